@@ -1,0 +1,211 @@
+//! What is known when a limit is crossed: facts only. Words are made from them when a message is sent ([`render`]).
+
+pub mod gsm7;
+pub mod render;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::device::Unit;
+use super::digest::Digest;
+use super::reading::{Reading, ReadingId};
+use super::severity::Severity;
+use super::time::LocalZone;
+
+/// An alert's identity, derived from its cause: the same rule broken by the same reading has the same id for ever, also
+/// when the message is sent twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AlertId(Digest);
+
+impl AlertId {
+    /// The identity of the alert that `rule` raises at `reading`.
+    #[must_use]
+    pub fn of(rule: &str, reading: &Reading<'_>) -> Self {
+        let device = reading.source.device.as_deref().unwrap_or_default();
+        Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), reading.id.as_bytes()]))
+    }
+}
+
+impl std::fmt::Display for AlertId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.32}", self.0)
+    }
+}
+
+/// One rule broken by one reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Identity.
+    pub id: AlertId,
+    /// The rule's id.
+    pub rule: String,
+    /// The rule's title, what a person calls the matter: "Bad smell".
+    pub title: String,
+    /// The rule's own words for the message, with placeholders; `None` for the usual ones.
+    pub template: Option<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The limits that were crossed; at least one.
+    pub breaches: Vec<Breach>,
+    /// Reasons that were named with it (feedback), each once.
+    pub reasons: Vec<String>,
+    /// Event time of the reading; its receipt where it names none.
+    pub at: Timestamp,
+    /// The reading that fired it.
+    pub reading: ReadingId,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a reading comes from, for people and for filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The device's human name.
+    pub display: Option<String>,
+    /// The device's id.
+    pub device: Option<String>,
+    /// The device's type, short: `UM`.
+    pub device_type: String,
+    /// The zone's id.
+    pub zone: Option<String>,
+    /// The project's (building's) id.
+    pub project: Option<String>,
+    /// The property's id.
+    pub property: Option<String>,
+    /// Local time there.
+    pub local_zone: LocalZone,
+}
+
+impl Place {
+    /// The place that a reading names.
+    #[must_use]
+    pub fn of(reading: &Reading<'_>) -> Self {
+        let own = |name: &Option<std::borrow::Cow<'_, str>>| name.as_deref().and_then(presentable);
+        let source = &reading.source;
+        Self {
+            display: own(&source.display),
+            device: own(&source.device),
+            device_type: presentable(&source.device_type).unwrap_or_default(),
+            zone: own(&source.zone),
+            project: own(&source.project),
+            property: own(&source.property),
+            local_zone: reading.local_zone(),
+        }
+    }
+}
+
+/// Longest name that is carried into messages, in characters. The vendor's ids have 32 and its names fewer; whatever is
+/// longer must not fill a message, or the state that remembers it.
+const LONGEST_NAME: usize = 120;
+
+/// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
+/// turn the reading direction of what follows, single spaces, at most [`LONGEST_NAME`] characters. `None` where nothing
+/// is left of it.
+#[must_use]
+pub fn presentable(name: &str) -> Option<String> {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let shown: String = name.chars().take(4 * LONGEST_NAME).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let spaced = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = spaced.char_indices().nth(LONGEST_NAME).map_or(spaced.len(), |(index, _)| index);
+    (!spaced.is_empty()).then(|| spaced[..end].trim_end().to_owned())
+}
+
+/// One limit crossed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breach {
+    /// The metric's key in rules: `amm`.
+    pub metric: String,
+    /// What a person calls the metric: "ammonia".
+    pub label: String,
+    /// The value that crossed the limit, in `unit`.
+    pub value: f64,
+    /// What value and limit are counted in.
+    pub unit: Unit,
+    /// Which side of the limit is bad.
+    pub comparison: Comparison,
+    /// The limit, in `unit`.
+    pub limit: f64,
+}
+
+/// When a value breaks a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// Value > limit.
+    Above,
+    /// Value ≥ limit.
+    AtLeast,
+    /// Value < limit.
+    Below,
+    /// Value ≤ limit.
+    AtMost,
+    /// |value − baseline| ≥ limit, the shorter way round the circle. The breach's value is that difference.
+    Deviates,
+}
+
+impl Comparison {
+    /// Whether `value` breaks `limit`. For [`Comparison::Deviates`] the value is the difference from the baseline.
+    #[must_use]
+    pub fn is_broken(self, value: f64, limit: f64) -> bool {
+        match self {
+            Self::Above => value > limit,
+            Self::AtLeast | Self::Deviates => value >= limit,
+            Self::Below => value < limit,
+            Self::AtMost => value <= limit,
+        }
+    }
+}
+
+/// What one message says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Message {
+    /// One reading broke these rules, the worst first. Never empty.
+    Firing {
+        /// The alerts, the worst first.
+        alerts: Vec<Alert>,
+    },
+}
+
+/// Puts alerts into messages: those of one reading make one message, the worst of them first. Messages keep the order
+/// of the alerts.
+#[must_use]
+pub fn into_messages(alerts: Vec<Alert>) -> Vec<Message> {
+    let mut messages: Vec<Vec<Alert>> = Vec::new();
+    for alert in alerts {
+        match messages.last_mut().filter(|message| message[0].reading == alert.reading) {
+            Some(message) => message.push(alert),
+            None => messages.push(vec![alert]),
+        }
+    }
+    for message in &mut messages {
+        // Stable, so that rules of one severity stay in the file's order.
+        message.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    }
+    messages.into_iter().map(|alerts| Message::Firing { alerts }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_what_could_command_a_terminal_or_turn_the_text() {
+        assert_eq!(presentable(" Toilet\r\n\t3 ").unwrap(), "Toilet 3");
+        assert_eq!(presentable("\u{1b}[31mred\u{202e}der").unwrap(), "[31mred der");
+        assert_eq!(presentable("厕所 \u{1f6bb} é").unwrap(), "厕所 \u{1f6bb} é");
+        for nothing in ["", "  ", "\u{0}\n", "\u{202e}"] {
+            assert_eq!(presentable(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_cut_at_a_character() {
+        let long = presentable(&"é".repeat(5_000_000)).unwrap();
+        assert_eq!(long.chars().count(), LONGEST_NAME);
+    }
+}

@@ -1,0 +1,166 @@
+//! What is kept of a push: objects named by their content, one line an item, compressed with Zstandard.
+
+use std::fmt;
+use std::io::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::batch::{BatchId, Rejection};
+use super::reading::Reading;
+
+/// Zstandard's own default: on this text the next levels cost twice the time for one part in thirty.
+const COMPRESSION_LEVEL: i32 = 3;
+
+/// The name of an object below the store's root: `raw/dt=2022-06-01/hh=05/<batch id>.ndjson.zst`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// Where the readings of a batch are kept: by date and hour, in UTC, of the newest reading; apart where no reading
+    /// has a usable time. The same batch always has the same key.
+    #[must_use]
+    pub fn of_readings(batch: BatchId, readings: &[Reading<'_>]) -> Self {
+        match readings.iter().filter_map(|reading| reading.time).max() {
+            Some(newest) => Self(format!("raw/{}/{batch}.ndjson.zst", partition(newest))),
+            None => Self(format!("raw-undated/{batch}.ndjson.zst")),
+        }
+    }
+
+    /// Where the rejections of a batch are kept: by the date and hour, in UTC, at which it was received.
+    #[must_use]
+    pub fn of_rejections(batch: BatchId, received: Timestamp) -> Self {
+        Self(format!("rejected/{}/{batch}.ndjson.zst", partition(received)))
+    }
+
+    /// The key as text, parts separated by `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn partition(at: Timestamp) -> impl fmt::Display {
+    at.to_zoned_datetime(TimeZone::UTC).strftime("dt=%Y-%m-%d/hh=%H").to_string()
+}
+
+/// What is told about an object beside its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// When the push was first received. Ages are reckoned from it, also when it is evaluated again much later.
+    pub received: Timestamp,
+    /// The id of the request that brought it.
+    pub request_id: String,
+    /// The address it came from.
+    pub source: String,
+    /// How many lines the object has.
+    pub lines: usize,
+}
+
+/// An object to be kept: its name, its compressed bytes and what is told about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its name.
+    pub key: ObjectKey,
+    /// One Zstandard frame of lines, each ended by a line feed.
+    pub bytes: Vec<u8>,
+    /// What is told about it.
+    pub metadata: Metadata,
+}
+
+/// The lines of the readings, each to the letter, compressed.
+#[must_use]
+pub fn pack_readings(readings: &[Reading<'_>]) -> Vec<u8> {
+    pack(readings.iter().map(|reading| reading.text.as_bytes()))
+}
+
+/// The lines of the rejections, compressed: `{"index","reason","raw"}`, or `raw_base64` where the bytes are not UTF-8.
+#[must_use]
+pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
+    let lines: Vec<String> = rejections.iter().map(rejection_line).collect();
+    pack(lines.iter().map(String::as_bytes))
+}
+
+fn rejection_line(rejection: &Rejection<'_>) -> String {
+    let mut line = json!({ "index": rejection.index, "reason": rejection.reason });
+    match std::str::from_utf8(&rejection.raw) {
+        Ok(text) => line["raw"] = text.into(),
+        Err(_) => line["raw_base64"] = STANDARD.encode(&rejection.raw).into(),
+    }
+    line.to_string()
+}
+
+/// # Panics
+/// Never: writing to memory cannot fail, and the level is one that Zstandard has.
+#[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
+fn pack<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect("a level that Zstandard has");
+    for line in lines {
+        encoder.write_all(line).expect("memory takes every write");
+        encoder.write_all(b"\n").expect("memory takes every write");
+    }
+    encoder.finish().expect("memory takes every write")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn key(texts: &[&str]) -> String {
+        let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
+        ObjectKey::of_readings(BatchId::of(b"[]"), &readings).to_string()
+    }
+
+    fn unpacked(bytes: &[u8]) -> String {
+        String::from_utf8(zstd::decode_all(bytes).unwrap()).unwrap()
+    }
+
+    const ID: &str = "4f53cda18c2baa0c0354bb5f9a3ecbe5";
+
+    #[test]
+    fn readings_are_filed_under_the_newest_in_utc() {
+        let texts = [r#"{"unixT":1654063185904}"#, r#"{"time":"2022-06-01T23:59:59-0800"}"#, "{}"];
+        assert_eq!(key(&texts), format!("raw/dt=2022-06-02/hh=07/{ID}.ndjson.zst"));
+    }
+
+    #[test]
+    fn readings_without_a_usable_time_are_filed_apart() {
+        assert_eq!(key(&["{}", r#"{"unixT":99}"#]), format!("raw-undated/{ID}.ndjson.zst"));
+    }
+
+    #[test]
+    fn rejections_are_filed_by_receipt() {
+        let received = "2026-11-23T23:30:00Z".parse().unwrap();
+        let key = ObjectKey::of_rejections(BatchId::of(b"[]"), received);
+        assert_eq!(key.as_str(), format!("rejected/dt=2026-11-23/hh=23/{ID}.ndjson.zst"));
+    }
+
+    #[test]
+    fn lines_come_back_to_the_letter() {
+        let readings = [Reading::read(r#"{"a" : 1.0}"#).unwrap(), Reading::read("{}").unwrap()];
+        assert_eq!(unpacked(&pack_readings(&readings)), "{\"a\" : 1.0}\n{}\n");
+    }
+
+    #[test]
+    fn a_rejection_keeps_text_as_text_and_other_bytes_as_base64() {
+        let rejections = [
+            Rejection { index: Some(3), reason: "why".into(), raw: Cow::Borrowed(b"{\"a\n") },
+            Rejection { index: None, reason: "why".into(), raw: Cow::Borrowed(b"\xff\x00") },
+        ];
+        let expected = "{\"index\":3,\"raw\":\"{\\\"a\\n\",\"reason\":\"why\"}\n\
+                        {\"index\":null,\"raw_base64\":\"/wA=\",\"reason\":\"why\"}\n";
+        assert_eq!(unpacked(&pack_rejections(&rejections)), expected);
+    }
+}

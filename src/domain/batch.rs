@@ -1,0 +1,282 @@
+//! A push's body taken apart: bytes in; readings, rejections and an identity out.
+//!
+//! Partial success is the normal case: one bad item never costs a good one. Only a body that is not a JSON array at all
+//! is an error, and what it was is kept as well.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
+
+use super::digest::Digest;
+use super::json::{self, Raw};
+use super::reading::Reading;
+
+/// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId(Digest);
+
+impl BatchId {
+    /// The identity of a body, after its content encoding was undone.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        Self(Digest::of(body))
+    }
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.32}", self.0)
+    }
+}
+
+/// Why a body is not a batch. No retry of the same bytes can help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotABatch {
+    /// Its content encoding could not be undone.
+    #[error("the body does not decode: {0}")]
+    Encoding(String),
+    /// It is not UTF-8.
+    #[error("the body is not UTF-8: a wrong byte at offset {0}")]
+    Utf8(usize),
+    /// It is not JSON.
+    #[error("the body is not JSON: {0}")]
+    Json(String),
+    /// It is JSON, and not an array.
+    #[error("the body is JSON, but not an array")]
+    Shape,
+}
+
+/// An item that is not a reading, or a whole body that is not a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection<'a> {
+    /// Position in the batch, from 0; `None` where the whole body is meant.
+    pub index: Option<usize>,
+    /// Why, in words; for the operator, never for the caller.
+    pub reason: String,
+    /// The bytes as received.
+    pub raw: Cow<'a, [u8]>,
+}
+
+/// The items of a body, unescaped into one text.
+///
+/// The text of an item is as it was received but for line breaks, which JSON allows between tokens only: each is a
+/// space here, so that an item is a line.
+#[derive(Debug)]
+pub struct Items<'b> {
+    texts: String,
+    items: Vec<Item>,
+    rejections: Vec<Rejection<'b>>,
+}
+
+#[derive(Debug)]
+struct Item {
+    index: usize,
+    text: Range<usize>,
+}
+
+/// The readings of a push in the order received, and what was not a reading.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Well-formed items.
+    pub readings: Vec<Reading<'a>>,
+    /// The others.
+    pub rejections: Vec<Rejection<'a>>,
+}
+
+impl<'b> Items<'b> {
+    /// Splits a decoded body into its items. A leading byte order mark is passed over, as RFC 8259 §8.1 allows.
+    ///
+    /// # Errors
+    /// [`NotABatch`] where the body as a whole is not a JSON array in UTF-8. A retry cannot help.
+    pub fn split(body: &'b [u8]) -> Result<Self, NotABatch> {
+        let text = std::str::from_utf8(body).map_err(|fault| NotABatch::Utf8(fault.valid_up_to()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut splitter =
+            Items { texts: String::with_capacity(text.len()), items: Vec::new(), rejections: Vec::new() };
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let split = deserializer.deserialize_seq(Elements(&mut splitter)).and_then(|()| deserializer.end());
+        match split {
+            Ok(()) => Ok(splitter),
+            Err(fault) if fault.is_data() && json::is_well_formed(text) => Err(NotABatch::Shape),
+            Err(fault) => Err(NotABatch::Json(fault.to_string())),
+        }
+    }
+
+    /// How many items the body holds, good and bad.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len() + self.rejections.len()
+    }
+
+    /// Whether the body is the empty array.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads each item.
+    #[must_use]
+    pub fn read(&self) -> Batch<'_> {
+        let mut batch = Batch { readings: Vec::with_capacity(self.items.len()), rejections: self.rejections.clone() };
+        for item in &self.items {
+            let text = &self.texts[item.text.clone()];
+            match Reading::read(text) {
+                Ok(reading) => batch.readings.push(reading),
+                Err(fault) => batch.rejections.push(Rejection {
+                    index: Some(item.index),
+                    reason: format!("not a JSON object: {fault}"),
+                    raw: Cow::Borrowed(text.as_bytes()),
+                }),
+            }
+        }
+        batch.rejections.sort_by_key(|rejection| rejection.index);
+        batch
+    }
+
+    fn take(&mut self, element: Raw<'b>) {
+        let index = self.len();
+        let start = self.texts.len();
+        // An object is taken as it stands: the vendor documents strings, and other senders forget to stringify.
+        let reason = if element.is_object() {
+            self.push_line(element.as_str());
+            None
+        } else if !element.as_str().starts_with('"') {
+            Some("neither a string nor an object")
+        } else if let Ok(text) = serde_json::from_str::<Unescaped<'_>>(element.as_str()) {
+            self.push_line(&text.0);
+            None
+        } else {
+            Some("a string that is not Unicode text: it holds an unpaired surrogate")
+        };
+        match reason {
+            None => self.items.push(Item { index, text: start..self.texts.len() }),
+            Some(reason) => self.rejections.push(Rejection {
+                index: Some(index),
+                reason: reason.to_owned(),
+                raw: Cow::Borrowed(element.as_str().as_bytes()),
+            }),
+        }
+    }
+
+    fn push_line(&mut self, text: &str) {
+        let mut lines = text.split(['\n', '\r']);
+        self.texts.push_str(lines.next().unwrap_or_default());
+        for line in lines {
+            self.texts.push(' ');
+            self.texts.push_str(line);
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Elements<'s, 'b>(&'s mut Items<'b>);
+
+impl<'b> Visitor<'b> for Elements<'_, 'b> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'b>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element()? {
+            self.0.take(element);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(body: &str) -> Vec<String> {
+        let items = Items::split(body.as_bytes()).unwrap();
+        items.read().readings.iter().map(|reading| reading.text.to_owned()).collect()
+    }
+
+    fn rejected(body: &str) -> Vec<(Option<usize>, String)> {
+        let items = Items::split(body.as_bytes()).unwrap();
+        let batch = items.read();
+        batch.rejections.into_iter().map(|rejection| (rejection.index, rejection.reason)).collect()
+    }
+
+    #[test]
+    fn items_are_kept_to_the_letter() {
+        assert_eq!(
+            texts(r#"["{\"t\": \"1\" }", "{\"a\":\"\\u00e9\\\"\"}"]"#),
+            [r#"{"t": "1" }"#, r#"{"a":"\u00e9\""}"#]
+        );
+    }
+
+    #[test]
+    fn objects_are_taken_as_they_stand() {
+        assert_eq!(texts(r#"[{"a" : 1.0}, "{}"]"#), [r#"{"a" : 1.0}"#, "{}"]);
+    }
+
+    #[test]
+    fn line_breaks_between_tokens_become_spaces() {
+        assert_eq!(texts("[\"{\\n\\\"a\\\":\\r\\n1}\", {\n\"b\":2}]"), [r#"{ "a":  1}"#, r#"{ "b":2}"#]);
+    }
+
+    #[test]
+    fn the_empty_array_is_a_batch() {
+        assert!(Items::split(b"[]").unwrap().is_empty());
+        assert!(Items::split(b" [ ] ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(texts("\u{feff}[\"{}\"]"), ["{}"]);
+    }
+
+    #[test]
+    fn one_bad_item_costs_no_good_one() {
+        let body = r#"["{\"a\":1}", 7, "{", null, "\ud800", [1], "{\"b\":2}", "[]", "{} {}", ""]"#;
+        assert_eq!(texts(body), [r#"{"a":1}"#, r#"{"b":2}"#]);
+        let indices: Vec<_> = rejected(body).into_iter().map(|(index, _)| index.unwrap()).collect();
+        assert_eq!(indices, [1, 2, 3, 4, 5, 7, 8, 9]);
+        assert_eq!(Items::split(body.as_bytes()).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_rejection_keeps_what_was_sent() {
+        let items = Items::split(br#"["{oops}", "\ud800"]"#).unwrap();
+        let raw: Vec<_> = items.read().rejections.iter().map(|rejection| rejection.raw.to_vec()).collect();
+        assert_eq!(raw, [b"{oops}".to_vec(), br#""\ud800""#.to_vec()]);
+    }
+
+    #[test]
+    fn an_unpaired_surrogate_inside_an_item_is_read() {
+        assert_eq!(texts(r#"["{\"Display\":\"\\ud800\"}"]"#).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_array_is_no_batch() {
+        assert_eq!(Items::split(b"{}").unwrap_err(), NotABatch::Shape);
+        assert_eq!(Items::split(b"\"[]\"").unwrap_err(), NotABatch::Shape);
+        assert_eq!(Items::split(b"null").unwrap_err(), NotABatch::Shape);
+        assert_eq!(Items::split(b"[\"\xff\"]").unwrap_err(), NotABatch::Utf8(2));
+        for text in ["", " ", "[", "[}", "[\"{}\"", "[\"{}\",]", "[] []", "{", "nul", "[\"a\u{0}\"]"] {
+            assert!(matches!(Items::split(text.as_bytes()), Err(NotABatch::Json(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_of_any_depth_is_an_answer_and_not_a_crash() {
+        let deep = format!("[{}{}]", "[".repeat(300_000), "]".repeat(300_000));
+        assert_eq!(rejected(&deep).len(), 1);
+        let inner = format!(r#"["{{\"v\":{}{}}}"]"#, "[".repeat(300_000), "]".repeat(300_000));
+        assert_eq!(texts(&inner).len(), 1);
+    }
+
+    #[test]
+    fn a_batch_is_known_by_its_bytes() {
+        assert_eq!(BatchId::of(b"[]").to_string().len(), 32);
+        assert_ne!(BatchId::of(b"[]").to_string(), BatchId::of(b"[ ]").to_string());
+    }
+}

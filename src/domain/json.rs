@@ -1,0 +1,197 @@
+//! Lenient views of JSON text: what the vendor sends as a number, a float or a string reads as one value.
+//!
+//! Nothing here copies a value before it is asked for, and nothing fails on a value's *type*: a field that is not what
+//! was hoped for is simply absent. Only text that is not JSON at all is an error.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The text of one JSON value, known to be well-formed and read only when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The value as text: a string's content, or a number as it is written. `None` for anything else and for text that
+    /// is empty or only white space, since the vendor sends `""` where it means nothing.
+    ///
+    /// An unpaired surrogate (`"\ud800"`) becomes U+FFFD: JSON allows it, Unicode text does not.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let text = match self.0.as_bytes().first()? {
+            b'"' => string_content(self.0)?,
+            b'-' | b'0'..=b'9' => Cow::Borrowed(self.0),
+            _ => return None,
+        };
+        (!text.trim().is_empty()).then_some(text)
+    }
+
+    /// The value as a finite number, written as a number (`3000`, `2.0`) or as a string (`"3000"`, `"-68"`).
+    #[must_use]
+    pub fn number(self) -> Option<f64> {
+        let text = self.text()?;
+        let text = text.trim();
+        // `f64::from_str` also reads "inf" and "nan"; a sensor cannot mean those.
+        text.parse::<f64>().ok().filter(|number| number.is_finite())
+    }
+
+    /// The members of an object, in order, a repeated name with each of its values. `None` for anything else.
+    #[must_use]
+    pub fn members(self) -> Option<Vec<(Cow<'a, str>, Raw<'a>)>> {
+        let mut members = Vec::new();
+        each_member(self.0, |name, value| members.push((name, value))).ok()?;
+        Some(members)
+    }
+
+    /// Whether the value is an object.
+    #[must_use]
+    pub fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// The value's own JSON text.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de RawValue>::deserialize(deserializer).map(|raw| Self(raw.get()))
+    }
+}
+
+/// Decodes a JSON string, quotes included. `None` where `quoted` is not one.
+fn string_content(quoted: &str) -> Option<Cow<'_, str>> {
+    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(quoted);
+    Lenient::deserialize(&mut deserializer).ok().map(|text| text.0)
+}
+
+/// Calls `visit` with each member of the JSON object in `text`, in order. A repeated name is visited each time, so that
+/// "the last one wins" is the caller's natural reading.
+///
+/// # Errors
+/// Where `text` is not exactly one well-formed JSON object, white space around it aside. A retry cannot help.
+pub fn each_member<'a>(text: &'a str, visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(Members(visit))?;
+    deserializer.end()
+}
+
+struct Members<F>(F);
+
+impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Lenient(name)) = map.next_key()? {
+            (self.0)(name, map.next_value()?);
+        }
+        Ok(())
+    }
+}
+
+/// A JSON string that may hold unpaired surrogates, each of which reads as U+FFFD.
+struct Lenient<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Lenient<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Lenient<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Lenient(String::from_utf8_lossy(bytes)))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(Lenient(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// Whether `text` is well-formed JSON of any kind, however deeply nested.
+#[must_use]
+pub fn is_well_formed(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Raw<'_> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn numbers_read_alike_however_they_are_written() {
+        for written in ["3000", "3000.0", "3e3", "\"3000\"", "\" 3000 \"", "\"\\u0033000\""] {
+            assert_eq!(raw(written).number(), Some(3000.0), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_absent() {
+        for written in ["null", "true", "\"\"", "\"high\"", "\"NaN\"", "\"inf\"", "1e999", "[1]", "{\"n\":1}"] {
+            assert_eq!(raw(written).number(), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn text_is_borrowed_where_nothing_is_escaped() {
+        assert!(matches!(raw("\"Toilet 厕所\"").text(), Some(Cow::Borrowed("Toilet 厕所"))));
+        assert_eq!(raw("\"a\\\"b\"").text().unwrap(), "a\"b");
+        assert_eq!(raw("42").text().unwrap(), "42");
+        for absent in ["\"\"", "\"  \"", "null", "{}", "[]", "false"] {
+            assert_eq!(raw(absent).text(), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn an_unpaired_surrogate_becomes_the_replacement_character() {
+        let text = raw(r#""a\ud800b""#).text().unwrap().into_owned();
+        assert!(text.starts_with('a') && text.ends_with('b') && text.contains('\u{fffd}'), "{text:?}");
+        assert_eq!(raw(r#""\ud83d\ude00""#).text().unwrap(), "😀");
+    }
+
+    #[test]
+    fn members_come_in_order_with_repeats() {
+        let members = raw(r#"{"a":1,"b":{"c":2},"a":3}"#).members().unwrap();
+        let names: Vec<_> = members.iter().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
+        assert_eq!(names, ["a=1", "b={\"c\":2}", "a=3"]);
+        assert!(raw("[1]").members().is_none());
+    }
+
+    #[test]
+    fn nesting_of_any_depth_is_walked_without_recursion() {
+        let deep = format!("{{\"x\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
+        let mut seen = 0;
+        each_member(&deep, |_, _| seen += 1).unwrap();
+        assert_eq!(seen, 1);
+        assert!(is_well_formed(&deep));
+    }
+
+    #[test]
+    fn text_after_the_object_is_an_error() {
+        assert!(each_member("{} x", |_, _| ()).is_err());
+        assert!(each_member(" {} \n", |_, _| ()).is_ok());
+    }
+}

@@ -1,0 +1,14 @@
+//! The pure part: no async, no AWS, no HTTP, no environment, no clock, no logging. Everything is a function of its
+//! arguments, and `now` is one of them.
+
+pub mod alert;
+pub mod archive;
+pub mod auth;
+pub mod batch;
+pub mod device;
+pub mod digest;
+pub mod json;
+pub mod reading;
+pub mod rules;
+pub mod severity;
+pub mod time;

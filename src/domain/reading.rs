@@ -1,0 +1,303 @@
+//! One reading: the text of one item of a push, read for what the rules and the alert texts need.
+//!
+//! The text itself is never changed. What it says is read leniently (see [`super::json`]): a field of the wrong kind is
+//! an absent field, and of a name that is repeated the last one counts, as in every JSON reader the vendor could have
+//! tested with.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::device::{self, DeviceType, Unit};
+use super::digest::Digest;
+use super::json::{Raw, each_member};
+use super::time::{self, LocalZone};
+
+/// A reading's identity: the SHA-256 of its text as it is stored.
+pub type ReadingId = Digest;
+
+/// One reading, borrowing from the item's text.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// Identity; the same text is the same reading, however it is batched.
+    pub id: ReadingId,
+    /// The JSON text as received.
+    pub text: &'a str,
+    /// Physical and administrative names.
+    pub source: Source<'a>,
+    /// Event time, where the reading names a [plausible](time::is_plausible) one.
+    pub time: Option<Timestamp>,
+    /// Offset from UTC in seconds that the reading's `time` is written with.
+    offset_seconds: Option<i32>,
+    /// The members of `v`.
+    values: Vec<(Cow<'a, str>, Raw<'a>)>,
+}
+
+/// Where a reading comes from: the envelope's names, each absent where the vendor leaves it out or empty.
+#[derive(Debug, Default, Clone)]
+pub struct Source<'a> {
+    /// `DevType` without SmartClean's provider prefix; empty where absent.
+    pub device_type: Cow<'a, str>,
+    /// `DEVID`, the slot's id, else `ID`, else `DASSOC`, the physical device's.
+    pub device: Option<Cow<'a, str>>,
+    /// `Display`, the device's human name.
+    pub display: Option<Cow<'a, str>>,
+    /// `InsID`, the zone.
+    pub zone: Option<Cow<'a, str>>,
+    /// `PID`, the project (building).
+    pub project: Option<Cow<'a, str>>,
+    /// `PropId`, the property.
+    pub property: Option<Cow<'a, str>>,
+    /// `Region`, an IANA time zone.
+    pub region: Option<Cow<'a, str>>,
+}
+
+/// A metric's value with what a person needs to read it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantity<'a> {
+    /// What a person calls the metric; for an undocumented one its key.
+    pub label: &'a str,
+    /// The value, in `unit`.
+    pub value: f64,
+    /// What the value is counted in.
+    pub unit: Unit,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads the text of one item.
+    ///
+    /// # Errors
+    /// Where `text` is not exactly one well-formed JSON object; the error says where. A retry cannot help.
+    pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        let mut fields = Fields::default();
+        each_member(text, |name, value| fields.take(&name, value))?;
+        Ok(fields.into_reading(text))
+    }
+
+    /// The documented type of the device, `None` for a type that passes unread.
+    #[must_use]
+    pub fn device_type(&self) -> Option<&'static DeviceType> {
+        DeviceType::named(&self.source.device_type)
+    }
+
+    /// The value of the metric that rules call `key`. For a type that is not documented, a member of `v` of that name.
+    /// `None` where the reading does not carry it, or not as a number.
+    #[must_use]
+    pub fn metric<'k>(&self, key: &'k str) -> Option<Quantity<'k>> {
+        let Some(device_type) = self.device_type() else {
+            return self.number(key).map(|value| Quantity { label: key, value, unit: Unit::One });
+        };
+        let metric = device_type.metric(key)?;
+        let sent = match metric.wire {
+            [] => self.number(metric.key),
+            names => names.iter().find_map(|name| self.number(name)),
+        }?;
+        Some(Quantity { label: metric.label, value: metric.value(sent), unit: metric.unit })
+    }
+
+    /// The names of the reasons that were selected on a feedback tablet, in order; each once.
+    /// Older tablets send reasons with only a name: those count as selected.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (_, reason) in self.value("reasons").and_then(Raw::members).unwrap_or_default() {
+            let members = reason.members().unwrap_or_default();
+            let last = |key| members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value);
+            let selected = last("selector").and_then(Raw::number).is_none_or(|selector| selector != 0.0);
+            if let Some(name) = last("Name").and_then(Raw::text).filter(|_| selected) {
+                let name = name.trim().to_owned();
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// What is known of the local time at the device.
+    #[must_use]
+    pub fn local_zone(&self) -> LocalZone {
+        LocalZone {
+            region: self.source.region.as_deref().map(|region| region.trim().to_owned()),
+            offset_seconds: self.offset_seconds,
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<Raw<'a>> {
+        self.values.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.value(name).and_then(Raw::number)
+    }
+}
+
+/// The envelope's members that are read, the last one of each name.
+#[derive(Default)]
+struct Fields<'a> {
+    device_type: Option<Raw<'a>>,
+    slot: Option<Raw<'a>>,
+    id: Option<Raw<'a>>,
+    physical: Option<Raw<'a>>,
+    display: Option<Raw<'a>>,
+    zone: Option<Raw<'a>>,
+    project: Option<Raw<'a>>,
+    property: Option<Raw<'a>>,
+    region: Option<Raw<'a>>,
+    unix: Option<Raw<'a>>,
+    time: Option<Raw<'a>>,
+    local: Option<Raw<'a>>,
+    values: Option<Raw<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, name: &str, value: Raw<'a>) {
+        let field = match name {
+            "DevType" => &mut self.device_type,
+            "DEVID" => &mut self.slot,
+            "ID" => &mut self.id,
+            "DASSOC" => &mut self.physical,
+            "Display" => &mut self.display,
+            "InsID" => &mut self.zone,
+            "PID" => &mut self.project,
+            "PropId" => &mut self.property,
+            "Region" => &mut self.region,
+            "unixT" => &mut self.unix,
+            "time" => &mut self.time,
+            "t" => &mut self.local,
+            "v" => &mut self.values,
+            // Kept in the stored text, of no use to a rule.
+            _ => return,
+        };
+        *field = Some(value);
+    }
+
+    fn into_reading(self, text: &'a str) -> Reading<'a> {
+        let word = |field: Option<Raw<'a>>| field.and_then(Raw::text);
+        let region = word(self.region);
+        let iso = word(self.time).and_then(|text| time::from_iso(&text));
+        let time = self
+            .unix
+            .and_then(Raw::number)
+            .and_then(time::from_unix)
+            .or(iso.map(|(at, _)| at))
+            .or_else(|| time::from_local(&word(self.local)?, region.as_deref()?));
+        Reading {
+            id: Digest::of(text.as_bytes()),
+            text,
+            source: Source {
+                device_type: word(self.device_type).map_or(Cow::Borrowed(""), |name| match name {
+                    Cow::Borrowed(name) => Cow::Borrowed(device::short_name(name)),
+                    Cow::Owned(name) => Cow::Owned(device::short_name(&name).to_owned()),
+                }),
+                device: word(self.slot).or_else(|| word(self.id)).or_else(|| word(self.physical)),
+                display: word(self.display),
+                zone: word(self.zone),
+                project: word(self.project),
+                property: word(self.property),
+                region,
+            },
+            time,
+            offset_seconds: iso.map(|(_, offset)| offset.seconds()),
+            values: self.values.and_then(Raw::members).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, key: &str) -> Option<f64> {
+        Reading::read(text).unwrap().metric(key).map(|quantity| quantity.value)
+    }
+
+    fn seconds(text: &str) -> Option<i64> {
+        Reading::read(text).unwrap().time.map(Timestamp::as_second)
+    }
+
+    #[test]
+    fn occupancy_means_the_same_whatever_its_polarity_on_the_wire() {
+        assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCMINEW","v":{"occ":0}}"#, "occupied"), Some(1.0));
+        assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCSCM","v":{"occ":1}}"#, "occupied"), Some(0.0));
+        assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCDESK","v":{"occ":1}}"#, "occupied"), Some(1.0));
+        assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCDESK","v":{"occ":1}}"#, "occ"), None);
+    }
+
+    #[test]
+    fn fine_dust_reads_under_both_spellings() {
+        for spelled in ["pm_25", "pm_2.5"] {
+            let text = format!(r#"{{"DevType":"ODRDTR_10_IN_1","v":{{"{spelled}":18}}}}"#);
+            assert_eq!(value(&text, "pm_2.5"), Some(18.0), "{spelled}");
+        }
+    }
+
+    #[test]
+    fn time_comes_from_unix_then_iso_then_local_digits() {
+        let unix = r#""unixT":1639120892"#;
+        let iso = r#""time":"2022-06-01T13:44:21+0800""#;
+        let local = r#""t":"20230725160113","Region":"Asia/Singapore""#;
+        assert_eq!(seconds(&format!("{{{unix},{iso},{local}}}")), Some(1_639_120_892));
+        assert_eq!(seconds(&format!("{{{iso},{local}}}")), Some(1_654_062_261));
+        assert_eq!(seconds(&format!("{{{local}}}")), Some(1_690_272_073));
+        assert_eq!(seconds(r#"{"t":"20230725160113"}"#), None);
+        assert_eq!(seconds("{}"), None);
+    }
+
+    #[test]
+    fn an_unusable_time_gives_way_to_the_next_source() {
+        assert_eq!(seconds(r#"{"unixT":0,"time":"2022-06-01T13:44:21+0800"}"#), Some(1_654_062_261));
+        assert_eq!(
+            seconds(r#"{"unixT":null,"time":"soon","t":"20230725160113","Region":"Asia/Singapore"}"#),
+            Some(1_690_272_073)
+        );
+    }
+
+    #[test]
+    fn of_a_repeated_name_the_last_counts() {
+        let text = r#"{"DevType":"UM","Display":"A","Display":"B","v":{"count":1},"v":{"count":2,"count":3}}"#;
+        assert_eq!(value(text, "count"), Some(3.0));
+        assert_eq!(Reading::read(text).unwrap().source.display.unwrap(), "B");
+    }
+
+    #[test]
+    fn a_reading_without_values_or_ids_is_a_reading() {
+        let reading = Reading::read(r#"{"t":"20220602120301","DevType":"SMARTCLEAN#ODRDTR_BATT_V1"}"#).unwrap();
+        assert_eq!(reading.source.device_type, "ODRDTR_BATT_V1");
+        assert_eq!((reading.source.device, reading.source.zone, reading.time), (None, None, None));
+        assert!(Reading::read("{}").unwrap().metric("amm").is_none());
+        assert!(Reading::read(r#"{"DevType":"TH","v":"none"}"#).unwrap().metric("t").is_none());
+    }
+
+    #[test]
+    fn the_device_is_the_slot_else_the_physical_device() {
+        let device = |text| Reading::read(text).unwrap().source.device.map(Cow::into_owned);
+        assert_eq!(device(r#"{"DASSOC":"p","ID":"i","DEVID":"s"}"#).as_deref(), Some("s"));
+        assert_eq!(device(r#"{"DASSOC":"p","ID":"i","DEVID":""}"#).as_deref(), Some("i"));
+        assert_eq!(device(r#"{"DASSOC":"p","DEVID":null}"#).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn an_unknown_type_reads_by_the_names_it_sends() {
+        let text = r#"{"DevType":"ACME#BIN","v":{"p":3,"x":"4"}}"#;
+        let reading = Reading::read(text).unwrap();
+        assert!(reading.device_type().is_none());
+        assert_eq!(reading.metric("x"), Some(Quantity { label: "x", value: 4.0, unit: Unit::One }));
+    }
+
+    #[test]
+    fn reasons_are_those_selected_and_old_ones_without_a_selector() {
+        let text = r#"{"DevType":"FD","v":{"rating":5,"reasons":{
+            "ID_1":{"ID":"1","Name":"Wet floor","selector":1},"ID_2":{"Name":"Smell","selector":0},
+            "ID_3":{"Name":"No soap"},"ID_4":{"Name":"No soap"},"ID_5":"?"}}}"#;
+        assert_eq!(Reading::read(text).unwrap().reasons(), ["Wet floor", "No soap"]);
+        assert!(Reading::read(r#"{"DevType":"FD","v":{"rating":5}}"#).unwrap().reasons().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_one_object_is_refused() {
+        for text in ["", "null", "[]", "\"x\"", "{", "{}{}", "{\"a\":}", "{a:1}", "\u{feff}{}"] {
+            assert!(Reading::read(text).is_err(), "{text}");
+        }
+    }
+}

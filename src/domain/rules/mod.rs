@@ -1,0 +1,4 @@
+//! x
+/// The rules in force.
+#[derive(Debug, Clone, Default)]
+pub struct RuleSet {}

@@ -1,0 +1,76 @@
+//! What the use case needs of the world, each as narrow as its one use.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::alert::render::Rendered;
+use crate::domain::archive::Object;
+use crate::domain::auth::Credentials;
+use crate::domain::rules::RuleSet;
+
+/// What came of storing an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is new, and durable.
+    New,
+    /// An object of that key, and so of that content, was there before. It is left as it is.
+    Already,
+}
+
+/// Something outside does not answer as it should. A retry later can help. The source says what happened, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Unavailable {
+    what: &'static str,
+    #[source]
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl Unavailable {
+    /// `what` names the thing and what it did not do: "the raw store did not take the object".
+    pub fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { what, source: source.into() }
+    }
+}
+
+/// Keeps raw objects for ever.
+pub trait RawStore: Send + Sync {
+    /// Stores `object` unless one of its key is there. When this returns `Ok`, the object survives a power cut.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store did not confirm. The object may be there all the same; storing it again is safe.
+    fn put(&self, object: Object) -> impl Future<Output = Result<Stored, Unavailable>> + Send;
+}
+
+/// Sends messages to the people who subscribed.
+pub trait AlertPublisher: Send + Sync {
+    /// Sends each message; the outcomes are in the order of `messages`, one each.
+    ///
+    /// # Errors
+    /// Each outcome by itself: [`Unavailable`] where the message was not confirmed as sent. Sending it again is safe: its
+    /// id is the same.
+    fn publish(&self, messages: &[Rendered]) -> impl Future<Output = Vec<Result<(), Unavailable>>> + Send;
+}
+
+/// Knows the rules in force.
+pub trait RuleSource: Send + Sync {
+    /// The rules in force at `now`. Never fails: where newer rules cannot be read or are refused, the last accepted ones
+    /// stay in force.
+    fn current(&self, now: Timestamp) -> impl Future<Output = Arc<RuleSet>> + Send;
+}
+
+/// Knows who may push.
+pub trait CredentialSource: Send + Sync {
+    /// The credentials in force, as last read.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where they were never read and cannot be now.
+    fn current(&self, now: Timestamp) -> impl Future<Output = Result<Arc<Credentials>, Unavailable>> + Send;
+
+    /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
+    /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
+    fn refreshed(&self, now: Timestamp) -> impl Future<Output = Option<Arc<Credentials>>> + Send;
+}
