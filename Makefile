@@ -1,0 +1,116 @@
+# smartclean-push, for people: `make` lists what there is. Only rustup, make and python3 have to be there (and the C
+# compiler that Rust links with); everything else is installed by the targets themselves, pinned, into .venv.
+
+# Found without opening a new terminal after installing rustup.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export SAM_CLI_TELEMETRY := 0
+
+PYTHON := .venv/bin/python
+# cargo-lambda and zig are found next to that Python.
+SAM := env "PATH=$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m samcli
+STAGE := .make/stage
+
+# What the function runs on: arm64 (cheaper) or x86_64.
+ARCH ?= arm64
+# What runs here, for the end-to-end tests.
+HOST_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+FUNCTION := --no-default-features --features function
+
+# One thing at a time, also with -j: cargo uses every core by itself.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Lists these targets
+	@printf 'smartclean-push: receives SmartClean data pushes, keeps the readings, sends alerts\n\n'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# ---- On this machine ------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: needs-rust ## Starts a server here; options: make run ARGS="--listen 127.0.0.1:9000"
+	@echo 'Building smartclean-push; the first time takes 2 to 3 minutes and shows each part as it is compiled.'
+	@cargo build --locked --bin smartclean-push
+	@cargo run --quiet --locked --bin smartclean-push -- serve $(ARGS)
+
+# ---- Checks ---------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint unit e2e ## Everything CI checks: format, lints, unit, integration and end-to-end tests
+	@printf '\nAll checks passed.\n'
+
+.PHONY: lint
+lint: needs-rust ## Format, layers, clippy and documentation; every warning is an error
+	@$(STAGE) 'format' cargo fmt --all --check
+	@$(STAGE) 'layers' .make/layers
+	@$(STAGE) 'clippy, all features' cargo clippy --quiet --locked --all-targets --all-features -- -D warnings
+	@$(STAGE) 'clippy, the command alone' cargo clippy --quiet --locked --all-targets -- -D warnings
+	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --all-targets $(FUNCTION) -- -D warnings
+	@RUSTDOCFLAGS=-Dwarnings $(STAGE) 'documentation' cargo doc --quiet --locked --no-deps --all-features
+
+.PHONY: unit
+unit: needs-rust ## Unit and integration tests
+	@$(STAGE) 'unit and integration tests' cargo test --quiet --locked --all-features
+
+.PHONY: e2e
+e2e: .venv/test.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
+	@$(STAGE) 'template' $(SAM) validate --lint --region ap-southeast-1
+	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
+	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
+
+# ---- In AWS ---------------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: sam-build ## Builds the Lambda function and prints its size; ARCH=x86_64 instead of arm64
+	@.make/size $(BUILD_DIR)/PushFunction/bootstrap
+
+.PHONY: deploy
+deploy: build ## Puts it into your AWS account; asks a few questions the first time
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) .make/stack deploy --architecture $(ARCH)
+
+.PHONY: status
+status: .venv/build.stamp ## The deployed URL, and which subscriptions still wait for confirmation
+	@$(PYTHON) .make/stack report
+
+.PHONY: credentials
+credentials: .venv/build.stamp ## The user name and password to give to SmartClean
+	@$(PYTHON) .make/stack credentials
+
+.PHONY: test-alert
+test-alert: needs-rust ## Sends one alert through the deployed stack; or URL=http://... with PUSH_USERNAME, PUSH_PASSWORD
+ifdef URL
+	@cargo run --quiet --locked --bin smartclean-push -- test-alert '$(URL)'
+else
+	@$(MAKE) --no-print-directory .venv/build.stamp
+	@$(PYTHON) .make/stack test-alert
+endif
+
+.PHONY: rules
+rules: .venv/build.stamp ## Makes FILE the deployed stack's rules: make rules FILE=my-rules.toml
+	@$(PYTHON) .make/stack rules '$(FILE)'
+
+# ---- Behind them ----------------------------------------------------------------------------------------------------
+
+BUILD_DIR ?= .aws-sam/build
+
+# cargo-lambda first by itself: it shows its progress, which SAM keeps to itself for minutes; SAM then finds the same
+# build done and only packs it.
+.PHONY: sam-build
+sam-build: needs-rust .venv/build.stamp
+	@echo 'Building the function for $(ARCH); the first time takes 5 to 10 minutes on two cores.'
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin push-function $(if $(filter arm64,$(ARCH)),--arm64)
+	@$(SAM) build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
+
+.PHONY: needs-rust
+needs-rust:
+	@command -v cargo >/dev/null || { printf '%s\n' 'Rust is missing: there is no cargo on this machine.' '' \
+	    'What to do next: install it from https://rustup.rs (press Enter at its question), then run make again.' >&2; exit 1; }
+	@command -v cc >/dev/null || { printf '%s\n' 'A C compiler is missing, which Rust links programs with.' '' \
+	    'What to do next: install one (Debian and Ubuntu: sudo apt-get install gcc; macOS: xcode-select --install), then run make again.' >&2; exit 1; }
+
+.venv/build.stamp: .make/requirements/build.txt
+	@.make/install build
+
+.venv/test.stamp: .make/requirements/test.txt .venv/build.stamp
+	@.make/install test
