@@ -1,4 +1,210 @@
-//! x
+//! The rules in force: what is compared with what, where, and how bad it is.
+//!
+//! People write them as TOML ([`RuleSet::parse`]); a pack for every documented device type is compiled in
+//! ([`RuleSet::pack`]). A file is accepted as a whole or refused as a whole, with every fault in it.
+
+mod compile;
+mod document;
+mod draft;
+mod fault;
+
+use std::collections::HashMap;
+
+use jiff::SignedDuration;
+
+use self::draft::FileDraft;
+use self::fault::Faults;
+pub use self::fault::{Fault, Location};
+use super::alert::Comparison;
+use super::reading::Source;
+use super::severity::Severity;
+
+/// The compiled-in rules, as text: what a user's file is laid over.
+pub const PACK: &str = include_str!("../../../rules/pack.toml");
+
+/// A reading older than this when it is first received is stored and does not alert, unless the file says otherwise.
+const DEFAULT_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
+
 /// The rules in force.
-#[derive(Debug, Clone, Default)]
-pub struct RuleSet {}
+#[derive(Clone, Debug)]
+pub struct RuleSet {
+    /// A reading older than this when it is first received does not alert.
+    pub max_age: SignedDuration,
+    /// In the order of the files.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its id, unique.
+    pub id: String,
+    /// What a person calls the matter: "Bad smell".
+    pub title: String,
+    /// Its own words for the message, with placeholders.
+    pub template: Option<String>,
+    /// Where it applies.
+    pub scope: Scope,
+    /// What it says everywhere; complete.
+    pub settings: Settings,
+    /// What it says elsewhere, the widest scope first.
+    pub overrides: Vec<(Scope, Settings)>,
+}
+
+/// A part of the world. An empty list says nothing; a reading is inside when it is in every list that says something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Device types, by short name.
+    pub types: Vec<String>,
+    /// Properties (`PropId`).
+    pub properties: Vec<String>,
+    /// Projects (`PID`).
+    pub projects: Vec<String>,
+    /// Zones (`InsID`).
+    pub zones: Vec<String>,
+    /// Devices (`DEVID`).
+    pub devices: Vec<String>,
+}
+
+impl Scope {
+    /// Whether a reading from `source` is inside.
+    #[must_use]
+    pub fn contains(&self, source: &Source<'_>) -> bool {
+        let listed = |list: &[String], name: Option<&str>| {
+            list.is_empty() || name.is_some_and(|name| list.iter().any(|listed| listed == name))
+        };
+        listed(&self.types, Some(&source.device_type))
+            && listed(&self.properties, source.property.as_deref())
+            && listed(&self.projects, source.project.as_deref())
+            && listed(&self.zones, source.zone.as_deref())
+            && listed(&self.devices, source.device.as_deref())
+    }
+
+    /// How narrow it is: a device is narrower than a zone, a zone than a project, that than a property, that than a type.
+    fn narrowness(&self) -> u8 {
+        let lists = [&self.types, &self.properties, &self.projects, &self.zones, &self.devices];
+        lists.iter().enumerate().filter(|(_, list)| !list.is_empty()).map(|(index, _)| 1 << index).sum()
+    }
+}
+
+/// What a rule says at a place. In an override, `None` is "as elsewhere".
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Whether it says anything at all.
+    pub enabled: Option<bool>,
+    /// How bad a limit without a severity of its own is.
+    pub severity: Option<Severity>,
+    /// What is compared.
+    pub condition: Option<Condition>,
+    /// What [`Comparison::Deviates`] measures from, by metric.
+    pub baseline: Option<HashMap<String, f64>>,
+}
+
+/// One test or several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// Whether all tests must be broken, or any one of them.
+    pub join: Join,
+    /// The tests; at least one.
+    pub tests: Vec<Test>,
+}
+
+/// How several tests make one condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Every test must be broken by the same reading.
+    All,
+    /// One broken test is enough.
+    Any,
+}
+
+/// One metric against its limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// The metric's key.
+    pub metric: String,
+    /// How they compare.
+    pub comparison: Comparison,
+    /// The limits, the mildest first; at least one.
+    pub levels: Vec<Level>,
+}
+
+/// A limit and how bad crossing it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// The limit, in the metric's unit.
+    pub limit: f64,
+    /// How bad; `None` for the rule's own severity.
+    pub severity: Option<Severity>,
+}
+
+/// What a rule says for one reading, after the narrowest override of each setting has won.
+#[derive(Clone, Copy, Debug)]
+pub struct Effective<'r> {
+    /// What is compared.
+    pub condition: &'r Condition,
+    /// How bad a limit without a severity of its own is.
+    pub severity: Severity,
+    /// What [`Comparison::Deviates`] measures from, by metric.
+    pub baseline: Option<&'r HashMap<String, f64>>,
+}
+
+impl Rule {
+    /// What this rule says for a reading from `source`; `None` where it does not apply there.
+    #[must_use]
+    pub fn effective(&self, source: &Source<'_>) -> Option<Effective<'_>> {
+        if !self.scope.contains(source) {
+            return None;
+        }
+        let mut applying: Vec<&Settings> = vec![&self.settings];
+        applying
+            .extend(self.overrides.iter().filter(|(scope, _)| scope.contains(source)).map(|(_, settings)| settings));
+        let narrowest = applying.iter().rev();
+        if !narrowest.clone().find_map(|settings| settings.enabled).unwrap_or(true) {
+            return None;
+        }
+        Some(Effective {
+            condition: narrowest.clone().find_map(|settings| settings.condition.as_ref())?,
+            severity: narrowest.clone().find_map(|settings| settings.severity).unwrap_or(Severity::Medium),
+            baseline: narrowest.clone().find_map(|settings| settings.baseline.as_ref()),
+        })
+    }
+}
+
+impl RuleSet {
+    /// The compiled-in rules alone.
+    ///
+    /// # Panics
+    /// Where the pack itself has a fault, which a test excludes.
+    #[must_use]
+    #[expect(clippy::panic, reason = "the pack is part of the program, and a test reads it")]
+    pub fn pack() -> Self {
+        let mut faults = Faults::default();
+        let draft = FileDraft::read("pack.toml", PACK, &mut faults);
+        let rules = compile::compile(draft, &mut faults);
+        faults.or(rules).unwrap_or_else(|faults| panic!("the compiled-in rules have faults: {faults:#?}"))
+    }
+
+    /// The rules of a user's file laid over the compiled-in ones: a rule of a known id changes what it names, others are
+    /// added. `file` is what the faults call it.
+    ///
+    /// # Errors
+    /// Every fault of the file, in its order. Nothing of a file with a fault is used.
+    ///
+    /// ```
+    /// use smartclean_push::domain::rules::RuleSet;
+    /// let rules = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nbelow = 10")?;
+    /// assert_eq!(rules.rules.len(), RuleSet::pack().rules.len());
+    ///
+    /// let faults = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nbelwo = 10").unwrap_err();
+    /// assert_eq!(faults[0].to_string(), "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?");
+    /// # Ok::<(), Vec<smartclean_push::domain::rules::Fault>>(())
+    /// ```
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let pack = FileDraft::read("pack.toml", PACK, &mut faults);
+        let draft = pack.overlaid_by(FileDraft::read(file, text, &mut faults));
+        let rules = compile::compile(draft, &mut faults);
+        faults.or(rules)
+    }
+}

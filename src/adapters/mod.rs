@@ -1,0 +1,3 @@
+//! The ports' other sides, one file a technology.
+
+pub mod memory;

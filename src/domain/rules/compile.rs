@@ -1,0 +1,284 @@
+//! Written rules become rules in force, or faults: what is missing, what cannot be meant.
+
+use std::collections::HashMap;
+
+use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, TestDraft};
+use super::fault::{At, Faults, Location, nearest};
+use super::{Condition, DEFAULT_MAX_AGE, Join, Level, Rule, RuleSet, Scope, Settings, Test};
+use crate::domain::alert::Comparison;
+use crate::domain::device::{DEVICE_TYPES, DeviceType, Unit, short_name};
+use crate::domain::severity::Severity;
+
+/// Longest title, in characters: it has to leave room for the place in a subject of 100.
+const LONGEST_TITLE: usize = 40;
+/// Longest id, in characters.
+const LONGEST_ID: usize = 64;
+
+pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
+    let max_age = draft.max_age.map_or(DEFAULT_MAX_AGE, |max_age| max_age.value);
+    RuleSet { max_age, rules: draft.rules.into_iter().filter_map(|rule| compile_rule(rule, faults)).collect() }
+}
+
+fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
+    check_id(&draft.id, faults);
+    if let Some(kind) = draft.kind.as_ref().filter(|kind| kind.value != "threshold") {
+        let suggestion = nearest(&kind.value, ["threshold"]).unwrap_or_else(|| "it is `threshold`".to_owned());
+        faults.suggest(&kind.location, format!("unknown kind `{}`", kind.value), suggestion);
+    }
+    let title = compile_title(&draft, faults);
+    let types = compile_types(draft.scope.types.as_deref().unwrap_or_default(), faults);
+    let compiler = RuleCompiler { types: &types, rule: &draft };
+    let condition = compiler.condition(&draft.settings, faults);
+    if condition.is_none() {
+        compiler.say_what_is_missing(faults);
+    }
+    let settings = Settings { condition, ..compiler.settings(&draft.settings, faults) };
+    let mut overrides: Vec<(Scope, Settings)> =
+        draft.overrides.iter().map(|part| compiler.part(part, settings.condition.as_ref(), faults)).collect();
+    // Stable: of two equally narrow ones the later in the file wins.
+    overrides.sort_by_key(|(scope, _)| scope.narrowness());
+    let scope = Scope { types: types.clone(), ..compile_scope(&draft.scope) };
+    settings.condition.is_some().then(|| Rule {
+        id: draft.id.value.clone(),
+        title,
+        template: draft.message.as_ref().map(|message| message.value.clone()),
+        scope,
+        settings,
+        overrides,
+    })
+}
+
+fn check_id(id: &At<String>, faults: &mut Faults) {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.' || c == '_';
+    if !id.value.chars().all(fits) || id.value.len() > LONGEST_ID {
+        let message = format!("the id `{}` is not a name that filters and files can carry", id.value.escape_debug());
+        faults.suggest(&id.location, message, format!("use a-z, 0-9, `-`, `.`, `_`, at most {LONGEST_ID} of them"));
+    }
+}
+
+fn compile_title(draft: &RuleDraft, faults: &mut Faults) -> String {
+    let Some(title) = &draft.title else {
+        let message = format!("the rule `{}` needs a `title`", draft.id.value);
+        faults.suggest(&draft.id.location, message, "it heads the alert, for example title = \"Bad smell\"");
+        return String::new();
+    };
+    let length = title.value.chars().count();
+    if length > LONGEST_TITLE || title.value.trim().is_empty() || title.value.chars().any(char::is_control) {
+        let message = "a title is one line of text, not empty".to_owned();
+        faults.suggest(&title.location, message, format!("of at most {LONGEST_TITLE} characters, now {length}"));
+    }
+    title.value.trim().to_owned()
+}
+
+/// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is
+/// taken at its word.
+fn compile_types(written: &[At<String>], faults: &mut Faults) -> Vec<String> {
+    for name in written {
+        if DeviceType::named(short_name(&name.value)).is_none() && !name.value.contains('#') {
+            let suggestion = nearest(&name.value, DEVICE_TYPES.iter().map(|device_type| device_type.name));
+            let suggestion = suggestion.unwrap_or_else(|| {
+                format!("write it with its provider if it exists all the same: \"SMARTCLEAN#{}\"", name.value)
+            });
+            faults.suggest(&name.location, format!("unknown device type `{}`", name.value), suggestion);
+        }
+    }
+    written.iter().map(|name| short_name(&name.value).to_owned()).collect()
+}
+
+fn compile_scope(draft: &ScopeDraft) -> Scope {
+    let names =
+        |list: &Option<Vec<At<String>>>| list.iter().flatten().map(|name| name.value.clone()).collect::<Vec<_>>();
+    Scope {
+        types: Vec::new(),
+        properties: names(&draft.properties),
+        projects: names(&draft.projects),
+        zones: names(&draft.zones),
+        devices: names(&draft.devices),
+    }
+}
+
+/// What is needed of the rule around a test to judge it.
+struct RuleCompiler<'d> {
+    types: &'d [String],
+    rule: &'d RuleDraft,
+}
+
+impl RuleCompiler<'_> {
+    fn settings(&self, draft: &SettingsDraft, faults: &mut Faults) -> Settings {
+        let baseline = draft.baseline.as_ref().map(|baseline| {
+            for (metric, _) in baseline {
+                self.check_metric(metric, None, faults);
+            }
+            baseline.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect::<HashMap<_, _>>()
+        });
+        Settings {
+            enabled: draft.enabled.as_ref().map(|enabled| enabled.value),
+            severity: draft.severity.as_ref().map(|severity| severity.value),
+            condition: None,
+            baseline,
+        }
+    }
+
+    fn part(&self, part: &OverrideDraft, whole: Option<&Condition>, faults: &mut Faults) -> (Scope, Settings) {
+        let types = compile_types(part.scope.types.as_deref().unwrap_or_default(), faults);
+        let scope = Scope { types, ..compile_scope(&part.scope) };
+        if scope == Scope::default() {
+            let message = "an override needs to say where it applies".to_owned();
+            faults.suggest(&part.location, message, "with types, properties, projects, zones or devices");
+        }
+        let written = &part.settings;
+        let condition = match (&written.limit, &written.metric, whole) {
+            // Only a limit: the rule's one metric is meant.
+            (Some(limit), None, Some(Condition { tests, .. })) => match tests.as_slice() {
+                [test] => Some(Condition {
+                    join: Join::Any,
+                    tests: vec![Test {
+                        metric: test.metric.clone(),
+                        comparison: limit.comparison,
+                        levels: compile_levels(limit, faults),
+                    }],
+                }),
+                _ => {
+                    let message = "the rule has several tests, so a limit alone does not say whose it is".to_owned();
+                    faults.suggest(&limit.location, message, "write the whole `all` or `any` list here");
+                    None
+                }
+            },
+            _ => self.condition(written, faults),
+        };
+        (scope, Settings { condition, ..self.settings(written, faults) })
+    }
+
+    fn condition(&self, draft: &SettingsDraft, faults: &mut Faults) -> Option<Condition> {
+        if let Some(several) = &draft.several {
+            let tests: Vec<Test> = several.tests.iter().filter_map(|test| self.test(test, faults)).collect();
+            let join = if several.all { Join::All } else { Join::Any };
+            return Some(Condition { join, tests });
+        }
+        let location =
+            draft.limit.as_ref().map(|limit| &limit.location).or(draft.metric.as_ref().map(|m| &m.location))?;
+        let test = TestDraft {
+            metric: draft.metric.clone(),
+            unit: draft.unit.clone(),
+            limit: draft.limit.clone(),
+            location: location.clone(),
+        };
+        // A test with a fault still is a condition: one fault is enough to say so.
+        Some(Condition { join: Join::Any, tests: self.test(&test, faults).into_iter().collect() })
+    }
+
+    fn say_what_is_missing(&self, faults: &mut Faults) {
+        let message = format!("the rule `{}` compares nothing", self.rule.id.value);
+        faults.suggest(&self.rule.id.location, message, "give it a metric and a limit: metric = \"p\", below = 5");
+    }
+
+    fn test(&self, draft: &TestDraft, faults: &mut Faults) -> Option<Test> {
+        if draft.metric.is_none() {
+            faults.suggest(&draft.location, "a limit of what?", "name a `metric`");
+        }
+        if draft.limit.is_none() {
+            let message = "a metric without a limit".to_owned();
+            faults.suggest(&draft.location, message, "add one of above, at_least, below, at_most, deviates");
+        }
+        let metric = draft.metric.as_ref()?;
+        self.check_metric(metric, draft.unit.as_ref(), faults);
+        let limit = draft.limit.as_ref()?;
+        let levels = compile_levels(limit, faults);
+        (!levels.is_empty()).then(|| Test { metric: metric.value.clone(), comparison: limit.comparison, levels })
+    }
+
+    /// Whether the rule's types report such a metric, and in that unit.
+    fn check_metric(&self, metric: &At<String>, unit: Option<&At<String>>, faults: &mut Faults) {
+        let named: Vec<&DeviceType> = self.types.iter().filter_map(|name| DeviceType::named(name)).collect();
+        let anywhere = self.types.is_empty();
+        let candidates = if anywhere { DEVICE_TYPES.iter().collect() } else { named };
+        let known: Vec<_> = candidates.iter().filter_map(|device_type| device_type.metric(&metric.value)).collect();
+        if anywhere && known.is_empty() {
+            let suggestion = suggest_metric(&metric.value, &candidates);
+            faults.maybe_suggest(
+                &metric.location,
+                format!("no device type has a metric `{}`", metric.value),
+                suggestion,
+            );
+        }
+        for device_type in candidates.iter().filter(|_| !anywhere) {
+            if device_type.metric(&metric.value).is_none() {
+                let message = format!("unknown metric `{}` of {}", metric.value, device_type.name);
+                faults.maybe_suggest(&metric.location, message, suggest_metric(&metric.value, &[device_type]));
+            }
+        }
+        let Some(unit) = unit else { return };
+        for (device_type, metric) in candidates.iter().filter_map(|kind| kind.metric(&metric.value).map(|m| (kind, m)))
+        {
+            if !is_unit(&unit.value, metric.unit) {
+                let symbol = Some(metric.unit.symbol()).filter(|symbol| !symbol.is_empty()).unwrap_or("no unit");
+                let message = format!("`{}` of {} is in {symbol}, not {}", metric.key, device_type.name, unit.value);
+                faults.maybe_suggest(&unit.location, message, suggest_conversion(&unit.value, metric.unit));
+            }
+        }
+    }
+}
+
+fn is_unit(written: &str, unit: Unit) -> bool {
+    // The Greek mu and the micro sign look the same and are two characters.
+    let written = written.trim().replace('\u{3bc}', "\u{b5}");
+    written == unit.symbol() || written == unit.gsm_symbol()
+}
+
+fn suggest_conversion(written: &str, unit: Unit) -> Option<String> {
+    match (written.trim(), unit) {
+        ("ppm", Unit::Ppb) => Some("1 ppm is 1,000 ppb".to_owned()),
+        ("ppb", Unit::Ppm) => Some("1,000 ppb is 1 ppm".to_owned()),
+        ("V", Unit::Millivolt) => Some("1 V is 1,000 mV".to_owned()),
+        _ => None,
+    }
+}
+
+/// A metric by a name near to its key, or by what a person calls it.
+fn suggest_metric(written: &str, device_types: &[&DeviceType]) -> Option<String> {
+    let metrics = || device_types.iter().flat_map(|device_type| device_type.metrics);
+    let word = written.to_lowercase();
+    if word == "occ" && metrics().any(|metric| metric.key == "occupied") {
+        return Some("use `occupied`, 1 for yes: `occ` means opposite things on different sensors".to_owned());
+    }
+    metrics()
+        .find(|metric| metric.label.split([' ', ',']).any(|part| part.eq_ignore_ascii_case(&word)))
+        .map(|metric| format!("did you mean `{}`?", metric.key))
+        .or_else(|| nearest(written, metrics().map(|metric| metric.key)))
+        .or_else(|| {
+            let [device_type] = device_types else { return None };
+            let keys: Vec<_> = device_type.metrics.iter().map(|metric| metric.key).collect();
+            Some(format!("it has: {}", keys.join(", ")))
+        })
+}
+
+/// Levels in order of severity; their limits have to go the same way.
+fn compile_levels(limit: &LimitDraft, faults: &mut Faults) -> Vec<Level> {
+    let mut levels: Vec<Level> = limit.levels.iter().map(|&(severity, limit)| Level { limit, severity }).collect();
+    levels.sort_by_key(|level| level.severity);
+    let rising = !matches!(limit.comparison, Comparison::Below | Comparison::AtMost);
+    for pair in levels.windows(2) {
+        let ordered = if rising { pair[0].limit < pair[1].limit } else { pair[0].limit > pair[1].limit };
+        if !ordered {
+            let name = |level: &Level| level.severity.map_or("", Severity::as_str);
+            let message = format!(
+                "{} at {} would never be reached before {} at {}",
+                name(&pair[0]),
+                pair[0].limit,
+                name(&pair[1]),
+                pair[1].limit
+            );
+            let suggestion = if rising { "limits rise with severity" } else { "limits fall as severity rises" };
+            faults.suggest(&limit.location, message, suggestion);
+        }
+    }
+    check_deviation(limit, &limit.location, faults);
+    levels
+}
+
+fn check_deviation(limit: &LimitDraft, location: &Location, faults: &mut Faults) {
+    if limit.comparison == Comparison::Deviates && limit.levels.iter().any(|&(_, limit)| limit <= 0.0 || limit > 180.0)
+    {
+        faults.suggest(location, "`deviates` is an angle from the baseline", "more than 0 and at most 180 degrees");
+    }
+}

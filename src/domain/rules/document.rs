@@ -1,0 +1,223 @@
+//! A TOML document read for its values *and* where each stands, so that a fault found much later still has a place.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::fault::{At, Faults, Location, nearest};
+
+/// The text of a rules file, and how offsets in it become lines and columns.
+pub(super) struct Document<'i> {
+    file: Arc<str>,
+    text: &'i str,
+}
+
+impl<'i> Document<'i> {
+    pub(super) fn new(file: &str, text: &'i str) -> Self {
+        Self { file: file.into(), text }
+    }
+
+    /// The whole document as a table; what is not TOML is a fault, and reading goes on with the rest.
+    pub(super) fn root(&self, faults: &mut Faults) -> DeTable<'i> {
+        let (root, errors) = DeTable::parse_recoverable(self.text);
+        for error in errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            faults.add(&self.location(offset), error.message().trim().replace('\n', ", "));
+        }
+        root.into_inner()
+    }
+
+    pub(super) fn location(&self, offset: usize) -> Location {
+        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let line_start = before.rfind('\n').map_or(0, |index| index + 1);
+        Location {
+            file: Arc::clone(&self.file),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    pub(super) fn at<T, U>(&self, spanned: &Spanned<T>, value: U) -> At<U> {
+        At { value, location: self.location(spanned.span().start) }
+    }
+}
+
+type Entry<'a, 'i> = (&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>);
+
+/// One table of the document, its members taken one by one; what nobody takes is a fault in the end.
+pub(super) struct TableReader<'a, 'i> {
+    document: &'a Document<'i>,
+    entries: Vec<Entry<'a, 'i>>,
+    taken: Vec<&'static str>,
+    what: &'static str,
+}
+
+impl<'a, 'i> TableReader<'a, 'i> {
+    /// Reads `table`; `what` is what a person calls it: "a rule".
+    pub(super) fn new(document: &'a Document<'i>, table: &'a DeTable<'i>, what: &'static str) -> Self {
+        Self { document, entries: table.iter().collect(), taken: Vec::new(), what }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Entry<'a, 'i>> {
+        self.taken.push(key);
+        let index = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
+        Some(self.entries.swap_remove(index))
+    }
+
+    /// A value of one kind: `convert` gives it, or `wanted` says in a fault what it should be.
+    fn value<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        faults: &mut Faults,
+        convert: impl FnOnce(&'a DeValue<'i>) -> Option<T>,
+    ) -> Option<At<T>> {
+        let (_, value) = self.take(key)?;
+        let converted = convert(value.get_ref());
+        if converted.is_none() {
+            let found = describe(value.get_ref());
+            faults.add(&self.document.location(value.span().start), format!("`{key}` is {wanted}, not {found}"));
+        }
+        converted.map(|converted| self.document.at(value, converted))
+    }
+
+    pub(super) fn string(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<String>> {
+        self.value(key, "a text in quotes", faults, |value| value.as_str().map(str::to_owned))
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<bool>> {
+        self.value(key, "`true` or `false`", faults, DeValue::as_bool)
+    }
+
+    /// A span of time such as `"15m"` or `"1h 30m"`, more than none.
+    pub(super) fn duration(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<SignedDuration>> {
+        self.value(key, "a time such as \"15m\" or \"1h 30m\"", faults, |value| {
+            value.as_str()?.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive)
+        })
+    }
+
+    /// A list of texts; a single text is a list of one.
+    pub(super) fn strings(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<At<String>>> {
+        let document = self.document;
+        let (_, value) = self.take(key)?;
+        let one = |value: &Spanned<DeValue<'_>>, faults: &mut Faults| match value.get_ref().as_str() {
+            Some(text) => Some(document.at(value, text.to_owned())),
+            None => {
+                let found = describe(value.get_ref());
+                let location = document.location(value.span().start);
+                faults.add(&location, format!("`{key}` is a list of texts in quotes, not {found}"));
+                None
+            }
+        };
+        Some(match value.get_ref().as_array() {
+            Some(items) => items.iter().filter_map(|item| one(item, faults)).collect(),
+            None => one(value, faults).into_iter().collect(),
+        })
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<f64>> {
+        self.value(key, "a number", faults, number)
+    }
+
+    /// The value whatever its kind, for a member that has several.
+    pub(super) fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+        self.take(key).map(|(_, value)| value)
+    }
+
+    /// A list of tables, each read by `read`; a single table is a list of one.
+    pub(super) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        what: &'static str,
+        faults: &mut Faults,
+        mut read: impl FnMut(TableReader<'a, 'i>, Location, &mut Faults) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let document = self.document;
+        let (_, value) = self.take(key)?;
+        let items: Vec<_> = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        let mut tables = Vec::new();
+        for item in items {
+            let location = document.location(item.span().start);
+            match item.get_ref().as_table() {
+                Some(table) => tables.extend(read(TableReader::new(document, table, what), location, faults)),
+                None => {
+                    let found = describe(item.get_ref());
+                    faults.add(&location, format!("`{key}` holds {what}, in braces or under [[{key}]], not {found}"));
+                }
+            }
+        }
+        Some(tables)
+    }
+
+    /// The members of a table of numbers, such as `{ Xt = -87.5 }`.
+    pub(super) fn numbers(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<(At<String>, f64)>> {
+        let value = self.any(key)?;
+        let location = self.document.location(value.span().start);
+        let Some(table) = value.get_ref().as_table() else {
+            let found = describe(value.get_ref());
+            faults.add(&location, format!("`{key}` is a table of numbers such as {{ Xt = -87.5 }}, not {found}"));
+            return None;
+        };
+        let mut numbers = Vec::new();
+        for (name, value) in table {
+            match number(value.get_ref()) {
+                Some(value) => numbers.push((self.document.at(name, name.get_ref().clone().into_owned()), value)),
+                None => {
+                    let found = describe(value.get_ref());
+                    faults.add(&self.document.location(value.span().start), format!("a number is needed, not {found}"));
+                }
+            }
+        }
+        Some(numbers)
+    }
+
+    pub(super) fn document(&self) -> &'a Document<'i> {
+        self.document
+    }
+
+    /// Each member that nobody took is a fault.
+    pub(super) fn finish(self, faults: &mut Faults) {
+        for (name, _) in self.entries {
+            let written: &str = name.get_ref();
+            faults.maybe_suggest(
+                &self.document.location(name.span().start),
+                format!("{} has no `{written}`", self.what),
+                nearest(written, self.taken.iter().copied())
+                    .or_else(|| Some(format!("it can have: {}", self.taken.join(", ")))),
+            );
+        }
+    }
+}
+
+/// The value as a finite number.
+pub(super) fn number(value: &DeValue<'_>) -> Option<f64> {
+    let number = match value {
+        DeValue::Integer(integer) =>
+        {
+            #[expect(clippy::cast_precision_loss, reason = "no limit of a sensor has more than 53 bits")]
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|integer| integer as f64)
+        }
+        DeValue::Float(float) => float.as_str().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
+
+/// What a person calls the kind of a value.
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text \"{}\"", text.escape_debug()),
+        DeValue::Integer(number) => format!("the number {number}"),
+        DeValue::Float(number) => format!("the number {number}"),
+        DeValue::Boolean(value) => format!("`{value}`"),
+        DeValue::Datetime(time) => format!("the time {time}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

@@ -1,0 +1,316 @@
+//! Rules as they are written: every member optional, every value with its place. Two files become one here.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::document::{Document, TableReader, describe, number};
+use super::fault::{At, Faults, Location};
+use crate::domain::alert::Comparison;
+use crate::domain::severity::Severity;
+
+/// A rules file as it is written.
+#[derive(Debug, Default)]
+pub(super) struct FileDraft {
+    pub(super) max_age: Option<At<jiff::SignedDuration>>,
+    pub(super) rules: Vec<RuleDraft>,
+}
+
+/// A rule as it is written.
+#[derive(Debug)]
+pub(super) struct RuleDraft {
+    pub(super) id: At<String>,
+    pub(super) kind: Option<At<String>>,
+    pub(super) title: Option<At<String>>,
+    pub(super) message: Option<At<String>>,
+    pub(super) scope: ScopeDraft,
+    pub(super) settings: SettingsDraft,
+    pub(super) overrides: Vec<OverrideDraft>,
+}
+
+/// What a rule, or one override of it, applies to.
+#[derive(Debug, Default)]
+pub(super) struct ScopeDraft {
+    pub(super) types: Option<Vec<At<String>>>,
+    pub(super) properties: Option<Vec<At<String>>>,
+    pub(super) projects: Option<Vec<At<String>>>,
+    pub(super) zones: Option<Vec<At<String>>>,
+    pub(super) devices: Option<Vec<At<String>>>,
+}
+
+/// What may differ from place to place.
+#[derive(Debug, Default)]
+pub(super) struct SettingsDraft {
+    pub(super) enabled: Option<At<bool>>,
+    pub(super) severity: Option<At<Severity>>,
+    /// A single test's parts; each may come from another file.
+    pub(super) metric: Option<At<String>>,
+    pub(super) unit: Option<At<String>>,
+    pub(super) limit: Option<LimitDraft>,
+    /// Several tests, written out.
+    pub(super) several: Option<SeveralDraft>,
+    pub(super) baseline: Option<Vec<(At<String>, f64)>>,
+}
+
+/// `at_least = 200`, or `at_least = { medium = 200, high = 500 }`.
+#[derive(Clone, Debug)]
+pub(super) struct LimitDraft {
+    pub(super) comparison: Comparison,
+    pub(super) levels: Vec<(Option<Severity>, f64)>,
+    pub(super) location: Location,
+}
+
+/// `all = [...]` or `any = [...]`.
+#[derive(Debug)]
+pub(super) struct SeveralDraft {
+    pub(super) all: bool,
+    pub(super) tests: Vec<TestDraft>,
+    pub(super) location: Location,
+}
+
+/// One of several tests.
+#[derive(Clone, Debug)]
+pub(super) struct TestDraft {
+    pub(super) metric: Option<At<String>>,
+    pub(super) unit: Option<At<String>>,
+    pub(super) limit: Option<LimitDraft>,
+    pub(super) location: Location,
+}
+
+/// Settings for a part of a rule's scope.
+#[derive(Debug)]
+pub(super) struct OverrideDraft {
+    pub(super) scope: ScopeDraft,
+    pub(super) settings: SettingsDraft,
+    pub(super) location: Location,
+}
+
+const COMPARISONS: [(&str, Comparison); 5] = [
+    ("above", Comparison::Above),
+    ("at_least", Comparison::AtLeast),
+    ("below", Comparison::Below),
+    ("at_most", Comparison::AtMost),
+    ("deviates", Comparison::Deviates),
+];
+
+impl FileDraft {
+    /// Reads the file's text as far as it can be read; everything that cannot is a fault.
+    pub(super) fn read(file: &str, text: &str, faults: &mut Faults) -> Self {
+        let document = Document::new(file, text);
+        let root = document.root(faults);
+        let mut table = TableReader::new(&document, &root, "a rules file");
+        if let Some(version) = table.number("version", faults).filter(|version| version.value != 1.0) {
+            let message = format!("the rules have version {}, and this program reads version 1", version.value);
+            faults.suggest(&version.location, message, "update smartclean-push, or write `version = 1`");
+        }
+        let max_age = table.duration("max_age", faults);
+        let mut rules: Vec<RuleDraft> = table.tables("rule", "rules", faults, RuleDraft::read).unwrap_or_default();
+        table.finish(faults);
+        let mut seen: Vec<(String, usize)> = Vec::new();
+        rules.retain(|rule| {
+            let first = seen.iter().find(|(id, _)| *id == rule.id.value).map(|(_, line)| *line);
+            if let Some(line) = first {
+                let message = format!("the id `{}` is taken by the rule in line {line}", rule.id.value);
+                faults.suggest(&rule.id.location, message, "give this rule an id of its own, or join the two");
+            } else {
+                seen.push((rule.id.value.clone(), rule.id.location.line));
+            }
+            first.is_none()
+        });
+        Self { max_age, rules }
+    }
+
+    /// Lays `newer` over this file: a rule of the same id changes only what the newer one names, others are added.
+    pub(super) fn overlaid_by(mut self, newer: Self) -> Self {
+        self.max_age = newer.max_age.or(self.max_age);
+        for rule in newer.rules {
+            match self.rules.iter_mut().find(|known| known.id.value == rule.id.value) {
+                Some(known) => known.overlay(rule),
+                None => self.rules.push(rule),
+            }
+        }
+        self
+    }
+}
+
+impl RuleDraft {
+    fn read(mut table: TableReader<'_, '_>, location: Location, faults: &mut Faults) -> Option<Self> {
+        let id = table.string("id", faults);
+        if id.is_none() {
+            faults.suggest(&location, "a rule needs an `id`", "for example id = \"soap-low\"");
+        }
+        let draft = Self {
+            id: id.unwrap_or(At { value: String::new(), location }),
+            kind: table.string("kind", faults),
+            title: table.string("title", faults),
+            message: table.string("message", faults),
+            scope: ScopeDraft::read(&mut table, faults),
+            settings: SettingsDraft::read(&mut table, faults),
+            overrides: table
+                .tables("override", "overrides", faults, |mut table, location, faults| {
+                    let scope = ScopeDraft::read(&mut table, faults);
+                    let settings = SettingsDraft::read(&mut table, faults);
+                    table.finish(faults);
+                    Some(OverrideDraft { scope, settings, location })
+                })
+                .unwrap_or_default(),
+        };
+        table.finish(faults);
+        (!draft.id.value.is_empty()).then_some(draft)
+    }
+
+    fn overlay(&mut self, newer: Self) {
+        // The newer place: faults of the whole rule are the doing of who changed it last.
+        self.id = newer.id;
+        self.kind = newer.kind.or(self.kind.take());
+        self.title = newer.title.or(self.title.take());
+        self.message = newer.message.or(self.message.take());
+        self.scope.overlay(newer.scope);
+        self.settings.overlay(newer.settings);
+        self.overrides.extend(newer.overrides);
+    }
+}
+
+impl ScopeDraft {
+    fn read(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Self {
+        Self {
+            types: table.strings("types", faults),
+            properties: table.strings("properties", faults),
+            projects: table.strings("projects", faults),
+            zones: table.strings("zones", faults),
+            devices: table.strings("devices", faults),
+        }
+    }
+
+    fn overlay(&mut self, newer: Self) {
+        self.types = newer.types.or(self.types.take());
+        self.properties = newer.properties.or(self.properties.take());
+        self.projects = newer.projects.or(self.projects.take());
+        self.zones = newer.zones.or(self.zones.take());
+        self.devices = newer.devices.or(self.devices.take());
+    }
+}
+
+impl SettingsDraft {
+    fn read(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Self {
+        let all = read_several(table, "all", faults);
+        let any = read_several(table, "any", faults);
+        if let (Some(_), Some(any)) = (&all, &any) {
+            faults.suggest(&any.location, "a rule has either `all` or `any`", "make two rules of it");
+        }
+        let draft = Self {
+            enabled: table.boolean("enabled", faults),
+            severity: read_severity(table, faults),
+            metric: table.string("metric", faults),
+            unit: table.string("unit", faults),
+            limit: read_limit(table, faults),
+            several: all.or(any),
+            baseline: table.numbers("baseline", faults),
+        };
+        if let (Some(several), Some(metric)) = (&draft.several, &draft.metric) {
+            let message = format!("a rule has either one `metric` or a list of tests (line {})", several.location.line);
+            faults.suggest(&metric.location, message, "put this one into the list");
+        }
+        draft
+    }
+
+    fn overlay(&mut self, newer: Self) {
+        self.enabled = newer.enabled.or(self.enabled.take());
+        self.severity = newer.severity.or(self.severity.take());
+        self.baseline = newer.baseline.or(self.baseline.take());
+        if newer.several.is_some() {
+            (self.metric, self.unit, self.limit) = (None, None, None);
+            self.several = newer.several;
+        }
+        if newer.metric.is_some() || newer.limit.is_some() {
+            self.several = None;
+        }
+        if newer.metric.is_some() {
+            // Another metric may have another unit.
+            self.unit = None;
+        }
+        self.metric = newer.metric.or(self.metric.take());
+        self.unit = newer.unit.or(self.unit.take());
+        self.limit = newer.limit.or(self.limit.take());
+    }
+}
+
+fn read_severity(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Severity>> {
+    let written = table.string("severity", faults)?;
+    let severity = Severity::named(&written.value);
+    if severity.is_none() {
+        unknown_severity(&written.value, &written.location, faults);
+    }
+    severity.map(|severity| written.map(|_| severity))
+}
+
+fn unknown_severity(written: &str, location: &Location, faults: &mut Faults) {
+    let names = Severity::ALL.map(Severity::as_str);
+    let suggestion =
+        super::fault::nearest(written, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
+    faults.suggest(location, format!("unknown severity `{written}`"), suggestion);
+}
+
+fn read_several(table: &mut TableReader<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<SeveralDraft> {
+    let mut location = None;
+    let tests = table.tables(key, "tests", faults, |mut table, here, faults| {
+        location.get_or_insert(here.clone());
+        let test = TestDraft {
+            metric: table.string("metric", faults),
+            unit: table.string("unit", faults),
+            limit: read_limit(&mut table, faults),
+            location: here,
+        };
+        table.finish(faults);
+        Some(test)
+    })?;
+    // An empty list has no place of its own; its rule's test for "no condition" finds it.
+    Some(SeveralDraft { all: key == "all", tests, location: location? })
+}
+
+fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
+    let document = table.document();
+    let mut found: Option<LimitDraft> = None;
+    for (key, comparison) in COMPARISONS {
+        let Some(value) = table.any(key) else { continue };
+        let location = document.location(value.span().start);
+        if found.is_some() {
+            let message = format!("`{key}` beside another comparison");
+            faults.suggest(&location, message, "a test has one; for two limits use `any` or two rules");
+            continue;
+        }
+        let levels = read_levels(document, key, value, faults);
+        found = Some(LimitDraft { comparison, levels, location });
+    }
+    found
+}
+
+fn read_levels(
+    document: &Document<'_>,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    faults: &mut Faults,
+) -> Vec<(Option<Severity>, f64)> {
+    if let Some(limit) = number(value.get_ref()) {
+        return vec![(None, limit)];
+    }
+    let Some(table) = value.get_ref().as_table() else {
+        let found = describe(value.get_ref());
+        let message = format!("`{key}` is a number, or a table such as {{ medium = 200, high = 500 }}, not {found}");
+        faults.add(&document.location(value.span().start), message);
+        return Vec::new();
+    };
+    let mut levels = Vec::new();
+    for (name, value) in table {
+        let severity = Severity::named(name.get_ref());
+        let limit = number(value.get_ref());
+        if severity.is_none() {
+            unknown_severity(name.get_ref(), &document.location(name.span().start), faults);
+        }
+        if limit.is_none() {
+            let found = describe(value.get_ref());
+            faults.add(&document.location(value.span().start), format!("a limit is a number, not {found}"));
+        }
+        levels.extend(severity.map(Some).zip(limit));
+    }
+    levels
+}

@@ -1,0 +1,98 @@
+//! What is wrong with a rules file, all of it at once, each with its place.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A place in a rules file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The file's name, as its reader knows it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One thing that is wrong with a rules file. Prints as `rules.toml:12:8: what is wrong; what to do`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Where.
+    pub location: Location,
+    /// What.
+    pub message: String,
+    /// What to do about it, where that can be guessed.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.location, self.message)?;
+        self.suggestion.iter().try_for_each(|suggestion| write!(f, "; {suggestion}"))
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) location: Location,
+}
+
+impl<T> At<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+        At { value: change(self.value), location: self.location }
+    }
+}
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn add(&mut self, location: &Location, message: impl Into<String>) {
+        self.0.push(Fault { location: location.clone(), message: message.into(), suggestion: None });
+    }
+
+    pub(super) fn suggest(&mut self, location: &Location, message: impl Into<String>, suggestion: impl Into<String>) {
+        self.maybe_suggest(location, message, Some(suggestion.into()));
+    }
+
+    pub(super) fn maybe_suggest(
+        &mut self,
+        location: &Location,
+        message: impl Into<String>,
+        suggestion: Option<String>,
+    ) {
+        self.0.push(Fault { location: location.clone(), message: message.into(), suggestion });
+    }
+
+    /// `value`, or the faults in the order of the file.
+    pub(super) fn or<T>(self, value: T) -> Result<T, Vec<Fault>> {
+        let mut faults = self.0;
+        if faults.is_empty() {
+            return Ok(value);
+        }
+        faults.sort();
+        faults.dedup();
+        Err(faults)
+    }
+}
+
+/// "did you mean `amm`?", where one of `known` is near enough to what was written.
+pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    let wanted = written.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&wanted, &name.to_lowercase()), name))
+        // 0.75: keeps "temprature" and "amonia", drops words that share only a first letter.
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| format!("did you mean `{name}`?"))
+}

@@ -1,0 +1,126 @@
+//! Errors as the caller sees them: `application/problem+json` (RFC 9457) with fixed texts. Nothing internal, ever.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use crate::ingest::PushError;
+
+/// The realm is the program's name; `charset` tells the client to send UTF-8 (RFC 7617 §2.1).
+const CHALLENGE: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
+/// Seconds after which a retry is worthwhile: longer than a throttle or a failover of what is behind us usually lasts.
+const RETRY_AFTER_SECONDS: &str = "30";
+
+/// Every way a request can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No such path.
+    NotFound,
+    /// The path exists, and not for this method.
+    MethodNotAllowed {
+        /// The method that it has.
+        allow: &'static str,
+    },
+    /// A content encoding other than gzip.
+    UnsupportedEncoding,
+    /// A body over the size limit.
+    TooLarge,
+    /// No credentials, or wrong ones.
+    Unauthorized,
+    /// The body ended early, or took too long.
+    IncompleteBody,
+    /// A body that is not a batch.
+    NotABatch,
+    /// Credentials cannot be read now.
+    CredentialsUnavailable,
+    /// The store does not answer.
+    StoreUnavailable,
+    /// Alerts cannot be sent now.
+    AlertsUnavailable,
+    /// A fault of ours.
+    Internal,
+}
+
+impl From<&PushError> for Problem {
+    fn from(error: &PushError) -> Self {
+        match error {
+            PushError::NotABatch(_) => Self::NotABatch,
+            PushError::TooLarge => Self::TooLarge,
+            PushError::Store(_) => Self::StoreUnavailable,
+            PushError::Publish { .. } => Self::AlertsUnavailable,
+        }
+    }
+}
+
+impl Problem {
+    /// The status: 4xx means a retry cannot help, 5xx means it can.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
+            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::AlertsUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::NotFound => "There is nothing at this path. Pushes go to POST /push.",
+            Self::MethodNotAllowed { .. } => "This path does not take this method; see the Allow header.",
+            Self::UnsupportedEncoding => "The body's content encoding is not known here. Use gzip or none.",
+            Self::TooLarge => "The body is too large: at most 10 MB as sent and 64 MiB decoded. Split the batch.",
+            Self::Unauthorized => "Credentials are missing or wrong. Use HTTP Basic authentication.",
+            Self::IncompleteBody => "The body did not arrive whole.",
+            Self::NotABatch => "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
+            Self::CredentialsUnavailable => "Credentials cannot be checked right now. Send the push again later.",
+            Self::StoreUnavailable => "The push could not be stored right now. Send it again later.",
+            Self::AlertsUnavailable => {
+                "The push was stored, but alerts could not be sent right now. Send it again later."
+            }
+            Self::Internal => "Something went wrong here. Send the push again later.",
+        }
+    }
+
+    fn header(self) -> Option<(HeaderName, &'static str)> {
+        match self {
+            Self::MethodNotAllowed { allow } => Some((ALLOW, allow)),
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, CHALLENGE)),
+            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::AlertsUnavailable | Self::Internal => {
+                Some((RETRY_AFTER, RETRY_AFTER_SECONDS))
+            }
+            Self::NotFound | Self::UnsupportedEncoding | Self::TooLarge | Self::IncompleteBody | Self::NotABatch => {
+                None
+            }
+        }
+    }
+
+    /// The response, which names the request so that the caller can ask about it.
+    #[must_use]
+    pub fn response(self, request_id: &str) -> Response<Bytes> {
+        let status = self.status();
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or_default(),
+            "status": status.as_u16(),
+            "detail": self.detail(),
+            "request_id": request_id,
+        });
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = self.header() {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
