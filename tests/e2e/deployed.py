@@ -1,0 +1,200 @@
+"""The real template, deployed by the operator's own command to MiniStack, and clients to push to it and look inside."""
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+import zstandard
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / ".aws-sam/e2e"
+
+EMAIL = "cleaning@example.com"
+PHONE = "+6591234567"
+
+
+def deploy(aws, folder, architecture):
+    """Runs what `make deploy` runs, with the questions of a first deploy answered; returns what it printed."""
+    answers = ["smartclean-push", "ap-southeast-1", EMAIL, PHONE]
+    done = subprocess.run(
+        [
+            sys.executable, ROOT / ".make/stack", "--config", folder / "samconfig.local.toml",
+            "deploy", "--template", BUILD / "template.yaml", "--architecture", architecture,
+        ],
+        input="".join(f"{answer}\n" for answer in answers),
+        cwd=ROOT,
+        env=aws.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=300,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"the deploy failed:\n{done.stdout}\nMiniStack's log:\n{aws.log.read_text(errors='replace')}")
+    return done.stdout
+
+
+class Deployed:
+    def __init__(self, aws):
+        self.aws = aws
+        self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
+        self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
+        cloudformation = aws.client("cloudformation")
+        stack = cloudformation.describe_stacks(StackName="smartclean-push")["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        resources = cloudformation.list_stack_resources(StackName="smartclean-push")["StackResourceSummaries"]
+        self.ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+        self.template = cloudformation.get_template(StackName="smartclean-push", TemplateStage="Processed")["TemplateBody"]
+        if isinstance(self.template, str):
+            self.template = json.loads(self.template)
+        self.bucket = self.outputs["RawBucketName"]
+        self.topic = self.outputs["AlertTopicArn"]
+        self.function = self.outputs["PushFunctionName"]
+        self._import_routes()
+        secret = json.loads(self.secrets.get_secret_value(SecretId=self.outputs["CredentialsSecretArn"])["SecretString"])
+        self.credentials = (secret["username"], secret["password"])
+
+    def _import_routes(self):
+        """Makes the routes that an HTTP API has on AWS: SAM writes them into the API's body, which MiniStack skips."""
+        api, gateway = self.ids["PushApi"], self.aws.client("apigatewayv2")
+        region, account = "ap-southeast-1", self.topic.split(":")[4]
+        for path, methods in self.template["Resources"]["PushApi"]["Properties"]["Body"]["paths"].items():
+            for method, operation in methods.items():
+                wanted = operation["x-amazon-apigateway-integration"]
+                function = self.ids[re.search(r"\$\{(\w+)\.Arn\}", wanted["uri"]["Fn::Sub"]).group(1)]
+                integration = gateway.create_integration(
+                    ApiId=api,
+                    IntegrationType=wanted["type"].upper(),
+                    IntegrationUri=f"arn:aws:lambda:{region}:{account}:function:{function}",
+                    PayloadFormatVersion=wanted["payloadFormatVersion"],
+                    TimeoutInMillis=wanted["timeoutInMillis"],
+                )["IntegrationId"]
+                verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+                route = path.lstrip("/") if operation.get("isDefaultRoute") else f"{verb} {path}"
+                gateway.create_route(ApiId=api, RouteKey=route, Target=f"integrations/{integration}")
+
+    # ---- From outside: what SmartClean does ---------------------------------------------------------------------
+
+    def request(self, method, path, **options):
+        """A request to the deployed API; reaches MiniStack's port under the API's own host name."""
+        host = f"{self.ids['PushApi']}.execute-api.localhost:{self.aws.port}"
+        headers = {"Host": host, **options.pop("headers", {})}
+        url = f"{self.aws.endpoint}{path}"
+        return requests.request(method, url, headers=headers, timeout=60, verify=self.aws.certificate, **options)
+
+    def push(self, *readings, credentials=None):
+        """Pushes readings (dicts, or texts as they are) the way SmartClean does: an array of JSON texts."""
+        texts = [reading if isinstance(reading, str) else json.dumps(reading) for reading in readings]
+        body = json.dumps(texts).encode()
+        return self.request("POST", "/push", data=body, auth=credentials or self.credentials)
+
+    # ---- From inside: what an operator sees ---------------------------------------------------------------------
+
+    def keys(self, prefix=""):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def text(self, key):
+        """The decompressed text of a stored object."""
+        stored = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return zstandard.ZstdDecompressor().decompressobj().decompress(stored).decode()
+
+    def keys_of(self, answer):
+        """The keys of the objects of the batch that a push's answer names."""
+        return [key for key in self.keys() if answer.json()["batch"] in key]
+
+    def start_cold(self):
+        """The next request starts a new copy of the function, as after any change of its configuration."""
+        self.functions.update_function_configuration(FunctionName=self.function, Description=f"cold {time.time_ns()}")
+        self.functions.get_waiter("function_updated_v2").wait(FunctionName=self.function)
+
+    @contextlib.contextmanager
+    def without(self, action, cold=False):
+        """The function without one permission: `action` is taken out of its role's policies, and put back after."""
+        role = self.ids["PushFunctionRole"]
+        before = {
+            name: self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        }
+        after = {name: without_action(policy, action) for name, policy in before.items()}
+        changed = [name for name in before if after[name] != before[name]]
+        assert changed, f"no policy of the role allows {action}"
+        try:
+            for name in changed:
+                self._set_policy(role, name, after[name])
+            if cold:
+                self.start_cold()
+            yield
+        finally:
+            for name in changed:
+                self._set_policy(role, name, before[name])
+            if cold:
+                self.start_cold()
+
+    def _set_policy(self, role, name, policy):
+        if policy["Statement"]:
+            self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+        else:
+            self.iam.delete_role_policy(RoleName=role, PolicyName=name)
+
+    @contextlib.contextmanager
+    def rules(self, text):
+        """The deployed rules file, for as long as the block lasts; what it was before comes back."""
+        key = "config/rules.toml"
+        before = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() if key in self.keys(key) else None
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+        self.start_cold()  # a running copy would look only after a minute
+        try:
+            yield
+        finally:
+            if before is None:
+                for rules in self.keys("config/"):
+                    self.s3.delete_object(Bucket=self.bucket, Key=rules)
+            else:
+                self.s3.put_object(Bucket=self.bucket, Key=key, Body=before)
+            self.start_cold()
+
+    @contextlib.contextmanager
+    def queue(self, **filter_policy):
+        """A queue that is subscribed to the alert topic for as long as the block lasts; yields its reader."""
+        url = self.sqs.create_queue(QueueName=f"alerts-{time.time_ns()}")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        attributes = {"FilterPolicy": json.dumps(filter_policy)} if filter_policy else {}
+        subscription = self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        try:
+            yield lambda: self._receive(url)
+        finally:
+            self.sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+            self.sqs.delete_queue(QueueUrl=url)
+
+    def _receive(self, url):
+        envelopes = []
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
+            for message in messages:
+                envelopes.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return envelopes
+
+
+def without_action(policy, action):
+    """The policy with `action` gone, and with every statement that then allows nothing."""
+    statements = []
+    for statement in policy["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        if kept := [allowed for allowed in actions if allowed != action]:
+            statements.append({**statement, "Action": kept})
+    return {**policy, "Statement": statements}

@@ -1,0 +1,40 @@
+"""What only the command needs is not in the function: by the dependency tree of the features it is built with."""
+
+import subprocess
+import tomllib
+
+from deployed import ROOT
+
+MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+
+
+# Crates that the command asks for and that are in the function as well, because what it asks for itself brings them.
+BROUGHT_BY_THE_SDK = {"hyper", "hyper-util"}
+
+
+def function_tree(*arguments):
+    """The names of the crates that are linked into the function."""
+    command = [
+        "cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}",
+        "--no-default-features", "--features", "function", *arguments,
+    ]  # fmt: skip
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, encoding="utf-8").stdout.splitlines()
+    return {line.split()[0] for line in lines if line}
+
+
+def optional_crates(feature):
+    """The optional crates that a feature of this package names itself."""
+    return {entry.removeprefix("dep:") for entry in MANIFEST["features"][feature] if entry.startswith("dep:")}
+
+
+def test_function_is_built_with_its_own_features_only():
+    build = tomllib.loads((ROOT / "CargoLambda.toml").read_text(encoding="utf-8"))["build"]
+    assert (build["no_default_features"], build["features"]) == (True, ["function"])
+
+
+def test_function_holds_no_crate_that_only_the_command_asks_for():
+    of_the_command = optional_crates("command") - optional_crates("function") - optional_crates("aws")
+    assert {"clap", "ureq"} <= of_the_command
+    assert function_tree() & of_the_command == BROUGHT_BY_THE_SDK & of_the_command
+    # Those few are not asked for by this package either; with features of the command's they would be.
+    assert function_tree("--depth", "1") & of_the_command == set()

@@ -1,0 +1,100 @@
+"""Every event of events/ through the release binary under AWS's own runtime interface emulator."""
+
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+import samcli
+from deployed import BUILD, ROOT
+from local_aws import free_port
+
+EVENTS = ROOT / "events"
+EXPECTED = json.loads((EVENTS / "expected.json").read_text(encoding="utf-8"))
+FILES = sorted(str(path.relative_to(EVENTS)) for path in EVENTS.glob("*-api/*.json"))
+
+# What the events' Authorization headers hold.
+CREDENTIALS = {"username": "smartclean", "password": "s3cret-Pa55"}
+
+
+class Emulator:
+    """The binary in the place that Lambda would give it: the emulator starts it at the first event and keeps it."""
+
+    def __init__(self, aws, folder):
+        self.port = free_port()
+        self.log = folder / "emulator.log"
+        machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+        shipped = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{machine}"
+        emulator = folder / "aws-lambda-rie"
+        shutil.copy(shipped, emulator)
+        emulator.chmod(0o755)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    emulator,
+                    "--runtime-interface-emulator-address", f"127.0.0.1:{self.port}",
+                    "--runtime-api-address", f"127.0.0.1:{free_port()}",
+                    "./bootstrap",
+                ],
+                cwd=BUILD / "PushFunction",
+                env={**aws.environment, **self._resources(aws), "AWS_LAMBDA_FUNCTION_NAME": "push"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def _resources(self, aws):
+        """The function's environment, of a bucket, a topic and a secret of its own."""
+        bucket = "emulator"
+        aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-1"})
+        secret = aws.client("secretsmanager").create_secret(Name="emulator", SecretString=json.dumps(CREDENTIALS))
+        return {
+            "RAW_BUCKET": bucket,
+            "ALERT_TOPIC_ARN": aws.client("sns").create_topic(Name="emulator")["TopicArn"],
+            "CREDENTIALS_SECRET_ARN": secret["ARN"],
+        }
+
+    def invoke(self, event):
+        url = f"http://127.0.0.1:{self.port}/2015-03-31/functions/function/invocations"
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                return requests.post(url, json=event, timeout=60).json()
+            except requests.ConnectionError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise RuntimeError(f"the emulator does not answer; its log:\n{self.log.read_text(errors='replace')}") from None
+                time.sleep(0.1)
+
+    def stop(self):
+        # The whole group: the emulator does not take the binary with it.
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def emulator(aws, tmp_path_factory):
+    emulator = Emulator(aws, tmp_path_factory.mktemp("emulator"))
+    yield emulator
+    emulator.stop()
+
+
+def test_every_event_says_what_it_expects():
+    assert FILES == sorted(EXPECTED)
+    assert FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_event_is_answered_as_expected(emulator, name):
+    answer = emulator.invoke(json.loads((EVENTS / name).read_text(encoding="utf-8")))
+    expected = EXPECTED[name]
+    assert answer.get("statusCode") == expected["status"], answer
+    assert answer["isBase64Encoded"] is False
+    body = json.loads(answer["body"])
+    assert {field: body.get(field) for field in expected.get("body", {})} == expected.get("body", {})

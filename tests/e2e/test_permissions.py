@@ -1,0 +1,66 @@
+"""The function's role allows what the function does and nothing else: each permission is missed when it is gone."""
+
+import json
+
+import pytest
+from test_stack import reading
+
+
+@pytest.fixture(autouse=True)
+def works_before_and_after(stack):
+    assert stack.push(reading()).status_code == 200
+    yield
+    assert stack.push(reading()).status_code == 200
+
+
+def refused(answer):
+    assert answer.status_code == 503, answer.text
+    assert "Retry-After" in answer.headers
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert "AccessDenied" not in answer.text and "arn:aws" not in answer.text
+
+
+def test_push_that_cannot_be_stored_is_not_accepted(stack):
+    with stack.without("s3:PutObject"):
+        refused(stack.push(reading()))
+
+
+def test_push_whose_alert_cannot_be_published_is_stored_and_works_when_tried_again(stack):
+    text = json.dumps(reading(270))
+    with stack.queue() as received:
+        with stack.without("sns:Publish"):
+            refused(stack.push(text))
+            assert received() == []
+        answer = stack.push(text)
+        assert answer.status_code == 200, answer.text
+        assert len(received()) == 1
+    assert len(stack.keys_of(answer)) == 1
+
+
+def test_push_is_not_accepted_when_credentials_cannot_be_read(stack):
+    with stack.without("secretsmanager:GetSecretValue", cold=True):
+        refused(stack.push(reading()))
+
+
+def test_deployed_rules_are_not_in_force_when_they_cannot_be_read(stack):
+    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'):
+        assert stack.push(reading(270)).json()["alerts"] == 0
+        with stack.without("s3:GetObject", cold=True):
+            assert stack.push(reading(270)).json()["alerts"] == 1
+
+
+def test_role_allows_single_resources_only(stack):
+    """No wildcard but below a prefix of the stack's own bucket and log group."""
+    role = stack.ids["PushFunctionRole"]
+    assert stack.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = stack.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for statement in document["Statement"]:
+            actions, resources = (
+                value if isinstance(value, list) else [value] for value in (statement["Action"], statement["Resource"])
+            )
+            assert not any("*" in action for action in actions), f"{name}: {actions}"
+            for resource in resources:
+                assert resource.startswith("arn:aws:") and "*" not in resource[:-2], f"{name}: {resource}"
+                own = (stack.bucket, stack.topic, stack.outputs["CredentialsSecretArn"], stack.ids["PushFunctionLogGroup"])
+                assert any(part in resource for part in own), f"{name}: {resource}"

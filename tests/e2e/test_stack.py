@@ -1,0 +1,185 @@
+"""A push through the deployed stack: over its HTTP API, as its own role, into its bucket and out of its topic."""
+
+import json
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+from deployed import EMAIL, PHONE
+
+
+def reading(ammonia_ppb=270, **more):
+    """An air quality reading without a time, so that it counts as new; its device makes it one of a kind."""
+    return {
+        "DevType": "SMARTCLEAN#ODRDTR_BATT_V1", "DEVID": f"device-{uuid.uuid4()}", "Display": "Level 3 男厕",
+        "PropId": "property-1", "PID": "building-1", "InsID": "zone-1", "Region": "Asia/Singapore",
+        "v": {"amm": ammonia_ppb, "aqi": 103, "rh": 730, "temp": 304}, **more,
+    }  # fmt: skip
+
+
+def test_reading_is_stored_byte_for_byte(stack):
+    texts = [
+        '{"DevType": "SMARTCLEAN#UM",  "DEVID":"é-%s", "unixT":1654142581000, "v":{"count":1.0}}' % uuid.uuid4(),
+        '{"DevType":"SMARTCLEAN#TH","DEVID":"2","v":{"t":"21.50"}}',
+    ]
+    answer = stack.push(*texts)
+    assert answer.status_code == 200, answer.text
+    batch = answer.json()["batch"]
+    assert answer.json() == {
+        "batch": batch, "received": 2, "accepted": 2, "rejected": 0, "duplicates": 0, "alerts": 0,
+    }  # fmt: skip
+    key = f"raw/dt=2022-06-02/hh=04/{batch}.ndjson.zst"
+    assert stack.keys_of(answer) == [key]
+    assert stack.text(key).splitlines() == texts
+
+
+def test_reading_without_a_time_is_stored_as_undated(stack):
+    answer = stack.push(reading(1))
+    assert stack.keys_of(answer) == [f"raw-undated/{answer.json()['batch']}.ndjson.zst"]
+
+
+def test_alert_reaches_every_channel_in_its_own_words(stack):
+    before = len(stack.aws.postbox())
+    with stack.queue() as received:
+        answer = stack.push(reading(270))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["alerts"] == 1
+        (envelope,) = received()
+
+    machine = json.loads(envelope["Message"])
+    assert isinstance(machine, dict) and "Level 3 男厕" in json.dumps(machine, ensure_ascii=False)
+    attributes = {name: attribute["Value"] for name, attribute in envelope["MessageAttributes"].items()}
+    assert attributes["severity"] == "medium"
+    assert attributes["kind"] == "firing"
+    assert attributes["device_type"] == "ODRDTR_BATT_V1"
+    assert attributes["project"] == "building-1"
+    assert attributes["zone"] == "zone-1"
+    assert attributes["rule"]
+    assert json.loads(attributes["channel"]) == ["email", "sms"]
+
+    sent = {message["protocol"]: message for message in stack.aws.postbox()[before:]}
+    assert sent["email"]["to"] == EMAIL
+    assert sent["sms"]["to"] == PHONE
+    for message in sent.values():
+        assert "Level 3 男厕" in message["message"]
+        assert "270 ppb" in message["message"]
+    assert sent["email"]["message"] != sent["sms"]["message"] != envelope["Message"]
+    assert 0 < len(sent["email"]["subject"]) < 100
+    assert len(sent["sms"]["message"]) <= 70  # one SMS in UCS-2, which 男厕 asks for
+
+
+@pytest.mark.parametrize("ammonia_ppb, alerts", [(199, 0), (200, 1)])
+def test_alert_starts_at_the_limit(stack, ammonia_ppb, alerts):
+    with stack.queue() as received:
+        assert stack.push(reading(ammonia_ppb)).json()["alerts"] == alerts
+        assert len(received()) == alerts
+
+
+def test_subscription_gets_only_what_its_filter_lets_through(stack):
+    with stack.queue(severity=["high"]) as high, stack.queue(severity=["medium"]) as medium:
+        stack.push(reading(270))
+        assert (len(high()), len(medium())) == (0, 1)
+        stack.push(reading(500))
+        assert (len(high()), len(medium())) == (1, 0)
+
+
+def test_same_push_twice_is_one_object(stack):
+    text = json.dumps(reading(1))
+    first, second = stack.push(text), stack.push(text)
+    assert first.status_code == second.status_code == 200
+    assert first.json()["batch"] == second.json()["batch"]
+    assert len(stack.keys_of(first)) == 1
+
+
+def test_bad_item_does_not_cost_the_good_ones(stack):
+    answer = stack.push(reading(1), "not json", reading(2))
+    assert answer.status_code == 200, answer.text
+    counts = {name: answer.json()[name] for name in ("received", "accepted", "rejected")}
+    assert counts == {"received": 3, "accepted": 2, "rejected": 1}
+    (key,) = (key for key in stack.keys_of(answer) if key.startswith("rejected/"))
+    (kept,) = (json.loads(line) for line in stack.text(key).splitlines())
+    assert (kept["index"], kept["raw"]) == (1, "not json")
+    assert kept["reason"]
+
+
+def test_body_that_is_no_batch_is_refused_and_kept(stack):
+    before = set(stack.keys("rejected/"))
+    body = f'{{"no": "array", "{uuid.uuid4()}'
+    answer = stack.request("POST", "/push", data=body, auth=stack.credentials)
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    (key,) = set(stack.keys("rejected/")) - before
+    assert json.loads(stack.text(key))["raw"] == body
+
+
+def test_wrong_password_is_refused_and_nothing_is_stored(stack):
+    before = stack.keys()
+    for credentials in (("smartclean", "wrong"), ("somebody", stack.credentials[1])):
+        answer = stack.push(reading(), credentials=credentials)
+        assert answer.status_code == 401
+        assert stack.credentials[1] not in answer.text
+    assert stack.request("POST", "/push", data="[]").status_code == 401
+    assert stack.keys() == before
+
+
+@pytest.mark.parametrize(
+    "method, path, status", [("GET", "/push", 405), ("POST", "/nothing/here", 404), ("GET", "/", 404), ("GET", "/health", 200)]
+)
+def test_every_path_is_answered_by_the_function(stack, method, path, status):
+    answer = stack.request(method, path, auth=stack.credentials)
+    assert answer.status_code == status
+    if status >= 400:
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+        assert answer.json()["status"] == status
+
+
+def test_deployed_rules_change_a_limit(stack):
+    assert stack.push(reading(270)).json()["alerts"] == 1
+    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'):
+        assert stack.push(reading(279)).json()["alerts"] == 0
+        assert stack.push(reading(280)).json()["alerts"] == 1
+    assert stack.push(reading(270)).json()["alerts"] == 1
+
+
+def test_broken_rules_leave_the_accepted_ones_in_force(stack):
+    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'):
+        assert stack.push(reading(279)).json()["alerts"] == 0
+        with stack.rules("[[rule]\n"):
+            assert stack.push(reading(279)).json()["alerts"] == 0
+            assert stack.push(reading(280)).json()["alerts"] == 1
+
+
+def test_bucket_and_topic_refuse_plain_http(stack):
+    """Even to an administrator. What tells MiniStack that a request came without TLS is this header."""
+    credentials = administrator(stack)
+    plain, over_tls = ([stack.aws.client(name, **credentials) for name in ("s3", "sns")] for _ in range(2))
+    for client in plain:
+        client.meta.events.register("before-send", lambda request, **_: request.headers.update({"x-forwarded-proto": "http"}))
+
+    def use(s3, sns):
+        s3.put_object(Bucket=stack.bucket, Key="raw/over-tls", Body=b"x")
+        sns.publish(TopicArn=stack.topic, Message="x")
+
+    use(*over_tls)
+    with pytest.raises(ClientError, match="explicit deny"):
+        use(plain[0], over_tls[1])
+    with pytest.raises(ClientError, match="not authorized|explicit deny"):
+        use(over_tls[0], plain[1])
+
+
+def administrator(stack):
+    name = f"administrator-{uuid.uuid4()}"
+    stack.iam.create_user(UserName=name)
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    stack.iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
+    key = stack.iam.create_access_key(UserName=name)["AccessKey"]
+    return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+
+
+def test_deploy_tells_the_operator_what_comes_next(stack, deploy_output):
+    assert stack.outputs["PushUrl"] in deploy_output
+    assert "make credentials" in deploy_output
+    assert EMAIL in deploy_output and PHONE in deploy_output
+    assert "SMS sandbox" in deploy_output
+    assert stack.credentials[1] not in deploy_output
