@@ -4,6 +4,8 @@
 # Found without opening a new terminal after installing rustup.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 export SAM_CLI_TELEMETRY := 0
+# Where the SAM CLI keeps its state: in this folder, and not in the home directory.
+export __SAM_CLI_APP_DIR := $(CURDIR)/.venv/sam
 
 PYTHON := .venv/bin/python
 # cargo-lambda and zig are found next to that Python.
