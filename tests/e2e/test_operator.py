@@ -1,0 +1,132 @@
+"""What the make targets for the deployed stack ask and say, where MiniStack cannot play the other side."""
+
+import importlib.machinery
+import importlib.util
+import io
+import subprocess
+import sys
+
+import pytest
+from deployed import ROOT
+
+loader = importlib.machinery.SourceFileLoader("stack", str(ROOT / ".make/stack"))
+operator = importlib.util.module_from_spec(importlib.util.spec_from_loader("stack", loader))
+sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+loader.exec_module(operator)
+sys.dont_write_bytecode = before
+
+
+class FakeStack:
+    """A deployed stack as its report sees it."""
+
+    name, region = "smartclean-push", "ap-southeast-1"
+
+    def __init__(self, subscriptions, in_sandbox=True):
+        self._subscriptions = [
+            {"Protocol": protocol, "Endpoint": endpoint, "SubscriptionArn": arn} for protocol, endpoint, arn in subscriptions
+        ]
+        self._in_sandbox = in_sandbox
+
+    def outputs(self):
+        return {
+            "AlertTopicArn": "arn:aws:sns:ap-southeast-1:123456789012:alerts",
+            "PushUrl": "https://abc.execute-api.ap-southeast-1.amazonaws.com/push",
+            "CredentialsCommand": "aws secretsmanager get-secret-value",
+        }
+
+    def client(self, service):
+        assert service == "sns"
+        return self
+
+    def get_paginator(self, operation):
+        assert operation == "list_subscriptions_by_topic"
+        return self
+
+    def paginate(self, TopicArn):
+        return [{"Subscriptions": [subscription]} for subscription in self._subscriptions]
+
+    def get_sms_sandbox_account_status(self):
+        return {"IsInSandbox": self._in_sandbox}
+
+
+CONFIRMED = "arn:aws:sns:ap-southeast-1:123456789012:alerts:1"
+
+
+def said(capsys, *subscriptions, **options):
+    operator.report(FakeStack(subscriptions, **options))
+    return capsys.readouterr().out
+
+
+def test_report_names_the_subscriptions_that_wait(capsys):
+    text = said(capsys, ("email", "a@example.com", "PendingConfirmation"), ("email", "b@example.com", CONFIRMED))
+    (line_of_a,) = (line for line in text.splitlines() if "a@example.com" in line)
+    (line_of_b,) = (line for line in text.splitlines() if "b@example.com" in line)
+    assert "WAITS FOR CONFIRMATION" in line_of_a
+    assert "WAITS" not in line_of_b and "confirmed" in line_of_b
+    assert "Subscription Confirmation" in text
+
+
+def test_report_explains_nothing_that_is_no_trouble(capsys):
+    text = said(capsys, ("email", "b@example.com", CONFIRMED))
+    assert "Subscription Confirmation" not in text
+    assert "SMS" not in text
+
+
+def test_report_says_that_nobody_is_told(capsys):
+    assert "nobody yet" in said(capsys)
+
+
+@pytest.mark.parametrize("in_sandbox", [True, False])
+def test_report_explains_sms(capsys, in_sandbox):
+    text = said(capsys, ("sms", "+6591234567", CONFIRMED), in_sandbox=in_sandbox)
+    assert ("sandbox" in text) is in_sandbox
+    assert "registered sender ID" in text
+
+
+def test_answers_of_the_first_deploy_are_kept(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\neu-west-1\nnot an address\ncleaning@example.com\n\n"))
+    path = tmp_path / "samconfig.local.toml"
+    operator.ask_for_config(path)
+    assert operator.read_config(path) == ("smartclean-push", "eu-west-1", {"AlertEmail": "cleaning@example.com"})
+    assert "That does not look right: it should be one email address" in capsys.readouterr().out
+
+
+def test_unanswered_question_keeps_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("smartclean-push\n"))
+    path = tmp_path / "samconfig.local.toml"
+    with pytest.raises(operator.Stop, match="in a terminal"):
+        operator.ask_for_config(path)
+    assert not path.exists()
+
+
+def test_broken_config_says_what_to_do(tmp_path):
+    path = tmp_path / "samconfig.local.toml"
+    path.write_text("version = 0.1\n")
+    with pytest.raises(operator.Stop, match="delete samconfig.local.toml"):
+        operator.read_config(path)
+
+
+@pytest.mark.parametrize("command", ["report", "credentials", "test-alert"])
+def test_nothing_deployed_says_what_to_do(tmp_path, command):
+    done = subprocess.run(
+        [sys.executable, ROOT / ".make/stack", "--config", tmp_path / "none.toml", command],
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 1
+    assert "What to do next: run make deploy." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_aws_credentials_say_what_to_do(tmp_path):
+    path = tmp_path / "samconfig.local.toml"
+    operator.write_config(path, "smartclean-push", "ap-southeast-1", {})
+    done = subprocess.run(
+        [sys.executable, ROOT / ".make/stack", "--config", path, "report"],
+        env={"PATH": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 1
+    assert "aws configure" in done.stderr
+    assert "Traceback" not in done.stderr
