@@ -1,10 +1,6 @@
-import platform
-
 import pytest
-from deployed import Deployed, deploy
+from deployed import Deployed, Operator
 from local_aws import MiniStack
-
-ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 
 @pytest.fixture(scope="session")
@@ -14,10 +10,5 @@ def aws(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def deploy_output(aws, tmp_path_factory):
-    return deploy(aws, tmp_path_factory.mktemp("deploy"), ARCHITECTURE)
-
-
-@pytest.fixture(scope="session")
-def stack(aws, deploy_output):
-    return Deployed(aws)
+def stack(aws, tmp_path_factory):
+    return Deployed(aws, Operator(aws, tmp_path_factory.mktemp("operator")))

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,35 +15,47 @@ import zstandard
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/e2e"
+# What this machine can run, and so what `make e2e` built.
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 EMAIL = "cleaning@example.com"
 PHONE = "+6591234567"
 
 
-def deploy(aws, folder, architecture):
-    """Runs what `make deploy` runs, with the questions of a first deploy answered; returns what it printed."""
-    answers = ["smartclean-push", "ap-southeast-1", EMAIL, PHONE]
-    done = subprocess.run(
-        [
-            sys.executable, ROOT / ".make/stack", "--config", folder / "samconfig.local.toml",
-            "deploy", "--template", BUILD / "template.yaml", "--architecture", architecture,
-        ],
-        input="".join(f"{answer}\n" for answer in answers),
-        cwd=ROOT,
-        env=aws.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=300,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise RuntimeError(f"the deploy failed:\n{done.stdout}\nMiniStack's log:\n{aws.log.read_text(errors='replace')}")
-    return done.stdout
+class Operator:
+    """Whoever runs the make targets: the commands behind them, with the answers to a first deploy's questions."""
+
+    def __init__(self, aws, folder):
+        self._aws, self._config = aws, folder / "samconfig.local.toml"
+        answers = ["smartclean-push", "ap-southeast-1", EMAIL, PHONE]
+        self.deploy_output = self.run(
+            "deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE,
+            answers="".join(f"{answer}\n" for answer in answers),
+        )  # fmt: skip
+
+    def run(self, *arguments, answers=""):
+        """What the command prints."""
+        done = subprocess.run(
+            [sys.executable, ROOT / ".make/stack", "--config", self._config, *arguments],
+            input=answers,
+            cwd=ROOT,
+            env=self._aws.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=300,
+        )
+        if done.returncode != 0:
+            log = self._aws.log.read_text(errors="replace")
+            raise RuntimeError(f"{arguments[0]} failed:\n{done.stdout}\nMiniStack's log:\n{log}")
+        return done.stdout
 
 
 class Deployed:
-    def __init__(self, aws):
-        self.aws = aws
+    """The deployed stack from outside and from inside."""
+
+    def __init__(self, aws, operator):
+        self.aws, self.operator = aws, operator
         self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
         self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
         cloudformation = aws.client("cloudformation")
@@ -147,7 +161,10 @@ class Deployed:
         """The deployed rules file, for as long as the block lasts; what it was before comes back."""
         key = "config/rules.toml"
         before = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() if key in self.keys(key) else None
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            self.operator.run("rules", file.name)
         self.start_cold()  # a running copy would look only after a minute
         try:
             yield

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 import samcli
-from deployed import BUILD, ROOT
+from deployed import ARCHITECTURE, BUILD, ROOT
 from local_aws import free_port
 
 EVENTS = ROOT / "events"
@@ -29,8 +28,7 @@ class Emulator:
     def __init__(self, aws, folder):
         self.port = free_port()
         self.log = folder / "emulator.log"
-        machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-        shipped = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{machine}"
+        shipped = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{ARCHITECTURE}"
         emulator = folder / "aws-lambda-rie"
         shutil.copy(shipped, emulator)
         emulator.chmod(0o755)

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from deployed import EMAIL, PHONE
+from deployed import ARCHITECTURE, BUILD, EMAIL, PHONE
 
 
 def reading(ammonia_ppb=270, **more):
@@ -138,6 +138,7 @@ def test_deployed_rules_change_a_limit(stack):
     with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'):
         assert stack.push(reading(279)).json()["alerts"] == 0
         assert stack.push(reading(280)).json()["alerts"] == 1
+        assert stack.keys("config/") == ["config/rules.accepted.toml", "config/rules.toml"]
     assert stack.push(reading(270)).json()["alerts"] == 1
 
 
@@ -177,9 +178,21 @@ def administrator(stack):
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
-def test_deploy_tells_the_operator_what_comes_next(stack, deploy_output):
-    assert stack.outputs["PushUrl"] in deploy_output
-    assert "make credentials" in deploy_output
-    assert EMAIL in deploy_output and PHONE in deploy_output
-    assert "SMS sandbox" in deploy_output
-    assert stack.credentials[1] not in deploy_output
+def test_deploy_tells_the_operator_what_comes_next(stack):
+    for text in (stack.operator.deploy_output, stack.operator.run("report")):
+        assert stack.outputs["PushUrl"] in text
+        assert "make credentials" in text
+        assert EMAIL in text and PHONE in text
+        assert "SMS sandbox" in text
+        assert stack.credentials[1] not in text
+
+
+def test_operator_is_shown_the_credentials_that_work(stack):
+    assert stack.operator.run("credentials").split() == [
+        "user", "name:", stack.credentials[0], "password:", stack.credentials[1],
+    ]  # fmt: skip
+
+
+def test_deploy_again_asks_nothing_and_keeps_the_credentials(stack):
+    stack.operator.run("deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE)
+    assert stack.push(reading(1)).status_code == 200
