@@ -63,15 +63,15 @@ class Deployed:
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         resources = cloudformation.list_stack_resources(StackName="smartclean-push")["StackResourceSummaries"]
         self.ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
-        self.template = cloudformation.get_template(StackName="smartclean-push", TemplateStage="Processed")["TemplateBody"]
-        if isinstance(self.template, str):
-            self.template = json.loads(self.template)
+        processed = cloudformation.get_template(StackName="smartclean-push", TemplateStage="Processed")["TemplateBody"]
+        self.template = json.loads(processed) if isinstance(processed, str) else processed
         self.bucket = self.outputs["RawBucketName"]
         self.topic = self.outputs["AlertTopicArn"]
         self.function = self.outputs["PushFunctionName"]
         self._import_routes()
-        secret = json.loads(self.secrets.get_secret_value(SecretId=self.outputs["CredentialsSecretArn"])["SecretString"])
-        self.credentials = (secret["username"], secret["password"])
+        secret = self.secrets.get_secret_value(SecretId=self.outputs["CredentialsSecretArn"])
+        value = json.loads(secret["SecretString"])
+        self.credentials = (value["username"], value["password"])
 
     def _import_routes(self):
         """Makes the routes that an HTTP API has on AWS: SAM writes them into the API's body, which MiniStack skips."""
@@ -200,7 +200,8 @@ class Deployed:
 
     def _receive(self, url):
         envelopes = []
-        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
+        ask = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
+        while messages := self.sqs.receive_message(**ask).get("Messages"):
             for message in messages:
                 envelopes.append(json.loads(message["Body"]))
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

@@ -12,7 +12,7 @@ import pytest
 import requests
 import samcli
 from deployed import ARCHITECTURE, BUILD, ROOT
-from local_aws import free_port
+from local_aws import REGION, free_port
 
 EVENTS = ROOT / "events"
 EXPECTED = json.loads((EVENTS / "expected.json").read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ class Emulator:
     def _resources(self, aws):
         """The function's environment, of a bucket, a topic and a secret of its own."""
         bucket = "emulator"
-        aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-1"})
+        aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         secret = aws.client("secretsmanager").create_secret(Name="emulator", SecretString=json.dumps(CREDENTIALS))
         return {
             "RAW_BUCKET": bucket,
@@ -67,7 +67,8 @@ class Emulator:
                 return requests.post(url, json=event, timeout=60).json()
             except requests.ConnectionError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise RuntimeError(f"the emulator does not answer; its log:\n{self.log.read_text(errors='replace')}") from None
+                    log = self.log.read_text(errors="replace")
+                    raise RuntimeError(f"the emulator does not answer; its log:\n{log}") from None
                 time.sleep(0.1)
 
     def stop(self):

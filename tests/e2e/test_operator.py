@@ -23,7 +23,8 @@ class FakeStack:
 
     def __init__(self, subscriptions, in_sandbox=True):
         self._subscriptions = [
-            {"Protocol": protocol, "Endpoint": endpoint, "SubscriptionArn": arn} for protocol, endpoint, arn in subscriptions
+            {"Protocol": protocol, "Endpoint": endpoint, "SubscriptionArn": arn}
+            for protocol, endpoint, arn in subscriptions
         ]
         self._in_sandbox = in_sandbox
 

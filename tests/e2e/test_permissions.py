@@ -62,5 +62,10 @@ def test_role_allows_single_resources_only(stack):
             assert not any("*" in action for action in actions), f"{name}: {actions}"
             for resource in resources:
                 assert resource.startswith("arn:aws:") and "*" not in resource[:-2], f"{name}: {resource}"
-                own = (stack.bucket, stack.topic, stack.outputs["CredentialsSecretArn"], stack.ids["PushFunctionLogGroup"])
+                own = (
+                    stack.bucket,
+                    stack.topic,
+                    stack.outputs["CredentialsSecretArn"],
+                    stack.ids["PushFunctionLogGroup"],
+                )
                 assert any(part in resource for part in own), f"{name}: {resource}"

@@ -123,7 +123,8 @@ def test_wrong_password_is_refused_and_nothing_is_stored(stack):
 
 
 @pytest.mark.parametrize(
-    "method, path, status", [("GET", "/push", 405), ("POST", "/nothing/here", 404), ("GET", "/", 404), ("GET", "/health", 200)]
+    "method, path, status",
+    [("GET", "/push", 405), ("POST", "/nothing/here", 404), ("GET", "/", 404), ("GET", "/health", 200)],
 )
 def test_every_path_is_answered_by_the_function(stack, method, path, status):
     answer = stack.request(method, path, auth=stack.credentials)
@@ -154,8 +155,12 @@ def test_bucket_and_topic_refuse_plain_http(stack):
     """Even to an administrator. What tells MiniStack that a request came without TLS is this header."""
     credentials = administrator(stack)
     plain, over_tls = ([stack.aws.client(name, **credentials) for name in ("s3", "sns")] for _ in range(2))
+
+    def without_tls(request, **_):
+        request.headers["x-forwarded-proto"] = "http"
+
     for client in plain:
-        client.meta.events.register("before-send", lambda request, **_: request.headers.update({"x-forwarded-proto": "http"}))
+        client.meta.events.register("before-send", without_tls)
 
     def use(s3, sns):
         s3.put_object(Bucket=stack.bucket, Key="raw/over-tls", Body=b"x")
