@@ -80,10 +80,18 @@ impl LocalZone {
     /// `at` on the clock of this zone; on UTC where nothing usable is known of it.
     #[must_use]
     pub fn on_the_wall(&self, at: Timestamp) -> ZonedDateTime {
+        at.to_zoned_datetime(self.usable().unwrap_or(TimeZone::UTC))
+    }
+
+    /// Whether the local time is known: an hour told in this zone is the one that people there see.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    fn usable(&self) -> Option<TimeZone> {
         let by_region = self.region.as_deref().and_then(|region| TimeZone::get(region).ok());
-        let by_offset =
-            || self.offset_seconds.and_then(|seconds| Offset::from_seconds(seconds).ok()).map(TimeZone::fixed);
-        at.to_zoned_datetime(by_region.or_else(by_offset).unwrap_or(TimeZone::UTC))
+        by_region.or_else(|| Offset::from_seconds(self.offset_seconds?).ok().map(TimeZone::fixed))
     }
 }
 
@@ -158,5 +166,14 @@ mod tests {
         assert_eq!(shown(Some("Asia/Singapore"), None), "13:59");
         assert_eq!(shown(Some("Asia/Atlantis"), Some(7 * 3600)), "12:59");
         assert_eq!(shown(None, None), "05:59");
+    }
+
+    #[test]
+    fn the_local_time_is_known_by_region_or_offset_and_not_by_a_name_that_nobody_knows() {
+        let known = |region: Option<&str>, offset_seconds| {
+            LocalZone { region: region.map(Into::into), offset_seconds }.is_known()
+        };
+        assert!(known(Some("Asia/Singapore"), None) && known(None, Some(0)) && known(Some("Asia/Atlantis"), Some(0)));
+        assert!(!known(None, None) && !known(Some("Asia/Atlantis"), None) && !known(None, Some(i32::MAX)));
     }
 }
