@@ -1,7 +1,21 @@
 //! What is known when a limit is crossed: facts only. Words are made from them when a message is sent ([`render`]).
 
+mod email;
+mod facts;
+#[cfg(test)]
+mod fixtures;
 pub mod gsm7;
+#[cfg(test)]
+mod limits_tests;
+mod payload;
 pub mod render;
+mod sentence;
+mod sms;
+mod subject;
+pub mod template;
+mod text;
+#[cfg(test)]
+mod text_tests;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -100,7 +114,7 @@ impl Place {
 const LONGEST_NAME: usize = 120;
 
 /// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
-/// turn the reading direction of what follows, single spaces, at most [`LONGEST_NAME`] characters. `None` where nothing
+/// turn the reading direction of what follows, single spaces, at most 120 characters. `None` where nothing
 /// is left of it.
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {

@@ -1,6 +1,15 @@
 //! The words of a message, one text for each way it can arrive.
+//!
+//! They are made when a message is sent, from facts alone: the same message always has the same words.
 
-use super::Message;
+use serde_json::{Map, Value, json};
+
+use super::facts::Facts;
+use super::{Alert, Message};
+
+/// Most that [`Rendered::sns_message`] can be, in bytes. SNS takes 256 KB (262,144 bytes) for message and attributes,
+/// of one message and of a whole batch.
+pub const LARGEST_SNS_MESSAGE: usize = 160 * 1024;
 
 /// A message ready to be sent: one text for each protocol, and the attributes that subscriptions filter on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +42,215 @@ pub enum Attribute {
 }
 
 /// Makes the words of `message`.
+///
+/// # Panics
+/// Where a message of alerts has none, which [`into_messages`](super::into_messages) never makes.
 #[must_use]
 pub fn render(message: &Message) -> Rendered {
-    let _ = message;
-    todo!()
+    match message {
+        Message::Firing { alerts } => firing(alerts),
+    }
+}
+
+fn firing(alerts: &[Alert]) -> Rendered {
+    let facts = Facts::of(alerts);
+    let subject = facts.subject();
+    let sentence = facts.whole_sentence();
+    Rendered {
+        id: facts.first().id.to_string(),
+        ascii_subject: facts.ascii_subject(),
+        default: format!("[{}] {}", facts.severity.as_str().to_uppercase(), sentence),
+        email: within(LARGEST_EMAIL, |most| facts.email(&sentence, most)),
+        sms: facts.sms(),
+        json: within(LARGEST_JSON, |most| facts.json(&subject, &sentence, most)),
+        attributes: facts.attributes(),
+        subject,
+    }
+}
+
+/// Most that the JSON text takes as a string in the SNS message, in bytes. It is in there five times.
+const LARGEST_JSON: usize = 24 * 1024;
+/// Most that the email takes as a string in the SNS message, in bytes.
+const LARGEST_EMAIL: usize = 24 * 1024;
+/// How many items of each list a text tries to name. With one of each, names of the longest kind stay far below either
+/// bound.
+const LIST_LENGTHS: [usize; 7] = [128, 64, 32, 16, 8, 4, 1];
+
+/// The text with the longest lists that stays within `largest` bytes once it is a string in JSON.
+fn within(largest: usize, text: impl Fn(usize) -> String) -> String {
+    let mut shortest = String::new();
+    for most in LIST_LENGTHS {
+        shortest = text(most);
+        if Value::from(shortest.as_str()).to_string().len() <= largest {
+            break;
+        }
+    }
+    shortest
+}
+
+impl Rendered {
+    /// What SNS takes as the message where its structure is `json`: an object of one text for each protocol, at most
+    /// [`LARGEST_SNS_MESSAGE`] bytes.
+    #[must_use]
+    pub fn sns_message(&self) -> String {
+        json!({
+            "default": self.default,
+            "email": self.email,
+            "email-json": self.json,
+            "sms": self.sms,
+            "sqs": self.json,
+            "lambda": self.json,
+            "http": self.json,
+            "https": self.json,
+        })
+        .to_string()
+    }
+
+    /// The message as one line of `alerts.ndjson`: every text that SNS would get, the one for programs as an object.
+    #[must_use]
+    pub fn record(&self) -> Value {
+        let attributes: Map<String, Value> = self
+            .attributes
+            .iter()
+            .map(|(name, attribute)| {
+                let value = match attribute {
+                    Attribute::One(value) => Value::from(value.as_str()),
+                    Attribute::Many(values) => Value::from(values.as_slice()),
+                };
+                ((*name).to_owned(), value)
+            })
+            .collect();
+        let facts = serde_json::from_str(&self.json).unwrap_or_else(|_| Value::from(self.json.as_str()));
+        json!({
+            "id": self.id,
+            "subject": self.subject,
+            "ascii_subject": self.ascii_subject,
+            "message": { "default": self.default, "email": self.email, "sms": self.sms, "json": facts },
+            "attributes": attributes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Place;
+    use super::super::fixtures::{bad_feedback, bad_smell_at, stale_and_dusty_air};
+    use super::*;
+
+    fn rendered(alerts: &[Alert]) -> Rendered {
+        render(&Message::Firing { alerts: alerts.to_vec() })
+    }
+
+    fn attribute(rendered: &Rendered, name: &str) -> Option<Attribute> {
+        rendered.attributes.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn programs_get_the_facts() {
+        let expected = json!({
+            "schema": "smartclean-push/alert/1",
+            "kind": "firing",
+            "severity": "medium",
+            "subject": "[MEDIUM] Bad feedback: Gents L1",
+            "text": "Gents L1: rating 5 (limit 4): No soap at 13:59",
+            "at": "2022-06-01T05:59:45.904Z",
+            "local_time": "2022-06-01T13:59:45.904+08:00",
+            "place": {
+                "name": "Gents L1", "display": "Gents L1", "device": "device01", "device_type": "FD",
+                "device_title": "feedback tablet", "zone": "zone01", "project": "project01", "property": "property01",
+                "time_zone": "Asia/Singapore",
+            },
+            "alerts": [{
+                "id": "edbbb2d942ec287200aa75986438b43a",
+                "rule": "bad-feedback",
+                "title": "Bad feedback",
+                "severity": "medium",
+                "reading": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+                "breaches": [{ "metric": "rating", "label": "rating", "value": 5, "comparison": "at_least", "limit": 4 }],
+                "reasons": ["No soap"],
+            }],
+        });
+        let json: Value = serde_json::from_str(&rendered(&[bad_feedback("Gents L1", &["No soap"])]).json).unwrap();
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn programs_are_spared_what_is_not_known() {
+        let mut alert = bad_smell_at("");
+        alert.place = Place::default();
+        let json = rendered(&[alert]).json;
+        assert!(!json.contains("null") && !json.contains("\"\""), "{json}");
+        for absent in [
+            "display",
+            "\"device\":",
+            "device_type",
+            "zone",
+            "project",
+            "property",
+            "local_time",
+            "reasons",
+            "left_out",
+        ] {
+            assert!(!json.contains(absent), "{absent}: {json}");
+        }
+    }
+
+    #[test]
+    fn filters_see_one_value_or_each_of_several_and_never_an_empty_one() {
+        let one = rendered(&[bad_smell_at("Lobby")]);
+        let names: Vec<&str> = one.attributes.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["severity", "rule", "kind", "device_type", "project", "zone", "channel"]);
+        assert_eq!(attribute(&one, "severity"), Some(Attribute::One("medium".into())));
+        assert_eq!(attribute(&one, "kind"), Some(Attribute::One("firing".into())));
+        assert_eq!(attribute(&one, "device_type"), Some(Attribute::One("ODRDTR_BATT_V1".into())));
+        assert_eq!(attribute(&one, "channel"), Some(Attribute::Many(vec!["email".into(), "sms".into()])));
+
+        let two = rendered(&stale_and_dusty_air("Lobby"));
+        assert_eq!(attribute(&two, "severity"), Some(Attribute::Many(vec!["high".into(), "medium".into()])));
+        assert_eq!(attribute(&two, "rule"), Some(Attribute::Many(vec!["carbon-dioxide".into(), "fine-dust".into()])));
+        assert_eq!(attribute(&two, "zone"), Some(Attribute::One("zone01".into())));
+
+        let mut nowhere = bad_smell_at("Lobby");
+        nowhere.place = Place::default();
+        let nowhere = rendered(&[nowhere]);
+        for absent in ["device_type", "project", "zone"] {
+            assert_eq!(attribute(&nowhere, absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn sns_gets_a_text_for_each_protocol() {
+        let rendered = rendered(&[bad_smell_at("Lobby \"3\"")]);
+        let message: Map<String, Value> = serde_json::from_str(&rendered.sns_message()).unwrap();
+        let expected = [
+            ("default", &rendered.default),
+            ("email", &rendered.email),
+            ("email-json", &rendered.json),
+            ("http", &rendered.json),
+            ("https", &rendered.json),
+            ("lambda", &rendered.json),
+            ("sms", &rendered.sms),
+            ("sqs", &rendered.json),
+        ];
+        assert_eq!(message.len(), expected.len());
+        for (protocol, text) in expected {
+            assert_eq!(message[protocol].as_str(), Some(text.as_str()), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn the_record_has_every_text_and_the_facts_as_an_object() {
+        let rendered = rendered(&stale_and_dusty_air("Lobby"));
+        let record = rendered.record();
+        assert_eq!(record["id"], rendered.id);
+        assert_eq!(record["subject"], rendered.subject);
+        assert_eq!(record["ascii_subject"], rendered.ascii_subject);
+        assert_eq!(record["message"]["sms"], rendered.sms);
+        assert_eq!(record["message"]["email"], rendered.email);
+        assert_eq!(record["message"]["default"], rendered.default);
+        assert_eq!(record["message"]["json"]["alerts"][1]["rule"], "fine-dust");
+        assert_eq!(record["attributes"]["kind"], "firing");
+        assert_eq!(record["attributes"]["severity"], json!(["high", "medium"]));
+        assert!(!record.to_string().contains('\n'), "a record is one line");
+    }
 }

@@ -1,0 +1,159 @@
+//! The facts of a message, made fit to be shown: what the texts are made from.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use super::text::{clock, place_name};
+use super::{Alert, Breach, Place, presentable};
+use crate::domain::severity::Severity;
+
+/// The alerts of one reading, with what all of their texts need.
+pub(super) struct Facts {
+    /// The alerts, the worst first, without anything that could break a line or command a terminal. Never empty.
+    pub(super) alerts: Vec<Alert>,
+    /// The worst of their severities.
+    pub(super) severity: Severity,
+    /// What to call the place.
+    pub(super) place: String,
+    /// The time of day there.
+    pub(super) clock: String,
+    /// What the matters are called, each once.
+    pub(super) titles: Vec<String>,
+    /// What the sentence tells, in its order. Never empty.
+    pub(super) parts: Vec<Part>,
+}
+
+/// What one part of the sentence speaks of.
+pub(super) enum Part {
+    /// The alerts that are told in the usual words, together.
+    Usual(Told),
+    /// One that is told in its rule's own words.
+    Own {
+        /// Which of the alerts it is.
+        alert: usize,
+        /// The words, with placeholders.
+        template: String,
+        /// What it tells.
+        told: Told,
+    },
+}
+
+/// What there is to tell of some alerts.
+#[derive(Default)]
+pub(super) struct Told {
+    /// How many alerts they are.
+    pub(super) alerts: usize,
+    /// Their titles, each once.
+    pub(super) titles: Vec<String>,
+    /// The crossed limits, each measured value once: where two rules have a limit for it, the worse one tells.
+    pub(super) breaches: Vec<Breach>,
+    /// The reasons, each once.
+    pub(super) reasons: Vec<String>,
+}
+
+impl Facts {
+    /// The facts of `alerts`, all of one reading.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub(super) fn of(alerts: &[Alert]) -> Self {
+        let alerts: Vec<Alert> = alerts.iter().map(cleaned).collect();
+        let worst = &alerts[0];
+        Self {
+            severity: alerts.iter().map(|alert| alert.severity).max().unwrap_or(worst.severity),
+            place: place_name(&worst.place),
+            clock: clock(&worst.place, worst.at),
+            titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
+            parts: parts(&alerts),
+            alerts,
+        }
+    }
+
+    /// The alert whose place and time stand for all of them.
+    pub(super) fn first(&self) -> &Alert {
+        &self.alerts[0]
+    }
+}
+
+impl Told {
+    fn of(alerts: &[&Alert]) -> Self {
+        let mut seen = HashSet::new();
+        let breaches = alerts.iter().flat_map(|alert| &alert.breaches);
+        Self {
+            alerts: alerts.len(),
+            titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
+            breaches: breaches
+                .filter(|breach| seen.insert((breach.metric.as_str(), breach.unit, breach.value.to_bits())))
+                .cloned()
+                .collect(),
+            reasons: each_once(alerts.iter().flat_map(|alert| alert.reasons.iter().cloned())),
+        }
+    }
+}
+
+/// `items` in their order, each once.
+pub(super) fn each_once<T: Clone + Eq + Hash>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// The usual words stand where the first alert without words of its own does.
+fn parts(alerts: &[Alert]) -> Vec<Part> {
+    let own = |alert: &Alert| alert.template.as_deref().is_some_and(|template| !template.trim().is_empty());
+    let usual: Vec<&Alert> = alerts.iter().filter(|alert| !own(alert)).collect();
+    let mut usual = (!usual.is_empty()).then(|| Part::Usual(Told::of(&usual)));
+    let part_of = |(index, alert): (usize, &Alert)| match &alert.template {
+        Some(template) if own(alert) => {
+            Some(Part::Own { alert: index, template: template.clone(), told: Told::of(&[alert]) })
+        }
+        _ => usual.take(),
+    };
+    alerts.iter().enumerate().filter_map(part_of).collect()
+}
+
+fn cleaned(alert: &Alert) -> Alert {
+    let clean = |text: &str| presentable(text).unwrap_or_default();
+    // A file of rules is checked for these, but a subject or a sentence must never have a hole.
+    let first = |names: [&str; 2], otherwise: &str| {
+        names.into_iter().find_map(presentable).unwrap_or_else(|| otherwise.to_owned())
+    };
+    Alert {
+        title: first([&alert.title, &alert.rule], "Alert"),
+        rule: clean(&alert.rule),
+        breaches: alert
+            .breaches
+            .iter()
+            .map(|breach| Breach {
+                metric: clean(&breach.metric),
+                label: first([&breach.label, &breach.metric], "value"),
+                ..breach.clone()
+            })
+            .collect(),
+        reasons: each_once(alert.reasons.iter().filter_map(|reason| presentable(reason))),
+        template: alert.template.as_deref().map(without_controls),
+        place: cleaned_place(&alert.place),
+        ..alert.clone()
+    }
+}
+
+fn cleaned_place(place: &Place) -> Place {
+    let clean = |name: &Option<String>| name.as_deref().and_then(presentable);
+    Place {
+        // A name of nothing but marks without width would leave the reader without a place.
+        display: clean(&place.display).filter(|name| !name.chars().all(is_without_width)),
+        device: clean(&place.device),
+        device_type: presentable(&place.device_type).unwrap_or_default(),
+        zone: clean(&place.zone),
+        project: clean(&place.project),
+        property: clean(&place.property),
+        local_zone: place.local_zone.clone(),
+    }
+}
+
+fn without_controls(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+fn is_without_width(character: char) -> bool {
+    matches!(character, ' ' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}')
+}

@@ -1,0 +1,185 @@
+//! What the protocols can take holds for every name, however nasty.
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::fixtures::*;
+use super::gsm7::is_one_part;
+use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
+use super::*;
+
+/// What names are made of here: a script, or something that a cut could break.
+const UNITS: [&str; 26] = [
+    "a",
+    "ab ",
+    "é",
+    "e\u{301}",
+    "a\u{300}\u{301}\u{302}\u{303}",
+    "三",
+    "三 ",
+    "م",
+    "مَّ",
+    "שׁ",
+    "क्षि",
+    "กำ",
+    "각",
+    "𐍈",
+    "👍🏽",
+    "👩\u{200d}👩\u{200d}👧\u{200d}👦",
+    "🇸🇬",
+    "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    "\u{200d}",
+    "\u{301}",
+    "’",
+    "€",
+    "{value}",
+    "\"\\",
+    "\u{202e}\r\n",
+    "²µ…",
+];
+
+fn names() -> impl Iterator<Item = String> {
+    // One unit alone at every length to past the longest that is kept (120 characters), and far beyond it; then units
+    // mixed by a fixed seed; then a joined emoji at every cut point.
+    let alone = UNITS.iter().flat_map(|unit| {
+        let longest = 124 / unit.chars().count();
+        (0..=longest).chain([200]).map(|length| unit.repeat(length))
+    });
+    let mixed = (0..300_u64).map(|round| {
+        let mut seed = round;
+        let mut name = String::new();
+        for _ in 0..round % 130 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            name.push_str(UNITS[(seed >> 33) as usize % UNITS.len()]);
+        }
+        name
+    });
+    let shifted = (0..120).map(|length| format!("{}{}", "x".repeat(length), "👩\u{200d}👩\u{200d}👧".repeat(9)));
+    alone.chain(mixed).chain(shifted)
+}
+
+fn assert_within_limits(rendered: &Rendered, name: &str) {
+    let Rendered { subject, ascii_subject, default, email, sms, .. } = rendered;
+    for text in [subject, ascii_subject] {
+        assert!(text.chars().count() < 100 && text.encode_utf16().count() < 100, "{name:?}: {text:?}");
+        assert!(text.starts_with('[') && text.trim_end() == text, "{name:?}: {text:?}");
+    }
+    assert!(ascii_subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name:?}: {ascii_subject:?}");
+    assert!(is_one_part(sms) && !sms.is_empty(), "{name:?}: {sms:?}");
+    for text in [subject, default, sms] {
+        assert!(!text.chars().any(char::is_control), "{name:?}: {text:?}");
+    }
+    assert!(!email.chars().any(|c| c.is_control() && c != '\n'), "{name:?}: {email:?}");
+    serde_json::from_str::<serde_json::Value>(&rendered.json).unwrap();
+}
+
+/// Every grapheme of what is left of a name is one of the name's, in its order.
+fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
+    if shown == name {
+        return;
+    }
+    let kept = shown.strip_suffix(ellipsis).unwrap_or_else(|| panic!("{shown:?} of {name:?} does not say it was cut"));
+    let rest = name.strip_prefix(kept).unwrap_or_else(|| panic!("{kept:?} does not begin {name:?}"));
+    let end = name.len() - rest.trim_start().len();
+    let at_boundary =
+        |end: usize| end == name.len() || name.grapheme_indices(true).any(|(boundary, _)| boundary == end);
+    assert!(at_boundary(kept.len()) || at_boundary(end), "{kept:?} breaks {name:?}");
+}
+
+#[test]
+fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
+    for name in names() {
+        let alert = bad_smell_at(&name);
+        let shown_name = facts::Facts::of(std::slice::from_ref(&alert)).place;
+        let rendered = render(&Message::Firing { alerts: vec![alert] });
+        assert_within_limits(&rendered, &name);
+
+        let place = rendered.subject.strip_prefix("[MEDIUM] Bad smell: ").unwrap();
+        assert_cut_between_graphemes(place, &shown_name, "…");
+        assert!(rendered.ascii_subject.starts_with("[MEDIUM] Bad smell: "), "{}", rendered.ascii_subject);
+
+        let place = rendered.sms.strip_suffix(": ammonia 270 ppb (limit 200) at 13:59");
+        let place = place.unwrap_or_else(|| panic!("{name:?} costs the facts: {}", rendered.sms));
+        if gsm7::septets(&rendered.sms).is_none() {
+            assert_cut_between_graphemes(place, &shown_name, "…");
+        } else {
+            let plain = gsm7::with_plain_marks(&shown_name);
+            assert!(place == plain || plain.starts_with(place.strip_suffix("...").unwrap()), "{place:?} {plain:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_the_words_everywhere_the_limits_hold() {
+    for name in names().step_by(23) {
+        let mut alerts = stale_and_dusty_air(&name);
+        alerts.push(bad_feedback(&name, &[&name, "No soap", &name.to_uppercase()]));
+        for (index, alert) in alerts.iter_mut().enumerate() {
+            alert.title.clone_from(&name);
+            alert.rule = format!("{index}{name}");
+            alert.breaches[0].label.clone_from(&name);
+        }
+        assert_within_limits(&render(&Message::Firing { alerts: alerts.clone() }), &name);
+        alerts[0].template = Some(format!("{name} {{place}} {{value}} {name}"));
+        assert_within_limits(&render(&Message::Firing { alerts }), &name);
+    }
+}
+
+#[test]
+fn a_long_label_in_another_script_leaves_value_limit_and_time() {
+    let mut alert = bad_smell_at("三楼女厕所靠近北花园对面是通往屋顶的电梯");
+    alert.breaches[0].label = "空气中的氨气浓度超过了规定的最高限度".repeat(5);
+    let sms = render(&Message::Firing { alerts: vec![alert] }).sms;
+    assert_eq!(sms, "三楼女厕所靠近北花园对面是通往屋顶的电梯: 空气中的氨气浓度超过了规… 270 ppb (limit 200) at 13:59");
+}
+
+#[test]
+fn a_label_of_few_but_endless_characters_leaves_value_limit_and_time() {
+    let mut alert = bad_smell_at("Lobby");
+    alert.breaches[0].label = format!("a{}", "\u{301}".repeat(110));
+    let sms = render(&Message::Firing { alerts: vec![alert] }).sms;
+    assert_eq!(sms, "Lobby: ... 270 ppb (limit 200) at 13:59");
+}
+
+#[test]
+fn a_message_stays_far_below_what_sns_takes_when_everything_breaks_at_once() {
+    for unit in ["👩", "\"", "\\"] {
+        let name = unit.repeat(120);
+        let mut one = bad_feedback(&name, &[]);
+        one.reasons = (0..9).map(|index| format!("{index}{name}")).collect();
+        one.title.clone_from(&name);
+        one.place = Place {
+            device: Some(name.clone()),
+            device_type: name.clone(),
+            zone: Some(name.clone()),
+            project: Some(name.clone()),
+            property: Some(name.clone()),
+            ..one.place
+        };
+        one.breaches = (0..9)
+            .map(|index| Breach {
+                metric: format!("{index}{name}"),
+                label: format!("{index}{name}"),
+                ..one.breaches[0].clone()
+            })
+            .collect();
+        let alerts: Vec<Alert> = (0..30).map(|index| Alert { rule: format!("{index}{name}"), ..one.clone() }).collect();
+        for many in [1, 12, 30] {
+            let rendered = render(&Message::Firing { alerts: alerts[..many].to_vec() });
+            assert_within_limits(&rendered, unit);
+            assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
+            let json: serde_json::Value = serde_json::from_str(&rendered.json).unwrap();
+            let named = json["alerts"].as_array().unwrap().len();
+            assert!(named >= 1);
+            assert_eq!(named as u64 + json["alerts_left_out"].as_u64().unwrap_or(0), many as u64);
+        }
+    }
+}
+
+#[test]
+fn the_usual_message_of_all_rules_at_once_leaves_nothing_out() {
+    let many: Vec<Alert> = (0..14)
+        .map(|index| Alert { rule: format!("rule-{index}"), ..bad_smell_at("Ladies washroom, third floor") })
+        .collect();
+    let rendered = render(&Message::Firing { alerts: many });
+    assert!(!rendered.json.contains("left_out") && !rendered.email.contains("more"), "{}", rendered.email);
+}

@@ -1,0 +1,376 @@
+//! Every text as it is read, word for word.
+
+use super::facts::Facts;
+use super::fixtures::*;
+use super::render::{Rendered, render};
+use super::*;
+
+fn rendered(alerts: &[Alert]) -> Rendered {
+    render(&Message::Firing { alerts: alerts.to_vec() })
+}
+
+/// Subject, default and SMS.
+fn texts(alerts: &[Alert]) -> [String; 3] {
+    let rendered = rendered(alerts);
+    [rendered.subject, rendered.default, rendered.sms]
+}
+
+fn with_template(template: &str, alert: Alert) -> Alert {
+    Alert { template: Some(template.to_owned()), ..alert }
+}
+
+#[test]
+fn names_the_place_first_then_what_value_unit_limit_and_local_time() {
+    assert_eq!(
+        texts(&[bad_smell_at("Indoor Air Quality")]),
+        [
+            "[MEDIUM] Bad smell: Indoor Air Quality",
+            "[MEDIUM] Indoor Air Quality: ammonia 270 ppb (limit 200) at 13:59",
+            "Indoor Air Quality: ammonia 270 ppb (limit 200) at 13:59",
+        ]
+    );
+}
+
+#[test]
+fn the_email_says_where_what_how_bad_and_when_then_the_ids_and_the_rule() {
+    let expected = r#"Indoor Air Quality: ammonia 270 ppb (limit 200) at 13:59
+
+Where: Indoor Air Quality
+When: Wed 1 June 2022, 13:59:45 (Asia/Singapore)
+Device: air quality sensor lite
+
+Bad smell (medium)
+- ammonia: 270 ppb, 1.4 times the limit of 200 ppb
+
+Device id: device01
+Zone id: zone01
+Project id: project01
+Property id: property01
+Alert id: 624d343823d3ebd535022d145544730b
+
+Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
+"#;
+    assert_eq!(rendered(&[bad_smell_at("Indoor Air Quality")]).email, expected);
+}
+
+#[test]
+fn the_email_leaves_out_what_is_not_known() {
+    let mut alert = bad_smell_at("");
+    alert.place = Place { device_type: "ODRDTR_BATT_V1".to_owned(), ..Place::default() };
+    let expected = r#"an air quality sensor lite without a name: ammonia 270 ppb (limit 200) at 05:59 UTC
+
+Where: an air quality sensor lite without a name
+When: Wed 1 June 2022, 05:59:45 (UTC)
+Device: air quality sensor lite
+
+Bad smell (medium)
+- ammonia: 270 ppb, 1.4 times the limit of 200 ppb
+
+Alert id: 624d343823d3ebd535022d145544730b
+
+Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
+"#;
+    assert_eq!(rendered(&[alert]).email, expected);
+}
+
+#[test]
+fn a_spill_is_told_with_its_area() {
+    assert_eq!(
+        texts(&[spill("Ladies L3")]),
+        [
+            "[HIGH] Wet floor: Ladies L3",
+            "[HIGH] Ladies L3: spill, wet area 12 % (limit 5) at 13:59",
+            "Ladies L3: spill, wet area 12 % (limit 5) at 13:59",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_is_told_as_not() {
+    let free = breach("OCCDESK", "occupied", 0.0, Comparison::Below, 1.0);
+    let alert = alert("free", "Free desk", Severity::Low, &place("OCCDESK", "Desk 4"), vec![free]);
+    assert_eq!(rendered(&[alert]).sms, "Desk 4: not occupied at 13:59");
+}
+
+#[test]
+fn feedback_names_its_reasons() {
+    assert_eq!(
+        texts(&[bad_feedback("Gents L1", &["Wet floor", "No soap"])]),
+        [
+            "[MEDIUM] Bad feedback: Gents L1",
+            "[MEDIUM] Gents L1: rating 5 (limit 4): Wet floor, No soap at 13:59",
+            "Gents L1: rating 5 (limit 4): Wet floor, No soap at 13:59",
+        ]
+    );
+    assert_eq!(rendered(&[bad_feedback("Gents L1", &[])]).sms, "Gents L1: rating 5 (limit 4) at 13:59");
+}
+
+#[test]
+fn the_email_lists_reasons_one_a_line() {
+    let email = rendered(&[bad_feedback("Gents L1", &["Wet floor", "No soap"])]).email;
+    let block = "Bad feedback (medium)\n- rating: 5, 1 over the limit of 4\n- reason: Wet floor\n- reason: No soap\n\n";
+    assert!(email.contains(block), "{email}");
+}
+
+#[test]
+fn a_level_below_its_limit_is_told_with_what_is_left() {
+    let low = breach("SS", "p", 3.0, Comparison::Below, 5.0);
+    let alert = alert("soap-low", "Refill soap", Severity::Medium, &place("SS", "Gents L2"), vec![low]);
+    let [subject, _, sms] = texts(std::slice::from_ref(&alert));
+    assert_eq!(subject, "[MEDIUM] Refill soap: Gents L2");
+    assert_eq!(sms, "Gents L2: soap left 3 % (limit 5) at 13:59");
+    assert!(rendered(&[alert]).email.contains("- soap left: 3 %, 2 points under the limit of 5 %\n"));
+}
+
+#[test]
+fn a_leaning_tree_is_told_from_its_baseline() {
+    let leans = breach("TILT", "Xt", 12.3, Comparison::Deviates, 10.0);
+    let alert = alert("tree-tilt", "Tree leans", Severity::High, &place("TILT", "Rain tree 7"), vec![leans]);
+    assert_eq!(
+        texts(&[alert]),
+        [
+            "[HIGH] Tree leans: Rain tree 7",
+            "[HIGH] Rain tree 7: tilt on X 12.3° from its baseline (limit 10) at 13:59",
+            "Rain tree 7: tilt on X 12.3 deg from its baseline (limit 10) at 13:59",
+        ]
+    );
+}
+
+#[test]
+fn one_message_names_all_limits_of_one_reading_the_worst_first() {
+    let alerts = stale_and_dusty_air("Meeting Room 5");
+    assert_eq!(
+        texts(&alerts),
+        [
+            "[HIGH] Stale air, Fine dust: Meeting Room 5",
+            "[HIGH] Meeting Room 5: carbon dioxide 2610 ppm (limit 2500), fine dust PM2.5 41.5 µg/m³ (limit 35) at 13:59",
+            "Meeting Room 5: carbon dioxide 2610 ppm (limit 2500), fine dust PM2.5 41.5 ug/m3 (limit 35) at 13:59",
+        ]
+    );
+    let expected = r#"Meeting Room 5: carbon dioxide 2610 ppm (limit 2500), fine dust PM2.5 41.5 µg/m³ (limit 35) at 13:59
+
+Where: Meeting Room 5
+When: Wed 1 June 2022, 13:59:45 (Asia/Singapore)
+Device: air quality sensor 10-in-1
+
+Stale air (high)
+- carbon dioxide: 2610 ppm, just over the limit of 2500 ppm
+
+Fine dust (medium)
+- fine dust PM2.5: 41.5 µg/m³, 1.2 times the limit of 35 µg/m³
+
+Device id: device01
+Zone id: zone01
+Project id: project01
+Property id: property01
+Alert id: 9bf21f1143acd73ad697421e2f2886b0
+Alert id: 934894fbd2341ea39f43c8eeef515700
+
+Rules carbon-dioxide, fine-dust. To change a limit, see "Change a limit" in
+the README.
+"#;
+    assert_eq!(rendered(&alerts).email, expected);
+}
+
+#[test]
+fn a_value_with_two_limits_is_told_once_with_the_worse() {
+    let place = place("ODRDTR_BATT_V1", "Lobby");
+    let of = |rule, severity, limit| {
+        let breaches = vec![breach("ODRDTR_BATT_V1", "amm", 600.0, Comparison::AtLeast, limit)];
+        alert(rule, "Bad smell", severity, &place, breaches)
+    };
+    let alerts = [of("worse", Severity::High, 500.0), of("bad", Severity::Medium, 200.0)];
+    let [subject, _, sms] = texts(&alerts);
+    assert_eq!(subject, "[HIGH] Bad smell: Lobby");
+    assert_eq!(sms, "Lobby: ammonia 600 ppb (limit 500) at 13:59");
+    // The email has both rules, so it has both limits.
+    let email = rendered(&alerts).email;
+    assert!(email.contains("limit of 500 ppb") && email.contains("limit of 200 ppb"), "{email}");
+}
+
+#[test]
+fn chinese_and_arabic_places_stay_as_they_are_written() {
+    for (name, ascii) in [
+        ("三楼女厕 厕所空气", "[MEDIUM] Bad smell: San Lou Nu Ce Ce Suo Kong Qi"),
+        ("دورة مياه النساء", "[MEDIUM] Bad smell: dwr@ myh lns'"),
+        ("Köln Straße 🚻", "[MEDIUM] Bad smell: Koln Strasse restroom"),
+    ] {
+        let sentence = format!("{name}: ammonia 270 ppb (limit 200) at 13:59");
+        let rendered = rendered(&[bad_smell_at(name)]);
+        assert_eq!(rendered.subject, format!("[MEDIUM] Bad smell: {name}"));
+        assert_eq!(rendered.ascii_subject, ascii);
+        assert_eq!(rendered.default, format!("[MEDIUM] {sentence}"));
+        assert_eq!(rendered.sms, sentence);
+        assert_eq!(rendered.email.lines().next(), Some(sentence.as_str()));
+    }
+}
+
+#[test]
+fn a_place_without_a_name_is_called_by_its_id_also_where_the_name_cannot_be_seen() {
+    for display in [None, Some("\u{200b}\u{200d}".to_owned())] {
+        let mut alert = bad_smell_at("");
+        alert.place.display = display;
+        assert_eq!(rendered(&[alert]).sms, "device device01: ammonia 270 ppb (limit 200) at 13:59");
+    }
+}
+
+#[test]
+fn an_hour_of_no_known_zone_is_told_in_utc() {
+    let mut alert = bad_smell_at("Lobby");
+    alert.place.local_zone = LocalZone::default();
+    let rendered = rendered(&[alert]);
+    assert_eq!(rendered.sms, "Lobby: ammonia 270 ppb (limit 200) at 05:59 UTC");
+    assert!(rendered.email.contains("When: Wed 1 June 2022, 05:59:45 (UTC)\n"));
+    assert_eq!(rendered.record()["message"]["json"]["local_time"], serde_json::Value::Null);
+}
+
+#[test]
+fn an_sms_with_letters_outside_gsm_says_less_but_never_less_than_the_worst_limit() {
+    assert_eq!(
+        rendered(&stale_and_dusty_air("三楼女厕 厕所空气")).sms,
+        "三楼女厕 厕所空气: carbon dioxide 2610 ppm (limit 2500), +1 more at 13:59"
+    );
+    assert_eq!(
+        rendered(&[bad_feedback("Ladies L2", &["Wet floor", "地板湿", "没有肥皂", "没有纸", "臭味", "灯坏了"])]).sms,
+        "Ladies L2: rating 5 (limit 4): Wet floor, 地板湿, 没有肥皂, +3 more at 13:59"
+    );
+}
+
+#[test]
+fn an_sms_shortens_the_place_before_anything_else() {
+    let long =
+        "Ladies\u{2019} washroom beside the north garden, third floor, opposite of the lift that goes to the roof";
+    assert_eq!(
+        rendered(&stale_and_dusty_air(long)).sms,
+        "Ladies' washroom beside the north garden, third floor, opposite of the...: carbon dioxide 2610 ppm (limit 2500), \
+         fine dust PM2.5 41.5 ug/m3 (limit 35) at 13:59"
+    );
+    let chinese = "三楼女厕所靠近北花园对面是通往屋顶的电梯旁边的那一间有空气传感器的大厕所";
+    assert_eq!(
+        rendered(&[bad_smell_at(chinese)]).sms,
+        "三楼女厕所靠近北花园对面是通往屋顶的电梯旁边的那一间有空气传感…: ammonia 270 ppb (limit 200) at 13:59"
+    );
+}
+
+#[test]
+fn curly_marks_do_not_make_an_sms_dearer_and_stay_in_the_email() {
+    let rendered = rendered(&[bad_smell_at("Ladies\u{2019}\u{a0}\u{2013} \u{201c}L3\u{201d}")]);
+    assert_eq!(rendered.sms, "Ladies' - \"L3\": ammonia 270 ppb (limit 200) at 13:59");
+    assert!(rendered.email.starts_with("Ladies\u{2019} \u{2013} \u{201c}L3\u{201d}: "), "{}", rendered.email);
+    // With a letter outside the alphabet there is nothing to win by changing the marks.
+    let [_, _, sms] = texts(&[bad_smell_at("女\u{2019}s")]);
+    assert_eq!(sms, "女\u{2019}s: ammonia 270 ppb (limit 200) at 13:59");
+}
+
+#[test]
+fn units_in_a_text_of_letters_outside_gsm_are_the_usual_ones() {
+    let sms = rendered(&stale_and_dusty_air("三楼")[1..]).sms;
+    assert_eq!(sms, "三楼: fine dust PM2.5 41.5 µg/m³ (limit 35) at 13:59");
+}
+
+#[test]
+fn a_subject_shortens_the_place_and_keeps_severity_and_title() {
+    let subject = rendered(&[bad_smell_at(&"north ".repeat(20))]).subject;
+    assert_eq!(subject, format!("[MEDIUM] Bad smell: {}north…", "north ".repeat(12)));
+    let mut alert = bad_smell_at(&"north ".repeat(20));
+    alert.title = "Bad ".repeat(30);
+    assert_eq!(rendered(&[alert]).subject, format!("[MEDIUM] {}Bad…: north north north north…", "Bad ".repeat(15)));
+}
+
+#[test]
+fn a_subject_counts_the_titles_that_it_has_no_room_for() {
+    let subject = |name: &str| rendered(&stale_and_dusty_air(name)).subject;
+    let fitting = "r".repeat(99 - "[HIGH] Stale air, Fine dust: ".len());
+    assert_eq!(subject(&fitting), format!("[HIGH] Stale air, Fine dust: {fitting}"));
+    assert_eq!(subject(&format!("{fitting}r")), format!("[HIGH] Stale air +1 more: {fitting}r"));
+}
+
+#[test]
+fn a_rules_own_words_replace_the_sentence() {
+    let template = "{place}: {what} {value} {unit}, over {limit}! {title} ({severity}) {time} on {date}";
+    let rendered = rendered(&[with_template(template, bad_smell_at("Lobby"))]);
+    let sentence = "Lobby: ammonia 270 ppb, over 200! Bad smell (medium) 13:59 on Wed 1 June 2022";
+    assert_eq!(rendered.default, format!("[MEDIUM] {sentence}"));
+    assert_eq!(rendered.sms, sentence);
+    assert_eq!(rendered.email.lines().next(), Some(sentence));
+    assert_eq!(rendered.subject, "[MEDIUM] Bad smell: Lobby");
+}
+
+#[test]
+fn a_template_has_the_ids_the_reasons_and_all_limits() {
+    let mut spill = with_template("{device} {zone} {project} {property} {type}: {breaches}.", spill("Lobby"));
+    assert_eq!(
+        rendered(&[spill.clone()]).sms,
+        "device01 zone01 project01 property01 spill detector: spill, wet area 12 % (limit 5)."
+    );
+    spill.place = Place::default();
+    assert_eq!(rendered(&[spill]).sms, "unknown unknown unknown unknown device: spill, wet area 12 % (limit 5).");
+    let feedback = with_template("{place}: {reasons} [{value}]", bad_feedback("Gents", &["Wet floor", "No soap"]));
+    assert_eq!(rendered(&[feedback]).sms, "Gents: Wet floor, No soap [5]");
+    let flag = with_template("{what}: {value}", super::fixtures::spill("Lobby"));
+    assert_eq!(rendered(&[flag]).sms, "spill: yes");
+}
+
+#[test]
+fn every_documented_placeholder_is_filled() {
+    for name in template::PLACEHOLDERS {
+        let alert = with_template(&format!("<{{{name}}}>"), bad_feedback("Gents", &["No soap"]));
+        let default = rendered(&[alert]).default;
+        assert!(!default.contains('{'), "{name}: {default}");
+    }
+}
+
+#[test]
+fn a_device_named_like_a_placeholder_is_called_that() {
+    let alert = with_template("{place} at {time}", bad_smell_at("{time} {{x}} {"));
+    assert_eq!(rendered(&[alert]).sms, "{time} {{x}} { at 13:59");
+}
+
+#[test]
+fn own_words_and_usual_ones_go_together_in_one_message() {
+    let mut alerts = stale_and_dusty_air("Room 5");
+    alerts[0].template = Some("{place}: open a window.".to_owned());
+    let texts = texts(&alerts);
+    assert_eq!(texts[2], "Room 5: open a window. Room 5: fine dust PM2.5 41.5 ug/m3 (limit 35) at 13:59");
+    alerts[0].template = Some(format!("{{place}}: {}", "open the windows ".repeat(8)));
+    let sms = rendered(&alerts).sms;
+    assert_eq!(sms, format!("Room 5: {}open the windows (+1 more)", "open the windows ".repeat(7)));
+}
+
+#[test]
+fn own_words_longer_than_an_sms_are_cut_at_their_end() {
+    let alert = with_template(
+        &format!("{{place}}: {}", "open a window ".repeat(30)),
+        bad_smell_at("Meeting room of level three"),
+    );
+    assert_eq!(rendered(&[alert]).sms, format!("Meeting room...: {}open a window...", "open a window ".repeat(9)));
+}
+
+#[test]
+fn a_template_without_words_is_no_template() {
+    assert_eq!(
+        rendered(&[with_template(" \n", bad_smell_at("Lobby"))]).sms,
+        "Lobby: ammonia 270 ppb (limit 200) at 13:59"
+    );
+}
+
+#[test]
+fn titles_and_severity_are_of_the_worst_also_where_it_comes_later() {
+    let mut alerts = stale_and_dusty_air("Lobby");
+    alerts.reverse();
+    assert_eq!(Facts::of(&alerts).severity, Severity::High);
+}
+
+#[test]
+fn what_a_rule_leaves_empty_leaves_no_hole() {
+    let mut alert = bad_smell_at("Lobby");
+    alert.title.clear();
+    alert.breaches[0].label.clear();
+    let [subject, _, sms] = texts(std::slice::from_ref(&alert));
+    assert_eq!(
+        (subject.as_str(), sms.as_str()),
+        ("[MEDIUM] ammonia-lite: Lobby", "Lobby: amm 270 ppb (limit 200) at 13:59")
+    );
+    alert.breaches.clear();
+    assert_eq!(rendered(&[alert]).sms, "Lobby: ammonia-lite at 13:59");
+}
