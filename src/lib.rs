@@ -16,9 +16,10 @@
 //!
 //! # Where things are
 //! Arrows point one way: [`domain`] knows nothing of the others, [`ingest`] knows the domain, [`http`] knows both, and
-//! [`adapters`] are known to the binaries only.
+//! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`].
 
 pub mod adapters;
 pub mod domain;
+pub mod hosts;
 pub mod http;
 pub mod ingest;

@@ -1,3 +1,5 @@
 //! The ports' other sides, one file a technology.
 
+#[cfg(feature = "command")]
+pub mod files;
 pub mod memory;

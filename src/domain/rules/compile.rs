@@ -6,11 +6,14 @@ use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, 
 use super::fault::{At, Faults, Location, nearest};
 use super::{Condition, DEFAULT_MAX_AGE, Join, Level, Rule, RuleSet, Scope, Settings, Test};
 use crate::domain::alert::Comparison;
+use crate::domain::alert::template::{PLACEHOLDERS, unknown_placeholders};
 use crate::domain::device::{DEVICE_TYPES, DeviceType, Unit, short_name};
 use crate::domain::severity::Severity;
 
 /// Longest title, in characters: it has to leave room for the place in a subject of 100.
 const LONGEST_TITLE: usize = 40;
+/// Longest message of a rule's own, in characters.
+const LONGEST_MESSAGE: usize = 400;
 /// Longest id, in characters.
 const LONGEST_ID: usize = 64;
 
@@ -26,6 +29,7 @@ fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
         faults.suggest(&kind.location, format!("unknown kind `{}`", kind.value), suggestion);
     }
     let title = compile_title(&draft, faults);
+    check_message(draft.message.as_ref(), faults);
     let types = compile_types(draft.scope.types.as_deref().unwrap_or_default(), faults);
     let compiler = RuleCompiler { types: &types, rule: &draft };
     let condition = compiler.condition(&draft.settings, faults);
@@ -68,6 +72,25 @@ fn compile_title(draft: &RuleDraft, faults: &mut Faults) -> String {
         faults.suggest(&title.location, message, format!("of at most {LONGEST_TITLE} characters, now {length}"));
     }
     title.value.trim().to_owned()
+}
+
+/// Whether the placeholders of a rule's own words are known. The place of the fault is the message's own.
+fn check_message(message: Option<&At<String>>, faults: &mut Faults) {
+    let Some(message) = message else { return };
+    if message.value.chars().count() > LONGEST_MESSAGE {
+        let suggestion = format!("use at most {LONGEST_MESSAGE} characters: an SMS has room for fewer still");
+        faults.suggest(&message.location, "the message is too long", suggestion);
+    }
+    for (_, name) in unknown_placeholders(&message.value) {
+        let (fault, suggestion) = match name.as_str() {
+            "{" | "}" => {
+                (format!("a `{name}` without its partner"), Some("a brace itself is written twice".to_owned()))
+            }
+            _ => (format!("unknown placeholder `{{{name}}}`"), nearest(&name, PLACEHOLDERS.iter().copied())),
+        };
+        let suggestion = suggestion.unwrap_or_else(|| format!("it can be: {}", PLACEHOLDERS.join(", ")));
+        faults.suggest(&message.location, fault, suggestion);
+    }
 }
 
 /// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is

@@ -148,7 +148,7 @@ impl<'a, 'i> TableReader<'a, 'i> {
                 Some(table) => tables.extend(read(TableReader::new(document, table, what), location, faults)),
                 None => {
                     let found = describe(item.get_ref());
-                    faults.add(&location, format!("`{key}` holds {what}, in braces or under [[{key}]], not {found}"));
+                    faults.add(&location, format!("`{key}` is {what}, in braces or under [[{key}]], not {found}"));
                 }
             }
         }

@@ -103,7 +103,7 @@ impl FileDraft {
             faults.suggest(&version.location, message, "update smartclean-push, or write `version = 1`");
         }
         let max_age = table.duration("max_age", faults);
-        let mut rules: Vec<RuleDraft> = table.tables("rule", "rules", faults, RuleDraft::read).unwrap_or_default();
+        let mut rules: Vec<RuleDraft> = table.tables("rule", "a rule", faults, RuleDraft::read).unwrap_or_default();
         table.finish(faults);
         let mut seen: Vec<(String, usize)> = Vec::new();
         rules.retain(|rule| {
@@ -146,7 +146,7 @@ impl RuleDraft {
             scope: ScopeDraft::read(&mut table, faults),
             settings: SettingsDraft::read(&mut table, faults),
             overrides: table
-                .tables("override", "overrides", faults, |mut table, location, faults| {
+                .tables("override", "an override", faults, |mut table, location, faults| {
                     let scope = ScopeDraft::read(&mut table, faults);
                     let settings = SettingsDraft::read(&mut table, faults);
                     table.finish(faults);
@@ -252,7 +252,7 @@ fn unknown_severity(written: &str, location: &Location, faults: &mut Faults) {
 
 fn read_several(table: &mut TableReader<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<SeveralDraft> {
     let mut location = None;
-    let tests = table.tables(key, "tests", faults, |mut table, here, faults| {
+    let tests = table.tables(key, "a test", faults, |mut table, here, faults| {
         location.get_or_insert(here.clone());
         let test = TestDraft {
             metric: table.string("metric", faults),

@@ -1,0 +1,164 @@
+//! Raw objects as files: written aside, synchronised, then given their name at once, never over another.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::NamedTempFile;
+
+use crate::domain::archive::Object;
+use crate::ingest::ports::{RawStore, Stored, Unavailable};
+
+/// Where files are written before they have a name; emptied at start.
+const UNFINISHED: &str = "tmp";
+
+/// A folder of raw objects.
+#[derive(Clone, Debug)]
+pub struct FolderStore {
+    root: Arc<Path>,
+}
+
+impl FolderStore {
+    /// Opens the store in `root`, making the folder if it is not there, and removes what an earlier process left
+    /// unfinished. How many files that were is the second value.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made, read or written.
+    pub fn open(root: &Path) -> io::Result<(Self, usize)> {
+        let unfinished = root.join(UNFINISHED);
+        fs::create_dir_all(&unfinished)?;
+        let mut removed = 0;
+        for entry in fs::read_dir(&unfinished)? {
+            fs::remove_file(entry?.path())?;
+            removed += 1;
+        }
+        Ok((Self { root: root.into() }, removed))
+    }
+
+    fn write(&self, object: &Object) -> io::Result<Stored> {
+        let path = self.root.join(object.key.as_str());
+        if path.try_exists()? {
+            return Ok(Stored::Already);
+        }
+        // First, so that no object is ever without it. Of a push that is repeated, the first one's stays.
+        let metadata = self.root.join("metadata").join(format!("{}.json", object.key));
+        self.write_new(&metadata, &serde_json::to_vec(&object.metadata)?)?;
+        self.write_new(&path, &object.bytes)
+    }
+
+    /// Writes a file that survives a power cut once this returns, unless there is one of that name.
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<Stored> {
+        let parent = path.parent().unwrap_or(&self.root);
+        create_dir_durably(parent)?;
+        let mut file = NamedTempFile::new_in(self.root.join(UNFINISHED))?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(path) {
+            Ok(_) => sync_dir(parent).map(|()| Stored::New),
+            Err(fault) if fault.error.kind() == io::ErrorKind::AlreadyExists => Ok(Stored::Already),
+            Err(fault) => Err(fault.error),
+        }
+    }
+}
+
+impl RawStore for FolderStore {
+    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+        const WHAT: &str = "the data folder did not take the object";
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.write(&object))
+            .await
+            .map_err(|fault| Unavailable::new(WHAT, fault))?
+            .map_err(|fault| Unavailable::new(WHAT, fault))
+    }
+}
+
+/// Makes a folder and those above it, each of which then survives a power cut.
+fn create_dir_durably(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
+    create_dir_durably(&parent)?;
+    match fs::create_dir(path) {
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(fault) => Err(fault),
+        Ok(()) => sync_dir(&parent),
+    }
+}
+
+/// A file's name is part of its folder, which has to reach the disk as well.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::archive::{Metadata, ObjectKey};
+    use crate::domain::batch::BatchId;
+
+    fn object(body: &[u8]) -> Object {
+        Object {
+            key: ObjectKey::of_readings(BatchId::of(body), &[]),
+            bytes: body.to_vec(),
+            metadata: Metadata {
+                received: "2026-11-23T10:00:00Z".parse().unwrap(),
+                request_id: "r".into(),
+                source: "127.0.0.1".into(),
+                lines: 1,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_is_written_once_and_the_first_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let mut again = object(b"x");
+        again.bytes = b"y".to_vec();
+        again.metadata.request_id = "later".into();
+        assert_eq!(store.put(object(b"x")).await.unwrap(), Stored::New);
+        assert_eq!(store.put(again).await.unwrap(), Stored::Already);
+        let key = object(b"x").key;
+        assert_eq!(fs::read(folder.path().join(key.as_str())).unwrap(), b"x");
+        let metadata = fs::read(folder.path().join(format!("metadata/{key}.json"))).unwrap();
+        assert_eq!(serde_json::from_slice::<Metadata>(&metadata).unwrap().request_id, "r");
+    }
+
+    #[tokio::test]
+    async fn two_writers_of_one_object_make_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let writers: Vec<_> = (0..16)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.put(object(b"x")).await.unwrap() })
+            })
+            .collect();
+        let mut new = 0;
+        for writer in writers {
+            new += usize::from(writer.await.unwrap() == Stored::New);
+        }
+        assert_eq!(new, 1);
+        assert_eq!(fs::read_dir(folder.path().join(UNFINISHED)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_left_unfinished_is_removed_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        FolderStore::open(folder.path()).unwrap();
+        fs::write(folder.path().join(UNFINISHED).join("half"), b"{").unwrap();
+        assert_eq!(FolderStore::open(folder.path()).unwrap().1, 1);
+        assert_eq!(FolderStore::open(folder.path()).unwrap().1, 0);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_cannot_write_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        // A file where the folder of the object should be; permissions would not stop root.
+        fs::write(folder.path().join("raw-undated"), b"in the way").unwrap();
+        assert!(store.put(object(b"x")).await.is_err());
+    }
+}

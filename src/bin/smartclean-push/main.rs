@@ -1,0 +1,52 @@
+//! The command: `serve` on a laptop or a server of one's own, and what an operator needs beside it.
+//!
+//! Results go to standard output, everything else to standard error. The exit code is 0 for "fine", 1 for "found faults"
+//! and 2 for "wrong usage".
+
+mod environment;
+mod serve;
+mod test_alert;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Receives SmartClean's data push, keeps every raw reading, and alerts when a limit is crossed.
+#[derive(Debug, Parser)]
+#[command(name = "smartclean-push", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+    TestAlert(test_alert::TestAlert),
+}
+
+/// Why a verb ended without its result: what happened, and what to do about it.
+#[derive(Debug)]
+struct Failure(String);
+
+impl Failure {
+    fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Serve(serve) => serve.run(),
+        Verb::TestAlert(test_alert) => test_alert.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(what)) => {
+            // Nobody to tell is no reason to fail differently.
+            let _ = writeln!(anstream::stderr(), "error: {what}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `test-alert`: one push that raises one harmless alert, so that the operator sees it arrive.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde_json::{Value, json};
+use smartclean_push::domain::auth::Client;
+
+use crate::{Failure, environment};
+
+/// How long the whole exchange may take: a cold function answers within a few seconds.
+const WITHIN: Duration = Duration::from_secs(30);
+/// Most bytes that an answer may have; ours have a few hundred.
+const LARGEST_ANSWER: u64 = 64 * 1024;
+
+/// Send one harmless alert through a running endpoint, to see that it reaches your email and telephone
+///
+/// Pushes one reading of a made-up device, which the built-in rule `test-alert` answers with an alert of severity low. The
+/// username and password come from PUSH_USERNAME and PUSH_PASSWORD.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push test-alert http://127.0.0.1:8080/push
+  make test-alert        # for the deployed stack: finds its URL and credentials by itself")]
+pub(super) struct TestAlert {
+    /// The push URL with its path, as it is given to SmartClean
+    #[arg(value_name = "URL")]
+    url: String,
+}
+
+impl TestAlert {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let client = environment::client()?.ok_or_else(|| {
+            Failure::new("set PUSH_USERNAME and PUSH_PASSWORD to the credentials that SmartClean was given")
+        })?;
+        let (status, body) = self.push(&client)?;
+        let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+        match (status, answer["alerts"].as_u64()) {
+            (200, Some(1..)) => {
+                let _ = writeln!(
+                    anstream::stdout(),
+                    "The endpoint sent the test alert. It should reach every confirmed email and telephone number within a \
+                     minute.\nIf it does not: has the subscription been confirmed, and is the number out of the SMS sandbox?"
+                );
+                Ok(())
+            }
+            (200, Some(0)) => Err(Failure::new(
+                "the endpoint took the push, but raised no alert: is the rule `test-alert` switched off in its rules file, \
+                 or was this test sent a moment ago?",
+            )),
+            (401, _) => Err(Failure::new(
+                "the endpoint does not know these credentials (401). Compare PUSH_USERNAME and PUSH_PASSWORD with its \
+                 credentials file or secret",
+            )),
+            (404 | 405, _) => Err(Failure::new(format!(
+                "there is no push endpoint at {} ({status}). The URL ends in /push, as it is given to SmartClean",
+                self.url
+            ))),
+            _ => {
+                let detail = answer["detail"].as_str().or(answer["message"].as_str()).unwrap_or("no reason given");
+                Err(Failure::new(format!("the endpoint answered {status}: {}", printable(detail))))
+            }
+        }
+    }
+
+    fn push(&self, client: &Client) -> Result<(u16, String), Failure> {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(WITHIN)).http_status_as_error(false).build();
+        let authorization =
+            format!("Basic {}", STANDARD.encode(format!("{}:{}", client.username, client.password.expose())));
+        let answer = ureq::Agent::from(agent)
+            .post(&self.url)
+            .header("Authorization", authorization)
+            .header("Content-Type", "application/json")
+            .send(batch())
+            .map_err(|fault| self.unreachable(&fault))?;
+        let status = answer.status().as_u16();
+        let mut body = String::new();
+        answer
+            .into_body()
+            .into_reader()
+            .take(LARGEST_ANSWER)
+            .read_to_string(&mut body)
+            .map_err(|fault| Failure::new(format!("the answer from {} broke off: {fault}", self.url)))?;
+        Ok((status, body))
+    }
+
+    fn unreachable(&self, fault: &ureq::Error) -> Failure {
+        Failure::new(format!(
+            "{} does not answer: {fault}. Is the address right, with http:// or https:// in front and /push at the end, and \
+             does the endpoint run?",
+            self.url
+        ))
+    }
+}
+
+/// A push of one reading that says when it is from, so that two tests are two readings.
+fn batch() -> String {
+    let reading = json!({
+        "DevType": "SMARTCLEAN-PUSH#TEST",
+        "DEVID": "smartclean-push-test",
+        "Display": "Test alert",
+        "unixT": jiff::Timestamp::now().as_millisecond(),
+        "v": { "test": 1 },
+    });
+    json!([reading.to_string()]).to_string()
+}
+
+/// Text from elsewhere, without what could command a terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smartclean_push::domain::batch::Items;
+    use smartclean_push::domain::engine::evaluate;
+    use smartclean_push::domain::rules::RuleSet;
+    use smartclean_push::domain::state::ZoneState;
+
+    #[test]
+    fn the_test_push_raises_exactly_the_test_alert() {
+        let body = batch();
+        let items = Items::split(body.as_bytes()).unwrap();
+        let readings = items.read().readings;
+        let alerts = evaluate(&RuleSet::pack(), &ZoneState::default(), &[&readings[0]], jiff::Timestamp::now()).alerts;
+        let rules: Vec<_> = alerts.iter().map(|alert| alert.rule.as_str()).collect();
+        assert_eq!(rules, ["test-alert"]);
+    }
+}

@@ -1,0 +1,4 @@
+//! What carries requests to the one handler: a server of our own, or AWS Lambda.
+
+#[cfg(feature = "command")]
+pub mod server;

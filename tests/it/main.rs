@@ -1,0 +1,10 @@
+//! Tests of the whole, from outside: one module for what a reader would look for.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod pack;
+mod push;
+mod rules;
+mod samples;
+#[cfg(feature = "command")]
+mod serve;
+mod support;

@@ -1,0 +1,320 @@
+//! A push from request to answer, with the world in memory: what is stored, what is sent, what is said.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, PASSWORD, TestApp, USERNAME, basic, body, now, push_request, reading, reading_with, samples,
+};
+
+/// The vendor's page on data push gives this example.
+const SEED: &str = r#"["{\"t\":\"20220602120301\",\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\"}","{\"t\":\"20220602120301\",\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\"}"]"#;
+
+fn smell(ppb: u32) -> String {
+    reading("ODRDTR_BATT_V1", &json!({"amm": ppb, "aqi": 10}))
+}
+
+fn counts(answer: &Answer) -> [u64; 5] {
+    ["received", "accepted", "rejected", "duplicates", "alerts"].map(|name| answer.body[name].as_u64().unwrap())
+}
+
+fn problem(answer: &Answer, status: u16) -> String {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.body["status"], status);
+    assert_eq!(answer.body["request_id"], "request-1");
+    answer.body["detail"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_vendors_own_example_is_two_lines_to_the_letter() {
+    let app = TestApp::new();
+    let answer = app.push(SEED).await;
+    assert_eq!((answer.status, counts(&answer)), (200, [2, 2, 0, 1, 0]));
+    let strings: Vec<String> = serde_json::from_str(SEED).unwrap();
+    let key = format!("raw-undated/{}.ndjson.zst", answer.body["batch"].as_str().unwrap());
+    assert_eq!(app.lines(), [(key, strings)]);
+}
+
+#[tokio::test]
+async fn every_sample_in_one_push_is_accepted() {
+    let app = TestApp::new();
+    let texts: Vec<_> = samples().into_iter().map(|(_, text)| text).collect();
+    let answer = app.push(body(&texts)).await;
+    assert_eq!(counts(&answer), [16, 16, 0, 0, 0], "their times are long past");
+}
+
+#[tokio::test]
+async fn a_crossed_limit_is_stored_and_sent() {
+    let app = TestApp::new();
+    let answer = app.push(body(&[smell(270)])).await;
+    assert_eq!((answer.status, counts(&answer)), (200, [1, 1, 0, 0, 1]));
+    assert_eq!(app.lines()[0].1, [smell(270)]);
+    let sent = app.publisher.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].subject, "[MEDIUM] Bad smell: Washroom 3");
+    assert_eq!(sent[0].sms, "Washroom 3: ammonia 270 ppb (limit 200) at 18:00");
+}
+
+#[tokio::test]
+async fn one_step_below_the_limit_is_stored_and_silent() {
+    let app = TestApp::new();
+    let answer = app.push(body(&[smell(199)])).await;
+    assert_eq!(counts(&answer), [1, 1, 0, 0, 0]);
+    assert_eq!((app.lines().len(), app.publisher.sent().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn one_reading_that_breaks_two_limits_makes_one_message_the_worst_first() {
+    let app = TestApp::new();
+    let reading = reading("ODRDTR_BATT_V1", &json!({"amm": 270, "aqi": 400}));
+    let answer = app.push(body(&[reading])).await;
+    assert_eq!(counts(&answer)[4], 2);
+    let sent = app.publisher.sent();
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].subject.starts_with("[HIGH] Bad air"), "{}", sent[0].subject);
+    assert!(sent[0].email.contains("ammonia 270 ppb") && sent[0].email.contains("air quality index 400"));
+}
+
+#[tokio::test]
+async fn a_reading_without_a_time_is_taken_to_be_from_now() {
+    let app = TestApp::new();
+    let reading = reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"unixT": null}));
+    assert_eq!(counts(&app.push(body(&[reading])).await)[4], 1);
+    assert!(app.lines()[0].0.starts_with("raw-undated/"));
+}
+
+#[tokio::test]
+async fn a_stale_reading_is_stored_and_silent() {
+    let app = TestApp::new();
+    let old = now().as_second() - 3601;
+    let reading = reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"unixT": old}));
+    assert_eq!(counts(&app.push(body(&[reading])).await), [1, 1, 0, 0, 0]);
+    assert_eq!(app.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reading_from_the_future_alerts_as_of_now() {
+    let app = TestApp::new();
+    let soon = now().as_second() + 3600;
+    let reading = reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"unixT": soon}));
+    assert_eq!(counts(&app.push(body(&[reading])).await)[4], 1);
+    assert!(app.publisher.sent()[0].sms.ends_with("at 18:00"), "{}", app.publisher.sent()[0].sms);
+}
+
+#[tokio::test]
+async fn a_reading_twice_in_a_push_alerts_once_and_is_kept_twice() {
+    let app = TestApp::new();
+    let answer = app.push(body(&[smell(270), smell(270)])).await;
+    assert_eq!(counts(&answer), [2, 2, 0, 1, 1]);
+    assert_eq!(app.lines()[0].1.len(), 2);
+}
+
+#[tokio::test]
+async fn the_same_push_twice_makes_one_object_and_alerts_of_one_id() {
+    let app = TestApp::new();
+    let first = app.push(body(&[smell(270)])).await;
+    let second = app.push(body(&[smell(270)])).await;
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!(first.body["batch"], second.body["batch"]);
+    assert_eq!(app.lines().len(), 1);
+    let ids: Vec<_> = app.publisher.sent().into_iter().map(|sent| sent.id).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[tokio::test]
+async fn an_empty_array_is_a_push_of_nothing() {
+    let app = TestApp::new();
+    let answer = app.push("[]").await;
+    assert_eq!((answer.status, counts(&answer)), (200, [0, 0, 0, 0, 0]));
+    assert!(app.lines().is_empty());
+}
+
+#[tokio::test]
+async fn one_bad_item_is_kept_with_its_index_and_costs_no_good_one() {
+    let app = TestApp::new();
+    let items = json!([smell(270), "{broken", smell(10)]).to_string();
+    let answer = app.push(items).await;
+    assert_eq!((answer.status, counts(&answer)), (200, [3, 2, 1, 0, 1]));
+    let lines = app.lines();
+    assert_eq!(lines.len(), 2);
+    let rejection: Value = serde_json::from_str(&lines[1].1[0]).unwrap();
+    assert!(lines[1].0.starts_with("rejected/dt=2026-11-23/hh=10/"));
+    assert_eq!((&rejection["index"], &rejection["raw"]), (&json!(1), &json!("{broken")));
+    assert!(rejection["reason"].as_str().unwrap().contains("key must be a string"));
+}
+
+#[tokio::test]
+async fn a_push_of_bad_items_only_is_accounted_for() {
+    let app = TestApp::new();
+    let answer = app.push("[7, null]").await;
+    assert_eq!((answer.status, counts(&answer)), (200, [2, 0, 2, 0, 0]));
+    assert_eq!(app.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_batch_is_refused_and_kept() {
+    for (sent, kept) in [
+        (&b"\xff["[..], json!({"raw_base64": "/1s="})),
+        (b"[\"{}\"", json!({"raw": "[\"{}\""})),
+        (b"{}", json!({"raw": "{}"})),
+        (b"", json!({"raw": ""})),
+    ] {
+        let app = TestApp::new();
+        let answer = app.push(Bytes::from_static(sent)).await;
+        let detail = problem(&answer, 400);
+        assert!(detail.contains("not a JSON array"), "{detail}");
+        let lines = app.lines();
+        let line: Value = serde_json::from_str(&lines[0].1[0]).unwrap();
+        assert!(lines[0].0.starts_with("rejected/"));
+        assert_eq!(line["index"], Value::Null);
+        for (name, value) in kept.as_object().unwrap() {
+            assert_eq!(line[name], *value);
+        }
+        assert!(app.publisher.sent().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn hostile_items_get_an_answer() {
+    let deep = format!("{{\"v\":{}{}}}", "{\"a\":".repeat(100_000), "0".to_owned() + &"}".repeat(100_000));
+    let long = json!({"Display": "x".repeat(2_000_000), "DevType": "UM", "v": {"count": 99}}).to_string();
+    let nul = "{\"Display\":\"a\\u0000b\"}".to_owned();
+    let repeated = "{\"v\":{\"count\":1},\"v\":{\"count\":2},\"DevType\":\"UM\"}".to_owned();
+    let items = json!([deep, long, nul, repeated, "\u{feff}{}", "{\"Display\":\"\\ud800\"}"]).to_string();
+    let app = TestApp::new();
+    let answer = app.push(items).await;
+    assert_eq!((answer.status, counts(&answer)), (200, [6, 5, 1, 0, 1]));
+    let message = app.publisher.sent().remove(0);
+    assert!(message.sns_message().len() < 256 * 1024 && message.subject.chars().count() < 100);
+}
+
+#[tokio::test]
+async fn gzip_is_undone_and_the_batch_is_known_by_what_was_packed() {
+    let app = TestApp::new();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&body(&[smell(270)])).unwrap();
+    let packed = encoder.finish().unwrap();
+    let request = push_request().header("content-encoding", "gzip").body(Full::new(packed.into())).unwrap();
+    let (zipped, plain) = (app.send(request).await, app.push(body(&[smell(270)])).await);
+    assert_eq!(zipped.status, 200);
+    assert_eq!(zipped.body["batch"], plain.body["batch"]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_the_gzip_it_claims_is_refused_and_kept() {
+    let app = TestApp::new();
+    let request = push_request().header("content-encoding", "gzip").body(Full::new("[]".into())).unwrap();
+    problem(&app.send(request).await, 400);
+    assert_eq!(app.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_content_encoding_is_refused() {
+    let app = TestApp::new();
+    for name in ["br", "gzip, gzip", "zstd"] {
+        let request = push_request().header("content-encoding", name).body(Full::new("[]".into())).unwrap();
+        problem(&app.send(request).await, 415);
+    }
+    let request = push_request().header("content-encoding", "identity").body(Full::new("[]".into())).unwrap();
+    assert_eq!(app.send(request).await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_right_credentials() {
+    let app = TestApp::new();
+    let sends = [
+        Request::post("/push"),
+        Request::post("/push").header("authorization", basic(USERNAME, "wrong")),
+        Request::post("/push").header("authorization", basic("wrong", PASSWORD)),
+        Request::post("/push").header("authorization", "Bearer x"),
+        push_request().header("authorization", basic(USERNAME, PASSWORD)),
+    ];
+    for request in sends {
+        // A body that is no batch shows that it was not looked at: it would be a 400, and kept.
+        let answer = app.send(request.body(Full::new("no batch".into())).unwrap()).await;
+        problem(&answer, 401);
+        assert_eq!(answer.headers["www-authenticate"], r#"Basic realm="smartclean-push", charset="UTF-8""#);
+    }
+    assert!(app.lines().is_empty());
+}
+
+#[tokio::test]
+async fn only_what_exists_can_be_asked_for() {
+    let app = TestApp::new();
+    let ask = |method: &str, path: &str| Request::builder().method(method).uri(path).body(Full::default()).unwrap();
+    for (method, path, status) in [
+        ("GET", "/push", 405),
+        ("PUT", "/push", 405),
+        ("POST", "/health", 405),
+        ("POST", "/", 404),
+        ("POST", "/push/", 404),
+        ("POST", "/Push", 404),
+        ("GET", "/nowhere", 404),
+    ] {
+        problem(&app.send(ask(method, path)).await, status);
+    }
+    assert_eq!(app.send(ask("DELETE", "/push")).await.headers["allow"], "POST");
+    let health = app.send(ask("GET", "/health")).await;
+    assert_eq!((health.status, health.body), (200, json!({"status": "ok"})));
+}
+
+#[tokio::test]
+async fn ten_megabytes_are_the_limit() {
+    let app = TestApp::new();
+    let padded = |length: usize| {
+        let mut body = vec![b' '; length];
+        body[0] = b'[';
+        body[1] = b']';
+        body
+    };
+    assert_eq!(app.push(padded(10_000_000)).await.status, 200);
+    problem(&app.push(padded(10_000_001)).await, 413);
+    // A declared length is believed before a byte is read, and before anybody is asked who he is.
+    let declared = Request::post("/push").header("content-length", "10000001").body(Full::default()).unwrap();
+    problem(&app.send(declared).await, 413);
+}
+
+#[tokio::test]
+async fn a_bomb_is_refused_and_kept_as_it_was_sent() {
+    let app = TestApp::new();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&vec![b' '; 80 << 20]).unwrap();
+    let request =
+        push_request().header("content-encoding", "gzip").body(Full::new(encoder.finish().unwrap().into())).unwrap();
+    problem(&app.send(request).await, 413);
+    assert_eq!(app.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_asks_for_a_retry_and_nothing_is_sent() {
+    let app = TestApp::new();
+    app.store.set_broken(true);
+    for sent in [body(&[smell(270)]), b"no batch".to_vec(), b"[7]".to_vec()] {
+        let answer = app.push(sent).await;
+        let detail = problem(&answer, 503);
+        assert!(!detail.contains("told to fail"), "internals stay inside: {detail}");
+        assert_eq!(answer.headers["retry-after"], "30");
+    }
+    assert!(app.publisher.sent().is_empty());
+    app.store.set_broken(false);
+    assert_eq!(app.push(body(&[smell(270)])).await.status, 200);
+    assert_eq!(app.publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn alerts_that_cannot_be_sent_ask_for_a_retry_and_the_push_is_stored() {
+    let app = TestApp::new();
+    app.publisher.set_broken(true);
+    let answer = app.push(body(&[smell(270)])).await;
+    problem(&answer, 503);
+    assert_eq!(answer.headers["retry-after"], "30");
+    assert_eq!(app.lines().len(), 1);
+    app.publisher.set_broken(false);
+    assert_eq!(app.push(body(&[smell(270)])).await.status, 200);
+    assert_eq!((app.lines().len(), app.publisher.sent().len()), (1, 1));
+}

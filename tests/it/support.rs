@@ -1,0 +1,136 @@
+//! Input for tests, made of what the test is about and nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryStore};
+use smartclean_push::domain::auth::{Client, Credentials, Secret};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::http::{App, RequestContext};
+use smartclean_push::ingest::Ingest;
+
+/// When every test takes place.
+pub(crate) const NOW: &str = "2026-11-23T10:00:00Z";
+
+/// [`NOW`] as a moment.
+pub(crate) fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+/// The vendor's examples: type and text.
+pub(crate) fn samples() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/samples");
+    let mut samples: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    samples.sort();
+    samples
+}
+
+/// A reading of a type with these values, taken [`NOW`], at a place in Singapore.
+pub(crate) fn reading(device_type: &str, values: &Value) -> String {
+    reading_with(device_type, values, &json!({}))
+}
+
+/// The same with further members of the envelope; `null` leaves one out.
+pub(crate) fn reading_with(device_type: &str, values: &Value, envelope: &Value) -> String {
+    let mut reading = json!({
+        "DevType": format!("SMARTCLEAN#{device_type}"),
+        "DEVID": format!("device-{device_type}"),
+        "Display": "Washroom 3",
+        "PID": "building",
+        "InsID": "zone",
+        "PropId": "property",
+        "Region": "Asia/Singapore",
+        "unixT": now().as_millisecond(),
+        "v": values,
+    });
+    for (name, value) in envelope.as_object().unwrap() {
+        match value {
+            Value::Null => drop(reading.as_object_mut().unwrap().remove(name)),
+            value => reading[name] = value.clone(),
+        }
+    }
+    reading.to_string()
+}
+
+/// A push's body: an array of strings.
+pub(crate) fn body(readings: &[String]) -> Vec<u8> {
+    serde_json::to_vec(readings).unwrap()
+}
+
+pub(crate) const USERNAME: &str = "smartclean";
+pub(crate) const PASSWORD: &str = "s3cret-Pa55";
+
+/// A Basic header for these.
+pub(crate) fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}")))
+}
+
+/// The handler with everything around it in memory.
+pub(crate) struct TestApp {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) publisher: Arc<MemoryPublisher>,
+    app: App<Arc<MemoryStore>, Arc<MemoryPublisher>, FixedRules, FixedCredentials>,
+}
+
+/// An answer, its body read as JSON.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl TestApp {
+    pub(crate) fn new() -> Self {
+        Self::with_rules(RuleSet::pack())
+    }
+
+    pub(crate) fn with_rules(rules: RuleSet) -> Self {
+        let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
+        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
+        let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
+        let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
+        Self { store, publisher, app: App::new(ingest, credentials) }
+    }
+
+    /// Sends any request.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let context = RequestContext { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
+        let response: Response<Bytes> = self.app.handle(request, context).await;
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        }
+    }
+
+    /// Pushes a body with the right credentials.
+    pub(crate) async fn push(&self, body: impl Into<Bytes>) -> Answer {
+        self.send(push_request().body(Full::new(body.into())).unwrap()).await
+    }
+
+    /// The lines of every object, by key.
+    pub(crate) fn lines(&self) -> Vec<(String, Vec<String>)> {
+        let unpack = |bytes: &[u8]| {
+            let text = String::from_utf8(zstd::decode_all(bytes).unwrap()).unwrap();
+            text.lines().map(str::to_owned).collect()
+        };
+        self.store.objects().into_iter().map(|(key, object)| (key, unpack(&object.bytes))).collect()
+    }
+}
+
+/// A request with the right path, method and credentials.
+pub(crate) fn push_request() -> http::request::Builder {
+    Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
+}
