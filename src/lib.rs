@@ -19,7 +19,10 @@
 //! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`].
 
 pub mod adapters;
+pub mod config;
 pub mod domain;
 pub mod hosts;
 pub mod http;
 pub mod ingest;
+#[cfg(any(feature = "command", feature = "function"))]
+pub mod telemetry;

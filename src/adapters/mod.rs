@@ -1,5 +1,9 @@
 //! The ports' other sides, one file a technology.
 
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod cached_credentials;
+pub mod cached_rules;
 #[cfg(feature = "command")]
 pub mod files;
 pub mod memory;

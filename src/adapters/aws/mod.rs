@@ -1,0 +1,122 @@
+//! The ports' AWS sides.
+//!
+//! A push must be answered before the function's own time is up (29 s, see `template.yaml`), so everything here has an
+//! end: the [limits of a client](with_limits), and for what a push does in a row the limits below, which add up to less.
+
+pub mod rules;
+pub mod s3;
+pub mod secrets;
+pub mod sns;
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::future::Future;
+use std::hash::BuildHasher as _;
+use std::time::Duration;
+
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use super::cached_credentials::chain;
+use crate::ingest::ports::Unavailable;
+
+/// Longest that storing an object takes, with all its retries.
+const STORING: Duration = Duration::from_secs(7);
+/// Longest that publishing the messages of a push takes, however many there are.
+const PUBLISHING: Duration = Duration::from_secs(6);
+/// Longest that one read of the rules or the credentials takes; there are last ones to go on with.
+const READING: Duration = Duration::from_secs(2);
+
+/// The function's configuration of the SDK: region and credentials from the environment, where Lambda puts them. The
+/// SDK's longer chain would also look in files and on the network.
+/// `AWS_ENDPOINT_URL` and its like are the SDK's own and work here.
+pub async fn config() -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(EnvironmentVariableRegionProvider::new())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new());
+    with_limits(loader).load().await
+}
+
+/// Bounds each request: 1 s to connect, 3 s an attempt, 7 s and three attempts in all. What is retried is the SDK's
+/// standard: throttling, 500, 502, 503, 504, and connections that break or stall.
+#[must_use]
+pub fn with_limits(loader: ConfigLoader) -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(STORING)
+        .build();
+    // The SDK's first wait is up to a second, which is a third of an attempt here.
+    let retries = RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(100))
+        .with_max_backoff(Duration::from_secs(1));
+    // Bodies that are read after the answer's head are outside those timeouts.
+    let stalls = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(2)).build();
+    loader.timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls)
+}
+
+/// `work`, or [`Unavailable`] where it takes longer than `limit`.
+async fn within<T>(
+    limit: Duration,
+    what: &'static str,
+    work: impl Future<Output = Result<T, Unavailable>> + Send,
+) -> Result<T, Unavailable> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Unavailable::new(what, format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+/// What went wrong, as text for the log: the SDK's own `Debug` prints whole answers, and one of them is the secret.
+fn told<E>(what: &'static str, fault: &SdkError<E, HttpResponse>) -> Unavailable
+where
+    E: std::error::Error + fmt::Debug + 'static,
+{
+    Unavailable::new(what, chain(fault))
+}
+
+/// The service's error code: `PreconditionFailed`; empty where the service did not answer.
+fn code<E: ProvideErrorMetadata>(fault: &SdkError<E, HttpResponse>) -> &str {
+    fault.code().unwrap_or_default()
+}
+
+/// The HTTP status of the service's answer; 0 where it did not answer.
+fn status<E>(fault: &SdkError<E, HttpResponse>) -> u16 {
+    fault.raw_response().map_or(0, |answer| answer.status().as_u16())
+}
+
+/// How long to wait before the attempt after `failures` failed ones: 50 to 100 ms, doubled each time. Random, so that
+/// those who collided do not meet again.
+fn backoff(failures: u32) -> Duration {
+    // A hasher's seed is the standard library's only source of chance.
+    let chance = RandomState::new().hash_one(failures) % 50;
+    Duration::from_millis((50 + chance) << failures.saturating_sub(1).min(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_push_does_in_a_row_ends_before_the_function_does() {
+        // Rules and the accepted copy read, and that copy written; credentials; readings and rejections stored.
+        let longest = READING * 3 + READING + STORING * 2 + PUBLISHING;
+        assert!(longest < Duration::from_secs(29), "{longest:?}");
+    }
+
+    #[test]
+    fn waits_double_and_stay_bounded() {
+        for (failures, from, to) in [(1, 50, 100), (2, 100, 200), (3, 200, 400), (60, 1_600, 3_200)] {
+            for _ in 0..50 {
+                let wait = backoff(failures).as_millis();
+                assert!((from..to).contains(&wait), "{failures}: {wait} ms");
+            }
+        }
+    }
+}

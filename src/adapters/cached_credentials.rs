@@ -1,0 +1,339 @@
+//! Credentials kept in memory, and when they are read again: the part that is the same for a secret and for a file.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use crate::domain::auth::{Credentials, Secret};
+use crate::ingest::ports::{CredentialSource, Unavailable};
+
+/// A stranger makes the credentials be read again at most this often, so that guessing costs no more than one read.
+const STRANGERS: SignedDuration = SignedDuration::from_secs(10);
+/// Known clients make them be read again this often, so that a password that was taken away stops working.
+const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
+/// Where they were never read, trying again is worth more than sparing the reader: every push is refused meanwhile.
+const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// The credentials' JSON and which version of it this is.
+#[derive(Debug)]
+pub struct Document {
+    /// Changes whenever the text does.
+    pub version: String,
+    /// The text.
+    pub text: Secret,
+}
+
+/// Reads the credentials' JSON from where it is kept.
+pub trait CredentialReader: Send + Sync {
+    /// Reads it once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be read now; a retry can help.
+    fn read(&self) -> impl Future<Output = Result<Document, Unavailable>> + Send;
+}
+
+/// Credentials from `R`, as last read and accepted.
+///
+/// They are read at first use, again when they are five minutes old, and again when a stranger comes, but then at most
+/// every ten seconds. Whatever goes wrong later, the last accepted ones stay.
+#[derive(Debug)]
+pub struct CachedCredentials<R> {
+    reader: R,
+    accepted: RwLock<Option<Accepted>>,
+    /// Held while reading, so that everybody who needs that read shares it.
+    reads: Mutex<Reads>,
+}
+
+#[derive(Clone, Debug)]
+struct Accepted {
+    credentials: Arc<Credentials>,
+    version: String,
+    confirmed: Timestamp,
+    /// When these replaced others; `None` for the first ones.
+    replaced: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Reads {
+    /// When the last one began.
+    last: Option<Timestamp>,
+    /// The version that was refused last, so that its fault is logged once.
+    refused: Option<String>,
+}
+
+impl<R: CredentialReader> CachedCredentials<R> {
+    /// Nothing is read yet.
+    pub fn new(reader: R) -> Self {
+        Self { reader, accepted: RwLock::new(None), reads: Mutex::new(Reads::default()) }
+    }
+
+    fn accepted(&self) -> Option<Accepted> {
+        self.accepted.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accept(&self, accepted: Accepted) {
+        *self.accepted.write().unwrap_or_else(PoisonError::into_inner) = Some(accepted);
+    }
+
+    /// Reads the credentials now and says whether they are new.
+    async fn read(&self, reads: &mut Reads, now: Timestamp) -> Result<bool, Unavailable> {
+        reads.last = Some(now);
+        let document = self.reader.read().await.inspect_err(|fault| {
+            tracing::warn!(fault = chain(fault), "the credentials could not be read; the last ones stay");
+        })?;
+        let before = self.accepted();
+        if let Some(before) = before.as_ref().filter(|before| before.version == document.version) {
+            self.accept(Accepted { confirmed: now, ..before.clone() });
+            return Ok(false);
+        }
+        match Credentials::parse(document.text.expose()) {
+            Ok(credentials) => {
+                tracing::info!(version = document.version, "credentials read");
+                reads.refused = None;
+                self.accept(Accepted {
+                    credentials: Arc::new(credentials),
+                    version: document.version,
+                    confirmed: now,
+                    replaced: before.map(|_| now),
+                });
+                Ok(true)
+            }
+            Err(fault) => {
+                if reads.refused.as_ref() != Some(&document.version) {
+                    tracing::error!(version = document.version, %fault, "new credentials are refused; the last ones stay");
+                    reads.refused = Some(document.version);
+                }
+                Err(Unavailable::new("the credentials cannot be used", fault))
+            }
+        }
+    }
+}
+
+impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
+    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
+        if let Some(accepted) = self.accepted() {
+            if has_passed(LIFETIME, Some(accepted.confirmed), now)
+                // Whoever finds another reading does not wait for it: the last ones are good enough.
+                && let Ok(mut reads) = self.reads.try_lock()
+                && has_passed(STRANGERS, reads.last, now)
+                && self.read(&mut reads, now).await.is_ok()
+            {
+                return Ok(self.accepted().unwrap_or(accepted).credentials);
+            }
+            return Ok(accepted.credentials);
+        }
+        let mut reads = self.reads.lock().await;
+        if self.accepted().is_none() {
+            if !has_passed(FIRST_READ_AGAIN, reads.last, now) {
+                let why = "the last attempt failed less than a second ago";
+                return Err(Unavailable::new("the credentials were not read yet", why));
+            }
+            self.read(&mut reads, now).await?;
+        }
+        let unread = || Unavailable::new("the credentials were not read yet", "nothing was accepted");
+        self.accepted().map(|accepted| accepted.credentials).ok_or_else(unread)
+    }
+
+    async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>> {
+        let mut reads = self.reads.lock().await;
+        if has_passed(STRANGERS, reads.last, now) {
+            let is_new = self.read(&mut reads, now).await.unwrap_or(false);
+            return self.accepted().filter(|_| is_new).map(|accepted| accepted.credentials);
+        }
+        // Somebody else's read may just have brought what the caller has not seen: it waited for the lock, or looked at
+        // the credentials a moment before they were replaced.
+        let accepted = self.accepted()?;
+        accepted.replaced.filter(|replaced| !has_passed(STRANGERS, Some(*replaced), now))?;
+        Some(accepted.credentials)
+    }
+}
+
+/// Whether `interval` has passed since `since`; true where there is nothing to wait for. A clock that was set back by
+/// more than the interval does not hold anything up.
+pub(super) fn has_passed(interval: SignedDuration, since: Option<Timestamp>, now: Timestamp) -> bool {
+    since.is_none_or(|since| now.duration_since(since).abs() >= interval)
+}
+
+/// An error with all its causes, for the log.
+pub(super) fn chain(fault: &dyn Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as StdMutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A reader that says what it is told to, and counts.
+    #[derive(Default)]
+    struct Memory {
+        says: StdMutex<Option<(String, String)>>,
+        reads: AtomicUsize,
+    }
+
+    impl CredentialReader for &Memory {
+        async fn read(&self) -> Result<Document, Unavailable> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            // Everybody who could come in between does.
+            tokio::task::yield_now().await;
+            match self.says.lock().unwrap().clone() {
+                Some((version, text)) => Ok(Document { version, text: Secret::new(text) }),
+                None => Err(Unavailable::new("the secret did not answer", "no route")),
+            }
+        }
+    }
+
+    impl Memory {
+        fn says(&self, version: &str, password: &str) {
+            let text = format!(r#"{{"username":"u","password":"{password}"}}"#);
+            *self.says.lock().unwrap() = Some((version.into(), text));
+        }
+
+        fn is_silent(&self) {
+            *self.says.lock().unwrap() = None;
+        }
+
+        fn reads(&self) -> usize {
+            self.reads.load(Ordering::Relaxed)
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn password(credentials: &Credentials) -> &str {
+        credentials.clients()[0].password.expose()
+    }
+
+    async fn current(cached: &CachedCredentials<&Memory>, second: i64) -> Option<String> {
+        cached.current(at(second)).await.ok().map(|credentials| password(&credentials).to_owned())
+    }
+
+    async fn refreshed(cached: &CachedCredentials<&Memory>, second: i64) -> Option<String> {
+        cached.refreshed(at(second)).await.map(|credentials| password(&credentials).to_owned())
+    }
+
+    #[tokio::test]
+    async fn known_clients_cost_one_read_in_five_minutes() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        for second in [0, 1, 299] {
+            assert_eq!(current(&cached, second).await.as_deref(), Some("old"));
+        }
+        assert_eq!(memory.reads(), 1);
+        memory.says("2", "new");
+        assert_eq!(current(&cached, 300).await.as_deref(), Some("new"));
+        assert_eq!(current(&cached, 599).await.as_deref(), Some("new"));
+        assert_eq!(memory.reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_after_a_rotation_is_let_in_and_one_too_early_is_not() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 0).await;
+        memory.says("2", "new");
+        assert_eq!(refreshed(&cached, 9).await, None);
+        assert_eq!(memory.reads(), 1);
+        assert_eq!(refreshed(&cached, 10).await.as_deref(), Some("new"));
+        assert_eq!(current(&cached, 10).await.as_deref(), Some("new"));
+    }
+
+    #[tokio::test]
+    async fn strangers_without_a_rotation_get_nothing_and_cost_one_read_in_ten_seconds() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 0).await;
+        for second in 10..30 {
+            assert_eq!(refreshed(&cached, second).await, None);
+        }
+        assert_eq!(memory.reads(), 3);
+    }
+
+    #[tokio::test]
+    async fn strangers_who_come_together_share_one_read_and_all_get_what_it_brought() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 0).await;
+        memory.says("2", "new");
+        let (a, b, c) = tokio::join!(refreshed(&cached, 20), refreshed(&cached, 20), refreshed(&cached, 21));
+        for outcome in [a, b, c] {
+            assert_eq!(outcome.as_deref(), Some("new"));
+        }
+        assert_eq!(memory.reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn first_callers_share_one_read() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        let (a, b) = tokio::join!(current(&cached, 0), current(&cached, 0));
+        assert_eq!((a.as_deref(), b.as_deref()), (Some("old"), Some("old")));
+        assert_eq!(memory.reads(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_fails_at_first_is_asked_again_after_a_second() {
+        let memory = Memory::default();
+        let cached = CachedCredentials::new(&memory);
+        let (a, b) = tokio::join!(current(&cached, 0), current(&cached, 0));
+        assert_eq!((a, b), (None, None));
+        assert_eq!(memory.reads(), 1);
+        memory.says("1", "old");
+        assert_eq!(current(&cached, 1).await.as_deref(), Some("old"));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_later_leaves_the_last_ones() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 0).await;
+        memory.is_silent();
+        assert_eq!(refreshed(&cached, 10).await, None);
+        for second in [301, 302, 303] {
+            assert_eq!(current(&cached, second).await.as_deref(), Some("old"));
+        }
+        assert_eq!(memory.reads(), 3, "a failing read is not repeated by every push");
+    }
+
+    #[tokio::test]
+    async fn a_broken_new_version_leaves_the_last_ones_until_a_good_one_comes() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 0).await;
+        memory.says("2", "");
+        assert_eq!(refreshed(&cached, 10).await, None);
+        assert_eq!(current(&cached, 10).await.as_deref(), Some("old"));
+        memory.says("3", "new");
+        assert_eq!(refreshed(&cached, 20).await.as_deref(), Some("new"));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_holds_nothing_up() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 10_000).await;
+        memory.says("2", "new");
+        assert_eq!(current(&cached, 0).await.as_deref(), Some("new"));
+    }
+}

@@ -1,0 +1,239 @@
+//! Rules kept in memory, and when they are read again: the part that is the same for a bucket and for a file.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use super::cached_credentials::{chain, has_passed};
+use crate::domain::rules::RuleSet;
+use crate::ingest::ports::{RuleSource, Unavailable};
+
+/// Where the first read failed, the rules in force may be the wrong ones: it is tried again this soon.
+const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a reader found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The version that the caller has seen already.
+    Unchanged,
+    /// No rules file: the compiled-in pack is meant.
+    Nothing,
+    /// Another version.
+    Rules {
+        /// Changes whenever the text does.
+        version: String,
+        /// The text.
+        text: String,
+    },
+}
+
+/// Reads a rules file from where it is kept.
+pub trait RuleReader: Send + Sync {
+    /// What faults call the file: `config/rules.toml`.
+    fn name(&self) -> &str;
+
+    /// Reads the file, unless it still is of the version `seen`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be read now; a retry can help.
+    fn read(&self, seen: Option<&str>) -> impl Future<Output = Result<Found, Unavailable>> + Send;
+
+    /// The text that was accepted last, by this process or another; `None` where nothing is kept.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be read now; a retry can help.
+    fn accepted(&self) -> impl Future<Output = Result<Option<String>, Unavailable>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Keeps an accepted text for processes that start while the file is broken.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it was not confirmed as kept; a retry can help.
+    fn keep_accepted(&self, text: &str) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        let _ = text;
+        std::future::ready(Ok(()))
+    }
+}
+
+/// Rules from `R`, as last read and accepted; the compiled-in pack until then.
+///
+/// The file is read at first use and looked at again at most once an interval. A broken version is refused as a whole,
+/// every fault of it logged once; the last accepted rules stay in force.
+#[derive(Debug)]
+pub struct CachedRules<R> {
+    reader: R,
+    interval: SignedDuration,
+    in_force: RwLock<InForce>,
+    /// Held while reading.
+    reads: Mutex<Reads>,
+}
+
+#[derive(Clone, Debug)]
+struct InForce {
+    rules: Arc<RuleSet>,
+    /// Whether they are what the reader said, and not what there is as long as it says nothing.
+    are_settled: bool,
+}
+
+#[derive(Debug, Default)]
+struct Reads {
+    /// When the last one began.
+    last: Option<Timestamp>,
+    /// The version that was read last, accepted or not.
+    seen: Option<String>,
+    /// Whether the last one failed, so that a failure that goes on is logged once.
+    is_failing: bool,
+    /// Whether the accepted text was asked for, which is worth doing once.
+    has_fallen_back: bool,
+}
+
+impl<R: RuleReader> CachedRules<R> {
+    /// Nothing is read yet. `interval` is how often the file is looked at again.
+    pub fn new(reader: R, interval: SignedDuration) -> Self {
+        let pack = InForce { rules: Arc::new(RuleSet::pack()), are_settled: false };
+        Self { reader, interval, in_force: RwLock::new(pack), reads: Mutex::new(Reads::default()) }
+    }
+
+    /// Reads the file now, for a start that must not go on with other rules than the file's.
+    ///
+    /// # Errors
+    /// What is wrong, one text a fault: the file cannot be read, or each fault in it. Only another file can help.
+    pub async fn open(reader: R, interval: SignedDuration, now: Timestamp) -> Result<Self, Vec<String>> {
+        let cached = Self::new(reader, interval);
+        let found = cached.reader.read(None).await.map_err(|fault| vec![chain(&fault)])?;
+        let mut reads = Reads { last: Some(now), ..Reads::default() };
+        if let Found::Rules { version, text } = found {
+            cached.settle(
+                cached.parse(&text).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?,
+            );
+            reads.seen = Some(version);
+        }
+        Ok(Self { reads: Mutex::new(reads), ..cached })
+    }
+
+    fn in_force(&self) -> InForce {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put_in_force(&self, rules: RuleSet, are_settled: bool) {
+        let in_force = InForce { rules: Arc::new(rules), are_settled };
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+    }
+
+    fn settle(&self, rules: RuleSet) {
+        self.put_in_force(rules, true);
+    }
+
+    fn parse(&self, text: &str) -> Result<RuleSet, Vec<impl Display + use<R>>> {
+        RuleSet::parse(self.reader.name(), text)
+    }
+
+    async fn update(&self, reads: &mut Reads, now: Timestamp) {
+        let had_failed = std::mem::replace(&mut reads.is_failing, false);
+        reads.last = Some(now);
+        match self.reader.read(reads.seen.as_deref()).await {
+            Ok(Found::Unchanged) => {}
+            Ok(Found::Nothing) => self.return_to_pack(reads),
+            Ok(Found::Rules { version, text }) => self.judge(reads, version, &text).await,
+            Err(fault) => {
+                reads.is_failing = true;
+                if !had_failed {
+                    tracing::warn!(
+                        file = self.reader.name(),
+                        fault = chain(&fault),
+                        "the rules could not be read; the last ones stay"
+                    );
+                }
+                self.fall_back(reads).await;
+            }
+        }
+    }
+
+    fn return_to_pack(&self, reads: &mut Reads) {
+        if reads.seen.take().is_some() {
+            tracing::info!(file = self.reader.name(), "the rules file is gone; the compiled-in rules are in force");
+        }
+        self.settle(RuleSet::pack());
+    }
+
+    async fn judge(&self, reads: &mut Reads, version: String, text: &str) {
+        match self.parse(text) {
+            Ok(rules) => {
+                tracing::info!(file = self.reader.name(), version, "rules accepted");
+                self.settle(rules);
+                self.keep(text).await;
+            }
+            Err(faults) => {
+                for fault in &faults {
+                    tracing::error!(file = self.reader.name(), version, %fault, "new rules are refused; the last ones stay");
+                }
+                self.fall_back(reads).await;
+            }
+        }
+        reads.seen = Some(version);
+    }
+
+    /// Where no rules were accepted since the start: those that were accepted before it, else the pack.
+    async fn fall_back(&self, reads: &mut Reads) {
+        if self.in_force().are_settled || std::mem::replace(&mut reads.has_fallen_back, true) {
+            return;
+        }
+        let kept = match self.reader.accepted().await {
+            Ok(kept) => kept.and_then(|text| self.parse(&text).ok()),
+            Err(fault) => {
+                tracing::warn!(fault = chain(&fault), "the rules accepted last could not be read");
+                None
+            }
+        };
+        match kept {
+            Some(rules) => {
+                tracing::warn!("the rules that were accepted last are in force");
+                // Not settled by a read that failed: the file itself is still unknown.
+                self.put_in_force(rules, !reads.is_failing);
+            }
+            None => tracing::warn!("the compiled-in rules are in force"),
+        }
+    }
+
+    async fn keep(&self, text: &str) {
+        let kept = match self.reader.accepted().await {
+            // A start with the same rules writes nothing.
+            Ok(Some(kept)) if kept == text => Ok(()),
+            Ok(_) => self.reader.keep_accepted(text).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = kept {
+            tracing::warn!(fault = chain(&fault), "the accepted rules were not kept for a start with broken ones");
+        }
+    }
+
+    fn is_due(&self, reads: &Reads, now: Timestamp) -> bool {
+        let first = reads.is_failing && !self.in_force().are_settled;
+        has_passed(if first { FIRST_READ_AGAIN.min(self.interval) } else { self.interval }, reads.last, now)
+    }
+}
+
+impl<R: RuleReader> RuleSource for CachedRules<R> {
+    async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
+        let before = self.in_force();
+        let reads = if before.are_settled {
+            // Whoever finds another reading does not wait for it: the last rules are good enough.
+            self.reads.try_lock().ok()
+        } else {
+            Some(self.reads.lock().await)
+        };
+        match reads {
+            Some(mut reads) if self.is_due(&reads, now) => {
+                self.update(&mut reads, now).await;
+                self.in_force().rules
+            }
+            // Read again: another may have finished while this one waited.
+            Some(_) => self.in_force().rules,
+            None => before.rules,
+        }
+    }
+}

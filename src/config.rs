@@ -1,0 +1,156 @@
+//! What the function is told by its environment. Nothing else in the crate reads the environment, but for the AWS SDK,
+//! which reads the variables that are its own.
+
+use std::fmt;
+
+/// Where the rules are, below the bucket's root, unless `RULES_KEY` says otherwise.
+const DEFAULT_RULES_KEY: &str = "config/rules.toml";
+
+/// What the function needs to know to do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionConfig {
+    /// `RAW_BUCKET`: the bucket that keeps every reading, and the rules.
+    pub raw_bucket: String,
+    /// `ALERT_TOPIC_ARN`: the topic that alerts are published to.
+    pub alert_topic_arn: String,
+    /// `CREDENTIALS_SECRET_ARN`: the secret that says who may push.
+    pub credentials_secret_arn: String,
+    /// `RULES_KEY`: the key of the rules file in the bucket.
+    pub rules_key: String,
+    /// Whether S3 is addressed as `host/bucket/key`: true where `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` sends its
+    /// requests to another host. S3 itself takes that form at every endpoint; its stand-ins often take no other.
+    pub s3_path_style: bool,
+}
+
+/// Everything that is wrong with the environment, in one message that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    missing: Vec<&'static str>,
+    wrong: Vec<String>,
+}
+
+impl FunctionConfig {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigFault`] names every variable that is missing or cannot be right. Only another deployment can help.
+    pub fn from_env() -> Result<Self, ConfigFault> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Reads an environment that `lookup` knows. A variable that is empty counts as missing, since a template that has
+    /// nothing to say often says it with an empty text.
+    ///
+    /// # Errors
+    /// As for [`Self::from_env`].
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
+        let optional = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut fault = ConfigFault { missing: Vec::new(), wrong: Vec::new() };
+        let mut required = |name: &'static str| {
+            optional(name).unwrap_or_else(|| {
+                fault.missing.push(name);
+                String::new()
+            })
+        };
+        let config = Self {
+            raw_bucket: required("RAW_BUCKET"),
+            alert_topic_arn: required("ALERT_TOPIC_ARN"),
+            credentials_secret_arn: required("CREDENTIALS_SECRET_ARN"),
+            rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
+            s3_path_style: ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| optional(name).is_some()),
+        };
+        fault.wrong.extend(config.wrong_topic());
+        if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
+    }
+
+    fn wrong_topic(&self) -> Option<String> {
+        let arn = &self.alert_topic_arn;
+        if arn.is_empty() {
+            None
+        } else if !arn.starts_with("arn:") {
+            Some(format!("ALERT_TOPIC_ARN is \"{arn}\", which is not the ARN of a topic (arn:aws:sns:…)"))
+        } else if arn.ends_with(".fifo") {
+            Some(format!("ALERT_TOPIC_ARN is \"{arn}\": a FIFO topic does not deliver to email or SMS"))
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sentences = Vec::new();
+        if !self.missing.is_empty() {
+            let s = if self.missing.len() == 1 { "" } else { "s" };
+            sentences.push(format!("the environment variable{s} {} must be set", self.missing.join(", ")));
+        }
+        sentences.extend(self.wrong.iter().cloned());
+        write!(
+            f,
+            "{}; template.yaml sets all of them: deploy the stack again, or set them by hand",
+            sentences.join("; ")
+        )
+    }
+}
+
+impl std::error::Error for ConfigFault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPLETE: [(&str, &str); 3] = [
+        ("RAW_BUCKET", "readings"),
+        ("ALERT_TOPIC_ARN", "arn:aws:sns:ap-southeast-1:123456789012:alerts"),
+        ("CREDENTIALS_SECRET_ARN", "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:push-AbCdEf"),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<FunctionConfig, String> {
+        let lookup = |name: &str| {
+            let found = changes.iter().chain(&COMPLETE).find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        FunctionConfig::from_lookup(lookup).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn the_three_names_are_enough() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.raw_bucket, "readings");
+        assert_eq!(config.rules_key, "config/rules.toml");
+        assert!(!config.s3_path_style);
+    }
+
+    #[test]
+    fn the_rules_may_be_elsewhere() {
+        assert_eq!(read(&[("RULES_KEY", "config/night.toml")]).unwrap().rules_key, "config/night.toml");
+        assert_eq!(read(&[("RULES_KEY", " ")]).unwrap().rules_key, "config/rules.toml");
+    }
+
+    #[test]
+    fn another_endpoint_is_addressed_by_path() {
+        assert!(read(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]).unwrap().s3_path_style);
+        assert!(read(&[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4566")]).unwrap().s3_path_style);
+        assert!(!read(&[("AWS_ENDPOINT_URL", "")]).unwrap().s3_path_style);
+        assert!(!read(&[("AWS_ENDPOINT_URL_SNS", "http://127.0.0.1:4566")]).unwrap().s3_path_style);
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_named_at_once() {
+        let message = read(&[("RAW_BUCKET", ""), ("CREDENTIALS_SECRET_ARN", " ")]).unwrap_err();
+        assert!(message.contains("variables RAW_BUCKET, CREDENTIALS_SECRET_ARN must be set"), "{message}");
+        assert!(!message.contains("ALERT_TOPIC_ARN"), "{message}");
+    }
+
+    #[test]
+    fn one_that_is_missing_and_one_that_is_wrong_are_named_together() {
+        let message = read(&[("RAW_BUCKET", ""), ("ALERT_TOPIC_ARN", "alerts")]).unwrap_err();
+        assert!(message.contains("variable RAW_BUCKET must be set; ALERT_TOPIC_ARN is \"alerts\""), "{message}");
+    }
+
+    #[test]
+    fn a_topic_that_cannot_reach_people_is_refused() {
+        let fifo = "arn:aws:sns:ap-southeast-1:123456789012:alerts.fifo";
+        assert!(read(&[("ALERT_TOPIC_ARN", fifo)]).unwrap_err().contains("does not deliver to email or SMS"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Where log lines go, and how much of them.
+//!
+//! No line ever holds a body, a header or a credential. What other crates say below `info` would (the Lambda runtime
+//! prints whole events at `trace`, the AWS SDK whole requests), so their levels are capped there, whatever is asked for.
+
+#[cfg(feature = "command")]
+use std::io::IsTerminal as _;
+
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+const OWN_CRATE: &str = env!("CARGO_CRATE_NAME");
+const OWN_FUNCTION: &str = "push_function";
+
+/// What the logs are asked to show, as the environment says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verbosity(LevelFilter);
+
+impl Verbosity {
+    /// Reads the process's environment: `AWS_LAMBDA_LOG_LEVEL`, which Lambda's own logging controls set, else `RUST_LOG`,
+    /// else `info`.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Reads an environment that `lookup` knows. A text that is not a level (`error`, `warn`, `info`, `debug`, `trace`,
+    /// `off`) counts as `info`: a typing error must not cost the logs.
+    #[must_use]
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let asked = lookup("AWS_LAMBDA_LOG_LEVEL").or_else(|| lookup("RUST_LOG")).unwrap_or_default();
+        // `RUST_LOG=smartclean_push=debug` is how other programs are asked.
+        let level = asked.trim().rsplit('=').next().unwrap_or_default();
+        let level = if level.eq_ignore_ascii_case("fatal") { "error" } else { level };
+        Self(if level.is_empty() { LevelFilter::INFO } else { level.parse().unwrap_or(LevelFilter::INFO) })
+    }
+
+    fn filter(self) -> Targets {
+        let others = self.0.min(LevelFilter::from_level(Level::INFO));
+        Targets::new().with_default(others).with_target(OWN_CRATE, self.0).with_target(OWN_FUNCTION, self.0)
+    }
+}
+
+/// Logs of the function: one JSON object a line on standard output, as Lambda takes them. A panic is logged by its
+/// place alone, since its message may quote what was being read. Does nothing where logs are set up already.
+#[cfg(feature = "function")]
+pub fn start_for_function(verbosity: Verbosity) {
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_writer(std::io::stdout);
+    if tracing_subscriber::registry().with(verbosity.filter()).with(lines).try_init().is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(place, "a panic");
+        }));
+    }
+}
+
+/// Logs of the command: readable lines on standard error, coloured where that is a terminal. Does nothing where logs
+/// are set up already.
+#[cfg(feature = "command")]
+pub fn start_for_command(verbosity: Verbosity) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // Only fails where logs are set up already.
+    let _ = tracing_subscriber::registry().with(verbosity.filter()).with(lines).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(variables: &[(&str, &str)]) -> Verbosity {
+        let found = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Verbosity::from_lookup(found)
+    }
+
+    #[test]
+    fn lambdas_own_control_goes_before_the_customary_variable() {
+        assert_eq!(asked(&[("AWS_LAMBDA_LOG_LEVEL", "WARN"), ("RUST_LOG", "debug")]), Verbosity(LevelFilter::WARN));
+        assert_eq!(asked(&[("RUST_LOG", "debug")]), Verbosity(LevelFilter::DEBUG));
+        assert_eq!(asked(&[("RUST_LOG", "smartclean_push=debug")]), Verbosity(LevelFilter::DEBUG));
+        assert_eq!(asked(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")]), Verbosity(LevelFilter::ERROR));
+    }
+
+    #[test]
+    fn what_is_no_level_is_info() {
+        for text in ["", "loud", "smartclean_push=", "7x"] {
+            assert_eq!(asked(&[("RUST_LOG", text)]), Verbosity(LevelFilter::INFO), "{text}");
+        }
+        assert_eq!(asked(&[]), Verbosity(LevelFilter::INFO));
+    }
+
+    #[test]
+    fn what_other_crates_say_below_info_is_never_shown() {
+        let filter = asked(&[("RUST_LOG", "trace")]).filter();
+        assert!(filter.would_enable("smartclean_push::ingest", &Level::TRACE));
+        assert!(filter.would_enable("lambda_runtime", &Level::INFO));
+        for target in ["lambda_runtime::layers", "aws_smithy_runtime", "hyper", "smart"] {
+            assert!(!filter.would_enable(target, &Level::DEBUG), "{target}");
+        }
+        assert!(!asked(&[("RUST_LOG", "error")]).filter().would_enable("hyper", &Level::INFO));
+    }
+}
