@@ -1,2 +1,50 @@
-//! x
-fn main() {}
+//! The Lambda function: puts the handler together from AWS's services, and answers API Gateway.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+use smartclean_push::adapters::aws::{
+    self, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
+};
+use smartclean_push::adapters::cached_credentials::CachedCredentials;
+use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::config::FunctionConfig;
+use smartclean_push::hosts::lambda;
+use smartclean_push::http::App;
+use smartclean_push::ingest::Ingest;
+use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
+use smartclean_push::telemetry::{self, Verbosity};
+
+/// One thread: Lambda gives one request at a time, and less than one processor.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::start_for_function(Verbosity::from_env());
+    let config =
+        FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
+    let sdk = aws::config().await;
+    let s3 = aws::s3::client(&sdk, config.s3_path_style);
+    let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);
+    let rules = CachedRules::new(rules, aws::rules::LOOK_AGAIN);
+    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
+    let credentials = CachedCredentials::new(secret);
+    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
+
+    // Before the first request, while Lambda gives a whole processor: what is read now, and the connections that it
+    // opens, the first push need not wait for. What fails is logged, and tried again when it is needed.
+    let now = Timestamp::now();
+    let (_, _, ()) = tokio::join!(rules.current(now), credentials.current(now), publisher.connect());
+
+    let ingest = Ingest::new(S3RawStore::new(s3, config.raw_bucket), publisher, rules);
+    let app = Arc::new(App::new(ingest, credentials));
+    let answer = |event: LambdaEvent<Box<RawValue>>| {
+        let app = Arc::clone(&app);
+        async move {
+            lambda::answer(&app, event.payload.get(), &event.context.request_id, Timestamp::now())
+                .await
+                .map_err(Error::from)
+        }
+    };
+    lambda_runtime::run(service_fn(answer)).await
+}

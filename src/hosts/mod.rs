@@ -1,4 +1,6 @@
 //! What carries requests to the one handler: a server of our own, or AWS Lambda.
 
+#[cfg(feature = "function")]
+pub mod lambda;
 #[cfg(feature = "command")]
 pub mod server;

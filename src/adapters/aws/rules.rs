@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use jiff::SignedDuration;
 
 use super::{READING, code, status, told, within};
 use crate::adapters::cached_rules::{Found, RuleReader};
@@ -11,6 +12,9 @@ use crate::ingest::ports::Unavailable;
 const ACCEPTED_KEY: &str = "config/rules.accepted.toml";
 /// Largest rules file, in bytes: a thousand times what a person writes.
 const LARGEST: usize = 1 << 20;
+
+/// How often a changed rules file is looked for.
+pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 const NOT_READ: &str = "the rules could not be read";
 const NOT_KEPT: &str = "the accepted rules could not be kept";

@@ -8,7 +8,7 @@ use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::{PUBLISHING, backoff, code, status};
+use super::{PUBLISHING, READING, backoff, code, status};
 use crate::adapters::cached_credentials::chain;
 use crate::domain::alert::render::{Attribute, Rendered};
 use crate::ingest::ports::{AlertPublisher, Unavailable};
@@ -53,6 +53,14 @@ impl SnsPublisher {
     #[must_use]
     pub fn new(client: Client, topic_arn: String) -> Self {
         Self { client, topic_arn }
+    }
+
+    /// Opens the connection, so that the first alert need not wait for it. Nothing is published: SNS refuses an empty
+    /// batch. Whether that worked does not matter.
+    pub async fn connect(&self) {
+        let empty =
+            self.client.publish_batch().topic_arn(&self.topic_arn).set_publish_batch_request_entries(Some(Vec::new()));
+        let _ = tokio::time::timeout(READING, empty.send()).await;
     }
 
     /// Sends a batch until each of its entries has an outcome.

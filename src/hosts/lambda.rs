@@ -1,0 +1,388 @@
+//! API Gateway's events as requests, and responses as its answers.
+//!
+//! The events' types are `lambda_http`'s; its conversion to requests is not used, for four reasons. Of a header that was
+//! sent twice through a REST API it keeps the last one, so that two `Authorization` headers would look like one. It puts
+//! the stage's name into the path. It panics on an event whose body or path is not what it should be. And it tries one
+//! type after the other on an event of megabytes.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::Full;
+use jiff::Timestamp;
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
+};
+use lambda_http::aws_lambda_events::encodings;
+use serde::{Deserialize, Serialize};
+
+use crate::http::{App, Problem, RequestContext};
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource};
+
+/// An answer as API Gateway takes it, in the form of the API that asked.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To an HTTP API, payload format 2.0.
+    Http(ApiGatewayV2httpResponse),
+    /// To a REST API, or an HTTP API of payload format 1.0.
+    Rest(ApiGatewayProxyResponse),
+}
+
+/// Why an event cannot be answered. Holds nothing of the event. No retry can help: API Gateway sends no such events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventFault {
+    /// It is not a request that came through API Gateway.
+    #[error("the event is none of API Gateway's (line {line}, column {column})")]
+    Shape {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// Its body is said to be Base64, and is not.
+    #[error("the event's body is not the Base64 that it is said to be")]
+    Body,
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Http,
+    Rest,
+}
+
+/// A request as its event tells it.
+struct Told {
+    format: Format,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+    request_id: Option<String>,
+    source: Option<String>,
+}
+
+/// Answers the request that `event` tells of. `invocation` is Lambda's own id of it, the request's where API Gateway gave
+/// none. A panic is an answer as well: 500, and the process goes on.
+///
+/// # Errors
+/// [`EventFault`] where the event tells of no request.
+pub async fn answer<S, P, R, C>(
+    app: &App<S, P, R, C>,
+    event: &str,
+    invocation: &str,
+    received: Timestamp,
+) -> Result<Answer, EventFault>
+where
+    S: RawStore,
+    P: AlertPublisher,
+    R: RuleSource,
+    C: CredentialSource,
+{
+    let told = Told::read(event)?;
+    let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+    let request_id = named(told.request_id).unwrap_or_else(|| invocation.to_owned());
+    let source = named(told.source).unwrap_or_else(|| "unknown".to_owned());
+    let context = RequestContext { request_id: request_id.clone(), source, received };
+    let mut request = Request::new(Full::new(told.body));
+    *request.method_mut() = told.method;
+    *request.uri_mut() = told.uri;
+    *request.headers_mut() = told.headers;
+    // Each push works on its own values; what it shares (the caches) is replaced whole, so a panic leaves nothing half.
+    let response = caught(app.handle(request, context)).await.unwrap_or_else(|_| {
+        tracing::error!(request_id, "the handler panicked");
+        Problem::Internal.response(&request_id)
+    });
+    Ok(told.format.answer(response))
+}
+
+/// What `work` comes to, or what it panicked with.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+impl Told {
+    fn read(event: &str) -> Result<Self, EventFault> {
+        #[derive(Deserialize)]
+        struct Versioned<'e> {
+            #[serde(borrow)]
+            version: Option<Cow<'e, str>>,
+        }
+        match parse::<Versioned<'_>>(event)?.version.as_deref() {
+            Some("2.0") => Self::of_http_api(parse(event)?),
+            // REST APIs give no version. HTTP APIs give "1.0" to the same format, and have the stage in its path.
+            version => Self::of_rest_api(parse(event)?, version.is_some()),
+        }
+    }
+
+    fn of_http_api(event: ApiGatewayV2httpRequest) -> Result<Self, EventFault> {
+        let context = event.request_context;
+        let path = event.raw_path.as_deref().unwrap_or_default();
+        Ok(Self {
+            format: Format::Http,
+            method: context.http.method,
+            uri: uri(without_stage(path, context.stage.as_deref()), event.raw_query_string.as_deref()),
+            headers: event.headers,
+            body: body(event.body, event.is_base64_encoded)?,
+            request_id: context.request_id,
+            source: context.http.source_ip,
+        })
+    }
+
+    fn of_rest_api(event: ApiGatewayProxyRequest, has_stage_in_path: bool) -> Result<Self, EventFault> {
+        let context = event.request_context;
+        let stage = context.stage.as_deref().filter(|_| has_stage_in_path);
+        let path = event.path.as_deref().unwrap_or_default();
+        let mut query = String::new();
+        for (name, value) in event.multi_value_query_string_parameters.iter() {
+            let separator = if query.is_empty() { "" } else { "&" };
+            // Writing to a String cannot fail.
+            let _ = write!(query, "{separator}{}={}", encoded(name, b""), encoded(value, b""));
+        }
+        // Both have every header; this one has every value of it as well.
+        let headers = if event.multi_value_headers.is_empty() { event.headers } else { event.multi_value_headers };
+        Ok(Self {
+            format: Format::Rest,
+            method: event.http_method,
+            uri: uri(without_stage(path, stage), Some(&query)),
+            headers,
+            body: body(event.body, event.is_base64_encoded)?,
+            request_id: context.request_id,
+            source: context.identity.source_ip,
+        })
+    }
+}
+
+impl Format {
+    fn answer(self, response: Response<Bytes>) -> Answer {
+        let (parts, bytes) = response.into_parts();
+        let (body, is_base64_encoded) = match String::from_utf8(bytes.into()) {
+            Ok(text) => (encodings::Body::Text(text), false),
+            Err(other) => (encodings::Body::Binary(other.into_bytes()), true),
+        };
+        let status_code = i64::from(parts.status.as_u16());
+        match self {
+            Self::Http => {
+                let mut answer = ApiGatewayV2httpResponse::default();
+                answer.status_code = status_code;
+                answer.headers = parts.headers;
+                answer.body = Some(body);
+                answer.is_base64_encoded = is_base64_encoded;
+                Answer::Http(answer)
+            }
+            Self::Rest => {
+                let mut answer = ApiGatewayProxyResponse::default();
+                answer.status_code = status_code;
+                // In one of the two members only: API Gateway sends what is in both twice.
+                answer.multi_value_headers = parts.headers;
+                answer.body = Some(body);
+                answer.is_base64_encoded = is_base64_encoded;
+                Answer::Rest(answer)
+            }
+        }
+    }
+}
+
+fn parse<'e, T: Deserialize<'e>>(event: &'e str) -> Result<T, EventFault> {
+    // The error's own text may quote a header.
+    serde_json::from_str(event).map_err(|fault| EventFault::Shape { line: fault.line(), column: fault.column() })
+}
+
+/// `path` without the stage's name, which HTTP APIs put before it unless the stage is `$default`.
+fn without_stage<'p>(path: &'p str, stage: Option<&str>) -> &'p str {
+    let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
+    rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+/// Path and query as a URI; `/` where they cannot be one, which no route has.
+fn uri(path: &str, query: Option<&str>) -> Uri {
+    // RFC 3986 §3.3 and §3.4, and the percent sign of what is encoded already.
+    let path = encoded(path, b"!$&'()*+,;=:@/%");
+    let query = query.filter(|query| !query.is_empty()).map(|query| encoded(query, b"!$&'()*+,;=:@/?%"));
+    let text = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    text.parse().unwrap_or_else(|_| Uri::from_static("/"))
+}
+
+/// `text` with everything percent-encoded but letters, digits, `-._~` and `safe`.
+fn encoded(text: &str, safe: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || safe.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn body(text: Option<String>, is_base64_encoded: bool) -> Result<Bytes, EventFault> {
+    let text = text.unwrap_or_default();
+    if is_base64_encoded {
+        STANDARD.decode(text).map(Bytes::from).map_err(|_| EventFault::Body)
+    } else {
+        Ok(Bytes::from(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::AUTHORIZATION;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn http_api(changes: impl FnOnce(&mut Value)) -> Result<Told, EventFault> {
+        let mut event = json!({
+            "version": "2.0",
+            "rawPath": "/push",
+            "rawQueryString": "",
+            "headers": {},
+            "isBase64Encoded": false,
+            "requestContext": {
+                "http": { "method": "POST", "path": "/push", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7" },
+                "requestId": "id", "stage": "$default", "timeEpoch": 0,
+            },
+        });
+        changes(&mut event);
+        Told::read(&event.to_string())
+    }
+
+    fn rest_api(changes: impl FnOnce(&mut Value)) -> Result<Told, EventFault> {
+        let mut event = json!({
+            "resource": "/{proxy+}", "path": "/push", "httpMethod": "POST",
+            "headers": {}, "multiValueHeaders": {}, "isBase64Encoded": false,
+            "requestContext": {
+                "path": "/prod/push", "stage": "prod", "httpMethod": "POST", "requestId": "id",
+                "identity": { "sourceIp": "192.0.2.7" },
+            },
+        });
+        changes(&mut event);
+        Told::read(&event.to_string())
+    }
+
+    #[test]
+    fn the_stage_stays_out_of_the_path() {
+        let at_stage = |path: &str, stage: &str| {
+            let told = http_api(|event| {
+                event["rawPath"] = path.into();
+                event["requestContext"]["stage"] = stage.into();
+            });
+            told.unwrap().uri.path().to_owned()
+        };
+        assert_eq!(at_stage("/push", "$default"), "/push");
+        assert_eq!(at_stage("/prod/push", "prod"), "/push");
+        // By a domain of one's own, whose paths may have no stage.
+        assert_eq!(at_stage("/push", "prod"), "/push");
+        assert_eq!(at_stage("/push", "push"), "/push");
+        assert_eq!(at_stage("/push/push", "push"), "/push");
+        assert_eq!(at_stage("/production/push", "prod"), "/production/push");
+        assert_eq!(rest_api(|_| ()).unwrap().uri.path(), "/push");
+        // In a REST API's path there is no stage to take away.
+        let told = rest_api(|event| event["path"] = "/prod/push".into()).unwrap();
+        assert_eq!(told.uri.path(), "/prod/push");
+        // In an HTTP API's there is, also in the older format.
+        let told = rest_api(|event| {
+            event["version"] = "1.0".into();
+            event["path"] = "/prod/push".into();
+        });
+        assert_eq!(told.unwrap().uri.path(), "/push");
+    }
+
+    #[test]
+    fn any_path_and_query_are_a_uri() {
+        let uri = |path: &str, query: &str| {
+            let told = http_api(|event| {
+                event["rawPath"] = path.into();
+                event["rawQueryString"] = query.into();
+            });
+            told.unwrap().uri.to_string()
+        };
+        assert_eq!(uri("/zones/厕 3/cleaned", "project=a b&x=%20"), "/zones/%E5%8E%95%203/cleaned?project=a%20b&x=%20");
+        assert_eq!(uri("/a?b#c\u{0}\"<>", ""), "/a%3Fb%23c%00%22%3C%3E");
+        assert_eq!(uri("", ""), "/");
+        assert_eq!(uri("no/slash", ""), "/");
+    }
+
+    #[test]
+    fn a_rest_apis_query_is_encoded_again() {
+        let told = rest_api(|event| event["multiValueQueryStringParameters"] = json!({ "project": ["a&b", "c"] }));
+        assert_eq!(told.unwrap().uri.query(), Some("project=a%26b&project=c"));
+    }
+
+    #[test]
+    fn two_authorization_headers_stay_two_values_or_one_that_is_neither() {
+        let told = rest_api(|event| {
+            event["headers"]["Authorization"] = "Basic b".into();
+            event["multiValueHeaders"]["Authorization"] = json!(["Basic a", "Basic b"]);
+        });
+        assert_eq!(told.unwrap().headers.get_all(AUTHORIZATION).iter().count(), 2);
+        let told = http_api(|event| event["headers"]["authorization"] = "Basic a,Basic b".into()).unwrap();
+        assert_eq!(told.headers[AUTHORIZATION], "Basic a,Basic b");
+    }
+
+    #[test]
+    fn the_caller_is_known_by_address_and_id() {
+        for told in [http_api(|_| ()).unwrap(), rest_api(|_| ()).unwrap()] {
+            assert_eq!((told.source.as_deref(), told.request_id.as_deref()), (Some("192.0.2.7"), Some("id")));
+        }
+    }
+
+    #[test]
+    fn a_body_in_base64_is_taken_out_of_it_and_a_broken_one_is_no_panic() {
+        let told = |text: &str| {
+            http_api(|event| {
+                event["body"] = text.into();
+                event["isBase64Encoded"] = true.into();
+            })
+        };
+        assert_eq!(told("/wA=").unwrap().body, [0xff, 0].as_slice());
+        assert_eq!(told("!").err(), Some(EventFault::Body));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_without_repeating_it() {
+        for event in ["", "7", "{}", r#"{"version":"2.0"}"#, r#"{"Records":[{"eventSource":"aws:sqs"}]}"#] {
+            assert!(matches!(Told::read(event), Err(EventFault::Shape { .. })), "{event}");
+        }
+        let fault = http_api(|event| event["headers"]["authorization"] = "hunter2\n".into()).err().unwrap();
+        assert!(!format!("{fault} {fault:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_caught_also_after_a_wait() {
+        assert_eq!(caught(async { 7 }).await.unwrap(), 7);
+        let panicking = async {
+            tokio::task::yield_now().await;
+            panic!("a fault of ours");
+        };
+        assert!(caught(panicking).await.is_err());
+    }
+
+    #[test]
+    fn text_goes_back_as_text_and_other_bytes_as_base64() {
+        let answer = |bytes: &'static [u8]| {
+            serde_json::to_value(Format::Http.answer(Response::new(Bytes::from_static(bytes)))).unwrap()
+        };
+        assert_eq!(answer("é".as_bytes())["body"], "é");
+        assert_eq!(answer("é".as_bytes())["isBase64Encoded"], false);
+        assert_eq!(answer(b"\xff")["body"], "/w==");
+        assert_eq!(answer(b"\xff")["isBase64Encoded"], true);
+    }
+}
