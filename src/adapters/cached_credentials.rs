@@ -174,6 +174,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::adapters::log_lines::LogLines;
 
     /// A reader that says what it is told to, and counts.
     #[derive(Default)]
@@ -315,16 +316,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_new_version_leaves_the_last_ones_until_a_good_one_comes() {
+    async fn a_broken_new_version_is_logged_once_and_leaves_the_last_ones_until_a_good_one_comes() {
         let memory = Memory::default();
         memory.says("1", "old");
         let cached = CachedCredentials::new(&memory);
         current(&cached, 0).await;
-        memory.says("2", "");
-        assert_eq!(refreshed(&cached, 10).await, None);
-        assert_eq!(current(&cached, 10).await.as_deref(), Some("old"));
+        *memory.says.lock().unwrap() = Some(("2".into(), r#"{"username":"hunter2"}"#.into()));
+        let log = LogLines::capture();
+        for second in [10, 20, 30] {
+            assert_eq!(refreshed(&cached, second).await, None);
+            assert_eq!(current(&cached, second).await.as_deref(), Some("old"));
+        }
+        assert_eq!(log.containing("refused").len(), 1, "{log:?}");
+        assert!(log.containing("hunter2").is_empty(), "{log:?}");
         memory.says("3", "new");
-        assert_eq!(refreshed(&cached, 20).await.as_deref(), Some("new"));
+        assert_eq!(refreshed(&cached, 40).await.as_deref(), Some("new"));
     }
 
     #[tokio::test]

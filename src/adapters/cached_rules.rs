@@ -237,3 +237,224 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as StdMutex;
+
+    use super::*;
+    use crate::adapters::log_lines::LogLines;
+
+    /// A bucket that holds what it is told to, and notes what is asked of it.
+    #[derive(Debug, Default)]
+    struct Memory {
+        file: StdMutex<Option<Result<(String, String), ()>>>,
+        accepted: StdMutex<Option<String>>,
+        asked: StdMutex<Vec<&'static str>>,
+    }
+
+    impl Memory {
+        fn holding(text: &str) -> Self {
+            let memory = Self::default();
+            memory.holds(text);
+            memory
+        }
+
+        fn holds(&self, text: &str) {
+            *self.file.lock().unwrap() = Some(Ok((text.to_owned(), text.to_owned())));
+        }
+
+        fn holds_nothing(&self) {
+            *self.file.lock().unwrap() = None;
+        }
+
+        fn is_silent(&self) {
+            *self.file.lock().unwrap() = Some(Err(()));
+        }
+
+        fn accepted(&self) -> Option<String> {
+            self.accepted.lock().unwrap().clone()
+        }
+
+        fn asked(&self) -> Vec<&'static str> {
+            std::mem::take(&mut *self.asked.lock().unwrap())
+        }
+    }
+
+    impl RuleReader for &Memory {
+        fn name(&self) -> &str {
+            "rules.toml"
+        }
+
+        async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
+            self.asked.lock().unwrap().push("read");
+            tokio::task::yield_now().await;
+            match self.file.lock().unwrap().clone() {
+                None => Ok(Found::Nothing),
+                Some(Ok((version, _))) if seen == Some(&version) => Ok(Found::Unchanged),
+                Some(Ok((version, text))) => Ok(Found::Rules { version, text }),
+                Some(Err(())) => Err(Unavailable::new("the bucket did not answer", "no route")),
+            }
+        }
+
+        async fn accepted(&self) -> Result<Option<String>, Unavailable> {
+            self.asked.lock().unwrap().push("accepted");
+            Ok(self.accepted.lock().unwrap().clone())
+        }
+
+        async fn keep_accepted(&self, text: &str) -> Result<(), Unavailable> {
+            self.asked.lock().unwrap().push("keep");
+            *self.accepted.lock().unwrap() = Some(text.to_owned());
+            Ok(())
+        }
+    }
+
+    const TWO_HOURS: &str = "max_age = \"2h\"\n";
+    const THREE_HOURS: &str = "max_age = \"3h\"\n";
+    const BROKEN: &str = "max_age = 7\nmax_ages = 7\n";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn cached(memory: &Memory) -> CachedRules<&Memory> {
+        CachedRules::new(memory, SignedDuration::from_mins(1))
+    }
+
+    /// The one setting by which these tests tell rules apart; the pack's is 1.
+    async fn hours(cached: &CachedRules<&Memory>, second: i64) -> i64 {
+        cached.current(at(second)).await.max_age.as_hours()
+    }
+
+    #[tokio::test]
+    async fn no_file_means_the_pack() {
+        let memory = Memory::default();
+        assert_eq!(hours(&cached(&memory), 0).await, 1);
+        assert_eq!(memory.asked(), ["read"]);
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_in_force_after_a_minute_and_not_before() {
+        let memory = Memory::holding(TWO_HOURS);
+        let cached = cached(&memory);
+        assert_eq!(hours(&cached, 0).await, 2);
+        memory.holds(THREE_HOURS);
+        assert_eq!(hours(&cached, 59).await, 2);
+        assert_eq!(hours(&cached, 60).await, 3);
+    }
+
+    #[tokio::test]
+    async fn the_file_is_looked_at_once_a_minute_however_many_pushes_come() {
+        let memory = Memory::holding(TWO_HOURS);
+        let cached = cached(&memory);
+        tokio::join!(hours(&cached, 0), hours(&cached, 0), hours(&cached, 1));
+        for second in 0..120 {
+            hours(&cached, second).await;
+        }
+        assert_eq!(memory.asked().iter().filter(|asked| **asked == "read").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_push_that_finds_another_reading_goes_on_with_the_last_rules() {
+        let memory = Memory::holding(TWO_HOURS);
+        let cached = cached(&memory);
+        hours(&cached, 0).await;
+        memory.holds(THREE_HOURS);
+        let (reading, beside) = tokio::join!(hours(&cached, 60), hours(&cached, 60));
+        assert_eq!((reading, beside), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_refused_with_every_fault_once_and_the_last_rules_stay() {
+        let memory = Memory::holding(TWO_HOURS);
+        let cached = cached(&memory);
+        hours(&cached, 0).await;
+        memory.holds(BROKEN);
+        let log = LogLines::capture();
+        for minute in 1..5 {
+            assert_eq!(hours(&cached, minute * 60).await, 2);
+        }
+        assert_eq!(log.containing("rules.toml:1:").len(), 1, "{log:?}");
+        assert_eq!(log.containing("rules.toml:2:").len(), 1, "{log:?}");
+        memory.holds(THREE_HOURS);
+        assert_eq!(hours(&cached, 300).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_start_with_a_broken_file_uses_what_was_accepted_last() {
+        let memory = Memory::holding(TWO_HOURS);
+        hours(&cached(&memory), 0).await;
+        assert_eq!(memory.accepted().as_deref(), Some(TWO_HOURS));
+        memory.holds(BROKEN);
+        let started_anew = cached(&memory);
+        assert_eq!(hours(&started_anew, 0).await, 2);
+        assert_eq!(hours(&started_anew, 60).await, 2);
+        assert_eq!(memory.accepted().as_deref(), Some(TWO_HOURS), "a broken text is never kept");
+    }
+
+    #[tokio::test]
+    async fn a_start_with_a_broken_file_and_nothing_accepted_uses_the_pack() {
+        let memory = Memory::holding(BROKEN);
+        assert_eq!(hours(&cached(&memory), 0).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_start_with_the_accepted_rules_writes_nothing() {
+        let memory = Memory::holding(TWO_HOURS);
+        hours(&cached(&memory), 0).await;
+        assert_eq!(memory.asked(), ["read", "accepted", "keep"]);
+        hours(&cached(&memory), 0).await;
+        assert_eq!(memory.asked(), ["read", "accepted"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_taken_away_gives_way_to_the_pack() {
+        let memory = Memory::holding(TWO_HOURS);
+        let cached = cached(&memory);
+        hours(&cached, 0).await;
+        memory.holds_nothing();
+        assert_eq!(hours(&cached, 60).await, 1);
+        memory.holds(TWO_HOURS);
+        assert_eq!(hours(&cached, 120).await, 2);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_leaves_the_last_rules_and_is_logged_once() {
+        let memory = Memory::holding(TWO_HOURS);
+        let cached = cached(&memory);
+        hours(&cached, 0).await;
+        memory.is_silent();
+        let log = LogLines::capture();
+        for minute in 1..5 {
+            assert_eq!(hours(&cached, minute * 60).await, 2);
+        }
+        assert_eq!(log.containing("could not be read").len(), 1, "{log:?}");
+        memory.holds(THREE_HOURS);
+        assert_eq!(hours(&cached, 300).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_cannot_read_uses_what_was_accepted_and_tries_again_soon() {
+        let memory = Memory::holding(TWO_HOURS);
+        hours(&cached(&memory), 0).await;
+        memory.is_silent();
+        let started_anew = cached(&memory);
+        assert_eq!(hours(&started_anew, 0).await, 2);
+        memory.holds(THREE_HOURS);
+        assert_eq!(hours(&started_anew, 9).await, 2);
+        assert_eq!(hours(&started_anew, 10).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_strict_start_names_every_fault() {
+        let memory = Memory::holding(BROKEN);
+        let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        memory.is_silent();
+        let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
+        assert_eq!(faults, ["the bucket did not answer: no route"]);
+        memory.holds(TWO_HOURS);
+        let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
+        assert_eq!(hours(&cached, 0).await, 2);
+    }
+}

@@ -6,4 +6,6 @@ pub mod cached_credentials;
 pub mod cached_rules;
 #[cfg(feature = "command")]
 pub mod files;
+#[cfg(test)]
+mod log_lines;
 pub mod memory;

@@ -89,6 +89,13 @@ impl SnsPublisher {
             Err(fault) if status(&fault) == 400 && is_about_content(code(&fault)) => {
                 return refused_as_a_whole(batch, &chain(&fault), tell);
             }
+            // What the SDK does not know as throttling, and so has not tried again.
+            Err(fault) if status(&fault) == 429 || code(&fault) == "KMSThrottling" => {
+                let (again, given_up): (Vec<_>, Vec<_>) =
+                    batch.into_iter().map(Entry::failed_once_more).partition(|entry| entry.failures < ATTEMPTS);
+                given_up.iter().for_each(|entry| tell(entry.index, Err(chain(&fault))));
+                return Vec::from_iter(Some(again).filter(|again| !again.is_empty()));
+            }
             Err(fault) => {
                 // The SDK has tried often enough.
                 batch.iter().for_each(|entry| tell(entry.index, Err(chain(&fault))));
@@ -107,7 +114,7 @@ impl SnsPublisher {
             let may_try_again = match failure {
                 Some(failure) if failure.sender_fault() => is_about_content(code) && entry.fall_back_to_ascii(),
                 _ => {
-                    entry.failures += 1;
+                    entry = entry.failed_once_more();
                     entry.failures < ATTEMPTS
                 }
             };
@@ -176,6 +183,11 @@ impl Entry {
             name.len() + value.data_type().len() + value.string_value().map_or(0, str::len)
         };
         self.body.len() + self.subject.len() + self.attributes.iter().map(attribute).sum::<usize>()
+    }
+
+    fn failed_once_more(mut self) -> Self {
+        self.failures += 1;
+        self
     }
 
     /// Takes the ASCII subject; false where it has it already.

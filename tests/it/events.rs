@@ -1,0 +1,81 @@
+//! Every request of `events/`, through the same bridge as in the function, with everything behind it in memory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryStore};
+use smartclean_push::domain::auth::Credentials;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::hosts::lambda;
+use smartclean_push::http::App;
+use smartclean_push::ingest::Ingest;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("events")
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(folder().join(path)).unwrap()
+}
+
+fn expectations() -> BTreeMap<String, Value> {
+    serde_json::from_str(&text("expected.json")).unwrap()
+}
+
+/// The function's answer as API Gateway would read it: status, headers in lower case, body as text.
+async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
+    let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
+    let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
+    let ingest = Ingest::new(store, publisher, FixedRules(Arc::new(RuleSet::pack())));
+    let app = App::new(ingest, FixedCredentials(Arc::new(credentials)));
+    let answer = lambda::answer(&app, event, "invocation", Timestamp::now()).await.unwrap();
+    let answer = serde_json::to_value(answer).unwrap();
+    assert_eq!(answer["isBase64Encoded"], false);
+    let mut headers = BTreeMap::new();
+    for (name, values) in answer["multiValueHeaders"].as_object().into_iter().flatten() {
+        headers.insert(name.to_lowercase(), values[0].clone());
+    }
+    for (name, value) in answer["headers"].as_object().into_iter().flatten() {
+        assert_eq!(headers.insert(name.to_lowercase(), value.clone()), None, "{name} would be sent twice");
+    }
+    (answer["statusCode"].clone(), headers, answer["body"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn every_event_has_an_expectation_and_every_expectation_an_event() {
+    let mut files = Vec::new();
+    for api in ["http-api", "rest-api"] {
+        for entry in std::fs::read_dir(folder().join(api)).unwrap() {
+            files.push(format!("{api}/{}", entry.unwrap().file_name().to_string_lossy()));
+        }
+    }
+    files.sort();
+    assert_eq!(files, expectations().into_keys().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_event_is_answered_as_expected() {
+    for (name, expected) in expectations() {
+        let (status, headers, body) = answer(&text(&name)).await;
+        assert_eq!(status, expected["status"], "{name}: {body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        for (field, value) in expected["body"].as_object().unwrap() {
+            assert_eq!(&body[field], value, "{name}: {field} of {body}");
+        }
+        for (header, value) in expected["headers"].as_object().unwrap() {
+            assert_eq!(headers.get(header), Some(value), "{name}: {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_goes_back_in_the_form_of_the_api_that_asked() {
+    for name in ["http-api/health.json", "rest-api/health.json"] {
+        let (status, headers, body) = answer(&text(name)).await;
+        assert_eq!((status, body.as_str()), (200.into(), r#"{"status":"ok"}"#), "{name}");
+        assert_eq!(headers["content-type"], "application/json", "{name}");
+    }
+}
