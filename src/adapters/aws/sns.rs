@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_sns::Client;
+use aws_sdk_sns::operation::publish_batch::PublishBatchOutput;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -84,8 +85,8 @@ impl SnsPublisher {
         let entries = batch.iter().map(Entry::to_request).collect();
         let request =
             self.client.publish_batch().topic_arn(&self.topic_arn).set_publish_batch_request_entries(Some(entries));
-        let answer = match request.send().await {
-            Ok(answer) => answer,
+        let again = match request.send().await {
+            Ok(answer) => refused_one_by_one(batch, &answer, tell),
             Err(fault) if status(&fault) == 400 && is_about_content(code(&fault)) => {
                 return refused_as_a_whole(batch, &chain(&fault), tell);
             }
@@ -94,37 +95,14 @@ impl SnsPublisher {
                 let (again, given_up): (Vec<_>, Vec<_>) =
                     batch.into_iter().map(Entry::failed_once_more).partition(|entry| entry.failures < ATTEMPTS);
                 given_up.iter().for_each(|entry| tell(entry.index, Err(chain(&fault))));
-                return Vec::from_iter(Some(again).filter(|again| !again.is_empty()));
+                again
             }
             Err(fault) => {
                 // The SDK has tried often enough.
                 batch.iter().for_each(|entry| tell(entry.index, Err(chain(&fault))));
-                return Vec::new();
+                Vec::new()
             }
         };
-        let mut again = Vec::new();
-        for mut entry in batch {
-            let id = entry.id();
-            if answer.successful().iter().any(|success| success.id() == Some(&id)) {
-                tell(entry.index, Ok(()));
-                continue;
-            }
-            let failure = answer.failed().iter().find(|failure| failure.id() == id);
-            let code = failure.map_or("it has no outcome", |failure| failure.code());
-            let may_try_again = match failure {
-                Some(failure) if failure.sender_fault() => is_about_content(code) && entry.fall_back_to_ascii(),
-                _ => {
-                    entry = entry.failed_once_more();
-                    entry.failures < ATTEMPTS
-                }
-            };
-            if may_try_again {
-                again.push(entry);
-            } else {
-                let message = failure.and_then(|failure| failure.message()).unwrap_or_default();
-                tell(entry.index, Err(format!("{code}: {message}")));
-            }
-        }
         if again.is_empty() { Vec::new() } else { vec![again] }
     }
 }
@@ -254,6 +232,38 @@ fn batches(entries: impl Iterator<Item = Entry>) -> Vec<Vec<Entry>> {
 fn is_about_content(code: &str) -> bool {
     ["InvalidParameter", "InvalidParameterValue", "ValidationError", "ValidationException", "BatchRequestTooLong"]
         .contains(&code)
+}
+
+/// Where a request was answered, entries may have failed one by one. Gives back those that may pass another time.
+fn refused_one_by_one(
+    batch: Vec<Entry>,
+    answer: &PublishBatchOutput,
+    tell: impl Fn(usize, Result<(), String>),
+) -> Vec<Entry> {
+    let mut again = Vec::new();
+    for mut entry in batch {
+        let id = entry.id();
+        if answer.successful().iter().any(|success| success.id() == Some(&id)) {
+            tell(entry.index, Ok(()));
+            continue;
+        }
+        let failure = answer.failed().iter().find(|failure| failure.id() == id);
+        let code = failure.map_or("it has no outcome", |failure| failure.code());
+        let may_pass = match failure {
+            Some(failure) if failure.sender_fault() => is_about_content(code) && entry.fall_back_to_ascii(),
+            _ => {
+                entry = entry.failed_once_more();
+                entry.failures < ATTEMPTS
+            }
+        };
+        if may_pass {
+            again.push(entry);
+        } else {
+            let message = failure.and_then(|failure| failure.message()).unwrap_or_default();
+            tell(entry.index, Err(format!("{code}: {message}")));
+        }
+    }
+    again
 }
 
 /// Where a whole request is refused for its content, the messages go one by one, so that only the guilty one stays; and
