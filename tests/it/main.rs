@@ -1,6 +1,10 @@
 //! Tests of the whole, from outside: one module for what a reader would look for.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(feature = "function")]
+mod events;
 mod pack;
 mod push;
 mod rules;
