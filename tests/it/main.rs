@@ -1,5 +1,5 @@
 //! Tests of the whole, from outside: one module for what a reader would look for.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[cfg(feature = "aws")]
 mod aws;

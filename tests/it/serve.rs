@@ -181,6 +181,23 @@ fn a_users_rules_are_laid_over_the_built_in_ones() {
 }
 
 #[test]
+fn an_edited_rules_file_counts_and_a_broken_one_does_not() {
+    let data = tempfile::tempdir().unwrap();
+    let rules = data.path().join("rules.toml");
+    std::fs::write(&rules, "").unwrap();
+    let server = Server::start(data.path(), &["--rules", rules.to_str().unwrap()]);
+    let alerts = |pause| {
+        std::thread::sleep(Duration::from_millis(pause));
+        server.paste().1["alerts"].as_u64().unwrap()
+    };
+    assert_eq!(alerts(0), 1);
+    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\n").unwrap();
+    assert_eq!(alerts(2100), 0);
+    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_laest = 200\n").unwrap();
+    assert_eq!(alerts(2100), 0, "the rules before it stay in force");
+}
+
+#[test]
 fn broken_rules_are_refused_with_every_fault_and_nothing_starts() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("rules.toml");

@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use smartclean_push::adapters::files::{AlertLog, FolderStore, ensure_credentials};
+use jiff::{SignedDuration, Timestamp};
+use smartclean_push::adapters::cached_credentials::CachedCredentials;
+use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::server;
 use smartclean_push::http::App;
 use smartclean_push::ingest::Ingest;
+use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
+use smartclean_push::telemetry::{self, Verbosity};
 use tokio::net::TcpListener;
 
 use crate::{Failure, environment};
@@ -36,7 +41,7 @@ pub(super) struct Serve {
     /// Folder for everything that is kept; made if it is not there
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     data: PathBuf,
-    /// Rules of your own, laid over the built-in ones
+    /// Rules of your own, laid over the built-in ones; read again when the file is edited
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Who may push: JSON such as {"username":"…","password":"…"}. Else PUSH_USERNAME and PUSH_PASSWORD from the
@@ -45,14 +50,56 @@ pub(super) struct Serve {
     credentials: Option<PathBuf>,
 }
 
+/// How often the rules file is looked at again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+
 /// Credentials and where they are kept.
 struct KnownCredentials {
-    credentials: Credentials,
-    kept_in: String,
+    credentials: Arc<Credentials>,
+    /// `None` where they come from the environment.
+    file: Option<PathBuf>,
+}
+
+/// The rules in force: built in, or with a file laid over them.
+enum ServedRules {
+    BuiltIn(FixedRules),
+    File(Box<CachedRules<RuleFile>>),
+}
+
+impl RuleSource for ServedRules {
+    async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
+        match self {
+            Self::BuiltIn(rules) => rules.current(now).await,
+            Self::File(rules) => rules.current(now).await,
+        }
+    }
+}
+
+/// The credentials in force: from the environment, or from a file that may be edited.
+enum ServedCredentials {
+    Environment(FixedCredentials),
+    File(Box<CachedCredentials<CredentialFile>>),
+}
+
+impl CredentialSource for ServedCredentials {
+    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
+        match self {
+            Self::Environment(credentials) => credentials.current(now).await,
+            Self::File(credentials) => credentials.current(now).await,
+        }
+    }
+
+    async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>> {
+        match self {
+            Self::Environment(credentials) => credentials.refreshed(now).await,
+            Self::File(credentials) => credentials.refreshed(now).await,
+        }
+    }
 }
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
+        telemetry::start_for_command(Verbosity::from_env());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -73,15 +120,19 @@ impl Serve {
             tracing::info!(removed, "unfinished files of an earlier run removed");
         }
         let publisher = AlertLog::open(data).map_err(in_folder)?;
-        let rules = Arc::new(read_rules(self.rules.as_deref())?);
+        let rules = served_rules(self.rules.as_deref()).await?;
         let known = self.known_credentials()?;
         // Heard from now on, so that an early Ctrl-C is graceful as well.
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
         let address = listener.local_addr().map_err(|fault| self.cannot_listen(&fault))?;
-        welcome(address, data, &known, self.rules.as_deref(), rules.rules.len());
-        let credentials = FixedCredentials(Arc::new(known.credentials));
-        let app = Arc::new(App::new(Ingest::new(store, publisher, FixedRules(rules)), credentials));
+        let count = rules.current(Timestamp::now()).await.rules.len();
+        welcome(address, data, &known, self.rules.as_deref(), count);
+        let credentials = match known.file {
+            Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
+            None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
+        };
+        let app = Arc::new(App::new(Ingest::new(store, publisher, rules), credentials));
         match server::serve(app, listener, end).await {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
@@ -107,7 +158,7 @@ impl Serve {
         if let Some(client) = environment::client()? {
             let credentials = Credentials::of(vec![client])
                 .map_err(|fault| Failure::new(format!("PUSH_USERNAME and PUSH_PASSWORD: {fault}")))?;
-            return Ok(KnownCredentials { credentials, kept_in: "PUSH_USERNAME and PUSH_PASSWORD".to_owned() });
+            return Ok(KnownCredentials { credentials: Arc::new(credentials), file: None });
         }
         let path = ensure_credentials(&self.data)
             .map_err(|fault| Failure::new(format!("credentials cannot be made: {fault}")))?;
@@ -120,21 +171,18 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
     let credentials = Credentials::parse(&text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
-    Ok(KnownCredentials { credentials, kept_in: shown.to_string() })
+    Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
 }
 
-fn read_rules(path: Option<&Path>) -> Result<RuleSet, Failure> {
-    let Some(path) = path else { return Ok(RuleSet::pack()) };
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|fault| Failure::new(format!("the rules file {shown} cannot be read: {fault}")))?;
-    RuleSet::parse(&shown, &text).map_err(|faults| {
-        let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        let count = match lines.len() {
+async fn served_rules(path: Option<&Path>) -> Result<ServedRules, Failure> {
+    let Some(path) = path else { return Ok(ServedRules::BuiltIn(FixedRules(Arc::new(RuleSet::pack())))) };
+    let opened = CachedRules::open(RuleFile::new(path.to_owned()), LOOK_AGAIN, Timestamp::now()).await;
+    opened.map(|rules| ServedRules::File(Box::new(rules))).map_err(|faults| {
+        let count = match faults.len() {
             1 => "a fault".to_owned(),
             count => format!("{count} faults"),
         };
-        Failure::new(format!("the rules file has {count}:\n{}", lines.join("\n")))
+        Failure::new(format!("the rules file {} has {count}:\n{}", path.display(), faults.join("\n")))
     })
 }
 
@@ -181,7 +229,8 @@ Try it: this pushes a reading that raises an alert. Paste it into another termin
 
 Stop with Ctrl-C.
 ",
-        kept_in = known.kept_in,
+        kept_in =
+            known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string()),
         data = data.display(),
         curl = curl_line(address, username, password),
     );
