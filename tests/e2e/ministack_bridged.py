@@ -1,9 +1,10 @@
-"""MiniStack with three differences from AWS bridged, each of which a test would otherwise have to look away from.
+"""MiniStack with four differences from AWS bridged, each of which a test would otherwise have to look away from.
 
 - Email and SMS are sent: each message to such a subscription becomes a line of the file $POSTBOX. MiniStack's own stop
   at a log line, after applying the subscription's filter policy and picking the protocol's text; this takes both there.
 - PublishBatch is authorised by sns:Publish, as the service authorization reference has it ("Grants permission to both
   publish and publish batch"); MiniStack asks for an action sns:PublishBatch that does not exist.
+- A deployed API's /health is that API's; MiniStack answers it itself, whatever the host name.
 - It listens on the port that it was given, and not on port 443 besides.
 """
 
@@ -44,6 +45,8 @@ def extract_real_action(*arguments, **options):
 
 
 iam_actions.extract_iam_action = extract_real_action
+
+app._HEALTH_PATHS = ("/_ministack/health",)
 
 app._port_is_bindable = lambda host, port: False
 
