@@ -15,6 +15,8 @@ pub struct FunctionConfig {
     pub alert_topic_arn: String,
     /// `CREDENTIALS_SECRET_ARN`: the secret that says who may push.
     pub credentials_secret_arn: String,
+    /// `STATE_TABLE`: the table that keeps what is remembered from one push to the next.
+    pub state_table: String,
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
     /// Whether S3 is addressed as `host/bucket/key`: true where `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` sends its
@@ -56,6 +58,7 @@ impl FunctionConfig {
             raw_bucket: required("RAW_BUCKET"),
             alert_topic_arn: required("ALERT_TOPIC_ARN"),
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN"),
+            state_table: required("STATE_TABLE"),
             rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             s3_path_style: ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| optional(name).is_some()),
         };
@@ -99,10 +102,11 @@ impl std::error::Error for ConfigFault {}
 mod tests {
     use super::*;
 
-    const COMPLETE: [(&str, &str); 3] = [
+    const COMPLETE: [(&str, &str); 4] = [
         ("RAW_BUCKET", "readings"),
         ("ALERT_TOPIC_ARN", "arn:aws:sns:ap-southeast-1:123456789012:alerts"),
         ("CREDENTIALS_SECRET_ARN", "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:push-AbCdEf"),
+        ("STATE_TABLE", "state"),
     ];
 
     fn read(changes: &[(&str, &str)]) -> Result<FunctionConfig, String> {

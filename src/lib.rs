@@ -24,5 +24,6 @@ pub mod domain;
 pub mod hosts;
 pub mod http;
 pub mod ingest;
+pub mod sources;
 #[cfg(any(feature = "command", feature = "function"))]
 pub mod telemetry;

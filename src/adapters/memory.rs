@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::domain::alert::render::Rendered;
-use crate::domain::archive::Object;
+use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::Credentials;
 use crate::domain::rules::RuleSet;
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, Stored, Unavailable};
+use crate::ingest::ports::{
+    AlertPublisher, Commit, CredentialSource, Document, RawStore, RuleSource, StateStore, Stored, Unavailable,
+};
 
 /// A raw store whose objects can be looked at, and which can be told to fail.
 #[derive(Debug, Default)]
@@ -42,6 +44,10 @@ impl RawStore for Arc<MemoryStore> {
         }
         objects.insert(object.key.to_string(), object);
         Ok(Stored::New)
+    }
+
+    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
+        Ok(())
     }
 }
 
@@ -76,6 +82,87 @@ impl AlertPublisher for Arc<MemoryPublisher> {
             Ok(())
         };
         messages.iter().map(send).collect()
+    }
+}
+
+/// A state store whose documents can be looked at, and which can be told to fail and to lose races.
+#[derive(Debug, Default)]
+pub struct MemoryState {
+    documents: Mutex<BTreeMap<String, Remembered>>,
+    broken: Mutex<bool>,
+    races_to_lose: Mutex<usize>,
+}
+
+/// A document of a [`MemoryState`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its text.
+    pub body: String,
+    /// How often it was written.
+    pub version: u64,
+    /// When something about it is due.
+    pub due: Option<Timestamp>,
+}
+
+impl MemoryState {
+    /// From now on it gives and takes nothing, or again everything.
+    pub fn set_broken(&self, broken: bool) {
+        *lock(&self.broken) = broken;
+    }
+
+    /// The next `commits` find that somebody else was faster, whether or not somebody was.
+    pub fn lose_next(&self, commits: usize) {
+        *lock(&self.races_to_lose) = commits;
+    }
+
+    /// The documents, by key.
+    #[must_use]
+    pub fn documents(&self) -> BTreeMap<String, Remembered> {
+        lock(&self.documents).clone()
+    }
+
+    fn answer(&self) -> Result<(), Unavailable> {
+        if *lock(&self.broken) {
+            Err(Unavailable::new("the state store did not answer", "told to fail"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether this commit is one of those that are to be lost.
+    fn loses(&self) -> bool {
+        let mut left = lock(&self.races_to_lose);
+        let loses = *left > 0;
+        *left = left.saturating_sub(1);
+        loses
+    }
+}
+
+impl StateStore for Arc<MemoryState> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+        self.answer()?;
+        let documents = lock(&self.documents);
+        let document = |found: &Remembered| Document { body: Some(found.body.clone()), version: found.version };
+        Ok(keys.iter().map(|key| documents.get(key).map(document).unwrap_or_default()).collect())
+    }
+
+    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+        self.answer()?;
+        let mut documents = lock(&self.documents);
+        if self.loses() || documents.get(key).map_or(0, |found| found.version) != version {
+            return Ok(Commit::Lost);
+        }
+        documents.insert(key.to_owned(), Remembered { body: body.to_owned(), version: version + 1, due });
+        Ok(Commit::Done)
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+        self.answer()?;
+        let documents = lock(&self.documents);
+        let due = documents.iter().filter_map(|(key, found)| Some((found.due.filter(|due| *due <= now)?, key)));
+        let mut due: Vec<_> = due.collect();
+        due.sort_unstable();
+        Ok(due.into_iter().take(most).map(|(_, key)| key.clone()).collect())
     }
 }
 

@@ -4,8 +4,12 @@
 pub mod aws;
 pub mod cached_credentials;
 pub mod cached_rules;
+#[cfg(any(feature = "aws", feature = "command"))]
+mod due;
 #[cfg(feature = "command")]
 pub mod files;
 #[cfg(test)]
 mod log_lines;
 pub mod memory;
+#[cfg(feature = "command")]
+pub mod sqlite;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use smartclean_push::adapters::aws::{
-    self, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
+    self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
 };
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
@@ -34,17 +34,18 @@ async fn main() -> Result<(), Error> {
     // Before the first request, while Lambda gives a whole processor: what is read now, and the connections that it
     // opens, the first push need not wait for. What fails is logged, and tried again when it is needed.
     let now = Timestamp::now();
-    let (_, _, ()) = tokio::join!(rules.current(now), credentials.current(now), publisher.connect());
+    let state = DynamoStore::new(aws::dynamodb::client(&sdk), config.state_table);
+    let (_, _, (), ()) =
+        tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
-    let ingest = Ingest::new(S3RawStore::new(s3, config.raw_bucket), publisher, rules);
-    let app = Arc::new(App::new(ingest, credentials));
-    let answer = |event: LambdaEvent<Box<RawValue>>| {
-        let app = Arc::clone(&app);
+    let store = S3RawStore::new(s3, config.raw_bucket);
+    let app = Arc::new(App::new(Ingest::new(store.clone(), state, publisher, rules), credentials));
+    let reply = |event: LambdaEvent<Box<RawValue>>| {
+        let (app, store) = (Arc::clone(&app), store.clone());
         async move {
-            lambda::answer(&app, event.payload.get(), &event.context.request_id, Timestamp::now())
-                .await
-                .map_err(Error::from)
+            let (event, invocation) = (event.payload.get(), &event.context.request_id);
+            lambda::reply(&app, &store, event, invocation, Timestamp::now()).await.map_err(Error::from)
         }
     };
-    lambda_runtime::run(service_fn(answer)).await
+    lambda_runtime::run(service_fn(reply)).await
 }

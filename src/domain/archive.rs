@@ -37,6 +37,18 @@ impl ObjectKey {
         Self(format!("rejected/{}/{batch}.ndjson.zst", partition(received)))
     }
 
+    /// A key as a store knows it.
+    #[must_use]
+    pub fn known(key: &str) -> Self {
+        Self(key.to_owned())
+    }
+
+    /// Whether what is kept there is evaluated: readings are, rejections are not.
+    #[must_use]
+    pub fn is_evaluated(&self) -> bool {
+        self.0.starts_with("raw")
+    }
+
     /// The key as text, parts separated by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -89,6 +101,15 @@ pub fn pack_readings(readings: &[Reading<'_>]) -> Vec<u8> {
 pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
     let lines: Vec<String> = rejections.iter().map(rejection_line).collect();
     pack(lines.iter().map(String::as_bytes))
+}
+
+/// The lines of an object again.
+///
+/// # Errors
+/// Where the bytes are not a Zstandard frame of UTF-8 text.
+pub fn unpack(bytes: &[u8]) -> std::io::Result<String> {
+    let lines = zstd::decode_all(bytes)?;
+    String::from_utf8(lines).map_err(std::io::Error::other)
 }
 
 fn rejection_line(rejection: &Rejection<'_>) -> String {

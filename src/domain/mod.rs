@@ -5,6 +5,7 @@ pub mod alert;
 pub mod archive;
 pub mod auth;
 pub mod batch;
+pub mod cleaning;
 pub mod device;
 pub mod digest;
 pub mod engine;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::cleaning::Cleaning;
 use super::device::{self, DeviceType, Unit};
 use super::digest::Digest;
 use super::json::{Raw, each_member};
@@ -27,6 +28,8 @@ pub struct Reading<'a> {
     pub source: Source<'a>,
     /// Event time, where the reading names a [plausible](time::is_plausible) one.
     pub time: Option<Timestamp>,
+    /// The finished cleaning that the item tells of, where it is a Matrix event and no sensor's reading.
+    pub cleaning: Option<Cleaning>,
     /// Offset from UTC in seconds that the reading's `time` is written with.
     offset_seconds: Option<i32>,
     /// The members of `v`.
@@ -148,6 +151,9 @@ struct Fields<'a> {
     time: Option<Raw<'a>>,
     local: Option<Raw<'a>>,
     values: Option<Raw<'a>>,
+    routing_key: Option<Raw<'a>>,
+    meta: Option<Raw<'a>>,
+    event_time: Option<Raw<'a>>,
 }
 
 impl<'a> Fields<'a> {
@@ -166,6 +172,9 @@ impl<'a> Fields<'a> {
             "time" => &mut self.time,
             "t" => &mut self.local,
             "v" => &mut self.values,
+            "RoutingKey" => &mut self.routing_key,
+            "Meta" => &mut self.meta,
+            "UnixTimeInt" => &mut self.event_time,
             // Kept in the stored text, of no use to a rule.
             _ => return,
         };
@@ -178,6 +187,7 @@ impl<'a> Fields<'a> {
         let iso = word(self.time).and_then(|text| time::from_iso(&text));
         let time = self
             .unix
+            .or(self.event_time)
             .and_then(Raw::number)
             .and_then(time::from_unix)
             .or(iso.map(|(at, _)| at))
@@ -198,6 +208,7 @@ impl<'a> Fields<'a> {
                 region,
             },
             time,
+            cleaning: self.routing_key.zip(self.meta).and_then(|(key, meta)| Cleaning::read(key, meta)),
             offset_seconds: iso.map(|(_, offset)| offset.seconds()),
             values: self.values.and_then(Raw::members).unwrap_or_default(),
         }

@@ -26,7 +26,9 @@ use lambda_http::aws_lambda_events::encodings;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{App, Problem, RequestContext};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource};
+use crate::ingest::Swept;
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
+use crate::sources::{Event, Failures, evaluate_stored};
 
 /// An answer as API Gateway takes it, in the form of the API that asked.
 #[derive(Debug, Serialize)]
@@ -36,6 +38,18 @@ pub enum Answer {
     Http(ApiGatewayV2httpResponse),
     /// To a REST API, or an HTTP API of payload format 1.0.
     Rest(ApiGatewayProxyResponse),
+}
+
+/// What the function replies to an event.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// To a request.
+    Request(Answer),
+    /// To the queue: which of its messages have to come again.
+    Queue(Failures),
+    /// To the schedule, which does not listen: what was done.
+    Schedule(Swept),
 }
 
 /// Why an event cannot be answered. Holds nothing of the event. No retry can help: API Gateway sends no such events.
@@ -52,6 +66,9 @@ pub enum EventFault {
     /// Its body is said to be Base64, and is not.
     #[error("the event's body is not the Base64 that it is said to be")]
     Body,
+    /// A sweep did not come to its end; the next one takes up what it left.
+    #[error("the sweep did not come to its end")]
+    Sweep,
 }
 
 #[derive(Clone, Copy)]
@@ -71,19 +88,62 @@ struct Told {
     source: Option<String>,
 }
 
+/// Does what any event asks for: a request, the schedule's tick, or messages of the queue. `objects` gives back what the
+/// queue's messages tell of.
+///
+/// # Errors
+/// [`EventFault`] where the event is none of these, or a sweep failed.
+pub async fn reply<S, T, P, R, C, O>(
+    app: &App<S, T, P, R, C>,
+    objects: &O,
+    event: &str,
+    invocation: &str,
+    now: Timestamp,
+) -> Result<Reply, EventFault>
+where
+    S: RawStore,
+    T: StateStore,
+    P: AlertPublisher,
+    R: RuleSource,
+    C: CredentialSource,
+    O: StoredObjects,
+{
+    match Event::read(event) {
+        None => answer(app, event, invocation, now).await.map(Reply::Request),
+        Some(Event::Stored(notices)) => Ok(Reply::Queue(evaluate_stored(app.ingest(), objects, notices, now).await)),
+        Some(Event::Sweep) => match app.ingest().sweep(now).await {
+            Ok(swept) => {
+                tracing::info!(
+                    zones = swept.zones,
+                    alerts = swept.alerts,
+                    messages = swept.messages,
+                    failed = swept.failed,
+                    "sweep"
+                );
+                Ok(Reply::Schedule(swept))
+            }
+            Err(error) => {
+                tracing::error!(error = %error.chain(), "sweep not finished");
+                Err(EventFault::Sweep)
+            }
+        },
+    }
+}
+
 /// Answers the request that `event` tells of. `invocation` is Lambda's own id of it, the request's where API Gateway gave
 /// none. A panic is an answer as well: 500, and the process goes on.
 ///
 /// # Errors
 /// [`EventFault`] where the event tells of no request.
-pub async fn answer<S, P, R, C>(
-    app: &App<S, P, R, C>,
+pub async fn answer<S, T, P, R, C>(
+    app: &App<S, T, P, R, C>,
     event: &str,
     invocation: &str,
     received: Timestamp,
 ) -> Result<Answer, EventFault>
 where
     S: RawStore,
+    T: StateStore,
     P: AlertPublisher,
     R: RuleSource,
     C: CredentialSource,

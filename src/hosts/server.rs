@@ -19,7 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::http::{App, Problem, RequestContext};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource};
+use crate::ingest::Swept;
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 
 /// Connections served at a time; further ones wait to be accepted. Each holds at most one body.
 const MAX_CONNECTIONS: usize = 512;
@@ -30,9 +31,14 @@ const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// Serves `app` on `listener` until `end` completes, then lets the requests that have begun finish, for at most ten
 /// seconds. Returns how many were cut off.
-pub async fn serve<S, P, R, C>(app: Arc<App<S, P, R, C>>, listener: TcpListener, end: impl Future<Output = ()>) -> usize
+pub async fn serve<S, T, P, R, C>(
+    app: Arc<App<S, T, P, R, C>>,
+    listener: TcpListener,
+    end: impl Future<Output = ()>,
+) -> usize
 where
     S: RawStore + 'static,
+    T: StateStore + 'static,
     P: AlertPublisher + 'static,
     R: RuleSource + 'static,
     C: CredentialSource + 'static,
@@ -89,15 +95,44 @@ async fn accept(
     }
 }
 
+/// Does what is due, every `interval` until it is cancelled. What fails is logged and tried again at the next turn.
+pub async fn sweep_every<S, T, P, R, C>(app: Arc<App<S, T, P, R, C>>, interval: Duration)
+where
+    S: RawStore,
+    T: StateStore,
+    P: AlertPublisher,
+    R: RuleSource,
+    C: CredentialSource,
+{
+    let mut turns = tokio::time::interval(interval);
+    loop {
+        turns.tick().await;
+        match app.ingest().sweep(Timestamp::now()).await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => {
+                tracing::info!(
+                    zones = swept.zones,
+                    alerts = swept.alerts,
+                    messages = swept.messages,
+                    failed = swept.failed,
+                    "sweep"
+                );
+            }
+            Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
+        }
+    }
+}
+
 /// Answers one request in a task of its own, so that a fault of ours is a 500 and neither ends the connection unanswered
 /// nor stops, halfway, a push whose sender has hung up.
-async fn answer<S, P, R, C>(
-    app: Arc<App<S, P, R, C>>,
+async fn answer<S, T, P, R, C>(
+    app: Arc<App<S, T, P, R, C>>,
     request: Request<Incoming>,
     context: RequestContext,
 ) -> Result<Response<Full<Bytes>>, Infallible>
 where
     S: RawStore + 'static,
+    T: StateStore + 'static,
     P: AlertPublisher + 'static,
     R: RuleSource + 'static,
     C: CredentialSource + 'static,

@@ -5,7 +5,6 @@
 
 mod problem;
 
-use std::fmt::Display;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,12 +14,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 pub use self::problem::Problem;
 use crate::domain::auth::Client;
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource};
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, chain};
 use crate::ingest::{Ingest, Outcome, Receipt};
 
 /// What a host knows of a request beside the request itself.
@@ -36,20 +36,26 @@ pub struct RequestContext {
 
 /// The handler, with what it needs of the world.
 #[derive(Debug)]
-pub struct App<S, P, R, C> {
-    ingest: Ingest<S, P, R>,
+pub struct App<S, T, P, R, C> {
+    ingest: Ingest<S, T, P, R>,
     credentials: C,
 }
 
 enum Route {
     Push,
+    Cleaned { zone: String, project: Option<String> },
     Health,
 }
 
-impl<S: RawStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, P, R, C> {
+impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
     /// Puts the handler together.
-    pub fn new(ingest: Ingest<S, P, R>, credentials: C) -> Self {
+    pub fn new(ingest: Ingest<S, T, P, R>, credentials: C) -> Self {
         Self { ingest, credentials }
+    }
+
+    /// The use case behind the handler, for what comes by other ways than HTTP.
+    pub fn ingest(&self) -> &Ingest<S, T, P, R> {
+        &self.ingest
     }
 
     /// Answers one request. Never fails: what goes wrong is a response as well.
@@ -62,6 +68,7 @@ impl<S: RawStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, 
         let answer = match route(&parts) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
             Ok(Route::Push) => self.push(&parts, body, &context).await,
+            Ok(Route::Cleaned { zone, project }) => self.cleaned(&parts, &zone, project.as_deref(), &context).await,
             Err(problem) => Err(problem),
         };
         answer.unwrap_or_else(|problem| problem.response(&context.request_id))
@@ -100,6 +107,29 @@ impl<S: RawStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, 
         }
     }
 
+    /// Notes that a zone was cleaned, for a button or a QR code. The body, if there is one, is not looked at.
+    async fn cleaned(
+        &self,
+        parts: &Parts,
+        zone: &str,
+        project: Option<&str>,
+        context: &RequestContext,
+    ) -> Result<Response<Bytes>, Problem> {
+        let client = self.authenticate(&parts.headers, context).await?;
+        let at = context.received;
+        match self.ingest.cleaned(zone, project, at, at).await {
+            Ok(0) => Err(Problem::UnknownZone),
+            Ok(zones) => {
+                tracing::info!(request_id = %context.request_id, client, zone, zones, "cleaned");
+                Ok(json_response(&json!({ "zones": zones, "at": at.to_string() })))
+            }
+            Err(error) => {
+                tracing::error!(request_id = %context.request_id, client, error = %error.chain(), "cleaning not noted");
+                Err(Problem::StateUnavailable)
+            }
+        }
+    }
+
     /// The name of the client that the headers prove the caller to be.
     async fn authenticate(&self, headers: &HeaderMap, context: &RequestContext) -> Result<String, Problem> {
         let known = self.credentials.current(context.received).await.map_err(|error| {
@@ -132,8 +162,26 @@ fn route(parts: &Parts) -> Result<Route, Problem> {
         ("/push", _) => Err(Problem::MethodNotAllowed { allow: "POST" }),
         ("/health", &Method::GET | &Method::HEAD) => Ok(Route::Health),
         ("/health", _) => Err(Problem::MethodNotAllowed { allow: "GET, HEAD" }),
-        _ => Err(Problem::NotFound),
+        (path, method) => match (cleaned_zone(path), method) {
+            (Some(zone), &Method::POST) => Ok(Route::Cleaned { zone, project: query(parts, "project") }),
+            (Some(_), _) => Err(Problem::MethodNotAllowed { allow: "POST" }),
+            (None, _) => Err(Problem::NotFound),
+        },
     }
+}
+
+/// The zone of `/zones/{zone}/cleaned`.
+fn cleaned_zone(path: &str) -> Option<String> {
+    let zone = path.strip_prefix("/zones/")?.strip_suffix("/cleaned")?;
+    let is_one_part = !zone.is_empty() && !zone.contains('/');
+    is_one_part.then(|| percent_decode_str(zone).decode_utf8_lossy().into_owned())
+}
+
+/// A parameter of the query, where it is there and not empty.
+fn query(parts: &Parts, name: &str) -> Option<String> {
+    let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, value)| *key == name && !value.is_empty())?;
+    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
@@ -195,7 +243,11 @@ fn log_summary(outcome: &Outcome, client: &str, context: &RequestContext, starte
         stale = outcome.stale,
         early = outcome.early,
         alerts = outcome.alerts,
+        blocked = outcome.blocked,
         messages = outcome.messages,
+        unsent = outcome.unsent,
+        late = outcome.late,
+        unevaluated = outcome.unevaluated,
         lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
         duration_ms = started.elapsed().as_secs_f64() * 1000.0,
         "push"
@@ -208,16 +260,4 @@ fn json_response(body: &serde_json::Value) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// An error with everything it was caused by, for the log.
-fn chain(error: &dyn std::error::Error) -> impl Display {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -36,8 +36,10 @@ pub enum Problem {
     CredentialsUnavailable,
     /// The store does not answer.
     StoreUnavailable,
-    /// Alerts cannot be sent now.
-    AlertsUnavailable,
+    /// A zone that no reading has named yet.
+    UnknownZone,
+    /// What is remembered cannot be read or written now.
+    StateUnavailable,
     /// A fault of ours.
     Internal,
 }
@@ -48,7 +50,6 @@ impl From<&PushError> for Problem {
             PushError::NotABatch(_) => Self::NotABatch,
             PushError::TooLarge => Self::TooLarge,
             PushError::Store(_) => Self::StoreUnavailable,
-            PushError::Publish { .. } => Self::AlertsUnavailable,
         }
     }
 }
@@ -58,13 +59,13 @@ impl Problem {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownZone => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
-            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::AlertsUnavailable => {
+            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -82,9 +83,8 @@ impl Problem {
             Self::NotABatch => "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
             Self::CredentialsUnavailable => "Credentials cannot be checked right now. Send the push again later.",
             Self::StoreUnavailable => "The push could not be stored right now. Send it again later.",
-            Self::AlertsUnavailable => {
-                "The push was stored, but alerts could not be sent right now. Send it again later."
-            }
+            Self::UnknownZone => "No reading has come from a zone of this id yet. It is the InsID of the readings.",
+            Self::StateUnavailable => "The cleaning could not be noted right now. Send it again later.",
             Self::Internal => "Something went wrong here. Send the push again later.",
         }
     }
@@ -93,12 +93,15 @@ impl Problem {
         match self {
             Self::MethodNotAllowed { allow } => Some((ALLOW, allow)),
             Self::Unauthorized => Some((WWW_AUTHENTICATE, CHALLENGE)),
-            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::AlertsUnavailable | Self::Internal => {
+            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Internal => {
                 Some((RETRY_AFTER, RETRY_AFTER_SECONDS))
             }
-            Self::NotFound | Self::UnsupportedEncoding | Self::TooLarge | Self::IncompleteBody | Self::NotABatch => {
-                None
-            }
+            Self::NotFound
+            | Self::UnknownZone
+            | Self::UnsupportedEncoding
+            | Self::TooLarge
+            | Self::IncompleteBody
+            | Self::NotABatch => None,
         }
     }
 

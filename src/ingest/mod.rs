@@ -1,25 +1,37 @@
 //! The use case: one push, from its decoded body to what is answered.
 //!
 //! Split, store, evaluate, publish, in that order. What arrived is stored before anything is decided about it, because a
-//! stored push can be evaluated again and a lost one cannot.
+//! stored push can be evaluated again and a lost one cannot. State and the messages it makes commit together; messages
+//! leave afterwards, and what does not leave is found by the [sweep](Ingest::sweep).
 
 pub mod decode;
+mod dispatch;
 pub mod ports;
+mod sweep;
+mod zones;
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use self::decode::{DecodeError, Encoding, decode};
-use self::ports::{AlertPublisher, RawStore, RuleSource, Stored, Unavailable};
-use crate::domain::alert::{self, Alert, render};
+use self::dispatch::dispatch;
+pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
+use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
+use self::sweep::Noted;
+pub use self::sweep::Swept;
+use self::zones::{Evaluated, evaluate_zones, known_projects, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey, pack_readings, pack_rejections};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
-use crate::domain::engine::{Evaluation, evaluate};
+use crate::domain::engine;
 use crate::domain::reading::Reading;
-use crate::domain::rules::RuleSet;
 use crate::domain::state::{ZoneKey, ZoneState};
+
+/// Longest that judging a push takes, reading and writing what is remembered included. What takes longer is stored, and
+/// judged later.
+pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is known of a push beside its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +59,16 @@ pub struct Outcome {
     pub duplicates: usize,
     /// Limits that were crossed.
     pub alerts: usize,
-    /// Messages that were sent about them.
+    /// Limits that were crossed while another alert's block lasted.
+    pub blocked: usize,
+    /// Messages that were sent.
     pub messages: usize,
+    /// Messages that could not be sent yet; they stay in the outbox.
+    pub unsent: usize,
+    /// Accepted items that came too late to be told from known ones.
+    pub late: usize,
+    /// Whether evaluation has still to happen, because the state could not be committed.
+    pub unevaluated: bool,
     /// Readings too old to alert.
     pub stale: usize,
     /// Readings from the future.
@@ -71,31 +91,22 @@ pub enum PushError {
     /// The store did not take it. A retry can help.
     #[error("the push was not stored")]
     Store(#[source] Unavailable),
-    /// It is stored, and not every message about it was sent. A retry can help, and makes no second object.
-    #[error("the push was stored, but {failed} of {messages} alert messages were not sent")]
-    Publish {
-        /// How many messages there were.
-        messages: usize,
-        /// How many of them were not sent.
-        failed: usize,
-        /// Why the first of those was not.
-        #[source]
-        first: Unavailable,
-    },
 }
 
 /// The use case with what it needs of the world.
 #[derive(Debug)]
-pub struct Ingest<S, P, R> {
+pub struct Ingest<S, T, P, R> {
     store: S,
+    state: T,
     publisher: P,
     rules: R,
+    noted: Noted,
 }
 
-impl<S: RawStore, P: AlertPublisher, R: RuleSource> Ingest<S, P, R> {
+impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
     /// Puts the use case together.
-    pub fn new(store: S, publisher: P, rules: R) -> Self {
-        Self { store, publisher, rules }
+    pub fn new(store: S, state: T, publisher: P, rules: R) -> Self {
+        Self { store, state, publisher, rules, noted: Noted::default() }
     }
 
     /// Takes in one push. `body` is as it was sent, in `encoding`.
@@ -118,23 +129,122 @@ impl<S: RawStore, P: AlertPublisher, R: RuleSource> Ingest<S, P, R> {
         let batch = items.read();
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
         let repeated = self.store(id, &batch, receipt).await?;
-        let rules = self.rules.current(receipt.received).await;
-        let evaluated = evaluate_zones(&rules, &batch.readings, receipt.received);
-        let alerts = evaluated.alerts.len();
-        let messages = self.publish(evaluated.alerts).await?;
+        let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
+        if evaluated.is_ok() && !batch.readings.is_empty() {
+            self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await;
+        }
+        let unevaluated = evaluated.is_err();
+        let evaluated = evaluated.unwrap_or_else(|error| {
+            // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
+            tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later");
+            Accounted::default()
+        });
         Ok(Outcome {
             batch: id,
             received: items.len(),
             accepted: batch.readings.len(),
             rejected: batch.rejections.len(),
             duplicates: evaluated.duplicates,
-            alerts,
-            messages,
+            late: evaluated.late,
+            alerts: evaluated.alerts,
+            blocked: evaluated.blocked,
+            messages: evaluated.messages,
+            unsent: evaluated.unsent,
             stale: evaluated.stale,
             early: evaluated.early,
+            unevaluated,
             repeated,
             newest: batch.readings.iter().filter_map(|reading| reading.time).max(),
         })
+    }
+
+    /// Evaluates the lines of a stored object again, as they were first received at `received`. What was evaluated before
+    /// changes nothing, so that this is safe at any time.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the state cannot be read or written. A retry can help.
+    pub async fn evaluate_stored(
+        &self,
+        key: &ObjectKey,
+        lines: &str,
+        received: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        // Lines were accepted when they were stored.
+        let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
+        self.evaluate(&readings, received, now).await?;
+        self.note_evaluated(key).await;
+        Ok(())
+    }
+
+    /// Notes that a zone was cleaned at `at`: its sums start again, and what was raised is over. Without a project, the
+    /// zones of that id in every project are meant. How many zones are known by that name.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the state cannot be read or written. A retry can help.
+    pub async fn cleaned(
+        &self,
+        zone: &str,
+        project: Option<&str>,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        let rules = self.rules.current(now).await;
+        let projects = known_projects(&self.state, zone).await?;
+        let keys: Vec<String> = projects
+            .into_iter()
+            .filter(|known| project.is_none_or(|project| project == known))
+            .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
+            .collect();
+        let mut evaluated = Evaluated::default();
+        for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
+            let change = |state: &ZoneState| engine::cleaned(&rules, state, at, now);
+            let evaluation = settle(&self.state, &rules, key, document, None, &change).await?;
+            evaluated.add(key.clone(), &evaluation);
+        }
+        dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
+        Ok(keys.len())
+    }
+
+    /// Evaluates readings, commits what is remembered, and sends the messages that makes.
+    async fn evaluate(
+        &self,
+        readings: &[Reading<'_>],
+        received: Timestamp,
+        now: Timestamp,
+    ) -> Result<Accounted, Unavailable> {
+        let rules = self.rules.current(now).await;
+        // First: what was measured up to a cleaning is over, whichever of them arrives first.
+        for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
+            self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
+        }
+        let judged = evaluate_zones(&self.state, &rules, readings, received, now);
+        let evaluated = timeout(JUDGED_WITHIN, judged)
+            .await
+            .unwrap_or_else(|late| Err(Unavailable::new("the state store took too long", late)))?;
+        if !readings.is_empty() {
+            self.note_arrival(now).await;
+        }
+        let dispatched = dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
+        if let Some(error) = &dispatched.first_failure {
+            tracing::error!(unsent = dispatched.failed, error = %error.chain(), "messages stay in the outbox");
+        }
+        Ok(Accounted {
+            alerts: evaluated.alerts,
+            blocked: evaluated.blocked,
+            duplicates: evaluated.duplicates,
+            late: evaluated.late,
+            stale: evaluated.stale,
+            early: evaluated.early,
+            messages: dispatched.messages,
+            unsent: dispatched.failed,
+        })
+    }
+
+    async fn note_evaluated(&self, key: &ObjectKey) {
+        if let Err(error) = self.store.evaluated(key).await {
+            tracing::warn!(%key, error = %error.chain(), "evaluated, and will be once more because it was not noted");
+        }
     }
 
     /// Stores readings and rejections, each where there are any. Whether the readings were stored before.
@@ -178,40 +288,22 @@ impl<S: RawStore, P: AlertPublisher, R: RuleSource> Ingest<S, P, R> {
         let rejection = Rejection { index: None, reason: reason.to_owned(), raw: body.into() };
         self.store_rejections(id, &[rejection], receipt).await.map_err(PushError::Store)
     }
+}
 
-    /// Sends the messages that these alerts make. How many there were.
-    async fn publish(&self, alerts: Vec<Alert>) -> Result<usize, PushError> {
-        let messages: Vec<_> = alert::into_messages(alerts).iter().map(render::render).collect();
-        if messages.is_empty() {
-            return Ok(0);
-        }
-        let outcomes = self.publisher.publish(&messages).await;
-        let mut failures = outcomes.into_iter().filter_map(Result::err);
-        match failures.next() {
-            None => Ok(messages.len()),
-            Some(first) => Err(PushError::Publish { messages: messages.len(), failed: 1 + failures.count(), first }),
-        }
-    }
+/// What came of evaluating readings.
+#[derive(Clone, Copy, Debug, Default)]
+struct Accounted {
+    alerts: usize,
+    blocked: usize,
+    duplicates: usize,
+    late: usize,
+    stale: usize,
+    early: usize,
+    messages: usize,
+    unsent: usize,
 }
 
 fn object(key: ObjectKey, bytes: Vec<u8>, lines: usize, receipt: &Receipt) -> Object {
     let Receipt { request_id, source, received } = receipt.clone();
     Object { key, bytes, metadata: Metadata { received, request_id, source, lines } }
-}
-
-/// Evaluates each zone's readings by themselves, zones in the order of their names.
-fn evaluate_zones(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> Evaluation {
-    let mut zones: BTreeMap<ZoneKey<'_>, Vec<&Reading<'_>>> = BTreeMap::new();
-    for reading in readings {
-        zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
-    }
-    let mut whole = Evaluation::default();
-    for readings in zones.values() {
-        let zone = evaluate(rules, &ZoneState::default(), readings, received);
-        whole.alerts.extend(zone.alerts);
-        whole.duplicates += zone.duplicates;
-        whole.stale += zone.stale;
-        whole.early += zone.early;
-    }
-    whole
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::alert::render::Rendered;
-use crate::domain::archive::Object;
+use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::Credentials;
 use crate::domain::rules::RuleSet;
 
@@ -34,6 +34,25 @@ impl Unavailable {
     pub fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { what, source: source.into() }
     }
+
+    /// What happened with everything it was caused by, for the log.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error with everything it was caused by, for the log.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Keeps raw objects for ever.
@@ -43,6 +62,70 @@ pub trait RawStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`] where the store did not confirm. The object may be there all the same; storing it again is safe.
     fn put(&self, object: Object) -> impl Future<Output = Result<Stored, Unavailable>> + Send;
+
+    /// Notes that the readings of an object were evaluated, so that nobody needs to see to that any more.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where that could not be noted; it will be evaluated once more then, which changes nothing.
+    fn evaluated(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// Gives stored objects back.
+pub trait StoredObjects: Send + Sync {
+    /// When an object was first received, where that is known, and its lines; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be read now; a retry can help.
+    fn read(
+        &self,
+        key: &ObjectKey,
+    ) -> impl Future<Output = Result<Option<(Option<Timestamp>, String)>, Unavailable>> + Send;
+}
+
+/// A document as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// Its text; `None` where there is no such document.
+    pub body: Option<String>,
+    /// How often it was written; 0 where there is no such document.
+    pub version: u64,
+}
+
+/// What came of writing a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// It is written, and durable.
+    Done,
+    /// Somebody else has written it since it was read. Nothing is written.
+    Lost,
+}
+
+/// Keeps what is remembered: small documents, each written as a whole by compare-and-swap.
+pub trait StateStore: Send + Sync {
+    /// The documents of these keys, in their order.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store does not answer.
+    fn load(&self, keys: &[String]) -> impl Future<Output = Result<Vec<Document>, Unavailable>> + Send;
+
+    /// Writes a document that was read at `version`, and when something about it is due next.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store did not confirm. It may have been written all the same.
+    fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> impl Future<Output = Result<Commit, Unavailable>> + Send;
+
+    /// The keys of documents about which something is due at `now`, the most overdue first, at most `most` of them. A
+    /// query by time: it costs nothing for documents that are not due.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store does not answer.
+    fn due(&self, now: Timestamp, most: usize) -> impl Future<Output = Result<Vec<String>, Unavailable>> + Send;
 }
 
 /// Sends messages to the people who subscribed.

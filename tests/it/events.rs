@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryStore};
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::lambda;
@@ -29,7 +29,7 @@ fn expectations() -> BTreeMap<String, Value> {
 async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
     let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
     let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
-    let ingest = Ingest::new(store, publisher, FixedRules(Arc::new(RuleSet::pack())));
+    let ingest = Ingest::new(store, Arc::new(MemoryState::default()), publisher, FixedRules(Arc::new(RuleSet::pack())));
     let app = App::new(ingest, FixedCredentials(Arc::new(credentials)));
     let answer = lambda::answer(&app, event, "invocation", Timestamp::now()).await.unwrap();
     let answer = serde_json::to_value(answer).unwrap();

@@ -7,8 +7,10 @@ mod aws;
 mod events;
 mod pack;
 mod push;
+mod rule_cases;
 mod rules;
 mod samples;
 #[cfg(feature = "command")]
 mod serve;
+mod state_stores;
 mod support;

@@ -5,7 +5,11 @@ use std::io::Write;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use smartclean_push::domain::alert::render::Attribute;
+use smartclean_push::domain::archive::ObjectKey;
+use smartclean_push::ingest::Swept;
 
 use crate::support::{
     Answer, PASSWORD, TestApp, USERNAME, basic, body, now, push_request, reading, reading_with, samples,
@@ -115,15 +119,15 @@ async fn a_reading_twice_in_a_push_alerts_once_and_is_kept_twice() {
 }
 
 #[tokio::test]
-async fn the_same_push_twice_makes_one_object_and_alerts_of_one_id() {
+async fn the_same_push_twice_makes_one_object_and_one_alert() {
     let app = TestApp::new();
     let first = app.push(body(&[smell(270)])).await;
     let second = app.push(body(&[smell(270)])).await;
     assert_eq!((first.status, second.status), (200, 200));
     assert_eq!(first.body["batch"], second.body["batch"]);
     assert_eq!(app.lines().len(), 1);
-    let ids: Vec<_> = app.publisher.sent().into_iter().map(|sent| sent.id).collect();
-    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!((counts(&first), counts(&second)), ([1, 1, 0, 0, 1], [1, 1, 0, 1, 0]));
+    assert_eq!(app.publisher.sent().len(), 1);
 }
 
 #[tokio::test]
@@ -307,14 +311,143 @@ async fn a_store_that_is_down_asks_for_a_retry_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn alerts_that_cannot_be_sent_ask_for_a_retry_and_the_push_is_stored() {
+async fn a_message_that_cannot_be_sent_stays_in_the_outbox_until_the_sweep_sends_it() {
     let app = TestApp::new();
     app.publisher.set_broken(true);
     let answer = app.push(body(&[smell(270)])).await;
-    problem(&answer, 503);
-    assert_eq!(answer.headers["retry-after"], "30");
-    assert_eq!(app.lines().len(), 1);
+    assert_eq!((answer.status, counts(&answer)[4]), (200, 1), "stored and accounted for");
     app.publisher.set_broken(false);
-    assert_eq!(app.push(body(&[smell(270)])).await.status, 200);
-    assert_eq!((app.lines().len(), app.publisher.sent().len()), (1, 1));
+    let sweep =
+        async |seconds| app.app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap().messages;
+    assert_eq!(sweep(59).await, 0, "whoever made it may still be sending it");
+    assert_eq!(sweep(60).await, 1);
+    assert_eq!(sweep(180).await, 0);
+    assert_eq!(app.publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn state_that_cannot_be_committed_leaves_the_push_stored_and_to_be_evaluated_later() {
+    let app = TestApp::new();
+    app.state.set_broken(true);
+    let answer = app.push(body(&[smell(270)])).await;
+    assert_eq!((answer.status, counts(&answer)), (200, [1, 1, 0, 0, 0]));
+    assert_eq!((app.lines().len(), app.publisher.sent().len()), (1, 0));
+    app.state.set_broken(false);
+    let (key, lines) = app.lines().remove(0);
+    let key = ObjectKey::known(&key);
+    app.app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now()).await.unwrap();
+    assert_eq!(app.publisher.sent().len(), 1);
+    app.app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now()).await.unwrap();
+    assert_eq!(app.publisher.sent().len(), 1, "evaluated again, it changes nothing");
+}
+
+#[tokio::test]
+async fn a_lost_race_is_judged_again_and_the_sixth_is_left_for_later() {
+    let app = TestApp::new();
+    app.state.lose_next(5);
+    assert_eq!(counts(&app.push(body(&[smell(270)])).await)[4], 1);
+    let app = TestApp::new();
+    app.state.lose_next(6);
+    assert_eq!(counts(&app.push(body(&[smell(270)])).await)[4], 0);
+}
+
+#[tokio::test]
+async fn a_zone_that_no_rule_is_about_is_neither_read_nor_written() {
+    let app = TestApp::new();
+    app.state.set_broken(true);
+    let answer = app.push(body(&[reading("OCCDESK", &json!({"occ": 1})), reading("UNKNOWN", &json!({"x": 1}))])).await;
+    assert_eq!(counts(&answer), [2, 2, 0, 0, 0]);
+    app.state.set_broken(false);
+    assert_eq!(app.state.documents().keys().collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test]
+async fn a_storm_is_the_caps_messages_and_a_digest_of_all_the_rest() {
+    let app = TestApp::new();
+    let storm: Vec<_> = (0..1000)
+        .map(|device| {
+            let envelope = json!({"DEVID": format!("d{device}"), "InsID": format!("z{device}"), "Display": format!("Room {device}")});
+            reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &envelope)
+        })
+        .collect();
+    assert_eq!(counts(&app.push(body(&storm)).await), [1000, 1000, 0, 0, 1000]);
+    let sent = app.publisher.sent();
+    let (digests, alone): (Vec<_>, Vec<_>) = sent.iter().partition(|sent| {
+        sent.attributes.iter().any(|(name, value)| *name == "kind" && *value == Attribute::One("digest".into()))
+    });
+    assert_eq!(alone.len(), 9);
+    let text: String = sent.iter().map(|sent| sent.email.as_str()).collect();
+    for device in 0..1000 {
+        let is_named = [":", ","].iter().any(|end| text.contains(&format!("Room {device}{end}")));
+        assert!(is_named, "Room {device} in {} digests", digests.len());
+    }
+    assert_eq!(app.app.ingest().sweep(now() + SignedDuration::from_hours(1)).await.unwrap().messages, 0);
+}
+
+#[tokio::test]
+async fn a_cleaning_by_button_starts_the_count_again() {
+    let app = TestApp::new();
+    let clean = async |path: &str| {
+        let request = Request::post(path).header("authorization", basic(USERNAME, PASSWORD)).body(Full::default());
+        app.send(request.unwrap()).await
+    };
+    problem(&clean("/zones/zone/cleaned").await, 404);
+    let count = |count: u32, ago: i64| {
+        let at = now().as_second() - ago;
+        body(&[reading_with("UM", &json!({"count": count}), &json!({"unixT": at}))])
+    };
+    app.push(count(29, 60)).await;
+    let answer = clean("/zones/zone/cleaned").await;
+    assert_eq!((answer.status, &answer.body["zones"]), (200, &json!(1)));
+    assert_eq!(counts(&app.push(count(1, 30)).await)[4], 0, "before the cleaning, and over");
+    let elsewhere = clean("/zones/zone/cleaned?project=another").await;
+    problem(&elsewhere, 404);
+    problem(&app.send(Request::post("/zones/zone/cleaned").body(Full::default()).unwrap()).await, 401);
+    problem(&app.send(Request::get("/zones/zone/cleaned").body(Full::default()).unwrap()).await, 405);
+    for path in ["/zones//cleaned", "/zones/a/b/cleaned", "/zones/a", "/zones/a/cleaned/"] {
+        problem(&clean(path).await, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_cleaning_by_a_matrix_event_is_stored_like_a_reading_and_starts_the_count_again() {
+    let app = TestApp::new();
+    let count = |count: u32, ago: i64| {
+        let at = now().as_second() - ago;
+        reading_with("UM", &json!({"count": count}), &json!({"unixT": at}))
+    };
+    let event = |end: i64| {
+        json!({
+            "RoutingKey": "matrix.p.task.closed.high", "Event": "TASK_CLOSED", "UnixTimeInt": now().as_second(),
+            "Meta": {"Zone": "zone", "ZoneName": "Washroom 3", "AEnd": end},
+        })
+    };
+    app.push(body(&[count(29, 60)])).await;
+    let open = app.push(json!([event(0)]).to_string()).await;
+    assert_eq!(counts(&open), [1, 1, 0, 0, 0]);
+    assert_eq!(counts(&app.push(body(&[count(1, 50)])).await)[4], 1, "an unfinished one changes nothing");
+    app.push(body(&[count(29, 40)])).await;
+    app.push(json!([event(now().as_second() - 30)]).to_string()).await;
+    assert_eq!(counts(&app.push(body(&[count(29, 20)])).await)[4], 0);
+    assert_eq!(app.lines().iter().filter(|(_, lines)| lines[0].contains("RoutingKey")).count(), 2);
+}
+
+#[tokio::test]
+async fn silences_that_are_held_back_do_not_keep_a_sweep_from_what_else_is_due() {
+    let app = TestApp::new();
+    let climate: Vec<_> = (0..120)
+        .map(|room| {
+            reading_with("TH", &json!({"t": 20}), &json!({"DEVID": format!("d{room}"), "InsID": format!("z{room}")}))
+        })
+        .collect();
+    app.push(body(&climate)).await;
+    app.publisher.set_broken(true);
+    app.push(body(&[smell(270)])).await;
+    app.publisher.set_broken(false);
+    // Two days later nothing at all has arrived: no device is called silent, and the unsent message goes out.
+    let later = now() + SignedDuration::from_hours(48);
+    let swept = app.app.ingest().sweep(later).await.unwrap();
+    assert!(swept.zones >= 121);
+    assert_eq!((swept.alerts, swept.messages, swept.failed), (0, 1, 0));
+    assert_eq!(app.app.ingest().sweep(later + SignedDuration::from_secs(1)).await.unwrap(), Swept::default());
 }

@@ -1,22 +1,13 @@
 //! Rules files: what they change, and every fault of a broken one at its line and column.
 
 use serde_json::json;
-use smartclean_push::domain::alert::Alert;
-use smartclean_push::domain::engine::evaluate;
-use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
-use smartclean_push::domain::state::ZoneState;
 
-use crate::support::{now, reading, reading_with};
+use crate::support::{alerts, now, reading, reading_with};
 
 fn rules(text: &str) -> RuleSet {
     RuleSet::parse("rules.toml", text).unwrap()
-}
-
-fn alerts(rules: &RuleSet, text: &str) -> Vec<Alert> {
-    let reading = Reading::read(text).unwrap();
-    evaluate(rules, &ZoneState::default(), &[&reading], now()).alerts
 }
 
 fn soap(rules: &RuleSet, percent: f64, envelope: &serde_json::Value) -> Vec<String> {

@@ -88,6 +88,8 @@ fn files(root: &Path) -> Vec<String> {
             }
         }
     }
+    // SQLite's own companions come and go.
+    found.retain(|file| !file.starts_with("state.db-"));
     found.sort();
     found
 }
@@ -133,7 +135,7 @@ fn a_wrong_password_is_refused_and_stores_nothing() {
     let url = server.curl_line().split(' ').find(|word| word.starts_with("http://")).unwrap();
     assert_eq!(push(url, "smartclean", "wrong", b"[]").0, 401);
     assert_eq!(push(url, "smartclean", "wrong", b"no batch").0, 401);
-    assert_eq!(files(data.path()), ["alerts.ndjson", "credentials.json"]);
+    assert_eq!(files(data.path()), ["alerts.ndjson", "credentials.json", "state.db"]);
 }
 
 #[test]
@@ -153,8 +155,46 @@ fn unfinished_files_of_an_earlier_run_are_removed() {
     std::fs::create_dir(data.path().join("tmp")).unwrap();
     std::fs::write(data.path().join("tmp/half"), b"{").unwrap();
     let server = Server::start(data.path(), &[]);
-    assert_eq!(files(data.path()), ["alerts.ndjson", "credentials.json"]);
+    assert_eq!(files(data.path()), ["alerts.ndjson", "credentials.json", "state.db"]);
     drop(server);
+}
+
+#[test]
+fn a_push_that_an_earlier_run_stored_and_did_not_evaluate_is_evaluated_at_start() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    assert_eq!(server.paste().1["alerts"], 1);
+    server.end();
+    // As if the process had ended right after it stored the push: what it remembers and sent is not there yet.
+    for gone in ["state.db", "alerts.ndjson"] {
+        std::fs::remove_file(data.path().join(gone)).unwrap();
+    }
+    std::fs::remove_dir_all(data.path().join("to-evaluate")).unwrap();
+    std::fs::rename(data.path().join("metadata"), data.path().join("to-evaluate")).unwrap();
+    Server::start(data.path(), &[]).end();
+    let alerts = || std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap().lines().count();
+    assert_eq!(alerts(), 1);
+    assert!(files(data.path()).iter().any(|file| file.starts_with("metadata/raw/")));
+    Server::start(data.path(), &[]).end();
+    assert_eq!(alerts(), 1, "evaluated once");
+}
+
+#[test]
+fn the_same_smell_again_is_known_and_silent_also_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let alerts = || {
+        let server = Server::start(data.path(), &[]);
+        let smell = crate::support::reading_with(
+            "ODRDTR_BATT_V1",
+            &serde_json::json!({"amm": 270}),
+            &serde_json::json!({"unixT": jiff::Timestamp::now().as_millisecond()}),
+        );
+        let text = std::fs::read_to_string(data.path().join("credentials.json")).unwrap();
+        let made: Value = serde_json::from_str(&text).unwrap();
+        let url = server.curl_line().split(' ').find(|word| word.starts_with("http://")).unwrap();
+        push(url, "smartclean", made["password"].as_str().unwrap(), &crate::support::body(&[smell])).1["alerts"].clone()
+    };
+    assert_eq!((alerts(), alerts()), (1.into(), 0.into()));
 }
 
 #[test]

@@ -9,9 +9,13 @@ use http::{Request, Response};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryStore};
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::alert::{Alert, Message};
 use smartclean_push::domain::auth::{Client, Credentials, Secret};
+use smartclean_push::domain::engine::evaluate;
+use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::ZoneState;
 use smartclean_push::http::{App, RequestContext};
 use smartclean_push::ingest::Ingest;
 
@@ -62,6 +66,22 @@ pub(crate) fn reading_with(device_type: &str, values: &Value, envelope: &Value) 
     reading.to_string()
 }
 
+/// What a reading, received [`NOW`], raises in a zone of which nothing is remembered.
+pub(crate) fn alerts(rules: &RuleSet, text: &str) -> Vec<Alert> {
+    alerts_at(rules, text, now())
+}
+
+/// The same, received at `received`.
+pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec<Alert> {
+    let reading = Reading::read(text).unwrap();
+    let evaluation = evaluate(rules, &ZoneState::default(), &[&reading], received, received);
+    let raised = evaluation.state.outbox.entries().iter().flat_map(|entry| match &entry.message {
+        Message::Firing { alerts } => alerts.clone(),
+        other => panic!("{other:?}"),
+    });
+    raised.collect()
+}
+
 /// A push's body: an array of strings.
 pub(crate) fn body(readings: &[String]) -> Vec<u8> {
     serde_json::to_vec(readings).unwrap()
@@ -78,8 +98,9 @@ pub(crate) fn basic(username: &str, password: &str) -> String {
 /// The handler with everything around it in memory.
 pub(crate) struct TestApp {
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) state: Arc<MemoryState>,
     pub(crate) publisher: Arc<MemoryPublisher>,
-    app: App<Arc<MemoryStore>, Arc<MemoryPublisher>, FixedRules, FixedCredentials>,
+    pub(crate) app: App<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules, FixedCredentials>,
 }
 
 /// An answer, its body read as JSON.
@@ -96,11 +117,14 @@ impl TestApp {
     }
 
     pub(crate) fn with_rules(rules: RuleSet) -> Self {
-        let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
+        let store = Arc::new(MemoryStore::default());
+        let state = Arc::new(MemoryState::default());
+        let publisher = Arc::new(MemoryPublisher::default());
         let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
         let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
-        let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
-        Self { store, publisher, app: App::new(ingest, credentials) }
+        let ingest =
+            Ingest::new(Arc::clone(&store), Arc::clone(&state), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
+        Self { store, state, publisher, app: App::new(ingest, credentials) }
     }
 
     /// Sends any request.

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::{STORING, backoff, code, status, told, within};
-use crate::domain::archive::{Metadata, Object};
-use crate::ingest::ports::{RawStore, Stored, Unavailable};
+use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
+use crate::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 
 /// How often a write that met another one of the same key is made.
 const ATTEMPTS: u32 = 4;
@@ -16,6 +17,7 @@ const ATTEMPTS: u32 = 4;
 const LONGEST_VALUE: usize = 256;
 
 const NOT_STORED: &str = "the raw store did not take the object";
+const NOT_READ: &str = "the raw store did not give the object back";
 
 /// A client of S3. `path_style` says `host/bucket/key`, which stand-ins for S3 need: their hosts have no name for each
 /// bucket.
@@ -71,6 +73,28 @@ impl S3RawStore {
 impl RawStore for S3RawStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         within(STORING, NOT_STORED, self.put_unless_there(object)).await
+    }
+
+    /// Nothing is noted: each object is evaluated once more when the queue tells of it, which changes nothing.
+    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+impl StoredObjects for S3RawStore {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
+        within(STORING, NOT_READ, async {
+            let got = match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
+                Ok(got) => got,
+                Err(fault) if status(&fault) == 404 => return Ok(None),
+                Err(fault) => return Err(told(NOT_READ, &fault)),
+            };
+            let received = got.metadata().and_then(|told| told.get("received")?.parse().ok());
+            let bytes = got.body.collect().await.map_err(|fault| Unavailable::new(NOT_READ, fault))?.into_bytes();
+            let lines = unpack(&bytes).map_err(|fault| Unavailable::new(NOT_READ, fault))?;
+            Ok(Some((received, lines)))
+        })
+        .await
     }
 }
 

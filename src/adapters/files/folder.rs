@@ -7,11 +7,16 @@ use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 
-use crate::domain::archive::Object;
+use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use crate::ingest::ports::{RawStore, Stored, Unavailable};
 
 /// Where files are written before they have a name; emptied at start.
 const UNFINISHED: &str = "tmp";
+
+/// What is told about objects, by their keys.
+const METADATA: &str = "metadata";
+/// The same, of objects that are stored and not evaluated yet; it moves to [`METADATA`] when they are.
+const TO_EVALUATE: &str = "to-evaluate";
 
 /// A folder of raw objects.
 #[derive(Clone, Debug)]
@@ -41,10 +46,64 @@ impl FolderStore {
         if path.try_exists()? {
             return Ok(Stored::Already);
         }
-        // First, so that no object is ever without it. Of a push that is repeated, the first one's stays.
-        let metadata = self.root.join("metadata").join(format!("{}.json", object.key));
-        self.write_new(&metadata, &serde_json::to_vec(&object.metadata)?)?;
+        // First, so that no object is ever without it, nor without the note that it is to be evaluated. Of a push that is
+        // repeated, the first one's stays.
+        let folder = if object.key.is_evaluated() { TO_EVALUATE } else { METADATA };
+        self.write_new(&self.metadata(folder, &object.key), &serde_json::to_vec(&object.metadata)?)?;
         self.write_new(&path, &object.bytes)
+    }
+
+    fn metadata(&self, folder: &str, key: &ObjectKey) -> PathBuf {
+        self.root.join(folder).join(format!("{key}.json"))
+    }
+
+    fn note_evaluated(&self, key: &ObjectKey) -> io::Result<()> {
+        let (from, to) = (self.metadata(TO_EVALUATE, key), self.metadata(METADATA, key));
+        create_dir_durably(to.parent().unwrap_or(&self.root))?;
+        match fs::rename(from, to) {
+            // A repeated push: it was noted the first time.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        }
+    }
+
+    /// Objects that were stored and not evaluated, because the process ended in between: what was received when, and
+    /// their lines. Their order is that of their keys.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn unevaluated(&self) -> io::Result<Vec<(ObjectKey, Metadata, String)>> {
+        let root = self.root.join(TO_EVALUATE);
+        let mut found = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Some(noted) = self.read_noted(&root, &path)? {
+                    found.push(noted);
+                }
+            }
+        }
+        found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        Ok(found)
+    }
+
+    /// `None` where the process ended before it stored the object: nothing was answered then, and the note is removed.
+    fn read_noted(&self, root: &Path, path: &Path) -> io::Result<Option<(ObjectKey, Metadata, String)>> {
+        let name = path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|name| name.strip_suffix(".json"));
+        let Some(key) = name.map(ObjectKey::known) else { return Ok(None) };
+        let bytes = match fs::read(self.root.join(key.as_str())) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return fs::remove_file(path).map(|()| None),
+            bytes => bytes?,
+        };
+        let lines = unpack(&bytes)?;
+        Ok(Some((key, serde_json::from_slice(&fs::read(path)?)?, lines)))
     }
 
     /// Writes a file that survives a power cut once this returns, unless there is one of that name.
@@ -67,6 +126,15 @@ impl RawStore for FolderStore {
         const WHAT: &str = "the data folder did not take the object";
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.write(&object))
+            .await
+            .map_err(|fault| Unavailable::new(WHAT, fault))?
+            .map_err(|fault| Unavailable::new(WHAT, fault))
+    }
+
+    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        const WHAT: &str = "the data folder did not note that the object was evaluated";
+        let (store, key) = (self.clone(), key.clone());
+        tokio::task::spawn_blocking(move || store.note_evaluated(&key))
             .await
             .map_err(|fault| Unavailable::new(WHAT, fault))?
             .map_err(|fault| Unavailable::new(WHAT, fault))
@@ -95,7 +163,6 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::archive::{Metadata, ObjectKey};
     use crate::domain::batch::BatchId;
 
     fn object(body: &[u8]) -> Object {
@@ -122,8 +189,34 @@ mod tests {
         assert_eq!(store.put(again).await.unwrap(), Stored::Already);
         let key = object(b"x").key;
         assert_eq!(fs::read(folder.path().join(key.as_str())).unwrap(), b"x");
+        store.evaluated(&key).await.unwrap();
+        store.evaluated(&key).await.unwrap();
         let metadata = fs::read(folder.path().join(format!("metadata/{key}.json"))).unwrap();
         assert_eq!(serde_json::from_slice::<Metadata>(&metadata).unwrap().request_id, "r");
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_is_to_be_evaluated_until_it_is_noted_that_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let mut readings = object(b"x");
+        readings.bytes = zstd::encode_all(&b"{}\n"[..], 0).unwrap();
+        store.put(readings.clone()).await.unwrap();
+        let expected = vec![(readings.key.clone(), readings.metadata.clone(), "{}\n".to_owned())];
+        assert_eq!(store.unevaluated().unwrap(), expected);
+        store.evaluated(&readings.key).await.unwrap();
+        assert_eq!(store.unevaluated().unwrap(), []);
+        assert_eq!(store.put(readings).await.unwrap(), Stored::Already);
+        assert_eq!(store.unevaluated().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_was_noted_and_never_stored_is_nothing_to_evaluate() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        store.put(object(b"x")).await.unwrap();
+        fs::remove_file(folder.path().join(object(b"x").key.as_str())).unwrap();
+        assert_eq!(store.unevaluated().unwrap(), []);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -12,12 +13,13 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
+use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::server;
 use smartclean_push::http::App;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
+use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RuleSource, StateStore, Unavailable};
 use smartclean_push::telemetry::{self, Verbosity};
 use tokio::net::TcpListener;
 
@@ -50,6 +52,10 @@ pub(super) struct Serve {
     credentials: Option<PathBuf>,
 }
 
+/// What is remembered from one push to the next, in the data folder.
+const STATE_FILE: &str = "state.db";
+/// How often what is due is done: messages that were not sent, ends of blocks, reminders, silences.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often the rules file is looked at again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
@@ -120,6 +126,8 @@ impl Serve {
             tracing::info!(removed, "unfinished files of an earlier run removed");
         }
         let publisher = AlertLog::open(data).map_err(in_folder)?;
+        let state = SqliteStore::open(&data.join(STATE_FILE))
+            .map_err(|fault| Failure::new(format!("{}: {fault}", data.join(STATE_FILE).display())))?;
         let rules = served_rules(self.rules.as_deref()).await?;
         let known = self.known_credentials()?;
         // Heard from now on, so that an early Ctrl-C is graceful as well.
@@ -132,8 +140,13 @@ impl Serve {
             Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
-        let app = Arc::new(App::new(Ingest::new(store, publisher, rules), credentials));
-        match server::serve(app, listener, end).await {
+        let ingest = Ingest::new(store.clone(), state, publisher, rules);
+        finish_what_was_begun(&store, &ingest).await?;
+        let app = Arc::new(App::new(ingest, credentials));
+        let sweeper = tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
+        let cut_off = server::serve(app, listener, end).await;
+        sweeper.abort();
+        match cut_off {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
         }
@@ -172,6 +185,23 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
         .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
     let credentials = Credentials::parse(&text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
+}
+
+/// Evaluates pushes that were stored when an earlier run ended before it had evaluated them.
+async fn finish_what_was_begun<T: StateStore, P: AlertPublisher, R: RuleSource>(
+    store: &FolderStore,
+    ingest: &Ingest<FolderStore, T, P, R>,
+) -> Result<(), Failure> {
+    let unevaluated = store
+        .unevaluated()
+        .map_err(|fault| Failure::new(format!("pushes of an earlier run cannot be read again: {fault}")))?;
+    for (key, metadata, lines) in unevaluated {
+        tracing::info!(%key, "a push of an earlier run is evaluated now");
+        ingest.evaluate_stored(&key, &lines, metadata.received, Timestamp::now()).await.map_err(|fault| {
+            Failure::new(format!("pushes of an earlier run cannot be evaluated: {}", fault.chain()))
+        })?;
+    }
+    Ok(())
 }
 
 async fn served_rules(path: Option<&Path>) -> Result<ServedRules, Failure> {
@@ -236,14 +266,15 @@ Stop with Ctrl-C.
     );
 }
 
-/// A line for any POSIX shell. It computes its time when it is run, so that the reading is fresh an hour later too.
+/// A line for any POSIX shell. It computes its time when it is run, so that the reading is fresh an hour later too, and a
+/// device of its own, so that pasted again it is not taken for the same smell that lasts.
 fn curl_line(address: SocketAddr, username: &str, password: &str) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
         _ => address.to_string(),
     };
     let user = quoted(&format!("{username}:{password}"));
-    let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-air-quality\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-washroom\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
+    let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-'$(date +%s)'\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-'$(date +%s)'\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
     format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json' -d '[\"{reading}\"]'")
 }
 

@@ -125,8 +125,9 @@ mod tests {
         let body = batch();
         let items = Items::split(body.as_bytes()).unwrap();
         let readings = items.read().readings;
-        let alerts = evaluate(&RuleSet::pack(), &ZoneState::default(), &[&readings[0]], jiff::Timestamp::now()).alerts;
-        let rules: Vec<_> = alerts.iter().map(|alert| alert.rule.as_str()).collect();
-        assert_eq!(rules, ["test-alert"]);
+        let now = jiff::Timestamp::now();
+        let evaluation = evaluate(&RuleSet::pack(), &ZoneState::default(), &[&readings[0]], now, now);
+        let rules: Vec<_> = evaluation.state.tracks.keys().map(String::as_str).collect();
+        assert_eq!((evaluation.alerts, rules), (1, vec!["test-alert"]));
     }
 }

@@ -1,9 +1,11 @@
 //! The text of an email: what a facility manager reads. Plain text, because SNS sends nothing else; no columns, because
 //! most mail programs show it in letters of unequal width.
 
-use super::facts::{Facts, each_once};
+use super::facts::{Facts, Stage, each_once};
+use super::sentence::times;
 use super::text::{Letters, date_and_time, device_title, flag, graphemes, quantity, value_and_limit, with_decimals};
-use super::{Alert, Breach, Comparison};
+use super::when::elapsed;
+use super::{Alert, Breach, Comparison, Course};
 use crate::domain::device::Unit;
 
 /// Width that lines are broken at, in graphemes (RFC 5322, section 2.1.1, recommends 78 characters). A single longer
@@ -13,17 +15,21 @@ const WIDTH: usize = 78;
 const TELLING_RATIO: f64 = 1.05;
 
 impl Facts {
-    /// The text of an email: the sentence; where and when; each alert with what was measured and how far beyond the
-    /// limit that is; the ids; the rule and where its limit is changed. At most `most` alerts, measured values of each
+    /// The text of an email: the sentence; where and when; each alert with what was measured, how far beyond the limit
+    /// that is, and for how long; the ids; the rule and where its limit is changed. At most `most` alerts, measured values of each
     /// and reasons of each are listed, the rest is counted.
     pub(super) fn email(&self, sentence: &str, most: usize) -> String {
         let first = self.first();
-        let mut blocks = vec![vec![
+        let mut header = vec![
             format!("Where: {}", self.place),
-            format!("When: {}", date_and_time(&first.place, first.at)),
+            format!("When: {}", date_and_time(&first.place, self.at())),
             format!("Device: {}", device_title(&first.place)),
-        ]];
-        blocks.extend(self.alerts.iter().take(most).map(|alert| told(alert, most)));
+        ];
+        if self.stage != Stage::Raised {
+            header.insert(2, format!("Raised: {}", date_and_time(&first.place, first.at)));
+        }
+        let mut blocks = vec![header];
+        blocks.extend(self.alerts.iter().take(most).map(|alert| self.told(alert, most)));
         if self.alerts.len() > most {
             blocks.push(vec![format!("And {} more.", self.alerts.len() - most)]);
         }
@@ -35,6 +41,35 @@ impl Facts {
         text.extend(blocks);
         text.push(wrapped(&self.rules(most), ""));
         format!("{}\n", text.join("\n\n"))
+    }
+
+    /// What an alert is about, and each limit that was crossed.
+    fn told(&self, alert: &Alert, most: usize) -> Vec<String> {
+        let mut lines = vec![format!("{} ({})", alert.title, alert.severity)];
+        lines.extend(alert.breaches.iter().take(most).map(|breach| format!("- {}", measured(breach))));
+        lines.extend(left_out(alert.breaches.len(), most));
+        lines.extend(self.course(alert).map(|course| format!("- {course}")));
+        lines.extend(alert.reasons.iter().take(most).map(|reason| format!("- reason: {reason}")));
+        lines.extend(left_out(alert.reasons.len(), most));
+        lines
+    }
+
+    /// For how long: "for 19 min, since 13:40". Of what was raised before, until now or until it was over.
+    fn course(&self, alert: &Alert) -> Option<String> {
+        let lasted = |since| format!("for {}, since {}", elapsed(since, self.at()), self.moment(since));
+        match alert.course {
+            Course::Silence { since } if self.stage == Stage::Raised => Some(format!("no data {}", lasted(since))),
+            Course::Lasting { since } if self.stage == Stage::Raised => Some(lasted(since)),
+            Course::Sum { since } => {
+                Some(format!("counted for {}, since {}", elapsed(since, alert.at), self.moment(since)))
+            }
+            Course::Times { count, within } => Some(times(count, within)),
+            Course::AtOnce if self.stage == Stage::Raised => None,
+            Course::AtOnce | Course::Lasting { .. } | Course::Silence { .. } => {
+                let word = if matches!(self.stage, Stage::Over(_)) { "lasted" } else { "lasts" };
+                self.lasted().map(|lasted| format!("{word} {lasted}, since {}", self.moment(self.began())))
+            }
+        }
     }
 
     fn ids(&self, most: usize) -> Vec<String> {
@@ -58,16 +93,6 @@ impl Facts {
         };
         format!("{named}. To change {limit}, see \"Change a limit\" in the README.")
     }
-}
-
-/// What an alert is about, and each limit that was crossed.
-fn told(alert: &Alert, most: usize) -> Vec<String> {
-    let mut lines = vec![format!("{} ({})", alert.title, alert.severity)];
-    lines.extend(alert.breaches.iter().take(most).map(|breach| format!("- {}", measured(breach))));
-    lines.extend(left_out(alert.breaches.len(), most));
-    lines.extend(alert.reasons.iter().take(most).map(|reason| format!("- reason: {reason}")));
-    lines.extend(left_out(alert.reasons.len(), most));
-    lines
 }
 
 fn left_out(items: usize, most: usize) -> Option<String> {
@@ -115,7 +140,7 @@ fn is_concentration(unit: Unit) -> bool {
 }
 
 /// `line` broken between words where it is longer than [`WIDTH`], its further lines set in by `indent`.
-fn wrapped(line: &str, indent: &str) -> String {
+pub(super) fn wrapped(line: &str, indent: &str) -> String {
     if graphemes(line) <= WIDTH {
         return line.to_owned();
     }

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use jiff::Timestamp;
+
 use super::text::{clock, place_name};
-use super::{Alert, Breach, Place, presentable};
+use super::{Alert, Breach, Course, Place, presentable};
 use crate::domain::severity::Severity;
 
 /// The alerts of one reading, with what all of their texts need.
@@ -21,6 +23,19 @@ pub(super) struct Facts {
     pub(super) titles: Vec<String>,
     /// What the sentence tells, in its order. Never empty.
     pub(super) parts: Vec<Part>,
+    /// What has become of it.
+    pub(super) stage: Stage,
+}
+
+/// What has become of what was raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is raised now.
+    Raised,
+    /// It still lasts then.
+    Still(Timestamp),
+    /// It has been over since then.
+    Over(Timestamp),
 }
 
 /// What one part of the sentence speaks of.
@@ -47,6 +62,11 @@ pub(super) struct Told {
     pub(super) titles: Vec<String>,
     /// The crossed limits, each measured value once: where two rules have a limit for it, the worse one tells.
     pub(super) breaches: Vec<Breach>,
+    /// How all of it came about; [`Course::AtOnce`] also where that differs.
+    pub(super) course: Course,
+    /// Where that differs, how each of `breaches` came about: told behind the last of an alert, for the others
+    /// [`Course::AtOnce`].
+    pub(super) courses: Vec<Course>,
     /// The reasons, each once.
     pub(super) reasons: Vec<String>,
 }
@@ -65,7 +85,23 @@ impl Facts {
             clock: clock(&worst.place, worst.at),
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
             parts: parts(&alerts),
+            stage: Stage::Raised,
             alerts,
+        }
+    }
+
+    /// The facts of what has become of `alert`.
+    pub(super) fn later(alert: &Alert, stage: Stage) -> Self {
+        let mut facts = Self { stage, ..Self::of(std::slice::from_ref(alert)) };
+        facts.clock = facts.moment(alert.at);
+        facts
+    }
+
+    /// The moment that the message speaks of.
+    pub(super) fn at(&self) -> Timestamp {
+        match self.stage {
+            Stage::Raised => self.first().at,
+            Stage::Still(at) | Stage::Over(at) => at,
         }
     }
 
@@ -78,14 +114,24 @@ impl Facts {
 impl Told {
     fn of(alerts: &[&Alert]) -> Self {
         let mut seen = HashSet::new();
-        let breaches = alerts.iter().flat_map(|alert| &alert.breaches);
+        let mut is_new = |breach: &&Breach| seen.insert((breach.metric.clone(), breach.unit, breach.value.to_bits()));
+        let telling: Vec<(&Alert, Vec<&Breach>)> = alerts
+            .iter()
+            .map(|alert| (*alert, alert.breaches.iter().filter(&mut is_new).collect()))
+            .filter(|(alert, breaches): &(_, Vec<_>)| !breaches.is_empty() || alert.breaches.is_empty())
+            .collect();
+        let course = telling.first().map(|(alert, _)| alert.course).unwrap_or_default();
+        let is_shared = telling.iter().all(|(alert, _)| alert.course == course);
+        let courses = telling.iter().flat_map(|(alert, breaches)| {
+            let last = breaches.len().saturating_sub(1);
+            (0..breaches.len()).map(move |index| if index == last { alert.course } else { Course::AtOnce })
+        });
         Self {
             alerts: alerts.len(),
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
-            breaches: breaches
-                .filter(|breach| seen.insert((breach.metric.as_str(), breach.unit, breach.value.to_bits())))
-                .cloned()
-                .collect(),
+            course: if is_shared { course } else { Course::AtOnce },
+            courses: if is_shared { Vec::new() } else { courses.collect() },
+            breaches: telling.iter().flat_map(|(_, breaches)| breaches).map(|&breach| breach.clone()).collect(),
             reasons: each_once(alerts.iter().flat_map(|alert| alert.reasons.iter().cloned())),
         }
     }

@@ -1,6 +1,6 @@
 //! Alerts as tests need them: each builder takes what its test is about.
 
-use super::{Alert, AlertId, Breach, Comparison, Place};
+use super::{Alert, AlertId, Breach, Comparison, Course, Place};
 use crate::domain::device::DeviceType;
 use crate::domain::digest::Digest;
 use crate::domain::reading::Reading;
@@ -38,6 +38,7 @@ pub(super) fn alert(rule: &str, title: &str, severity: Severity, place: &Place, 
         template: None,
         severity,
         breaches,
+        course: Course::AtOnce,
         reasons: Vec::new(),
         at: AT.parse().unwrap(),
         reading: Digest::of(b"{}"),

@@ -72,6 +72,40 @@ fn assert_within_limits(rendered: &Rendered, name: &str) {
     serde_json::from_str::<serde_json::Value>(&rendered.json).unwrap();
 }
 
+/// A message of each kind whose names and words are all `name`.
+fn messages_of(name: &str) -> Vec<Message> {
+    let since = Timestamp::UNIX_EPOCH;
+    let courses = [
+        Course::AtOnce,
+        Course::Lasting { since },
+        Course::Sum { since },
+        Course::Times { count: usize::MAX, within: Some(jiff::SignedDuration::MAX) },
+    ];
+    let mut alerts: Vec<Alert> = courses.into_iter().map(|course| Alert { course, ..bad_smell_at(name) }).collect();
+    alerts.push(Alert { course: Course::Silence { since }, breaches: Vec::new(), ..bad_smell_at(name) });
+    alerts.push(Alert { template: Some(format!("{name} {{place}}")), ..alerts[1].clone() });
+    alerts.push(bad_feedback(name, &[name, name]));
+    for (index, alert) in alerts.iter_mut().enumerate() {
+        alert.title = name.to_owned();
+        alert.rule = format!("{index}{name}");
+        alert.place.zone = Some(format!("{index}{name}"));
+        alert.breaches.iter_mut().for_each(|breach| breach.label = name.to_owned());
+    }
+    let at: Timestamp = "2022-06-03T05:59:45Z".parse().unwrap();
+    let mut messages: Vec<Message> = Vec::new();
+    for alert in &alerts {
+        let alert = Box::new(alert.clone());
+        messages.push(Message::Firing { alerts: vec![*alert.clone()] });
+        messages.push(Message::Reminder { alert: alert.clone(), at });
+        messages.push(Message::Resolved { alert, at });
+    }
+    let held = |alert: &Alert| HeldAlert { alert: alert.clone(), over: Some(at) };
+    messages.push(Message::Held { alerts: alerts.iter().map(held).collect(), more: usize::MAX / 2 });
+    let many = alerts.iter().cycle().take(40).map(held).collect();
+    messages.push(Message::Held { alerts: many, more: 0 });
+    messages
+}
+
 /// Every grapheme of what is left of a name is one of the name's, in its order.
 fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
     if shown == name {
@@ -121,6 +155,62 @@ fn whatever_the_words_everywhere_the_limits_hold() {
         assert_within_limits(&render(&Message::Firing { alerts: alerts.clone() }), &name);
         alerts[0].template = Some(format!("{name} {{place}} {{value}} {name}"));
         assert_within_limits(&render(&Message::Firing { alerts }), &name);
+    }
+}
+
+#[test]
+fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
+    for name in names().step_by(131) {
+        let messages = messages_of(&name);
+        let mut every: Vec<Rendered> = messages.iter().map(render).collect();
+        every.extend(digest::digest(&messages.iter().collect::<Vec<_>>(), 24 * 1024));
+        every.push(notice::notice("id", &name, &format!("{name}\n{name}"), &[]));
+        for rendered in every {
+            assert_within_limits(&rendered, &name);
+            assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_the_names_reminders_and_what_is_over_keep_their_times() {
+    let at: Timestamp = "2022-06-01T06:20:10Z".parse().unwrap();
+    for name in names().step_by(11) {
+        let alert = Box::new(bad_smell_at(&name));
+        let still = render(&Message::Reminder { alert: alert.clone(), at });
+        assert!(still.sms.contains(": still Bad smell at 14:20, since 13:59"), "{name:?}: {}", still.sms);
+        let over = render(&Message::Resolved { alert, at });
+        assert!(over.sms.contains(": Bad smell is over at 14:20"), "{name:?}: {}", over.sms);
+        for (rendered, start) in [(&still, "[MEDIUM] Still: Bad smell: "), (&over, "[OK] Bad smell: ")] {
+            assert!(rendered.subject.starts_with(start) && rendered.ascii_subject.starts_with(start));
+        }
+    }
+}
+
+#[test]
+fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long() {
+    for unit in ["👩", "\"", "\\", "w"] {
+        let name = unit.repeat(120);
+        let of = |index: usize| {
+            let mut alert = bad_smell_at(&format!("{index:03} {name}"));
+            alert.title = format!("T{index:03} {name}");
+            alert.place.zone = Some(format!("{index}{name}"));
+            alert.place.project.clone_from(&alert.place.zone);
+            alert.rule = format!("{index}{name}");
+            Message::Firing { alerts: vec![alert] }
+        };
+        let messages: Vec<Message> = (0..200).map(of).collect();
+        let parts = digest::digest(&messages.iter().collect::<Vec<_>>(), usize::MAX);
+        let emails: Vec<&str> = parts.iter().flat_map(|part| part.email.split_whitespace()).collect();
+        let emails = emails.join(" ");
+        for index in 0..200 {
+            assert!(emails.contains(&format!("- {index:03} ")) && emails.contains(&format!("T{index:03} ")), "{index}");
+        }
+        for part in &parts {
+            assert_within_limits(part, unit);
+            let attributes = serde_json::to_string(&part.record()["attributes"]).unwrap();
+            assert!(part.sns_message().len() <= LARGEST_SNS_MESSAGE && attributes.len() <= 66 * 1024, "{unit}");
+        }
     }
 }
 

@@ -1,12 +1,23 @@
 //! What is known when a limit is crossed: facts only. Words are made from them when a message is sent ([`render`]).
 
+mod attributes;
+pub mod cap;
+#[cfg(test)]
+mod course_tests;
+pub mod digest;
+#[cfg(test)]
+mod digest_tests;
 mod email;
 mod facts;
 #[cfg(test)]
 mod fixtures;
 pub mod gsm7;
+mod held;
+mod later;
 #[cfg(test)]
 mod limits_tests;
+mod list;
+pub mod notice;
 mod payload;
 pub mod render;
 mod sentence;
@@ -16,13 +27,16 @@ pub mod template;
 mod text;
 #[cfg(test)]
 mod text_tests;
+mod when;
 
-use jiff::Timestamp;
+use std::borrow::Cow;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::device::Unit;
 use super::digest::Digest;
-use super::reading::{Reading, ReadingId};
+use super::reading::{Reading, ReadingId, Source};
 use super::severity::Severity;
 use super::time::LocalZone;
 
@@ -38,6 +52,19 @@ impl AlertId {
     pub fn of(rule: &str, reading: &Reading<'_>) -> Self {
         let device = reading.source.device.as_deref().unwrap_or_default();
         Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), reading.id.as_bytes()]))
+    }
+
+    /// The identity of the alert that `rule` raises because nothing came from `device` since `since`.
+    #[must_use]
+    pub fn of_silence(rule: &str, device: &str, since: Timestamp) -> Self {
+        let since = since.as_nanosecond().to_be_bytes();
+        Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), b"silent since", &since]))
+    }
+
+    /// The digest that it is.
+    #[must_use]
+    pub fn digest(self) -> Digest {
+        self.0
     }
 }
 
@@ -60,8 +87,11 @@ pub struct Alert {
     pub template: Option<String>,
     /// How bad it is.
     pub severity: Severity,
-    /// The limits that were crossed; at least one.
+    /// The limits that were crossed; none where it is about silence.
     pub breaches: Vec<Breach>,
+    /// How it came about, where it is more than one reading.
+    #[serde(default)]
+    pub course: Course,
     /// Reasons that were named with it (feedback), each once.
     pub reasons: Vec<String>,
     /// Event time of the reading; its receipt where it names none.
@@ -70,6 +100,58 @@ pub struct Alert {
     pub reading: ReadingId,
     /// Where it is.
     pub place: Place,
+}
+
+/// How an alert came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Course {
+    /// By one reading.
+    #[default]
+    AtOnce,
+    /// The limit has been broken since then, by every reading.
+    Lasting {
+        /// The first of them.
+        since: Timestamp,
+    },
+    /// Added up since then.
+    Sum {
+        /// The first reading in the sum.
+        since: Timestamp,
+    },
+    /// So many times.
+    Times {
+        /// How many.
+        count: usize,
+        /// Within this time; `None` where it does not matter.
+        within: Option<SignedDuration>,
+    },
+    /// Nothing has come from the device since then.
+    Silence {
+        /// The last reading that is known.
+        since: Timestamp,
+    },
+}
+
+impl Course {
+    /// When it began; `None` where it has no beginning of its own.
+    #[must_use]
+    pub fn since(self) -> Option<Timestamp> {
+        match self {
+            Self::AtOnce | Self::Times { .. } => None,
+            Self::Lasting { since } | Self::Sum { since } | Self::Silence { since } => Some(since),
+        }
+    }
+}
+
+/// An alert that was held back while another one's block lasted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// When it was over, where it already is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub over: Option<Timestamp>,
 }
 
 /// Where a reading comes from, for people and for filters.
@@ -95,7 +177,7 @@ impl Place {
     /// The place that a reading names.
     #[must_use]
     pub fn of(reading: &Reading<'_>) -> Self {
-        let own = |name: &Option<std::borrow::Cow<'_, str>>| name.as_deref().and_then(presentable);
+        let own = |name: &Option<Cow<'_, str>>| name.as_deref().and_then(presentable);
         let source = &reading.source;
         Self {
             display: own(&source.display),
@@ -107,6 +189,21 @@ impl Place {
             local_zone: reading.local_zone(),
         }
     }
+
+    /// The names again, for asking which rules apply here.
+    #[must_use]
+    pub fn source(&self) -> Source<'_> {
+        let borrowed = |name: &'_ Option<String>| name.clone().map(Cow::Owned);
+        Source {
+            device_type: Cow::Borrowed(&self.device_type),
+            device: borrowed(&self.device),
+            display: borrowed(&self.display),
+            zone: borrowed(&self.zone),
+            project: borrowed(&self.project),
+            property: borrowed(&self.property),
+            region: borrowed(&self.local_zone.region),
+        }
+    }
 }
 
 /// Longest name that is carried into messages, in characters. The vendor's ids have 32 and its names fewer; whatever is
@@ -114,8 +211,8 @@ impl Place {
 const LONGEST_NAME: usize = 120;
 
 /// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
-/// turn the reading direction of what follows, single spaces, at most 120 characters. `None` where nothing
-/// is left of it.
+/// turn the reading direction of what follows, single spaces, at most `LONGEST_NAME` (120) characters. `None` where
+/// nothing is left of it.
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
     let is_hidden = |c: char| {
@@ -183,24 +280,64 @@ pub enum Message {
         /// The alerts, the worst first.
         alerts: Vec<Alert>,
     },
+    /// What was raised lasts.
+    Reminder {
+        /// What was raised.
+        alert: Box<Alert>,
+        /// When it is said again.
+        at: Timestamp,
+    },
+    /// What was raised is over.
+    Resolved {
+        /// What was raised.
+        alert: Box<Alert>,
+        /// Since when it is over.
+        at: Timestamp,
+    },
+    /// A block has ended: what was raised meanwhile. Never empty.
+    Held {
+        /// In the order it was raised.
+        alerts: Vec<HeldAlert>,
+        /// How many more there were.
+        more: usize,
+    },
 }
 
-/// Puts alerts into messages: those of one reading make one message, the worst of them first. Messages keep the order
-/// of the alerts.
-#[must_use]
-pub fn into_messages(alerts: Vec<Alert>) -> Vec<Message> {
-    let mut messages: Vec<Vec<Alert>> = Vec::new();
-    for alert in alerts {
-        match messages.last_mut().filter(|message| message[0].reading == alert.reading) {
-            Some(message) => message.push(alert),
-            None => messages.push(vec![alert]),
+impl Message {
+    /// For sorting: the worst first, then the oldest.
+    #[must_use]
+    pub fn urgency(&self) -> impl Ord + use<> {
+        let (severity, at) = match self {
+            Self::Firing { alerts } => {
+                (alerts.iter().map(|alert| alert.severity).max(), alerts.first().map(|alert| alert.at))
+            }
+            Self::Reminder { alert, at } | Self::Resolved { alert, at } => (Some(alert.severity), Some(*at)),
+            Self::Held { alerts, .. } => {
+                (alerts.iter().map(|held| held.alert.severity).max(), alerts.first().map(|held| held.alert.at))
+            }
+        };
+        (std::cmp::Reverse(severity), at)
+    }
+
+    /// The message's identity: the same cause makes the same message.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        let ids = |kind: &[u8], alerts: &mut dyn Iterator<Item = &Alert>| {
+            let digests: Vec<Digest> = alerts.map(|alert| alert.id.0).collect();
+            let mut fields: Vec<&[u8]> = vec![kind];
+            fields.extend(digests.iter().map(|digest| digest.as_bytes().as_slice()));
+            Digest::of_fields(&fields)
+        };
+        match self {
+            Self::Firing { alerts } => ids(b"firing", &mut alerts.iter()),
+            Self::Reminder { alert, at } => {
+                let at = at.as_nanosecond().to_be_bytes();
+                Digest::of_fields(&[b"reminder", alert.id.0.as_bytes(), &at])
+            }
+            Self::Resolved { alert, .. } => ids(b"resolved", &mut std::iter::once(alert.as_ref())),
+            Self::Held { alerts, .. } => ids(b"held", &mut alerts.iter().map(|held| &held.alert)),
         }
     }
-    for message in &mut messages {
-        // Stable, so that rules of one severity stay in the file's order.
-        message.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-    }
-    messages.into_iter().map(|alerts| Message::Firing { alerts }).collect()
 }
 
 #[cfg(test)]

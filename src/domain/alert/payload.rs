@@ -6,33 +6,35 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::facts::{Facts, each_once};
-use super::render::Attribute;
+use super::facts::{Facts, Stage};
 use super::text::device_title;
-use super::{Alert, AlertId, Breach, Comparison, Place};
+use super::{Alert, AlertId, Breach, Comparison, Course, Place};
 use crate::domain::reading::ReadingId;
 use crate::domain::severity::Severity;
 
 /// The name and number of the shape.
-const SCHEMA: &str = "smartclean-push/alert/1";
-
-/// Most values of one attribute, so that attributes stay small beside the texts: SNS counts them to the same 256 KB.
-const MOST_VALUES: usize = 64;
+pub(super) const SCHEMA: &str = "smartclean-push/alert/1";
 
 #[derive(Serialize)]
 struct Payload<'a> {
     schema: &'static str,
     kind: &'static str,
+    /// Whether it was said before and still lasts.
+    #[serde(skip_serializing_if = "is_false")]
+    reminder: bool,
     /// The worst of the alerts'.
     severity: Severity,
     subject: &'a str,
     /// The sentence.
     text: &'a str,
-    /// Event time, RFC 3339 in UTC.
+    /// Event time, RFC 3339 in UTC; of what was raised before, when it is over or said again.
     at: Timestamp,
     /// The same moment on the clock of the place, RFC 3339 with its offset; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     local_time: Option<String>,
+    /// When it was raised, where that is before `at`; RFC 3339 in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raised_at: Option<Timestamp>,
     place: PlacePayload<'a>,
     /// The worst first.
     alerts: Vec<AlertPayload<'a>>,
@@ -41,7 +43,7 @@ struct Payload<'a> {
 }
 
 #[derive(Serialize)]
-struct PlacePayload<'a> {
+pub(super) struct PlacePayload<'a> {
     /// What the texts call it.
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,14 +65,17 @@ struct PlacePayload<'a> {
 }
 
 #[derive(Serialize)]
-struct AlertPayload<'a> {
+pub(super) struct AlertPayload<'a> {
     #[serde(serialize_with = "as_shown")]
     id: AlertId,
     rule: &'a str,
     title: &'a str,
     severity: Severity,
-    /// SHA-256 of the reading's text as it is stored.
-    reading: ReadingId,
+    /// SHA-256 of the reading's text as it is stored; absent of silence, which no reading raised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reading: Option<ReadingId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    course: Option<CoursePayload>,
     breaches: Vec<BreachPayload<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     breaches_left_out: usize,
@@ -78,6 +83,23 @@ struct AlertPayload<'a> {
     reasons: &'a [String],
     #[serde(skip_serializing_if = "is_zero")]
     reasons_left_out: usize,
+}
+
+/// How it came about; absent where one reading did it.
+#[derive(Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+enum CoursePayload {
+    /// By readings that all broke the limit, for so long when it was raised.
+    Lasting { since: Timestamp, seconds: i64 },
+    /// Added up for so long.
+    Sum { since: Timestamp, seconds: i64 },
+    Times {
+        count: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        within_seconds: Option<i64>,
+    },
+    /// Nothing came for so long.
+    Silence { since: Timestamp, seconds: i64 },
 }
 
 #[derive(Serialize)]
@@ -99,56 +121,57 @@ struct BreachPayload<'a> {
 impl Facts {
     /// The JSON text. At most `most` alerts, breaches and reasons of each are in it, the rest is counted.
     pub(super) fn json(&self, subject: &str, sentence: &str, most: usize) -> String {
-        let first = self.first();
-        let payload =
-            Payload {
-                schema: SCHEMA,
-                kind: "firing",
-                severity: self.severity,
-                subject,
-                text: sentence,
-                at: first.at,
-                local_time: first.place.local_zone.is_known().then(|| {
-                    first.place.local_zone.on_the_wall(first.at).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
-                }),
-                place: PlacePayload::of(&first.place, &self.place, first.at),
-                alerts: self.alerts.iter().take(most).map(|alert| AlertPayload::of(alert, most)).collect(),
-                alerts_left_out: self.alerts.len().saturating_sub(most),
-            };
+        let (first, at) = (self.first(), self.at());
+        let payload = Payload {
+            schema: SCHEMA,
+            kind: self.kind(),
+            reminder: matches!(self.stage, Stage::Still(_)),
+            severity: self.severity,
+            subject,
+            text: sentence,
+            at,
+            local_time: local_time(&first.place, at),
+            raised_at: (self.stage != Stage::Raised).then_some(first.at),
+            place: PlacePayload::of(&first.place, &self.place, at),
+            alerts: self.alerts.iter().take(most).map(|alert| AlertPayload::of(alert, most)).collect(),
+            alerts_left_out: self.alerts.len().saturating_sub(most),
+        };
         // Texts, numbers and lists of them: there is nothing that JSON could refuse.
         serde_json::to_string(&payload).unwrap_or_default()
     }
 
-    /// The message attributes, which subscriptions filter on. Several alerts of one message give each of their values.
-    pub(super) fn attributes(&self) -> Vec<(&'static str, Attribute)> {
-        let of_alerts = |value: fn(&Alert) -> Option<&str>| {
-            each_once(self.alerts.iter().filter_map(value)).into_iter().take(MOST_VALUES).map(str::to_owned).collect()
-        };
-        let values: [(&'static str, Vec<String>); 6] = [
-            ("severity", of_alerts(|alert| Some(alert.severity.as_str()))),
-            ("rule", of_alerts(|alert| Some(&alert.rule))),
-            ("kind", vec!["firing".to_owned()]),
-            ("device_type", of_alerts(|alert| Some(&alert.place.device_type))),
-            ("project", of_alerts(|alert| alert.place.project.as_deref())),
-            ("zone", of_alerts(|alert| alert.place.zone.as_deref())),
-        ];
-        let attribute = |mut values: Vec<String>| {
-            // SNS refuses empty values.
-            values.retain(|value| !value.is_empty());
-            match values.len() {
-                0 => None,
-                1 => values.pop().map(Attribute::One),
-                _ => Some(Attribute::Many(values)),
+    /// The kind of message, for filters. What still lasts is firing.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.stage {
+            Stage::Raised | Stage::Still(_) => "firing",
+            Stage::Over(_) => "resolved",
+        }
+    }
+}
+
+/// `at` on the clock of `place`, RFC 3339 with its offset; `None` where that is not known.
+fn local_time(place: &Place, at: Timestamp) -> Option<String> {
+    let zone = &place.local_zone;
+    zone.is_known().then(|| zone.on_the_wall(at).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
+}
+
+impl CoursePayload {
+    fn of(alert: &Alert) -> Option<Self> {
+        let seconds = |since: Timestamp| alert.at.duration_since(since).as_secs().max(0);
+        match alert.course {
+            Course::AtOnce => None,
+            Course::Lasting { since } => Some(Self::Lasting { since, seconds: seconds(since) }),
+            Course::Sum { since } => Some(Self::Sum { since, seconds: seconds(since) }),
+            Course::Times { count, within } => {
+                Some(Self::Times { count, within_seconds: within.map(|within| within.as_secs()) })
             }
-        };
-        let channel = ("channel", Attribute::Many(vec!["email".to_owned(), "sms".to_owned()]));
-        let present = values.into_iter().filter_map(|(name, values)| attribute(values).map(|value| (name, value)));
-        present.chain([channel]).collect()
+            Course::Silence { since } => Some(Self::Silence { since, seconds: seconds(since) }),
+        }
     }
 }
 
 impl<'a> PlacePayload<'a> {
-    fn of(place: &'a Place, name: &'a str, at: Timestamp) -> Self {
+    pub(super) fn of(place: &'a Place, name: &'a str, at: Timestamp) -> Self {
         Self {
             name,
             display: place.display.as_deref(),
@@ -168,13 +191,14 @@ impl<'a> PlacePayload<'a> {
 }
 
 impl<'a> AlertPayload<'a> {
-    fn of(alert: &'a Alert, most: usize) -> Self {
+    pub(super) fn of(alert: &'a Alert, most: usize) -> Self {
         Self {
             id: alert.id,
             rule: &alert.rule,
             title: &alert.title,
             severity: alert.severity,
-            reading: alert.reading,
+            reading: (!matches!(alert.course, Course::Silence { .. })).then_some(alert.reading),
+            course: CoursePayload::of(alert),
             breaches: alert.breaches.iter().take(most).map(BreachPayload::of).collect(),
             breaches_left_out: alert.breaches.len().saturating_sub(most),
             reasons: &alert.reasons[..alert.reasons.len().min(most)],
@@ -216,6 +240,11 @@ fn as_shown<S: Serializer>(id: &AlertId, serializer: S) -> Result<S::Ok, S::Erro
 
 fn is_not_finite(value: &f64) -> bool {
     !value.is_finite()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 fn is_zero(count: &usize) -> bool {

@@ -4,8 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::facts::Facts;
-use super::{Alert, Message};
+use super::attributes::{Channel, channel};
+use super::facts::{Facts, Stage};
+use super::{Alert, Message, held, presentable};
 
 /// Most that [`Rendered::sns_message`] can be, in bytes. SNS takes 256 KB (262,144 bytes) for message and attributes,
 /// of one message and of a whole batch.
@@ -14,7 +15,8 @@ pub const LARGEST_SNS_MESSAGE: usize = 160 * 1024;
 /// A message ready to be sent: one text for each protocol, and the attributes that subscriptions filter on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The id of its first alert.
+    /// Its identity: that of its first alert where alerts are raised, else the message's own; the same cause has the
+    /// same.
     pub id: String,
     /// Subject of an email: Unicode, under 100 characters, no control character.
     pub subject: String,
@@ -44,22 +46,30 @@ pub enum Attribute {
 /// Makes the words of `message`.
 ///
 /// # Panics
-/// Where a message of alerts has none, which [`into_messages`](super::into_messages) never makes.
+/// Where a message of alerts that are raised has none, which the engine never makes.
 #[must_use]
 pub fn render(message: &Message) -> Rendered {
+    let id = || format!("{:.32}", message.id());
     match message {
         Message::Firing { alerts } => firing(alerts),
+        Message::Reminder { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Still(*at))),
+        Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
+        Message::Held { alerts, more } => held::rendered(id(), alerts, *more),
     }
 }
 
 fn firing(alerts: &[Alert]) -> Rendered {
     let facts = Facts::of(alerts);
+    of_facts(facts.first().id.to_string(), &facts)
+}
+
+fn of_facts(id: String, facts: &Facts) -> Rendered {
     let subject = facts.subject();
     let sentence = facts.whole_sentence();
     Rendered {
-        id: facts.first().id.to_string(),
+        id,
         ascii_subject: facts.ascii_subject(),
-        default: format!("[{}] {}", facts.severity.as_str().to_uppercase(), sentence),
+        default: format!("{}{sentence}", facts.mark()),
         email: within(LARGEST_EMAIL, |most| facts.email(&sentence, most)),
         sms: facts.sms(),
         json: within(LARGEST_JSON, |most| facts.json(&subject, &sentence, most)),
@@ -72,12 +82,16 @@ fn firing(alerts: &[Alert]) -> Rendered {
 const LARGEST_JSON: usize = 24 * 1024;
 /// Most that the email takes as a string in the SNS message, in bytes.
 const LARGEST_EMAIL: usize = 24 * 1024;
+/// Most that the email of many alerts takes as a string in the SNS message, in bytes.
+pub(super) const LARGEST_LIST_EMAIL: usize = 80 * 1024;
+/// Most that the JSON text of many alerts takes as a string in the SNS message, in bytes. It is in there once.
+pub(super) const LARGEST_LIST_JSON: usize = 72 * 1024;
 /// How many items of each list a text tries to name. With one of each, names of the longest kind stay far below either
 /// bound.
 const LIST_LENGTHS: [usize; 7] = [128, 64, 32, 16, 8, 4, 1];
 
 /// The text with the longest lists that stays within `largest` bytes once it is a string in JSON.
-fn within(largest: usize, text: impl Fn(usize) -> String) -> String {
+pub(super) fn within(largest: usize, text: impl Fn(usize) -> String) -> String {
     let mut shortest = String::new();
     for most in LIST_LENGTHS {
         shortest = text(most);
@@ -90,10 +104,11 @@ fn within(largest: usize, text: impl Fn(usize) -> String) -> String {
 
 impl Rendered {
     /// What SNS takes as the message where its structure is `json`: an object of one text for each protocol, at most
-    /// [`LARGEST_SNS_MESSAGE`] bytes.
+    /// [`LARGEST_SNS_MESSAGE`] bytes. Where five copies of the JSON text would be more than that, it is there once, as
+    /// the default: every protocol without a text of its own gets it.
     #[must_use]
     pub fn sns_message(&self) -> String {
-        json!({
+        let whole = json!({
             "default": self.default,
             "email": self.email,
             "email-json": self.json,
@@ -103,7 +118,27 @@ impl Rendered {
             "http": self.json,
             "https": self.json,
         })
-        .to_string()
+        .to_string();
+        if whole.len() <= LARGEST_SNS_MESSAGE {
+            return whole;
+        }
+        json!({ "default": self.json, "email": self.email, "sms": self.sms }).to_string()
+    }
+
+    /// The same message kept from SMS: its `channel` leaves `sms` out, and the email says why. Nothing changes where it
+    /// was not to go by SMS anyway.
+    #[must_use]
+    pub fn without_sms(mut self, reason: &str) -> Self {
+        let goes_by_sms = |attribute: &(&str, Attribute)| match attribute {
+            ("channel", Attribute::Many(channels)) => channels.iter().any(|channel| channel == Channel::Sms.as_str()),
+            _ => false,
+        };
+        if let Some(attribute) = self.attributes.iter_mut().find(|attribute| goes_by_sms(attribute)) {
+            *attribute = channel(&[Channel::Email]);
+            let reason = presentable(reason).map(|reason| format!(": {reason}")).unwrap_or_default();
+            self.email.push_str(&format!("\nNot sent by SMS{reason}.\n"));
+        }
+        self
     }
 
     /// The message as one line of `alerts.ndjson`: every text that SNS would get, the one for programs as an object.

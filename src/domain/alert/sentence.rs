@@ -1,10 +1,13 @@
-//! The sentence: where, what, how much, which limit, why, when. "Indoor Air Quality: ammonia 270 ppb (limit 200) at
-//! 13:59", or the rule's own words in its place.
+//! The sentence: where, what, how much, which limit, why, when, since when. "Indoor Air Quality: ammonia 270 ppb
+//! (limit 200) at 13:59, since 13:40", or the rule's own words in its place.
 
-use super::facts::{Facts, Part, Told};
+use jiff::Timestamp;
+
+use super::facts::{Facts, Part, Stage, Told};
 use super::template::filled;
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, date, device_title, phrase, utf16_units, value_and_limit};
-use super::{Alert, Breach};
+use super::when::{elapsed, moment, span};
+use super::{Alert, Breach, Course};
 use crate::domain::device::Unit;
 
 /// What of the facts a sentence says, and in which letters. What is left out is counted: "+2 more".
@@ -20,8 +23,10 @@ pub(super) struct Wording<'a> {
     pub(super) phrases: usize,
     /// Most reasons.
     pub(super) reasons: usize,
-    /// Most graphemes in the name of a metric.
+    /// Most graphemes in the name of a metric, and of a matter.
     pub(super) label: usize,
+    /// Whether it says how it came about, and of what was raised before, how it was.
+    pub(super) course: bool,
 }
 
 /// Most crossed limits and most reasons in a sentence that has all the room it wants. The ten measurements of the
@@ -34,7 +39,15 @@ impl<'a> Wording<'a> {
     /// All that there is to say, in all letters.
     pub(super) fn whole(place: &'a str) -> Self {
         let most = MOST_LISTED;
-        Self { place, letters: Letters::Unicode, parts: most, phrases: most, reasons: most, label: usize::MAX }
+        Self {
+            place,
+            letters: Letters::Unicode,
+            parts: most,
+            phrases: most,
+            reasons: most,
+            label: usize::MAX,
+            course: true,
+        }
     }
 }
 
@@ -47,6 +60,14 @@ impl Facts {
 
     /// The sentence in this wording.
     pub(super) fn sentence(&self, wording: &Wording<'_>) -> String {
+        match self.stage {
+            Stage::Raised => self.raised(wording),
+            Stage::Still(at) => self.still(at, wording),
+            Stage::Over(at) => self.over(at, wording),
+        }
+    }
+
+    pub(super) fn raised(&self, wording: &Wording<'_>) -> String {
         let mut sentence = String::new();
         for part in self.parts.iter().take(wording.parts) {
             if !sentence.is_empty() {
@@ -67,15 +88,43 @@ impl Facts {
     }
 
     fn usual(&self, told: &Told, wording: &Wording<'_>) -> String {
-        let what = if told.breaches.is_empty() {
-            listed(&told.titles, wording.phrases, String::clone)
-        } else {
-            phrases(told, wording)
+        let what = self.what(told, wording);
+        let since = match told.course {
+            Course::Lasting { since } if wording.course => format!(", since {}", self.moment(since)),
+            Course::Sum { since } if wording.course => format!(", counted since {}", self.moment(since)),
+            _ => String::new(),
+        };
+        format!("{}: {what} at {}{since}", wording.place, self.clock)
+    }
+
+    /// What was measured, how often and why: "rating 5 (limit 4), 3 times within 1 h: No soap".
+    pub(super) fn what(&self, told: &Told, wording: &Wording<'_>) -> String {
+        let what = match told.course {
+            Course::Silence { since } if told.breaches.is_empty() => {
+                format!("no data since {} ({})", self.moment(since), elapsed(since, self.first().at))
+            }
+            _ if told.breaches.is_empty() => listed(&told.titles, wording.phrases, String::clone),
+            _ => phrases(self, told, wording),
+        };
+        let times = match told.course {
+            Course::Times { count, within } if wording.course => format!(", {}", times(count, within)),
+            _ => String::new(),
         };
         let reasons = reasons(told, wording);
         let why = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
-        format!("{}: {what}{why} at {}", wording.place, self.clock)
+        format!("{what}{times}{why}")
     }
+
+    /// `at` as it is told where the alert was raised.
+    pub(super) fn moment(&self, at: Timestamp) -> String {
+        moment(&self.first().place, at, self.at())
+    }
+}
+
+/// "3 times within 1 h".
+pub(super) fn times(count: usize, within: Option<jiff::SignedDuration>) -> String {
+    let within = within.map(|within| format!(" within {}", span(within))).unwrap_or_default();
+    format!("{count} {}{within}", if count == 1 { "time" } else { "times" })
 }
 
 impl Part {
@@ -99,7 +148,7 @@ fn value_of(name: &str, facts: &Facts, alert: &Alert, told: &Told, wording: &Wor
         "value" => of_breach(|breach, _| numbers(breach).0),
         "unit" => of_breach(|breach, wording| wording.letters.symbol(breach.unit).to_owned()),
         "limit" => of_breach(|breach, _| numbers(breach).1),
-        "breaches" => phrases(told, wording),
+        "breaches" => phrases(facts, told, wording),
         "time" => facts.clock.clone(),
         "date" => date(&alert.place, alert.at),
         "zone" => id(&alert.place.zone),
@@ -110,6 +159,8 @@ fn value_of(name: &str, facts: &Facts, alert: &Alert, told: &Told, wording: &Wor
         "severity" => alert.severity.to_string(),
         "title" => alert.title.clone(),
         "reasons" => reasons(told, wording),
+        "since" => alert.course.since().map(|since| facts.moment(since)).unwrap_or_default(),
+        "duration" => alert.course.since().map(|since| elapsed(since, alert.at)).unwrap_or_default(),
         _ => return None,
     })
 }
@@ -118,8 +169,20 @@ fn label(breach: &Breach, wording: &Wording<'_>) -> String {
     cut_to_graphemes(&breach.label, wording.letters.ellipsis(), wording.label)
 }
 
-fn phrases(told: &Told, wording: &Wording<'_>) -> String {
-    listed(&told.breaches, wording.phrases, |breach| phrase(breach, &label(breach, wording), wording.letters))
+fn phrases(facts: &Facts, told: &Told, wording: &Wording<'_>) -> String {
+    let indices: Vec<usize> = (0..told.breaches.len()).collect();
+    listed(&indices, wording.phrases, |&index| {
+        let breach = &told.breaches[index];
+        let phrase = phrase(breach, &label(breach, wording), wording.letters);
+        match told.courses.get(index).filter(|_| wording.course) {
+            None | Some(Course::AtOnce) => phrase,
+            Some(Course::Lasting { since } | Course::Silence { since }) => {
+                format!("{phrase} since {}", facts.moment(*since))
+            }
+            Some(Course::Sum { since }) => format!("{phrase} counted since {}", facts.moment(*since)),
+            Some(Course::Times { count, within }) => format!("{phrase} {}", times(*count, *within)),
+        }
+    })
 }
 
 /// The reasons; where none is to be told, not even their number.

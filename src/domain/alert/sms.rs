@@ -13,14 +13,15 @@ const LABEL_KEEPS: usize = 12;
 
 impl Facts {
     /// The text of an SMS: one part. Where the sentence is longer, the place is shortened first; then further crossed
-    /// limits go, then reasons, then most of the metric's name and the rest of the place. The value, unit, limit and
-    /// time of the worst are cut only where a rule's own words are longer than a part.
+    /// limits go, then reasons, then most of the metric's name, since when it is, and the rest of the place. The value,
+    /// unit, limit and time of the worst are cut only where a rule's own words are longer than a part.
     pub(super) fn sms(&self) -> String {
         let attempts = self.attempts();
         let name = graphemes(&self.place);
         let fitting =
             |keep: usize| attempts.iter().find_map(|attempt| self.with_longest_place(attempt, keep.min(name)));
-        let without_label = || self.with_longest_place(&Wording { reasons: 0, label: 0, ..self.first_limit() }, 0);
+        let without_label =
+            || self.with_longest_place(&Wording { reasons: 0, label: 0, course: false, ..self.first_limit() }, 0);
         PLACE_KEEPS.into_iter().find_map(fitting).or_else(without_label).unwrap_or_else(|| {
             // Something has to be cut, so that nothing is won by a place that nobody can read.
             let place = cut_to_graphemes(&self.place, Letters::Unicode.ellipsis(), PLACE_KEEPS[0]);
@@ -44,7 +45,10 @@ impl Facts {
         attempts.extend((1..phrases).rev().map(|phrases| Wording { parts: 1, phrases, ..whole }));
         let first = self.first_limit();
         attempts.extend((0..reasons).rev().map(|reasons| Wording { reasons, ..first }));
-        attempts.push(Wording { reasons: 0, label: LABEL_KEEPS, ..first });
+        let least = Wording { reasons: 0, ..first };
+        let short = |wording| Wording { label: LABEL_KEEPS, ..wording };
+        attempts.push(short(least));
+        attempts.extend([Wording { course: false, ..least }, short(Wording { course: false, ..least })]);
         attempts
     }
 
@@ -83,7 +87,7 @@ impl Facts {
 }
 
 /// The beginning of `text` that is one part.
-fn cut_to_one_part(text: &str) -> String {
+pub(super) fn cut_to_one_part(text: &str) -> String {
     if septets(text).is_some() {
         let width = |text: &str| text.chars().filter_map(septets_of).sum();
         cut_to_fit(text, Letters::Plain.ellipsis(), PART_SEPTETS, width)

@@ -2,8 +2,9 @@
 
 use deunicode::deunicode_with_tofu;
 
-use super::facts::Facts;
+use super::facts::{Facts, Stage};
 use super::text::{Letters, cut_to_fit, utf16_units};
+use crate::domain::severity::Severity;
 
 /// Longest subject, in UTF-16 code units and so also in characters: SNS wants less than 100 characters
 /// (API reference, Publish, parameter Subject).
@@ -24,10 +25,16 @@ impl Facts {
         self.subject_of(&titles, &ascii(&self.place), Letters::Plain)
     }
 
+    /// What the subject and the default text begin with: "[HIGH] ", and "[OK] " of what is over.
+    pub(super) fn mark(&self) -> String {
+        if matches!(self.stage, Stage::Over(_)) { "[OK] ".to_owned() } else { mark(self.severity) }
+    }
+
     /// All titles where they fit with the place, else the first and how many more. Then the place is shortened, and only
     /// a title that fills the subject by itself is, too.
     fn subject_of(&self, titles: &[String], place: &str, letters: Letters) -> String {
-        let severity = format!("[{}] ", self.severity.as_str().to_uppercase());
+        let still = if matches!(self.stage, Stage::Still(_)) { "Still: " } else { "" };
+        let severity = format!("{}{still}", self.mark());
         let whole = format!("{severity}{}: {place}", titles.join(", "));
         if utf16_units(&whole) <= LONGEST_SUBJECT {
             return whole;
@@ -41,8 +48,13 @@ impl Facts {
     }
 }
 
+/// "[HIGH] ".
+pub(super) fn mark(severity: Severity) -> String {
+    format!("[{}] ", severity.as_str().to_uppercase())
+}
+
 /// `text` in printable ASCII, "?" for what the table does not have; never empty.
-fn ascii(text: &str) -> String {
+pub(super) fn ascii(text: &str) -> String {
     let spelled: String = deunicode_with_tofu(text, "?")
         .chars()
         .map(|character| if character.is_ascii_graphic() { character } else { ' ' })

@@ -3,12 +3,13 @@
 /// The names that a template may use.
 ///
 /// `place` the name of the place; `what` the metric that crossed its limit, `value` `unit` `limit` of it (of the first,
-/// where there are several; `breaches` has them all in words); `time` `date` on the clock of the place; `title`
-/// `severity` of the rule; `reasons` that were named; `type` of the device in words; and the ids `device` `zone`
-/// `project` `property`. What a reading does not have is left empty, ids are "unknown".
+/// where there are several; `breaches` has them all in words); `time` `date` on the clock of the place; `since` when it
+/// began and `duration` how long that is (a limit that was broken for a while, a sum, silence); `title` `severity` of
+/// the rule; `reasons` that were named; `type` of the device in words; and the ids `device` `zone` `project`
+/// `property`. What an alert does not have is left empty, ids are "unknown".
 pub const PLACEHOLDERS: &[&str] = &[
     "place", "what", "value", "unit", "limit", "breaches", "time", "date", "zone", "project", "property", "device",
-    "type", "severity", "title", "reasons",
+    "type", "severity", "title", "reasons", "since", "duration",
 ];
 
 /// A part of a template.

@@ -1,60 +1,107 @@
 //! The rule engine: a pure function from rules, what is remembered of a zone and new readings, to what is remembered
-//! afterwards and the alerts.
+//! afterwards, the messages to be sent among it.
 //!
-//! Time is an argument. The same arguments give the same alerts with the same ids, for ever and on every machine.
+//! Time is an argument. The same arguments give the same alerts with the same ids, for ever and on every machine. A
+//! reading that was evaluated before changes nothing, and it does not matter how readings are cut into pushes.
 
-mod threshold;
+mod judge;
+mod level;
+mod sum;
+mod sweep;
+mod tally;
+mod zone;
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::alert::Alert;
-use super::reading::Reading;
-use super::rules::RuleSet;
-use super::state::ZoneState;
+pub use self::sweep::{next_due, sweep};
+use self::zone::Zone;
+use super::reading::{Reading, Source};
+use super::rules::{Kind, RuleSet};
+use super::state::{EntryId, ZoneState};
 use super::time::age;
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
 const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
+/// From when on somebody else may send a message: longer than the one who made it can run (a function 29 s).
+pub const SENT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What came of evaluating the readings of one zone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
     /// What is remembered now.
     pub state: ZoneState,
-    /// The alerts, in order of event time; those of one reading in the order of the rules.
-    pub alerts: Vec<Alert>,
+    /// Messages that were made and are in the outbox of `state`.
+    pub made: Vec<EntryId>,
+    /// Alerts that they raise.
+    pub alerts: usize,
+    /// Alerts that are held back by the block of another.
+    pub blocked: usize,
     /// Readings that were known already and changed nothing.
     pub duplicates: usize,
+    /// Readings that came too late to be told from known ones, and changed nothing.
+    pub late: usize,
     /// Readings that were too old when first received: stored, and silent.
     pub stale: usize,
     /// Readings from the future, taken to be from when they were received.
     pub early: usize,
 }
 
-/// Evaluates readings of one zone, in any order, that were first received at `received`.
+/// Whether any rule could do anything with a reading from `source`; where none could, its zone need not be looked up.
 #[must_use]
-pub fn evaluate(rules: &RuleSet, state: &ZoneState, readings: &[&Reading<'_>], received: Timestamp) -> Evaluation {
+pub fn is_of_interest(rules: &RuleSet, source: &Source<'_>) -> bool {
+    rules.rules.iter().any(|rule| rule.effective(source).is_some())
+}
+
+/// Evaluates readings of one zone, in any order, that were first received at `received`; it is `now`.
+#[must_use]
+pub fn evaluate(
+    rules: &RuleSet,
+    state: &ZoneState,
+    readings: &[&Reading<'_>],
+    received: Timestamp,
+    now: Timestamp,
+) -> Evaluation {
     let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
+    let mut zone = Zone::new(rules, &mut evaluation, now);
     let mut timed: Vec<(Timestamp, &Reading<'_>)> = Vec::with_capacity(readings.len());
     for reading in readings {
-        if !evaluation.state.remember(reading) {
-            evaluation.duplicates += 1;
-            continue;
-        }
         let at = reading.time.unwrap_or(received);
         if age(at, received) > rules.max_age {
-            evaluation.stale += 1;
+            zone.evaluation.stale += 1;
         } else if age(at, received) < -TOLERATED_LEAD {
-            evaluation.early += 1;
+            zone.evaluation.early += 1;
             timed.push((received, reading));
         } else {
             timed.push((at, reading));
         }
     }
-    // By time; readings of one moment by their identity, so that their order in the push changes nothing.
-    timed.sort_by_key(|(at, reading)| (*at, reading.id));
+    // Stable: readings of one moment stay in the order in which they were sent.
+    timed.sort_by_key(|(at, _)| *at);
+    let mut in_this_push = BTreeSet::new();
     for (at, reading) in timed {
-        evaluation.alerts.extend(rules.rules.iter().filter_map(|rule| threshold::fire(rule, reading, at)));
+        if !in_this_push.insert(reading.id) || zone.evaluation.state.seen.contains(at, reading.id) {
+            zone.evaluation.duplicates += 1;
+        } else if zone.evaluation.state.seen.is_late(at) {
+            zone.evaluation.late += 1;
+        } else {
+            zone.take(reading, at);
+        }
     }
     evaluation
+}
+
+/// Notes that a zone was cleaned at `at`: sums start again, and what was raised is over.
+#[must_use]
+pub fn cleaned(rules: &RuleSet, state: &ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
+    let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
+    Zone::new(rules, &mut evaluation, now).cleaned(at);
+    evaluation
+}
+
+/// The shortest silence that any rule watches for at `source`.
+fn shortest_silence(rules: &RuleSet, source: &Source<'_>) -> Option<SignedDuration> {
+    let silences = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
+    silences.filter_map(|rule| rule.effective(source)?.after).min()
 }

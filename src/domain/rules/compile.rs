@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location, nearest};
-use super::{Condition, DEFAULT_MAX_AGE, Join, Level, Rule, RuleSet, Scope, Settings, Test};
+use super::{Condition, DEFAULT_MAX_AGE, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test};
 use crate::domain::alert::Comparison;
 use crate::domain::alert::template::{PLACEHOLDERS, unknown_placeholders};
 use crate::domain::device::{DEVICE_TYPES, DeviceType, Unit, short_name};
@@ -19,31 +19,32 @@ const LONGEST_ID: usize = 64;
 
 pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
     let max_age = draft.max_age.map_or(DEFAULT_MAX_AGE, |max_age| max_age.value);
-    RuleSet { max_age, rules: draft.rules.into_iter().filter_map(|rule| compile_rule(rule, faults)).collect() }
+    let block = draft.block.map(|block| block.value);
+    let mut rules: Vec<Rule> = draft.rules.into_iter().filter_map(|rule| compile_rule(rule, faults)).collect();
+    for rule in &mut rules {
+        rule.settings.block = rule.settings.block.or(block);
+    }
+    RuleSet { max_age, caps: draft.caps, rules }
 }
 
 fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
     check_id(&draft.id, faults);
-    if let Some(kind) = draft.kind.as_ref().filter(|kind| kind.value != "threshold") {
-        let suggestion = nearest(&kind.value, ["threshold"]).unwrap_or_else(|| "it is `threshold`".to_owned());
-        faults.suggest(&kind.location, format!("unknown kind `{}`", kind.value), suggestion);
-    }
+    let kind = compile_kind(draft.kind.as_ref(), faults);
     let title = compile_title(&draft, faults);
     check_message(draft.message.as_ref(), faults);
     let types = compile_types(draft.scope.types.as_deref().unwrap_or_default(), faults);
-    let compiler = RuleCompiler { types: &types, rule: &draft };
+    let compiler = RuleCompiler { types: &types, rule: &draft, kind };
     let condition = compiler.condition(&draft.settings, faults);
-    if condition.is_none() {
-        compiler.say_what_is_missing(faults);
-    }
+    compiler.say_what_is_missing(condition.as_ref(), faults);
     let settings = Settings { condition, ..compiler.settings(&draft.settings, faults) };
     let mut overrides: Vec<(Scope, Settings)> =
         draft.overrides.iter().map(|part| compiler.part(part, settings.condition.as_ref(), faults)).collect();
     // Stable: of two equally narrow ones the later in the file wins.
     overrides.sort_by_key(|(scope, _)| scope.narrowness());
     let scope = Scope { types: types.clone(), ..compile_scope(&draft.scope) };
-    settings.condition.is_some().then(|| Rule {
+    (settings.condition.is_some() || kind == Kind::Silence).then(|| Rule {
         id: draft.id.value.clone(),
+        kind,
         title,
         template: draft.message.as_ref().map(|message| message.value.clone()),
         scope,
@@ -93,6 +94,25 @@ fn check_message(message: Option<&At<String>>, faults: &mut Faults) {
     }
 }
 
+fn compile_kind(written: Option<&At<String>>, faults: &mut Faults) -> Kind {
+    let Some(written) = written else { return Kind::Threshold };
+    let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == written.value);
+    if known.is_none() {
+        let names = Kind::ALL.map(Kind::as_str);
+        let suggestion = nearest(&written.value, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
+        faults.suggest(&written.location, format!("unknown kind `{}`", written.value), suggestion);
+    }
+    known.unwrap_or(Kind::Threshold)
+}
+
+fn value<T: Copy>(written: &Option<At<T>>) -> Option<T> {
+    written.as_ref().map(|written| written.value)
+}
+
+fn place<T>(written: &Option<At<T>>) -> Option<&Location> {
+    written.as_ref().map(|written| &written.location)
+}
+
 /// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is
 /// taken at its word.
 fn compile_types(written: &[At<String>], faults: &mut Faults) -> Vec<String> {
@@ -124,6 +144,7 @@ fn compile_scope(draft: &ScopeDraft) -> Scope {
 struct RuleCompiler<'d> {
     types: &'d [String],
     rule: &'d RuleDraft,
+    kind: Kind,
 }
 
 impl RuleCompiler<'_> {
@@ -134,11 +155,48 @@ impl RuleCompiler<'_> {
             }
             baseline.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect::<HashMap<_, _>>()
         });
+        self.check_belonging(draft, faults);
         Settings {
-            enabled: draft.enabled.as_ref().map(|enabled| enabled.value),
-            severity: draft.severity.as_ref().map(|severity| severity.value),
+            enabled: value(&draft.enabled),
+            severity: value(&draft.severity),
             condition: None,
             baseline,
+            active: value(&draft.active),
+            block: value(&draft.block),
+            clear: value(&draft.clear),
+            lasting: value(&draft.lasting),
+            max_gap: value(&draft.max_gap),
+            resolved: value(&draft.resolved),
+            reminder: value(&draft.reminder),
+            count: value(&draft.count),
+            within: value(&draft.within),
+            carry: value(&draft.carry),
+            restart_at: value(&draft.restart_at),
+            after: value(&draft.after),
+        }
+    }
+
+    /// Each setting of another kind of rule is a fault: it would say nothing here.
+    fn check_belonging(&self, draft: &SettingsDraft, faults: &mut Faults) {
+        use Kind::{Accumulate, Count, Reasons, Silence, Threshold};
+        let written: [(&str, Option<&Location>, &[Kind]); 11] = [
+            ("for", place(&draft.lasting), &[Threshold]),
+            ("max_gap", place(&draft.max_gap), &[Threshold]),
+            ("clear", place(&draft.clear), &[Threshold]),
+            ("reminder", place(&draft.reminder), &[Threshold]),
+            ("resolved", place(&draft.resolved), &[Threshold, Silence]),
+            ("count", place(&draft.count), &[Count, Reasons]),
+            ("within", place(&draft.within), &[Count, Reasons]),
+            ("carry", place(&draft.carry), &[Accumulate]),
+            ("restart_at", place(&draft.restart_at), &[Accumulate]),
+            ("after", place(&draft.after), &[Silence]),
+            ("metric", place(&draft.metric), &[Threshold, Count, Reasons, Accumulate]),
+        ];
+        for (name, location, kinds) in written {
+            let Some(location) = location.filter(|_| !kinds.contains(&self.kind)) else { continue };
+            let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+            let message = format!("`{name}` says nothing in a rule of kind `{}`", self.kind.as_str());
+            faults.suggest(location, message, format!("it belongs to {}", words.join(", ")));
         }
     }
 
@@ -190,9 +248,52 @@ impl RuleCompiler<'_> {
         Some(Condition { join: Join::Any, tests: self.test(&test, faults).into_iter().collect() })
     }
 
-    fn say_what_is_missing(&self, faults: &mut Faults) {
-        let message = format!("the rule `{}` compares nothing", self.rule.id.value);
-        faults.suggest(&self.rule.id.location, message, "give it a metric and a limit: metric = \"p\", below = 5");
+    /// What every rule of the kind needs, and this one does not have.
+    fn say_what_is_missing(&self, condition: Option<&Condition>, faults: &mut Faults) {
+        let (id, draft) = (&self.rule.id, &self.rule.settings);
+        let needs = |what: &str| format!("the rule `{}` needs {what}", id.value);
+        match (self.kind, condition) {
+            (Kind::Silence, _) => {
+                if draft.after.is_none() {
+                    faults.suggest(&id.location, needs("an `after`"), "how long silence is normal: after = \"24h\"");
+                }
+            }
+            (_, None) => {
+                let message = format!("the rule `{}` compares nothing", id.value);
+                faults.suggest(&id.location, message, "give it a metric and a limit: metric = \"p\", below = 5");
+            }
+            (Kind::Accumulate, Some(condition)) => {
+                let is_sum = matches!(condition.tests.as_slice(), [test] if
+                    matches!(test.comparison, Comparison::AtLeast | Comparison::Above));
+                if !is_sum && !condition.tests.is_empty() {
+                    let message = needs("one metric with `at_least` or `above`");
+                    faults.suggest(&id.location, message, "that is what a sum can reach");
+                }
+            }
+            (Kind::Threshold, Some(condition)) => self.check_clear(condition, faults),
+            (Kind::Count, Some(_)) if draft.within.is_none() => {
+                faults.suggest(&id.location, needs("a `within`"), "the time in which it counts: within = \"10m\"");
+            }
+            (Kind::Count | Kind::Reasons, Some(_)) => {}
+        }
+    }
+
+    /// The level to clear is on the good side of the mildest limit.
+    fn check_clear(&self, condition: &Condition, faults: &mut Faults) {
+        let Some(clear) = &self.rule.settings.clear else { return };
+        let [test] = condition.tests.as_slice() else {
+            faults.suggest(&clear.location, "`clear` needs one metric", "several tests have no one level");
+            return;
+        };
+        let Some(mildest) = test.levels.first() else { return };
+        let is_bad_side = match test.comparison {
+            Comparison::Below | Comparison::AtMost => clear.value < mildest.limit,
+            Comparison::Above | Comparison::AtLeast | Comparison::Deviates => clear.value > mildest.limit,
+        };
+        if is_bad_side {
+            let message = format!("all would be well at {} while {} still is an alert", clear.value, mildest.limit);
+            faults.suggest(&clear.location, message, "`clear` lies on the good side of the limit");
+        }
     }
 
     fn test(&self, draft: &TestDraft, faults: &mut Faults) -> Option<Test> {

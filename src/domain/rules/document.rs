@@ -67,7 +67,7 @@ impl<'a, 'i> TableReader<'a, 'i> {
     }
 
     /// A value of one kind: `convert` gives it, or `wanted` says in a fault what it should be.
-    fn value<T>(
+    pub(super) fn value<T>(
         &mut self,
         key: &'static str,
         wanted: &str,

@@ -1,17 +1,22 @@
 //! Rules as they are written: every member optional, every value with its place. Two files become one here.
 
+use jiff::{SignedDuration, civil};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::document::{Document, TableReader, describe, number};
 use super::fault::{At, Faults, Location};
+use super::{ActiveHours, Block, LONGEST_BLOCK};
 use crate::domain::alert::Comparison;
+use crate::domain::alert::cap::Caps;
 use crate::domain::severity::Severity;
 
 /// A rules file as it is written.
 #[derive(Debug, Default)]
 pub(super) struct FileDraft {
-    pub(super) max_age: Option<At<jiff::SignedDuration>>,
+    pub(super) max_age: Option<At<SignedDuration>>,
+    pub(super) block: Option<At<Block>>,
+    pub(super) caps: Caps,
     pub(super) rules: Vec<RuleDraft>,
 }
 
@@ -49,6 +54,18 @@ pub(super) struct SettingsDraft {
     /// Several tests, written out.
     pub(super) several: Option<SeveralDraft>,
     pub(super) baseline: Option<Vec<(At<String>, f64)>>,
+    pub(super) active: Option<At<ActiveHours>>,
+    pub(super) block: Option<At<Block>>,
+    pub(super) clear: Option<At<f64>>,
+    pub(super) lasting: Option<At<SignedDuration>>,
+    pub(super) max_gap: Option<At<SignedDuration>>,
+    pub(super) resolved: Option<At<bool>>,
+    pub(super) reminder: Option<At<SignedDuration>>,
+    pub(super) count: Option<At<usize>>,
+    pub(super) within: Option<At<SignedDuration>>,
+    pub(super) carry: Option<At<bool>>,
+    pub(super) restart_at: Option<At<civil::Time>>,
+    pub(super) after: Option<At<SignedDuration>>,
 }
 
 /// `at_least = 200`, or `at_least = { medium = 200, high = 500 }`.
@@ -103,6 +120,8 @@ impl FileDraft {
             faults.suggest(&version.location, message, "update smartclean-push, or write `version = 1`");
         }
         let max_age = table.duration("max_age", faults);
+        let block = read_block(&mut table, faults);
+        let caps = read_caps(&mut table, faults);
         let mut rules: Vec<RuleDraft> = table.tables("rule", "a rule", faults, RuleDraft::read).unwrap_or_default();
         table.finish(faults);
         let mut seen: Vec<(String, usize)> = Vec::new();
@@ -116,12 +135,14 @@ impl FileDraft {
             }
             first.is_none()
         });
-        Self { max_age, rules }
+        Self { max_age, block, caps, rules }
     }
 
     /// Lays `newer` over this file: a rule of the same id changes only what the newer one names, others are added.
     pub(super) fn overlaid_by(mut self, newer: Self) -> Self {
         self.max_age = newer.max_age.or(self.max_age);
+        self.block = newer.block.or(self.block);
+        self.caps = newer.caps;
         for rule in newer.rules {
             match self.rules.iter_mut().find(|known| known.id.value == rule.id.value) {
                 Some(known) => known.overlay(rule),
@@ -205,6 +226,31 @@ impl SettingsDraft {
             limit: read_limit(table, faults),
             several: all.or(any),
             baseline: table.numbers("baseline", faults),
+            active: table.value("active", "hours of the day such as \"07:00-22:00\"", faults, |value| {
+                let (from, to) = value.as_str()?.split_once('-')?;
+                Some(ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? })
+            }),
+            block: read_block(table, faults),
+            clear: table.number("clear", faults),
+            lasting: table.duration("for", faults),
+            max_gap: table.duration("max_gap", faults),
+            resolved: table.boolean("resolved", faults),
+            reminder: table.duration("reminder", faults),
+            count: table.value("count", "a whole number from 1 to 1,000", faults, |value| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a whole number from 1 to 1,000"
+                )]
+                number(value)
+                    .filter(|count| count.fract() == 0.0 && (1.0..=1000.0).contains(count))
+                    .map(|count| count as usize)
+            }),
+            within: table.duration("within", faults),
+            carry: table.boolean("carry", faults),
+            restart_at: table
+                .value("restart_at", "a time of day such as \"06:00\"", faults, |value| time_of_day(value.as_str()?)),
+            after: table.duration("after", faults),
         };
         if let (Some(several), Some(metric)) = (&draft.several, &draft.metric) {
             let message = format!("a rule has either one `metric` or a list of tests (line {})", several.location.line);
@@ -217,13 +263,26 @@ impl SettingsDraft {
         self.enabled = newer.enabled.or(self.enabled.take());
         self.severity = newer.severity.or(self.severity.take());
         self.baseline = newer.baseline.or(self.baseline.take());
+        self.active = newer.active.or(self.active.take());
+        self.block = newer.block.or(self.block.take());
+        self.lasting = newer.lasting.or(self.lasting.take());
+        self.max_gap = newer.max_gap.or(self.max_gap.take());
+        self.resolved = newer.resolved.or(self.resolved.take());
+        self.reminder = newer.reminder.or(self.reminder.take());
+        self.count = newer.count.or(self.count.take());
+        self.within = newer.within.or(self.within.take());
+        self.carry = newer.carry.or(self.carry.take());
+        self.restart_at = newer.restart_at.or(self.restart_at.take());
+        self.after = newer.after.or(self.after.take());
+        if newer.several.is_some() || newer.metric.is_some() || newer.limit.is_some() {
+            // They belong to the limit that was.
+            (self.several, self.clear) = (None, None);
+        }
         if newer.several.is_some() {
             (self.metric, self.unit, self.limit) = (None, None, None);
-            self.several = newer.several;
         }
-        if newer.metric.is_some() || newer.limit.is_some() {
-            self.several = None;
-        }
+        self.several = newer.several.or(self.several.take());
+        self.clear = newer.clear.or(self.clear.take());
         if newer.metric.is_some() {
             // Another metric may have another unit.
             self.unit = None;
@@ -232,6 +291,67 @@ impl SettingsDraft {
         self.unit = newer.unit.or(self.unit.take());
         self.limit = newer.limit.or(self.limit.take());
     }
+}
+
+/// `[caps]`: `per_second`, `burst` and `sms_per_day`. The pack says nothing about them.
+fn read_caps(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Caps {
+    let mut caps = Caps::default();
+    table.tables("caps", "a table of caps", faults, |mut table, _, faults| {
+        // More than SNS itself takes of one account and region helps nobody.
+        let whole = |value: &DeValue<'_>| {
+            number(value).filter(|number| number.fract() == 0.0 && (0.0..=30_000.0).contains(number))
+        };
+        let some = |value: &DeValue<'_>| number(value).filter(|number| (0.1..=30_000.0).contains(number));
+        let per_second = table.value("per_second", "messages a second, from 0.1 to 30,000", faults, some);
+        let burst = table.value("burst", "messages at once, from 1 to 30,000", faults, |value| {
+            whole(value).filter(|burst| *burst >= 1.0)
+        });
+        let sms = table.value("sms_per_day", "a whole number from 0 to 30,000", faults, whole);
+        table.finish(faults);
+        caps.per_second = per_second.map_or(caps.per_second, |written| written.value);
+        caps.burst = burst.map_or(caps.burst, |written| written.value);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 30,000")]
+        let sms = sms.map(|written| written.value as u32);
+        caps.sms_per_day = sms.unwrap_or(caps.sms_per_day);
+        None::<()>
+    });
+    caps
+}
+
+/// A time of day such as `06:00`; `24:00` is midnight.
+fn time_of_day(text: &str) -> Option<civil::Time> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let two_digits = |text: &str| (text.len() == 2).then(|| text.parse::<i8>().ok()).flatten();
+    match (two_digits(hour)?, two_digits(minute)?) {
+        (24, 0) => Some(civil::Time::midnight()),
+        (hour, minute) => civil::Time::new(hour, minute, 0, 0).ok(),
+    }
+}
+
+/// `block = "15m"`, `"none"`, or a table of `device`, `zone` and `rule`, each of which may be `"none"`.
+fn read_block(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Block>> {
+    let wanted =
+        "a time such as \"15m\", \"none\", or a table such as { device = \"15m\", zone = \"1h\" }, each at most 24h";
+    table.value("block", wanted, faults, |value| {
+        let time = |value: &DeValue<'_>| match value.as_str()? {
+            "none" => Some(SignedDuration::ZERO),
+            text => text.parse().ok().filter(|time: &SignedDuration| time.is_positive() && *time <= LONGEST_BLOCK),
+        };
+        let Some(parts) = value.as_table() else {
+            return time(value).map(|time| Block { device: time, zone: time, rule: None });
+        };
+        let mut block = Block::default();
+        for (name, value) in parts {
+            let time = time(value.get_ref())?;
+            match &**name.get_ref() {
+                "device" => block.device = time,
+                "zone" => block.zone = time,
+                "rule" => block.rule = Some(time),
+                _ => return None,
+            }
+        }
+        Some(block)
+    })
 }
 
 fn read_severity(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Severity>> {

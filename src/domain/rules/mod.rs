@@ -10,14 +10,16 @@ mod fault;
 
 use std::collections::HashMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp, civil};
 
 use self::draft::FileDraft;
 use self::fault::Faults;
 pub use self::fault::{Fault, Location};
 use super::alert::Comparison;
+use super::alert::cap::Caps;
 use super::reading::Source;
 use super::severity::Severity;
+use super::time::LocalZone;
 
 /// The compiled-in rules, as text: what a user's file is laid over.
 pub const PACK: &str = include_str!("../../../rules/pack.toml");
@@ -25,11 +27,18 @@ pub const PACK: &str = include_str!("../../../rules/pack.toml");
 /// A reading older than this when it is first received is stored and does not alert, unless the file says otherwise.
 const DEFAULT_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
+/// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise.
+const DEFAULT_MAX_GAP: SignedDuration = SignedDuration::from_mins(30);
+/// Longest block that a rule may ask for: what was sent is remembered for so long.
+pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
+
 /// The rules in force.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
     /// A reading older than this when it is first received does not alert.
     pub max_age: SignedDuration,
+    /// How many messages may be sent.
+    pub caps: Caps,
     /// In the order of the files.
     pub rules: Vec<Rule>,
 }
@@ -43,12 +52,83 @@ pub struct Rule {
     pub title: String,
     /// Its own words for the message, with placeholders.
     pub template: Option<String>,
+    /// How it judges.
+    pub kind: Kind,
     /// Where it applies.
     pub scope: Scope,
     /// What it says everywhere; complete.
     pub settings: Settings,
     /// What it says elsewhere, the widest scope first.
     pub overrides: Vec<(Scope, Settings)>,
+}
+
+/// How a rule judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A limit is crossed, or has been for a while. It is raised once, and again when it was well in between.
+    Threshold,
+    /// A limit was crossed so many times within a time.
+    Count,
+    /// The same reason was given so many times (feedback).
+    Reasons,
+    /// What is added up reaches a limit, and starts again.
+    Accumulate,
+    /// Nothing has come for a time.
+    Silence,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Threshold, Self::Count, Self::Reasons, Self::Accumulate, Self::Silence];
+
+    /// The word in rules: `threshold`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Threshold => "threshold",
+            Self::Count => "count",
+            Self::Reasons => "reasons",
+            Self::Accumulate => "accumulate",
+            Self::Silence => "silence",
+        }
+    }
+}
+
+/// For how long an alert keeps others of the same zone from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// After any alert of the same device.
+    pub device: SignedDuration,
+    /// After any alert of the same zone.
+    pub zone: SignedDuration,
+    /// After an alert of the same rule in the zone; in place of `zone` where it is set.
+    pub rule: Option<SignedDuration>,
+}
+
+/// The vendor's own: 15 minutes a device and a zone.
+impl Default for Block {
+    fn default() -> Self {
+        let quarter = SignedDuration::from_mins(15);
+        Self { device: quarter, zone: quarter, rule: None }
+    }
+}
+
+/// Hours of the day, on the clock of the reading's own place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveHours {
+    /// The first moment of them.
+    pub from: civil::Time,
+    /// The first moment after them. At or before `from`, they go over midnight.
+    pub to: civil::Time,
+}
+
+impl ActiveHours {
+    /// Whether `at` is within them where `zone` is.
+    #[must_use]
+    pub fn contain(&self, at: Timestamp, zone: &LocalZone) -> bool {
+        let time = zone.on_the_wall(at).time();
+        if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+    }
 }
 
 /// A part of the world. An empty list says nothing; a reading is inside when it is in every list that says something.
@@ -98,6 +178,30 @@ pub struct Settings {
     pub condition: Option<Condition>,
     /// What [`Comparison::Deviates`] measures from, by metric.
     pub baseline: Option<HashMap<String, f64>>,
+    /// Hours of the day outside of which it does not look.
+    pub active: Option<ActiveHours>,
+    /// For how long others keep it from being sent.
+    pub block: Option<Block>,
+    /// The level at which a broken limit is well again, where that is not the limit itself.
+    pub clear: Option<f64>,
+    /// How long a breach must last.
+    pub lasting: Option<SignedDuration>,
+    /// Longest silence between two readings of a breach that still counts as lasting.
+    pub max_gap: Option<SignedDuration>,
+    /// Whether it is said when it is over.
+    pub resolved: Option<bool>,
+    /// How often it is said again while it lasts.
+    pub reminder: Option<SignedDuration>,
+    /// How many times.
+    pub count: Option<usize>,
+    /// Within which time.
+    pub within: Option<SignedDuration>,
+    /// Whether what is above the limit counts for the next sum.
+    pub carry: Option<bool>,
+    /// Local time of day at which a sum restarts by itself.
+    pub restart_at: Option<civil::Time>,
+    /// How long a device may be silent.
+    pub after: Option<SignedDuration>,
 }
 
 /// One test or several.
@@ -141,12 +245,36 @@ pub struct Level {
 /// What a rule says for one reading, after the narrowest override of each setting has won.
 #[derive(Clone, Copy, Debug)]
 pub struct Effective<'r> {
-    /// What is compared.
-    pub condition: &'r Condition,
+    /// What is compared; `None` for silence.
+    pub condition: Option<&'r Condition>,
     /// How bad a limit without a severity of its own is.
     pub severity: Severity,
     /// What [`Comparison::Deviates`] measures from, by metric.
     pub baseline: Option<&'r HashMap<String, f64>>,
+    /// Hours of the day outside of which it does not look.
+    pub active: Option<ActiveHours>,
+    /// For how long others keep it from being sent.
+    pub block: Block,
+    /// The level at which a broken limit is well again, where that is not the limit itself.
+    pub clear: Option<f64>,
+    /// How long a breach must last; zero where one reading is enough.
+    pub lasting: SignedDuration,
+    /// Longest silence between two readings of a breach that still counts as lasting.
+    pub max_gap: SignedDuration,
+    /// Whether it is said when it is over.
+    pub resolved: bool,
+    /// How often it is said again while it lasts.
+    pub reminder: Option<SignedDuration>,
+    /// How many times; at least one.
+    pub count: usize,
+    /// Within which time; `None` where that does not matter.
+    pub within: Option<SignedDuration>,
+    /// Whether what is above the limit counts for the next sum.
+    pub carry: bool,
+    /// Local time of day at which a sum restarts by itself.
+    pub restart_at: Option<civil::Time>,
+    /// How long a device may be silent.
+    pub after: Option<SignedDuration>,
 }
 
 impl Rule {
@@ -159,16 +287,32 @@ impl Rule {
         let mut applying: Vec<&Settings> = vec![&self.settings];
         applying
             .extend(self.overrides.iter().filter(|(scope, _)| scope.contains(source)).map(|(_, settings)| settings));
-        let narrowest = applying.iter().rev();
-        if !narrowest.clone().find_map(|settings| settings.enabled).unwrap_or(true) {
+        if !narrowest(&applying, |settings| settings.enabled).unwrap_or(true) {
             return None;
         }
         Some(Effective {
-            condition: narrowest.clone().find_map(|settings| settings.condition.as_ref())?,
-            severity: narrowest.clone().find_map(|settings| settings.severity).unwrap_or(Severity::Medium),
-            baseline: narrowest.clone().find_map(|settings| settings.baseline.as_ref()),
+            condition: narrowest(&applying, |settings| settings.condition.as_ref()),
+            severity: narrowest(&applying, |settings| settings.severity).unwrap_or(Severity::Medium),
+            baseline: narrowest(&applying, |settings| settings.baseline.as_ref()),
+            active: narrowest(&applying, |settings| settings.active),
+            block: narrowest(&applying, |settings| settings.block).unwrap_or_default(),
+            clear: narrowest(&applying, |settings| settings.clear),
+            lasting: narrowest(&applying, |settings| settings.lasting).unwrap_or_default(),
+            max_gap: narrowest(&applying, |settings| settings.max_gap).unwrap_or(DEFAULT_MAX_GAP),
+            resolved: narrowest(&applying, |settings| settings.resolved).unwrap_or(false),
+            reminder: narrowest(&applying, |settings| settings.reminder),
+            count: narrowest(&applying, |settings| settings.count).unwrap_or(1),
+            within: narrowest(&applying, |settings| settings.within),
+            carry: narrowest(&applying, |settings| settings.carry).unwrap_or(false),
+            restart_at: narrowest(&applying, |settings| settings.restart_at),
+            after: narrowest(&applying, |settings| settings.after),
         })
     }
+}
+
+/// What the narrowest of `applying` says that says anything; they are sorted, the widest first.
+fn narrowest<'r, T>(applying: &[&'r Settings], of: impl Fn(&'r Settings) -> Option<T>) -> Option<T> {
+    applying.iter().rev().find_map(|settings| of(settings))
 }
 
 impl RuleSet {

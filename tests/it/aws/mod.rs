@@ -1,5 +1,6 @@
 //! The AWS adapters against a stand-in that speaks the services' wire formats and fails when told to.
 
+mod dynamodb;
 mod reads;
 mod s3;
 mod sns;

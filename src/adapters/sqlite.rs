@@ -1,0 +1,307 @@
+//! State documents in a SQLite database: one file, which several processes may share.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+
+use super::due::{due_from, due_until};
+use crate::ingest::ports::{Commit, Document, StateStore, Unavailable};
+
+/// The version of the schema below, kept as the database's `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+/// `due` is in Unix milliseconds. The index holds only the documents about which something is due, and their keys too, so
+/// that the sweep reads nothing else.
+const SCHEMA: &str = "
+    CREATE TABLE documents (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER) STRICT;
+    CREATE INDEX documents_due ON documents (due, key) WHERE due IS NOT NULL;
+";
+
+const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
+// One statement each, which SQLite runs while nobody else can write: of two who have read the same version, one finds it
+// gone.
+const INSERT: &str =
+    "INSERT INTO documents (key, version, body, due) VALUES (?1, 1, ?2, ?3) ON CONFLICT (key) DO NOTHING";
+const UPDATE: &str = "UPDATE documents SET version = version + 1, body = ?2, due = ?3 WHERE key = ?1 AND version = ?4";
+const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key LIMIT ?2";
+
+/// Longest wait for another process that is writing, which takes it milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const NOT_READ: &str = "the state store did not give the documents";
+const NOT_WRITTEN: &str = "the state store did not take the document";
+const NOT_SEARCHED: &str = "the state store did not say what is due";
+
+/// Keeps state documents in a SQLite database. Clones share one connection.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    connection: Arc<Mutex<Connection>>,
+}
+
+/// Why a database was not opened. No retry can help, but where [`OpenError::Failed`] says that another process has it
+/// locked.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A newer release has written it. It is left as it is.
+    #[error(
+        "{} was written by a newer release (its schema is version {found}, this program knows {SCHEMA_VERSION}); \
+         nothing was changed: start the newer release, or name another data folder",
+        .path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+    },
+    /// It is another program's. It is left as it is.
+    #[error("{} is a database of another program; nothing was changed: name another data folder", .path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file system cannot hold it.
+    #[error(
+        "{} cannot be kept where it is: its folder cannot be shared between processes (a network drive?); name a data \
+         folder on a local disk",
+        .path.display()
+    )]
+    Unfit {
+        /// The database.
+        path: PathBuf,
+    },
+    /// SQLite cannot open it.
+    #[error("{} cannot be opened", .path.display())]
+    Failed {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// [`OpenError`] without the path.
+enum Refusal {
+    Newer(i64),
+    Foreign,
+    Unfit,
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(fault: rusqlite::Error) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, making it where it is not there. Its folder must be there. Blocks, for a few
+    /// milliseconds where no other process holds it.
+    ///
+    /// # Errors
+    /// [`OpenError`], where it cannot be opened or is not ours to write.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = open(path).map_err(|refusal| {
+            let path = path.to_owned();
+            match refusal {
+                Refusal::Newer(found) => OpenError::Newer { path, found },
+                Refusal::Foreign => OpenError::Foreign { path },
+                Refusal::Unfit => OpenError::Unfit { path },
+                Refusal::Failed(source) => OpenError::Failed { path, source },
+            }
+        })?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Runs `work` where it may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let connection = Arc::clone(&self.connection);
+        let blocking = move || {
+            // Who panicked while holding it has left no transaction open: each ends when it is dropped.
+            work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        match tokio::task::spawn_blocking(blocking).await {
+            Ok(outcome) => outcome.map_err(|fault| Unavailable::new(what, fault)),
+            Err(panicked) => Err(Unavailable::new(what, panicked)),
+        }
+    }
+}
+
+impl StateStore for SqliteStore {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+        let keys = keys.to_vec();
+        let load = move |connection: &mut Connection| {
+            // One transaction, so that the file is locked once and not for each key.
+            let transaction = connection.transaction()?;
+            let mut select = transaction.prepare(LOAD)?;
+            let documents = keys.iter().map(|key| {
+                let found = select.query_one([key], |row| Ok(Document { version: row.get(0)?, body: row.get(1)? }));
+                found.optional().map(Option::unwrap_or_default)
+            });
+            documents.collect()
+        };
+        self.run(NOT_READ, load).await
+    }
+
+    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+        let (key, body, due) = (key.to_owned(), body.to_owned(), due.map(due_from));
+        let commit = move |connection: &mut Connection| {
+            let written = match version {
+                0 => connection.execute(INSERT, params![key, body, due])?,
+                read => connection.execute(UPDATE, params![key, body, due, read])?,
+            };
+            Ok(if written == 0 { Commit::Lost } else { Commit::Done })
+        };
+        self.run(NOT_WRITTEN, commit).await
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let due = move |connection: &mut Connection| {
+            let mut select = connection.prepare(DUE)?;
+            let keys = select.query_map(params![due_until(now), most], |row| row.get(0))?;
+            keys.collect()
+        };
+        self.run(NOT_SEARCHED, due).await
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, Refusal> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Looked at before anything is written; and until then, closing does not write what others have left in the log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    check(&*connection.transaction()?)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    // Readers do not wait for a writer, and a commit is one sequential write.
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Refusal::Unfit);
+    }
+    // Each commit reaches the disk before it is answered. With NORMAL, which many use with WAL, a power cut takes the last
+    // commits back, while the push was answered and its batch noted as evaluated: its alerts would be lost.
+    connection.pragma_update(None, "synchronous", "full")?;
+    // macOS: otherwise the disk itself may still hold it back.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    create(&mut connection)?;
+    Ok(connection)
+}
+
+/// The version of the schema that is there; 0 where there is none.
+fn check(connection: &Connection) -> Result<i64, Refusal> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = connection.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (version, tables) {
+        (SCHEMA_VERSION, _) | (0, 0) => Ok(version),
+        (newer, _) if newer > SCHEMA_VERSION => Err(Refusal::Newer(newer)),
+        _ => Err(Refusal::Foreign),
+    }
+}
+
+/// Creates the schema where there is none.
+fn create(connection: &mut Connection) -> Result<(), Refusal> {
+    // Immediate, because another process may be about to do the same: the second one waits, and then finds it done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if check(&transaction)? == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A database that `sql` made.
+    fn database(folder: &Path, sql: &str) -> PathBuf {
+        let path = folder.join("state.db");
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        path
+    }
+
+    #[test]
+    fn database_of_a_newer_release_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for journal in ["delete", "wal"] {
+            let sql =
+                format!("PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = 2");
+            let path = database(folder.path(), &sql);
+            let before = fs::read(&path).unwrap();
+            let refused = SqliteStore::open(&path).unwrap_err();
+            assert!(matches!(refused, OpenError::Newer { found: 2, .. }), "{refused:?}");
+            assert!(refused.to_string().contains("newer release") && refused.to_string().contains("state.db"));
+            assert_eq!(fs::read(&path).unwrap(), before, "{journal}");
+        }
+    }
+
+    #[test]
+    fn newer_schema_that_is_still_in_the_log_is_seen_there_and_stays_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = database(folder.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (a)");
+        let writer = Connection::open(&path).unwrap();
+        writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        writer.execute_batch("PRAGMA user_version = 2").unwrap();
+        drop(writer);
+        let log = folder.path().join("state.db-wal");
+        let before = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
+        assert!(!before.1.is_empty());
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer { found: 2, .. })));
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&log).unwrap()), before);
+    }
+
+    #[test]
+    fn database_of_another_program_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = database(folder.path(), "CREATE TABLE theirs (a)");
+        let before = fs::read(&path).unwrap();
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Foreign { .. })));
+        assert_eq!(fs::read(&path).unwrap(), before);
+        fs::write(&path, "no database, and long enough to be one").unwrap();
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Failed { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"no database, and long enough to be one");
+    }
+
+    #[test]
+    fn own_database_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        for _ in 0..2 {
+            SqliteStore::open(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn commits_reach_the_disk_before_they_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
+        let connection = store.connection.lock().unwrap();
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        // 2 is FULL.
+        assert_eq!((pragma("synchronous"), pragma("fullfsync"), pragma("checkpoint_fullfsync")), (2, 1, 1));
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
+    fn what_is_due_is_found_in_the_index_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
+        let connection = store.connection.lock().unwrap();
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {DUE}")).unwrap();
+        let plan: Vec<String> =
+            explain.query_map([0, 1], |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(plan, ["SEARCH documents USING COVERING INDEX documents_due (due<?)"]);
+    }
+}

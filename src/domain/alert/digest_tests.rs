@@ -1,0 +1,293 @@
+//! Several alerts in one message, and what is no alert, word for word.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::digest::digest;
+use super::fixtures::*;
+use super::gsm7::is_one_part;
+use super::notice::{Channel, notice};
+use super::render::{Attribute, LARGEST_SNS_MESSAGE, Rendered, render};
+use super::*;
+
+const LARGE: usize = usize::MAX;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn held(alert: Alert, over: Option<&str>) -> HeldAlert {
+    HeldAlert { alert, over: over.map(at) }
+}
+
+fn three_held() -> Vec<HeldAlert> {
+    let later = Alert { at: at("2022-06-01T06:01:00Z"), ..bad_feedback("Washroom 3", &["No soap"]) };
+    vec![
+        held(bad_smell_at("Washroom 3"), Some("2022-06-01T06:02:00Z")),
+        held(later, None),
+        held(spill("Washroom 3"), None),
+    ]
+}
+
+fn held_back(alerts: Vec<HeldAlert>, more: usize) -> Rendered {
+    render(&Message::Held { alerts, more })
+}
+
+fn firing(alert: Alert) -> Message {
+    Message::Firing { alerts: vec![alert] }
+}
+
+fn many_at(count: usize, name: impl Fn(usize) -> String) -> Vec<Message> {
+    let of = |index| {
+        let mut alert = if index % 9 == 0 { spill(&name(index)) } else { bad_smell_at(&name(index)) };
+        alert.id = AlertId(Digest::of(format!("{index}").as_bytes()));
+        alert.place.device = Some(format!("device{index:026}"));
+        alert.place.zone = Some(format!("zone{index:028}"));
+        firing(alert)
+    };
+    (0..count).map(of).collect()
+}
+
+fn parts_of(messages: &[Message], largest: usize) -> Vec<Rendered> {
+    digest(&messages.iter().collect::<Vec<_>>(), largest)
+}
+
+fn attribute(rendered: &Rendered, name: &str) -> Option<Attribute> {
+    rendered.attributes.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| value.clone())
+}
+
+fn many(values: &[&str]) -> Option<Attribute> {
+    Some(Attribute::Many(values.iter().map(|&value| value.to_owned()).collect()))
+}
+
+fn facts(rendered: &Rendered) -> Value {
+    serde_json::from_str(&rendered.json).unwrap()
+}
+
+#[test]
+fn what_was_held_back_is_listed_the_worst_first() {
+    let rendered = held_back(three_held(), 0);
+    assert_eq!(rendered.subject, "[HIGH] 3 more alerts: Washroom 3");
+    assert_eq!(rendered.sms, "Washroom 3: 3 more alerts: Wet floor 13:59; Bad smell 13:59 (over); Bad feedback 14:01");
+    assert_eq!(
+        rendered.default,
+        "[HIGH] Washroom 3: 3 more alerts while alerts of this zone were blocked: Wet floor 13:59; \
+         Bad smell 13:59 (over); Bad feedback 14:01"
+    );
+    let expected = r"Washroom 3: 3 more alerts
+
+Raised while alerts of this zone were blocked, because one had just been sent.
+
+High (1)
+- Washroom 3, Wet floor: spill, wet area 12 % (limit 5) at 13:59
+
+Medium (2)
+- Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since
+  14:02)
+- Washroom 3, Bad feedback: rating 5 (limit 4): No soap at 14:01
+
+Newest: Wed 1 June 2022, 14:01:00 (Asia/Singapore)
+Zone id: zone01
+Project id: project01
+Property id: property01
+
+";
+    assert!(rendered.email.starts_with(expected), "{}", rendered.email);
+    assert_eq!(rendered.email.matches("Alert id: ").count(), 3);
+    assert_eq!(attribute(&rendered, "kind"), Some(Attribute::One("digest".into())));
+    assert_eq!(attribute(&rendered, "severity"), many(&["high", "medium"]));
+    assert_eq!(attribute(&rendered, "rule"), many(&["spill", "ammonia-lite", "bad-feedback"]));
+    assert_eq!(attribute(&rendered, "device_type"), many(&["WD", "ODRDTR_BATT_V1", "FD"]));
+    assert_eq!(attribute(&rendered, "zone"), Some(Attribute::One("zone01".into())));
+    let facts = facts(&rendered);
+    assert_eq!((&facts["kind"], &facts["severity"]), (&json!("digest"), &json!("high")));
+    assert_eq!(facts["alerts"][1]["over"], "2022-06-01T06:02:00Z");
+    assert_eq!(facts["alerts"][2]["over"], Value::Null);
+    assert_eq!(facts["alerts"][2]["breaches"][0]["value"], 5);
+}
+
+#[test]
+fn one_that_was_held_back_is_one() {
+    let rendered = held_back(vec![held(bad_smell_at("Lobby"), None)], 0);
+    assert_eq!(rendered.subject, "[MEDIUM] 1 more alert: Lobby");
+    assert_eq!(rendered.sms, "Lobby: 1 more alert: Bad smell 13:59");
+    assert!(!rendered.json.contains("left_out") && !rendered.email.contains("And "));
+}
+
+#[test]
+fn those_that_nobody_remembers_by_name_are_counted_everywhere() {
+    let rendered = held_back(three_held(), 7);
+    assert_eq!(rendered.subject, "[HIGH] 10 more alerts: Washroom 3");
+    assert!(rendered.sms.ends_with("; Bad feedback 14:01; +7 more"), "{}", rendered.sms);
+    assert!(rendered.email.contains("\n\nAnd 7 more.\n\n"));
+    assert_eq!(facts(&rendered)["alerts_left_out"], 7);
+}
+
+#[test]
+fn several_places_are_each_named() {
+    let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
+    assert_eq!(rendered.subject, "[HIGH] 2 more alerts: Ladies L3 and 1 more place");
+    assert_eq!(
+        rendered.sms,
+        "Ladies L3 and 1 more place: 2 more alerts: Ladies L3: Wet floor 13:59; Lobby: Bad smell 13:59"
+    );
+}
+
+#[test]
+fn an_sms_of_many_names_as_many_as_fit_and_counts_the_rest() {
+    let alerts: Vec<HeldAlert> = (0..40).map(|_| held(bad_smell_at("Washroom 3"), None)).collect();
+    let sms = held_back(alerts, 2).sms;
+    let named = sms.matches("Bad smell 13:59").count();
+    assert_eq!(sms, format!("Washroom 3: 42 more alerts: {}+{} more", "Bad smell 13:59; ".repeat(named), 42 - named));
+    assert!(is_one_part(&sms) && !is_one_part(&format!("{sms}Bad smell 13:59; ")), "{sms}");
+}
+
+#[test]
+fn a_storm_is_one_message_with_a_line_for_each_alert() {
+    let alert = bad_smell_at("Washroom 3");
+    let reminded = Alert { course: Course::Lasting { since: at("2022-06-01T05:40:00Z") }, ..bad_smell_at("Lobby") };
+    let messages = [
+        Message::Resolved { alert: Box::new(alert.clone()), at: at("2022-06-01T06:20:00Z") },
+        firing(Alert { at: at("2022-05-31T05:00:00Z"), ..alert }),
+        Message::Reminder { alert: Box::new(reminded), at: at("2022-06-01T06:20:00Z") },
+        firing(spill("Ladies L3")),
+        Message::Held {
+            alerts: vec![held(bad_feedback("Gents L1", &["No soap"]), Some("2022-06-01T06:02:00Z"))],
+            more: 2,
+        },
+    ];
+    let parts = parts_of(&messages, LARGE);
+    assert_eq!(parts.len(), 1);
+    let rendered = &parts[0];
+    assert_eq!(rendered.subject, "[HIGH] 4 alerts: 1 high, 3 medium; 1 over; 2 more held back");
+    let expected = "4 alerts: 1 high, 3 medium; 1 over; 2 more held back
+
+More came at once than is sent one by one, so one message names them all.
+
+High (1)
+- Ladies L3, Wet floor: spill, wet area 12 % (limit 5) at 13:59
+
+Medium (3)
+- Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at Tue 13:00
+- Gents L1, Bad feedback: rating 5 (limit 4): No soap at 13:59 (over since
+  14:02) (and 2 more held back there)
+- Lobby: still Bad smell at 14:20, since 13:40; was ammonia 270 ppb (limit
+  200) at 13:59
+
+Over (1)
+- Washroom 3: Bad smell is over at 14:20 (raised 13:59, lasted 21 min)
+";
+    assert_eq!(rendered.email, expected);
+    assert_eq!(
+        rendered.sms,
+        "4 alerts, 1 high, 3 medium; 1 over; 2 more held back: Ladies L3: Wet floor 13:59; \
+         Washroom 3: Bad smell Tue 13:00; Gents L1: Bad feedback 13:59 (over); +2 more"
+    );
+    assert_eq!(attribute(rendered, "kind"), Some(Attribute::One("digest".into())));
+    assert_eq!(attribute(rendered, "severity"), many(&["high", "medium"]));
+    assert_eq!(attribute(rendered, "channel"), many(&["email", "sms"]));
+    let alerts = &facts(rendered)["alerts"];
+    assert_eq!((&alerts[0]["kind"], &alerts[0]["severity"]), (&Value::Null, &json!("high")));
+    assert_eq!(alerts[3]["reminder"], true);
+    assert_eq!((&alerts[4]["kind"], &alerts[4]["over"]), (&json!("resolved"), &json!("2022-06-01T06:20:00Z")));
+}
+
+#[test]
+fn nothing_makes_no_digest_and_what_is_only_over_is_ok() {
+    assert!(digest(&[], LARGE).is_empty());
+    let over = Message::Resolved { alert: Box::new(spill("Lobby")), at: at("2022-06-01T06:20:00Z") };
+    let parts = digest(&[&over], LARGE);
+    assert_eq!(parts[0].subject, "[OK] 1 alert over");
+    assert_eq!(attribute(&parts[0], "severity"), Some(Attribute::One("high".into())));
+}
+
+#[test]
+fn a_storm_of_a_thousand_devices_names_each_once_in_parts_that_fit() {
+    let messages = many_at(1000, |index| format!("Washroom {index:04}"));
+    for (largest, most_parts) in [(LARGE, 4), (8 * 1024, 25), (1, 1000)] {
+        let parts = parts_of(&messages, largest);
+        assert!(parts.len() <= most_parts, "{largest}: {}", parts.len());
+        for (index, part) in parts.iter().enumerate() {
+            assert!(part.email.len() <= largest.max(2048), "{largest}: {}", part.email.len());
+            assert!(part.sns_message().len() <= LARGEST_SNS_MESSAGE && is_one_part(&part.sms), "{}", part.sms);
+            let number = format!(" (part {} of {})", index + 1, parts.len());
+            assert_eq!(part.subject, format!("[HIGH] 1000 alerts: 112 high, 888 medium{number}"));
+            assert!(part.email.starts_with(&format!("1000 alerts: 112 high, 888 medium{number}\n\n")));
+        }
+        let emails: String = parts.iter().map(|part| part.email.as_str()).collect();
+        let ids: String = parts.iter().map(|part| part.json.as_str()).collect();
+        for (index, message) in messages.iter().enumerate() {
+            let Message::Firing { alerts } = message else { panic!("{message:?}") };
+            let title = &alerts[0].title;
+            assert_eq!(emails.matches(&format!("- Washroom {index:04}, {title}: ")).count(), 1);
+            assert_eq!(ids.matches(&alerts[0].id.to_string()).count(), 1);
+        }
+    }
+}
+
+#[test]
+fn no_filter_misses_an_alert_of_a_storm() {
+    let parts = parts_of(&many_at(1000, |index| format!("Washroom {index}")), LARGE);
+    for part in &parts {
+        let Some(Attribute::Many(zones)) = attribute(part, "zone") else { panic!("{:?}", part.attributes) };
+        let alerts = facts(part)["alerts"].clone();
+        assert_eq!(zones.len(), alerts.as_array().unwrap().len());
+        assert!(alerts.as_array().unwrap().iter().all(|alert| zones.iter().any(|zone| alert["zone"] == **zone)));
+        let size: usize = zones.iter().map(|zone| zone.len() + 3).sum();
+        assert!(size <= 64 * 1024, "{size}");
+    }
+}
+
+#[test]
+fn the_same_storm_has_the_same_ids_in_any_order_and_another_has_others() {
+    let messages = many_at(60, |index| format!("Washroom {index}"));
+    let mut turned: Vec<&Message> = messages.iter().rev().collect();
+    let parts = parts_of(&messages, 4 * 1024 + 2048);
+    assert!(parts.len() > 1);
+    assert_eq!(digest(&turned, 4 * 1024 + 2048), parts);
+    let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
+    assert!(ids.iter().all(|id| id.len() == 32 && ids.iter().filter(|other| *other == id).count() == 1), "{ids:?}");
+    turned.pop();
+    assert_ne!(digest(&turned, LARGE)[0].id, digest(&messages.iter().collect::<Vec<_>>(), LARGE)[0].id);
+}
+
+#[test]
+fn a_notice_is_for_the_operator_and_goes_where_it_is_sent() {
+    let text = "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?\nrules.toml:9:1: no such metric\n\nThe last good file stays in force.";
+    let rendered = notice("rules-abc", "Rules refused: 2 faults", text, &[Channel::Email]);
+    assert_eq!(rendered.id, "rules-abc");
+    assert_eq!(rendered.subject, "[NOTICE] Rules refused: 2 faults");
+    assert_eq!(rendered.email, format!("Rules refused: 2 faults\n\n{text}\n"));
+    assert_eq!(rendered.sms, "Rules refused: 2 faults: rules.toml:3:1: a rule has no 'belwo'; did you mean 'below'?");
+    assert_eq!(attribute(&rendered, "kind"), Some(Attribute::One("notice".into())));
+    assert_eq!(attribute(&rendered, "channel"), many(&["email"]));
+    assert_eq!(rendered.attributes.len(), 2);
+    assert_eq!(facts(&rendered)["kind"], "notice");
+    let both = notice("quiet", "Nothing arrives", "since 13:40", &[Channel::Email, Channel::Sms]);
+    assert_eq!(attribute(&both, "channel"), many(&["email", "sms"]));
+    assert_eq!(attribute(&notice("quiet", "", "", &[]), "channel"), many(&["email"]));
+}
+
+#[test]
+fn a_notice_of_many_lines_counts_those_it_has_no_room_for() {
+    let lines: Vec<String> =
+        (0..2000).map(|index| format!("rules.toml:{index}:1: \"{}\u{1b}", "x".repeat(80))).collect();
+    let rendered = notice("rules", "Rules refused", &lines.join("\r\n"), &[Channel::Email]);
+    let shown = rendered.email.matches("rules.toml:").count();
+    assert!(rendered.email.ends_with(&format!("\nand {} more lines\n", 2000 - shown)), "{shown}");
+    assert!(shown > 90 && rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
+    assert!(!rendered.email.contains(['\u{1b}', '\r']));
+}
+
+#[test]
+fn without_sms_the_email_says_why_and_the_channel_leaves_it_out() {
+    let rendered = render(&firing(bad_smell_at("Lobby")));
+    let kept = rendered.clone().without_sms("the limit of 50 a day is reached");
+    assert_eq!(attribute(&kept, "channel"), many(&["email"]));
+    assert_eq!(kept.email, format!("{}\nNot sent by SMS: the limit of 50 a day is reached.\n", rendered.email));
+    assert_eq!((&kept.sms, &kept.json, &kept.id), (&rendered.sms, &rendered.json, &rendered.id));
+    // Twice is once, and what does not go by SMS has nothing to explain.
+    assert_eq!(kept.clone().without_sms("again"), kept);
+    let notice = notice("rules", "Rules refused", "1 fault", &[Channel::Email]);
+    assert_eq!(notice.clone().without_sms("again"), notice);
+}

@@ -1,0 +1,141 @@
+//! What is remembered of a zone from one reading to the next: a value that commits as a whole, alerts and all.
+
+mod blocks;
+mod outbox;
+mod seen;
+mod track;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::blocks::{Blocks, Held};
+pub use self::outbox::{Entry, EntryId, Outbox};
+pub use self::seen::Seen;
+pub use self::track::{Level, Silence, Sum, Tally, Track};
+use super::alert::Place;
+use super::reading::Source;
+
+/// The unit that alerts are judged and remembered by: a zone of a project; a device without a zone is its own zone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ZoneKey<'a> {
+    /// `PID` and `InsID`.
+    Zone {
+        /// `PID`, empty where absent.
+        project: Cow<'a, str>,
+        /// `InsID`.
+        zone: Cow<'a, str>,
+    },
+    /// A device that names no zone.
+    Device {
+        /// `PID`, empty where absent.
+        project: Cow<'a, str>,
+        /// The device's id, empty where absent.
+        device: Cow<'a, str>,
+    },
+}
+
+impl<'a> ZoneKey<'a> {
+    /// The zone that a reading belongs to.
+    #[must_use]
+    pub fn of(source: &Source<'a>) -> Self {
+        let project = source.project.clone().unwrap_or_default();
+        match &source.zone {
+            Some(zone) => Self::Zone { project, zone: zone.clone() },
+            None => Self::Device { project, device: source.device.clone().unwrap_or_default() },
+        }
+    }
+}
+
+/// One line of text for stores: the parts are told apart whatever characters they hold.
+impl fmt::Display for ZoneKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, project, name) = match self {
+            Self::Zone { project, zone } => ("zone", project, zone),
+            Self::Device { project, device } => ("device", project, device),
+        };
+        write!(f, "{kind}/{}:{project}/{name}", project.len())
+    }
+}
+
+/// What is remembered of one zone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ZoneState {
+    /// Readings that changed something, so that they do it once.
+    #[serde(skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
+    /// Where each rule stands with each device: by rule id, then by device id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tracks: BTreeMap<String, BTreeMap<String, Track>>,
+    /// When the zone was last reported as cleaned; what was measured up to then is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleaned: Option<Timestamp>,
+    /// What was sent lately, and what was held back because of it.
+    #[serde(skip_serializing_if = "Blocks::is_empty")]
+    pub blocks: Blocks,
+    /// Devices that a silence rule watches.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub devices: BTreeMap<String, LastSeen>,
+    /// Messages that are to be sent.
+    #[serde(skip_serializing_if = "Outbox::is_empty")]
+    pub outbox: Outbox,
+}
+
+/// When a device was last heard of, kept coarsely.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSeen {
+    /// Event time of a reading of it; a newer one may have come since, by no more than a quarter of the shortest silence
+    /// that a rule watches for.
+    pub at: Timestamp,
+    /// Where it is, for the message.
+    pub place: Place,
+}
+
+impl ZoneState {
+    /// Where `rule` stands with `device`.
+    #[must_use]
+    pub fn track(&self, rule: &str, device: &str) -> Option<&Track> {
+        self.tracks.get(rule)?.get(device)
+    }
+
+    /// Sets where `rule` stands with `device`; `None` forgets it.
+    pub fn set_track(&mut self, rule: &str, device: &str, track: Option<Track>) {
+        match track {
+            Some(track) => {
+                self.tracks.entry(rule.to_owned()).or_default().insert(device.to_owned(), track);
+            }
+            None => {
+                if let Some(devices) = self.tracks.get_mut(rule) {
+                    devices.remove(device);
+                    if devices.is_empty() {
+                        self.tracks.remove(rule);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zone_names_do_not_run_into_each_other() {
+        let zone =
+            |project: &'static str, zone: &'static str| ZoneKey::Zone { project: project.into(), zone: zone.into() };
+        assert_ne!(zone("a/b", "c").to_string(), zone("a", "b/c").to_string());
+        let device = ZoneKey::Device { project: "a".into(), device: "b".into() };
+        assert_ne!(zone("a", "b").to_string(), device.to_string());
+    }
+
+    #[test]
+    fn nothing_remembered_is_nothing_stored() {
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
+    }
+}

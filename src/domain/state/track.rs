@@ -1,0 +1,101 @@
+//! Where a rule stands with a device.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::alert::Alert;
+use crate::domain::severity::Severity;
+
+/// Where a rule stands with a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Track {
+    /// A threshold.
+    Level(Level),
+    /// A sum that grows towards its limit.
+    Sum(Sum),
+    /// Occurrences that are counted.
+    Tally(Tally),
+    /// A device that fell silent.
+    Silence(Silence),
+}
+
+/// Where a threshold stands. Readings at or before `as_of` come too late for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Level {
+    /// The limit is broken, not yet for as long as the rule asks.
+    Pending {
+        /// The first reading of this breach.
+        since: Timestamp,
+        /// The last one.
+        as_of: Timestamp,
+    },
+    /// The alert was raised, and the limit has not been kept since.
+    Firing {
+        /// The first reading of this breach.
+        since: Timestamp,
+        /// The reading that last changed something.
+        as_of: Timestamp,
+        /// The worst severity that was raised.
+        severity: Severity,
+        /// What was raised last, for reminders and the notice that it is over; absent where neither is asked for.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        alert: Option<Box<Alert>>,
+        /// When a reminder is due.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        remind: Option<Timestamp>,
+        /// Whether it was held back, so that nobody has heard of it yet.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        held: bool,
+    },
+    /// All is well since `as_of`. Remembered, so that an older reading that comes late does not raise it again.
+    Well {
+        /// The reading that ended the breach.
+        as_of: Timestamp,
+    },
+}
+
+impl Level {
+    /// The reading that last changed something.
+    #[must_use]
+    pub fn as_of(&self) -> Timestamp {
+        match self {
+            Self::Pending { as_of, .. } | Self::Firing { as_of, .. } | Self::Well { as_of } => *as_of,
+        }
+    }
+}
+
+/// A sum that grows towards its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sum {
+    /// What has been added up.
+    pub total: f64,
+    /// The first reading in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Timestamp>,
+    /// When it last restarted; readings before that do not count any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restarted: Option<Timestamp>,
+    /// The newest reading in it.
+    pub newest: Timestamp,
+}
+
+/// Occurrences that are counted, by reason; without reasons, under the empty one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// When each happened, in order.
+    pub times: BTreeMap<String, Vec<Timestamp>>,
+    /// When each reason last restarted; occurrences at or before that do not count any more.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub restarted: BTreeMap<String, Timestamp>,
+}
+
+/// A device that fell silent, and whose silence was raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// When it was last heard of.
+    pub since: Timestamp,
+}

@@ -1,0 +1,124 @@
+//! What comes due without a push: messages that were not sent, ends of blocks, reminders, silences.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Ingest;
+use super::dispatch::dispatch;
+use super::ports::{AlertPublisher, Document, RawStore, RuleSource, StateStore, Unavailable};
+use super::zones::{Evaluated, settle};
+use crate::domain::engine::{self, Evaluation, SENT_WITHIN};
+use crate::domain::rules::RuleSet;
+use crate::domain::state::ZoneState;
+
+/// Zones that are looked at together; as many follow as are due.
+const AT_ONCE: usize = 100;
+/// Rounds of a sweep; what is left after so many is left to the next one.
+const MOST_ROUNDS: usize = 50;
+/// The document that says when something last arrived, from anywhere.
+const ARRIVALS: &str = "arrivals";
+/// How coarsely that is kept, so that it does not cost a write a push.
+const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// Nothing at all for this long: it is not the devices that are silent.
+const QUIET_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// What came of a sweep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Zones about which something was due.
+    pub zones: usize,
+    /// Alerts that were raised: silences.
+    pub alerts: usize,
+    /// Messages that were sent.
+    pub messages: usize,
+    /// Messages that were not; they are due again in a minute.
+    pub failed: usize,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Arrivals {
+    last: Option<Timestamp>,
+}
+
+/// When an arrival was last noted, in this process: milliseconds since 1970.
+#[derive(Debug, Default)]
+pub(super) struct Noted(AtomicI64);
+
+impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
+    /// Does everything that is due at `now`. Safe to run at any time, also beside pushes and other sweeps.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
+    /// What was not done is due at the next sweep.
+    pub async fn sweep(&self, now: Timestamp) -> Result<Swept, Unavailable> {
+        let rules = self.rules.current(now).await;
+        let silences = !self.is_quiet(now).await?;
+        let mut swept = Swept::default();
+        let mut failure = None;
+        for _ in 0..MOST_ROUNDS {
+            let keys = self.state.due(now, AT_ONCE).await?;
+            let mut evaluated = Evaluated::default();
+            for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
+                match self.sweep_zone(&rules, key, document, now, silences).await {
+                    Ok(evaluation) => evaluated.add(key.clone(), &evaluation),
+                    Err(error) => drop(failure.get_or_insert(error)),
+                }
+            }
+            let outgoing = std::mem::take(&mut evaluated.outgoing);
+            let dispatched = dispatch(&self.state, &self.publisher, &rules, outgoing, now).await;
+            swept.zones += keys.len();
+            swept.alerts += evaluated.alerts;
+            swept.messages += dispatched.messages;
+            swept.failed += dispatched.failed;
+            if keys.len() < AT_ONCE {
+                break;
+            }
+        }
+        failure.map_or(Ok(swept), Err)
+    }
+
+    /// What is due in one zone, with the messages that nobody sent; they are leased to this sweep.
+    async fn sweep_zone(
+        &self,
+        rules: &RuleSet,
+        key: &str,
+        document: Document,
+        now: Timestamp,
+        silences: bool,
+    ) -> Result<Evaluation, Unavailable> {
+        let again = now.checked_add(SENT_WITHIN).unwrap_or(now);
+        let change = |state: &ZoneState| {
+            let mut evaluation = engine::sweep(rules, state, now, silences);
+            let leased = evaluation.state.outbox.lease(now, again);
+            evaluation.made.extend(leased.into_iter().map(|entry| entry.id));
+            evaluation
+        };
+        // Silences that are held back stay due; they make room for what else is.
+        settle(&self.state, rules, key, document, Some(again), &change).await
+    }
+
+    /// Notes that something arrived, coarsely.
+    pub(super) async fn note_arrival(&self, now: Timestamp) {
+        let last = self.noted.0.load(Ordering::Relaxed);
+        if i128::from(now.as_millisecond() - last) < NOTED_EVERY.as_millis() {
+            return;
+        }
+        self.noted.0.store(now.as_millisecond(), Ordering::Relaxed);
+        let Ok(documents) = self.state.load(&[ARRIVALS.to_owned()]).await else { return };
+        let version = documents.first().map_or(0, |document| document.version);
+        if let Ok(body) = serde_json::to_string(&Arrivals { last: Some(now) }) {
+            // Somebody else noting it at the same time is as good.
+            let _ = self.state.commit(ARRIVALS, version, &body, None).await;
+        }
+    }
+
+    /// Whether nothing at all has arrived for an hour.
+    async fn is_quiet(&self, now: Timestamp) -> Result<bool, Unavailable> {
+        let documents = self.state.load(&[ARRIVALS.to_owned()]).await?;
+        let body = documents.first().and_then(|document| document.body.as_deref());
+        let arrivals: Arrivals = body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        Ok(arrivals.last.is_none_or(|last| now.duration_since(last) > QUIET_AFTER))
+    }
+}

@@ -1,0 +1,179 @@
+//! Zones and what is remembered of them: read together, judged one by one, written by compare-and-swap.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+
+use super::ports::{Commit, Document, StateStore, Unavailable};
+use crate::domain::engine::{self, Evaluation, evaluate, next_due};
+use crate::domain::reading::Reading;
+use crate::domain::rules::RuleSet;
+use crate::domain::state::{Entry, ZoneKey, ZoneState};
+
+/// How often a zone is judged anew because somebody else wrote it meanwhile.
+const RETRIES: u32 = 5;
+/// The first pause before that, in milliseconds; each further one is twice as long, and each a random part of it.
+const FIRST_PAUSE_MS: u64 = 10;
+/// Zones that are written at a time.
+const CONCURRENT: usize = 32;
+
+/// A message that was committed and is now to be sent, and the zone whose outbox it is in.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Outgoing {
+    pub(super) zone: String,
+    pub(super) entry: Entry,
+}
+
+/// What came of the readings of a push, over all their zones.
+#[derive(Debug, Default)]
+pub(super) struct Evaluated {
+    pub(super) outgoing: Vec<Outgoing>,
+    pub(super) alerts: usize,
+    pub(super) blocked: usize,
+    pub(super) duplicates: usize,
+    pub(super) late: usize,
+    pub(super) stale: usize,
+    pub(super) early: usize,
+}
+
+impl Evaluated {
+    /// Adds what came of one zone.
+    pub(super) fn add(&mut self, zone: String, evaluation: &Evaluation) {
+        self.alerts += evaluation.alerts;
+        self.blocked += evaluation.blocked;
+        self.duplicates += evaluation.duplicates;
+        self.late += evaluation.late;
+        self.stale += evaluation.stale;
+        self.early += evaluation.early;
+        let entries = evaluation.state.outbox.entries().iter().filter(|entry| evaluation.made.contains(&entry.id));
+        self.outgoing.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry: entry.clone() }));
+    }
+}
+
+/// Judges each zone's readings by themselves and commits what is remembered, alerts and all. Zones that no rule is
+/// about are not even read.
+pub(super) async fn evaluate_zones<T: StateStore>(
+    store: &T,
+    rules: &RuleSet,
+    readings: &[Reading<'_>],
+    received: Timestamp,
+    now: Timestamp,
+) -> Result<Evaluated, Unavailable> {
+    let mut zones: BTreeMap<String, Vec<&Reading<'_>>> = BTreeMap::new();
+    for reading in readings.iter().filter(|reading| engine::is_of_interest(rules, &reading.source)) {
+        zones.entry(ZoneKey::of(&reading.source).to_string()).or_default().push(reading);
+    }
+    let keys: Vec<String> = zones.keys().cloned().collect();
+    let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
+    let work: Vec<BoxFuture<'_, Result<(String, Evaluation), Unavailable>>> = zones
+        .into_iter()
+        .zip(documents)
+        .map(|((key, readings), document)| {
+            let judged = async move {
+                if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
+                    // Before the zone itself, so that a zone that is known is always found.
+                    if let Some(zone) = &source.zone {
+                        note_project(store, zone, source.project.as_deref().unwrap_or_default()).await?;
+                    }
+                }
+                let change = |state: &ZoneState| evaluate(rules, state, &readings, received, now);
+                let evaluation = settle(store, rules, &key, document, None, &change).await?;
+                Ok((key, evaluation))
+            };
+            judged.boxed()
+        })
+        .collect();
+    let settled: Vec<_> = stream::iter(work).buffer_unordered(CONCURRENT).try_collect().await?;
+    let mut evaluated = Evaluated::default();
+    for (key, evaluation) in settled {
+        evaluated.add(key, &evaluation);
+    }
+    Ok(evaluated)
+}
+
+/// The document that lists the projects which have a zone of this id.
+fn projects_key(zone: &str) -> String {
+    format!("projects-of/{zone}")
+}
+
+/// The projects that have a zone of this id, as far as readings have told.
+pub(super) async fn known_projects<T: StateStore>(store: &T, zone: &str) -> Result<Vec<String>, Unavailable> {
+    let documents = store.load(&[projects_key(zone)]).await?;
+    let body = documents.first().and_then(|document| document.body.as_deref());
+    Ok(body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default())
+}
+
+/// Notes that `project` has a zone of this id, so that a cleaning which names no project finds it.
+async fn note_project<T: StateStore>(store: &T, zone: &str, project: &str) -> Result<(), Unavailable> {
+    let key = projects_key(zone);
+    for attempt in 0..=RETRIES {
+        let document = store.load(std::slice::from_ref(&key)).await?.into_iter().next().unwrap_or_default();
+        let known = document.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
+        let mut projects: Vec<String> = known.unwrap_or_default();
+        if projects.iter().any(|known| known == project) {
+            return Ok(());
+        }
+        projects.push(project.to_owned());
+        let body = serde_json::to_string(&projects)
+            .map_err(|fault| Unavailable::new("a list of projects does not become JSON", fault))?;
+        match store.commit(&key, document.version, &body, None).await? {
+            Commit::Done => return Ok(()),
+            Commit::Lost => pause(attempt).await,
+        }
+    }
+    Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
+}
+
+/// Changes what is remembered of one zone. Where somebody else wrote it meanwhile, what they wrote is read and `change`
+/// is made to that; where `change` changes nothing, nothing is written. Nothing is due before `not_before`, where that is
+/// given; what was due before it is written for that alone.
+pub(super) async fn settle<T: StateStore>(
+    store: &T,
+    rules: &RuleSet,
+    key: &str,
+    mut document: Document,
+    not_before: Option<Timestamp>,
+    change: &(dyn Fn(&ZoneState) -> Evaluation + Sync),
+) -> Result<Evaluation, Unavailable> {
+    for attempt in 0..=RETRIES {
+        let state = read(&document)?;
+        let evaluation = change(&state);
+        let due = next_due(rules, &evaluation.state);
+        let is_too_soon = not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
+        if evaluation.state == state && !is_too_soon {
+            return Ok(evaluation);
+        }
+        let due = due.map(|due| not_before.map_or(due, |not_before| due.max(not_before)));
+        let body = serde_json::to_string(&evaluation.state)
+            .map_err(|fault| Unavailable::new("a zone's state does not become JSON", fault))?;
+        match store.commit(key, document.version, &body, due).await? {
+            Commit::Done => return Ok(evaluation),
+            Commit::Lost => {
+                pause(attempt).await;
+                let reread = store.load(std::slice::from_ref(&key.to_owned())).await?;
+                document = reread.into_iter().next().unwrap_or_default();
+            }
+        }
+    }
+    Err(Unavailable::new("a zone's state could not be written", "others wrote it each time"))
+}
+
+/// What is remembered, or nothing where nothing was written yet.
+fn read(document: &Document) -> Result<ZoneState, Unavailable> {
+    match &document.body {
+        None => Ok(ZoneState::default()),
+        Some(body) => serde_json::from_str(body)
+            .map_err(|fault| Unavailable::new("a zone's state is not what this version of the program writes", fault)),
+    }
+}
+
+/// A pause of random length, so that those who met once do not meet again.
+pub(super) async fn pause(attempt: u32) {
+    let most = FIRST_PAUSE_MS << attempt;
+    let chance = RandomState::new().hash_one(attempt) % most;
+    tokio::time::sleep(Duration::from_millis(1 + chance)).await;
+}

@@ -1,0 +1,261 @@
+//! What every state store must do, asked of each of them.
+
+#[cfg(feature = "command")]
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use smartclean_push::adapters::memory::{MemoryState, Remembered};
+use smartclean_push::ingest::ports::{Commit, Document, StateStore};
+
+/// Loads one document.
+async fn load(store: &impl StateStore, key: &str) -> Document {
+    let mut documents = store.load(&[key.to_owned()]).await.unwrap();
+    assert_eq!(documents.len(), 1);
+    documents.remove(0)
+}
+
+fn document(body: &str, version: u64) -> Document {
+    Document { body: Some(body.to_owned()), version }
+}
+
+/// Adds 1 to the number that a document holds, as often as it takes. How many races that lost.
+async fn increment(store: &impl StateStore, key: &str) -> u32 {
+    let mut lost = 0;
+    loop {
+        let Document { body, version } = load(store, key).await;
+        let count: u64 = body.map_or(0, |body| body.parse().unwrap());
+        match store.commit(key, version, &(count + 1).to_string(), None).await.unwrap() {
+            Commit::Done => return lost,
+            Commit::Lost => lost += 1,
+        }
+    }
+}
+
+/// The whole contract, on a store that nobody else uses. What it leaves there is not due.
+async fn keeps_the_contract<S: StateStore + Clone + 'static>(store: S) {
+    documents_are_kept_by_version(&store).await;
+    lost_race_writes_nothing(&store).await;
+    any_text_is_kept(&store).await;
+    keys_are_told_apart(&store).await;
+    many_are_loaded_at_once_in_their_order(&store).await;
+    due_documents_are_found_by_time(&store).await;
+    nothing_is_due_early(&store).await;
+    concurrent_increments_are_all_counted(store).await;
+}
+
+async fn documents_are_kept_by_version(store: &impl StateStore) {
+    assert_eq!(load(store, "kept").await, Document { body: None, version: 0 });
+    assert_eq!(store.load(&[]).await.unwrap(), []);
+    for version in 0..3 {
+        let body = format!("{{\"written\":{version}}}");
+        assert_eq!(store.commit("kept", version, &body, None).await.unwrap(), Commit::Done);
+        assert_eq!(load(store, "kept").await, document(&body, version + 1));
+    }
+}
+
+async fn lost_race_writes_nothing(store: &impl StateStore) {
+    let long_past = Some(Timestamp::UNIX_EPOCH);
+    // Nobody can have read a version of a document that is not there.
+    assert_eq!(store.commit("raced", 1, "first", long_past).await.unwrap(), Commit::Lost);
+    assert_eq!(load(store, "raced").await, Document::default());
+    assert_eq!(store.commit("raced", 0, "first", None).await.unwrap(), Commit::Done);
+    for stale in [0, 2, 3] {
+        assert_eq!(store.commit("raced", stale, "second", long_past).await.unwrap(), Commit::Lost, "{stale}");
+        assert_eq!(load(store, "raced").await, document("first", 1));
+    }
+    assert_eq!(store.due(now(), 10).await.unwrap(), [""; 0]);
+    assert_eq!(store.commit("raced", 1, "second", None).await.unwrap(), Commit::Done);
+}
+
+async fn any_text_is_kept(store: &impl StateStore) {
+    // Neither repetitive, nor larger than DynamoDB takes.
+    let large: String = (0..15_000_u64).map(|i| format!("{:020}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+    assert_eq!(large.len(), 300_000);
+    let repetitive = "{\"id\":\"JKJaXmPLvHcESHA=\"}".repeat(100_000);
+    for (number, body) in ["", "{}", "é\u{0}\u{10FFFF}\r\n'\"", &large, &repetitive].into_iter().enumerate() {
+        let key = format!("text {number}");
+        assert_eq!(store.commit(&key, 0, body, None).await.unwrap(), Commit::Done);
+        assert!(load(store, &key).await == document(body, 1), "text {number}");
+    }
+}
+
+async fn keys_are_told_apart(store: &impl StateStore) {
+    let long = "ß".repeat(3_000);
+    let keys =
+        ["zone/1:a/b", "zone/1:a/B", "zone/1:a/b ", "zone/1:a/%_'\u{0}", &long, &format!("{long}x"), "é", "e\u{301}"];
+    for key in keys {
+        assert_eq!(store.commit(key, 0, key, None).await.unwrap(), Commit::Done, "{key}");
+    }
+    for key in keys {
+        assert_eq!(load(store, key).await, document(key, 1));
+    }
+}
+
+async fn many_are_loaded_at_once_in_their_order(store: &impl StateStore) {
+    let keys: Vec<_> = (0..250).map(|number| format!("many {number}")).collect();
+    for key in keys.iter().step_by(2) {
+        assert_eq!(store.commit(key, 0, key, None).await.unwrap(), Commit::Done);
+    }
+    // Also where one is asked for twice.
+    let asked: Vec<_> = keys.iter().rev().chain(&keys[..5]).cloned().collect();
+    let expected: Vec<_> = asked
+        .iter()
+        .map(|key| if key.ends_with(['0', '2', '4', '6', '8']) { document(key, 1) } else { Document::default() })
+        .collect();
+    assert_eq!(store.load(&asked).await.unwrap(), expected);
+}
+
+async fn due_documents_are_found_by_time(store: &impl StateStore) {
+    let due = async |seconds, most| store.due(now() + SignedDuration::from_secs(seconds), most).await.unwrap();
+    let set = async |key: &str, version, seconds: Option<i64>| {
+        let due = seconds.map(|seconds| now() + SignedDuration::from_secs(seconds));
+        assert_eq!(store.commit(key, version, "{}", due).await.unwrap(), Commit::Done);
+    };
+    assert_eq!(due(1_000_000, 10).await, [""; 0]);
+    // More than there are shards, and not in the order of their keys.
+    for number in 0..12 {
+        set(&format!("due {number:02}"), 0, Some(100 - number)).await;
+    }
+    set("due never", 0, None).await;
+    assert_eq!(due(88, 100).await, [""; 0]);
+    assert_eq!(due(89, 100).await, ["due 11"]);
+    assert_eq!(due(95, 100).await, ["due 11", "due 10", "due 09", "due 08", "due 07", "due 06", "due 05"]);
+    assert_eq!(due(1_000, 3).await, ["due 11", "due 10", "due 09"]);
+    assert_eq!(due(1_000, 100).await.len(), 12);
+    assert_eq!(due(1_000, 0).await, [""; 0]);
+    // Put off, brought forward, done.
+    set("due 11", 1, Some(500)).await;
+    set("due 00", 1, Some(1)).await;
+    set("due 10", 1, None).await;
+    assert_eq!(due(91, 100).await, ["due 00", "due 09"]);
+    for number in 0..12 {
+        let key = format!("due {number:02}");
+        set(&key, load(store, &key).await.version, None).await;
+    }
+    assert_eq!(due(1_000_000, 10).await, [""; 0]);
+}
+
+async fn nothing_is_due_early(store: &impl StateStore) {
+    let moment = now() + SignedDuration::from_nanos(1_500_000);
+    let long = format!("early {}", "x".repeat(3_000));
+    assert_eq!(store.commit(&long, 0, "{}", Some(moment)).await.unwrap(), Commit::Done);
+    assert_eq!(store.due(moment - SignedDuration::from_nanos(1), 1).await.unwrap(), [""; 0]);
+    let due = store.due(moment + SignedDuration::from_millis(1), 1).await.unwrap();
+    // The name may be another, but not what it names.
+    assert_eq!(store.load(&due).await.unwrap(), [document("{}", 1)]);
+    assert_eq!(store.commit(&due[0], 1, "{}", None).await.unwrap(), Commit::Done);
+    assert_eq!(load(store, &long).await.version, 2);
+}
+
+async fn concurrent_increments_are_all_counted<S: StateStore + Clone + 'static>(store: S) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        tasks.spawn(async move { increment(&store, "counted").await });
+    }
+    tasks.join_all().await;
+    assert_eq!(load(&store, "counted").await, document("20", 20));
+}
+
+fn now() -> Timestamp {
+    "2026-11-23T10:00:00Z".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_contract() {
+    keeps_the_contract(Arc::new(MemoryState::default())).await;
+}
+
+#[tokio::test]
+async fn memory_shows_its_documents_and_fails_when_told_to() {
+    let store = Arc::new(MemoryState::default());
+    store.lose_next(2);
+    for expected in [Commit::Lost, Commit::Lost, Commit::Done, Commit::Lost] {
+        assert_eq!(store.commit("a", 0, "{}", Some(now())).await.unwrap(), expected);
+    }
+    store.set_broken(true);
+    assert!(store.load(&["a".to_owned()]).await.is_err());
+    assert!(store.commit("a", 1, "changed", None).await.is_err());
+    assert!(store.due(now(), 1).await.is_err());
+    let shown = Remembered { body: "{}".to_owned(), version: 1, due: Some(now()) };
+    assert_eq!(store.documents().into_iter().collect::<Vec<_>>(), [("a".to_owned(), shown)]);
+    store.set_broken(false);
+    assert_eq!(load(&store, "a").await, document("{}", 1));
+}
+
+#[cfg(feature = "command")]
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = smartclean_push::adapters::sqlite::SqliteStore::open(&path).unwrap();
+    keeps_the_contract(store.clone()).await;
+    // Kept also by those who open it later.
+    drop(store);
+    let store = smartclean_push::adapters::sqlite::SqliteStore::open(&path).unwrap();
+    assert_eq!(load(&store, "counted").await, document("20", 20));
+}
+
+/// How often each process of the race adds 1.
+#[cfg(feature = "command")]
+const ROUNDS: u64 = 150;
+
+#[cfg(feature = "command")]
+#[tokio::test]
+async fn sqlite_loses_nothing_when_processes_race() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let racer = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "state_stores::sqlite_racer", "--ignored", "--nocapture"])
+            .env("STATE_TEST_DATABASE", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    // Together from the first moment on, when the database is made.
+    let racers: Vec<_> = (0..3).map(|_| racer()).collect();
+    let count = racers.len() as u64 * ROUNDS;
+    let mut lost = 0;
+    for racer in racers {
+        let output = racer.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        let (_, number) = text.split_once("races lost: ").unwrap();
+        lost += number.lines().next().unwrap().parse::<u32>().unwrap();
+    }
+    let store = smartclean_push::adapters::sqlite::SqliteStore::open(&path).unwrap();
+    assert_eq!(load(&store, "raced").await, document(&count.to_string(), count));
+    assert!(lost > 0, "they did not meet, so this has shown nothing");
+}
+
+/// One process of the race.
+#[cfg(feature = "command")]
+#[expect(clippy::print_stdout, reason = "its parent reads this")]
+#[tokio::test]
+#[ignore = "a part of sqlite_loses_nothing_when_processes_race, which starts it"]
+async fn sqlite_racer() {
+    let path = std::env::var_os("STATE_TEST_DATABASE").expect("the database's path in STATE_TEST_DATABASE");
+    let store = smartclean_push::adapters::sqlite::SqliteStore::open(path.as_ref()).unwrap();
+    let mut lost = 0;
+    for _ in 0..ROUNDS {
+        lost += increment(&store, "raced").await;
+    }
+    println!("races lost: {lost}");
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
+async fn dynamodb_contract() {
+    use smartclean_push::adapters::aws::{self, dynamodb};
+
+    // The rest of the SDK's configuration is in AWS's own variables.
+    let endpoint = std::env::var("STATE_TEST_ENDPOINT").expect("the service's URL in STATE_TEST_ENDPOINT");
+    let table = std::env::var("STATE_TEST_TABLE").expect("the table's name in STATE_TEST_TABLE");
+    let config = aws::config().await.into_builder().endpoint_url(endpoint).build();
+    let store = dynamodb::DynamoStore::new(dynamodb::client(&config), table);
+    store.connect().await;
+    keeps_the_contract(store).await;
+}
