@@ -1,0 +1,116 @@
+"""The state store's contract (tests/it/state_stores.rs) against a DynamoDB, with no permission but the function's."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from local_aws import REGION
+
+ROOT = Path(__file__).parents[2]
+
+# As in template.yaml.
+TABLE = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [
+        {"AttributeName": "pk", "AttributeType": "S"},
+        {"AttributeName": "shard", "AttributeType": "S"},
+        {"AttributeName": "due", "AttributeType": "N"},
+    ],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": "due",
+            "KeySchema": [
+                {"AttributeName": "shard", "KeyType": "HASH"},
+                {"AttributeName": "due", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ],
+}
+
+
+def policy(arn):
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["dynamodb:BatchGetItem", "dynamodb:PutItem"], "Resource": arn},
+            {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": f"{arn}/index/due"},
+        ],
+    }
+
+
+@pytest.fixture
+def table(aws):
+    dynamodb = aws.client("dynamodb")
+    name = "state-contract"
+    arn = dynamodb.create_table(TableName=name, **TABLE)["TableDescription"]["TableArn"]
+    ttl = {"Enabled": True, "AttributeName": "ttl"}
+    dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
+    yield dynamodb, name, arn
+    dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def keys(aws, table):
+    """Access keys of a user who may do what the function may."""
+    iam = aws.client("iam")
+    user = {"UserName": "state-contract"}
+    iam.create_user(**user)
+    iam.put_user_policy(**user, PolicyName="state", PolicyDocument=json.dumps(policy(table[2])))
+    key = iam.create_access_key(**user)["AccessKey"]
+    yield {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(**user, PolicyName="state")
+    iam.delete_user(**user)
+
+
+def run_contract(aws, name, keys):
+    return subprocess.run(
+        # The features of `make unit`, so that nothing is built twice.
+        ["cargo", "test", "--locked", "--all-features", "--test", "it", "--"]
+        + ["--exact", "state_stores::dynamodb_contract", "--ignored"],
+        cwd=ROOT,
+        env={
+            **aws.environment,
+            "AWS_ACCESS_KEY_ID": keys["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": keys["aws_secret_access_key"],
+            "AWS_REGION": REGION,
+            "STATE_TEST_ENDPOINT": aws.endpoint,
+            "STATE_TEST_TABLE": name,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def test_dynamodb_keeps_the_contract_with_the_permissions_of_the_function(aws, table, keys):
+    dynamodb, name, _ = table
+    started = time.time()
+    done = run_contract(aws, name, keys)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+
+    items = [item for page in dynamodb.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
+    season = 90 * 24 * 3600
+    for item in items:
+        assert set(item) == {"pk", "version", "body", "ttl"}, "what is left is not due, and so not in the index"
+        assert started + season - 1 <= int(item["ttl"]["N"]) <= time.time() + season + 1
+    kinds = {item["pk"]["S"]: set(item["body"]) for item in items}
+    assert kinds["counted"] == {"S"} and kinds["text 3"] == kinds["text 4"] == {"B"}
+
+
+@pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"])
+def test_each_permission_is_missed_when_it_is_gone(aws, table, keys, action):
+    iam = aws.client("iam")
+    denial = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
+    denied = {"UserName": "state-contract", "PolicyName": "denied"}
+    iam.put_user_policy(**denied, PolicyDocument=json.dumps(denial))
+    try:
+        done = run_contract(aws, table[1], keys)
+    finally:
+        iam.delete_user_policy(**denied)
+    assert done.returncode != 0 and "AccessDenied" in done.stdout, done.stdout
