@@ -1,5 +1,7 @@
 //! Thresholds: raised once when a limit is broken for long enough, again only when it gets worse, over when it is well.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 
 use super::judge::Verdict;
@@ -27,9 +29,12 @@ pub(super) enum Step {
 
 /// What `verdict` at `at` does where the threshold stands at `level`.
 pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effective: &Effective<'_>) -> Step {
-    if level.is_some_and(|level| at <= level.as_of()) {
+    match level.map(|level| at.cmp(&level.as_of())) {
         // What is known is newer.
-        return Step::Stay;
+        Some(Ordering::Less) => return Step::Stay,
+        // Of two readings of one moment the worse counts, in whichever order they come.
+        Some(Ordering::Equal) => return worse_at_once(level, verdict),
+        Some(Ordering::Greater) | None => {}
     }
     match (verdict, level) {
         (Verdict::Broken(..), None | Some(Level::Well { .. })) => begin(at, at, effective),
@@ -45,6 +50,15 @@ pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effe
         (Verdict::Broken(..) | Verdict::Between, Some(Level::Firing { .. }))
         | (Verdict::Well | Verdict::Between, None | Some(Level::Well { .. }))
         | (Verdict::Unknown, _) => Step::Stay,
+    }
+}
+
+fn worse_at_once(level: Option<&Level>, verdict: &Verdict) -> Step {
+    match (verdict, level) {
+        (Verdict::Broken(now, _), Some(Level::Firing { severity, since, .. })) if now > severity => {
+            Step::Raise { since: *since }
+        }
+        _ => Step::Stay,
     }
 }
 

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::sweep::{next_due, sweep};
 use self::zone::Zone;
-use super::reading::{Reading, Source};
+use super::reading::{Reading, ReadingId, Source};
 use super::rules::{Kind, RuleSet};
 use super::state::{EntryId, ZoneState};
 use super::time::age;
@@ -79,9 +79,10 @@ pub fn evaluate(
     }
     // Stable: readings of one moment stay in the order in which they were sent.
     timed.sort_by_key(|(at, _)| *at);
-    let mut in_this_push = BTreeSet::new();
+    // By id alone: a reading that names no usable time, or one in the future, comes at another time when it is repeated.
+    let mut known: BTreeSet<ReadingId> = zone.evaluation.state.seen.ids().collect();
     for (at, reading) in timed {
-        if !in_this_push.insert(reading.id) || zone.evaluation.state.seen.contains(at, reading.id) {
+        if !known.insert(reading.id) {
             zone.evaluation.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;

@@ -53,7 +53,8 @@ impl<'e> Zone<'e> {
                 changed |= step.run(&mut raised);
             }
         }
-        if changed {
+        // What is not judged by its own time would be judged by another one when it is repeated.
+        if changed || reading.time != Some(at) {
             self.evaluation.state.seen.insert(at, reading.id);
         }
         self.heard_of(reading, device, at);
@@ -148,12 +149,21 @@ impl<'e> Zone<'e> {
                 match track {
                     // What they count up to then is behind `cleaned`.
                     Track::Sum(sum) if sum.newest <= at => {}
-                    Track::Tally(_) => {}
+                    Track::Tally(tally) => {
+                        let tally = tally.after(at);
+                        self.evaluation.state.set_track(&rule, &device, tally.map(Track::Tally));
+                    }
                     Track::Level(level) if level.as_of() <= at => self.level_over(&rule, &device, level, at),
                     other => self.evaluation.state.set_track(&rule, &device, Some(other)),
                 }
             }
         }
+        let rules = self.rules;
+        let counts = |alert: &Alert| {
+            let rule = rules.rules.iter().find(|rule| rule.id == alert.rule);
+            rule.is_some_and(|rule| matches!(rule.kind, Kind::Count | Kind::Reasons | Kind::Accumulate))
+        };
+        self.evaluation.state.blocks.cleaned(at, counts);
     }
 
     /// Ends a threshold's breach: where it was held back it is noted there, else it is said if that was asked for.
@@ -161,8 +171,9 @@ impl<'e> Zone<'e> {
         let well = Track::Level(Level::Well { as_of: at });
         self.evaluation.state.set_track(rule, device, Some(well));
         let Level::Firing { alert, held, .. } = level else { return };
+        // Also where a milder alert of the same breach is held back, and a more severe one was sent.
+        self.evaluation.state.blocks.over(rule, device, at);
         if held {
-            self.evaluation.state.blocks.over(rule, device, at);
             return;
         }
         let resolved = self.rules.rules.iter().find(|known| known.id == rule).is_some_and(|rule| {
@@ -250,7 +261,7 @@ impl Step<'_, '_, '_> {
         let mut changed = false;
         let mut reached = Vec::new();
         for reason in reasons {
-            let counted = tally::count(&mut tally, reason, self.at, &self.effective);
+            let counted = tally::count(&mut tally, reason, self.at, &self.effective, self.zone.rules.max_age);
             changed |= counted.is_some();
             if counted == Some(true) {
                 reached.push(reason.clone());

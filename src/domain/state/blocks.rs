@@ -102,6 +102,14 @@ impl Blocks {
         }
     }
 
+    /// Notes that a cleaning has ended what was raised up to `at`, where it is held back and one of `these`.
+    pub fn cleaned(&mut self, at: Timestamp, these: impl Fn(&Alert) -> bool) {
+        let held = self.held.iter_mut().flat_map(|held| &mut held.alerts);
+        for held in held.filter(|held| held.over.is_none() && held.alert.at <= at && these(&held.alert)) {
+            held.over = Some(at);
+        }
+    }
+
     /// When what is held back is to be said.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {

@@ -93,6 +93,17 @@ pub struct Tally {
     pub restarted: BTreeMap<String, Timestamp>,
 }
 
+impl Tally {
+    /// What is left of it after a cleaning at `at`; `None` where nothing is.
+    #[must_use]
+    pub fn after(mut self, at: Timestamp) -> Option<Self> {
+        self.times.values_mut().for_each(|times| times.retain(|time| *time > at));
+        self.times.retain(|_, times| !times.is_empty());
+        self.restarted.retain(|_, restarted| *restarted > at);
+        (!self.times.is_empty() || !self.restarted.is_empty()).then_some(self)
+    }
+}
+
 /// A device that fell silent, and whose silence was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
