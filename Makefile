@@ -97,12 +97,12 @@ rules: .venv/build.stamp ## Makes FILE the deployed stack's rules: make rules FI
 BUILD_DIR ?= .aws-sam/build
 
 # cargo-lambda first by itself: it shows its progress, which SAM keeps to itself for minutes; SAM then finds the same
-# build done and only packs it.
+# build done and only packs it. Its standard output is advice on what to do next, which here is `make deploy`.
 .PHONY: sam-build
 sam-build: needs-rust .venv/build.stamp
-	@echo 'Building the function for $(ARCH); the first time takes 5 to 10 minutes on two cores.'
+	@echo 'Building the function for $(ARCH); the first time takes about 8 minutes on two cores.'
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin push-function $(if $(filter arm64,$(ARCH)),--arm64)
-	@$(SAM) build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
+	@$(SAM) build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH) >/dev/null
 
 .PHONY: needs-rust
 needs-rust:
