@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 import requests
@@ -106,6 +107,25 @@ class Deployed:
         texts = [reading if isinstance(reading, str) else json.dumps(reading) for reading in readings]
         body = json.dumps(texts).encode()
         return self.request("POST", "/push", data=body, auth=credentials or self.credentials)
+
+    # ---- From the side: what AWS does ---------------------------------------------------------------------------
+
+    def invoke(self, event):
+        """The function's reply to an event that is no request."""
+        payload = self.functions.invoke(FunctionName=self.function, Payload=json.dumps(event))["Payload"].read()
+        return json.loads(payload)
+
+    def tick(self):
+        """What the schedule sends every minute, as the template has it."""
+        events = self.template["Resources"]["PushFunctionEveryMinute"]["Properties"]["Targets"]
+        return self.invoke(json.loads(events[0]["Input"]))
+
+    def tell_of(self, key):
+        """What the queue sends of an object that was stored, once its delay is over."""
+        name = urllib.parse.quote_plus(key, safe="/")
+        notice = {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {}, "object": {"key": name}}}]}
+        record = {"messageId": "message-1", "eventSource": "aws:sqs", "body": json.dumps(notice)}
+        return self.invoke({"Records": [record]})
 
     # ---- From inside: what an operator sees ---------------------------------------------------------------------
 

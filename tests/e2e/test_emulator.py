@@ -53,8 +53,15 @@ class Emulator:
         bucket = "emulator"
         aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         secret = aws.client("secretsmanager").create_secret(Name="emulator", SecretString=json.dumps(CREDENTIALS))
+        aws.client("dynamodb").create_table(
+            TableName="emulator",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )
         return {
             "RAW_BUCKET": bucket,
+            "STATE_TABLE": "emulator",
             "ALERT_TOPIC_ARN": aws.client("sns").create_topic(Name="emulator")["TopicArn"],
             "CREDENTIALS_SECRET_ARN": secret["ARN"],
         }

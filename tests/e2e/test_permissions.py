@@ -3,7 +3,7 @@
 All but s3:ListBucket: MiniStack says that an object is missing also to who may not know, where AWS would say 403.
 """
 
-import json
+import time
 
 import pytest
 from test_stack import reading
@@ -28,16 +28,33 @@ def test_push_that_cannot_be_stored_is_not_accepted(stack):
         refused(stack.push(reading()))
 
 
-def test_push_whose_alert_cannot_be_published_is_stored_and_works_when_tried_again(stack):
-    text = json.dumps(reading(270))
+def test_alert_that_cannot_be_published_stays_in_the_outbox(stack):
     with stack.queue() as received:
         with stack.without("sns:Publish"):
-            refused(stack.push(text))
+            answer = stack.push(reading(270))
+            assert (answer.status_code, answer.json()["alerts"]) == (200, 1), answer.text
             assert received() == []
-        answer = stack.push(text)
-        assert answer.status_code == 200, answer.text
+        # Due for the sweep a minute after the push that made it.
+        time.sleep(61)
+        stack.tick()
         assert len(received()) == 1
-    assert len(stack.keys_of(answer)) == 1
+        stack.tick()
+        assert received() == []
+
+
+def test_push_whose_state_cannot_be_written_is_stored_and_not_evaluated(stack):
+    with stack.queue() as received:
+        with stack.without("dynamodb:PutItem"):
+            answer = stack.push(reading(270))
+            assert (answer.status_code, answer.json()["alerts"]) == (200, 0), answer.text
+        assert len(stack.keys_of(answer)) == 1
+        assert received() == []
+
+
+def test_sweep_fails_when_it_may_not_look_up_what_is_due(stack):
+    assert stack.tick()["failed"] == 0
+    with stack.without("dynamodb:Query"):
+        assert "errorMessage" in stack.tick()
 
 
 def test_push_is_not_accepted_when_credentials_cannot_be_read(stack):
@@ -70,5 +87,7 @@ def test_role_allows_single_resources_only(stack):
                     stack.topic,
                     stack.outputs["CredentialsSecretArn"],
                     stack.ids["PushFunctionLogGroup"],
+                    stack.ids["StateTable"],
+                    stack.ids["StoredQueue"].rsplit("/", 1)[-1],
                 )
                 assert any(part in resource for part in own), f"{name}: {resource}"

@@ -1,6 +1,7 @@
 """A push through the deployed stack: over its HTTP API, as its own role, into its bucket and out of its topic."""
 
 import json
+import time
 import uuid
 
 import pytest
@@ -9,10 +10,11 @@ from deployed import ARCHITECTURE, BUILD, EMAIL, PHONE
 
 
 def reading(ammonia_ppb=270, **more):
-    """An air quality reading without a time, so that it counts as new; its device makes it one of a kind."""
+    """An air quality reading without a time, so that it counts as new. Its device and zone are its own, so that nothing is
+    remembered of them and no other alert blocks its."""
     return {
         "DevType": "SMARTCLEAN#ODRDTR_BATT_V1", "DEVID": f"device-{uuid.uuid4()}", "Display": "Level 3 男厕",
-        "PropId": "property-1", "PID": "building-1", "InsID": "zone-1", "Region": "Asia/Singapore",
+        "PropId": "property-1", "PID": "building-1", "InsID": f"zone-{uuid.uuid4()}", "Region": "Asia/Singapore",
         "v": {"amm": ammonia_ppb, "aqi": 103, "rh": 730, "temp": 304}, **more,
     }  # fmt: skip
 
@@ -41,7 +43,7 @@ def test_reading_without_a_time_is_stored_as_undated(stack):
 def test_alert_reaches_every_channel_in_its_own_words(stack):
     before = len(stack.aws.postbox())
     with stack.queue() as received:
-        answer = stack.push(reading(270))
+        answer = stack.push(reading(270, InsID="zone-1"))
         assert answer.status_code == 200, answer.text
         assert answer.json()["alerts"] == 1
         (envelope,) = received()
@@ -73,6 +75,94 @@ def test_alert_starts_at_the_limit(stack, ammonia_ppb, alerts):
     with stack.queue() as received:
         assert stack.push(reading(ammonia_ppb)).json()["alerts"] == alerts
         assert len(received()) == alerts
+
+
+def in_zone(zone, device_type, values, **more):
+    return {**reading(**more), "DevType": f"SMARTCLEAN#{device_type}", "InsID": zone, "v": values}
+
+
+def said(envelopes):
+    """Kind and subject of each message, in the order of the subjects."""
+    return sorted((e["MessageAttributes"]["kind"]["Value"], e["Subject"]) for e in envelopes)
+
+
+def test_second_alert_in_a_zone_is_blocked_and_a_worse_one_is_not(stack):
+    zone = f"zone-{uuid.uuid4()}"
+    with stack.queue() as received:
+        assert stack.push(in_zone(zone, "SS", {"p": 4})).json()["alerts"] == 1
+        assert stack.push(in_zone(zone, "BIN", {"p": 4})).json()["alerts"] == 0
+        assert stack.push(in_zone(zone, "WD", {"value": 1, "AreaP": 9})).json()["alerts"] == 1
+        assert said(received()) == [
+            ("firing", "[HIGH] Wet floor: Level 3 男厕"), ("firing", "[MEDIUM] Refill soap: Level 3 男厕"),
+        ]  # fmt: skip
+
+
+def test_same_reading_in_another_push_is_known(stack):
+    text = json.dumps(reading(270))
+    with stack.queue() as received:
+        assert stack.push(text).json()["alerts"] == 1
+        again = stack.push(text, json.dumps(reading(1))).json()
+        assert (again["accepted"], again["duplicates"], again["alerts"]) == (2, 1, 0)
+        assert len(received()) == 1
+
+
+def test_counts_add_up_and_start_again_after_a_cleaning(stack):
+    zone, device = f"zone-{uuid.uuid4()}", f"device-{uuid.uuid4()}"
+    alerts = lambda count: stack.push(in_zone(zone, "UM", {"count": count}, DEVID=device)).json()["alerts"]  # noqa: E731
+    assert (alerts(29), alerts(1), alerts(29)) == (0, 1, 0)
+    answer = stack.request("POST", f"/zones/{zone}/cleaned", auth=stack.credentials)
+    assert (answer.status_code, answer.json()["zones"]) == (200, 1), answer.text
+    assert alerts(28) == 0
+    assert stack.request("POST", f"/zones/{zone}/cleaned").status_code == 401
+
+
+def test_that_it_is_over_is_said_where_a_rule_asks_for_it(stack):
+    zone, device = f"zone-{uuid.uuid4()}", f"device-{uuid.uuid4()}"
+    with stack.rules('[[rule]]\nid = "soap-low"\nresolved = true\n'), stack.queue() as received:
+        for percent in (4, 80):
+            stack.push(in_zone(zone, "SS", {"p": percent}, DEVID=device))
+        assert [kind for kind, _ in said(received())] == ["firing", "resolved"]
+
+
+def test_silence_is_raised_by_the_schedule(stack):
+    silent = '[[rule]]\nid = "silent"\nafter = "4s"\n'
+    with stack.rules(silent), stack.queue(rule=["silent"]) as received:
+        stack.push(in_zone(f"zone-{uuid.uuid4()}", "TH", {"t": 20}))
+        stack.tick()
+        assert received() == []
+        time.sleep(6)
+        stack.tick()
+        assert [kind for kind, _ in said(received())] == ["firing"]
+        stack.tick()
+        assert received() == []
+
+
+def test_stored_push_that_was_not_evaluated_is_evaluated_from_the_queue(stack):
+    text = json.dumps(reading(270))
+    with stack.queue() as received:
+        with stack.without("dynamodb:BatchGetItem"):
+            answer = stack.push(text)
+            assert (answer.status_code, answer.json()["alerts"]) == (200, 0), answer.text
+            assert received() == []
+        (key,) = stack.keys_of(answer)
+        assert stack.tell_of(key) == {"batchItemFailures": []}
+        assert len(received()) == 1
+        stack.tell_of(key)
+        assert received() == []
+
+
+def test_message_of_the_queue_that_cannot_be_done_comes_again(stack):
+    answer = stack.push(reading(1))
+    (key,) = stack.keys_of(answer)
+    with stack.without("dynamodb:BatchGetItem"):
+        assert stack.tell_of(key) == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+    assert stack.tell_of(key) == {"batchItemFailures": []}
+
+
+def test_bucket_tells_the_queue_of_stored_readings(stack):
+    told = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)["QueueConfigurations"]
+    assert [notice["Events"] for notice in told] == [["s3:ObjectCreated:*"]]
+    assert told[0]["QueueArn"].endswith(stack.ids["StoredQueue"].rsplit("/", 1)[-1])
 
 
 def test_subscription_gets_only_what_its_filter_lets_through(stack):
