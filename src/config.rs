@@ -3,8 +3,16 @@
 
 use std::fmt;
 
+use crate::telemetry::Verbosity;
+
 /// Where the rules are, below the bucket's root, unless `RULES_KEY` says otherwise.
 const DEFAULT_RULES_KEY: &str = "config/rules.toml";
+
+/// How much is logged, as the process's environment has it.
+#[must_use]
+pub fn verbosity() -> Verbosity {
+    Verbosity::from_lookup(|name| std::env::var(name).ok())
+}
 
 /// What the function needs to know to do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,18 +5,21 @@
 //! 1. [`http`] bounds it (method, path, encoding, size) and authenticates it from its headers alone;
 //! 2. [`domain::batch`] splits the body into items, each a reading or a rejection;
 //! 3. [`ingest`] stores both, under names made from their content, before anything is decided about them;
-//! 4. [`domain::engine`] evaluates the rules: a pure function of rules, state, readings and time;
-//! 5. [`domain::alert::render`] makes the words, and a publisher sends them;
-//! 6. 200 is answered when all of that is done. 4xx means a retry cannot help, 5xx means it can.
+//! 4. [`domain::engine`] evaluates the rules: a pure function of rules, state, readings and time. State and the messages it
+//!    makes commit together, zone by zone, by compare-and-swap;
+//! 5. [`domain::alert::render`] makes the words, and a publisher sends them; what is not sent stays for the
+//!    [sweep](ingest::Ingest::sweep);
+//! 6. 200 is answered when the push is stored and accounted for. 4xx means a retry cannot help, 5xx means it can.
 //!
 //! # What always holds
 //! - Nothing that arrived authenticated and within the size limit is lost: what is no batch is kept as well.
 //! - One bad item never costs a good one.
 //! - The same body makes one object, and the same cause an alert of the same id, however often it is sent.
+//! - Every stored batch is evaluated, and every due message sent at least once, wherever a crash falls.
 //!
 //! # Where things are
 //! Arrows point one way: [`domain`] knows nothing of the others, [`ingest`] knows the domain, [`http`] knows both, and
-//! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`].
+//! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`], and what is no request to [`sources`].
 
 pub mod adapters;
 pub mod config;

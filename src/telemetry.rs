@@ -20,14 +20,8 @@ const OWN_FUNCTION: &str = "push_function";
 pub struct Verbosity(LevelFilter);
 
 impl Verbosity {
-    /// Reads the process's environment: `AWS_LAMBDA_LOG_LEVEL`, which Lambda's own logging controls set, else `RUST_LOG`,
-    /// else `info`.
-    #[must_use]
-    pub fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
-    }
-
-    /// Reads an environment that `lookup` knows. A text that is not a level (`error`, `warn`, `info`, `debug`, `trace`,
+    /// Reads an environment that `lookup` knows: `AWS_LAMBDA_LOG_LEVEL`, which Lambda's own logging controls set, else
+    /// `RUST_LOG`, else `info`. A text that is not a level (`error`, `warn`, `info`, `debug`, `trace`,
     /// `off`) counts as `info`: a typing error must not cost the logs.
     #[must_use]
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {

@@ -10,17 +10,17 @@ use smartclean_push::adapters::aws::{
 };
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
-use smartclean_push::config::FunctionConfig;
+use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
 use smartclean_push::http::App;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
-use smartclean_push::telemetry::{self, Verbosity};
+use smartclean_push::telemetry;
 
 /// One thread: Lambda gives one request at a time, and less than one processor.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start_for_function(Verbosity::from_env());
+    telemetry::start_for_function(config::verbosity());
     let config =
         FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
     let sdk = aws::config().await;

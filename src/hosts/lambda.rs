@@ -45,7 +45,7 @@ pub enum Answer {
 #[serde(untagged)]
 pub enum Reply {
     /// To a request.
-    Request(Answer),
+    Request(Box<Answer>),
     /// To the queue: which of its messages have to come again.
     Queue(Failures),
     /// To the schedule, which does not listen: what was done.
@@ -109,7 +109,7 @@ where
     O: StoredObjects,
 {
     match Event::read(event) {
-        None => answer(app, event, invocation, now).await.map(Reply::Request),
+        None => answer(app, event, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
         Some(Event::Stored(notices)) => Ok(Reply::Queue(evaluate_stored(app.ingest(), objects, notices, now).await)),
         Some(Event::Sweep) => match app.ingest().sweep(now).await {
             Ok(swept) => {

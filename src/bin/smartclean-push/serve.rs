@@ -14,13 +14,14 @@ use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
 use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::config;
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::server;
 use smartclean_push::http::App;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RuleSource, StateStore, Unavailable};
-use smartclean_push::telemetry::{self, Verbosity};
+use smartclean_push::telemetry;
 use tokio::net::TcpListener;
 
 use crate::{Failure, environment};
@@ -105,7 +106,7 @@ impl CredentialSource for ServedCredentials {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
-        telemetry::start_for_command(Verbosity::from_env());
+        telemetry::start_for_command(config::verbosity());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -74,7 +74,7 @@ fn assert_within_limits(rendered: &Rendered, name: &str) {
 
 /// A message of each kind whose names and words are all `name`.
 fn messages_of(name: &str) -> Vec<Message> {
-    let since = Timestamp::UNIX_EPOCH;
+    let since: Timestamp = "1970-01-01T00:00:00Z".parse().unwrap();
     let courses = [
         Course::AtOnce,
         Course::Lasting { since },
