@@ -28,8 +28,9 @@ const INSERT: &str =
 const UPDATE: &str = "UPDATE documents SET version = version + 1, body = ?2, due = ?3 WHERE key = ?1 AND version = ?4";
 const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key LIMIT ?2";
 
-/// Longest wait for another process that is writing, which takes it milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for another process that is writing. Each write takes milliseconds, but SQLite's turns are not fair, and a
+/// disk that is busy makes all of them long.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 const NOT_READ: &str = "the state store did not give the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";

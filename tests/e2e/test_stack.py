@@ -108,7 +108,11 @@ def test_same_reading_in_another_push_is_known(stack):
 
 def test_counts_add_up_and_start_again_after_a_cleaning(stack):
     zone, device = f"zone-{uuid.uuid4()}", f"device-{uuid.uuid4()}"
-    alerts = lambda count: stack.push(in_zone(zone, "UM", {"count": count}, DEVID=device)).json()["alerts"]  # noqa: E731
+
+    def alerts(count):
+        milliseconds = time.time_ns() // 1_000_000  # so that equal counts are not one reading
+        return stack.push(in_zone(zone, "UM", {"count": count}, DEVID=device, unixT=milliseconds)).json()["alerts"]
+
     assert (alerts(29), alerts(1), alerts(29)) == (0, 1, 0)
     answer = stack.request("POST", f"/zones/{zone}/cleaned", auth=stack.credentials)
     assert (answer.status_code, answer.json()["zones"]) == (200, 1), answer.text

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Evaluation;
 use super::zone::{Zone, silence_alert};
 use crate::domain::alert::Message;
-use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
+use crate::domain::rules::{Effective, Kind, LONGEST_BLOCK, Rule, RuleSet};
 use crate::domain::state::{LastSeen, Level, Silence, Track, ZoneState};
 
 /// Does what is due in a zone at `now`. `silences` is false while nothing at all arrives from anywhere: then no device is
@@ -104,6 +104,7 @@ impl Zone<'_> {
                 }
                 None => {
                     self.evaluation.alerts += 1;
+                    self.evaluation.state.blocks.sent(&alert, device, LONGEST_BLOCK);
                     self.push(Message::Firing { alerts: vec![alert] });
                 }
             }

@@ -128,7 +128,10 @@ impl<'e> Zone<'e> {
                 continue;
             };
             self.evaluation.state.set_track(&rule.id, device, None);
-            self.evaluation.state.blocks.over(&rule.id, device, at);
+            if self.evaluation.state.blocks.over(&rule.id, device, at) {
+                // Nobody has heard of it yet; it is said to be over where it is said.
+                continue;
+            }
             if let Some(effective) = rule.effective(&reading.source).filter(|effective| effective.resolved) {
                 let alert = silence_alert(rule, &effective, &place, device, silence.since, silence.since);
                 self.push(Message::Resolved { alert: Box::new(alert), at });

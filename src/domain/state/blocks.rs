@@ -92,14 +92,17 @@ impl Blocks {
         }
     }
 
-    /// Notes that what `rule` raised for `device` is over, where it is held back.
-    pub fn over(&mut self, rule: &str, device: &str, at: Timestamp) {
+    /// Notes that what `rule` raised for `device` is over, where it is held back. Whether it is.
+    pub fn over(&mut self, rule: &str, device: &str, at: Timestamp) -> bool {
+        let mut is_held = false;
         let held = self.held.iter_mut().flat_map(|held| &mut held.alerts);
         for held in held.filter(|held| held.alert.rule == rule && held.over.is_none()) {
             if held.alert.place.device.as_deref().unwrap_or_default() == device {
                 held.over = Some(at);
+                is_held = true;
             }
         }
+        is_held
     }
 
     /// Notes that a cleaning has ended what was raised up to `at`, where it is held back and one of `these`.
