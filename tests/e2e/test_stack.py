@@ -129,12 +129,12 @@ def test_that_it_is_over_is_said_where_a_rule_asks_for_it(stack):
 
 
 def test_silence_is_raised_by_the_schedule(stack):
-    silent = '[[rule]]\nid = "silent"\nafter = "4s"\n'
+    silent = '[[rule]]\nid = "silent"\nafter = "12s"\n'
     with stack.rules(silent), stack.queue(rule=["silent"]) as received:
         stack.push(in_zone(f"zone-{uuid.uuid4()}", "TH", {"t": 20}))
         stack.tick()
         assert received() == []
-        time.sleep(6)
+        time.sleep(16)  # five quarters of it, and a second
         stack.tick()
         assert [kind for kind, _ in said(received())] == ["firing"]
         stack.tick()
