@@ -1,6 +1,5 @@
 //! Credentials kept in memory, and when they are read again: the part that is the same for a secret and for a file.
 
-use std::error::Error;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::domain::auth::{Credentials, Secret};
-use crate::ingest::ports::{CredentialSource, Unavailable};
+use crate::ingest::ports::{CredentialSource, Unavailable, chain};
 
 /// A stranger makes the credentials be read again at most this often, so that guessing costs no more than one read.
 const STRANGERS: SignedDuration = SignedDuration::from_secs(10);
@@ -155,17 +154,6 @@ impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
 /// more than the interval does not hold anything up.
 pub(super) fn has_passed(interval: SignedDuration, since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_none_or(|since| now.duration_since(since).abs() >= interval)
-}
-
-/// An error with all its causes, for the log.
-pub(super) fn chain(fault: &dyn Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use super::cached_credentials::{chain, has_passed};
+use super::cached_credentials::has_passed;
 use crate::domain::rules::RuleSet;
-use crate::ingest::ports::{RuleSource, Unavailable};
+use crate::ingest::ports::{RuleSource, Unavailable, chain};
 
 /// Where the first read failed, the rules in force may be the wrong ones: it is tried again this soon.
 const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(10);

@@ -1,7 +1,6 @@
 //! Sending what the outboxes hold: within the cap one by one, above it as a digest, never not at all.
 
 use std::collections::{BTreeMap, HashSet};
-
 use std::time::Duration;
 
 use futures_util::FutureExt;

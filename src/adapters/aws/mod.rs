@@ -23,8 +23,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::cached_credentials::chain;
-use crate::ingest::ports::Unavailable;
+use crate::ingest::ports::{Unavailable, chain};
 
 /// Longest that storing an object takes, with all its retries.
 const STORING: Duration = Duration::from_secs(7);

@@ -10,9 +10,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::{PUBLISHING, READING, backoff, code, status};
-use crate::adapters::cached_credentials::chain;
 use crate::domain::alert::render::{Attribute, Rendered};
-use crate::ingest::ports::{AlertPublisher, Unavailable};
+use crate::ingest::ports::{AlertPublisher, Unavailable, chain};
 
 /// Entries that a request may have; SNS, `PublishBatch`.
 const MOST_ENTRIES: usize = 10;
