@@ -10,6 +10,7 @@ pub mod device;
 pub mod digest;
 pub mod engine;
 pub mod json;
+pub mod parcel;
 pub mod reading;
 pub mod rules;
 pub mod severity;

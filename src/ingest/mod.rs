@@ -75,6 +75,8 @@ pub struct Outcome {
     pub early: usize,
     /// Whether the very same body was stored before.
     pub repeated: bool,
+    /// Whether the store did not take it, and it waits in another place as safe.
+    pub parked: bool,
     /// Event time of the newest reading.
     pub newest: Option<Timestamp>,
 }
@@ -128,7 +130,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         };
         let batch = items.read();
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
-        let repeated = self.store(id, &batch, receipt).await?;
+        let stored = self.store(id, &batch, receipt).await?;
         let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
         if evaluated.is_ok() && !batch.readings.is_empty() {
             self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await;
@@ -153,7 +155,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             stale: evaluated.stale,
             early: evaluated.early,
             unevaluated,
-            repeated,
+            repeated: stored == Stored::Already,
+            parked: stored == Stored::Parked,
             newest: batch.readings.iter().filter_map(|reading| reading.time).max(),
         })
     }
@@ -247,8 +250,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
     }
 
-    /// Stores readings and rejections, each where there are any. Whether the readings were stored before.
-    async fn store(&self, id: BatchId, batch: &Batch<'_>, receipt: &Receipt) -> Result<bool, PushError> {
+    /// Stores readings and rejections, each where there are any. What came of the readings, but for parked rejections.
+    async fn store(&self, id: BatchId, batch: &Batch<'_>, receipt: &Receipt) -> Result<Stored, PushError> {
         let readings = async {
             if batch.readings.is_empty() {
                 return Ok(Stored::New);
@@ -257,8 +260,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.store.put(object(key, pack_readings(&batch.readings), batch.readings.len(), receipt)).await
         };
         let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, receipt));
-        rejections.map_err(PushError::Store)?;
-        Ok(readings.map_err(PushError::Store)? == Stored::Already)
+        let rejections = rejections.map_err(PushError::Store)?;
+        let readings = readings.map_err(PushError::Store)?;
+        Ok(if rejections == Stored::Parked { rejections } else { readings })
     }
 
     async fn store_rejections(
@@ -266,12 +270,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         id: BatchId,
         rejections: &[Rejection<'_>],
         receipt: &Receipt,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<Stored, Unavailable> {
         if rejections.is_empty() {
-            return Ok(());
+            return Ok(Stored::New);
         }
         let key = ObjectKey::of_rejections(id, receipt.received);
-        self.store.put(object(key, pack_rejections(rejections), rejections.len(), receipt)).await.map(|_| ())
+        self.store.put(object(key, pack_rejections(rejections), rejections.len(), receipt)).await
     }
 
     /// Keeps a body that does not decode, and says how to answer it.
@@ -286,7 +290,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// Keeps a whole body that is no batch: it arrived authenticated, so it is not ours to lose.
     async fn keep_body(&self, id: BatchId, body: &[u8], reason: &str, receipt: &Receipt) -> Result<(), PushError> {
         let rejection = Rejection { index: None, reason: reason.to_owned(), raw: body.into() };
-        self.store_rejections(id, &[rejection], receipt).await.map_err(PushError::Store)
+        self.store_rejections(id, &[rejection], receipt).await.map(|_| ()).map_err(PushError::Store)
     }
 }
 

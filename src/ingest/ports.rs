@@ -18,6 +18,8 @@ pub enum Stored {
     New,
     /// An object of that key, and so of that content, was there before. It is left as it is.
     Already,
+    /// The store does not take it now. It is as safe in another place, from which it is stored later.
+    Parked,
 }
 
 /// Something outside does not answer as it should. A retry later can help. The source says what happened, for the log.

@@ -6,6 +6,7 @@ mod aws;
 #[cfg(feature = "function")]
 mod events;
 mod pack;
+mod parked;
 mod push;
 mod rule_cases;
 mod rules;
