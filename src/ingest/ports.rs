@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::Credentials;
-use crate::domain::rules::RuleSet;
+use crate::domain::rules::{Refused, RuleSet};
 
 /// What came of storing an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +145,11 @@ pub trait RuleSource: Send + Sync {
     /// The rules in force at `now`. Never fails: where newer rules cannot be read or are refused, the last accepted ones
     /// stay in force.
     fn current(&self, now: Timestamp) -> impl Future<Output = Arc<RuleSet>> + Send;
+
+    /// The newest rules, where they are refused and others are in force.
+    fn refused(&self) -> Option<Refused> {
+        None
+    }
 }
 
 /// Knows who may push.

@@ -163,7 +163,7 @@ pub(super) async fn settle<T: StateStore>(
 }
 
 /// What is remembered, or nothing where nothing was written yet.
-fn read(document: &Document) -> Result<ZoneState, Unavailable> {
+pub(super) fn read(document: &Document) -> Result<ZoneState, Unavailable> {
     match &document.body {
         None => Ok(ZoneState::default()),
         Some(body) => serde_json::from_str(body)

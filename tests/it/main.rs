@@ -5,6 +5,7 @@
 mod aws;
 #[cfg(feature = "function")]
 mod events;
+mod notices;
 mod pack;
 mod parked;
 mod push;

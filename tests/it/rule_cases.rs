@@ -77,7 +77,8 @@ fn settle(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
 
 fn told(message: &Message) -> String {
     match message {
-        Message::Firing { alerts } => {
+        Message::Notice(notice) => format!("{notice:?}"),
+        Message::Firing { alerts, blocked } => {
             let alerts: Vec<_> = alerts
                 .iter()
                 .map(|alert| {
@@ -86,7 +87,8 @@ fn told(message: &Message) -> String {
                     format!("{} {} {why}", alert.severity, alert.rule).trim().to_owned()
                 })
                 .collect();
-            format!("firing {}", alerts.join(" + "))
+            let blocked = if *blocked > 0 { format!(" after {blocked} blocked") } else { String::new() };
+            format!("firing {}{blocked}", alerts.join(" + "))
         }
         Message::Reminder { alert, .. } => format!("reminder {}", alert.rule),
         Message::Resolved { alert, .. } => format!("resolved {}", alert.rule),

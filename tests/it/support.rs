@@ -76,7 +76,7 @@ pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec
     let reading = Reading::read(text).unwrap();
     let evaluation = evaluate(rules, &ZoneState::default(), &[&reading], received, received);
     let raised = evaluation.state.outbox.entries().iter().flat_map(|entry| match &entry.message {
-        Message::Firing { alerts } => alerts.clone(),
+        Message::Firing { alerts, .. } => alerts.clone(),
         other => panic!("{other:?}"),
     });
     raised.collect()

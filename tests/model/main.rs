@@ -75,7 +75,7 @@ fn raised(alert: &Alert) -> Raised {
 
 fn said(message: &Message) -> Said {
     match message {
-        Message::Firing { alerts } => Said::Firing(alerts.iter().map(raised).collect()),
+        Message::Firing { alerts, .. } => Said::Firing(alerts.iter().map(raised).collect()),
         Message::Resolved { alert, at } => {
             let Raised { rule, device, .. } = raised(alert);
             Said::Resolved { rule, device, at: minute(*at) }

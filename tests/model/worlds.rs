@@ -9,7 +9,6 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use smartclean_push::domain::alert::Comparison;
-use smartclean_push::domain::alert::cap::Caps;
 use smartclean_push::domain::rules::{
     ActiveHours, Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test,
 };
@@ -255,8 +254,8 @@ impl World {
     pub(crate) fn rule_set(&self) -> RuleSet {
         RuleSet {
             max_age: minutes(self.max_age),
-            caps: Caps::default(),
             rules: self.rules.iter().map(RuleSpec::rule).collect(),
+            ..RuleSet::pack()
         }
     }
 }

@@ -16,7 +16,7 @@ use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
 use smartclean_push::domain::auth::Credentials;
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::hosts::server;
 use smartclean_push::http::App;
 use smartclean_push::ingest::Ingest;
@@ -78,6 +78,13 @@ impl RuleSource for ServedRules {
         match self {
             Self::BuiltIn(rules) => rules.current(now).await,
             Self::File(rules) => rules.current(now).await,
+        }
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        match self {
+            Self::BuiltIn(_) => None,
+            Self::File(rules) => rules.refused(),
         }
     }
 }
