@@ -8,6 +8,8 @@ mod events;
 mod notices;
 mod pack;
 mod parked;
+#[cfg(feature = "function")]
+mod publications;
 mod push;
 mod rule_cases;
 mod rules;
