@@ -12,7 +12,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
-use smartclean_push::http::App;
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::telemetry;
@@ -27,7 +27,8 @@ async fn main() -> Result<(), Error> {
     let s3 = aws::s3::client(&sdk, config.s3_path_style);
     let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);
     let rules = CachedRules::new(rules, aws::rules::LOOK_AGAIN);
-    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
+    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn)
+        .with_signing_key(config.signing_key_secret_arn);
     let credentials = CachedCredentials::new(secret);
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
 
@@ -39,7 +40,8 @@ async fn main() -> Result<(), Error> {
         tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
     let store = S3RawStore::new(s3, config.raw_bucket);
-    let app = Arc::new(App::new(Ingest::new(store.clone(), state, publisher, rules), credentials));
+    let gate = Gate::new(credentials).with_doors(config.doors);
+    let app = Arc::new(App::new(Ingest::new(store.clone(), state, publisher, rules), gate));
     let reply = |event: LambdaEvent<Box<RawValue>>| {
         let (app, store) = (Arc::clone(&app), store.clone());
         async move {

@@ -16,7 +16,7 @@ use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
-use smartclean_push::http::{App, RequestContext};
+use smartclean_push::http::{App, Gate, RequestContext};
 use smartclean_push::ingest::Ingest;
 
 /// When every test takes place.
@@ -124,7 +124,7 @@ impl TestApp {
         let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
         let ingest =
             Ingest::new(Arc::clone(&store), Arc::clone(&state), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
-        Self { store, state, publisher, app: App::new(ingest, credentials) }
+        Self { store, state, publisher, app: App::new(ingest, Gate::new(credentials)) }
     }
 
     /// Sends any request.

@@ -15,10 +15,10 @@ use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, Ru
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
-use smartclean_push::domain::auth::Credentials;
+use smartclean_push::domain::auth::{Credentials, Doors};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::server;
-use smartclean_push::http::App;
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RuleSource, StateStore, Unavailable};
 use smartclean_push::telemetry;
@@ -51,6 +51,9 @@ pub(super) struct Serve {
     /// environment, else made at the first start and kept in the data folder
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
+    /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
+    #[arg(long, value_name = "DOORS", default_value_t = Doors::default())]
+    doors: Doors,
 }
 
 /// What is remembered from one push to the next, in the data folder.
@@ -143,7 +146,8 @@ impl Serve {
         };
         let ingest = Ingest::new(store.clone(), state, publisher, rules);
         finish_what_was_begun(&store, &ingest).await?;
-        let app = Arc::new(App::new(ingest, credentials));
+        let gate = Gate::new(credentials).with_doors(self.doors).slowing();
+        let app = Arc::new(App::new(ingest, gate));
         let sweeper = tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
         let cut_off = server::serve(app, listener, end).await;
         sweeper.abort();

@@ -1,0 +1,15 @@
+//! Who may push, and how that is proven: one file for each way, all of them pure functions of the credentials, of what
+//! was sent, and of the time.
+//!
+//! Whatever is compared with a secret is compared by its SHA-256 digest and to the end, so that the time it takes tells
+//! nothing of how near a guess came.
+
+mod basic;
+mod credentials;
+mod door;
+mod password;
+
+pub use self::basic::{Check, HashCheck, Login};
+pub use self::credentials::{Client, Credentials, CredentialsFault, SIGNING_KEY_BYTES, Secret, signing_key_of};
+pub use self::door::{Door, Doors, DoorsFault};
+pub use self::password::PasswordFault;
