@@ -10,6 +10,7 @@ use smartclean_push::adapters::aws::{
 };
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Gate};
@@ -39,8 +40,18 @@ async fn main() -> Result<(), Error> {
     let (_, _, (), ()) =
         tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
+    if let Ok(known) = credentials.current(now).await
+        && let Some(lack) = known.lacks(config.doors, config.outside.is_some())
+    {
+        tracing::error!("{lack}; until the secret has it, the door stays shut");
+    }
+
     let store = S3RawStore::new(s3, config.raw_bucket);
-    let gate = Gate::new(credentials).with_doors(config.doors);
+    let mut gate = Gate::new(credentials).with_doors(config.doors);
+    if let Some(outside) = config.outside {
+        let keys = OutsideIssuer::new(&outside)?;
+        gate = gate.trusting(outside, Box::new(keys));
+    }
     let app = Arc::new(App::new(Ingest::new(store.clone(), state, publisher, rules), gate));
     let reply = |event: LambdaEvent<Box<RawValue>>| {
         let (app, store) = (Arc::clone(&app), store.clone());

@@ -5,8 +5,10 @@
 
 mod attempts;
 mod body;
+mod event_hub;
 mod gate;
 mod hashing;
+mod oauth;
 mod problem;
 mod route;
 
@@ -24,7 +26,7 @@ use self::body::{check_declared_length, encoding, read_bounded};
 pub use self::gate::Gate;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
-use crate::ingest::decode::MAX_ENCODED;
+use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, chain};
 use crate::ingest::{Ingest, Outcome, Receipt};
 
@@ -67,6 +69,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         let answer = match route(&parts, self.gate.doors()) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
             Ok(Route::Push) => self.push(&parts, body, &context).await,
+            Ok(Route::Send) => self.send(&parts, body, &context).await,
+            Ok(Route::Token) => self.token(&parts, body, &context).await,
             Ok(Route::Cleaned { zone, project }) => self.cleaned(&parts, &zone, project.as_deref(), &context).await,
             Err(problem) => Err(problem),
         };
@@ -83,6 +87,19 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         check_declared_length(&parts.headers, MAX_ENCODED)?;
         let client = self.gate.caller(&parts.headers, context).await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
+        let outcome = self.take(body, encoding, &client, context, started).await?;
+        Ok(json_response(&summary(&outcome)))
+    }
+
+    /// Takes in a body that has arrived, and says in the log what came of it.
+    async fn take(
+        &self,
+        body: Bytes,
+        encoding: Encoding,
+        client: &str,
+        context: &RequestContext,
+        started: Instant,
+    ) -> Result<Outcome, Problem> {
         let receipt = Receipt {
             request_id: context.request_id.clone(),
             source: context.source.clone(),
@@ -90,8 +107,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         };
         match self.ingest.push(body, encoding, &receipt).await {
             Ok(outcome) => {
-                log_summary(&outcome, &client, context, started);
-                Ok(json_response(&summary(&outcome)))
+                log_summary(&outcome, client, context, started);
+                Ok(outcome)
             }
             Err(error) => {
                 let problem = Problem::from(&error);

@@ -12,6 +12,9 @@ const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
 /// RFC 6750 §3: somebody who sent no token is told of no error.
 const BEARER: &str = r#"Bearer realm="smartclean-push""#;
 const INVALID_TOKEN: &str = r#"Bearer realm="smartclean-push", error="invalid_token", error_description="The token is expired, revoked or not for this service""#;
+const INSUFFICIENT_SCOPE: &str = r#"Bearer realm="smartclean-push", error="insufficient_scope", error_description="The token does not allow to push""#;
+/// What Event Hubs' clients send without being asked; no registered scheme has another name for it.
+const SIGNATURE: &str = r#"SharedAccessSignature realm="smartclean-push""#;
 /// Seconds after which a retry is worthwhile: longer than a throttle or a failover of what is behind us usually lasts.
 const RETRY_AFTER_SECONDS: &str = "30";
 
@@ -22,6 +25,8 @@ pub struct Challenge {
     pub basic: bool,
     /// A token, where tokens are taken.
     pub bearer: Option<Bearer>,
+    /// A shared access signature, for Event Hubs' send call.
+    pub signature: bool,
 }
 
 /// How a token is asked for (RFC 6750 §3).
@@ -40,6 +45,9 @@ impl Challenge {
             Bearer::Asked => BEARER,
             Bearer::InvalidToken => INVALID_TOKEN,
         });
+        if self.signature {
+            return HeaderValue::from_static(SIGNATURE);
+        }
         // The one that was tried comes first.
         let mut asked: Vec<_> = bearer.into_iter().chain(self.basic.then_some(BASIC)).collect();
         if self.bearer == Some(Bearer::Asked) {
@@ -66,6 +74,8 @@ pub enum Problem {
     TooLarge,
     /// No credentials, or wrong ones.
     Unauthorized(Challenge),
+    /// A token that does not allow to push.
+    InsufficientScope,
     /// The body ended early, or took too long.
     IncompleteBody,
     /// A body that is not a batch.
@@ -102,6 +112,7 @@ impl Problem {
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
             Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -116,13 +127,17 @@ impl Problem {
             Self::MethodNotAllowed { .. } => "This path does not take this method; see the Allow header.",
             Self::UnsupportedEncoding => "The body's content encoding is not known here. Use gzip or none.",
             Self::TooLarge => "The body is too large: at most 10 MB as sent and 64 MiB decoded. Split the batch.",
-            Self::Unauthorized(Challenge { basic: true, bearer: None }) => {
+            Self::Unauthorized(Challenge { signature: true, .. }) => {
+                "The shared access signature is missing, wrong, expired, or not for this host and hub."
+            }
+            Self::InsufficientScope => "The token does not have the scope that pushing asks for.",
+            Self::Unauthorized(Challenge { basic: true, bearer: None, .. }) => {
                 "Credentials are missing or wrong. Use HTTP Basic authentication."
             }
-            Self::Unauthorized(Challenge { basic: true, bearer: Some(_) }) => {
+            Self::Unauthorized(Challenge { basic: true, bearer: Some(_), .. }) => {
                 "Credentials are missing or wrong. Use HTTP Basic authentication, or a token from POST /oauth2/token."
             }
-            Self::Unauthorized(Challenge { basic: false, bearer: _ }) => {
+            Self::Unauthorized(Challenge { basic: false, .. }) => {
                 "Credentials are missing or wrong. Use a token from POST /oauth2/token."
             }
             Self::IncompleteBody => "The body did not arrive whole.",
@@ -139,6 +154,7 @@ impl Problem {
         match self {
             Self::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Self::Unauthorized(challenge) => Some((WWW_AUTHENTICATE, challenge.header())),
+            Self::InsufficientScope => Some((WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE))),
             Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Internal => {
                 Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)))
             }

@@ -12,6 +12,8 @@ use crate::domain::auth::{Door, Doors};
 pub(super) enum Route {
     Push,
     Cleaned { zone: String, project: Option<String> },
+    Token,
+    Send,
     Health,
 }
 
@@ -25,6 +27,10 @@ pub(super) fn route(parts: &Parts, doors: Doors) -> Result<Route, Problem> {
     let (allow, route) = match path {
         "/health" => ("GET, HEAD", Route::Health),
         "/push" if takes_pushes => ("POST", Route::Push),
+        "/oauth2/token" if doors.contains(Door::Oauth) => ("POST", Route::Token),
+        _ if doors.contains(Door::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {
+            ("POST", Route::Send)
+        }
         _ if takes_pushes && let Some(zone) = cleaned_zone(path) => {
             ("POST", Route::Cleaned { zone, project: query(parts, "project") })
         }
@@ -41,6 +47,11 @@ pub(super) fn route(parts: &Parts, doors: Doors) -> Result<Route, Problem> {
 /// The zone of `/zones/{zone}/cleaned`.
 fn cleaned_zone(path: &str) -> Option<String> {
     part(path.strip_prefix("/zones/")?.strip_suffix("/cleaned")?)
+}
+
+/// Whether this is the hub's part of `/{hub}/messages`.
+fn is_hub(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|hub| !hub.is_empty() && !hub.contains('/'))
 }
 
 /// One part of a path, decoded.

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod doors;
 #[cfg(feature = "function")]
 mod events;
 mod pack;

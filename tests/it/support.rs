@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::alert::{Alert, Message};
-use smartclean_push::domain::auth::{Client, Credentials, Secret};
+use smartclean_push::domain::auth::{Client, Credentials, Doors, Secret};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
@@ -117,19 +117,34 @@ impl TestApp {
     }
 
     pub(crate) fn with_rules(rules: RuleSet) -> Self {
+        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
+        Self::behind(rules, Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()))))
+    }
+
+    /// With these doors open to whom these credentials' JSON names.
+    pub(crate) fn with_credentials(json: &str, doors: Doors) -> Self {
+        let credentials = FixedCredentials(Arc::new(Credentials::parse(json).unwrap()));
+        Self::behind(RuleSet::pack(), Gate::new(credentials).with_doors(doors))
+    }
+
+    /// Behind any gate.
+    pub(crate) fn behind(rules: RuleSet, gate: Gate<FixedCredentials>) -> Self {
         let store = Arc::new(MemoryStore::default());
         let state = Arc::new(MemoryState::default());
         let publisher = Arc::new(MemoryPublisher::default());
-        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-        let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
         let ingest =
             Ingest::new(Arc::clone(&store), Arc::clone(&state), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
-        Self { store, state, publisher, app: App::new(ingest, Gate::new(credentials)) }
+        Self { store, state, publisher, app: App::new(ingest, gate) }
     }
 
     /// Sends any request.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let context = RequestContext { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
+        self.send_at(request, now()).await
+    }
+
+    /// Sends any request at any time.
+    pub(crate) async fn send_at(&self, request: Request<Full<Bytes>>, received: Timestamp) -> Answer {
+        let context = RequestContext { request_id: "request-1".into(), source: "203.0.113.7".into(), received };
         let response: Response<Bytes> = self.app.handle(request, context).await;
         let (parts, body) = response.into_parts();
         Answer {

@@ -13,9 +13,10 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
+use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
-use smartclean_push::domain::auth::{Credentials, Doors};
+use smartclean_push::domain::auth::{Credentials, Doors, Outside};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
@@ -54,6 +55,15 @@ pub(super) struct Serve {
     /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
     #[arg(long, value_name = "DOORS", default_value_t = Doors::default())]
     doors: Doors,
+    /// An outside issuer whose tokens are taken as well, where the door oauth is open: the address that they name as `iss`
+    #[arg(long, value_name = "URL", requires = "oauth_audience")]
+    oauth_issuer: Option<String>,
+    /// What its tokens name as `aud`, or the client id of Cognito's machine tokens
+    #[arg(long, value_name = "AUDIENCE", requires = "oauth_issuer")]
+    oauth_audience: Option<String>,
+    /// A scope that its tokens must have
+    #[arg(long, value_name = "SCOPE", requires = "oauth_issuer")]
+    oauth_scope: Option<String>,
 }
 
 /// What is remembered from one push to the next, in the data folder.
@@ -134,6 +144,13 @@ impl Serve {
             .map_err(|fault| Failure::new(format!("{}: {fault}", data.join(STATE_FILE).display())))?;
         let rules = served_rules(self.rules.as_deref()).await?;
         let known = self.known_credentials()?;
+        let outside = Outside::new(self.oauth_issuer.clone(), self.oauth_audience.clone(), self.oauth_scope.clone())
+            .map_err(|fault| Failure::new(fault.to_string()))?;
+        if let Some(lack) = known.credentials.lacks(self.doors, outside.is_some()) {
+            return Err(Failure::new(format!(
+                "{lack}: add it to the credentials file, or leave the door out of --doors"
+            )));
+        }
         // Heard from now on, so that an early Ctrl-C is graceful as well.
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
@@ -146,7 +163,12 @@ impl Serve {
         };
         let ingest = Ingest::new(store.clone(), state, publisher, rules);
         finish_what_was_begun(&store, &ingest).await?;
-        let gate = Gate::new(credentials).with_doors(self.doors).slowing();
+        let mut gate = Gate::new(credentials).with_doors(self.doors).slowing();
+        if let Some(outside) = outside {
+            let keys = OutsideIssuer::new(&outside)
+                .map_err(|fault| Failure::new(format!("the issuer cannot be asked for its keys: {fault}")))?;
+            gate = gate.trusting(outside, Box::new(keys));
+        }
         let app = Arc::new(App::new(ingest, gate));
         let sweeper = tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
         let cut_off = server::serve(app, listener, end).await;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::door::{Door, Doors};
 use super::password::{Password, PasswordFault};
 
 /// Least bytes of a signing key: as many as the digest has that it keys (RFC 7518 §3.2).
@@ -209,6 +210,19 @@ impl Credentials {
         &self.event_hub_keys
     }
 
+    /// What an open door needs and these do not have; `None` where everything is there. An outside issuer's tokens need no
+    /// key of ours.
+    #[must_use]
+    pub fn lacks(&self, doors: Doors, has_outside_issuer: bool) -> Option<&'static str> {
+        if doors.contains(Door::Oauth) && !has_outside_issuer && self.signing_keys.is_empty() {
+            Some("the door oauth needs a signing_key of at least 32 random bytes")
+        } else if doors.contains(Door::EventHub) && self.event_hub_keys.is_empty() {
+            Some("the door event-hub needs event_hub_keys")
+        } else {
+            None
+        }
+    }
+
     /// Each client with what its password is compared with.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Client, &Password)> {
         self.clients.iter().zip(&self.passwords)
@@ -279,6 +293,15 @@ mod tests {
         for text in [r#"{"signing_key":"a key"}"#, "a key", "a key\n"] {
             assert_eq!(signing_key_of(&Secret::new(text.into())).expose(), "a key");
         }
+    }
+
+    #[test]
+    fn an_open_door_needs_its_keys() {
+        let bare = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
+        let lacks = |doors: &str, outside| bare.lacks(doors.parse().unwrap(), outside).is_some();
+        assert!(!lacks("basic,iot", false));
+        assert!(lacks("oauth", false) && !lacks("oauth", true));
+        assert!(lacks("basic,event-hub", true));
     }
 
     #[test]
