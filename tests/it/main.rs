@@ -6,6 +6,8 @@ mod aws;
 mod doors;
 #[cfg(feature = "function")]
 mod events;
+#[cfg(any(feature = "command", feature = "function"))]
+mod issuer;
 mod pack;
 mod push;
 mod rule_cases;
