@@ -89,12 +89,7 @@ where
     for Message { id, task } in messages {
         let done = match task {
             Task::Evaluate(keys) => evaluate(ingest, bucket, &keys, now).await,
-            Task::Store(object) => {
-                let key = object.key.clone();
-                let stored = bucket.put(*object).await.map(|stored| tracing::info!(%key, ?stored, "stored at last"));
-                // Its notice comes from the bucket, and asks for the evaluation where that could not be done at first.
-                stored
-            }
+            Task::Store(object) => store(bucket, *object).await,
             // Coming again would not make it known; the queue's dead letters keep it for a look.
             Task::Unknown => Err(Unavailable::new("it is not understood", "neither a notice nor an object")),
         };
@@ -104,6 +99,14 @@ where
         }
     }
     failures
+}
+
+/// Stores an object. The bucket tells of it then, and so it is evaluated where that could not be done when it came.
+async fn store<B: RawStore>(bucket: &B, object: Object) -> Result<(), Unavailable> {
+    let key = object.key.clone();
+    let stored = bucket.put(object).await?;
+    tracing::info!(%key, ?stored, "stored at last");
+    Ok(())
 }
 
 async fn evaluate<S, T, P, R, B>(
