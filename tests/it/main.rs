@@ -3,12 +3,15 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "command")]
+mod commands;
 #[cfg(feature = "function")]
 mod events;
 mod notices;
 mod pack;
 mod parked;
 mod push;
+#[cfg(feature = "command")]
 mod rule_cases;
 mod rules;
 mod samples;
