@@ -5,6 +5,8 @@
 mod aws;
 #[cfg(feature = "function")]
 mod events;
+#[cfg(feature = "command")]
+mod kill;
 mod pack;
 mod push;
 mod rule_cases;

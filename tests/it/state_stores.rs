@@ -1,12 +1,15 @@
 //! What every state store must do, asked of each of them.
 
 #[cfg(feature = "command")]
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::memory::{MemoryState, Remembered};
 use smartclean_push::ingest::ports::{Commit, Document, StateStore};
+
+#[cfg(feature = "command")]
+use crate::support::process;
 
 /// Loads one document.
 async fn load(store: &impl StateStore, key: &str) -> Document {
@@ -207,12 +210,7 @@ async fn sqlite_loses_nothing_when_processes_race() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let racer = || {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "state_stores::sqlite_racer", "--ignored", "--nocapture"])
-            .env("STATE_TEST_DATABASE", &path)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+        process("state_stores::sqlite_racer").env("STATE_TEST_DATABASE", &path).stdout(Stdio::piped()).spawn().unwrap()
     };
     // Together from the first moment on, when the database is made.
     let racers: Vec<_> = (0..3).map(|_| racer()).collect();

@@ -158,3 +158,11 @@ impl TestApp {
 pub(crate) fn push_request() -> http::request::Builder {
     Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
 }
+
+/// This very program once more, to run one of its ignored tests in a process of its own and show what that prints.
+#[cfg(feature = "command")]
+pub(crate) fn process(test: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command
+}
