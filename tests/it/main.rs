@@ -9,6 +9,8 @@ mod events;
 mod kill;
 mod pack;
 mod push;
+#[cfg(feature = "command")]
+mod races;
 mod rule_cases;
 mod rules;
 mod samples;

@@ -247,13 +247,7 @@ async fn sqlite_racer() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
 async fn dynamodb_contract() {
-    use smartclean_push::adapters::aws::{self, dynamodb};
-
-    // The rest of the SDK's configuration is in AWS's own variables.
-    let endpoint = std::env::var("STATE_TEST_ENDPOINT").expect("the service's URL in STATE_TEST_ENDPOINT");
-    let table = std::env::var("STATE_TEST_TABLE").expect("the table's name in STATE_TEST_TABLE");
-    let config = aws::config().await.into_builder().endpoint_url(endpoint).build();
-    let store = dynamodb::DynamoStore::new(dynamodb::client(&config), table);
+    let store = crate::support::dynamodb().await;
     store.connect().await;
     keeps_the_contract(store).await;
 }

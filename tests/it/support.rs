@@ -166,3 +166,15 @@ pub(crate) fn process(test: &str) -> std::process::Command {
     command.args(["--exact", test, "--ignored", "--nocapture"]);
     command
 }
+
+/// The DynamoDB that an end-to-end test has started.
+#[cfg(feature = "aws")]
+pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
+    use smartclean_push::adapters::aws::{self, dynamodb};
+
+    // The rest of the SDK's configuration is in AWS's own variables.
+    let endpoint = std::env::var("STATE_TEST_ENDPOINT").expect("the service's URL in STATE_TEST_ENDPOINT");
+    let table = std::env::var("STATE_TEST_TABLE").expect("the table's name in STATE_TEST_TABLE");
+    let config = aws::config().await.into_builder().endpoint_url(endpoint).build();
+    dynamodb::DynamoStore::new(dynamodb::client(&config), table)
+}
