@@ -173,8 +173,7 @@ pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::Dyna
     use smartclean_push::adapters::aws::{self, dynamodb};
 
     // The rest of the SDK's configuration is in AWS's own variables.
-    let endpoint = std::env::var("STATE_TEST_ENDPOINT").expect("the service's URL in STATE_TEST_ENDPOINT");
-    let table = std::env::var("STATE_TEST_TABLE").expect("the table's name in STATE_TEST_TABLE");
-    let config = aws::config().await.into_builder().endpoint_url(endpoint).build();
-    dynamodb::DynamoStore::new(dynamodb::client(&config), table)
+    let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let config = aws::config().await.into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+    dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }
