@@ -7,10 +7,14 @@ mod aws;
 mod commands;
 #[cfg(feature = "function")]
 mod events;
+#[cfg(feature = "command")]
+mod kill;
 mod notices;
 mod pack;
 mod parked;
 mod push;
+#[cfg(feature = "command")]
+mod races;
 #[cfg(feature = "command")]
 mod rule_cases;
 mod rules;

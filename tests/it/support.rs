@@ -158,3 +158,22 @@ impl TestApp {
 pub(crate) fn push_request() -> http::request::Builder {
     Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
 }
+
+/// This very program once more, to run one of its ignored tests in a process of its own and show what that prints.
+#[cfg(feature = "command")]
+pub(crate) fn process(test: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command
+}
+
+/// The DynamoDB that an end-to-end test has started.
+#[cfg(feature = "aws")]
+pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
+    use smartclean_push::adapters::aws::{self, dynamodb};
+
+    // The rest of the SDK's configuration is in AWS's own variables.
+    let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let config = aws::config().await.into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+    dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
+}
