@@ -70,6 +70,27 @@ pub trait RawStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`] where that could not be noted; it will be evaluated once more then, which changes nothing.
     fn evaluated(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Objects that were first received before `received` and of which that was not noted, in the order of their keys. A
+    /// store that somebody else tells of, such as a bucket with a queue, knows of none.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where they cannot be read now; a retry can help.
+    fn unevaluated(&self, received: Timestamp) -> impl Future<Output = Result<Vec<Unevaluated>, Unavailable>> + Send {
+        let _ = received;
+        std::future::ready(Ok(Vec::new()))
+    }
+}
+
+/// An object whose readings are still to be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unevaluated {
+    /// Its name.
+    pub key: ObjectKey,
+    /// When it was first received.
+    pub received: Timestamp,
+    /// Its lines.
+    pub lines: String,
 }
 
 /// Gives stored objects back.

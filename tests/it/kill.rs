@@ -16,7 +16,9 @@ use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RawStore, StateStore, Stored, Unavailable};
+use smartclean_push::ingest::ports::{
+    AlertPublisher, Commit, Document, RawStore, StateStore, Stored, Unavailable, Unevaluated,
+};
 use smartclean_push::ingest::{Ingest, Outcome, Receipt};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -81,6 +83,10 @@ impl RawStore for Dying<FolderStore> {
     async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
         let _step = self.life.step("evaluated").await;
         self.port.evaluated(key).await
+    }
+
+    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
+        self.port.unevaluated(received).await
     }
 }
 
@@ -198,9 +204,7 @@ async fn live(part: &str, life: Life) {
         restarted => {
             // A sweep is killed later than a push.
             let at = after(if restarted == "restarted late" { 1100 } else { 5 });
-            for (key, metadata, lines) in store.unevaluated().unwrap() {
-                ingest.evaluate_stored(&key, &lines, metadata.received, at).await.unwrap();
-            }
+            ingest.finish(Timestamp::MAX, at).await.unwrap();
             if restarted == "restarted and repeated" {
                 push(&ingest, &pushed(), at).await;
             }
@@ -262,7 +266,7 @@ fn left(folder: &Path) -> Left {
         told: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(str::to_owned).collect(),
         remembered,
         objects: files(&folder.join("raw")),
-        unevaluated: FolderStore::open(folder).unwrap().0.unevaluated().unwrap().len(),
+        unevaluated: files(&folder.join("to-evaluate")).len(),
     }
 }
 

@@ -9,6 +9,8 @@ mod commands;
 mod events;
 #[cfg(feature = "command")]
 mod kill;
+#[cfg(feature = "command")]
+mod left_over;
 mod notices;
 mod pack;
 mod parked;
