@@ -28,6 +28,8 @@ pub struct FunctionConfig {
     pub signing_key_secret_arn: Option<String>,
     /// `STATE_TABLE`: the table that keeps what is remembered from one push to the next.
     pub state_table: String,
+    /// `RETRY_QUEUE_URL`: the queue that holds what the bucket does not take.
+    pub retry_queue_url: String,
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
     /// `OAUTH_ISSUER`, `OAUTH_AUDIENCE` and, optionally, `OAUTH_SCOPE`: an outside issuer whose tokens are taken as well.
@@ -77,6 +79,7 @@ impl FunctionConfig {
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN"),
             signing_key_secret_arn: optional("SIGNING_KEY_SECRET_ARN"),
             state_table: required("STATE_TABLE"),
+            retry_queue_url: required("RETRY_QUEUE_URL"),
             rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             outside: outside.clone().unwrap_or_default(),
             doors: doors.clone().unwrap_or_default(),
@@ -124,11 +127,12 @@ impl std::error::Error for ConfigFault {}
 mod tests {
     use super::*;
 
-    const COMPLETE: [(&str, &str); 4] = [
+    const COMPLETE: [(&str, &str); 5] = [
         ("RAW_BUCKET", "readings"),
         ("ALERT_TOPIC_ARN", "arn:aws:sns:ap-southeast-1:123456789012:alerts"),
         ("CREDENTIALS_SECRET_ARN", "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:push-AbCdEf"),
         ("STATE_TABLE", "state"),
+        ("RETRY_QUEUE_URL", "https://sqs.ap-southeast-1.amazonaws.com/123456789012/retry"),
     ];
 
     fn read(changes: &[(&str, &str)]) -> Result<FunctionConfig, String> {
@@ -140,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_names_are_enough() {
+    fn the_five_names_are_enough() {
         let config = read(&[]).unwrap();
         assert_eq!(config.raw_bucket, "readings");
         assert_eq!(config.rules_key, "config/rules.toml");

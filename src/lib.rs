@@ -4,7 +4,8 @@
 //! # The way of one push
 //! 1. [`http`] bounds it (method, path, encoding, size) and authenticates it from its headers alone;
 //! 2. [`domain::batch`] splits the body into items, each a reading or a rejection;
-//! 3. [`ingest`] stores both, under names made from their content, before anything is decided about them;
+//! 3. [`ingest`] stores both, under names made from their content, before anything is decided about them; what the store
+//!    does not take waits in a queue ([`adapters::backed_store`]);
 //! 4. [`domain::engine`] evaluates the rules: a pure function of rules, state, readings and time. State and the messages it
 //!    makes commit together, zone by zone, by compare-and-swap;
 //! 5. [`domain::alert::render`] makes the words, and a publisher sends them; what is not sent stays for the
@@ -22,6 +23,8 @@
 //! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`], and what is no request to [`sources`].
 
 pub mod adapters;
+#[cfg(feature = "command")]
+pub mod cases;
 pub mod config;
 pub mod domain;
 pub mod hosts;

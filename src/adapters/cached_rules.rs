@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::cached_credentials::has_passed;
-use crate::domain::rules::RuleSet;
+use crate::domain::rules::{Refused, RuleSet};
 use crate::ingest::ports::{RuleSource, Unavailable, chain};
 
 /// Where the first read failed, the rules in force may be the wrong ones: it is tried again this soon.
@@ -68,6 +68,8 @@ pub struct CachedRules<R> {
     reader: R,
     interval: SignedDuration,
     in_force: RwLock<InForce>,
+    /// The version that was read last, where it was refused.
+    refused: RwLock<Option<Refused>>,
     /// Held while reading.
     reads: Mutex<Reads>,
 }
@@ -95,7 +97,8 @@ impl<R: RuleReader> CachedRules<R> {
     /// Nothing is read yet. `interval` is how often the file is looked at again.
     pub fn new(reader: R, interval: SignedDuration) -> Self {
         let pack = InForce { rules: Arc::new(RuleSet::pack()), are_settled: false };
-        Self { reader, interval, in_force: RwLock::new(pack), reads: Mutex::new(Reads::default()) }
+        let (in_force, refused) = (RwLock::new(pack), RwLock::new(None));
+        Self { reader, interval, in_force, refused, reads: Mutex::new(Reads::default()) }
     }
 
     /// Reads the file now, for a start that must not go on with other rules than the file's.
@@ -125,7 +128,12 @@ impl<R: RuleReader> CachedRules<R> {
     }
 
     fn settle(&self, rules: RuleSet) {
+        self.set_refused(None);
         self.put_in_force(rules, true);
+    }
+
+    fn set_refused(&self, refused: Option<Refused>) {
+        *self.refused.write().unwrap_or_else(PoisonError::into_inner) = refused;
     }
 
     fn parse(&self, text: &str) -> Result<RuleSet, Vec<impl Display + use<R>>> {
@@ -172,6 +180,8 @@ impl<R: RuleReader> CachedRules<R> {
                     tracing::error!(file = self.reader.name(), version, %fault, "new rules are refused; the last ones stay");
                 }
                 self.fall_back(reads).await;
+                // After that, which settles for others.
+                self.set_refused(Some(Refused::of(self.reader.name(), &version, &faults)));
             }
         }
         reads.seen = Some(version);
@@ -235,6 +245,10 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
             Some(_) => self.in_force().rules,
             None => before.rules,
         }
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod backed_store;
 pub mod cached_credentials;
 pub mod cached_rules;
 #[cfg(any(feature = "aws", feature = "command"))]

@@ -7,7 +7,9 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use smartclean_push::adapters::aws::{
     self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
+    sqs::RetryQueue,
 };
+use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::outside_issuer::OutsideIssuer;
@@ -45,19 +47,21 @@ async fn main() -> Result<(), Error> {
     {
         tracing::error!("{lack}; until the secret has it, the door stays shut");
     }
-
-    let store = S3RawStore::new(s3, config.raw_bucket);
     let mut gate = Gate::new(credentials).with_doors(config.doors);
     if let Some(outside) = config.outside {
         let keys = OutsideIssuer::new(&outside)?;
         gate = gate.trusting(outside, Box::new(keys));
     }
-    let app = Arc::new(App::new(Ingest::new(store.clone(), state, publisher, rules), gate));
+
+    let bucket = S3RawStore::new(s3, config.raw_bucket);
+    let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
+    let store = BackedStore::new(bucket.clone(), queue);
+    let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), gate));
     let reply = |event: LambdaEvent<Box<RawValue>>| {
-        let (app, store) = (Arc::clone(&app), store.clone());
+        let (app, bucket) = (Arc::clone(&app), bucket.clone());
         async move {
             let (event, invocation) = (event.payload.get(), &event.context.request_id);
-            lambda::reply(&app, &store, event, invocation, Timestamp::now()).await.map_err(Error::from)
+            lambda::reply(&app, &bucket, event, invocation, Timestamp::now()).await.map_err(Error::from)
         }
     };
     lambda_runtime::run(service_fn(reply)).await

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod engine;
 pub mod event_hub;
 pub mod json;
+pub mod parcel;
 pub mod reading;
 pub mod rules;
 pub mod severity;

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::{App, Problem, RequestContext};
 use crate::ingest::Swept;
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
-use crate::sources::{Event, Failures, evaluate_stored};
+use crate::sources::{Event, Failures, work_off};
 
 /// An answer as API Gateway takes it, in the form of the API that asked.
 #[derive(Debug, Serialize)]
@@ -88,14 +88,14 @@ struct Told {
     source: Option<String>,
 }
 
-/// Does what any event asks for: a request, the schedule's tick, or messages of the queue. `objects` gives back what the
-/// queue's messages tell of.
+/// Does what any event asks for: a request, the schedule's tick, or messages of the queue. `bucket` is the store by
+/// itself, for what the queue's messages ask for.
 ///
 /// # Errors
 /// [`EventFault`] where the event is none of these, or a sweep failed.
-pub async fn reply<S, T, P, R, C, O>(
+pub async fn reply<S, T, P, R, C, B>(
     app: &App<S, T, P, R, C>,
-    objects: &O,
+    bucket: &B,
     event: &str,
     invocation: &str,
     now: Timestamp,
@@ -106,11 +106,11 @@ where
     P: AlertPublisher,
     R: RuleSource,
     C: CredentialSource,
-    O: StoredObjects,
+    B: RawStore + StoredObjects,
 {
     match Event::read(event) {
         None => answer(app, event, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
-        Some(Event::Stored(notices)) => Ok(Reply::Queue(evaluate_stored(app.ingest(), objects, notices, now).await)),
+        Some(Event::Queue(messages)) => Ok(Reply::Queue(work_off(app.ingest(), bucket, messages, now).await)),
         Some(Event::Sweep) => match app.ingest().sweep(now).await {
             Ok(swept) => {
                 tracing::info!(

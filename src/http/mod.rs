@@ -170,6 +170,7 @@ fn log_summary(outcome: &Outcome, client: &str, context: &RequestContext, starte
         rejected = outcome.rejected,
         duplicates = outcome.duplicates,
         repeated = outcome.repeated,
+        parked = outcome.parked,
         stale = outcome.stale,
         early = outcome.early,
         alerts = outcome.alerts,

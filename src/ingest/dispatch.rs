@@ -63,7 +63,9 @@ pub(super) async fn dispatch<T: StateStore, P: AlertPublisher>(
     let (alone, sms) = timeout(ALLOWED_WITHIN, allowed(store, &rules.caps, count, now))
         .await
         .unwrap_or_else(|_| cap_of_one(&rules.caps, count, now));
-    let planned = plan(&outgoing, alone, sms);
+    // Never part of a digest, which is about devices; they are first, and few.
+    let notices = outgoing.iter().filter(|outgoing| matches!(outgoing.entry.message, Message::Notice(_))).count();
+    let planned = plan(&outgoing, alone.max(notices), sms);
     let rendered: Vec<Rendered> = planned.iter().map(|planned| planned.rendered.clone()).collect();
     let outcomes = publisher.publish(&rendered).await;
     let mut dispatched = Dispatched::default();

@@ -19,10 +19,10 @@ use tokio::time::timeout;
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatch::dispatch;
 pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
-use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
+use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
 use self::sweep::Noted;
 pub use self::sweep::Swept;
-use self::zones::{Evaluated, evaluate_zones, known_projects, settle};
+use self::zones::{Evaluated, evaluate_zones, known_projects, note_projects, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey, pack_readings, pack_rejections};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
 use crate::domain::engine;
@@ -75,6 +75,8 @@ pub struct Outcome {
     pub early: usize,
     /// Whether the very same body was stored before.
     pub repeated: bool,
+    /// Whether the store did not take it, and it waits in another place as safe.
+    pub parked: bool,
     /// Event time of the newest reading.
     pub newest: Option<Timestamp>,
 }
@@ -128,7 +130,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         };
         let batch = items.read();
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
-        let repeated = self.store(id, &batch, receipt).await?;
+        let stored = self.store(id, &batch, receipt).await?;
         let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
         if evaluated.is_ok() && !batch.readings.is_empty() {
             self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await;
@@ -153,7 +155,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             stale: evaluated.stale,
             early: evaluated.early,
             unevaluated,
-            repeated,
+            repeated: stored == Stored::Already,
+            parked: stored == Stored::Parked,
             newest: batch.readings.iter().filter_map(|reading| reading.time).max(),
         })
     }
@@ -175,6 +178,20 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         self.evaluate(&readings, received, now).await?;
         self.note_evaluated(key).await;
         Ok(())
+    }
+
+    /// Evaluates what was stored before `received` and is not noted as evaluated: the process ended in between, or the
+    /// state could not be written. How many pushes that were.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where something cannot be read or written; what was not evaluated stays noted so.
+    pub async fn finish(&self, received: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+        let unevaluated = self.store.unevaluated(received).await?;
+        for Unevaluated { key, received, lines } in &unevaluated {
+            tracing::info!(%key, "a push of before is evaluated now");
+            self.evaluate_stored(key, lines, *received, now).await?;
+        }
+        Ok(unevaluated.len())
     }
 
     /// Notes that a zone was cleaned at `at`: its sums start again, and what was raised is over. Without a project, the
@@ -216,6 +233,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let rules = self.rules.current(now).await;
         // First: what was measured up to a cleaning is over, whichever of them arrives first.
         for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
+            // Its zone may be new, and come with this very push.
+            note_projects(&self.state, &cleaning.zone, readings).await?;
             self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
         }
         let judged = evaluate_zones(&self.state, &rules, readings, received, now);
@@ -247,8 +266,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
     }
 
-    /// Stores readings and rejections, each where there are any. Whether the readings were stored before.
-    async fn store(&self, id: BatchId, batch: &Batch<'_>, receipt: &Receipt) -> Result<bool, PushError> {
+    /// Stores readings and rejections, each where there are any. What came of the readings, but for parked rejections.
+    async fn store(&self, id: BatchId, batch: &Batch<'_>, receipt: &Receipt) -> Result<Stored, PushError> {
         let readings = async {
             if batch.readings.is_empty() {
                 return Ok(Stored::New);
@@ -257,8 +276,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.store.put(object(key, pack_readings(&batch.readings), batch.readings.len(), receipt)).await
         };
         let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, receipt));
-        rejections.map_err(PushError::Store)?;
-        Ok(readings.map_err(PushError::Store)? == Stored::Already)
+        let rejections = rejections.map_err(PushError::Store)?;
+        let readings = readings.map_err(PushError::Store)?;
+        Ok(if rejections == Stored::Parked { rejections } else { readings })
     }
 
     async fn store_rejections(
@@ -266,12 +286,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         id: BatchId,
         rejections: &[Rejection<'_>],
         receipt: &Receipt,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<Stored, Unavailable> {
         if rejections.is_empty() {
-            return Ok(());
+            return Ok(Stored::New);
         }
         let key = ObjectKey::of_rejections(id, receipt.received);
-        self.store.put(object(key, pack_rejections(rejections), rejections.len(), receipt)).await.map(|_| ())
+        self.store.put(object(key, pack_rejections(rejections), rejections.len(), receipt)).await
     }
 
     /// Keeps a body that does not decode, and says how to answer it.
@@ -286,7 +306,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// Keeps a whole body that is no batch: it arrived authenticated, so it is not ours to lose.
     async fn keep_body(&self, id: BatchId, body: &[u8], reason: &str, receipt: &Receipt) -> Result<(), PushError> {
         let rejection = Rejection { index: None, reason: reason.to_owned(), raw: body.into() };
-        self.store_rejections(id, &[rejection], receipt).await.map_err(PushError::Store)
+        self.store_rejections(id, &[rejection], receipt).await.map(|_| ()).map_err(PushError::Store)
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::{Credentials, KeySet};
-use crate::domain::rules::RuleSet;
+use crate::domain::rules::{Refused, RuleSet};
 
 /// What came of storing an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Stored {
     New,
     /// An object of that key, and so of that content, was there before. It is left as it is.
     Already,
+    /// The store does not take it now. It is as safe in another place, from which it is stored later.
+    Parked,
 }
 
 /// Something outside does not answer as it should. A retry later can help. The source says what happened, for the log.
@@ -70,6 +72,27 @@ pub trait RawStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`] where that could not be noted; it will be evaluated once more then, which changes nothing.
     fn evaluated(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Objects that were first received before `received` and of which that was not noted, in the order of their keys. A
+    /// store that somebody else tells of, such as a bucket with a queue, knows of none.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where they cannot be read now; a retry can help.
+    fn unevaluated(&self, received: Timestamp) -> impl Future<Output = Result<Vec<Unevaluated>, Unavailable>> + Send {
+        let _ = received;
+        std::future::ready(Ok(Vec::new()))
+    }
+}
+
+/// An object whose readings are still to be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unevaluated {
+    /// Its name.
+    pub key: ObjectKey,
+    /// When it was first received.
+    pub received: Timestamp,
+    /// Its lines.
+    pub lines: String,
 }
 
 /// Gives stored objects back.
@@ -145,6 +168,11 @@ pub trait RuleSource: Send + Sync {
     /// The rules in force at `now`. Never fails: where newer rules cannot be read or are refused, the last accepted ones
     /// stay in force.
     fn current(&self, now: Timestamp) -> impl Future<Output = Arc<RuleSet>> + Send;
+
+    /// The newest rules, where they are refused and others are in force.
+    fn refused(&self) -> Option<Refused> {
+        None
+    }
 }
 
 /// Knows who may push.

@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Ingest;
-use super::dispatch::dispatch;
+use super::dispatch::{Dispatched, dispatch};
 use super::ports::{AlertPublisher, Document, RawStore, RuleSource, StateStore, Unavailable};
-use super::zones::{Evaluated, settle};
+use super::zones::{Evaluated, read, settle};
+use crate::domain::alert::notice::Notice;
 use crate::domain::engine::{self, Evaluation, SENT_WITHIN};
 use crate::domain::rules::RuleSet;
 use crate::domain::state::ZoneState;
@@ -21,8 +22,10 @@ const MOST_ROUNDS: usize = 50;
 const ARRIVALS: &str = "arrivals";
 /// How coarsely that is kept, so that it does not cost a write a push.
 const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
-/// Nothing at all for this long: it is not the devices that are silent.
-const QUIET_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// The document with the notices about the program itself: what was said, and what is still to be sent.
+const OPERATIONS: &str = "operations";
+/// Longer than any silence that is worth a rule: whatever is due within it.
+const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// What came of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +38,13 @@ pub struct Swept {
     pub messages: usize,
     /// Messages that were not; they are due again in a minute.
     pub failed: usize,
+}
+
+impl Swept {
+    fn add(&mut self, dispatched: Dispatched) {
+        self.messages += dispatched.messages;
+        self.failed += dispatched.failed;
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -54,14 +64,24 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// What was not done is due at the next sweep.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, Unavailable> {
         let rules = self.rules.current(now).await;
-        let silences = !self.is_quiet(now).await?;
+        let last = self.last_arrival().await?;
+        let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let mut swept = Swept::default();
         let mut failure = None;
+        // Whoever is still at it has had its time.
+        let begun = now.checked_sub(SENT_WITHIN).unwrap_or(now);
+        if let Err(error) = self.finish(begun, now).await {
+            failure = Some(error);
+        }
+        match self.announce(&rules, last.filter(|_| is_quiet), now).await {
+            Ok(announced) => swept.add(announced),
+            Err(error) => drop(failure.get_or_insert(error)),
+        }
         for _ in 0..MOST_ROUNDS {
             let keys = self.state.due(now, AT_ONCE).await?;
             let mut evaluated = Evaluated::default();
             for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
-                match self.sweep_zone(&rules, key, document, now, silences).await {
+                match self.sweep_zone(&rules, key, document, now, !is_quiet).await {
                     Ok(evaluation) => evaluated.add(key.clone(), &evaluation),
                     Err(error) => drop(failure.get_or_insert(error)),
                 }
@@ -70,13 +90,49 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             let dispatched = dispatch(&self.state, &self.publisher, &rules, outgoing, now).await;
             swept.zones += keys.len();
             swept.alerts += evaluated.alerts;
-            swept.messages += dispatched.messages;
-            swept.failed += dispatched.failed;
+            swept.add(dispatched);
             if keys.len() < AT_ONCE {
                 break;
             }
         }
         failure.map_or(Ok(swept), Err)
+    }
+
+    /// Tells what the operator has to know about the program itself: rules that are refused, and that nothing has come
+    /// since `quiet_since`.
+    async fn announce(
+        &self,
+        rules: &RuleSet,
+        quiet_since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Dispatched, Unavailable> {
+        let mut notices: Vec<Notice> = self.rules.refused().map(Notice::RulesRefused).into_iter().collect();
+        // Devices that report on events only may well have none for a night.
+        if let Some(since) = quiet_since
+            && self.is_anything_awaited(rules, now).await?
+        {
+            notices.push(Notice::NothingArrives { since });
+        }
+        let mut evaluated = Evaluated::default();
+        for notice in notices {
+            let document = self.load_one(OPERATIONS).await?;
+            let change = |state: &ZoneState| engine::announce(state, &notice, now);
+            let evaluation = settle(&self.state, rules, OPERATIONS, document, None, &change).await?;
+            evaluated.add(OPERATIONS.to_owned(), &evaluation);
+        }
+        Ok(dispatch(&self.state, &self.publisher, rules, evaluated.outgoing, now).await)
+    }
+
+    /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.
+    async fn is_anything_awaited(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, Unavailable> {
+        let keys = self.state.due(now.checked_add(EVER).unwrap_or(now), AT_ONCE).await?;
+        let documents = self.state.load(&keys).await?;
+        let states = documents.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(states.iter().any(|state| engine::awaits(rules, state)))
+    }
+
+    async fn load_one(&self, key: &str) -> Result<Document, Unavailable> {
+        Ok(self.state.load(&[key.to_owned()]).await?.into_iter().next().unwrap_or_default())
     }
 
     /// What is due in one zone, with the messages that nobody sent; they are leased to this sweep.
@@ -114,11 +170,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
     }
 
-    /// Whether nothing at all has arrived for an hour.
-    async fn is_quiet(&self, now: Timestamp) -> Result<bool, Unavailable> {
-        let documents = self.state.load(&[ARRIVALS.to_owned()]).await?;
-        let body = documents.first().and_then(|document| document.body.as_deref());
-        let arrivals: Arrivals = body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
-        Ok(arrivals.last.is_none_or(|last| now.duration_since(last) > QUIET_AFTER))
+    /// When something last arrived, from anywhere; `None` where nothing ever has.
+    async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
+        let body = self.load_one(ARRIVALS).await?.body;
+        let arrivals: Option<Arrivals> = body.and_then(|body| serde_json::from_str(&body).ok());
+        Ok(arrivals.and_then(|arrivals| arrivals.last))
     }
 }

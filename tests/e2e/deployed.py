@@ -198,6 +198,18 @@ class Deployed:
             self.start_cold()
 
     @contextlib.contextmanager
+    def queue_delay(self, seconds):
+        """The function's own queue with another delay, for as long as the block lasts."""
+        url = self.ids["StoredQueue"]
+        ask = {"QueueUrl": url, "AttributeNames": ["DelaySeconds"]}
+        before = self.sqs.get_queue_attributes(**ask)["Attributes"]["DelaySeconds"]
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": str(seconds)})
+        try:
+            yield
+        finally:
+            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": before})
+
+    @contextlib.contextmanager
     def queue(self, **filter_policy):
         """A queue that is subscribed to the alert topic for as long as the block lasts; yields its reader."""
         url = self.sqs.create_queue(QueueName=f"alerts-{time.time_ns()}")["QueueUrl"]

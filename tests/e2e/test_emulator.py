@@ -64,6 +64,7 @@ class Emulator:
             "STATE_TABLE": "emulator",
             "ALERT_TOPIC_ARN": aws.client("sns").create_topic(Name="emulator")["TopicArn"],
             "CREDENTIALS_SECRET_ARN": secret["ARN"],
+            "RETRY_QUEUE_URL": aws.client("sqs").create_queue(QueueName="emulator")["QueueUrl"],
         }
 
     def invoke(self, event):

@@ -3,6 +3,7 @@
 All but s3:ListBucket: MiniStack says that an object is missing also to who may not know, where AWS would say 403.
 """
 
+import json
 import time
 
 import pytest
@@ -23,9 +24,25 @@ def refused(answer):
     assert "AccessDenied" not in answer.text and "arn:aws" not in answer.text
 
 
-def test_push_that_cannot_be_stored_is_not_accepted(stack):
-    with stack.without("s3:PutObject"):
-        refused(stack.push(reading()))
+def test_push_that_cannot_be_stored_waits_in_the_queue_and_alerts_meanwhile(stack):
+    with stack.queue_delay(5), stack.queue() as received:
+        with stack.without("s3:PutObject"):
+            answer = stack.push(text := json.dumps(reading(270)))
+            assert (answer.status_code, answer.json()["alerts"]) == (200, 1), answer.text
+            assert len(received()) == 1
+            assert stack.keys_of(answer) == []
+        deadline = time.monotonic() + 60
+        while not (keys := stack.keys_of(answer)):
+            assert time.monotonic() < deadline, "it was not stored at last"
+            time.sleep(0.5)
+        assert stack.text(keys[0]) == f"{text}\n"
+        assert received() == []
+
+
+def test_push_that_can_neither_be_stored_nor_parked_is_not_accepted(stack):
+    with stack.without("s3:PutObject"), stack.without("sqs:SendMessage"), stack.queue() as received:
+        refused(stack.push(reading(270)))
+        assert received() == []
 
 
 def test_alert_that_cannot_be_published_stays_in_the_outbox(stack):

@@ -128,6 +128,22 @@ def test_that_it_is_over_is_said_where_a_rule_asks_for_it(stack):
         assert [kind for kind, _ in said(received())] == ["firing", "resolved"]
 
 
+def test_rules_that_are_refused_stay_out_of_force_and_are_told_by_email(stack):
+    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'):
+        assert stack.push(reading(270)).json()["alerts"] == 0
+        before = len(stack.aws.postbox())
+        broken = b'[[rule]]\nid = "ammonia-lite"\nat_lest = 100\n'
+        stack.s3.put_object(Bucket=stack.bucket, Key="config/rules.toml", Body=broken)
+        stack.start_cold()
+        assert stack.push(reading(270)).json()["alerts"] == 0
+        stack.tick()
+        stack.tick()
+        (notice,) = stack.aws.postbox()[before:]
+        assert notice["protocol"] == "email"
+        assert notice["subject"] == "[NOTICE] Rules refused: 1 fault"
+        assert "config/rules.toml:3:1: " in notice["message"] and "`at_least`" in notice["message"]
+
+
 def test_silence_is_raised_by_the_schedule(stack):
     silent = '[[rule]]\nid = "silent"\nafter = "12s"\n'
     with stack.rules(silent), stack.queue(rule=["silent"]) as received:

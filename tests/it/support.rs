@@ -76,7 +76,7 @@ pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec
     let reading = Reading::read(text).unwrap();
     let evaluation = evaluate(rules, &ZoneState::default(), &[&reading], received, received);
     let raised = evaluation.state.outbox.entries().iter().flat_map(|entry| match &entry.message {
-        Message::Firing { alerts } => alerts.clone(),
+        Message::Firing { alerts, .. } => alerts.clone(),
         other => panic!("{other:?}"),
     });
     raised.collect()
@@ -172,4 +172,23 @@ impl TestApp {
 /// A request with the right path, method and credentials.
 pub(crate) fn push_request() -> http::request::Builder {
     Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
+}
+
+/// This very program once more, to run one of its ignored tests in a process of its own and show what that prints.
+#[cfg(feature = "command")]
+pub(crate) fn process(test: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command
+}
+
+/// The DynamoDB that an end-to-end test has started.
+#[cfg(feature = "aws")]
+pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
+    use smartclean_push::adapters::aws::{self, dynamodb};
+
+    // The rest of the SDK's configuration is in AWS's own variables.
+    let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let config = aws::config().await.into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+    dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }

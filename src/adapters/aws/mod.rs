@@ -8,6 +8,7 @@ pub mod rules;
 pub mod s3;
 pub mod secrets;
 pub mod sns;
+pub mod sqs;
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -26,7 +27,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::ingest::ports::{Unavailable, chain};
 
 /// Longest that storing an object takes, with all its retries.
-const STORING: Duration = Duration::from_secs(7);
+const STORING: Duration = Duration::from_secs(5);
 /// Longest that publishing the messages of a push takes, however many there are.
 const PUBLISHING: Duration = Duration::from_secs(5);
 /// Longest that one read of the rules or the credentials takes; there are last ones to go on with.
@@ -42,7 +43,7 @@ pub async fn config() -> SdkConfig {
     with_limits(loader).load().await
 }
 
-/// Bounds each request: 1 s to connect, 3 s an attempt, 7 s and three attempts in all. What is retried is the SDK's
+/// Bounds each request: 1 s to connect, 3 s an attempt, 5 s and three attempts in all. What is retried is the SDK's
 /// standard: throttling, 500, 502, 503, 504, and connections that break or stall.
 #[must_use]
 pub fn with_limits(loader: ConfigLoader) -> ConfigLoader {
@@ -107,9 +108,9 @@ mod tests {
     #[test]
     fn what_a_push_does_in_a_row_ends_before_the_function_does() {
         // Rules and the accepted copy read, and that copy written; credentials; readings and rejections stored side by
-        // side; judged; sent; what was sent noted.
+        // side, or parked after all; judged; sent; what was sent noted.
         let sending = ALLOWED_WITHIN + PUBLISHING + FORGOTTEN_WITHIN;
-        let longest = READING * 3 + READING + STORING + JUDGED_WITHIN + sending;
+        let longest = READING * 3 + READING + STORING + sqs::PARKING + JUDGED_WITHIN + sending;
         assert!(longest < Duration::from_secs(29), "{longest:?}");
     }
 

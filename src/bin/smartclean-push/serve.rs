@@ -17,11 +17,11 @@ use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
 use smartclean_push::domain::auth::{Credentials, Doors, Outside};
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RuleSource, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 use smartclean_push::telemetry;
 use tokio::net::TcpListener;
 
@@ -93,6 +93,13 @@ impl RuleSource for ServedRules {
             Self::File(rules) => rules.current(now).await,
         }
     }
+
+    fn refused(&self) -> Option<Refused> {
+        match self {
+            Self::BuiltIn(_) => None,
+            Self::File(rules) => rules.refused(),
+        }
+    }
 }
 
 /// The credentials in force: from the environment, or from a file that may be edited.
@@ -161,8 +168,11 @@ impl Serve {
             Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
-        let ingest = Ingest::new(store.clone(), state, publisher, rules);
-        finish_what_was_begun(&store, &ingest).await?;
+        let ingest = Ingest::new(store, state, publisher, rules);
+        // Of an earlier run, which ended before it had evaluated them.
+        ingest.finish(Timestamp::MAX, Timestamp::now()).await.map_err(|fault| {
+            Failure::new(format!("pushes of an earlier run cannot be evaluated: {}", fault.chain()))
+        })?;
         let mut gate = Gate::new(credentials).with_doors(self.doors).slowing();
         if let Some(outside) = outside {
             let keys = OutsideIssuer::new(&outside)
@@ -212,23 +222,6 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
         .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
     let credentials = Credentials::parse(&text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
-}
-
-/// Evaluates pushes that were stored when an earlier run ended before it had evaluated them.
-async fn finish_what_was_begun<T: StateStore, P: AlertPublisher, R: RuleSource>(
-    store: &FolderStore,
-    ingest: &Ingest<FolderStore, T, P, R>,
-) -> Result<(), Failure> {
-    let unevaluated = store
-        .unevaluated()
-        .map_err(|fault| Failure::new(format!("pushes of an earlier run cannot be read again: {fault}")))?;
-    for (key, metadata, lines) in unevaluated {
-        tracing::info!(%key, "a push of an earlier run is evaluated now");
-        ingest.evaluate_stored(&key, &lines, metadata.received, Timestamp::now()).await.map_err(|fault| {
-            Failure::new(format!("pushes of an earlier run cannot be evaluated: {}", fault.chain()))
-        })?;
-    }
-    Ok(())
 }
 
 async fn served_rules(path: Option<&Path>) -> Result<ServedRules, Failure> {

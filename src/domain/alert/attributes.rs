@@ -10,7 +10,7 @@ const MOST_VALUES: usize = 64;
 
 /// A way to a person that a subscription's filter can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Channel {
+pub(super) enum Channel {
     /// Email.
     Email,
     /// Text message.
@@ -20,7 +20,7 @@ pub enum Channel {
 impl Channel {
     /// The word in the `channel` attribute: `sms`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
             Self::Sms => "sms",

@@ -33,7 +33,7 @@ fn entries(display: &str) -> Alert {
 }
 
 fn raised(alerts: &[Alert]) -> Rendered {
-    render(&Message::Firing { alerts: alerts.to_vec() })
+    render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
 }
 
 fn reminder(alert: Alert, when: &str) -> Rendered {

@@ -45,7 +45,11 @@ pub fn digest(messages: &[&Message], largest: usize) -> Vec<Rendered> {
 
 fn entries(message: &Message) -> Vec<Entry> {
     match message {
-        Message::Firing { alerts } => alerts.iter().map(|alert| Entry::of(alert, Stage::Raised)).collect(),
+        Message::Firing { alerts, blocked } => {
+            let mut entries: Vec<Entry> = alerts.iter().map(|alert| Entry::of(alert, Stage::Raised)).collect();
+            entries.iter_mut().rev().take(1).for_each(|last| last.more = *blocked);
+            entries
+        }
         Message::Reminder { alert, at } => vec![Entry::of(alert, Stage::Still(*at))],
         Message::Resolved { alert, at } => vec![Entry::of(alert, Stage::Over(*at))],
         Message::Held { alerts, more } => {
@@ -54,6 +58,8 @@ fn entries(message: &Message) -> Vec<Entry> {
             entries.iter_mut().rev().take(1).for_each(|last| last.more = *more);
             entries
         }
+        // Never one of many: it is sent by itself.
+        Message::Notice(_) => Vec::new(),
     }
 }
 

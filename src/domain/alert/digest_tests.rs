@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::attributes::Channel;
 use super::digest::digest;
 use super::fixtures::*;
 use super::gsm7::is_one_part;
-use super::notice::{Channel, notice};
+use super::notice::notice;
 use super::render::{Attribute, LARGEST_SNS_MESSAGE, Rendered, render};
 use super::*;
 
@@ -34,7 +35,7 @@ fn held_back(alerts: Vec<HeldAlert>, more: usize) -> Rendered {
 }
 
 fn firing(alert: Alert) -> Message {
-    Message::Firing { alerts: vec![alert] }
+    Message::Firing { alerts: vec![alert], blocked: 0 }
 }
 
 fn many_at(count: usize, name: impl Fn(usize) -> String) -> Vec<Message> {
@@ -217,7 +218,7 @@ fn a_storm_of_a_thousand_devices_names_each_once_in_parts_that_fit() {
         let emails: String = parts.iter().map(|part| part.email.as_str()).collect();
         let ids: String = parts.iter().map(|part| part.json.as_str()).collect();
         for (index, message) in messages.iter().enumerate() {
-            let Message::Firing { alerts } = message else { panic!("{message:?}") };
+            let Message::Firing { alerts, .. } = message else { panic!("{message:?}") };
             let title = &alerts[0].title;
             assert_eq!(emails.matches(&format!("- Washroom {index:04}, {title}: ")).count(), 1);
             assert_eq!(ids.matches(&alerts[0].id.to_string()).count(), 1);

@@ -33,6 +33,7 @@ impl Facts {
         if self.alerts.len() > most {
             blocks.push(vec![format!("And {} more.", self.alerts.len() - most)]);
         }
+        blocks.extend(self.blocked().map(|blocked| vec![format!("{blocked}.")]));
         blocks.push(self.ids(most));
         let blocks =
             blocks.iter().map(|lines| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n"));

@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) parts: Vec<Part>,
     /// What has become of it.
     pub(super) stage: Stage,
+    /// Alerts of the zone that were blocked since its last message, and are named nowhere.
+    pub(super) blocked: usize,
 }
 
 /// What has become of what was raised.
@@ -86,6 +88,7 @@ impl Facts {
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
             parts: parts(&alerts),
             stage: Stage::Raised,
+            blocked: 0,
             alerts,
         }
     }
@@ -95,6 +98,15 @@ impl Facts {
         let mut facts = Self { stage, ..Self::of(std::slice::from_ref(alert)) };
         facts.clock = facts.moment(alert.at);
         facts
+    }
+
+    /// How many alerts of the zone were blocked before this one, in words.
+    pub(super) fn blocked(&self) -> Option<String> {
+        match self.blocked {
+            0 => None,
+            1 => Some("1 more alert of this zone was blocked before it".to_owned()),
+            many => Some(format!("{many} more alerts of this zone were blocked before it")),
+        }
     }
 
     /// The moment that the message speaks of.

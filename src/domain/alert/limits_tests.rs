@@ -95,7 +95,7 @@ fn messages_of(name: &str) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for alert in &alerts {
         let alert = Box::new(alert.clone());
-        messages.push(Message::Firing { alerts: vec![*alert.clone()] });
+        messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
         messages.push(Message::Reminder { alert: alert.clone(), at });
         messages.push(Message::Resolved { alert, at });
     }
@@ -124,7 +124,7 @@ fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
     for name in names() {
         let alert = bad_smell_at(&name);
         let shown_name = facts::Facts::of(std::slice::from_ref(&alert)).place;
-        let rendered = render(&Message::Firing { alerts: vec![alert] });
+        let rendered = render(&Message::Firing { alerts: vec![alert], blocked: 0 });
         assert_within_limits(&rendered, &name);
 
         let place = rendered.subject.strip_prefix("[MEDIUM] Bad smell: ").unwrap();
@@ -152,9 +152,9 @@ fn whatever_the_words_everywhere_the_limits_hold() {
             alert.rule = format!("{index}{name}");
             alert.breaches[0].label.clone_from(&name);
         }
-        assert_within_limits(&render(&Message::Firing { alerts: alerts.clone() }), &name);
+        assert_within_limits(&render(&Message::Firing { alerts: alerts.clone(), blocked: 0 }), &name);
         alerts[0].template = Some(format!("{name} {{place}} {{value}} {name}"));
-        assert_within_limits(&render(&Message::Firing { alerts }), &name);
+        assert_within_limits(&render(&Message::Firing { alerts, blocked: 0 }), &name);
     }
 }
 
@@ -197,7 +197,7 @@ fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long()
             alert.place.zone = Some(format!("{index}{name}"));
             alert.place.project.clone_from(&alert.place.zone);
             alert.rule = format!("{index}{name}");
-            Message::Firing { alerts: vec![alert] }
+            Message::Firing { alerts: vec![alert], blocked: 0 }
         };
         let messages: Vec<Message> = (0..200).map(of).collect();
         let parts = digest::digest(&messages.iter().collect::<Vec<_>>(), usize::MAX);
@@ -218,7 +218,7 @@ fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long()
 fn a_long_label_in_another_script_leaves_value_limit_and_time() {
     let mut alert = bad_smell_at("三楼女厕所靠近北花园对面是通往屋顶的电梯");
     alert.breaches[0].label = "空气中的氨气浓度超过了规定的最高限度".repeat(5);
-    let sms = render(&Message::Firing { alerts: vec![alert] }).sms;
+    let sms = render(&Message::Firing { alerts: vec![alert], blocked: 0 }).sms;
     assert_eq!(sms, "三楼女厕所靠近北花园对面是通往屋顶的电梯: 空气中的氨气浓度超过了规… 270 ppb (limit 200) at 13:59");
 }
 
@@ -226,7 +226,7 @@ fn a_long_label_in_another_script_leaves_value_limit_and_time() {
 fn a_label_of_few_but_endless_characters_leaves_value_limit_and_time() {
     let mut alert = bad_smell_at("Lobby");
     alert.breaches[0].label = format!("a{}", "\u{301}".repeat(110));
-    let sms = render(&Message::Firing { alerts: vec![alert] }).sms;
+    let sms = render(&Message::Firing { alerts: vec![alert], blocked: 0 }).sms;
     assert_eq!(sms, "Lobby: ... 270 ppb (limit 200) at 13:59");
 }
 
@@ -254,7 +254,7 @@ fn a_message_stays_far_below_what_sns_takes_when_everything_breaks_at_once() {
             .collect();
         let alerts: Vec<Alert> = (0..30).map(|index| Alert { rule: format!("{index}{name}"), ..one.clone() }).collect();
         for many in [1, 12, 30] {
-            let rendered = render(&Message::Firing { alerts: alerts[..many].to_vec() });
+            let rendered = render(&Message::Firing { alerts: alerts[..many].to_vec(), blocked: 0 });
             assert_within_limits(&rendered, unit);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
             let json: serde_json::Value = serde_json::from_str(&rendered.json).unwrap();
@@ -270,6 +270,6 @@ fn the_usual_message_of_all_rules_at_once_leaves_nothing_out() {
     let many: Vec<Alert> = (0..14)
         .map(|index| Alert { rule: format!("rule-{index}"), ..bad_smell_at("Ladies washroom, third floor") })
         .collect();
-    let rendered = render(&Message::Firing { alerts: many });
+    let rendered = render(&Message::Firing { alerts: many, blocked: 0 });
     assert!(!rendered.json.contains("left_out") && !rendered.email.contains("more"), "{}", rendered.email);
 }

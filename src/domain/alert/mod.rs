@@ -34,6 +34,7 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::notice::Notice;
 use super::device::Unit;
 use super::digest::Digest;
 use super::reading::{Reading, ReadingId, Source};
@@ -279,6 +280,9 @@ pub enum Message {
     Firing {
         /// The alerts, the worst first.
         alerts: Vec<Alert>,
+        /// How many of the zone were blocked since its last message, where those are only counted.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        blocked: usize,
     },
     /// What was raised lasts.
     Reminder {
@@ -301,6 +305,12 @@ pub enum Message {
         /// How many more there were.
         more: usize,
     },
+    /// Something about the program itself.
+    Notice(Notice),
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Message {
@@ -308,7 +318,9 @@ impl Message {
     #[must_use]
     pub fn urgency(&self) -> impl Ord + use<> {
         let (severity, at) = match self {
-            Self::Firing { alerts } => {
+            // Few, and about all that follows.
+            Self::Notice(_) => (Some(Severity::Critical), None),
+            Self::Firing { alerts, .. } => {
                 (alerts.iter().map(|alert| alert.severity).max(), alerts.first().map(|alert| alert.at))
             }
             Self::Reminder { alert, at } | Self::Resolved { alert, at } => (Some(alert.severity), Some(*at)),
@@ -329,7 +341,8 @@ impl Message {
             Digest::of_fields(&fields)
         };
         match self {
-            Self::Firing { alerts } => ids(b"firing", &mut alerts.iter()),
+            Self::Notice(notice) => notice.id(),
+            Self::Firing { alerts, .. } => ids(b"firing", &mut alerts.iter()),
             Self::Reminder { alert, at } => {
                 let at = at.as_nanosecond().to_be_bytes();
                 Digest::of_fields(&[b"reminder", alert.id.0.as_bytes(), &at])

@@ -1,9 +1,11 @@
 //! What the operator has to know about the program itself: a refused file of rules, nothing that arrives at all.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use super::attributes::Channel;
-use super::attributes::channel;
+use super::attributes::{Channel, channel};
 use super::gsm7::{septets, with_plain_marks};
 use super::payload::SCHEMA;
 use super::presentable;
@@ -11,6 +13,8 @@ use super::render::{Attribute, Rendered};
 use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii};
 use super::text::{Letters, cut_to_fit, utf16_units};
+use crate::domain::digest::Digest;
+use crate::domain::rules::Refused;
 
 /// Most that the text takes as a string in JSON, in bytes. It is in the SNS message six times, in five of them as a
 /// string within a string.
@@ -18,17 +22,73 @@ const LARGEST_TEXT: usize = 12 * 1024;
 /// Longest line of the text, in UTF-16 code units.
 const LONGEST_LINE: usize = 400;
 
+/// Something about the program itself. Goes by email alone: it can wait until morning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum Notice {
+    /// A rules file was refused.
+    RulesRefused(Refused),
+    /// Nothing has come from anywhere.
+    NothingArrives {
+        /// Since then.
+        since: Timestamp,
+    },
+}
+
+impl Notice {
+    /// Its identity: the same cause makes the same notice.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        match self {
+            Self::RulesRefused(refused) => {
+                Digest::of_fields(&[b"rules refused", refused.file.as_bytes(), refused.version.as_bytes()])
+            }
+            Self::NothingArrives { since } => {
+                Digest::of_fields(&[b"nothing arrives", &since.as_nanosecond().to_be_bytes()])
+            }
+        }
+    }
+
+    pub(super) fn rendered(&self, id: String) -> Rendered {
+        match self {
+            Self::RulesRefused(refused) => rules_refused(id, refused),
+            Self::NothingArrives { since } => nothing_arrives(id, *since),
+        }
+    }
+}
+
+fn rules_refused(id: String, refused: &Refused) -> Rendered {
+    let Refused { file, faults, more, .. } = refused;
+    let count = faults.len() + more;
+    let subject = format!("Rules refused: {count} fault{}", if count == 1 { "" } else { "s" });
+    let mut lines = vec![
+        format!("{file} was changed and cannot be used. The rules that were accepted before it stay in force."),
+        String::new(),
+    ];
+    lines.extend(faults.iter().cloned());
+    if *more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.extend([String::new(), "What to do: correct these places and put the file there again.".to_owned()]);
+    notice(&id, &subject, &lines.join("\n"), &[Channel::Email])
+}
+
+fn nothing_arrives(id: String, since: Timestamp) -> Rendered {
+    let since = since.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let text = format!(
+        "No reading has come from any device since {since}.\n\n\
+         All devices at once are rarely silent: most likely SmartClean's push does not get here any more. Until a reading \
+         comes again, no single device is reported as silent.\n\n\
+         What to do: see with `make test-alert` whether a push gets through. Where it does, ask SmartClean whether they \
+         still push to this URL with these credentials, and what they are answered."
+    );
+    notice(&id, "Nothing arrives", &text, &[Channel::Email])
+}
+
 /// A message of kind `notice`: `text` of one line or several under `subject`. `id` names its cause, so that the same
 /// cause has the same id. Goes to `channels`, to email where that is empty. Lines that SNS would not take any more are
 /// counted.
-///
-/// ```
-/// use smartclean_push::domain::alert::notice::{Channel, notice};
-/// let notice = notice("rules-v7", "Rules refused: 1 fault", "rules.toml:3:1: a rule has no `belwo`", &[Channel::Email]);
-/// assert_eq!(notice.subject, "[NOTICE] Rules refused: 1 fault");
-/// ```
-#[must_use]
-pub fn notice(id: &str, subject: &str, text: &str, channels: &[Channel]) -> Rendered {
+pub(super) fn notice(id: &str, subject: &str, text: &str, channels: &[Channel]) -> Rendered {
     let title = presentable(subject).unwrap_or_else(|| "smartclean-push".to_owned());
     let lines: Vec<String> = text.lines().map(line).collect();
     let text = bounded(&lines);

@@ -40,6 +40,9 @@ struct Payload<'a> {
     alerts: Vec<AlertPayload<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     alerts_left_out: usize,
+    /// Alerts of the zone that were blocked since its last message, where they are only counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    blocked_before: usize,
 }
 
 #[derive(Serialize)]
@@ -135,6 +138,7 @@ impl Facts {
             place: PlacePayload::of(&first.place, &self.place, at),
             alerts: self.alerts.iter().take(most).map(|alert| AlertPayload::of(alert, most)).collect(),
             alerts_left_out: self.alerts.len().saturating_sub(most),
+            blocked_before: self.blocked,
         };
         // Texts, numbers and lists of them: there is nothing that JSON could refuse.
         serde_json::to_string(&payload).unwrap_or_default()

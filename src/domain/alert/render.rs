@@ -51,15 +51,16 @@ pub enum Attribute {
 pub fn render(message: &Message) -> Rendered {
     let id = || format!("{:.32}", message.id());
     match message {
-        Message::Firing { alerts } => firing(alerts),
+        Message::Firing { alerts, blocked } => firing(alerts, *blocked),
         Message::Reminder { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Still(*at))),
         Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
         Message::Held { alerts, more } => held::rendered(id(), alerts, *more),
+        Message::Notice(notice) => notice.rendered(id()),
     }
 }
 
-fn firing(alerts: &[Alert]) -> Rendered {
-    let facts = Facts::of(alerts);
+fn firing(alerts: &[Alert], blocked: usize) -> Rendered {
+    let facts = Facts { blocked, ..Facts::of(alerts) };
     of_facts(facts.first().id.to_string(), &facts)
 }
 
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     fn rendered(alerts: &[Alert]) -> Rendered {
-        render(&Message::Firing { alerts: alerts.to_vec() })
+        render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
     }
 
     fn attribute(rendered: &Rendered, name: &str) -> Option<Attribute> {
@@ -251,6 +252,17 @@ mod tests {
         for absent in ["device_type", "project", "zone"] {
             assert_eq!(attribute(&nowhere, absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn what_was_blocked_before_is_counted_where_there_is_room() {
+        let of = |blocked| render(&Message::Firing { alerts: vec![bad_smell_at("Lobby")], blocked });
+        let (none, one, two) = (of(0), of(1), of(2));
+        assert!(one.email.contains("\n\n1 more alert of this zone was blocked before it.\n\n"), "{}", one.email);
+        assert!(two.email.contains("2 more alerts of this zone were blocked before it."), "{}", two.email);
+        assert!(two.json.contains("\"blocked_before\":2"), "{}", two.json);
+        assert!(!none.email.contains("blocked") && !none.json.contains("blocked"));
+        assert_eq!((&none.sms, &none.subject, &none.id), (&two.sms, &two.subject, &two.id));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::render::{Rendered, render};
 use super::*;
 
 fn rendered(alerts: &[Alert]) -> Rendered {
-    render(&Message::Firing { alerts: alerts.to_vec() })
+    render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
 }
 
 /// Subject, default and SMS.

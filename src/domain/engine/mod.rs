@@ -15,8 +15,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::sweep::{next_due, sweep};
+pub use self::sweep::{awaits, next_due, sweep};
 use self::zone::Zone;
+use super::alert::Message;
+use super::alert::notice::Notice;
 use super::reading::{Reading, ReadingId, Source};
 use super::rules::{Kind, RuleSet};
 use super::state::{EntryId, ZoneState};
@@ -98,6 +100,19 @@ pub fn evaluate(
 pub fn cleaned(rules: &RuleSet, state: &ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
     Zone::new(rules, &mut evaluation, now).cleaned(at);
+    evaluation
+}
+
+/// Makes a notice about the program itself, once for each cause. What was made is remembered as readings are.
+#[must_use]
+pub fn announce(state: &ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
+    let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
+    let id = notice.id();
+    if !evaluation.state.seen.ids().any(|known| known == id) {
+        evaluation.state.seen.insert(now, id);
+        let due = now.checked_add(SENT_WITHIN).unwrap_or(now);
+        evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), due));
+    }
     evaluation
 }
 

@@ -32,6 +32,12 @@ pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
     first.chain(reminders).chain(silences).min()
 }
 
+/// Whether a device of the zone is expected to send by itself: one that a silence rule watches.
+#[must_use]
+pub fn awaits(rules: &RuleSet, state: &ZoneState) -> bool {
+    watched(rules, state).next().is_some()
+}
+
 fn reminder_due(track: &Track) -> Option<Timestamp> {
     match track {
         Track::Level(Level::Firing { remind, .. }) => *remind,
@@ -59,6 +65,7 @@ fn watched<'w>(rules: &'w RuleSet, state: &'w ZoneState) -> impl Iterator<Item =
             // What is known may be older than the truth by a quarter: rather late than wrong.
             let after = effective.after?;
             let due = known.at.checked_add(after + after / 4).ok()?;
+            let due = effective.active.map_or(due, |active| active.next(due, &known.place.local_zone));
             Some(Watched { rule, effective, device, known, due })
         })
     })
@@ -92,20 +99,21 @@ impl Zone<'_> {
     fn raise_silences(&mut self) {
         let state = self.evaluation.state.clone();
         let (rules, now) = (self.rules, self.now);
-        for watched in watched(rules, &state).filter(|watched| watched.due <= now) {
+        let is_active = |watched: &Watched<'_>| {
+            let active = watched.effective.active;
+            active.is_none_or(|active| active.contain(now, &watched.known.place.local_zone))
+        };
+        for watched in watched(rules, &state).filter(|watched| watched.due <= now && is_active(watched)) {
             let since = watched.known.at;
             let Watched { rule, effective, device, .. } = &watched;
             let alert = silence_alert(rule, effective, &watched.known.place, device, since, self.now);
             self.evaluation.state.set_track(&rule.id, device, Some(Track::Silence(Silence { since })));
             match self.evaluation.state.blocks.until(&alert, device, &effective.block) {
-                Some(until) => {
-                    self.evaluation.state.blocks.hold(alert, until);
-                    self.evaluation.blocked += 1;
-                }
+                Some(until) => self.block(alert, until),
                 None => {
                     self.evaluation.alerts += 1;
                     self.evaluation.state.blocks.sent(&alert, device, LONGEST_BLOCK);
-                    self.push(Message::Firing { alerts: vec![alert] });
+                    self.fire(vec![alert]);
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::judge::{Verdict, addend, judge, judge_total};
 use super::{Evaluation, SENT_WITHIN, level, shortest_silence, sum, tally};
 use crate::domain::alert::{Alert, AlertId, Breach, Course, Message, Place, presentable};
 use crate::domain::reading::Reading;
-use crate::domain::rules::{Block, Effective, Kind, LONGEST_BLOCK, Rule, RuleSet};
+use crate::domain::rules::{Block, Blocked, Effective, Kind, LONGEST_BLOCK, Rule, RuleSet};
 use crate::domain::severity::Severity;
 use crate::domain::state::{Held, LastSeen, Level, Tally, Track};
 
@@ -73,9 +73,8 @@ impl<'e> Zone<'e> {
         if let Some(until) = until.into_iter().collect::<Option<Vec<_>>>() {
             for (raised, until) in raised.into_iter().zip(until) {
                 self.mark_held(&raised.alert.rule, device, true);
-                self.evaluation.state.blocks.hold(raised.alert, until);
+                self.block(raised.alert, until);
             }
-            self.evaluation.blocked += count;
             return;
         }
         let mut alerts: Vec<Alert> = raised.into_iter().map(|raised| raised.alert).collect();
@@ -85,7 +84,22 @@ impl<'e> Zone<'e> {
         // Stable, so that rules of one severity stay in the file's order.
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         self.evaluation.alerts += count;
-        self.push(Message::Firing { alerts });
+        self.fire(alerts);
+    }
+
+    /// Sends what is raised.
+    pub(super) fn fire(&mut self, alerts: Vec<Alert>) {
+        let blocked = self.evaluation.state.blocks.take_counted();
+        self.push(Message::Firing { alerts, blocked });
+    }
+
+    /// Keeps an alert from being sent before `until`: it is named then, or only counted in the zone's next message.
+    pub(super) fn block(&mut self, alert: Alert, until: Timestamp) {
+        self.evaluation.blocked += 1;
+        match self.rules.blocked {
+            Blocked::Named => self.evaluation.state.blocks.hold(alert, until),
+            Blocked::Counted => self.evaluation.state.blocks.count(),
+        }
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -117,9 +131,9 @@ impl<'e> Zone<'e> {
         let Some(shortest) = shortest_silence(self.rules, &reading.source) else { return };
         let state = &mut self.evaluation.state;
         let known = state.devices.get(device).map(|known| known.at);
-        let is_silent = state.tracks.values().any(|devices| matches!(devices.get(device), Some(Track::Silence(_))));
-        let is_news = known.is_none_or(|known| at > known && (is_silent || at.duration_since(known) >= shortest / 4));
-        if !is_news {
+        // Also where the device is silent: what was measured within a quarter after `known` came before the silence, or is
+        // such a reading once more.
+        if known.is_some_and(|known| at.duration_since(known) < shortest / 4) {
             return;
         }
         let place = Place::of(reading);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location, nearest};
-use super::{Condition, DEFAULT_MAX_AGE, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test};
+use super::{Condition, DEFAULT_MAX_AGE, DEFAULT_QUIET_AFTER, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test};
 use crate::domain::alert::Comparison;
 use crate::domain::alert::template::{PLACEHOLDERS, unknown_placeholders};
 use crate::domain::device::{DEVICE_TYPES, DeviceType, Unit, short_name};
@@ -24,7 +24,9 @@ pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
     for rule in &mut rules {
         rule.settings.block = rule.settings.block.or(block);
     }
-    RuleSet { max_age, caps: draft.caps, rules }
+    let quiet_after = draft.quiet_after.map_or(DEFAULT_QUIET_AFTER, |quiet_after| quiet_after.value);
+    let blocked = draft.blocked.map(|blocked| blocked.value).unwrap_or_default();
+    RuleSet { max_age, blocked, quiet_after, caps: draft.caps, rules }
 }
 
 fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::document::{Document, TableReader, describe, number};
 use super::fault::{At, Faults, Location};
-use super::{ActiveHours, Block, LONGEST_BLOCK};
+use super::{ActiveHours, Block, Blocked, LONGEST_BLOCK};
 use crate::domain::alert::Comparison;
 use crate::domain::alert::cap::Caps;
 use crate::domain::severity::Severity;
@@ -15,7 +15,9 @@ use crate::domain::severity::Severity;
 #[derive(Debug, Default)]
 pub(super) struct FileDraft {
     pub(super) max_age: Option<At<SignedDuration>>,
+    pub(super) quiet_after: Option<At<SignedDuration>>,
     pub(super) block: Option<At<Block>>,
+    pub(super) blocked: Option<At<Blocked>>,
     pub(super) caps: Caps,
     pub(super) rules: Vec<RuleDraft>,
 }
@@ -120,7 +122,11 @@ impl FileDraft {
             faults.suggest(&version.location, message, "update smartclean-push, or write `version = 1`");
         }
         let max_age = table.duration("max_age", faults);
+        let quiet_after = table.duration("quiet_after", faults);
         let block = read_block(&mut table, faults);
+        let blocked = table.value("blocked", "\"named\" or \"counted\"", faults, |value| {
+            Blocked::ALL.into_iter().find(|known| value.as_str() == Some(known.as_str()))
+        });
         let caps = read_caps(&mut table, faults);
         let mut rules: Vec<RuleDraft> = table.tables("rule", "a rule", faults, RuleDraft::read).unwrap_or_default();
         table.finish(faults);
@@ -135,13 +141,15 @@ impl FileDraft {
             }
             first.is_none()
         });
-        Self { max_age, block, caps, rules }
+        Self { max_age, quiet_after, block, blocked, caps, rules }
     }
 
     /// Lays `newer` over this file: a rule of the same id changes only what the newer one names, others are added.
     pub(super) fn overlaid_by(mut self, newer: Self) -> Self {
         self.max_age = newer.max_age.or(self.max_age);
+        self.quiet_after = newer.quiet_after.or(self.quiet_after);
         self.block = newer.block.or(self.block);
+        self.blocked = newer.blocked.or(self.blocked);
         self.caps = newer.caps;
         for rule in newer.rules {
             match self.rules.iter_mut().find(|known| known.id.value == rule.id.value) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A place in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -35,6 +37,31 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.location, self.message)?;
         self.suggestion.iter().try_for_each(|suggestion| write!(f, "; {suggestion}"))
+    }
+}
+
+/// A rules file that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What its reader calls it: `config/rules.toml`.
+    pub file: String,
+    /// Which version of it; changes whenever the text does.
+    pub version: String,
+    /// Its first faults, each with its place.
+    pub faults: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Refused {
+    /// Most faults that are told; a person mends the first ones first.
+    const MOST: usize = 20;
+
+    /// `version` of `file`, which has these faults.
+    pub fn of(file: &str, version: &str, faults: &[impl fmt::Display]) -> Self {
+        let told = faults.iter().take(Self::MOST).map(ToString::to_string).collect();
+        let more = faults.len().saturating_sub(Self::MOST);
+        Self { file: file.to_owned(), version: version.to_owned(), faults: told, more }
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 
 use self::draft::FileDraft;
 use self::fault::Faults;
-pub use self::fault::{Fault, Location};
+pub use self::fault::{Fault, Location, Refused};
 use super::alert::Comparison;
 use super::alert::cap::Caps;
 use super::reading::Source;
@@ -27,6 +27,9 @@ pub const PACK: &str = include_str!("../../../rules/pack.toml");
 /// A reading older than this when it is first received is stored and does not alert, unless the file says otherwise.
 const DEFAULT_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long nothing may come from anywhere, unless the file says otherwise.
+const DEFAULT_QUIET_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
 /// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise.
 const DEFAULT_MAX_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Longest block that a rule may ask for: what was sent is remembered for so long.
@@ -37,6 +40,10 @@ pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
 pub struct RuleSet {
     /// A reading older than this when it is first received does not alert.
     pub max_age: SignedDuration,
+    /// What becomes of alerts that are blocked.
+    pub blocked: Blocked,
+    /// After so long without anything from anywhere it is not the devices that are silent.
+    pub quiet_after: SignedDuration,
     /// How many messages may be sent.
     pub caps: Caps,
     /// In the order of the files.
@@ -105,6 +112,30 @@ pub struct Block {
     pub rule: Option<SignedDuration>,
 }
 
+/// What becomes of alerts that are blocked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Blocked {
+    /// One message names them when the block ends.
+    #[default]
+    Named,
+    /// The zone's next message says how many there were, as the vendor does it.
+    Counted,
+}
+
+impl Blocked {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Named, Self::Counted];
+
+    /// The word in rules: `named`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Counted => "counted",
+        }
+    }
+}
+
 /// The vendor's own: 15 minutes a device and a zone.
 impl Default for Block {
     fn default() -> Self {
@@ -128,6 +159,18 @@ impl ActiveHours {
     pub fn contain(&self, at: Timestamp, zone: &LocalZone) -> bool {
         let time = zone.on_the_wall(at).time();
         if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+    }
+
+    /// The first moment within them from `at` on.
+    #[must_use]
+    pub fn next(&self, at: Timestamp, zone: &LocalZone) -> Timestamp {
+        if self.contain(at, zone) {
+            return at;
+        }
+        let local = zone.on_the_wall(at);
+        let begin = |date: civil::Date| local.time_zone().to_timestamp(date.to_datetime(self.from)).ok();
+        let days = [Some(local.date()), local.date().tomorrow().ok()];
+        days.into_iter().flatten().filter_map(begin).find(|begin| *begin >= at).unwrap_or(at)
     }
 }
 

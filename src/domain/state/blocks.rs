@@ -18,6 +18,13 @@ pub struct Blocks {
     sent: Vec<Sent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Held>,
+    /// Alerts that were blocked since the last message, where they are only counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    counted: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// An alert that was sent.
@@ -45,7 +52,7 @@ impl Blocks {
     /// Whether nothing is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sent.is_empty() && self.held.is_none()
+        self.sent.is_empty() && self.held.is_none() && self.counted == 0
     }
 
     /// Until when an alert is blocked by what was sent before it; `None` where it is not.
@@ -90,6 +97,16 @@ impl Blocks {
         } else {
             held.more += 1;
         }
+    }
+
+    /// Counts an alert that is blocked, for the zone's next message.
+    pub fn count(&mut self) {
+        self.counted += 1;
+    }
+
+    /// How many were counted since this was last asked.
+    pub fn take_counted(&mut self) -> usize {
+        std::mem::take(&mut self.counted)
     }
 
     /// Notes that what `rule` raised for `device` is over, where it is held back. Whether it is.

@@ -4,4 +4,5 @@ mod dynamodb;
 mod reads;
 mod s3;
 mod sns;
+mod sqs;
 mod stand_in;

@@ -1,0 +1,57 @@
+//! A raw store with a queue behind it, for the time in which the store takes nothing.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::domain::archive::{Object, ObjectKey};
+use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
+
+/// Holds an object until the store takes it.
+pub trait Parking: Send + Sync {
+    /// Holds `object`. When this returns `Ok`, it is as safe as in the store, for as long as the queue keeps it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it was not confirmed, or is too large. Parking it again is safe: it is stored under the same
+    /// key.
+    fn park(&self, object: &Object) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// The store `S`; what it does not take is parked at `Q`.
+#[derive(Clone, Debug)]
+pub struct BackedStore<S, Q> {
+    store: S,
+    parking: Q,
+}
+
+impl<S, Q> BackedStore<S, Q> {
+    /// Puts the two together.
+    pub fn new(store: S, parking: Q) -> Self {
+        Self { store, parking }
+    }
+}
+
+impl<S: RawStore, Q: Parking> RawStore for BackedStore<S, Q> {
+    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+        let refused = match self.store.put(object.clone()).await {
+            Ok(stored) => return Ok(stored),
+            Err(refused) => refused,
+        };
+        tracing::error!(key = %object.key, error = %refused.chain(), "not stored; it is parked in the queue instead");
+        match self.parking.park(&object).await {
+            Ok(()) => Ok(Stored::Parked),
+            Err(fault) => {
+                tracing::error!(key = %object.key, error = %fault.chain(), "not parked either");
+                Err(refused)
+            }
+        }
+    }
+
+    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        self.store.evaluated(key).await
+    }
+
+    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
+        self.store.unevaluated(received).await
+    }
+}

@@ -1,0 +1,69 @@
+//! The queue that holds objects while S3 does not take them.
+
+use std::error::Error as _;
+
+use serde_json::Value;
+use smartclean_push::adapters::aws::sqs::RetryQueue;
+use smartclean_push::adapters::backed_store::Parking as _;
+use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
+use smartclean_push::domain::parcel;
+
+use super::stand_in::{Reply, StandIn};
+
+const URL: &str = "https://sqs.ap-southeast-1.amazonaws.com/123456789012/stored";
+
+fn object(bytes: usize) -> Object {
+    Object {
+        key: ObjectKey::known("raw-undated/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"),
+        bytes: vec![7; bytes],
+        metadata: Metadata {
+            received: "2026-11-23T10:00:00Z".parse().unwrap(),
+            request_id: "r".into(),
+            source: "203.0.113.7".into(),
+            lines: 1,
+        },
+    }
+}
+
+async fn park(object: &Object, reply: Reply) -> (Result<(), String>, StandIn) {
+    let stand_in = StandIn::replying([reply]).await;
+    let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&stand_in.config().await), URL.into());
+    let outcome = queue.park(object).await.map_err(|fault| fault.source().unwrap().to_string());
+    (outcome, stand_in)
+}
+
+fn taken() -> Reply {
+    Reply::new(200, r#"{"MessageId":"m"}"#).with("content-type", "application/x-amz-json-1.0")
+}
+
+#[tokio::test]
+async fn an_object_becomes_one_message_from_which_it_can_be_had_again() {
+    let (outcome, stand_in) = park(&object(100), taken()).await;
+    assert_eq!(outcome, Ok(()));
+    let [request] = stand_in.seen().try_into().unwrap();
+    let sent: Value = serde_json::from_str(&request.body).unwrap();
+    assert_eq!(sent["QueueUrl"], URL);
+    assert_eq!(parcel::unwrap(sent["MessageBody"].as_str().unwrap()), Some(object(100)));
+}
+
+#[tokio::test]
+async fn what_no_message_can_hold_is_not_even_tried() {
+    // The envelope takes 220 bytes, and Base64 four for three.
+    let fits =
+        (0..).map(|index| 786_200 + 3 * index).take_while(|bytes| parcel::wrap(&object(*bytes)).len() <= 1 << 20);
+    let most = fits.last().unwrap();
+    let (outcome, stand_in) = park(&object(most), taken()).await;
+    assert_eq!((outcome, stand_in.seen().len()), (Ok(()), 1));
+    let (outcome, stand_in) = park(&object(most + 3), taken()).await;
+    assert!(outcome.unwrap_err().contains("of at most 1048576"));
+    assert_eq!(stand_in.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_queue_that_refuses_or_is_silent_is_told_of_in_time() {
+    let refused = Reply::new(403, r#"{"__type":"com.amazonaws.sqs#AccessDenied","message":"not allowed"}"#);
+    assert!(park(&object(1), refused).await.0.is_err());
+    let started = std::time::Instant::now();
+    assert!(park(&object(1), Reply::Silence).await.0.unwrap_err().contains("no answer within 2 s"));
+    assert!(started.elapsed() < std::time::Duration::from_secs(10));
+}

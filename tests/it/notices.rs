@@ -1,0 +1,166 @@
+//! What the operator is told about the program itself: once for each cause, by email.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader};
+use smartclean_push::adapters::memory::{MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::alert::render::{Attribute, Rendered};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::ports::Unavailable;
+use smartclean_push::ingest::{Ingest, Receipt};
+
+use crate::support::{TestApp, body, now, reading};
+
+fn climate() -> Vec<u8> {
+    body(&[reading("TH", &json!({"t": 20}))])
+}
+
+fn visitors() -> Vec<u8> {
+    body(&[reading("UM", &json!({"count": 1}))])
+}
+
+/// The subjects of what a sweep sends so many minutes later.
+async fn swept(app: &TestApp, minutes: i64) -> Vec<String> {
+    let before = app.publisher.sent().len();
+    app.app.ingest().sweep(now() + SignedDuration::from_mins(minutes)).await.unwrap();
+    app.publisher.sent()[before..].iter().map(|message| message.subject.clone()).collect()
+}
+
+#[tokio::test]
+async fn that_nothing_arrives_is_said_once_after_an_hour_and_not_before() {
+    let app = TestApp::new();
+    app.push(climate()).await;
+    assert_eq!(swept(&app, 60).await, [""; 0]);
+    assert_eq!(swept(&app, 61).await, ["[NOTICE] Nothing arrives"]);
+    assert_eq!(swept(&app, 62).await, [""; 0]);
+    assert_eq!(swept(&app, 3 * 24 * 60).await, [""; 0], "and no device is called silent meanwhile");
+    let message = app.publisher.sent().remove(0);
+    assert!(message.email.contains("since 2026-11-23 10:00 UTC"), "{}", message.email);
+    assert!(message.attributes.contains(&("channel", Attribute::Many(vec!["email".into()]))));
+}
+
+#[tokio::test]
+async fn devices_that_report_on_events_only_may_have_none() {
+    let app = TestApp::new();
+    app.push(visitors()).await;
+    assert_eq!(swept(&app, 61).await, [""; 0]);
+    assert_eq!(swept(&app, 24 * 60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn where_nothing_ever_arrived_nothing_is_missed() {
+    assert_eq!(swept(&TestApp::new(), 24 * 60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn how_long_is_too_long_is_said_in_the_rules() {
+    let app = TestApp::with_rules(RuleSet::parse("rules.toml", "quiet_after = \"4h\"").unwrap());
+    app.push(climate()).await;
+    assert_eq!(swept(&app, 240).await, [""; 0]);
+    assert_eq!(swept(&app, 241).await, ["[NOTICE] Nothing arrives"]);
+}
+
+#[tokio::test]
+async fn a_notice_that_could_not_be_sent_is_sent_by_a_later_sweep_and_has_the_same_id() {
+    let app = TestApp::new();
+    app.push(climate()).await;
+    app.publisher.set_broken(true);
+    assert_eq!(swept(&app, 61).await, [""; 0]);
+    app.publisher.set_broken(false);
+    assert_eq!(swept(&app, 63).await, ["[NOTICE] Nothing arrives"]);
+    assert_eq!(swept(&app, 65).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_notice_is_not_lost_in_a_digest() {
+    let app = TestApp::with_rules(RuleSet::parse("rules.toml", "[[caps]]\nburst = 1\nper_second = 0.1").unwrap());
+    let smell = reading("ODRDTR_BATT_V1", &json!({"amm": 270}));
+    app.publisher.set_broken(true);
+    app.push(body(&[smell, reading("SS", &json!({"p": 1})), reading("TH", &json!({"t": 20}))])).await;
+    swept(&app, 61).await;
+    app.publisher.set_broken(false);
+    let subjects = swept(&app, 63).await;
+    assert_eq!(subjects.len(), 2, "it, and the digest of the others: {subjects:?}");
+    assert!(subjects.contains(&"[NOTICE] Nothing arrives".to_owned()), "{subjects:?}");
+}
+
+/// A rules file that is edited while the program runs.
+#[derive(Clone, Debug, Default)]
+struct Edited(Arc<Mutex<String>>);
+
+impl RuleReader for Edited {
+    fn name(&self) -> &str {
+        "config/rules.toml"
+    }
+
+    async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
+        let text = self.0.lock().unwrap().clone();
+        Ok(if seen == Some(&text) { Found::Unchanged } else { Found::Rules { version: text.clone(), text } })
+    }
+}
+
+struct Edit {
+    file: Edited,
+    publisher: Arc<MemoryPublisher>,
+    ingest: Ingest<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, CachedRules<Edited>>,
+}
+
+impl Edit {
+    fn new() -> Self {
+        let (file, publisher) = (Edited::default(), Arc::<MemoryPublisher>::default());
+        let rules = CachedRules::new(file.clone(), SignedDuration::from_secs(1));
+        let ingest = Ingest::new(Arc::default(), Arc::default(), Arc::clone(&publisher), rules);
+        Self { file, publisher, ingest }
+    }
+
+    /// What is sent once the file has this text, so many minutes later.
+    async fn to(&self, text: &str, minute: i64) -> Vec<Rendered> {
+        text.clone_into(&mut self.file.0.lock().unwrap());
+        let before = self.publisher.sent().len();
+        self.ingest.sweep(now() + SignedDuration::from_mins(minute)).await.unwrap();
+        self.publisher.sent().split_off(before)
+    }
+}
+
+#[tokio::test]
+async fn refused_rules_are_told_once_a_version_with_every_fault() {
+    let edit = Edit::new();
+    assert_eq!(edit.to("", 0).await, []);
+    let [refused] = edit.to("max_age = 7\nmax_ages = 7\n", 1).await.try_into().unwrap();
+    assert_eq!(refused.subject, "[NOTICE] Rules refused: 2 faults");
+    for told in ["config/rules.toml:1:11: `max_age` is a time", "config/rules.toml:2:1: a rules file has no `max_ages`"]
+    {
+        assert!(refused.email.contains(told), "{}", refused.email);
+    }
+    assert_eq!(edit.to("max_age = 7\nmax_ages = 7\n", 2).await, [], "the same version");
+    let [again] = edit.to("max_age = 8\n", 3).await.try_into().unwrap();
+    assert_eq!(again.subject, "[NOTICE] Rules refused: 1 fault");
+    assert_ne!(again.id, refused.id);
+    assert_eq!(edit.to("max_age = \"8h\"\n", 4).await, [], "mended");
+}
+
+#[tokio::test]
+async fn a_push_alone_tells_nobody_and_changes_nothing_about_it() {
+    let edit = Edit::new();
+    edit.to("", 0).await;
+    "max_age = 7".clone_into(&mut edit.file.0.lock().unwrap());
+    let at: Timestamp = now() + SignedDuration::from_mins(1);
+    let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: at };
+    edit.ingest.push(Bytes::from(visitors()), Encoding::Identity, &receipt).await.unwrap();
+    assert_eq!(edit.publisher.sent(), []);
+    assert_eq!(edit.to("max_age = 7", 2).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_nothing_but_faults_is_told_in_one_message_of_bounded_length() {
+    let edit = Edit::new();
+    let text: String = (0..500).map(|index| format!("no_such_thing_{index} = 1\n")).collect();
+    let [refused] = edit.to(&text, 0).await.try_into().unwrap();
+    assert_eq!(refused.subject, "[NOTICE] Rules refused: 500 faults");
+    assert!(refused.email.contains("and 480 more"), "{}", refused.email);
+    assert!(refused.sns_message().len() < 64 * 1024);
+}

@@ -1,0 +1,160 @@
+//! What the store does not take waits in a queue, and is stored at last.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::json;
+use smartclean_push::adapters::backed_store::{BackedStore, Parking};
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
+use smartclean_push::domain::parcel;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+use smartclean_push::ingest::{Ingest, Outcome, PushError, Receipt};
+use smartclean_push::sources::{Event, Failures, work_off};
+
+use crate::support::{body, now, reading};
+
+/// A queue whose messages can be looked at, and which has room or not.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    messages: Arc<Mutex<Vec<String>>>,
+    is_full: Arc<Mutex<bool>>,
+}
+
+impl Parking for Queue {
+    async fn park(&self, object: &Object) -> Result<(), Unavailable> {
+        if *self.is_full.lock().unwrap() {
+            return Err(Unavailable::new("the queue did not take the object", "told to fail"));
+        }
+        self.messages.lock().unwrap().push(parcel::wrap(object));
+        Ok(())
+    }
+}
+
+/// The store as the queue's messages find it: nothing behind it, and what is there can be read.
+#[derive(Clone, Debug)]
+struct Bucket(Arc<MemoryStore>);
+
+impl RawStore for Bucket {
+    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+        self.0.put(object).await
+    }
+
+    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        self.0.evaluated(key).await
+    }
+}
+
+impl StoredObjects for Bucket {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
+        let objects = self.0.objects();
+        let found = objects.get(key.as_str());
+        Ok(found.map(|object| (Some(object.metadata.received), unpack(&object.bytes).unwrap())))
+    }
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    state: Arc<MemoryState>,
+    publisher: Arc<MemoryPublisher>,
+    queue: Queue,
+    ingest: Ingest<BackedStore<Arc<MemoryStore>, Queue>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (store, queue) = (Arc::<MemoryStore>::default(), Queue::default());
+        let (state, publisher) = (Arc::<MemoryState>::default(), Arc::<MemoryPublisher>::default());
+        let rules = FixedRules(Arc::new(RuleSet::pack()));
+        let backed = BackedStore::new(Arc::clone(&store), queue.clone());
+        let ingest = Ingest::new(backed, Arc::clone(&state), Arc::clone(&publisher), rules);
+        Self { store, state, publisher, queue, ingest }
+    }
+
+    async fn push(&self, body: Vec<u8>) -> Result<Outcome, PushError> {
+        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
+        self.ingest.push(Bytes::from(body), Encoding::Identity, &receipt).await
+    }
+
+    /// Hands the queue's messages over as Lambda does; those that fail stay.
+    async fn work_off(&self) -> Failures {
+        let messages = std::mem::take(&mut *self.queue.messages.lock().unwrap());
+        let record = |body: &String| json!({"messageId": "m", "eventSource": "aws:sqs", "body": body});
+        let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()}).to_string();
+        let Some(Event::Queue(read)) = Event::read(&event) else { panic!("{event}") };
+        let failures = work_off(&self.ingest, &Bucket(Arc::clone(&self.store)), read, now()).await;
+        if failures != Failures::default() {
+            *self.queue.messages.lock().unwrap() = messages;
+        }
+        failures
+    }
+}
+
+fn smell() -> Vec<u8> {
+    body(&[reading("ODRDTR_BATT_V1", &json!({"amm": 270})), "no reading".into()])
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_last() {
+    let undisturbed = World::new();
+    undisturbed.push(smell()).await.unwrap();
+    let world = World::new();
+    world.store.set_broken(true);
+    let outcome = world.push(smell()).await.unwrap();
+    assert_eq!((outcome.parked, outcome.accepted, outcome.rejected, outcome.alerts), (true, 1, 1, 1));
+    assert_eq!(world.publisher.sent().len(), 1, "an outage of the store delays no alert");
+    assert_eq!(world.queue.messages.lock().unwrap().len(), 2, "the reading and the rejection");
+
+    assert_ne!(world.work_off().await, Failures::default(), "the store is still down: they come again");
+    world.store.set_broken(false);
+    assert_eq!(world.work_off().await, Failures::default());
+    assert_eq!(world.store.objects(), undisturbed.store.objects(), "to the byte, receipt and all");
+    assert_eq!(world.publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_takes_it_needs_no_queue() {
+    let world = World::new();
+    assert!(!world.push(smell()).await.unwrap().parked);
+    assert!(world.queue.messages.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
+    let world = World::new();
+    world.store.set_broken(true);
+    *world.queue.is_full.lock().unwrap() = true;
+    assert!(matches!(world.push(smell()).await, Err(PushError::Store(_))));
+    assert!(world.publisher.sent().is_empty() && world.state.documents().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_batch_is_parked_as_well() {
+    let world = World::new();
+    world.store.set_broken(true);
+    assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
+    world.store.set_broken(false);
+    assert_eq!(world.work_off().await, Failures::default());
+    assert!(world.store.objects().keys().all(|key| key.starts_with("rejected/")));
+    assert_eq!(world.store.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_parked_while_the_state_was_down_too_is_evaluated_when_the_bucket_tells_of_it() {
+    let world = World::new();
+    world.store.set_broken(true);
+    world.state.set_broken(true);
+    let outcome = world.push(smell()).await.unwrap();
+    assert!(outcome.parked && outcome.unevaluated);
+    world.store.set_broken(false);
+    world.state.set_broken(false);
+    world.work_off().await;
+    let key = world.store.objects().into_keys().find(|key| key.starts_with("raw")).unwrap();
+    let notice = json!({"Records": [{"s3": {"object": {"key": key.replace('=', "%3D")}}}]});
+    world.queue.messages.lock().unwrap().push(notice.to_string());
+    assert_eq!(world.work_off().await, Failures::default());
+    assert_eq!(world.publisher.sent().len(), 1);
+}
