@@ -61,6 +61,10 @@ e2e: .venv/test.stamp ## Deploys the real template to a local stand-in for AWS a
 	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
 
+.PHONY: check-rules
+check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml
+	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'
+
 # ---- In AWS ---------------------------------------------------------------------------------------------------------
 
 .PHONY: build
@@ -105,7 +109,7 @@ else
 endif
 
 .PHONY: rules
-rules: .venv/build.stamp ## Makes FILE the deployed stack's rules: make rules FILE=my-rules.toml
+rules: check-rules .venv/build.stamp ## Makes FILE the deployed stack's rules: make rules FILE=my-rules.toml
 	@$(PYTHON) .make/stack rules '$(FILE)'
 
 # ---- Behind them ----------------------------------------------------------------------------------------------------

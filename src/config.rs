@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::domain::auth::{Doors, Outside};
 use crate::telemetry::Verbosity;
 
 /// Where the rules are, below the bucket's root, unless `RULES_KEY` says otherwise.
@@ -23,12 +24,18 @@ pub struct FunctionConfig {
     pub alert_topic_arn: String,
     /// `CREDENTIALS_SECRET_ARN`: the secret that says who may push.
     pub credentials_secret_arn: String,
+    /// `SIGNING_KEY_SECRET_ARN`: the secret that holds the key of our tokens, where the credentials do not.
+    pub signing_key_secret_arn: Option<String>,
     /// `STATE_TABLE`: the table that keeps what is remembered from one push to the next.
     pub state_table: String,
     /// `RETRY_QUEUE_URL`: the queue that holds what the bucket does not take.
     pub retry_queue_url: String,
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
+    /// `OAUTH_ISSUER`, `OAUTH_AUDIENCE` and, optionally, `OAUTH_SCOPE`: an outside issuer whose tokens are taken as well.
+    pub outside: Option<Outside>,
+    /// `DOORS`: the open doors, a list such as `basic,oauth`; Basic alone where it is not set.
+    pub doors: Doors,
     /// Whether S3 is addressed as `host/bucket/key`: true where `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` sends its
     /// requests to another host. S3 itself takes that form at every endpoint; its stand-ins often take no other.
     pub s3_path_style: bool,
@@ -64,16 +71,23 @@ impl FunctionConfig {
                 String::new()
             })
         };
+        let outside = Outside::new(optional("OAUTH_ISSUER"), optional("OAUTH_AUDIENCE"), optional("OAUTH_SCOPE"));
+        let doors = optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
         let config = Self {
             raw_bucket: required("RAW_BUCKET"),
             alert_topic_arn: required("ALERT_TOPIC_ARN"),
             credentials_secret_arn: required("CREDENTIALS_SECRET_ARN"),
+            signing_key_secret_arn: optional("SIGNING_KEY_SECRET_ARN"),
             state_table: required("STATE_TABLE"),
             retry_queue_url: required("RETRY_QUEUE_URL"),
             rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
+            outside: outside.clone().unwrap_or_default(),
+            doors: doors.clone().unwrap_or_default(),
             s3_path_style: ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| optional(name).is_some()),
         };
         fault.wrong.extend(config.wrong_topic());
+        fault.wrong.extend(outside.err().map(|fault| format!("OAUTH_ISSUER, OAUTH_AUDIENCE: {fault}")));
+        fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
         if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
     }
 
@@ -141,6 +155,27 @@ mod tests {
     fn the_rules_may_be_elsewhere() {
         assert_eq!(read(&[("RULES_KEY", "config/night.toml")]).unwrap().rules_key, "config/night.toml");
         assert_eq!(read(&[("RULES_KEY", " ")]).unwrap().rules_key, "config/rules.toml");
+    }
+
+    #[test]
+    fn doors_are_basic_alone_unless_a_list_says_otherwise() {
+        assert_eq!(read(&[]).unwrap().doors.to_string(), "basic");
+        assert_eq!(read(&[("DOORS", "")]).unwrap().doors.to_string(), "basic");
+        assert_eq!(read(&[("DOORS", "oauth, basic")]).unwrap().doors.to_string(), "basic,oauth");
+        let message = read(&[("DOORS", "basic,oauht")]).unwrap_err();
+        assert!(message.contains("DOORS: there is no door \"oauht\""), "{message}");
+    }
+
+    #[test]
+    fn an_outside_issuer_needs_an_audience() {
+        let issuer = ("OAUTH_ISSUER", "https://issuer.example");
+        let outside = read(&[issuer, ("OAUTH_AUDIENCE", "push"), ("OAUTH_SCOPE", "")]).unwrap().outside.unwrap();
+        assert_eq!((outside.audience.as_str(), outside.scope), ("push", None));
+        assert!(read(&[issuer]).unwrap_err().contains("no audience"));
+        assert!(
+            read(&[("OAUTH_ISSUER", "http://a"), ("OAUTH_AUDIENCE", "b")]).unwrap_err().contains("not an https://")
+        );
+        assert_eq!(read(&[("OAUTH_ISSUER", " ")]).unwrap().outside, None);
     }
 
     #[test]

@@ -23,6 +23,8 @@
 //! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`], and what is no request to [`sources`].
 
 pub mod adapters;
+#[cfg(feature = "command")]
+pub mod cases;
 pub mod config;
 pub mod domain;
 pub mod hosts;

@@ -2,8 +2,10 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
+
 use crate::domain::archive::{Object, ObjectKey};
-use crate::ingest::ports::{RawStore, Stored, Unavailable};
+use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
 
 /// Holds an object until the store takes it.
 pub trait Parking: Send + Sync {
@@ -47,5 +49,9 @@ impl<S: RawStore, Q: Parking> RawStore for BackedStore<S, Q> {
 
     async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
         self.store.evaluated(key).await
+    }
+
+    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
+        self.store.unevaluated(received).await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::domain::auth::{Credentials, Secret};
+use crate::domain::auth::{Credentials, CredentialsFault, Secret, signing_key_of};
 use crate::ingest::ports::{CredentialSource, Unavailable, chain};
 
 /// A stranger makes the credentials be read again at most this often, so that guessing costs no more than one read.
@@ -16,13 +16,35 @@ const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
 /// Where they were never read, trying again is worth more than sparing the reader: every push is refused meanwhile.
 const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
-/// The credentials' JSON and which version of it this is.
+/// How long credentials stay in force beside those that replaced them, so that whoever pushes can follow.
+const FOLLOWED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// The credentials as they are kept, with those they replaced, and which version of all that this is.
 #[derive(Debug)]
 pub struct Document {
-    /// Changes whenever the text does.
+    /// Changes whenever one of the texts does.
     pub version: String,
+    /// The credentials' JSON in force, and after it what it replaced.
+    pub credentials: Vec<Kept>,
+    /// The same of the signing key, where that is kept apart.
+    pub signing_keys: Vec<Kept>,
+}
+
+/// One text.
+#[derive(Debug)]
+pub struct Kept {
     /// The text.
     pub text: Secret,
+    /// When another one replaced it; `None` for the one in force.
+    pub replaced: Option<Timestamp>,
+}
+
+impl Document {
+    /// The credentials' JSON alone.
+    #[must_use]
+    pub fn new(version: String, text: Secret) -> Self {
+        Self { version, credentials: vec![Kept { text, replaced: None }], signing_keys: Vec::new() }
+    }
 }
 
 /// Reads the credentials' JSON from where it is kept.
@@ -37,7 +59,8 @@ pub trait CredentialReader: Send + Sync {
 /// Credentials from `R`, as last read and accepted.
 ///
 /// They are read at first use, again when they are five minutes old, and again when a stranger comes, but then at most
-/// every ten seconds. Whatever goes wrong later, the last accepted ones stay.
+/// every ten seconds. Whatever goes wrong later, the last accepted ones stay. Those that were replaced are accepted beside
+/// them for 24 hours.
 #[derive(Debug)]
 pub struct CachedCredentials<R> {
     reader: R,
@@ -48,11 +71,54 @@ pub struct CachedCredentials<R> {
 
 #[derive(Clone, Debug)]
 struct Accepted {
+    /// All that are in force.
     credentials: Arc<Credentials>,
+    /// When some of them end.
+    ends: Option<Timestamp>,
+    texts: Arc<Texts>,
     version: String,
     confirmed: Timestamp,
     /// When these replaced others; `None` for the first ones.
     replaced: Option<Timestamp>,
+}
+
+/// What was read, each with its end.
+#[derive(Debug)]
+struct Texts {
+    current: Credentials,
+    previous: Vec<(Credentials, Timestamp)>,
+}
+
+impl Texts {
+    fn read(document: &Document) -> Result<Self, CredentialsFault> {
+        // What was replaced was accepted once, or never: no reason to refuse what is in force.
+        let previous =
+            |kept: &Kept| Some((Credentials::parse(kept.text.expose()).ok()?, kept.replaced? + FOLLOWED_WITHIN));
+        let in_force = document.credentials.first().ok_or(CredentialsFault::Empty)?;
+        let keys = document.signing_keys.iter();
+        let key = keys.clone().filter(|kept| kept.replaced.is_none()).map(|kept| signing_key_of(&kept.text));
+        let current = Credentials::parse(in_force.text.expose())?.with_signing_keys(key)?;
+        let previous = document.credentials.iter().skip(1).filter_map(previous);
+        let previous_keys = keys.filter_map(|kept| {
+            let ends = kept.replaced? + FOLLOWED_WITHIN;
+            Some((Credentials::default().with_signing_keys([signing_key_of(&kept.text)]).ok()?, ends))
+        });
+        Ok(Self { current, previous: previous.chain(previous_keys).collect() })
+    }
+
+    /// All in force at `now`, and when some of them end.
+    fn in_force(&self, now: Timestamp) -> (Credentials, Option<Timestamp>) {
+        let previous = self.previous.iter().filter(|(_, ends)| now < *ends);
+        let credentials = previous.clone().fold(self.current.clone(), |all, (previous, _)| all.beside(previous));
+        (credentials, previous.map(|(_, ends)| *ends).min())
+    }
+}
+
+impl Accepted {
+    fn at(texts: Arc<Texts>, version: String, now: Timestamp, replaced: Option<Timestamp>) -> Self {
+        let (credentials, ends) = texts.in_force(now);
+        Self { credentials: Arc::new(credentials), ends, texts, version, confirmed: now, replaced }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +133,18 @@ impl<R: CredentialReader> CachedCredentials<R> {
     /// Nothing is read yet.
     pub fn new(reader: R) -> Self {
         Self { reader, accepted: RwLock::new(None), reads: Mutex::new(Reads::default()) }
+    }
+
+    /// What is in force at `now` of what was accepted.
+    fn in_force(&self, now: Timestamp) -> Option<Accepted> {
+        let accepted = self.accepted()?;
+        if accepted.ends.is_none_or(|ends| now < ends) {
+            return Some(accepted);
+        }
+        let Accepted { texts, version, confirmed, replaced, .. } = accepted;
+        let accepted = Accepted { confirmed, ..Accepted::at(texts, version, now, replaced) };
+        self.accept(accepted.clone());
+        Some(accepted)
     }
 
     fn accepted(&self) -> Option<Accepted> {
@@ -88,16 +166,12 @@ impl<R: CredentialReader> CachedCredentials<R> {
             self.accept(Accepted { confirmed: now, ..before.clone() });
             return Ok(false);
         }
-        match Credentials::parse(document.text.expose()) {
-            Ok(credentials) => {
-                tracing::info!(version = document.version, "credentials read");
+        match Texts::read(&document) {
+            Ok(texts) => {
+                let previous = texts.previous.len();
+                tracing::info!(version = document.version, previous, "credentials read");
                 reads.refused = None;
-                self.accept(Accepted {
-                    credentials: Arc::new(credentials),
-                    version: document.version,
-                    confirmed: now,
-                    replaced: before.map(|_| now),
-                });
+                self.accept(Accepted::at(Arc::new(texts), document.version, now, before.map(|_| now)));
                 Ok(true)
             }
             Err(fault) => {
@@ -113,7 +187,7 @@ impl<R: CredentialReader> CachedCredentials<R> {
 
 impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
     async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
-        if let Some(accepted) = self.accepted() {
+        if let Some(accepted) = self.in_force(now) {
             if has_passed(LIFETIME, Some(accepted.confirmed), now)
                 // Whoever finds another reading does not wait for it: the last ones are good enough.
                 && let Ok(mut reads) = self.reads.try_lock()
@@ -168,6 +242,7 @@ mod tests {
     #[derive(Default)]
     struct Memory {
         says: StdMutex<Option<(String, String)>>,
+        previous: StdMutex<Option<(String, Timestamp)>>,
         reads: AtomicUsize,
     }
 
@@ -177,7 +252,13 @@ mod tests {
             // Everybody who could come in between does.
             tokio::task::yield_now().await;
             match self.says.lock().unwrap().clone() {
-                Some((version, text)) => Ok(Document { version, text: Secret::new(text) }),
+                Some((version, text)) => {
+                    let mut document = Document::new(version, Secret::new(text));
+                    if let Some((text, replaced)) = self.previous.lock().unwrap().clone() {
+                        document.credentials.push(Kept { text: Secret::new(text), replaced: Some(replaced) });
+                    }
+                    Ok(document)
+                }
                 None => Err(Unavailable::new("the secret did not answer", "no route")),
             }
         }
@@ -319,6 +400,64 @@ mod tests {
         assert!(log.containing("hunter2").is_empty(), "{log:?}");
         memory.says("3", "new");
         assert_eq!(refreshed(&cached, 40).await.as_deref(), Some("new"));
+    }
+
+    fn passwords(credentials: &Credentials) -> Vec<&str> {
+        credentials.clients().iter().map(|client| client.password.expose()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_replaced_is_in_force_for_a_day_after_the_rotation_to_the_second() {
+        let memory = Memory::default();
+        memory.says("2", "new");
+        *memory.previous.lock().unwrap() = Some((r#"{"username":"u","password":"old"}"#.into(), at(0)));
+        let cached = CachedCredentials::new(&memory);
+        assert_eq!(passwords(&cached.current(at(60)).await.unwrap()), ["new", "old"]);
+        assert_eq!(passwords(&cached.current(at(86_399)).await.unwrap()), ["new", "old"]);
+        let reads = memory.reads();
+        assert_eq!(passwords(&cached.current(at(86_400)).await.unwrap()), ["new"]);
+        assert_eq!(memory.reads(), reads, "nobody has to read it again for that");
+        // A process that starts later does not take it up again.
+        assert_eq!(passwords(&CachedCredentials::new(&memory).current(at(90_000)).await.unwrap()), ["new"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_replaced_and_cannot_be_used_is_passed_over() {
+        let memory = Memory::default();
+        memory.says("2", "new");
+        *memory.previous.lock().unwrap() = Some(("not JSON".into(), at(0)));
+        let cached = CachedCredentials::new(&memory);
+        assert_eq!(passwords(&cached.current(at(60)).await.unwrap()), ["new"]);
+    }
+
+    #[test]
+    fn a_signing_key_of_its_own_secret_follows_the_same_rule() {
+        let kept = |text: &str, replaced| Kept { text: Secret::new(text.to_owned()), replaced };
+        let (new, old) = ("n".repeat(32), "o".repeat(32));
+        let document = |new: &str, old: &str| Document {
+            signing_keys: vec![kept(new, None), kept(old, Some(at(0)))],
+            ..Document::new("1".into(), Secret::new(r#"{"username":"u","password":"p"}"#.into()))
+        };
+        let keys = |second| {
+            let known = Texts::read(&document(&new, &old)).unwrap().in_force(at(second)).0;
+            known.signing_keys().iter().map(|key| key.expose().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(86_399), [new.clone(), old.clone()]);
+        assert_eq!(keys(86_400), vec![new.clone()]);
+        assert_eq!(Texts::read(&document("short", &old)).unwrap_err(), CredentialsFault::SigningKey(5));
+        assert!(Texts::read(&document(&new, "short")).unwrap().previous.is_empty());
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_guesses_in_a_minute_cost_six_reads() {
+        let memory = Memory::default();
+        memory.says("1", "old");
+        let cached = CachedCredentials::new(&memory);
+        current(&cached, 0).await;
+        for guess in 0..10_000 {
+            assert_eq!(refreshed(&cached, guess * 60 / 10_000).await, None);
+        }
+        assert_eq!(memory.reads(), 6, "at the start, and at 10, 20, 30, 40 and 50 seconds");
     }
 
     #[tokio::test]

@@ -12,5 +12,7 @@ pub mod files;
 #[cfg(test)]
 mod log_lines;
 pub mod memory;
+#[cfg(any(feature = "command", feature = "function"))]
+pub mod outside_issuer;
 #[cfg(feature = "command")]
 pub mod sqlite;

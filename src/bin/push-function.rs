@@ -12,9 +12,10 @@ use smartclean_push::adapters::aws::{
 use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
-use smartclean_push::http::App;
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::telemetry;
@@ -29,7 +30,8 @@ async fn main() -> Result<(), Error> {
     let s3 = aws::s3::client(&sdk, config.s3_path_style);
     let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);
     let rules = CachedRules::new(rules, aws::rules::LOOK_AGAIN);
-    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
+    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn)
+        .with_signing_key(config.signing_key_secret_arn);
     let credentials = CachedCredentials::new(secret);
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
 
@@ -40,10 +42,21 @@ async fn main() -> Result<(), Error> {
     let (_, _, (), ()) =
         tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
+    if let Ok(known) = credentials.current(now).await
+        && let Some(lack) = known.lacks(config.doors, config.outside.is_some())
+    {
+        tracing::error!("{lack}; until the secret has it, the door stays shut");
+    }
+    let mut gate = Gate::new(credentials).with_doors(config.doors);
+    if let Some(outside) = config.outside {
+        let keys = OutsideIssuer::new(&outside)?;
+        gate = gate.trusting(outside, Box::new(keys));
+    }
+
     let bucket = S3RawStore::new(s3, config.raw_bucket);
     let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
     let store = BackedStore::new(bucket.clone(), queue);
-    let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), credentials));
+    let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), gate));
     let reply = |event: LambdaEvent<Box<RawValue>>| {
         let (app, bucket) = (Arc::clone(&app), bucket.clone());
         async move {

@@ -9,6 +9,7 @@ pub mod cleaning;
 pub mod device;
 pub mod digest;
 pub mod engine;
+pub mod event_hub;
 pub mod json;
 pub mod parcel;
 pub mod reading;

@@ -8,9 +8,55 @@ use serde_json::json;
 use crate::ingest::PushError;
 
 /// The realm is the program's name; `charset` tells the client to send UTF-8 (RFC 7617 §2.1).
-const CHALLENGE: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
+const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
+/// RFC 6750 §3: somebody who sent no token is told of no error.
+const BEARER: &str = r#"Bearer realm="smartclean-push""#;
+const INVALID_TOKEN: &str = r#"Bearer realm="smartclean-push", error="invalid_token", error_description="The token is expired, revoked or not for this service""#;
+const INSUFFICIENT_SCOPE: &str = r#"Bearer realm="smartclean-push", error="insufficient_scope", error_description="The token does not allow to push""#;
+/// What Event Hubs' clients send without being asked; no registered scheme has another name for it.
+const SIGNATURE: &str = r#"SharedAccessSignature realm="smartclean-push""#;
 /// Seconds after which a retry is worthwhile: longer than a throttle or a failover of what is behind us usually lasts.
 const RETRY_AFTER_SECONDS: &str = "30";
+
+/// What a 401 asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// Basic authentication.
+    pub basic: bool,
+    /// A token, where tokens are taken.
+    pub bearer: Option<Bearer>,
+    /// A shared access signature, for Event Hubs' send call.
+    pub signature: bool,
+}
+
+/// How a token is asked for (RFC 6750 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// For the first time.
+    Asked,
+    /// Another one than was sent.
+    InvalidToken,
+}
+
+impl Challenge {
+    /// One header with all of it: of two headers of the same name API Gateway may pass on one.
+    fn header(self) -> HeaderValue {
+        let bearer = self.bearer.map(|bearer| match bearer {
+            Bearer::Asked => BEARER,
+            Bearer::InvalidToken => INVALID_TOKEN,
+        });
+        if self.signature {
+            return HeaderValue::from_static(SIGNATURE);
+        }
+        // The one that was tried comes first.
+        let mut asked: Vec<_> = bearer.into_iter().chain(self.basic.then_some(BASIC)).collect();
+        if self.bearer == Some(Bearer::Asked) {
+            asked.reverse();
+        }
+        // Constants of visible characters.
+        HeaderValue::try_from(asked.join(", ")).unwrap_or(HeaderValue::from_static(BASIC))
+    }
+}
 
 /// Every way a request can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +73,9 @@ pub enum Problem {
     /// A body over the size limit.
     TooLarge,
     /// No credentials, or wrong ones.
-    Unauthorized,
+    Unauthorized(Challenge),
+    /// A token that does not allow to push.
+    InsufficientScope,
     /// The body ended early, or took too long.
     IncompleteBody,
     /// A body that is not a batch.
@@ -63,7 +111,8 @@ impl Problem {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
             Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -78,7 +127,19 @@ impl Problem {
             Self::MethodNotAllowed { .. } => "This path does not take this method; see the Allow header.",
             Self::UnsupportedEncoding => "The body's content encoding is not known here. Use gzip or none.",
             Self::TooLarge => "The body is too large: at most 10 MB as sent and 64 MiB decoded. Split the batch.",
-            Self::Unauthorized => "Credentials are missing or wrong. Use HTTP Basic authentication.",
+            Self::Unauthorized(Challenge { signature: true, .. }) => {
+                "The shared access signature is missing, wrong, expired, or not for this host and hub."
+            }
+            Self::InsufficientScope => "The token does not have the scope that pushing asks for.",
+            Self::Unauthorized(Challenge { basic: true, bearer: None, .. }) => {
+                "Credentials are missing or wrong. Use HTTP Basic authentication."
+            }
+            Self::Unauthorized(Challenge { basic: true, bearer: Some(_), .. }) => {
+                "Credentials are missing or wrong. Use HTTP Basic authentication, or a token from POST /oauth2/token."
+            }
+            Self::Unauthorized(Challenge { basic: false, .. }) => {
+                "Credentials are missing or wrong. Use a token from POST /oauth2/token."
+            }
             Self::IncompleteBody => "The body did not arrive whole.",
             Self::NotABatch => "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
             Self::CredentialsUnavailable => "Credentials cannot be checked right now. Send the push again later.",
@@ -89,12 +150,13 @@ impl Problem {
         }
     }
 
-    fn header(self) -> Option<(HeaderName, &'static str)> {
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::MethodNotAllowed { allow } => Some((ALLOW, allow)),
-            Self::Unauthorized => Some((WWW_AUTHENTICATE, CHALLENGE)),
+            Self::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
+            Self::Unauthorized(challenge) => Some((WWW_AUTHENTICATE, challenge.header())),
+            Self::InsufficientScope => Some((WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE))),
             Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Internal => {
-                Some((RETRY_AFTER, RETRY_AFTER_SECONDS))
+                Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)))
             }
             Self::NotFound
             | Self::UnknownZone
@@ -122,7 +184,7 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((name, value)) = self.header() {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         response
     }

@@ -20,10 +20,10 @@ use tokio::time::timeout;
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatch::dispatch;
 pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
-use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
+use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
 use self::sweep::Noted;
 pub use self::sweep::Swept;
-use self::zones::{Evaluated, evaluate_zones, known_projects, settle};
+use self::zones::{Evaluated, evaluate_zones, known_projects, note_projects, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey, pack_readings, pack_rejections};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
 use crate::domain::engine;
@@ -181,6 +181,20 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         Ok(())
     }
 
+    /// Evaluates what was stored before `received` and is not noted as evaluated: the process ended in between, or the
+    /// state could not be written. How many pushes that were.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where something cannot be read or written; what was not evaluated stays noted so.
+    pub async fn finish(&self, received: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+        let unevaluated = self.store.unevaluated(received).await?;
+        for Unevaluated { key, received, lines } in &unevaluated {
+            tracing::info!(%key, "a push of before is evaluated now");
+            self.evaluate_stored(key, lines, *received, now).await?;
+        }
+        Ok(unevaluated.len())
+    }
+
     /// Notes that a zone was cleaned at `at`: its sums start again, and what was raised is over. Without a project, the
     /// zones of that id in every project are meant. How many zones are known by that name.
     ///
@@ -220,6 +234,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let rules = self.rules.current(now).await;
         // First: what was measured up to a cleaning is over, whichever of them arrives first.
         for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
+            // Its zone may be new, and come with this very push.
+            note_projects(&self.state, &cleaning.zone, readings).await?;
             self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
         }
         let judged = evaluate_zones(&self.state, &rules, readings, received, now);

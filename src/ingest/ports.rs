@@ -1,14 +1,16 @@
 //! What the use case needs of the world, each as narrow as its one use.
 
 use std::error::Error;
+use std::fmt::Debug;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
-use crate::domain::auth::Credentials;
+use crate::domain::auth::{Credentials, KeySet};
 use crate::domain::rules::{Refused, RuleSet};
 
 /// What came of storing an object.
@@ -70,6 +72,27 @@ pub trait RawStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`] where that could not be noted; it will be evaluated once more then, which changes nothing.
     fn evaluated(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Objects that were first received before `received` and of which that was not noted, in the order of their keys. A
+    /// store that somebody else tells of, such as a bucket with a queue, knows of none.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where they cannot be read now; a retry can help.
+    fn unevaluated(&self, received: Timestamp) -> impl Future<Output = Result<Vec<Unevaluated>, Unavailable>> + Send {
+        let _ = received;
+        std::future::ready(Ok(Vec::new()))
+    }
+}
+
+/// An object whose readings are still to be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unevaluated {
+    /// Its name.
+    pub key: ObjectKey,
+    /// When it was first received.
+    pub received: Timestamp,
+    /// Its lines.
+    pub lines: String,
 }
 
 /// Gives stored objects back.
@@ -163,4 +186,17 @@ pub trait CredentialSource: Send + Sync {
     /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
     /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
     fn refreshed(&self, now: Timestamp) -> impl Future<Output = Option<Arc<Credentials>>> + Send;
+}
+
+/// The keys of an issuer, once they are there.
+pub type Keys<'a> = Pin<Box<dyn Future<Output = Result<Arc<KeySet>, Unavailable>> + Send + 'a>>;
+
+/// Knows the keys of an outside issuer of tokens.
+pub trait IssuerKeys: Debug + Send + Sync {
+    /// The keys as last fetched; fetched again where none of them has the id `kid`, but at most once a minute, however
+    /// many unknown ids come.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where they were never fetched and cannot be now. A retry can help.
+    fn keys<'a>(&'a self, kid: Option<&'a str>, now: Timestamp) -> Keys<'a>;
 }

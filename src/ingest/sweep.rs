@@ -68,9 +68,14 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let mut swept = Swept::default();
         let mut failure = None;
+        // Whoever is still at it has had its time.
+        let begun = now.checked_sub(SENT_WITHIN).unwrap_or(now);
+        if let Err(error) = self.finish(begun, now).await {
+            failure = Some(error);
+        }
         match self.announce(&rules, last.filter(|_| is_quiet), now).await {
             Ok(announced) => swept.add(announced),
-            Err(error) => failure = Some(error),
+            Err(error) => drop(failure.get_or_insert(error)),
         }
         for _ in 0..MOST_ROUNDS {
             let keys = self.state.due(now, AT_ONCE).await?;

@@ -1,6 +1,6 @@
 //! Zones and what is remembered of them: read together, judged one by one, written by compare-and-swap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -105,6 +105,20 @@ pub(super) async fn known_projects<T: StateStore>(store: &T, zone: &str) -> Resu
     let documents = store.load(&[projects_key(zone)]).await?;
     let body = documents.first().and_then(|document| document.body.as_deref());
     Ok(body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default())
+}
+
+/// Notes the projects of those of `readings` that come from a zone of this id.
+pub(super) async fn note_projects<T: StateStore>(
+    store: &T,
+    zone: &str,
+    readings: &[Reading<'_>],
+) -> Result<(), Unavailable> {
+    let here = readings.iter().map(|reading| &reading.source).filter(|source| source.zone.as_deref() == Some(zone));
+    let projects: BTreeSet<&str> = here.map(|source| source.project.as_deref().unwrap_or_default()).collect();
+    for project in projects {
+        note_project(store, zone, project).await?;
+    }
+    Ok(())
 }
 
 /// Notes that `project` has a zone of this id, so that a cleaning which names no project finds it.

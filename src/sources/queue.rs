@@ -135,16 +135,8 @@ where
     for Message { id, task } in messages {
         let done = match task {
             Task::Evaluate(keys) => evaluate(ingest, bucket, &keys, now).await,
-            Task::Store(object) => {
-                let key = object.key.clone();
-                let stored = bucket.put(*object).await.map(|stored| tracing::info!(%key, ?stored, "stored at last"));
-                // Its notice comes from the bucket, and asks for the evaluation where that could not be done at first.
-                stored
-            }
-            Task::Push(publication) => match take_in(ingest, *publication, &id, now).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(Unavailable::new("a publication could not be taken in", error)),
-            },
+            Task::Store(object) => store(bucket, *object).await,
+            Task::Push(publication) => push(ingest, *publication, &id, now).await,
             Task::Pass => Ok(()),
             // Coming again would not make it known; the queue's dead letters keep it for a look.
             Task::Unknown => Err(Unavailable::new("it is not understood", "no envelope that is known here")),
@@ -155,6 +147,33 @@ where
         }
     }
     failures
+}
+
+/// Stores an object. The bucket tells of it then, and so it is evaluated where that could not be done when it came.
+async fn store<B: RawStore>(bucket: &B, object: Object) -> Result<(), Unavailable> {
+    let key = object.key.clone();
+    let stored = bucket.put(object).await?;
+    tracing::info!(%key, ?stored, "stored at last");
+    Ok(())
+}
+
+/// Takes in what was published. What is no batch is kept, and done.
+async fn push<S, T, P, R>(
+    ingest: &Ingest<S, T, P, R>,
+    publication: Publication,
+    message: &str,
+    now: Timestamp,
+) -> Result<(), Unavailable>
+where
+    S: RawStore,
+    T: StateStore,
+    P: AlertPublisher,
+    R: RuleSource,
+{
+    match take_in(ingest, publication, message, now).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Unavailable::new("what was published is not taken in", error)),
+    }
 }
 
 async fn evaluate<S, T, P, R, B>(

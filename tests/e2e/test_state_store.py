@@ -1,4 +1,5 @@
-"""The state store's contract (tests/it/state_stores.rs) against a DynamoDB, with no permission but the function's."""
+"""The state store's contract (tests/it/state_stores.rs) and races for it (tests/it/races.rs) against a DynamoDB, with no
+permission but the function's."""
 
 import json
 import subprocess
@@ -67,11 +68,11 @@ def keys(aws, table):
     iam.delete_user(**user)
 
 
-def run_contract(aws, name, keys):
+def run(test, aws, name, keys):
     return subprocess.run(
         # The features of `make unit`, so that nothing is built twice.
         ["cargo", "test", "--locked", "--all-features", "--test", "it", "--"]
-        + ["--exact", "state_stores::dynamodb_contract", "--ignored"],
+        + ["--exact", test, "--ignored"],
         cwd=ROOT,
         env={
             **aws.environment,
@@ -91,7 +92,7 @@ def run_contract(aws, name, keys):
 def test_dynamodb_keeps_the_contract_with_the_permissions_of_the_function(aws, table, keys):
     dynamodb, name, _ = table
     started = time.time()
-    done = run_contract(aws, name, keys)
+    done = run("state_stores::dynamodb_contract", aws, name, keys)
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
 
     items = [item for page in dynamodb.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
@@ -103,6 +104,11 @@ def test_dynamodb_keeps_the_contract_with_the_permissions_of_the_function(aws, t
     assert kinds["counted"] == {"S"} and kinds["text 3"] == kinds["text 4"] == {"B"}
 
 
+def test_pushes_of_two_processes_that_race_for_a_zone_make_each_alert_once_and_lose_nothing(aws, table, keys):
+    done = run("races::dynamodb_race", aws, table[1], keys)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"])
 def test_each_permission_is_missed_when_it_is_gone(aws, table, keys, action):
     iam = aws.client("iam")
@@ -110,7 +116,7 @@ def test_each_permission_is_missed_when_it_is_gone(aws, table, keys, action):
     denied = {"UserName": "state-contract", "PolicyName": "denied"}
     iam.put_user_policy(**denied, PolicyDocument=json.dumps(denial))
     try:
-        done = run_contract(aws, table[1], keys)
+        done = run("state_stores::dynamodb_contract", aws, table[1], keys)
     finally:
         iam.delete_user_policy(**denied)
     assert done.returncode != 0 and "AccessDenied" in done.stdout, done.stdout

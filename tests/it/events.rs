@@ -10,7 +10,7 @@ use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPubl
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::lambda;
-use smartclean_push::http::App;
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 
 fn folder() -> PathBuf {
@@ -30,7 +30,7 @@ async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
     let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
     let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
     let ingest = Ingest::new(store, Arc::new(MemoryState::default()), publisher, FixedRules(Arc::new(RuleSet::pack())));
-    let app = App::new(ingest, FixedCredentials(Arc::new(credentials)));
+    let app = App::new(ingest, Gate::new(FixedCredentials(Arc::new(credentials))));
     let answer = lambda::answer(&app, event, "invocation", Timestamp::now()).await.unwrap();
     let answer = serde_json::to_value(answer).unwrap();
     assert_eq!(answer["isBase64Encoded"], false);

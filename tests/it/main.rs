@@ -3,14 +3,26 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "command")]
+mod commands;
+mod doors;
 #[cfg(feature = "function")]
 mod events;
+#[cfg(any(feature = "command", feature = "function"))]
+mod issuer;
+#[cfg(feature = "command")]
+mod kill;
+#[cfg(feature = "command")]
+mod left_over;
 mod notices;
 mod pack;
 mod parked;
 #[cfg(feature = "function")]
 mod publications;
 mod push;
+#[cfg(feature = "command")]
+mod races;
+#[cfg(feature = "command")]
 mod rule_cases;
 mod rules;
 mod samples;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::json;
 use smartclean_push::adapters::backed_store::{BackedStore, Parking};
 use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
@@ -10,7 +11,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::parcel;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{StoredObjects, Unavailable};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 use smartclean_push::ingest::{Ingest, Outcome, PushError, Receipt};
 use smartclean_push::sources::{Event, Failures, work_off};
 
@@ -37,8 +38,8 @@ impl Parking for Queue {
 #[derive(Clone, Debug)]
 struct Bucket(Arc<MemoryStore>);
 
-impl smartclean_push::ingest::ports::RawStore for Bucket {
-    async fn put(&self, object: Object) -> Result<smartclean_push::ingest::ports::Stored, Unavailable> {
+impl RawStore for Bucket {
+    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         self.0.put(object).await
     }
 
@@ -48,7 +49,7 @@ impl smartclean_push::ingest::ports::RawStore for Bucket {
 }
 
 impl StoredObjects for Bucket {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<jiff::Timestamp>, String)>, Unavailable> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
         let objects = self.0.objects();
         let found = objects.get(key.as_str());
         Ok(found.map(|object| (Some(object.metadata.received), unpack(&object.bytes).unwrap())))

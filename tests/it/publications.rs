@@ -12,7 +12,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::lambda::{EventFault, reply};
-use smartclean_push::http::App;
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 
@@ -70,7 +70,7 @@ impl World {
         let rules = FixedRules(Arc::new(RuleSet::pack()));
         let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
         let ingest = Ingest::new(backed, Arc::default(), Arc::clone(&publisher), rules);
-        let app = App::new(ingest, FixedCredentials(Arc::new(credentials)));
+        let app = App::new(ingest, Gate::new(FixedCredentials(Arc::new(credentials))));
         Self { store, publisher, queue, app }
     }
 

@@ -433,6 +433,22 @@ async fn a_cleaning_by_a_matrix_event_is_stored_like_a_reading_and_starts_the_co
 }
 
 #[tokio::test]
+async fn a_cleaning_in_a_zones_very_first_push_counts() {
+    let at = now().as_second();
+    let count = |count: u32, ago: i64| reading_with("UM", &json!({"count": count}), &json!({"unixT": at - ago}));
+    let event = json!({
+        "RoutingKey": "matrix.p.task.closed.high", "Event": "TASK_CLOSED", "UnixTimeInt": at,
+        "Meta": {"Zone": "zone", "ZoneName": "Washroom 3", "AEnd": at - 30},
+    });
+    for (last, alerts) in [(29, 0), (30, 1)] {
+        let app = TestApp::new();
+        let items = [Value::from(count(29, 60)), event.clone(), Value::from(count(last, 20))];
+        let answer = app.push(Value::from(items.to_vec()).to_string()).await;
+        assert_eq!(counts(&answer)[4], alerts, "29 before the cleaning, {last} after it");
+    }
+}
+
+#[tokio::test]
 async fn silences_that_are_held_back_do_not_keep_a_sweep_from_what_else_is_due() {
     let app = TestApp::new();
     let climate: Vec<_> = (0..120)

@@ -266,6 +266,22 @@ fn what_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[test]
+fn open_doors_need_their_keys_and_made_credentials_have_the_one_for_tokens() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["--doors", "basic,oauth"]);
+    assert_eq!(server.paste().0, 200);
+    server.end();
+    let output = command(&["--doors", "event-hub", "--data"]).arg(data.path()).output().unwrap();
+    assert!(failed(&output).contains("event_hub_keys"));
+    let mut nameless = command(&["--doors", "basic,oauth", "--data"]);
+    let output = nameless.arg(data.path()).env("PUSH_USERNAME", "u").env("PUSH_PASSWORD", "p").output().unwrap();
+    assert!(failed(&output).contains("signing_key of at least 32"));
+    let output = command(&["--doors", "bsic", "--data"]).arg(data.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no door \"bsic\""));
+}
+
+#[test]
 fn wrong_usage_is_two_and_help_has_examples() {
     assert_eq!(Command::new(COMMAND).arg("serv").output().unwrap().status.code(), Some(2));
     let help = Command::new(COMMAND).args(["serve", "--help"]).output().unwrap();

@@ -1,12 +1,15 @@
 //! What every state store must do, asked of each of them.
 
 #[cfg(feature = "command")]
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::memory::{MemoryState, Remembered};
 use smartclean_push::ingest::ports::{Commit, Document, StateStore};
+
+#[cfg(feature = "command")]
+use crate::support::process;
 
 /// Loads one document.
 async fn load(store: &impl StateStore, key: &str) -> Document {
@@ -207,12 +210,7 @@ async fn sqlite_loses_nothing_when_processes_race() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let racer = || {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "state_stores::sqlite_racer", "--ignored", "--nocapture"])
-            .env("STATE_TEST_DATABASE", &path)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+        process("state_stores::sqlite_racer").env("STATE_TEST_DATABASE", &path).stdout(Stdio::piped()).spawn().unwrap()
     };
     // Together from the first moment on, when the database is made.
     let racers: Vec<_> = (0..3).map(|_| racer()).collect();
@@ -249,13 +247,7 @@ async fn sqlite_racer() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
 async fn dynamodb_contract() {
-    use smartclean_push::adapters::aws::{self, dynamodb};
-
-    // The rest of the SDK's configuration is in AWS's own variables.
-    let endpoint = std::env::var("STATE_TEST_ENDPOINT").expect("the service's URL in STATE_TEST_ENDPOINT");
-    let table = std::env::var("STATE_TEST_TABLE").expect("the table's name in STATE_TEST_TABLE");
-    let config = aws::config().await.into_builder().endpoint_url(endpoint).build();
-    let store = dynamodb::DynamoStore::new(dynamodb::client(&config), table);
+    let store = crate::support::dynamodb().await;
     store.connect().await;
     keeps_the_contract(store).await;
 }

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::alert::{Alert, Message};
-use smartclean_push::domain::auth::{Client, Credentials, Secret};
+use smartclean_push::domain::auth::{Client, Credentials, Doors, Secret};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
-use smartclean_push::http::{App, RequestContext};
+use smartclean_push::http::{App, Gate, RequestContext};
 use smartclean_push::ingest::Ingest;
 
 /// When every test takes place.
@@ -117,19 +117,34 @@ impl TestApp {
     }
 
     pub(crate) fn with_rules(rules: RuleSet) -> Self {
+        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
+        Self::behind(rules, Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()))))
+    }
+
+    /// With these doors open to whom these credentials' JSON names.
+    pub(crate) fn with_credentials(json: &str, doors: Doors) -> Self {
+        let credentials = FixedCredentials(Arc::new(Credentials::parse(json).unwrap()));
+        Self::behind(RuleSet::pack(), Gate::new(credentials).with_doors(doors))
+    }
+
+    /// Behind any gate.
+    pub(crate) fn behind(rules: RuleSet, gate: Gate<FixedCredentials>) -> Self {
         let store = Arc::new(MemoryStore::default());
         let state = Arc::new(MemoryState::default());
         let publisher = Arc::new(MemoryPublisher::default());
-        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-        let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
         let ingest =
             Ingest::new(Arc::clone(&store), Arc::clone(&state), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
-        Self { store, state, publisher, app: App::new(ingest, credentials) }
+        Self { store, state, publisher, app: App::new(ingest, gate) }
     }
 
     /// Sends any request.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let context = RequestContext { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
+        self.send_at(request, now()).await
+    }
+
+    /// Sends any request at any time.
+    pub(crate) async fn send_at(&self, request: Request<Full<Bytes>>, received: Timestamp) -> Answer {
+        let context = RequestContext { request_id: "request-1".into(), source: "203.0.113.7".into(), received };
         let response: Response<Bytes> = self.app.handle(request, context).await;
         let (parts, body) = response.into_parts();
         Answer {
@@ -157,4 +172,23 @@ impl TestApp {
 /// A request with the right path, method and credentials.
 pub(crate) fn push_request() -> http::request::Builder {
     Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
+}
+
+/// This very program once more, to run one of its ignored tests in a process of its own and show what that prints.
+#[cfg(feature = "command")]
+pub(crate) fn process(test: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command
+}
+
+/// The DynamoDB that an end-to-end test has started.
+#[cfg(feature = "aws")]
+pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
+    use smartclean_push::adapters::aws::{self, dynamodb};
+
+    // The rest of the SDK's configuration is in AWS's own variables.
+    let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let config = aws::config().await.into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+    dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }

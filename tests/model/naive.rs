@@ -13,6 +13,7 @@ use crate::worlds::{Happening, Measured, RuleSpec, What, World};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Said {
     Firing(Vec<Raised>),
+    Reminder(Raised, i64),
     Resolved { rule: String, device: String, at: i64 },
     Held(Vec<(Raised, Option<i64>)>),
 }
@@ -32,6 +33,19 @@ pub(crate) struct Raised {
 enum Fact {
     Reading(Measured, i64),
     Cleaned(i64),
+}
+
+/// Something about a device that silence rules look at, in the order in which it came.
+#[derive(Clone, Debug)]
+enum Sign {
+    Heard(usize, i64),
+    Missed(String, usize),
+}
+
+/// A threshold that fires, and when it is to be said again.
+struct Lasting {
+    alert: Raised,
+    again: i64,
 }
 
 /// What a rule makes of the newest fact.
@@ -54,6 +68,9 @@ pub(crate) struct Naive<'w> {
     held_until: i64,
     /// All alerts in the order they were raised, sent or not.
     raised: Vec<Raised>,
+    /// What is to be said again.
+    lasting: Vec<Lasting>,
+    signs: Vec<Sign>,
 }
 
 impl<'w> Naive<'w> {
@@ -66,6 +83,8 @@ impl<'w> Naive<'w> {
             held: Vec::new(),
             held_until: i64::MIN,
             raised: Vec::new(),
+            lasting: Vec::new(),
+            signs: Vec::new(),
         }
     }
 
@@ -74,7 +93,11 @@ impl<'w> Naive<'w> {
         let now = happening.now;
         let mut said = Vec::new();
         match &happening.what {
-            What::Sweep => said.extend(self.block_ends(now)),
+            What::Sweep => {
+                said.extend(self.block_ends(now));
+                said.extend(self.reminders(now));
+                said.extend(self.silences(now));
+            }
             What::Cleaned(at) => {
                 said.extend(self.block_ends(*at));
                 self.facts.push(Fact::Cleaned(*at));
@@ -114,6 +137,73 @@ impl<'w> Naive<'w> {
         })
     }
 
+    /// What lasts is said again when its time has come, by the sweep; what it has missed it does not make up for. What
+    /// nobody has heard of yet is not said again.
+    fn reminders(&mut self, now: i64) -> Vec<Said> {
+        let (rules, held) = (&self.world.rules, &self.held);
+        let is_held = |alert: &Raised| held.iter().any(|(held, over)| over.is_none() && held == alert);
+        let due = self.lasting.iter_mut().filter(|lasting| lasting.again <= now && !is_held(&lasting.alert));
+        due.map(|lasting| {
+            let every = rules.iter().find(|rule| rule.id == lasting.alert.rule).unwrap().reminder.unwrap();
+            lasting.again = if lasting.again + every > now { lasting.again + every } else { now + every };
+            Said::Reminder(lasting.alert.clone(), now)
+        })
+        .collect()
+    }
+
+    /// The silence rules that watch a device.
+    fn watching(&self, device: usize) -> impl Iterator<Item = &'w RuleSpec> {
+        let ty = self.world.devices[device].ty;
+        let rules = self.world.rules.iter().filter(|rule| rule.kind == Kind::Silence);
+        rules.filter(move |rule| rule.applies_to(ty, device))
+    }
+
+    /// When a device was last heard of, as far as that is kept, and the rules that miss it since.
+    fn last_heard(&self, device: usize) -> (Option<i64>, Vec<&str>) {
+        let quarter = self.watching(device).map(|rule| rule.after / 4).min().unwrap_or_default();
+        let (mut last, mut missed): (Option<i64>, Vec<&str>) = Default::default();
+        for sign in &self.signs {
+            match sign {
+                Sign::Heard(heard, at) if *heard == device && last.is_none_or(|last| at - last >= quarter) => {
+                    last = Some(*at);
+                    missed.clear();
+                }
+                Sign::Missed(rule, since) if *since == device => missed.push(rule),
+                _ => {}
+            }
+        }
+        (last, missed)
+    }
+
+    /// Devices of which nothing was heard for five quarters of a rule's time.
+    fn silences(&mut self, now: i64) -> Vec<Said> {
+        let mut said = Vec::new();
+        for rule in &self.world.rules {
+            for device in 0..self.world.devices.len() {
+                let (last, missed) = self.last_heard(device);
+                let is_watched = self.watching(device).any(|watching| watching.id == rule.id);
+                let Some(last) = last.filter(|_| is_watched && !missed.contains(&rule.id.as_str())) else { continue };
+                if now < last + rule.after + rule.after / 4 {
+                    continue;
+                }
+                self.signs.push(Sign::Missed(rule.id.clone(), device));
+                let (rule_id, device) = (rule.id.clone(), format!("d{device}"));
+                let (severity, reasons) = (rule.severity, Vec::new());
+                said.extend(self.send(vec![(rule, Raised { rule: rule_id, device, at: now, severity, reasons })]));
+            }
+        }
+        said
+    }
+
+    /// Notes that a device was heard of. A silence that this ends is over.
+    fn hear(&mut self, device: usize, at: i64) -> Vec<Said> {
+        let before: Vec<String> = self.last_heard(device).1.into_iter().map(str::to_owned).collect();
+        self.signs.push(Sign::Heard(device, at));
+        let after: Vec<String> = self.last_heard(device).1.into_iter().map(str::to_owned).collect();
+        let ended = self.world.rules.iter().filter(|rule| before.contains(&rule.id) && !after.contains(&rule.id));
+        ended.filter_map(|rule| self.over(rule, &format!("d{device}"), at)).collect()
+    }
+
     /// What all rules say to the newest fact, and whether it made a difference.
     fn judge(&mut self, at: i64) -> (bool, Vec<Said>) {
         let mut said = Vec::new();
@@ -138,19 +228,30 @@ impl<'w> Naive<'w> {
                 }
             }
         }
-        // One reading is one message that names all, the worst first: it is sent unless all of it is blocked.
+        if let Some(Fact::Reading(reading, at)) = self.facts.last() {
+            said.extend(self.hear(reading.device, *at));
+        }
+        said.extend(self.send(raised));
+        (changed, said)
+    }
+
+    /// One reading is one message that names all, the worst first: it is sent unless all of it is blocked.
+    fn send(&mut self, raised: Vec<(&RuleSpec, Raised)>) -> Option<Said> {
         let blocks: Option<Vec<i64>> = raised.iter().map(|(rule, alert)| self.blocked_until(rule, alert)).collect();
+        for (rule, alert) in &raised {
+            self.lasting.retain(|lasting| (&lasting.alert.rule, &lasting.alert.device) != (&alert.rule, &alert.device));
+            self.lasting.extend(rule.reminder.map(|every| Lasting { alert: alert.clone(), again: alert.at + every }));
+        }
         let mut alerts: Vec<Raised> = raised.into_iter().map(|(_, alert)| alert).collect();
         self.raised.extend(alerts.iter().cloned());
         if let Some(blocks) = blocks {
             self.held_until = blocks.into_iter().fold(self.held_until, i64::max);
             self.held.extend(alerts.into_iter().map(|alert| (alert, None)));
-        } else {
-            alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-            self.sent.extend(alerts.iter().cloned());
-            said.push(Said::Firing(alerts));
+            return None;
         }
-        (changed, said)
+        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+        self.sent.extend(alerts.iter().cloned());
+        Some(Said::Firing(alerts))
     }
 
     /// What is over is said to be over: by itself where people have heard of it, else where it is named.
@@ -161,6 +262,7 @@ impl<'w> Naive<'w> {
         for (_, over) in self.held.iter_mut().filter(|(alert, over)| is_it(alert) && over.is_none()) {
             *over = Some(at);
         }
+        self.lasting.retain(|lasting| !is_it(&lasting.alert));
         (rule.resolved && !is_held).then(|| Said::Resolved { rule: rule.id.clone(), device: device.to_owned(), at })
     }
 
@@ -168,7 +270,8 @@ impl<'w> Naive<'w> {
     fn cleaning_ends_what_is_held(&mut self, cleaned: i64) {
         for (alert, over) in &mut self.held {
             let rule = self.world.rules.iter().find(|rule| rule.id == alert.rule);
-            if rule.is_some_and(|rule| rule.kind != Kind::Threshold) && alert.at <= cleaned && over.is_none() {
+            let is_counted = |rule: &RuleSpec| !matches!(rule.kind, Kind::Threshold | Kind::Silence);
+            if rule.is_some_and(is_counted) && alert.at <= cleaned && over.is_none() {
                 *over = Some(cleaned);
             }
         }
@@ -204,7 +307,8 @@ impl<'w> Naive<'w> {
             Kind::Count => self.count(rule, device),
             Kind::Reasons => self.reasons(rule, device),
             Kind::Accumulate => self.accumulate(rule, device),
-            Kind::Silence => unreachable!("silence is about time without readings, and not modelled"),
+            // About time without readings.
+            Kind::Silence => Verdict::default(),
         }
     }
 

@@ -59,9 +59,12 @@ pub(crate) struct RuleSpec {
     pub(crate) lasting: i64,
     pub(crate) max_gap: i64,
     pub(crate) resolved: bool,
+    pub(crate) reminder: Option<i64>,
     pub(crate) count: usize,
     pub(crate) within: Option<i64>,
     pub(crate) carry: bool,
+    /// Whole quarters.
+    pub(crate) after: i64,
     /// Minute of the day.
     pub(crate) restart_at: Option<i64>,
     /// Minutes of the day.
@@ -199,7 +202,7 @@ impl RuleSpec {
     fn rule(&self) -> Rule {
         let settings = Settings {
             severity: Some(self.severity),
-            condition: Some(self.condition(usize::MAX)),
+            condition: (self.kind != Kind::Silence).then(|| self.condition(usize::MAX)),
             active: self.active.map(|(from, to)| ActiveHours { from: time_of_day(from), to: time_of_day(to) }),
             block: Some(Block {
                 device: minutes(self.block.device),
@@ -210,9 +213,11 @@ impl RuleSpec {
             lasting: Some(minutes(self.lasting)),
             max_gap: Some(minutes(self.max_gap)),
             resolved: Some(self.resolved),
+            reminder: self.reminder.map(minutes),
             count: Some(self.count),
             within: self.within.map(minutes),
             carry: Some(self.carry),
+            after: (self.kind == Kind::Silence).then(|| minutes(self.after)),
             restart_at: self.restart_at.map(time_of_day),
             ..Settings::default()
         };
@@ -298,11 +303,12 @@ fn some_test(comparisons: &'static [Comparison], banded: bool) -> impl Strategy<
 const ANY_WAY: &[Comparison] = &[Comparison::Above, Comparison::AtLeast, Comparison::Below, Comparison::AtMost];
 const UPWARDS: &[Comparison] = &[Comparison::Above, Comparison::AtLeast];
 
-type Course = (Option<u8>, i64, i64, bool, usize, Option<i64>, bool, Option<i64>);
+type Course = (Option<u8>, i64, i64, (bool, Option<i64>), usize, Option<i64>, bool, i64, Option<i64>);
 
 fn some_rule(number: usize, types: Vec<usize>) -> impl Strategy<Value = RuleSpec> {
     let kinds = prop_oneof![
-        5 => Just(Kind::Threshold), 2 => Just(Kind::Count), 2 => Just(Kind::Reasons), 2 => Just(Kind::Accumulate)
+        5 => Just(Kind::Threshold), 2 => Just(Kind::Count), 2 => Just(Kind::Reasons), 2 => Just(Kind::Accumulate),
+        1 => Just(Kind::Silence)
     ];
     let tests = kinds.prop_flat_map(|kind| {
         let (comparisons, most) = match kind {
@@ -316,10 +322,11 @@ fn some_rule(number: usize, types: Vec<usize>) -> impl Strategy<Value = RuleSpec
         prop::option::weighted(0.3, 0..3u8),
         prop_oneof![3 => Just(0i64), 1 => Just(2), 1 => Just(4)],
         1..5i64,
-        any::<bool>(),
+        (any::<bool>(), prop::option::weighted(0.3, 1..6i64)),
         1..4usize,
         prop_oneof![1 => Just(2i64), 1 => Just(4), 1 => Just(8)].prop_map(Some),
         any::<bool>(),
+        prop::sample::select(&[4i64, 8][..]),
         prop::option::weighted(0.3, 0..40i64),
     );
     let active = prop::option::weighted(0.2, (0..30i64, 10..1430i64));
@@ -327,7 +334,8 @@ fn some_rule(number: usize, types: Vec<usize>) -> impl Strategy<Value = RuleSpec
     let local = prop::sample::select(&[0i64, 480, 330][..]);
     (tests, prop::sample::select(types), some_severity(), course, active, some_block(), part, (local, any::<bool>()))
         .prop_map(move |((kind, join, tests), ty, severity, course, active, block, part, (local, forever))| {
-            let (clear, lasting, max_gap, resolved, count, within, carry, restart_at): Course = course;
+            let (clear, lasting, max_gap, (resolved, reminder), count, within, carry, after, restart_at): Course =
+                course;
             // Times of a day near the beginning of the history, on one of the clocks.
             let of_day = |minute: i64| (START_OF_DAY + local + minute).rem_euclid(24 * 60);
             let clear = clear.filter(|_| kind == Kind::Threshold && tests.len() == 1).map(|clear| {
@@ -346,9 +354,11 @@ fn some_rule(number: usize, types: Vec<usize>) -> impl Strategy<Value = RuleSpec
                 lasting,
                 max_gap,
                 resolved,
+                reminder: reminder.filter(|_| kind == Kind::Threshold),
                 count,
                 within: within.filter(|_| !(forever && kind == Kind::Reasons)),
                 carry,
+                after,
                 restart_at: restart_at.map(of_day),
                 active: active.map(|(from, length)| (of_day(from), of_day(from + length))),
                 block,

@@ -32,7 +32,7 @@ impl CredentialReader for CredentialFile {
         let (version, text) = read.await.map_err(|fault| {
             Unavailable::new("the credentials' file could not be read", format!("{}: {fault}", self.path.display()))
         })?;
-        Ok(Document { version, text: Secret::new(text) })
+        Ok(Document::new(version, Secret::new(text)))
     }
 }
 

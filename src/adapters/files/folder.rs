@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
-use crate::ingest::ports::{RawStore, Stored, Unavailable};
+use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
 
 /// Where files are written before they have a name; emptied at start.
 const UNFINISHED: &str = "tmp";
@@ -67,12 +68,8 @@ impl FolderStore {
         }
     }
 
-    /// Objects that were stored and not evaluated, because the process ended in between: what was received when, and
-    /// their lines. Their order is that of their keys.
-    ///
-    /// # Errors
-    /// Where the folder cannot be read.
-    pub fn unevaluated(&self) -> io::Result<Vec<(ObjectKey, Metadata, String)>> {
+    /// Objects that were stored and not evaluated, of those that were received before `received`.
+    fn read_unevaluated(&self, received: Timestamp) -> io::Result<Vec<Unevaluated>> {
         let root = self.root.join(TO_EVALUATE);
         let mut found = Vec::new();
         let mut folders = vec![root.clone()];
@@ -85,25 +82,35 @@ impl FolderStore {
                 let path = entry?.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if let Some(noted) = self.read_noted(&root, &path)? {
+                } else if let Some(noted) = self.read_noted(&root, &path, received)? {
                     found.push(noted);
                 }
             }
         }
-        found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
     }
 
-    /// `None` where the process ended before it stored the object: nothing was answered then, and the note is removed.
-    fn read_noted(&self, root: &Path, path: &Path) -> io::Result<Option<(ObjectKey, Metadata, String)>> {
+    /// `None` where it is too new, and where the process ended before it stored the object: nothing was answered then, and
+    /// the note is removed.
+    fn read_noted(&self, root: &Path, path: &Path, before: Timestamp) -> io::Result<Option<Unevaluated>> {
         let name = path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|name| name.strip_suffix(".json"));
         let Some(key) = name.map(ObjectKey::known) else { return Ok(None) };
+        let noted = match fs::read(path) {
+            // Evaluated meanwhile.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            noted => noted?,
+        };
+        let Metadata { received, .. } = serde_json::from_slice(&noted)?;
+        if received >= before {
+            return Ok(None);
+        }
         let bytes = match fs::read(self.root.join(key.as_str())) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return fs::remove_file(path).map(|()| None),
             bytes => bytes?,
         };
         let lines = unpack(&bytes)?;
-        Ok(Some((key, serde_json::from_slice(&fs::read(path)?)?, lines)))
+        Ok(Some(Unevaluated { key, received, lines }))
     }
 
     /// Writes a file that survives a power cut once this returns, unless there is one of that name.
@@ -135,6 +142,15 @@ impl RawStore for FolderStore {
         const WHAT: &str = "the data folder did not note that the object was evaluated";
         let (store, key) = (self.clone(), key.clone());
         tokio::task::spawn_blocking(move || store.note_evaluated(&key))
+            .await
+            .map_err(|fault| Unavailable::new(WHAT, fault))?
+            .map_err(|fault| Unavailable::new(WHAT, fault))
+    }
+
+    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
+        const WHAT: &str = "the data folder did not say what is to be evaluated";
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.read_unevaluated(received))
             .await
             .map_err(|fault| Unavailable::new(WHAT, fault))?
             .map_err(|fault| Unavailable::new(WHAT, fault))
@@ -202,12 +218,14 @@ mod tests {
         let mut readings = object(b"x");
         readings.bytes = zstd::encode_all(&b"{}\n"[..], 0).unwrap();
         store.put(readings.clone()).await.unwrap();
-        let expected = vec![(readings.key.clone(), readings.metadata.clone(), "{}\n".to_owned())];
-        assert_eq!(store.unevaluated().unwrap(), expected);
+        let received = readings.metadata.received;
+        let expected = vec![Unevaluated { key: readings.key.clone(), received, lines: "{}\n".to_owned() }];
+        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), expected);
+        assert_eq!(store.unevaluated(received).await.unwrap(), [], "it may still be on its way");
         store.evaluated(&readings.key).await.unwrap();
-        assert_eq!(store.unevaluated().unwrap(), []);
+        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
         assert_eq!(store.put(readings).await.unwrap(), Stored::Already);
-        assert_eq!(store.unevaluated().unwrap(), []);
+        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -216,7 +234,7 @@ mod tests {
         let (store, _) = FolderStore::open(folder.path()).unwrap();
         store.put(object(b"x")).await.unwrap();
         fs::remove_file(folder.path().join(object(b"x").key.as_str())).unwrap();
-        assert_eq!(store.unevaluated().unwrap(), []);
+        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
     }
 
     #[tokio::test]

@@ -26,7 +26,10 @@ pub fn ensure_credentials(folder: &Path) -> io::Result<PathBuf> {
         return Ok(path);
     }
     fs::create_dir_all(folder)?;
-    let text = format!("{:#}\n", json!({ "username": USERNAME, "password": make_password()? }));
+    // For the door oauth, which asks for 32 bytes at least.
+    let signing_key = [make_password()?, make_password()?, make_password()?].concat();
+    let made = json!({ "username": USERNAME, "password": make_password()?, "signing_key": signing_key });
+    let text = format!("{made:#}\n");
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -3,8 +3,10 @@
 //! Results go to standard output, everything else to standard error. The exit code is 0 for "fine", 1 for "found faults"
 //! and 2 for "wrong usage".
 
+mod check;
 mod environment;
 mod serve;
+mod test;
 mod test_alert;
 
 use std::io::Write;
@@ -23,30 +25,43 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Check(check::Check),
+    Test(test::Test),
     TestAlert(test_alert::TestAlert),
 }
 
 /// Why a verb ended without its result: what happened, and what to do about it.
 #[derive(Debug)]
-struct Failure(String);
+struct Failure {
+    what: String,
+    exit: u8,
+}
 
 impl Failure {
+    /// Faults were found, or something did not work.
     fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        Self { what: what.into(), exit: 1 }
+    }
+
+    /// The command cannot be meant so.
+    fn usage(what: impl Into<String>) -> Self {
+        Self { what: what.into(), exit: 2 }
     }
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Serve(serve) => serve.run(),
+        Verb::Check(check) => check.run(),
+        Verb::Test(test) => test.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(what)) => {
+        Err(Failure { what, exit }) => {
             // Nobody to tell is no reason to fail differently.
             let _ = writeln!(anstream::stderr(), "error: {what}");
-            ExitCode::from(1)
+            ExitCode::from(exit)
         }
     }
 }

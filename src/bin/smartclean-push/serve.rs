@@ -13,14 +13,15 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
+use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
-use smartclean_push::domain::auth::Credentials;
+use smartclean_push::domain::auth::{Credentials, Doors, Outside};
 use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::hosts::server;
-use smartclean_push::http::App;
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RuleSource, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 use smartclean_push::telemetry;
 use tokio::net::TcpListener;
 
@@ -51,6 +52,18 @@ pub(super) struct Serve {
     /// environment, else made at the first start and kept in the data folder
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
+    /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
+    #[arg(long, value_name = "DOORS", default_value_t = Doors::default())]
+    doors: Doors,
+    /// An outside issuer whose tokens are taken as well, where the door oauth is open: the address that they name as `iss`
+    #[arg(long, value_name = "URL", requires = "oauth_audience")]
+    oauth_issuer: Option<String>,
+    /// What its tokens name as `aud`, or the client id of Cognito's machine tokens
+    #[arg(long, value_name = "AUDIENCE", requires = "oauth_issuer")]
+    oauth_audience: Option<String>,
+    /// A scope that its tokens must have
+    #[arg(long, value_name = "SCOPE", requires = "oauth_issuer")]
+    oauth_scope: Option<String>,
 }
 
 /// What is remembered from one push to the next, in the data folder.
@@ -138,6 +151,13 @@ impl Serve {
             .map_err(|fault| Failure::new(format!("{}: {fault}", data.join(STATE_FILE).display())))?;
         let rules = served_rules(self.rules.as_deref()).await?;
         let known = self.known_credentials()?;
+        let outside = Outside::new(self.oauth_issuer.clone(), self.oauth_audience.clone(), self.oauth_scope.clone())
+            .map_err(|fault| Failure::new(fault.to_string()))?;
+        if let Some(lack) = known.credentials.lacks(self.doors, outside.is_some()) {
+            return Err(Failure::new(format!(
+                "{lack}: add it to the credentials file, or leave the door out of --doors"
+            )));
+        }
         // Heard from now on, so that an early Ctrl-C is graceful as well.
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
@@ -148,9 +168,18 @@ impl Serve {
             Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
-        let ingest = Ingest::new(store.clone(), state, publisher, rules);
-        finish_what_was_begun(&store, &ingest).await?;
-        let app = Arc::new(App::new(ingest, credentials));
+        let ingest = Ingest::new(store, state, publisher, rules);
+        // Of an earlier run, which ended before it had evaluated them.
+        ingest.finish(Timestamp::MAX, Timestamp::now()).await.map_err(|fault| {
+            Failure::new(format!("pushes of an earlier run cannot be evaluated: {}", fault.chain()))
+        })?;
+        let mut gate = Gate::new(credentials).with_doors(self.doors).slowing();
+        if let Some(outside) = outside {
+            let keys = OutsideIssuer::new(&outside)
+                .map_err(|fault| Failure::new(format!("the issuer cannot be asked for its keys: {fault}")))?;
+            gate = gate.trusting(outside, Box::new(keys));
+        }
+        let app = Arc::new(App::new(ingest, gate));
         let sweeper = tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
         let cut_off = server::serve(app, listener, end).await;
         sweeper.abort();
@@ -193,23 +222,6 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
         .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
     let credentials = Credentials::parse(&text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
-}
-
-/// Evaluates pushes that were stored when an earlier run ended before it had evaluated them.
-async fn finish_what_was_begun<T: StateStore, P: AlertPublisher, R: RuleSource>(
-    store: &FolderStore,
-    ingest: &Ingest<FolderStore, T, P, R>,
-) -> Result<(), Failure> {
-    let unevaluated = store
-        .unevaluated()
-        .map_err(|fault| Failure::new(format!("pushes of an earlier run cannot be read again: {fault}")))?;
-    for (key, metadata, lines) in unevaluated {
-        tracing::info!(%key, "a push of an earlier run is evaluated now");
-        ingest.evaluate_stored(&key, &lines, metadata.received, Timestamp::now()).await.map_err(|fault| {
-            Failure::new(format!("pushes of an earlier run cannot be evaluated: {}", fault.chain()))
-        })?;
-    }
-    Ok(())
 }
 
 async fn served_rules(path: Option<&Path>) -> Result<ServedRules, Failure> {

@@ -131,9 +131,9 @@ impl<'e> Zone<'e> {
         let Some(shortest) = shortest_silence(self.rules, &reading.source) else { return };
         let state = &mut self.evaluation.state;
         let known = state.devices.get(device).map(|known| known.at);
-        let is_silent = state.tracks.values().any(|devices| matches!(devices.get(device), Some(Track::Silence(_))));
-        let is_news = known.is_none_or(|known| at > known && (is_silent || at.duration_since(known) >= shortest / 4));
-        if !is_news {
+        // Also where the device is silent: what was measured within a quarter after `known` came before the silence, or is
+        // such a reading once more.
+        if known.is_some_and(|known| at.duration_since(known) < shortest / 4) {
             return;
         }
         let place = Place::of(reading);

@@ -22,7 +22,12 @@ fn after(seconds: i64) -> Timestamp {
 
 fn secret(version: &str, password: &str) -> Reply {
     let text = format!(r#"{{\"username\":\"smartclean\",\"password\":\"{password}\"}}"#);
-    Reply::new(200, format!(r#"{{"ARN":"arn","Name":"push","VersionId":"{version}","SecretString":"{text}"}}"#))
+    Reply::new(200, format!(r#"{{"VersionId":"{version}","SecretString":"{text}","CreatedDate":1000}}"#))
+}
+
+/// There is no version of that stage.
+fn absent() -> Reply {
+    refused(400, "ResourceNotFoundException")
 }
 
 fn refused(status: u16, code: &str) -> Reply {
@@ -44,7 +49,9 @@ async fn fault(replies: impl IntoIterator<Item = Reply>) -> (String, usize) {
 
 #[tokio::test]
 async fn a_rotated_secret_lets_its_stranger_in() {
-    let stand_in = StandIn::replying([secret("1", "old"), secret("2", "new")]).await;
+    let new = [secret("2", "new"), absent()];
+    let replies = [secret("1", "old"), absent()].into_iter().chain(new.clone()).chain(new);
+    let stand_in = StandIn::replying(replies).await;
     let credentials = CachedCredentials::new(secrets(&stand_in).await);
     let old = credentials.current(NOW).await.unwrap();
     assert_eq!(old.clients()[0].password.expose(), "old");
@@ -52,16 +59,59 @@ async fn a_rotated_secret_lets_its_stranger_in() {
     assert_eq!(new.clients()[0].password.expose(), "new");
     assert!(credentials.refreshed(after(20)).await.is_none());
     let requests = stand_in.seen();
-    assert_eq!(requests.len(), 3);
+    assert_eq!(requests.len(), 6);
     assert_eq!(requests[0].header("x-amz-target"), Some("secretsmanager.GetSecretValue"));
     assert_eq!(requests[0].body, r#"{"SecretId":"arn:aws:secret"}"#);
+    assert_eq!(requests[1].body, r#"{"SecretId":"arn:aws:secret","VersionStage":"AWSPREVIOUS"}"#);
+}
+
+#[tokio::test]
+async fn what_a_rotation_replaced_is_in_force_for_a_day_after_it() {
+    let stand_in = StandIn::replying([secret("2", "new"), secret("1", "old")]).await;
+    let document = secrets(&stand_in).await.read().await.unwrap();
+    assert_eq!(document.version, "2 after 1");
+    let known = async |seconds| {
+        let stand_in = StandIn::replying([secret("2", "new"), secret("1", "old")]).await;
+        let known = CachedCredentials::new(secrets(&stand_in).await).current(after(seconds)).await.unwrap();
+        known.clients().iter().map(|client| client.password.expose().to_owned()).collect::<Vec<_>>()
+    };
+    // The current version is of second 1000.
+    assert_eq!(known(1_000 + 86_399).await, ["new", "old"]);
+    assert_eq!(known(1_000 + 86_400).await, ["new"]);
+}
+
+#[tokio::test]
+async fn a_previous_version_that_cannot_be_read_is_not_taken_for_a_revoked_one() {
+    let (fault, _) = fault([secret("2", "new"), refused(400, "AccessDeniedException")]).await;
+    assert!(fault.contains("AccessDeniedException"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_signing_key_comes_from_its_own_secret() {
+    let key = |version: &str| {
+        let key = version.repeat(32);
+        Reply::new(200, format!(r#"{{"VersionId":"{version}","SecretString":"{key}","CreatedDate":1000}}"#))
+    };
+    let stand_in = StandIn::answering(move |request, _| {
+        match (request.body.contains("arn:aws:key"), request.body.contains("AWSPREVIOUS")) {
+            (false, false) => secret("1", "p"),
+            (false, true) => absent(),
+            (true, false) => key("8"),
+            (true, true) => key("7"),
+        }
+    })
+    .await;
+    let reader = secrets(&stand_in).await.with_signing_key(Some("arn:aws:key".into()));
+    let known = CachedCredentials::new(reader).current(after(1_000)).await.unwrap();
+    let keys: Vec<_> = known.signing_keys().iter().map(|key| key.expose().to_owned()).collect();
+    assert_eq!(keys, ["8".repeat(32), "7".repeat(32)]);
 }
 
 #[tokio::test]
 async fn a_throttled_read_is_made_again_and_a_forbidden_one_is_not() {
-    let stand_in = StandIn::replying([refused(400, "ThrottlingException"), secret("1", "p")]).await;
+    let stand_in = StandIn::replying([refused(400, "ThrottlingException"), secret("1", "p"), absent()]).await;
     assert_eq!(secrets(&stand_in).await.read().await.unwrap().version, "1");
-    assert_eq!(stand_in.seen().len(), 2);
+    assert_eq!(stand_in.seen().len(), 3);
     let (fault, requests) = fault([refused(400, "AccessDeniedException")]).await;
     assert!(fault.contains("AccessDeniedException"), "{fault}");
     assert_eq!(requests, 1);

@@ -1,0 +1,238 @@
+//! One line of a case: when, what, and what it makes.
+
+use jiff::civil::{DateTime, Time, date};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+/// Most readings of one line.
+const LONGEST_SERIES: usize = 10_000;
+
+/// One line of a case.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// Its number in the file, from 1.
+    pub(super) line: usize,
+    /// When and what, as it is written.
+    pub(super) what: String,
+    /// What it makes, as it is written.
+    pub(super) expected: String,
+    /// Whether what is made is told with its time.
+    pub(super) is_series: bool,
+    /// What happens, in its order.
+    pub(super) events: Vec<Event>,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) at: Timestamp,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// The minute's tick; whether anything arrives from anywhere.
+    Sweep { is_quiet: bool },
+    /// A finished cleaning.
+    Cleaned,
+    /// A push of one reading.
+    Push { text: String, received: Timestamp },
+}
+
+impl Step {
+    pub(super) fn parse(number: usize, line: &str) -> Result<Self, String> {
+        let (what, expected) = line.split_once("=>").unwrap_or((line, ""));
+        let (start, rest) = time(what.trim())?;
+        let (series, rest) = series(rest)?;
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let Some((verb, words)) = words.split_first() else {
+            return Err("behind the time stands what happens, such as `SS#d1 p=4` or `sweep`".to_owned());
+        };
+        let (count, every) = series.unwrap_or((1, SignedDuration::ZERO));
+        let mut events = Vec::new();
+        for index in 0..count {
+            let turn = i32::try_from(index).unwrap_or(i32::MAX);
+            let at = start.checked_add(every * turn).map_err(|_| "it lasts too long".to_owned())?;
+            let what = match *verb {
+                "sweep" | "sweep-quiet" | "cleaned" if !words.is_empty() => {
+                    return Err(format!("behind `{verb}` stands nothing"));
+                }
+                "sweep" => Some(What::Sweep { is_quiet: false }),
+                "sweep-quiet" => Some(What::Sweep { is_quiet: true }),
+                "cleaned" => Some(What::Cleaned),
+                _ => push(verb, words, at, Turn { index, count })?,
+            };
+            events.extend(what.map(|what| Event { at, what }));
+        }
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        let expected = expected.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(Self { line: number, what, expected, is_series: series.is_some(), events })
+    }
+}
+
+/// `10:00 …` or `+1d 10:00:30 …`, and the rest.
+fn time(text: &str) -> Result<(Timestamp, &str), String> {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let days = first.strip_prefix('+').and_then(|days| days.strip_suffix('d')?.parse::<u16>().ok());
+    let Some(days) = days else { return Ok((moment(first)?, rest.trim_start())) };
+    let (clock, rest) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest, ""));
+    Ok((moment(clock)? + SignedDuration::from_hours(24 * i64::from(days)), rest.trim_start()))
+}
+
+/// A time of the day on which all cases begin.
+fn moment(clock: &str) -> Result<Timestamp, String> {
+    let time: Time = clock
+        .parse()
+        .map_err(|_| format!("a line begins with a time such as `10:00` or `+1d 10:00:30`, and not with `{clock}`"))?;
+    TimeZone::UTC.to_timestamp(first_day().with().time(time).build().unwrap_or(first_day())).map_err(|e| e.to_string())
+}
+
+fn first_day() -> DateTime {
+    date(2026, 11, 23).at(0, 0, 0, 0)
+}
+
+/// How a moment is told: as it would be written.
+pub(super) fn told(at: Timestamp) -> String {
+    let local = at.to_zoned_datetime(TimeZone::UTC);
+    let days = local.date().duration_since(first_day().date()).as_hours() / 24;
+    let days = if days > 0 { format!("+{days}d ") } else { String::new() };
+    let clock = if local.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+    format!("{days}{}", local.strftime(clock))
+}
+
+/// How many, and how far apart.
+type Series = (usize, SignedDuration);
+
+/// `5x1m: …`: how many, how far apart, and the rest.
+fn series(text: &str) -> Result<(Option<Series>, &str), String> {
+    let Some((head, rest)) = text.split_once(": ").filter(|(head, _)| !head.contains(char::is_whitespace)) else {
+        return Ok((None, text));
+    };
+    let read = || {
+        let (count, every) = head.split_once('x')?;
+        let every: SignedDuration = every.parse().ok()?;
+        Some((count.parse().ok()?, every)).filter(|(count, _)| (1..=LONGEST_SERIES).contains(count))
+    };
+    match read() {
+        Some(series) => Ok((Some(series), rest.trim_start())),
+        None => Err(format!("`{head}:` is no series: it is written `5x1m:`, of 1 to {LONGEST_SERIES}")),
+    }
+}
+
+/// Which of how many.
+#[derive(Clone, Copy)]
+struct Turn {
+    index: usize,
+    count: usize,
+}
+
+/// `SS#d1 p=4 zone=z2`; `None` where all of it is missing.
+fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<What>, String> {
+    let (device_type, device) = verb.split_once('#').unwrap_or((verb, "d"));
+    let mut reading = json!({
+        "DevType": device_type, "DEVID": device, "Display": device, "InsID": "z", "PID": "p", "Region": "UTC",
+        "unixT": at.as_millisecond(),
+    });
+    let (mut values, mut received, mut is_missing) = (Map::new(), at, false);
+    for word in words {
+        let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is not of the form `name=value`"))?;
+        match name {
+            "zone" => reading["InsID"] = value.into(),
+            "project" => reading["PID"] = value.into(),
+            "property" => reading["PropId"] = value.into(),
+            "region" => reading["Region"] = value.into(),
+            "received" => received = moment(value)?,
+            "reasons" => {
+                let reasons = value.split(',').map(|name| (name.to_owned(), json!({"Name": name, "selector": 1})));
+                values.insert(name.to_owned(), Value::Object(reasons.collect()));
+            }
+            _ => match number(value, turn)? {
+                Some(number) => drop(values.insert(name.to_owned(), json!(number))),
+                None => is_missing = true,
+            },
+        }
+    }
+    if is_missing && values.is_empty() {
+        return Ok(None);
+    }
+    reading["v"] = Value::Object(values);
+    Ok(Some(What::Push { text: reading.to_string(), received }))
+}
+
+/// `4`, `10..60`, or `10,_,4`: the value whose turn it is; `None` where it is missing.
+fn number(text: &str, turn: Turn) -> Result<Option<f64>, String> {
+    let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
+    if let Some((from, to)) = text.split_once("..") {
+        let (from, to) = (parse(from)?, parse(to)?);
+        #[expect(clippy::cast_precision_loss, reason = "at most 10,000")]
+        let part = if turn.count > 1 { turn.index as f64 / (turn.count - 1) as f64 } else { 0.0 };
+        return Ok(Some(from + (to - from) * part));
+    }
+    let values: Vec<&str> = text.split(',').collect();
+    match values.len() {
+        1 => Ok(Some(parse(text)?)),
+        many if many == turn.count => match values[turn.index] {
+            "_" => Ok(None),
+            value => parse(value).map(Some),
+        },
+        many => Err(format!("`{text}` has {many} values for a series of {}", turn.count)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(line: &str) -> Step {
+        Step::parse(1, line).unwrap_or_else(|fault| panic!("{line}: {fault}"))
+    }
+
+    /// The times and the values of `p` of a line's readings.
+    fn values(line: &str) -> Vec<(String, Option<f64>)> {
+        let of = |event: &Event| match &event.what {
+            What::Push { text, .. } => {
+                let reading: Value = serde_json::from_str(text).unwrap();
+                (told(event.at), reading["v"]["p"].as_f64())
+            }
+            other => panic!("{other:?}"),
+        };
+        step(line).events.iter().map(of).collect()
+    }
+
+    #[test]
+    fn a_series_rises_evenly_and_ends_where_it_says() {
+        let expected = [("10:00", 10.0), ("10:01", 22.5), ("10:02", 35.0), ("10:03", 47.5), ("10:04", 60.0)];
+        let expected = expected.map(|(at, value)| (at.to_owned(), Some(value)));
+        assert_eq!(values("10:00 5x1m: SS p=10..60"), expected);
+        assert_eq!(values("10:00 1x1m: SS p=10..60"), [("10:00".to_owned(), Some(10.0))]);
+    }
+
+    #[test]
+    fn what_is_missing_of_a_reading_is_left_out_and_a_reading_of_which_all_is_does_not_come() {
+        assert_eq!(values("23:59:30 3x1m: SS p=4,_,5").len(), 2);
+        let both = values("23:59:30 3x1m: SS p=4,_,5 d=1");
+        let expected = [("23:59:30", Some(4.0)), ("+1d 00:00:30", None), ("+1d 00:01:30", Some(5.0))];
+        assert_eq!(both, expected.map(|(at, value)| (at.to_owned(), value)));
+    }
+
+    #[test]
+    fn lines_that_say_nothing_that_can_happen_are_refused() {
+        for (line, why) in [
+            ("SS p=4", "begins with a time"),
+            ("10:00", "what happens"),
+            ("10:00 SS p", "name=value"),
+            ("10:00 SS p=four", "not a number"),
+            ("10:00 SS p=1,2", "2 values for a series of 1"),
+            ("10:00 3x1m: SS p=1,2", "2 values for a series of 3"),
+            ("10:00 0x1m: SS p=1", "no series"),
+            ("10:00 3xsoon: SS p=1", "no series"),
+            ("10:00 99999999x1m: SS p=1", "no series"),
+            ("10:00 sweep now", "stands nothing"),
+            ("10:00 SS p=1 received=later", "not with `later`"),
+        ] {
+            let fault = Step::parse(1, line).unwrap_err();
+            assert!(fault.contains(why), "{line}: {fault}");
+        }
+    }
+}

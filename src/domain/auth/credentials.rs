@@ -1,0 +1,313 @@
+//! Everybody who may push, as the operator's secret says it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::door::{Door, Doors};
+use super::password::{Password, PasswordFault};
+
+/// Least bytes of a signing key: as many as the digest has that it keys (RFC 7518 §3.2).
+pub const SIGNING_KEY_BYTES: usize = 32;
+
+/// A text that must not be shown. Prints as `Secret(..)`.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The signing key of a secret that is kept for it alone: `{"signing_key":"…"}`, or the key itself and nothing else.
+#[must_use]
+pub fn signing_key_of(text: &Secret) -> Secret {
+    #[derive(Deserialize)]
+    struct Document {
+        signing_key: Secret,
+    }
+    let document = serde_json::from_str::<Document>(text.expose());
+    document.map_or_else(|_| Secret::new(text.expose().trim().to_owned()), |document| document.signing_key)
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// One client that may push.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Client {
+    /// Its name; appears in logs. Its client id where it asks for tokens.
+    pub username: String,
+    /// Its password, or a hash of it: `$argon2id$…` or `$scrypt$…`.
+    pub password: Secret,
+}
+
+/// Everybody who may push. Read from JSON: `{"clients":[{"username":"…","password":"…"}],"signing_key":"…",
+/// "event_hub_keys":{"name":"key text"}}`, or the shorter `{"username":"…","password":"…"}` for one client. All but the
+/// clients may be left out, and these as well where there are keys for Event Hubs' door.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    clients: Vec<Client>,
+    /// In the clients' order.
+    passwords: Vec<Password>,
+    /// The first one signs.
+    signing_keys: Vec<Secret>,
+    event_hub_keys: Vec<(String, Secret)>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("clients", &self.clients).finish_non_exhaustive()
+    }
+}
+
+/// Why a text is not credentials. Holds nothing of the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsFault {
+    /// It is not JSON of the right shape.
+    #[error(
+        "the credentials are not JSON of the form {{\"username\":\"…\",\"password\":\"…\"}} \
+         or {{\"clients\":[…]}} (line {line}, column {column})"
+    )]
+    Shape {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// It names nobody.
+    #[error("the credentials name no client")]
+    Empty,
+    /// A name or password is empty.
+    #[error("client {0} of the credentials has an empty username or password")]
+    Blank(usize),
+    /// A name has a colon, which Basic authentication cannot carry (RFC 7617 §2).
+    #[error("client {0} of the credentials has a colon in its username, which Basic authentication cannot carry")]
+    Colon(usize),
+    /// A password is a hash that cannot be used.
+    #[error("client {0} of the credentials has {1}")]
+    Password(usize, PasswordFault),
+    /// The signing key is too short to be one.
+    #[error("the credentials' signing_key has {0} bytes; it must have at least {SIGNING_KEY_BYTES}, and be random")]
+    SigningKey(usize),
+    /// A name or key of `event_hub_keys` is empty.
+    #[error("key {0} of the credentials' event_hub_keys has an empty name or text")]
+    EventHubKey(usize),
+}
+
+impl Credentials {
+    /// Reads credentials from their JSON.
+    ///
+    /// # Errors
+    /// [`CredentialsFault`] where the text is something else. Only other text can help.
+    pub fn parse(json: &str) -> Result<Self, CredentialsFault> {
+        #[derive(Deserialize)]
+        struct Document {
+            #[serde(default)]
+            clients: Vec<Client>,
+            username: Option<String>,
+            password: Option<Secret>,
+            signing_key: Option<Secret>,
+            #[serde(default)]
+            event_hub_keys: BTreeMap<String, Secret>,
+        }
+        let shape = |line, column| CredentialsFault::Shape { line, column };
+        let document: Document = serde_json::from_str(json).map_err(|fault| shape(fault.line(), fault.column()))?;
+        let mut clients = document.clients;
+        match (document.username, document.password) {
+            (Some(username), Some(password)) => clients.push(Client { username, password }),
+            (None, None) => {}
+            _ => return Err(shape(1, 1)),
+        }
+        let event_hub_keys: Vec<_> = document.event_hub_keys.into_iter().collect();
+        if let Some(blank) = event_hub_keys.iter().position(|(name, key)| name.is_empty() || key.expose().is_empty()) {
+            return Err(CredentialsFault::EventHubKey(blank + 1));
+        }
+        if clients.is_empty() && event_hub_keys.is_empty() {
+            return Err(CredentialsFault::Empty);
+        }
+        let credentials = Self { event_hub_keys, ..Self::checked(clients)? };
+        credentials.with_signing_keys(document.signing_key)
+    }
+
+    /// Credentials of these clients.
+    ///
+    /// # Errors
+    /// [`CredentialsFault`] where there is none, or one that Basic authentication cannot carry, or one whose password is
+    /// a hash that cannot be used.
+    pub fn of(clients: Vec<Client>) -> Result<Self, CredentialsFault> {
+        if clients.is_empty() { Err(CredentialsFault::Empty) } else { Self::checked(clients) }
+    }
+
+    fn checked(clients: Vec<Client>) -> Result<Self, CredentialsFault> {
+        let mut passwords = Vec::with_capacity(clients.len());
+        for (index, client) in clients.iter().enumerate() {
+            if client.username.is_empty() || client.password.expose().is_empty() {
+                return Err(CredentialsFault::Blank(index + 1));
+            }
+            if client.username.contains(':') {
+                return Err(CredentialsFault::Colon(index + 1));
+            }
+            let password = Password::read(&client.password);
+            passwords.push(password.map_err(|fault| CredentialsFault::Password(index + 1, fault))?);
+        }
+        Ok(Self { clients, passwords, signing_keys: Vec::new(), event_hub_keys: Vec::new() })
+    }
+
+    /// The same with these signing keys before its own, the newest first.
+    ///
+    /// # Errors
+    /// [`CredentialsFault::SigningKey`] where one is too short.
+    pub fn with_signing_keys(mut self, keys: impl IntoIterator<Item = Secret>) -> Result<Self, CredentialsFault> {
+        let keys: Vec<_> = keys.into_iter().collect();
+        if let Some(short) = keys.iter().map(|key| key.expose().len()).find(|length| *length < SIGNING_KEY_BYTES) {
+            return Err(CredentialsFault::SigningKey(short));
+        }
+        self.signing_keys.splice(..0, keys);
+        Ok(self)
+    }
+
+    /// The same, with everything in force beside it that was before a rotation: clients, signing keys and Event Hubs'
+    /// keys. What signs stays the newest key.
+    #[must_use]
+    pub fn beside(mut self, previous: &Self) -> Self {
+        self.clients.extend_from_slice(&previous.clients);
+        self.passwords.extend_from_slice(&previous.passwords);
+        self.signing_keys.extend_from_slice(&previous.signing_keys);
+        self.event_hub_keys.extend_from_slice(&previous.event_hub_keys);
+        self
+    }
+
+    /// The clients.
+    #[must_use]
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// The keys that our tokens may be signed with, the one that signs first. None where none was given.
+    #[must_use]
+    pub fn signing_keys(&self) -> &[Secret] {
+        &self.signing_keys
+    }
+
+    /// Event Hubs' keys with their names. A name may be there twice, after a rotation.
+    #[must_use]
+    pub fn event_hub_keys(&self) -> &[(String, Secret)] {
+        &self.event_hub_keys
+    }
+
+    /// What an open door needs and these do not have; `None` where everything is there. An outside issuer's tokens need no
+    /// key of ours.
+    #[must_use]
+    pub fn lacks(&self, doors: Doors, has_outside_issuer: bool) -> Option<&'static str> {
+        if doors.contains(Door::Oauth) && !has_outside_issuer && self.signing_keys.is_empty() {
+            Some("the door oauth needs a signing_key of at least 32 random bytes")
+        } else if doors.contains(Door::EventHub) && self.event_hub_keys.is_empty() {
+            Some("the door event-hub needs event_hub_keys")
+        } else {
+            None
+        }
+    }
+
+    /// Each client with what its password is compared with.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Client, &Password)> {
+        self.clients.iter().zip(&self.passwords)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(json: &str) -> CredentialsFault {
+        Credentials::parse(json).unwrap_err()
+    }
+
+    #[test]
+    fn what_names_nobody_is_refused_without_repeating_it() {
+        assert_eq!(fault("{}"), CredentialsFault::Empty);
+        assert_eq!(fault(r#"{"clients":[]}"#), CredentialsFault::Empty);
+        assert_eq!(fault(r#"{"username":"a","password":""}"#), CredentialsFault::Blank(1));
+        assert_eq!(fault(r#"{"username":"a:b","password":"c"}"#), CredentialsFault::Colon(1));
+        assert!(matches!(fault(r#"{"username":"hunter2"}"#), CredentialsFault::Shape { .. }));
+        assert!(!fault(r#"{"username":"a","password":7hunter2}"#).to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn faults_of_keys_and_hashes_say_which_and_nothing_of_them() {
+        let key =
+            |length: usize| format!(r#"{{"username":"a","password":"b","signing_key":"{}"}}"#, "k".repeat(length));
+        assert_eq!(fault(&key(31)), CredentialsFault::SigningKey(31));
+        assert!(Credentials::parse(&key(32)).is_ok());
+        assert_eq!(
+            fault(r#"{"username":"a","password":"b","event_hub_keys":{"send":""}}"#),
+            CredentialsFault::EventHubKey(1)
+        );
+        let hashed =
+            fault(r#"{"clients":[{"username":"a","password":"b"},{"username":"c","password":"$argon2id$x"}]}"#);
+        assert_eq!(hashed, CredentialsFault::Password(2, PasswordFault::Malformed));
+        assert!(hashed.to_string().starts_with("client 2 of the credentials has a password hash that is not whole"));
+    }
+
+    #[test]
+    fn keys_for_event_hubs_door_need_no_client() {
+        let known = Credentials::parse(r#"{"event_hub_keys":{"send":"a2V5"}}"#).unwrap();
+        assert!(known.clients().is_empty());
+        assert_eq!(known.event_hub_keys()[0].0, "send");
+    }
+
+    #[test]
+    fn what_was_before_a_rotation_is_in_force_beside_and_does_not_sign() {
+        let of = |letter: &str| {
+            let key = letter.repeat(32);
+            let json = format!(
+                r#"{{"username":"u","password":"{letter}","signing_key":"{key}","event_hub_keys":{{"send":"{letter}"}}}}"#
+            );
+            Credentials::parse(&json).unwrap()
+        };
+        let both = of("n").beside(&of("o"));
+        let passwords: Vec<_> = both.clients().iter().map(|client| client.password.expose()).collect();
+        assert_eq!(passwords, ["n", "o"]);
+        assert_eq!(both.signing_keys()[0].expose(), "n".repeat(32));
+        assert_eq!((both.signing_keys().len(), both.event_hub_keys().len()), (2, 2));
+        let own = both.with_signing_keys([Secret::new("x".repeat(32))]).unwrap();
+        assert_eq!((own.signing_keys()[0].expose(), own.signing_keys().len()), ("x".repeat(32).as_str(), 3));
+    }
+
+    #[test]
+    fn a_signing_key_of_its_own_secret_stands_alone_or_in_json() {
+        for text in [r#"{"signing_key":"a key"}"#, "a key", "a key\n"] {
+            assert_eq!(signing_key_of(&Secret::new(text.into())).expose(), "a key");
+        }
+    }
+
+    #[test]
+    fn an_open_door_needs_its_keys() {
+        let bare = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
+        let lacks = |doors: &str, outside| bare.lacks(doors.parse().unwrap(), outside).is_some();
+        assert!(!lacks("basic,iot", false));
+        assert!(lacks("oauth", false) && !lacks("oauth", true));
+        assert!(lacks("basic,event-hub", true));
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let json = r#"{"username":"u","password":"hunter2","signing_key":"hunter2-hunter2-hunter2-hunter2-h",
+                       "event_hub_keys":{"send":"hunter2"}}"#;
+        assert!(!format!("{:?}", Credentials::parse(json).unwrap()).contains("hunter2"));
+    }
+}

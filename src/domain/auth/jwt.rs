@@ -1,0 +1,284 @@
+//! Signed tokens (RFC 7515, RFC 7519), as far as every issuer's are the same.
+//!
+//! `jsonwebtoken` reads them and is given its cryptography here, of libraries that are linked anyway: HMAC by RustCrypto,
+//! public keys by what TLS uses, which is ring in the command and aws-lc in the function. Its own clock is not used: what
+//! is valid when is decided by the callers, who are given the time.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, decode_header};
+use serde::de::DeserializeOwned;
+use sha2::Sha256;
+
+/// Longest token that is looked at, in bytes: API Gateway takes headers of 10 KB in all.
+const LONGEST: usize = 8 * 1024;
+/// Seconds that two clocks may differ.
+pub(super) const LEEWAY: i64 = 60;
+
+/// Why a token is not taken. No retry of the same token can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// It is no token, or one of an algorithm that is not taken.
+    #[error("not a token that is taken here")]
+    Malformed,
+    /// No key of that id is known.
+    #[error("signed by an unknown key")]
+    Key,
+    /// Its signature is wrong.
+    #[error("wrongly signed")]
+    Signature,
+    /// Its time is over.
+    #[error("expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("not yet valid")]
+    Early,
+    /// Somebody else made it.
+    #[error("of another issuer")]
+    Issuer,
+    /// It is for somebody else.
+    #[error("for another audience")]
+    Audience,
+    /// It is for another use, such as a refresh token where an access token is asked for.
+    #[error("of another kind")]
+    Kind,
+    /// Its client is no longer known.
+    #[error("of a client that is not known")]
+    Client,
+    /// It does not allow to push.
+    #[error("without the scope that is asked for")]
+    Scope,
+}
+
+/// The header of a token whose signature was not looked at yet.
+pub(super) fn header(token: &str) -> Result<Header, TokenFault> {
+    if token.len() > LONGEST {
+        return Err(TokenFault::Malformed);
+    }
+    let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
+    // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
+    if header.crit.is_some() { Err(TokenFault::Malformed) } else { Ok(header) }
+}
+
+/// The claims of a token that is signed by `key` with `algorithm`, whatever the token says of its algorithm.
+pub(super) fn verified<T: DeserializeOwned>(
+    token: &str,
+    key: &DecodingKey,
+    algorithm: Algorithm,
+) -> Result<T, TokenFault> {
+    install();
+    let mut signature_alone = Validation::new(algorithm);
+    signature_alone.required_spec_claims.clear();
+    signature_alone.validate_exp = false;
+    signature_alone.validate_aud = false;
+    let token = decode(token, key, &signature_alone).map_err(|fault| match fault.kind() {
+        ErrorKind::InvalidSignature => TokenFault::Signature,
+        _ => TokenFault::Malformed,
+    })?;
+    Ok(token.claims)
+}
+
+/// A token of these claims, signed with HS256.
+pub(super) fn signed<T: serde::Serialize>(kind: &str, claims: &T, key: &[u8]) -> Option<String> {
+    install();
+    let mut header = Header::new(Algorithm::HS256);
+    header.typ = Some(kind.to_owned());
+    jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(key)).ok()
+}
+
+/// The times in a token, in Unix seconds; with fractions, which RFC 7519 §2 allows.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+pub(super) struct Times {
+    exp: f64,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+}
+
+impl Times {
+    /// Whether a token of these times is valid at `now`, in Unix seconds.
+    pub(super) fn check(self, now: i64) -> Result<(), TokenFault> {
+        #[expect(clippy::cast_precision_loss, reason = "exact until the year 285 million")]
+        let (now, leeway) = (now as f64, LEEWAY as f64);
+        if now >= self.exp + leeway {
+            return Err(TokenFault::Expired);
+        }
+        let begins = [self.nbf, self.iat].into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
+        if begins > now + leeway { Err(TokenFault::Early) } else { Ok(()) }
+    }
+}
+
+fn install() {
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: |algorithm, key| match (algorithm, key.family()) {
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::of(key.as_bytes())?)),
+            _ => Err(ErrorKind::InvalidAlgorithm.into()),
+        },
+        verifier_factory: |algorithm, key| match (algorithm, key.family()) {
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::of(key.try_get_as_bytes()?)?)),
+            (_, AlgorithmFamily::Rsa | AlgorithmFamily::Ec) => Ok(Box::new(PublicKey(*algorithm, key.clone()))),
+            _ => Err(ErrorKind::InvalidAlgorithm.into()),
+        },
+        key_utils: KeyUtils::new_unimplemented(),
+    };
+    // Fails where it is installed already.
+    let _ = PROVIDER.install_default();
+}
+
+struct Hs256(Hmac<Sha256>);
+
+impl Hs256 {
+    fn of(key: &[u8]) -> Result<Self, Error> {
+        Hmac::new_from_slice(key).map(Self).map_err(|_| ErrorKind::InvalidKeyFormat.into())
+    }
+}
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
+    }
+}
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        // In constant time.
+        self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| SignatureError::new())
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+/// RSA (2048 bits or more, PKCS #1 v1.5) or ECDSA.
+struct PublicKey(Algorithm, DecodingKey);
+
+impl JwtVerifier for PublicKey {
+    fn algorithm(&self) -> Algorithm {
+        self.0
+    }
+}
+
+impl Verifier<Vec<u8>> for PublicKey {
+    #[cfg(any(feature = "aws", feature = "command"))]
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        #[cfg(feature = "aws")]
+        use aws_lc_rs::signature as keys;
+        use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
+        #[cfg(not(feature = "aws"))]
+        use ring::signature as keys;
+        let rsa = match self.0 {
+            Algorithm::RS256 => Some(&keys::RSA_PKCS1_2048_8192_SHA256),
+            Algorithm::RS384 => Some(&keys::RSA_PKCS1_2048_8192_SHA384),
+            Algorithm::RS512 => Some(&keys::RSA_PKCS1_2048_8192_SHA512),
+            _ => None,
+        };
+        let verified = match (self.1.kind(), self.0) {
+            (RsaModulusExponent { n, e }, _) => {
+                let key = keys::RsaPublicKeyComponents { n, e };
+                key.verify(rsa.ok_or_else(SignatureError::new)?, message, signature)
+            }
+            (SecretOrDer(point), Algorithm::ES256) => {
+                keys::UnparsedPublicKey::new(&keys::ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
+            }
+            (SecretOrDer(point), Algorithm::ES384) => {
+                keys::UnparsedPublicKey::new(&keys::ECDSA_P384_SHA384_FIXED, point).verify(message, signature)
+            }
+            _ => return Err(SignatureError::new()),
+        };
+        verified.map_err(|_| SignatureError::new())
+    }
+
+    #[cfg(not(any(feature = "aws", feature = "command")))]
+    fn verify(&self, _message: &[u8], _signature: &Vec<u8>) -> Result<(), SignatureError> {
+        Err(SignatureError::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_rfcs_token_by_hmac_is_verified_and_a_changed_one_is_not() {
+        // RFC 7515 appendix A.1.
+        let key = URL_SAFE_NO_PAD
+            .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
+            .unwrap();
+        let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let key = DecodingKey::from_secret(&key);
+        let claims: Value = verified(token, &key, Algorithm::HS256).unwrap();
+        assert_eq!(claims, json!({"iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true}));
+        let changed = token.replace(".dBj", ".eBj");
+        assert_eq!(verified::<Value>(&changed, &key, Algorithm::HS256).unwrap_err(), TokenFault::Signature);
+    }
+
+    #[cfg(any(feature = "aws", feature = "command"))]
+    #[test]
+    fn the_rfcs_tokens_by_rsa_and_ecdsa_are_verified_and_by_no_other_algorithm() {
+        // RFC 7515 appendix A.2 and A.3.
+        let payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let rsa = DecodingKey::from_rsa_components("ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ", "AQAB").unwrap();
+        let rs256 = format!(
+            "eyJhbGciOiJSUzI1NiJ9.{payload}.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+        );
+        let ec = DecodingKey::from_ec_components(
+            "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        )
+        .unwrap();
+        let es256 = format!(
+            "eyJhbGciOiJFUzI1NiJ9.{payload}.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+        );
+        assert_eq!(verified::<Value>(&rs256, &rsa, Algorithm::RS256).unwrap()["iss"], "joe");
+        assert_eq!(verified::<Value>(&es256, &ec, Algorithm::ES256).unwrap()["iss"], "joe");
+        for (token, key, algorithm) in [
+            (&rs256, &ec, Algorithm::RS256),
+            (&rs256, &rsa, Algorithm::RS384),
+            (&rs256, &rsa, Algorithm::ES256),
+            (&es256, &rsa, Algorithm::ES256),
+            (&es256, &ec, Algorithm::HS256),
+            (&es256.replace(".DtE", ".EtE"), &ec, Algorithm::ES256),
+        ] {
+            assert!(verified::<Value>(token, key, algorithm).is_err(), "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn times_have_a_minute_of_leeway_on_either_side() {
+        let check = |exp: i64, nbf: Option<i64>, now| {
+            serde_json::from_value::<Times>(json!({"exp": exp, "nbf": nbf})).unwrap().check(now)
+        };
+        assert_eq!(check(1000, None, 1059), Ok(()));
+        assert_eq!(check(1000, None, 1060), Err(TokenFault::Expired));
+        assert_eq!(check(1000, Some(900), 840), Ok(()));
+        assert_eq!(check(1000, Some(900), 839), Err(TokenFault::Early));
+        assert!(serde_json::from_value::<Times>(json!({"nbf": 1})).is_err(), "a token that never ends is none");
+    }
+
+    #[test]
+    fn what_must_be_understood_and_is_not_is_refused() {
+        let token = |header: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
+        assert!(header(&token(json!({"alg": "HS256"}))).is_ok());
+        for wrong in [json!({"alg": "HS256", "crit": ["exp"]}), json!({"alg": "none"}), json!({"typ": "JWT"}), json!(7)]
+        {
+            assert_eq!(header(&token(wrong)).unwrap_err(), TokenFault::Malformed);
+        }
+        for text in ["", ".", "..", "a.b", "a.b.c.d", &"a".repeat(9000)] {
+            assert_eq!(header(text).unwrap_err(), TokenFault::Malformed, "{text}");
+        }
+    }
+}

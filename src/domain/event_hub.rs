@@ -1,0 +1,102 @@
+//! Bodies of Azure Event Hubs' send call as bodies of a push.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, Raw};
+
+/// The body of a single event as a push's body: one reading becomes a batch of one, anything else stays as it is.
+#[must_use]
+pub fn of_single(body: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(body) {
+        Ok(text) if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') && json::is_well_formed(text) => {
+            Cow::Owned(format!("[{}]", text.trim_start_matches('\u{feff}')).into_bytes())
+        }
+        _ => Cow::Borrowed(body),
+    }
+}
+
+/// The body of a batch of events (`application/vnd.microsoft.servicebus.json`) as a push's body: the items of every
+/// event's `Body`, in their order, to the letter. What is no event of that form becomes an item as it stands, and a whole
+/// that is no array stays as it is, so that splitting finds and keeps it.
+#[must_use]
+pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
+    #[derive(Deserialize)]
+    struct Event<'e> {
+        #[serde(borrow, rename = "Body")]
+        body: &'e RawValue,
+    }
+    let text = std::str::from_utf8(body).ok().map(|text| text.trim_start_matches('\u{feff}'));
+    let Some(events) = text.and_then(|text| serde_json::from_str::<Vec<Raw<'_>>>(text).ok()) else {
+        return Cow::Borrowed(body);
+    };
+    let mut items = String::with_capacity(body.len());
+    let mut push = |item: &str| {
+        items.push(if items.is_empty() { '[' } else { ',' });
+        items.push_str(item);
+    };
+    for event in events {
+        let sent = serde_json::from_str::<Event<'_>>(event.as_str()).map_or(event.as_str(), |event| event.body.get());
+        let unescaped = serde_json::from_str::<String>(sent).ok();
+        let content = unescaped.as_deref().unwrap_or(sent);
+        match serde_json::from_str::<Vec<Raw<'_>>>(content) {
+            Ok(elements) => elements.iter().for_each(|element| push(element.as_str())),
+            // A reading as text or as an object, or what is neither: one item, judged like any other.
+            Err(_) => push(sent),
+        }
+    }
+    items.push_str(if items.is_empty() { "[]" } else { "]" });
+    Cow::Owned(items.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::batch::Items;
+
+    fn single(body: &str) -> String {
+        String::from_utf8(of_single(body.as_bytes()).into_owned()).unwrap()
+    }
+
+    fn batch(body: &str) -> String {
+        String::from_utf8(of_batch(body.as_bytes()).into_owned()).unwrap()
+    }
+
+    #[test]
+    fn one_reading_is_a_batch_of_one_and_an_array_is_what_it_is() {
+        assert_eq!(single(r#"{"t": 1.0}"#), r#"[{"t": 1.0}]"#);
+        for same in [r#"["{}"]"#, "[]", "{oops", "7", "", "{} {}"] {
+            assert_eq!(single(same), same);
+        }
+        assert_eq!(of_single(b"\xff{}").as_ref(), b"\xff{}");
+    }
+
+    #[test]
+    fn every_events_readings_become_items_to_the_letter() {
+        let body = r#"[{"Body":"[\"{\\\"a\\\": 1.0}\",{\"b\":2}]","UserProperties":{"x":1}},
+                       {"Body":"{\"c\": 3}"},{"Body":{"d":4}},{"Body":["{}"]}]"#;
+        let unwrapped = batch(body);
+        assert_eq!(unwrapped, r#"["{\"a\": 1.0}",{"b":2},"{\"c\": 3}",{"d":4},"{}"]"#);
+        let items = Items::split(unwrapped.as_bytes()).unwrap();
+        let texts: Vec<_> = items.read().readings.iter().map(|reading| reading.text.to_owned()).collect();
+        assert_eq!(texts, [r#"{"a": 1.0}"#, r#"{"b":2}"#, r#"{"c": 3}"#, r#"{"d":4}"#, "{}"]);
+    }
+
+    #[test]
+    fn what_is_no_event_is_kept_as_an_item() {
+        let unwrapped = batch(r#"[{"Body":"oops"},7,{"DevType":"x"},{"Body":null},"{}","\ud800"]"#);
+        assert_eq!(unwrapped, r#"["oops",7,{"DevType":"x"},null,"{}","\ud800"]"#);
+        assert_eq!(Items::split(unwrapped.as_bytes()).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn what_is_no_batch_stays_as_it_is() {
+        for same in ["{}", "[oops", "", "7"] {
+            assert_eq!(batch(same), same);
+        }
+        assert_eq!(batch("[]"), "[]");
+        assert_eq!(batch(r#"[{"Body":"[]"}]"#), "[]");
+    }
+}

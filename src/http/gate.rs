@@ -1,0 +1,295 @@
+//! Who is it: from headers alone, before a byte of the body is looked at.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST};
+use http::request::Parts;
+
+use super::RequestContext;
+use super::attempts::Attempts;
+use super::hashing::Hashing;
+use super::problem::{Bearer, Challenge, Problem};
+use crate::domain::auth::{
+    Check, Credentials, Door, Doors, Login, Outside, SharedAccess, TokenFault, is_own, key_id_of,
+};
+use crate::ingest::ports::{CredentialSource, IssuerKeys, chain};
+
+/// Longest that a client's name is in the log, in characters. Anybody can send any.
+const LONGEST_NAME: usize = 64;
+
+/// The doors, with what tells who may come in by them.
+#[derive(Debug)]
+pub struct Gate<C> {
+    credentials: C,
+    doors: Doors,
+    hashing: Hashing,
+    attempts: Attempts,
+    outside: Option<(Outside, Box<dyn IssuerKeys>)>,
+}
+
+/// What was sent to prove who it is.
+enum Proof {
+    Login(Login),
+    Token(String),
+    Signature { sent: SharedAccess, host: String, path: String },
+}
+
+impl Proof {
+    /// The name that was sent with it.
+    fn name(&self) -> &str {
+        match self {
+            Self::Login(login) => &login.username,
+            Self::Token(_) => "",
+            Self::Signature { sent, .. } => &sent.key_name,
+        }
+    }
+}
+
+/// Why a proof proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Wrong,
+    Token(TokenFault),
+}
+
+impl Refusal {
+    /// Whether newer credentials may know better.
+    fn may_pass(self) -> bool {
+        matches!(self, Self::Wrong | Self::Token(TokenFault::Signature | TokenFault::Client))
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Wrong => "unknown or wrong".to_owned(),
+            Self::Token(fault) => fault.to_string(),
+        }
+    }
+}
+
+impl<C: CredentialSource> Gate<C> {
+    /// Lets in by Basic authentication alone.
+    pub fn new(credentials: C) -> Self {
+        Self {
+            credentials,
+            doors: Doors::default(),
+            hashing: Hashing::new(),
+            attempts: Attempts::counted(),
+            outside: None,
+        }
+    }
+
+    /// With tokens of an outside issuer taken as well, where the door for tokens is open.
+    #[must_use]
+    pub fn trusting(mut self, issuer: Outside, keys: Box<dyn IssuerKeys>) -> Self {
+        self.outside = Some((issuer, keys));
+        self
+    }
+
+    /// With these doors open, and no others.
+    #[must_use]
+    pub fn with_doors(mut self, doors: Doors) -> Self {
+        self.doors = doors;
+        self
+    }
+
+    /// With refusals slowed after failed attempts from the same source. Not for where waiting is paid for.
+    #[must_use]
+    pub fn slowing(mut self) -> Self {
+        self.attempts = Attempts::slowed();
+        self
+    }
+
+    /// The open doors.
+    pub fn doors(&self) -> Doors {
+        self.doors
+    }
+
+    /// The name of the client that the headers prove the caller to be, by a password or a token.
+    pub(super) async fn caller(&self, headers: &HeaderMap, context: &RequestContext) -> Result<String, Problem> {
+        let asked = self.challenge(Bearer::Asked);
+        let Some(proof) = self.proof(headers) else {
+            return Err(self.refuse("", headers.contains_key(AUTHORIZATION), "no usable header", context, asked).await);
+        };
+        match self.proven(&proof, context).await? {
+            Ok(name) => Ok(name),
+            Err(Refusal::Token(TokenFault::Scope)) => {
+                tracing::warn!(request_id = %context.request_id, source = %context.source, "a token without the scope");
+                Err(Problem::InsufficientScope)
+            }
+            Err(refusal) => {
+                let is_token = matches!(refusal, Refusal::Token(_));
+                let challenge = if is_token { self.challenge(Bearer::InvalidToken) } else { asked };
+                Err(self.refuse(proof.name(), true, &refusal.reason(), context, challenge).await)
+            }
+        }
+    }
+
+    /// The name of the key that signed a call of Event Hubs'.
+    pub(super) async fn sender(&self, parts: &Parts, context: &RequestContext) -> Result<String, Problem> {
+        let challenge = Challenge { basic: false, bearer: None, signature: true };
+        let Some(sent) = authorization(&parts.headers).and_then(SharedAccess::of_header) else {
+            let has_sent = parts.headers.contains_key(AUTHORIZATION);
+            return Err(self.refuse("", has_sent, "no usable header", context, challenge).await);
+        };
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).or(parts.uri.host());
+        let (host, path) = (host.unwrap_or_default().to_owned(), parts.uri.path().to_owned());
+        let proof = Proof::Signature { sent, host, path };
+        match self.proven(&proof, context).await? {
+            Ok(name) => Ok(name),
+            Err(refusal) => Err(self.refuse(proof.name(), true, &refusal.reason(), context, challenge).await),
+        }
+    }
+
+    /// The client that asks for tokens by one of these logins, `None` where it is nobody; that is counted and slowed.
+    pub(super) async fn client(&self, logins: Vec<Login>, context: &RequestContext) -> Result<Option<String>, Problem> {
+        let mut name = String::new();
+        for login in logins {
+            name.clone_from(&login.username);
+            if let Ok(client) = self.proven(&Proof::Login(login), context).await? {
+                return Ok(Some(client));
+            }
+        }
+        let challenge = self.challenge(Bearer::Asked);
+        self.refuse(&name, true, "no client that may have tokens", context, challenge).await;
+        Ok(None)
+    }
+
+    /// The credentials in force.
+    pub(super) async fn credentials(&self, context: &RequestContext) -> Result<Arc<Credentials>, Problem> {
+        self.credentials.current(context.received).await.map_err(|error| {
+            tracing::error!(request_id = %context.request_id, error = %chain(&error), "credentials cannot be read");
+            Problem::CredentialsUnavailable
+        })
+    }
+
+    /// Newer credentials than those in force a moment ago, where there are any.
+    pub(super) async fn newer_credentials(&self, context: &RequestContext) -> Option<Arc<Credentials>> {
+        self.credentials.refreshed(context.received).await
+    }
+
+    fn proof(&self, headers: &HeaderMap) -> Option<Proof> {
+        let sent = authorization(headers)?;
+        if let Some(login) = Login::of_basic(sent).filter(|_| self.doors.contains(Door::Basic)) {
+            return Some(Proof::Login(login));
+        }
+        let (scheme, token) = sent.trim().split_once(' ')?;
+        let is_token = scheme.eq_ignore_ascii_case("bearer") && self.doors.contains(Door::Oauth);
+        is_token.then(|| Proof::Token(token.trim().to_owned()))
+    }
+
+    /// Whom a proof is of, by the credentials in force, and by newer ones where it is of nobody.
+    async fn proven(&self, proof: &Proof, context: &RequestContext) -> Result<Result<String, Refusal>, Problem> {
+        let known = self.credentials(context).await?;
+        let mut proven = self.prove(proof, &known, context).await?;
+        // They may have been rotated since they were read.
+        if proven.as_ref().is_err_and(|refusal| refusal.may_pass())
+            && let Some(newer) = self.newer_credentials(context).await
+        {
+            proven = self.prove(proof, &newer, context).await?;
+        }
+        if proven.is_ok() {
+            self.attempts.succeeded(&context.source);
+        }
+        Ok(proven)
+    }
+
+    async fn prove(
+        &self,
+        proof: &Proof,
+        known: &Credentials,
+        context: &RequestContext,
+    ) -> Result<Result<String, Refusal>, Problem> {
+        let now = context.received.as_second();
+        match proof {
+            Proof::Login(login) => self.login(login, known, context).await,
+            Proof::Token(token) => Ok(match &self.outside {
+                Some((outside, keys)) if !is_own(token) => self.outside_token(outside, &**keys, token, context).await?,
+                _ => known.check_access(token, now).map_err(Refusal::Token),
+            }),
+            Proof::Signature { sent, host, path } => {
+                Ok(known.check_signature(sent, host, path, now).map(str::to_owned).ok_or(Refusal::Wrong))
+            }
+        }
+    }
+
+    async fn outside_token(
+        &self,
+        outside: &Outside,
+        keys: &dyn IssuerKeys,
+        token: &str,
+        context: &RequestContext,
+    ) -> Result<Result<String, Refusal>, Problem> {
+        let keys = keys.keys(key_id_of(token).as_deref(), context.received).await.map_err(|error| {
+            tracing::error!(request_id = %context.request_id, error = %error.chain(), "the issuer's keys cannot be fetched");
+            Problem::CredentialsUnavailable
+        })?;
+        Ok(outside.check(token, &keys, context.received.as_second()).map_err(Refusal::Token))
+    }
+
+    async fn login(
+        &self,
+        login: &Login,
+        known: &Credentials,
+        context: &RequestContext,
+    ) -> Result<Result<String, Refusal>, Problem> {
+        let name = match known.check(login) {
+            Check::Known(client) => Some(client.username.clone()),
+            Check::Unknown => None,
+            Check::Hashed(checks) => self.hashing.first_that_holds(checks).await.map_err(|_| {
+                tracing::error!(request_id = %context.request_id, "too many password hashes wait to be checked");
+                Problem::CredentialsUnavailable
+            })?,
+        };
+        Ok(name.ok_or(Refusal::Wrong))
+    }
+
+    fn challenge(&self, bearer: Bearer) -> Challenge {
+        Challenge {
+            basic: self.doors.contains(Door::Basic),
+            bearer: Some(bearer).filter(|_| self.doors.contains(Door::Oauth)),
+            signature: false,
+        }
+    }
+
+    /// Counts and logs a failure, and waits where that is asked for. Somebody who sent nothing has guessed nothing.
+    async fn refuse(
+        &self,
+        name: &str,
+        has_sent: bool,
+        reason: &str,
+        context: &RequestContext,
+        challenge: Challenge,
+    ) -> Problem {
+        let RequestContext { request_id, source, received } = context;
+        let failed_lately = if has_sent { self.attempts.failed(source, *received) } else { 0 };
+        tracing::warn!(%request_id, %source, client = shown(name), reason, failed_lately, "not authenticated");
+        self.attempts.wait(failed_lately).await;
+        Problem::Unauthorized(challenge)
+    }
+}
+
+/// The one `Authorization` header. Two would leave it to us which one counts.
+pub(super) fn authorization(headers: &HeaderMap) -> Option<&str> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
+    match (sent.next(), sent.next()) {
+        (Some(header), None) => header.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// A name as somebody sent it, fit for a log line.
+fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(LONGEST_NAME).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_the_log_cannot_break_its_line_or_fill_it() {
+        assert_eq!(shown("a\nb\u{1b}[31m"), "a\u{fffd}b\u{fffd}[31m");
+        assert_eq!(shown(&"é".repeat(1000)), "é".repeat(64));
+    }
+}

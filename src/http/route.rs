@@ -1,0 +1,68 @@
+//! Which path is whose. A path that belongs to closed doors only does not exist.
+
+use http::Method;
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use super::problem::Problem;
+use crate::domain::auth::{Door, Doors};
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Push,
+    Cleaned { zone: String, project: Option<String> },
+    Token,
+    Send,
+    Health,
+}
+
+/// What the request asks for.
+///
+/// # Errors
+/// [`Problem::NotFound`] or [`Problem::MethodNotAllowed`].
+pub(super) fn route(parts: &Parts, doors: Doors) -> Result<Route, Problem> {
+    let takes_pushes = doors.contains(Door::Basic) || doors.contains(Door::Oauth);
+    let path = parts.uri.path();
+    let (allow, route) = match path {
+        "/health" => ("GET, HEAD", Route::Health),
+        "/push" if takes_pushes => ("POST", Route::Push),
+        "/oauth2/token" if doors.contains(Door::Oauth) => ("POST", Route::Token),
+        _ if doors.contains(Door::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {
+            ("POST", Route::Send)
+        }
+        _ if takes_pushes && let Some(zone) = cleaned_zone(path) => {
+            ("POST", Route::Cleaned { zone, project: query(parts, "project") })
+        }
+        _ => return Err(Problem::NotFound),
+    };
+    let is_allowed = match parts.method {
+        Method::POST => allow == "POST",
+        Method::GET | Method::HEAD => allow != "POST",
+        _ => false,
+    };
+    if is_allowed { Ok(route) } else { Err(Problem::MethodNotAllowed { allow }) }
+}
+
+/// The zone of `/zones/{zone}/cleaned`.
+fn cleaned_zone(path: &str) -> Option<String> {
+    part(path.strip_prefix("/zones/")?.strip_suffix("/cleaned")?)
+}
+
+/// Whether this is the hub's part of `/{hub}/messages`.
+fn is_hub(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|hub| !hub.is_empty() && !hub.contains('/'))
+}
+
+/// One part of a path, decoded.
+fn part(text: &str) -> Option<String> {
+    let is_one_part = !text.is_empty() && !text.contains('/');
+    is_one_part.then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
+}
+
+/// A parameter of the query, where it is there and not empty.
+fn query(parts: &Parts, name: &str) -> Option<String> {
+    let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, value)| *key == name && !value.is_empty())?;
+    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
+}

@@ -1,0 +1,104 @@
+//! The command's verbs that need no server, as a shell runs them.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What a run printed and how it ended.
+struct Ran {
+    out: String,
+    err: String,
+    exit: Option<i32>,
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
+    let output = command.args(arguments).current_dir(folder).env("NO_COLOR", "1").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+const BROKEN: &str = "[[rule]]\nid = \"ammonia-lite\"\nat_lest = 100\n\n[[rule]]\nid = \"soap-low\"\nbelow = \"5\"\n";
+
+#[test]
+fn check_tells_every_fault_with_its_place() {
+    let folder = folder(&[("rules.toml", BROKEN)]);
+    let ran = run(folder.path(), &["check", "rules.toml"]);
+    let places: Vec<_> = ran.out.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!((places, ran.exit), (vec!["rules.toml:3:1", "rules.toml:7:9"], Some(1)));
+    assert_eq!(ran.err, "error: rules.toml has 2 faults\n");
+}
+
+#[test]
+fn check_tells_programs_the_same() {
+    let folder = folder(&[("rules.toml", BROKEN), ("good.toml", "max_age = \"2h\"\n")]);
+    let ran = run(folder.path(), &["check", "--format", "json", "rules.toml"]);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&told["faults"][0]["line"], &told["faults"][0]["column"]), (&3.into(), &1.into()));
+    assert_eq!(told["faults"][0]["suggestion"], "did you mean `at_least`?");
+    let ran = run(folder.path(), &["check", "--format", "json", "good.toml"]);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&told["faults"], ran.exit), (&Value::Array(Vec::new()), Some(0)));
+}
+
+#[test]
+fn check_says_so_where_there_is_nothing_to_say_and_where_there_is_no_file() {
+    let folder = folder(&[("rules.toml", "max_age = \"2h\"\n")]);
+    let ran = run(folder.path(), &["check", "rules.toml"]);
+    assert!(ran.out.starts_with("rules.toml: no fault; with the built-in ones "), "{}", ran.out);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    let ran = run(folder.path(), &["check", "rule.toml"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Some(2), ""));
+    assert!(ran.err.contains("rule.toml cannot be read"), "{}", ran.err);
+}
+
+const HOLDS: &str =
+    "[[case]]\nname = \"soap\"\nrun = \"\"\"\n10:00 SS p=5\n10:01 SS p=4 => firing medium soap-low 4\n\"\"\"\n";
+const FAILS: &str = "[[case]]\nname = \"soap <again>\"\nrun = '10:00 SS p=4'\n";
+
+#[test]
+fn test_shows_expected_and_got_of_what_fails_and_writes_junit() {
+    let folder = folder(&[("a.toml", HOLDS), ("b.toml", FAILS), ("notes.txt", "no case")]);
+    let ran = run(folder.path(), &["test", ".", "--junit", "report.xml"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(1), "error: 1 of 2 cases failed\n"));
+    let expected = "./a.toml: 1 case, 0 failed\n./b.toml: 1 case, 1 failed\n\nFAILED ./b.toml:2: soap <again>\n  line 3: 10:00 SS p=4\n    expected  nothing\n    got       firing medium soap-low 4\n";
+    assert_eq!(ran.out, expected);
+    let junit = std::fs::read_to_string(folder.path().join("report.xml")).unwrap();
+    assert!(junit.contains("tests=\"2\" failures=\"1\"") && junit.contains("soap &lt;again&gt;"), "{junit}");
+    assert_eq!(run(folder.path(), &["test", "a.toml"]).exit, Some(0));
+}
+
+#[test]
+fn test_takes_rules_from_the_case_the_file_or_the_command_line() {
+    let rules = |limit: u32| format!("[[rule]]\nid = \"soap-low\"\nbelow = {limit}\n");
+    let case = |own: &str| format!("rules_file = \"ten.toml\"\n[[case]]\nname = \"x\"\n{own}run = '10:00 SS p=9'\n");
+    let folder = folder(&[
+        ("ten.toml", &rules(10)),
+        ("five.toml", &rules(5)),
+        ("file.toml", &case("")),
+        ("own.toml", &case("rules = ''\n")),
+    ]);
+    let exit = |arguments: &[&str]| run(folder.path(), arguments).exit;
+    assert_eq!(exit(&["test", "file.toml"]), Some(1), "below ten: an alert that is not expected");
+    assert_eq!(exit(&["test", "own.toml"]), Some(0));
+    assert_eq!(exit(&["test", "file.toml", "--rules", "five.toml"]), Some(0));
+}
+
+#[test]
+fn test_refuses_what_is_no_case_with_its_line() {
+    let folder = folder(&[("a.toml", "[[case]]\nname = \"x\"\nrun = 'ten SS p=4'\n"), ("empty.toml", "")]);
+    let ran = run(folder.path(), &["test", "a.toml"]);
+    assert_eq!(ran.exit, Some(1));
+    assert!(ran.err.contains("a.toml:3: a line begins with a time"), "{}", ran.err);
+    assert_eq!(run(folder.path(), &["test", "empty.toml"]).exit, Some(2));
+    assert_eq!(run(folder.path(), &["test"]).exit, Some(2));
+}

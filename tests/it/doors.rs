@@ -1,0 +1,308 @@
+//! Every door from request to answer: what it lets in and what it does not, open and closed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::Request;
+use http::request::Builder;
+use http_body_util::Full;
+use jiff::SignedDuration;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, push_request, reading};
+
+const CREDENTIALS: &str = r#"{"clients":[{"username":"smartclean","password":"s3cret-Pa55"},{"username":"other","password":"p+%c3%a9 é"}],
+    "signing_key":"a-key-of-thirty-two-bytes-or-more","event_hub_keys":{"send":"a2V5"}}"#;
+
+fn app(doors: &str) -> TestApp {
+    TestApp::with_credentials(CREDENTIALS, doors.parse().unwrap())
+}
+
+fn with(request: Builder, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    request.body(Full::new(body.into())).unwrap()
+}
+
+fn form() -> Builder {
+    Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded")
+}
+
+async fn grant(app: &TestApp, fields: &str) -> Answer {
+    app.send(with(form().header("authorization", basic(USERNAME, PASSWORD)), fields.to_owned())).await
+}
+
+async fn tokens(app: &TestApp) -> (String, String) {
+    let answer = grant(app, "grant_type=client_credentials").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let text = |name: &str| answer.body[name].as_str().unwrap().to_owned();
+    (text("access_token"), text("refresh_token"))
+}
+
+async fn push_with(app: &TestApp, token: &str) -> Answer {
+    app.send(with(Request::post("/push").header("authorization", format!("Bearer {token}")), "[]")).await
+}
+
+fn error(answer: &Answer) -> (u16, &str) {
+    (answer.status, answer.body["error"].as_str().unwrap_or_default())
+}
+
+/// Microsoft's published recipe.
+fn signature(resource: &str, key: &str, expires_in: i64) -> String {
+    let quoted = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let (resource, expiry) = (quoted(resource), now().as_second() + expires_in);
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    let signed = mac.chain_update(format!("{resource}\n{expiry}")).finalize().into_bytes();
+    format!("SharedAccessSignature sr={resource}&sig={}&se={expiry}&skn=send", quoted(&STANDARD.encode(signed)))
+}
+
+fn sent_to(hub: &str) -> Builder {
+    let authorization = signature("https://push.example.com/washrooms", "a2V5", 600);
+    Request::post(format!("/{hub}/messages?timeout=60&api-version=2014-01"))
+        .header("host", "push.example.com")
+        .header("authorization", authorization)
+}
+
+fn smell(ppb: u32) -> String {
+    reading("ODRDTR_BATT_V1", &json!({"amm": ppb, "aqi": 10}))
+}
+
+#[tokio::test]
+async fn a_path_is_there_where_one_of_its_doors_is_open_and_nowhere_else() {
+    for (doors, push, token, send) in [
+        ("basic", 401, 404, 404),
+        ("oauth", 401, 400, 404),
+        ("event-hub", 404, 404, 401),
+        ("iot", 404, 404, 404),
+        ("basic,oauth,event-hub,iot", 401, 400, 401),
+    ] {
+        let app = app(doors);
+        for (path, status) in
+            [("/push", push), ("/zones/z/cleaned", push), ("/oauth2/token", token), ("/washrooms/messages", send)]
+        {
+            assert_eq!(app.send(with(Request::post(path), "")).await.status, status, "{doors}: {path}");
+            let asked = app.send(with(Request::get(path), "")).await;
+            assert_eq!(asked.status, if status == 404 { 404 } else { 405 }, "{doors}: {path}");
+        }
+        assert_eq!(app.send(with(Request::get("/health"), "")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_401_asks_for_what_is_taken() {
+    let challenge = async |doors: &str, authorization: Option<&str>| {
+        let request = Request::post("/push");
+        let request = authorization.map_or(Request::post("/push"), |sent| request.header("authorization", sent));
+        let answer = app(doors).send(with(request, "")).await;
+        assert_eq!(answer.status, 401);
+        answer.headers["www-authenticate"].to_str().unwrap().to_owned()
+    };
+    let basic = r#"Basic realm="smartclean-push", charset="UTF-8""#;
+    let bearer = r#"Bearer realm="smartclean-push""#;
+    assert_eq!(challenge("basic", None).await, basic);
+    assert_eq!(challenge("oauth", None).await, bearer);
+    assert_eq!(challenge("basic,oauth", None).await, format!("{basic}, {bearer}"));
+    let told = challenge("basic,oauth", Some("Bearer x")).await;
+    assert!(told.starts_with(&format!(r#"{bearer}, error="invalid_token", error_description=""#)), "{told}");
+    assert!(told.ends_with(basic), "{told}");
+    assert_eq!(
+        challenge("basic", Some("Bearer x")).await,
+        basic,
+        "where tokens are not taken, one is like any wrong header"
+    );
+}
+
+#[tokio::test]
+async fn a_client_gets_tokens_and_pushes_with_one() {
+    let app = app("oauth");
+    let answer = grant(&app, "grant_type=client_credentials&scope=push").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        (&answer.body["token_type"], &answer.body["expires_in"], &answer.body["scope"]),
+        (&json!("Bearer"), &json!(900), &json!("push"))
+    );
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(answer.headers["pragma"], "no-cache");
+    let access = answer.body["access_token"].as_str().unwrap();
+    assert_eq!(push_with(&app, access).await.status, 200);
+    let answer = app.send(with(push_request(), "[]")).await;
+    assert_eq!(answer.status, 401, "Basic authentication is closed");
+}
+
+#[tokio::test]
+async fn a_client_may_send_its_secret_in_the_form_or_encoded_or_plain_in_the_header() {
+    let app = app("oauth");
+    let fields = "grant_type=client_credentials";
+    let in_form = format!("{fields}&client_id=other&client_secret=p%2B%25c3%25a9+%C3%A9");
+    for request in [
+        with(form(), in_form),
+        with(form().header("authorization", basic("other", "p+%c3%a9 é")), fields),
+        with(
+            form().header("authorization", basic("other", "p%2B%25c3%25a9+%C3%A9")),
+            format!("{fields}&client_id=other"),
+        ),
+    ] {
+        assert_eq!(app.send(request).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_gives_the_next_pair_to_its_own_client_only() {
+    let app = app("oauth");
+    let (access, refresh) = tokens(&app).await;
+    let answer = grant(&app, &format!("grant_type=refresh_token&refresh_token={refresh}")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(push_with(&app, answer.body["access_token"].as_str().unwrap()).await.status, 200);
+    let other = form().header("authorization", basic("other", "p+%c3%a9 é"));
+    let stolen = app.send(with(other, format!("grant_type=refresh_token&refresh_token={refresh}"))).await;
+    assert_eq!(error(&stolen), (400, "invalid_grant"));
+    let as_access = push_with(&app, &refresh).await;
+    assert_eq!(as_access.status, 401, "a refresh token opens nothing");
+    let as_refresh = grant(&app, &format!("grant_type=refresh_token&refresh_token={access}")).await;
+    assert_eq!(error(&as_refresh), (400, "invalid_grant"));
+}
+
+#[tokio::test]
+async fn the_token_endpoint_refuses_by_the_names_of_the_rfc() {
+    let app = app("oauth");
+    for (fields, status, name) in [
+        ("", 400, "invalid_request"),
+        ("grant_type=", 400, "invalid_request"),
+        ("grant_type=password&username=a&password=b", 400, "unsupported_grant_type"),
+        ("grant_type=client_credentials&scope=pull", 400, "invalid_scope"),
+        ("grant_type=client_credentials&scope=push+pull", 400, "invalid_scope"),
+        ("grant_type=client_credentials&grant_type=client_credentials", 400, "invalid_request"),
+        ("grant_type=client_credentials&client_secret=x", 400, "invalid_request"),
+        ("grant_type=client_credentials&client_id=other", 401, "invalid_client"),
+        ("grant_type=refresh_token", 400, "invalid_request"),
+        ("grant_type=refresh_token&refresh_token=x", 400, "invalid_grant"),
+        ("grant_type=%ff", 400, "invalid_request"),
+    ] {
+        assert_eq!(error(&grant(&app, fields).await), (status, name), "{fields}");
+    }
+    let too_large = format!("grant_type=client_credentials&x={}", "x".repeat(16 * 1024));
+    assert_eq!(error(&grant(&app, &too_large).await), (400, "invalid_request"));
+    let json = Request::post("/oauth2/token").header("content-type", "application/json");
+    assert_eq!(error(&app.send(with(json, "{}")).await), (400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn a_wrong_client_is_asked_for_its_header_where_it_sent_one() {
+    let app = app("oauth");
+    let fields = "grant_type=client_credentials";
+    let by_header = app.send(with(form().header("authorization", basic(USERNAME, "wrong")), fields)).await;
+    assert_eq!(error(&by_header), (401, "invalid_client"));
+    assert!(by_header.headers["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+    let by_form = app.send(with(form(), format!("{fields}&client_id={USERNAME}&client_secret=wrong"))).await;
+    assert_eq!(error(&by_form), (401, "invalid_client"));
+    assert!(!by_form.headers.contains_key("www-authenticate"));
+    let nobody = app.send(with(form(), fields)).await;
+    assert_eq!(error(&nobody), (401, "invalid_client"));
+}
+
+#[tokio::test]
+async fn an_access_token_ends_after_its_time() {
+    let app = app("oauth");
+    let (access, _) = tokens(&app).await;
+    let at = async |seconds| {
+        let request = Request::post("/push").header("authorization", format!("Bearer {access}"));
+        app.send_at(with(request, "[]"), now() + SignedDuration::from_secs(seconds)).await.status
+    };
+    assert_eq!((at(0).await, at(959).await, at(960).await), (200, 200, 401));
+}
+
+#[tokio::test]
+async fn what_is_no_token_of_ours_is_refused_before_the_body_is_looked_at() {
+    let app = app("basic,oauth");
+    let (access, _) = tokens(&app).await;
+    let (message, signed) = access.rsplit_once('.').unwrap();
+    let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{}.", message.split_once('.').unwrap().1);
+    for token in [none, message.to_owned(), format!("{message}.{}", &signed[1..]), String::new(), "x".repeat(9000)] {
+        assert_eq!(push_with(&app, &token).await.status, 401, "{token}");
+    }
+    let twice = Request::post("/push")
+        .header("authorization", format!("Bearer {access}"))
+        .header("authorization", format!("Bearer {access}"));
+    assert_eq!(app.send(with(twice, "no batch")).await.status, 401);
+    assert!(app.lines().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_signing_key_there_are_no_tokens_and_that_is_our_fault() {
+    let app =
+        TestApp::with_credentials(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#, "oauth".parse().unwrap());
+    assert_eq!(grant(&app, "grant_type=client_credentials").await.status, 503);
+    assert_eq!(push_with(&app, "x").await.status, 401);
+}
+
+#[tokio::test]
+async fn an_event_is_a_push_and_answered_as_the_service_does() {
+    let app = app("event-hub");
+    let answer = app.send(with(sent_to("washrooms"), body(&[smell(270)]))).await;
+    assert_eq!((answer.status, &answer.body), (201, &Value::Null));
+    assert_eq!((app.lines()[0].1.clone(), app.publisher.sent().len()), (vec![smell(270)], 1));
+    let single = app.send(with(sent_to("Washrooms"), smell(10))).await;
+    assert_eq!(single.status, 201);
+    assert_eq!(app.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_of_events_is_one_push_of_all_their_readings() {
+    let app = app("event-hub");
+    let events = json!([
+        {"Body": serde_json::to_string(&[smell(270), smell(10)]).unwrap(), "UserProperties": {"site": "a"}},
+        {"Body": smell(20)},
+        {"Body": "oops"},
+    ]);
+    let request =
+        sent_to("washrooms").header("content-type", "application/vnd.microsoft.servicebus.json; charset=utf-8");
+    assert_eq!(app.send(with(request, events.to_string())).await.status, 201);
+    let lines = app.lines();
+    assert_eq!(lines[0].1, [smell(270), smell(10), smell(20)]);
+    let rejection: Value = serde_json::from_str(&lines[1].1[0]).unwrap();
+    assert_eq!((&rejection["index"], &rejection["raw"]), (&json!(3), &json!("oops")));
+    assert_eq!(app.publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_readings_by_another_door_are_the_same_push() {
+    let app = app("basic,event-hub");
+    let pushed = app.push(body(&[smell(270)])).await;
+    assert_eq!((pushed.status, &pushed.body["alerts"]), (200, &json!(1)));
+    assert_eq!(app.send(with(sent_to("washrooms"), body(&[smell(270)]))).await.status, 201);
+    assert_eq!((app.lines().len(), app.publisher.sent().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_batch_is_refused_and_kept() {
+    let app = app("event-hub");
+    assert_eq!(app.send(with(sent_to("washrooms"), "{oops")).await.status, 400);
+    assert!(app.lines()[0].0.starts_with("rejected/"));
+    app.store.set_broken(true);
+    assert_eq!(app.send(with(sent_to("washrooms"), "[]x")).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
+    let app = app("basic,event-hub");
+    let hub = "https://push.example.com/washrooms";
+    for (authorization, status) in [
+        (signature(hub, "a2V5", 600), 201),
+        (signature("sb://push.example.com/", "a2V5", 600), 201),
+        (signature(hub, "a2V5", -59), 201),
+        (signature(hub, "a2V5", -60), 401),
+        (signature(hub, "key", 600), 401),
+        (signature("https://push.example.com/other", "a2V5", 600), 401),
+        (signature("https://other.example.com/washrooms", "a2V5", 600), 401),
+        (basic(USERNAME, PASSWORD), 401),
+        ("SharedAccessSignature sr=x".to_owned(), 401),
+    ] {
+        let request = Request::post("/washrooms/messages").header("host", "push.example.com:443");
+        let answer = app.send(with(request.header("authorization", &authorization), "[]")).await;
+        assert_eq!(answer.status, status, "{authorization}");
+    }
+    let elsewhere = Request::post("/push").header("host", "push.example.com");
+    let elsewhere = elsewhere.header("authorization", signature("https://push.example.com/", "a2V5", 600));
+    assert_eq!(app.send(with(elsewhere, "[]")).await.status, 401, "a signature is for events alone");
+}
