@@ -120,6 +120,38 @@ def test_nothing_deployed_says_what_to_do(tmp_path, command):
     assert "Traceback" not in done.stderr
 
 
+def test_rotation_renews_passwords_and_keeps_everything_else():
+    short = {"username": "smartclean", "password": "old", "signing_key": "kept"}
+    value, renewed = operator.with_new_passwords(short)
+    assert renewed == [("smartclean", value["password"])]
+    assert len(value["password"]) == 40 and value["password"].isalnum()
+    assert value == {"username": "smartclean", "password": value["password"], "signing_key": "kept"}
+
+    def several():
+        return {"clients": [{"username": "a", "password": "1"}, {"username": "b", "password": "2"}], "event_hub_keys": {}}
+
+    value, renewed = operator.with_new_passwords(several())
+    assert [name for name, _ in renewed] == ["a", "b"] and "event_hub_keys" in value
+    value, renewed = operator.with_new_passwords(several(), "b")
+    assert value["clients"][0]["password"] == "1" and [name for name, _ in renewed] == ["b"]
+
+
+def test_rotation_of_what_it_cannot_renew_says_what_to_do():
+    hashed = {"clients": [{"username": "a", "password": "$argon2id$v=19$x"}, {"username": "b", "password": "2"}]}
+    with pytest.raises(operator.Stop, match="The password of a is kept as a hash"):
+        operator.with_new_passwords(hashed)
+    operator.with_new_passwords(hashed, "b")
+    with pytest.raises(operator.Stop, match="no client c; there are: a, b"):
+        operator.with_new_passwords(hashed, "c")
+
+
+def test_event_hub_key_is_added_to_the_others():
+    value, key = operator.with_event_hub_key({"username": "a", "password": "1"}, "send")
+    assert value == {"clients": [{"username": "a", "password": "1"}], "event_hub_keys": {"send": key}}
+    value, another = operator.with_event_hub_key(value, "more")
+    assert value["event_hub_keys"] == {"send": key, "more": another} and key != another
+
+
 def test_missing_aws_credentials_say_what_to_do(tmp_path):
     path = tmp_path / "samconfig.local.toml"
     operator.write_config(path, "smartclean-push", "ap-southeast-1", {})
