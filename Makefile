@@ -26,7 +26,7 @@ FUNCTION := --no-default-features --features function
 .PHONY: help
 help: ## Lists these targets
 	@printf 'smartclean-push: receives SmartClean data pushes, keeps the readings, sends alerts\n\n'
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' Makefile
 
 # ---- On this machine ------------------------------------------------------------------------------------------------
 
@@ -82,6 +82,22 @@ status: .venv/build.stamp ## The deployed URL, and which subscriptions still wai
 .PHONY: credentials
 credentials: .venv/build.stamp ## The user name and password to give to SmartClean
 	@$(PYTHON) .make/stack credentials
+
+.PHONY: rotate-credentials
+rotate-credentials: .venv/build.stamp ## Makes a new password and prints it; the old one works for 24 hours more. CLIENT=name for one of several
+	@$(PYTHON) .make/stack rotate-credentials $(if $(CLIENT),'$(CLIENT)')
+
+.PHONY: rotate-signing-key
+rotate-signing-key: .venv/build.stamp ## Signs OAuth tokens with a new key; twice, or with revoke-previous, it ends every older token
+	@$(PYTHON) .make/stack rotate-signing-key
+
+.PHONY: revoke-previous
+revoke-previous: .venv/build.stamp ## After a rotation: takes away at once what was leaked, the previous password and signing key
+	@$(PYTHON) .make/stack revoke-previous
+
+.PHONY: event-hub-key
+event-hub-key: .venv/build.stamp ## Makes a shared access key for Azure Event Hubs' call and prints it: make event-hub-key NAME=smartclean
+	@$(PYTHON) .make/stack event-hub-key '$(NAME)'
 
 .PHONY: test-alert
 test-alert: needs-rust ## Sends one alert through the deployed stack; or URL=http://... with PUSH_USERNAME, PUSH_PASSWORD

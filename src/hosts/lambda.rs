@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::{App, Problem, RequestContext};
 use crate::ingest::Swept;
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
-use crate::sources::{Event, Failures, work_off};
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects, chain};
+use crate::sources::{Event, Failures, Taken, take_in, work_off};
 
 /// An answer as API Gateway takes it, in the form of the API that asked.
 #[derive(Debug, Serialize)]
@@ -50,9 +50,12 @@ pub enum Reply {
     Queue(Failures),
     /// To the schedule, which does not listen: what was done.
     Schedule(Swept),
+    /// To AWS IoT's topic rule, which does not listen: what became of what was published.
+    Iot(Taken),
 }
 
-/// Why an event cannot be answered. Holds nothing of the event. No retry can help: API Gateway sends no such events.
+/// Why an event cannot be answered. Holds nothing of the event. A retry can help where the world was at fault
+/// ([`Sweep`](Self::Sweep), [`Publication`](Self::Publication)), and nowhere else: API Gateway sends no such events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventFault {
     /// It is not a request that came through API Gateway.
@@ -69,6 +72,9 @@ pub enum EventFault {
     /// A sweep did not come to its end; the next one takes up what it left.
     #[error("the sweep did not come to its end")]
     Sweep,
+    /// What was published could neither be stored nor parked. Lambda invokes again, and then tells the queue.
+    #[error("what was published was not stored")]
+    Publication,
 }
 
 #[derive(Clone, Copy)]
@@ -88,11 +94,11 @@ struct Told {
     source: Option<String>,
 }
 
-/// Does what any event asks for: a request, the schedule's tick, or messages of the queue. `bucket` is the store by
-/// itself, for what the queue's messages ask for.
+/// Does what any event asks for: a request, the schedule's tick, what was published on an MQTT topic, or messages of the
+/// queue. `bucket` is the store by itself, for what the queue's messages ask for.
 ///
 /// # Errors
-/// [`EventFault`] where the event is none of these, or a sweep failed.
+/// [`EventFault`] where the event is none of these, or where it has to come again.
 pub async fn reply<S, T, P, R, C, B>(
     app: &App<S, T, P, R, C>,
     bucket: &B,
@@ -111,6 +117,12 @@ where
     match Event::read(event) {
         None => answer(app, event, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
         Some(Event::Queue(messages)) => Ok(Reply::Queue(work_off(app.ingest(), bucket, messages, now).await)),
+        Some(Event::Iot(publication)) => {
+            take_in(app.ingest(), publication, invocation, now).await.map(Reply::Iot).map_err(|error| {
+                tracing::error!(request_id = invocation, error = %chain(&error), "publication not accounted for");
+                EventFault::Publication
+            })
+        }
         Some(Event::Sweep) => match app.ingest().sweep(now).await {
             Ok(swept) => {
                 tracing::info!(

@@ -107,7 +107,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         };
         match self.ingest.push(body, encoding, &receipt).await {
             Ok(outcome) => {
-                log_summary(&outcome, client, context, started);
+                outcome.log(&receipt, client, started);
                 Ok(outcome)
             }
             Err(error) => {
@@ -156,33 +156,6 @@ fn summary(outcome: &Outcome) -> serde_json::Value {
         "duplicates": outcome.duplicates,
         "alerts": outcome.alerts,
     })
-}
-
-/// The one line that a push leaves in the log.
-fn log_summary(outcome: &Outcome, client: &str, context: &RequestContext, started: Instant) {
-    let lag = outcome.newest.map(|newest| context.received.duration_since(newest).as_millis());
-    tracing::info!(
-        batch = %outcome.batch,
-        request_id = %context.request_id,
-        client,
-        received = outcome.received,
-        accepted = outcome.accepted,
-        rejected = outcome.rejected,
-        duplicates = outcome.duplicates,
-        repeated = outcome.repeated,
-        parked = outcome.parked,
-        stale = outcome.stale,
-        early = outcome.early,
-        alerts = outcome.alerts,
-        blocked = outcome.blocked,
-        messages = outcome.messages,
-        unsent = outcome.unsent,
-        late = outcome.late,
-        unevaluated = outcome.unevaluated,
-        lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
-        duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-        "push"
-    );
 }
 
 fn json_response(body: &serde_json::Value) -> Response<Bytes> {

@@ -6,6 +6,7 @@
 
 pub mod decode;
 mod dispatch;
+mod log;
 pub mod ports;
 mod sweep;
 mod zones;

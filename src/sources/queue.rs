@@ -1,11 +1,22 @@
-//! Messages of the queue: objects that were stored and are to be evaluated, objects that are still to be stored.
+//! Messages of the queue: objects that were stored and are to be evaluated, objects that are still to be stored, and what
+//! the function did not get or did not get done. Each comes in its sender's envelope:
+//!
+//! | sender | envelope | asks for |
+//! |---|---|---|
+//! | S3 | its notice | [`Task::Evaluate`] |
+//! | the function, where the bucket took nothing | [`parcel`] | [`Task::Store`] |
+//! | the topic rule's error action, where Lambda took nothing | [AWS IoT's](https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html) | [`Task::Push`] |
+//! | Lambda, where the function failed on an event three times | [its own](https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html) | what the event asked for |
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::notice;
+use super::publication::take_in;
+use super::{Event, Publication, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::parcel;
 use crate::ingest::Ingest;
@@ -20,6 +31,24 @@ pub(super) struct Record<'e> {
     id: Cow<'e, str>,
     #[serde(borrow)]
     body: Cow<'e, str>,
+    #[serde(borrow, default)]
+    attributes: Attributes<'e>,
+}
+
+#[derive(Default, Deserialize)]
+struct Attributes<'e> {
+    /// When it was sent, in milliseconds since 1970.
+    #[serde(borrow, default, rename = "SentTimestamp")]
+    sent: Option<Cow<'e, str>>,
+}
+
+/// What Lambda says of an event on which an asynchronous invocation failed to the end.
+#[derive(Deserialize)]
+struct Destination<'e> {
+    #[serde(rename = "requestContext")]
+    _context: IgnoredAny,
+    #[serde(borrow, rename = "requestPayload")]
+    event: &'e RawValue,
 }
 
 /// One message of the queue.
@@ -38,6 +67,10 @@ pub enum Task {
     Evaluate(Vec<ObjectKey>),
     /// Store this object, which the store did not take when it came.
     Store(Box<Object>),
+    /// Take in this publication, which did not reach the function or which it could not take in.
+    Push(Box<Publication>),
+    /// Nothing: what it was about is done by somebody else.
+    Pass,
     /// Nothing that is known here.
     Unknown,
 }
@@ -57,15 +90,28 @@ struct Failure {
 
 impl From<Record<'_>> for Message {
     fn from(record: Record<'_>) -> Self {
-        Self { id: record.id.into_owned(), task: Task::read(&record.body) }
+        let sent = record.attributes.sent.and_then(|sent| Timestamp::from_millisecond(sent.parse().ok()?).ok());
+        Self { id: record.id.into_owned(), task: Task::read(&record.body, sent) }
     }
 }
 
 impl Task {
-    fn read(body: &str) -> Self {
-        match notice::keys(body) {
-            Some(keys) => Self::Evaluate(keys),
-            None => parcel::unwrap(body).map_or(Self::Unknown, |object| Self::Store(Box::new(object))),
+    fn read(body: &str, sent: Option<Timestamp>) -> Self {
+        let noticed = || notice::keys(body).map(Self::Evaluate);
+        let parked = || parcel::unwrap(body).map(|object| Self::Store(Box::new(object)));
+        let not_handed_over = || Publication::of_error_action(body, sent).map(|it| Self::Push(Box::new(it)));
+        noticed().or_else(parked).or_else(not_handed_over).or_else(|| Self::not_got_done(body)).unwrap_or(Self::Unknown)
+    }
+
+    /// What an event asks for that Lambda gave up on.
+    fn not_got_done(body: &str) -> Option<Self> {
+        let destination: Destination<'_> = serde_json::from_str(body).ok()?;
+        match Event::read(destination.event.get())? {
+            Event::Iot(publication) => Some(Self::Push(Box::new(publication))),
+            // The next tick does what is due.
+            Event::Sweep => Some(Self::Pass),
+            // The queue itself tries its messages again, and calls the function in a way that has no destination.
+            Event::Queue(_) => None,
         }
     }
 }
@@ -90,8 +136,10 @@ where
         let done = match task {
             Task::Evaluate(keys) => evaluate(ingest, bucket, &keys, now).await,
             Task::Store(object) => store(bucket, *object).await,
+            Task::Push(publication) => push(ingest, *publication, &id, now).await,
+            Task::Pass => Ok(()),
             // Coming again would not make it known; the queue's dead letters keep it for a look.
-            Task::Unknown => Err(Unavailable::new("it is not understood", "neither a notice nor an object")),
+            Task::Unknown => Err(Unavailable::new("it is not understood", "no envelope that is known here")),
         };
         if let Err(error) = done {
             tracing::warn!(message = id, error = %chain(&error), "a message of the queue is not done, and comes again");
@@ -107,6 +155,25 @@ async fn store<B: RawStore>(bucket: &B, object: Object) -> Result<(), Unavailabl
     let stored = bucket.put(object).await?;
     tracing::info!(%key, ?stored, "stored at last");
     Ok(())
+}
+
+/// Takes in what was published. What is no batch is kept, and done.
+async fn push<S, T, P, R>(
+    ingest: &Ingest<S, T, P, R>,
+    publication: Publication,
+    message: &str,
+    now: Timestamp,
+) -> Result<(), Unavailable>
+where
+    S: RawStore,
+    T: StateStore,
+    P: AlertPublisher,
+    R: RuleSource,
+{
+    match take_in(ingest, publication, message, now).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Unavailable::new("what was published is not taken in", error)),
+    }
 }
 
 async fn evaluate<S, T, P, R, B>(
@@ -131,4 +198,88 @@ where
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SENT: i64 = 1_795_428_000_123;
+
+    fn event() -> Value {
+        json!({"data": "WyJ7fSJd", "topic": "smartclean/push", "client": "smartclean-push-1", "published": SENT})
+    }
+
+    /// AWS's own example, with another event.
+    fn destination(event: &Value) -> Value {
+        json!({
+            "version": "1.0",
+            "timestamp": "2026-11-23T10:03:20.123Z",
+            "requestContext": {
+                "requestId": "e4b46cbf-b738-xmpl-8880-a18cdf61200e",
+                "functionArn": "arn:aws:lambda:ap-southeast-1:123456789012:function:push:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": 3,
+            },
+            "requestPayload": event,
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "responsePayload": {"errorMessage": "the push was not stored", "errorType": "EventFault"},
+        })
+    }
+
+    fn error_action() -> Value {
+        json!({
+            "ruleName": "push", "topic": "smartclean/push", "clientId": "smartclean-push-1", "sourceIp": "203.0.113.7",
+            "cloudwatchTraceId": "7e146a2c-95b5-6caf-98b9-50e3969734c7", "base64OriginalPayload": "WyJ7fSJd",
+            "failures": [{"failedAction": "LambdaAction", "failedResource": "arn:…", "errorMessage": "Too many requests"}],
+        })
+    }
+
+    /// The one message of an event, as Lambda hands it over.
+    fn task(body: &Value) -> Task {
+        let record = json!({
+            "messageId": "m", "eventSource": "aws:sqs", "body": body.to_string(),
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": SENT.to_string()},
+        });
+        let Some(Event::Queue(mut messages)) = Event::read(&json!({"Records": [record]}).to_string()) else {
+            panic!("no message")
+        };
+        messages.remove(0).task
+    }
+
+    #[test]
+    fn what_lambda_gave_up_on_and_what_the_rule_did_not_hand_over_are_the_same_publication() {
+        let published = Publication::read(&event().to_string()).unwrap();
+        assert_eq!(task(&destination(&event())), Task::Push(Box::new(published)));
+        assert_eq!(task(&error_action()), task(&destination(&event())), "sent by the rule as it was published");
+    }
+
+    #[test]
+    fn a_tick_that_lambda_gave_up_on_is_left_to_the_next_one() {
+        assert_eq!(task(&destination(&json!({"smartclean-push": "sweep"}))), Task::Pass);
+    }
+
+    #[test]
+    fn what_is_no_envelope_of_these_is_unknown() {
+        let without = |whole: Value, member: &str| {
+            let mut part = whole;
+            part.as_object_mut().unwrap().remove(member);
+            part
+        };
+        for body in [
+            json!("hello"),
+            json!({}),
+            event(), // bare: nobody sends it so
+            without(destination(&event()), "requestContext"),
+            without(destination(&event()), "requestPayload"),
+            without(error_action(), "failures"),
+            destination(&json!({"version": "2.0", "rawPath": "/push", "body": "[]"})),
+            destination(&json!({"Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": "x"}]})),
+            destination(&without(event(), "topic")),
+        ] {
+            assert_eq!(task(&body), Task::Unknown, "{body}");
+        }
+    }
 }

@@ -12,3 +12,10 @@ def aws(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stack(aws, tmp_path_factory):
     return Deployed(aws, Operator(aws, tmp_path_factory.mktemp("operator")))
+
+
+@pytest.fixture(scope="session")
+def doors(stack):
+    """The stack with every door open. What is tested with Basic alone open holds with all of them open as well."""
+    stack.open_doors()
+    return stack

@@ -1,6 +1,7 @@
 """The real template, deployed by the operator's own command to MiniStack, and clients to push to it and look inside."""
 
 import contextlib
+import hashlib
 import json
 import platform
 import re
@@ -12,12 +13,15 @@ import urllib.parse
 from pathlib import Path
 
 import requests
+import tomlkit
 import zstandard
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/e2e"
 # What this machine can run, and so what `make e2e` built.
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+
+TOPIC = "smartclean/push"
 
 EMAIL = "cleaning@example.com"
 PHONE = "+6591234567"
@@ -33,6 +37,14 @@ class Operator:
             "deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE,
             answers="".join(f"{answer}\n" for answer in answers),
         )  # fmt: skip
+
+    def deploy_with(self, **parameters):
+        """Writes parameters into the saved configuration, as docs/connect.md says, and deploys again."""
+        config = tomlkit.parse(self._config.read_text())
+        saved = config["default"]["global"]["parameters"]["parameter_overrides"]
+        saved.extend(f"{name}={value}" for name, value in parameters.items())
+        self._config.write_text(tomlkit.dumps(config))
+        return self.run("deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE)
 
     def run(self, *arguments, answers=""):
         """What the command prints."""
@@ -59,7 +71,13 @@ class Deployed:
         self.aws, self.operator = aws, operator
         self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
         self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
-        cloudformation = aws.client("cloudformation")
+        self._look()
+        self._import_routes()
+        self._read_credentials()
+
+    def _look(self):
+        """Learns what the stack consists of."""
+        cloudformation = self.aws.client("cloudformation")
         stack = cloudformation.describe_stacks(StackName="smartclean-push")["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         resources = cloudformation.list_stack_resources(StackName="smartclean-push")["StackResourceSummaries"]
@@ -69,10 +87,19 @@ class Deployed:
         self.bucket = self.outputs["RawBucketName"]
         self.topic = self.outputs["AlertTopicArn"]
         self.function = self.outputs["PushFunctionName"]
-        self._import_routes()
-        secret = self.secrets.get_secret_value(SecretId=self.outputs["CredentialsSecretArn"])
-        value = json.loads(secret["SecretString"])
-        self.credentials = (value["username"], value["password"])
+
+    def _read_credentials(self):
+        value = json.loads(self.secrets.get_secret_value(SecretId=self.outputs["CredentialsSecretArn"])["SecretString"])
+        first = value["clients"][0] if "clients" in value else value
+        self.credentials = (first["username"], first["password"])
+
+    def open_doors(self):
+        """Opens every door that the template has; those that were closed say nothing until then."""
+        for path in ("/oauth2/token", "/push/messages"):
+            answer = self.request("POST", path, auth=self.credentials)
+            assert answer.status_code == 404, f"{path} is answered behind a closed door: {answer.text}"
+        self.operator.deploy_with(Doors="basic,oauth,event-hub", IotTopic=TOPIC, CreateCognito="yes")
+        self._look()
 
     def _import_routes(self):
         """Makes the routes that an HTTP API has on AWS: SAM writes them into the API's body, which MiniStack skips."""
@@ -95,10 +122,14 @@ class Deployed:
 
     # ---- From outside: what SmartClean does ---------------------------------------------------------------------
 
+    @property
+    def host(self):
+        """The API's own host name, under which MiniStack's port is reached."""
+        return f"{self.ids['PushApi']}.execute-api.localhost:{self.aws.port}"
+
     def request(self, method, path, **options):
         """A request to the deployed API; reaches MiniStack's port under the API's own host name."""
-        host = f"{self.ids['PushApi']}.execute-api.localhost:{self.aws.port}"
-        headers = {"Host": host, **options.pop("headers", {})}
+        headers = {"Host": self.host, **options.pop("headers", {})}
         url = f"{self.aws.endpoint}{path}"
         return requests.request(method, url, headers=headers, timeout=60, verify=self.aws.certificate, **options)
 
@@ -141,6 +172,28 @@ class Deployed:
     def keys_of(self, answer):
         """The keys of the objects of the batch that a push's answer names."""
         return [key for key in self.keys() if answer.json()["batch"] in key]
+
+    def stored(self, body, seconds=30):
+        """The key of the readings of a push of these bytes, once they are stored, whichever way they come."""
+        batch, deadline = hashlib.sha256(body).hexdigest()[:32], time.monotonic() + seconds
+        while True:
+            if found := [key for key in self.keys() if batch in key]:
+                return found[0]
+            assert time.monotonic() < deadline, f"{batch} was not stored"
+            time.sleep(0.2)
+
+    @contextlib.contextmanager
+    def secret(self, value):
+        """The credentials with another value, for as long as the block lasts."""
+        arn = self.outputs["CredentialsSecretArn"]
+        before = self.secrets.get_secret_value(SecretId=arn)["SecretString"]
+        try:
+            self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+            self.start_cold()
+            yield
+        finally:
+            self.secrets.put_secret_value(SecretId=arn, SecretString=before)
+            self.start_cold()
 
     def start_cold(self):
         """The next request starts a new copy of the function, as after any change of its configuration."""

@@ -85,6 +85,7 @@ class MiniStack:
         # TLS, because the template's policies refuse everything else. An address and not a name: with "localhost" the
         # SDKs put the bucket into the host name.
         self.endpoint = f"https://127.0.0.1:{self.port}"
+        self.mqtt_port = free_port()
         self.certificate, key = make_certificate(folder)
         self.environment = environment(
             self.endpoint,
@@ -92,8 +93,8 @@ class MiniStack:
             BIND_HOST="127.0.0.1",
             AUTH="true",
             MINISTACK_REGION=REGION,
-            # Services of no use here that listen on fixed ports.
-            IOT_MTLS_ENABLED="0",
+            IOT_MTLS_PORT=str(self.mqtt_port),
+            # A service of no use here that listens on a fixed port.
             SFTP_ENABLED="0",
             TMPDIR=str(folder),
             S3_DATA_DIR=str(folder / "s3"),

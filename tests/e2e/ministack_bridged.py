@@ -1,20 +1,31 @@
-"""MiniStack with four differences from AWS bridged, each of which a test would otherwise have to look away from.
+"""MiniStack with some differences from AWS bridged, each of which a test would otherwise have to look away from.
 
 - Email and SMS are sent: each message to such a subscription becomes a line of the file $POSTBOX. MiniStack's own stop
   at a log line, after applying the subscription's filter policy and picking the protocol's text; this takes both there.
 - PublishBatch is authorised by sns:Publish, as the service authorization reference has it ("Grants permission to both
   publish and publish batch"); MiniStack asks for an action sns:PublishBatch that does not exist.
-- A deployed API's /health is that API's; MiniStack answers it itself, whatever the host name.
+- A deployed API's /health and /oauth2/token are that API's; MiniStack answers them itself, whatever the host name, the
+  second as Cognito does.
+- AWS IoT invokes a function as everything asynchronous does: only where the function's resource policy lets this rule,
+  with two more tries where it fails, and then into its on-failure destination; and where it may not, the rule's error
+  action gets the message. MiniStack's runs it once and does not look.
+- What AWS IoT and Lambda send into a queue comes over TLS, as the queue's policy wants it.
+- Lambda's record of an event that it gave up on is whole; MiniStack's has no version, time or request id.
+- A Cognito pool's issuer is an address at which it answers, over TLS, and the template can ask for it as ProviderURL.
+  MiniStack's tokens and discovery document name AWS's own address.
 - It listens on the port that it was given, and not on port 443 besides.
 """
 
+import datetime
 import json
 import logging
 import os
+import uuid
 
 from ministack import app
-from ministack.core import iam_actions
-from ministack.services import sns
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import cognito, iot, lambda_svc, sns, sqs
+from ministack.services.cloudformation import provisioners
 
 build_envelope = sns._build_envelope
 latest = {}
@@ -46,7 +57,98 @@ def extract_real_action(*arguments, **options):
 
 iam_actions.extract_iam_action = extract_real_action
 
+
+
+def may_invoke(function, rule_arn, account):
+    """Whether the function's resource policy lets AWS IoT invoke it for this rule of this account."""
+    for statement in (function.get("policy") or {}).get("Statement", []):
+        condition = statement.get("Condition", {})
+        wanted = condition.get("ArnLike", {}).get("AWS:SourceArn"), condition.get("StringEquals", {}).get("AWS:SourceAccount")
+        principal = statement["Principal"]
+        service = principal.get("Service") if isinstance(principal, dict) else principal
+        if service == "iot.amazonaws.com" and wanted == (rule_arn, account):
+            return True
+    return False
+
+
+dispatch_rule_action = iot._dispatch_rule_action
+
+
+async def dispatch_to_lambda_as_aws_does(account, region, rule_name, action, event):
+    iam_evaluator.pin_request_origin("127.0.0.1", secure_transport=True)
+    arn = (action.get("lambda") or {}).get("functionArn")
+    if not arn:
+        return await dispatch_rule_action(account, region, rule_name, action, event)
+    function, config, _ = lambda_svc._get_func_record_for_ref_in_scope(arn, account_id=account, region=region)
+    rule_arn = f"arn:aws:iot:{region}:{account}:rule/{rule_name}"
+    if not function or not may_invoke(function, rule_arn, account):
+        raise PermissionError(f"not allowed to invoke {arn} for {rule_arn}")
+    record = {**lambda_svc._execution_record_for_config(function, config)}
+    record["event_invoke_configs"] = function.get("event_invoke_configs") or {}
+    lambda_svc.invoke_async_with_retry(record, event)
+
+
+iot._dispatch_rule_action = dispatch_to_lambda_as_aws_does
+
+
+def record_in_queue(target, name, event, result):
+    """What Lambda sends to a queue that is a function's on-failure destination."""
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    record = {
+        "version": "1.0",
+        "timestamp": now,
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": f"{lambda_svc._functions[name]['config']['FunctionArn']}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": result.get("body"),
+    }
+    iam_evaluator.pin_request_origin("127.0.0.1", secure_transport=True)
+    sqs._act_send_message({"MessageBody": json.dumps(record)}, sqs._queue_by_arn(target)["url"])
+
+
+lambda_svc._route_async_failure = record_in_queue
+
+AWS_ISSUERS = f"https://cognito-idp.{os.environ['MINISTACK_REGION']}.amazonaws.com"
+OWN_ISSUERS = f"https://127.0.0.1:{os.environ['GATEWAY_PORT']}"
+
+signed_jwt = cognito._signed_jwt
+discovery = cognito.well_known_openid_configuration
+pool_attributes = provisioners._cognito_user_pool_attributes
+
+
+def signed_by_own_issuer(claims, *rest):
+    return signed_jwt({**claims, "iss": claims["iss"].replace(AWS_ISSUERS, OWN_ISSUERS)}, *rest)
+
+
+def discovery_of_own_issuer(pool, region=None, host=None, scheme="http"):
+    status, headers, body = discovery(pool, region, host, "https")
+    return status, headers, body.replace(AWS_ISSUERS.encode(), OWN_ISSUERS.encode())
+
+
+cognito._signed_jwt = signed_by_own_issuer
+cognito.well_known_openid_configuration = discovery_of_own_issuer
+provisioners._cognito_user_pool_attributes = lambda pool: {
+    **pool_attributes(pool),
+    "ProviderURL": f"{OWN_ISSUERS}/{pool}",
+}
+
 app._HEALTH_PATHS = ("/_ministack/health",)
+
+handle_cognito_body_request = app._handle_cognito_body_request
+
+
+async def handle_unless_an_apis(method, path, headers, *rest):
+    if app._EXECUTE_API_RE.match(headers.get("host", "")):
+        return None
+    return await handle_cognito_body_request(method, path, headers, *rest)
+
+
+app._handle_cognito_body_request = handle_unless_an_apis
 
 app._port_is_bindable = lambda host, port: False
 

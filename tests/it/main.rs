@@ -18,6 +18,8 @@ mod left_over;
 mod notices;
 mod pack;
 mod parked;
+#[cfg(feature = "function")]
+mod publications;
 mod push;
 #[cfg(feature = "command")]
 mod races;

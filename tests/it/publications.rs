@@ -1,0 +1,199 @@
+//! What is published on an MQTT topic, and what comes of it where something on its way fails: every event of `events/iot`
+//! and `events/queue`, through the same bridge as in the function.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use smartclean_push::adapters::backed_store::{BackedStore, Parking};
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
+use smartclean_push::domain::auth::Credentials;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::hosts::lambda::{EventFault, reply};
+use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::Ingest;
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+
+/// When the messages of `events/` were published.
+const PUBLISHED: i64 = 1_795_428_000_123;
+
+/// A queue that has room or not.
+#[derive(Clone, Debug, Default)]
+struct Queue(Arc<Mutex<bool>>);
+
+impl Parking for Queue {
+    async fn park(&self, _: &Object) -> Result<(), Unavailable> {
+        if *self.0.lock().unwrap() {
+            Err(Unavailable::new("the queue did not take the object", "full"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The store by itself, which the queue's messages are not about here.
+#[derive(Debug)]
+struct NoBucket;
+
+impl RawStore for NoBucket {
+    async fn put(&self, _: Object) -> Result<Stored, Unavailable> {
+        Err(Unavailable::new("not here", "no bucket"))
+    }
+
+    async fn evaluated(&self, _: &ObjectKey) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+impl StoredObjects for NoBucket {
+    async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
+        Ok(None)
+    }
+}
+
+type Backed = BackedStore<Arc<MemoryStore>, Queue>;
+
+struct World {
+    store: Arc<MemoryStore>,
+    publisher: Arc<MemoryPublisher>,
+    queue: Queue,
+    app: App<Backed, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules, FixedCredentials>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (store, publisher, queue) =
+            (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default(), Queue::default());
+        let backed = BackedStore::new(Arc::clone(&store), queue.clone());
+        let rules = FixedRules(Arc::new(RuleSet::pack()));
+        let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
+        let ingest = Ingest::new(backed, Arc::default(), Arc::clone(&publisher), rules);
+        let app = App::new(ingest, Gate::new(FixedCredentials(Arc::new(credentials))));
+        Self { store, publisher, queue, app }
+    }
+
+    /// What the function replies to an event of `events/`, a minute after its message was published.
+    async fn reply_to(&self, name: &str) -> Result<Value, EventFault> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
+        let event = std::fs::read_to_string(path).unwrap();
+        let now = published() + SignedDuration::from_mins(1);
+        reply(&self.app, &NoBucket, &event, "invocation-1", now).await.map(|reply| serde_json::to_value(reply).unwrap())
+    }
+
+    fn break_down(&self, broken: bool) {
+        self.store.set_broken(broken);
+        *self.queue.0.lock().unwrap() = broken;
+    }
+
+    fn one_object(&self) -> Object {
+        let objects = self.store.objects();
+        assert_eq!(objects.len(), 1, "{:?}", objects.keys());
+        objects.into_values().next().unwrap()
+    }
+}
+
+fn published() -> Timestamp {
+    Timestamp::from_millisecond(PUBLISHED).unwrap()
+}
+
+fn done() -> Value {
+    json!({"batchItemFailures": []})
+}
+
+fn comes_again(message: &str) -> Value {
+    json!({"batchItemFailures": [{"itemIdentifier": message}]})
+}
+
+#[tokio::test]
+async fn what_is_published_is_stored_to_the_letter_and_alerts() {
+    let world = World::new();
+    let taken = world.reply_to("iot/push-alert.json").await.unwrap();
+    assert_eq!((&taken["accepted"], &taken["alerts"]), (&json!(1), &json!(1)), "{taken}");
+    assert_eq!(world.publisher.sent().len(), 1);
+    let object = world.one_object();
+    assert!(object.key.as_str().contains(taken["batch"].as_str().unwrap()));
+    assert!(unpack(&object.bytes).unwrap().contains("男厕"));
+    assert_eq!(object.metadata.source, "mqtt:smartclean-push-1@smartclean/push");
+    assert_eq!(object.metadata.request_id, "invocation-1");
+    assert_eq!(object.metadata.received, published(), "not when it was tried again");
+}
+
+#[tokio::test]
+async fn the_same_publication_twice_is_one_object_and_one_alert() {
+    let world = World::new();
+    for alerts in [1, 0] {
+        assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], alerts);
+    }
+    assert_eq!(world.publisher.sent().len(), 1);
+    world.one_object();
+}
+
+#[tokio::test]
+async fn what_came_by_https_has_no_client_id_and_is_taken_all_the_same() {
+    let world = World::new();
+    assert_eq!(world.reply_to("iot/without-client-id.json").await.unwrap()["accepted"], 1);
+    assert_eq!(world.one_object().metadata.source, "mqtt:unknown@smartclean/push");
+}
+
+#[tokio::test]
+async fn what_is_no_batch_is_kept_and_is_done() {
+    let world = World::new();
+    let taken = world.reply_to("iot/not-an-array.json").await.unwrap();
+    assert!(taken["refused"].is_string(), "{taken}");
+    assert!(world.one_object().key.as_str().starts_with("rejected/"));
+}
+
+#[tokio::test]
+async fn what_can_be_parked_is_done_and_what_cannot_makes_the_invocation_fail() {
+    let world = World::new();
+    world.store.set_broken(true);
+    assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], 1);
+    world.break_down(true);
+    for name in ["iot/push-alert.json", "iot/not-an-array.json"] {
+        assert_eq!(world.reply_to(name).await.unwrap_err(), EventFault::Publication, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_failed_is_pushed_again_from_the_queue_as_if_nothing_had_happened() {
+    let undisturbed = World::new();
+    undisturbed.reply_to("iot/push-alert.json").await.unwrap();
+    for name in ["queue/iot-error-action.json", "queue/function-gave-up-on-publication.json"] {
+        let world = World::new();
+        assert_eq!(world.reply_to(name).await.unwrap(), done(), "{name}");
+        assert_eq!(world.publisher.sent().len(), 1, "{name}");
+        let (expected, object) = (undisturbed.one_object(), world.one_object());
+        assert_eq!((object.key, object.bytes), (expected.key, expected.bytes), "{name}");
+        assert_eq!(object.metadata.received, expected.metadata.received, "{name}");
+        assert_eq!(object.metadata.source, expected.metadata.source, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_still_fails_stays_in_the_queue() {
+    let world = World::new();
+    world.break_down(true);
+    for (name, message) in [
+        ("queue/iot-error-action.json", "059f36b4-87a3-44ab-83d2-661975830a7d"),
+        ("queue/function-gave-up-on-publication.json", "2e1424d4-f796-459a-8184-9c92662be6da"),
+    ] {
+        assert_eq!(world.reply_to(name).await.unwrap(), comes_again(message), "{name}");
+    }
+    world.break_down(false);
+    for name in ["queue/iot-error-action.json", "queue/function-gave-up-on-publication.json"] {
+        assert_eq!(world.reply_to(name).await.unwrap(), done(), "{name}");
+    }
+    world.one_object();
+    assert_eq!(world.publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_sweep_that_failed_is_left_to_the_next_and_what_nobody_understands_stays() {
+    let world = World::new();
+    assert_eq!(world.reply_to("queue/function-gave-up-on-sweep.json").await.unwrap(), done());
+    let unknown = world.reply_to("queue/not-understood.json").await.unwrap();
+    assert_eq!(unknown, comes_again("4b1424d4-f796-459a-8184-9c92662be6da"));
+    assert!(world.store.objects().is_empty() && world.publisher.sent().is_empty());
+}
