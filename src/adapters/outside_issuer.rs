@@ -26,7 +26,7 @@ const UNKNOWN: SignedDuration = SignedDuration::from_secs(60);
 /// Known ones make them be fetched again this often, so that a key that was withdrawn stops counting.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 /// Longest that fetching takes, both documents together. A push waits for it.
-const FETCHED_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const FETCHED_WITHIN: Duration = Duration::from_secs(2);
 /// Most bytes of a document. The largest issuers' sets have some 20 KB.
 const MOST_BYTES: usize = 256 * 1024;
 

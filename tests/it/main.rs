@@ -8,6 +8,7 @@ mod commands;
 mod doors;
 #[cfg(feature = "function")]
 mod events;
+mod guessing;
 #[cfg(any(feature = "command", feature = "function"))]
 mod issuer;
 #[cfg(feature = "command")]

@@ -9,7 +9,7 @@ use super::credentials::Secret;
 use crate::domain::digest::Digest;
 
 /// Most memory that one hash may take, in bytes: RFC 9106's second choice is 64 MiB, and scrypt's customary `ln=17,r=8`
-/// is 128. The function has 256 MB by default.
+/// is 128. The function has 512 MB.
 const MOST_MEMORY: u64 = 128 << 20;
 /// Most work, in bytes written: about half a second of one processor, and a push waits for it once.
 const MOST_WORK: u64 = 512 << 20;

@@ -1,0 +1,147 @@
+//! What guessing costs us, and what it tells the guesser: neither anything worth speaking of.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use jiff::SignedDuration;
+use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::auth::{Check, Client, Credentials, Login, Secret};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::http::{App, Gate, RequestContext};
+use smartclean_push::ingest::Ingest;
+use smartclean_push::ingest::ports::Unavailable;
+
+use crate::support::{PASSWORD, USERNAME, basic, now};
+
+/// A secret that counts how often it is read.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicUsize>);
+
+impl CredentialReader for Counted {
+    async fn read(&self) -> Result<Document, Unavailable> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let text = format!(r#"{{"username":"{USERNAME}","password":"{PASSWORD}"}}"#);
+        Ok(Document::new("1".into(), Secret::new(text)))
+    }
+}
+
+type Guarded = App<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules, CachedCredentials<Counted>>;
+
+fn guarded() -> (Guarded, Counted) {
+    let counted = Counted::default();
+    let ingest = Ingest::new(Arc::default(), Arc::default(), Arc::default(), FixedRules(Arc::new(RuleSet::pack())));
+    (App::new(ingest, Gate::new(CachedCredentials::new(counted.clone()))), counted)
+}
+
+/// Pushes with such a password, as somebody does at that address and that many milliseconds later.
+async fn push(app: &Guarded, password: &str, source: String, later: i64) -> u16 {
+    let request = Request::post("/push").header("authorization", basic(USERNAME, password));
+    let received = now() + SignedDuration::from_millis(later);
+    let context = RequestContext { request_id: "r".into(), source, received };
+    app.handle(request.body(Full::new(Bytes::from_static(b"[]"))).unwrap(), context).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out() {
+    let (app, counted) = guarded();
+    for guess in 0..10_000 {
+        // One every 6 ms, a minute in all, each from another address.
+        let source = format!("203.0.{}.{}", guess / 250, guess % 250);
+        assert_eq!(push(&app, &format!("guess-{guess}"), source, guess * 6).await, 401);
+        if guess % 1_000 == 0 {
+            assert_eq!(push(&app, PASSWORD, "198.51.100.1".into(), guess * 6).await, 200);
+        }
+    }
+    let reads = counted.0.load(Ordering::Relaxed);
+    assert!((2..=7).contains(&reads), "{reads}: at the start, and every ten seconds");
+}
+
+/// Bytes of memory that this process holds.
+#[cfg(target_os = "linux")]
+fn held() -> i64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<i64>().unwrap() * 4096
+}
+
+/// In a process of its own, because others' memory is not what is asked for.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "a part of the test that starts it"]
+async fn guesser() {
+    let (app, _) = guarded();
+    let mut before = 0;
+    for guess in 0..20_000_i64 {
+        // The first ten thousand fill what is bounded.
+        if guess == 10_000 {
+            before = held();
+        }
+        let source = format!("2001:db8:{:x}::1", guess);
+        push(&app, &format!("guess-{guess}"), source, guess * 6).await;
+    }
+    let grown = held() - before;
+    assert!(grown < 512 * 1024, "{grown} bytes more for 10,000 guesses more");
+}
+
+#[cfg(all(target_os = "linux", feature = "command"))]
+#[test]
+fn guesses_take_no_memory_however_many_they_are() {
+    let output = crate::support::process("guessing::guesser").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Characters of the password whose comparison is timed: so many that stopping at the first wrong one would show.
+const LENGTH: usize = 4096;
+/// Comparisons in a sample, and samples.
+const SAMPLE: u32 = 10;
+const SAMPLES: usize = 400;
+
+/// How much longer `near` takes than `far`, as a part of it. Of many samples, taken in turn, the lower quartiles are
+/// compared: what else the machine does only ever makes a sample longer.
+fn longer(mut far: impl FnMut(), mut near: impl FnMut()) -> f64 {
+    let sample = |work: &mut dyn FnMut()| {
+        let started = Instant::now();
+        (0..SAMPLE).for_each(|_| work());
+        started.elapsed()
+    };
+    let (mut of_far, mut of_near): (Vec<Duration>, Vec<Duration>) =
+        (0..SAMPLES).map(|_| (sample(&mut far), sample(&mut near))).unzip();
+    of_far.sort_unstable();
+    of_near.sort_unstable();
+    of_near[SAMPLES / 4].as_secs_f64() / of_far[SAMPLES / 4].as_secs_f64() - 1.0
+}
+
+/// Guesses that are wrong in the first and in the last character.
+fn guesses(password: &str) -> [String; 2] {
+    [format!("x{}", &password[1..]), format!("{}x", &password[..LENGTH - 1])]
+}
+
+#[test]
+fn how_near_a_guess_comes_does_not_show_in_the_time_it_takes() {
+    let password = "p".repeat(LENGTH);
+    let client = Client { username: USERNAME.into(), password: Secret::new(password.clone()) };
+    let known = Credentials::of(vec![client]).unwrap();
+    let [far, near] = guesses(&password).map(|guess| Login { username: USERNAME.into(), password: Secret::new(guess) });
+    let check = |login: &Login| assert!(matches!(known.check(black_box(login)), Check::Unknown));
+    // Noise may look like a leak once; a leak looks like one every time.
+    let found: Vec<f64> = (0..5).map(|_| longer(|| check(&far), || check(&near))).collect();
+    assert!(found.iter().any(|longer| longer.abs() < 0.02), "{found:?}");
+}
+
+#[test]
+fn a_comparison_that_stops_at_the_first_difference_is_found_by_this_measure() {
+    let password = "p".repeat(LENGTH);
+    let [far, near] = guesses(&password);
+    let compare = |guess: &str| {
+        let pairs = black_box(guess).bytes().zip(password.bytes());
+        assert!(!pairs.into_iter().all(|(a, b)| black_box(a) == b));
+    };
+    let found: Vec<f64> = (0..5).map(|_| longer(|| compare(&far), || compare(&near))).collect();
+    assert!(found.iter().all(|longer| *longer > 0.5), "{found:?}");
+}
