@@ -94,7 +94,6 @@ class MiniStack:
             AUTH="true",
             MINISTACK_REGION=REGION,
             IOT_MTLS_PORT=str(self.mqtt_port),
-            CLOUDTRAIL_RECORDING="1",
             # A service of no use here that listens on a fixed port.
             SFTP_ENABLED="0",
             TMPDIR=str(folder),

@@ -13,6 +13,8 @@
 - Lambda's record of an event that it gave up on is whole; MiniStack's has no version, time or request id.
 - A Cognito pool's issuer is an address at which it answers, over TLS, and the template can ask for it as ProviderURL.
   MiniStack's tokens and discovery document name AWS's own address.
+- Each reading of a secret leaves a line in the log, so that a test can count them. MiniStack's CloudTrail tells of the
+  last fifty calls and no more.
 - It listens on the port that it was given, and not on port 443 besides.
 """
 
@@ -24,7 +26,7 @@ import uuid
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cognito, iot, lambda_svc, sns, sqs
+from ministack.services import cognito, iot, lambda_svc, secretsmanager, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 build_envelope = sns._build_envelope
@@ -138,6 +140,16 @@ provisioners._cognito_user_pool_attributes = lambda pool: {
 }
 
 app._HEALTH_PATHS = ("/_ministack/health",)
+
+get_secret_value = secretsmanager._get_secret_value
+
+
+def get_and_count(data):
+    print("GetSecretValue", flush=True)
+    return get_secret_value(data)
+
+
+secretsmanager._get_secret_value = get_and_count
 
 handle_cognito_body_request = app._handle_cognito_body_request
 
