@@ -4,7 +4,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use jiff::Timestamp;
 
-use super::{READING, code, told, within};
+use super::{PROVING, code, told, within};
 use crate::adapters::cached_credentials::{CredentialReader, Document, Kept};
 use crate::domain::auth::Secret;
 use crate::ingest::ports::Unavailable;
@@ -85,6 +85,6 @@ fn text_of(answer: GetSecretValueOutput) -> Result<(Secret, String), Unavailable
 
 impl CredentialReader for SecretReader {
     async fn read(&self) -> Result<Document, Unavailable> {
-        within(READING, NOT_READ, self.document()).await
+        within(PROVING, NOT_READ, self.document()).await
     }
 }

@@ -131,8 +131,8 @@ async fn what_is_told_of_a_fault_holds_nothing_of_the_secret() {
 async fn a_read_that_is_not_answered_ends_in_time_for_the_push() {
     let started = Instant::now();
     let (fault, _) = fault([Reply::Silence]).await;
-    assert!(fault.contains("no answer within 1.5 s"), "{fault}");
-    assert!(started.elapsed() < Duration::from_millis(2_900));
+    assert!(fault.contains("no answer within 3 s"), "{fault}");
+    assert!(started.elapsed() < Duration::from_secs(4));
 }
 
 /// A bucket of one rules file, which is text and version at once, and of the accepted copy.
