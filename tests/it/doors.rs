@@ -306,3 +306,31 @@ async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
     let elsewhere = elsewhere.header("authorization", signature("https://push.example.com/", "a2V5", 600));
     assert_eq!(app.send(with(elsewhere, "[]")).await.status, 401, "a signature is for events alone");
 }
+
+/// argon2's own test vector: the password is "password".
+const HASHED: &str = r#"{"clients":[{"username":"hashed","password":"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"},
+    {"username":"plain","password":"plain"}],"signing_key":"a-key-of-thirty-two-bytes-or-more"}"#;
+
+#[tokio::test]
+async fn a_password_that_is_kept_as_a_hash_opens_the_same_doors() {
+    let app = TestApp::with_credentials(HASHED, "basic,oauth".parse().unwrap());
+    for (username, password, status) in [
+        ("hashed", "password", 200),
+        ("hashed", "password", 200),
+        ("hashed", "passwore", 401),
+        ("plain", "password", 401),
+        ("plain", "plain", 200),
+    ] {
+        let push = Request::post("/push").header("authorization", basic(username, password));
+        assert_eq!(app.send(with(push, "[]")).await.status, status, "{username}:{password}");
+        let token = form().header("authorization", basic(username, password));
+        assert_eq!(
+            app.send(with(token, "grant_type=client_credentials")).await.status,
+            status,
+            "{username}:{password}"
+        );
+    }
+    let itself = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let push = Request::post("/push").header("authorization", basic("hashed", itself));
+    assert_eq!(app.send(with(push, "[]")).await.status, 401, "who has seen the hash does not know the password");
+}

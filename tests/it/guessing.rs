@@ -10,14 +10,14 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::auth::{Check, Client, Credentials, Login, Secret};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::http::{App, Gate, RequestContext};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::Unavailable;
 
-use crate::support::{PASSWORD, USERNAME, basic, now};
+use crate::support::{PASSWORD, TestApp, USERNAME, basic, now};
 
 /// A secret that counts how often it is read.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,24 @@ async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out(
     }
     let reads = counted.0.load(Ordering::Relaxed);
     assert!((2..=7).contains(&reads), "{reads}: at the start, and every ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_asked_for_guesses_wait_longer_and_longer_and_right_credentials_never() {
+    let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
+    let known = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
+    let app = TestApp::behind(RuleSet::pack(), Gate::new(known).slowing());
+    let waited = async |password: &str| {
+        let started = tokio::time::Instant::now();
+        let request = Request::post("/push").header("authorization", basic(USERNAME, password));
+        let status = app.send(request.body(Full::new(Bytes::from_static(b"[]"))).unwrap()).await.status;
+        (status, started.elapsed().as_millis())
+    };
+    for milliseconds in [0, 0, 100, 200, 400] {
+        assert_eq!(waited("a guess").await, (401, milliseconds));
+    }
+    assert_eq!(waited(PASSWORD).await, (200, 0));
+    assert_eq!(waited("a guess").await, (401, 0), "what failed before was a mistake");
 }
 
 /// Bytes of memory that this process holds.
