@@ -65,6 +65,10 @@ e2e: .venv/test.stamp ## Deploys the real template to a local stand-in for AWS a
 check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml
 	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'
 
+.PHONY: schema
+schema: needs-rust ## Writes rules.schema.json, by which an editor completes and checks rules files
+	@cargo run --quiet --locked --bin smartclean-push -- schema > rules.schema.json
+
 # ---- In AWS ---------------------------------------------------------------------------------------------------------
 
 .PHONY: build

@@ -102,3 +102,16 @@ fn test_refuses_what_is_no_case_with_its_line() {
     assert_eq!(run(folder.path(), &["test", "empty.toml"]).exit, Some(2));
     assert_eq!(run(folder.path(), &["test"]).exit, Some(2));
 }
+
+#[test]
+fn schema_and_completions_are_what_they_say() {
+    let folder = folder(&[]);
+    let ran = run(folder.path(), &["schema"]);
+    let schema: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&schema["title"], ran.exit), (&"Rules of smartclean-push".into(), Some(0)));
+    for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef smartclean-push"), ("fish", "complete -c")] {
+        let ran = run(folder.path(), &["completions", shell]);
+        assert!(ran.out.contains(word) && ran.out.contains("test-alert"), "{shell}");
+    }
+    assert_eq!(run(folder.path(), &["completions", "cmd"]).exit, Some(2));
+}

@@ -4,7 +4,9 @@
 //! and 2 for "wrong usage".
 
 mod check;
+mod completions;
 mod environment;
+mod schema;
 mod serve;
 mod test;
 mod test_alert;
@@ -27,6 +29,8 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
     TestAlert(test_alert::TestAlert),
 }
 
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
         Verb::Serve(serve) => serve.run(),
         Verb::Check(check) => check.run(),
         Verb::Test(test) => test.run(),
+        Verb::Schema(schema) => schema.run(),
+        Verb::Completions(completions) => completions.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),
     };
     match done {

@@ -7,6 +7,7 @@ mod compile;
 mod document;
 mod draft;
 mod fault;
+pub mod schema;
 
 use std::collections::HashMap;
 

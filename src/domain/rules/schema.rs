@@ -1,0 +1,235 @@
+//! A rules file as a JSON Schema (draft 2020-12), for editors that complete and check TOML by one.
+//!
+//! It says what can be written where. What cannot be meant, such as a metric that a type does not have, only
+//! [`RuleSet::parse`](super::RuleSet::parse) knows.
+
+use serde_json::{Map, Value, json};
+
+use super::{Blocked, Kind};
+use crate::domain::device::DEVICE_TYPES;
+use crate::domain::severity::Severity;
+
+/// The schema.
+#[must_use]
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Rules of smartclean-push",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": file(),
+        "$defs": {
+            "duration": {
+                "type": "string", "description": "A span of time.", "examples": ["15m", "1h 30m", "30s"],
+            },
+            "clock": { "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", "examples": ["06:00"] },
+            "names": { "type": ["string", "array"], "items": { "type": "string" } },
+            "limit": {
+                "description": "A number, or one for each severity, which rise or fall with it.",
+                "oneOf": [
+                    { "type": "number" },
+                    { "type": "object", "propertyNames": { "enum": severities() }, "additionalProperties": { "type": "number" } },
+                ],
+            },
+            "block": {
+                "description": "How long an alert keeps others of its device and zone from being sent; \"none\" for never.",
+                "oneOf": [
+                    { "type": "string", "examples": ["15m", "none"] },
+                    {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "properties": { "device": { "type": "string" }, "zone": { "type": "string" }, "rule": { "type": "string" } },
+                    },
+                ],
+            },
+            "test": table("One of several tests.", test(), &[]),
+            "rule": table("One rule; a known id changes what it names.", rule(), &["id"]),
+            "override": table("What is different in a part of the rule's scope.", joined([scope(), settings()]), &[]),
+        },
+    })
+}
+
+fn table(description: &str, properties: Map<String, Value>, required: &[&str]) -> Value {
+    json!({
+        "type": "object", "description": description, "additionalProperties": false, "properties": properties,
+        "required": required,
+    })
+}
+
+fn severities() -> [&'static str; 4] {
+    Severity::ALL.map(Severity::as_str)
+}
+
+/// A reference to one of the definitions, with words of its own.
+fn reference(name: &str, description: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}"), "description": description })
+}
+
+/// A list of these, or a single one.
+fn list(name: &str) -> Value {
+    let one = json!({ "$ref": format!("#/$defs/{name}") });
+    json!({ "oneOf": [one, { "type": "array", "items": one }] })
+}
+
+fn of(kind: &str, description: &str) -> Value {
+    json!({ "type": kind, "description": description })
+}
+
+fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn joined<const N: usize>(parts: [Map<String, Value>; N]) -> Map<String, Value> {
+    parts.into_iter().flatten().collect()
+}
+
+fn file() -> Map<String, Value> {
+    members([
+        ("version", json!({ "const": 1 })),
+        ("max_age", reference("duration", "A reading older than this when it first comes is stored, and silent: 1h.")),
+        ("quiet_after", reference("duration", "After so long without anything from anywhere that is said: 1h.")),
+        ("block", reference("block", "For all rules: 15m for device and zone.")),
+        (
+            "blocked",
+            json!({ "enum": Blocked::ALL.map(Blocked::as_str), "description": "What becomes of blocked alerts: named." }),
+        ),
+        (
+            "caps",
+            table(
+                "How many messages may be sent.",
+                members([
+                    ("per_second", json!({ "type": "number", "minimum": 0.1, "maximum": 30_000 })),
+                    ("burst", json!({ "type": "integer", "minimum": 1, "maximum": 30_000 })),
+                    ("sms_per_day", json!({ "type": "integer", "minimum": 0, "maximum": 30_000 })),
+                ]),
+                &[],
+            ),
+        ),
+        ("rule", list("rule")),
+    ])
+}
+
+fn rule() -> Map<String, Value> {
+    let own = members([
+        ("id", json!({ "type": "string", "pattern": "^[a-z0-9._-]{1,64}$", "description": "Its name." })),
+        ("kind", json!({ "enum": Kind::ALL.map(Kind::as_str), "description": "How it judges: threshold." })),
+        ("title", json!({ "type": "string", "maxLength": 40, "description": "What heads the alert." })),
+        (
+            "message",
+            json!({ "type": "string", "maxLength": 400, "description": "Its own words, with {placeholders}." }),
+        ),
+        ("override", list("override")),
+    ]);
+    joined([own, scope(), settings()])
+}
+
+fn scope() -> Map<String, Value> {
+    let types: Vec<&str> = DEVICE_TYPES.iter().map(|device_type| device_type.name).collect();
+    // Any other name is one with its provider in front.
+    let one = json!({ "anyOf": [{ "enum": types }, { "type": "string", "pattern": "#" }] });
+    members([
+        (
+            "types",
+            json!({ "oneOf": [one, { "type": "array", "items": one }], "description": "Device types (DevType)." }),
+        ),
+        ("properties", reference("names", "Properties (PropId).")),
+        ("projects", reference("names", "Projects (PID).")),
+        ("zones", reference("names", "Zones (InsID).")),
+        ("devices", reference("names", "Devices (DEVID).")),
+    ])
+}
+
+/// What one comparison is made of.
+fn test() -> Map<String, Value> {
+    let mut metrics: Vec<&str> =
+        DEVICE_TYPES.iter().flat_map(|device_type| device_type.metrics).map(|metric| metric.key).collect();
+    metrics.sort_unstable();
+    metrics.dedup();
+    members([
+        ("metric", json!({ "type": "string", "examples": metrics, "description": "What is compared." })),
+        ("unit", of("string", "What the limit is counted in, where it is not what the sensor reports.")),
+        ("above", reference("limit", "Worse than this: value > limit.")),
+        ("at_least", reference("limit", "This or worse: value ≥ limit.")),
+        ("below", reference("limit", "Worse than this: value < limit.")),
+        ("at_most", reference("limit", "This or worse: value ≤ limit.")),
+        ("deviates", reference("limit", "So many degrees or more away from the baseline.")),
+    ])
+}
+
+fn settings() -> Map<String, Value> {
+    let own = members([
+        ("enabled", of("boolean", "Whether it is in force: true.")),
+        ("severity", json!({ "enum": severities(), "description": "How bad it is." })),
+        ("all", list("test")),
+        ("any", list("test")),
+        ("baseline", json!({ "type": "object", "additionalProperties": { "type": "number" } })),
+        (
+            "active",
+            json!({ "type": "string", "examples": ["07:00-22:00"], "description": "Hours of the place's day." }),
+        ),
+        ("block", reference("block", "For this rule.")),
+        ("clear", of("number", "From where on it is over, where that is not the limit.")),
+        ("for", reference("duration", "It must have lasted so long.")),
+        ("max_gap", reference("duration", "Longest pause between two readings of what lasts: 30m.")),
+        ("resolved", of("boolean", "Whether it is said that it is over: false.")),
+        ("reminder", reference("duration", "It is said again each time while it lasts: never.")),
+        ("count", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "description": "So many times." })),
+        ("within", reference("duration", "Within this time.")),
+        ("carry", of("boolean", "Whether what is above the limit counts for the next sum: false.")),
+        ("restart_at", reference("clock", "Time of the place's day at which the sum starts again.")),
+        ("after", reference("duration", "Nothing has come for so long.")),
+    ]);
+    joined([own, test()])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::RuleSet;
+    use super::*;
+
+    /// The members that the reader knows of the table in which `text` has one that is none: its fault names them all.
+    fn known(text: &str) -> BTreeSet<String> {
+        let faults = RuleSet::parse("r", text).unwrap_err();
+        let told = faults.iter().find_map(|fault| fault.suggestion.as_ref()?.strip_prefix("it can have: ")).unwrap();
+        told.split(", ").map(str::to_owned).collect()
+    }
+
+    fn described(pointer: &str) -> BTreeSet<String> {
+        let schema = schema();
+        let properties = schema.pointer(&format!("{pointer}/properties")).unwrap();
+        properties.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn every_member_that_can_be_written_is_described_and_no_other() {
+        const NONE: &str = "qqqqqqqqqqqqqqqqqqqqqqqq = 1";
+        for (text, pointer) in [
+            (NONE.to_owned(), ""),
+            (format!("[caps]\n{NONE}"), "/properties/caps"),
+            (format!("[[rule]]\nid = \"soap-low\"\n{NONE}"), "/$defs/rule"),
+            (format!("[[rule]]\nid = \"soap-low\"\n[[rule.override]]\nzones = \"z\"\n{NONE}"), "/$defs/override"),
+            (format!("[[rule]]\nid = \"spill\"\n[[rule.all]]\n{NONE}"), "/$defs/test"),
+        ] {
+            assert_eq!(described(pointer), known(&text), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn check(value: &Value, schema: &Value) {
+            if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+                assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+            let inside: Vec<&Value> = match value {
+                Value::Object(members) => members.values().collect(),
+                Value::Array(items) => items.iter().collect(),
+                _ => Vec::new(),
+            };
+            inside.into_iter().for_each(|value| check(value, schema));
+        }
+        let schema = schema();
+        check(&schema, &schema);
+    }
+}
