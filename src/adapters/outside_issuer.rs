@@ -23,6 +23,8 @@ use crate::ingest::ports::{IssuerKeys, Keys, Unavailable};
 const NOT_FETCHED: &str = "the issuer's keys could not be fetched";
 /// Unknown key ids make the keys be fetched again at most this often, however many come.
 const UNKNOWN: SignedDuration = SignedDuration::from_secs(60);
+/// Where none were ever fetched, trying again is worth more than sparing the issuer: every token is refused meanwhile.
+const FIRST_FETCH_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// Known ones make them be fetched again this often, so that a key that was withdrawn stops counting.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 /// Longest that fetching takes, both documents together. A push waits for it.
@@ -131,8 +133,9 @@ impl OutsideIssuer {
             return Ok(keys);
         }
         let last = self.fetched().map(|(keys, _)| keys);
-        if !has_passed(UNKNOWN, *attempt, now) {
-            return last.ok_or_else(|| Unavailable::new(NOT_FETCHED, "the last attempt failed less than a minute ago"));
+        let again = if last.is_some() { UNKNOWN } else { FIRST_FETCH_AGAIN };
+        if !has_passed(again, *attempt, now) {
+            return last.ok_or_else(|| Unavailable::new(NOT_FETCHED, "the last attempt failed a moment ago"));
         }
         match self.renew(&mut attempt, now).await {
             Ok(keys) => Ok(keys),

@@ -181,7 +181,8 @@ async fn an_issuer_that_is_down_leaves_its_last_keys_and_without_any_a_retry_hel
     let answer = push(&app, &key.token(&issuer.claims()), 0).await;
     assert_eq!((answer.status, &answer.headers["retry-after"]), (503, &"30".parse().unwrap()));
     issuer.says("/keys", &Key::set(&[&key]));
-    assert_eq!(push(&app, &key.token(&issuer.claims()), 60).await.status, 200);
+    assert_eq!(push(&app, &key.token(&issuer.claims()), 4).await.status, 503);
+    assert_eq!(push(&app, &key.token(&issuer.claims()), 5).await.status, 200);
     issuer.is_silent();
     let mut claims = issuer.claims();
     claims["exp"] = (now().as_second() + 90_000).into();

@@ -183,7 +183,7 @@ impl<'w> Naive<'w> {
                 let (last, missed) = self.last_heard(device);
                 let is_watched = self.watching(device).any(|watching| watching.id == rule.id);
                 let Some(last) = last.filter(|_| is_watched && !missed.contains(&rule.id.as_str())) else { continue };
-                if now < last + rule.after + rule.after / 4 {
+                if now < last + rule.after + rule.after / 4 || !self.hours(rule, device)(now) {
                     continue;
                 }
                 self.signs.push(Sign::Missed(rule.id.clone(), device));
@@ -312,22 +312,22 @@ impl<'w> Naive<'w> {
         }
     }
 
+    /// Whether a minute is within the rule's hours on the device's clock.
+    fn hours(&self, rule: &RuleSpec, device: usize) -> impl Fn(i64) -> bool + use<> {
+        let (zone, active) = (self.world.devices[device].minutes_east, rule.active);
+        move |at| {
+            let time = (at + zone).rem_euclid(24 * 60);
+            let within = |(from, to)| if from < to { from <= time && time < to } else { from <= time || time < to };
+            active.is_none_or(within)
+        }
+    }
+
     /// The facts that a rule looks at for a device: its readings in the rule's hours, and cleanings.
     fn looked_at(&self, rule: &RuleSpec, device: usize) -> impl Iterator<Item = (bool, &Fact)> {
-        let zone = self.world.devices[device].minutes_east;
         let last = self.facts.len() - 1;
-        let active = rule.active;
+        let is_active = self.hours(rule, device);
         self.facts.iter().enumerate().filter_map(move |(index, fact)| match fact {
-            Fact::Reading(reading, at) => {
-                let time = (at + zone).rem_euclid(24 * 60);
-                let is_active =
-                    active.is_none_or(
-                        |(from, to)| {
-                            if from < to { from <= time && time < to } else { from <= time || time < to }
-                        },
-                    );
-                (reading.device == device && is_active).then_some((index == last, fact))
-            }
+            Fact::Reading(reading, at) => (reading.device == device && is_active(*at)).then_some((index == last, fact)),
             Fact::Cleaned(_) => Some((index == last, fact)),
         })
     }
