@@ -125,13 +125,7 @@ where
         }
         Some(Event::Sweep) => match app.ingest().sweep(now).await {
             Ok(swept) => {
-                tracing::info!(
-                    zones = swept.zones,
-                    alerts = swept.alerts,
-                    messages = swept.messages,
-                    failed = swept.failed,
-                    "sweep"
-                );
+                swept.log();
                 Ok(Reply::Schedule(swept))
             }
             Err(error) => {

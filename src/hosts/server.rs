@@ -109,15 +109,7 @@ where
         turns.tick().await;
         match app.ingest().sweep(Timestamp::now()).await {
             Ok(swept) if swept == Swept::default() => {}
-            Ok(swept) => {
-                tracing::info!(
-                    zones = swept.zones,
-                    alerts = swept.alerts,
-                    messages = swept.messages,
-                    failed = swept.failed,
-                    "sweep"
-                );
-            }
+            Ok(swept) => swept.log(),
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
         }
     }

@@ -1,8 +1,8 @@
-//! The one line that a push leaves in the log, whichever way it came.
+//! The one line that a push leaves in the log, whichever way it came; and a sweep.
 
 use std::time::Instant;
 
-use super::{Outcome, Receipt};
+use super::{Outcome, Receipt, Swept};
 
 impl Outcome {
     /// Writes the line. `client` is who it came from; `started` is when work on it began.
@@ -31,5 +31,13 @@ impl Outcome {
             duration_ms = started.elapsed().as_secs_f64() * 1000.0,
             "push"
         );
+    }
+}
+
+impl Swept {
+    /// Writes the line.
+    pub fn log(&self) {
+        let Self { zones, alerts, messages, failed } = *self;
+        tracing::info!(zones, alerts, messages, failed, "sweep");
     }
 }
