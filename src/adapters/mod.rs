@@ -14,5 +14,7 @@ mod log_lines;
 pub mod memory;
 #[cfg(any(feature = "command", feature = "function"))]
 pub mod outside_issuer;
+#[cfg(any(feature = "command", feature = "function"))]
+mod signatures;
 #[cfg(feature = "command")]
 pub mod sqlite;

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::cached_credentials::has_passed;
-use crate::domain::auth::{KeySet, Outside, is_safe};
+use super::signatures::is_signed;
+use crate::domain::auth::{KeySet, Outside, Signed, is_safe};
 use crate::ingest::ports::{IssuerKeys, Keys, Unavailable};
 
 const NOT_FETCHED: &str = "the issuer's keys could not be fetched";
@@ -147,5 +148,9 @@ impl OutsideIssuer {
 impl IssuerKeys for OutsideIssuer {
     fn keys<'a>(&'a self, kid: Option<&'a str>, now: Timestamp) -> Keys<'a> {
         Box::pin(self.current(kid, now))
+    }
+
+    fn is_signed(&self, signed: &Signed<'_>) -> bool {
+        is_signed(signed)
     }
 }

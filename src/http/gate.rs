@@ -11,7 +11,7 @@ use super::attempts::Attempts;
 use super::hashing::Hashing;
 use super::problem::{Bearer, Challenge, Problem};
 use crate::domain::auth::{
-    Check, Credentials, Door, Doors, Login, Outside, SharedAccess, TokenFault, is_own, key_id_of,
+    Check, Credentials, Door, Doors, Login, Outside, SharedAccess, Signed, TokenFault, is_own, key_id_of,
 };
 use crate::ingest::ports::{CredentialSource, IssuerKeys, chain};
 
@@ -216,15 +216,16 @@ impl<C: CredentialSource> Gate<C> {
     async fn outside_token(
         &self,
         outside: &Outside,
-        keys: &dyn IssuerKeys,
+        issuer: &dyn IssuerKeys,
         token: &str,
         context: &RequestContext,
     ) -> Result<Result<String, Refusal>, Problem> {
-        let keys = keys.keys(key_id_of(token).as_deref(), context.received).await.map_err(|error| {
+        let keys = issuer.keys(key_id_of(token).as_deref(), context.received).await.map_err(|error| {
             tracing::error!(request_id = %context.request_id, error = %error.chain(), "the issuer's keys cannot be fetched");
             Problem::CredentialsUnavailable
         })?;
-        Ok(outside.check(token, &keys, context.received.as_second()).map_err(Refusal::Token))
+        let is_signed = |signed: &Signed<'_>| issuer.is_signed(signed);
+        Ok(outside.check(token, &keys, is_signed, context.received.as_second()).map_err(Refusal::Token))
     }
 
     async fn login(

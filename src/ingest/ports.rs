@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
-use crate::domain::auth::{Credentials, KeySet};
+use crate::domain::auth::{Credentials, KeySet, Signed};
 use crate::domain::rules::{Refused, RuleSet};
 
 /// What came of storing an object.
@@ -199,4 +199,7 @@ pub trait IssuerKeys: Debug + Send + Sync {
     /// # Errors
     /// [`Unavailable`] where they were never fetched and cannot be now. A retry can help.
     fn keys<'a>(&'a self, kid: Option<&'a str>, now: Timestamp) -> Keys<'a>;
+
+    /// Whether a signature by one of them is right.
+    fn is_signed(&self, signed: &Signed<'_>) -> bool;
 }

@@ -16,7 +16,7 @@ mod token;
 pub use self::basic::{Check, HashCheck, Login};
 pub use self::credentials::{Client, Credentials, CredentialsFault, SIGNING_KEY_BYTES, Secret, signing_key_of};
 pub use self::door::{Door, Doors, DoorsFault};
-pub use self::jwt::TokenFault;
+pub use self::jwt::{Signed, TokenFault};
 pub use self::outside::{KeySet, Outside, OutsideFault, is_safe, key_id_of};
 pub use self::password::PasswordFault;
 pub use self::signature::SharedAccess;
