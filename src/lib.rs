@@ -24,9 +24,13 @@
 
 pub mod adapters;
 #[cfg(feature = "command")]
+pub mod backtest;
+#[cfg(feature = "command")]
 pub mod cases;
 pub mod config;
 pub mod domain;
+#[cfg(feature = "command")]
+pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod ingest;

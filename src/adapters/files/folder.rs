@@ -15,9 +15,9 @@ use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
 const UNFINISHED: &str = "tmp";
 
 /// What is told about objects, by their keys.
-const METADATA: &str = "metadata";
+pub(super) const METADATA: &str = "metadata";
 /// The same, of objects that are stored and not evaluated yet; it moves to [`METADATA`] when they are.
-const TO_EVALUATE: &str = "to-evaluate";
+pub(super) const TO_EVALUATE: &str = "to-evaluate";
 
 /// A folder of raw objects.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //! it the files that an operator edits: credentials and rules.
 
 mod alert_log;
+mod archive;
 mod credentials;
 mod folder;
 mod own_credentials;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 pub use self::alert_log::AlertLog;
+pub use self::archive::FolderArchive;
 pub use self::credentials::CredentialFile;
 pub use self::folder::FolderStore;
 pub use self::own_credentials::{CREDENTIALS_FILE, ensure_credentials};

@@ -1,0 +1,82 @@
+//! A data folder as an archive: read, and never changed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::folder::{METADATA, TO_EVALUATE};
+use crate::domain::archive::{Metadata, ObjectKey};
+use crate::history::{Archive, StoredObject, Unreadable};
+
+/// The end of an object's name; whatever else lies in the folder is somebody else's.
+const OBJECTS: &str = ".ndjson.zst";
+
+/// A data folder that is only read.
+#[derive(Clone, Debug)]
+pub struct FolderArchive {
+    root: PathBuf,
+}
+
+impl FolderArchive {
+    /// Reads the data folder `root`, the one that `raw/` is in.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where it is not there, or no data folder; the error says what to name instead.
+    pub fn open(root: &Path) -> Result<Self, Unreadable> {
+        let unreadable = |why: &str| Err(Unreadable::new(root.display(), why));
+        if !root.is_dir() {
+            return unreadable("there is no such folder. Name the one that `serve --data` was given");
+        }
+        if !["raw", "raw-undated", "rejected"].iter().any(|name| root.join(name).is_dir()) {
+            return unreadable("there is no folder `raw` in it. Name the one that `serve --data` was given");
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The names directly in `folder`, in order.
+    fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, Unreadable> {
+        let path = self.root.join(folder);
+        let unreadable = |fault| Unreadable::new(path.display(), fault);
+        let entries = match fs::read_dir(&path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unreadable)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(unreadable)?;
+            if let Some(name) = entry.file_name().to_str().filter(|_| is_wanted(&entry.path())) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, Unreadable> {
+        let path = self.root.join(key.as_str());
+        let bytes = fs::read(&path).map_err(|fault| Unreadable::new(path.display(), fault))?;
+        let metadata = [METADATA, TO_EVALUATE].iter().find_map(|folder| {
+            let told = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
+            serde_json::from_slice::<Metadata>(&told).ok()
+        });
+        Ok(StoredObject { key: key.clone(), received: metadata.map(|metadata| metadata.received), bytes })
+    }
+}
+
+impl Archive for FolderArchive {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        let names = self.names(folder, Path::is_dir)?;
+        Ok(names.into_iter().map(|name| format!("{folder}{name}/")).collect())
+    }
+
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        let names = self.names(folder, |path| path.to_string_lossy().ends_with(OBJECTS))?;
+        Ok(names.into_iter().map(|name| ObjectKey::known(&format!("{folder}{name}"))).collect())
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        keys.par_iter().map(|key| self.read_one(key)).collect()
+    }
+}
