@@ -9,6 +9,8 @@ use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::Credentials;
 use crate::domain::rules::RuleSet;
+#[cfg(feature = "command")]
+use crate::history::{StoredObject, Unreadable};
 use crate::ingest::ports::{
     AlertPublisher, Commit, CredentialSource, Document, RawStore, RuleSource, StateStore, Stored, Unavailable,
 };
@@ -48,6 +50,34 @@ impl RawStore for Arc<MemoryStore> {
 
     async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
         Ok(())
+    }
+}
+
+#[cfg(feature = "command")]
+impl crate::history::Archive for Arc<MemoryStore> {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        let below = |key: &String| {
+            let (name, _) = key.strip_prefix(folder)?.split_once('/')?;
+            Some(format!("{folder}{name}/"))
+        };
+        let mut folders: Vec<String> = lock(&self.objects).keys().filter_map(below).collect();
+        folders.dedup();
+        Ok(folders)
+    }
+
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        let is_there = |key: &&String| key.strip_prefix(folder).is_some_and(|name| !name.contains('/'));
+        Ok(lock(&self.objects).keys().filter(is_there).map(|key| ObjectKey::known(key)).collect())
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        let objects = lock(&self.objects);
+        let read = |key: &ObjectKey| {
+            let object = objects.get(key.as_str()).ok_or_else(|| Unreadable::new(key, "there is no such object"))?;
+            let received = Some(object.metadata.received);
+            Ok(StoredObject { key: key.clone(), received, bytes: object.bytes.clone() })
+        };
+        keys.iter().map(read).collect()
     }
 }
 

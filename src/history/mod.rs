@@ -1,9 +1,16 @@
 //! What was stored, read again: hour by hour, in the order in which it happened.
 
+mod arrived;
+mod hours;
+mod rounds;
+
 use std::fmt;
 
 use jiff::Timestamp;
 
+pub use self::arrived::{Arrived, Carried, Counts, Order};
+pub use self::hours::{Hour, hours};
+pub use self::rounds::{Lines, Round, read_rounds};
 use crate::domain::archive::ObjectKey;
 
 /// Where stored objects are read from: a data folder, a bucket. Nothing in it is ever changed.

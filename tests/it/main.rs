@@ -4,6 +4,8 @@
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "command")]
+mod backtest;
+#[cfg(feature = "command")]
 mod commands;
 mod doors;
 #[cfg(feature = "function")]

@@ -92,7 +92,8 @@ impl Measured<'_> {
 }
 
 /// The angle between two directions in degrees, the shorter way round: 0 to 180.
-fn deviation(angle: f64, baseline: f64) -> f64 {
+#[must_use]
+pub fn deviation(angle: f64, baseline: f64) -> f64 {
     let turned = (angle - baseline).rem_euclid(360.0);
     turned.min(360.0 - turned)
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::judge::deviation;
 pub use self::sweep::{awaits, next_due, sweep};
 use self::zone::Zone;
 use super::alert::Message;
@@ -65,25 +66,48 @@ pub fn evaluate(
     received: Timestamp,
     now: Timestamp,
 ) -> Evaluation {
-    let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
-    let mut zone = Zone::new(rules, &mut evaluation, now);
     let mut timed: Vec<(Timestamp, &Reading<'_>)> = Vec::with_capacity(readings.len());
+    let (mut stale, mut early) = (0, 0);
     for reading in readings {
-        let at = reading.time.unwrap_or(received);
-        if age(at, received) > rules.max_age {
-            zone.evaluation.stale += 1;
-        } else if age(at, received) < -TOLERATED_LEAD {
-            zone.evaluation.early += 1;
-            timed.push((received, reading));
+        let at = counts_at(reading.time, received);
+        if is_stale(rules, at, received) {
+            stale += 1;
         } else {
+            early += usize::from(reading.time.is_some_and(|time| time > at));
             timed.push((at, reading));
         }
     }
     // Stable: readings of one moment stay in the order in which they were sent.
     timed.sort_by_key(|(at, _)| *at);
+    let evaluation = evaluate_in_order(rules, state.clone(), timed, now);
+    Evaluation { stale, early, ..evaluation }
+}
+
+/// The moment as of which a reading counts: its own time, but the receipt where it has none or is from the future.
+#[must_use]
+pub fn counts_at(time: Option<Timestamp>, received: Timestamp) -> Timestamp {
+    time.filter(|time| age(*time, received) >= -TOLERATED_LEAD).unwrap_or(received)
+}
+
+/// Whether a reading that counts as of `at` was too old to alert when it was first received.
+#[must_use]
+pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
+    age(at, received) > rules.max_age
+}
+
+/// Evaluates readings of one zone, each at the moment as of which it counts, in the order in which they are given.
+#[must_use]
+pub fn evaluate_in_order<'r, 't: 'r>(
+    rules: &RuleSet,
+    state: ZoneState,
+    readings: impl IntoIterator<Item = (Timestamp, &'r Reading<'t>)>,
+    now: Timestamp,
+) -> Evaluation {
+    let mut evaluation = Evaluation { state, ..Evaluation::default() };
+    let mut zone = Zone::new(rules, &mut evaluation, now);
     // By id alone: a reading that names no usable time, or one in the future, comes at another time when it is repeated.
     let mut known: BTreeSet<ReadingId> = zone.evaluation.state.seen.ids().collect();
-    for (at, reading) in timed {
+    for (at, reading) in readings {
         if !known.insert(reading.id) {
             zone.evaluation.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {

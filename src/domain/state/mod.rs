@@ -48,6 +48,16 @@ impl<'a> ZoneKey<'a> {
             None => Self::Device { project, device: source.device.clone().unwrap_or_default() },
         }
     }
+
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> ZoneKey<'static> {
+        let own = |name: Cow<'a, str>| Cow::Owned(name.into_owned());
+        match self {
+            Self::Zone { project, zone } => ZoneKey::Zone { project: own(project), zone: own(zone) },
+            Self::Device { project, device } => ZoneKey::Device { project: own(project), device: own(device) },
+        }
+    }
 }
 
 /// One line of text for stores: the parts are told apart whatever characters they hold.

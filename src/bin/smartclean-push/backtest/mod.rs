@@ -1,0 +1,149 @@
+//! `backtest`: what rules would have said, had they been in force.
+
+mod tables;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use smartclean_push::backtest::findings::Findings;
+use smartclean_push::backtest::{Progress, Trial, backtest};
+use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
+use smartclean_push::domain::rules::RuleSet;
+
+use crate::period::Period;
+use crate::{Failure, archive, check};
+
+/// What the rules with no file of one's own are called.
+const BUILT_IN: &str = "built-in";
+
+/// Judge rules by history: the alerts they would have made, and limits that would have made fewer
+///
+/// Stored readings go through the same engine as a push, in the order in which they happened. With --against, what one set
+/// of rules says and the other does not is named. Nothing is sent, and nothing in the history is changed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  smartclean-push backtest --from data
+  smartclean-push backtest --from data --rules new.toml --against my-rules.toml --html report.html
+  smartclean-push backtest --from data --rules new.toml --against built-in --since 2026-11-01 --zone lobby
+  smartclean-push backtest --from data --device-type ODRDTR_BATT_V1 --wanted 3
+  smartclean-push backtest --from data --format json | jq '.difference.missed | length'
+
+Cleanings that were reported by a button (POST /zones/…/cleaned) are no readings: a backtest does not know of them.")]
+pub(super) struct Backtest {
+    /// Stored readings: the data folder of `serve`, or s3://bucket
+    #[arg(long, value_name = "FOLDER|s3://…")]
+    from: String,
+    /// The rules on trial: a file, which is laid over the built-in ones, or `built-in`
+    #[arg(long, value_name = "FILE", default_value = BUILT_IN)]
+    rules: PathBuf,
+    /// The rules to compare them with, most often those in force: a file, or `built-in`
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    #[command(flatten)]
+    period: Period,
+    /// Only this zone (InsID); may be given several times
+    #[arg(long = "zone", value_name = "ZONE")]
+    zones: Vec<String>,
+    /// Only this device type, such as SS; may be given several times
+    #[arg(long = "device-type", value_name = "TYPE")]
+    device_types: Vec<String>,
+    /// How many alerts a week you want at most of one rule; limits are suggested by it
+    #[arg(long, value_name = "ALERTS", default_value_t = 7.0)]
+    wanted: f64,
+    /// How what was found is told
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Tables
+    Text,
+    /// One object with every alert
+    Json,
+}
+
+impl Backtest {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let trial = self.trial()?;
+        let archive = archive::open(&self.from)?;
+        let bar = bar();
+        let found = backtest(archive.as_ref(), &trial, |progress| show(&bar, progress));
+        bar.finish_and_clear();
+        let findings = found.map_err(|fault| Failure::new(fault.to_string()))?;
+        let told = match self.format {
+            Format::Text => tables::text(&findings),
+            Format::Json => json(&findings)?,
+        };
+        let _ = write!(anstream::stdout(), "{told}");
+        Ok(())
+    }
+
+    fn trial(&self) -> Result<Trial, Failure> {
+        if self.wanted.is_nan() || self.wanted < 0.0 {
+            return Err(Failure::usage("--wanted is a number of alerts a week, such as 7"));
+        }
+        Ok(Trial {
+            rules: rules(&self.rules)?,
+            against: self.against.as_deref().map(rules).transpose()?,
+            since: self.period.since,
+            until: self.period.until,
+            zones: self.zones.clone(),
+            device_types: self.device_types.iter().map(|name| device_type(name)).collect::<Result<_, _>>()?,
+            wanted_a_week: self.wanted,
+        })
+    }
+}
+
+/// The rules of a file, laid over the built-in ones.
+fn rules(path: &Path) -> Result<(String, RuleSet), Failure> {
+    if path == Path::new(BUILT_IN) {
+        return Ok((BUILT_IN.to_owned(), RuleSet::pack()));
+    }
+    let file = path.display().to_string();
+    match RuleSet::parse(&file, &check::read(path)?) {
+        Ok(rules) => Ok((file, rules)),
+        Err(faults) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Err(Failure::new(format!("{file} cannot be used:\n{}", faults.join("\n"))))
+        }
+    }
+}
+
+/// A type's short name. One that nothing is known of is taken as it is where it names its provider.
+fn device_type(name: &str) -> Result<String, Failure> {
+    let short = short_name(name);
+    if short.contains('#') || DEVICE_TYPES.iter().any(|known| known.name == short) {
+        return Ok(short.to_owned());
+    }
+    let known: Vec<&str> = DEVICE_TYPES.iter().map(|known| known.name).collect();
+    Err(Failure::usage(format!("there is no device type `{short}`; the documented ones are {}", known.join(", "))))
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn bar() -> ProgressBar {
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}  {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    bar.set_length(progress.hours as u64);
+    bar.set_position(progress.hours_done as u64);
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
+    bar.set_message(format!("{} readings, {rate:.0} a second", tables::grouped(progress.readings)));
+}
+
+fn json(findings: &Findings) -> Result<String, Failure> {
+    let text = serde_json::to_string(findings)
+        .map_err(|fault| Failure::new(format!("what was found does not become JSON: {fault}")))?;
+    Ok(text + "\n")
+}

@@ -1,0 +1,278 @@
+//! What a backtest found, as tables for a terminal.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use smartclean_push::backtest::findings::{AlertFact, Curve, CurvePoint, Difference, Findings, Span, Verdict};
+use smartclean_push::domain::alert::Comparison;
+
+/// Most lines of one table; the report has them all.
+const MOST_LINES: usize = 15;
+
+/// The whole, in the order in which it is asked for: what was read, how many alerts, what is different, which limits.
+pub(super) fn text(findings: &Findings) -> String {
+    let mut text = heading(findings);
+    let Some(span) = findings.span else { return text };
+    if let (Some(against), Some(difference)) = (&findings.against, &findings.difference) {
+        text += &compared(findings, against, difference);
+    }
+    text += &counted("rule", findings, |alert| alert.rule.to_string());
+    text += &counted("zone", findings, |alert| zone(findings, alert));
+    text += &counted("day", findings, |alert| day(findings, alert));
+    text += &limits(findings, span);
+    text
+}
+
+fn heading(findings: &Findings) -> String {
+    let readings = findings.readings;
+    let Some(span) = findings.span else {
+        return "There is no reading in this period.\n".to_owned();
+    };
+    let mut text = format!(
+        "{} readings of {} devices, {} to {} ({})\n",
+        grouped(readings.judged),
+        grouped(findings.devices.len() as u64),
+        span.first.strftime("%Y-%m-%d %H:%M"),
+        span.last.strftime("%Y-%m-%d %H:%M UTC"),
+        length(span),
+    );
+    for (count, what) in [
+        (readings.duplicates, "copies of a reading, each counted once"),
+        (readings.stale, "readings that came too late to alert, as they did then"),
+        (readings.late, "readings that came out of order by more than an hour"),
+        (readings.undated, "pushes or readings without a time, which cannot be judged"),
+        (readings.unreadable, "lines that are no reading"),
+        (readings.cleanings, "finished cleanings"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(text, "  {} {what}", grouped(count));
+        }
+    }
+    for verdict in std::iter::once(&findings.rules).chain(&findings.against) {
+        let blocked = verdict.alerts.iter().filter(|alert| alert.blocked).count();
+        let _ = writeln!(
+            text,
+            "{}: {} alerts ({} of them held back and named later) in {} messages",
+            verdict.name,
+            grouped(verdict.alerts.len() as u64),
+            grouped(blocked as u64),
+            grouped(verdict.messages),
+        );
+    }
+    text
+}
+
+/// How long, in days, or in hours where it is short.
+fn length(span: Span) -> String {
+    let hours = span.last.duration_since(span.first).as_secs_f64() / 3600.0;
+    if hours < 48.0 { format!("{hours:.1} hours") } else { format!("{:.1} days", hours / 24.0) }
+}
+
+fn compared(findings: &Findings, against: &Verdict, difference: &Difference) -> String {
+    let (before, after) = (against.alerts.len(), findings.rules.alerts.len());
+    let mut text = format!("\n{before} → {after} alerts. ");
+    text += &match difference.missed.len() {
+        0 => "No event that was told of would be missed.".to_owned(),
+        1 => "This one would have been missed:".to_owned(),
+        many => format!("These {many} would have been missed:"),
+    };
+    text += "\n";
+    text += &listed(findings, &against.alerts, &difference.missed);
+    if !difference.gained.is_empty() {
+        let _ = writeln!(text, "{} new:", difference.gained.len());
+        text += &listed(findings, &findings.rules.alerts, &difference.gained);
+    }
+    text
+}
+
+/// Alerts one by one, the worst first.
+fn listed(findings: &Findings, alerts: &[AlertFact], which: &[usize]) -> String {
+    let mut which: Vec<&AlertFact> = which.iter().map(|index| &alerts[*index]).collect();
+    which.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.at));
+    let rows: Vec<Vec<String>> = which
+        .iter()
+        .take(MOST_LINES)
+        .map(|alert| {
+            let place = &findings.devices[alert.device].place;
+            let value = alert.breach.as_ref().map_or_else(String::new, |breach| {
+                format!(
+                    "{} {} {} (limit {})",
+                    breach.metric,
+                    number(breach.value),
+                    breach.unit.symbol(),
+                    number(breach.limit)
+                )
+            });
+            let name = place.display.as_deref().or(place.device.as_deref()).unwrap_or("a device without a name");
+            let at = place.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %H:%M").to_string();
+            vec![at, alert.severity.to_string(), alert.rule.to_string(), name.to_owned(), value]
+        })
+        .collect();
+    columns(&rows) + &more(which.len())
+}
+
+/// Alerts by what `of` says of them, the most first.
+fn counted(what: &str, findings: &Findings, of: impl Fn(&AlertFact) -> String) -> String {
+    let mut counts: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for (index, verdict) in std::iter::once(&findings.rules).chain(&findings.against).enumerate() {
+        for alert in &verdict.alerts {
+            counts.entry(of(alert)).or_default()[index] += 1;
+        }
+    }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let mut counts: Vec<(String, [u64; 2])> = counts.into_iter().collect();
+    counts.sort_by_key(|(name, [now, before])| (std::cmp::Reverse((*now).max(*before)), name.clone()));
+    let mut rows = vec![vec![format!("alerts by {what}"), findings.rules.name.clone()]];
+    rows[0].extend(findings.against.iter().map(|against| against.name.clone()));
+    for (name, [now, before]) in counts.iter().take(MOST_LINES) {
+        let mut row = vec![name.clone(), grouped(*now)];
+        row.extend(findings.against.iter().map(|_| grouped(*before)));
+        rows.push(row);
+    }
+    format!("\n{}{}", columns(&rows), more(counts.len()))
+}
+
+fn zone(findings: &Findings, alert: &AlertFact) -> String {
+    let place = &findings.devices[alert.device].place;
+    place.zone.clone().unwrap_or_else(|| place.device.clone().unwrap_or_default())
+}
+
+/// The day on which it was, on the clock of its place.
+fn day(findings: &Findings, alert: &AlertFact) -> String {
+    let place = &findings.devices[alert.device].place;
+    place.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %a").to_string()
+}
+
+/// For each limit the alerts a week around it, and what is suggested.
+fn limits(findings: &Findings, span: Span) -> String {
+    let curves: Vec<&Curve> =
+        findings.curves.iter().filter(|curve| curve.points.iter().any(|point| point.alerts > 0)).collect();
+    if curves.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\nLimits, and the alerts a week that each would have made over these {}:\n", length(span));
+    for curve in curves {
+        let (unit, sign) = (curve.unit.symbol(), sign(curve.comparison));
+        let _ = writeln!(text, "\n{} ({}, {} of {} devices)", curve.title, curve.rule, curve.label, curve.devices);
+        let rows: Vec<Vec<String>> = around(curve)
+            .map(|point| {
+                let note = if point.limit == curve.limit { "in force" } else { "" };
+                let note = if Some(*point) == curve.suggestion { "suggested" } else { note };
+                vec![
+                    format!("  {sign} {} {unit}", number(point.limit)),
+                    format!("{:.1}", point.a_week),
+                    note.to_owned(),
+                ]
+            })
+            .collect();
+        text += &columns(&rows);
+        for differing in &curve.differing {
+            let place = &findings.devices[differing.device].place;
+            let name = place.display.as_deref().or(place.device.as_deref()).unwrap_or("a device without a name");
+            let now =
+                differing.points.iter().find(|point| point.limit == curve.limit).map_or(0.0, |point| point.a_week);
+            let _ = write!(text, "  {name} differs: {now:.1} a week by itself");
+            if let Some(own) = differing.suggestion {
+                let _ = write!(text, "; {sign} {} {unit} would make {:.1}", number(own.limit), own.a_week);
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The points next to the limit in force and to the suggestion.
+fn around(curve: &Curve) -> impl Iterator<Item = &CurvePoint> {
+    let index = |limit: f64| curve.points.iter().position(|point| point.limit == limit);
+    let force = index(curve.limit).unwrap_or_default();
+    let suggested = curve.suggestion.and_then(|point| index(point.limit)).unwrap_or(force);
+    let (from, to) = (force.min(suggested).saturating_sub(3), force.max(suggested) + 3);
+    // Of a long way between the two, a few steps.
+    let step = (to - from) / 10 + 1;
+    curve.points.iter().enumerate().filter_map(move |(index, point)| {
+        let is_shown = (from..=to).contains(&index) && (index - from).is_multiple_of(step);
+        (is_shown || index == force || index == suggested).then_some(point)
+    })
+}
+
+fn sign(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Above => ">",
+        Comparison::AtLeast => "≥",
+        Comparison::Below => "<",
+        Comparison::AtMost => "≤",
+        Comparison::Deviates => "±",
+    }
+}
+
+/// A number with as many digits as a person wants to read.
+fn number(value: f64) -> String {
+    let rounded = format!("{value:.3}");
+    rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A count with its thousands apart.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn more(count: usize) -> String {
+    count
+        .checked_sub(MOST_LINES)
+        .filter(|more| *more > 0)
+        .map_or_else(String::new, |more| format!("… and {more} more\n"))
+}
+
+/// Rows with their columns below each other; what looks like a number stands right.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..count).map(|column| wide(column).unwrap_or_default()).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let is_number = cell.starts_with(|c: char| c.is_ascii_digit()) && !cell.contains('-');
+            let _ = if is_number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn numbers_have_no_digits_that_say_nothing() {
+        assert_eq!([200.0, 0.7, 1.0 / 3.0, -5.0].map(number), ["200", "0.7", "0.333", "-5"]);
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let rows = [vec!["rule".to_owned(), "new".to_owned()], vec!["a".to_owned(), "12".to_owned()]];
+        assert_eq!(columns(&rows), "rule  new\na      12\n");
+    }
+
+    #[test]
+    fn a_history_without_a_reading_says_so() {
+        assert_eq!(text(&Findings::default()), "There is no reading in this period.\n");
+    }
+}

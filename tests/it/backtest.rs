@@ -1,0 +1,289 @@
+//! History judged again says what was said when it happened, and what other rules would have said.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::backtest::findings::Findings;
+use smartclean_push::backtest::{Trial, backtest};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::{Ingest, Receipt};
+
+use crate::support::{body, reading_with};
+
+/// When histories begin.
+fn start() -> Timestamp {
+    "2026-09-01T00:00:00Z".parse().unwrap()
+}
+
+fn minutes(count: i64) -> SignedDuration {
+    SignedDuration::from_mins(count)
+}
+
+fn rules(text: &str) -> RuleSet {
+    RuleSet::parse("rules.toml", text).unwrap()
+}
+
+fn trial(text: &str) -> Trial {
+    Trial {
+        rules: ("new".to_owned(), rules(text)),
+        against: None,
+        since: None,
+        until: None,
+        zones: Vec::new(),
+        device_types: Vec::new(),
+        wanted_a_week: 7.0,
+    }
+}
+
+fn judge(store: &Arc<MemoryStore>, trial: &Trial) -> Findings {
+    backtest(store, trial, |_| ()).unwrap()
+}
+
+/// A reading of a device, so many minutes after the start.
+fn reading(device_type: &str, device: &str, zone: &str, minute: f64, values: &Value) -> String {
+    let at = start() + SignedDuration::from_secs_f64(minute * 60.0);
+    let envelope = json!({ "DEVID": device, "Display": device, "InsID": zone, "unixT": at.as_millisecond() });
+    reading_with(device_type, values, &envelope)
+}
+
+/// Ammonia of one device in one zone, every five minutes.
+fn ammonia(values: &[f64]) -> Vec<(i64, String)> {
+    let at = |index: usize| i64::try_from(index).unwrap() * 5;
+    let reading = |(index, value): (usize, &f64)| {
+        #[expect(clippy::cast_precision_loss, reason = "minutes")]
+        let minute = at(index) as f64;
+        (at(index), reading("ODRDTR_BATT_V1", "nose", "washroom", minute, &json!({ "amm": value })))
+    };
+    values.iter().enumerate().map(reading).collect()
+}
+
+/// What is live: pushes, each received at a minute, and a sweep every minute between them.
+struct Live {
+    store: Arc<MemoryStore>,
+    publisher: Arc<MemoryPublisher>,
+    ingest: Ingest<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules>,
+    swept: i64,
+}
+
+impl Live {
+    fn new(text: &str) -> Self {
+        let (store, publisher) = (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default());
+        let rules = FixedRules(Arc::new(rules(text)));
+        let ingest = Ingest::new(Arc::clone(&store), Arc::default(), Arc::clone(&publisher), rules);
+        Self { store, publisher, ingest, swept: 0 }
+    }
+
+    /// Sweeps every minute up to `minute`, and pushes then.
+    async fn push(&mut self, minute: i64, readings: &[String]) {
+        self.sweep(minute).await;
+        self.store(minute, readings).await;
+    }
+
+    /// Pushes and does not sweep.
+    async fn store(&self, minute: i64, readings: &[String]) {
+        let received = start() + minutes(minute) + SignedDuration::from_secs(59);
+        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received };
+        self.ingest.push(Bytes::from(body(readings)), Encoding::Identity, &receipt).await.unwrap();
+    }
+
+    async fn sweep(&mut self, minute: i64) {
+        for minute in self.swept + 1..=minute {
+            self.ingest.sweep(start() + minutes(minute)).await.unwrap();
+        }
+        self.swept = self.swept.max(minute);
+    }
+
+    /// The ids of all alerts that were told of, in whatever message.
+    fn alerts(&self) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        for message in self.publisher.sent() {
+            let facts: Value = serde_json::from_str(&message.json).unwrap();
+            if facts["kind"] == "notice" {
+                continue;
+            }
+            let alone = vec![facts.clone()];
+            for alert in facts["alerts"].as_array().unwrap_or(&alone) {
+                ids.insert(alert["id"].as_str().unwrap_or_else(|| panic!("{facts}")).to_owned());
+            }
+        }
+        ids
+    }
+}
+
+fn ids(findings: &Findings) -> BTreeSet<String> {
+    findings.rules.alerts.iter().map(|alert| alert.id.to_string()).collect()
+}
+
+/// Numbers that look like chance and are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// A minute in a building of four zones: people, smells, soap, bins, a cleaning now and then, and hours without anything.
+#[expect(clippy::cast_precision_loss, reason = "minutes and small numbers")]
+fn a_minute(chance: &mut Chance, minute: i64) -> Vec<String> {
+    let mut readings = Vec::new();
+    if (700..830).contains(&(minute % 1800)) {
+        return readings;
+    }
+    for zone in 0..4 {
+        let name = format!("zone-{zone}");
+        let mut add = |device_type: &str, values: Value, chance: &mut Chance| {
+            let within = minute as f64 + chance.below(50) as f64 / 60.0;
+            readings.push(reading(device_type, &format!("{device_type}-{zone}"), &name, within, &values));
+        };
+        if minute % 5 == zone && !(zone == 2 && minute > 1_000) {
+            add(
+                "ODRDTR_BATT_V1",
+                json!({ "amm": 100 + chance.below(150) * chance.below(4), "aqi": 50 + chance.below(200) }),
+                chance,
+            );
+        }
+        if chance.below(4) == 0 {
+            add("UM", json!({ "count": chance.below(6), "b": "2900" }), chance);
+        }
+        if minute % 15 == zone {
+            add("SS", json!({ "p": chance.below(30) }), chance);
+            add("BIN", json!({ "p": chance.below(40) }), chance);
+        }
+        if chance.below(300) == 0 {
+            add("FD", json!({ "rating": 1 + chance.below(5), "reasons": { "ID_1": { "Name": "Smell" } } }), chance);
+        }
+        if chance.below(200) == 0 {
+            let at = (start() + minutes(minute)).as_second() + 20;
+            let meta = json!({ "Zone": name, "AEnd": at });
+            readings
+                .push(json!({ "RoutingKey": "matrix.a.task.closed.1", "UnixTimeInt": at, "Meta": meta }).to_string());
+        }
+    }
+    readings
+}
+
+#[tokio::test]
+async fn history_judged_again_raises_the_same_alerts_as_when_it_happened() {
+    // Silence after a few hours, so that there are some; no caps, because they are about messages.
+    let text = "block = { device = \"15m\", zone = \"10m\" }\n[caps]\nper_second = 1000\nburst = 1000\n\
+                [[rule]]\nid = \"silent\"\nafter = \"4h\"\n[[rule]]\nid = \"ammonia-lite\"\nreminder = \"3h\"\nresolved = true";
+    for seed in 1..=2 {
+        let mut chance = Chance(seed);
+        let mut live = Live::new(text);
+        for minute in 0..1_500 {
+            let mut readings = a_minute(&mut chance, minute);
+            if !readings.is_empty() {
+                live.push(minute, &readings).await;
+            }
+            // The same once more, cut otherwise.
+            if chance.below(50) == 0 && readings.len() > 1 {
+                readings.truncate(readings.len() / 2);
+                live.push(minute, &readings).await;
+            }
+        }
+        live.sweep(1_500).await;
+        let found = judge(&live.store, &trial(text));
+        let (told, judged) = (live.alerts(), ids(&found));
+        assert!(told.len() > 50, "{} alerts are few", told.len());
+        // What a block still holds back at the end is told of by a backtest alone.
+        let rest: Vec<_> = judged.difference(&told).collect();
+        assert!(rest.len() <= 4, "seed {seed}: {} of {} were not told of live", rest.len(), judged.len());
+        assert_eq!(told.difference(&judged).collect::<Vec<_>>(), Vec::<&String>::new(), "seed {seed}");
+        let rules: BTreeSet<_> = found.rules.alerts.iter().map(|alert| alert.rule.to_string()).collect();
+        for rule in ["silent", "high-usage", "ammonia-lite", "soap-low", "bad-feedback"] {
+            assert!(rules.contains(rule), "no {rule} among {rules:?}");
+        }
+    }
+}
+
+/// What is stored of pushes, each received when it was made.
+async fn stored(pushes: &[(i64, String)]) -> Arc<MemoryStore> {
+    let live = Live::new("");
+    for (minute, text) in pushes {
+        live.store(*minute, std::slice::from_ref(text)).await;
+    }
+    live.store
+}
+
+#[tokio::test]
+async fn what_would_be_missed_and_what_would_be_new_is_named() {
+    let mut values = vec![90.0; 200];
+    (values[10], values[60], values[61], values[110]) = (210.0, 250.0, 310.0, 190.0);
+    let store = stored(&ammonia(&values)).await;
+    let higher = "[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 300 }";
+    let against = Some(("old".to_owned(), rules("")));
+    let found = judge(&store, &Trial { against: against.clone(), ..trial(higher) });
+    let difference = found.difference.unwrap();
+    let old = found.against.unwrap();
+    assert_eq!((old.alerts.len(), found.rules.alerts.len()), (2, 1));
+    assert_eq!((difference.same, difference.moved, difference.gained), (0, 1, vec![]));
+    assert_eq!(difference.missed, [0], "the one of 210; that of 250 is told of at 310");
+    let lower = "[[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 190 }";
+    let difference = judge(&store, &Trial { against: against.clone(), ..trial(lower) }).difference.unwrap();
+    assert_eq!((difference.same, difference.gained.len(), difference.missed.len()), (2, 1, 0));
+    let same = judge(&store, &Trial { against, ..trial("") }).difference.unwrap();
+    assert_eq!((same.same, same.moved, same.gained.len(), same.missed.len()), (2, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_curve_says_for_each_limit_what_the_engine_would_raise_there() {
+    let mut chance = Chance(7);
+    #[expect(clippy::cast_precision_loss, reason = "below 400")]
+    let values: Vec<f64> = (0..2_000).map(|_| chance.below(400) as f64).collect();
+    let store = stored(&ammonia(&values)).await;
+    let curve = |found: &Findings| found.curves.iter().find(|curve| *curve.rule == *"ammonia-lite").unwrap().clone();
+    let alone = |limit: f64| format!("[[rule]]\nid = \"ammonia-lite\"\nat_least = {{ medium = {limit} }}");
+    let points = curve(&judge(&store, &trial(&alone(200.0)))).points;
+    for limit in [175.0, 250.0, 300.0, 350.0, 400.0] {
+        let found = judge(&store, &trial(&alone(limit)));
+        let raised = found.rules.alerts.iter().filter(|alert| !alert.blocked).count() as u64;
+        let point = points.iter().find(|point| point.limit == limit).unwrap();
+        assert_eq!(point.alerts, raised, "at {limit}");
+    }
+    let suggested = curve(&judge(&store, &Trial { wanted_a_week: 100.0, ..trial(&alone(200.0)) })).suggestion.unwrap();
+    assert!(suggested.limit > 200.0 && suggested.a_week <= 100.0, "{suggested:?}");
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_judged() {
+    let mut pushes = ammonia(&[210.0; 40]);
+    pushes.extend((0..40).map(|index| {
+        (index * 5, reading("SS", "soap", "lobby", 5.0 * f64::from(u32::try_from(index).unwrap()), &json!({ "p": 50 })))
+    }));
+    pushes.sort();
+    let store = stored(&pushes).await;
+    let judged = |trial: &Trial| judge(&store, trial).readings.judged;
+    assert_eq!(judged(&trial("")), 80);
+    assert_eq!(judged(&Trial { zones: vec!["lobby".to_owned()], ..trial("") }), 40);
+    assert_eq!(judged(&Trial { zones: vec!["nowhere".to_owned()], ..trial("") }), 0);
+    assert_eq!(judged(&Trial { device_types: vec!["SS".to_owned()], ..trial("") }), 40);
+    assert_eq!(judged(&Trial { since: Some(start() + minutes(100)), ..trial("") }), 40);
+    assert_eq!(judged(&Trial { until: Some(start() + minutes(5)), ..trial("") }), 2);
+}
+
+#[tokio::test]
+async fn copies_are_counted_once_and_what_came_too_late_is_as_silent_as_it_was() {
+    let mut live = Live::new("");
+    let smell = reading("ODRDTR_BATT_V1", "nose", "washroom", 0.0, &json!({ "amm": 270 }));
+    live.push(0, &[smell.clone()]).await;
+    live.push(1, &[smell.clone(), reading("SS", "soap", "lobby", 1.0, &json!({ "p": 50 }))]).await;
+    let late = reading("ODRDTR_BATT_V1", "other", "washroom", 2.0, &json!({ "amm": 900 }));
+    live.push(120, &[late]).await;
+    let found = judge(&live.store, &trial(""));
+    assert_eq!((found.readings.judged, found.readings.duplicates, found.readings.stale), (3, 1, 1));
+    assert_eq!(ids(&found), live.alerts());
+    assert_eq!(found.rules.alerts.len(), 1);
+}
+
+#[test]
+fn an_empty_archive_has_nothing_to_say() {
+    let found = judge(&Arc::default(), &trial(""));
+    assert!(found.span.is_none() && found.rules.alerts.is_empty() && found.devices.is_empty());
+}
