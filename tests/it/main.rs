@@ -4,6 +4,8 @@
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "command")]
+mod clock;
+#[cfg(feature = "command")]
 mod commands;
 mod doors;
 #[cfg(feature = "function")]
