@@ -132,7 +132,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         context: &RequestContext,
     ) -> Result<Response<Bytes>, Problem> {
         let client = self.gate.caller(&parts.headers, context).await?;
-        let at = context.received;
+        let at = self.ingest.present(context.received).await;
         match self.ingest.cleaned(zone, project, at, at).await {
             Ok(0) => Err(Problem::UnknownZone),
             Ok(zones) => {

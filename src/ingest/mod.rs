@@ -4,6 +4,7 @@
 //! stored push can be evaluated again and a lost one cannot. State and the messages it makes commit together; messages
 //! leave afterwards, and what does not leave is found by the [sweep](Ingest::sweep).
 
+mod clock;
 pub mod decode;
 mod dispatch;
 mod log;
@@ -17,6 +18,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+pub use self::clock::Clock;
+use self::clock::{Running, Turn};
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatch::dispatch;
 pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
@@ -50,6 +53,8 @@ pub struct Receipt {
 pub struct Outcome {
     /// The batch's identity.
     pub batch: BatchId,
+    /// When it was received, by the clock that counts.
+    pub at: Timestamp,
     /// Items in the batch.
     pub received: usize,
     /// Well-formed ones.
@@ -103,35 +108,54 @@ pub struct Ingest<S, T, P, R> {
     state: T,
     publisher: P,
     rules: R,
+    clock: Running,
     noted: Noted,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
-    /// Puts the use case together.
+    /// Puts the use case together, by the machine's clock.
     pub fn new(store: S, state: T, publisher: P, rules: R) -> Self {
-        Self { store, state, publisher, rules, noted: Noted::default() }
+        Self { store, state, publisher, rules, clock: Running::default(), noted: Noted::default() }
     }
 
-    /// Takes in one push. `body` is as it was sent, in `encoding`.
+    /// By another clock.
+    #[must_use]
+    pub fn by(mut self, clock: Clock) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// When it is, for what comes at `wall`, the machine's time.
+    pub async fn present(&self, wall: Timestamp) -> Timestamp {
+        self.clock.turn(wall).await.present()
+    }
+
+    /// Takes in one push. `body` is as it was sent, in `encoding`; `receipt` tells when by the machine's clock.
     ///
     /// # Errors
     /// [`PushError`] says for each case whether a retry can help.
     pub async fn push(&self, body: Bytes, encoding: Encoding, receipt: &Receipt) -> Result<Outcome, PushError> {
+        let mut turn = self.clock.turn(receipt.received).await;
+        let mut receipt = Receipt { received: turn.present(), ..receipt.clone() };
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
-            Err(fault) => return Err(self.refuse_encoded(&body, fault, receipt).await?),
+            Err(fault) => return Err(self.refuse_encoded(&body, fault, &receipt).await?),
         };
         let id = BatchId::of(&decoded);
         let items = match Items::split(&decoded) {
             Ok(items) => items,
             Err(fault) => {
-                self.keep_body(id, &decoded, &fault.to_string(), receipt).await?;
+                self.keep_body(id, &decoded, &fault.to_string(), &receipt).await?;
                 return Err(PushError::NotABatch(fault));
             }
         };
         let batch = items.read();
+        let newest = newest(&batch.readings);
+        turn.advance(newest);
+        receipt.received = turn.present();
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
-        let stored = self.store(id, &batch, receipt).await?;
+        let stored = self.store(id, &batch, &receipt).await?;
+        self.pass_time(&mut turn, &batch.readings).await;
         let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
         if evaluated.is_ok() && !batch.readings.is_empty() {
             self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await;
@@ -144,6 +168,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         });
         Ok(Outcome {
             batch: id,
+            at: receipt.received,
             received: items.len(),
             accepted: batch.readings.len(),
             rejected: batch.rejections.len(),
@@ -158,7 +183,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             unevaluated,
             repeated: stored == Stored::Already,
             parked: stored == Stored::Parked,
-            newest: batch.readings.iter().filter_map(|reading| reading.time).max(),
+            newest,
         })
     }
 
@@ -190,7 +215,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let unevaluated = self.store.unevaluated(received).await?;
         for Unevaluated { key, received, lines } in &unevaluated {
             tracing::info!(%key, "a push of before is evaluated now");
-            self.evaluate_stored(key, lines, *received, now).await?;
+            self.evaluate_stored(key, lines, *received, self.clock.afterwards(*received, now)).await?;
         }
         Ok(unevaluated.len())
     }
@@ -222,6 +247,21 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
         dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
         Ok(keys.len())
+    }
+
+    /// Does what came due before these readings, where the time is theirs.
+    async fn pass_time(&self, turn: &mut Turn<'_>, readings: &[Reading<'_>]) {
+        let Some(minute) = turn.sweep_due(readings) else { return };
+        match self.sweep_due(minute).await {
+            Ok(swept) => {
+                turn.swept(minute);
+                if swept != Swept::default() {
+                    swept.log();
+                }
+            }
+            // Still due before the next push.
+            Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
+        }
     }
 
     /// Evaluates readings, commits what is remembered, and sends the messages that makes.
@@ -322,6 +362,11 @@ struct Accounted {
     early: usize,
     messages: usize,
     unsent: usize,
+}
+
+/// Event time of the newest reading; `None` where none tells its time.
+fn newest(readings: &[Reading<'_>]) -> Option<Timestamp> {
+    readings.iter().filter_map(|reading| reading.time).max()
 }
 
 fn object(key: ObjectKey, bytes: Vec<u8>, lines: usize, receipt: &Receipt) -> Object {

@@ -63,16 +63,20 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// [`Unavailable`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
     /// What was not done is due at the next sweep.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, Unavailable> {
+        // Whoever is still at it has had its time.
+        let begun = now.checked_sub(SENT_WITHIN).unwrap_or(now);
+        let finished = self.finish(begun, now).await;
+        let swept = self.sweep_due(now).await?;
+        finished.map(|_| swept)
+    }
+
+    /// The same, but for what was stored and not evaluated: looking for that takes the longer, the more is stored.
+    pub(super) async fn sweep_due(&self, now: Timestamp) -> Result<Swept, Unavailable> {
         let rules = self.rules.current(now).await;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let mut swept = Swept::default();
         let mut failure = None;
-        // Whoever is still at it has had its time.
-        let begun = now.checked_sub(SENT_WITHIN).unwrap_or(now);
-        if let Err(error) = self.finish(begun, now).await {
-            failure = Some(error);
-        }
         match self.announce(&rules, last.filter(|_| is_quiet), now).await {
             Ok(announced) => swept.add(announced),
             Err(error) => drop(failure.get_or_insert(error)),

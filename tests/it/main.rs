@@ -5,6 +5,7 @@
 mod aws;
 #[cfg(feature = "command")]
 mod backtest;
+mod clock;
 #[cfg(feature = "command")]
 mod commands;
 mod doors;

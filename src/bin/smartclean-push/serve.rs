@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
@@ -20,8 +20,8 @@ use smartclean_push::domain::auth::{Credentials, Doors, Outside};
 use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
+use smartclean_push::ingest::{Clock, Ingest};
 use smartclean_push::telemetry;
 use tokio::net::TcpListener;
 
@@ -36,6 +36,7 @@ use crate::{Failure, environment};
   smartclean-push serve
   smartclean-push serve --listen 0.0.0.0:8080 --data /var/lib/smartclean-push --rules rules.toml
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push serve
+  smartclean-push serve --clock readings --data history    # then push history in the order in which it happened
 
 SmartClean pushes over HTTPS only: for pushes from outside put a TLS proxy such as Caddy or nginx in front.")]
 pub(super) struct Serve {
@@ -55,6 +56,9 @@ pub(super) struct Serve {
     /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
     #[arg(long, value_name = "DOORS", default_value_t = Doors::default())]
     doors: Doors,
+    /// Whose time it is when a push comes
+    #[arg(long, value_enum, default_value_t = WhoseTime::Wall)]
+    clock: WhoseTime,
     /// An outside issuer whose tokens are taken as well, where the door oauth is open: the address that they name as `iss`
     #[arg(long, value_name = "URL", requires = "oauth_audience")]
     oauth_issuer: Option<String>,
@@ -64,6 +68,25 @@ pub(super) struct Serve {
     /// A scope that its tokens must have
     #[arg(long, value_name = "SCOPE", requires = "oauth_issuer")]
     oauth_scope: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhoseTime {
+    /// This machine's: what is too old when it comes is kept, and alerts nobody
+    Wall,
+    /// The readings' own, for pushing history again: a push is received at its newest reading, and time never goes back.
+    /// Silences, reminders and the ends of blocks come as the readings' time passes, and none after the last push. Take a
+    /// data folder of its own. Passwords and tokens are still judged by this machine's time
+    Readings,
+}
+
+impl From<WhoseTime> for Clock {
+    fn from(whose: WhoseTime) -> Self {
+        match whose {
+            WhoseTime::Wall => Self::Wall,
+            WhoseTime::Readings => Self::Readings,
+        }
+    }
 }
 
 /// What is remembered from one push to the next, in the data folder.
@@ -90,7 +113,8 @@ impl RuleSource for ServedRules {
     async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
         match self {
             Self::BuiltIn(rules) => rules.current(now).await,
-            Self::File(rules) => rules.current(now).await,
+            // A file is edited in this machine's time, whatever time the readings tell.
+            Self::File(rules) => rules.current(Timestamp::now()).await,
         }
     }
 
@@ -163,12 +187,12 @@ impl Serve {
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
         let address = listener.local_addr().map_err(|fault| self.cannot_listen(&fault))?;
         let count = rules.current(Timestamp::now()).await.rules.len();
-        welcome(address, data, &known, self.rules.as_deref(), count);
+        self.welcome(address, &known, count);
         let credentials = match known.file {
             Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
-        let ingest = Ingest::new(store, state, publisher, rules);
+        let ingest = Ingest::new(store, state, publisher, rules).by(self.clock.into());
         // Of an earlier run, which ended before it had evaluated them.
         ingest.finish(Timestamp::MAX, Timestamp::now()).await.map_err(|fault| {
             Failure::new(format!("pushes of an earlier run cannot be evaluated: {}", fault.chain()))
@@ -180,9 +204,12 @@ impl Serve {
             gate = gate.trusting(outside, Box::new(keys));
         }
         let app = Arc::new(App::new(ingest, gate));
-        let sweeper = tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
+        let sweeper =
+            (self.clock == WhoseTime::Wall).then(|| tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY)));
         let cut_off = server::serve(app, listener, end).await;
-        sweeper.abort();
+        if let Some(sweeper) = sweeper {
+            sweeper.abort();
+        }
         match cut_off {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
@@ -198,6 +225,41 @@ impl Serve {
             _ => "choose another address with --listen",
         };
         Failure::new(format!("cannot listen on {}: {fault}; {hint}", self.listen))
+    }
+
+    /// Says what runs where, and gives a line to paste: one that makes an alert, or one that pushes history.
+    fn welcome(&self, address: SocketAddr, known: &KnownCredentials, count: usize) {
+        let rules = self.rules.as_deref();
+        let rules = rules.map_or("built in".to_owned(), |path| format!("built in, with {}", path.display()));
+        let client = known.credentials.clients().first();
+        let (username, password) = client.map_or(("", ""), |client| (&client.username, client.password.expose()));
+        let what_now = match self.clock {
+            WhoseTime::Wall => format!(
+                "Try it: this pushes a reading that raises an alert. Paste it into another terminal.\n\n{}",
+                curl_line(address, username, password)
+            ),
+            // A reading of now would move the clock past all of history.
+            WhoseTime::Readings => format!(
+                "The time is what the readings tell. Push history in the order in which it happened, a file at a time:\n\n{} -d @FILE",
+                curl_command(address, username, password)
+            ),
+        };
+        let _ = writeln!(
+            anstream::stdout(),
+            "\
+Receiving pushes at  http://{address}/push
+Credentials          {kept_in}
+Data                 {data}
+Rules                {count}, {rules}
+
+{what_now}
+
+Stop with Ctrl-C.
+",
+            kept_in =
+                known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string()),
+            data = self.data.display(),
+        );
     }
 
     /// From the file, else the environment, else made at the first start.
@@ -260,42 +322,21 @@ fn end_asked_for() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Says what runs where, and gives a line to paste that makes an alert.
-fn welcome(address: SocketAddr, data: &Path, known: &KnownCredentials, rules: Option<&Path>, count: usize) {
-    let rules = rules.map_or("built in".to_owned(), |path| format!("built in, with {}", path.display()));
-    let client = known.credentials.clients().first();
-    let (username, password) = client.map_or(("", ""), |client| (&client.username, client.password.expose()));
-    let _ = writeln!(
-        anstream::stdout(),
-        "\
-Receiving pushes at  http://{address}/push
-Credentials          {kept_in}
-Data                 {data}
-Rules                {count}, {rules}
-
-Try it: this pushes a reading that raises an alert. Paste it into another terminal.
-
-{curl}
-
-Stop with Ctrl-C.
-",
-        kept_in =
-            known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string()),
-        data = data.display(),
-        curl = curl_line(address, username, password),
-    );
-}
-
 /// A line for any POSIX shell. It computes its time when it is run, so that the reading is fresh an hour later too, and a
 /// device of its own, so that pasted again it is not taken for the same smell that lasts.
 fn curl_line(address: SocketAddr, username: &str, password: &str) -> String {
+    let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-'$(date +%s)'\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-'$(date +%s)'\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
+    format!("{} -d '[\"{reading}\"]'", curl_command(address, username, password))
+}
+
+/// The same without what is sent.
+fn curl_command(address: SocketAddr, username: &str, password: &str) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
         _ => address.to_string(),
     };
     let user = quoted(&format!("{username}:{password}"));
-    let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-'$(date +%s)'\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-'$(date +%s)'\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
-    format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json' -d '[\"{reading}\"]'")
+    format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json'")
 }
 
 /// `text` as one word of a shell.
