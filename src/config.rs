@@ -15,6 +15,19 @@ pub fn verbosity() -> Verbosity {
     Verbosity::from_lookup(|name| std::env::var(name).ok())
 }
 
+/// Whether S3 is addressed as `host/bucket/key`, as the process's environment has it: see
+/// [`FunctionConfig::s3_path_style`].
+#[cfg(feature = "s3")]
+#[must_use]
+pub fn s3_path_style_of_env() -> bool {
+    s3_path_style(|name| std::env::var(name).ok())
+}
+
+fn s3_path_style(lookup: impl Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name: &&str| lookup(name).is_some_and(|value| !value.trim().is_empty());
+    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(is_set)
+}
+
 /// What the function needs to know to do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionConfig {
@@ -83,7 +96,7 @@ impl FunctionConfig {
             rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             outside: outside.clone().unwrap_or_default(),
             doors: doors.clone().unwrap_or_default(),
-            s3_path_style: ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| optional(name).is_some()),
+            s3_path_style: s3_path_style(&lookup),
         };
         fault.wrong.extend(config.wrong_topic());
         fault.wrong.extend(outside.err().map(|fault| format!("OAUTH_ISSUER, OAUTH_AUDIENCE: {fault}")));

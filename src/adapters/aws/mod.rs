@@ -3,6 +3,8 @@
 //! A push must be answered before the function's own time is up (29 s, see `template.yaml`), so everything here has an
 //! end: the [limits of a client](with_limits), and for what a push does in a row the limits below, which add up to less.
 
+#[cfg(feature = "s3")]
+pub mod archive;
 pub mod dynamodb;
 pub mod rules;
 pub mod s3;

@@ -1,0 +1,173 @@
+//! A bucket as an archive: read, and never changed. For an operator's machine, where nobody waits for an answer.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use tokio::runtime::Runtime;
+
+use super::s3;
+use crate::domain::archive::ObjectKey;
+use crate::history::{Archive, StoredObject, Unreadable};
+
+/// The end of an object's name; whatever else lies in the bucket is somebody else's.
+const OBJECTS: &str = ".ndjson.zst";
+/// Objects that are read at a time: what is read is small, so that most of the time is waiting.
+const AT_ONCE: usize = 64;
+/// Longest that connecting takes.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
+/// Longest that one attempt takes, over a slow line too.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How often a request is made before it has failed.
+const ATTEMPTS: u32 = 5;
+
+/// A bucket, or what is below a prefix in it, that is only read.
+#[derive(Debug)]
+pub struct S3Archive {
+    runtime: Runtime,
+    client: Client,
+    bucket: String,
+    /// Empty, or ends in `/`.
+    prefix: String,
+}
+
+/// Region and credentials as AWS's own command line finds them: environment, profiles, single sign-on, processes, and the
+/// roles of machines.
+async fn config() -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECTED_WITHIN).operation_attempt_timeout(ANSWERED_WITHIN).build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .load()
+        .await
+}
+
+impl S3Archive {
+    /// Reads `place`: `s3://bucket`, or `s3://bucket/prefix` where `raw/` is not at the bucket's root. `path_style` as for
+    /// [`s3::client`].
+    ///
+    /// # Errors
+    /// [`Unreadable`] where `place` names no bucket, no region is configured, or the bucket cannot be listed; the error
+    /// says what to do.
+    pub fn open(place: &str, path_style: bool) -> Result<Self, Unreadable> {
+        let unreadable = |why: &str| Unreadable::new(place, why);
+        let (bucket, prefix) = parts(place).ok_or_else(|| unreadable("a bucket is named s3://bucket/prefix"))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|fault| Unreadable::new(place, fault))?;
+        let config = runtime.block_on(config());
+        if config.region().is_none() {
+            return Err(unreadable("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
+        }
+        let client = s3::client(&config, path_style);
+        let archive = Self { runtime, client, bucket, prefix };
+        // At once, so that a login that has run out is said before anything is counted.
+        if archive.folders("")?.iter().all(|folder| !["raw/", "raw-undated/", "rejected/"].contains(&folder.as_str())) {
+            return Err(unreadable("there is no `raw/` in it. Name the bucket that the stack's output names"));
+        }
+        Ok(archive)
+    }
+
+    /// Every page of what is directly in `folder`.
+    fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, Unreadable> {
+        let prefix = format!("{}{folder}", self.prefix);
+        let listing =
+            self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).delimiter("/").into_paginator().send();
+        let pages = self.runtime.block_on(listing.collect::<Result<Vec<_>, _>>());
+        pages.map_err(|fault| self.unreadable(&prefix, &fault))
+    }
+
+    async fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, Unreadable> {
+        let name = format!("{}{key}", self.prefix);
+        let got = self.client.get_object().bucket(&self.bucket).key(&name).send().await;
+        let got = got.map_err(|fault| self.unreadable(&name, &fault))?;
+        let received = got.metadata().and_then(|told| told.get("received")?.parse().ok());
+        let bytes = got.body.collect().await.map_err(|fault| Unreadable::new(self.called(&name), fault))?;
+        Ok(StoredObject { key: key.clone(), received, bytes: bytes.to_vec() })
+    }
+
+    fn called(&self, name: &str) -> String {
+        format!("s3://{}/{name}", self.bucket)
+    }
+
+    fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> Unreadable
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        let advice = match fault.code() {
+            Some("AccessDenied") => ". The profile needs s3:ListBucket and s3:GetObject there",
+            Some("ExpiredToken" | "ExpiredTokenException" | "InvalidAccessKeyId") => ". Log in again: aws sso login",
+            Some("NoSuchBucket" | "PermanentRedirect") => ". Are the bucket's name and AWS_REGION right?",
+            Some(_) => "",
+            None => ". Does `aws s3 ls` work here? AWS_PROFILE and AWS_REGION choose account and region",
+        };
+        Unreadable::new(self.called(name), format!("{}{advice}", told(fault)))
+    }
+}
+
+impl Archive for S3Archive {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        let pages = self.pages(folder)?;
+        let prefixes = pages.iter().flat_map(ListObjectsV2Output::common_prefixes);
+        let below = prefixes.filter_map(|found| found.prefix()?.strip_prefix(&self.prefix).map(str::to_owned));
+        Ok(below.collect())
+    }
+
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        let pages = self.pages(folder)?;
+        let names = pages.iter().flat_map(ListObjectsV2Output::contents).filter_map(|found| found.key());
+        let names = names.filter(|name| name.ends_with(OBJECTS));
+        Ok(names.filter_map(|name| name.strip_prefix(&self.prefix).map(ObjectKey::known)).collect())
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        let reads: Vec<_> = keys.iter().map(|key| self.read_one(key).boxed()).collect();
+        self.runtime.block_on(stream::iter(reads).buffered(AT_ONCE).try_collect())
+    }
+}
+
+/// What the service said, else everything that went wrong on the way to it.
+fn told<E, R>(fault: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    match (fault.code(), fault.message()) {
+        (Some(code), Some(message)) => format!("{message} ({code})"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => DisplayErrorContext(fault).to_string(),
+    }
+}
+
+/// Bucket and prefix of `s3://bucket/prefix`; the prefix is empty or ends in `/`.
+fn parts(place: &str) -> Option<(String, String)> {
+    let rest = place.strip_prefix("s3://")?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_matches('/');
+    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    (!bucket.is_empty()).then(|| (bucket.to_owned(), prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_bucket_and_maybe_a_prefix() {
+        let told = |place| parts(place).map(|(bucket, prefix)| format!("{bucket} {prefix}"));
+        assert_eq!(told("s3://readings").as_deref(), Some("readings "));
+        assert_eq!(told("s3://readings/").as_deref(), Some("readings "));
+        assert_eq!(told("s3://readings/2024/copy/").as_deref(), Some("readings 2024/copy/"));
+        assert_eq!(told("s3:///raw"), None);
+        assert_eq!(told("readings"), None);
+    }
+}
