@@ -35,6 +35,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::notice::Notice;
+pub use self::text::amount;
 use super::device::Unit;
 use super::digest::Digest;
 use super::reading::{Reading, ReadingId, Source};

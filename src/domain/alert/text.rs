@@ -16,6 +16,34 @@ const MOST_DECIMALS: usize = 9;
 /// Decimals that a limit keeps at most: it is shown as it was written in the rules.
 const LIMIT_DECIMALS: usize = 6;
 
+impl Place {
+    /// What to call it: the name that people gave the device, else its id, else what kind of device it is.
+    #[must_use]
+    pub fn name(&self) -> String {
+        place_name(self)
+    }
+
+    /// What kind of device it is: in words where the type is documented, else the type's name.
+    #[must_use]
+    pub fn device_title(&self) -> &str {
+        device_title(self)
+    }
+}
+
+impl Breach {
+    /// The crossed limit in words: "ammonia 270 ppb (limit 200)".
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        phrase(self, &self.label, Letters::Unicode)
+    }
+}
+
+/// `value` with its unit, as messages tell it: "270 ppb", "12.3°", "0.05 mg/m³".
+#[must_use]
+pub fn amount(value: f64, unit: Unit) -> String {
+    quantity(&number(value), unit, Letters::Unicode)
+}
+
 /// The letters that a text may be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Letters {
