@@ -130,8 +130,12 @@ fn table(curve: &Curve) -> String {
         [format!("{}{note}", text(&amount(point.limit, curve.unit))), count(point.alerts), rate(point.a_week)]
     };
     let step = curve.points.len().div_ceil(BESIDE).max(1);
-    let picked: BTreeSet<usize> =
-        (0..curve.points.len()).step_by(step).chain(now).chain(suggested).chain(curve.points.len().checked_sub(1)).collect();
+    let picked: BTreeSet<usize> = (0..curve.points.len())
+        .step_by(step)
+        .chain(now)
+        .chain(suggested)
+        .chain(curve.points.len().checked_sub(1))
+        .collect();
     let (mut short, mut all) = (new(), new());
     for (index, point) in curve.points.iter().enumerate() {
         all.row(row(index, point));

@@ -93,8 +93,12 @@ impl Listing<'_> {
                 Column::Words("Worst"),
                 Column::Words("Over time"),
             ]);
-            let summary =
-                format!("{}: {} more, {}", capitalised(&kind), plural(members.len(), "sensor"), plural(alerts.len(), "alert"));
+            let summary = format!(
+                "{}: {} more, {}",
+                capitalised(&kind),
+                plural(members.len(), "sensor"),
+                plural(alerts.len(), "alert")
+            );
             self.fold(&summary, &table, &members, |listing, index, device| {
                 let alerts = &listing.view.by_device[index];
                 let series = telling(listing.view, index, device).into_iter().next();
@@ -110,7 +114,12 @@ impl Listing<'_> {
         if devices.is_empty() {
             return;
         }
-        let table = Table::new([Column::Words("Sensor"), Column::Words("Kind"), Column::Words("Zone"), Column::Numbers("Readings")]);
+        let table = Table::new([
+            Column::Words("Sensor"),
+            Column::Words("Kind"),
+            Column::Words("Zone"),
+            Column::Numbers("Readings"),
+        ]);
         let summary = format!("{} without an alert", plural(devices.len(), "sensor"));
         self.fold(&summary, &table, devices, |_, _, device| {
             let kind = text(device.place.device_title());

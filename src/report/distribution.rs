@@ -47,7 +47,11 @@ fn in_words(distribution: &Distribution) -> String {
         let set: u64 = distribution.bins.iter().filter(|(lower, _)| *lower >= 0.5).map(|(_, count)| count).sum();
         #[expect(clippy::cast_precision_loss, reason = "a count of readings is far below 2^52")]
         let part = 100.0 * set as f64 / distribution.count as f64;
-        return format!("{readings} readings, {} of them with “{}”.", amount(part, Unit::Percent), text(&distribution.label));
+        return format!(
+            "{readings} readings, {} of them with “{}”.",
+            amount(part, Unit::Percent),
+            text(&distribution.label)
+        );
     }
     let shown = |value: f64| text(&amount(rounded(value), distribution.unit));
     let is_low_bad = distribution.limits.first().is_some_and(|limit| is_low_bad(limit.comparison));
@@ -93,7 +97,11 @@ fn chart(distribution: &Distribution) -> String {
         if x.shows(limit.limit) {
             marks.push(Mark::Upright(limit.limit, Colour::of(limit.severity), said));
         } else {
-            notes.push_str(&format!("The limit of {} ({}) lies beyond this chart. ", amount(limit.limit, distribution.unit), limit.severity));
+            notes.push_str(&format!(
+                "The limit of {} ({}) lies beyond this chart. ",
+                amount(limit.limit, distribution.unit),
+                limit.severity
+            ));
         }
     }
     if distribution.greatest > to.max(core.1) || distribution.least < from {
@@ -177,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_flag_is_told_in_words() {
-        let flag = Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
+        let flag =
+            Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
         assert!(figure(&flag).contains("100 readings, 1 % of them with “spill”") && !figure(&flag).contains("<svg"));
         assert!(figure(&distribution(vec![(20.0, 5)], 0.5)).contains("<svg"));
     }

@@ -213,7 +213,8 @@ fn the_worst_device_comes_first_and_the_quiet_one_is_folded() {
 fn forty_devices_are_shown_and_the_forty_first_is_folded() {
     let shown = |devices: usize| {
         let named = |index| device(place("TH", &format!("T{index}"), "z"), "t", Unit::Celsius, vec![Some((1.0, 2.0))]);
-        let alerts = (0..devices).map(|index| alert("heat", index, 1, Some(("t", 41.0, 40.0, Unit::Celsius)))).collect();
+        let alerts =
+            (0..devices).map(|index| alert("heat", index, 1, Some(("t", 41.0, 40.0, Unit::Celsius)))).collect();
         let page = whole(&findings((0..devices).map(named).collect(), alerts));
         (page.matches("<article class=\"device\">").count(), page.contains("sensor: 1 sensor more"))
     };
@@ -225,8 +226,11 @@ fn forty_devices_are_shown_and_the_forty_first_is_folded() {
 #[test]
 fn what_is_compared_stands_side_by_side_and_without_a_comparison_there_is_no_such_part() {
     let mut compared = of_zone("Washroom 3", &[10]);
-    compared.against =
-        Some(Verdict { name: "built-in".to_owned(), alerts: of_zone("", &[10, 50, 90, 130]).rules.alerts, ..Verdict::default() });
+    compared.against = Some(Verdict {
+        name: "built-in".to_owned(),
+        alerts: of_zone("", &[10, 50, 90, 130]).rules.alerts,
+        ..Verdict::default()
+    });
     compared.difference =
         Some(crate::backtest::findings::Difference { same: 1, moved: 0, gained: Vec::new(), missed: vec![1, 2, 3] });
     let page = whole(&compared);
@@ -242,9 +246,9 @@ fn what_is_compared_stands_side_by_side_and_without_a_comparison_there_is_no_suc
 fn a_suggestion_is_a_sentence_and_where_there_is_none_there_is_no_such_part() {
     let with = whole(&Findings { curves: vec![curve(Some(250.0))], ..of_zone("Washroom 3", &[10]) });
     let words = without_tags(&with);
-    assert!(
-        words.contains("Ammonia (air quality sensor lite): at 250 ppb instead of 200 it would be 3 alerts a week instead of 17.")
-    );
+    assert!(words.contains(
+        "Ammonia (air quality sensor lite): at 250 ppb instead of 200 it would be 3 alerts a week instead of 17."
+    ));
     assert!(with.contains("id=\"suggestions\""));
     let without = whole(&Findings { curves: vec![curve(None)], ..of_zone("Washroom 3", &[10]) });
     assert!(!without.contains("uggest") || !without.contains("id=\"suggestions\""));

@@ -189,7 +189,9 @@ impl Plot {
                 Mark::Line(points, colour) => {
                     area.draw(&PathElement::new(points.clone(), colour.stand_in().stroke_width(2)))?;
                 }
-                Mark::Across(value, colour, said) => self.draw_across(area, *value, *colour, said, &mut labels_above)?,
+                Mark::Across(value, colour, said) => {
+                    self.draw_across(area, *value, *colour, said, &mut labels_above)?
+                }
                 Mark::Upright(value, colour, said) => {
                     self.draw_upright(area, *value, *colour, said, upright)?;
                     upright += 1;

@@ -95,8 +95,11 @@ fn left_aside(view: &View<'_>) -> String {
         (readings.undated, "without a time"),
         (readings.unreadable, "unreadable"),
     ];
-    let named: Vec<String> =
-        aside.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{} {what}", count(*number))).collect();
+    let named: Vec<String> = aside
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(*number)))
+        .collect();
     if named.is_empty() { String::new() } else { format!("left aside: {}", named.join(", ")) }
 }
 
@@ -133,15 +136,24 @@ fn busiest_rule(view: &View<'_>, alerts: &[AlertFact]) -> Option<String> {
     Some(if counts.len() == 1 {
         format!("All of them come from one rule: <strong>{title}</strong>.")
     } else {
-        format!("The rule that makes most is <strong>{title}</strong>: {} of {}.", counted(*most), plural(alerts.len(), "alert"))
+        format!(
+            "The rule that makes most is <strong>{title}</strong>: {} of {}.",
+            counted(*most),
+            plural(alerts.len(), "alert")
+        )
     })
 }
 
 /// "The sensor with most is Washroom 3: 17."
 fn busiest_device(view: &View<'_>) -> Option<String> {
-    let (device, alerts) = view.by_device.iter().enumerate().max_by_key(|(index, alerts)| (alerts.len(), usize::MAX - index))?;
+    let (device, alerts) =
+        view.by_device.iter().enumerate().max_by_key(|(index, alerts)| (alerts.len(), usize::MAX - index))?;
     (alerts.len() > 1 && view.by_device.len() > 1).then(|| {
-        format!("The sensor with most is <strong>{}</strong>: {}.", name(&view.place(device).name()), counted(alerts.len()))
+        format!(
+            "The sensor with most is <strong>{}</strong>: {}.",
+            name(&view.place(device).name()),
+            counted(alerts.len())
+        )
     })
 }
 

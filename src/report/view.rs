@@ -51,7 +51,8 @@ impl<'a> View<'a> {
 
     /// The limits that are in force for a metric of a device type.
     pub(super) fn limits(&self, device_type: &str, metric: &str) -> &'a [Limit] {
-        let found = self.findings.distributions.iter().find(|one| &*one.device_type == device_type && &*one.metric == metric);
+        let found =
+            self.findings.distributions.iter().find(|one| &*one.device_type == device_type && &*one.metric == metric);
         found.map_or(&[], |distribution| &distribution.limits)
     }
 

@@ -2,16 +2,19 @@
 
 mod tables;
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Progress, Trial, backtest};
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::report;
+use tempfile::NamedTempFile;
 
 use crate::period::Period;
 use crate::{Failure, archive, check};
@@ -53,6 +56,9 @@ pub(super) struct Backtest {
     /// How many alerts a week you want at most of one rule; limits are suggested by it
     #[arg(long, value_name = "ALERTS", default_value_t = 7.0)]
     wanted: f64,
+    /// Write a report as well: one page that needs no network, for the browser, for mails and for paper
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// How what was found is told
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -74,6 +80,11 @@ impl Backtest {
         let found = backtest(archive.as_ref(), &trial, |progress| show(&bar, progress));
         bar.finish_and_clear();
         let findings = found.map_err(|fault| Failure::new(fault.to_string()))?;
+        if let Some(path) = &self.html {
+            write_whole(path, &report::page(&findings, Timestamp::now()))
+                .map_err(|fault| Failure::new(format!("{} cannot be written: {fault}", path.display())))?;
+            let _ = writeln!(anstream::stderr(), "The report is in {}", path.display());
+        }
         let told = match self.format {
             Format::Text => tables::text(&findings),
             Format::Json => json(&findings)?,
@@ -140,6 +151,18 @@ fn show(bar: &ProgressBar, progress: Progress) {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
     bar.set_message(format!("{} readings, {rate:.0} a second", tables::grouped(progress.readings)));
+}
+
+/// Writes a file that is there as a whole or not at all.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    // Readable by others, as every file that a command writes: a report is there to be given on.
+    #[cfg(unix)]
+    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn json(findings: &Findings) -> Result<String, Failure> {
