@@ -36,6 +36,17 @@ run: needs-rust ## Starts a server here; options: make run ARGS="--listen 127.0.
 	@cargo build --locked --bin smartclean-push
 	@cargo run --quiet --locked --bin smartclean-push -- serve $(ARGS)
 
+DEMO := target/demo
+
+.PHONY: demo
+demo: needs-rust ## Shows what history is good for: 30 simulated days, limits on trial, a report in target/demo/report.html
+	@echo 'Building smartclean-push for much data; the first time takes some minutes.'
+	@cargo build --locked --profile optimized --bin smartclean-push
+	@rm -rf $(DEMO)
+	@$(STAGE) 'simulating 30 days of 200 devices' target/optimized/smartclean-push simulate --out $(DEMO)/data --devices 200 --days 30 --from 2026-09-01
+	@target/optimized/smartclean-push backtest --from $(DEMO)/data --rules rules/demo.toml --against built-in --html $(DEMO)/report.html
+	@.make/look $(DEMO)/report.html
+
 # ---- Checks ---------------------------------------------------------------------------------------------------------
 
 .PHONY: test

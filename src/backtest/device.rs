@@ -85,12 +85,18 @@ impl<'r> Device<'r> {
             let Some(quantity) = reading.metric(&metric.key) else { continue };
             metric.known.get_or_insert_with(|| (quantity.label.to_owned(), quantity.unit));
             metric.course.add(buckets, at, quantity.value);
-            metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value));
+            metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value, reading));
             if metric.is_distributed {
                 let key = (Arc::clone(&self.device_type), Arc::clone(&metric.key));
                 histograms.entry(key).or_default().add(quantity.value);
             }
         }
+    }
+
+    /// Notes that its zone was cleaned.
+    pub(super) fn cleaned(&mut self) {
+        let gauges = self.metrics.iter_mut().flat_map(|metric| &mut metric.gauges);
+        gauges.for_each(|(_, gauge)| gauge.cleaned());
     }
 
     /// The alerts that each limit would make, by the rule's test.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::alert::Comparison;
 use crate::domain::engine::deviation;
+use crate::domain::reading::Reading;
 use crate::domain::rules::{Effective, Kind, Test};
 
 /// One rule's test at one device, with many limits.
@@ -15,12 +16,12 @@ pub(super) struct Gauge<'r> {
     test: &'r Test,
     adds_up: bool,
     limits: Arc<[f64]>,
-    trials: Vec<Trial>,
+    stands: Vec<Stand>,
 }
 
 /// Where one limit stands.
 #[derive(Clone, Debug, Default)]
-struct Trial {
+struct Stand {
     /// The first value of the breach that lasts.
     since: Option<Timestamp>,
     /// The last one of it.
@@ -37,18 +38,21 @@ impl<'r> Gauge<'r> {
     /// `None` where the rule is of a kind that one limit alone does not decide.
     pub(super) fn new(kind: Kind, effective: Effective<'r>, test: &'r Test, limits: Arc<[f64]>) -> Option<Self> {
         let is_decided = matches!(kind, Kind::Threshold | Kind::Accumulate);
-        let trials = vec![Trial::default(); limits.len()];
+        let stands = vec![Stand::default(); limits.len()];
         (is_decided && !limits.is_empty()).then_some(Self {
             effective,
             test,
             adds_up: kind == Kind::Accumulate,
             limits,
-            trials,
+            stands,
         })
     }
 
-    /// Takes a value, as it was measured at `at`.
-    pub(super) fn take(&mut self, at: Timestamp, value: f64) {
+    /// Takes a value of a reading, as it was measured at `at`.
+    pub(super) fn take(&mut self, at: Timestamp, value: f64, reading: &Reading<'_>) {
+        if self.effective.active.is_some_and(|active| !active.contain(at, &reading.local_zone())) {
+            return;
+        }
         let value = match (self.test.comparison, self.effective.baseline) {
             (Comparison::Deviates, Some(baseline)) => match baseline.get(&self.test.metric) {
                 Some(baseline) => deviation(value, *baseline),
@@ -57,33 +61,40 @@ impl<'r> Gauge<'r> {
             (Comparison::Deviates, None) => return,
             _ => value,
         };
-        let Self { effective, test, adds_up, limits, trials } = self;
+        let Self { effective, test, adds_up, limits, stands } = self;
         let block = effective.block.rule.unwrap_or(effective.block.zone).max(effective.block.device);
-        for (limit, trial) in limits.iter().zip(trials) {
+        for (limit, stand) in limits.iter().zip(stands) {
             let is_reached = if *adds_up {
-                trial.add(test.comparison, *limit, value)
+                stand.add(test.comparison, *limit, value, effective.carry)
             } else {
-                trial.compare(test.comparison, *limit, value, at, effective)
+                stand.compare(test.comparison, *limit, value, at, effective)
             };
             if is_reached {
-                trial.raise(at, block);
+                stand.raise(at, block);
             }
+        }
+    }
+
+    /// Notes that the zone was cleaned: sums start again, and what was raised is over.
+    pub(super) fn cleaned(&mut self) {
+        for stand in &mut self.stands {
+            (stand.since, stand.is_raised, stand.total) = (None, false, 0.0);
         }
     }
 
     /// Alerts by limit.
     pub(super) fn alerts(&self) -> Vec<u64> {
-        self.trials.iter().map(|trial| trial.alerts).collect()
+        self.stands.iter().map(|stand| stand.alerts).collect()
     }
 }
 
-impl Trial {
+impl Stand {
     /// Whether the sum reaches the limit with this value; it starts again then.
-    fn add(&mut self, comparison: Comparison, limit: f64, value: f64) -> bool {
+    fn add(&mut self, comparison: Comparison, limit: f64, value: f64, carries: bool) -> bool {
         self.total += value.max(0.0);
         let is_reached = comparison.is_broken(self.total, limit);
         if is_reached {
-            self.total = 0.0;
+            self.total = if carries { self.total - limit } else { 0.0 };
         }
         is_reached
     }
@@ -132,7 +143,6 @@ fn first_limit(effective: &Effective<'_>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::reading::Reading;
     use crate::domain::rules::RuleSet;
 
     const LIMITS: [f64; 4] = [100.0, 150.0, 200.0, 300.0];
@@ -147,7 +157,7 @@ mod tests {
         let test = &effective.condition.unwrap().tests[0];
         let mut gauge = Gauge::new(rule.kind, effective, test, LIMITS.into()).unwrap();
         for (index, value) in values.iter().enumerate() {
-            gauge.take(Timestamp::from_second(i64::try_from(index).unwrap() * 300).unwrap(), *value);
+            gauge.take(Timestamp::from_second(i64::try_from(index).unwrap() * 300).unwrap(), *value, &reading);
         }
         gauge.alerts()
     }
@@ -183,7 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_looks_only_in_its_hours() {
+        // The first value is of midnight.
+        let rule = |hours| format!("[[rule]]\nid = \"ammonia-lite\"\nactive = \"{hours}\"");
+        assert_eq!(alerts(&rule("00:00-00:05"), "ODRDTR_BATT_V1", &[90.0, 210.0])[2], 0);
+        assert_eq!(alerts(&rule("00:00-00:06"), "ODRDTR_BATT_V1", &[90.0, 210.0])[2], 1);
+    }
+
+    #[test]
     fn what_is_added_up_starts_again_at_each_limit_by_itself() {
+        // At 100 every second report, ten minutes apart, so that the block holds every second alert back.
         assert_eq!(alerts("", "UM", &[60.0; 10]), [3, 3, 2, 2]);
     }
 }

@@ -53,8 +53,11 @@ impl<'r> Zone<'r> {
         histograms: &mut Histograms,
     ) {
         for event in events {
-            if let Event::Reading { at, reading, .. } = event {
-                self.device(reading, *at).take(reading, *at, buckets, histograms);
+            match event {
+                Event::Reading { at, reading, .. } => {
+                    self.device(reading, *at).take(reading, *at, buckets, histograms);
+                }
+                Event::Cleaned { .. } => self.devices.iter_mut().for_each(Device::cleaned),
             }
         }
         for (hearing, said) in &mut self.hearings {
