@@ -1,9 +1,12 @@
 //! What was stored, read again: hour by hour, in the order in which it happened.
 
+mod hours;
+
 use std::fmt;
 
 use jiff::Timestamp;
 
+pub use self::hours::{Hour, hours};
 use crate::domain::archive::ObjectKey;
 
 /// Where stored objects are read from: a data folder, a bucket. Nothing in it is ever changed.

@@ -3,9 +3,12 @@
 //! Results go to standard output, everything else to standard error. The exit code is 0 for "fine", 1 for "found faults"
 //! and 2 for "wrong usage".
 
+mod archive;
 mod check;
 mod completions;
 mod environment;
+mod period;
+mod replay;
 mod schema;
 mod serve;
 mod test;
@@ -29,6 +32,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Replay(replay::Replay),
     Schema(schema::Schema),
     Completions(completions::Completions),
     TestAlert(test_alert::TestAlert),
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Serve(serve) => serve.run(),
         Verb::Check(check) => check.run(),
         Verb::Test(test) => test.run(),
+        Verb::Replay(replay) => replay.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Completions(completions) => completions.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),
