@@ -21,7 +21,7 @@ mod zone;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use self::arrivals::Arrivals;
@@ -56,6 +56,16 @@ pub struct Trial {
     pub wanted_a_week: f64,
 }
 
+impl Trial {
+    /// Whether pushes whose newest reading is within `length` from `start` on may have a reading that is wanted. What came
+    /// within an hour after its time has its place in the order of events; what came later is late.
+    fn may_have(&self, start: Timestamp, length: SignedDuration) -> bool {
+        let end = start.checked_add(length).unwrap_or(Timestamp::MAX);
+        let late = start.checked_sub(SignedDuration::from_hours(1)).unwrap_or(start);
+        self.since.is_none_or(|since| since < end) && self.until.is_none_or(|until| late < until)
+    }
+}
+
 /// How far a backtest is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -76,7 +86,7 @@ pub fn backtest(
     trial: &Trial,
     mut progress: impl FnMut(Progress),
 ) -> Result<Findings, Unreadable> {
-    let hours = hours(archive, trial.since, trial.until)?;
+    let hours = hours(archive, "raw/", |start, length| trial.may_have(start, SignedDuration::from_hours(length)))?;
     let mut court = Court::new(trial, &hours);
     let mut told = Progress { hours: hours.len(), ..Progress::default() };
     progress(told);

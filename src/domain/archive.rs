@@ -112,6 +112,27 @@ pub fn unpack(bytes: &[u8]) -> std::io::Result<String> {
     String::from_utf8(lines).map_err(std::io::Error::other)
 }
 
+/// The rejections of an object's lines again. Lines of another form are somebody else's, and left out.
+#[must_use]
+pub fn unpack_rejections(lines: &str) -> Vec<Rejection<'static>> {
+    #[derive(Deserialize)]
+    struct Line {
+        index: Option<usize>,
+        reason: String,
+        raw: Option<String>,
+        raw_base64: Option<String>,
+    }
+    let rejection = |line: &str| {
+        let Line { index, reason, raw, raw_base64 } = serde_json::from_str(line).ok()?;
+        let raw = match (raw, raw_base64) {
+            (Some(text), _) => text.into_bytes(),
+            (None, encoded) => STANDARD.decode(encoded?).ok()?,
+        };
+        Some(Rejection { index, reason, raw: raw.into() })
+    };
+    lines.lines().filter_map(rejection).collect()
+}
+
 fn rejection_line(rejection: &Rejection<'_>) -> String {
     let mut line = json!({ "index": rejection.index, "reason": rejection.reason });
     match std::str::from_utf8(&rejection.raw) {
@@ -183,5 +204,7 @@ mod tests {
         let expected = "{\"index\":3,\"raw\":\"{\\\"a\\n\",\"reason\":\"why\"}\n\
                         {\"index\":null,\"raw_base64\":\"/wA=\",\"reason\":\"why\"}\n";
         assert_eq!(unpacked(&pack_rejections(&rejections)), expected);
+        assert_eq!(unpack_rejections(expected), rejections);
+        assert_eq!(unpack_rejections("{}\nno line of ours\n"), []);
     }
 }

@@ -1,132 +1,113 @@
-//! The hours that an archive has readings of: its folders `raw/dt=2026-11-23/hh=05/`.
+//! The hours that an archive is divided into.
 
-use jiff::civil::Date;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, Unreadable};
 
-/// An hour of readings. It is the hour, in UTC, of the newest reading of each push in it; others may be older.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One hour of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hour {
-    /// Its first moment.
+    /// When it begins.
     pub start: Timestamp,
-    /// Its folder.
+    /// Its folder: `raw/dt=2026-11-23/hh=05/`.
     pub folder: String,
 }
 
 impl Hour {
-    /// How long it is.
-    pub const LENGTH: SignedDuration = SignedDuration::from_hours(1);
-
     /// The moment at which the next one begins.
     #[must_use]
     pub fn end(&self) -> Timestamp {
-        self.start.checked_add(Self::LENGTH).unwrap_or(self.start)
+        self.start.checked_add(SignedDuration::from_hours(1)).unwrap_or(self.start)
     }
 }
 
-/// The hours of an archive that may have readings of a period in them, in order. `None` is an open end.
+/// The hours below `root`, which is `raw/` or `rejected/`, in order, of those days and hours that are `wanted`: that is
+/// asked with a folder's first moment and its length in hours, so that days which nobody wants are not looked into.
+/// Folders of other names are somebody else's.
 ///
 /// # Errors
-/// [`Unreadable`] where folders cannot be listed.
+/// [`Unreadable`] where a folder cannot be listed.
 pub fn hours(
     archive: &dyn Archive,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+    root: &str,
+    wanted: impl Fn(Timestamp, i64) -> bool,
 ) -> Result<Vec<Hour>, Unreadable> {
-    // What came within an hour after its time belongs to the order of events; what came later is late.
-    let until = until.map(|until| until.checked_add(Hour::LENGTH).unwrap_or(until));
-    let is_wanted = |start: Timestamp, end: Timestamp| {
-        since.is_none_or(|since| since < end) && until.is_none_or(|until| start < until)
-    };
     let mut hours = Vec::new();
-    for day in archive.folders("raw/")? {
-        let Some(start) = named(&day, "dt=").and_then(midnight) else { continue };
-        let end = start.checked_add(24 * Hour::LENGTH).unwrap_or(start);
-        if !is_wanted(start, end) {
+    for day in archive.folders(root)? {
+        let Some(date) = day.strip_prefix(root).and_then(|name| part(name, "dt=")) else { continue };
+        if !moment(date, "00").is_some_and(|start| wanted(start, 24)) {
             continue;
         }
         for folder in archive.folders(&day)? {
-            let Some(number) = named(&folder, "hh=").and_then(|hour| hour.parse::<i32>().ok()) else { continue };
-            let Some(start) =
-                (0..24).contains(&number).then(|| start.checked_add(number * Hour::LENGTH).ok()).flatten()
-            else {
-                continue;
-            };
-            let hour = Hour { start, folder };
-            if is_wanted(start, hour.end()) {
-                hours.push(hour);
+            let start = folder.strip_prefix(&day).and_then(|name| moment(date, part(name, "hh=")?));
+            if let Some(start) = start.filter(|start| wanted(*start, 1)) {
+                hours.push(Hour { start, folder });
             }
         }
     }
-    hours.sort_unstable();
     Ok(hours)
 }
 
-/// What follows `name` in the last part of a folder's name.
-fn named<'f>(folder: &'f str, name: &str) -> Option<&'f str> {
-    folder.trim_end_matches('/').rsplit('/').next()?.strip_prefix(name)
+/// What stands behind `dt=` in `dt=2026-11-23/`.
+fn part<'n>(name: &'n str, key: &str) -> Option<&'n str> {
+    name.strip_prefix(key)?.strip_suffix('/')
 }
 
-fn midnight(date: &str) -> Option<Timestamp> {
-    TimeZone::UTC.to_timestamp(date.parse::<Date>().ok()?.at(0, 0, 0, 0)).ok()
+fn moment(date: &str, hour: &str) -> Option<Timestamp> {
+    let local: DateTime = format!("{date}T{hour}:00").parse().ok()?;
+    TimeZone::UTC.to_timestamp(local).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::StoredObject;
     use super::*;
     use crate::domain::archive::ObjectKey;
-    use crate::history::StoredObject;
 
-    /// Folders only.
     struct Folders(&'static [&'static str]);
 
     impl Archive for Folders {
         fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
-            let below =
-                |path: &&str| path.strip_prefix(folder)?.split_once('/').map(|(name, _)| format!("{folder}{name}/"));
-            let mut folders: Vec<String> = self.0.iter().filter_map(below).collect();
-            folders.dedup();
-            Ok(folders)
+            let below = self.0.iter().filter_map(|path| path.strip_prefix(folder)?.split_once('/'));
+            let mut below: Vec<_> = below.map(|(name, _)| format!("{folder}{name}/")).collect();
+            below.dedup();
+            Ok(below)
         }
 
-        fn keys(&self, _folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, Unreadable> {
             Ok(Vec::new())
         }
 
-        fn read(&self, _keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        fn read(&self, _: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
             Ok(Vec::new())
         }
     }
 
-    const ARCHIVE: Folders = Folders(&[
-        "raw/dt=2026-11-22/hh=23/",
-        "raw/dt=2026-11-23/hh=00/",
-        "raw/dt=2026-11-23/hh=01/",
-        "raw/dt=2026-11-23/hh=24/",
-        "raw/dt=2026-11-23/hh=x/",
-        "raw/lost+found/hh=00/",
-        "rejected/dt=2026-11-23/hh=02/",
+    const FOLDERS: Folders = Folders(&[
+        "raw/dt=2024-05-01/hh=09/",
+        "raw/dt=2024-05-01/hh=10/",
+        "raw/dt=2024-05-02/hh=00/",
+        "raw/dt=2024-05-02/notes/",
+        "raw/notes/hh=10/",
+        "rejected/dt=2024-05-01/hh=10/",
     ]);
 
-    fn starts(since: Option<&str>, until: Option<&str>) -> Vec<String> {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let hours = hours(&ARCHIVE, since.map(at), until.map(at)).unwrap();
-        hours.iter().map(|hour| hour.start.strftime("%d %H").to_string()).collect()
+    fn told(wanted: impl Fn(Timestamp, i64) -> bool) -> Vec<String> {
+        hours(&FOLDERS, "raw/", wanted).unwrap().iter().map(|hour| hour.start.to_string()).collect()
     }
 
     #[test]
-    fn hours_come_in_order_and_other_folders_are_passed_over() {
-        assert_eq!(starts(None, None), ["22 23", "23 00", "23 01"]);
+    fn hours_are_found_in_order_and_nothing_else_is() {
+        assert_eq!(told(|_, _| true), ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
     }
 
     #[test]
-    fn a_period_leaves_out_hours_that_can_have_none_of_its_readings() {
-        assert_eq!(starts(Some("2026-11-23T00:00:00Z"), None), ["23 00", "23 01"]);
-        assert_eq!(starts(Some("2026-11-22T23:59:59Z"), None), ["22 23", "23 00", "23 01"]);
-        // An hour more, for what came a little late.
-        assert_eq!(starts(None, Some("2026-11-22T23:30:00Z")), ["22 23", "23 00"]);
-        assert_eq!(starts(None, Some("2026-11-22T22:00:00Z")), [""; 0]);
+    fn days_and_hours_that_nobody_wants_are_left_out() {
+        let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
+        let wanted =
+            |start: Timestamp, hours: i64| start <= ten && ten < start + jiff::SignedDuration::from_hours(hours);
+        assert_eq!(told(wanted), ["2024-05-01T10:00:00Z"]);
     }
 }

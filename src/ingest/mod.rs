@@ -4,6 +4,8 @@
 //! stored push can be evaluated again and a lost one cannot. State and the messages it makes commit together; messages
 //! leave afterwards, and what does not leave is found by the [sweep](Ingest::sweep).
 
+#[cfg(feature = "command")]
+mod again;
 mod clock;
 pub mod decode;
 mod dispatch;
@@ -18,6 +20,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+#[cfg(feature = "command")]
+pub use self::again::{Replayed, Reread, reread};
 pub use self::clock::Clock;
 use self::clock::{Running, Turn};
 use self::decode::{DecodeError, Encoding, decode};
@@ -155,7 +159,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         receipt.received = turn.present();
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
         let stored = self.store(id, &batch, &receipt).await?;
-        self.pass_time(&mut turn, &batch.readings).await;
+        match self.pass_time(&mut turn, &batch.readings).await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => swept.log(),
+            // Still due before the next push.
+            Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
+        }
         let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
         if evaluated.is_ok() && !batch.readings.is_empty() {
             self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await;
@@ -250,18 +259,11 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     }
 
     /// Does what came due before these readings, where the time is theirs.
-    async fn pass_time(&self, turn: &mut Turn<'_>, readings: &[Reading<'_>]) {
-        let Some(minute) = turn.sweep_due(readings) else { return };
-        match self.sweep_due(minute).await {
-            Ok(swept) => {
-                turn.swept(minute);
-                if swept != Swept::default() {
-                    swept.log();
-                }
-            }
-            // Still due before the next push.
-            Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
-        }
+    async fn pass_time(&self, turn: &mut Turn<'_>, readings: &[Reading<'_>]) -> Result<Swept, Unavailable> {
+        let Some(minute) = turn.sweep_due(readings) else { return Ok(Swept::default()) };
+        let swept = self.sweep_due(minute).await?;
+        turn.swept(minute);
+        Ok(swept)
     }
 
     /// Evaluates readings, commits what is remembered, and sends the messages that makes.

@@ -75,23 +75,33 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let rules = self.rules.current(now).await;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
+        let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;
         let mut swept = Swept::default();
+        let done = self.sweep_zones(&rules, now, !is_quiet, &mut swept).await;
+        swept.add(announced?);
+        done.map(|()| swept)
+    }
+
+    /// Does what is due in zones; the others are done where one of them fails.
+    pub(super) async fn sweep_zones(
+        &self,
+        rules: &RuleSet,
+        now: Timestamp,
+        silences: bool,
+        swept: &mut Swept,
+    ) -> Result<(), Unavailable> {
         let mut failure = None;
-        match self.announce(&rules, last.filter(|_| is_quiet), now).await {
-            Ok(announced) => swept.add(announced),
-            Err(error) => drop(failure.get_or_insert(error)),
-        }
         for _ in 0..MOST_ROUNDS {
             let keys = self.state.due(now, AT_ONCE).await?;
             let mut evaluated = Evaluated::default();
             for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
-                match self.sweep_zone(&rules, key, document, now, !is_quiet).await {
+                match self.sweep_zone(rules, key, document, now, silences).await {
                     Ok(evaluation) => evaluated.add(key.clone(), &evaluation),
                     Err(error) => drop(failure.get_or_insert(error)),
                 }
             }
             let outgoing = std::mem::take(&mut evaluated.outgoing);
-            let dispatched = dispatch(&self.state, &self.publisher, &rules, outgoing, now).await;
+            let dispatched = dispatch(&self.state, &self.publisher, rules, outgoing, now).await;
             swept.zones += keys.len();
             swept.alerts += evaluated.alerts;
             swept.add(dispatched);
@@ -99,7 +109,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
                 break;
             }
         }
-        failure.map_or(Ok(swept), Err)
+        failure.map_or(Ok(()), Err)
     }
 
     /// Tells what the operator has to know about the program itself: rules that are refused, and that nothing has come

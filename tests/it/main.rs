@@ -27,6 +27,8 @@ mod push;
 #[cfg(feature = "command")]
 mod races;
 #[cfg(feature = "command")]
+mod replay;
+#[cfg(feature = "command")]
 mod rule_cases;
 mod rules;
 mod samples;

@@ -32,14 +32,22 @@ impl FolderStore {
     /// # Errors
     /// Where the folder cannot be made, read or written.
     pub fn open(root: &Path) -> io::Result<(Self, usize)> {
-        let unfinished = root.join(UNFINISHED);
-        fs::create_dir_all(&unfinished)?;
+        let store = Self::open_shared(root)?;
         let mut removed = 0;
-        for entry in fs::read_dir(&unfinished)? {
+        for entry in fs::read_dir(root.join(UNFINISHED))? {
             fs::remove_file(entry?.path())?;
             removed += 1;
         }
-        Ok((Self { root: root.into() }, removed))
+        Ok((store, removed))
+    }
+
+    /// Opens the store in `root`, where another process may be at work: what that has not finished stays.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn open_shared(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root.join(UNFINISHED))?;
+        Ok(Self { root: root.into() })
     }
 
     fn write(&self, object: &Object) -> io::Result<Stored> {

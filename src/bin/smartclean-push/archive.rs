@@ -1,14 +1,40 @@
-//! Where stored readings are read from, as it is named on the command line.
+//! Where stored history is read from, as it is named on the command line.
 
 use std::path::Path;
 
 use smartclean_push::adapters::files::FolderArchive;
-use smartclean_push::history::Archive;
+use smartclean_push::history::{Archive, Unreadable};
 
 use crate::Failure;
 
-/// Opens the archive that `from` names: a data folder, or `s3://bucket/prefix`.
+/// Opens a data folder, or `s3://bucket/prefix`.
 pub(super) fn open(from: &str) -> Result<Box<dyn Archive>, Failure> {
-    let archive = FolderArchive::open(Path::new(from)).map_err(|fault| Failure::usage(fault.to_string()))?;
-    Ok(Box::new(archive))
+    if from.starts_with("s3://") {
+        return bucket(from);
+    }
+    let opened = FolderArchive::open(Path::new(from)).map_err(unreadable)?;
+    Ok(Box::new(opened))
+}
+
+/// What cannot be read, told to the user.
+pub(super) fn unreadable(fault: Unreadable) -> Failure {
+    Failure::new(fault.to_string())
+}
+
+#[cfg(feature = "s3")]
+fn bucket(from: &str) -> Result<Box<dyn Archive>, Failure> {
+    use smartclean_push::adapters::aws::archive::S3Archive;
+    use smartclean_push::config;
+
+    let opened = S3Archive::open(from, config::s3_path_style_of_env()).map_err(unreadable)?;
+    Ok(Box::new(opened))
+}
+
+#[cfg(not(feature = "s3"))]
+fn bucket(from: &str) -> Result<Box<dyn Archive>, Failure> {
+    Err(Failure::usage(format!(
+        "this build of the command reads no buckets. Build one that does, with cargo build --release --features s3, or \
+         copy the objects here first: aws s3 sync {from} copy, and then name the folder copy. A copy does not know when \
+         its objects were received; the bucket does"
+    )))
 }

@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod environment;
 mod period;
+mod replay;
 mod schema;
 mod serve;
 mod test;
@@ -33,6 +34,7 @@ enum Verb {
     Check(check::Check),
     Test(test::Test),
     Backtest(backtest::Backtest),
+    Replay(replay::Replay),
     Schema(schema::Schema),
     Completions(completions::Completions),
     TestAlert(test_alert::TestAlert),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Check(check) => check.run(),
         Verb::Test(test) => test.run(),
         Verb::Backtest(backtest) => backtest.run(),
+        Verb::Replay(replay) => replay.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Completions(completions) => completions.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),

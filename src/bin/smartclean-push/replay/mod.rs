@@ -1,0 +1,77 @@
+//! `replay`: what was stored, taken in once more.
+
+mod raw;
+mod rejected;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use smartclean_push::{config, telemetry};
+use tokio::runtime::Runtime;
+
+use crate::Failure;
+
+/// Read stored history again: what was rejected by today's reader, or raw readings into a state
+///
+/// Nothing is sent to anybody unless --alerts asks for it, nothing that is stored is changed, and doing it twice does it
+/// once.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Rejected(rejected::Rejected),
+    Raw(raw::Raw),
+}
+
+impl Replay {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        telemetry::start_for_command(config::verbosity());
+        match self.what {
+            What::Rejected(rejected) => rejected.run(),
+            What::Raw(raw) => raw.run(),
+        }
+    }
+}
+
+/// Runs what waits, and hears a Ctrl-C.
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|fault| Failure::new(format!("the program cannot start: {fault}")))
+}
+
+/// Becomes true when the user asks for the end, so that what has begun is finished first. A second Ctrl-C is not waited for.
+fn end_asked_for(runtime: &Runtime) -> Arc<AtomicBool> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&asked);
+    runtime.spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if heard.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        }
+    });
+    asked
+}
+
+/// How far it is, on terminals only.
+fn progress(hours: usize) -> ProgressBar {
+    let bar = ProgressBar::new(hours as u64);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} hours, {eta} left  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// "1 reading", "2 readings".
+fn count(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

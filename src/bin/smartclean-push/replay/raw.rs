@@ -1,0 +1,206 @@
+//! `replay raw`: stored readings into a state, by their own time.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use smartclean_push::adapters::files::AlertLog;
+use smartclean_push::adapters::memory::FixedRules;
+use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::domain::alert::render::Rendered;
+use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::history::{Archive, Hour, StoredObject, Unreadable, hours};
+use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
+use smartclean_push::ingest::{Clock, Ingest, Replayed};
+use tokio::runtime::Runtime;
+
+use super::{end_asked_for, progress, runtime};
+use crate::archive::{open, unreadable};
+use crate::period::Period;
+use crate::{Failure, check};
+
+/// Feed stored readings to a state in the order in which they were taken, so that a new installation knows what is firing
+///
+/// Each object is judged as it was when it was received, by the rules that are given now. The messages that this makes are
+/// not sent: they are counted, and with --alerts written to alerts.ndjson. Readings that the state knows change nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  smartclean-push replay raw --from data --state new/state.db
+  smartclean-push replay raw --from s3://my-readings --since 2026-11-01 --state new/state.db --rules rules.toml
+  smartclean-push replay raw --from data --since 2026-11-01T08:00+08:00 --until 2026-11-02 --state try.db --alerts
+
+Then start the installation with it: smartclean-push serve --data new --rules rules.toml")]
+pub(super) struct Raw {
+    /// Where the readings are: a data folder, or s3://bucket/prefix
+    #[arg(long, value_name = "DATA")]
+    from: String,
+    #[command(flatten)]
+    period: Period,
+    /// The state to feed: the file state.db of a data folder; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    state: PathBuf,
+    /// Rules of your own, laid over the built-in ones
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Write the messages to alerts.ndjson beside the state, old as they are, and show them
+    #[arg(long)]
+    alerts: bool,
+}
+
+/// Counts messages, and writes them down where that is asked for. Nobody is sent any.
+struct Messages {
+    made: Arc<AtomicUsize>,
+    log: Option<AlertLog>,
+}
+
+impl AlertPublisher for Messages {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+        self.made.fetch_add(messages.len(), Ordering::Relaxed);
+        match &self.log {
+            Some(log) => log.publish(messages).await,
+            None => messages.iter().map(|_| Ok(())).collect(),
+        }
+    }
+}
+
+/// What is replayed is stored already.
+struct StoredAlready;
+
+impl RawStore for StoredAlready {
+    async fn put(&self, _object: Object) -> Result<Stored, Unavailable> {
+        Ok(Stored::Already)
+    }
+
+    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+/// An object's lines, and what it is put in order by.
+struct Lines {
+    received: Option<Timestamp>,
+    newest: Timestamp,
+    key: ObjectKey,
+    text: String,
+}
+
+/// What was fed, in objects and readings.
+#[derive(Default)]
+struct Fed {
+    objects: usize,
+    readings: Replayed,
+    is_cut_short: bool,
+}
+
+impl Raw {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let archive = open(&self.from)?;
+        let rules = rules(self.rules.as_deref())?;
+        let folder = self.state.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let in_folder =
+            |fault| Failure::new(format!("{} cannot be used: {fault}. Choose another --state", folder.display()));
+        std::fs::create_dir_all(folder).map_err(in_folder)?;
+        let log = if self.alerts { Some(AlertLog::open(folder).map_err(in_folder)?) } else { None };
+        let state = SqliteStore::open(&self.state)
+            .map_err(|fault| Failure::new(format!("{}: {fault}", self.state.display())))?;
+        let made = Arc::new(AtomicUsize::new(0));
+        let messages = Messages { made: Arc::clone(&made), log };
+        let ingest = Ingest::new(StoredAlready, state, messages, FixedRules(Arc::new(rules))).by(Clock::Readings);
+        let runtime = runtime()?;
+        let fed = self.feed(&*archive, &ingest, &runtime)?;
+        if !fed.is_cut_short {
+            runtime.block_on(ingest.conclude(Timestamp::now())).map_err(|fault| not_fed(&fault))?;
+        }
+        self.tell(&fed, made.load(Ordering::Relaxed));
+        if fed.is_cut_short {
+            return Err(Failure::new(
+                "stopped before the end. Run the same again: what is in the state already changes nothing",
+            ));
+        }
+        Ok(())
+    }
+
+    fn feed(
+        &self,
+        archive: &dyn Archive,
+        ingest: &Ingest<StoredAlready, SqliteStore, Messages, FixedRules>,
+        runtime: &Runtime,
+    ) -> Result<Fed, Failure> {
+        let wanted = |start, length| self.period.touches(start, SignedDuration::from_hours(length));
+        let hours = hours(archive, "raw/", wanted).map_err(unreadable)?;
+        let end: Arc<AtomicBool> = end_asked_for(runtime);
+        let bar = progress(hours.len());
+        let mut fed = Fed::default();
+        for Hour { folder, .. } in &hours {
+            for Lines { received, text, .. } in self.objects(archive, folder).map_err(unreadable)? {
+                if end.load(Ordering::Relaxed) {
+                    fed.is_cut_short = true;
+                    return Ok(fed);
+                }
+                let replayed = runtime.block_on(ingest.replay(&text, received)).map_err(|fault| not_fed(&fault))?;
+                fed.objects += 1;
+                fed.readings.add(replayed);
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(fed)
+    }
+
+    /// The objects of an hour that are in the period, in the order in which they came.
+    fn objects(&self, archive: &dyn Archive, folder: &str) -> Result<Vec<Lines>, Unreadable> {
+        let mut objects = Vec::new();
+        for StoredObject { key, received, bytes } in archive.read(&archive.keys(folder)?)? {
+            let text = unpack(&bytes).map_err(|fault| Unreadable::new(&key, fault))?;
+            let newest = text.lines().filter_map(|line| Reading::read(line).ok()?.time).max();
+            if let Some(newest) = newest.filter(|newest| self.period.contains(*newest)) {
+                objects.push(Lines { received, newest, key, text });
+            }
+        }
+        objects.sort_by(|a, b| a.order().cmp(&b.order()));
+        Ok(objects)
+    }
+
+    fn tell(&self, fed: &Fed, messages: usize) {
+        let Replayed { readings, known, stale, alerts, blocked } = fed.readings;
+        let sent = if self.alerts { "written to alerts.ndjson" } else { "sent to nobody" };
+        let _ = writeln!(
+            anstream::stdout(),
+            "\
+Objects   {objects}
+Readings  {readings}; {known} of them known before, {stale} too old to alert when they came
+Alerts    {alerts} raised, {blocked} held back
+Messages  {messages}, {sent}
+State     {state}",
+            objects = fed.objects,
+            state = self.state.display(),
+        );
+        if fed.objects == 0 {
+            let _ = writeln!(anstream::stderr(), "No readings of that time are stored in {}.", self.from);
+        }
+    }
+}
+
+impl Lines {
+    fn order(&self) -> (Timestamp, Timestamp, &ObjectKey) {
+        (self.received.unwrap_or(self.newest), self.newest, &self.key)
+    }
+}
+
+fn not_fed(fault: &Unavailable) -> Failure {
+    Failure::new(format!("{}. Run the same again: what is in the state already changes nothing", fault.chain()))
+}
+
+fn rules(path: Option<&Path>) -> Result<RuleSet, Failure> {
+    let Some(path) = path else { return Ok(RuleSet::pack()) };
+    let file = path.display().to_string();
+    RuleSet::parse(&file, &check::read(path)?).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        Failure::new(format!("the rules file cannot be used:\n{}", faults.join("\n")))
+    })
+}

@@ -1,0 +1,248 @@
+//! `replay`, as a shell runs it, on data folders that pushes have filled.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::json;
+use smartclean_push::adapters::files::{AlertLog, FolderStore};
+use smartclean_push::adapters::memory::FixedRules;
+use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejections, unpack};
+use smartclean_push::domain::batch::{BatchId, Rejection};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::ports::RawStore as _;
+use smartclean_push::ingest::{Clock, Ingest, Receipt};
+
+use crate::support::{body, now, reading_with};
+
+/// What a run printed and how it ended.
+struct Ran {
+    out: String,
+    err: String,
+    exit: Option<i32>,
+}
+
+fn replay(folder: &Path, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
+    let output = command.arg("replay").args(arguments).current_dir(folder).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2024-05-01T{time}Z").parse().unwrap()
+}
+
+fn measured(device_type: &str, metric: &str, value: i32, time: &str) -> String {
+    reading_with(device_type, &json!({ metric: value }), &json!({"unixT": at(time).as_millisecond()}))
+}
+
+/// A folder in which `data` has taken in these pushes by the readings' clock, as `serve` does.
+async fn served(pushes: &[Vec<String>]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (store, _) = FolderStore::open(&data).unwrap();
+    let state = SqliteStore::open(&data.join("state.db")).unwrap();
+    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let ingest = Ingest::new(store, state, AlertLog::open(&data).unwrap(), rules).by(Clock::Readings);
+    for readings in pushes {
+        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
+        ingest.push(Bytes::from(body(readings)), Encoding::Identity, &receipt).await.unwrap();
+    }
+    folder
+}
+
+fn history() -> Vec<Vec<String>> {
+    vec![
+        vec![measured("UM", "count", 20, "09:58:00"), measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00")],
+        vec![measured("SS", "p", 50, "10:20:00")],
+        vec![measured("UM", "count", 15, "11:30:00"), "{}".into()],
+        vec![measured("ODRDTR_BATT_V1", "amm", 600, "12:10:00")],
+    ]
+}
+
+/// Keys and texts of what a state remembers.
+fn documents(state: &Path) -> Vec<(String, String)> {
+    let connection = rusqlite::Connection::open(state).unwrap();
+    let mut query = connection.prepare("SELECT key, body FROM documents ORDER BY key").unwrap();
+    query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+}
+
+fn lines(file: &Path) -> usize {
+    std::fs::read_to_string(file).map_or(0, |text| text.lines().count())
+}
+
+/// A folder whose `data` has one object of rejections, received at ten.
+async fn rejected(rejections: &[(Option<usize>, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = FolderStore::open(&folder.path().join("data")).unwrap();
+    let kept = rejections.iter().map(|(index, raw)| Rejection {
+        index: *index,
+        reason: "then".into(),
+        raw: raw.as_bytes().into(),
+    });
+    let kept: Vec<_> = kept.collect();
+    let metadata = Metadata { received: at("10:00:00"), request_id: "r".into(), source: "s".into(), lines: kept.len() };
+    let key = ObjectKey::of_rejections(BatchId::of(b"body"), at("10:00:00"));
+    store.put(Object { key, bytes: pack_rejections(&kept), metadata }).await.unwrap();
+    folder
+}
+
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
+async fn raw_readings_make_the_state_that_the_server_had_and_tell_nobody() {
+    let folder = served(&history()).await;
+    let data = folder.path().join("data");
+    let told = lines(&data.join("alerts.ndjson"));
+    assert_eq!(told, 4, "one of them that nothing came for an hour");
+    let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.starts_with("Objects   4\nReadings  6; 0 of them known before, 0 too old"), "{}", ran.out);
+    assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}", ran.out);
+    assert_eq!(documents(&folder.path().join("new/state.db")), documents(&data.join("state.db")));
+    assert!(!folder.path().join("new/alerts.ndjson").exists());
+    assert_eq!(lines(&data.join("alerts.ndjson")), told);
+}
+
+#[tokio::test]
+async fn raw_readings_twice_change_nothing() {
+    let folder = served(&history()).await;
+    let state = folder.path().join("state.db");
+    replay(folder.path(), &["raw", "--from", "data", "--state", "state.db"]);
+    let once = documents(&state);
+    let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "state.db", "--alerts"]);
+    assert!(ran.out.contains("Alerts    0 raised, 0 held back\nMessages  0,"), "{}", ran.out);
+    assert_eq!((documents(&state), lines(&folder.path().join("alerts.ndjson"))), (once, 0));
+}
+
+#[tokio::test]
+async fn alerts_are_written_where_that_is_asked_for() {
+    let folder = served(&history()).await;
+    let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db", "--alerts"]);
+    assert_eq!(ran.exit, Some(0));
+    let (new, old) = (folder.path().join("new/alerts.ndjson"), folder.path().join("data/alerts.ndjson"));
+    let ids = |file: &Path| -> Vec<_> {
+        let text = std::fs::read_to_string(file).unwrap();
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].clone();
+        text.lines().map(id).collect()
+    };
+    assert_eq!(ids(&new), ids(&old));
+}
+
+#[tokio::test]
+async fn a_period_takes_what_is_in_it_and_nothing_else() {
+    let folder = served(&history()).await;
+    let objects = |since: &str, until: &str| {
+        let state = format!("{since}.db").replace(':', "");
+        let ran =
+            replay(folder.path(), &["raw", "--from", "data", "--state", &state, "--since", since, "--until", until]);
+        ran.out.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(objects("2024-05-01T10:00", "2024-05-01T10:20"), "Objects   1", "the end is not in it");
+    assert_eq!(objects("2024-05-01T10:00:01", "2024-05-01T10:21"), "Objects   1", "the start is");
+    assert_eq!(objects("2024-05-01T18:20+08:00", "2024-05-02"), "Objects   3");
+    assert_eq!(objects("2024-05-02", "2024-05-03"), "Objects   0");
+}
+
+#[tokio::test]
+async fn what_still_waits_for_its_blocks_end_is_told_to_nobody_later() {
+    let soap = |device: &str, percent: i32, time: &str| {
+        let envelope = json!({"unixT": at(time).as_millisecond(), "DEVID": device});
+        reading_with("SS", &json!({"p": percent}), &envelope)
+    };
+    let rules = "block = \"15m\"\n";
+    let folder = served(&[vec![soap("a", 4, "10:00:00")], vec![soap("b", 4, "10:05:00")]]).await;
+    std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
+    let arguments = ["raw", "--from", "data", "--state", "state.db", "--rules", "rules.toml"];
+    let ran = replay(folder.path(), &arguments);
+    assert!(ran.out.contains("Alerts    1 raised, 1 held back\nMessages  2, sent to nobody"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn a_rejection_that_reads_today_is_kept_once_and_never_twice() {
+    let text = measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
+    let folder = rejected(&[(Some(3), &text), (Some(4), "{\"a\":"), (Some(7), "7")]).await;
+    let data = folder.path().join("data");
+    let into = ["rejected", "--from", "data", "--into", "data"];
+    let ran = replay(folder.path(), &into);
+    assert_eq!(ran.exit, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with("Rejected  3 items\nRead now  1 reading\nRefused   2 items\n"), "{}", ran.out);
+    assert!(ran.out.contains("  1 × neither a string nor an object\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("Stored    1 new object in data\n"), "{}", ran.out);
+    let stored = files(&data.join("raw"));
+    assert_eq!(unpack(&std::fs::read(&stored[0]).unwrap()).unwrap(), format!("{text}\n"));
+    assert!(stored[0].starts_with(data.join("raw/dt=2024-05-01/hh=10")), "{stored:?}");
+    let again = replay(folder.path(), &into);
+    assert!(again.out.ends_with("Stored    0 new objects in data\n"), "{}", again.out);
+    assert_eq!((files(&data.join("raw")), files(&data.join("rejected")).len()), (stored, 1));
+}
+
+#[tokio::test]
+async fn a_rejection_is_kept_as_it_was_received_and_evaluated_only_where_that_is_asked_for() {
+    let text = measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
+    for (alerts, waiting) in [(false, 0), (true, 1)] {
+        let folder = rejected(&[(Some(3), &text)]).await;
+        let data = folder.path().join("data");
+        let mut arguments = vec!["rejected", "--from", "data", "--into", "data"];
+        arguments.extend(alerts.then_some("--alerts"));
+        assert_eq!(replay(folder.path(), &arguments).exit, Some(0));
+        let (store, _) = FolderStore::open(&data).unwrap();
+        let unevaluated = store.unevaluated(Timestamp::MAX).await.unwrap();
+        assert_eq!(unevaluated.len(), waiting);
+        assert!(unevaluated.iter().all(|object| object.received == at("10:00:00")));
+    }
+}
+
+#[tokio::test]
+async fn without_a_folder_nothing_is_stored_and_that_is_said() {
+    let folder = rejected(&[(None, "[{\"a\":1},7]")]).await;
+    let ran = replay(folder.path(), &["rejected", "--from", "data"]);
+    assert_eq!(ran.exit, Some(0));
+    assert!(ran.out.contains("Read now  1 reading\nRefused   1 item\n"), "{}", ran.out);
+    assert!(ran.out.contains("Nothing was stored: this was a trial."), "{}", ran.out);
+    assert!(files(&folder.path().join("data/raw")).is_empty());
+}
+
+#[tokio::test]
+async fn rejections_of_another_time_are_left_alone() {
+    let folder = rejected(&[(Some(0), "{}")]).await;
+    let found = |since| replay(folder.path(), &["rejected", "--from", "data", "--since", since]).out;
+    assert!(found("2024-05-01T10:00").starts_with("Rejected  1 item\n"));
+    assert!(found("2024-05-01T10:00:01").starts_with("Rejected  0 items\n"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_says_what_to_do() {
+    let folder = served(&[]).await;
+    let ran = replay(folder.path(), &["raw", "--from", "nowhere", "--state", "state.db"]);
+    assert_eq!(ran.exit, Some(1));
+    assert!(ran.err.contains("nowhere cannot be read: there is no such folder. Name the one"), "{}", ran.err);
+    assert_eq!(replay(folder.path(), &["raw", "--from", "data"]).exit, Some(2), "no state");
+    let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "s.db", "--since", "yesterday"]);
+    assert_eq!(ran.exit, Some(2));
+    assert!(ran.err.contains("2026-11-01T08:00+08:00"), "{}", ran.err);
+    assert_eq!(replay(folder.path(), &["rejected", "--from", "data", "--alerts"]).exit, Some(2), "into what?");
+    for verb in ["raw", "rejected"] {
+        let help = replay(folder.path(), &[verb, "--help"]);
+        assert!(help.exit == Some(0) && help.out.contains("Examples:"), "{}", help.out);
+    }
+}
+
+#[cfg(not(feature = "s3"))]
+#[test]
+fn a_build_without_buckets_says_how_to_get_one() {
+    let ran = replay(Path::new("."), &["rejected", "--from", "s3://readings"]);
+    assert_eq!(ran.exit, Some(2));
+    assert!(ran.err.contains("cargo build --release --features s3"), "{}", ran.err);
+    assert!(ran.err.contains("aws s3 sync s3://readings"), "{}", ran.err);
+}
