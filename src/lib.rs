@@ -36,6 +36,8 @@ pub mod http;
 pub mod ingest;
 #[cfg(feature = "command")]
 pub mod report;
+#[cfg(feature = "command")]
+pub mod simulate;
 pub mod sources;
 #[cfg(any(feature = "command", feature = "function"))]
 pub mod telemetry;

@@ -12,6 +12,7 @@ mod period;
 mod replay;
 mod schema;
 mod serve;
+mod simulate;
 mod test;
 mod test_alert;
 
@@ -31,6 +32,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Simulate(simulate::Simulate),
     Check(check::Check),
     Test(test::Test),
     Backtest(backtest::Backtest),
@@ -62,6 +64,7 @@ impl Failure {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Serve(serve) => serve.run(),
+        Verb::Simulate(simulate) => simulate.run(),
         Verb::Check(check) => check.run(),
         Verb::Test(test) => test.run(),
         Verb::Backtest(backtest) => backtest.run(),
