@@ -14,7 +14,7 @@ use crate::domain::severity::Severity;
 /// Rows of a table that are shown; the rest is folded.
 pub(super) const SHOWN: usize = 20;
 /// Rows of a table at most.
-const MOST: usize = 400;
+const MOST: usize = 300;
 /// Bars of the chart by day at most; where there are more days a bar is several.
 const BARS: i64 = 120;
 
@@ -24,13 +24,15 @@ pub(super) fn section(view: &View<'_>) -> Option<String> {
     if alerts.is_empty() {
         return None;
     }
-    let zones = if alerts.iter().any(|alert| view.place(alert.device).zone.is_some()) { by_zone(view) } else { String::new() };
+    let zones =
+        if alerts.iter().any(|alert| view.place(alert.device).zone.is_some()) { by_zone(view) } else { String::new() };
     Some(format!("<h3>By day</h3>{}<h3>By rule</h3>{}{zones}", by_day(view), by_rule(view)))
 }
 
 fn by_rule(view: &View<'_>) -> String {
     let groups = worst_first(&view.findings.rules.alerts, |alert| alert.rule.to_string());
-    let mut table = Table::new([Column::Words("Rule"), Column::Words("Worst"), Column::Bars("Alerts"), Column::Numbers("Sensors")]);
+    let mut table =
+        Table::new([Column::Words("Rule"), Column::Words("Worst"), Column::Bars("Alerts"), Column::Numbers("Sensors")]);
     let most = groups.first().map_or(1, |(_, alerts)| alerts.len());
     for (rule, alerts) in &groups {
         let title = format!("{} <code>{}</code>", text(&view.title(rule)), text(rule));
@@ -108,8 +110,12 @@ fn day_chart(view: &View<'_>) -> String {
     let bars: Vec<_> = bars.collect();
     let most = bars.iter().map(|bar| bar.2).fold(1.0, f64::max);
     let title = if width == 1 { "alerts a day".to_owned() } else { format!("alerts in {width} days") };
-    let label = format!("{title}, {} in {}", plural(alerts.len(), "alert"), plural(usize::try_from(days).unwrap_or(1), "day"));
-    let y = Axis { ticks: whole(Axis::of_numbers(0.0, most * 1.05, 4, "").ticks), ..Axis::of_numbers(0.0, most * 1.05, 4, title) };
+    let label =
+        format!("{title}, {} in {}", plural(alerts.len(), "alert"), plural(usize::try_from(days).unwrap_or(1), "day"));
+    let y = Axis {
+        ticks: whole(Axis::of_numbers(0.0, most * 1.05, 4, "").ticks),
+        ..Axis::of_numbers(0.0, most * 1.05, 4, title)
+    };
     let plot = Plot { label, size: (1440, 330), x, y, has_axes: true, marks: vec![Mark::Bars(bars)] };
     format!("<figure>{}</figure>", plot.svg())
 }
@@ -155,6 +161,7 @@ pub(super) fn share(number: usize, most: usize) -> String {
 
 /// "2 high, 15 medium", in their colours.
 pub(super) fn severities<'a>(alerts: impl IntoIterator<Item = &'a AlertFact>) -> String {
-    let told = by_severity(alerts).into_iter().map(|(severity, number)| format!("{} {}", counted(number), badge(severity)));
+    let told =
+        by_severity(alerts).into_iter().map(|(severity, number)| format!("{} {}", counted(number), badge(severity)));
     told.collect::<Vec<_>>().join(", ")
 }

@@ -97,7 +97,7 @@ fn chart(curve: &Curve) -> String {
     }
     marks.extend(in_force(curve).map(|point| dot(point, height(point.a_week), Colour::Ink, curve)));
     let label = format!("Alerts a week for each limit of {}", curve.label);
-    Plot { label, size: (940, 420), x, y, has_axes: true, marks }.svg()
+    Plot { label, size: (860, 540), x, y, has_axes: true, marks }.svg()
 }
 
 fn dot(point: &CurvePoint, height: f64, colour: Colour, curve: &Curve) -> Mark {
@@ -130,8 +130,12 @@ fn table(curve: &Curve) -> String {
         [format!("{}{note}", text(&amount(point.limit, curve.unit))), count(point.alerts), rate(point.a_week)]
     };
     let step = curve.points.len().div_ceil(BESIDE).max(1);
-    let picked: BTreeSet<usize> =
-        (0..curve.points.len()).step_by(step).chain(now).chain(suggested).chain(curve.points.len().checked_sub(1)).collect();
+    let picked: BTreeSet<usize> = (0..curve.points.len())
+        .step_by(step)
+        .chain(now)
+        .chain(suggested)
+        .chain(curve.points.len().checked_sub(1))
+        .collect();
     let (mut short, mut all) = (new(), new());
     for (index, point) in curve.points.iter().enumerate() {
         all.row(row(index, point));

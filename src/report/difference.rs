@@ -14,7 +14,7 @@ use crate::backtest::findings::AlertFact;
 /// Alerts of a list that are shown; the rest is folded.
 const LISTED: usize = 50;
 /// Alerts of a list at most.
-const MOST: usize = 500;
+const MOST: usize = 300;
 
 /// The section; `None` where nothing is compared.
 pub(super) fn section(view: &View<'_>) -> Option<String> {
@@ -42,7 +42,8 @@ fn by_rule(view: &View<'_>) -> Option<String> {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, (before, after))| std::cmp::Reverse((before.abs_diff(*after), *before.max(after))));
     let most = counts.iter().map(|(_, (before, after))| *before.max(after)).max().unwrap_or(1);
-    let mut table = Table::new([Column::Words("Rule"), Column::Bars("Before"), Column::Bars("After"), Column::Numbers("Change")]);
+    let mut table =
+        Table::new([Column::Words("Rule"), Column::Bars("Before"), Column::Bars("After"), Column::Numbers("Change")]);
     for (rule, (before, after)) in counts {
         let title = format!("{} <code>{}</code>", text(&view.title(rule)), text(rule));
         table.row([title, share(before, most), share(after, most), change(before, after)]);

@@ -47,7 +47,11 @@ fn in_words(distribution: &Distribution) -> String {
         let set: u64 = distribution.bins.iter().filter(|(lower, _)| *lower >= 0.5).map(|(_, count)| count).sum();
         #[expect(clippy::cast_precision_loss, reason = "a count of readings is far below 2^52")]
         let part = 100.0 * set as f64 / distribution.count as f64;
-        return format!("{readings} readings, {} of them with “{}”.", amount(part, Unit::Percent), text(&distribution.label));
+        return format!(
+            "{readings} readings, {} of them with “{}”.",
+            amount(part, Unit::Percent),
+            text(&distribution.label)
+        );
     }
     let shown = |value: f64| text(&amount(rounded(value), distribution.unit));
     let is_low_bad = distribution.limits.first().is_some_and(|limit| is_low_bad(limit.comparison));
@@ -81,8 +85,11 @@ fn chart(distribution: &Distribution) -> String {
     let (from, to) = with_limits(core, limits());
     // A limit at the very end of the axis would lie on its frame.
     let margin = if limits().any(|limit| limit >= to) { (to - from) * 0.04 } else { 0.0 };
-    let x = Axis::of_numbers(from, to + margin, 6, distribution.unit.symbol());
     let bars = bars(distribution, core);
+    // The greatest value may be the lower bound of its bin, whose bar then reaches beyond it.
+    let from = bars.first().map_or(from, |bar| bar.0.min(from));
+    let to = bars.last().map_or(to, |bar| bar.1.max(to));
+    let x = Axis::of_numbers(from, to + margin, 5, distribution.unit.symbol());
     let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max);
     let y = Axis::of_numbers(0.0, most * 1.06, 4, "% of readings");
     let label = format!("Distribution of {}", distribution.label);
@@ -93,14 +100,18 @@ fn chart(distribution: &Distribution) -> String {
         if x.shows(limit.limit) {
             marks.push(Mark::Upright(limit.limit, Colour::of(limit.severity), said));
         } else {
-            notes.push_str(&format!("The limit of {} ({}) lies beyond this chart. ", amount(limit.limit, distribution.unit), limit.severity));
+            notes.push_str(&format!(
+                "The limit of {} ({}) lies beyond this chart. ",
+                amount(limit.limit, distribution.unit),
+                limit.severity
+            ));
         }
     }
-    if distribution.greatest > to.max(core.1) || distribution.least < from {
+    if distribution.greatest > to || distribution.least < from {
         notes.push_str("Cut off: at most 0.1 % of the readings at either end.");
     }
     let note = if notes.is_empty() { String::new() } else { format!("<p class=\"note\">{}</p>", text(&notes)) };
-    Plot { label, size: (940, 400), x, y, has_axes: true, marks }.svg() + &note
+    Plot { label, size: (690, 360), x, y, has_axes: true, marks }.svg() + &note
 }
 
 /// The stretch of nearly all values: a tail is cut off where it would be more than half as long as the rest.
@@ -177,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_flag_is_told_in_words() {
-        let flag = Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
+        let flag =
+            Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
         assert!(figure(&flag).contains("100 readings, 1 % of them with “spill”") && !figure(&flag).contains("<svg"));
         assert!(figure(&distribution(vec![(20.0, 5)], 0.5)).contains("<svg"));
     }

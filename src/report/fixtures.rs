@@ -105,8 +105,9 @@ pub(super) fn building(devices: usize) -> Findings {
     }
     alerts.sort_by_key(|alert| (alert.at, alert.device));
     let kept = |alert: &AlertFact| {
-        let is_mild = alert.breach.as_ref().is_some_and(|crossing| &*crossing.metric == "amm" && crossing.value < 250.0);
-        !is_mild && !(&*alert.rule == "bin-full" && alert.device % 4 == 1)
+        let is_mild =
+            alert.breach.as_ref().is_some_and(|crossing| &*crossing.metric == "amm" && crossing.value < 250.0);
+        !(is_mild || &*alert.rule == "bin-full" && alert.device % 4 == 1)
     };
     let trial: Vec<AlertFact> = alerts.iter().filter(|alert| kept(alert)).cloned().collect();
     let missed: Vec<usize> = (0..alerts.len()).filter(|index| !kept(&alerts[*index])).step_by(9).collect();
@@ -118,7 +119,13 @@ pub(super) fn building(devices: usize) -> Findings {
     };
     Findings {
         span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(24 * DAYS) }),
-        readings: ReadingCounts { judged: 412_908, duplicates: 1_204, stale: 37, cleanings: 96, ..ReadingCounts::default() },
+        readings: ReadingCounts {
+            judged: 412_908,
+            duplicates: 1_204,
+            stale: 37,
+            cleanings: 96,
+            ..ReadingCounts::default()
+        },
         difference: Some(Difference {
             same: trial.len() * 3 / 4,
             moved: trial.len() / 5,
@@ -228,7 +235,8 @@ fn curve(kind: &Kind, devices: &[DeviceFindings]) -> Curve {
     };
     let points: Vec<CurvePoint> = (4..=24).map(|step| point(limit * f64::from(step) / 10.0)).collect();
     let wanted = points.iter().filter(|point| point.a_week <= 5.0);
-    let suggestion = wanted.min_by(|one, other| (one.limit - limit).abs().total_cmp(&(other.limit - limit).abs())).copied();
+    let suggestion =
+        wanted.min_by(|one, other| (one.limit - limit).abs().total_cmp(&(other.limit - limit).abs())).copied();
     let own = |device: usize, suggestion| DeviceCurve { device, points: points.clone(), suggestion };
     Curve {
         rule: rule.into(),

@@ -109,7 +109,7 @@ impl Table {
         format!("{}<details>{summary}{}{left_out}</details>", self.part(first), self.part(listed))
     }
 
-    /// The opening of a table with this head, for rows that are written one by one; [`Table::END`] closes it.
+    /// The opening of a table with this head, for rows that are written one by one.
     pub(super) fn head(&self) -> String {
         let mut head = String::from("<div class=\"scroll\"><table><thead><tr>");
         for column in &self.columns {
@@ -118,9 +118,6 @@ impl Table {
         }
         head + "</tr></thead><tbody>"
     }
-
-    /// The end of a table.
-    pub(super) const END: &'static str = "</tbody></table></div>";
 
     /// One row of it.
     pub(super) fn line(&self, cells: &[String]) -> String {
@@ -134,7 +131,7 @@ impl Table {
 
     fn part(&self, rows: &[Vec<String>]) -> String {
         let lines: String = rows.iter().map(|row| self.line(row)).collect();
-        self.head() + &lines + Self::END
+        self.head() + &lines + "</tbody></table></div>"
     }
 }
 

@@ -31,8 +31,8 @@ pub const LARGEST_PAGE: usize = 5_000_000;
 
 /// Room for the charts of limits, and as much for those of values, in bytes; the devices get what is left.
 const CHARTS_ROOM: usize = 800_000;
-/// What follows the devices, and the folds that are opened before the room is known to be used up, in bytes.
-const END_ROOM: usize = 50_000;
+/// For what is written around the sections, in bytes.
+const FRAME_ROOM: usize = 20_000;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -61,7 +61,7 @@ pub fn page(findings: &Findings, made: Timestamp) -> String {
     let summary = summary::summary(&view, made);
     let mut sections = above_devices(&view);
     let used: usize = STYLE.len() + summary.len() + sections.iter().map(|section| section.body.len()).sum::<usize>();
-    let room = LARGEST_PAGE.saturating_sub(used + END_ROOM);
+    let room = LARGEST_PAGE.saturating_sub(used + FRAME_ROOM);
     sections.extend(devices::section(&view, room).map(|body| Section {
         id: "sensors",
         title: "Sensors",

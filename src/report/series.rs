@@ -102,7 +102,9 @@ fn runs(series: &Series) -> Vec<Vec<Bucket>> {
 fn band(run: &[Bucket]) -> Mark {
     Mark::Band(match run {
         [(start, end, least, greatest)] => vec![(*start, *least, *greatest), (*end, *least, *greatest)],
-        many => many.iter().map(|(start, end, least, greatest)| (f64::midpoint(*start, *end), *least, *greatest)).collect(),
+        many => {
+            many.iter().map(|(start, end, least, greatest)| (f64::midpoint(*start, *end), *least, *greatest)).collect()
+        }
     })
 }
 
@@ -130,10 +132,11 @@ fn coarser(series: &Series) -> Series {
 fn limits(view: &View<'_>, place: &Place, series: &Series, alerts: &[&AlertFact]) -> Vec<Limit> {
     let mut limits = view.limits(&place.device_type, &series.metric).to_vec();
     for alert in alerts {
-        let Some(crossing) = alert.breach.as_ref().filter(|crossing| crossing.metric == series.metric) else { continue };
+        let Some(crossing) = alert.breach.as_ref().filter(|crossing| crossing.metric == series.metric) else {
+            continue;
+        };
         let (rule, severity, limit) = (alert.rule.clone(), alert.severity, crossing.limit);
-        let known = limits.iter().any(|one| one.limit == limit && one.severity == severity);
-        if !known {
+        if !limits.iter().any(|one| one.limit == limit) {
             limits.retain(|one| one.rule != rule || one.severity != severity);
             let is_low = limits.first().map_or(crossing.value < limit, |one| is_low_bad(one.comparison));
             let comparison = if is_low { Comparison::Below } else { Comparison::AtLeast };

@@ -95,8 +95,11 @@ fn left_aside(view: &View<'_>) -> String {
         (readings.undated, "without a time"),
         (readings.unreadable, "unreadable"),
     ];
-    let named: Vec<String> =
-        aside.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{} {what}", count(*number))).collect();
+    let named: Vec<String> = aside
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(*number)))
+        .collect();
     if named.is_empty() { String::new() } else { format!("left aside: {}", named.join(", ")) }
 }
 
@@ -130,18 +133,29 @@ fn busiest_rule(view: &View<'_>, alerts: &[AlertFact]) -> Option<String> {
     }
     let (rule, most) = counts.iter().max_by(|one, other| one.1.cmp(other.1).then(other.0.cmp(one.0)))?;
     let title = text(&view.title(rule));
-    Some(if counts.len() == 1 {
+    Some(if alerts.len() == 1 {
+        format!("It comes from <strong>{title}</strong>.")
+    } else if counts.len() == 1 {
         format!("All of them come from one rule: <strong>{title}</strong>.")
     } else {
-        format!("The rule that makes most is <strong>{title}</strong>: {} of {}.", counted(*most), plural(alerts.len(), "alert"))
+        format!(
+            "The rule that makes most is <strong>{title}</strong>: {} of {}.",
+            counted(*most),
+            plural(alerts.len(), "alert")
+        )
     })
 }
 
 /// "The sensor with most is Washroom 3: 17."
 fn busiest_device(view: &View<'_>) -> Option<String> {
-    let (device, alerts) = view.by_device.iter().enumerate().max_by_key(|(index, alerts)| (alerts.len(), usize::MAX - index))?;
+    let (device, alerts) =
+        view.by_device.iter().enumerate().max_by_key(|(index, alerts)| (alerts.len(), usize::MAX - index))?;
     (alerts.len() > 1 && view.by_device.len() > 1).then(|| {
-        format!("The sensor with most is <strong>{}</strong>: {}.", name(&view.place(device).name()), counted(alerts.len()))
+        format!(
+            "The sensor with most is <strong>{}</strong>: {}.",
+            name(&view.place(device).name()),
+            counted(alerts.len())
+        )
     })
 }
 
