@@ -95,7 +95,7 @@ impl Listing<'_> {
                 Column::Words("Zone"),
                 Column::Numbers("Alerts"),
                 Column::Words("Worst"),
-                Column::Words("Over time"),
+                Column::Charts("Over time"),
             ]);
             let summary = format!(
                 "{}: {} more, {}",

@@ -5,7 +5,7 @@ use super::html::text;
 use super::plot::{Colour, Mark, Plot};
 use super::view::{View, type_title};
 use super::words::{capitalised, count};
-use crate::backtest::findings::Distribution;
+use crate::backtest::findings::{Distribution, Limit};
 use crate::domain::alert::{Comparison, amount};
 use crate::domain::device::Unit;
 
@@ -100,11 +100,7 @@ fn chart(distribution: &Distribution) -> String {
         if x.shows(limit.limit) {
             marks.push(Mark::Upright(limit.limit, Colour::of(limit.severity), said));
         } else {
-            notes.push_str(&format!(
-                "The limit of {} ({}) lies beyond this chart. ",
-                amount(limit.limit, distribution.unit),
-                limit.severity
-            ));
+            notes.push_str(&beyond(limit, distribution.unit));
         }
     }
     if distribution.greatest > to || distribution.least < from {
@@ -112,6 +108,11 @@ fn chart(distribution: &Distribution) -> String {
     }
     let note = if notes.is_empty() { String::new() } else { format!("<p class=\"note\">{}</p>", text(&notes)) };
     Plot { label, size: (690, 360), x, y, has_axes: true, marks }.svg() + &note
+}
+
+/// What is said of a limit that would squeeze a chart too much.
+pub(super) fn beyond(limit: &Limit, unit: Unit) -> String {
+    format!("The limit of {} ({}) lies beyond this chart. ", amount(limit.limit, unit), limit.severity)
 }
 
 /// The stretch of nearly all values: a tail is cut off where it would be more than half as long as the rest.

@@ -58,6 +58,8 @@ pub(super) enum Column {
     Numbers(&'static str),
     /// A bar and its number.
     Bars(&'static str),
+    /// A small chart.
+    Charts(&'static str),
 }
 
 impl Column {
@@ -66,6 +68,7 @@ impl Column {
             Self::Words(title) => (title, ""),
             Self::Numbers(title) => (title, " class=\"n\""),
             Self::Bars(title) => (title, " class=\"bars\""),
+            Self::Charts(title) => (title, " class=\"charts\""),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One page that shows what a backtest found: for people who run buildings, to be kept, sent and printed.
 //!
 //! It is one file that needs no network and runs no script. Charts are SVG within it; they are drawn in stand-in colours
-//! that its stylesheet replaces, so that they follow the scheme of whoever looks at them ([`plot`]).
+//! that its stylesheet replaces, so that they follow the scheme of whoever looks at them.
 
 mod alerts;
 mod axis;
@@ -49,11 +49,9 @@ struct Section {
 /// devices there are: the ones with the fewest alerts are left out where it has to be, and it says how many.
 ///
 /// ```
-/// # #[cfg(feature = "command")] {
 /// use smartclean_push::{backtest::findings::Findings, report};
 /// let page = report::page(&Findings::default(), "2026-03-31T08:00:00Z".parse().unwrap());
 /// assert!(page.starts_with("<!DOCTYPE html>") && page.contains("No reading was judged"));
-/// # }
 /// ```
 #[must_use]
 pub fn page(findings: &Findings, made: Timestamp) -> String {

@@ -83,15 +83,18 @@ fn of_zone(name: &str, hours: &[i64]) -> Findings {
     findings(vec![device(place, "amm", Unit::Ppb, buckets)], alerts.collect())
 }
 
-#[test]
-fn a_page_for_looking_is_written_where_the_build_keeps_its_things() {
+/// Keeps a page where the build keeps its things, for a person or `.make/look` to look at.
+fn keep(name: &str, page: &str) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp");
     fs::create_dir_all(&folder).unwrap();
-    let findings = building(70);
-    fs::write(folder.join("report.html"), whole(&findings)).unwrap();
-    let alone = Findings { against: None, difference: None, ..building(3) };
-    fs::write(folder.join("report-small.html"), whole(&alone)).unwrap();
-    fs::write(folder.join("report-empty.html"), whole(&Findings::default())).unwrap();
+    fs::write(folder.join(name), page).unwrap();
+}
+
+#[test]
+fn a_page_for_looking_is_well_formed_with_and_without_a_comparison() {
+    keep("report.html", &whole(&building(70)));
+    keep("report-small.html", &whole(&Findings { against: None, difference: None, ..building(3) }));
+    keep("report-empty.html", &whole(&Findings::default()));
 }
 
 #[test]
@@ -99,6 +102,7 @@ fn the_page_of_a_thousand_devices_that_all_alert_is_small_and_has_all_of_them() 
     let mut findings = building(1_000);
     findings.rules.alerts.extend((0..1_000).map(|device| alert("silence", device, 99, None)));
     let page = whole(&findings);
+    keep("report-large.html", &page);
     assert!(page.matches("<svg").count() > 1_000);
     assert!(page.len() < LARGEST_PAGE * 3 / 5, "{}", page.len());
     assert!(!page.contains("left out here"));
@@ -107,6 +111,7 @@ fn the_page_of_a_thousand_devices_that_all_alert_is_small_and_has_all_of_them() 
 #[test]
 fn the_page_of_ten_thousand_devices_stays_below_its_size() {
     let page = whole(&building(10_000));
+    keep("report-largest.html", &page);
     assert!(page.len() < LARGEST_PAGE, "{}", page.len());
 }
 
@@ -257,6 +262,34 @@ fn a_suggestion_is_a_sentence_and_where_there_is_none_there_is_no_such_part() {
 
 fn without_tags(page: &str) -> String {
     page.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, words)| words)).collect()
+}
+
+#[test]
+fn a_limit_near_what_was_measured_is_drawn_and_one_far_away_is_told_in_words() {
+    let with_limit = |limit: f64| {
+        let mut findings = of_zone("Washroom 3", &[10]);
+        let limits =
+            vec![Limit { rule: "worse".into(), severity: Severity::High, comparison: Comparison::AtLeast, limit }];
+        findings.distributions.push(Distribution {
+            device_type: "ODRDTR_BATT_V1".into(),
+            metric: "amm".into(),
+            label: "ammonia".to_owned(),
+            unit: Unit::Ppb,
+            count: 2,
+            least: 50.0,
+            greatest: 268.0,
+            width: 10.0,
+            bins: vec![(50.0, 1), (260.0, 1)],
+            limits,
+        });
+        whole(&findings)
+    };
+    let near = with_limit(500.0);
+    assert_eq!(near.matches(">high 500<").count(), 2);
+    assert!(!near.contains("lies beyond this chart"));
+    let far = with_limit(5_000.0);
+    assert_eq!(far.matches("The limit of 5000 ppb (high) lies beyond this chart.").count(), 2);
+    assert!(!far.contains(">high 5000<"));
 }
 
 #[test]
