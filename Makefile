@@ -72,6 +72,11 @@ e2e: .venv/test.stamp ## Deploys the real template to a local stand-in for AWS a
 	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
 
+.PHONY: look
+look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
+	@cargo test --quiet --locked --lib report::page_tests::a_page_for_looking
+	@.make/look target/tmp/report.html
+
 .PHONY: check-rules
 check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml
 	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'

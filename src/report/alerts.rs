@@ -14,7 +14,7 @@ use crate::domain::severity::Severity;
 /// Rows of a table that are shown; the rest is folded.
 pub(super) const SHOWN: usize = 20;
 /// Rows of a table at most.
-const MOST: usize = 400;
+const MOST: usize = 300;
 /// Bars of the chart by day at most; where there are more days a bar is several.
 const BARS: i64 = 120;
 

@@ -127,11 +127,11 @@ fn time_ticks(from: Timestamp, end: f64, zone: &LocalZone) -> Option<Vec<(f64, S
     // Beyond four years the ticks get fewer than once in 24 weeks, whatever that is.
     let step = STEPS.into_iter().find(|step| hours / step < MOST_TICKS).unwrap_or(hours / MOST_TICKS);
     let between = if step < 24 { Span::new().try_hours(step) } else { Span::new().try_days(step / 24) }.ok()?;
-    let format = if step < 24 { "%-d %b %H:%M" } else { "%-d %b" };
     let mut tick = zone.on_the_wall(from).start_of_day().ok()?;
     let mut ticks = Vec::new();
     while seconds(tick.timestamp()) <= end {
         if tick.timestamp() >= from {
+            let format = if tick.hour() == 0 { "%-d %b" } else { "%H:%M" };
             ticks.push((seconds(tick.timestamp()), tick.strftime(format).to_string()));
         }
         tick = tick.checked_add(between).ok()?;

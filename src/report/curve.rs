@@ -97,7 +97,7 @@ fn chart(curve: &Curve) -> String {
     }
     marks.extend(in_force(curve).map(|point| dot(point, height(point.a_week), Colour::Ink, curve)));
     let label = format!("Alerts a week for each limit of {}", curve.label);
-    Plot { label, size: (940, 420), x, y, has_axes: true, marks }.svg()
+    Plot { label, size: (860, 540), x, y, has_axes: true, marks }.svg()
 }
 
 fn dot(point: &CurvePoint, height: f64, colour: Colour, curve: &Curve) -> Mark {

@@ -32,6 +32,9 @@ pub(super) fn section(view: &View<'_>, room: usize) -> Option<String> {
     Some(listing.finished())
 }
 
+/// What ends a folded table.
+const CLOSING: &str = "</tbody></table></div></details>";
+
 /// The devices with alerts, the worst first, and those without any.
 fn ranked(view: &View<'_>) -> (Vec<usize>, Vec<usize>) {
     let (mut alerting, mut quiet): (Vec<usize>, Vec<usize>) =
@@ -72,10 +75,10 @@ impl Listing<'_> {
             String::new()
         };
         self.push(&format!(
-            "<article class=\"device\"><h3>{}</h3><p>{} <small>{}</small></p><figure>{charts}</figure></article>",
+            "<article class=\"device\"><h3>{}</h3><p class=\"note\">{}</p><p>{}</p><figure>{charts}</figure></article>",
             name(&device.place.name()),
-            severities(alerts.iter().copied()),
             where_it_is(device),
+            severities(alerts.iter().copied()),
         ));
     }
 
@@ -84,14 +87,15 @@ impl Listing<'_> {
         let alerts = devices.iter().flat_map(|index| self.view.by_device[*index].iter().copied());
         let kinds = worst_first(alerts, |alert| self.view.place(alert.device).device_title().to_owned());
         for (kind, alerts) in kinds {
-            let of_kind = |index: &&usize| self.view.place(**index).device_title() == kind;
-            let members: Vec<usize> = devices.iter().filter(of_kind).copied().collect();
+            // The alerts came device by device.
+            let mut members: Vec<usize> = alerts.iter().map(|alert| alert.device).collect();
+            members.dedup();
             let table = Table::new([
                 Column::Words("Sensor"),
                 Column::Words("Zone"),
                 Column::Numbers("Alerts"),
                 Column::Words("Worst"),
-                Column::Words("Over time"),
+                Column::Charts("Over time"),
             ]);
             let summary = format!(
                 "{}: {} more, {}",
@@ -135,18 +139,19 @@ impl Listing<'_> {
         cells: impl Fn(&Self, usize, &DeviceFindings) -> Vec<String>,
     ) {
         let head = format!("<details><summary>{}</summary>{}", text(summary), table.head());
-        if self.html.len() + head.len() > self.room {
+        if self.html.len() + head.len() + CLOSING.len() > self.room {
             self.left_out += devices.len();
             return;
         }
         self.html.push_str(&head);
+        self.room -= CLOSING.len();
         for index in devices {
             let Some(device) = self.view.device(*index) else { continue };
             let line = table.line(&cells(self, *index, device));
             self.push(&line);
         }
-        self.html.push_str(Table::END);
-        self.html.push_str("</details>");
+        self.html.push_str(CLOSING);
+        self.room += CLOSING.len();
     }
 
     /// Adds what is about one device, or counts it as left out.
@@ -195,4 +200,25 @@ fn where_it_is(device: &DeviceFindings) -> String {
     parts.extend(names.into_iter().flatten().map(name));
     parts.push(format!("{} readings", count(device.readings)));
     parts.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::building;
+    use super::*;
+
+    #[test]
+    fn without_room_charts_go_first_then_devices_and_it_is_said_how_many() {
+        let findings = building(120);
+        let view = View::of(&findings);
+        let of = |room| section(&view, room).unwrap();
+        let whole = of(usize::MAX);
+        assert!(!whole.contains("left out here"));
+        // Charts fit until three quarters are full, and every name does.
+        let tight = of(150_000);
+        assert!(tight.len() <= 150_000 && !tight.contains("left out here"), "{}", tight.len());
+        assert!(tight.matches("<svg").count() < whole.matches("<svg").count() && tight.contains("<svg"));
+        let tighter = of(9_000);
+        assert!(tighter.len() <= 9_500 && tighter.contains("sensors are left out here"), "{}", tighter.len());
+    }
 }

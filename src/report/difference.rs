@@ -14,7 +14,7 @@ use crate::backtest::findings::AlertFact;
 /// Alerts of a list that are shown; the rest is folded.
 const LISTED: usize = 50;
 /// Alerts of a list at most.
-const MOST: usize = 500;
+const MOST: usize = 300;
 
 /// The section; `None` where nothing is compared.
 pub(super) fn section(view: &View<'_>) -> Option<String> {

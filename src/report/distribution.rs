@@ -5,7 +5,7 @@ use super::html::text;
 use super::plot::{Colour, Mark, Plot};
 use super::view::{View, type_title};
 use super::words::{capitalised, count};
-use crate::backtest::findings::Distribution;
+use crate::backtest::findings::{Distribution, Limit};
 use crate::domain::alert::{Comparison, amount};
 use crate::domain::device::Unit;
 
@@ -85,8 +85,11 @@ fn chart(distribution: &Distribution) -> String {
     let (from, to) = with_limits(core, limits());
     // A limit at the very end of the axis would lie on its frame.
     let margin = if limits().any(|limit| limit >= to) { (to - from) * 0.04 } else { 0.0 };
-    let x = Axis::of_numbers(from, to + margin, 6, distribution.unit.symbol());
     let bars = bars(distribution, core);
+    // The greatest value may be the lower bound of its bin, whose bar then reaches beyond it.
+    let from = bars.first().map_or(from, |bar| bar.0.min(from));
+    let to = bars.last().map_or(to, |bar| bar.1.max(to));
+    let x = Axis::of_numbers(from, to + margin, 5, distribution.unit.symbol());
     let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max);
     let y = Axis::of_numbers(0.0, most * 1.06, 4, "% of readings");
     let label = format!("Distribution of {}", distribution.label);
@@ -97,18 +100,19 @@ fn chart(distribution: &Distribution) -> String {
         if x.shows(limit.limit) {
             marks.push(Mark::Upright(limit.limit, Colour::of(limit.severity), said));
         } else {
-            notes.push_str(&format!(
-                "The limit of {} ({}) lies beyond this chart. ",
-                amount(limit.limit, distribution.unit),
-                limit.severity
-            ));
+            notes.push_str(&beyond(limit, distribution.unit));
         }
     }
-    if distribution.greatest > to.max(core.1) || distribution.least < from {
+    if distribution.greatest > to || distribution.least < from {
         notes.push_str("Cut off: at most 0.1 % of the readings at either end.");
     }
     let note = if notes.is_empty() { String::new() } else { format!("<p class=\"note\">{}</p>", text(&notes)) };
-    Plot { label, size: (940, 400), x, y, has_axes: true, marks }.svg() + &note
+    Plot { label, size: (690, 360), x, y, has_axes: true, marks }.svg() + &note
+}
+
+/// What is said of a limit that would squeeze a chart too much.
+pub(super) fn beyond(limit: &Limit, unit: Unit) -> String {
+    format!("The limit of {} ({}) lies beyond this chart. ", amount(limit.limit, unit), limit.severity)
 }
 
 /// The stretch of nearly all values: a tail is cut off where it would be more than half as long as the rest.

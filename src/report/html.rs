@@ -58,6 +58,8 @@ pub(super) enum Column {
     Numbers(&'static str),
     /// A bar and its number.
     Bars(&'static str),
+    /// A small chart.
+    Charts(&'static str),
 }
 
 impl Column {
@@ -66,6 +68,7 @@ impl Column {
             Self::Words(title) => (title, ""),
             Self::Numbers(title) => (title, " class=\"n\""),
             Self::Bars(title) => (title, " class=\"bars\""),
+            Self::Charts(title) => (title, " class=\"charts\""),
         }
     }
 }
@@ -109,7 +112,7 @@ impl Table {
         format!("{}<details>{summary}{}{left_out}</details>", self.part(first), self.part(listed))
     }
 
-    /// The opening of a table with this head, for rows that are written one by one; [`Table::END`] closes it.
+    /// The opening of a table with this head, for rows that are written one by one.
     pub(super) fn head(&self) -> String {
         let mut head = String::from("<div class=\"scroll\"><table><thead><tr>");
         for column in &self.columns {
@@ -118,9 +121,6 @@ impl Table {
         }
         head + "</tr></thead><tbody>"
     }
-
-    /// The end of a table.
-    pub(super) const END: &'static str = "</tbody></table></div>";
 
     /// One row of it.
     pub(super) fn line(&self, cells: &[String]) -> String {
@@ -134,7 +134,7 @@ impl Table {
 
     fn part(&self, rows: &[Vec<String>]) -> String {
         let lines: String = rows.iter().map(|row| self.line(row)).collect();
-        self.head() + &lines + Self::END
+        self.head() + &lines + "</tbody></table></div>"
     }
 }
 

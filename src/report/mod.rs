@@ -1,7 +1,7 @@
 //! One page that shows what a backtest found: for people who run buildings, to be kept, sent and printed.
 //!
 //! It is one file that needs no network and runs no script. Charts are SVG within it; they are drawn in stand-in colours
-//! that its stylesheet replaces, so that they follow the scheme of whoever looks at them ([`plot`]).
+//! that its stylesheet replaces, so that they follow the scheme of whoever looks at them.
 
 mod alerts;
 mod axis;
@@ -31,8 +31,8 @@ pub const LARGEST_PAGE: usize = 5_000_000;
 
 /// Room for the charts of limits, and as much for those of values, in bytes; the devices get what is left.
 const CHARTS_ROOM: usize = 800_000;
-/// What follows the devices, and the folds that are opened before the room is known to be used up, in bytes.
-const END_ROOM: usize = 50_000;
+/// For what is written around the sections, in bytes.
+const FRAME_ROOM: usize = 20_000;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -49,11 +49,9 @@ struct Section {
 /// devices there are: the ones with the fewest alerts are left out where it has to be, and it says how many.
 ///
 /// ```
-/// # #[cfg(feature = "command")] {
 /// use smartclean_push::{backtest::findings::Findings, report};
 /// let page = report::page(&Findings::default(), "2026-03-31T08:00:00Z".parse().unwrap());
 /// assert!(page.starts_with("<!DOCTYPE html>") && page.contains("No reading was judged"));
-/// # }
 /// ```
 #[must_use]
 pub fn page(findings: &Findings, made: Timestamp) -> String {
@@ -61,7 +59,7 @@ pub fn page(findings: &Findings, made: Timestamp) -> String {
     let summary = summary::summary(&view, made);
     let mut sections = above_devices(&view);
     let used: usize = STYLE.len() + summary.len() + sections.iter().map(|section| section.body.len()).sum::<usize>();
-    let room = LARGEST_PAGE.saturating_sub(used + END_ROOM);
+    let room = LARGEST_PAGE.saturating_sub(used + FRAME_ROOM);
     sections.extend(devices::section(&view, room).map(|body| Section {
         id: "sensors",
         title: "Sensors",

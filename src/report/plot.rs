@@ -15,6 +15,9 @@ use crate::domain::severity::Severity;
 const LETTERS: f64 = 24.8;
 /// Height of a line of letters.
 const ROW: i32 = 26;
+/// Beside the chart: room for half of the last tick's words, or for those of lines that go across.
+const MARGIN: i32 = 44;
+const MARGIN_FOR_WORDS: i32 = 158;
 
 /// What a colour stands for. Charts are drawn in colours that nobody sees: the stylesheet replaces each by one that
 /// suits the scheme.
@@ -71,7 +74,7 @@ pub(super) enum Mark {
     Bars(Vec<(f64, f64, f64)>),
     /// Through points.
     Line(Vec<(f64, f64)>, Colour),
-    /// From left to right at a value, with words above its right end.
+    /// From left to right at a value, with words behind its right end.
     Across(f64, Colour, String),
     /// From bottom to top at a value, with words above the chart.
     Upright(f64, Colour, String),
@@ -141,7 +144,9 @@ impl Plot {
         let mut builder = ChartBuilder::on(&root);
         builder.margin(3).margin_top(top);
         if self.has_axes {
-            builder.margin_right(24).x_label_area_size(below).y_label_area_size(84);
+            let has_words = self.marks.iter().any(|mark| matches!(mark, Mark::Across(_, _, said) if !said.is_empty()));
+            let right = if has_words { MARGIN_FOR_WORDS } else { MARGIN };
+            builder.margin_right(right).x_label_area_size(below).y_label_area_size(84);
         }
         let mut chart = builder.build_cartesian_2d(self.x.clone(), self.y.clone())?;
         if self.has_axes {
@@ -163,7 +168,7 @@ impl Plot {
         let (width, height) = (self.size.0.cast_signed(), self.size.1.cast_signed());
         root.draw(&Text::new(visible(&self.y.title), (6, 4), letters(Colour::Ink, HPos::Left, VPos::Top)))?;
         let x_style = letters(Colour::Ink, HPos::Right, VPos::Bottom);
-        root.draw(&Text::new(visible(&self.x.title), (width - 24, height - 6), x_style))
+        root.draw(&Text::new(visible(&self.x.title), (width - MARGIN, height - 6), x_style))
     }
 
     fn draw_marks(&self, area: &Area<'_>) -> Drawn {
@@ -180,6 +185,9 @@ impl Plot {
                     for (left, right, value) in bars {
                         let corners = [(*left, *value), (*right, self.y.from)];
                         let [start, end] = corners.map(|corner| area.map_coordinate(&corner).0);
+                        if end <= start {
+                            continue;
+                        }
                         let mut bar = Rectangle::new(corners, Colour::Bar.stand_in().filled());
                         let gap = u32::from(end - start > 5);
                         bar.set_margin(0, 0, gap, gap);
@@ -205,7 +213,7 @@ impl Plot {
         Ok(())
     }
 
-    /// Words keep clear of those at neighbouring lines, which are drawn from below.
+    /// Words stand in the margin, and keep clear of those at neighbouring lines, which are drawn from below.
     fn draw_across(&self, area: &Area<'_>, value: f64, colour: Colour, said: &str, taken: &mut Vec<i32>) -> Drawn {
         let ends = vec![(self.x.from, value), (self.x.to, value)];
         area.draw(&PathElement::new(ends, colour.stand_in().stroke_width(2)))?;
@@ -215,16 +223,20 @@ impl Plot {
         let (_, line) = area.map_coordinate(&(self.x.to, value));
         let free = taken.iter().map(|row| row - ROW).min().map_or(line, |free| free.min(line));
         taken.push(free);
-        let style = letters(colour, HPos::Right, VPos::Bottom);
-        let words = Text::new(visible(said), (-4, free - line - 3), style);
+        let words = Text::new(visible(said), (8, free - line), letters(colour, HPos::Left, VPos::Center));
         area.draw(&(EmptyElement::at((self.x.to, value)) + words))
     }
 
     /// Words stand in rows above the chart, on the side of the line where there is room.
     fn draw_upright(&self, area: &Area<'_>, value: f64, colour: Colour, said: &str, row: i32) -> Drawn {
         let height = ROW * (row + 1);
-        let is_right = value > self.x.from + 0.6 * (self.x.to - self.x.from);
-        let (side, gap) = if is_right { (HPos::Right, -7) } else { (HPos::Left, 7) };
+        let part = |value: f64| (value - self.x.from) / (self.x.to - self.x.from);
+        let has_neighbour = self.marks.iter().any(|mark| match mark {
+            Mark::Upright(other, ..) => *other > value && part(*other) < part(value) + 0.3,
+            _ => false,
+        });
+        let is_left = part(value) > 0.65 || has_neighbour && part(value) > 0.2;
+        let (side, gap) = if is_left { (HPos::Right, -7) } else { (HPos::Left, 7) };
         let words = Text::new(visible(said), (gap, 8 - height), letters(colour, side, VPos::Top));
         let stem = PathElement::new(vec![(0, 8 - height), (0, 0)], colour.stand_in().stroke_width(2));
         area.draw(&(EmptyElement::at((value, self.y.to)) + stem + words))?;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::axis::{Axis, seconds, stretch, with_limits};
-use super::distribution::is_low_bad;
+use super::distribution::{beyond, is_low_bad};
+use super::html::text;
 use super::plot::{Colour, Mark, Plot};
 use super::view::View;
 use super::words::{moment, plural};
@@ -34,7 +35,7 @@ pub(super) fn chart(view: &View<'_>, place: &Place, series: &Series, alerts: &[&
     let y = Axis::of_numbers(bottom, greatest + margin, 4, title.trim());
     let x = time_axis(view, place, series);
     let mut marks: Vec<Mark> = runs.iter().map(|run| band(run)).collect();
-    let mut drawn: Vec<&Limit> = limits.iter().filter(|limit| y.shows(limit.limit)).collect();
+    let (mut drawn, far): (Vec<&Limit>, Vec<&Limit>) = limits.iter().partition(|limit| y.shows(limit.limit));
     drawn.sort_by(|one, other| one.limit.total_cmp(&other.limit));
     for limit in drawn {
         let said = format!("{} {}", limit.severity, amount(limit.limit, Unit::One));
@@ -42,7 +43,12 @@ pub(super) fn chart(view: &View<'_>, place: &Place, series: &Series, alerts: &[&
     }
     marks.extend(dots(view, place, series, alerts, y.from));
     let label = format!("{} over time, {}", series.label, plural(alerts.len(), "alert"));
-    Plot { label, size: (1440, 320), x, y, has_axes: true, marks }.svg()
+    Plot { label, size: (1440, 320), x, y, has_axes: true, marks }.svg() + &beyond_it(&far, series.unit)
+}
+
+fn beyond_it(limits: &[&Limit], unit: Unit) -> String {
+    let said: String = limits.iter().map(|limit| beyond(limit, unit)).collect();
+    if said.is_empty() { said } else { format!("<p class=\"note\">{}</p>", text(&said)) }
 }
 
 /// The same in a row of a table: the bad side of the values, and the mildest limit.
@@ -136,8 +142,7 @@ fn limits(view: &View<'_>, place: &Place, series: &Series, alerts: &[&AlertFact]
             continue;
         };
         let (rule, severity, limit) = (alert.rule.clone(), alert.severity, crossing.limit);
-        let known = limits.iter().any(|one| one.limit == limit && one.severity == severity);
-        if !known {
+        if !limits.iter().any(|one| one.limit == limit) {
             limits.retain(|one| one.rule != rule || one.severity != severity);
             let is_low = limits.first().map_or(crossing.value < limit, |one| is_low_bad(one.comparison));
             let comparison = if is_low { Comparison::Below } else { Comparison::AtLeast };

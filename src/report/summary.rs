@@ -133,7 +133,9 @@ fn busiest_rule(view: &View<'_>, alerts: &[AlertFact]) -> Option<String> {
     }
     let (rule, most) = counts.iter().max_by(|one, other| one.1.cmp(other.1).then(other.0.cmp(one.0)))?;
     let title = text(&view.title(rule));
-    Some(if counts.len() == 1 {
+    Some(if alerts.len() == 1 {
+        format!("It comes from <strong>{title}</strong>.")
+    } else if counts.len() == 1 {
         format!("All of them come from one rule: <strong>{title}</strong>.")
     } else {
         format!(

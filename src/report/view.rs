@@ -58,13 +58,13 @@ impl<'a> View<'a> {
 
     /// The place whose clock most of the devices go by.
     pub(super) fn usual_place(&self) -> &Place {
-        let mut clocks: BTreeMap<(Option<&str>, Option<i32>), (usize, &Place)> = BTreeMap::new();
+        let mut clocks: BTreeMap<_, Vec<&Place>> = BTreeMap::new();
         for device in &self.findings.devices {
             let zone = &device.place.local_zone;
-            let key = zone.region.as_deref().map_or((None, zone.offset_seconds), |region| (Some(region), None));
-            clocks.entry(key).or_insert((0, &device.place)).0 += 1;
+            let offset = if zone.region.is_none() { zone.offset_seconds } else { None };
+            clocks.entry((&zone.region, offset)).or_default().push(&device.place);
         }
-        clocks.into_values().max_by_key(|(devices, _)| *devices).map_or(&self.nowhere, |(_, place)| place)
+        clocks.into_values().max_by_key(Vec::len).and_then(|places| places.first().copied()).unwrap_or(&self.nowhere)
     }
 
     /// What was crossed, in words: "ammonia 270 ppb (limit 200)"; "no data" where it is about silence.
