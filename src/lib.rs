@@ -34,6 +34,8 @@ pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod ingest;
+#[cfg(feature = "command")]
+pub mod simulate;
 pub mod sources;
 #[cfg(any(feature = "command", feature = "function"))]
 pub mod telemetry;

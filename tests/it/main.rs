@@ -29,5 +29,7 @@ mod rules;
 mod samples;
 #[cfg(feature = "command")]
 mod serve;
+#[cfg(feature = "command")]
+mod simulate;
 mod state_stores;
 mod support;

@@ -5,6 +5,7 @@ mod alert_log;
 mod archive;
 mod credentials;
 mod folder;
+mod made;
 mod own_credentials;
 mod rules;
 
@@ -16,6 +17,7 @@ pub use self::alert_log::AlertLog;
 pub use self::archive::FolderArchive;
 pub use self::credentials::CredentialFile;
 pub use self::folder::FolderStore;
+pub use self::made::MadeFolder;
 pub use self::own_credentials::{CREDENTIALS_FILE, ensure_credentials};
 pub use self::rules::RuleFile;
 

@@ -3,11 +3,13 @@
 //! Results go to standard output, everything else to standard error. The exit code is 0 for "fine", 1 for "found faults"
 //! and 2 for "wrong usage".
 
+mod archive;
 mod check;
 mod completions;
 mod environment;
 mod schema;
 mod serve;
+mod simulate;
 mod test;
 mod test_alert;
 
@@ -27,6 +29,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Simulate(simulate::Simulate),
     Check(check::Check),
     Test(test::Test),
     Schema(schema::Schema),
@@ -56,6 +59,7 @@ impl Failure {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Serve(serve) => serve.run(),
+        Verb::Simulate(simulate) => simulate.run(),
         Verb::Check(check) => check.run(),
         Verb::Test(test) => test.run(),
         Verb::Schema(schema) => schema.run(),

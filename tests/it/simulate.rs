@@ -1,0 +1,237 @@
+//! A simulated building against the real server, and what is stored against the ledger.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::domain::archive::unpack;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::history::Archive;
+
+use crate::support::{PASSWORD, USERNAME};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_smartclean-push");
+
+/// A server and a working directory, both gone when the test ends however it ends.
+struct Site {
+    folder: tempfile::TempDir,
+    server: Child,
+    url: String,
+}
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+struct Ran {
+    out: String,
+    err: String,
+    exit: Option<i32>,
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(COMMAND);
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1");
+    command.env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn ran(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
+}
+
+impl Site {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        let mut server = serve.stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let line = lines.find(|line| line.as_ref().unwrap().contains("/push")).unwrap().unwrap();
+        let url = line.split_whitespace().last().unwrap().to_owned();
+        // Read on, or the server stands still when the pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { folder, server, url }
+    }
+
+    fn simulate(&self, arguments: &[&str]) -> Ran {
+        ran(command(self.folder.path(), &[&["simulate", "--url", &self.url], arguments].concat()))
+    }
+
+    fn verify(&self) -> Ran {
+        ran(command(self.folder.path(), &["simulate", "--verify", "data"]))
+    }
+
+    fn raw(&self) -> Vec<PathBuf> {
+        objects(&self.folder.path().join("data/raw"))
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.folder.path().join("simulate-ledger.ndjson")
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// All files below a folder, in order.
+fn objects(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+const SMALL: [&str; 4] = ["--devices", "20", "--days", "0.15"];
+
+#[test]
+fn with_all_faults_everything_that_was_acknowledged_is_stored_once() {
+    let site = Site::start();
+    // Three hours that have readings, whatever the time of day is now.
+    let simulated = site.simulate(&[&SMALL[..], &["--faults", "all", "--from", "2026-10-05T11:00"]].concat());
+    assert_eq!(simulated.exit, Some(0), "{simulated:?}");
+    let proven = site.verify();
+    assert_eq!(proven.exit, Some(0), "{proven:?}");
+    assert!(proven.out.contains("Proven: "), "{}", proven.out);
+
+    let gone = site.raw().swap_remove(3);
+    let bytes = fs::read(&gone).unwrap();
+    fs::remove_file(&gone).unwrap();
+    let lost = site.verify();
+    let name = gone.file_name().unwrap().to_str().unwrap();
+    assert_eq!(lost.exit, Some(1));
+    assert!(lost.out.contains(name) && lost.out.contains("is missing"), "{}", lost.out);
+
+    fs::write(&gone, &bytes).unwrap();
+    assert_eq!(site.verify().exit, Some(0));
+    let hour = site.raw().last().unwrap().parent().unwrap().to_owned();
+    let copy =
+        if hour == gone.parent().unwrap() { site.raw()[0].parent().unwrap().join(name) } else { hour.join(name) };
+    fs::write(&copy, &bytes).unwrap();
+    let twice = site.verify();
+    assert_eq!(twice.exit, Some(1));
+    assert!(twice.out.contains("stored twice: ") && twice.out.contains(name), "{}", twice.out);
+}
+
+#[test]
+fn a_ledger_that_tells_of_more_than_is_stored_is_not_proven() {
+    let site = Site::start();
+    assert_eq!(site.simulate(&SMALL).exit, Some(0));
+    assert_eq!(site.verify().exit, Some(0));
+    let text = fs::read_to_string(site.ledger()).unwrap();
+    let entry: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let id = entry["ids"][0].as_str().unwrap();
+    fs::write(site.ledger(), text.replace(id, "00000000000000000000000000000000")).unwrap();
+    let verified = site.verify();
+    assert_eq!(verified.exit, Some(1));
+    assert!(verified.out.contains("reading 00000000000000000000000000000000 of batch"), "{}", verified.out);
+    fs::write(site.ledger(), &text[..text.len() - 9]).unwrap();
+    let halved = site.verify();
+    assert_eq!(halved.exit, Some(1));
+    assert!(halved.err.contains("is not one of a ledger"), "{}", halved.err);
+}
+
+#[test]
+fn an_interrupt_leaves_whole_lines_and_a_proof() {
+    let site = Site::start();
+    let mut long = command(site.folder.path(), &["simulate", "--url", &site.url, "--days", "300"]);
+    let mut child = long.spawn().unwrap();
+    let began = Instant::now();
+    while fs::read_to_string(site.ledger()).map_or(0, |text| text.lines().count()) < 40 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing is sent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let exit = child.wait().unwrap().code();
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(exit, Some(130), "{err}");
+    assert!(out.contains(" readings accepted") && err.contains("interrupted"), "{out}{err}");
+    let text = fs::read_to_string(site.ledger()).unwrap();
+    assert!(text.ends_with('\n') && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert_eq!(text.lines().count() % 2, 0, "what was sent was waited for");
+    assert_eq!(site.verify().exit, Some(0));
+}
+
+#[test]
+fn a_wrong_password_path_or_address_is_told_with_what_to_do() {
+    let site = Site::start();
+    let run = |url: &str, password: &str| {
+        let mut command = command(site.folder.path(), &["simulate", "--url", url, "--devices", "16"]);
+        command.env("PUSH_PASSWORD", password);
+        ran(command)
+    };
+    let wrong = run(&site.url, "wrong");
+    assert_eq!((wrong.exit, wrong.err.contains("PUSH_PASSWORD")), (Some(1), true), "{wrong:?}");
+    let elsewhere = run(&site.url.replace("/push", "/pull"), PASSWORD);
+    assert_eq!((elsewhere.exit, elsewhere.err.contains("ends in /push")), (Some(1), true), "{elsewhere:?}");
+    let nobody = run("http://127.0.0.1:9/push", PASSWORD);
+    assert_eq!((nobody.exit, nobody.err.contains("does not answer")), (Some(1), true), "{nobody:?}");
+    assert_eq!(site.verify().exit, Some(2), "no folder raw/: nothing was stored");
+}
+
+#[test]
+fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulate = |arguments: &[&str]| ran(command(folder.path(), &[&["simulate"], arguments].concat()));
+    let arguments =
+        [&SMALL[..], &["--out", "made", "--faults", "all", "--from", "2026-10-05T11:00", "--push-every", "1m"]];
+    let made = simulate(&[&arguments.concat()[..], &["--ledger", "ledger"]].concat());
+    assert_eq!(made.exit, Some(0), "{made:?}");
+    let proven = simulate(&["--verify", "made", "--ledger", "ledger"]);
+    assert_eq!(proven.exit, Some(0), "{proven:?}");
+
+    let archive = FolderArchive::open(&folder.path().join("made")).unwrap();
+    let (mut readings, mut undated, mut is_late) = (0, 0, false);
+    for day in archive.folders("raw/").unwrap() {
+        for hour in archive.folders(&day).unwrap() {
+            for object in archive.read(&archive.keys(&hour).unwrap()).unwrap() {
+                let (text, received) = (unpack(&object.bytes).unwrap(), object.received.unwrap());
+                readings += text.lines().count();
+                let ages = text.lines().filter_map(|line| Reading::read(line).unwrap().time);
+                is_late |= ages.map(|at| received.duration_since(at)).any(|age| age.as_hours() >= 1);
+            }
+        }
+    }
+    for object in archive.read(&archive.keys("raw-undated/").unwrap()).unwrap() {
+        undated += unpack(&object.bytes).unwrap().lines().count();
+    }
+    assert!(is_late, "the fault `late` is in it");
+    // A push that is sent again is one object.
+    let counted: usize = made.out.split(" readings").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(readings + undated <= counted && readings > 300, "{readings} of {counted}");
+    let again = simulate(&["--out", "made"]);
+    assert_eq!((again.exit, again.err.contains("already holds readings")), (Some(2), true), "{again:?}");
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_what_could_be() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, told) in [
+        (&["--devices", "5"][..], "--url"),
+        (&["--out", "x", "--faults", "lat"], "there are duplicates, late, reordered, bad, rebatch and all"),
+        (&["--out", "x", "--days", "0"], "days are a number above 0"),
+        (&["--out", "x", "--from", "soon"], "--from soon is no time"),
+        (&["--out", "x", "--region", "Asia/Atlantis"], "Asia/Singapore"),
+        (&["--out", "x", "--url", "http://127.0.0.1:9/push"], "cannot be used with"),
+        (&["--verify", "x", "--ledger", "none"], "the ledger none cannot be read"),
+    ] {
+        let refused = ran(command(folder.path(), &[&["simulate"], arguments].concat()));
+        assert_eq!((refused.exit, refused.err.contains(told)), (Some(2), true), "{refused:?}");
+    }
+}
