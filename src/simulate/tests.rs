@@ -196,6 +196,38 @@ fn a_washroom_smells_less_after_it_was_cleaned() {
 }
 
 #[test]
+fn cubicles_and_tables_are_taken_by_day_and_free_by_night_and_breath_follows() {
+    let events: Vec<_> = Fleet::new(&plan(16, 5, 1)).collect();
+    let mean = |name, metric, hours: std::ops::Range<i8>| {
+        let all = series(&events, name, metric).into_iter();
+        let local = all.filter(|(at, _)| hours.contains(&at.in_tz("Asia/Singapore").unwrap().hour()));
+        let values: Vec<_> = local.map(|(_, value)| value).collect();
+        values.iter().sum::<f64>() / values.len() as f64
+    };
+    for place in ["Level 1 Male Washroom Cubicle 1", "Level 1 Female Washroom Cubicle 1", "Level 1 Meeting Room Table"]
+    {
+        let (day, night) = (mean(place, "occupied", 10..17), mean(place, "occupied", 1..5));
+        assert!(day > 0.2 && night < 0.1, "{place}: {day} by day, {night} by night");
+    }
+    let air = "Level 1 Meeting Room Air";
+    assert!(mean(air, "co2", 10..17) > mean(air, "co2", 1..5) + 100.0);
+}
+
+#[test]
+fn seldom_a_device_falls_silent_for_hours() {
+    let mut last: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let (mut silences, mut readings) = (0, 0);
+    // Those of the types that report by the clock, soap, every quarter of an hour.
+    for event in Fleet::new(&plan(125, 28, 1)).filter(|event| event.text.contains("#SS\"")) {
+        let device = event.text.split("DEVID").nth(1).unwrap()[..40].to_owned();
+        let before = last.insert(device, event.at).unwrap_or(event.at);
+        silences += u32::from(event.at.duration_since(before).as_mins() > 59);
+        readings += 1;
+    }
+    assert!((2..20).contains(&silences), "{silences} silences in {readings} readings of {} devices", last.len());
+}
+
+#[test]
 fn after_an_outage_of_a_gateway_comes_one_large_push_of_late_readings() {
     let lags: Vec<_> = Gateway::new(&plan(25, 28, 1), minute())
         .map(|batch| {
