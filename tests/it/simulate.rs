@@ -187,25 +187,28 @@ fn a_wrong_password_path_or_address_is_told_with_what_to_do() {
     assert_eq!(site.verify().exit, Some(2), "no folder raw/: nothing was stored");
 }
 
+/// A request's body, and when it came.
+type Seen = (Instant, Vec<u8>);
+
 /// An endpoint that answers its first requests with 503, and the others as somebody who counts nothing.
 struct Busy {
     url: String,
-    bodies: Arc<Mutex<Vec<(Instant, Vec<u8>)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Busy {
     fn start(busy: usize, retry_after: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/push", listener.local_addr().unwrap());
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&bodies);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let body = request_body(stream.as_ref().unwrap());
                 let count = {
-                    let mut seen = seen.lock().unwrap();
-                    seen.push((Instant::now(), body));
-                    seen.len()
+                    let mut noted = noted.lock().unwrap();
+                    noted.push((Instant::now(), body));
+                    noted.len()
                 };
                 let head = match count <= busy {
                     true => format!("503 Service Unavailable\r\nRetry-After: {retry_after}"),
@@ -215,7 +218,7 @@ impl Busy {
                 stream.unwrap().write_all(answer.as_bytes()).unwrap();
             }
         });
-        Self { url, bodies }
+        Self { url, seen }
     }
 }
 
@@ -244,7 +247,7 @@ fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
     let busy = Busy::start(1, 1);
     let simulated = ran(command(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat()));
     assert_eq!(simulated.exit, Some(0), "{simulated:?}");
-    let bodies = busy.bodies.lock().unwrap();
+    let bodies = busy.seen.lock().unwrap();
     let (first, refused) = &bodies[0];
     let (again, _) = bodies[1..].iter().find(|(_, body)| body == refused).unwrap();
     assert!(again.duration_since(*first) >= Duration::from_millis(950));
