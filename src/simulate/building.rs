@@ -44,9 +44,12 @@ pub(super) struct Site {
     pub(super) devices: Vec<DeviceSite>,
 }
 
+/// A device of a zone: what it is, and what it is called after the zone's name.
+type Member = (Kind, &'static str);
+
 /// What a level holds: the zones, their names after the level's, and their devices. The first sixteen devices of a site
 /// are of sixteen types, so that a small one shows all of them.
-const LEVEL: &[(&str, Use, &[(Kind, &str)])] = &[
+const LEVEL: &[(&str, Use, &[Member])] = &[
     (
         "Male Washroom",
         Use::Washroom,
@@ -105,7 +108,7 @@ impl Site {
         site
     }
 
-    fn add_zone(&mut self, seed: u64, level: usize, zone: &str, use_: Use, members: &[(Kind, &str)]) {
+    fn add_zone(&mut self, seed: u64, level: usize, zone: &str, use_: Use, members: &[Member]) {
         let building = level / LEVELS;
         let building_name = match BUILDINGS.get(building) {
             Some(name) => (*name).to_owned(),

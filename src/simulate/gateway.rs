@@ -63,7 +63,6 @@ impl Gateway {
     pub fn new(plan: &Plan, every: SignedDuration) -> Self {
         let fleet = Fleet::new(plan);
         let buildings = vec![Building::default(); fleet.buildings()];
-        #[expect(clippy::cast_possible_truncation, reason = "a few hours in milliseconds")]
         let every_ms = every.as_millis().clamp(1_000, 86_400_000) as i64;
         let dice = Dice::new(plan.seed, STREAM);
         Self { events: fleet.peekable(), every_ms, to: plan.to, dice, buildings, ready: VecDeque::new() }

@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for ShortId {
 /// What a push holds, as its receiver must see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When the command that sent it was started, in milliseconds since 1970: tells one run from the next.
+    /// When the run began, in milliseconds since 1970: tells one run's pushes from another's.
     pub run: i64,
     /// The number of the push in its run, from 1.
     pub push: u64,

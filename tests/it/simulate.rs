@@ -1,9 +1,11 @@
 //! A simulated building against the real server, and what is stored against the ledger.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -185,6 +187,96 @@ fn a_wrong_password_path_or_address_is_told_with_what_to_do() {
     assert_eq!(site.verify().exit, Some(2), "no folder raw/: nothing was stored");
 }
 
+/// A request's body, and when it came.
+type Seen = (Instant, Vec<u8>);
+
+/// An endpoint that answers its first requests with 503, and the others as somebody who counts nothing.
+struct Busy {
+    url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Busy {
+    fn start(busy: usize, retry_after: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/push", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let body = request_body(stream.as_ref().unwrap());
+                let count = {
+                    let mut noted = noted.lock().unwrap();
+                    noted.push((Instant::now(), body));
+                    noted.len()
+                };
+                let head = match count <= busy {
+                    true => format!("503 Service Unavailable\r\nRetry-After: {retry_after}"),
+                    false => "200 OK".to_owned(),
+                };
+                let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}");
+                stream.unwrap().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Self { url, seen }
+    }
+}
+
+fn request_body(stream: &TcpStream) -> Vec<u8> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        match line.trim().to_lowercase().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            None if line.trim().is_empty() => break,
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    body
+}
+
+const MINUTES: [&str; 6] = ["--devices", "16", "--days", "0.003", "--from", "2026-10-05T12:00"];
+
+#[test]
+fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let busy = Busy::start(1, 1);
+    let simulated = ran(command(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat()));
+    assert_eq!(simulated.exit, Some(0), "{simulated:?}");
+    let bodies = busy.seen.lock().unwrap();
+    let (first, refused) = &bodies[0];
+    let (again, _) = bodies[1..].iter().find(|(_, body)| body == refused).unwrap();
+    assert!(again.duration_since(*first) >= Duration::from_millis(950));
+    assert_eq!(bodies.iter().filter(|(_, body)| body == refused).count(), 2);
+    // It counts nothing, and that is seen.
+    fs::create_dir_all(folder.path().join("data/raw")).unwrap();
+    let verified = ran(command(folder.path(), &["simulate", "--verify", "data"]));
+    assert_eq!((verified.exit, verified.out.contains("its answer counts 0, 0 and 0")), (Some(1), true), "{verified:?}");
+}
+
+#[test]
+fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let busy = Busy::start(usize::MAX, 0);
+    let simulated = ran(command(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat()));
+    assert_eq!(
+        (simulated.exit, simulated.err.contains("answered 503, also at attempt 6")),
+        (Some(1), true),
+        "{simulated:?}"
+    );
+    fs::create_dir_all(folder.path().join("data/raw")).unwrap();
+    let verified = ran(command(folder.path(), &["simulate", "--verify", "data"]));
+    assert_eq!(
+        (verified.exit, verified.out.contains("Unanswered, stored anyway    0 of")),
+        (Some(0), true),
+        "{verified:?}"
+    );
+}
+
 #[test]
 fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
     let folder = tempfile::tempdir().unwrap();
@@ -214,7 +306,7 @@ fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
     assert!(is_late, "the fault `late` is in it");
     // A push that is sent again is one object.
     let counted: usize = made.out.split(" readings").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
-    assert!(readings + undated <= counted && readings > 500, "{readings} of {counted}");
+    assert!(readings + undated <= counted && readings > 300, "{readings} of {counted}");
     let again = simulate(&["--out", "made"]);
     assert_eq!((again.exit, again.err.contains("already holds readings")), (Some(2), true), "{again:?}");
 }

@@ -10,7 +10,6 @@ use smartclean_push::domain::auth::Client as Credentials;
 use smartclean_push::simulate::Answer;
 
 use super::stop::Stop;
-use crate::Failure;
 
 /// How long one exchange may take: a cold function answers within a few seconds, and API Gateway gives up after 30.
 const WITHIN: Duration = Duration::from_secs(35);
@@ -144,11 +143,5 @@ mod tests {
     fn what_is_busy_is_asked_again_and_what_refuses_is_not() {
         assert!([429, 500, 502, 503, 504].into_iter().all(is_worth_a_retry));
         assert!(![200, 400, 401, 403, 404, 413, 415].into_iter().any(is_worth_a_retry));
-    }
-}
-
-impl From<Came> for Result<(), Failure> {
-    fn from(came: Came) -> Self {
-        came.end.map_or(Ok(()), |end| Err(Failure::new(end)))
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn run(out: &Path, plan: &Plan, pushes: Pushes, ledger: Option<&Path>
             return Err(Failure { what, exit: INTERRUPTED });
         }
         for (number, push) in &some {
-            note(ledger.as_ref(), *number, push)?;
+            note(ledger.as_ref(), plan, *number, push)?;
         }
         let stored = some.par_iter().map(|(number, push)| put(&made, *number, push)).collect::<io::Result<Vec<_>>>();
         let stored = stored.map_err(|fault| Failure::new(format!("{}: {fault}", out.display())))?;
@@ -69,9 +69,9 @@ fn put(made: &MadeFolder, number: u64, push: &Push) -> io::Result<(u64, usize)> 
 }
 
 /// Notes a push with the answer that a receiver would have given.
-fn note(ledger: Option<&LedgerFile>, number: u64, push: &Push) -> Result<(), Failure> {
+fn note(ledger: Option<&LedgerFile>, plan: &Plan, number: u64, push: &Push) -> Result<(), Failure> {
     let Some(ledger) = ledger else { return Ok(()) };
-    let entry = Entry::of(push.at.as_millisecond(), number, push.at, &push.body);
+    let entry = Entry::of(plan.from.as_millisecond(), number, push.at, &push.body);
     let (accepted, rejected) = (entry.ids.len(), entry.bad);
     let answer = Answer { received: accepted + rejected, accepted, rejected, ..Answer::default() };
     let status = if entry.is_batch { 200 } else { 400 };

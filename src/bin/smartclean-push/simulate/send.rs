@@ -128,7 +128,7 @@ impl Run {
             *tally
         };
         self.progress.reached(push.at, tally.readings);
-        came.into()
+        came.end.map_or(Ok(()), |end| Err(Failure::new(end)))
     }
 
     fn conclude(self) -> Result<(), Failure> {
