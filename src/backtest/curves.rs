@@ -34,14 +34,15 @@ pub(super) fn total(devices: &[OfDevice], limits: usize) -> Vec<u64> {
     total
 }
 
-/// The limit nearest to `limit`, on the side where fewer alerts are, that makes at most `wanted` a week. `None` where
-/// `limit` itself does, or none.
+/// The limit nearest to `limit`, on the side where fewer alerts are, that makes at most `wanted` a week, and at most half as
+/// many as `limit`: for less nobody changes a limit. `None` where `limit` itself makes few enough, or none does.
 pub(super) fn suggestion(points: &[CurvePoint], limit: f64, comparison: Comparison, wanted: f64) -> Option<CurvePoint> {
     let at = points.iter().position(|point| point.limit >= limit)?;
     if points[at].a_week <= wanted {
         return None;
     }
-    let few_enough = |point: &&CurvePoint| point.a_week <= wanted;
+    let most = wanted.min(points[at].a_week / 2.0);
+    let few_enough = |point: &&CurvePoint| point.a_week <= most;
     match comparison {
         Comparison::Above | Comparison::AtLeast | Comparison::Deviates => points[at..].iter().find(few_enough),
         Comparison::Below | Comparison::AtMost => points[..at].iter().rev().find(few_enough),
@@ -98,6 +99,7 @@ mod tests {
     fn nothing_is_suggested_where_the_limit_is_good_or_none_is() {
         assert_eq!(suggested([90, 40, 7, 1], 200.0, Comparison::AtLeast, 7.0), None);
         assert_eq!(suggested([90, 80, 70, 60], 100.0, Comparison::AtLeast, 7.0), None);
+        assert_eq!(suggested([9, 7, 6, 5], 100.0, Comparison::AtLeast, 7.0), None, "it is hardly any better");
     }
 
     #[test]

@@ -211,7 +211,7 @@ pub struct Curve {
     pub devices: usize,
     /// Limits around it, in rising order, the ones in force among them.
     pub points: Vec<CurvePoint>,
-    /// The limit nearest to the one in force that makes no more alerts than are wanted; `None` where the one in force
+    /// The limit nearest to the one in force that makes no more alerts than are wanted, and at most half as many; `None` where the one in force
     /// does so, or no limit on the curve does.
     pub suggestion: Option<CurvePoint>,
     /// Devices that differ from the others so much that a limit of their own serves them better, the worst first.

@@ -272,7 +272,7 @@ async fn only_what_is_asked_for_is_judged() {
 async fn copies_are_counted_once_and_what_came_too_late_is_as_silent_as_it_was() {
     let mut live = Live::new("");
     let smell = reading("ODRDTR_BATT_V1", "nose", "washroom", 0.0, &json!({ "amm": 270 }));
-    live.push(0, &[smell.clone()]).await;
+    live.push(0, std::slice::from_ref(&smell)).await;
     live.push(1, &[smell.clone(), reading("SS", "soap", "lobby", 1.0, &json!({ "p": 50 }))]).await;
     let late = reading("ODRDTR_BATT_V1", "other", "washroom", 2.0, &json!({ "amm": 900 }));
     live.push(120, &[late]).await;

@@ -1,5 +1,6 @@
 //! A simulated building against the real server, and what is stored against the ledger.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -49,8 +50,14 @@ fn ran(mut command: Command) -> Ran {
 
 impl Site {
     fn start() -> Self {
+        Self::start_with(&[], "")
+    }
+
+    /// With further arguments, and rules of its own in `rules.toml`.
+    fn start_with(arguments: &[&str], rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        fs::write(folder.path().join("rules.toml"), rules).unwrap();
+        let mut serve = command(folder.path(), &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
         let mut server = serve.stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
         let line = lines.find(|line| line.as_ref().unwrap().contains("/push")).unwrap().unwrap();
@@ -326,4 +333,53 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
         let refused = ran(command(folder.path(), &[&["simulate"], arguments].concat()));
         assert_eq!((refused.exit, refused.err.contains(told)), (Some(2), true), "{refused:?}");
     }
+}
+
+/// The ids of all alerts that were told of, in whatever message.
+fn told(site: &Site) -> BTreeSet<String> {
+    let lines = fs::read_to_string(site.folder.path().join("data/alerts.ndjson")).unwrap();
+    let mut ids = BTreeSet::new();
+    for line in lines.lines() {
+        let message: Value = serde_json::from_str(line).unwrap();
+        let texts = &message["message"];
+        // A long one is there once, for every protocol without a text of its own.
+        let facts = texts["sqs"].as_str().or(texts["default"].as_str()).unwrap();
+        let facts: Value = serde_json::from_str(facts).unwrap();
+        if facts["kind"] == "notice" {
+            continue;
+        }
+        let alone = vec![facts.clone()];
+        for alert in facts["alerts"].as_array().unwrap_or(&alone) {
+            ids.insert(alert["id"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned());
+        }
+    }
+    ids
+}
+
+#[test]
+fn what_was_told_live_by_the_readings_clock_is_what_a_backtest_tells() {
+    // Limits that even a quiet building crosses, and no caps, which are about messages.
+    let rules = "[caps]\nper_second = 1000\nburst = 1000\n[[rule]]\nid = \"high-usage\"\nat_least = 5\n\
+                 [[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 60, high = 120 }\nresolved = true\n\
+                 [[rule]]\nid = \"air-quality-lite\"\nabove = { medium = 40 }\nfor = \"10m\"";
+    let site = Site::start_with(&["--clock", "readings", "--rules", "rules.toml"], rules);
+    let pushing = ["--devices", "24", "--days", "1", "--from", "2026-09-01", "--push-every", "5m"];
+    let pushed = site.simulate(&pushing);
+    assert_eq!(pushed.exit, Some(0), "{pushed:?}");
+    let backtest = ["backtest", "--from", "data", "--rules", "rules.toml", "--format", "json"];
+    let judged = ran(command(site.folder.path(), &backtest));
+    assert_eq!(judged.exit, Some(0), "{}", judged.err);
+    let findings: Value = serde_json::from_str(&judged.out).unwrap();
+    let alerts = findings["rules"]["alerts"].as_array().unwrap();
+    let told = told(&site);
+    assert!(told.len() > 30, "{} alerts are few", told.len());
+    let judged: BTreeSet<String> = alerts.iter().map(|alert| alert["id"].as_str().unwrap()[..32].to_owned()).collect();
+    assert_eq!(told.difference(&judged).collect::<Vec<_>>(), Vec::<&String>::new());
+    // What a block still holds back when the day ends is told of by a backtest alone.
+    let last = |id: &&String| {
+        let alert = alerts.iter().find(|alert| alert["id"].as_str().unwrap().starts_with(id.as_str())).unwrap();
+        alert["blocked"] == true && alert["at"].as_str().unwrap() > "2026-09-01T15:30"
+    };
+    let rest: Vec<_> = judged.difference(&told).collect();
+    assert!(rest.iter().all(last), "{rest:?}");
 }
