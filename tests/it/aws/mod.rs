@@ -1,5 +1,7 @@
 //! The AWS adapters against a stand-in that speaks the services' wire formats and fails when told to.
 
+#[cfg(feature = "s3")]
+mod archive;
 mod dynamodb;
 mod reads;
 mod s3;

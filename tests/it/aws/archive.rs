@@ -1,0 +1,57 @@
+//! A bucket as an archive, against the S3 that an end-to-end test has started.
+
+use futures_util::{StreamExt as _, stream};
+use smartclean_push::adapters::aws::archive::S3Archive;
+use smartclean_push::adapters::aws::{self, s3};
+use smartclean_push::config;
+use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
+use smartclean_push::history::{Archive as _, hours};
+use smartclean_push::ingest::ports::{RawStore as _, Stored};
+
+/// More than S3 lists at a time.
+const MANY: usize = 1_005;
+
+fn object(key: &str) -> Object {
+    let metadata = Metadata {
+        received: "2026-11-23T10:00:00Z".parse().unwrap(),
+        request_id: "request-1".into(),
+        source: "203.0.113.7".into(),
+        lines: 1,
+    };
+    Object { key: ObjectKey::known(key), bytes: key.as_bytes().to_vec(), metadata }
+}
+
+#[test]
+#[ignore = "an end-to-end test runs it against a local S3"]
+fn bucket_contract() {
+    let bucket = std::env::var("ARCHIVE_TEST_BUCKET").unwrap();
+    let many: Vec<String> = (0..MANY).map(|index| format!("raw/dt=2026-11-23/hh=09/{index:04}.ndjson.zst")).collect();
+    let rejected = "rejected/dt=2026-11-23/hh=10/0000.ndjson.zst".to_owned();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = s3::client(&aws::config().await, config::s3_path_style_of_env());
+        let store = s3::S3RawStore::new(client.clone(), bucket.clone());
+        let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
+        stream::iter(puts).buffer_unordered(16).for_each(async |stored| assert_eq!(stored.unwrap(), Stored::New)).await;
+        // Somebody else's, which nobody is to take for ours.
+        let note = client.put_object().bucket(&bucket).key("raw/dt=2026-11-23/hh=09/notes.txt");
+        note.send().await.unwrap();
+    });
+
+    let archive = S3Archive::open(&format!("s3://{bucket}"), true).unwrap();
+    assert_eq!(archive.folders("").unwrap(), ["raw/", "rejected/"]);
+    assert_eq!(archive.folders("raw/").unwrap(), ["raw/dt=2026-11-23/"]);
+    assert_eq!(archive.folders("raw/dt=2026-11-24/").unwrap(), [""; 0]);
+    let [hour] = hours(&archive, "raw/", |_, _| true).unwrap().try_into().unwrap();
+    let keys = archive.keys(&hour.folder).unwrap();
+    assert_eq!(keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>(), many);
+    let read = archive.read(&keys).unwrap();
+    assert!(read.iter().zip(&many).all(|(object, key)| object.key.as_str() == key && object.bytes == key.as_bytes()));
+    assert!(read.iter().all(|object| object.received == Some("2026-11-23T10:00:00Z".parse().unwrap())));
+    assert!(archive.read(&[ObjectKey::known("raw/gone")]).unwrap_err().why.contains("NoSuchKey"));
+
+    let below = S3Archive::open(&format!("s3://{bucket}/raw"), true).unwrap_err();
+    assert!(below.why.contains("there is no `raw/` in it"), "{below}");
+    let nowhere = S3Archive::open("s3://no-such-bucket", true).unwrap_err();
+    assert!(nowhere.why.contains("NoSuchBucket") && nowhere.why.contains("AWS_REGION"), "{nowhere}");
+}
