@@ -225,7 +225,7 @@ async fn rejections_of_another_time_are_left_alone() {
 async fn what_cannot_be_meant_says_what_to_do() {
     let folder = served(&[]).await;
     let ran = replay(folder.path(), &["raw", "--from", "nowhere", "--state", "state.db"]);
-    assert_eq!(ran.exit, Some(1));
+    assert_eq!(ran.exit, Some(2));
     assert!(ran.err.contains("nowhere cannot be read: there is no such folder. Name the one"), "{}", ran.err);
     assert_eq!(replay(folder.path(), &["raw", "--from", "data"]).exit, Some(2), "no state");
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "s.db", "--since", "yesterday"]);

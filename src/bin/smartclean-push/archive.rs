@@ -12,7 +12,7 @@ pub(super) fn open(from: &str) -> Result<Box<dyn Archive>, Failure> {
     if from.starts_with("s3://") {
         return bucket(from);
     }
-    let opened = FolderArchive::open(Path::new(from)).map_err(unreadable)?;
+    let opened = FolderArchive::open(Path::new(from)).map_err(|fault| Failure::usage(fault.to_string()))?;
     Ok(Box::new(opened))
 }
 

@@ -55,6 +55,9 @@ pub(super) struct Simulate {
     /// Simulated seconds in a real one, or `max`: as fast as the endpoint answers
     #[arg(long, value_name = "X", default_value = "max", conflicts_with = "out")]
     speed: Speed,
+    /// Pushes that are under way at the same time; with 1 they arrive in their order
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), conflicts_with = "out")]
+    connections: u8,
     /// The seed: another one is another site, on other days
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -131,7 +134,13 @@ impl Simulate {
         let every = |minutes| self.push_every.map_or(SignedDuration::from_mins(minutes), |every| every.0);
         let faults = self.faults.unwrap_or_default();
         match (&self.url, &self.out) {
-            (Some(url), _) => send::run(url, &plan, Pushes::new(&plan, every(1), faults), self.speed.0, ledger),
+            (Some(url), _) => send::run(
+                url,
+                &plan,
+                Pushes::new(&plan, every(1), faults),
+                send::Pace { speed: self.speed.0, connections: usize::from(self.connections) },
+                ledger,
+            ),
             (None, Some(out)) => folder::run(out, &plan, Pushes::new(&plan, every(15), faults), self.ledger.as_deref()),
             (None, None) => Err(Failure::usage("name --url, --out or --verify")),
         }

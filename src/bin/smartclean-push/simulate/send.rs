@@ -16,8 +16,14 @@ use super::progress::Progress;
 use super::stop::{INTERRUPTED, Stop};
 use crate::{Failure, environment};
 
-/// Pushes that are under way at the same time. So few that they arrive nearly in their order.
-const AT_A_TIME: usize = 4;
+/// How fast pushes go out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Simulated seconds in a real one; `None` is as fast as the endpoint answers.
+    pub(super) speed: Option<f64>,
+    /// Pushes that are under way at the same time.
+    pub(super) connections: usize,
+}
 
 /// What was done so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,12 +50,12 @@ struct Run {
     failure: Mutex<Option<Failure>>,
 }
 
-pub(super) fn run(url: &str, plan: &Plan, pushes: Pushes, speed: Option<f64>, ledger: &Path) -> Result<(), Failure> {
+pub(super) fn run(url: &str, plan: &Plan, pushes: Pushes, pace: Pace, ledger: &Path) -> Result<(), Failure> {
     let credentials = environment::client()?.ok_or_else(|| {
         Failure::new("set PUSH_USERNAME and PUSH_PASSWORD to the credentials that the endpoint was given")
     })?;
     let run = Run {
-        endpoint: Endpoint::new(url, &credentials, AT_A_TIME),
+        endpoint: Endpoint::new(url, &credentials, pace.connections),
         ledger: LedgerFile::open(ledger)?,
         number: Timestamp::now().as_millisecond(),
         stop: Stop::listening()?,
@@ -60,10 +66,10 @@ pub(super) fn run(url: &str, plan: &Plan, pushes: Pushes, speed: Option<f64>, le
     let (sender, receiver) = sync_channel(0);
     let receiver = Mutex::new(receiver);
     thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
+        for _ in 0..pace.connections {
             scope.spawn(|| run.work(&receiver));
         }
-        run.feed(pushes, plan.from, speed, sender);
+        run.feed(pushes, plan.from, pace.speed, sender);
     });
     run.progress.end();
     run.conclude()
