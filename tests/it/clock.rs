@@ -1,7 +1,5 @@
 //! Whose time counts: history that is pushed again by its own time, and by the machine's.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -210,8 +208,12 @@ async fn pushes_side_by_side_lose_nothing_and_time_goes_forward() {
     assert_eq!(alerts, 16);
 }
 
+#[cfg(feature = "command")]
 #[test]
 fn serve_takes_the_clock_by_name() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
     for (clock, expected) in [("readings", 1), ("wall", 0)] {
         let data = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_smartclean-push"))
