@@ -6,7 +6,7 @@ use smartclean_push::adapters::aws::{self, s3};
 use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::history::{Archive as _, hours};
-use smartclean_push::ingest::ports::RawStore as _;
+use smartclean_push::ingest::ports::{RawStore as _, Stored};
 
 /// More than S3 lists at a time.
 const MANY: usize = 1_005;
@@ -33,7 +33,8 @@ fn bucket_contract() {
         let store = s3::S3RawStore::new(client.clone(), bucket.clone());
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
         // New, or `Already` where an answer was slow and the client asked once more.
-        stream::iter(puts).buffer_unordered(16).for_each(async |stored| drop(stored.unwrap())).await;
+        let puts = stream::iter(puts).buffer_unordered(16);
+        puts.for_each(async |stored| assert_ne!(stored.unwrap(), Stored::Parked)).await;
         // Somebody else's, which nobody is to take for ours.
         let note = client.put_object().bucket(&bucket).key("raw/dt=2026-11-23/hh=09/notes.txt");
         note.send().await.unwrap();
