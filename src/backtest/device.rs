@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::findings::{DeviceFindings, Series};
 use super::gauge::Gauge;
-use super::hearing::has_limit;
 use super::histogram::Histogram;
 use super::ladder::ladder;
 use super::series::{Buckets, Course};
@@ -57,7 +56,7 @@ impl<'r> Device<'r> {
             readings: 0,
             metrics: Vec::new(),
         };
-        for (number, rule) in rules.rules.iter().enumerate().filter(|(_, rule)| has_limit(rule.kind)) {
+        for (number, rule) in rules.rules.iter().enumerate() {
             device.watch(number, rule, reading);
         }
         device

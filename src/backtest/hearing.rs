@@ -8,7 +8,7 @@ use super::arrivals::Arrivals;
 use crate::domain::alert::{Alert, Message};
 use crate::domain::engine::{self, Evaluation, evaluate_in_order, is_stale, next_due, sweep};
 use crate::domain::reading::Reading;
-use crate::domain::rules::{Blocked, Kind, Rule, RuleSet};
+use crate::domain::rules::{Blocked, Rule, RuleSet};
 use crate::domain::state::ZoneState;
 
 /// Sweeps come every minute, at its first moment.
@@ -163,9 +163,4 @@ impl<'r> Hearing<'r> {
 fn next_minute(at: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Minute).mode(jiff::RoundMode::Ceil);
     at.round(up).unwrap_or(at)
-}
-
-/// Whether a kind of rule has a limit that values are compared with.
-pub(super) fn has_limit(kind: Kind) -> bool {
-    !matches!(kind, Kind::Silence)
 }
