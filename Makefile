@@ -36,15 +36,20 @@ run: needs-rust ## Starts a server here; options: make run ARGS="--listen 127.0.
 	@cargo build --locked --bin smartclean-push
 	@cargo run --quiet --locked --bin smartclean-push -- serve $(ARGS)
 
+# For work on much data: as fast as a release, built in a third of its time.
+OPTIMIZED := cargo run --quiet --locked --profile optimized --bin smartclean-push --
+
+.PHONY: backtest
+backtest: optimized ## Judges rules by history: make backtest ARGS="--from data --rules my-rules.toml --against built-in --html report.html"
+	@$(OPTIMIZED) backtest $(ARGS)
+
 DEMO := target/demo
 
 .PHONY: demo
-demo: needs-rust ## Shows what history is good for: 30 simulated days, limits on trial, a report in target/demo/report.html
-	@echo 'Building smartclean-push for much data; the first time takes some minutes.'
-	@cargo build --locked --profile optimized --bin smartclean-push
+demo: optimized ## Shows what history is good for: 30 simulated days, limits on trial, a report in target/demo/report.html
 	@rm -rf $(DEMO)
-	@$(STAGE) 'simulating 30 days of 200 devices' target/optimized/smartclean-push simulate --out $(DEMO)/data --devices 200 --days 30 --from 2026-09-01
-	@target/optimized/smartclean-push backtest --from $(DEMO)/data --rules rules/demo.toml --against built-in --html $(DEMO)/report.html
+	@$(STAGE) 'simulating 30 days of 200 devices' $(OPTIMIZED) simulate --out $(DEMO)/data --devices 200 --days 30 --from 2026-09-01
+	@$(OPTIMIZED) backtest --from $(DEMO)/data --rules rules/demo.toml --against built-in --html $(DEMO)/report.html
 	@.make/look $(DEMO)/report.html
 
 # ---- Checks ---------------------------------------------------------------------------------------------------------
@@ -147,6 +152,11 @@ sam-build: needs-rust .venv/build.stamp
 	@echo 'Building the function for $(ARCH); the first time takes about 8 minutes on two cores.'
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin push-function $(if $(filter arm64,$(ARCH)),--arm64)
 	@$(SAM) build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH) >/dev/null
+
+.PHONY: optimized
+optimized: needs-rust
+	@echo 'Building smartclean-push for much data; the first time takes 3 to 5 minutes.'
+	@cargo build --locked --profile optimized --bin smartclean-push
 
 .PHONY: needs-rust
 needs-rust:

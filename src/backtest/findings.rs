@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::domain::alert::{AlertId, Comparison, Place};
-use crate::domain::device::Unit;
+use crate::domain::alert::{AlertId, Breach, Comparison, Place};
+use crate::domain::device::{DeviceType, Unit};
 use crate::domain::severity::Severity;
 
 /// Two alerts of the same rule and device that are no further apart than this are about the same event.
@@ -31,6 +31,25 @@ pub struct Findings {
     pub curves: Vec<Curve>,
     /// Every device, in order of first appearance. [`AlertFact::device`] counts in here.
     pub devices: Vec<DeviceFindings>,
+}
+
+impl Findings {
+    /// What was crossed, in words: "ammonia 270 ppb (limit 200)"; "no data" where it is about silence.
+    #[must_use]
+    pub fn crossing(&self, alert: &AlertFact) -> String {
+        let Some(crossing) = &alert.breach else { return "no data".to_owned() };
+        let device_type = self.devices.get(alert.device).map_or("", |device| &device.place.device_type);
+        let documented = DeviceType::named(device_type).and_then(|known| known.metric(&crossing.metric));
+        let breach = Breach {
+            metric: crossing.metric.to_string(),
+            label: documented.map_or_else(|| crossing.metric.to_string(), |metric| metric.label.to_owned()),
+            value: crossing.value,
+            unit: crossing.unit,
+            comparison: crossing.comparison,
+            limit: crossing.limit,
+        };
+        breach.in_words()
+    }
 }
 
 /// A stretch of time, both ends in it.
@@ -109,6 +128,8 @@ pub struct Crossing {
     pub metric: Arc<str>,
     /// The value, in `unit`.
     pub value: f64,
+    /// Which side of the limit is bad.
+    pub comparison: Comparison,
     /// The limit, in `unit`.
     pub limit: f64,
     /// What both are counted in.
@@ -271,4 +292,32 @@ pub struct Series {
 
 fn symbol<S: Serializer>(unit: &Unit, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(unit.symbol())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::digest::Digest;
+
+    fn told(device_type: &str, metric: &str, comparison: Comparison) -> String {
+        let place = Place { device_type: device_type.to_owned(), ..Place::default() };
+        let alert = AlertFact {
+            id: serde_json::from_value(serde_json::to_value(Digest::of(b"")).unwrap()).unwrap(),
+            rule: "rule".into(),
+            severity: Severity::Medium,
+            device: 0,
+            at: Timestamp::UNIX_EPOCH,
+            breach: Some(Crossing { metric: metric.into(), value: 12.0, comparison, limit: 10.0, unit: Unit::Degree }),
+            blocked: false,
+        };
+        let devices = vec![DeviceFindings { place, readings: 1, series: Vec::new() }];
+        Findings { devices, ..Findings::default() }.crossing(&alert)
+    }
+
+    #[test]
+    fn a_crossing_is_told_as_the_message_would_tell_it() {
+        assert_eq!(told("TILT", "Xt", Comparison::Deviates), "tilt on X 12° from its baseline (limit 10)");
+        assert_eq!(told("TILT", "Xt", Comparison::AtLeast), "tilt on X 12° (limit 10)");
+        assert_eq!(told("ACME#X", "y", Comparison::AtLeast), "y 12° (limit 10)");
+    }
 }

@@ -29,10 +29,9 @@ use self::findings::{Findings, ReadingCounts, Span};
 use self::series::Buckets;
 use self::shard::{Shard, Share};
 use self::zone::Rules;
-use crate::domain::engine::counts_at;
 use crate::domain::reading::Source;
 use crate::domain::rules::RuleSet;
-use crate::history::{Archive, Arrived, Counts, Hour, Order, Round, Unreadable, hours, read_rounds};
+use crate::history::{Archive, Arrived, Counts, Hour, Order, Period, Round, Unreadable, hours, read_rounds};
 
 /// Shares of the zones: several for each core, because some zones have more to do than others.
 const SHARDS: usize = 64;
@@ -44,10 +43,8 @@ pub struct Trial {
     pub rules: (String, RuleSet),
     /// The ones that they are compared with.
     pub against: Option<(String, RuleSet)>,
-    /// Readings of this moment and later ones.
-    pub since: Option<Timestamp>,
-    /// Readings of before this moment.
-    pub until: Option<Timestamp>,
+    /// Readings that count within it.
+    pub period: Period,
     /// Zones (`InsID`) alone; all where there is none.
     pub zones: Vec<String>,
     /// Device types alone, by short name; all where there is none.
@@ -60,9 +57,8 @@ impl Trial {
     /// Whether pushes whose newest reading is within `length` from `start` on may have a reading that is wanted. What came
     /// within an hour after its time has its place in the order of events; what came later is late.
     fn may_have(&self, start: Timestamp, length: SignedDuration) -> bool {
-        let end = start.checked_add(length).unwrap_or(Timestamp::MAX);
-        let late = start.checked_sub(SignedDuration::from_hours(1)).unwrap_or(start);
-        self.since.is_none_or(|since| since < end) && self.until.is_none_or(|until| late < until)
+        let hour = SignedDuration::from_hours(1);
+        self.period.touches(start.checked_sub(hour).unwrap_or(start), length.saturating_add(hour))
     }
 }
 
@@ -128,8 +124,8 @@ impl<'r> Court<'r> {
     fn new(trial: &'r Trial, hours: &[Hour]) -> Self {
         let first = hours.first().map_or(Timestamp::UNIX_EPOCH, |hour| hour.start);
         let last = hours.last().map_or(first, Hour::end);
-        let from = trial.since.map_or(first, |since| since.max(first));
-        let until = trial.until.map_or(last, |until| until.min(last));
+        let from = trial.period.since.map_or(first, |since| since.max(first));
+        let until = trial.period.until.map_or(last, |until| until.min(last));
         let against = trial.against.as_ref().map(|(_, rules)| rules);
         let rules = Rules { rules: &trial.rules.1, against };
         Self {
@@ -168,11 +164,10 @@ impl<'r> Court<'r> {
     }
 
     fn is_wanted(&self, arrived: &Arrived<'_>) -> bool {
-        let Trial { since, until, zones, device_types, .. } = self.trial;
+        let Trial { period, zones, device_types, .. } = self.trial;
         let Source { zone, device_type, .. } = &arrived.reading.source;
         let zone = arrived.reading.cleaning.as_ref().map(|cleaning| cleaning.zone.as_str()).or(zone.as_deref());
-        since.is_none_or(|since| arrived.at >= since)
-            && until.is_none_or(|until| arrived.at < until)
+        period.contains(arrived.at)
             && (zones.is_empty() || zone.is_some_and(|zone| zones.iter().any(|wanted| wanted == zone)))
             && (device_types.is_empty()
                 || arrived.reading.cleaning.is_some()
@@ -185,7 +180,7 @@ impl<'r> Court<'r> {
             return;
         }
         self.counts.judged += 1;
-        let at = counts_at(arrived.reading.time, arrived.received);
+        let at = arrived.at;
         self.counts.late += u64::from(at < self.judged_until);
         let span = self.span.get_or_insert(Span { first: at, last: at });
         *span = Span { first: span.first.min(at), last: span.last.max(at) };

@@ -109,6 +109,7 @@ fn fact(alert: &Alert, blocked: bool, devices: &[Device<'_>]) -> Option<AlertFac
         breach: alert.breaches.first().map(|breach| Crossing {
             metric: Arc::from(breach.metric.as_str()),
             value: breach.value,
+            comparison: breach.comparison,
             limit: breach.limit,
             unit: breach.unit,
         }),

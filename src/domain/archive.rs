@@ -13,6 +13,8 @@ use serde_json::json;
 use super::batch::{BatchId, Rejection};
 use super::reading::Reading;
 
+/// The end of every object's name; whatever else lies in a store is somebody else's.
+pub const EXTENSION: &str = ".ndjson.zst";
 /// Zstandard's own default: on this text the next levels cost twice the time for one part in thirty.
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -26,15 +28,15 @@ impl ObjectKey {
     #[must_use]
     pub fn of_readings(batch: BatchId, readings: &[Reading<'_>]) -> Self {
         match readings.iter().filter_map(|reading| reading.time).max() {
-            Some(newest) => Self(format!("raw/{}/{batch}.ndjson.zst", partition(newest))),
-            None => Self(format!("raw-undated/{batch}.ndjson.zst")),
+            Some(newest) => Self(format!("raw/{}/{batch}{EXTENSION}", partition(newest))),
+            None => Self(format!("raw-undated/{batch}{EXTENSION}")),
         }
     }
 
     /// Where the rejections of a batch are kept: by the date and hour, in UTC, at which it was received.
     #[must_use]
     pub fn of_rejections(batch: BatchId, received: Timestamp) -> Self {
-        Self(format!("rejected/{}/{batch}.ndjson.zst", partition(received)))
+        Self(format!("rejected/{}/{batch}{EXTENSION}", partition(received)))
     }
 
     /// A key as a store knows it.
@@ -88,6 +90,22 @@ pub struct Object {
     pub bytes: Vec<u8>,
     /// What is told about it.
     pub metadata: Metadata,
+}
+
+impl Object {
+    /// The readings of a batch. `metadata` is what is told about it, but for the number of lines.
+    #[must_use]
+    pub fn of_readings(batch: BatchId, readings: &[Reading<'_>], metadata: Metadata) -> Self {
+        let metadata = Metadata { lines: readings.len(), ..metadata };
+        Self { key: ObjectKey::of_readings(batch, readings), bytes: pack_readings(readings), metadata }
+    }
+
+    /// The rejections of a batch; else as [`Self::of_readings`].
+    #[must_use]
+    pub fn of_rejections(batch: BatchId, rejections: &[Rejection<'_>], metadata: Metadata) -> Self {
+        let metadata = Metadata { lines: rejections.len(), ..metadata };
+        Self { key: ObjectKey::of_rejections(batch, metadata.received), bytes: pack_rejections(rejections), metadata }
+    }
 }
 
 /// The lines of the readings, each to the letter, compressed.

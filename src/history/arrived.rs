@@ -25,7 +25,7 @@ pub struct Arrived<'t> {
 
 /// A reading that was read too early: its turn comes with a later round.
 #[derive(Clone, Debug)]
-pub struct Carried {
+struct Carried {
     received: Timestamp,
     turn: Timestamp,
     text: String,

@@ -2,14 +2,16 @@
 
 mod arrived;
 mod hours;
+mod period;
 mod rounds;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-pub use self::arrived::{Arrived, Carried, Counts, Order};
+pub use self::arrived::{Arrived, Counts, Order};
 pub use self::hours::{Hour, hours};
+pub use self::period::Period;
 pub use self::rounds::{Lines, Round, read_rounds};
 use crate::domain::archive::ObjectKey;
 

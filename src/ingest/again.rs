@@ -9,7 +9,7 @@ use serde_json::json;
 use super::decode::{Encoding, decode};
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
 use super::{Accounted, Ingest, Swept, newest};
-use crate::domain::archive::{Metadata, Object, ObjectKey, pack_readings};
+use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{BatchId, Items, Rejection};
 use crate::domain::reading::Reading;
 
@@ -108,9 +108,7 @@ pub fn reread(rejection: &Rejection<'_>, metadata: Metadata) -> Reread {
         let readings = batch.readings.len();
         best = Reread { object: None, readings, refused };
         if readings > 0 {
-            let key = ObjectKey::of_readings(BatchId::of(&body), &batch.readings);
-            let metadata = Metadata { lines: readings, ..metadata };
-            best.object = Some(Object { key, bytes: pack_readings(&batch.readings), metadata });
+            best.object = Some(Object::of_readings(BatchId::of(&body), &batch.readings, metadata));
             break;
         }
     }

@@ -31,7 +31,7 @@ use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unav
 use self::sweep::Noted;
 pub use self::sweep::Swept;
 use self::zones::{Evaluated, evaluate_zones, known_projects, note_projects, settle};
-use crate::domain::archive::{Metadata, Object, ObjectKey, pack_readings, pack_rejections};
+use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
 use crate::domain::engine;
 use crate::domain::reading::Reading;
@@ -50,6 +50,14 @@ pub struct Receipt {
     pub source: String,
     /// When it was received.
     pub received: Timestamp,
+}
+
+impl Receipt {
+    /// What is told of it about an object, but for the number of lines.
+    fn metadata(&self) -> Metadata {
+        let Self { request_id, source, received } = self.clone();
+        Metadata { received, request_id, source, lines: 0 }
+    }
 }
 
 /// What came of a push that is stored and accounted for.
@@ -315,8 +323,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             if batch.readings.is_empty() {
                 return Ok(Stored::New);
             }
-            let key = ObjectKey::of_readings(id, &batch.readings);
-            self.store.put(object(key, pack_readings(&batch.readings), batch.readings.len(), receipt)).await
+            self.store.put(Object::of_readings(id, &batch.readings, receipt.metadata())).await
         };
         let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, receipt));
         let rejections = rejections.map_err(PushError::Store)?;
@@ -333,8 +340,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         if rejections.is_empty() {
             return Ok(Stored::New);
         }
-        let key = ObjectKey::of_rejections(id, receipt.received);
-        self.store.put(object(key, pack_rejections(rejections), rejections.len(), receipt)).await
+        self.store.put(Object::of_rejections(id, rejections, receipt.metadata())).await
     }
 
     /// Keeps a body that does not decode, and says how to answer it.
@@ -369,9 +375,4 @@ struct Accounted {
 /// Event time of the newest reading; `None` where none tells its time.
 fn newest(readings: &[Reading<'_>]) -> Option<Timestamp> {
     readings.iter().filter_map(|reading| reading.time).max()
-}
-
-fn object(key: ObjectKey, bytes: Vec<u8>, lines: usize, receipt: &Receipt) -> Object {
-    let Receipt { request_id, source, received } = receipt.clone();
-    Object { key, bytes, metadata: Metadata { received, request_id, source, lines } }
 }

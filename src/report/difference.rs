@@ -91,7 +91,7 @@ fn cells(view: &View<'_>, alert: &AlertFact, at: Timestamp) -> [String; 5] {
         badge(alert.severity),
         format!("{} {zone}", name(&place.name())),
         text(&view.title(&alert.rule)),
-        text(&view.crossing(alert)),
+        text(&view.findings.crossing(alert)),
         moment(place, at),
     ]
 }

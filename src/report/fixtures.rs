@@ -63,7 +63,13 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
         severity: Severity::Medium,
         device,
         at,
-        breach: crossing.map(|(metric, value, limit, unit)| Crossing { metric: metric.into(), value, limit, unit }),
+        breach: crossing.map(|(metric, value, limit, unit)| Crossing {
+            metric: metric.into(),
+            value,
+            comparison: Comparison::AtLeast,
+            limit,
+            unit,
+        }),
         blocked: false,
     }
 }
@@ -166,7 +172,13 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
                 severity: worse,
                 device: index,
                 at,
-                breach: Some(Crossing { metric: metric.into(), value: extreme, limit, unit: documented.unit }),
+                breach: Some(Crossing {
+                    metric: metric.into(),
+                    value: extreme,
+                    comparison,
+                    limit,
+                    unit: documented.unit,
+                }),
                 blocked: thrown(seed + 9) > 0.9,
             });
         }

@@ -24,6 +24,7 @@ mod words;
 use jiff::Timestamp;
 
 use self::view::View;
+pub use self::words::count;
 use crate::backtest::findings::Findings;
 
 /// The page stays below this, in bytes: a mail takes it, and a phone opens it.

@@ -167,7 +167,7 @@ fn dots(view: &View<'_>, place: &Place, series: &Series, alerts: &[&AlertFact], 
         let crossing = worst.breach.as_ref().filter(|crossing| is_here && crossing.value.is_finite());
         let at = (seconds(worst.at), crossing.map_or(bottom, |crossing| crossing.value));
         let more = if alerts.len() > 1 { format!(", and {} more", alerts.len() - 1) } else { String::new() };
-        let said = format!("{}: {}{more}", moment(place, worst.at), view.crossing(worst));
+        let said = format!("{}: {}{more}", moment(place, worst.at), view.findings.crossing(worst));
         Some(Mark::Dot(at, 6 + worst.severity as u32, Colour::of(worst.severity), said))
     };
     buckets.into_iter().filter_map(dot).collect()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::backtest::findings::{AlertFact, DeviceFindings, Findings, Limit};
-use crate::domain::alert::{Breach, Comparison, Place};
+use crate::domain::alert::Place;
 use crate::domain::device::DeviceType;
 use crate::domain::severity::Severity;
 
@@ -65,22 +65,6 @@ impl<'a> View<'a> {
             clocks.entry((&zone.region, offset)).or_default().push(&device.place);
         }
         clocks.into_values().max_by_key(Vec::len).and_then(|places| places.first().copied()).unwrap_or(&self.nowhere)
-    }
-
-    /// What was crossed, in words: "ammonia 270 ppb (limit 200)"; "no data" where it is about silence.
-    pub(super) fn crossing(&self, alert: &AlertFact) -> String {
-        let Some(crossing) = &alert.breach else { return "no data".to_owned() };
-        let device_type = &self.place(alert.device).device_type;
-        let documented = DeviceType::named(device_type).and_then(|known| known.metric(&crossing.metric));
-        let breach = Breach {
-            metric: crossing.metric.to_string(),
-            label: documented.map_or_else(|| crossing.metric.to_string(), |metric| metric.label.to_owned()),
-            value: crossing.value,
-            unit: crossing.unit,
-            comparison: Comparison::AtLeast,
-            limit: crossing.limit,
-        };
-        breach.in_words()
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use super::ledger::{Known, Ledger, ShortId};
 use crate::domain::archive::{ObjectKey, unpack};
 use crate::domain::digest::Digest;
-use crate::history::{Archive, StoredObject, Unreadable};
+use crate::history::{Archive, Hour, StoredObject, Unreadable, hours};
 
 /// Objects that are read at a time.
 const AT_A_TIME: usize = 64;
@@ -60,23 +60,15 @@ pub fn prove(ledger: &Ledger, archive: &dyn Archive) -> Result<Proof, Unreadable
         ..Proof::default()
     };
     let mut found = Found::default();
-    for folder in folders(archive, "raw/")?.into_iter().chain(["raw-undated/".to_owned()]) {
+    for Hour { folder, .. } in hours(archive, "raw/", |_, _| true)? {
         each_object(archive, &folder, |object| proof.take_readings(ledger, &mut found, &object))?;
     }
-    for folder in folders(archive, "rejected/")? {
+    each_object(archive, "raw-undated/", |object| proof.take_readings(ledger, &mut found, &object))?;
+    for Hour { folder, .. } in hours(archive, "rejected/", |_, _| true)? {
         each_object(archive, &folder, |object| proof.take_rejections(ledger, &mut found, &object))?;
     }
     proof.conclude(ledger, &found);
     Ok(proof)
-}
-
-/// The folders of all hours below `root`.
-fn folders(archive: &dyn Archive, root: &str) -> Result<Vec<String>, Unreadable> {
-    let mut hours = Vec::new();
-    for day in archive.folders(root)? {
-        hours.extend(archive.folders(&day)?);
-    }
-    Ok(hours)
 }
 
 fn each_object(archive: &dyn Archive, folder: &str, mut take: impl FnMut(StoredObject)) -> Result<(), Unreadable> {

@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Trial, backtest};
+use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::history::Period;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::support::{body, reading_with};
+use crate::support::{alert_ids, body, reading_with};
 
 /// When histories begin.
 fn start() -> Timestamp {
@@ -32,8 +34,7 @@ fn trial(text: &str) -> Trial {
     Trial {
         rules: ("new".to_owned(), rules(text)),
         against: None,
-        since: None,
-        until: None,
+        period: Period::default(),
         zones: Vec::new(),
         device_types: Vec::new(),
         wanted_a_week: 7.0,
@@ -100,18 +101,8 @@ impl Live {
 
     /// The ids of all alerts that were told of, in whatever message.
     fn alerts(&self) -> BTreeSet<String> {
-        let mut ids = BTreeSet::new();
-        for message in self.publisher.sent() {
-            let facts: Value = serde_json::from_str(&message.json).unwrap();
-            if facts["kind"] == "notice" {
-                continue;
-            }
-            let alone = vec![facts.clone()];
-            for alert in facts["alerts"].as_array().unwrap_or(&alone) {
-                ids.insert(alert["id"].as_str().unwrap_or_else(|| panic!("{facts}")).to_owned());
-            }
-        }
-        ids
+        let facts = |message: &Rendered| serde_json::from_str::<Value>(&message.json).unwrap();
+        self.publisher.sent().iter().flat_map(|message| alert_ids(&facts(message))).collect()
     }
 }
 
@@ -192,9 +183,10 @@ async fn history_judged_again_raises_the_same_alerts_as_when_it_happened() {
         let found = judge(&live.store, &trial(text));
         let (told, judged) = (live.alerts(), ids(&found));
         assert!(told.len() > 50, "{} alerts are few", told.len());
-        // What a block still holds back at the end is told of by a backtest alone.
-        let rest: Vec<_> = judged.difference(&told).collect();
-        assert!(rest.len() <= 4, "seed {seed}: {} of {} were not told of live", rest.len(), judged.len());
+        // What a block still holds back at the end is told of by a backtest alone: at most one message of each zone.
+        let rest: Vec<_> = found.rules.alerts.iter().filter(|alert| !told.contains(&alert.id.to_string())).collect();
+        let last = start() + minutes(1_500 - 15);
+        assert!(rest.iter().all(|alert| alert.blocked && alert.at >= last), "seed {seed}: {rest:?}");
         assert_eq!(told.difference(&judged).collect::<Vec<_>>(), Vec::<&String>::new(), "seed {seed}");
         let rules: BTreeSet<_> = found.rules.alerts.iter().map(|alert| alert.rule.to_string()).collect();
         for rule in ["silent", "high-usage", "ammonia-lite", "soap-low", "bad-feedback"] {
@@ -264,8 +256,8 @@ async fn only_what_is_asked_for_is_judged() {
     assert_eq!(judged(&Trial { zones: vec!["lobby".to_owned()], ..trial("") }), 40);
     assert_eq!(judged(&Trial { zones: vec!["nowhere".to_owned()], ..trial("") }), 0);
     assert_eq!(judged(&Trial { device_types: vec!["SS".to_owned()], ..trial("") }), 40);
-    assert_eq!(judged(&Trial { since: Some(start() + minutes(100)), ..trial("") }), 40);
-    assert_eq!(judged(&Trial { until: Some(start() + minutes(5)), ..trial("") }), 2);
+    assert_eq!(judged(&Trial { period: Period { since: Some(start() + minutes(100)), until: None }, ..trial("") }), 40);
+    assert_eq!(judged(&Trial { period: Period { since: None, until: Some(start() + minutes(5)) }, ..trial("") }), 2);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::history::Archive;
 
-use crate::support::{PASSWORD, USERNAME};
+use crate::support::{PASSWORD, USERNAME, alert_ids};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_smartclean-push");
 
@@ -338,19 +338,8 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
 /// The ids of all alerts that were told of, in whatever message.
 fn told(site: &Site) -> BTreeSet<String> {
     let lines = fs::read_to_string(site.folder.path().join("data/alerts.ndjson")).unwrap();
-    let mut ids = BTreeSet::new();
-    for line in lines.lines() {
-        let message: Value = serde_json::from_str(line).unwrap();
-        let facts = &message["message"]["json"];
-        if facts["kind"] == "notice" {
-            continue;
-        }
-        let alone = vec![facts.clone()];
-        for alert in facts["alerts"].as_array().unwrap_or(&alone) {
-            ids.insert(alert["id"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned());
-        }
-    }
-    ids
+    let messages = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    messages.flat_map(|message| alert_ids(&message["message"]["json"])).collect()
 }
 
 #[test]

@@ -82,6 +82,17 @@ pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec
     raised.collect()
 }
 
+/// The ids of all alerts that a message's facts tell of; none where it is a notice about the program itself.
+#[cfg(feature = "command")]
+pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {
+    if facts["kind"] == "notice" {
+        return Vec::new();
+    }
+    let alone = [facts.clone()];
+    let alerts = facts["alerts"].as_array().map_or(&alone[..], Vec::as_slice);
+    alerts.iter().map(|alert| alert["id"].as_str().unwrap_or_else(|| panic!("{facts}")).to_owned()).collect()
+}
+
 /// A push's body: an array of strings.
 pub(crate) fn body(readings: &[String]) -> Vec<u8> {
     serde_json::to_vec(readings).unwrap()

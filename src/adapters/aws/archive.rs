@@ -12,11 +12,9 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
 use super::s3;
-use crate::domain::archive::ObjectKey;
+use crate::domain::archive::{EXTENSION, ObjectKey};
 use crate::history::{Archive, StoredObject, Unreadable};
 
-/// The end of an object's name; whatever else lies in the bucket is somebody else's.
-const OBJECTS: &str = ".ndjson.zst";
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
 const AT_ONCE: usize = 64;
 /// Longest that connecting takes.
@@ -125,7 +123,7 @@ impl Archive for S3Archive {
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
         let pages = self.pages(folder)?;
         let names = pages.iter().flat_map(ListObjectsV2Output::contents).filter_map(|found| found.key());
-        let names = names.filter(|name| name.ends_with(OBJECTS));
+        let names = names.filter(|name| name.ends_with(EXTENSION));
         Ok(names.filter_map(|name| name.strip_prefix(&self.prefix).map(ObjectKey::known)).collect())
     }
 

@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::folder::{METADATA, TO_EVALUATE};
-use crate::domain::archive::{Metadata, ObjectKey};
+use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, StoredObject, Unreadable};
-
-/// The end of an object's name; whatever else lies in the folder is somebody else's.
-const OBJECTS: &str = ".ndjson.zst";
 
 /// A data folder that is only read.
 #[derive(Clone, Debug)]
@@ -72,7 +69,7 @@ impl Archive for FolderArchive {
     }
 
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
-        let names = self.names(folder, |path| path.to_string_lossy().ends_with(OBJECTS))?;
+        let names = self.names(folder, |path| path.to_string_lossy().ends_with(EXTENSION))?;
         Ok(names.into_iter().map(|name| ObjectKey::known(&format!("{folder}{name}"))).collect())
     }
 

@@ -1,13 +1,13 @@
 //! `check`: whether a rules file can be used, and everything that is wrong with it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use smartclean_push::domain::rules::{Fault, RuleSet};
 
-use crate::Failure;
+use crate::{Failure, rules};
 
 /// Check a rules file: every fault at once, each with its line and what to do
 ///
@@ -37,7 +37,7 @@ enum Format {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let file = self.rules.display().to_string();
-        let parsed = RuleSet::parse(&file, &read(&self.rules)?);
+        let parsed = RuleSet::parse(&file, &rules::read(&self.rules)?);
         let told = match self.format {
             Format::Text => text(&file, &parsed),
             Format::Json => document(&file, &parsed),
@@ -45,21 +45,15 @@ impl Check {
         let _ = writeln!(anstream::stdout(), "{told}");
         match parsed {
             Ok(_) => Ok(()),
-            Err(faults) if faults.len() == 1 => Err(Failure::new(format!("{file} has a fault"))),
-            Err(faults) => Err(Failure::new(format!("{file} has {} faults", faults.len()))),
+            Err(faults) => Err(Failure::new(format!("{file} has {}", rules::counted(faults.len())))),
         }
     }
-}
-
-/// The text of a rules file that was named on the command line.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|fault| Failure::usage(format!("{} cannot be read: {fault}", path.display())))
 }
 
 fn text(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
     match parsed {
         Ok(rules) => format!("{file}: no fault; with the built-in ones {} rules", rules.rules.len()),
-        Err(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        Err(faults) => rules::listed(faults),
     }
 }
 

@@ -7,12 +7,16 @@ mod archive;
 mod backtest;
 mod check;
 mod completions;
+mod endpoint;
 mod environment;
 mod period;
+mod progress;
 mod replay;
+mod rules;
 mod schema;
 mod serve;
 mod simulate;
+mod stop;
 mod test;
 mod test_alert;
 

@@ -25,7 +25,7 @@ use smartclean_push::ingest::{Clock, Ingest};
 use smartclean_push::telemetry;
 use tokio::net::TcpListener;
 
-use crate::{Failure, environment};
+use crate::{Failure, environment, rules};
 
 /// Receive pushes here: raw readings into a folder, alerts on the terminal and in a file
 ///
@@ -290,10 +290,7 @@ async fn served_rules(path: Option<&Path>) -> Result<ServedRules, Failure> {
     let Some(path) = path else { return Ok(ServedRules::BuiltIn(FixedRules(Arc::new(RuleSet::pack())))) };
     let opened = CachedRules::open(RuleFile::new(path.to_owned()), LOOK_AGAIN, Timestamp::now()).await;
     opened.map(|rules| ServedRules::File(Box::new(rules))).map_err(|faults| {
-        let count = match faults.len() {
-            1 => "a fault".to_owned(),
-            count => format!("{count} faults"),
-        };
+        let count = rules::counted(faults.len());
         Failure::new(format!("the rules file {} has {count}:\n{}", path.display(), faults.join("\n")))
     })
 }

@@ -9,7 +9,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use smartclean_push::cases::{Case, CaseFile, Mismatch};
 use smartclean_push::domain::rules::RuleSet;
 
-use crate::{Failure, check};
+use crate::{Failure, rules};
 
 /// Run rule cases: readings with times, and exactly the alerts they make
 ///
@@ -96,19 +96,19 @@ impl Test {
 
     fn run_file(&self, path: &Path) -> Result<Ran, Failure> {
         let name = path.display().to_string();
-        let file = CaseFile::parse(&name, &check::read(path)?).map_err(|faults| {
+        let file = CaseFile::parse(&name, &rules::read(path)?).map_err(|faults| {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             Failure::new(format!("{name} is no case file:\n{}", faults.join("\n")))
         })?;
         let beside = |rules: &String| path.parent().unwrap_or(Path::new("")).join(rules);
         let common = match self.rules.clone().or(file.rules_file.as_ref().map(beside)) {
-            Some(path) => rules(&path.display().to_string(), &check::read(&path)?)?,
+            Some(path) => rules::of_file(&path)?,
             None => RuleSet::pack(),
         };
         let mut cases = Vec::new();
         for case in file.cases {
             let rules = match &case.rules {
-                Some(text) => rules(&format!("{name}, the rules of \"{}\"", case.name), text)?,
+                Some(text) => rules::parsed(&format!("{name}, the rules of \"{}\"", case.name), text)?,
                 None => common.clone(),
             };
             let mismatches = case.run(rules);
@@ -120,13 +120,6 @@ impl Test {
 
 fn counted(cases: usize) -> String {
     if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") }
-}
-
-fn rules(name: &str, text: &str) -> Result<RuleSet, Failure> {
-    RuleSet::parse(name, text).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        Failure::new(faults.join("\n"))
-    })
 }
 
 /// What is wrong with a case, expected and got one below the other; nothing where it holds.

@@ -1,20 +1,12 @@
 //! `test-alert`: one push that raises one harmless alert, so that the operator sees it arrive.
 
-use std::io::{Read, Write};
-use std::time::Duration;
+use std::io::Write;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::{Value, json};
-use smartclean_push::domain::auth::Client;
 
+use crate::endpoint::{Answered, Endpoint};
 use crate::{Failure, environment};
-
-/// How long the whole exchange may take: a cold function answers within a few seconds.
-const WITHIN: Duration = Duration::from_secs(30);
-/// Most bytes that an answer may have; ours have a few hundred.
-const LARGEST_ANSWER: u64 = 64 * 1024;
 
 /// Send one harmless alert through a running endpoint, to see that it reaches your email and telephone
 ///
@@ -35,7 +27,12 @@ impl TestAlert {
         let client = environment::client()?.ok_or_else(|| {
             Failure::new("set PUSH_USERNAME and PUSH_PASSWORD to the credentials that SmartClean was given")
         })?;
-        let (status, body) = self.push(&client)?;
+        let endpoint = Endpoint::new(&self.url, &client, 1);
+        let Answered { status, body, .. } =
+            endpoint.push(batch().as_bytes()).map_err(|why| Failure::new(endpoint.silent(&why)))?;
+        if let Some(wrong) = endpoint.wrong(status) {
+            return Err(Failure::new(wrong));
+        }
         let answer: Value = serde_json::from_str(&body).unwrap_or_default();
         match (status, answer["alerts"].as_u64()) {
             (200, Some(1..)) => {
@@ -50,48 +47,11 @@ impl TestAlert {
                 "the endpoint took the push, but raised no alert: is the rule `test-alert` switched off in its rules file, \
                  or was this test sent a moment ago?",
             )),
-            (401, _) => Err(Failure::new(
-                "the endpoint does not know these credentials (401). Compare PUSH_USERNAME and PUSH_PASSWORD with its \
-                 credentials file or secret",
-            )),
-            (404 | 405, _) => Err(Failure::new(format!(
-                "there is no push endpoint at {} ({status}). The URL ends in /push, as it is given to SmartClean",
-                self.url
-            ))),
             _ => {
                 let detail = answer["detail"].as_str().or(answer["message"].as_str()).unwrap_or("no reason given");
                 Err(Failure::new(format!("the endpoint answered {status}: {}", printable(detail))))
             }
         }
-    }
-
-    fn push(&self, client: &Client) -> Result<(u16, String), Failure> {
-        let agent = ureq::Agent::config_builder().timeout_global(Some(WITHIN)).http_status_as_error(false).build();
-        let authorization =
-            format!("Basic {}", STANDARD.encode(format!("{}:{}", client.username, client.password.expose())));
-        let answer = ureq::Agent::from(agent)
-            .post(&self.url)
-            .header("Authorization", authorization)
-            .header("Content-Type", "application/json")
-            .send(batch())
-            .map_err(|fault| self.unreachable(&fault))?;
-        let status = answer.status().as_u16();
-        let mut body = String::new();
-        answer
-            .into_body()
-            .into_reader()
-            .take(LARGEST_ANSWER)
-            .read_to_string(&mut body)
-            .map_err(|fault| Failure::new(format!("the answer from {} broke off: {fault}", self.url)))?;
-        Ok((status, body))
-    }
-
-    fn unreachable(&self, fault: &ureq::Error) -> Failure {
-        Failure::new(format!(
-            "{} does not answer: {fault}. Is the address right, with http:// or https:// in front and /push at the end, and \
-             does the endpoint run?",
-            self.url
-        ))
     }
 }
 

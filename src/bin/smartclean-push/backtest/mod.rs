@@ -2,22 +2,21 @@
 
 mod tables;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Progress, Trial, backtest};
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::report;
+use smartclean_push::report::{self, count};
 use tempfile::NamedTempFile;
 
-use crate::period::Period;
-use crate::{Failure, archive, check};
+use crate::period;
+use crate::{Failure, archive, progress, rules};
 
 /// What the rules with no file of one's own are called.
 const BUILT_IN: &str = "built-in";
@@ -46,7 +45,7 @@ pub(super) struct Backtest {
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     #[command(flatten)]
-    period: Period,
+    period: period::Arguments,
     /// Only this zone (InsID); may be given several times
     #[arg(long = "zone", value_name = "ZONE")]
     zones: Vec<String>,
@@ -76,7 +75,7 @@ impl Backtest {
     pub(super) fn run(self) -> Result<(), Failure> {
         let trial = self.trial()?;
         let archive = archive::open(&self.from)?;
-        let bar = bar();
+        let bar = progress::hours(0);
         let found = backtest(archive.as_ref(), &trial, |progress| show(&bar, progress));
         bar.finish_and_clear();
         let findings = found.map_err(|fault| Failure::new(fault.to_string()))?;
@@ -98,10 +97,9 @@ impl Backtest {
             return Err(Failure::usage("--wanted is a number of alerts a week, such as 7"));
         }
         Ok(Trial {
-            rules: rules(&self.rules)?,
-            against: self.against.as_deref().map(rules).transpose()?,
-            since: self.period.since,
-            until: self.period.until,
+            rules: named(&self.rules)?,
+            against: self.against.as_deref().map(named).transpose()?,
+            period: self.period.into(),
             zones: self.zones.clone(),
             device_types: self.device_types.iter().map(|name| device_type(name)).collect::<Result<_, _>>()?,
             wanted_a_week: self.wanted,
@@ -109,19 +107,12 @@ impl Backtest {
     }
 }
 
-/// The rules of a file, laid over the built-in ones.
-fn rules(path: &Path) -> Result<(String, RuleSet), Failure> {
+/// Rules and what they are called.
+fn named(path: &Path) -> Result<(String, RuleSet), Failure> {
     if path == Path::new(BUILT_IN) {
         return Ok((BUILT_IN.to_owned(), RuleSet::pack()));
     }
-    let file = path.display().to_string();
-    match RuleSet::parse(&file, &check::read(path)?) {
-        Ok(rules) => Ok((file, rules)),
-        Err(faults) => {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Err(Failure::new(format!("{file} cannot be used:\n{}", faults.join("\n"))))
-        }
-    }
+    Ok((path.display().to_string(), rules::of_file(path)?))
 }
 
 /// A type's short name. One that nothing is known of is taken as it is where it names its provider.
@@ -134,23 +125,12 @@ fn device_type(name: &str) -> Result<String, Failure> {
     Err(Failure::usage(format!("there is no device type `{short}`; the documented ones are {}", known.join(", "))))
 }
 
-/// A bar on a terminal, nothing elsewhere.
-fn bar() -> ProgressBar {
-    let target =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}  {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
-}
-
 fn show(bar: &ProgressBar, progress: Progress) {
     bar.set_length(progress.hours as u64);
     bar.set_position(progress.hours_done as u64);
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
-    bar.set_message(format!("{} readings, {rate:.0} a second", tables::grouped(progress.readings)));
+    bar.set_message(format!("{} readings, {rate:.0} a second", count(progress.readings)));
 }
 
 /// Writes a file that is there as a whole or not at all.

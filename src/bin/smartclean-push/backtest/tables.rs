@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use smartclean_push::backtest::findings::{AlertFact, Curve, CurvePoint, Difference, Findings, Span, Verdict};
-use smartclean_push::domain::alert::Comparison;
+use smartclean_push::domain::alert::{Comparison, amount};
+use smartclean_push::report::count as grouped;
 
 /// Most lines of one table; the report has them all.
 const MOST_LINES: usize = 15;
@@ -94,18 +95,8 @@ fn listed(findings: &Findings, alerts: &[AlertFact], which: &[usize]) -> String 
         .take(MOST_LINES)
         .map(|alert| {
             let place = &findings.devices[alert.device].place;
-            let value = alert.breach.as_ref().map_or_else(String::new, |breach| {
-                format!(
-                    "{} {} {} (limit {})",
-                    breach.metric,
-                    number(breach.value),
-                    breach.unit.symbol(),
-                    number(breach.limit)
-                )
-            });
-            let name = place.display.as_deref().or(place.device.as_deref()).unwrap_or("a device without a name");
             let at = place.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %H:%M").to_string();
-            vec![at, alert.severity.to_string(), alert.rule.to_string(), name.to_owned(), value]
+            vec![at, alert.severity.to_string(), alert.rule.to_string(), place.name(), findings.crossing(alert)]
         })
         .collect();
     columns(&rows) + &more(which.len())
@@ -154,28 +145,24 @@ fn limits(findings: &Findings, span: Span) -> String {
     }
     let mut text = format!("\nLimits, and the alerts a week that each would have made over these {}:\n", length(span));
     for curve in curves {
-        let (unit, sign) = (curve.unit.symbol(), sign(curve.comparison));
+        let limit = |value| format!("{} {}", sign(curve.comparison), amount(value, curve.unit));
         let _ = writeln!(text, "\n{} ({}, {} of {} devices)", curve.title, curve.rule, curve.label, curve.devices);
         let rows: Vec<Vec<String>> = around(curve)
             .map(|point| {
                 let note = if point.limit == curve.limit { "in force" } else { "" };
                 let note = if Some(*point) == curve.suggestion { "suggested" } else { note };
-                vec![
-                    format!("  {sign} {} {unit}", number(point.limit)),
-                    format!("{:.1}", point.a_week),
-                    note.to_owned(),
-                ]
+                vec![format!("  {}", limit(point.limit)), format!("{:.1}", point.a_week), note.to_owned()]
             })
             .collect();
         text += &columns(&rows);
         for differing in &curve.differing {
             let place = &findings.devices[differing.device].place;
-            let name = place.display.as_deref().or(place.device.as_deref()).unwrap_or("a device without a name");
+            let name = place.name();
             let now =
                 differing.points.iter().find(|point| point.limit == curve.limit).map_or(0.0, |point| point.a_week);
             let _ = write!(text, "  {name} differs: {now:.1} a week by itself");
             if let Some(own) = differing.suggestion {
-                let _ = write!(text, "; {sign} {} {unit} would make {:.1}", number(own.limit), own.a_week);
+                let _ = write!(text, "; {} would make {:.1}", limit(own.limit), own.a_week);
             }
             text.push('\n');
         }
@@ -207,25 +194,6 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-/// A number with as many digits as a person wants to read.
-fn number(value: f64) -> String {
-    let rounded = format!("{value:.3}");
-    rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// A count with its thousands apart.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 fn more(count: usize) -> String {
     count
         .checked_sub(MOST_LINES)
@@ -254,16 +222,6 @@ fn columns(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn numbers_have_no_digits_that_say_nothing() {
-        assert_eq!([200.0, 0.7, 1.0 / 3.0, -5.0].map(number), ["200", "0.7", "0.333", "-5"]);
-    }
 
     #[test]
     fn columns_stand_below_each_other() {

@@ -3,11 +3,7 @@
 mod raw;
 mod rejected;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use smartclean_push::{config, telemetry};
 use tokio::runtime::Runtime;
 
@@ -39,36 +35,13 @@ impl Replay {
     }
 }
 
-/// Runs what waits, and hears a Ctrl-C.
+/// Runs what waits.
 fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|fault| Failure::new(format!("the program cannot start: {fault}")))
-}
-
-/// Becomes true when the user asks for the end, so that what has begun is finished first. A second Ctrl-C is not waited for.
-fn end_asked_for(runtime: &Runtime) -> Arc<AtomicBool> {
-    let asked = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&asked);
-    runtime.spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if heard.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        }
-    });
-    asked
-}
-
-/// How far it is, on terminals only.
-fn progress(hours: usize) -> ProgressBar {
-    let bar = ProgressBar::new(hours as u64);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} hours, {eta} left  {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// "1 reading", "2 readings".

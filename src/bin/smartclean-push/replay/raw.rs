@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -14,15 +14,15 @@ use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::history::{Archive, Hour, StoredObject, Unreadable, hours};
+use smartclean_push::history::{Archive, Hour, Period, StoredObject, Unreadable, hours};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Clock, Ingest, Replayed};
 use tokio::runtime::Runtime;
 
-use super::{end_asked_for, progress, runtime};
+use super::runtime;
 use crate::archive::{open, unreadable};
-use crate::period::Period;
-use crate::{Failure, check};
+use crate::stop::{INTERRUPTED, Stop};
+use crate::{Failure, period, progress, rules};
 
 /// Feed stored readings to a state in the order in which they were taken, so that a new installation knows what is firing
 ///
@@ -40,7 +40,7 @@ pub(super) struct Raw {
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
-    period: Period,
+    period: period::Arguments,
     /// The state to feed: the file state.db of a data folder; made if it is not there
     #[arg(long, value_name = "FILE")]
     state: PathBuf,
@@ -100,7 +100,7 @@ struct Fed {
 impl Raw {
     pub(super) fn run(self) -> Result<(), Failure> {
         let archive = open(&self.from)?;
-        let rules = rules(self.rules.as_deref())?;
+        let rules = self.rules.as_deref().map_or_else(|| Ok(RuleSet::pack()), rules::of_file)?;
         let folder = self.state.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let in_folder =
             |fault| Failure::new(format!("{} cannot be used: {fault}. Choose another --state", folder.display()));
@@ -118,9 +118,10 @@ impl Raw {
         }
         self.tell(&fed, made.load(Ordering::Relaxed));
         if fed.is_cut_short {
-            return Err(Failure::new(
-                "stopped before the end. Run the same again: what is in the state already changes nothing",
-            ));
+            return Err(Failure {
+                what: "interrupted. Run the same again: what is in the state already changes nothing".into(),
+                exit: INTERRUPTED,
+            });
         }
         Ok(())
     }
@@ -131,14 +132,14 @@ impl Raw {
         ingest: &Ingest<StoredAlready, SqliteStore, Messages, FixedRules>,
         runtime: &Runtime,
     ) -> Result<Fed, Failure> {
-        let wanted = |start, length| self.period.touches(start, SignedDuration::from_hours(length));
+        let wanted = |start, length| self.period().touches(start, SignedDuration::from_hours(length));
         let hours = hours(archive, "raw/", wanted).map_err(unreadable)?;
-        let end: Arc<AtomicBool> = end_asked_for(runtime);
-        let bar = progress(hours.len());
+        let stop = Stop::listening()?;
+        let bar = progress::hours(hours.len());
         let mut fed = Fed::default();
         for Hour { folder, .. } in &hours {
             for Lines { received, text, .. } in self.objects(archive, folder).map_err(unreadable)? {
-                if end.load(Ordering::Relaxed) {
+                if stop.is_asked() {
                     fed.is_cut_short = true;
                     return Ok(fed);
                 }
@@ -152,13 +153,17 @@ impl Raw {
         Ok(fed)
     }
 
+    fn period(&self) -> Period {
+        self.period.into()
+    }
+
     /// The objects of an hour that are in the period, in the order in which they came.
     fn objects(&self, archive: &dyn Archive, folder: &str) -> Result<Vec<Lines>, Unreadable> {
         let mut objects = Vec::new();
         for StoredObject { key, received, bytes } in archive.read(&archive.keys(folder)?)? {
             let text = unpack(&bytes).map_err(|fault| Unreadable::new(&key, fault))?;
             let newest = text.lines().filter_map(|line| Reading::read(line).ok()?.time).max();
-            if let Some(newest) = newest.filter(|newest| self.period.contains(*newest)) {
+            if let Some(newest) = newest.filter(|newest| self.period().contains(*newest)) {
                 objects.push(Lines { received, newest, key, text });
             }
         }
@@ -194,13 +199,4 @@ impl Lines {
 
 fn not_fed(fault: &Unavailable) -> Failure {
     Failure::new(format!("{}. Run the same again: what is in the state already changes nothing", fault.chain()))
-}
-
-fn rules(path: Option<&Path>) -> Result<RuleSet, Failure> {
-    let Some(path) = path else { return Ok(RuleSet::pack()) };
-    let file = path.display().to_string();
-    RuleSet::parse(&file, &check::read(path)?).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        Failure::new(format!("the rules file cannot be used:\n{}", faults.join("\n")))
-    })
 }

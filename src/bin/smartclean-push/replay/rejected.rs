@@ -8,15 +8,14 @@ use clap::Args;
 use jiff::SignedDuration;
 use smartclean_push::adapters::files::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack, unpack_rejections};
-use smartclean_push::history::{Archive, Hour, StoredObject, Unreadable, hours};
+use smartclean_push::history::{Archive, Hour, Period, StoredObject, Unreadable, hours};
 use smartclean_push::ingest::ports::{RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Reread, reread};
 use tokio::runtime::Runtime;
 
-use super::{count, progress, runtime};
-use crate::Failure;
+use super::{count, runtime};
 use crate::archive::{open, unreadable};
-use crate::period::Period;
+use crate::{Failure, period, progress};
 
 /// Read what was rejected with today's reader, after a fix: how much of it reads now, and why the rest does not
 ///
@@ -32,7 +31,7 @@ pub(super) struct Rejected {
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
-    period: Period,
+    period: period::Arguments,
     /// The data folder to keep in what reads now; it may be the same one, also while `serve` uses it
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
@@ -57,9 +56,9 @@ impl Rejected {
         let store =
             self.into.as_deref().map(FolderStore::open_shared).transpose().map_err(|fault| self.in_folder(fault))?;
         let runtime = runtime()?;
-        let wanted = |start, length| self.period.touches(start, SignedDuration::from_hours(length));
+        let wanted = |start, length| self.period().touches(start, SignedDuration::from_hours(length));
         let hours = hours(&*archive, "rejected/", wanted).map_err(unreadable)?;
-        let bar = progress(hours.len());
+        let bar = progress::hours(hours.len());
         let mut found = Found::default();
         for hour in &hours {
             for object in self.objects(&*archive, hour, &mut found).map_err(unreadable)? {
@@ -80,7 +79,7 @@ impl Rejected {
         let mut objects = Vec::new();
         for StoredObject { key, received, bytes } in archive.read(&archive.keys(&hour.folder)?)? {
             // An hour of which no more is known counts where any of it does.
-            if received.is_some_and(|received| !self.period.contains(received)) {
+            if received.is_some_and(|received| !self.period().contains(received)) {
                 continue;
             }
             // They are filed by when they came.
@@ -99,6 +98,10 @@ impl Rejected {
             }
         }
         Ok(objects)
+    }
+
+    fn period(&self) -> Period {
+        self.period.into()
     }
 
     fn keep(&self, store: &FolderStore, object: Object, runtime: &Runtime) -> Result<Stored, Failure> {

@@ -10,8 +10,8 @@ use smartclean_push::simulate::{Answer, Entry, Plan, Push, Pushes, Reply, object
 
 use super::ledger_file::LedgerFile;
 use super::progress::Progress;
-use super::stop::{INTERRUPTED, Stop};
 use crate::Failure;
+use crate::stop::{INTERRUPTED, Stop};
 
 /// Pushes that are packed at a time.
 const AT_A_TIME: usize = 64;

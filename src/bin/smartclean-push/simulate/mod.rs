@@ -5,7 +5,6 @@ mod folder;
 mod ledger_file;
 mod progress;
 mod send;
-mod stop;
 mod verify;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,12 @@
-//! How far it is, for somebody who watches: on a terminal only, and apart from the results.
+//! How far a simulation is.
 
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use smartclean_push::simulate::Plan;
+
+use crate::progress;
 
 /// The way from the first simulated moment to the last.
 pub(super) struct Progress {
@@ -16,10 +18,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn of(plan: &Plan) -> Self {
         let length = seconds(plan.from, plan.to);
-        let bar = ProgressBar::new(length);
-        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, from: plan.from, began: Instant::now() }
+        Self { bar: progress::styled(ProgressBar::new(length)), from: plan.from, began: Instant::now() }
     }
 
     /// It has come to `at`, with so many readings since it began.

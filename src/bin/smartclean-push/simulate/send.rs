@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use smartclean_push::simulate::{Entry, Plan, Push, Pushes, Reply};
 
-use super::client::Endpoint;
+use super::client::Patient;
 use super::ledger_file::LedgerFile;
 use super::progress::Progress;
-use super::stop::{INTERRUPTED, Stop};
+use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, environment};
 
 /// How fast pushes go out.
@@ -39,7 +39,7 @@ struct Tally {
 
 /// A run, as its threads share it.
 struct Run {
-    endpoint: Endpoint,
+    endpoint: Patient,
     ledger: LedgerFile,
     /// Tells this run's lines in the ledger from those of others.
     number: i64,
@@ -55,7 +55,7 @@ pub(super) fn run(url: &str, plan: &Plan, pushes: Pushes, pace: Pace, ledger: &P
         Failure::new("set PUSH_USERNAME and PUSH_PASSWORD to the credentials that the endpoint was given")
     })?;
     let run = Run {
-        endpoint: Endpoint::new(url, &credentials, pace.connections),
+        endpoint: Patient::new(url, &credentials, pace.connections),
         ledger: LedgerFile::open(ledger)?,
         number: Timestamp::now().as_millisecond(),
         stop: Stop::listening()?,
