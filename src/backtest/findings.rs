@@ -9,7 +9,7 @@ use crate::domain::alert::{AlertId, Breach, Comparison, Place};
 use crate::domain::device::{DeviceType, Unit};
 use crate::domain::severity::Severity;
 
-/// Two alerts of the same rule and device that are no further apart than this are about the same event.
+/// Two alerts of the same rule and device are about the same event where what they tell of lay no further apart than this.
 pub const SAME_EVENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a backtest found.
@@ -115,6 +115,9 @@ pub struct AlertFact {
     pub device: usize,
     /// Event time of the reading that raised it.
     pub at: Timestamp,
+    /// When what it tells of was over: at a threshold when all was well again, at a silence when something came; the end of
+    /// the history where it lasted until then. What happens at a moment, as a sum that is full, is over at once: `at`.
+    pub over: Timestamp,
     /// The first limit that was crossed; `None` where it is about silence.
     pub breach: Option<Crossing>,
     /// Whether the block of another alert held it back, so that it was named later.
@@ -142,7 +145,7 @@ pub struct Crossing {
 pub struct Difference {
     /// Alerts that both raise, by the same reading.
     pub same: usize,
-    /// Alerts of the rules on trial alone, of an event that the others tell of as well, within [`SAME_EVENT`].
+    /// Alerts of the rules on trial alone, of an event that the others tell of as well, earlier or later ([`SAME_EVENT`]).
     pub moved: usize,
     /// Alerts that are new: indices into the alerts of the rules on trial. The others say nothing of the event.
     pub gained: Vec<usize>,
@@ -307,6 +310,7 @@ mod tests {
             severity: Severity::Medium,
             device: 0,
             at: Timestamp::UNIX_EPOCH,
+            over: Timestamp::UNIX_EPOCH,
             breach: Some(Crossing { metric: metric.into(), value: 12.0, comparison, limit: 10.0, unit: Unit::Degree }),
             blocked: false,
         };

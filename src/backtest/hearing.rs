@@ -8,7 +8,7 @@ use super::arrivals::Arrivals;
 use crate::domain::alert::{Alert, Message};
 use crate::domain::engine::{self, Evaluation, evaluate_in_order, is_stale, next_due, sweep};
 use crate::domain::reading::Reading;
-use crate::domain::rules::{Blocked, Rule, RuleSet};
+use crate::domain::rules::{Blocked, Kind, Rule, RuleSet};
 use crate::domain::state::ZoneState;
 
 /// Sweeps come every minute, at its first moment.
@@ -32,11 +32,19 @@ impl Event<'_> {
     }
 }
 
+/// What rules said, one thing after the other.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// An alert. `lasts` is whether it is said when it is over; `blocked` whether a block held it back.
+    Alert { alert: Alert, lasts: bool, blocked: bool },
+    /// What the alerts of this one's rule told of its device is over.
+    Over { alert: Alert, at: Timestamp },
+}
+
 /// What rules said.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// Alerts, and whether a block held them back.
-    pub(super) alerts: Vec<(Alert, bool)>,
+    pub(super) words: Vec<Word>,
     /// Alerts that were only counted.
     pub(super) counted: u64,
     /// Messages that people would have got.
@@ -48,6 +56,9 @@ pub(super) struct Heard {
 /// One set of rules in one zone.
 #[derive(Debug)]
 pub(super) struct Hearing<'r> {
+    /// The rules as they are.
+    asked: &'r RuleSet,
+    /// The same, but that all of them [say when something is over](told_when_over).
     rules: &'r RuleSet,
     state: ZoneState,
     /// What is due after a reading is due no sooner than this, blocks aside: so many readings are judged in one go.
@@ -55,13 +66,13 @@ pub(super) struct Hearing<'r> {
 }
 
 impl<'r> Hearing<'r> {
-    pub(super) fn new(rules: &'r RuleSet) -> Self {
+    pub(super) fn new(asked: &'r RuleSet, rules: &'r RuleSet) -> Self {
         let waits = |rule: &'r Rule| {
             let settings = std::iter::once(&rule.settings).chain(rule.overrides.iter().map(|(_, settings)| settings));
             settings.flat_map(|settings| [settings.reminder, settings.after]).flatten()
         };
         let at_once = rules.rules.iter().flat_map(waits).min().unwrap_or(SignedDuration::MAX);
-        Self { rules, state: ZoneState::default(), at_once }
+        Self { asked, rules, state: ZoneState::default(), at_once }
     }
 
     /// Takes what happened before `until`, in order. What is due until then and after the last of it is due with the next
@@ -147,16 +158,47 @@ impl<'r> Hearing<'r> {
         for entry in outbox.entries() {
             match &entry.message {
                 Message::Firing { alerts, .. } => {
-                    heard.alerts.extend(alerts.iter().map(|alert| (alert.clone(), false)))
+                    heard.words.extend(alerts.iter().map(|alert| self.alert(alert, false)));
                 }
                 Message::Held { alerts, more } => {
-                    heard.alerts.extend(alerts.iter().map(|held| (held.alert.clone(), true)));
+                    for held in alerts {
+                        heard.words.push(self.alert(&held.alert, true));
+                        heard.words.extend(held.over.map(|at| Word::Over { alert: held.alert.clone(), at }));
+                    }
                     heard.counted += *more as u64;
                 }
-                Message::Reminder { .. } | Message::Resolved { .. } | Message::Notice(_) => {}
+                Message::Resolved { alert, at } => {
+                    // Who did not ask for it would not have got it.
+                    heard.messages -= u64::from(!self.is_asked_for(alert));
+                    heard.words.push(Word::Over { alert: (**alert).clone(), at: *at });
+                }
+                Message::Reminder { .. } | Message::Notice(_) => {}
             }
         }
     }
+
+    fn alert(&self, alert: &Alert, blocked: bool) -> Word {
+        let kind = self.rules.rules.iter().find(|rule| rule.id == alert.rule).map(|rule| rule.kind);
+        let lasts = matches!(kind, Some(Kind::Threshold | Kind::Silence));
+        Word::Alert { alert: alert.clone(), lasts, blocked }
+    }
+
+    /// Whether the rule itself says when it is over, at the place of this alert.
+    fn is_asked_for(&self, alert: &Alert) -> bool {
+        let rule = self.asked.rules.iter().find(|rule| rule.id == alert.rule);
+        rule.and_then(|rule| rule.effective(&alert.place.source())).is_some_and(|effective| effective.resolved)
+    }
+}
+
+/// The same rules, which all say when something is over: how long it lasted is worth knowing. Nothing else that they say
+/// depends on it.
+pub(super) fn told_when_over(rules: &RuleSet) -> RuleSet {
+    let mut rules = rules.clone();
+    for rule in &mut rules.rules {
+        let overrides = rule.overrides.iter_mut().map(|(_, settings)| settings);
+        std::iter::once(&mut rule.settings).chain(overrides).for_each(|settings| settings.resolved = Some(true));
+    }
+    rules
 }
 
 /// The first whole minute from `at` on.

@@ -26,6 +26,7 @@ use rayon::prelude::*;
 
 use self::arrivals::Arrivals;
 use self::findings::{Findings, ReadingCounts, Span};
+use self::hearing::told_when_over;
 use self::series::Buckets;
 use self::shard::{Shard, Share};
 use self::zone::Rules;
@@ -83,7 +84,10 @@ pub fn backtest(
     mut progress: impl FnMut(Progress),
 ) -> Result<Findings, Unreadable> {
     let hours = hours(archive, "raw/", |start, length| trial.may_have(start, SignedDuration::from_hours(length)))?;
-    let mut court = Court::new(trial, &hours);
+    let (rules, against) = (&trial.rules.1, trial.against.as_ref().map(|(_, rules)| rules));
+    let told = (told_when_over(rules), against.map(told_when_over));
+    let rules = Rules { rules: (rules, &told.0), against: against.zip(told.1.as_ref()) };
+    let mut court = Court::new(trial, rules, &hours);
     let mut told = Progress { hours: hours.len(), ..Progress::default() };
     progress(told);
     thread::scope(|scope| {
@@ -121,13 +125,11 @@ struct Court<'r> {
 }
 
 impl<'r> Court<'r> {
-    fn new(trial: &'r Trial, hours: &[Hour]) -> Self {
+    fn new(trial: &'r Trial, rules: Rules<'r>, hours: &[Hour]) -> Self {
         let first = hours.first().map_or(Timestamp::UNIX_EPOCH, |hour| hour.start);
         let last = hours.last().map_or(first, Hour::end);
         let from = trial.period.since.map_or(first, |since| since.max(first));
         let until = trial.period.until.map_or(last, |until| until.min(last));
-        let against = trial.against.as_ref().map(|(_, rules)| rules);
-        let rules = Rules { rules: &trial.rules.1, against };
         Self {
             trial,
             order: Order::default(),

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::curves::{OfDevice, differing, points, suggestion, total};
 use super::device::{Device, Histograms, TestKey, limits_of};
 use super::difference::difference;
@@ -30,13 +32,14 @@ pub(super) struct Frame<'r> {
 
 /// Puts together what was found in all zones.
 pub(super) fn findings(shards: Vec<Shard<'_>>, frame: Frame<'_>) -> Findings {
+    let last = frame.span.map_or(Timestamp::UNIX_EPOCH, |span| span.last);
     let mut histograms = Histograms::new();
     let mut zones = Vec::new();
     for shard in shards {
         for (key, histogram) in shard.histograms {
             histograms.entry(key).or_default().merge(histogram);
         }
-        zones.extend(shard.zones.into_iter().map(super::zone::Zone::end));
+        zones.extend(shard.zones.into_iter().map(|zone| zone.end(last)));
     }
     let (devices, said) = in_order(zones, frame.names.len());
     let stale = said.first().map_or(0, |said| said.stale);
@@ -80,7 +83,7 @@ fn in_order<'r>(zones: Vec<(Vec<Device<'r>>, Vec<Said>)>, sets: usize) -> (Vec<D
     let mut whole: Vec<Said> = (0..sets).map(|_| Said::default()).collect();
     for (zone, said) in spoken.into_iter().enumerate() {
         for (whole, said) in whole.iter_mut().zip(said) {
-            let Said { alerts, counted, messages, stale } = said;
+            let Said { alerts, counted, messages, stale, .. } = said;
             whole.counted += counted;
             whole.messages += messages;
             whole.stale += stale;

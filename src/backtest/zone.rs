@@ -1,5 +1,6 @@
 //! One zone: its devices, and what each set of rules says of them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -7,17 +8,20 @@ use jiff::Timestamp;
 use super::arrivals::Arrivals;
 use super::device::{Device, Histograms};
 use super::findings::{AlertFact, Crossing};
-use super::hearing::{Event, Heard, Hearing};
+use super::hearing::{Event, Heard, Hearing, Word};
 use super::series::Buckets;
-use crate::domain::alert::{Alert, Place};
+use crate::domain::alert::Alert;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
+
+/// Rules as they are, and the same that [say when something is over](super::hearing::told_when_over).
+pub(super) type Asked<'r> = (&'r RuleSet, &'r RuleSet);
 
 /// Rules on trial, and the ones that they are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'r> {
-    pub(super) rules: &'r RuleSet,
-    pub(super) against: Option<&'r RuleSet>,
+    pub(super) rules: Asked<'r>,
+    pub(super) against: Option<Asked<'r>>,
 }
 
 /// One zone.
@@ -35,13 +39,15 @@ pub(super) struct Said {
     pub(super) counted: u64,
     pub(super) messages: u64,
     pub(super) stale: u64,
+    /// Alerts of which it was not said yet that they are over, by rule and device.
+    open: HashMap<(Arc<str>, usize), Vec<usize>>,
 }
 
 impl<'r> Zone<'r> {
     pub(super) fn new(rules: Rules<'r>) -> Self {
         let hearings = std::iter::once(rules.rules).chain(rules.against);
-        let hearings = hearings.map(|rules| (Hearing::new(rules), Said::default())).collect();
-        Self { rules: rules.rules, hearings, devices: Vec::new() }
+        let hearings = hearings.map(|(asked, rules)| (Hearing::new(asked, rules), Said::default())).collect();
+        Self { rules: rules.rules.0, hearings, devices: Vec::new() }
     }
 
     /// Takes what happened, in order.
@@ -67,13 +73,14 @@ impl<'r> Zone<'r> {
         }
     }
 
-    /// What was found, when the history has ended: the devices, and what each set of rules said of them, by their place
-    /// in this zone.
-    pub(super) fn end(mut self) -> (Vec<Device<'r>>, Vec<Said>) {
+    /// What was found, when the history has ended with `last`: the devices, and what each set of rules said of them, by
+    /// their place in this zone.
+    pub(super) fn end(mut self, last: Timestamp) -> (Vec<Device<'r>>, Vec<Said>) {
         for (hearing, said) in &mut self.hearings {
             let mut heard = Heard::default();
             hearing.end(&mut heard);
             said.add(heard, &self.devices);
+            said.end(last);
         }
         (self.devices, self.hearings.into_iter().map(|(_, said)| said).collect())
     }
@@ -93,26 +100,49 @@ impl Said {
         self.counted += heard.counted;
         self.messages += heard.messages;
         self.stale += heard.stale;
-        self.alerts.extend(heard.alerts.into_iter().filter_map(|(alert, blocked)| fact(&alert, blocked, devices)));
+        for word in heard.words {
+            let (Word::Alert { alert, .. } | Word::Over { alert, .. }) = &word;
+            // Known in any case: what raises an alert was read.
+            let Some(device) = devices.iter().position(|device| device.is_at(&alert.place)) else { continue };
+            let about = (Arc::from(alert.rule.as_str()), device);
+            match word {
+                Word::Alert { alert, lasts, blocked } => self.raise(&alert, about, lasts, blocked),
+                Word::Over { at, .. } => {
+                    let open = self.open.remove(&about).unwrap_or_default();
+                    open.into_iter().for_each(|index| self.alerts[index].over = at);
+                }
+            }
+        }
     }
-}
 
-/// `None` where the device is not known, which cannot be: what raises an alert was read.
-fn fact(alert: &Alert, blocked: bool, devices: &[Device<'_>]) -> Option<AlertFact> {
-    let is_at = |place: &Place| devices.iter().position(|device| device.is_at(place));
-    Some(AlertFact {
-        id: alert.id,
-        rule: Arc::from(alert.rule.as_str()),
-        severity: alert.severity,
-        device: is_at(&alert.place)?,
-        at: alert.at,
-        breach: alert.breaches.first().map(|breach| Crossing {
-            metric: Arc::from(breach.metric.as_str()),
-            value: breach.value,
-            comparison: breach.comparison,
-            limit: breach.limit,
-            unit: breach.unit,
-        }),
-        blocked,
-    })
+    fn raise(&mut self, alert: &Alert, about: (Arc<str>, usize), lasts: bool, blocked: bool) {
+        let (rule, device) = about.clone();
+        if lasts {
+            self.open.entry(about).or_default().push(self.alerts.len());
+        }
+        self.alerts.push(AlertFact {
+            id: alert.id,
+            rule,
+            severity: alert.severity,
+            device,
+            at: alert.at,
+            over: alert.at,
+            breach: alert.breaches.first().map(|breach| Crossing {
+                metric: Arc::from(breach.metric.as_str()),
+                value: breach.value,
+                comparison: breach.comparison,
+                limit: breach.limit,
+                unit: breach.unit,
+            }),
+            blocked,
+        });
+    }
+
+    /// What is not over when the history ends lasted as long as it.
+    fn end(&mut self, last: Timestamp) {
+        for index in std::mem::take(&mut self.open).into_values().flatten() {
+            let alert = &mut self.alerts[index];
+            alert.over = alert.over.max(last);
+        }
+    }
 }

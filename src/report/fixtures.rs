@@ -63,6 +63,7 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
         severity: Severity::Medium,
         device,
         at,
+        over: at,
         breach: crossing.map(|(metric, value, limit, unit)| Crossing {
             metric: metric.into(),
             value,
@@ -172,6 +173,7 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
                 severity: worse,
                 device: index,
                 at,
+                over: at,
                 breach: Some(Crossing {
                     metric: metric.into(),
                     value: extreme,

@@ -225,6 +225,31 @@ async fn what_would_be_missed_and_what_would_be_new_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_told_hours_earlier_and_is_not_over_is_not_missed() {
+    // Soap that runs down from 20 % to 1 % in ten hours, and is refilled; and a day later to 4 % at once, from 50 %.
+    let falling = (0..20).map(|index| (index * 30, 20.0 - f64::from(i32::try_from(index).unwrap())));
+    let levels = falling.chain([(600, 90.0), (2_000, 50.0), (2_030, 4.0), (2_060, 90.0)]);
+    #[expect(clippy::cast_precision_loss, reason = "minutes")]
+    let pushes: Vec<_> = levels
+        .map(|(minute, left)| (minute, reading("SS", "soap", "washroom", minute as f64, &json!({ "p": left }))))
+        .collect();
+    let store = stored(&pushes).await;
+    let rule = |words: &str| format!("[[rule]]\nid = \"soap-low\"\n{words}");
+    let judged = |new: &str, old: &str| {
+        judge(&store, &Trial { against: Some(("old".to_owned(), rules(&rule(old)))), ..trial(&rule(new)) })
+    };
+    let earlier = judged("below = 10", "below = 5");
+    let difference = earlier.difference.unwrap();
+    assert_eq!((difference.same, difference.moved, difference.gained, difference.missed), (1, 1, vec![], vec![]));
+    let lasted = |index: usize| &earlier.rules.alerts[index].over;
+    assert_eq!(*lasted(0), start() + minutes(600), "until it was refilled");
+    let never = judged("below = 0.5", "below = 5").difference.unwrap();
+    assert_eq!((never.moved, never.missed), (0, vec![0, 1]));
+    let messages = |words: &str| judge(&store, &trial(&rule(words))).rules.messages;
+    assert_eq!((messages("below = 5"), messages("below = 5\nresolved = true")), (2, 4));
+}
+
+#[tokio::test]
 async fn a_curve_says_for_each_limit_what_the_engine_would_raise_there() {
     let mut chance = Chance(7);
     #[expect(clippy::cast_precision_loss, reason = "below 400")]
