@@ -15,6 +15,12 @@ pub fn verbosity() -> Verbosity {
     Verbosity::from_lookup(|name| std::env::var(name).ok())
 }
 
+/// The name of the Lambda function that this process is a copy of; `None` where it is none.
+#[must_use]
+pub fn function_name() -> Option<String> {
+    std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())
+}
+
 /// Whether S3 is addressed as `host/bucket/key`, as the process's environment has it: see
 /// [`FunctionConfig::s3_path_style`].
 #[cfg(feature = "s3")]

@@ -43,5 +43,4 @@ pub mod report;
 #[cfg(feature = "command")]
 pub mod simulate;
 pub mod sources;
-#[cfg(any(feature = "command", feature = "function"))]
 pub mod telemetry;

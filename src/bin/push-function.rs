@@ -1,6 +1,7 @@
 //! The Lambda function: puts the handler together from AWS's services, and answers API Gateway.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -18,12 +19,13 @@ use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
-use smartclean_push::telemetry;
+use smartclean_push::telemetry::{self, MEASURED};
 
 /// One thread: Lambda gives one request at a time, and less than one processor.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start_for_function(config::verbosity());
+    let started = Instant::now();
+    telemetry::start_for_function(config::verbosity(), config::function_name());
     let config =
         FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
     let sdk = aws::config().await;
@@ -52,6 +54,8 @@ async fn main() -> Result<(), Error> {
         let keys = OutsideIssuer::new(&outside)?;
         gate = gate.trusting(outside, Box::new(keys));
     }
+
+    tracing::info!(target: MEASURED, cold_starts = 1, start_ms = started.elapsed().as_secs_f64() * 1000.0, "started");
 
     let bucket = S3RawStore::new(s3, config.raw_bucket);
     let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::{App, Problem, RequestContext};
 use crate::ingest::Swept;
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects, chain};
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
 use crate::sources::{Event, Failures, Taken, take_in, work_off};
 
 /// An answer as API Gateway takes it, in the form of the API that asked.
@@ -118,10 +118,8 @@ where
         None => answer(app, event, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
         Some(Event::Queue(messages)) => Ok(Reply::Queue(work_off(app.ingest(), bucket, messages, now).await)),
         Some(Event::Iot(publication)) => {
-            take_in(app.ingest(), publication, invocation, now).await.map(Reply::Iot).map_err(|error| {
-                tracing::error!(request_id = invocation, error = %chain(&error), "publication not accounted for");
-                EventFault::Publication
-            })
+            let taken = take_in(app.ingest(), publication, invocation, now).await;
+            taken.map(Reply::Iot).map_err(|_| EventFault::Publication)
         }
         Some(Event::Sweep) => match app.ingest().sweep(now).await {
             Ok(swept) => {

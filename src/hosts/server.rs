@@ -19,7 +19,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::http::{App, Problem, RequestContext};
-use crate::ingest::Swept;
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 
 /// Connections served at a time; further ones wait to be accepted. Each holds at most one body.
@@ -108,7 +107,6 @@ where
     loop {
         turns.tick().await;
         match app.ingest().sweep(Timestamp::now()).await {
-            Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => swept.log(),
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
         }

@@ -14,6 +14,7 @@ use crate::domain::auth::{
     Check, Credentials, Door, Doors, Login, Outside, SharedAccess, Signed, TokenFault, is_own, key_id_of,
 };
 use crate::ingest::ports::{CredentialSource, IssuerKeys, chain};
+use crate::telemetry::MEASURED;
 
 /// Longest that a client's name is in the log, in characters. Anybody can send any.
 const LONGEST_NAME: usize = 64;
@@ -264,7 +265,16 @@ impl<C: CredentialSource> Gate<C> {
     ) -> Problem {
         let RequestContext { request_id, source, received } = context;
         let failed_lately = if has_sent { self.attempts.failed(source, *received) } else { 0 };
-        tracing::warn!(%request_id, %source, client = shown(name), reason, failed_lately, "not authenticated");
+        tracing::warn!(
+            target: MEASURED,
+            %request_id,
+            %source,
+            client = shown(name),
+            reason,
+            failed_lately,
+            auth_failures = 1,
+            "not authenticated"
+        );
         self.attempts.wait(failed_lately).await;
         Problem::Unauthorized(challenge)
     }

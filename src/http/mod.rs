@@ -27,8 +27,13 @@ pub use self::gate::Gate;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, chain};
+use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 use crate::ingest::{Ingest, Outcome, Receipt};
+use crate::telemetry::Exposition;
+
+/// The format of what is measured; Prometheus has read it since version 2.5.
+/// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What a host knows of a request beside the request itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +51,20 @@ pub struct RequestContext {
 pub struct App<S, T, P, R, C> {
     ingest: Ingest<S, T, P, R>,
     gate: Gate<C>,
+    measured: Option<Box<dyn Exposition>>,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
     /// Puts the handler together.
     pub fn new(ingest: Ingest<S, T, P, R>, gate: Gate<C>) -> Self {
-        Self { ingest, gate }
+        Self { ingest, gate, measured: None }
+    }
+
+    /// Tells at `/metrics` what was measured, to whoever may push.
+    #[must_use]
+    pub fn telling(mut self, measured: Box<dyn Exposition>) -> Self {
+        self.measured = Some(measured);
+        self
     }
 
     /// The use case behind the handler, for what comes by other ways than HTTP.
@@ -66,8 +79,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let answer = match route(&parts, self.gate.doors()) {
+        let answer = match route(&parts, self.gate.doors(), self.measured.is_some()) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
+            Ok(Route::Metrics) => self.metrics(&parts, &context).await,
             Ok(Route::Push) => self.push(&parts, body, &context).await,
             Ok(Route::Send) => self.send(&parts, body, &context).await,
             Ok(Route::Token) => self.token(&parts, body, &context).await,
@@ -91,6 +105,16 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         Ok(json_response(&summary(&outcome)))
     }
 
+    /// What was measured. It tells how much a building is used, so that it asks for the credentials as a push does.
+    async fn metrics(&self, parts: &Parts, context: &RequestContext) -> Result<Response<Bytes>, Problem> {
+        let measured = self.measured.as_ref().ok_or(Problem::NotFound)?;
+        self.gate.caller(&parts.headers, context).await?;
+        let mut response = Response::new(Bytes::from(measured.text()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
     /// Takes in a body that has arrived, and says in the log what came of it.
     async fn take(
         &self,
@@ -111,14 +135,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
                 Ok(outcome)
             }
             Err(error) => {
-                let problem = Problem::from(&error);
-                let chain = chain(&error);
-                if problem.status().is_server_error() {
-                    tracing::error!(request_id = %context.request_id, client, error = %chain, "push not accounted for");
-                } else {
-                    tracing::warn!(request_id = %context.request_id, client, error = %chain, "push refused and kept");
-                }
-                Err(problem)
+                error.log(&receipt, client);
+                Err(Problem::from(&error))
             }
         }
     }

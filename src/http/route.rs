@@ -15,17 +15,19 @@ pub(super) enum Route {
     Token,
     Send,
     Health,
+    Metrics,
 }
 
 /// What the request asks for.
 ///
 /// # Errors
 /// [`Problem::NotFound`] or [`Problem::MethodNotAllowed`].
-pub(super) fn route(parts: &Parts, doors: Doors) -> Result<Route, Problem> {
+pub(super) fn route(parts: &Parts, doors: Doors, has_metrics: bool) -> Result<Route, Problem> {
     let takes_pushes = doors.contains(Door::Basic) || doors.contains(Door::Oauth);
     let path = parts.uri.path();
     let (allow, route) = match path {
         "/health" => ("GET, HEAD", Route::Health),
+        "/metrics" if has_metrics && takes_pushes => ("GET, HEAD", Route::Metrics),
         "/push" if takes_pushes => ("POST", Route::Push),
         "/oauth2/token" if doors.contains(Door::Oauth) => ("POST", Route::Token),
         _ if doors.contains(Door::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {

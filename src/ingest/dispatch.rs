@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+use super::documents::{load, written};
 use super::ports::{AlertPublisher, Commit, StateStore, Unavailable};
 use super::zones::{Outgoing, pause, settle};
 use crate::domain::alert::Message;
@@ -38,12 +39,17 @@ pub(super) struct Dispatched {
     pub(super) failed: usize,
     /// Why the first of those was not.
     pub(super) first_failure: Option<Unavailable>,
+    /// When the oldest of what those say was put into its outbox.
+    pub(super) oldest_unsent: Option<Timestamp>,
+    /// Digests among the messages sent.
+    pub(super) digests: usize,
 }
 
 /// A message and the outbox entries that it speaks for.
 struct Planned {
     rendered: Rendered,
     entries: Vec<usize>,
+    is_digest: bool,
 }
 
 /// Sends messages and takes those that were sent out of their outboxes. What is not sent stays there for the sweep.
@@ -72,7 +78,10 @@ pub(super) async fn dispatch<T: StateStore, P: AlertPublisher>(
     let mut unsent: HashSet<usize> = HashSet::new();
     for (planned, outcome) in planned.iter().zip(outcomes) {
         match outcome {
-            Ok(()) => dispatched.messages += 1,
+            Ok(()) => {
+                dispatched.messages += 1;
+                dispatched.digests += usize::from(planned.is_digest);
+            }
             Err(failure) => {
                 dispatched.failed += 1;
                 dispatched.first_failure.get_or_insert(failure);
@@ -80,6 +89,7 @@ pub(super) async fn dispatch<T: StateStore, P: AlertPublisher>(
             }
         }
     }
+    dispatched.oldest_unsent = unsent.iter().map(|index| outgoing[*index].entry.made).min();
     if timeout(FORGOTTEN_WITHIN, forget(store, rules, &outgoing, &unsent)).await.is_err() {
         tracing::warn!("what was sent could not be noted in time, and will be sent again");
     }
@@ -90,14 +100,11 @@ pub(super) async fn dispatch<T: StateStore, P: AlertPublisher>(
 /// count for everybody who sends; where it cannot be read, the cap of one sender counts.
 async fn allowed<T: StateStore>(store: &T, caps: &Caps, count: usize, now: Timestamp) -> (usize, usize) {
     for attempt in 0..=RETRIES {
-        let Ok(documents) = store.load(&[ALLOWANCE.to_owned()]).await else { break };
-        let document = documents.into_iter().next().unwrap_or_default();
-        let mut allowance: Allowance =
-            document.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        let Ok((mut allowance, document)) = load::<Allowance>(store, ALLOWANCE).await else { break };
         let alone = alone(count, allowance.left(caps, now));
         let messages = alone + usize::from(alone < count);
         let sms = allowance.take(messages, caps, now);
-        let Ok(body) = serde_json::to_string(&allowance) else { break };
+        let Ok(body) = written(&allowance) else { break };
         match store.commit(ALLOWANCE, document.version, &body, None).await {
             Ok(Commit::Done) => return (alone, sms),
             Ok(Commit::Lost) => pause(attempt).await,
@@ -123,14 +130,18 @@ fn plan(outgoing: &[Outgoing], alone: usize, sms: usize) -> Vec<Planned> {
     let mut planned: Vec<Planned> = outgoing[..alone]
         .iter()
         .enumerate()
-        .map(|(index, outgoing)| Planned { rendered: render(&outgoing.entry.message), entries: vec![index] })
+        .map(|(index, outgoing)| Planned {
+            rendered: render(&outgoing.entry.message),
+            entries: vec![index],
+            is_digest: false,
+        })
         .collect();
     let rest: Vec<&Message> = outgoing[alone..].iter().map(|outgoing| &outgoing.entry.message).collect();
     if !rest.is_empty() {
         // Each part speaks for all: what one part did not get across is said again as a whole.
         let entries: Vec<usize> = (alone..outgoing.len()).collect();
         let parts = digest(&rest, LARGEST_DIGEST).into_iter();
-        planned.extend(parts.map(|rendered| Planned { rendered, entries: entries.clone() }));
+        planned.extend(parts.map(|rendered| Planned { rendered, entries: entries.clone(), is_digest: true }));
     }
     for planned in planned.iter_mut().skip(sms) {
         planned.rendered = planned.rendered.clone().without_sms("The limit on text messages a day is reached.");

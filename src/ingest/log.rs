@@ -1,43 +1,123 @@
-//! The one line that a push leaves in the log, whichever way it came; and a sweep.
+//! The one line that a push leaves in the log, whichever way it came; and a sweep. Their numbers are what is measured.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Outcome, Receipt, Swept};
+use super::{Accounted, Outcome, PushError, Receipt, Swept};
+use crate::domain::archive::ObjectKey;
+use crate::ingest::ports::{Subscriptions, chain};
+use crate::telemetry::MEASURED;
 
 impl Outcome {
     /// Writes the line. `client` is who it came from; `started` is when work on it began.
     pub fn log(&self, receipt: &Receipt, client: &str, started: Instant) {
         let lag = self.newest.map(|newest| self.at.duration_since(newest).as_millis());
         tracing::info!(
+            target: MEASURED,
             batch = %self.batch,
             request_id = %receipt.request_id,
             client,
             source = %receipt.source,
             received = self.received,
-            accepted = self.accepted,
-            rejected = self.rejected,
-            duplicates = self.duplicates,
-            repeated = self.repeated,
-            parked = self.parked,
             stale = self.stale,
             early = self.early,
-            alerts = self.alerts,
-            blocked = self.blocked,
-            messages = self.messages,
-            unsent = self.unsent,
-            late = self.late,
-            unevaluated = self.unevaluated,
-            lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
-            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+            pushes = 1,
+            pushes_repeated = u8::from(self.repeated),
+            pushes_parked = u8::from(self.parked),
+            pushes_unevaluated = u8::from(self.unevaluated),
+            readings_accepted = self.accepted,
+            readings_rejected = self.rejected,
+            readings_duplicate = self.duplicates,
+            readings_late = self.late,
+            alerts_fired = self.alerts,
+            alerts_blocked = self.blocked,
+            alerts_sent = self.messages,
+            alerts_failed = self.unsent,
+            digests_sent = self.digests,
+            store_ms = milliseconds(self.took.store),
+            evaluate_ms = milliseconds(self.took.evaluate),
+            publish_ms = milliseconds(self.took.publish),
+            push_ms = milliseconds(started.elapsed()),
+            event_lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
             "push"
         );
     }
 }
 
-impl Swept {
-    /// Writes the line.
-    pub fn log(&self) {
-        let Self { zones, alerts, messages, failed } = *self;
-        tracing::info!(zones, alerts, messages, failed, "sweep");
+impl PushError {
+    /// Writes the line of a push that is not stored and accounted for.
+    pub fn log(&self, receipt: &Receipt, client: &str) {
+        let Receipt { request_id, source, .. } = receipt;
+        let error = chain(self);
+        match self {
+            Self::NotABatch(_) | Self::TooLarge => {
+                tracing::warn!(
+                    target: MEASURED, %request_id, client, %source, error, pushes_refused = 1, "push refused and kept"
+                );
+            }
+            Self::Store(_) => {
+                tracing::error!(
+                    target: MEASURED, %request_id, client, %source, error, pushes_failed = 1, "push not accounted for"
+                );
+            }
+        }
     }
+}
+
+impl Accounted {
+    /// Writes the line of a push that was stored earlier and is evaluated now; one in which nothing is new is not worth
+    /// reading.
+    pub(super) fn log(&self, key: &ObjectKey) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: MEASURED,
+                    %key,
+                    alerts_fired = self.alerts,
+                    alerts_blocked = self.blocked,
+                    alerts_sent = self.messages,
+                    alerts_failed = self.unsent,
+                    digests_sent = self.digests,
+                    "stored push evaluated"
+                )
+            };
+        }
+        if self.alerts + self.blocked + self.messages + self.unsent == 0 { line!(debug) } else { line!(info) }
+    }
+}
+
+impl Swept {
+    /// Writes the line; one of a sweep that found nothing is not worth reading.
+    pub fn log(&self) {
+        let Self { zones, alerts, messages, failed, digests, oldest_unsent_s, rules_refused } = *self;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: MEASURED,
+                    zones,
+                    alerts_fired = alerts,
+                    alerts_sent = messages,
+                    alerts_failed = failed,
+                    digests_sent = digests,
+                    outbox_age_s = oldest_unsent_s,
+                    rules_refused = u8::from(rules_refused),
+                    "sweep"
+                )
+            };
+        }
+        if *self == Self::default() { line!(debug) } else { line!(info) }
+    }
+}
+
+impl Subscriptions {
+    /// Writes the line.
+    pub(super) fn log(&self) {
+        let Self { confirmed, pending } = *self;
+        tracing::info!(
+            target: MEASURED, subscriptions_confirmed = confirmed, subscriptions_pending = pending, "subscriptions"
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }

@@ -9,12 +9,13 @@ mod again;
 mod clock;
 pub mod decode;
 mod dispatch;
+mod documents;
 mod log;
 pub mod ports;
 mod sweep;
 mod zones;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ use self::decode::{DecodeError, Encoding, decode};
 use self::dispatch::dispatch;
 pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
 use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
-use self::sweep::Noted;
+use self::sweep::LastDone;
 pub use self::sweep::Swept;
 use self::zones::{Evaluated, evaluate_zones, known_projects, note_projects, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
@@ -83,6 +84,8 @@ pub struct Outcome {
     pub messages: usize,
     /// Messages that could not be sent yet; they stay in the outbox.
     pub unsent: usize,
+    /// Digests among those that were sent.
+    pub digests: usize,
     /// Accepted items that came too late to be told from known ones.
     pub late: usize,
     /// Whether evaluation has still to happen, because the state could not be committed.
@@ -97,6 +100,19 @@ pub struct Outcome {
     pub parked: bool,
     /// Event time of the newest reading.
     pub newest: Option<Timestamp>,
+    /// How long it took.
+    pub took: Took,
+}
+
+/// How long the parts of a push took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Took {
+    /// Storing it.
+    pub store: Duration,
+    /// Judging it, reading and writing what is remembered included.
+    pub evaluate: Duration,
+    /// Sending its messages.
+    pub publish: Duration,
 }
 
 /// Why a push is not stored and accounted for.
@@ -121,13 +137,22 @@ pub struct Ingest<S, T, P, R> {
     publisher: P,
     rules: R,
     clock: Running,
-    noted: Noted,
+    noted: LastDone,
+    counted: LastDone,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
     /// Puts the use case together, by the machine's clock.
     pub fn new(store: S, state: T, publisher: P, rules: R) -> Self {
-        Self { store, state, publisher, rules, clock: Running::default(), noted: Noted::default() }
+        Self {
+            store,
+            state,
+            publisher,
+            rules,
+            clock: Running::default(),
+            noted: LastDone::default(),
+            counted: LastDone::default(),
+        }
     }
 
     /// By another clock.
@@ -166,23 +191,21 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         turn.advance(newest);
         receipt.received = turn.present();
         // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
+        let began = Instant::now();
         let stored = self.store(id, &batch, &receipt).await?;
+        let store = began.elapsed();
         match self.pass_time(&mut turn, &batch.readings).await {
-            Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => swept.log(),
             // Still due before the next push.
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
         }
         let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
-        if evaluated.is_ok() && !batch.readings.is_empty() {
-            self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await;
-        }
-        let unevaluated = evaluated.is_err();
-        let evaluated = evaluated.unwrap_or_else(|error| {
+        match &evaluated.failure {
             // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
-            tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later");
-            Accounted::default()
-        });
+            Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),
+            None if batch.readings.is_empty() => {}
+            None => self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await,
+        }
         Ok(Outcome {
             batch: id,
             at: receipt.received,
@@ -195,12 +218,14 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             blocked: evaluated.blocked,
             messages: evaluated.messages,
             unsent: evaluated.unsent,
+            digests: evaluated.digests,
             stale: evaluated.stale,
             early: evaluated.early,
-            unevaluated,
+            unevaluated: evaluated.failure.is_some(),
             repeated: stored == Stored::Already,
             parked: stored == Stored::Parked,
             newest,
+            took: Took { store, ..evaluated.took },
         })
     }
 
@@ -218,7 +243,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     ) -> Result<(), Unavailable> {
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        self.evaluate(&readings, received, now).await?;
+        let evaluated = self.evaluate(&readings, received, now).await;
+        evaluated.log(key);
+        evaluated.whole()?;
         self.note_evaluated(key).await;
         Ok(())
     }
@@ -274,8 +301,14 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         Ok(swept)
     }
 
-    /// Evaluates readings, commits what is remembered, and sends the messages that makes.
-    async fn evaluate(
+    /// Evaluates readings, commits what is remembered, and sends the messages that makes: those of the zones that could be
+    /// judged, where others could not.
+    async fn evaluate(&self, readings: &[Reading<'_>], received: Timestamp, now: Timestamp) -> Accounted {
+        let accounted = self.try_evaluate(readings, received, now).await;
+        accounted.unwrap_or_else(|failure| Accounted { failure: Some(failure), ..Accounted::default() })
+    }
+
+    async fn try_evaluate(
         &self,
         readings: &[Reading<'_>],
         received: Timestamp,
@@ -288,6 +321,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             note_projects(&self.state, &cleaning.zone, readings).await?;
             self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
         }
+        let began = Instant::now();
         let judged = evaluate_zones(&self.state, &rules, readings, received, now);
         let evaluated = timeout(JUDGED_WITHIN, judged)
             .await
@@ -295,6 +329,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         if !readings.is_empty() {
             self.note_arrival(now).await;
         }
+        let judged = Instant::now();
         let dispatched = dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
         if let Some(error) = &dispatched.first_failure {
             tracing::error!(unsent = dispatched.failed, error = %error.chain(), "messages stay in the outbox");
@@ -308,6 +343,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             early: evaluated.early,
             messages: dispatched.messages,
             unsent: dispatched.failed,
+            digests: dispatched.digests,
+            failure: evaluated.failure,
+            took: Took { evaluate: judged - began, publish: judged.elapsed(), ..Took::default() },
         })
     }
 
@@ -360,8 +398,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
 }
 
 /// What came of evaluating readings.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Accounted {
+    /// Why some of them could not be evaluated.
+    failure: Option<Unavailable>,
     alerts: usize,
     blocked: usize,
     duplicates: usize,
@@ -370,6 +410,18 @@ struct Accounted {
     early: usize,
     messages: usize,
     unsent: usize,
+    digests: usize,
+    took: Took,
+}
+
+impl Accounted {
+    /// Itself, where all of the readings were evaluated.
+    fn whole(self) -> Result<Self, Unavailable> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Event time of the newest reading; `None` where none tells its time.

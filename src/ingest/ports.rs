@@ -161,6 +161,23 @@ pub trait AlertPublisher: Send + Sync {
     /// Each outcome by itself: [`Unavailable`] where the message was not confirmed as sent. Sending it again is safe: its
     /// id is the same.
     fn publish(&self, messages: &[Rendered]) -> impl Future<Output = Vec<Result<(), Unavailable>>> + Send;
+
+    /// How many have subscribed; `None` where nobody has to.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where that cannot be asked now; a retry can help.
+    fn subscriptions(&self) -> impl Future<Output = Result<Option<Subscriptions>, Unavailable>> + Send {
+        std::future::ready(Ok(None))
+    }
+}
+
+/// How many have subscribed to the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriptions {
+    /// Those that get them.
+    pub confirmed: u32,
+    /// Those that do not, because nobody has followed the link that was sent.
+    pub pending: u32,
 }
 
 /// Knows the rules in force.

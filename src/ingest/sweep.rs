@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Ingest;
 use super::dispatch::{Dispatched, dispatch};
+use super::documents::{Arrivals, load, read, written};
 use super::ports::{AlertPublisher, Document, RawStore, RuleSource, StateStore, Unavailable};
-use super::zones::{Evaluated, read, settle};
+use super::zones::{Evaluated, settle};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine::{self, Evaluation, SENT_WITHIN};
 use crate::domain::rules::RuleSet;
@@ -22,6 +23,8 @@ const MOST_ROUNDS: usize = 50;
 const ARRIVALS: &str = "arrivals";
 /// How coarsely that is kept, so that it does not cost a write a push.
 const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// How often subscriptions are counted.
+const COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// The document with the notices about the program itself: what was said, and what is still to be sent.
 const OPERATIONS: &str = "operations";
 /// Longer than any silence that is worth a rule: whatever is due within it.
@@ -38,23 +41,39 @@ pub struct Swept {
     pub messages: usize,
     /// Messages that were not; they are due again in a minute.
     pub failed: usize,
+    /// Digests among those that were sent.
+    pub digests: usize,
+    /// Age of the oldest message that was not, in seconds; 0 where there is none.
+    pub oldest_unsent_s: i64,
+    /// Whether the newest rules are refused.
+    pub rules_refused: bool,
 }
 
 impl Swept {
-    fn add(&mut self, dispatched: Dispatched) {
+    fn add(&mut self, dispatched: &Dispatched, now: Timestamp) {
         self.messages += dispatched.messages;
         self.failed += dispatched.failed;
+        self.digests += dispatched.digests;
+        let age = dispatched.oldest_unsent.map_or(0, |made| now.duration_since(made).as_secs());
+        self.oldest_unsent_s = self.oldest_unsent_s.max(age);
     }
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Arrivals {
-    last: Option<Timestamp>,
-}
-
-/// When an arrival was last noted, in this process: milliseconds since 1970.
+/// When something was last done, in this process: milliseconds since 1970.
 #[derive(Debug, Default)]
-pub(super) struct Noted(AtomicI64);
+pub(super) struct LastDone(AtomicI64);
+
+impl LastDone {
+    /// Whether it is to be done again; then it counts as done.
+    fn is_due(&self, now: Timestamp, every: SignedDuration) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        let is_due = i128::from(now.as_millisecond() - last) >= every.as_millis();
+        if is_due {
+            self.0.store(now.as_millisecond(), Ordering::Relaxed);
+        }
+        is_due
+    }
+}
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
     /// Does everything that is due at `now`. Safe to run at any time, also beside pushes and other sweeps.
@@ -67,6 +86,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let begun = now.checked_sub(SENT_WITHIN).unwrap_or(now);
         let finished = self.finish(begun, now).await;
         let swept = self.sweep_due(now).await?;
+        self.count_subscriptions(now).await;
         finished.map(|_| swept)
     }
 
@@ -76,9 +96,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;
-        let mut swept = Swept::default();
+        let mut swept = Swept { rules_refused: self.rules.refused().is_some(), ..Swept::default() };
         let done = self.sweep_zones(&rules, now, !is_quiet, &mut swept).await;
-        swept.add(announced?);
+        swept.add(&announced?, now);
         done.map(|()| swept)
     }
 
@@ -104,7 +124,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             let dispatched = dispatch(&self.state, &self.publisher, rules, outgoing, now).await;
             swept.zones += keys.len();
             swept.alerts += evaluated.alerts;
-            swept.add(dispatched);
+            swept.add(&dispatched, now);
             if keys.len() < AT_ONCE {
                 break;
             }
@@ -129,7 +149,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
         let mut evaluated = Evaluated::default();
         for notice in notices {
-            let document = self.load_one(OPERATIONS).await?;
+            let (_, document) = load::<ZoneState>(&self.state, OPERATIONS).await?;
             let change = |state: &ZoneState| engine::announce(state, &notice, now);
             let evaluation = settle(&self.state, rules, OPERATIONS, document, None, &change).await?;
             evaluated.add(OPERATIONS.to_owned(), &evaluation);
@@ -141,12 +161,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     async fn is_anything_awaited(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, Unavailable> {
         let keys = self.state.due(now.checked_add(EVER).unwrap_or(now), AT_ONCE).await?;
         let documents = self.state.load(&keys).await?;
-        let states = documents.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
+        let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
         Ok(states.iter().any(|state| engine::awaits(rules, state)))
-    }
-
-    async fn load_one(&self, key: &str) -> Result<Document, Unavailable> {
-        Ok(self.state.load(&[key.to_owned()]).await?.into_iter().next().unwrap_or_default())
     }
 
     /// What is due in one zone, with the messages that nobody sent; they are leased to this sweep.
@@ -169,25 +186,32 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         settle(&self.state, rules, key, document, Some(again), &change).await
     }
 
-    /// Notes that something arrived, coarsely.
-    pub(super) async fn note_arrival(&self, now: Timestamp) {
-        let last = self.noted.0.load(Ordering::Relaxed);
-        if i128::from(now.as_millisecond() - last) < NOTED_EVERY.as_millis() {
+    /// Counts who has subscribed, hourly: whoever has not confirmed hears of nothing.
+    async fn count_subscriptions(&self, now: Timestamp) {
+        if !self.counted.is_due(now, COUNTED_EVERY) {
             return;
         }
-        self.noted.0.store(now.as_millisecond(), Ordering::Relaxed);
-        let Ok(documents) = self.state.load(&[ARRIVALS.to_owned()]).await else { return };
-        let version = documents.first().map_or(0, |document| document.version);
-        if let Ok(body) = serde_json::to_string(&Arrivals { last: Some(now) }) {
+        match self.publisher.subscriptions().await {
+            Ok(Some(subscriptions)) => subscriptions.log(),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error.chain(), "subscriptions not counted"),
+        }
+    }
+
+    /// Notes that something arrived, coarsely.
+    pub(super) async fn note_arrival(&self, now: Timestamp) {
+        if !self.noted.is_due(now, NOTED_EVERY) {
+            return;
+        }
+        let Ok((_, document)) = load::<Arrivals>(&self.state, ARRIVALS).await else { return };
+        if let Ok(body) = written(&Arrivals::at(now)) {
             // Somebody else noting it at the same time is as good.
-            let _ = self.state.commit(ARRIVALS, version, &body, None).await;
+            let _ = self.state.commit(ARRIVALS, document.version, &body, None).await;
         }
     }
 
     /// When something last arrived, from anywhere; `None` where nothing ever has.
     async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
-        let body = self.load_one(ARRIVALS).await?.body;
-        let arrivals: Option<Arrivals> = body.and_then(|body| serde_json::from_str(&body).ok());
-        Ok(arrivals.and_then(|arrivals| arrivals.last))
+        Ok(load::<Arrivals>(&self.state, ARRIVALS).await?.0.last)
     }
 }

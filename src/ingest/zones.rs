@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 
+use super::documents::{Projects, load, read, written};
 use super::ports::{Commit, Document, StateStore, Unavailable};
 use crate::domain::engine::{self, Evaluation, evaluate, next_due};
 use crate::domain::reading::Reading;
@@ -38,6 +39,8 @@ pub(super) struct Evaluated {
     pub(super) late: usize,
     pub(super) stale: usize,
     pub(super) early: usize,
+    /// Why a zone could not be judged; the others were.
+    pub(super) failure: Option<Unavailable>,
 }
 
 impl Evaluated {
@@ -87,10 +90,13 @@ pub(super) async fn evaluate_zones<T: StateStore>(
             judged.boxed()
         })
         .collect();
-    let settled: Vec<_> = stream::iter(work).buffer_unordered(CONCURRENT).try_collect().await?;
+    let mut settled = stream::iter(work).buffer_unordered(CONCURRENT);
     let mut evaluated = Evaluated::default();
-    for (key, evaluation) in settled {
-        evaluated.add(key, &evaluation);
+    while let Some(outcome) = settled.next().await {
+        match outcome {
+            Ok((key, evaluation)) => evaluated.add(key, &evaluation),
+            Err(error) => drop(evaluated.failure.get_or_insert(error)),
+        }
     }
     Ok(evaluated)
 }
@@ -102,9 +108,7 @@ fn projects_key(zone: &str) -> String {
 
 /// The projects that have a zone of this id, as far as readings have told.
 pub(super) async fn known_projects<T: StateStore>(store: &T, zone: &str) -> Result<Vec<String>, Unavailable> {
-    let documents = store.load(&[projects_key(zone)]).await?;
-    let body = documents.first().and_then(|document| document.body.as_deref());
-    Ok(body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default())
+    Ok(load::<Projects>(store, &projects_key(zone)).await?.0.projects)
 }
 
 /// Notes the projects of those of `readings` that come from a zone of this id.
@@ -125,16 +129,12 @@ pub(super) async fn note_projects<T: StateStore>(
 async fn note_project<T: StateStore>(store: &T, zone: &str, project: &str) -> Result<(), Unavailable> {
     let key = projects_key(zone);
     for attempt in 0..=RETRIES {
-        let document = store.load(std::slice::from_ref(&key)).await?.into_iter().next().unwrap_or_default();
-        let known = document.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-        let mut projects: Vec<String> = known.unwrap_or_default();
-        if projects.iter().any(|known| known == project) {
+        let (mut known, document) = load::<Projects>(store, &key).await?;
+        if known.projects.iter().any(|known| known == project) {
             return Ok(());
         }
-        projects.push(project.to_owned());
-        let body = serde_json::to_string(&projects)
-            .map_err(|fault| Unavailable::new("a list of projects does not become JSON", fault))?;
-        match store.commit(&key, document.version, &body, None).await? {
+        known.projects.push(project.to_owned());
+        match store.commit(&key, document.version, &written(&known)?, None).await? {
             Commit::Done => return Ok(()),
             Commit::Lost => pause(attempt).await,
         }
@@ -154,7 +154,7 @@ pub(super) async fn settle<T: StateStore>(
     change: &(dyn Fn(&ZoneState) -> Evaluation + Sync),
 ) -> Result<Evaluation, Unavailable> {
     for attempt in 0..=RETRIES {
-        let state = read(&document)?;
+        let state: ZoneState = read(key, &document)?;
         let evaluation = change(&state);
         let due = next_due(rules, &evaluation.state);
         let is_too_soon = not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
@@ -162,9 +162,7 @@ pub(super) async fn settle<T: StateStore>(
             return Ok(evaluation);
         }
         let due = due.map(|due| not_before.map_or(due, |not_before| due.max(not_before)));
-        let body = serde_json::to_string(&evaluation.state)
-            .map_err(|fault| Unavailable::new("a zone's state does not become JSON", fault))?;
-        match store.commit(key, document.version, &body, due).await? {
+        match store.commit(key, document.version, &written(&evaluation.state)?, due).await? {
             Commit::Done => return Ok(evaluation),
             Commit::Lost => {
                 pause(attempt).await;
@@ -174,15 +172,6 @@ pub(super) async fn settle<T: StateStore>(
         }
     }
     Err(Unavailable::new("a zone's state could not be written", "others wrote it each time"))
-}
-
-/// What is remembered, or nothing where nothing was written yet.
-pub(super) fn read(document: &Document) -> Result<ZoneState, Unavailable> {
-    match &document.body {
-        None => Ok(ZoneState::default()),
-        Some(body) => serde_json::from_str(body)
-            .map_err(|fault| Unavailable::new("a zone's state is not what this version of the program writes", fault)),
-    }
 }
 
 /// A pause of random length, so that those who met once do not meet again.

@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::decode::Encoding;
-use crate::ingest::ports::{AlertPublisher, RawStore, RuleSource, StateStore, chain};
+use crate::ingest::ports::{AlertPublisher, RawStore, RuleSource, StateStore};
 use crate::ingest::{Ingest, PushError, Receipt};
 
 /// One message of an MQTT topic, whose payload is a push.
@@ -138,9 +138,10 @@ where
     // Of two clocks, the earlier one: nothing was received in the future.
     let received = publication.published.map_or(now, |published| published.min(now));
     let receipt = Receipt { request_id: request_id.to_owned(), source, received };
+    let client = publication.client.as_deref().unwrap_or("unknown");
     match ingest.push(publication.payload, Encoding::Identity, &receipt).await {
         Ok(outcome) => {
-            outcome.log(&receipt, publication.client.as_deref().unwrap_or("unknown"), started);
+            outcome.log(&receipt, client, started);
             Ok(Taken::Push {
                 batch: outcome.batch.to_string(),
                 received: outcome.received,
@@ -150,11 +151,12 @@ where
                 alerts: outcome.alerts,
             })
         }
-        Err(error @ PushError::Store(_)) => Err(error),
-        Err(error @ (PushError::NotABatch(_) | PushError::TooLarge)) => {
-            let source = &receipt.source;
-            tracing::warn!(request_id, source, error = %chain(&error), "publication refused and kept");
-            Ok(Taken::Refused { refused: error.to_string() })
+        Err(error) => {
+            error.log(&receipt, client);
+            match error {
+                PushError::Store(_) => Err(error),
+                PushError::NotABatch(_) | PushError::TooLarge => Ok(Taken::Refused { refused: error.to_string() }),
+            }
         }
     }
 }

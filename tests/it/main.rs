@@ -18,6 +18,7 @@ mod issuer;
 mod kill;
 #[cfg(feature = "command")]
 mod left_over;
+mod metrics;
 mod notices;
 mod pack;
 mod parked;
@@ -38,3 +39,4 @@ mod serve;
 mod simulate;
 mod state_stores;
 mod support;
+mod upgrades;

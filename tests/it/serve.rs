@@ -18,7 +18,11 @@ struct Server {
 
 impl Server {
     fn start(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(arguments).arg("--data").arg(data).stdout(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut command(arguments), data)
+    }
+
+    fn of(command: &mut Command, data: &Path) -> Self {
+        let mut child = command.arg("--data").arg(data).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut welcome = String::new();
         while !welcome.contains("Stop with Ctrl-C") {
@@ -75,6 +79,18 @@ fn push(url: &str, username: &str, password: &str, body: &[u8]) -> (u16, Value) 
     (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
 }
 
+/// What `/metrics` tells, line by line.
+fn metrics(server: &Server) -> Vec<String> {
+    let url = server.curl_line().split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let user = server.curl_line().split('\'').nth(1).unwrap();
+    let (username, password) = user.split_once(':').unwrap();
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let request = agent.get(url.replace("/push", "/metrics"));
+    let mut answer = request.header("Authorization", crate::support::basic(username, password)).call().unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    answer.body_mut().read_to_string().unwrap().lines().map(str::to_owned).collect()
+}
+
 fn files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -115,6 +131,34 @@ fn the_printed_line_makes_an_alert_on_the_terminal_and_in_the_file() {
     assert_eq!(lines[0]["subject"], "[MEDIUM] Bad smell: Indoor Air Quality");
     let stored = files(data.path());
     assert_eq!(stored.iter().filter(|file| file.starts_with("raw/dt=")).count(), 1, "{stored:?}");
+}
+
+#[test]
+fn what_happens_is_counted_whatever_is_logged() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = command(&[]);
+    let server = Server::of(command.env("RUST_LOG", "off"), data.path());
+    let counted = |lines: &[String], name: &str| {
+        let name = format!("smartclean_push_{name} ");
+        lines.iter().find_map(|line| line.strip_prefix(&name)).map(|value| value.parse::<f64>().unwrap())
+    };
+    let before = metrics(&server);
+    assert_eq!(counted(&before, "pushes_total"), Some(0.0), "{before:?}");
+    server.paste();
+    let url = server.curl_line().split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    assert_eq!(push(url, "smartclean", "guessed", b"[]").0, 401);
+    let after = metrics(&server);
+    for (name, value) in [
+        ("pushes_total", 1.0),
+        ("readings_accepted_total", 1.0),
+        ("readings_rejected_total", 0.0),
+        ("alerts_fired_total", 1.0),
+        ("alerts_sent_total", 1.0),
+        ("auth_failures_total", 1.0),
+        ("push_ms_count", 1.0),
+    ] {
+        assert_eq!(counted(&after, name), Some(value), "{name}: {after:?}");
+    }
 }
 
 #[test]

@@ -9,9 +9,9 @@ use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::{PUBLISHING, READING, backoff, code, status};
+use super::{PUBLISHING, READING, backoff, code, status, told, within};
 use crate::domain::alert::render::{Attribute, Rendered};
-use crate::ingest::ports::{AlertPublisher, Unavailable, chain};
+use crate::ingest::ports::{AlertPublisher, Subscriptions, Unavailable, chain};
 
 /// Entries that a request may have; SNS, `PublishBatch`.
 const MOST_ENTRIES: usize = 10;
@@ -22,6 +22,7 @@ const CONCURRENCY: usize = 4;
 /// How often a message is sent that the service failed to take.
 const ATTEMPTS: u32 = 3;
 
+const NOT_COUNTED: &str = "the alert topic did not say who has subscribed";
 const NOT_SENT: &str = "the alert topic did not take the message";
 
 /// Publishes messages to a topic.
@@ -133,6 +134,19 @@ impl AlertPublisher for SnsPublisher {
         // What has no outcome by then stays unconfirmed.
         let _ = tokio::time::timeout(PUBLISHING, collect).await;
         results
+    }
+
+    async fn subscriptions(&self) -> Result<Option<Subscriptions>, Unavailable> {
+        within(READING, NOT_COUNTED, async {
+            let asked = self.client.get_topic_attributes().topic_arn(&self.topic_arn).send().await;
+            let answer = asked.map_err(|fault| told(NOT_COUNTED, &fault))?;
+            // Numbers as text, in SNS's API.
+            let attributes = answer.attributes.unwrap_or_default();
+            let count = |name| attributes.get(name).and_then(|number: &String| number.parse().ok());
+            let counted = count("SubscriptionsConfirmed").zip(count("SubscriptionsPending"));
+            Ok(counted.map(|(confirmed, pending)| Subscriptions { confirmed, pending }))
+        })
+        .await
     }
 }
 

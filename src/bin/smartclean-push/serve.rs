@@ -22,7 +22,7 @@ use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 use smartclean_push::ingest::{Clock, Ingest};
-use smartclean_push::telemetry;
+use smartclean_push::telemetry::{self, Measurements};
 use tokio::net::TcpListener;
 
 use crate::{Failure, environment, rules};
@@ -150,15 +150,15 @@ impl CredentialSource for ServedCredentials {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
-        telemetry::start_for_command(config::verbosity());
+        let measured = telemetry::start_for_server(config::verbosity());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|fault| Failure::new(format!("the program cannot start: {fault}")))?;
-        runtime.block_on(self.serve())
+        runtime.block_on(self.serve(measured))
     }
 
-    async fn serve(self) -> Result<(), Failure> {
+    async fn serve(self, measured: Measurements) -> Result<(), Failure> {
         let data = &self.data;
         let in_folder = |fault: io::Error| {
             Failure::new(format!(
@@ -203,7 +203,7 @@ impl Serve {
                 .map_err(|fault| Failure::new(format!("the issuer cannot be asked for its keys: {fault}")))?;
             gate = gate.trusting(outside, Box::new(keys));
         }
-        let app = Arc::new(App::new(ingest, gate));
+        let app = Arc::new(App::new(ingest, gate).telling(Box::new(measured)));
         let sweeper =
             (self.clock == WhoseTime::Wall).then(|| tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY)));
         let cut_off = server::serve(app, listener, end).await;

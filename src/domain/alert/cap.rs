@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::state::Format;
+
 /// The limits on messages to one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Caps {
@@ -25,7 +27,9 @@ impl Default for Caps {
 
 /// What has been used of the [`Caps`], for one topic: a token bucket, and a count of the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Allowance {
+    v: Format,
     /// Messages taken out of the bucket that have not flowed back yet; may exceed the burst by digests.
     used: f64,
     /// When that was reckoned.

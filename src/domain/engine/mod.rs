@@ -135,7 +135,7 @@ pub fn announce(state: &ZoneState, notice: &Notice, now: Timestamp) -> Evaluatio
     if !evaluation.state.seen.ids().any(|known| known == id) {
         evaluation.state.seen.insert(now, id);
         let due = now.checked_add(SENT_WITHIN).unwrap_or(now);
-        evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), due));
+        evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), now, due));
     }
     evaluation
 }

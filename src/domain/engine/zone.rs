@@ -104,7 +104,7 @@ impl<'e> Zone<'e> {
 
     pub(super) fn push(&mut self, message: Message) {
         let due = self.now.checked_add(SENT_WITHIN).unwrap_or(self.now);
-        let id = self.evaluation.state.outbox.push(message, due);
+        let id = self.evaluation.state.outbox.push(message, self.now, due);
         self.evaluation.made.push(id);
     }
 

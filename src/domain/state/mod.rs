@@ -1,6 +1,7 @@
 //! What is remembered of a zone from one reading to the next: a value that commits as a whole, alerts and all.
 
 mod blocks;
+mod format;
 mod outbox;
 mod seen;
 mod track;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::blocks::{Blocks, Held};
+pub use self::format::Format;
 pub use self::outbox::{Entry, EntryId, Outbox};
 pub use self::seen::Seen;
 pub use self::track::{Level, Silence, Sum, Tally, Track};
@@ -75,6 +77,8 @@ impl fmt::Display for ZoneKey<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ZoneState {
+    /// The version of what follows.
+    pub v: Format,
     /// Readings that changed something, so that they do it once.
     #[serde(skip_serializing_if = "Seen::is_empty")]
     pub seen: Seen,
@@ -144,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_remembered_is_nothing_stored() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), "{}");
+    fn nothing_remembered_is_nothing_stored_but_the_version() {
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":1}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

@@ -14,6 +14,8 @@ pub type EntryId = Digest;
 pub struct Entry {
     /// Its identity.
     pub id: EntryId,
+    /// When it was put here.
+    pub made: Timestamp,
     /// From when on the sweep may send it: whoever made it tries first.
     pub due: Timestamp,
     /// What it says.
@@ -38,11 +40,11 @@ impl Outbox {
         &self.0
     }
 
-    /// Adds a message, unless it is there.
-    pub fn push(&mut self, message: Message, due: Timestamp) -> EntryId {
+    /// Adds a message made at `made`, unless it is there.
+    pub fn push(&mut self, message: Message, made: Timestamp, due: Timestamp) -> EntryId {
         let id = message.id();
         if !self.0.iter().any(|entry| entry.id == id) {
-            self.0.push(Entry { id, due, message });
+            self.0.push(Entry { id, made, due, message });
         }
         id
     }

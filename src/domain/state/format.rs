@@ -1,0 +1,71 @@
+//! The version of what is remembered, so that a release which does not know a document leaves it alone.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The version that this release writes, and the newest that it reads.
+///
+/// It goes up with every change after which an older release would misread a document or lose something of it by writing
+/// it back: a member that must not be forgotten, a member with another meaning. Members that an older release may ignore,
+/// and then drop, need no new version. Whoever raises it keeps reading every version there was.
+const CURRENT: u32 = 1;
+
+/// The first member of every document, `"v"`. Reading one that a newer release has written fails, and by that the whole
+/// document: what it says is not guessed at, and nothing is written over it. A document without it is of the first version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format;
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(CURRENT)
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u32::deserialize(deserializer)? {
+            ..=CURRENT => Ok(Self),
+            newer => Err(D::Error::custom(format_args!(
+                "a newer release has written it (version {newer}, this release knows {CURRENT}); it is left as it is: \
+                 deploy the newer release again"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Document {
+        v: Format,
+        kept: Vec<u32>,
+    }
+
+    #[test]
+    fn a_document_of_this_version_or_of_before_there_were_any_is_read() {
+        let document = Document { v: Format, kept: vec![7] };
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(text, r#"{"v":1,"kept":[7]}"#);
+        for text in [text.as_str(), r#"{"kept":[7]}"#, r#"{"kept":[7],"v":1,"added":{"since":2}}"#] {
+            assert_eq!(serde_json::from_str::<Document>(text).unwrap(), document, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_of_a_newer_release_is_not_read_and_says_so() {
+        for text in [r#"{"v":2,"kept":"in another form"}"#, r#"{"v":2}"#, r#"{"kept":[],"v":4294967295}"#] {
+            let fault = serde_json::from_str::<Document>(text).unwrap_err().to_string();
+            assert!(fault.contains("a newer release has written it"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_version_is_no_document() {
+        for text in [r#"{"v":-1}"#, r#"{"v":"1"}"#, r#"{"v":null}"#] {
+            assert!(serde_json::from_str::<Document>(text).is_err(), "{text}");
+        }
+    }
+}

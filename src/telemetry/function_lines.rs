@@ -1,0 +1,181 @@
+//! The function's log: one JSON object a line. A line that holds measurements tells CloudWatch so, in its embedded metric
+//! format, and becomes metrics there without another request:
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::catalogue::{MEASURED, metric};
+
+/// The namespace of our metrics.
+const NAMESPACE: &str = "SmartCleanPush";
+/// The one dimension that they have: CloudWatch bills each name by each combination of dimensions, $0.30 a month.
+const DIMENSION: &str = "FunctionName";
+
+/// Writes the lines.
+#[derive(Debug)]
+pub(super) struct FunctionLines {
+    /// The function's name; without one nothing is told to CloudWatch.
+    pub(super) function: Option<String>,
+}
+
+impl<S, N> FormatEvent<S, N> for FunctionLines
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+        let mut members = Members(Map::new());
+        members.0.insert("timestamp".to_owned(), now.to_string().into());
+        members.0.insert("level".to_owned(), event.metadata().level().as_str().into());
+        event.record(&mut members);
+        let Members(mut line) = members;
+        if event.metadata().target() == MEASURED
+            && let Some(function) = &self.function
+        {
+            let metrics = metrics(&line);
+            if !metrics.is_empty() {
+                let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics });
+                let milliseconds = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+                line.insert("_aws".to_owned(), json!({ "Timestamp": milliseconds, "CloudWatchMetrics": [directive] }));
+                line.insert(DIMENSION.to_owned(), function.clone().into());
+            }
+        }
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+/// Those of a line's members that are measurements. Not zeros: a metric is billed for the hours in which it has values, and
+/// most of these count what hardly ever happens.
+fn metrics(line: &Map<String, Value>) -> Vec<Value> {
+    line.iter()
+        .filter(|(_, value)| value.as_f64().is_some_and(|value| value != 0.0))
+        .filter_map(|(name, _)| metric(name))
+        .map(|metric| json!({ "Name": metric.name, "Unit": metric.unit.name() }))
+        .collect()
+}
+
+/// The members of a line's object.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Members {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The one line that `work` logs.
+    fn line(function: Option<&str>, work: impl FnOnce()) -> Value {
+        let output = Output::default();
+        let writer = output.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .event_format(FunctionLines { function: function.map(ToOwned::to_owned) })
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
+        let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn push() {
+        tracing::info!(
+            target: MEASURED, batch = "b\n1", received = 2, pushes = 1, readings_accepted = 2, alerts_failed = 0,
+            store_ms = 1.5, "push"
+        );
+    }
+
+    #[test]
+    fn a_line_with_measurements_is_metrics_too() {
+        let line = line(Some("smartclean-push"), push);
+        assert_eq!((&line["message"], &line["batch"]), (&"push".into(), &"b\n1".into()));
+        assert_eq!((&line["readings_accepted"], &line["alerts_failed"]), (&2.into(), &0.into()));
+        assert_eq!(line["FunctionName"], "smartclean-push");
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], "SmartCleanPush");
+        assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
+        let mut metrics = directive["Metrics"].as_array().unwrap().clone();
+        metrics.sort_by_key(|metric| metric["Name"].to_string());
+        assert_eq!(
+            metrics,
+            [
+                json!({"Name": "pushes", "Unit": "Count"}),
+                json!({"Name": "readings_accepted", "Unit": "Count"}),
+                json!({"Name": "store_ms", "Unit": "Milliseconds"}),
+            ],
+            "not what is no metric (received), nor zero (alerts_failed)"
+        );
+        let age = Timestamp::now().as_millisecond() - line["_aws"]["Timestamp"].as_i64().unwrap();
+        assert!((0..60_000).contains(&age), "{age} ms");
+    }
+
+    #[test]
+    fn other_lines_are_no_metrics() {
+        let ordinary = || tracing::warn!(pushes = 1, error = %"it broke: \"so\"", "not measured");
+        let measured_nothing = || tracing::info!(target: MEASURED, alerts_sent = 0, "sweep");
+        for (function, work) in
+            [(Some("f"), &ordinary as &dyn Fn()), (Some("f"), &measured_nothing), (None, &(push as fn()))]
+        {
+            let line = line(function, work);
+            assert!(line["_aws"].is_null() && line["FunctionName"].is_null(), "{line}");
+            assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+        }
+    }
+}

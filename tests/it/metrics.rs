@@ -1,0 +1,49 @@
+//! What was measured, told to whoever may push.
+
+use http::Request;
+use http_body_util::Full;
+use smartclean_push::telemetry::Exposition;
+
+use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic};
+
+#[derive(Debug)]
+struct Told;
+
+impl Exposition for Told {
+    fn text(&self) -> String {
+        "# EOF\n".to_owned()
+    }
+}
+
+async fn get(app: &TestApp, password: Option<&str>) -> Answer {
+    let mut request = Request::get("/metrics");
+    if let Some(password) = password {
+        request = request.header("authorization", basic(USERNAME, password));
+    }
+    app.send(request.body(Full::default()).unwrap()).await
+}
+
+fn telling() -> TestApp {
+    let app = TestApp::new();
+    TestApp { app: app.app.telling(Box::new(Told)), ..app }
+}
+
+#[tokio::test]
+async fn who_may_push_may_see_what_was_measured() {
+    let answer = get(&telling(), Some(PASSWORD)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+}
+
+#[tokio::test]
+async fn nobody_else_may() {
+    assert_eq!(get(&telling(), None).await.status, 401);
+    assert_eq!(get(&telling(), Some("guessed")).await.status, 401);
+    let post = Request::post("/metrics").header("authorization", basic(USERNAME, PASSWORD));
+    assert_eq!(telling().send(post.body(Full::default()).unwrap()).await.status, 405);
+}
+
+#[tokio::test]
+async fn where_nothing_is_told_there_is_no_such_page() {
+    assert_eq!(get(&TestApp::new(), Some(PASSWORD)).await.status, 404);
+}

@@ -1,0 +1,128 @@
+//! A release that was rolled back meets what a newer one has written: it leaves that alone, says so, and loses nothing.
+
+use http::Request;
+use http_body_util::Full;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use smartclean_push::domain::alert::cap::Allowance;
+use smartclean_push::domain::archive::{ObjectKey, unpack};
+use smartclean_push::domain::state::ZoneState;
+use smartclean_push::ingest::ports::{Commit, StateStore as _};
+
+use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, reading, reading_with};
+
+/// What a newer release might write: the version above this one's, in a form that nobody can know yet.
+const NEWER: &str = r#"{"v":2,"tracks":["in","another","form"],"promised":true}"#;
+const ZONE: &str = "zone/8:building/zone";
+
+async fn put(app: &TestApp, key: &str, body: &str) {
+    let version = app.state.documents().get(key).map_or(0, |found| found.version);
+    assert_eq!(app.state.commit(key, version, body, None).await.unwrap(), Commit::Done);
+}
+
+fn document(app: &TestApp, key: &str) -> String {
+    app.state.documents().get(key).unwrap_or_else(|| panic!("no {key}: {:?}", app.state.documents())).body.clone()
+}
+
+fn smell() -> String {
+    reading("ODRDTR_BATT_V1", &json!({"amm": 270}))
+}
+
+async fn cleaned(app: &TestApp) -> Answer {
+    let request = Request::post("/zones/zone/cleaned").header("authorization", basic(USERNAME, PASSWORD));
+    app.send(request.body(Full::default()).unwrap()).await
+}
+
+/// Evaluates every stored object, as the queue does again and again.
+async fn evaluate_stored(app: &TestApp) -> bool {
+    for (key, object) in app.store.objects() {
+        let lines = unpack(&object.bytes).unwrap();
+        let key = ObjectKey::known(&key);
+        let (received, later) = (object.metadata.received, now() + SignedDuration::from_mins(3));
+        if app.app.ingest().evaluate_stored(&key, &lines, received, later).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_zone_that_a_newer_release_wrote_is_left_alone_and_its_push_judged_once_it_can_be() {
+    let app = TestApp::new();
+    put(&app, ZONE, NEWER).await;
+    let answer = app.push(body(&[smell()])).await;
+    assert_eq!((answer.status, &answer.body["accepted"], &answer.body["alerts"]), (200, &1.into(), &0.into()));
+    assert_eq!((app.store.objects().len(), app.publisher.sent().len()), (1, 0));
+    assert!(!evaluate_stored(&app).await, "it has to come again");
+    assert_eq!(document(&app, ZONE), NEWER);
+    // The newer release again, or whoever can read it: here one that remembers nothing.
+    put(&app, ZONE, r#"{"v":1}"#).await;
+    assert!(evaluate_stored(&app).await);
+    assert_eq!(app.publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn other_zones_of_the_same_push_are_judged_and_told_of_at_once() {
+    let app = TestApp::new();
+    put(&app, ZONE, NEWER).await;
+    let elsewhere = ["before", "zz-behind"]
+        .map(|zone| reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"InsID": zone, "DEVID": zone})));
+    let [before, behind] = elsewhere;
+    let answer = app.push(body(&[smell(), before, behind])).await;
+    assert_eq!((answer.status, &answer.body["alerts"]), (200, &2.into()));
+    assert_eq!((app.publisher.sent().len(), document(&app, ZONE)), (2, NEWER.to_owned()));
+    assert!(!evaluate_stored(&app).await, "the zone itself has to come again");
+    assert_eq!(app.publisher.sent().len(), 2, "and the others are not told of once more");
+}
+
+#[tokio::test]
+async fn an_allowance_that_a_newer_release_wrote_does_not_hold_alerts_back() {
+    let app = TestApp::new();
+    put(&app, "allowance", NEWER).await;
+    assert_eq!(app.push(body(&[smell()])).await.body["alerts"], 1);
+    assert_eq!(app.publisher.sent().len(), 1);
+    assert_eq!(document(&app, "allowance"), NEWER);
+}
+
+#[tokio::test]
+async fn a_cleaning_is_not_noted_where_the_zones_name_is_written_anew() {
+    let app = TestApp::new();
+    app.push(body(&[smell()])).await;
+    assert_eq!(cleaned(&app).await.status, 200);
+    put(&app, "projects-of/zone", NEWER).await;
+    let answer = cleaned(&app).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(document(&app, "projects-of/zone"), NEWER);
+}
+
+#[tokio::test]
+async fn a_sweep_that_meets_what_a_newer_release_wrote_fails_and_changes_nothing() {
+    let app = TestApp::new();
+    assert!(app.app.ingest().sweep(now()).await.is_ok());
+    for key in ["arrivals", "operations"] {
+        put(&app, key, NEWER).await;
+        // Something has arrived lately, or nothing would be announced.
+        assert!(app.app.ingest().sweep(now()).await.is_err() || key == "operations", "{key}");
+        app.push(body(&[smell()])).await;
+        assert_eq!(document(&app, key), NEWER);
+        put(&app, key, r#"{"v":1}"#).await;
+    }
+}
+
+/// What earlier releases have written stays readable, and is written in the same form.
+#[test]
+fn what_version_1_wrote_is_read_and_written_the_same() {
+    let kept: Value = serde_json::from_str(include_str!("../data/state/v1.json")).unwrap();
+    let same = |written: String, kept: &Value| assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), *kept);
+    for zone in kept["zones"].as_array().unwrap() {
+        let state: ZoneState = serde_json::from_value(zone.clone()).unwrap();
+        same(serde_json::to_string(&state).unwrap(), zone);
+    }
+    let allowance: Allowance = serde_json::from_value(kept["allowance"].clone()).unwrap();
+    same(serde_json::to_string(&allowance).unwrap(), &kept["allowance"]);
+    // Or what is not in it is not held to.
+    let text = kept.to_string();
+    for part in ["pending", "firing", "well", "sum", "tally", "silence", "held", "sent", "outbox", "seen", "cleaned"] {
+        assert!(text.contains(&format!("\"{part}\"")), "{part} is in none of them");
+    }
+}
