@@ -86,7 +86,7 @@ pub const METRICS: [Metric; 27] = [
     count("alerts_sent", "Messages that were sent"),
     count("alerts_failed", "Attempts to send a message that failed; it stays in the outbox"),
     count("digests_sent", "Digests among the messages that were sent"),
-    count("auth_failures", "Requests whose credentials were refused"),
+    count("auth_failures", "Requests that were not let in: without credentials, or with wrong ones"),
     count("state_refused", "Reads of what is remembered that a newer release has written, or that is damaged"),
     count("cold_starts", "Copies of the function that were started"),
     gauge("rules_refused", Unit::Count, "1 while the newest rules are refused and older ones are in force"),

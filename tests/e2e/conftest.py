@@ -1,5 +1,6 @@
 import pytest
 from deployed import Deployed, Operator
+from emulator import Emulator
 from local_aws import MiniStack
 
 
@@ -19,3 +20,10 @@ def doors(stack):
     """The stack with every door open. What is tested with Basic alone open holds with all of them open as well."""
     stack.open_doors()
     return stack
+
+
+@pytest.fixture(scope="session")
+def emulator(aws, tmp_path_factory):
+    emulator = Emulator(aws, tmp_path_factory.mktemp("emulator"))
+    yield emulator
+    emulator.stop()

@@ -1,0 +1,105 @@
+"""What is measured: the function's lines by AWS's schema of the embedded metric format, serve's page by Prometheus' own
+client library."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+import requests
+from deployed import ROOT
+from jsonschema import Draft202012Validator
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from test_emulator import EVENTS
+
+SCHEMA = Draft202012Validator(json.loads((ROOT / "tests/data/embedded-metric-format.schema.json").read_text()))
+# name -> unit, by the catalogue in the source.
+CATALOGUE = {
+    name: {"time": "Milliseconds", "count": "Count", "gauge": unit}[kind]
+    for kind, name, unit in re.findall(
+        r'^    (count|gauge|time)\("(\w+)",(?: Unit::(\w+),)?',
+        (ROOT / "src/telemetry/catalogue.rs").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def lines(emulator):
+    """What the function logs of three pushes and a sweep, and what it has logged when it was started."""
+    started = [line for line in emulator.lines() if line.get("message") == "started"]
+    before = len(emulator.lines())
+    for name in ("http-api/push-all-types.json", "http-api/push-one-bad-item.json", "http-api/wrong-password.json"):
+        emulator.invoke(json.loads((EVENTS / name).read_text(encoding="utf-8")))
+    emulator.invoke({"smartclean-push": "sweep"})
+    return started + emulator.lines()[before:]
+
+
+def test_every_line_with_metrics_is_the_embedded_metric_format(lines):
+    measured = [line for line in lines if "_aws" in line]
+    for line in measured:
+        SCHEMA.validate(line)
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "SmartCleanPush"
+        # What the schema cannot say: the names are those of members beside it.
+        assert directive["Dimensions"] == [["FunctionName"]] and line["FunctionName"] == "push"
+        for metric in directive["Metrics"]:
+            assert isinstance(line[metric["Name"]], int | float) and line[metric["Name"]] != 0, metric
+            assert metric["Unit"] == CATALOGUE[metric["Name"]]
+    told = {metric["Name"] for line in measured for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert {"cold_starts", "pushes", "readings_accepted", "readings_rejected", "push_ms", "auth_failures"} <= told, told
+
+
+def test_the_schema_refuses_what_is_not(lines):
+    line = next(line for line in lines if "_aws" in line)
+    for broken in (
+        {**line, "_aws": {"CloudWatchMetrics": line["_aws"]["CloudWatchMetrics"]}},
+        {**line, "_aws": {**line["_aws"], "CloudWatchMetrics": [{"Namespace": "", "Dimensions": [], "Metrics": [{}]}]}},
+    ):
+        assert not SCHEMA.is_valid(broken)
+
+
+def test_a_push_is_one_line(lines):
+    pushes = [line for line in lines if line.get("message") == "push"]
+    assert len({line["request_id"] for line in pushes}) == len(pushes) >= 2
+    assert all("batch" in line and "client" in line and "push_ms" in line for line in pushes)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """`serve`, as it prints where it listens: its address."""
+    binary = ROOT / "target/debug/smartclean-push"
+    # What `make unit` has built already; by itself, this builds it.
+    subprocess.run(["cargo", "build", "--locked", "--all-features", "--bin", "smartclean-push"], cwd=ROOT, check=True)
+    process = subprocess.Popen(
+        [binary, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data"],
+        env={**os.environ, "PUSH_USERNAME": "smartclean", "PUSH_PASSWORD": "s3cret-Pa55"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = re.search(r"http://\S+", process.stdout.readline()).group()
+        yield address.removesuffix("/push")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_prometheus_own_library_reads_what_serve_tells(server):
+    credentials = ("smartclean", "s3cret-Pa55")
+    reading = {"DevType": "SMARTCLEAN#TR", "DEVID": "d", "v": {"p": 50}}
+    for batch in ([json.dumps(reading)], ["not json"]):
+        assert requests.post(f"{server}/push", json=batch, auth=credentials, timeout=10).status_code == 200
+    assert requests.post(f"{server}/push", json=[], auth=("smartclean", "guessed"), timeout=10).status_code == 401
+    assert requests.get(f"{server}/metrics", timeout=10).status_code == 401
+
+    answer = requests.get(f"{server}/metrics", auth=credentials, timeout=10)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    assert {name.removeprefix("smartclean_push_") for name in families} == set(CATALOGUE)
+    assert all(family.documentation for family in families.values())
+    samples = {sample.name: sample.value for family in families.values() for sample in family.samples if not sample.labels}
+    of = {name.removeprefix("smartclean_push_"): value for name, value in samples.items()}
+    assert (of["pushes_total"], of["readings_accepted_total"], of["readings_rejected_total"]) == (2, 1, 1)
+    assert (of["auth_failures_total"], of["push_ms_count"], of["alerts_sent_total"]) == (1 + 1, 2, 0)
