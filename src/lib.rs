@@ -22,6 +22,8 @@
 //! Arrows point one way: [`domain`] knows nothing of the others, [`ingest`] knows the domain, [`http`] knows both, and
 //! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`], and what is no request to [`sources`].
 //!
+//! [`telemetry`] stands below all of them: whoever knows a number logs it, and there it becomes a metric.
+//!
 //! What the command has beside that stands on the domain alone: `history` reads what is stored in the order in which it
 //! happened, `backtest` judges rules by it, `report` shows what that found, `cases` tries rules by hand, and `simulate` makes
 //! the pushes of a building that does not exist.

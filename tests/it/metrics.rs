@@ -2,7 +2,7 @@
 
 use http::Request;
 use http_body_util::Full;
-use smartclean_push::telemetry::Exposition;
+use smartclean_push::telemetry::{Exposition, Kind, METRICS, Unit};
 
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic};
 
@@ -46,4 +46,24 @@ async fn nobody_else_may() {
 #[tokio::test]
 async fn where_nothing_is_told_there_is_no_such_page() {
     assert_eq!(get(&TestApp::new(), Some(PASSWORD)).await.status, 404);
+}
+
+#[test]
+fn the_page_names_every_metric_as_it_is() {
+    let row = |metric: &smartclean_push::telemetry::Metric| {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let unit = match metric.unit {
+            Unit::Count => "count",
+            Unit::Seconds => "s",
+            Unit::Milliseconds => "ms",
+        };
+        format!("| `{}` | {kind} | {unit} | {} |", metric.name, metric.help)
+    };
+    let page = include_str!("../../docs/metrics.md");
+    let told: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(told, METRICS.iter().map(row).collect::<Vec<_>>());
 }

@@ -121,7 +121,9 @@ impl Edit {
     async fn to(&self, text: &str, minute: i64) -> Vec<Rendered> {
         text.clone_into(&mut self.file.0.lock().unwrap());
         let before = self.publisher.sent().len();
-        self.ingest.sweep(now() + SignedDuration::from_mins(minute)).await.unwrap();
+        let swept = self.ingest.sweep(now() + SignedDuration::from_mins(minute)).await.unwrap();
+        // Every minute as long as it lasts, for whoever watches.
+        assert_eq!(swept.rules_refused, RuleSet::parse("rules.toml", text).is_err());
         self.publisher.sent().split_off(before)
     }
 }

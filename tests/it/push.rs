@@ -449,6 +449,21 @@ async fn a_cleaning_in_a_zones_very_first_push_counts() {
 }
 
 #[tokio::test]
+async fn a_sweep_tells_how_long_the_oldest_unsent_message_has_waited() {
+    let app = TestApp::new();
+    let sweep = async |seconds| app.app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap();
+    app.publisher.set_broken(true);
+    app.push(body(&[smell(270)])).await;
+    assert_eq!(sweep(59).await, Swept::default(), "whoever made it may still be at it");
+    let swept = sweep(61).await;
+    assert_eq!((swept.failed, swept.oldest_unsent_s), (1, 61));
+    assert_eq!(sweep(200).await.oldest_unsent_s, 200);
+    app.publisher.set_broken(false);
+    let swept = sweep(300).await;
+    assert_eq!((swept.messages, swept.failed, swept.oldest_unsent_s), (1, 0, 0));
+}
+
+#[tokio::test]
 async fn silences_that_are_held_back_do_not_keep_a_sweep_from_what_else_is_due() {
     let app = TestApp::new();
     let climate: Vec<_> = (0..120)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use smartclean_push::adapters::aws::sns::SnsPublisher;
 use smartclean_push::domain::alert::render::{Attribute, Rendered};
-use smartclean_push::ingest::ports::AlertPublisher as _;
+use smartclean_push::ingest::ports::{AlertPublisher as _, Subscriptions};
 
 use super::stand_in::{Reply, Seen, StandIn};
 
@@ -284,4 +284,37 @@ async fn connecting_publishes_nothing() {
     .await;
     SnsPublisher::new(aws_sdk_sns::Client::new(&stand_in.config().await), TOPIC.into()).connect().await;
     assert_eq!(*asked.lock().unwrap(), [0]);
+}
+
+async fn subscriptions(reply: Reply) -> Result<Option<Subscriptions>, String> {
+    let stand_in = StandIn::replying([reply]).await;
+    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&stand_in.config().await), TOPIC.into());
+    let counted = publisher.subscriptions().await.map_err(|fault| fault.chain());
+    assert_eq!(stand_in.seen()[0].form()["Action"], "GetTopicAttributes");
+    counted
+}
+
+fn attributes(counts: &[(&str, &str)]) -> Reply {
+    let entry = |(key, value): &(&str, &str)| format!("<entry><key>{key}</key><value>{value}</value></entry>");
+    let entries: String = counts.iter().map(entry).collect();
+    Reply::new(
+        200,
+        format!(
+            "<GetTopicAttributesResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><GetTopicAttributesResult>\
+             <Attributes>{entries}</Attributes></GetTopicAttributesResult></GetTopicAttributesResponse>"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn those_who_confirmed_are_told_from_those_who_did_not() {
+    let counts = [("SubscriptionsConfirmed", "2"), ("SubscriptionsPending", "1"), ("SubscriptionsDeleted", "7")];
+    assert_eq!(subscriptions(attributes(&counts)).await, Ok(Some(Subscriptions { confirmed: 2, pending: 1 })));
+}
+
+#[tokio::test]
+async fn a_topic_that_does_not_say_who_subscribed_is_not_taken_for_an_empty_one() {
+    assert_eq!(subscriptions(attributes(&[("SubscriptionsConfirmed", "2")])).await, Ok(None));
+    let forbidden = subscriptions(refused(403, "AuthorizationError")).await.unwrap_err();
+    assert!(forbidden.contains("did not say who has subscribed"), "{forbidden}");
 }
