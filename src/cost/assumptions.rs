@@ -36,9 +36,8 @@ pub const STORED: [(u32, f64); 5] = [(1, 402.0), (5, 198.0), (25, 112.0), (100, 
 pub const CHANGING: Assumption = given("readings that change what is remembered", 7.0, "%", MEASURED);
 /// KB of a zone's item for each of its devices.
 pub const REMEMBERED: Assumption = given("what is remembered of a device", 0.5, "KB", MEASURED);
-/// Write units of the index with each write of a zone.
-pub const INDEX: Assumption =
-    given("write units of the index with a zone's write", 2.0, "", "DynamoDB: what is due moves; at most");
+/// Write units of the index with each write of a zone: what is due in it moves with one in four.
+pub const INDEX: Assumption = given("write units of the index with a zone's write", 0.5, "", MEASURED);
 /// Alerts of a device in a month.
 pub const ALERTS: Assumption = given("alerts of a device a month", 2.0, "", MEASURED);
 /// Milliseconds of a push that do not depend on its size.
