@@ -136,17 +136,21 @@ impl Lever {
     }
 }
 
-/// Which of the levers lowers the bill most, and by how many dollars.
+/// A lever that moves less than this share of the bill is none.
+const WORTH_PULLING: f64 = 0.05;
+
+/// What lowers the bill most, and by how many dollars: of what loses nothing that is measured, and only where nothing of that
+/// would do, a reading less often. `None` where the bill hardly depends on what is sent.
 #[must_use]
 pub fn best_lever(bill: &Bill) -> Option<(Lever, f64)> {
     let batch = bill.workload.batch.saturating_mul(LARGER).min(MOST_READINGS);
-    [Lever::Batch(batch), Lever::Interval, Lever::Alerts, Lever::NoTexts]
-        .into_iter()
-        .map(|lever| {
-            let cheaper = reckon(&lever.pull(&bill.workload), bill.region, bill.free_tier);
-            (lever, bill.total - cheaper.total)
-        })
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))
+    let best_of = |levers: &[Lever]| {
+        let spared =
+            |lever: &Lever| bill.total - reckon(&lever.pull(&bill.workload), bill.region, bill.free_tier).total;
+        let best = levers.iter().map(|lever| (*lever, spared(lever))).max_by(|(_, a), (_, b)| a.total_cmp(b));
+        best.filter(|(_, spared)| *spared > bill.total * WORTH_PULLING)
+    };
+    best_of(&[Lever::Batch(batch), Lever::Alerts, Lever::NoTexts]).or_else(|| best_of(&[Lever::Interval]))
 }
 
 #[cfg(test)]

@@ -8,9 +8,6 @@ use smartclean_push::report::count;
 
 use crate::columns::columns;
 
-/// A lever that moves less than this share of the total is none.
-const WORTH_TELLING: f64 = 0.05;
-
 /// The whole; with `explain` where the numbers are from.
 pub(super) fn text(bill: &Bill, explain: bool) -> String {
     let mut text = heading(bill);
@@ -71,7 +68,7 @@ fn sentences(bill: &Bill) -> String {
         );
     }
     match best_lever(bill) {
-        Some((lever, spared)) if spared > bill.total * WORTH_TELLING => {
+        Some((lever, spared)) => {
             let _ = writeln!(
                 text,
                 "What would lower it most: {}, {} less ({}).",
@@ -80,7 +77,7 @@ fn sentences(bill: &Bill) -> String {
                 share(spared, bill)
             );
         }
-        _ => text += "Most of it does not depend on what is sent: fewer devices would hardly make it less.\n",
+        None => text += "Most of it does not depend on what is sent: watching costs the same with no device at all.\n",
     }
     let with = |change: &dyn Fn(&mut Workload)| {
         let mut workload = bill.workload;
