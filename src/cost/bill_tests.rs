@@ -64,10 +64,10 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             // 2,000 × one address × $0.02 a thousand.
             ("SNS", "emails", 0.04),
             ("SNS", "SMS to Singapore", 0.0),
-            // 350,400 × 2,250 + 87,600 × 1,000 = 876,000,000 bytes = 0.815838 GB × $0.70.
-            ("CloudWatch", "GB of log lines", 0.571_087),
-            // 15 % of it = 0.122376 GB × $0.03.
-            ("CloudWatch", "GB of log lines kept", 0.003_671),
+            // 350,400 × 1,750 + 87,600 × 750 = 678,900,000 bytes = 0.632275 GB × $0.70.
+            ("CloudWatch", "GB of log lines", 0.442_592),
+            // 15 % of it = 0.094841 GB × $0.03.
+            ("CloudWatch", "GB of log lines kept", 0.002_845),
             // 20 × $0.30.
             ("CloudWatch", "metrics", 6.0),
             // 16 × $0.10.
@@ -114,10 +114,10 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             ("SNS", "messages", 0.001),
             ("SNS", "emails", 0.04),
             ("SNS", "SMS to Singapore", 0.0),
-            // 8,760,000 × 2,250 + 919,800 × 1,000 = 20,629,800,000 bytes = 19.212998 GB × $0.70.
-            ("CloudWatch", "GB of log lines", 13.449_099),
-            // 15 % of it = 2.881950 GB × $0.03.
-            ("CloudWatch", "GB of log lines kept", 0.086_458),
+            // 8,760,000 × 1,750 + 919,800 × 750 = 16,019,850,000 bytes = 14.919648 GB × $0.70.
+            ("CloudWatch", "GB of log lines", 10.443_754),
+            // 15 % of it = 2.237947 GB × $0.03.
+            ("CloudWatch", "GB of log lines kept", 0.067_138),
             ("CloudWatch", "metrics", 6.0),
             ("CloudWatch", "alarms", 1.6),
             ("CloudWatch", "dashboards", 3.0),
