@@ -42,7 +42,7 @@ fn seconds<S: serde::Serializer>(interval: &SignedDuration, serializer: S) -> Re
 
 impl Workload {
     /// So many devices that each send a reading every `interval`, `batch` of which come in a push; all else as measured or
-    /// customary. What is not positive is taken as one, which costs something; nothing costs less than it does.
+    /// customary. At least one device, a second and one reading; at most [`MOST_READINGS`].
     #[must_use]
     pub fn new(devices: u64, interval: SignedDuration, batch: u32) -> Self {
         Self {
