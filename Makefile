@@ -90,6 +90,11 @@ check-rules: needs-rust ## Names every mistake in a rules file: make check-rules
 schema: needs-rust ## Writes rules.schema.json, by which an editor completes and checks rules files
 	@cargo run --quiet --locked --bin smartclean-push -- schema > rules.schema.json
 
+.PHONY: tables
+tables: needs-rust ## Renews the tables of docs/scale.md, after a price was changed
+	@cargo build --quiet --locked --bin smartclean-push
+	@.make/tables target/debug/smartclean-push docs/scale.md
+
 .PHONY: bench-history
 bench-history: needs-rust ## Makes a year of 1,000 devices and judges it: readings a second, most memory; half an hour
 	@benches/history

@@ -26,7 +26,7 @@
 //!
 //! What the command has beside that stands on the domain alone: `history` reads what is stored in the order in which it
 //! happened, `backtest` judges rules by it, `report` shows what that found, `cases` tries rules by hand, and `simulate` makes
-//! the pushes of a building that does not exist.
+//! the pushes of a building that does not exist. `cost` stands on nothing, and says what a month in AWS costs.
 
 pub mod adapters;
 #[cfg(feature = "command")]
@@ -34,6 +34,8 @@ pub mod backtest;
 #[cfg(feature = "command")]
 pub mod cases;
 pub mod config;
+#[cfg(feature = "command")]
+pub mod cost;
 pub mod domain;
 #[cfg(feature = "command")]
 pub mod history;

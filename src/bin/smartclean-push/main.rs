@@ -6,7 +6,9 @@
 mod archive;
 mod backtest;
 mod check;
+mod columns;
 mod completions;
+mod cost;
 mod endpoint;
 mod environment;
 mod period;
@@ -41,6 +43,7 @@ enum Verb {
     Test(test::Test),
     Backtest(backtest::Backtest),
     Replay(replay::Replay),
+    Cost(cost::Cost),
     Schema(schema::Schema),
     Completions(completions::Completions),
     TestAlert(test_alert::TestAlert),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Test(test) => test.run(),
         Verb::Backtest(backtest) => backtest.run(),
         Verb::Replay(replay) => replay.run(),
+        Verb::Cost(cost) => cost.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Completions(completions) => completions.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),

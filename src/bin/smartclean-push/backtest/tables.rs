@@ -7,6 +7,8 @@ use smartclean_push::backtest::findings::{AlertFact, Curve, CurvePoint, Differen
 use smartclean_push::domain::alert::{Comparison, amount};
 use smartclean_push::report::count as grouped;
 
+use crate::columns::columns;
+
 /// Most lines of one table; the report has them all.
 const MOST_LINES: usize = 15;
 
@@ -201,33 +203,9 @@ fn more(count: usize) -> String {
         .map_or_else(String::new, |more| format!("… and {more} more\n"))
 }
 
-/// Rows with their columns below each other; what looks like a number stands right.
-fn columns(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..count).map(|column| wide(column).unwrap_or_default()).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let is_number = cell.starts_with(|c: char| c.is_ascii_digit()) && !cell.contains('-');
-            let _ = if is_number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_stand_below_each_other() {
-        let rows = [vec!["rule".to_owned(), "new".to_owned()], vec!["a".to_owned(), "12".to_owned()]];
-        assert_eq!(columns(&rows), "rule  new\na      12\n");
-    }
 
     #[test]
     fn a_history_without_a_reading_says_so() {

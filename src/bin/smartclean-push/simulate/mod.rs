@@ -108,9 +108,9 @@ impl FromStr for Speed {
     }
 }
 
-/// An interval between pushes.
+/// An interval, between pushes or between readings.
 #[derive(Clone, Copy, Debug)]
-struct Every(SignedDuration);
+pub(super) struct Every(pub(super) SignedDuration);
 
 impl FromStr for Every {
     type Err = &'static str;

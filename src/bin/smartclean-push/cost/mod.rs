@@ -1,0 +1,145 @@
+//! `cost`: what a month in AWS costs.
+
+mod text;
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use smartclean_push::cost::{Bill, Region, Workload, reckon};
+
+use crate::Failure;
+use crate::simulate::Every;
+
+/// Reckon what a month in AWS costs, service by service, and which line of it dominates
+///
+/// From one dated table of list prices, and from how this program works: an object, a notice and a second look a push, a
+/// write for each zone that changes, a message an alert. No account is asked, and nothing is sent.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  smartclean-push cost --devices 1000 --interval 5m
+  smartclean-push cost --devices 1000 --interval 5m --batch 1        # a push for each reading, the dearest there is
+  smartclean-push cost --devices 200 --interval 15m --emails 3 --sms 2 --alerts-per-device-month 4
+  smartclean-push cost --devices 100000 --interval 5m --explain      # how each amount comes about, and what is assumed
+  smartclean-push cost --devices 1000 --interval 5m --format json | jq .total
+
+Not counted: compaction and queries of the lake (each reads every object once more, $0.40 a million), what is pushed by AWS
+IoT or with Cognito's tokens, access logs in other places, KMS keys, a sender ID for SMS, support, tax.")]
+pub(super) struct Cost {
+    /// How many devices send
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    devices: u64,
+    /// How often each sends a reading, such as 30s, 5m or 1h
+    #[arg(long, value_name = "TIME")]
+    interval: Every,
+    /// Readings in a push, on average. SmartClean does not say; the log's summary lines do (received)
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=7_000))]
+    batch: u32,
+    /// Devices of a zone
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=500))]
+    devices_per_zone: u32,
+    /// Readings of a hundred that change what is remembered: of people counters all, of others few
+    #[arg(long, value_name = "PERCENT", default_value_t = 7.0, value_parser = percent)]
+    changing: f64,
+    /// Alerts that are told, a device and month
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = alerts)]
+    alerts_per_device_month: f64,
+    /// Addresses that get each alert as an email
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    emails: u32,
+    /// Telephones in Singapore that get it as a text message
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    sms: u32,
+    /// Months whose readings are kept; they stay for ever, so that each year adds 12
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1_200))]
+    months_kept: u32,
+    /// Milliseconds that a push takes the function; your own are in CloudWatch (push_ms)
+    #[arg(long, value_name = "MS", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=29_000))]
+    push_ms: u32,
+    /// Where: ap-southeast-1 (Singapore) or us-east-1 (N. Virginia)
+    #[arg(long, value_name = "REGION", default_value = "ap-southeast-1")]
+    region: Region,
+    /// Take off what AWS gives every account every month
+    #[arg(long)]
+    free_tier: bool,
+    /// Tell how each amount comes about, where each price is from, and what is assumed
+    #[arg(long)]
+    explain: bool,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Tables
+    Text,
+    /// One object with every line
+    Json,
+}
+
+impl Cost {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let bill = reckon(&self.workload(), self.region, self.free_tier);
+        let told = match self.format {
+            Format::Text => text::text(&bill, self.explain),
+            Format::Json => document(&bill)?,
+        };
+        let _ = write!(anstream::stdout(), "{told}");
+        Ok(())
+    }
+
+    fn workload(&self) -> Workload {
+        Workload {
+            devices_per_zone: self.devices_per_zone,
+            changing_percent: self.changing,
+            alerts_per_device_month: self.alerts_per_device_month,
+            emails: self.emails,
+            phones: self.sms,
+            months_kept: self.months_kept,
+            push_ms: f64::from(self.push_ms),
+            ..Workload::new(self.devices, self.interval.0, self.batch)
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    within(text, 100.0).ok_or("a share is a number from 0 to 100")
+}
+
+fn alerts(text: &str) -> Result<f64, &'static str> {
+    within(text, 100_000.0).ok_or("alerts are a number from 0 to 100000, such as 2 or 0.5")
+}
+
+fn within(text: &str, most: f64) -> Option<f64> {
+    text.parse().ok().filter(|number| (0.0..=most).contains(number))
+}
+
+fn document(bill: &Bill) -> Result<String, Failure> {
+    let fault = |fault| Failure::new(format!("the bill does not become JSON: {fault}"));
+    let mut document = serde_json::to_value(bill).map_err(fault)?;
+    if let Value::Object(members) = &mut document {
+        let services = bill.services().into_iter().map(|(service, cost)| json!({ "service": service, "cost": cost }));
+        members.insert("services".to_owned(), services.collect());
+        let line = bill.dominating();
+        members.insert(
+            "dominates".to_owned(),
+            json!(line.map(|line| json!({ "service": line.service, "what": line.what, "cost": line.cost }))),
+        );
+    }
+    Ok(format!("{document}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_alerts_are_numbers_within_their_bounds() {
+        assert_eq!((percent("0"), percent("100"), alerts("0.5")), (Ok(0.0), Ok(100.0), Ok(0.5)));
+        for wrong in ["-1", "100.1", "NaN", "inf", "many", ""] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+        assert!(alerts("-0.1").is_err() && alerts("NaN").is_err() && alerts("100001").is_err());
+    }
+}

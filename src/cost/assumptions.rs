@@ -1,0 +1,129 @@
+//! What the reckoning takes as given: how large and how long things are. Each with where the number is from, so that it can
+//! be replaced by what your own bill and your own metrics say.
+
+/// One number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assumption {
+    /// What it is of.
+    pub what: &'static str,
+    /// How much, in what `unit` says.
+    pub value: f64,
+    /// The unit.
+    pub unit: &'static str,
+    /// Where it is from.
+    pub source: &'static str,
+}
+
+const fn given(what: &'static str, value: f64, unit: &'static str, source: &'static str) -> Assumption {
+    Assumption { what, value, unit, source }
+}
+
+const MEASURED: &str = "measured: a simulated day of 200 devices of all types, 21,017 readings, into `serve`";
+const NOT_MEASURED: &str = "assumed; see Duration of the function in CloudWatch";
+
+/// Bytes of a reading in a push's body.
+pub const SENT: Assumption = given("a reading as it is pushed", 650.0, "bytes", MEASURED);
+/// Bytes of a push's object that its readings do not account for.
+pub const OBJECT: Assumption = given(
+    "an object's name and what is told about it",
+    200.0,
+    "bytes",
+    "S3 keys and metadata that the function writes",
+);
+/// Bytes of a reading as it is stored, by how many are in the object: more compress better.
+pub const STORED: [(u32, f64); 5] = [(1, 402.0), (5, 198.0), (25, 112.0), (100, 73.0), (500, 50.0)];
+/// Share of readings that change what is remembered.
+pub const CHANGING: Assumption = given("readings that change what is remembered", 7.0, "%", MEASURED);
+/// KB of a zone's item for each of its devices.
+pub const REMEMBERED: Assumption = given("what is remembered of a device", 0.5, "KB", MEASURED);
+/// Write units of the index with each write of a zone: what is due in it moves with one in four.
+pub const INDEX: Assumption = given("write units of the index with a zone's write", 0.5, "", MEASURED);
+/// Alerts of a device in a month.
+pub const ALERTS: Assumption = given("alerts of a device a month", 2.0, "", MEASURED);
+/// Milliseconds of a push that do not depend on its size.
+pub const PUSH_MS: Assumption = given("a push, until it is answered", 80.0, "ms", NOT_MEASURED);
+/// Milliseconds of a stored object's second look, the same way.
+pub const LOOK_MS: Assumption = given("the second look at a stored push", 30.0, "ms", NOT_MEASURED);
+/// Milliseconds for each reading of either.
+pub const READING_MS: Assumption = given("each reading of a push, at either", 0.1, "ms", NOT_MEASURED);
+/// Milliseconds of a sweep.
+pub const SWEEP_MS: Assumption = given("a look at what is due", 60.0, "ms", NOT_MEASURED);
+/// GB of the function.
+pub const MEMORY: Assumption = given("memory of the function", 0.5, "GB", "template.yaml");
+/// Objects that the queue hands over at a time.
+pub const LOOKED_AT_TOGETHER: Assumption =
+    given("stored pushes that are looked at together", 10.0, "", "template.yaml");
+/// Times a minute that Lambda asks an empty queue: five readers that wait 20 s each.
+pub const POLLS: Assumption = given(
+    "looks of Lambda into the empty queue",
+    15.0,
+    "a minute",
+    "five at a time, https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html, of 20 s",
+);
+/// Text messages a day at most.
+pub const TEXTS_A_DAY: Assumption = given("alerts that go out by SMS", 100.0, "a day at most", "the rules' default");
+/// Messages a second at most; what is more goes out as digests.
+pub const MESSAGES_A_SECOND: Assumption = given("messages", 5.0, "a second at most", "the rules' default");
+/// Bytes of log lines that a push makes.
+pub const PUSH_LOG: Assumption = given(
+    "log lines of a push",
+    1_750.0,
+    "bytes",
+    "its line with metrics 1,020, Lambda's two 380, the gateway's 230, and CloudWatch's 26 bytes with each",
+);
+/// Bytes of log lines of any other call of the function.
+pub const CALL_LOG: Assumption =
+    given("log lines of any other call", 750.0, "bytes", "its line and Lambda's two, the same way");
+/// Share that is left of log lines when they are kept.
+pub const LOG_KEPT: Assumption = given("log lines, once compressed", 15.0, "%", "CloudWatch's price page");
+/// Bytes of an answer, headers and encryption counted.
+pub const ANSWER: Assumption = given("an answer", 600.0, "bytes", "an answer of `serve`, and TLS");
+/// Metrics that have values in most hours, which is what is billed.
+pub const METRICS: Assumption =
+    given("metrics that have values", 20.0, "", "of 27; the others count what hardly ever happens");
+/// Alarms.
+pub const ALARMS: Assumption = given("alarms", 16.0, "", "template.yaml");
+/// Dashboards.
+pub const DASHBOARDS: Assumption = given("dashboards", 1.0, "", "template.yaml");
+
+/// All of them that are one number.
+pub const ALL: [Assumption; 22] = [
+    SENT,
+    OBJECT,
+    CHANGING,
+    REMEMBERED,
+    INDEX,
+    ALERTS,
+    PUSH_MS,
+    LOOK_MS,
+    READING_MS,
+    SWEEP_MS,
+    MEMORY,
+    LOOKED_AT_TOGETHER,
+    POLLS,
+    TEXTS_A_DAY,
+    MESSAGES_A_SECOND,
+    PUSH_LOG,
+    CALL_LOG,
+    LOG_KEPT,
+    ANSWER,
+    METRICS,
+    ALARMS,
+    DASHBOARDS,
+];
+
+/// Bytes of a reading in an object of `batch` readings: as measured with so many, or with the next fewer.
+#[must_use]
+pub fn stored(batch: u32) -> f64 {
+    STORED.iter().rev().find(|(readings, _)| *readings <= batch).map_or(STORED[0].1, |(_, bytes)| *bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_takes_what_was_measured_with_as_many_or_the_next_fewer() {
+        assert_eq!([1, 4, 5, 24, 25, 500, 7_000].map(stored), [402.0, 402.0, 198.0, 198.0, 112.0, 50.0, 50.0]);
+    }
+}

@@ -1,0 +1,229 @@
+use jiff::SignedDuration;
+use proptest::prelude::*;
+
+use super::*;
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+fn in_singapore(workload: &Workload) -> Bill {
+    reckon(workload, Region::Singapore, false)
+}
+
+fn assert_costs(bill: &Bill, by_hand: &[(&str, &str, f64)]) {
+    assert_eq!(bill.lines.len(), by_hand.len());
+    for (service, what, cost) in by_hand {
+        let line = bill.lines.iter().find(|line| (line.service, line.what) == (service, what));
+        let line = line.unwrap_or_else(|| panic!("no line {service}, {what}"));
+        assert!((line.cost - cost).abs() < 5e-6, "{service}, {what}: {} and not {cost}", line.cost);
+    }
+    let total: f64 = by_hand.iter().map(|(_, _, cost)| cost).sum();
+    assert!((bill.total - total).abs() < 1e-4, "{} and not {total}", bill.total);
+}
+
+/// 1,000 devices, a reading every 5 minutes, 25 readings in a push, by hand. A month is 730 h = 43,800 min = 2,628,000 s.
+///
+/// - readings: 1,000 × 2,628,000 ÷ 300 = 8,760,000; pushes: ÷ 25 = 350,400, which is 8 a minute
+/// - second looks: 8 a minute are fewer than ten, so one a minute: 43,800
+/// - zones: 1,000 ÷ 5 = 200, of which a push is about 25; an item has 5 × 0.5 = 2.5 KB
+/// - time: a push 80 + 25 × 0.1 = 82.5 ms, its second look 30 + 25 × 0.1 = 32.5 ms, together 115 ms × 350,400 = 40,296 s;
+///   sweeps 60 ms × 43,800 = 2,628 s; in all 42,924 s, so one process is enough
+#[test]
+fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
+    let bill = in_singapore(&Workload::new(1_000, minutes(5), 25));
+    assert_eq!((bill.readings, bill.pushes), (8_760_000.0, 350_400.0));
+    assert_costs(
+        &bill,
+        &[
+            // 25 × 650 bytes are less than 512 KB: 350,400 × $1.25 a million.
+            ("API Gateway", "requests", 0.438),
+            // 350,400 × 600 bytes = 210,240,000 ÷ 1,073,741,824 = 0.195801 GB × $0.12.
+            ("Data transfer", "GB of answers", 0.023_496),
+            // 350,400 pushes + 43,800 looks + 43,800 sweeps = 438,000 × $0.20 a million.
+            ("Lambda", "calls", 0.0876),
+            // 42,924 s × 0.5 GB = 21,462 × $13.3334 a million.
+            ("Lambda", "GB-seconds", 0.286_161),
+            // 350,400 × $5 a million.
+            ("S3", "objects written", 1.752),
+            // 350,400 + 43,800 looks at the rules = 394,200 × $0.40 a million.
+            ("S3", "objects read", 0.157_68),
+            // 8,760,000 × 112 + 350,400 × 200 = 1,051,200,000 bytes a month × 12 = 11.748075 GB × $0.025.
+            ("S3", "GB kept", 0.293_702),
+            // 350,400 + 2 × 43,800 + 15 × 43,800 = 1,095,000 × $0.40 a million.
+            ("SQS", "requests", 0.438),
+            // 7 % of 8,760,000 = 613,200 × (2.5 + 0.5) = 1,839,600; 2,000 messages × (1 + 3) = 8,000; 43,800 ÷ 5 = 8,760.
+            // Together 1,856,360 × $0.7115 a million.
+            ("DynamoDB", "write units", 1.320_800),
+            // 2 × 350,400 × 25 = 17,520,000; 3 × 43,800 = 131,400; 2 × 2,000 messages. 17,655,400 × $0.1425 a million.
+            ("DynamoDB", "read units", 2.515_895),
+            // 200 × 2.5 KB = 500 ÷ 1,048,576 = 0.000477 GB × $0.513.
+            ("DynamoDB", "GB kept and restorable", 0.000_245),
+            // 1,000 × 2 alerts = 2,000 × $0.50 a million.
+            ("SNS", "messages", 0.001),
+            // 2,000 × one address × $0.02 a thousand.
+            ("SNS", "emails", 0.04),
+            ("SNS", "SMS to Singapore", 0.0),
+            // 350,400 × 1,750 + 87,600 × 750 = 678,900,000 bytes = 0.632275 GB × $0.70.
+            ("CloudWatch", "GB of log lines", 0.442_592),
+            // 15 % of it = 0.094841 GB × $0.03.
+            ("CloudWatch", "GB of log lines kept", 0.002_845),
+            // 20 × $0.30.
+            ("CloudWatch", "metrics", 6.0),
+            // 16 × $0.10.
+            ("CloudWatch", "alarms", 1.6),
+            ("CloudWatch", "dashboards", 3.0),
+            ("Secrets Manager", "secrets", 0.4),
+            // 2 × 43,800 ÷ 5 = 17,520 × $5 a million.
+            ("Secrets Manager", "reads", 0.0876),
+        ],
+    );
+}
+
+/// The same, each reading in a push of its own.
+///
+/// - pushes: 8,760,000, which is 200 a minute; second looks: a tenth, 876,000
+/// - time: 80 + 0.1 + 30 + 0.1 = 110.2 ms × 8,760,000 = 965,352 s; with the sweeps' 2,628 s it is 967,980 s
+#[test]
+fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
+    let bill = in_singapore(&Workload::new(1_000, minutes(5), 1));
+    assert_costs(
+        &bill,
+        &[
+            // 8,760,000 × $1.25 a million.
+            ("API Gateway", "requests", 10.95),
+            // 8,760,000 × 600 bytes = 4.895032 GB × $0.12.
+            ("Data transfer", "GB of answers", 0.587_404),
+            // 8,760,000 + 876,000 + 43,800 = 9,679,800 × $0.20 a million.
+            ("Lambda", "calls", 1.935_96),
+            // 967,980 s × 0.5 GB = 483,990 × $13.3334 a million.
+            ("Lambda", "GB-seconds", 6.453_232),
+            // 8,760,000 × $5 a million.
+            ("S3", "objects written", 43.8),
+            // 8,760,000 + 43,800 = 8,803,800 × $0.40 a million.
+            ("S3", "objects read", 3.521_52),
+            // 8,760,000 × (402 + 200) × 12 = 63,282,240,000 bytes = 58.936178 GB × $0.025.
+            ("S3", "GB kept", 1.473_404),
+            // 8,760,000 + 2 × 876,000 + 657,000 = 11,169,000 × $0.40 a million.
+            ("SQS", "requests", 4.4676),
+            // As with 25 in a push: as many readings change something.
+            ("DynamoDB", "write units", 1.320_800),
+            // 2 × 8,760,000 × 1, and the rest as with 25.
+            ("DynamoDB", "read units", 2.515_895),
+            ("DynamoDB", "GB kept and restorable", 0.000_245),
+            ("SNS", "messages", 0.001),
+            ("SNS", "emails", 0.04),
+            ("SNS", "SMS to Singapore", 0.0),
+            // 8,760,000 × 1,750 + 919,800 × 750 = 16,019,850,000 bytes = 14.919648 GB × $0.70.
+            ("CloudWatch", "GB of log lines", 10.443_754),
+            // 15 % of it = 2.237947 GB × $0.03.
+            ("CloudWatch", "GB of log lines kept", 0.067_138),
+            ("CloudWatch", "metrics", 6.0),
+            ("CloudWatch", "alarms", 1.6),
+            ("CloudWatch", "dashboards", 3.0),
+            ("Secrets Manager", "secrets", 0.4),
+            ("Secrets Manager", "reads", 0.0876),
+        ],
+    );
+    let line = bill.dominating().unwrap();
+    assert_eq!((line.service, line.what), ("S3", "objects written"));
+    assert!(matches!(best_lever(&bill), Some((Lever::Batch(10), spared)) if spared > bill.total / 2.0));
+}
+
+fn cost_of(bill: &Bill, what: &str) -> f64 {
+    bill.lines.iter().find(|line| line.what == what).unwrap().cost
+}
+
+#[test]
+fn text_messages_cost_by_telephone_up_to_a_hundred_a_day() {
+    let texts = |devices, phones| {
+        cost_of(&in_singapore(&Workload { phones, ..Workload::new(devices, minutes(5), 25) }), "SMS to Singapore")
+    };
+    // 2,000 alerts × $0.045, and twice that.
+    assert!((texts(1_000, 1) - 90.0).abs() < 1e-9 && (texts(1_000, 2) - 180.0).abs() < 1e-9);
+    // 100 × 30.41667 days × $0.045.
+    assert!((texts(10_000, 1) - 136.875).abs() < 1e-9 && (texts(1_000_000, 1) - 136.875).abs() < 1e-9);
+}
+
+#[test]
+fn messages_are_at_most_five_a_second() {
+    let messages = |devices| {
+        let bill = in_singapore(&Workload::new(devices, minutes(5), 25));
+        bill.lines.iter().find(|line| line.what == "messages").unwrap().amount
+    };
+    // 5 × 2,628,000 = 13,140,000 are 6,570,000 devices with two each.
+    assert_eq!([6_569_999, 6_570_000, 10_000_000].map(messages), [13_139_998.0, 13_140_000.0, 13_140_000.0]);
+}
+
+#[test]
+fn a_push_of_more_than_512_kb_counts_twice_at_the_gateway() {
+    // 806 × 650 = 523,900 bytes; 807 × 650 = 524,550 are more than 524,288.
+    let requests = |batch| {
+        let bill = in_singapore(&Workload::new(1_000, minutes(5), batch));
+        bill.lines.iter().find(|line| line.what == "requests").unwrap().amount / bill.pushes
+    };
+    assert_eq!((requests(806), requests(807)), (1.0, 2.0));
+}
+
+#[test]
+fn what_aws_gives_away_is_taken_off_once_and_never_makes_a_line_negative() {
+    let workload = Workload::new(1_000, minutes(5), 1);
+    let (all, less) = (in_singapore(&workload), reckon(&workload, Region::Singapore, true));
+    // Of calls a million, of ours 9,679,800 − 1,000,000 are left.
+    assert!((cost_of(&less, "calls") - 1.735_96).abs() < 1e-9);
+    // Ten metrics of twenty; the one dashboard is among the three.
+    assert_eq!((cost_of(&less, "metrics"), cost_of(&less, "dashboards")), (3.0, 0.0));
+    assert_eq!(cost_of(&less, "objects written"), cost_of(&all, "objects written"), "free in the first year only");
+    assert!(less.lines.iter().all(|line| line.cost >= 0.0) && less.total < all.total);
+}
+
+#[test]
+fn services_are_all_of_the_bill_the_dearest_first() {
+    let bill = in_singapore(&Workload::new(1_000, minutes(5), 1));
+    let services = bill.services();
+    assert_eq!(services[0].0, "S3");
+    assert!(services.is_sorted_by(|(_, a), (_, b)| a >= b));
+    assert!((services.iter().map(|(_, cost)| cost).sum::<f64>() - bill.total).abs() < 1e-9);
+}
+
+#[test]
+fn the_best_lever_loses_nothing_where_that_helps() {
+    let lever = |workload: Workload| best_lever(&in_singapore(&workload)).map(|(lever, _)| lever);
+    let thousand = Workload::new(1_000, minutes(5), 25);
+    assert_eq!(lever(thousand), Some(Lever::Batch(250)));
+    assert_eq!(lever(Workload { phones: 1, ..thousand }), Some(Lever::NoTexts));
+    let alerts = Workload { emails: 10, alerts_per_device_month: 500.0, ..thousand };
+    assert_eq!(lever(alerts), Some(Lever::Alerts));
+    // Pushes that are as large as they can be: all that is left is to measure less.
+    assert_eq!(lever(Workload::new(10_000_000, minutes(5), MOST_READINGS)), Some(Lever::Interval));
+    // One device: metrics, alarms and the dashboard cost the same without it.
+    assert_eq!(lever(Workload::new(1, minutes(60), 1)), None);
+}
+
+proptest! {
+    #[test]
+    fn more_is_never_cheaper_and_a_push_twice_as_large_never_dearer(
+        devices in 1_u64..50_000_000,
+        more in 1_u64..1_000_000,
+        seconds in 1_i64..86_400,
+        batch in 1_u32..=3_500,
+        virginia: bool,
+        free_tier: bool,
+    ) {
+        let region = if virginia { Region::Virginia } else { Region::Singapore };
+        let base = Workload { phones: 1, ..Workload::new(devices, SignedDuration::from_secs(seconds), batch) };
+        let total = |workload: Workload| reckon(&workload, region, free_tier).total;
+        let is = total(base);
+        // Amounts are sums of fractions.
+        let (at_least, at_most) = (is * (1.0 - 1e-9), is * (1.0 + 1e-9));
+        prop_assert!(is.is_finite() && is > 0.0);
+        let dearer = [
+            Workload { devices: devices + more, ..base },
+            Workload { alerts_per_device_month: 3.0, ..base },
+            Workload { emails: 2, phones: 2, months_kept: 13, ..base },
+        ];
+        let cheaper = [Workload { batch: 2 * batch, ..base }, Workload { interval: base.interval * 2, ..base }];
+        prop_assert_eq!(dearer.map(|workload| total(workload) >= at_least), [true; 3]);
+        prop_assert_eq!(cheaper.map(|workload| total(workload) <= at_most), [true; 2]);
+    }
+}

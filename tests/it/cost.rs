@@ -1,0 +1,181 @@
+//! `cost` as a shell runs it, and the page that is made of what it prints.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use smartclean_push::cost::assumptions;
+use smartclean_push::domain::archive::{Metadata, Object, unpack};
+use smartclean_push::domain::batch::BatchId;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::report::count;
+
+fn run(arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
+    command.args(arguments.split_whitespace()).env("NO_COLOR", "1").output().unwrap()
+}
+
+fn printed(arguments: &str) -> String {
+    let Output { status, stdout, stderr } = run(arguments);
+    assert!(status.success() && stderr.is_empty(), "{arguments}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+fn total(devices: &str, batch: &str) -> f64 {
+    let text = printed(&format!("cost --devices {devices} --interval 5m --batch {batch} --format json"));
+    serde_json::from_str::<Value>(&text).unwrap()["total"].as_f64().unwrap()
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Each command of the page is followed by what it prints, but for the one that only shows how to ask.
+#[test]
+fn every_table_of_the_page_on_scale_is_what_its_command_prints() {
+    let page = page("docs/scale.md");
+    let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+    let mut tables = 0;
+    for pair in blocks.windows(2) {
+        let (Some(command), Some(text)) =
+            (pair[0].strip_prefix("sh\nsmartclean-push "), pair[1].strip_prefix("text\n"))
+        else {
+            continue;
+        };
+        assert_eq!(printed(command), text, "{command}: `make tables` renews it");
+        tables += 1;
+    }
+    assert_eq!(tables, 4, "some were not found");
+}
+
+#[test]
+fn the_short_answer_of_the_page_is_what_the_command_reckons() {
+    let page = page("docs/scale.md");
+    for devices in [1_000, 100_000, 10_000_000] {
+        let cells = ["1", "25", "500"].map(|batch| count(total(&devices.to_string(), batch).round() as u64));
+        let row = page.lines().find(|line| line.starts_with(&format!("| {} | ", count(devices)))).unwrap();
+        assert!(row.ends_with(&format!(" | {} |", cells.join(" | "))), "{row} and not {cells:?}");
+    }
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("${} a month", count(total("10000000", "1").round() as u64))));
+    assert!(words.contains(&format!("a hundred times the ${} above", count(total("100000", "25").round() as u64))));
+}
+
+#[test]
+fn programs_are_told_every_line_and_which_dominates() {
+    let bill: Value =
+        serde_json::from_str(&printed("cost --devices 1000 --interval 5m --batch 1 --format json")).unwrap();
+    assert_eq!(bill["dominates"]["what"], "objects written");
+    assert_eq!((&bill["region"], &bill["free_tier"]), (&"ap-southeast-1".into(), &false.into()));
+    let sum =
+        |name: &str| -> f64 { bill[name].as_array().unwrap().iter().map(|part| part["cost"].as_f64().unwrap()).sum() };
+    let total = bill["total"].as_f64().unwrap();
+    assert!((sum("lines") - total).abs() < 1e-6 && (sum("services") - total).abs() < 1e-6);
+}
+
+#[test]
+fn prices_that_were_not_found_published_are_marked_and_explained() {
+    let text = printed("cost --devices 1000 --interval 5m");
+    assert!(text.contains("1.25 a million*") && text.contains("5.00 a million ") && text.contains("\n* of this size"));
+    assert!(!text.contains("https://"), "{text}");
+    let explained = printed("cost --devices 1000 --interval 5m --explain");
+    assert!(explained.starts_with(&text) && explained.contains("https://aws.amazon.com/s3/pricing/"));
+}
+
+#[test]
+fn region_free_tier_and_what_is_told_change_the_bill() {
+    let total = |more: &str| -> f64 {
+        let text = printed(&format!("cost --devices 1000 --interval 5m --format json {more}"));
+        serde_json::from_str::<Value>(&text).unwrap()["total"].as_f64().unwrap()
+    };
+    let is = total("");
+    for cheaper in
+        ["--region us-east-1", "--free-tier", "--emails 0", "--changing 0", "--months-kept 1", "--push-ms 10"]
+    {
+        assert!(total(cheaper) < is, "{cheaper}");
+    }
+    for dearer in ["--sms 1", "--devices-per-zone 20", "--alerts-per-device-month 20", "--changing 100"] {
+        assert!(total(dearer) > is, "{dearer}");
+    }
+    assert_eq!(total("--batch 25 --region ap-southeast-1"), is, "what goes without saying");
+}
+
+#[test]
+fn what_cannot_be_meant_is_wrong_usage_and_says_what_can() {
+    let fine = "cost --devices 1 --interval 1s";
+    assert!(run(fine).status.success());
+    for (wrong, says) in [
+        ("cost --devices 0 --interval 5m", "1..="),
+        ("cost --devices 1 --interval 0s", "30s, 5m or 1h"),
+        ("cost --devices 1 --interval 5", "30s, 5m or 1h"),
+        ("cost --devices 1 --interval 5m --batch 0", "1..=7000"),
+        ("cost --devices 1 --interval 5m --batch 7001", "1..=7000"),
+        ("cost --devices 1 --interval 5m --devices-per-zone 0", "1..=500"),
+        ("cost --devices 1 --interval 5m --changing 101", "from 0 to 100"),
+        ("cost --devices 1 --interval 5m --alerts-per-device-month=-1", "from 0 to 100000"),
+        ("cost --devices 1 --interval 5m --region mars", "us-east-1"),
+        ("cost --devices 1", "--interval"),
+        ("cost --interval 5m", "--devices"),
+    ] {
+        let Output { status, stdout, stderr } = run(wrong);
+        let told = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), stdout.len()), (Some(2), 0), "{wrong}");
+        assert!(told.contains(says), "{wrong}: {told}");
+    }
+}
+
+#[test]
+fn what_is_said_to_be_from_the_template_and_the_rules_is_what_they_say() {
+    let template = page("template.yaml");
+    let memory = format!("MemorySize: {}\n", assumptions::MEMORY.value * 1_024.0);
+    let together = format!("BatchSize: {}\n", assumptions::LOOKED_AT_TOGETHER.value);
+    for said in [&memory, &together, "Schedule: rate(1 minute)\n", "MaximumBatchingWindowInSeconds: 60\n"] {
+        assert!(template.contains(said), "{said}");
+    }
+    let caps = smartclean_push::domain::alert::cap::Caps::default();
+    assert_eq!(caps.per_second, assumptions::MESSAGES_A_SECOND.value);
+    assert_eq!(f64::from(caps.sms_per_day), assumptions::TEXTS_A_DAY.value);
+}
+
+/// The lines of all objects in a folder, in the order of their names.
+fn lines(folder: &Path) -> Vec<String> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let of = |path: &Path| match path.is_dir() {
+        true => lines(path),
+        false => unpack(&std::fs::read(path).unwrap()).unwrap().lines().map(str::to_owned).collect(),
+    };
+    paths.iter().flat_map(|path| of(path)).collect()
+}
+
+/// Bytes of a reading where `batch` of them, sent one after the other, are in an object.
+fn stored(lines: &[String], batch: usize) -> f64 {
+    let metadata =
+        Metadata { received: jiff::Timestamp::UNIX_EPOCH, request_id: "r".into(), source: "s".into(), lines: 0 };
+    let sizes: Vec<usize> = lines
+        .chunks_exact(batch)
+        .step_by(1 + lines.len() / batch / 100)
+        .map(|lines| {
+            let readings: Vec<_> = lines.iter().map(|line| Reading::read(line).unwrap()).collect();
+            Object::of_readings(BatchId::of(b""), &readings, metadata.clone()).bytes.len()
+        })
+        .collect();
+    sizes.iter().sum::<usize>() as f64 / (sizes.len() * batch) as f64
+}
+
+#[test]
+fn sizes_that_are_said_to_be_measured_are_what_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    printed(&format!("simulate --out {} --devices 100 --days 1 --from 2026-11-01", data.display()));
+    let lines = lines(&data.join("raw"));
+    assert!(lines.len() > 5_000, "{} readings", lines.len());
+    let is_near = |measured: f64, said: f64| (measured / said - 1.0).abs() < 0.15;
+    for (batch, said) in assumptions::STORED {
+        let measured = stored(&lines, batch as usize);
+        assert!(is_near(measured, said), "{batch} in an object: {measured} and not {said}");
+    }
+    let escaped = |line: &String| serde_json::to_string(line).unwrap().len() + 1;
+    let sent = lines.iter().map(escaped).sum::<usize>() as f64 / lines.len() as f64;
+    assert!(is_near(sent, assumptions::SENT.value), "{sent} bytes as it is pushed");
+}
