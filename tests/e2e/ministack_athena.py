@@ -1,0 +1,111 @@
+"""MiniStack's Athena as one that speaks Athena's SQL. It runs a query's text in DuckDB as it is; here
+
+- the text is read as Athena's dialect, which refuses what Athena would refuse to read, and written as DuckDB's;
+- a view of the catalog stands for its query, as it was deployed;
+- a Parquet file's timestamps are times without a zone, in UTC; an empty table has maps where it says so;
+- the two functions for time zones that DuckDB calls otherwise are there, and the session's zone is UTC;
+- a template's named queries are made.
+"""
+
+import base64
+import json
+import re
+
+import duckdb
+import sqlglot
+from ministack.services import athena, glue
+from ministack.services.cloudformation import provisioners
+
+MACROS = """
+SET TimeZone = 'UTC';
+CREATE MACRO at_timezone(moment, zone) AS timezone(zone, moment);
+CREATE MACRO with_timezone(moment, zone) AS timezone(zone, moment);
+"""
+
+connect = duckdb.connect
+
+
+def connect_as_athena(*arguments, **options):
+    connection = connect(*arguments, **options)
+    connection.execute(MACROS)
+    return connection
+
+
+duckdb.connect = connect_as_athena
+
+
+def view_of(database, table):
+    """The query of a view in the catalog; None where the name is not a view's."""
+    found = glue._tables.get(f"{database}/{table}") or {}
+    if found.get("TableType") != "VIRTUAL_VIEW":
+        return None
+    encoded = re.fullmatch(r"/\* Presto View: (\S+) \*/", found["ViewOriginalText"]).group(1)
+    view = json.loads(base64.b64decode(encoded))
+    assert view["schema"] == database
+    # Athena reads the columns from here, and the console from there.
+    assert [column["name"] for column in view["columns"]] == [
+        column["Name"] for column in found["StorageDescriptor"]["Columns"]
+    ]
+    return sqlglot.parse_one(view["originalSql"], read="athena")
+
+
+def translated(query, database):
+    tree = sqlglot.parse_one(query, read="athena")
+    own = {expression.alias for expression in tree.find_all(sqlglot.exp.CTE)}
+    for table in list(tree.find_all(sqlglot.exp.Table)):
+        if table.name not in own and (view := view_of(table.db or database, table.name)):
+            table.replace(view.subquery(table.alias or table.name))
+    return tree.sql(dialect="duckdb")
+
+
+rewrite_data_paths = athena._rewrite_data_paths
+
+
+async def translate_and_rewrite(query, database, catalog=None):
+    return await rewrite_data_paths(translated(query, database), database, catalog)
+
+
+athena._rewrite_data_paths = translate_and_rewrite
+
+table_relation, empty_relation = athena._table_relation, athena._empty_relation
+
+
+def columns_of(table):
+    return (table.get("StorageDescriptor") or {}).get("Columns") or []
+
+
+def table_relation_in_utc(table, files):
+    relation = table_relation(table, files)
+    times = [column["Name"] for column in columns_of(table) if column["Type"] == "timestamp"]
+    if athena._data_format(table) != "parquet" or not times:
+        return relation
+    casts = ", ".join(f'CAST("{name}" AS TIMESTAMP) AS "{name}"' for name in times)
+    return f"(SELECT * REPLACE ({casts}) FROM {relation})"
+
+
+def empty_relation_with_maps(table):
+    maps = [column["Name"] for column in columns_of(table) if column["Type"] == "map<string,double>"]
+    relation = empty_relation(table)
+    casts = ", ".join(f'CAST(NULL AS MAP(VARCHAR, DOUBLE)) AS "{name}"' for name in maps)
+    return f"(SELECT * REPLACE ({casts}) FROM {relation})" if maps else relation
+
+
+athena._table_relation, athena._empty_relation = table_relation_in_utc, empty_relation_with_maps
+
+
+def create_named_query(logical_id, props, stack_name):
+    _, _, body = athena._create_named_query(props)
+    return json.loads(body)["NamedQueryId"], {}
+
+
+def update_named_query(physical_id, old_props, new_props, stack_name, logical_id=None):
+    athena._named_queries[physical_id].update(new_props)
+    return physical_id, {}
+
+
+provisioners._RESOURCE_HANDLERS["AWS::Athena::NamedQuery"] = {
+    "create": create_named_query,
+    "update": update_named_query,
+    "update_with_logical_id": True,
+    "delete": lambda physical_id, props: athena._delete_named_query({"NamedQueryId": physical_id}),
+}
