@@ -23,7 +23,7 @@
 //! [`adapters`] are known to the binaries only; [`hosts`] carry requests to [`http`], and what is no request to [`sources`].
 //!
 //! What the command has beside that stands on the domain alone: `history` reads what is stored in the order in which it
-//! happened, `backtest` judges rules by it, `report` shows what that found, `cases` tries rules by hand, and `simulate` makes
+//! happened, `lake` makes days of it Parquet files, `backtest` judges rules by it, `report` shows what that found, `cases` tries rules by hand, and `simulate` makes
 //! the pushes of a building that does not exist.
 
 pub mod adapters;
@@ -33,11 +33,13 @@ pub mod backtest;
 pub mod cases;
 pub mod config;
 pub mod domain;
-#[cfg(feature = "command")]
+#[cfg(any(feature = "command", feature = "lake"))]
 pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod ingest;
+#[cfg(feature = "lake")]
+pub mod lake;
 #[cfg(feature = "command")]
 pub mod report;
 #[cfg(feature = "command")]

@@ -1,5 +1,6 @@
 //! A bucket as an archive: read, and never changed. For an operator's machine, where nobody waits for an answer.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -12,7 +13,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
 use super::s3;
-use crate::domain::archive::{EXTENSION, ObjectKey};
+use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, StoredObject, Unreadable};
 
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
@@ -87,9 +88,10 @@ impl S3Archive {
         let name = format!("{}{key}", self.prefix);
         let got = self.client.get_object().bucket(&self.bucket).key(&name).send().await;
         let got = got.map_err(|fault| self.unreadable(&name, &fault))?;
-        let received = got.metadata().and_then(|told| told.get("received")?.parse().ok());
+        let metadata = got.metadata().and_then(metadata);
+        let received = metadata.as_ref().map(|metadata| metadata.received);
         let bytes = got.body.collect().await.map_err(|fault| Unreadable::new(self.called(&name), fault))?;
-        Ok(StoredObject { key: key.clone(), received, bytes: bytes.to_vec() })
+        Ok(StoredObject { key: key.clone(), received, metadata, bytes: bytes.to_vec() })
     }
 
     fn called(&self, name: &str) -> String {
@@ -131,6 +133,14 @@ impl Archive for S3Archive {
         let reads: Vec<_> = keys.iter().map(|key| self.read_one(key).boxed()).collect();
         self.runtime.block_on(stream::iter(reads).buffered(AT_ONCE).try_collect())
     }
+}
+
+/// What an object's headers tell about it; `None` where they do not tell when it was received.
+fn metadata(told: &HashMap<String, String>) -> Option<Metadata> {
+    let text = |name| told.get(name).cloned().unwrap_or_default();
+    let received = told.get("received")?.parse().ok()?;
+    let lines = text("lines").parse().unwrap_or(0);
+    Some(Metadata { received, request_id: text("request-id"), source: text("source"), lines })
 }
 
 /// What the service said, else everything that went wrong on the way to it.

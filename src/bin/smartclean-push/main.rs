@@ -6,6 +6,7 @@
 mod archive;
 mod backtest;
 mod check;
+mod compact;
 mod completions;
 mod endpoint;
 mod environment;
@@ -41,6 +42,7 @@ enum Verb {
     Test(test::Test),
     Backtest(backtest::Backtest),
     Replay(replay::Replay),
+    Compact(compact::Compact),
     Schema(schema::Schema),
     Completions(completions::Completions),
     TestAlert(test_alert::TestAlert),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Verb::Test(test) => test.run(),
         Verb::Backtest(backtest) => backtest.run(),
         Verb::Replay(replay) => replay.run(),
+        Verb::Compact(compact) => compact.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Completions(completions) => completions.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),
