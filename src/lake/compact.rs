@@ -107,7 +107,8 @@ impl Compaction<'_> {
         tidy(self.store, day, self.now)?;
         if let Some(manifest) = there {
             let is_there: HashSet<&str> = keys.iter().map(ObjectKey::as_str).collect();
-            done.skipped = manifest.skipped.iter().filter(|skipped| is_there.contains(skipped.key.as_str())).cloned().collect();
+            done.skipped =
+                manifest.skipped.iter().filter(|skipped| is_there.contains(skipped.key.as_str())).cloned().collect();
             if self.may_expire(&manifest) {
                 expire::expire(self, day, &manifest, &is_there, &mut done)?;
             }

@@ -82,7 +82,8 @@ mod tests {
     fn a_day_is_read_from_a_name_of_ours_and_from_no_other() {
         let day = |key| Day::of(&ObjectKey::known(key)).map(|day| day.to_string());
         assert_eq!(day("raw/dt=2026-11-23/hh=05/x.ndjson.zst").as_deref(), Some("2026-11-23"));
-        for other in ["raw/dt=20261123/x", "raw/dt=2026-13-23/x", "raw-undated/x", "rejected/dt=2026-11-23/x", "raw/x"] {
+        for other in ["raw/dt=20261123/x", "raw/dt=2026-13-23/x", "raw-undated/x", "rejected/dt=2026-11-23/x", "raw/x"]
+        {
             assert_eq!(day(other), None, "{other}");
         }
     }

@@ -123,7 +123,8 @@ impl Manifest {
         struct Versioned {
             version: u64,
         }
-        let damaged = |fault: serde_json::Error| Fault::damaged(name, format!("{fault}. Bring back an older version of it"));
+        let damaged =
+            |fault: serde_json::Error| Fault::damaged(name, format!("{fault}. Bring back an older version of it"));
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         if version > VERSION {
             return Err(Fault::Newer { what: name.to_owned(), version });

@@ -49,7 +49,8 @@ mod tests {
     #[test]
     fn a_generation_is_read_from_names_of_ours_alone() {
         assert_eq!(generation("g000012-0123456789abcdef.parquet"), Some(12));
-        for other in ["g000012.parquet", "mine-0123456789abcdef.parquet", "g1-0123456789abcdef.csv", "g1-notes.parquet"] {
+        for other in ["g000012.parquet", "mine-0123456789abcdef.parquet", "g1-0123456789abcdef.csv", "g1-notes.parquet"]
+        {
             assert_eq!(generation(other), None, "{other}");
         }
     }

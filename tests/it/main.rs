@@ -8,6 +8,8 @@ mod backtest;
 mod clock;
 #[cfg(feature = "command")]
 mod commands;
+#[cfg(feature = "command")]
+mod compact;
 mod doors;
 #[cfg(feature = "function")]
 mod events;

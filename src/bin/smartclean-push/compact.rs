@@ -108,7 +108,8 @@ impl Total {
         self.objects += done.objects;
         self.expired += done.expired;
         self.is_cut_short |= done.is_cut_short;
-        self.faults.extend(done.skipped.into_iter().map(|skipped| format!("{} stays as it is: {}", skipped.key, skipped.why)));
+        self.faults
+            .extend(done.skipped.into_iter().map(|skipped| format!("{} stays as it is: {}", skipped.key, skipped.why)));
         self.faults.extend(done.kept_back.into_iter().map(|why| format!("not expired: {why}")));
         if done.is_lost {
             self.faults.push(format!("{day} was compacted by somebody else at the same time. Run it again"));

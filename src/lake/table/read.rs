@@ -52,7 +52,8 @@ impl Table {
     /// A group's rows.
     pub(in crate::lake) fn rows(&self, group: usize) -> Result<Vec<Row>> {
         let group = &*self.reader.get_row_group(group)?;
-        let texts = |column| required::<ByteArrayType>(group, column)?.into_iter().map(text).collect::<Result<Vec<_>>>();
+        let texts =
+            |column| required::<ByteArrayType>(group, column)?.into_iter().map(text).collect::<Result<Vec<_>>>();
         let raw = texts(RAW)?;
         let mut rows: Vec<Row> = raw.into_iter().map(|raw| Row { raw, ..Row::default() }).collect();
         fill(&mut rows, texts(0)?, |row, id| row.reading_id = id)?;
