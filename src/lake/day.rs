@@ -25,6 +25,14 @@ impl Day {
         date.parse().ok().map(Self).filter(|day| day.to_string() == date)
     }
 
+    /// Whether a run of today looks at it that cannot look at all days: each of the last weeks, where late pushes come, and
+    /// one in [`ROUND`] of the older ones, in turn. Listing a year of many objects takes longer than a function may.
+    #[must_use]
+    pub fn is_in_turn(self, today: Date) -> bool {
+        let Ok(age) = self.0.until(today).map(|span| span.get_days()) else { return true };
+        age <= RECENT || age % ROUND == 0
+    }
+
     /// Where its objects are.
     pub(super) fn objects(self) -> String {
         format!("raw/dt={self}/")
@@ -40,6 +48,11 @@ impl Day {
         format!("{MANIFESTS}dt={self}/")
     }
 }
+
+/// Days of which most late pushes come.
+const RECENT: i32 = 40;
+/// Days in which each older day has its turn once.
+const ROUND: i32 = 28;
 
 /// Where manifests are.
 pub(super) const MANIFESTS: &str = "lake/manifests/";
@@ -77,6 +90,22 @@ pub(super) fn keys(archive: &dyn Archive, day: Day) -> Result<Vec<ObjectKey>, Un
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_recent_day_is_in_turn_and_each_older_one_every_four_weeks() {
+        let day = |text: &str| Day(text.parse().unwrap());
+        let turns = |text: &str| {
+            let mut today: Date = "2026-11-01".parse().unwrap();
+            let mut turns = 0;
+            for _ in 0..28 {
+                turns += i32::from(day(text).is_in_turn(today));
+                today = today.tomorrow().unwrap();
+            }
+            turns
+        };
+        assert_eq!((turns("2026-10-31"), turns("2026-11-30")), (28, 28));
+        assert_eq!((turns("2026-01-01"), turns("2016-02-29")), (1, 1));
+    }
 
     #[test]
     fn a_day_is_read_from_a_name_of_ours_and_from_no_other() {

@@ -59,10 +59,12 @@ impl<'s> Generation<'s> {
     /// Takes in an object's text. One that is not as ours are is skipped.
     pub(super) fn add(&mut self, key: &ObjectKey, told: Option<Told>, text: &str) -> Result<(), Fault> {
         let Some(batch) = batch(key.as_str()) else {
-            return Ok(self.skip(key, "its name is not 32 hex digits and .ndjson.zst"));
+            self.skip(key, "its name is not 32 hex digits and .ndjson.zst");
+            return Ok(());
         };
         let Some(lines) = text.strip_suffix('\n') else {
-            return Ok(self.skip(key, "its text is not lines, each ended by a line feed"));
+            self.skip(key, "its text is not lines, each ended by a line feed");
+            return Ok(());
         };
         let received = told.as_ref().map(|told| told.received);
         let (writer, sources) = match &mut self.open {

@@ -27,7 +27,7 @@ use crate::{Failure, progress};
 
 Then ask: duckdb -c \"SELECT zone, count(DISTINCT reading_id) FROM 'data/lake/readings/*/*.parquet' GROUP BY zone\"")]
 pub(super) struct Compact {
-    /// The data folder, the one that `serve --data` was given
+    /// The data folder, the one that `serve --data` was given; or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     data: String,
     /// Days before this one, in UTC. Else before yesterday, so that most late pushes have come
@@ -93,8 +93,28 @@ fn yesterday(now: Timestamp) -> Date {
 }
 
 fn open(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
+    if data.starts_with("s3://") {
+        return bucket(data);
+    }
     let opened = FolderLake::open(Path::new(data)).map_err(|fault| Failure::usage(fault.to_string()))?;
     Ok(Box::new(opened))
+}
+
+#[cfg(feature = "s3")]
+fn bucket(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
+    use smartclean_push::adapters::aws::{archive::S3Archive, lake::S3Lake};
+    use smartclean_push::config;
+
+    let opened = S3Archive::open(data, config::s3_path_style_of_env()).map_err(unreadable)?;
+    Ok(Box::new(S3Lake::of(opened)))
+}
+
+#[cfg(not(feature = "s3"))]
+fn bucket(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
+    Err(Failure::usage(format!(
+        "this build of the command writes no buckets. {data} is compacted by the function that is deployed with it, every \
+         day; or build a command that does, with cargo build --release --features s3"
+    )))
 }
 
 impl Total {
