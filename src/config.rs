@@ -60,6 +60,51 @@ pub struct FunctionConfig {
     pub s3_path_style: bool,
 }
 
+/// What the function that compacts needs to know.
+#[cfg(feature = "lake")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompactConfig {
+    /// `RAW_BUCKET`: the bucket that keeps every reading.
+    pub raw_bucket: String,
+    /// `EXPIRE_RAW_DAYS`: days after which an object may go whose text is in Parquet; `None`, never, where it is 0 or not
+    /// set.
+    pub expire_raw_days: Option<u16>,
+    /// As [`FunctionConfig::s3_path_style`].
+    pub s3_path_style: bool,
+}
+
+#[cfg(feature = "lake")]
+impl CompactConfig {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// As for [`FunctionConfig::from_env`].
+    pub fn from_env() -> Result<Self, ConfigFault> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Reads an environment that `lookup` knows.
+    ///
+    /// # Errors
+    /// As for [`FunctionConfig::from_env`].
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
+        let optional = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut fault = ConfigFault { missing: Vec::new(), wrong: Vec::new() };
+        let raw_bucket = optional("RAW_BUCKET").unwrap_or_else(|| {
+            fault.missing.push("RAW_BUCKET");
+            String::new()
+        });
+        let days = optional("EXPIRE_RAW_DAYS").unwrap_or_else(|| "0".to_owned());
+        let expire_raw_days = days.parse().ok();
+        if expire_raw_days.is_none() {
+            fault.wrong.push(format!("EXPIRE_RAW_DAYS is \"{days}\", which is not a number of days up to 65535"));
+        }
+        let expire_raw_days = expire_raw_days.filter(|days| *days > 0);
+        let config = Self { raw_bucket, expire_raw_days, s3_path_style: s3_path_style(&lookup) };
+        if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
+    }
+}
+
 /// Everything that is wrong with the environment, in one message that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
@@ -216,6 +261,25 @@ mod tests {
     fn one_that_is_missing_and_one_that_is_wrong_are_named_together() {
         let message = read(&[("RAW_BUCKET", ""), ("ALERT_TOPIC_ARN", "alerts")]).unwrap_err();
         assert!(message.contains("variable RAW_BUCKET must be set; ALERT_TOPIC_ARN is \"alerts\""), "{message}");
+    }
+
+    #[cfg(feature = "lake")]
+    #[test]
+    fn objects_expire_only_after_a_number_of_days() {
+        let read = |days: Option<&str>| {
+            let lookup = |name: &str| match name {
+                "RAW_BUCKET" => Some("readings".to_owned()),
+                "EXPIRE_RAW_DAYS" => days.map(str::to_owned),
+                _ => None,
+            };
+            CompactConfig::from_lookup(lookup).map(|config| config.expire_raw_days).map_err(|fault| fault.to_string())
+        };
+        assert_eq!((read(None), read(Some("")), read(Some("0"))), (Ok(None), Ok(None), Ok(None)));
+        assert_eq!(read(Some("30")), Ok(Some(30)));
+        for wrong in ["-1", "soon", "99999"] {
+            assert!(read(Some(wrong)).unwrap_err().contains("EXPIRE_RAW_DAYS is"), "{wrong}");
+        }
+        assert!(CompactConfig::from_lookup(|_| None).unwrap_err().to_string().contains("RAW_BUCKET must be set"));
     }
 
     #[test]

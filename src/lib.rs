@@ -25,8 +25,9 @@
 //! [`telemetry`] stands below all of them: whoever knows a number logs it, and there it becomes a metric.
 //!
 //! What the command has beside that stands on the domain alone: `history` reads what is stored in the order in which it
-//! happened, `backtest` judges rules by it, `report` shows what that found, `cases` tries rules by hand, and `simulate` makes
-//! the pushes of a building that does not exist. `cost` stands on nothing, and says what a month in AWS costs.
+//! happened, `lake` makes days of it Parquet files, `backtest` judges rules by it, `report` shows what that found, `cases`
+//! tries rules by hand, and `simulate` makes the pushes of a building that does not exist. `cost` stands on nothing, and says
+//! what a month in AWS costs.
 
 pub mod adapters;
 #[cfg(feature = "command")]
@@ -37,11 +38,13 @@ pub mod config;
 #[cfg(feature = "command")]
 pub mod cost;
 pub mod domain;
-#[cfg(feature = "command")]
+#[cfg(any(feature = "command", feature = "lake"))]
 pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod ingest;
+#[cfg(feature = "lake")]
+pub mod lake;
 #[cfg(feature = "command")]
 pub mod report;
 #[cfg(feature = "command")]

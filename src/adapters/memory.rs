@@ -74,8 +74,9 @@ impl crate::history::Archive for Arc<MemoryStore> {
         let objects = lock(&self.objects);
         let read = |key: &ObjectKey| {
             let object = objects.get(key.as_str()).ok_or_else(|| Unreadable::new(key, "there is no such object"))?;
+            let metadata = Some(object.metadata.clone());
             let received = Some(object.metadata.received);
-            Ok(StoredObject { key: key.clone(), received, bytes: object.bytes.clone() })
+            Ok(StoredObject { key: key.clone(), received, metadata, bytes: object.bytes.clone() })
         };
         keys.iter().map(read).collect()
     }

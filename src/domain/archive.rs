@@ -121,6 +121,12 @@ pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
     pack(lines.iter().map(String::as_bytes))
 }
 
+/// An object's text, lines each ended by a line feed, compressed again.
+#[must_use]
+pub fn pack_text(text: &str) -> Vec<u8> {
+    pack(text.split_terminator('\n').map(str::as_bytes))
+}
+
 /// The lines of an object again.
 ///
 /// # Errors

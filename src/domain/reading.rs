@@ -5,6 +5,7 @@
 //! tested with.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -96,6 +97,18 @@ impl<'a> Reading<'a> {
             names => names.iter().find_map(|name| self.number(name)),
         }?;
         Some(Quantity { label: metric.label, value: metric.value(sent), unit: metric.unit })
+    }
+
+    /// Every metric that the reading carries, under the names that rules use, each once: those of a documented type in the
+    /// order in which they are documented, else the numbers in `v` by name.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<(Cow<'a, str>, f64)> {
+        let carried = |key: Cow<'a, str>| self.metric(&key).map(|quantity| quantity.value).map(|value| (key, value));
+        if let Some(device_type) = self.device_type() {
+            return device_type.metrics.iter().filter_map(|metric| carried(Cow::Borrowed(metric.key))).collect();
+        }
+        let names: BTreeSet<&Cow<'a, str>> = self.values.iter().map(|(name, _)| name).collect();
+        names.into_iter().filter_map(|name| carried(name.clone())).collect()
     }
 
     /// The names of the reasons that were selected on a feedback tablet, in order; each once.

@@ -13,7 +13,7 @@ pub use self::arrived::{Arrived, Counts, Order};
 pub use self::hours::{Hour, hours};
 pub use self::period::Period;
 pub use self::rounds::{Lines, Round, read_rounds};
-use crate::domain::archive::ObjectKey;
+use crate::domain::archive::{Metadata, ObjectKey};
 
 /// Where stored objects are read from: a data folder, a bucket. Nothing in it is ever changed.
 pub trait Archive: Send + Sync {
@@ -44,6 +44,8 @@ pub struct StoredObject {
     pub key: ObjectKey,
     /// When it was first received, where that is known.
     pub received: Option<Timestamp>,
+    /// Everything that was told about it, where it was.
+    pub metadata: Option<Metadata>,
     /// Its compressed bytes.
     pub bytes: Vec<u8>,
 }

@@ -9,6 +9,8 @@ mod clock;
 #[cfg(feature = "command")]
 mod commands;
 #[cfg(feature = "command")]
+mod compact;
+#[cfg(feature = "command")]
 mod cost;
 mod doors;
 #[cfg(feature = "function")]

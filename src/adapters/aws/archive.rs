@@ -1,10 +1,13 @@
-//! A bucket as an archive: read, and never changed. For an operator's machine, where nobody waits for an answer.
+//! A bucket as an archive: read, and never changed. Where nobody waits for an answer: on an operator's machine, and in the
+//! function that compacts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
@@ -12,38 +15,46 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
 use super::s3;
-use crate::domain::archive::{EXTENSION, ObjectKey};
+use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, StoredObject, Unreadable};
 
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
 const AT_ONCE: usize = 64;
 /// Longest that connecting takes.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
-/// Longest that one attempt takes, over a slow line too.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// Longest that one attempt takes: a Parquet file, over a slow line too.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(180);
 /// How often a request is made before it has failed.
 const ATTEMPTS: u32 = 5;
 
 /// A bucket, or what is below a prefix in it, that is only read.
 #[derive(Debug)]
 pub struct S3Archive {
-    runtime: Runtime,
-    client: Client,
-    bucket: String,
+    pub(super) runtime: Runtime,
+    pub(super) client: Client,
+    pub(super) bucket: String,
     /// Empty, or ends in `/`.
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 /// Region and credentials as AWS's own command line finds them: environment, profiles, single sign-on, processes, and the
 /// roles of machines.
 async fn config() -> SdkConfig {
+    patient(aws_config::defaults(BehaviorVersion::v2026_01_12())).load().await
+}
+
+/// The function's, from the environment.
+async fn config_of_function() -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(EnvironmentVariableRegionProvider::new())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new());
+    patient(loader).load().await
+}
+
+fn patient(loader: ConfigLoader) -> ConfigLoader {
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECTED_WITHIN).operation_attempt_timeout(ANSWERED_WITHIN).build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .load()
-        .await
+    loader.timeout_config(timeouts).retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
 }
 
 impl S3Archive {
@@ -56,11 +67,7 @@ impl S3Archive {
     pub fn open(place: &str, path_style: bool) -> Result<Self, Unreadable> {
         let unreadable = |why: &str| Unreadable::new(place, why);
         let (bucket, prefix) = parts(place).ok_or_else(|| unreadable("a bucket is named s3://bucket/prefix"))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|fault| Unreadable::new(place, fault))?;
+        let runtime = runtime().map_err(|fault| Unreadable::new(place, fault))?;
         let config = runtime.block_on(config());
         if config.region().is_none() {
             return Err(unreadable("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
@@ -68,14 +75,25 @@ impl S3Archive {
         let client = s3::client(&config, path_style);
         let archive = Self { runtime, client, bucket, prefix };
         // At once, so that a login that has run out is said before anything is counted.
-        if archive.folders("")?.iter().all(|folder| !["raw/", "raw-undated/", "rejected/"].contains(&folder.as_str())) {
+        const PARTS: [&str; 4] = ["raw/", "raw-undated/", "rejected/", "lake/"];
+        if archive.folders("")?.iter().all(|folder| !PARTS.contains(&folder.as_str())) {
             return Err(unreadable("there is no `raw/` in it. Name the bucket that the stack's output names"));
         }
         Ok(archive)
     }
 
+    /// Reads the function's own bucket, by the function's own credentials. `path_style` as for [`s3::client`].
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the system gives no threads.
+    pub fn of_function(bucket: String, path_style: bool) -> Result<Self, Unreadable> {
+        let runtime = runtime().map_err(|fault| Unreadable::new(&bucket, fault))?;
+        let client = s3::client(&runtime.block_on(config_of_function()), path_style);
+        Ok(Self { runtime, client, bucket, prefix: String::new() })
+    }
+
     /// Every page of what is directly in `folder`.
-    fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, Unreadable> {
+    pub(super) fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, Unreadable> {
         let prefix = format!("{}{folder}", self.prefix);
         let listing =
             self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).delimiter("/").into_paginator().send();
@@ -87,16 +105,17 @@ impl S3Archive {
         let name = format!("{}{key}", self.prefix);
         let got = self.client.get_object().bucket(&self.bucket).key(&name).send().await;
         let got = got.map_err(|fault| self.unreadable(&name, &fault))?;
-        let received = got.metadata().and_then(|told| told.get("received")?.parse().ok());
+        let metadata = got.metadata().and_then(metadata);
+        let received = metadata.as_ref().map(|metadata| metadata.received);
         let bytes = got.body.collect().await.map_err(|fault| Unreadable::new(self.called(&name), fault))?;
-        Ok(StoredObject { key: key.clone(), received, bytes: bytes.to_vec() })
+        Ok(StoredObject { key: key.clone(), received, metadata, bytes: bytes.to_vec() })
     }
 
-    fn called(&self, name: &str) -> String {
+    pub(super) fn called(&self, name: &str) -> String {
         format!("s3://{}/{name}", self.bucket)
     }
 
-    fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> Unreadable
+    pub(super) fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> Unreadable
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
@@ -133,8 +152,21 @@ impl Archive for S3Archive {
     }
 }
 
+/// What requests run on, beside whatever the caller runs on.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// What an object's headers tell about it; `None` where they do not tell when it was received.
+fn metadata(told: &HashMap<String, String>) -> Option<Metadata> {
+    let text = |name| told.get(name).cloned().unwrap_or_default();
+    let received = told.get("received")?.parse().ok()?;
+    let lines = text("lines").parse().unwrap_or(0);
+    Some(Metadata { received, request_id: text("request-id"), source: text("source"), lines })
+}
+
 /// What the service said, else everything that went wrong on the way to it.
-fn told<E, R>(fault: &SdkError<E, R>) -> String
+pub(super) fn told<E, R>(fault: &SdkError<E, R>) -> String
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug,

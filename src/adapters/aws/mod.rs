@@ -3,9 +3,11 @@
 //! A push must be answered before the function's own time is up (29 s, see `template.yaml`), so everything here has an
 //! end: the [limits of a client](with_limits), and for what a push does in a row the limits below, which add up to less.
 
-#[cfg(feature = "s3")]
+#[cfg(feature = "lake")]
 pub mod archive;
 pub mod dynamodb;
+#[cfg(feature = "lake")]
+pub mod lake;
 pub mod rules;
 pub mod s3;
 pub mod secrets;

@@ -32,8 +32,12 @@ impl FolderArchive {
         Ok(Self { root: root.to_owned() })
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The names directly in `folder`, in order.
-    fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, Unreadable> {
+    pub(super) fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, Unreadable> {
         let path = self.root.join(folder);
         let unreadable = |fault| Unreadable::new(path.display(), fault);
         let entries = match fs::read_dir(&path) {
@@ -58,7 +62,8 @@ impl FolderArchive {
             let told = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
             serde_json::from_slice::<Metadata>(&told).ok()
         });
-        Ok(StoredObject { key: key.clone(), received: metadata.map(|metadata| metadata.received), bytes })
+        let received = metadata.as_ref().map(|metadata| metadata.received);
+        Ok(StoredObject { key: key.clone(), received, metadata, bytes })
     }
 }
 

@@ -122,7 +122,7 @@ impl FolderStore {
     }
 
     /// Writes a file that survives a power cut once this returns, unless there is one of that name.
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<Stored> {
+    pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<Stored> {
         let parent = path.parent().unwrap_or(&self.root);
         create_dir_durably(parent)?;
         let mut file = NamedTempFile::new_in(self.root.join(UNFINISHED))?;
@@ -180,7 +180,7 @@ fn create_dir_durably(path: &Path) -> io::Result<()> {
 }
 
 /// A file's name is part of its folder, which has to reach the disk as well.
-fn sync_dir(path: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

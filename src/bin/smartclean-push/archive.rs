@@ -4,6 +4,7 @@ use std::path::Path;
 
 use smartclean_push::adapters::files::FolderArchive;
 use smartclean_push::history::{Archive, Unreadable};
+use smartclean_push::lake::{LakeFiles, WholeArchive};
 
 use crate::Failure;
 
@@ -13,7 +14,12 @@ pub(super) fn open(from: &str) -> Result<Box<dyn Archive>, Failure> {
         return bucket(from);
     }
     let opened = FolderArchive::open(Path::new(from)).map_err(|fault| Failure::usage(fault.to_string()))?;
-    Ok(Box::new(opened))
+    whole(opened)
+}
+
+/// With what has expired and is in the lake beside it.
+fn whole(archive: impl LakeFiles + 'static) -> Result<Box<dyn Archive>, Failure> {
+    Ok(Box::new(WholeArchive::over(archive).map_err(unreadable)?))
 }
 
 /// What cannot be read, told to the user.
@@ -26,8 +32,7 @@ fn bucket(from: &str) -> Result<Box<dyn Archive>, Failure> {
     use smartclean_push::adapters::aws::archive::S3Archive;
     use smartclean_push::config;
 
-    let opened = S3Archive::open(from, config::s3_path_style_of_env()).map_err(unreadable)?;
-    Ok(Box::new(opened))
+    whole(S3Archive::open(from, config::s3_path_style_of_env()).map_err(unreadable)?)
 }
 
 #[cfg(not(feature = "s3"))]

@@ -7,6 +7,7 @@ mod archive;
 mod backtest;
 mod check;
 mod columns;
+mod compact;
 mod completions;
 mod cost;
 mod endpoint;
@@ -44,6 +45,7 @@ enum Verb {
     Backtest(backtest::Backtest),
     Replay(replay::Replay),
     Cost(cost::Cost),
+    Compact(compact::Compact),
     Schema(schema::Schema),
     Completions(completions::Completions),
     TestAlert(test_alert::TestAlert),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Backtest(backtest) => backtest.run(),
         Verb::Replay(replay) => replay.run(),
         Verb::Cost(cost) => cost.run(),
+        Verb::Compact(compact) => compact.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Completions(completions) => completions.run(),
         Verb::TestAlert(test_alert) => test_alert.run(),

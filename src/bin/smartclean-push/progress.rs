@@ -13,3 +13,8 @@ pub(super) fn styled(bar: ProgressBar) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
+
+/// The way through days.
+pub(super) fn days(days: usize) -> ProgressBar {
+    styled(ProgressBar::new(days as u64))
+}

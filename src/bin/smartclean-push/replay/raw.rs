@@ -160,7 +160,7 @@ impl Raw {
     /// The objects of an hour that are in the period, in the order in which they came.
     fn objects(&self, archive: &dyn Archive, folder: &str) -> Result<Vec<Lines>, Unreadable> {
         let mut objects = Vec::new();
-        for StoredObject { key, received, bytes } in archive.read(&archive.keys(folder)?)? {
+        for StoredObject { key, received, bytes, .. } in archive.read(&archive.keys(folder)?)? {
             let text = unpack(&bytes).map_err(|fault| Unreadable::new(&key, fault))?;
             let newest = text.lines().filter_map(|line| Reading::read(line).ok()?.time).max();
             if let Some(newest) = newest.filter(|newest| self.period().contains(*newest)) {

@@ -77,7 +77,7 @@ impl Rejected {
     /// What reads now of the rejections of an hour, as objects to be kept.
     fn objects(&self, archive: &dyn Archive, hour: &Hour, found: &mut Found) -> Result<Vec<Object>, Unreadable> {
         let mut objects = Vec::new();
-        for StoredObject { key, received, bytes } in archive.read(&archive.keys(&hour.folder)?)? {
+        for StoredObject { key, received, bytes, .. } in archive.read(&archive.keys(&hour.folder)?)? {
             // An hour of which no more is known counts where any of it does.
             if received.is_some_and(|received| !self.period().contains(received)) {
                 continue;

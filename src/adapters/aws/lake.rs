@@ -1,0 +1,144 @@
+//! A bucket with its lake: `lake/…` beside `raw/…`.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::archive::{S3Archive, told};
+use super::{backoff, code, status};
+use crate::domain::archive::ObjectKey;
+use crate::history::{Archive, StoredObject, Unreadable};
+use crate::lake::{LakeFiles, LakeStore, NotWritten, Put, StoredFile};
+
+/// How often a write that met another one of the same name is made.
+const ATTEMPTS: u32 = 4;
+/// Most names that S3 takes at a time.
+const REMOVED_AT_ONCE: usize = 1000;
+
+impl LakeFiles for S3Archive {
+    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, Unreadable> {
+        let mut files = Vec::new();
+        for found in self.pages(folder)?.iter().flat_map(|page| page.contents()) {
+            let (Some(name), Some(written)) = (found.key(), found.last_modified()) else { continue };
+            let Some(name) = name.strip_prefix(&self.prefix) else { continue };
+            let written = Timestamp::from_second(written.secs()).map_err(|fault| Unreadable::new(name, fault))?;
+            files.push(StoredFile { name: name.to_owned(), written });
+        }
+        Ok(files)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Bytes>, Unreadable> {
+        let name = format!("{}{name}", self.prefix);
+        self.runtime.block_on(async {
+            let got = match self.client.get_object().bucket(&self.bucket).key(&name).send().await {
+                Ok(got) => got,
+                Err(fault) if status(&fault) == 404 => return Ok(None),
+                Err(fault) => return Err(self.unreadable(&name, &fault)),
+            };
+            let bytes = got.body.collect().await.map_err(|fault| Unreadable::new(self.called(&name), fault))?;
+            Ok(Some(bytes.into_bytes()))
+        })
+    }
+}
+
+/// A bucket whose lake is written.
+#[derive(Debug)]
+pub struct S3Lake {
+    archive: S3Archive,
+}
+
+impl S3Lake {
+    /// The lake beside this archive.
+    #[must_use]
+    pub fn of(archive: S3Archive) -> Self {
+        Self { archive }
+    }
+
+    async fn put_unless_there(&self, name: &str, bytes: Bytes) -> Result<Put, NotWritten> {
+        let S3Archive { client, bucket, .. } = &self.archive;
+        let content = if name.ends_with(".json") { "application/json" } else { "application/vnd.apache.parquet" };
+        let mut failures = 0;
+        loop {
+            let body = ByteStream::from(bytes.clone());
+            let put = client.put_object().bucket(bucket).key(name).if_none_match("*").content_type(content).body(body);
+            let Err(fault) = put.send().await else { return Ok(Put::New) };
+            failures += 1;
+            match (status(&fault), code(&fault)) {
+                (412, _) => return Ok(Put::Already),
+                // Another write of this name is going on. It may fail yet, so this one must be made all the same.
+                (409, "ConditionalRequestConflict") if failures < ATTEMPTS => {
+                    tokio::time::sleep(backoff(failures)).await;
+                }
+                _ => return Err(NotWritten::new(self.archive.called(name), told(&fault))),
+            }
+        }
+    }
+
+    fn remove_all(&self, names: &[&str]) -> Result<(), NotWritten> {
+        for some in names.chunks(REMOVED_AT_ONCE) {
+            self.archive.runtime.block_on(self.remove_some(some))?;
+        }
+        Ok(())
+    }
+
+    async fn remove_some(&self, names: &[&str]) -> Result<(), NotWritten> {
+        let S3Archive { client, bucket, prefix, .. } = &self.archive;
+        let not_removed = |name: &str, why: String| NotWritten::new(self.archive.called(name), why);
+        let first = names.first().copied().unwrap_or_default();
+        let object = |name: &&str| ObjectIdentifier::builder().key(format!("{prefix}{name}")).build();
+        let objects = names.iter().map(object).collect::<Result<Vec<_>, _>>();
+        let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
+        let delete = delete.map_err(|fault| not_removed(first, fault.to_string()))?;
+        let removed = client.delete_objects().bucket(bucket).delete(delete).send().await;
+        let removed = removed.map_err(|fault| not_removed(first, told(&fault)))?;
+        match removed.errors().first() {
+            None => Ok(()),
+            Some(fault) => {
+                let why = format!("{} ({})", fault.message().unwrap_or_default(), fault.code().unwrap_or_default());
+                Err(not_removed(fault.key().unwrap_or(first), why))
+            }
+        }
+    }
+}
+
+impl Archive for S3Lake {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        self.archive.folders(folder)
+    }
+
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        self.archive.keys(folder)
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        self.archive.read(keys)
+    }
+}
+
+impl LakeFiles for S3Lake {
+    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, Unreadable> {
+        self.archive.files(folder)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Bytes>, Unreadable> {
+        self.archive.get(name)
+    }
+}
+
+impl LakeStore for S3Lake {
+    fn put_new(&self, name: &str, bytes: Bytes) -> Result<Put, NotWritten> {
+        let name = format!("{}{name}", self.archive.prefix);
+        self.archive.runtime.block_on(self.put_unless_there(&name, bytes))
+    }
+
+    fn remove(&self, names: &[String]) -> Result<(), NotWritten> {
+        self.remove_all(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// In a versioned bucket they are there for those who ask for versions, as long as the bucket's rules say.
+    fn expire(&self, keys: &[ObjectKey]) -> Result<u64, NotWritten> {
+        self.remove_all(&keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>())?;
+        Ok(keys.len() as u64)
+    }
+}
