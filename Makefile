@@ -65,6 +65,7 @@ lint: needs-rust ## Format, layers, clippy and documentation; every warning is a
 	@$(STAGE) 'clippy, all features' cargo clippy --quiet --locked --all-targets --all-features -- -D warnings
 	@$(STAGE) 'clippy, the command alone' cargo clippy --quiet --locked --all-targets -- -D warnings
 	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --all-targets $(FUNCTION) -- -D warnings
+	@$(STAGE) 'clippy, the function that compacts' cargo clippy --quiet --locked --package compact-function -- -D warnings
 	@RUSTDOCFLAGS=-Dwarnings $(STAGE) 'documentation' cargo doc --quiet --locked --no-deps --all-features
 
 .PHONY: unit
@@ -102,8 +103,9 @@ bench-history: needs-rust ## Makes a year of 1,000 devices and judges it: readin
 # ---- In AWS ---------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: sam-build ## Builds the Lambda function and prints its size; ARCH=x86_64 instead of arm64
+build: sam-build ## Builds the Lambda functions and prints their sizes; ARCH=x86_64 instead of arm64
 	@.make/size $(BUILD_DIR)/PushFunction/bootstrap
+	@.make/size $(BUILD_DIR)/CompactFunction/bootstrap
 
 .PHONY: deploy
 deploy: build ## Puts it into your AWS account; asks a few questions the first time
@@ -154,8 +156,9 @@ BUILD_DIR ?= .aws-sam/build
 # build done and only packs it. Its standard output is advice on what to do next, which here is `make deploy`.
 .PHONY: sam-build
 sam-build: needs-rust .venv/build.stamp
-	@echo 'Building the function for $(ARCH); the first time takes about 8 minutes on two cores.'
+	@echo 'Building the functions for $(ARCH); the first time takes about 12 minutes on two cores.'
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin push-function $(if $(filter arm64,$(ARCH)),--arm64)
+	@cd src/bin/compact-function && PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin compact-function $(if $(filter arm64,$(ARCH)),--arm64)
 	@$(SAM) build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH) >/dev/null
 
 .PHONY: optimized

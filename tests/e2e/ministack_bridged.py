@@ -17,6 +17,7 @@
   last fifty calls and no more.
 - A template's alarm may reckon with several metrics. MiniStack refuses such an alarm; here it is made with the first of
   them, and is not for seeing what state it comes to.
+- Athena speaks Athena's SQL: ministack_athena.py.
 - It listens on the port that it was given, and not on port 443 besides.
 """
 
@@ -26,6 +27,7 @@ import logging
 import os
 import uuid
 
+import ministack_athena  # noqa: F401  (bridges by being there)
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import cognito, iot, lambda_svc, secretsmanager, sns, sqs

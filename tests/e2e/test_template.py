@@ -1,0 +1,146 @@
+"""Template and code agree: each function is told every variable that it reads and no other, and may make every call that it
+makes and no other."""
+
+import copy
+import re
+
+import pytest
+from deployed import ROOT
+from samcli.yamlhelper import yaml_parse
+
+AWS = ROOT / "src/adapters/aws"
+
+# Variables that are there without the template: set by Lambda itself, or for others than the function.
+NOT_THE_TEMPLATES = {
+    "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
+    "AWS_LAMBDA_LOG_LEVEL": "Lambda sets it, from LoggingConfig",
+    "AWS_ENDPOINT_URL": "for stand-ins of AWS",
+    "AWS_ENDPOINT_URL_S3": "for stand-ins of AWS",
+    "RUST_LOG": "for the command",
+    "RULES_KEY": "for rules elsewhere in the bucket; the template's own place is the default",
+}
+
+# SDK call -> what it has to be allowed.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+ACTIONS = {
+    "batch_get_item": "dynamodb:BatchGetItem",
+    "delete_objects": "s3:DeleteObject",
+    "get_object": "s3:GetObject",
+    "get_secret_value": "secretsmanager:GetSecretValue",
+    "get_topic_attributes": "sns:GetTopicAttributes",
+    "list_objects_v2": "s3:ListBucket",
+    "publish_batch": "sns:Publish",
+    "put_item": "dynamodb:PutItem",
+    "put_object": "s3:PutObject",
+    "query": "dynamodb:Query",
+    "send_message": "sqs:SendMessage",
+}
+
+# What Lambda does by the function's role.
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+# Under conditions: a key of one's own, tracing.
+OPTIONAL = {"kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+class Function:
+    """A function: its resources in the template, what it is told by, what calls it makes, and what comes beside."""
+
+    def __init__(self, id, config, adapters, beside):
+        self.id, self.config, self.adapters, self.beside = id, config, adapters, beside
+
+    def reads(self):
+        """The names of the variables that it reads."""
+        config = (ROOT / "src/config.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
+        part = re.search(rf"impl {self.config} \{{.*?\n\}}\n", config, re.DOTALL).group()
+        # Constants of the file, and what its functions ask for, beside the configuration's own.
+        shared = re.sub(r"(?:impl \w+ |pub struct \w+ )\{.*?\n\}\n", "", config, flags=re.DOTALL)
+        shared += (ROOT / "src/telemetry/mod.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
+        at_compile_time = set(re.findall(r'\benv!\("(\w+)"\)', shared))
+        return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DOORS)"', part + shared)) - at_compile_time
+
+    def is_told(self, template):
+        return set(template["Resources"][self.id]["Properties"]["Environment"]["Variables"])
+
+    def does(self):
+        """What it has to be allowed, by the calls in the source."""
+        calls = set()
+        for adapter in self.adapters:
+            source = (AWS / adapter).read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
+            calls |= set(re.findall(r"\bclient\s*\.(\w+)\(\)", source))
+        assert calls <= set(ACTIONS), f"calls that ACTIONS does not have: {calls - set(ACTIONS)}"
+        return {ACTIONS[call] for call in calls} | self.beside
+
+    def may(self, template):
+        """What its role allows."""
+        policies = template["Resources"][f"{self.id}Role"]["Properties"]["Policies"]
+        policies = [policy["Fn::If"][1] if "Fn::If" in policy else policy for policy in policies]
+        allowed = set()
+        for statement in (entry for policy in policies for entry in policy["PolicyDocument"]["Statement"]):
+            assert statement["Effect"] == "Allow"
+            actions = statement["Action"]
+            allowed |= set(actions if isinstance(actions, list) else [actions])
+        return allowed
+
+
+FUNCTIONS = [
+    Function(
+        "PushFunction",
+        "FunctionConfig",
+        ["dynamodb.rs", "rules.rs", "s3.rs", "secrets.rs", "sns.rs", "sqs.rs"],
+        # Without s3:ListBucket a rules file that is not there looks like one that may not be read.
+        LOGS | QUEUE | {"s3:ListBucket"},
+    ),
+    Function("CompactFunction", "CompactConfig", ["archive.rs", "lake.rs"], LOGS),
+]
+
+
+@pytest.fixture
+def template():
+    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def faults(template):
+    """Where template and code disagree."""
+    for function in FUNCTIONS:
+        reads, told = function.reads() - set(NOT_THE_TEMPLATES), function.is_told(template)
+        yield from (f"{function.id} reads {name}, which nobody sets" for name in reads - told)
+        yield from (f"{function.id} is told {name}, which it does not read" for name in told - reads)
+        does, may = function.does(), function.may(template)
+        yield from (f"{function.id} does {action}, which it may not" for action in does - may)
+        yield from (f"{function.id} may {action}, which it does not" for action in may - does - OPTIONAL)
+
+
+def test_template_and_code_agree(template):
+    assert list(faults(template)) == []
+    assert {function.id for function in FUNCTIONS} == {
+        id for id, resource in template["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def test_every_permission_and_every_variable_is_missed(template):
+    """The check finds each of them that is taken away."""
+    for function in FUNCTIONS:
+        for name in function.is_told(template):
+            without = copy.deepcopy(template)
+            del without["Resources"][function.id]["Properties"]["Environment"]["Variables"][name]
+            assert list(faults(without)) == [f"{function.id} reads {name}, which nobody sets"]
+        for action in function.may(template) - OPTIONAL:
+            without = copy.deepcopy(template)
+            for policy in without["Resources"][f"{function.id}Role"]["Properties"]["Policies"]:
+                for statement in policy.get("Fn::If", [None, policy])[1]["PolicyDocument"]["Statement"]:
+                    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                    statement["Action"] = [allowed for allowed in actions if allowed != action]
+            assert list(faults(without)) == [f"{function.id} does {action}, which it may not"]
+
+
+def test_whatever_is_more_than_needed_is_found(template):
+    properties = template["Resources"]["PushFunction"]["Properties"]
+    properties["Environment"]["Variables"]["EXTRA"] = "1"
+    policies = template["Resources"]["PushFunctionRole"]["Properties"]["Policies"]
+    statement = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "*"}
+    policies.append({"PolicyName": "More", "PolicyDocument": {"Statement": [statement]}})
+    assert list(faults(template)) == [
+        "PushFunction is told EXTRA, which it does not read",
+        "PushFunction may s3:DeleteObject, which it does not",
+    ]
