@@ -73,8 +73,10 @@ unit: needs-rust ## Unit and integration tests
 	@$(STAGE) 'unit and integration tests' cargo test --quiet --locked --all-features
 
 .PHONY: e2e
-e2e: .venv/test.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
+e2e: .venv/test.stamp .venv-lint/lint.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
 	@$(STAGE) 'template' $(SAM) validate --lint --region ap-southeast-1
+	@$(STAGE) 'template, cfn-lint' .venv-lint/bin/cfn-lint template.yaml
+	@$(STAGE) 'template, checkov' .venv-lint/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
 
@@ -175,6 +177,9 @@ needs-rust:
 
 .venv/build.stamp: .make/requirements/build.txt
 	@.make/install build
+
+.venv-lint/lint.stamp: .make/requirements/lint.txt
+	@.make/install lint
 
 .venv/test.stamp: .make/requirements/test.txt .venv/build.stamp
 	@.make/install test
