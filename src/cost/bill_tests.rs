@@ -68,10 +68,10 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             ("CloudWatch", "GB of log lines", 0.442_592),
             // 15 % of it = 0.094841 GB × $0.03.
             ("CloudWatch", "GB of log lines kept", 0.002_845),
-            // 20 × $0.30.
-            ("CloudWatch", "metrics", 6.0),
-            // 16 × $0.10.
-            ("CloudWatch", "alarms", 1.6),
+            // 12 × $0.30.
+            ("CloudWatch", "metrics", 3.6),
+            // 20 × $0.10.
+            ("CloudWatch", "alarms", 2.0),
             ("CloudWatch", "dashboards", 3.0),
             ("Secrets Manager", "secrets", 0.4),
             // 2 × 43,800 ÷ 5 = 17,520 × $5 a million.
@@ -118,8 +118,8 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             ("CloudWatch", "GB of log lines", 10.443_754),
             // 15 % of it = 2.237947 GB × $0.03.
             ("CloudWatch", "GB of log lines kept", 0.067_138),
-            ("CloudWatch", "metrics", 6.0),
-            ("CloudWatch", "alarms", 1.6),
+            ("CloudWatch", "metrics", 3.6),
+            ("CloudWatch", "alarms", 2.0),
             ("CloudWatch", "dashboards", 3.0),
             ("Secrets Manager", "secrets", 0.4),
             ("Secrets Manager", "reads", 0.0876),
@@ -171,8 +171,8 @@ fn what_aws_gives_away_is_taken_off_once_and_never_makes_a_line_negative() {
     let (all, less) = (in_singapore(&workload), reckon(&workload, Region::Singapore, true));
     // Of calls a million, of ours 9,679,800 − 1,000,000 are left.
     assert!((cost_of(&less, "calls") - 1.735_96).abs() < 1e-9);
-    // Ten metrics of twenty; the one dashboard is among the three.
-    assert_eq!((cost_of(&less, "metrics"), cost_of(&less, "dashboards")), (3.0, 0.0));
+    // Ten metrics of twelve; the one dashboard is among the three.
+    assert_eq!((cost_of(&less, "metrics"), cost_of(&less, "dashboards")), (0.6, 0.0));
     assert_eq!(cost_of(&less, "objects written"), cost_of(&all, "objects written"), "free in the first year only");
     assert!(less.lines.iter().all(|line| line.cost >= 0.0) && less.total < all.total);
 }

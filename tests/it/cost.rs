@@ -179,3 +179,10 @@ fn sizes_that_are_said_to_be_measured_are_what_is_measured() {
     let sent = lines.iter().map(escaped).sum::<usize>() as f64 / lines.len() as f64;
     assert!(is_near(sent, assumptions::SENT.value), "{sent} bytes as it is pushed");
 }
+
+/// The bill has the alarms that the template makes.
+#[test]
+fn as_many_alarms_are_paid_for_as_are_deployed() {
+    let deployed = page("template.yaml").matches("Type: AWS::CloudWatch::Alarm\n").count();
+    assert_eq!(count(deployed as u64), format!("{}", assumptions::ALARMS.value));
+}
