@@ -26,7 +26,7 @@ impl Day {
     }
 
     /// Whether a run of today looks at it that cannot look at all days: each of the last weeks, where late pushes come, and
-    /// one in [`ROUND`] of the older ones, in turn. Listing a year of many objects takes longer than a function may.
+    /// one in 28 of the older ones, in turn. Listing a year of many objects takes longer than a function may.
     #[must_use]
     pub fn is_in_turn(self, today: Date) -> bool {
         let Ok(age) = self.0.until(today).map(|span| span.get_days()) else { return true };

@@ -3,7 +3,7 @@
 import subprocess
 import tomllib
 
-from deployed import ROOT
+from deployed import BUILD, ROOT
 
 MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
 
@@ -38,3 +38,17 @@ def test_function_holds_no_crate_that_only_the_command_asks_for():
     assert function_tree() & of_the_command == BROUGHT_BY_THE_SDK & of_the_command
     # Those few are not asked for by this package either; with features of the command's they would be.
     assert function_tree("--depth", "1") & of_the_command == set()
+
+
+def test_what_compacts_is_in_the_function_of_its_own_alone():
+    of_the_lake = optional_crates("lake")
+    assert "parquet" in of_the_lake
+    assert function_tree() & of_the_lake == set()
+    own = tomllib.loads((ROOT / "src/bin/compact-function/Cargo.toml").read_text(encoding="utf-8"))
+    assert set(own["dependencies"]["smartclean-push"]["features"]) == {"function", "lake"}
+    # By its binary, too: nothing of Parquet's own words is in it.
+    built = {name: (BUILD / name / "bootstrap").read_bytes() for name in ("PushFunction", "CompactFunction")}
+    assert {name: b"parquet.thrift" in binary or b"PAR1" in binary for name, binary in built.items()} == {
+        "PushFunction": False,
+        "CompactFunction": True,
+    }
