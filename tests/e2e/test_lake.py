@@ -232,7 +232,7 @@ def test_questions_are_answered_the_same_before_and_after_and_without_the_small_
     again = compact(pushed)
     assert (again["days_compacted"], again["objects"]) == (0, 0), "nothing has come since"
 
-    # What is in Parquet answers alone. (Who may let objects expire: tests/it/compact.rs.)
+    # What is in Parquet answers alone. (Who may let objects expire: tests/it/compact.)
     for day in days:
         for key in pushed.keys(f"raw/dt={day}/"):
             pushed.s3.delete_object(Bucket=pushed.bucket, Key=key)
