@@ -11,6 +11,8 @@ PYTHON := .venv/bin/python
 # cargo-lambda and zig are found next to that Python.
 SAM := env "PATH=$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m samcli
 STAGE := .make/stage
+# Another stack beside the first one: make deploy ENV=prod, make status ENV=prod.
+STACK := $(PYTHON) .make/stack $(if $(ENV),--env '$(ENV)')
 
 # What the function runs on: arm64 (cheaper) or x86_64.
 ARCH ?= arm64
@@ -110,32 +112,32 @@ build: sam-build ## Builds the Lambda functions and prints their sizes; ARCH=x86
 	@.make/size $(BUILD_DIR)/CompactFunction/bootstrap
 
 .PHONY: deploy
-deploy: build ## Puts it into your AWS account; asks a few questions the first time
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) .make/stack deploy --architecture $(ARCH)
+deploy: build ## Puts it into your AWS account; asks a few questions the first time. ENV=prod for another stack
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) deploy --architecture $(ARCH)
 
 .PHONY: status
 status: .venv/build.stamp ## The deployed URL, and which subscriptions still wait for confirmation
-	@$(PYTHON) .make/stack report
+	@$(STACK) report
 
 .PHONY: credentials
 credentials: .venv/build.stamp ## The user name and password to give to SmartClean
-	@$(PYTHON) .make/stack credentials
+	@$(STACK) credentials
 
 .PHONY: rotate-credentials
 rotate-credentials: .venv/build.stamp ## Makes a new password and prints it; the old one works for 24 hours more. CLIENT=name for one of several
-	@$(PYTHON) .make/stack rotate-credentials $(if $(CLIENT),'$(CLIENT)')
+	@$(STACK) rotate-credentials $(if $(CLIENT),'$(CLIENT)')
 
 .PHONY: rotate-signing-key
 rotate-signing-key: .venv/build.stamp ## Signs OAuth tokens with a new key; twice, or with revoke-previous, it ends every older token
-	@$(PYTHON) .make/stack rotate-signing-key
+	@$(STACK) rotate-signing-key
 
 .PHONY: revoke-previous
 revoke-previous: .venv/build.stamp ## After a rotation: takes away at once what was leaked, the previous password and signing key
-	@$(PYTHON) .make/stack revoke-previous
+	@$(STACK) revoke-previous
 
 .PHONY: event-hub-key
 event-hub-key: .venv/build.stamp ## Makes a shared access key for Azure Event Hubs' call and prints it: make event-hub-key NAME=smartclean
-	@$(PYTHON) .make/stack event-hub-key '$(NAME)'
+	@$(STACK) event-hub-key '$(NAME)'
 
 .PHONY: test-alert
 test-alert: needs-rust ## Sends one alert through the deployed stack; or URL=http://... with PUSH_USERNAME, PUSH_PASSWORD
@@ -143,12 +145,12 @@ ifdef URL
 	@cargo run --quiet --locked --bin smartclean-push -- test-alert '$(URL)'
 else
 	@$(MAKE) --no-print-directory .venv/build.stamp
-	@$(PYTHON) .make/stack test-alert
+	@$(STACK) test-alert
 endif
 
 .PHONY: rules
 rules: check-rules .venv/build.stamp ## Makes FILE the deployed stack's rules: make rules FILE=my-rules.toml
-	@$(PYTHON) .make/stack rules '$(FILE)'
+	@$(STACK) rules '$(FILE)'
 
 # ---- Behind them ----------------------------------------------------------------------------------------------------
 

@@ -93,6 +93,34 @@ def test_answers_of_the_first_deploy_are_kept(monkeypatch, capsys, tmp_path):
     assert "That does not look right: it should be one email address" in capsys.readouterr().out
 
 
+def test_an_environment_is_a_stack_of_its_own_and_begins_with_its_settings(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n\ncleaning@example.com\n\nit@example.com\n"))
+    path = tmp_path / "samconfig.prod.local.toml"
+    operator.ask_for_config(path, "prod")
+    name, _, parameters = operator.read_config(path)
+    assert name == "smartclean-push-prod"
+    assert parameters.items() >= {"AlertEmail": "cleaning@example.com", "OperationsEmail": "it@example.com"}.items()
+    assert parameters["LogRetentionDays"] == "365"
+    assert operator.local_config("prod").name == "samconfig.prod.local.toml" != operator.local_config(None).name
+
+
+def test_every_setting_of_an_environment_is_a_parameter_that_may_be_so():
+    known = operator.template_parameters()
+    for environment in ("dev", "prod"):
+        for name, value in operator.parameters_of(environment).items():
+            allowed = [str(each) for each in known[name].get("AllowedValues", [value])]
+            assert value in allowed, (environment, name)
+
+
+def test_an_environment_that_is_none_says_which_there_are():
+    with pytest.raises(operator.Stop, match="no environment production; there are: dev, prod"):
+        operator.ask_for_config(None, "production")
+    done = subprocess.run(
+        [sys.executable, ROOT / ".make/stack", "--env", "prod", "report"], capture_output=True, encoding="utf-8"
+    )
+    assert (done.returncode, "run make deploy ENV=prod." in done.stderr) == (1, True), done.stderr
+
+
 def test_unanswered_question_keeps_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdin", io.StringIO("smartclean-push\n"))
     path = tmp_path / "samconfig.local.toml"
