@@ -80,11 +80,13 @@ async fn where_it_is_asked_for_guesses_wait_longer_and_longer_and_right_credenti
     assert_eq!(waited("a guess").await, (401, 0), "what failed before was a mistake");
 }
 
-/// Bytes of memory that this process holds.
+/// Bytes of memory that this process holds of its own: not the pages of the program's file, which come in as its parts are
+/// first used, the measuring ones among them.
 #[cfg(target_os = "linux")]
 fn held() -> i64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split_whitespace().nth(1).unwrap().parse::<i64>().unwrap() * 4096
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    anonymous.trim().trim_end_matches(" kB").parse::<i64>().unwrap() * 1024
 }
 
 /// In a process of its own, because others' memory is not what is asked for.
