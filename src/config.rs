@@ -60,14 +60,18 @@ pub struct FunctionConfig {
     pub s3_path_style: bool,
 }
 
+/// Days that an object stays at least: what waits among the dead letters is judged from its object, for 14 days.
+#[cfg(feature = "lake")]
+const FEWEST_DAYS_KEPT: u16 = 15;
+
 /// What the function that compacts needs to know.
 #[cfg(feature = "lake")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompactConfig {
     /// `RAW_BUCKET`: the bucket that keeps every reading.
     pub raw_bucket: String,
-    /// `EXPIRE_RAW_DAYS`: days after which an object may go whose text is in Parquet; `None`, never, where it is 0 or not
-    /// set.
+    /// `EXPIRE_RAW_DAYS`: days after which an object may go whose text is in Parquet, at least
+    /// [`FEWEST_DAYS_KEPT`]; `None`, never, where it is 0 or not set.
     pub expire_raw_days: Option<u16>,
     /// As [`FunctionConfig::s3_path_style`].
     pub s3_path_style: bool,
@@ -95,9 +99,11 @@ impl CompactConfig {
             String::new()
         });
         let days = optional("EXPIRE_RAW_DAYS").unwrap_or_else(|| "0".to_owned());
-        let expire_raw_days = days.parse().ok();
+        let expire_raw_days = days.parse().ok().filter(|days| *days == 0 || *days >= FEWEST_DAYS_KEPT);
         if expire_raw_days.is_none() {
-            fault.wrong.push(format!("EXPIRE_RAW_DAYS is \"{days}\", which is not a number of days up to 65535"));
+            let fault_of_days =
+                format!("EXPIRE_RAW_DAYS is \"{days}\", which is neither 0 nor {FEWEST_DAYS_KEPT} to 65535 days");
+            fault.wrong.push(fault_of_days);
         }
         let expire_raw_days = expire_raw_days.filter(|days| *days > 0);
         let config = Self { raw_bucket, expire_raw_days, s3_path_style: s3_path_style(&lookup) };
@@ -275,8 +281,8 @@ mod tests {
             CompactConfig::from_lookup(lookup).map(|config| config.expire_raw_days).map_err(|fault| fault.to_string())
         };
         assert_eq!((read(None), read(Some("")), read(Some("0"))), (Ok(None), Ok(None), Ok(None)));
-        assert_eq!(read(Some("30")), Ok(Some(30)));
-        for wrong in ["-1", "soon", "99999"] {
+        assert_eq!((read(Some("15")), read(Some("30"))), (Ok(Some(15)), Ok(Some(30))));
+        for wrong in ["-1", "1", "14", "soon", "99999"] {
             assert!(read(Some(wrong)).unwrap_err().contains("EXPIRE_RAW_DAYS is"), "{wrong}");
         }
         assert!(CompactConfig::from_lookup(|_| None).unwrap_err().to_string().contains("RAW_BUCKET must be set"));

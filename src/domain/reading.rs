@@ -99,16 +99,16 @@ impl<'a> Reading<'a> {
         Some(Quantity { label: metric.label, value: metric.value(sent), unit: metric.unit })
     }
 
-    /// Every metric that the reading carries, under the names that rules use, each once: those of a documented type in the
-    /// order in which they are documented, else the numbers in `v` by name.
+    /// Every number that the reading carries, each once: the metrics of a documented type under the names that rules use,
+    /// in the order in which they are documented; then the other numbers in `v`, by name and as they were sent, since
+    /// what the vendor adds tomorrow is of use before it is documented.
     #[must_use]
     pub fn metrics(&self) -> Vec<(Cow<'a, str>, f64)> {
-        let carried = |key: Cow<'a, str>| self.metric(&key).map(|quantity| quantity.value).map(|value| (key, value));
-        if let Some(device_type) = self.device_type() {
-            return device_type.metrics.iter().filter_map(|metric| carried(Cow::Borrowed(metric.key))).collect();
-        }
-        let names: BTreeSet<&Cow<'a, str>> = self.values.iter().map(|(name, _)| name).collect();
-        names.into_iter().filter_map(|name| carried(name.clone())).collect()
+        let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
+        let is_told = |name: &str| documented.iter().any(|metric| metric.key == name || metric.wire.contains(&name));
+        let others: BTreeSet<_> = self.values.iter().map(|(name, _)| name).filter(|name| !is_told(name)).collect();
+        let known = documented.iter().filter_map(|metric| Some((metric.key.into(), self.metric(metric.key)?.value)));
+        known.chain(others.into_iter().filter_map(|name| Some((name.clone(), self.number(name)?)))).collect()
     }
 
     /// The names of the reasons that were selected on a feedback tablet, in order; each once.

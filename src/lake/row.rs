@@ -35,7 +35,7 @@ pub struct Row {
     pub property: Option<String>,
     /// The IANA time zone.
     pub region: Option<String>,
-    /// What was measured, each metric once, under the names and in the units that rules know.
+    /// What was measured, each number once: [`Reading::metrics`].
     pub metrics: Vec<(String, f64)>,
     /// The text as received.
     pub raw: String,
@@ -57,7 +57,7 @@ impl Row {
         let Ok(reading) = Reading::read(text) else { return bare };
         let metrics = reading.metrics();
         let source = reading.source;
-        let owned = |name: Option<Cow<'_, str>>| name.map(Cow::into_owned);
+        let owned = |name: Option<Cow<'_, str>>| name.map(|name| name.trim().to_owned());
         Self {
             event_time: reading.time.map(Timestamp::as_millisecond),
             device_id: owned(source.device),
@@ -89,12 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_those_that_rules_know_with_traps_undone() {
-        let lite = row(r#"{"DevType":"SMARTCLEAN#ODRDTR_BATT_V1","DEVID":"d","v":{"temp":304,"amm":"270","x":1}}"#);
-        assert_eq!(lite.metrics, [("amm".to_owned(), 270.0), ("temp".to_owned(), 30.4)]);
+    fn metrics_are_those_that_rules_know_with_traps_undone_and_then_what_else_is_a_number() {
+        let lite = row(
+            r#"{"DevType":"SMARTCLEAN#ODRDTR_BATT_V1","DEVID":" d","v":{"z":" 7 ","temp":304,"amm":"270","x":1,"n":"NaN"}}"#,
+        );
+        let expected = [("amm", 270.0), ("temp", 30.4), ("x", 1.0), ("z", 7.0)];
+        assert_eq!(lite.metrics, expected.map(|(name, value)| (name.to_owned(), value)));
         assert_eq!((lite.device_type.as_deref(), lite.device_id.as_deref()), (Some("ODRDTR_BATT_V1"), Some("d")));
         let cubicle = row(r#"{"DevType":"OCCMINEW","v":{"occ":0}}"#);
         assert_eq!(cubicle.metrics, [("occupied".to_owned(), 1.0)]);
+        let stray = row(r#"{"DevType":"OCCMINEW","v":{"occ":0,"occupied":0}}"#);
+        assert_eq!(stray.metrics, [("occupied".to_owned(), 1.0)], "what is documented counts");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 - the text is read as Athena's dialect, which refuses what Athena would refuse to read, and written as DuckDB's;
 - a view of the catalog stands for its query, as it was deployed;
 - a Parquet file's timestamps are times without a zone, in UTC; an empty table has maps where it says so;
-- the two functions for time zones that DuckDB calls otherwise are there, and the session's zone is UTC;
+- the functions that DuckDB calls otherwise are there, and the session's zone is UTC;
 - a template's named queries are made.
 """
 
@@ -20,6 +20,7 @@ MACROS = """
 SET TimeZone = 'UTC';
 CREATE MACRO at_timezone(moment, zone) AS timezone(zone, moment);
 CREATE MACRO with_timezone(moment, zone) AS timezone(zone, moment);
+CREATE MACRO is_finite(number) AS isfinite(number);
 """
 
 connect = duckdb.connect

@@ -149,7 +149,7 @@ Rows      {rows} in {files} {}, {:.1} MB",
             mega(bytes),
         );
         if asked.expire_raw.is_some() {
-            let _ = writeln!(out, "Expired   {expired} objects");
+            let _ = writeln!(out, "Expired   {expired} {}", if expired == 1 { "object" } else { "objects" });
         }
         for fault in faults.iter().take(NAMED) {
             let _ = writeln!(out, "FAULT {fault}");

@@ -138,5 +138,5 @@ async fn a_push_that_is_repeated_after_it_has_expired_was_received_when_it_came_
     let received = archive.read(&[key]).unwrap()[0].received.unwrap();
     assert_eq!(received.to_string(), format!("{DAY}T09:01:00Z"));
     assert_eq!(rows(folder.path()).len(), 1);
-    assert!(compact(folder.path(), &["--expire-raw", "0"]).out.ends_with("Expired   1 objects\n"));
+    assert!(compact(folder.path(), &["--expire-raw", "0"]).out.ends_with("Expired   1 object\n"));
 }
