@@ -72,7 +72,7 @@ class Deployed:
         self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
         self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
         self._look()
-        self._import_routes()
+        self.import_routes()
         self._read_credentials()
 
     def _look(self):
@@ -98,27 +98,38 @@ class Deployed:
         for path in ("/oauth2/token", "/push/messages"):
             answer = self.request("POST", path, auth=self.credentials)
             assert answer.status_code == 404, f"{path} is answered behind a closed door: {answer.text}"
-        self.operator.deploy_with(Doors="basic,oauth,event-hub", IotTopic=TOPIC, CreateCognito="yes")
-        self._look()
+        self.deploy_with(Doors="basic,oauth,event-hub", IotTopic=TOPIC, CreateCognito="yes")
 
-    def _import_routes(self):
-        """Makes the routes that an HTTP API has on AWS: SAM writes them into the API's body, which MiniStack skips."""
+    def import_routes(self):
+        """Makes the routes that an HTTP API has on AWS by its body, which MiniStack skips."""
         api, gateway = self.ids["PushApi"], self.aws.client("apigatewayv2")
-        region, account = "ap-southeast-1", self.topic.split(":")[4]
+        for route in gateway.get_routes(ApiId=api)["Items"]:
+            gateway.delete_route(ApiId=api, RouteId=route["RouteId"])
         for path, methods in self.template["Resources"]["PushApi"]["Properties"]["Body"]["paths"].items():
             for method, operation in methods.items():
                 wanted = operation["x-amazon-apigateway-integration"]
-                function = self.ids[re.search(r"\$\{(\w+)\.Arn\}", wanted["uri"]["Fn::Sub"]).group(1)]
+                _, gradual, otherwise = wanted["uri"]["Fn::Sub"][1]["Arn"]["Fn::If"]
+                live = self.ids.get(gradual["Ref"])
                 integration = gateway.create_integration(
                     ApiId=api,
                     IntegrationType=wanted["type"].upper(),
-                    IntegrationUri=f"arn:aws:lambda:{region}:{account}:function:{function}",
+                    IntegrationUri=live or self.function_arn(self.ids[otherwise["Fn::GetAtt"][0]]),
                     PayloadFormatVersion=wanted["payloadFormatVersion"],
                     TimeoutInMillis=wanted["timeoutInMillis"],
                 )["IntegrationId"]
                 verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
                 route = path.lstrip("/") if operation.get("isDefaultRoute") else f"{verb} {path}"
                 gateway.create_route(ApiId=api, RouteKey=route, Target=f"integrations/{integration}")
+
+    def function_arn(self, name):
+        return self.functions.get_function_configuration(FunctionName=name)["FunctionArn"]
+
+    def deploy_with(self, **parameters):
+        """Deploys with other parameters, and goes on with what there is then."""
+        said = self.operator.deploy_with(**parameters)
+        self._look()
+        self.import_routes()
+        return said
 
     # ---- From outside: what SmartClean does ---------------------------------------------------------------------
 
