@@ -70,8 +70,8 @@ const FEWEST_DAYS_KEPT: u16 = 15;
 pub struct CompactConfig {
     /// `RAW_BUCKET`: the bucket that keeps every reading.
     pub raw_bucket: String,
-    /// `EXPIRE_RAW_DAYS`: days after which an object may go whose text is in Parquet, at least
-    /// [`FEWEST_DAYS_KEPT`]; `None`, never, where it is 0 or not set.
+    /// `EXPIRE_RAW_DAYS`: days after which an object may go whose text is in Parquet, 15 or more; `None`, never, where it is
+    /// 0 or not set.
     pub expire_raw_days: Option<u16>,
     /// As [`FunctionConfig::s3_path_style`].
     pub s3_path_style: bool,

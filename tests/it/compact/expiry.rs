@@ -1,7 +1,9 @@
 //! What has expired is found by whoever reads history; what is not proven does not expire.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use smartclean_push::adapters::files::FolderArchive;
 use smartclean_push::history::Archive;
@@ -111,6 +113,39 @@ async fn an_object_that_says_something_else_than_when_it_was_compacted_stays() {
     push(folder.path(), "23:00:00", &[soap(12, "08:00:00")]).await;
     compact(folder.path(), &[]);
     assert!(expected.iter().all(|(place, text)| rows(folder.path())[place] == *text));
+}
+
+#[tokio::test]
+async fn an_object_whose_text_in_parquet_is_not_the_one_that_was_verified_stays() {
+    let folder = pushed().await;
+    compact(folder.path(), &[]);
+    let newest = files(&folder.path().join(format!("data/lake/manifests/dt={DAY}"))).pop().unwrap();
+    let mut told = manifest(folder.path());
+    told["sources"][0]["sha256"] = "0".repeat(64).into();
+    fs::write(newest, told.to_string()).unwrap();
+    let ran = compact(folder.path(), &["--expire-raw", "0"]);
+    assert_eq!((ran.exit, count(folder.path(), "raw")), (Some(1), 1), "{}", ran.out);
+    let why = format!("{} is not in lake/readings/dt={DAY}/", told["sources"][0]["key"].as_str().unwrap());
+    assert!(ran.err.contains(&why), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn what_another_compaction_may_still_be_writing_stays_and_what_none_will_commit_goes() {
+    let folder = pushed().await;
+    compact(folder.path(), &[]);
+    let readings = folder.path().join(format!("data/lake/readings/dt={DAY}"));
+    let left = |generation: u64, hours_ago: u64| {
+        let path = readings.join(format!("g{generation:06}-{hours_ago:016x}.parquet"));
+        let file = fs::File::create(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours_ago * 3600)).unwrap();
+        path
+    };
+    let (named, ours) = (files(&readings), [left(2, 1), left(2, 23), readings.join("notes.txt")]);
+    fs::write(&ours[2], "of somebody else").unwrap();
+    let nobodys = [left(1, 1), left(2, 25)];
+    assert_eq!(compact(folder.path(), &[]).exit, Some(0));
+    let stays: BTreeSet<_> = named.into_iter().chain(ours).collect();
+    assert_eq!(files(&readings).into_iter().collect::<BTreeSet<_>>(), stays, "gone should be {nobodys:?}");
 }
 
 #[tokio::test]
