@@ -100,6 +100,10 @@ tables: needs-rust ## Renews the tables of docs/scale.md, after a price was chan
 	@cargo build --quiet --locked --bin smartclean-push
 	@.make/tables target/debug/smartclean-push docs/scale.md
 
+.PHONY: bench-parts
+bench-parts: needs-rust ## What a push of 5,000 readings costs by its parts, and what merely walking its text costs
+	@cargo bench --quiet --locked --profile optimized --bench parts
+
 .PHONY: bench-history
 bench-history: needs-rust ## Makes a year of 1,000 devices and judges it: readings a second, most memory; half an hour
 	@benches/history
