@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserializer as _, SeqAccess, Visitor};
+use memchr::memchr2;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::digest::Digest;
 use super::json::{self, Raw};
@@ -93,8 +94,10 @@ impl<'b> Items<'b> {
     pub fn split(body: &'b [u8]) -> Result<Self, NotABatch> {
         let text = std::str::from_utf8(body).map_err(|fault| NotABatch::Utf8(fault.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut splitter =
-            Items { texts: String::with_capacity(text.len()), items: Vec::new(), rejections: Vec::new() };
+        if let Some(items) = Self::of_strings(text) {
+            return Ok(items);
+        }
+        let mut splitter = Self::with_room_for(text);
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let split = deserializer.deserialize_seq(Elements(&mut splitter)).and_then(|()| deserializer.end());
         match split {
@@ -102,6 +105,20 @@ impl<'b> Items<'b> {
             Err(fault) if fault.is_data() && json::is_well_formed(text) => Err(NotABatch::Shape),
             Err(fault) => Err(NotABatch::Json(fault.to_string())),
         }
+    }
+
+    fn with_room_for(text: &str) -> Self {
+        Self { texts: String::with_capacity(text.len()), items: Vec::new(), rejections: Vec::new() }
+    }
+
+    /// The items of a body whose elements are all strings of Unicode text, as SmartClean sends it: each is read once. `None`
+    /// for any other body, which is worth a second, closer look.
+    fn of_strings(text: &str) -> Option<Self> {
+        let mut items = Self::with_room_for(text);
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.deserialize_seq(Strings(&mut items)).ok()?;
+        deserializer.end().ok()?;
+        Some(items)
     }
 
     /// How many items the body holds, good and bad.
@@ -136,37 +153,34 @@ impl<'b> Items<'b> {
     }
 
     fn take(&mut self, element: Raw<'b>) {
-        let index = self.len();
-        let start = self.texts.len();
         // An object is taken as it stands: the vendor documents strings, and other senders forget to stringify.
         let reason = if element.is_object() {
-            self.push_line(element.as_str());
+            self.take_text(element.as_str());
             None
         } else if !element.as_str().starts_with('"') {
             Some("neither a string nor an object")
         } else if let Ok(text) = serde_json::from_str::<Unescaped<'_>>(element.as_str()) {
-            self.push_line(&text.0);
+            self.take_text(&text.0);
             None
         } else {
             Some("a string that is not Unicode text: it holds an unpaired surrogate")
         };
-        match reason {
-            None => self.items.push(Item { index, text: start..self.texts.len() }),
-            Some(reason) => self.rejections.push(Rejection {
-                index: Some(index),
-                reason: reason.to_owned(),
-                raw: Cow::Borrowed(element.as_str().as_bytes()),
-            }),
+        if let Some(reason) = reason {
+            let raw = Cow::Borrowed(element.as_str().as_bytes());
+            self.rejections.push(Rejection { index: Some(self.len()), reason: reason.to_owned(), raw });
         }
     }
 
-    fn push_line(&mut self, text: &str) {
-        let mut lines = text.split(['\n', '\r']);
-        self.texts.push_str(lines.next().unwrap_or_default());
-        for line in lines {
+    fn take_text(&mut self, text: &str) {
+        let (index, start) = (self.len(), self.texts.len());
+        let mut rest = text;
+        while let Some(at) = memchr2(b'\n', b'\r', rest.as_bytes()) {
+            self.texts.push_str(&rest[..at]);
             self.texts.push(' ');
-            self.texts.push_str(line);
+            rest = &rest[at + 1..];
         }
+        self.texts.push_str(rest);
+        self.items.push(Item { index, text: start..self.texts.len() });
     }
 }
 
@@ -190,6 +204,46 @@ impl<'b> Visitor<'b> for Elements<'_, 'b> {
     }
 }
 
+/// Elements that are all strings.
+struct Strings<'s, 'b>(&'s mut Items<'b>);
+
+impl<'de> Visitor<'de> for Strings<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(Text(self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+/// An element that is a string, lent for as long as it is taken.
+struct Text<'s, 'b>(&'s mut Items<'b>);
+
+impl<'de> DeserializeSeed<'de> for Text<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Text<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.take_text(text);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +257,16 @@ mod tests {
         let items = Items::split(body.as_bytes()).unwrap();
         let batch = items.read();
         batch.rejections.into_iter().map(|rejection| (rejection.index, rejection.reason)).collect()
+    }
+
+    #[test]
+    fn strings_alone_are_read_as_they_are_beside_something_else() {
+        let strings = r#""{\"a\":\"é\\n\"}","{\r\n}","not json","\ud83e\uddfb","""#;
+        let (alone, beside) = (format!("[{strings}]"), format!("[{strings},7,\"\\ud800\"]"));
+        assert!(Items::of_strings(&alone).is_some() && Items::of_strings(&beside).is_none());
+        assert_eq!(texts(&alone), texts(&beside));
+        assert_eq!(rejected(&alone), rejected(&beside)[..rejected(&alone).len()]);
+        assert_eq!(rejected(&beside).len(), rejected(&alone).len() + 2);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
 use super::cleaning::Cleaning;
 use super::device::{self, DeviceType, Unit};
@@ -31,8 +32,8 @@ pub struct Reading<'a> {
     pub time: Option<Timestamp>,
     /// The finished cleaning that the item tells of, where it is a Matrix event and no sensor's reading.
     pub cleaning: Option<Cleaning>,
-    /// Offset from UTC in seconds that the reading's `time` is written with.
-    offset_seconds: Option<i32>,
+    /// `time` as it was sent: where `unixT` tells the moment, only its offset from UTC is of use, and seldom.
+    written_time: Option<Raw<'a>>,
     /// The members of `v`.
     values: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
@@ -135,7 +136,7 @@ impl<'a> Reading<'a> {
     pub fn local_zone(&self) -> LocalZone {
         LocalZone {
             region: self.source.region.as_deref().map(|region| region.trim().to_owned()),
-            offset_seconds: self.offset_seconds,
+            offset_seconds: self.written_time.and_then(iso).map(|(_, offset)| offset.seconds()),
         }
     }
 
@@ -146,6 +147,10 @@ impl<'a> Reading<'a> {
     fn number(&self, name: &str) -> Option<f64> {
         self.value(name).and_then(Raw::number)
     }
+}
+
+fn iso(field: Raw<'_>) -> Option<(Timestamp, Offset)> {
+    time::from_iso(&field.text()?)
 }
 
 /// The envelope's members that are read, the last one of each name.
@@ -197,13 +202,12 @@ impl<'a> Fields<'a> {
     fn into_reading(self, text: &'a str) -> Reading<'a> {
         let word = |field: Option<Raw<'a>>| field.and_then(Raw::text);
         let region = word(self.region);
-        let iso = word(self.time).and_then(|text| time::from_iso(&text));
         let time = self
             .unix
             .or(self.event_time)
             .and_then(Raw::number)
             .and_then(time::from_unix)
-            .or(iso.map(|(at, _)| at))
+            .or_else(|| Some(self.time.and_then(iso)?.0))
             .or_else(|| time::from_local(&word(self.local)?, region.as_deref()?));
         Reading {
             id: Digest::of(text.as_bytes()),
@@ -222,7 +226,7 @@ impl<'a> Fields<'a> {
             },
             time,
             cleaning: self.routing_key.zip(self.meta).and_then(|(key, meta)| Cleaning::read(key, meta)),
-            offset_seconds: iso.map(|(_, offset)| offset.seconds()),
+            written_time: self.time,
             values: self.values.and_then(Raw::members).unwrap_or_default(),
         }
     }

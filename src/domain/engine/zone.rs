@@ -302,8 +302,8 @@ impl Step<'_, '_, '_> {
             Some(Track::Sum(sum)) => Some(*sum),
             _ => None,
         };
-        let zone = self.reading.local_zone();
-        let restart = self.effective.restart_at.and_then(|time| sum::last_time_of_day(self.at, time, &zone));
+        let restart =
+            self.effective.restart_at.and_then(|time| sum::last_time_of_day(self.at, time, &self.reading.local_zone()));
         let Some(mut sum) = sum::add(before, value, self.at, restart) else { return false };
         if let Some((severity, breach)) = judge_total(&self.effective, self.reading, sum.total) {
             let rest = if self.effective.carry { breach.value - breach.limit } else { 0.0 };
