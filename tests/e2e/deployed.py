@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -72,7 +71,7 @@ class Deployed:
         self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
         self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
         self._look()
-        self.import_routes()
+        self._import_routes()
         self._read_credentials()
 
     def _look(self):
@@ -100,11 +99,13 @@ class Deployed:
             assert answer.status_code == 404, f"{path} is answered behind a closed door: {answer.text}"
         self.deploy_with(Doors="basic,oauth,event-hub", IotTopic=TOPIC, CreateCognito="yes")
 
-    def import_routes(self):
+    def _import_routes(self):
         """Makes the routes that an HTTP API has on AWS by its body, which MiniStack skips."""
         api, gateway = self.ids["PushApi"], self.aws.client("apigatewayv2")
         for route in gateway.get_routes(ApiId=api)["Items"]:
             gateway.delete_route(ApiId=api, RouteId=route["RouteId"])
+        for integration in gateway.get_integrations(ApiId=api)["Items"]:
+            gateway.delete_integration(ApiId=api, IntegrationId=integration["IntegrationId"])
         for path, methods in self.template["Resources"]["PushApi"]["Properties"]["Body"]["paths"].items():
             for method, operation in methods.items():
                 wanted = operation["x-amazon-apigateway-integration"]
@@ -128,7 +129,7 @@ class Deployed:
         """Deploys with other parameters, and goes on with what there is then."""
         said = self.operator.deploy_with(**parameters)
         self._look()
-        self.import_routes()
+        self._import_routes()
         return said
 
     # ---- From outside: what SmartClean does ---------------------------------------------------------------------
