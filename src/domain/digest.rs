@@ -37,9 +37,11 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let shown = f.precision().unwrap_or(64).min(64);
-        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        nibbles.take(shown).try_for_each(|nibble| write!(f, "{}", char::from(DIGITS[usize::from(nibble)])))
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            text.extend([byte >> 4, byte & 15].map(|nibble| char::from(DIGITS[usize::from(nibble)])));
+        }
+        f.write_str(&text[..f.precision().unwrap_or(64).min(64)])
     }
 }
 

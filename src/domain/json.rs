@@ -116,7 +116,8 @@ impl<'de> Deserialize<'de> for Lenient<'de> {
             }
 
             fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Lenient(String::from_utf8_lossy(bytes)))
+                // The quick way first: nearly all is text.
+                Ok(Lenient(std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)))
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {

@@ -31,7 +31,7 @@ pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
 use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
 use self::sweep::LastDone;
 pub use self::sweep::Swept;
-use self::zones::{Evaluated, evaluate_zones, known_projects, note_projects, settle};
+use self::zones::{Evaluated, Terms, evaluate_zones, known_projects, note_projects, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
 use crate::domain::engine;
@@ -286,7 +286,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let mut evaluated = Evaluated::default();
         for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
             let change = |state: &ZoneState| engine::cleaned(&rules, state, at, now);
-            let evaluation = settle(&self.state, &rules, key, document, None, &change).await?;
+            let evaluation = settle(&self.state, &rules, key, document, Terms::default(), &change).await?;
             evaluated.add(key.clone(), &evaluation);
         }
         dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;

@@ -1,6 +1,6 @@
 //! Zones and what is remembered of them: read together, judged one by one, written by compare-and-swap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -66,10 +66,11 @@ pub(super) async fn evaluate_zones<T: StateStore>(
     received: Timestamp,
     now: Timestamp,
 ) -> Result<Evaluated, Unavailable> {
-    let mut zones: BTreeMap<String, Vec<&Reading<'_>>> = BTreeMap::new();
+    let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>> = HashMap::new();
     for reading in readings.iter().filter(|reading| engine::is_of_interest(rules, &reading.source)) {
-        zones.entry(ZoneKey::of(&reading.source).to_string()).or_default().push(reading);
+        zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
     }
+    let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();
     let keys: Vec<String> = zones.keys().cloned().collect();
     let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
     let work: Vec<BoxFuture<'_, Result<(String, Evaluation), Unavailable>>> = zones
@@ -77,14 +78,12 @@ pub(super) async fn evaluate_zones<T: StateStore>(
         .zip(documents)
         .map(|((key, readings), document)| {
             let judged = async move {
-                if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
-                    // Before the zone itself, so that a zone that is known is always found.
-                    if let Some(zone) = &source.zone {
-                        note_project(store, zone, source.project.as_deref().unwrap_or_default()).await?;
-                    }
-                }
                 let change = |state: &ZoneState| evaluate(rules, state, &readings, received, now);
-                let evaluation = settle(store, rules, &key, document, None, &change).await?;
+                let named = readings.first().and_then(|reading| {
+                    Some((reading.source.zone.as_deref()?, reading.source.project.as_deref().unwrap_or_default()))
+                });
+                let terms = Terms { named, ..Terms::default() };
+                let evaluation = settle(store, rules, &key, document, terms, &change).await?;
                 Ok((key, evaluation))
             };
             judged.boxed()
@@ -142,26 +141,37 @@ async fn note_project<T: StateStore>(store: &T, zone: &str, project: &str) -> Re
     Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
 }
 
+/// What is to be seen to where a zone is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms<'t> {
+    /// Nothing is due before it; what was due before it is written for that alone.
+    pub(super) not_before: Option<Timestamp>,
+    /// The zone's id and its project, to be noted before the zone is first written: one that is known is always found.
+    pub(super) named: Option<(&'t str, &'t str)>,
+}
+
 /// Changes what is remembered of one zone. Where somebody else wrote it meanwhile, what they wrote is read and `change`
-/// is made to that; where `change` changes nothing, nothing is written. Nothing is due before `not_before`, where that is
-/// given; what was due before it is written for that alone.
+/// is made to that; where `change` changes nothing, nothing is written.
 pub(super) async fn settle<T: StateStore>(
     store: &T,
     rules: &RuleSet,
     key: &str,
     mut document: Document,
-    not_before: Option<Timestamp>,
+    terms: Terms<'_>,
     change: &(dyn Fn(&ZoneState) -> Evaluation + Sync),
 ) -> Result<Evaluation, Unavailable> {
     for attempt in 0..=RETRIES {
         let state: ZoneState = read(key, &document)?;
         let evaluation = change(&state);
         let due = next_due(rules, &evaluation.state);
-        let is_too_soon = not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
+        let is_too_soon = terms.not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
         if evaluation.state == state && !is_too_soon {
             return Ok(evaluation);
         }
-        let due = due.map(|due| not_before.map_or(due, |not_before| due.max(not_before)));
+        if let (0, Some((zone, project))) = (document.version, terms.named) {
+            note_project(store, zone, project).await?;
+        }
+        let due = due.map(|due| terms.not_before.map_or(due, |not_before| due.max(not_before)));
         match store.commit(key, document.version, &written(&evaluation.state)?, due).await? {
             Commit::Done => return Ok(evaluation),
             Commit::Lost => {

@@ -12,7 +12,7 @@ use smartclean_push::ingest::ports::{Commit, StateStore as _};
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, reading, reading_with};
 
 /// What a newer release might write: the version above this one's, in a form that nobody can know yet.
-const NEWER: &str = r#"{"v":2,"tracks":["in","another","form"],"promised":true}"#;
+const NEWER: &str = r#"{"v":3,"tracks":["in","another","form"],"promised":true}"#;
 const ZONE: &str = "zone/8:building/zone";
 
 async fn put(app: &TestApp, key: &str, body: &str) {
@@ -109,19 +109,24 @@ async fn a_sweep_that_meets_what_a_newer_release_wrote_fails_and_changes_nothing
     }
 }
 
-/// What earlier releases have written stays readable, and is written in the same form.
+/// What this release writes, and with it what earlier ones have written, stays readable.
 #[test]
-fn what_version_1_wrote_is_read_and_written_the_same() {
-    let kept: Value = serde_json::from_str(include_str!("../data/state/v1.json")).unwrap();
+fn what_was_ever_written_is_read_and_written_as_the_newest_version() {
+    let [first, newest]: [Value; 2] = [include_str!("../data/state/v1.json"), include_str!("../data/state/v2.json")]
+        .map(|kept| serde_json::from_str(kept).unwrap());
     let same = |written: String, kept: &Value| assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), *kept);
-    for zone in kept["zones"].as_array().unwrap() {
-        let state: ZoneState = serde_json::from_value(zone.clone()).unwrap();
-        same(serde_json::to_string(&state).unwrap(), zone);
+    for kept in [&first, &newest] {
+        let zones = kept["zones"].as_array().unwrap();
+        assert_eq!(zones.len(), newest["zones"].as_array().unwrap().len());
+        for (zone, newest) in zones.iter().zip(newest["zones"].as_array().unwrap()) {
+            let state: ZoneState = serde_json::from_value(zone.clone()).unwrap();
+            same(serde_json::to_string(&state).unwrap(), newest);
+        }
+        let allowance: Allowance = serde_json::from_value(kept["allowance"].clone()).unwrap();
+        same(serde_json::to_string(&allowance).unwrap(), &newest["allowance"]);
     }
-    let allowance: Allowance = serde_json::from_value(kept["allowance"].clone()).unwrap();
-    same(serde_json::to_string(&allowance).unwrap(), &kept["allowance"]);
     // Or what is not in it is not held to.
-    let text = kept.to_string();
+    let text = newest.to_string();
     for part in ["pending", "firing", "well", "sum", "tally", "silence", "held", "sent", "outbox", "seen", "cleaned"] {
         assert!(text.contains(&format!("\"{part}\"")), "{part} is in none of them");
     }

@@ -11,7 +11,7 @@ mod sweep;
 mod tally;
 mod zone;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,9 +20,9 @@ pub use self::sweep::{awaits, next_due, sweep};
 use self::zone::Zone;
 use super::alert::Message;
 use super::alert::notice::Notice;
-use super::reading::{Reading, ReadingId, Source};
+use super::reading::{Reading, Source};
 use super::rules::{Kind, RuleSet};
-use super::state::{EntryId, ZoneState};
+use super::state::{EntryId, Mark, Seen, ZoneState};
 use super::time::age;
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
@@ -54,7 +54,7 @@ pub struct Evaluation {
 /// Whether any rule could do anything with a reading from `source`; where none could, its zone need not be looked up.
 #[must_use]
 pub fn is_of_interest(rules: &RuleSet, source: &Source<'_>) -> bool {
-    rules.rules.iter().any(|rule| rule.effective(source).is_some())
+    rules.rules.iter().any(|rule| rule.applies(source))
 }
 
 /// Evaluates readings of one zone, in any order, that were first received at `received`; it is `now`.
@@ -106,9 +106,9 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut zone = Zone::new(rules, &mut evaluation, now);
     // By id alone: a reading that names no usable time, or one in the future, comes at another time when it is repeated.
-    let mut known: BTreeSet<ReadingId> = zone.evaluation.state.seen.ids().collect();
+    let mut known: HashSet<Mark> = zone.evaluation.state.seen.marks().collect();
     for (at, reading) in readings {
-        if !known.insert(reading.id) {
+        if !known.insert(Seen::mark(&reading.id)) {
             zone.evaluation.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;
@@ -132,8 +132,8 @@ pub fn cleaned(rules: &RuleSet, state: &ZoneState, at: Timestamp, now: Timestamp
 pub fn announce(state: &ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
     let id = notice.id();
-    if !evaluation.state.seen.ids().any(|known| known == id) {
-        evaluation.state.seen.insert(now, id);
+    if !evaluation.state.seen.knows(&id) {
+        evaluation.state.seen.insert(now, &id);
         let due = now.checked_add(SENT_WITHIN).unwrap_or(now);
         evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), now, due));
     }

@@ -55,7 +55,7 @@ impl<'e> Zone<'e> {
         }
         // What is not judged by its own time would be judged by another one when it is repeated.
         if changed || reading.time != Some(at) {
-            self.evaluation.state.seen.insert(at, reading.id);
+            self.evaluation.state.seen.insert(at, &reading.id);
         }
         self.heard_of(reading, device, at);
         self.send_or_hold(raised, device);

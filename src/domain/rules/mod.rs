@@ -322,18 +322,27 @@ pub struct Effective<'r> {
 }
 
 impl Rule {
-    /// What this rule says for a reading from `source`; `None` where it does not apply there.
+    /// Whether this rule says anything for a reading from `source`.
     #[must_use]
-    pub fn effective(&self, source: &Source<'_>) -> Option<Effective<'_>> {
+    pub fn applies(&self, source: &Source<'_>) -> bool {
+        self.applying(source).is_some()
+    }
+
+    /// What applies there; `None` where the rule does not, or is switched off.
+    fn applying(&self, source: &Source<'_>) -> Option<Applying<'_>> {
         if !self.scope.contains(source) {
             return None;
         }
-        let mut applying: Vec<&Settings> = vec![&self.settings];
-        applying
-            .extend(self.overrides.iter().filter(|(scope, _)| scope.contains(source)).map(|(_, settings)| settings));
-        if !narrowest(&applying, |settings| settings.enabled).unwrap_or(true) {
-            return None;
-        }
+        // Allocates nothing where there is none, which is the rule.
+        let overrides = self.overrides.iter().filter(|(scope, _)| scope.contains(source)).map(|(_, settings)| settings);
+        let applying = Applying { everywhere: &self.settings, overrides: overrides.collect() };
+        narrowest(&applying, |settings| settings.enabled).unwrap_or(true).then_some(applying)
+    }
+
+    /// What this rule says for a reading from `source`; `None` where it does not apply there.
+    #[must_use]
+    pub fn effective(&self, source: &Source<'_>) -> Option<Effective<'_>> {
+        let applying = self.applying(source)?;
         Some(Effective {
             condition: narrowest(&applying, |settings| settings.condition.as_ref()),
             severity: narrowest(&applying, |settings| settings.severity).unwrap_or(Severity::Medium),
@@ -354,9 +363,15 @@ impl Rule {
     }
 }
 
-/// What the narrowest of `applying` says that says anything; they are sorted, the widest first.
-fn narrowest<'r, T>(applying: &[&'r Settings], of: impl Fn(&'r Settings) -> Option<T>) -> Option<T> {
-    applying.iter().rev().find_map(|settings| of(settings))
+/// What a rule says at one place: everywhere, and then ever narrower.
+struct Applying<'r> {
+    everywhere: &'r Settings,
+    overrides: Vec<&'r Settings>,
+}
+
+/// What the narrowest says that says anything.
+fn narrowest<'r, T>(applying: &Applying<'r>, of: impl Fn(&'r Settings) -> Option<T>) -> Option<T> {
+    applying.overrides.iter().rev().find_map(|settings| of(settings)).or_else(|| of(applying.everywhere))
 }
 
 impl RuleSet {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// It goes up with every change after which an older release would misread a document or lose something of it by writing
 /// it back: a member that must not be forgotten, a member with another meaning. Members that an older release may ignore,
 /// and then drop, need no new version. Whoever raises it keeps reading every version there was.
-const CURRENT: u32 = 1;
+///
+/// 2: readings that were seen are packed; a release of version 1 reads an array there.
+const CURRENT: u32 = 2;
 
 /// The first member of every document, `"v"`. Reading one that a newer release has written fails, and by that the whole
 /// document: what it says is not guessed at, and nothing is written over it. A document without it is of the first version.
@@ -48,7 +50,7 @@ mod tests {
     fn a_document_of_this_version_or_of_before_there_were_any_is_read() {
         let document = Document { v: Format, kept: vec![7] };
         let text = serde_json::to_string(&document).unwrap();
-        assert_eq!(text, r#"{"v":1,"kept":[7]}"#);
+        assert_eq!(text, r#"{"v":2,"kept":[7]}"#);
         for text in [text.as_str(), r#"{"kept":[7]}"#, r#"{"kept":[7],"v":1,"added":{"since":2}}"#] {
             assert_eq!(serde_json::from_str::<Document>(text).unwrap(), document, "{text}");
         }
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_document_of_a_newer_release_is_not_read_and_says_so() {
-        for text in [r#"{"v":2,"kept":"in another form"}"#, r#"{"v":2}"#, r#"{"kept":[],"v":4294967295}"#] {
+        for text in [r#"{"v":3,"kept":"in another form"}"#, r#"{"v":3}"#, r#"{"kept":[],"v":4294967295}"#] {
             let fault = serde_json::from_str::<Document>(text).unwrap_err().to_string();
             assert!(fault.contains("a newer release has written it"), "{fault}");
         }

@@ -3,6 +3,7 @@
 mod blocks;
 mod format;
 mod outbox;
+mod packed;
 mod seen;
 mod track;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::blocks::{Blocks, Held};
 pub use self::format::Format;
 pub use self::outbox::{Entry, EntryId, Outbox};
-pub use self::seen::Seen;
+pub use self::seen::{Mark, Seen};
 pub use self::track::{Level, Silence, Sum, Tally, Track};
 use super::alert::Place;
 use super::reading::Source;
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn nothing_remembered_is_nothing_stored_but_the_version() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":1}"#);
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":2}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

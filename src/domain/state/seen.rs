@@ -5,16 +5,23 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::packed;
 use crate::domain::reading::ReadingId;
 
 /// Most readings that are remembered of a zone.
 const MOST: usize = 1024;
 
+/// What tells a reading from the others of its zone: the first 8 bytes of its id. Of 1,024 remembered ones a new one is
+/// mistaken for known once in 2⁵⁴ readings; and what is written with every reading that counts is a third of what it would
+/// be with the ids.
+pub type Mark = u64;
+
 /// The readings of a zone that changed its state, the newest 1,024 of them by event time. What is forgotten raises the
 /// low-water time: a reading at or below it is late, because nobody can say any more whether it is new.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    readings: BTreeSet<(Timestamp, ReadingId)>,
+    #[serde(with = "packed")]
+    readings: BTreeSet<(Timestamp, Mark)>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     low_water: Option<Timestamp>,
 }
@@ -26,9 +33,21 @@ impl Seen {
         self.readings.is_empty() && self.low_water.is_none()
     }
 
+    /// By what a reading of this id is known.
+    #[must_use]
+    pub fn mark(id: &ReadingId) -> Mark {
+        id.as_bytes().iter().take(8).fold(0, |mark, byte| mark << 8 | Mark::from(*byte))
+    }
+
     /// The readings that are remembered.
-    pub fn ids(&self) -> impl Iterator<Item = ReadingId> {
-        self.readings.iter().map(|(_, id)| *id)
+    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.readings.iter().map(|(_, mark)| *mark)
+    }
+
+    /// Whether a reading of this id is remembered.
+    #[must_use]
+    pub fn knows(&self, id: &ReadingId) -> bool {
+        self.marks().any(|mark| mark == Self::mark(id))
     }
 
     /// Whether a reading of that time comes too late to change anything.
@@ -38,8 +57,10 @@ impl Seen {
     }
 
     /// Remembers a reading, and forgets the oldest where there are too many.
-    pub fn insert(&mut self, at: Timestamp, id: ReadingId) {
-        self.readings.insert((at, id));
+    ///
+    /// Its time is remembered in whole milliseconds, rounded up: once it is forgotten, it is late.
+    pub fn insert(&mut self, at: Timestamp, id: &ReadingId) {
+        self.readings.insert((packed::in_milliseconds(at), Self::mark(id)));
         while self.readings.len() > MOST {
             if let Some((oldest, _)) = self.readings.pop_first() {
                 self.raise_low_water(oldest);
@@ -59,6 +80,8 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::domain::digest::Digest;
 
@@ -71,15 +94,15 @@ mod tests {
     }
 
     fn knows(seen: &Seen, number: i64) -> bool {
-        seen.ids().any(|known| known == id(number))
+        seen.knows(&id(number))
     }
 
     #[test]
     fn the_newest_1024_are_remembered_and_older_ones_are_late() {
         let mut seen = Seen::default();
-        (1..=1024).for_each(|number| seen.insert(second(number), id(number)));
+        (1..=1024).for_each(|number| seen.insert(second(number), &id(number)));
         assert!(knows(&seen, 1) && !seen.is_late(second(1)));
-        seen.insert(second(1025), id(1025));
+        seen.insert(second(1025), &id(1025));
         assert!(!knows(&seen, 1) && seen.is_late(second(1)));
         assert!(knows(&seen, 2) && !seen.is_late(second(2)));
     }
@@ -87,9 +110,48 @@ mod tests {
     #[test]
     fn forgetting_one_of_two_at_the_same_moment_makes_both_late() {
         let mut seen = Seen::default();
-        seen.insert(second(1), id(-1));
-        (1..=1024).for_each(|number| seen.insert(second(number), id(number)));
+        seen.insert(second(1), &id(-1));
+        (1..=1024).for_each(|number| seen.insert(second(number), &id(number)));
         assert!(seen.is_late(second(1)) && !seen.is_late(second(2)));
         assert!(!knows(&seen, 1) && !knows(&seen, -1));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_late_also_within_its_millisecond() {
+        let at = second(1).checked_add(SignedDuration::from_nanos(7)).unwrap();
+        let mut seen = Seen::default();
+        seen.insert(at, &id(0));
+        (2..=1025).for_each(|number| seen.insert(second(number), &id(number)));
+        assert!(!knows(&seen, 0) && seen.is_late(at));
+    }
+
+    #[test]
+    fn a_reading_takes_fifteen_characters_of_what_is_written() {
+        let mut seen = Seen::default();
+        (0..1024).for_each(|number| seen.insert(second(1_788_220_800 + 60 * number), &id(number)));
+        let text = serde_json::to_string(&seen).unwrap();
+        assert!(text.len() < 1024 * 15, "{}", text.len());
+        assert_eq!(serde_json::from_str::<Seen>(&text).unwrap(), seen);
+    }
+
+    #[test]
+    fn what_version_1_has_written_is_read() {
+        let text = format!(
+            r#"{{"readings":[["1970-01-01T00:00:07Z","{}"],["1970-01-01T00:00:08.0000001Z","{}"]]}}"#,
+            id(7),
+            id(8)
+        );
+        let seen: Seen = serde_json::from_str(&text).unwrap();
+        assert!(knows(&seen, 7) && knows(&seen, 8) && !knows(&seen, 9));
+        let again: Seen = serde_json::from_str(&serde_json::to_string(&seen).unwrap()).unwrap();
+        assert_eq!(again, seen);
+    }
+
+    #[test]
+    fn what_is_no_list_of_readings_is_refused() {
+        for readings in ["7", r#""%""#, r#""AAAA""#, r#""////////////////""#, r#"[["soon","7"]]"#] {
+            let text = format!(r#"{{"readings":{readings}}}"#);
+            assert!(serde_json::from_str::<Seen>(&text).is_err(), "{text}");
+        }
     }
 }

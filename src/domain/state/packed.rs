@@ -1,0 +1,125 @@
+//! Times and marks as little text: what is remembered of a zone is read and written with every push, and DynamoDB bills each
+//! KB of it.
+//!
+//! The text is Base64 without padding of one entry after the other, in order: the milliseconds since the entry before (of
+//! the first: since 1970) as LEB128, zigzag, and the mark's 8 bytes, the first one first.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserializer, Serializer};
+
+use super::seen::{Mark, Seen};
+use crate::domain::reading::ReadingId;
+
+type Readings = BTreeSet<(Timestamp, Mark)>;
+
+/// `at` in whole milliseconds, rounded up.
+pub(super) fn in_milliseconds(at: Timestamp) -> Timestamp {
+    let whole = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    if whole < at { whole.checked_add(SignedDuration::from_millis(1)).unwrap_or(at) } else { whole }
+}
+
+pub(super) fn serialize<S: Serializer>(readings: &Readings, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut bytes = Vec::with_capacity(readings.len() * 12);
+    let mut before = 0;
+    for (at, mark) in readings {
+        let at = at.as_millisecond();
+        push_number(&mut bytes, at - before);
+        bytes.extend(mark.to_be_bytes());
+        before = at;
+    }
+    serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Readings, D::Error> {
+    struct Packed;
+    impl<'de> Visitor<'de> for Packed {
+        type Value = Readings;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("readings that were seen")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Readings, E> {
+            let bytes = STANDARD_NO_PAD.decode(text).map_err(E::custom)?;
+            unpack(&bytes).ok_or_else(|| E::custom("these are no times and marks"))
+        }
+
+        /// As version 1 has it: each an array of time and id.
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Readings, A::Error> {
+            let mut readings = Readings::new();
+            while let Some((at, id)) = elements.next_element::<(Timestamp, ReadingId)>()? {
+                readings.insert((in_milliseconds(at), Seen::mark(&id)));
+            }
+            Ok(readings)
+        }
+    }
+    deserializer.deserialize_any(Packed)
+}
+
+fn unpack(mut bytes: &[u8]) -> Option<Readings> {
+    let mut readings = Vec::with_capacity(bytes.len() / 9);
+    let mut before = 0_i64;
+    while !bytes.is_empty() {
+        let at = before.checked_add(take_number(&mut bytes)?)?;
+        let (mark, rest) = bytes.split_first_chunk()?;
+        readings.push((Timestamp::from_millisecond(at).ok()?, Mark::from_be_bytes(*mark)));
+        (before, bytes) = (at, rest);
+    }
+    // Sorted already, so that this is one pass.
+    Some(readings.into_iter().collect())
+}
+
+/// Seven bits a byte, the lowest first, of which all but the last have the highest bit set.
+fn push_number(bytes: &mut Vec<u8>, number: i64) {
+    let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while left >= 0x80 {
+        bytes.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+}
+
+fn take_number(bytes: &mut &[u8]) -> Option<i64> {
+    let mut number = 0_u64;
+    for place in 0..10 {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(7 * place)?;
+        if byte & 0x80 == 0 {
+            return Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length_come_back() {
+        for number in [0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, 60_000, 1_788_220_800_000, i64::MAX, i64::MIN] {
+            let mut bytes = Vec::new();
+            push_number(&mut bytes, number);
+            let mut left = bytes.as_slice();
+            assert_eq!((take_number(&mut left), left), (Some(number), &[][..]), "{number}");
+        }
+        assert_eq!(take_number(&mut [0x80; 3].as_slice()), None);
+        assert_eq!(take_number(&mut [0xff; 20].as_slice()), None);
+    }
+
+    #[test]
+    fn a_time_is_rounded_up_to_milliseconds_and_not_further() {
+        let at = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).unwrap();
+        assert_eq!(in_milliseconds(at(1)), at(1_000_000));
+        assert_eq!(in_milliseconds(at(1_000_000)), at(1_000_000));
+        assert_eq!(in_milliseconds(at(-1)), at(0));
+        assert_eq!(in_milliseconds(Timestamp::MAX), Timestamp::MAX);
+    }
+}
