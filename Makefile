@@ -57,7 +57,7 @@ demo: optimized ## Shows what history is good for: 30 simulated days, limits on 
 # ---- Checks ---------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint unit e2e ## Everything CI checks: format, lints, unit, integration and end-to-end tests
+test: lint unit counts e2e ## Everything CI checks: format, lints, tests of every kind, and how many instructions a push takes
 	@printf '\nAll checks passed.\n'
 
 .PHONY: lint
@@ -73,6 +73,11 @@ lint: needs-rust ## Format, layers, clippy and documentation; every warning is a
 .PHONY: unit
 unit: needs-rust ## Unit and integration tests
 	@$(STAGE) 'unit and integration tests' cargo test --quiet --locked --all-features
+
+# Valgrind is Linux's: elsewhere there is nothing to count.
+.PHONY: counts
+counts: needs-rust
+	@if [ "$$(uname -s)" = Linux ]; then $(STAGE) 'instructions of a push' $(MAKE) --no-print-directory bench-counts; fi
 
 .PHONY: e2e
 e2e: .venv/test.stamp .venv-lint/lint.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
@@ -99,6 +104,17 @@ schema: needs-rust ## Writes rules.schema.json, by which an editor completes and
 tables: needs-rust ## Renews the tables of docs/scale.md, after a price was changed
 	@cargo build --quiet --locked --bin smartclean-push
 	@.make/tables target/debug/smartclean-push docs/scale.md
+
+.PHONY: bench
+bench: needs-rust .venv/test.stamp ## What a push costs, beside the same job in Python and Node; 15 minutes. ARGS="--tls" behind TLS
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --quiet --release --bin push-function
+	@command -v npm >/dev/null && npm ci --silent --no-audit --no-fund --prefix benches/peers || echo 'There is no Node here; its column is left out.'
+	@.make/size target/lambda/push-function/bootstrap
+	@$(PYTHON) benches/function target/lambda/push-function/bootstrap $(ARGS)
+
+.PHONY: bench-counts
+bench-counts: needs-rust ## Counts the instructions of a push's parts, beside the committed baseline; ARGS=--renew makes that anew
+	@.make/counts $(ARGS)
 
 .PHONY: bench-parts
 bench-parts: needs-rust ## What a push of 5,000 readings costs by its parts, and what merely walking its text costs

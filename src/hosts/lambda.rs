@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -23,7 +23,10 @@ use lambda_http::aws_lambda_events::apigw::{
     ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
 };
 use lambda_http::aws_lambda_events::encodings;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::http::{App, Problem, RequestContext};
 use crate::ingest::Swept;
@@ -114,8 +117,9 @@ where
     C: CredentialSource,
     B: RawStore + StoredObjects,
 {
-    match Event::read(event) {
-        None => answer(app, event, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
+    let parted = Parted::of(event);
+    match Event::read(&parted.rest) {
+        None => answer_parted(app, parted, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
         Some(Event::Queue(messages)) => Ok(Reply::Queue(work_off(app.ingest(), bucket, messages, now).await)),
         Some(Event::Iot(publication)) => {
             let taken = take_in(app.ingest(), publication, invocation, now).await;
@@ -142,6 +146,22 @@ where
 pub async fn answer<S, T, P, R, C>(
     app: &App<S, T, P, R, C>,
     event: &str,
+    invocation: &str,
+    received: Timestamp,
+) -> Result<Answer, EventFault>
+where
+    S: RawStore,
+    T: StateStore,
+    P: AlertPublisher,
+    R: RuleSource,
+    C: CredentialSource,
+{
+    answer_parted(app, Parted::of(event), invocation, received).await
+}
+
+async fn answer_parted<S, T, P, R, C>(
+    app: &App<S, T, P, R, C>,
+    event: Parted<'_>,
     invocation: &str,
     received: Timestamp,
 ) -> Result<Answer, EventFault>
@@ -180,21 +200,68 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
     .await
 }
 
+/// An event, and apart from it its body: that is megabytes, and the rest is looked at more than once.
+struct Parted<'e> {
+    body: Option<Cow<'e, str>>,
+    rest: Cow<'e, str>,
+}
+
+impl<'e> Parted<'e> {
+    /// In one pass. What is no object with a text as its body stays whole, to be found fault with by whoever reads it.
+    fn of(event: &'e str) -> Self {
+        serde_json::from_str(event).unwrap_or(Self { body: None, rest: Cow::Borrowed(event) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Parted<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Parted<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Parted<'de>, A::Error> {
+                let (mut body, mut rest) = (None, String::from("{"));
+                while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+                    if name == "body" {
+                        body = members.next_value::<Option<Text<'de>>>()?.map(|text| text.0);
+                        continue;
+                    }
+                    let separator = if rest.len() > 1 { "," } else { "" };
+                    let value: &RawValue = members.next_value()?;
+                    // Writing to a String cannot fail.
+                    let _ = write!(rest, "{separator}{}:{}", Value::from(name), value.get());
+                }
+                rest.push('}');
+                Ok(Parted { body, rest: Cow::Owned(rest) })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A text, borrowed where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Text<'e>(#[serde(borrow)] Cow<'e, str>);
+
 impl Told {
-    fn read(event: &str) -> Result<Self, EventFault> {
+    fn read(Parted { body: text, rest: event }: Parted<'_>) -> Result<Self, EventFault> {
         #[derive(Deserialize)]
         struct Versioned<'e> {
             #[serde(borrow)]
             version: Option<Cow<'e, str>>,
         }
-        match parse::<Versioned<'_>>(event)?.version.as_deref() {
-            Some("2.0") => Self::of_http_api(parse(event)?),
+        match parse::<Versioned<'_>>(&event)?.version.as_deref() {
+            Some("2.0") => Self::of_http_api(parse(&event)?, text),
             // REST APIs give no version. HTTP APIs give "1.0" to the same format, and have the stage in its path.
-            version => Self::of_rest_api(parse(event)?, version.is_some()),
+            version => Self::of_rest_api(parse(&event)?, text, version.is_some()),
         }
     }
 
-    fn of_http_api(event: ApiGatewayV2httpRequest) -> Result<Self, EventFault> {
+    fn of_http_api(event: ApiGatewayV2httpRequest, text: Option<Cow<'_, str>>) -> Result<Self, EventFault> {
         let context = event.request_context;
         let path = event.raw_path.as_deref().unwrap_or_default();
         Ok(Self {
@@ -202,13 +269,17 @@ impl Told {
             method: context.http.method,
             uri: uri(without_stage(path, context.stage.as_deref()), event.raw_query_string.as_deref()),
             headers: event.headers,
-            body: body(event.body, event.is_base64_encoded)?,
+            body: body(text, event.is_base64_encoded)?,
             request_id: context.request_id,
             source: context.http.source_ip,
         })
     }
 
-    fn of_rest_api(event: ApiGatewayProxyRequest, has_stage_in_path: bool) -> Result<Self, EventFault> {
+    fn of_rest_api(
+        event: ApiGatewayProxyRequest,
+        text: Option<Cow<'_, str>>,
+        has_stage_in_path: bool,
+    ) -> Result<Self, EventFault> {
         let context = event.request_context;
         let stage = context.stage.as_deref().filter(|_| has_stage_in_path);
         let path = event.path.as_deref().unwrap_or_default();
@@ -225,7 +296,7 @@ impl Told {
             method: event.http_method,
             uri: uri(without_stage(path, stage), Some(&query)),
             headers,
-            body: body(event.body, event.is_base64_encoded)?,
+            body: body(text, event.is_base64_encoded)?,
             request_id: context.request_id,
             source: context.identity.source_ip,
         })
@@ -296,19 +367,19 @@ fn encoded(text: &str, safe: &[u8]) -> String {
     encoded
 }
 
-fn body(text: Option<String>, is_base64_encoded: bool) -> Result<Bytes, EventFault> {
+fn body(text: Option<Cow<'_, str>>, is_base64_encoded: bool) -> Result<Bytes, EventFault> {
     let text = text.unwrap_or_default();
     if is_base64_encoded {
-        STANDARD.decode(text).map(Bytes::from).map_err(|_| EventFault::Body)
+        STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(|_| EventFault::Body)
     } else {
-        Ok(Bytes::from(text))
+        Ok(Bytes::from(text.into_owned()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::header::AUTHORIZATION;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -325,7 +396,7 @@ mod tests {
             },
         });
         changes(&mut event);
-        Told::read(&event.to_string())
+        Told::read(Parted::of(&event.to_string()))
     }
 
     fn rest_api(changes: impl FnOnce(&mut Value)) -> Result<Told, EventFault> {
@@ -338,7 +409,7 @@ mod tests {
             },
         });
         changes(&mut event);
-        Told::read(&event.to_string())
+        Told::read(Parted::of(&event.to_string()))
     }
 
     #[test]
@@ -421,9 +492,23 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_taken_out_of_its_event_wherever_it_stands_and_whatever_it_holds() {
+        let event = r#"{"a":"\u00e9\"","body":"[\"{\\\"body\\\":1}\"]","b":{"body":2}}"#;
+        let parted = Parted::of(event);
+        assert_eq!(parted.body.as_deref(), Some(r#"["{\"body\":1}"]"#));
+        assert_eq!(parted.rest, r#"{"a":"\u00e9\"","b":{"body":2}}"#);
+        for (event, rest) in [(r#"{"body":null}"#, "{}"), (r#"{"body":7}"#, r#"{"body":7}"#), ("[", "["), ("{}", "{}")]
+        {
+            let parted = Parted::of(event);
+            assert_eq!((parted.body.as_deref(), parted.rest.as_ref()), (None, rest), "{event}");
+        }
+        assert!(matches!(http_api(|event| event["body"] = 7.into()), Err(EventFault::Shape { .. })));
+    }
+
+    #[test]
     fn what_is_no_request_is_refused_without_repeating_it() {
         for event in ["", "7", "{}", r#"{"version":"2.0"}"#, r#"{"Records":[{"eventSource":"aws:sqs"}]}"#] {
-            assert!(matches!(Told::read(event), Err(EventFault::Shape { .. })), "{event}");
+            assert!(matches!(Told::read(Parted::of(event)), Err(EventFault::Shape { .. })), "{event}");
         }
         let fault = http_api(|event| event["headers"]["authorization"] = "hunter2\n".into()).err().unwrap();
         assert!(!format!("{fault} {fault:?}").contains("hunter2"));

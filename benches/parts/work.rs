@@ -1,0 +1,101 @@
+//! The parts of a push, each as a piece of work that is the same every time: timed by `parts`, counted by `counts`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::de::IgnoredAny;
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::alert::Message;
+use smartclean_push::domain::alert::render::render;
+use smartclean_push::domain::archive::pack_readings;
+use smartclean_push::domain::batch::{Batch, BatchId, Items};
+use smartclean_push::domain::engine::evaluate;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::{Kind, RuleSet};
+use smartclean_push::domain::state::{ZoneKey, ZoneState};
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::{Ingest, Receipt};
+
+use crate::pushes;
+
+/// A part by its name, and what it comes to.
+pub(crate) type Part = (String, Box<dyn Fn() -> usize>);
+
+/// What any reader of the format has to do at least: the outer strings, and the JSON within each.
+fn walk(body: &str) -> usize {
+    let texts: Vec<String> = serde_json::from_str(body).unwrap_or_default();
+    texts.iter().filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()).count()
+}
+
+/// Judges readings zone by zone, from nothing remembered.
+fn judge(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> usize {
+    let mut zones: BTreeMap<ZoneKey<'_>, Vec<&Reading<'_>>> = BTreeMap::new();
+    for reading in readings {
+        zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
+    }
+    zones.values().map(|readings| evaluate(rules, &ZoneState::default(), readings, received, received).alerts).sum()
+}
+
+/// Messages that these readings make, one for each zone that has any.
+fn messages(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> Vec<Message> {
+    let evaluated = |reading| evaluate(rules, &ZoneState::default(), &[reading], received, received);
+    let outboxes = readings.iter().map(|reading| evaluated(reading).state.outbox);
+    outboxes.flat_map(|outbox| outbox.entries().iter().map(|entry| entry.message.clone()).collect::<Vec<_>>()).collect()
+}
+
+/// A whole push, everything in memory and nothing known from before.
+fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
+    let (store, state, publisher) =
+        (Arc::<MemoryStore>::default(), Arc::<MemoryState>::default(), Arc::<MemoryPublisher>::default());
+    let ingest = Ingest::new(store, state, publisher, FixedRules(Arc::clone(rules)));
+    let receipt = Receipt { request_id: "1".into(), source: "203.0.113.7".into(), received };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let outcome = runtime.block_on(ingest.push(body.clone(), Encoding::Identity, &receipt)).expect("a store in memory");
+    outcome.accepted + outcome.messages
+}
+
+/// All parts of a push of so many readings from so many zones. What they work on stays until the end of the program.
+pub(crate) fn parts(readings: usize, zones: usize) -> Vec<Part> {
+    let texts = pushes::texts(readings, zones);
+    let body: &str = Box::leak(pushes::body(&texts).into_boxed_str());
+    let rules = Arc::new(RuleSet::pack());
+    let items: &Items<'_> = Box::leak(Box::new(Items::split(body.as_bytes()).expect("a body of ours")));
+    let batch: &Batch<'_> = Box::leak(Box::new(items.read()));
+    let received = batch.readings.iter().filter_map(|reading| reading.time).max().expect("readings that say when");
+    let raised = messages(&rules, &batch.readings, received);
+    assert!(batch.readings.len() == readings && !raised.is_empty());
+
+    let all = Arc::clone(&rules);
+    let mut parts: Vec<Part> = vec![
+        ("walk".into(), Box::new(|| walk(body))),
+        ("identify".into(), Box::new(|| BatchId::of(body.as_bytes()).to_string().len())),
+        ("split".into(), Box::new(|| Items::split(body.as_bytes()).map_or(0, |items| items.len()))),
+        ("read".into(), Box::new(|| items.read().readings.len())),
+        ("evaluate".into(), Box::new(move || judge(&all, &batch.readings, received))),
+    ];
+    for kind in Kind::ALL {
+        let mut of_kind = RuleSet::pack();
+        of_kind.rules.retain(|rule| rule.kind == kind);
+        let name = format!("evaluate, {} rules alone", kind.as_str());
+        parts.push((name, Box::new(move || judge(&of_kind, &batch.readings, received))));
+    }
+    let all = Arc::clone(&rules);
+    parts.push((
+        "split, read, evaluate".into(),
+        Box::new(move || {
+            let items = Items::split(body.as_bytes()).expect("a body of ours");
+            judge(&all, &items.read().readings, received)
+        }),
+    ));
+    let count = raised.len();
+    parts.push((
+        format!("render {count} messages"),
+        Box::new(move || raised.iter().map(|message| render(message).email.len()).sum()),
+    ));
+    parts.push(("compress".into(), Box::new(|| pack_readings(&batch.readings).len())));
+    let bytes = Bytes::from_static(body.as_bytes());
+    parts.push(("whole push in memory".into(), Box::new(move || push(&bytes, &rules, received))));
+    parts
+}
