@@ -34,7 +34,7 @@ CALLS = {"PutObject": "PUT", "BatchGetItem": "reads", "PutItem": "writes", "Publ
 @contextlib.contextmanager
 def stand_in(certificate=()):
     """AWS, and what a function has to know to take it for that."""
-    command = [sys.executable, HERE / "aws.py", "0", *certificate]
+    command = [sys.executable, HERE / "aws.py", "0", *certificate[:2]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as aws:
         try:
             address = f"{'https://localhost' if certificate else 'http://127.0.0.1'}:{aws.stdout.readline().strip()}"
@@ -43,29 +43,33 @@ def stand_in(certificate=()):
                 "ALERT_TOPIC_ARN": "arn:aws:sns:ap-southeast-1:123456789012:alerts",
                 "CREDENTIALS_SECRET_ARN": "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:push",
                 "RETRY_QUEUE_URL": f"{address}/123456789012/queue",
-                **({"SSL_CERT_FILE": certificate[0], "AWS_CA_BUNDLE": certificate[0],
-                    "NODE_EXTRA_CA_CERTS": certificate[0]} if certificate else {})}
+                **({"SSL_CERT_FILE": certificate[2], "AWS_CA_BUNDLE": certificate[2],
+                    "NODE_EXTRA_CA_CERTS": certificate[2]} if certificate else {})}
         finally:
             aws.kill()
 
 
 def certificate(folder):
-    """A certificate for `localhost` that is its own authority, and its key."""
+    """A certificate for `localhost`, its key, and the authority that it is from."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(names, False).add_extension(x509.BasicConstraints(True, None), True)
-            .sign(key, hashes.SHA256()))
-    paths = Path(folder) / "certificate.pem", Path(folder) / "key.pem"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                           serialization.NoEncryption()))
+    made = []
+    for name, is_authority in (("authority", True), ("localhost", False)):
+        key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        issuer_key, issuer = made[0][:2] if made else (key, subject)
+        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        signed = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+                  .serial_number(len(made) + 1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+                  .add_extension(names, False).add_extension(x509.BasicConstraints(is_authority, None), True)
+                  .sign(issuer_key, hashes.SHA256()))
+        made.append((key, subject, signed.public_bytes(serialization.Encoding.PEM)))
+    key = made[1][0].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    paths = [Path(folder) / name for name in ("certificate.pem", "key.pem", "authority.pem")]
+    for path, text in zip(paths, (made[1][2], key, made[0][2])):
+        path.write_bytes(text)
     return tuple(map(str, paths))
 
 

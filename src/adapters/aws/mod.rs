@@ -27,6 +27,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::ingest::ports::{Unavailable, chain};
 
@@ -66,7 +68,9 @@ pub fn with_limits(loader: ConfigLoader) -> ConfigLoader {
         .with_max_backoff(Duration::from_secs(1));
     // Bodies that are read after the answer's head are outside those timeouts.
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(2)).build();
-    loader.timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls)
+    // One for the clients of all services: each by itself would read the machine's certificates once more.
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+    loader.http_client(http).timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls)
 }
 
 /// `work`, or [`Unavailable`] where it takes longer than `limit`.
