@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::documents::{load, written};
 use super::ports::{AlertPublisher, Commit, StateStore, Unavailable};
-use super::zones::{Outgoing, Terms, pause, settle};
+use super::zones::{Outgoing, pause, settle};
 use crate::domain::alert::Message;
 use crate::domain::alert::cap::{Allowance, Caps};
 use crate::domain::alert::digest::digest;
@@ -167,7 +167,7 @@ async fn forget<T: StateStore>(store: &T, rules: &RuleSet, outgoing: &[Outgoing]
                 state.outbox.remove(&sent);
                 Evaluation { state, ..Evaluation::default() }
             };
-            settle(store, rules, zone, document, Terms::default(), &change).await
+            settle(store, rules, zone, document, None, &change).await
         };
         forgotten.boxed()
     });

@@ -31,7 +31,7 @@ pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
 use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
 use self::sweep::LastDone;
 pub use self::sweep::Swept;
-use self::zones::{Evaluated, Terms, evaluate_zones, known_projects, note_projects, settle};
+use self::zones::{Evaluated, Noted, evaluate_zones, known_projects, note_projects, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
 use crate::domain::engine;
@@ -139,6 +139,7 @@ pub struct Ingest<S, T, P, R> {
     clock: Running,
     noted: LastDone,
     counted: LastDone,
+    projects: Noted,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
@@ -152,6 +153,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             clock: Running::default(),
             noted: LastDone::default(),
             counted: LastDone::default(),
+            projects: Noted::default(),
         }
     }
 
@@ -286,7 +288,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let mut evaluated = Evaluated::default();
         for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
             let change = |state: &ZoneState| engine::cleaned(&rules, state, at, now);
-            let evaluation = settle(&self.state, &rules, key, document, Terms::default(), &change).await?;
+            let evaluation = settle(&self.state, &rules, key, document, None, &change).await?;
             evaluated.add(key.clone(), &evaluation);
         }
         dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
@@ -322,7 +324,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
         }
         let began = Instant::now();
-        let judged = evaluate_zones(&self.state, &rules, readings, received, now);
+        let judged = evaluate_zones(&self.state, &self.projects, &rules, readings, received, now);
         let evaluated = timeout(JUDGED_WITHIN, judged)
             .await
             .unwrap_or_else(|late| Err(Unavailable::new("the state store took too long", late)))?;

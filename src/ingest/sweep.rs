@@ -9,7 +9,7 @@ use super::Ingest;
 use super::dispatch::{Dispatched, dispatch};
 use super::documents::{Arrivals, load, read, written};
 use super::ports::{AlertPublisher, Document, RawStore, RuleSource, StateStore, Unavailable};
-use super::zones::{Evaluated, Terms, settle};
+use super::zones::{Evaluated, settle};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine::{self, Evaluation, SENT_WITHIN};
 use crate::domain::rules::RuleSet;
@@ -151,7 +151,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         for notice in notices {
             let (_, document) = load::<ZoneState>(&self.state, OPERATIONS).await?;
             let change = |state: &ZoneState| engine::announce(state, &notice, now);
-            let evaluation = settle(&self.state, rules, OPERATIONS, document, Terms::default(), &change).await?;
+            let evaluation = settle(&self.state, rules, OPERATIONS, document, None, &change).await?;
             evaluated.add(OPERATIONS.to_owned(), &evaluation);
         }
         Ok(dispatch(&self.state, &self.publisher, rules, evaluated.outgoing, now).await)
@@ -183,8 +183,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             evaluation
         };
         // Silences that are held back stay due; they make room for what else is.
-        let terms = Terms { not_before: Some(again), ..Terms::default() };
-        settle(&self.state, rules, key, document, terms, &change).await
+        settle(&self.state, rules, key, document, Some(again), &change).await
     }
 
     /// Counts who has subscribed, hourly: whoever has not confirmed hears of nothing.

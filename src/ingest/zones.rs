@@ -1,7 +1,8 @@
 //! Zones and what is remembered of them: read together, judged one by one, written by compare-and-swap.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -21,6 +22,8 @@ const RETRIES: u32 = 5;
 const FIRST_PAUSE_MS: u64 = 10;
 /// Zones that are written at a time.
 const CONCURRENT: usize = 32;
+/// Most zones that a process knows to be noted; then it begins anew.
+const MOST_NOTED: usize = 20_000;
 
 /// A message that was committed and is now to be sent, and the zone whose outbox it is in.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +64,7 @@ impl Evaluated {
 /// about are not even read.
 pub(super) async fn evaluate_zones<T: StateStore>(
     store: &T,
+    noted: &Noted,
     rules: &RuleSet,
     readings: &[Reading<'_>],
     received: Timestamp,
@@ -78,12 +82,14 @@ pub(super) async fn evaluate_zones<T: StateStore>(
         .zip(documents)
         .map(|((key, readings), document)| {
             let judged = async move {
+                if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
+                    // Before the zone itself, so that a zone that is known is always found.
+                    if let Some(zone) = &source.zone {
+                        noted.note(store, zone, source.project.as_deref().unwrap_or_default()).await?;
+                    }
+                }
                 let change = |state: &ZoneState| evaluate(rules, state, &readings, received, now);
-                let named = readings.first().and_then(|reading| {
-                    Some((reading.source.zone.as_deref()?, reading.source.project.as_deref().unwrap_or_default()))
-                });
-                let terms = Terms { named, ..Terms::default() };
-                let evaluation = settle(store, rules, &key, document, terms, &change).await?;
+                let evaluation = settle(store, rules, &key, document, None, &change).await?;
                 Ok((key, evaluation))
             };
             judged.boxed()
@@ -98,6 +104,33 @@ pub(super) async fn evaluate_zones<T: StateStore>(
         }
     }
     Ok(evaluated)
+}
+
+/// Zones, each with its project, that this process has noted: one of which nothing is remembered has no document, and would
+/// be looked up with every push.
+#[derive(Debug, Default)]
+pub(super) struct Noted(Mutex<HashSet<(String, String)>>);
+
+impl Noted {
+    /// Notes that `project` has a zone of this id, unless that was done before.
+    async fn note<T: StateStore>(&self, store: &T, zone: &str, project: &str) -> Result<(), Unavailable> {
+        let known = (zone.to_owned(), project.to_owned());
+        if self.zones(|zones| zones.contains(&known)) {
+            return Ok(());
+        }
+        note_project(store, zone, project).await?;
+        self.zones(|zones| {
+            if zones.len() >= MOST_NOTED {
+                zones.clear();
+            }
+            zones.insert(known);
+        });
+        Ok(())
+    }
+
+    fn zones<R>(&self, of: impl FnOnce(&mut HashSet<(String, String)>) -> R) -> R {
+        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The document that lists the projects which have a zone of this id.
@@ -141,37 +174,26 @@ async fn note_project<T: StateStore>(store: &T, zone: &str, project: &str) -> Re
     Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
 }
 
-/// What is to be seen to where a zone is written.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Terms<'t> {
-    /// Nothing is due before it; what was due before it is written for that alone.
-    pub(super) not_before: Option<Timestamp>,
-    /// The zone's id and its project, to be noted before the zone is first written: one that is known is always found.
-    pub(super) named: Option<(&'t str, &'t str)>,
-}
-
 /// Changes what is remembered of one zone. Where somebody else wrote it meanwhile, what they wrote is read and `change`
-/// is made to that; where `change` changes nothing, nothing is written.
+/// is made to that; where `change` changes nothing, nothing is written. Nothing is due before `not_before`, where that is
+/// given; what was due before it is written for that alone.
 pub(super) async fn settle<T: StateStore>(
     store: &T,
     rules: &RuleSet,
     key: &str,
     mut document: Document,
-    terms: Terms<'_>,
+    not_before: Option<Timestamp>,
     change: &(dyn Fn(&ZoneState) -> Evaluation + Sync),
 ) -> Result<Evaluation, Unavailable> {
     for attempt in 0..=RETRIES {
         let state: ZoneState = read(key, &document)?;
         let evaluation = change(&state);
         let due = next_due(rules, &evaluation.state);
-        let is_too_soon = terms.not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
+        let is_too_soon = not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
         if evaluation.state == state && !is_too_soon {
             return Ok(evaluation);
         }
-        if let (0, Some((zone, project))) = (document.version, terms.named) {
-            note_project(store, zone, project).await?;
-        }
-        let due = due.map(|due| terms.not_before.map_or(due, |not_before| due.max(not_before)));
+        let due = due.map(|due| not_before.map_or(due, |not_before| due.max(not_before)));
         match store.commit(key, document.version, &written(&evaluation.state)?, due).await? {
             Commit::Done => return Ok(evaluation),
             Commit::Lost => {

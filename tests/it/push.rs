@@ -385,6 +385,25 @@ async fn a_storm_is_the_caps_messages_and_a_digest_of_all_the_rest() {
 }
 
 #[tokio::test]
+async fn a_zone_of_which_nothing_is_remembered_can_be_cleaned_all_the_same() {
+    let app = TestApp::new();
+    let feedback = |rating: u8, minutes: i64| {
+        let at = (now() + SignedDuration::from_mins(minutes)).as_millisecond();
+        reading_with("FD", &json!({ "rating": rating }), &json!({ "unixT": at }))
+    };
+    for minute in [-9, -8] {
+        assert_eq!(app.push(body(&[feedback(1, minute)])).await.status, 200);
+    }
+    let documents = app.state.documents();
+    assert!(!documents.keys().any(|key| key.starts_with("zone/")), "{documents:?}");
+    let request = Request::post("/zones/zone/cleaned").header("authorization", basic(USERNAME, PASSWORD));
+    assert_eq!(app.send(request.body(Full::default()).unwrap()).await.status, 200);
+    // Felt before the cleaning and pushed after it: over.
+    assert_eq!(app.push(body(&[feedback(5, -5)])).await.body["alerts"], 0);
+    assert_eq!(app.push(body(&[feedback(5, 1)])).await.body["alerts"], 1);
+}
+
+#[tokio::test]
 async fn a_cleaning_by_button_starts_the_count_again() {
     let app = TestApp::new();
     let clean = async |path: &str| {
