@@ -106,9 +106,10 @@ tables: needs-rust ## Renews the tables of docs/scale.md, after a price was chan
 	@.make/tables target/debug/smartclean-push docs/scale.md
 
 .PHONY: bench
-bench: needs-rust .venv/test.stamp ## What a push costs, beside the same job in Python and Node; 15 minutes. ARGS="--tls" behind TLS
+bench: needs-rust .venv/test.stamp ## What a push costs, beside the same job in Python and Node; two minutes after a build of ten. ARGS="--tls" behind TLS
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --quiet --release --bin push-function
-	@command -v npm >/dev/null && npm ci --silent --no-audit --no-fund --prefix benches/peers || echo 'There is no Node here; its column is left out.'
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix benches/peers; \
+	else echo 'There is no npm here: the column of Node is left out.'; fi
 	@.make/size target/lambda/push-function/bootstrap
 	@$(PYTHON) benches/function target/lambda/push-function/bootstrap $(ARGS)
 

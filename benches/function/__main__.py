@@ -142,7 +142,7 @@ def main():
     commands = {"ours": ours} | {name: [path] for name, path in (beside.split("=", 1) for beside in asked.beside)}
     if not asked.beside:
         commands["Python"] = [sys.executable, str(ROOT / "benches/peers/push.py")]
-        if shutil.which("node"):
+        if shutil.which("node") and (ROOT / "benches/peers/node_modules").exists():
             commands["Node"] = ["node", str(ROOT / "benches/peers/push.mjs")]
     with tempfile.TemporaryDirectory() as folder:
         tls = certificate(folder) if asked.tls else ()

@@ -65,9 +65,6 @@ class Measured:
     cpu: float
     peak: float
 
-    def warm(self, skipped):
-        return sorted(self.events[skipped:])
-
 
 class Run:
     """One process of the function, from its start to its end."""
@@ -86,7 +83,11 @@ class Run:
             "AWS_LAMBDA_LOG_GROUP_NAME": "g", "AWS_LAMBDA_LOG_STREAM_NAME": "s", "AWS_REGION": "ap-southeast-1",
             "AWS_DEFAULT_REGION": "ap-southeast-1",
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **environment})
-        self.init = (self.asked.get(timeout=LONGEST) - began) * 1000
+        try:
+            self.init = (self.asked.get(timeout=LONGEST) - began) * 1000
+        except queue.Empty:
+            self.__exit__()
+            raise SystemExit(f"{command[0]} did not ask for work within {LONGEST} s; SHOW=1 shows what it says.") from None
 
     def __enter__(self):
         return self

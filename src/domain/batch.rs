@@ -11,7 +11,7 @@ use memchr::memchr2;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::digest::Digest;
-use super::json::{self, Raw};
+use super::json::{self, Raw, Unescaped};
 use super::reading::Reading;
 
 /// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
@@ -183,9 +183,6 @@ impl<'b> Items<'b> {
         self.items.push(Item { index, text: start..self.texts.len() });
     }
 }
-
-#[derive(serde::Deserialize)]
-struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
 
 struct Elements<'s, 'b>(&'s mut Items<'b>);
 

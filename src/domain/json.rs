@@ -102,6 +102,10 @@ impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
     }
 }
 
+/// A JSON string of Unicode text, borrowed where nothing in it is escaped.
+#[derive(Debug, serde::Deserialize)]
+pub struct Unescaped<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
 /// A JSON string that may hold unpaired surrogates, each of which reads as U+FFFD.
 struct Lenient<'a>(Cow<'a, str>);
 

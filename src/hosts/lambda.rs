@@ -28,6 +28,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::domain::json::Unescaped;
 use crate::http::{App, Problem, RequestContext};
 use crate::ingest::Swept;
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
@@ -119,7 +120,7 @@ where
 {
     let parted = Parted::of(event);
     match Event::read(&parted.rest) {
-        None => answer_parted(app, parted, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
+        None => answer(app, parted, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
         Some(Event::Queue(messages)) => Ok(Reply::Queue(work_off(app.ingest(), bucket, messages, now).await)),
         Some(Event::Iot(publication)) => {
             let taken = take_in(app.ingest(), publication, invocation, now).await;
@@ -144,22 +145,6 @@ where
 /// # Errors
 /// [`EventFault`] where the event tells of no request.
 pub async fn answer<S, T, P, R, C>(
-    app: &App<S, T, P, R, C>,
-    event: &str,
-    invocation: &str,
-    received: Timestamp,
-) -> Result<Answer, EventFault>
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    C: CredentialSource,
-{
-    answer_parted(app, Parted::of(event), invocation, received).await
-}
-
-async fn answer_parted<S, T, P, R, C>(
     app: &App<S, T, P, R, C>,
     event: Parted<'_>,
     invocation: &str,
@@ -201,14 +186,16 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
 }
 
 /// An event, and apart from it its body: that is megabytes, and the rest is looked at more than once.
-struct Parted<'e> {
+#[derive(Debug)]
+pub struct Parted<'e> {
     body: Option<Cow<'e, str>>,
     rest: Cow<'e, str>,
 }
 
 impl<'e> Parted<'e> {
     /// In one pass. What is no object with a text as its body stays whole, to be found fault with by whoever reads it.
-    fn of(event: &'e str) -> Self {
+    #[must_use]
+    pub fn of(event: &'e str) -> Self {
         serde_json::from_str(event).unwrap_or(Self { body: None, rest: Cow::Borrowed(event) })
     }
 }
@@ -227,7 +214,7 @@ impl<'de> Deserialize<'de> for Parted<'de> {
                 let (mut body, mut rest) = (None, String::from("{"));
                 while let Some(name) = members.next_key::<Cow<'de, str>>()? {
                     if name == "body" {
-                        body = members.next_value::<Option<Text<'de>>>()?.map(|text| text.0);
+                        body = members.next_value::<Option<Unescaped<'de>>>()?.map(|text| text.0);
                         continue;
                     }
                     let separator = if rest.len() > 1 { "," } else { "" };
@@ -242,10 +229,6 @@ impl<'de> Deserialize<'de> for Parted<'de> {
         deserializer.deserialize_map(Members)
     }
 }
-
-/// A text, borrowed where nothing in it is escaped.
-#[derive(Deserialize)]
-struct Text<'e>(#[serde(borrow)] Cow<'e, str>);
 
 impl Told {
     fn read(Parted { body: text, rest: event }: Parted<'_>) -> Result<Self, EventFault> {

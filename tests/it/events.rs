@@ -31,7 +31,7 @@ async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
     let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
     let ingest = Ingest::new(store, Arc::new(MemoryState::default()), publisher, FixedRules(Arc::new(RuleSet::pack())));
     let app = App::new(ingest, Gate::new(FixedCredentials(Arc::new(credentials))));
-    let answer = lambda::answer(&app, event, "invocation", Timestamp::now()).await.unwrap();
+    let answer = lambda::answer(&app, lambda::Parted::of(event), "invocation", Timestamp::now()).await.unwrap();
     let answer = serde_json::to_value(answer).unwrap();
     assert_eq!(answer["isBase64Encoded"], false);
     let mut headers = BTreeMap::new();

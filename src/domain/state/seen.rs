@@ -47,7 +47,8 @@ impl Seen {
     /// Whether a reading of this id is remembered.
     #[must_use]
     pub fn knows(&self, id: &ReadingId) -> bool {
-        self.marks().any(|mark| mark == Self::mark(id))
+        let mark = Self::mark(id);
+        self.marks().any(|known| known == mark)
     }
 
     /// Whether a reading of that time comes too late to change anything.
