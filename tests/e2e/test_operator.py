@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import io
+import re
 import subprocess
 import sys
 
@@ -169,6 +170,11 @@ def test_rotation_of_what_it_cannot_renew_says_what_to_do():
     with pytest.raises(operator.Stop, match="The password of a is kept as a hash"):
         operator.with_new_passwords(hashed)
     operator.with_new_passwords(hashed, "b")
+    # A dollar sign alone makes no hash: one in a hundred generated passwords with punctuation begins with it.
+    operator.with_new_passwords({"username": "a", "password": "$ecret"})
+    code = (ROOT / "src/domain/auth/password.rs").read_text(encoding="utf-8")
+    [kinds] = re.findall(r"OTHER_HASHES: \[&str; \d+\] = \[(.*?)\];", code)
+    assert operator.HASHES == tuple(kind.strip('"') for kind in kinds.split(", "))
     with pytest.raises(operator.Stop, match="no client c; there are: a, b"):
         operator.with_new_passwords(hashed, "c")
 
