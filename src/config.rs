@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "function")]
+use crate::adapters::https::Trust;
 use crate::domain::auth::{Doors, Outside};
 use crate::telemetry::Verbosity;
 
@@ -19,6 +21,15 @@ pub fn verbosity() -> Verbosity {
 #[must_use]
 pub fn function_name() -> Option<String> {
     std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())
+}
+
+/// Whose certificates the function believes: Mozilla's, as compiled in; this machine's where `SSL_CERT_FILE` or `SSL_CERT_DIR`
+/// says which those are.
+#[cfg(feature = "function")]
+#[must_use]
+pub fn trust() -> Trust {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(is_set) { Trust::Machine } else { Trust::Mozilla }
 }
 
 /// Whether S3 is addressed as `host/bucket/key`, as the process's environment has it: see

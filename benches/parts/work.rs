@@ -1,9 +1,10 @@
 //! The parts of a push, each as a piece of work that is the same every time: timed by `parts`, counted by `counts`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
@@ -31,7 +32,7 @@ fn walk(body: &str) -> usize {
 
 /// Judges readings zone by zone, from nothing remembered.
 fn judge(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> usize {
-    let mut zones: BTreeMap<ZoneKey<'_>, Vec<&Reading<'_>>> = BTreeMap::new();
+    let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, RandomState> = HashMap::default();
     for reading in readings {
         zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
     }

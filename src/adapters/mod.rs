@@ -9,6 +9,8 @@ pub mod cached_rules;
 mod due;
 #[cfg(feature = "command")]
 pub mod files;
+#[cfg(any(feature = "aws", feature = "command"))]
+pub mod https;
 #[cfg(test)]
 mod log_lines;
 pub mod memory;

@@ -8,15 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::cached_credentials::has_passed;
+use super::https::{self, HttpsClient, Trust};
 use super::signatures::is_signed;
 use crate::domain::auth::{KeySet, Outside, Signed, is_safe};
 use crate::ingest::ports::{IssuerKeys, Keys, Unavailable};
@@ -33,11 +30,9 @@ pub(super) const FETCHED_WITHIN: Duration = Duration::from_secs(2);
 /// Most bytes of a document. The largest issuers' sets have some 20 KB.
 const MOST_BYTES: usize = 256 * 1024;
 
-type Https = HttpsConnector<HttpConnector>;
-
 /// The keys of one issuer, as last fetched. Whatever goes wrong later, the last ones stay.
 pub struct OutsideIssuer {
-    client: Client<Https, Empty<Bytes>>,
+    client: HttpsClient<Empty<Bytes>>,
     issuer: String,
     fetched: RwLock<Option<(Arc<KeySet>, Timestamp)>>,
     /// When the last attempt began. Held while fetching, so that everybody who needs it shares it.
@@ -54,15 +49,9 @@ impl OutsideIssuer {
     /// The issuer of `outside`; it is not asked yet.
     ///
     /// # Errors
-    /// Where this machine has no certificates to know servers by.
-    pub fn new(outside: &Outside) -> io::Result<Self> {
-        #[cfg(feature = "function")]
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        #[cfg(not(feature = "function"))]
-        let provider = rustls::crypto::ring::default_provider();
-        let https =
-            HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)?.https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new()).build(https.build());
+    /// Where this machine is asked for its certificates, and has none.
+    pub fn new(outside: &Outside, trust: Trust) -> io::Result<Self> {
+        let client = https::client(trust, None)?;
         Ok(Self { client, issuer: outside.issuer.clone(), fetched: RwLock::default(), attempts: Mutex::default() })
     }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::arrivals::Arrivals;
 use crate::domain::alert::{Alert, Message};
-use crate::domain::engine::{self, Evaluation, evaluate_in_order, is_stale, next_due, sweep};
+use crate::domain::engine::{self, Evaluation, Policies, evaluate_in_order, is_stale, next_due, sweep};
 use crate::domain::reading::Reading;
 use crate::domain::rules::{Blocked, Kind, Rule, RuleSet};
 use crate::domain::state::ZoneState;
@@ -105,6 +105,7 @@ impl<'r> Hearing<'r> {
     fn judge(&mut self, events: &[Event<'_>], first: Timestamp, heard: &mut Heard) -> usize {
         let end = first.checked_add(self.at_once).unwrap_or(Timestamp::MAX);
         let end = next_due(self.rules, &self.state).map_or(end, |due| end.min(next_minute(due)));
+        let mut policies = Policies::new(self.rules);
         let mut readings = Vec::new();
         let mut count = 0;
         for event in events {
@@ -116,7 +117,7 @@ impl<'r> Hearing<'r> {
             count += 1;
             if is_stale(self.rules, *at, *received) {
                 heard.stale += 1;
-            } else if engine::is_of_interest(self.rules, &reading.source) {
+            } else if policies.are_interested_in(&reading.source) {
                 readings.push((*at, *reading));
             }
         }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::value::RawValue;
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use smartclean_push::adapters::aws::{
     self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
     sqs::RetryQueue,
@@ -15,7 +14,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::config::{self, FunctionConfig};
-use smartclean_push::hosts::lambda;
+use smartclean_push::hosts::lambda::{self, Untouched};
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
@@ -28,7 +27,8 @@ async fn main() -> Result<(), Error> {
     telemetry::start_for_function(config::verbosity(), config::function_name());
     let config =
         FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
-    let sdk = aws::config().await;
+    let trust = config::trust();
+    let sdk = aws::config(trust).await?;
     let s3 = aws::s3::client(&sdk, config.s3_path_style);
     let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);
     let rules = CachedRules::new(rules, aws::rules::LOOK_AGAIN);
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Error> {
     }
     let mut gate = Gate::new(credentials).with_doors(config.doors);
     if let Some(outside) = config.outside {
-        let keys = OutsideIssuer::new(&outside)?;
+        let keys = OutsideIssuer::new(&outside, trust)?;
         gate = gate.trusting(outside, Box::new(keys));
     }
 
@@ -61,12 +61,13 @@ async fn main() -> Result<(), Error> {
     let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
     let store = BackedStore::new(bucket.clone(), queue);
     let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), gate));
-    let reply = |event: LambdaEvent<Box<RawValue>>| {
-        let (app, bucket) = (Arc::clone(&app), bucket.clone());
+    let events = Untouched::default();
+    let reply = |event: LambdaEvent<()>| {
+        let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());
         async move {
-            let (event, invocation) = (event.payload.get(), &event.context.request_id);
-            lambda::reply(&app, &bucket, event, invocation, Timestamp::now()).await.map_err(Error::from)
+            let (bytes, invocation) = (&bytes, &event.context.request_id);
+            lambda::reply(&app, &bucket, bytes, invocation, Timestamp::now()).await.map_err(Error::from)
         }
     };
-    lambda_runtime::run(service_fn(reply)).await
+    Runtime::new(service_fn(reply)).layer(events.clone()).run().await
 }

@@ -167,10 +167,13 @@ fn rejection_line(rejection: &Rejection<'_>) -> String {
 }
 
 /// # Panics
-/// Never: writing to memory cannot fail, and the level is one that Zstandard has.
+/// Never: writing to memory cannot fail, the level is one that Zstandard has, and the size is that of the lines.
 #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
-fn pack<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<u8> {
+fn pack<'l>(lines: impl Iterator<Item = &'l [u8]> + Clone) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect("a level that Zstandard has");
+    // Told the size, Zstandard takes tables to match: clearing those for a large text costs more than a small one.
+    let size = lines.clone().map(|line| line.len() as u64 + 1).sum();
+    encoder.set_pledged_src_size(Some(size)).expect("nothing is written yet");
     for line in lines {
         encoder.write_all(line).expect("memory takes every write");
         encoder.write_all(b"\n").expect("memory takes every write");

@@ -8,10 +8,10 @@ use std::fmt;
 use std::ops::Range;
 
 use memchr::memchr2;
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::digest::Digest;
-use super::json::{self, Raw, Unescaped};
+use super::json::{self, LineBreaks, Raw, Scanner, Unescaped};
 use super::reading::Reading;
 
 /// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
@@ -111,14 +111,21 @@ impl<'b> Items<'b> {
         Self { texts: String::with_capacity(text.len()), items: Vec::new(), rejections: Vec::new() }
     }
 
-    /// The items of a body whose elements are all strings of Unicode text, as SmartClean sends it: each is read once. `None`
-    /// for any other body, which is worth a second, closer look.
+    /// The items of a body whose elements are all strings of Unicode text, as SmartClean sends it: each is walked over once.
+    /// `None` for any other body, which is worth a second, closer look.
     fn of_strings(text: &str) -> Option<Self> {
-        let mut items = Self::with_room_for(text);
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        deserializer.deserialize_seq(Strings(&mut items)).ok()?;
-        deserializer.end().ok()?;
-        Some(items)
+        let mut scanner = Scanner::new(text);
+        let (mut texts, mut end) = (vec![0; text.len()], 0);
+        let mut items = Vec::new();
+        scanner.array(|scanner| {
+            let begin = end;
+            end += scanner.unescape(texts.get_mut(end..)?, LineBreaks::Spaces)?;
+            items.push(Item { index: items.len(), text: begin..end });
+            Some(())
+        })?;
+        scanner.end()?;
+        texts.truncate(end);
+        Some(Self { texts: String::from_utf8(texts).ok()?, items, rejections: Vec::new() })
     }
 
     /// How many items the body holds, good and bad.
@@ -197,46 +204,6 @@ impl<'b> Visitor<'b> for Elements<'_, 'b> {
         while let Some(element) = elements.next_element()? {
             self.0.take(element);
         }
-        Ok(())
-    }
-}
-
-/// Elements that are all strings.
-struct Strings<'s, 'b>(&'s mut Items<'b>);
-
-impl<'de> Visitor<'de> for Strings<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of strings")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        while elements.next_element_seed(Text(self.0))?.is_some() {}
-        Ok(())
-    }
-}
-
-/// An element that is a string, lent for as long as it is taken.
-struct Text<'s, 'b>(&'s mut Items<'b>);
-
-impl<'de> DeserializeSeed<'de> for Text<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Text<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.take_text(text);
         Ok(())
     }
 }

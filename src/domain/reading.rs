@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -22,8 +23,8 @@ pub type ReadingId = Digest;
 /// One reading, borrowing from the item's text.
 #[derive(Debug)]
 pub struct Reading<'a> {
-    /// Identity; the same text is the same reading, however it is batched.
-    pub id: ReadingId,
+    /// Made when it is first asked for: most readings change nothing, and theirs never is.
+    id: OnceLock<ReadingId>,
     /// The JSON text as received.
     pub text: &'a str,
     /// Physical and administrative names.
@@ -32,6 +33,8 @@ pub struct Reading<'a> {
     pub time: Option<Timestamp>,
     /// The finished cleaning that the item tells of, where it is a Matrix event and no sensor's reading.
     pub cleaning: Option<Cleaning>,
+    /// What is documented of the device's type.
+    documented: Option<&'static DeviceType>,
     /// `time` as it was sent: where `unixT` tells the moment, only its offset from UTC is of use, and seldom.
     written_time: Option<Raw<'a>>,
     /// The members of `v`.
@@ -79,10 +82,16 @@ impl<'a> Reading<'a> {
         Ok(fields.into_reading(text))
     }
 
+    /// Identity; the same text is the same reading, however it is batched.
+    #[must_use]
+    pub fn id(&self) -> ReadingId {
+        *self.id.get_or_init(|| Digest::of(self.text.as_bytes()))
+    }
+
     /// The documented type of the device, `None` for a type that passes unread.
     #[must_use]
     pub fn device_type(&self) -> Option<&'static DeviceType> {
-        DeviceType::named(&self.source.device_type)
+        self.documented
     }
 
     /// The value of the metric that rules call `key`. For a type that is not documented, a member of `v` of that name.
@@ -209,14 +218,16 @@ impl<'a> Fields<'a> {
             .and_then(time::from_unix)
             .or_else(|| Some(self.time.and_then(iso)?.0))
             .or_else(|| time::from_local(&word(self.local)?, region.as_deref()?));
+        let device_type = word(self.device_type).map_or(Cow::Borrowed(""), |name| match name {
+            Cow::Borrowed(name) => Cow::Borrowed(device::short_name(name)),
+            Cow::Owned(name) => Cow::Owned(device::short_name(&name).to_owned()),
+        });
         Reading {
-            id: Digest::of(text.as_bytes()),
+            id: OnceLock::new(),
             text,
+            documented: DeviceType::named(&device_type),
             source: Source {
-                device_type: word(self.device_type).map_or(Cow::Borrowed(""), |name| match name {
-                    Cow::Borrowed(name) => Cow::Borrowed(device::short_name(name)),
-                    Cow::Owned(name) => Cow::Owned(device::short_name(&name).to_owned()),
-                }),
+                device_type,
                 device: word(self.slot).or_else(|| word(self.id)).or_else(|| word(self.physical)),
                 display: word(self.display),
                 zone: word(self.zone),

@@ -107,7 +107,7 @@ fn without_copies(arrived: &mut Vec<Arrived<'_>>) -> u64 {
             moment = Some(arrived.turn);
             there.clear();
         }
-        there.insert(arrived.reading.id)
+        there.insert(arrived.reading.id())
     });
     (before - arrived.len()) as u64
 }

@@ -5,13 +5,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState as Quick;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 
 use super::documents::{Projects, load, read, written};
 use super::ports::{Commit, Document, StateStore, Unavailable};
-use crate::domain::engine::{self, Evaluation, evaluate, next_due};
+use crate::domain::engine::{Evaluation, Policies, evaluate, next_due};
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::{Entry, ZoneKey, ZoneState};
@@ -70,10 +71,15 @@ pub(super) async fn evaluate_zones<T: StateStore>(
     received: Timestamp,
     now: Timestamp,
 ) -> Result<Evaluated, Unavailable> {
-    let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>> = HashMap::new();
-    for reading in readings.iter().filter(|reading| engine::is_of_interest(rules, &reading.source)) {
+    let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, Quick> = HashMap::default();
+    for reading in readings {
         zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
     }
+    zones.retain(|_, readings| {
+        let mut policies = Policies::new(rules);
+        readings.retain(|reading| policies.are_interested_in(&reading.source));
+        !readings.is_empty()
+    });
     let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();
     let keys: Vec<String> = zones.keys().cloned().collect();
     let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };

@@ -91,7 +91,7 @@ impl Entry {
             let batch = items.read();
             entry.is_batch = true;
             entry.bad = batch.rejections.len();
-            entry.ids = batch.readings.iter().map(|reading| ShortId::of(&reading.id)).collect();
+            entry.ids = batch.readings.iter().map(|reading| ShortId::of(&reading.id())).collect();
             let key = || ObjectKey::of_readings(id, &batch.readings).to_string();
             entry.object = (!entry.ids.is_empty()).then(key);
         }

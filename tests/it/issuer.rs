@@ -16,6 +16,7 @@ use jiff::SignedDuration;
 #[cfg(not(feature = "aws"))]
 use ring::{rand::SystemRandom, signature as keys};
 use serde_json::{Value, json};
+use smartclean_push::adapters::https::Trust;
 use smartclean_push::adapters::memory::FixedCredentials;
 use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::domain::auth::{Credentials, Outside};
@@ -85,7 +86,7 @@ impl Issuer {
     fn app(&self, scope: Option<&str>) -> TestApp {
         let outside =
             Outside::new(Some(self.address.clone()), Some("us".into()), scope.map(Into::into)).unwrap().unwrap();
-        let keys = OutsideIssuer::new(&outside).unwrap();
+        let keys = OutsideIssuer::new(&outside, Trust::Machine).unwrap();
         let credentials = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
         let gate = Gate::new(FixedCredentials(Arc::new(credentials))).with_doors("oauth".parse().unwrap());
         TestApp::behind(RuleSet::pack(), gate.trusting(outside, Box::new(keys)))

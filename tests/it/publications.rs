@@ -79,7 +79,9 @@ impl World {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
         let event = std::fs::read_to_string(path).unwrap();
         let now = published() + SignedDuration::from_mins(1);
-        reply(&self.app, &NoBucket, &event, "invocation-1", now).await.map(|reply| serde_json::to_value(reply).unwrap())
+        reply(&self.app, &NoBucket, event.as_bytes(), "invocation-1", now)
+            .await
+            .map(|reply| serde_json::to_value(reply).unwrap())
     }
 
     fn break_down(&self, broken: bool) {

@@ -197,9 +197,11 @@ pub(crate) fn process(test: &str) -> std::process::Command {
 #[cfg(feature = "aws")]
 pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
     use smartclean_push::adapters::aws::{self, dynamodb};
+    use smartclean_push::adapters::https::Trust;
 
     // The rest of the SDK's configuration is in AWS's own variables.
     let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-    let config = aws::config().await.into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+    let config =
+        aws::config(Trust::Mozilla).await.unwrap().into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
     dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }

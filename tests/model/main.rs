@@ -16,7 +16,7 @@ use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, cleaned, evaluate, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::{EntryId, ZoneState};
+use smartclean_push::domain::state::{EntryId, Seen, ZoneState};
 use worlds::{Happening, Measured, What, World, minute, moment, some_world};
 
 /// The engine and what it remembers; messages are taken out as soon as they are made, as if each was sent.
@@ -224,7 +224,7 @@ proptest! {
         let said = engine.run(&world.history);
         let has_changed = |state: &ZoneState, reading: &Measured| {
             let id = Digest::of(reading.text(&world).as_bytes());
-            state.seen.knows(&id)
+            state.seen.knows(Seen::mark(&id))
         };
         let (again, _) = run_with_repeats(&mut repeated, &repeats, has_changed);
         prop_assert_eq!(again, said);

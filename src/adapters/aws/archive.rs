@@ -2,9 +2,9 @@
 //! function that compacts.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::Duration;
 
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
@@ -14,7 +14,8 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
-use super::s3;
+use super::{connections, s3};
+use crate::adapters::https::Trust;
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, StoredObject, Unreadable};
 
@@ -39,22 +40,20 @@ pub struct S3Archive {
 
 /// Region and credentials as AWS's own command line finds them: environment, profiles, single sign-on, processes, and the
 /// roles of machines.
-async fn config() -> SdkConfig {
-    patient(aws_config::defaults(BehaviorVersion::v2026_01_12())).load().await
+async fn config() -> io::Result<SdkConfig> {
+    Ok(patient(aws_config::defaults(BehaviorVersion::v2026_01_12()))?.load().await)
 }
 
 /// The function's, from the environment.
-async fn config_of_function() -> SdkConfig {
-    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(EnvironmentVariableRegionProvider::new())
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new());
-    patient(loader).load().await
+async fn config_of_function() -> io::Result<SdkConfig> {
+    Ok(patient(super::of_function())?.load().await)
 }
 
-fn patient(loader: ConfigLoader) -> ConfigLoader {
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECTED_WITHIN).operation_attempt_timeout(ANSWERED_WITHIN).build();
-    loader.timeout_config(timeouts).retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+fn patient(loader: ConfigLoader) -> io::Result<ConfigLoader> {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ANSWERED_WITHIN).build();
+    let http = connections::http_client(Trust::Machine, CONNECTED_WITHIN)?;
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+    Ok(loader.http_client(http).timeout_config(timeouts).retry_config(retries))
 }
 
 impl S3Archive {
@@ -68,7 +67,7 @@ impl S3Archive {
         let unreadable = |why: &str| Unreadable::new(place, why);
         let (bucket, prefix) = parts(place).ok_or_else(|| unreadable("a bucket is named s3://bucket/prefix"))?;
         let runtime = runtime().map_err(|fault| Unreadable::new(place, fault))?;
-        let config = runtime.block_on(config());
+        let config = runtime.block_on(config()).map_err(|fault| Unreadable::new(place, fault))?;
         if config.region().is_none() {
             return Err(unreadable("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
         }
@@ -88,7 +87,8 @@ impl S3Archive {
     /// [`Unreadable`] where the system gives no threads.
     pub fn of_function(bucket: String, path_style: bool) -> Result<Self, Unreadable> {
         let runtime = runtime().map_err(|fault| Unreadable::new(&bucket, fault))?;
-        let client = s3::client(&runtime.block_on(config_of_function()), path_style);
+        let config = runtime.block_on(config_of_function()).map_err(|fault| Unreadable::new(&bucket, fault))?;
+        let client = s3::client(&config, path_style);
         Ok(Self { runtime, client, bucket, prefix: String::new() })
     }
 

@@ -5,7 +5,9 @@
 
 #[cfg(feature = "lake")]
 pub mod archive;
+mod connections;
 pub mod dynamodb;
+mod items;
 #[cfg(feature = "lake")]
 pub mod lake;
 pub mod rules;
@@ -18,6 +20,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::Future;
 use std::hash::BuildHasher as _;
+use std::io;
 use std::time::Duration;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -27,11 +30,12 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use crate::adapters::https::Trust;
 use crate::ingest::ports::{Unavailable, chain};
 
+/// Longest that reaching a server takes.
+const CONNECTING: Duration = Duration::from_secs(1);
 /// Longest that storing an object takes, with all its retries.
 const STORING: Duration = Duration::from_secs(5);
 /// Longest that publishing the messages of a push takes, however many there are.
@@ -44,23 +48,29 @@ const PROVING: Duration = Duration::from_secs(3);
 
 /// The function's configuration of the SDK: region and credentials from the environment, where Lambda puts them. The
 /// SDK's longer chain would also look in files and on the network.
-/// `AWS_ENDPOINT_URL` and its like are the SDK's own and work here.
-pub async fn config() -> SdkConfig {
-    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+/// `AWS_ENDPOINT_URL` and its like are the SDK's own and work here. `trust` says whose certificates are believed.
+///
+/// # Errors
+/// Where this machine is asked for its certificates, and has none.
+pub async fn config(trust: Trust) -> io::Result<SdkConfig> {
+    Ok(with_limits(of_function(), trust)?.load().await)
+}
+
+/// Region and credentials from the environment.
+fn of_function() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(EnvironmentVariableRegionProvider::new())
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new());
-    with_limits(loader).load().await
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
 }
 
 /// Bounds each request: 1 s to connect, 3 s an attempt, 5 s and three attempts in all. What is retried is the SDK's
 /// standard: throttling, 500, 502, 503, 504, and connections that break or stall.
-#[must_use]
-pub fn with_limits(loader: ConfigLoader) -> ConfigLoader {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(STORING)
-        .build();
+///
+/// # Errors
+/// Where this machine is asked for its certificates, and has none.
+pub fn with_limits(loader: ConfigLoader, trust: Trust) -> io::Result<ConfigLoader> {
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3)).operation_timeout(STORING).build();
     // The SDK's first wait is up to a second, which is a third of an attempt here.
     let retries = RetryConfig::standard()
         .with_max_attempts(3)
@@ -68,9 +78,8 @@ pub fn with_limits(loader: ConfigLoader) -> ConfigLoader {
         .with_max_backoff(Duration::from_secs(1));
     // Bodies that are read after the answer's head are outside those timeouts.
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(2)).build();
-    // One for the clients of all services: each by itself would read the machine's certificates once more.
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-    loader.http_client(http).timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls)
+    let http = connections::http_client(trust, CONNECTING)?;
+    Ok(loader.http_client(http).timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls))
 }
 
 /// `work`, or [`Unavailable`] where it takes longer than `limit`.

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
+use smartclean_push::adapters::https::Trust;
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules};
 use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::adapters::sqlite::SqliteStore;
@@ -199,7 +200,7 @@ impl Serve {
         })?;
         let mut gate = Gate::new(credentials).with_doors(self.doors).slowing();
         if let Some(outside) = outside {
-            let keys = OutsideIssuer::new(&outside)
+            let keys = OutsideIssuer::new(&outside, Trust::Machine)
                 .map_err(|fault| Failure::new(format!("the issuer cannot be asked for its keys: {fault}")))?;
             gate = gate.trusting(outside, Box::new(keys));
         }

@@ -53,7 +53,7 @@ impl AlertId {
     #[must_use]
     pub fn of(rule: &str, reading: &Reading<'_>) -> Self {
         let device = reading.source.device.as_deref().unwrap_or_default();
-        Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), reading.id.as_bytes()]))
+        Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), reading.id().as_bytes()]))
     }
 
     /// The identity of the alert that `rule` raises because nothing came from `device` since `since`.

@@ -21,27 +21,31 @@ pub(super) enum Verdict {
 /// What `reading` says about the condition of a rule.
 pub(super) fn judge(effective: &Effective<'_>, reading: &Reading<'_>) -> Verdict {
     let Some(condition) = effective.condition else { return Verdict::Unknown };
-    let values: Vec<Option<Measured<'_>>> =
-        condition.tests.iter().map(|test| measure(test, effective, reading)).collect();
-    let broken: Vec<(Severity, Breach)> =
-        values.iter().flatten().filter_map(|measured| measured.breach(effective.severity)).collect();
+    let mut broken = Vec::new();
+    let mut worst = None;
+    let (mut is_any_kept, mut are_all_clear) = (false, true);
+    for measured in condition.tests.iter().filter_map(|test| measure(test, effective, reading)) {
+        match measured.breach(effective.severity) {
+            Some((severity, breach)) => {
+                worst = worst.max(Some(severity));
+                broken.push(breach);
+            }
+            None => is_any_kept = true,
+        }
+        // A level to clear belongs to a rule of one test.
+        let comparison = measured.test.comparison;
+        are_all_clear &= effective.clear.is_none_or(|clear| !comparison.is_broken(measured.value, clear));
+    }
     let fires = match condition.join {
         Join::All => broken.len() == condition.tests.len(),
         Join::Any => !broken.is_empty(),
     };
-    let worst = broken.iter().map(|(severity, _)| *severity).max();
-    if let Some(severity) = worst.filter(|_| fires) {
-        return Verdict::Broken(severity, broken.into_iter().map(|(_, breach)| breach).collect());
+    match worst {
+        Some(severity) if fires => Verdict::Broken(severity, broken),
+        _ if !is_any_kept => Verdict::Unknown,
+        _ if are_all_clear => Verdict::Well,
+        _ => Verdict::Between,
     }
-    let is_kept = |measured: &Measured<'_>| measured.breach(effective.severity).is_none();
-    if !values.iter().flatten().any(is_kept) {
-        return Verdict::Unknown;
-    }
-    // A level to clear belongs to a rule of one test.
-    let is_clear = |measured: &Measured<'_>| {
-        effective.clear.is_none_or(|clear| !measured.test.comparison.is_broken(measured.value, clear))
-    };
-    if values.iter().flatten().all(is_clear) { Verdict::Well } else { Verdict::Between }
 }
 
 /// The value that a rule adds up: its one metric, where it is more than nothing.

@@ -6,6 +6,7 @@
 
 mod judge;
 mod level;
+mod policy;
 mod sum;
 mod sweep;
 mod tally;
@@ -13,16 +14,18 @@ mod zone;
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::judge::deviation;
+pub use self::policy::Policies;
 pub use self::sweep::{awaits, next_due, sweep};
 use self::zone::Zone;
 use super::alert::Message;
 use super::alert::notice::Notice;
-use super::reading::{Reading, Source};
-use super::rules::{Kind, RuleSet};
-use super::state::{EntryId, Mark, Seen, ZoneState};
+use super::reading::Reading;
+use super::rules::RuleSet;
+use super::state::{EntryId, Seen, ZoneState};
 use super::time::age;
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
@@ -49,12 +52,6 @@ pub struct Evaluation {
     pub stale: usize,
     /// Readings from the future, taken to be from when they were received.
     pub early: usize,
-}
-
-/// Whether any rule could do anything with a reading from `source`; where none could, its zone need not be looked up.
-#[must_use]
-pub fn is_of_interest(rules: &RuleSet, source: &Source<'_>) -> bool {
-    rules.rules.iter().any(|rule| rule.applies(source))
 }
 
 /// Evaluates readings of one zone, in any order, that were first received at `received`; it is `now`.
@@ -104,16 +101,21 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     now: Timestamp,
 ) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
+    let mut policies = Policies::new(rules);
     let mut zone = Zone::new(rules, &mut evaluation, now);
-    // By id alone: a reading that names no usable time, or one in the future, comes at another time when it is repeated.
-    let mut known: HashSet<Mark> = zone.evaluation.state.seen.marks().collect();
+    // By what it says alone: a reading that names no usable time, or one in the future, comes at another time when it is
+    // repeated.
+    let mut taken: HashSet<&str, RandomState> = HashSet::default();
     for (at, reading) in readings {
-        if !known.insert(Seen::mark(&reading.id)) {
+        let seen = &zone.evaluation.state.seen;
+        // Where nothing is remembered, nothing is looked for, and no identity has to be made for it.
+        let is_known = !seen.is_empty() && seen.knows(Seen::mark(&reading.id()));
+        if is_known || !taken.insert(reading.text) {
             zone.evaluation.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;
         } else {
-            zone.take(reading, at);
+            zone.take(reading, at, policies.of(&reading.source));
         }
     }
     evaluation
@@ -132,16 +134,10 @@ pub fn cleaned(rules: &RuleSet, state: &ZoneState, at: Timestamp, now: Timestamp
 pub fn announce(state: &ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
     let id = notice.id();
-    if !evaluation.state.seen.knows(&id) {
+    if !evaluation.state.seen.knows(Seen::mark(&id)) {
         evaluation.state.seen.insert(now, &id);
         let due = now.checked_add(SENT_WITHIN).unwrap_or(now);
         evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), now, due));
     }
     evaluation
-}
-
-/// The shortest silence that any rule watches for at `source`.
-fn shortest_silence(rules: &RuleSet, source: &Source<'_>) -> Option<SignedDuration> {
-    let silences = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
-    silences.filter_map(|rule| rule.effective(source)?.after).min()
 }

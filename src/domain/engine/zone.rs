@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::judge::{Verdict, addend, judge, judge_total};
-use super::{Evaluation, SENT_WITHIN, level, shortest_silence, sum, tally};
+use super::policy::Policy;
+use super::{Evaluation, SENT_WITHIN, level, sum, tally};
 use crate::domain::alert::{Alert, AlertId, Breach, Course, Message, Place, presentable};
 use crate::domain::reading::Reading;
 use crate::domain::rules::{Block, Blocked, Effective, Kind, LONGEST_BLOCK, Rule, RuleSet};
@@ -36,16 +37,14 @@ impl<'e> Zone<'e> {
         Self { rules, evaluation, now }
     }
 
-    /// Takes a reading that is neither known nor late, at its event time.
-    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp) {
+    /// Takes a reading that is neither known nor late, at its event time. `policy` is what the rules say for its source.
+    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, policy: &Policy<'_>) {
         self.end_block(at);
         let device = reading.source.device.as_deref().unwrap_or_default();
         let mut changed = false;
         let mut raised = Vec::new();
         if self.evaluation.state.cleaned.is_none_or(|cleaned| at > cleaned) {
-            let rules = self.rules;
-            for rule in &rules.rules {
-                let Some(effective) = rule.effective(&reading.source) else { continue };
+            for (rule, effective) in &policy.rules {
                 if effective.active.is_some_and(|active| !active.contain(at, &reading.local_zone())) {
                     continue;
                 }
@@ -55,9 +54,9 @@ impl<'e> Zone<'e> {
         }
         // What is not judged by its own time would be judged by another one when it is repeated.
         if changed || reading.time != Some(at) {
-            self.evaluation.state.seen.insert(at, &reading.id);
+            self.evaluation.state.seen.insert(at, &reading.id());
         }
-        self.heard_of(reading, device, at);
+        self.heard_of(reading, device, at, policy);
         self.send_or_hold(raised, device);
     }
 
@@ -127,8 +126,8 @@ impl<'e> Zone<'e> {
     }
 
     /// Notes when a device was heard of, where a silence rule wants to know, and that its silence is over.
-    fn heard_of(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp) {
-        let Some(shortest) = shortest_silence(self.rules, &reading.source) else { return };
+    fn heard_of(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp, policy: &Policy<'_>) {
+        let Some(shortest) = policy.shortest_silence else { return };
         let state = &mut self.evaluation.state;
         let known = state.devices.get(device).map(|known| known.at);
         // Also where the device is silent: what was measured within a quarter after `known` came before the silence, or is
@@ -207,7 +206,7 @@ impl<'e> Zone<'e> {
 struct Step<'s, 'e, 'r> {
     zone: &'s mut Zone<'e>,
     rule: &'s Rule,
-    effective: Effective<'s>,
+    effective: &'s Effective<'s>,
     reading: &'s Reading<'r>,
     device: &'s str,
     at: Timestamp,
@@ -218,14 +217,7 @@ impl Step<'_, '_, '_> {
     fn run(mut self, raised: &mut Vec<Raised>) -> bool {
         match self.rule.kind {
             Kind::Threshold => self.level(raised),
-            Kind::Count => self.tally(raised, &[String::new()]),
-            Kind::Reasons => {
-                let mut reasons = reasons(self.reading);
-                if reasons.is_empty() {
-                    reasons.push(String::new());
-                }
-                self.tally(raised, &reasons)
-            }
+            Kind::Count | Kind::Reasons => self.tally(raised),
             Kind::Accumulate => self.sum(raised),
             Kind::Silence => false,
         }
@@ -236,8 +228,8 @@ impl Step<'_, '_, '_> {
             Some(Track::Level(level)) => Some(level.clone()),
             _ => None,
         };
-        let verdict = judge(&self.effective, self.reading);
-        match level::step(before.as_ref(), &verdict, self.at, &self.effective) {
+        let verdict = judge(self.effective, self.reading);
+        match level::step(before.as_ref(), &verdict, self.at, self.effective) {
             level::Step::Stay => false,
             level::Step::Wait { since } => {
                 self.set(Track::Level(Level::Pending { since, as_of: self.at }));
@@ -269,8 +261,13 @@ impl Step<'_, '_, '_> {
         }
     }
 
-    fn tally(&mut self, raised: &mut Vec<Raised>, reasons: &[String]) -> bool {
-        let Verdict::Broken(severity, breaches) = judge(&self.effective, self.reading) else { return false };
+    fn tally(&mut self, raised: &mut Vec<Raised>) -> bool {
+        let Verdict::Broken(severity, breaches) = judge(self.effective, self.reading) else { return false };
+        let mut reasons = if self.rule.kind == Kind::Reasons { reasons(self.reading) } else { Vec::new() };
+        if reasons.is_empty() {
+            // Counted as one of its own.
+            reasons.push(String::new());
+        }
         let mut tally = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
             Some(Track::Tally(tally)) => tally.clone(),
             _ => Tally::default(),
@@ -278,10 +275,10 @@ impl Step<'_, '_, '_> {
         let mut changed = false;
         let mut reached = Vec::new();
         for reason in reasons {
-            let counted = tally::count(&mut tally, reason, self.at, &self.effective, self.zone.rules.max_age);
+            let counted = tally::count(&mut tally, &reason, self.at, self.effective, self.zone.rules.max_age);
             changed |= counted.is_some();
             if counted == Some(true) {
-                reached.push(reason.clone());
+                reached.push(reason);
             }
         }
         if changed {
@@ -297,7 +294,7 @@ impl Step<'_, '_, '_> {
     }
 
     fn sum(&mut self, raised: &mut Vec<Raised>) -> bool {
-        let Some(value) = addend(&self.effective, self.reading) else { return false };
+        let Some(value) = addend(self.effective, self.reading) else { return false };
         let before = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
             Some(Track::Sum(sum)) => Some(*sum),
             _ => None,
@@ -305,7 +302,7 @@ impl Step<'_, '_, '_> {
         let restart =
             self.effective.restart_at.and_then(|time| sum::last_time_of_day(self.at, time, &self.reading.local_zone()));
         let Some(mut sum) = sum::add(before, value, self.at, restart) else { return false };
-        if let Some((severity, breach)) = judge_total(&self.effective, self.reading, sum.total) {
+        if let Some((severity, breach)) = judge_total(self.effective, self.reading, sum.total) {
             let rest = if self.effective.carry { breach.value - breach.limit } else { 0.0 };
             let since = sum.since.unwrap_or(self.at);
             sum = sum::restarted(self.at, rest);
@@ -331,7 +328,7 @@ impl Step<'_, '_, '_> {
             course: cause.course,
             reasons: cause.reasons,
             at: self.at,
-            reading: self.reading.id,
+            reading: self.reading.id(),
             place: Place::of(self.reading),
         };
         raised.push(Raised { alert: alert.clone(), block: self.effective.block });

@@ -120,9 +120,13 @@ impl ZoneState {
     /// Sets where `rule` stands with `device`; `None` forgets it.
     pub fn set_track(&mut self, rule: &str, device: &str, track: Option<Track>) {
         match track {
-            Some(track) => {
-                self.tracks.entry(rule.to_owned()).or_default().insert(device.to_owned(), track);
-            }
+            Some(track) => match self.tracks.get_mut(rule).and_then(|devices| devices.get_mut(device)) {
+                // Nearly always, and then nothing needs a name of its own.
+                Some(known) => *known = track,
+                None => {
+                    self.tracks.entry(rule.to_owned()).or_default().insert(device.to_owned(), track);
+                }
+            },
             None => {
                 if let Some(devices) = self.tracks.get_mut(rule) {
                     devices.remove(device);

@@ -4,75 +4,74 @@
 //! The text is Base64 without padding of one entry after the other, in order: the milliseconds since the entry before (of
 //! the first: since 1970) as LEB128, zigzag, and the mark's 8 bytes, the first one first.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
 
-use super::seen::{Mark, Seen};
+use super::seen::{Known, Mark, Seen, in_milliseconds};
 use crate::domain::reading::ReadingId;
 
-type Readings = BTreeSet<(Timestamp, Mark)>;
-
-/// `at` in whole milliseconds, rounded up.
-pub(super) fn in_milliseconds(at: Timestamp) -> Timestamp {
-    let whole = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-    if whole < at { whole.checked_add(SignedDuration::from_millis(1)).unwrap_or(at) } else { whole }
-}
-
-pub(super) fn serialize<S: Serializer>(readings: &Readings, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<S: Serializer>(readings: &[Known], serializer: S) -> Result<S::Ok, S::Error> {
     let mut bytes = Vec::with_capacity(readings.len() * 12);
     let mut before = 0;
     for (at, mark) in readings {
-        let at = at.as_millisecond();
         push_number(&mut bytes, at - before);
         bytes.extend(mark.to_be_bytes());
-        before = at;
+        before = *at;
     }
     serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Readings, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Known>, D::Error> {
     struct Packed;
     impl<'de> Visitor<'de> for Packed {
-        type Value = Readings;
+        type Value = Vec<Known>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("readings that were seen")
         }
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<Readings, E> {
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<Known>, E> {
             let bytes = STANDARD_NO_PAD.decode(text).map_err(E::custom)?;
             unpack(&bytes).ok_or_else(|| E::custom("these are no times and marks"))
         }
 
         /// As version 1 has it: each an array of time and id.
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Readings, A::Error> {
-            let mut readings = Readings::new();
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<Known>, A::Error> {
+            let mut readings = Vec::new();
             while let Some((at, id)) = elements.next_element::<(Timestamp, ReadingId)>()? {
-                readings.insert((in_milliseconds(at), Seen::mark(&id)));
+                readings.push((in_milliseconds(at), Seen::mark(&id)));
             }
-            Ok(readings)
+            Ok(in_order(readings))
         }
     }
     deserializer.deserialize_any(Packed)
 }
 
-fn unpack(mut bytes: &[u8]) -> Option<Readings> {
+fn unpack(mut bytes: &[u8]) -> Option<Vec<Known>> {
     let mut readings = Vec::with_capacity(bytes.len() / 9);
     let mut before = 0_i64;
     while !bytes.is_empty() {
         let at = before.checked_add(take_number(&mut bytes)?)?;
         let (mark, rest) = bytes.split_first_chunk()?;
-        readings.push((Timestamp::from_millisecond(at).ok()?, Mark::from_be_bytes(*mark)));
+        Timestamp::from_millisecond(at).ok()?;
+        readings.push((at, Mark::from_be_bytes(*mark)));
         (before, bytes) = (at, rest);
     }
-    // Sorted already, so that this is one pass.
-    Some(readings.into_iter().collect())
+    Some(in_order(readings))
+}
+
+/// Ascending and each once, as they are written already but by somebody else.
+fn in_order(mut readings: Vec<Known>) -> Vec<Known> {
+    if !readings.is_sorted_by(|one, other| one < other) {
+        readings.sort_unstable();
+        readings.dedup();
+    }
+    readings
 }
 
 /// Seven bits a byte, the lowest first, of which all but the last have the highest bit set.
@@ -116,10 +115,9 @@ mod tests {
 
     #[test]
     fn a_time_is_rounded_up_to_milliseconds_and_not_further() {
-        let at = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).unwrap();
-        assert_eq!(in_milliseconds(at(1)), at(1_000_000));
-        assert_eq!(in_milliseconds(at(1_000_000)), at(1_000_000));
-        assert_eq!(in_milliseconds(at(-1)), at(0));
-        assert_eq!(in_milliseconds(Timestamp::MAX), Timestamp::MAX);
+        let milliseconds = |nanoseconds| in_milliseconds(Timestamp::from_nanosecond(nanoseconds).unwrap());
+        assert_eq!((milliseconds(1), milliseconds(1_000_000), milliseconds(1_000_001)), (1, 1, 2));
+        assert_eq!((milliseconds(-1), milliseconds(-1_000_000), milliseconds(-1_000_001)), (0, -1, -1));
+        assert_eq!(in_milliseconds(Timestamp::MAX), Timestamp::MAX.as_millisecond());
     }
 }

@@ -1,7 +1,5 @@
 //! Which readings have changed something, so that none does it twice.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +14,16 @@ const MOST: usize = 1024;
 /// be with the ids.
 pub type Mark = u64;
 
+/// A reading as it is remembered: its time in milliseconds since 1970, rounded up, and its mark.
+pub(super) type Known = (i64, Mark);
+
 /// The readings of a zone that changed its state, the newest 1,024 of them by event time. What is forgotten raises the
 /// low-water time: a reading at or below it is late, because nobody can say any more whether it is new.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
+    /// Ascending, each once. One piece of memory: it is read, copied, compared and written with every reading that counts.
     #[serde(with = "packed")]
-    readings: BTreeSet<(Timestamp, Mark)>,
+    readings: Vec<Known>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     low_water: Option<Timestamp>,
 }
@@ -33,22 +35,22 @@ impl Seen {
         self.readings.is_empty() && self.low_water.is_none()
     }
 
+    /// How many readings are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.readings.len()
+    }
+
     /// By what a reading of this id is known.
     #[must_use]
     pub fn mark(id: &ReadingId) -> Mark {
         id.as_bytes().iter().take(8).fold(0, |mark, byte| mark << 8 | Mark::from(*byte))
     }
 
-    /// The readings that are remembered.
-    pub fn marks(&self) -> impl Iterator<Item = Mark> {
-        self.readings.iter().map(|(_, mark)| *mark)
-    }
-
-    /// Whether a reading of this id is remembered.
+    /// Whether a reading of this mark is remembered.
     #[must_use]
-    pub fn knows(&self, id: &ReadingId) -> bool {
-        let mark = Self::mark(id);
-        self.marks().any(|known| known == mark)
+    pub fn knows(&self, mark: Mark) -> bool {
+        self.readings.iter().any(|(_, known)| *known == mark)
     }
 
     /// Whether a reading of that time comes too late to change anything.
@@ -61,22 +63,29 @@ impl Seen {
     ///
     /// Its time is remembered in whole milliseconds, rounded up: once it is forgotten, it is late.
     pub fn insert(&mut self, at: Timestamp, id: &ReadingId) {
-        self.readings.insert((packed::in_milliseconds(at), Self::mark(id)));
-        while self.readings.len() > MOST {
-            if let Some((oldest, _)) = self.readings.pop_first() {
-                self.raise_low_water(oldest);
-            }
+        let reading = (in_milliseconds(at), Self::mark(id));
+        // Nearly always at the end.
+        if let Err(place) = self.readings.binary_search(&reading) {
+            self.readings.insert(place, reading);
+        }
+        if let Some(surplus) = self.readings.len().checked_sub(MOST).filter(|surplus| *surplus > 0) {
+            self.forget_up_to(self.readings[surplus - 1].0);
         }
     }
 
-    /// From now on readings at or below `at` are late.
-    pub fn raise_low_water(&mut self, at: Timestamp) {
-        self.low_water = self.low_water.max(Some(at));
-        // Those at or below it need no remembering.
-        while self.readings.first().is_some_and(|(oldest, _)| *oldest <= at) {
-            self.readings.pop_first();
-        }
+    /// Forgets readings of that time, in milliseconds, and older ones: from now on they are late.
+    fn forget_up_to(&mut self, time: i64) {
+        let older = self.readings.partition_point(|(known, _)| *known <= time);
+        self.readings.drain(..older);
+        self.low_water = self.low_water.max(Timestamp::from_millisecond(time).ok());
     }
+}
+
+/// `at` in whole milliseconds since 1970, rounded up.
+pub(super) fn in_milliseconds(at: Timestamp) -> i64 {
+    // The conversion cuts towards 1970.
+    let up = i64::from(at.subsec_nanosecond() % 1_000_000 > 0);
+    (at.as_millisecond() + up).min(Timestamp::MAX.as_millisecond())
 }
 
 #[cfg(test)]
@@ -95,7 +104,7 @@ mod tests {
     }
 
     fn knows(seen: &Seen, number: i64) -> bool {
-        seen.knows(&id(number))
+        seen.knows(Seen::mark(&id(number)))
     }
 
     #[test]

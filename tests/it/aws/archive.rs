@@ -3,6 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::adapters::aws::{self, s3};
+use smartclean_push::adapters::https::Trust;
 use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::history::{Archive as _, hours};
@@ -29,7 +30,7 @@ fn bucket_contract() {
     let rejected = "rejected/dt=2026-11-23/hh=10/0000.ndjson.zst".to_owned();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let client = s3::client(&aws::config().await, config::s3_path_style_of_env());
+        let client = s3::client(&aws::config(Trust::Mozilla).await.unwrap(), config::s3_path_style_of_env());
         let store = s3::S3RawStore::new(client.clone(), bucket.clone());
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
         // New, or `Already` where an answer was slow and the client asked once more.

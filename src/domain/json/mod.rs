@@ -3,11 +3,15 @@
 //! Nothing here copies a value before it is asked for, and nothing fails on a value's *type*: a field that is not what
 //! was hoped for is simply absent. Only text that is not JSON at all is an error.
 
+mod scan;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub use self::scan::{LineBreaks, Scanner};
 
 /// The text of one JSON value, known to be well-formed and read only when asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ impl<'a> Raw<'a> {
             b'-' | b'0'..=b'9' => Cow::Borrowed(self.0),
             _ => return None,
         };
-        (!text.trim().is_empty()).then_some(text)
+        (!text.trim_start().is_empty()).then_some(text)
     }
 
     /// The value as a finite number, written as a number (`3000`, `2.0`) or as a string (`"3000"`, `"-68"`).
@@ -41,7 +45,11 @@ impl<'a> Raw<'a> {
     #[must_use]
     pub fn members(self) -> Option<Vec<(Cow<'a, str>, Raw<'a>)>> {
         let mut members = Vec::new();
-        each_member(self.0, |name, value| members.push((name, value))).ok()?;
+        let mut scanner = Scanner::new(self.0);
+        scanner.object(|scanner, name| {
+            members.push((name, Self(scanner.value()?)));
+            Some(())
+        })?;
         Some(members)
     }
 
@@ -78,8 +86,18 @@ fn string_content(quoted: &str) -> Option<Cow<'_, str>> {
 /// "the last one wins" is the caller's natural reading.
 ///
 /// # Errors
-/// Where `text` is not exactly one well-formed JSON object, white space around it aside. A retry cannot help.
-pub fn each_member<'a>(text: &'a str, visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Result<(), serde_json::Error> {
+/// Where `text` is not exactly one well-formed JSON object, white space around it aside; members before the fault have
+/// been visited by then, once or twice. A retry cannot help.
+pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Result<(), serde_json::Error> {
+    let mut scanner = Scanner::new(text);
+    let walked = scanner.object(|scanner, name| {
+        visit(name, Raw(scanner.value()?));
+        Some(())
+    });
+    if walked.and_then(|()| scanner.end()).is_some() {
+        return Ok(());
+    }
+    // Says what is wrong, and where.
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Members(visit))?;
     deserializer.end()

@@ -1,0 +1,51 @@
+//! HTTPS towards others: AWS, and an outside issuer of tokens.
+
+use std::io;
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+/// A client that speaks HTTP/1.1, with TLS where the address says so.
+pub(super) type HttpsClient<B> = Client<HttpsConnector<HttpConnector>, B>;
+
+/// Whose certificates are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that this machine trusts, or that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reading them takes milliseconds.
+    Machine,
+    #[cfg(feature = "function")]
+    /// Those that Mozilla trusts, as compiled in: what a machine has in general, at no time at all.
+    Mozilla,
+}
+
+/// A client with connections of its own. `connecting` is the longest that reaching a server takes, before TLS; there is no
+/// limit but the system's where it is not given.
+///
+/// # Errors
+/// Where this machine is asked for its certificates, and has none.
+pub(super) fn client<B>(trust: Trust, connecting: Option<Duration>) -> io::Result<HttpsClient<B>>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+{
+    #[cfg(feature = "function")]
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(not(feature = "function"))]
+    let provider = rustls::crypto::ring::default_provider();
+    let https = HttpsConnectorBuilder::new();
+    let https = match trust {
+        Trust::Machine => https.with_provider_and_native_roots(provider)?,
+        #[cfg(feature = "function")]
+        Trust::Mozilla => https.with_provider_and_webpki_roots(provider).map_err(io::Error::other)?,
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    // What is sent is whole, and waits for nothing.
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(connecting);
+    let https = https.https_or_http().enable_http1().wrap_connector(tcp);
+    Ok(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https))
+}

@@ -1,0 +1,101 @@
+//! What the rules say for a source, found once for all of its readings.
+
+use jiff::SignedDuration;
+
+use crate::domain::reading::Source;
+use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
+
+/// What the rules say for one source.
+#[derive(Debug)]
+pub(super) struct Policy<'r> {
+    /// The rules that apply, in their order, each with what it says there.
+    pub(super) rules: Vec<(&'r Rule, Effective<'r>)>,
+    /// The shortest silence that any of them watches for.
+    pub(super) shortest_silence: Option<SignedDuration>,
+}
+
+/// The policies of the sources that have come up so far. A zone has few, and each sends many of a large push's readings.
+#[derive(Debug)]
+pub struct Policies<'r, 's> {
+    rules: &'r RuleSet,
+    known: Vec<(&'s Source<'s>, Policy<'r>)>,
+}
+
+impl<'r, 's> Policies<'r, 's> {
+    /// Of these rules; no source has come up.
+    #[must_use]
+    pub fn new(rules: &'r RuleSet) -> Self {
+        Self { rules, known: Vec::new() }
+    }
+
+    /// Whether any rule could do anything with a reading from `source`; where none could, its zone need not be looked up.
+    pub fn are_interested_in(&mut self, source: &'s Source<'s>) -> bool {
+        !self.of(source).rules.is_empty()
+    }
+
+    /// What the rules say for `source`.
+    pub(super) fn of(&mut self, source: &'s Source<'s>) -> &Policy<'r> {
+        let place = self.known.iter().rposition(|(known, _)| is_same_to_rules(known, source)).unwrap_or_else(|| {
+            self.known.push((source, Policy::of(self.rules, source)));
+            self.known.len() - 1
+        });
+        &self.known[place].1
+    }
+}
+
+impl<'r> Policy<'r> {
+    fn of(rules: &'r RuleSet, source: &Source<'_>) -> Self {
+        let rules: Vec<_> = rules.rules.iter().filter_map(|rule| Some((rule, rule.effective(source)?))).collect();
+        let silences = rules.iter().filter(|(rule, _)| rule.kind == Kind::Silence);
+        let shortest_silence = silences.filter_map(|(_, effective)| effective.after).min();
+        Self { rules, shortest_silence }
+    }
+}
+
+/// Whether no scope can tell the two apart.
+fn is_same_to_rules(one: &Source<'_>, other: &Source<'_>) -> bool {
+    one.device == other.device
+        && one.device_type == other.device_type
+        && one.zone == other.zone
+        && one.project == other.project
+        && one.property == other.property
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reading::Reading;
+
+    #[test]
+    fn each_name_that_a_scope_can_hold_tells_sources_apart() {
+        let text = |changed: &str, value: &str| {
+            let names = ["DevType", "DEVID", "InsID", "PID", "PropId", "Display"];
+            let members = names.map(|name| format!(r#""{name}":"{}""#, if name == changed { value } else { "a" }));
+            format!("{{{}}}", members.join(","))
+        };
+        let sources = |changed: &str, are: bool| {
+            let (one, other) = (text(changed, "a"), text(changed, "b"));
+            let (one, other) = (Reading::read(&one).unwrap(), Reading::read(&other).unwrap());
+            assert_eq!(is_same_to_rules(&one.source, &other.source), are, "{changed}");
+        };
+        ["DevType", "DEVID", "InsID", "PID", "PropId"].into_iter().for_each(|name| sources(name, false));
+        sources("Display", true);
+    }
+
+    #[test]
+    fn a_source_is_judged_by_its_own_rules_whichever_came_before_it() {
+        let text = |kind: &str| format!(r#"{{"DevType":"SMARTCLEAN#{kind}","DEVID":"d","InsID":"z"}}"#);
+        let (soap, unknown) = (text("SS"), text("KETTLE"));
+        let (soap, unknown) = (Reading::read(&soap).unwrap(), Reading::read(&unknown).unwrap());
+        let rules = RuleSet::pack();
+        let mut policies = Policies::new(&rules);
+        for _ in 0..2 {
+            assert!(policies.are_interested_in(&soap.source));
+            assert!(!policies.are_interested_in(&unknown.source));
+        }
+        assert_eq!(policies.known.len(), 2);
+        let day = SignedDuration::from_hours(24);
+        assert_eq!(policies.of(&soap.source).shortest_silence, Some(day));
+        assert_eq!(policies.of(&unknown.source).shortest_silence, None);
+    }
+}
