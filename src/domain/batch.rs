@@ -63,7 +63,7 @@ pub struct Rejection<'a> {
 /// The items of a body, unescaped into one text.
 ///
 /// The text of an item is as it was received but for line breaks, which JSON allows between tokens only: each is a
-/// space here, so that an item is a line.
+/// space here, so that a reading is a line.
 #[derive(Debug)]
 pub struct Items<'b> {
     texts: String,
@@ -102,7 +102,7 @@ impl<'b> Items<'b> {
         let split = deserializer.deserialize_seq(Elements(&mut splitter)).and_then(|()| deserializer.end());
         match split {
             Ok(()) => Ok(splitter),
-            Err(fault) if fault.is_data() && json::is_well_formed(text) => Err(NotABatch::Shape),
+            Err(_) if json::is_well_formed(text) => Err(NotABatch::Shape),
             Err(fault) => Err(NotABatch::Json(fault.to_string())),
         }
     }
@@ -174,7 +174,12 @@ impl<'b> Items<'b> {
     fn take_text(&mut self, text: &str) {
         let (index, start) = (self.len(), self.texts.len());
         let mut rest = text;
-        while let Some(at) = memchr2(b'\n', b'\r', rest.as_bytes()) {
+        // A reading has them between tokens alone: inside of a string a line break is no JSON, and a space would make it
+        // some. What is no reading stays as it is.
+        let has_lines = memchr2(b'\n', b'\r', text.as_bytes()).is_some()
+            && text.trim_start().starts_with('{')
+            && json::is_well_formed(text);
+        while has_lines && let Some(at) = memchr2(b'\n', b'\r', rest.as_bytes()) {
             self.texts.push_str(&rest[..at]);
             self.texts.push(' ');
             rest = &rest[at + 1..];
@@ -285,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn a_line_break_inside_of_a_string_is_no_json_and_kept_as_it_came() {
+        let items = Items::split(br#"["{\"a\":\"b\nc\"}","no\r\njson",{"d":"\n"}]"#).unwrap();
+        let batch = items.read();
+        assert_eq!(batch.readings.len(), 1);
+        let raw: Vec<_> = batch.rejections.iter().map(|rejection| rejection.raw.to_vec()).collect();
+        assert_eq!(raw, [b"{\"a\":\"b\nc\"}".to_vec(), b"no\r\njson".to_vec()]);
+    }
+
+    #[test]
     fn the_empty_array_is_a_batch() {
         assert!(Items::split(b"[]").unwrap().is_empty());
         assert!(Items::split(b" [ ] ").unwrap().is_empty());
@@ -321,6 +335,9 @@ mod tests {
         assert_eq!(Items::split(b"{}").unwrap_err(), NotABatch::Shape);
         assert_eq!(Items::split(b"\"[]\"").unwrap_err(), NotABatch::Shape);
         assert_eq!(Items::split(b"null").unwrap_err(), NotABatch::Shape);
+        // JSON, if of no number and no text that can be read.
+        assert_eq!(Items::split(b"1e999").unwrap_err(), NotABatch::Shape);
+        assert_eq!(Items::split(br#""\ud800""#).unwrap_err(), NotABatch::Shape);
         assert_eq!(Items::split(b"[\"\xff\"]").unwrap_err(), NotABatch::Utf8(2));
         for text in ["", " ", "[", "[}", "[\"{}\"", "[\"{}\",]", "[] []", "{", "nul", "[\"a\u{0}\"]"] {
             assert!(matches!(Items::split(text.as_bytes()), Err(NotABatch::Json(_))), "{text:?}");
