@@ -11,7 +11,7 @@ use memchr::memchr2;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::digest::Digest;
-use super::json::{self, LineBreaks, Raw, Scanner, Unescaped};
+use super::json::{self, Raw, Scanner, Unescaped};
 use super::reading::Reading;
 
 /// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
@@ -63,7 +63,7 @@ pub struct Rejection<'a> {
 /// The items of a body, unescaped into one text.
 ///
 /// The text of an item is as it was received but for line breaks, which JSON allows between tokens only: each is a
-/// space here, so that an item is a line.
+/// space here, so that a reading is a line.
 #[derive(Debug)]
 pub struct Items<'b> {
     texts: String,
@@ -102,7 +102,7 @@ impl<'b> Items<'b> {
         let split = deserializer.deserialize_seq(Elements(&mut splitter)).and_then(|()| deserializer.end());
         match split {
             Ok(()) => Ok(splitter),
-            Err(fault) if fault.is_data() && json::is_well_formed(text) => Err(NotABatch::Shape),
+            Err(_) if json::is_well_formed(text) => Err(NotABatch::Shape),
             Err(fault) => Err(NotABatch::Json(fault.to_string())),
         }
     }
@@ -119,7 +119,11 @@ impl<'b> Items<'b> {
         let mut items = Vec::new();
         scanner.array(|scanner| {
             let begin = end;
-            end += scanner.unescape(texts.get_mut(end..)?, LineBreaks::Spaces)?;
+            end += scanner.unescape(texts.get_mut(begin..)?)?;
+            let text = texts.get_mut(begin..end)?;
+            if is_reading_of_lines(text) {
+                text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            }
             items.push(Item { index: items.len(), text: begin..end });
             Some(())
         })?;
@@ -180,15 +184,23 @@ impl<'b> Items<'b> {
 
     fn take_text(&mut self, text: &str) {
         let (index, start) = (self.len(), self.texts.len());
-        let mut rest = text;
-        while let Some(at) = memchr2(b'\n', b'\r', rest.as_bytes()) {
-            self.texts.push_str(&rest[..at]);
-            self.texts.push(' ');
-            rest = &rest[at + 1..];
+        if is_reading_of_lines(text.as_bytes()) {
+            self.texts.push_str(&text.replace(['\n', '\r'], " "));
+        } else {
+            self.texts.push_str(text);
         }
-        self.texts.push_str(rest);
         self.items.push(Item { index, text: start..self.texts.len() });
     }
+}
+
+/// Whether an item is a reading with line breaks, each of which is to be a space.
+///
+/// A reading has them between tokens alone: inside of a string a line break is no JSON, and a space would make it some. What is
+/// no reading stays as it is.
+fn is_reading_of_lines(text: &[u8]) -> bool {
+    memchr2(b'\n', b'\r', text).is_some()
+        && text.trim_ascii_start().starts_with(b"{")
+        && std::str::from_utf8(text).is_ok_and(json::is_well_formed)
 }
 
 struct Elements<'s, 'b>(&'s mut Items<'b>);
@@ -252,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn a_line_break_inside_of_a_string_is_no_json_and_kept_as_it_came() {
+        let items = Items::split(br#"["{\"a\":\"b\nc\"}","no\r\njson",{"d":"\n"}]"#).unwrap();
+        let batch = items.read();
+        assert_eq!(batch.readings.len(), 1);
+        let raw: Vec<_> = batch.rejections.iter().map(|rejection| rejection.raw.to_vec()).collect();
+        assert_eq!(raw, [b"{\"a\":\"b\nc\"}".to_vec(), b"no\r\njson".to_vec()]);
+    }
+
+    #[test]
     fn the_empty_array_is_a_batch() {
         assert!(Items::split(b"[]").unwrap().is_empty());
         assert!(Items::split(b" [ ] ").unwrap().is_empty());
@@ -288,6 +309,9 @@ mod tests {
         assert_eq!(Items::split(b"{}").unwrap_err(), NotABatch::Shape);
         assert_eq!(Items::split(b"\"[]\"").unwrap_err(), NotABatch::Shape);
         assert_eq!(Items::split(b"null").unwrap_err(), NotABatch::Shape);
+        // JSON, if of no number and no text that can be read.
+        assert_eq!(Items::split(b"1e999").unwrap_err(), NotABatch::Shape);
+        assert_eq!(Items::split(br#""\ud800""#).unwrap_err(), NotABatch::Shape);
         assert_eq!(Items::split(b"[\"\xff\"]").unwrap_err(), NotABatch::Utf8(2));
         for text in ["", " ", "[", "[}", "[\"{}\"", "[\"{}\",]", "[] []", "{", "nul", "[\"a\u{0}\"]"] {
             assert!(matches!(Items::split(text.as_bytes()), Err(NotABatch::Json(_))), "{text:?}");

@@ -10,9 +10,9 @@ use super::json::{self, Raw};
 /// The body of a single event as a push's body: one reading becomes a batch of one, anything else stays as it is.
 #[must_use]
 pub fn of_single(body: &[u8]) -> Cow<'_, [u8]> {
-    match std::str::from_utf8(body) {
-        Ok(text) if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') && json::is_well_formed(text) => {
-            Cow::Owned(format!("[{}]", text.trim_start_matches('\u{feff}')).into_bytes())
+    match std::str::from_utf8(body).map(|text| text.trim_start_matches('\u{feff}')) {
+        Ok(text) if text.trim_start().starts_with('{') && json::is_well_formed(text) => {
+            Cow::Owned(format!("[{text}]").into_bytes())
         }
         _ => Cow::Borrowed(body),
     }
@@ -38,7 +38,12 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
         items.push_str(item);
     };
     for event in events {
-        let sent = serde_json::from_str::<Event<'_>>(event.as_str()).map_or(event.as_str(), |event| event.body.get());
+        // An array would be read as an event's members in their order.
+        let read = event.is_object().then(|| serde_json::from_str::<Event<'_>>(event.as_str()).ok()).flatten();
+        let Some(sent) = read.map(|event| event.body.get()) else {
+            push(event.as_str());
+            continue;
+        };
         let unescaped = serde_json::from_str::<String>(sent).ok();
         let content = unescaped.as_deref().unwrap_or(sent);
         match serde_json::from_str::<Vec<Raw<'_>>>(content) {
@@ -67,6 +72,7 @@ mod tests {
     #[test]
     fn one_reading_is_a_batch_of_one_and_an_array_is_what_it_is() {
         assert_eq!(single(r#"{"t": 1.0}"#), r#"[{"t": 1.0}]"#);
+        assert_eq!(single("\u{feff} {}"), "[ {}]", "with a byte order mark, as a batch may have it");
         for same in [r#"["{}"]"#, "[]", "{oops", "7", "", "{} {}"] {
             assert_eq!(single(same), same);
         }
@@ -86,9 +92,9 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_kept_as_an_item() {
-        let unwrapped = batch(r#"[{"Body":"oops"},7,{"DevType":"x"},{"Body":null},"{}","\ud800"]"#);
-        assert_eq!(unwrapped, r#"["oops",7,{"DevType":"x"},null,"{}","\ud800"]"#);
-        assert_eq!(Items::split(unwrapped.as_bytes()).unwrap().len(), 6);
+        let unwrapped = batch(r#"[{"Body":"oops"},7,{"DevType":"x"},{"Body":null},"{}","\ud800",["{}"]]"#);
+        assert_eq!(unwrapped, r#"["oops",7,{"DevType":"x"},null,"{}","\ud800",["{}"]]"#);
+        assert_eq!(Items::split(unwrapped.as_bytes()).unwrap().len(), 7);
     }
 
     #[test]

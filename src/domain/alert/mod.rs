@@ -33,6 +33,7 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation as _;
 
 use self::notice::Notice;
 pub use self::text::amount;
@@ -213,18 +214,41 @@ impl Place {
 const LONGEST_NAME: usize = 120;
 
 /// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
-/// turn the reading direction of what follows, single spaces, at most `LONGEST_NAME` (120) characters. `None` where
-/// nothing is left of it.
+/// turn the reading direction of what follows, single spaces, at most `LONGEST_NAME` (120) characters and no part of what
+/// a person sees as one. `None` where nothing is left of it.
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
     let is_hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    let shown: String = name.chars().take(4 * LONGEST_NAME).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let looked_at = &name[..nth_grapheme(name, 4 * LONGEST_NAME)];
+    let shown: String = looked_at.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
     let spaced = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = spaced.char_indices().nth(LONGEST_NAME).map_or(spaced.len(), |(index, _)| index);
-    (!spaced.is_empty()).then(|| spaced[..end].trim_end().to_owned())
+    (!spaced.is_empty()).then(|| spaced[..end_of_name(&spaced)].trim_end().to_owned())
+}
+
+/// Where the grapheme number `nth` of `text` begins, else its end.
+fn nth_grapheme(text: &str, nth: usize) -> usize {
+    if text.len() <= nth {
+        return text.len();
+    }
+    text.grapheme_indices(true).nth(nth).map_or(text.len(), |(at, _)| at)
+}
+
+/// Where `name` has to end. Between graphemes, so that no accent and no part of a joined emoji is left alone; where the
+/// very first one is longer than any name may be, inside of that.
+fn end_of_name(name: &str) -> usize {
+    let mut length = 0;
+    let too_long = name.grapheme_indices(true).find(|(_, grapheme)| {
+        length += grapheme.chars().count();
+        length > LONGEST_NAME
+    });
+    match too_long {
+        None => name.len(),
+        Some((0, _)) => name.char_indices().nth(LONGEST_NAME).map_or(name.len(), |(at, _)| at),
+        Some((at, _)) => at,
+    }
 }
 
 /// One limit crossed.
@@ -366,6 +390,23 @@ mod tests {
         for nothing in ["", "  ", "\u{0}\n", "\u{202e}"] {
             assert_eq!(presentable(nothing), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_what_a_person_sees_as_characters() {
+        for joined in ["👩\u{200d}👩\u{200d}👧", "🇸🇬", "e\u{301}\u{302}", "👍🏽"] {
+            let whole = format!("{}{joined}", "x".repeat(LONGEST_NAME - joined.chars().count()));
+            assert_eq!(presentable(&whole).as_deref(), Some(&*whole));
+            assert_eq!(
+                presentable(&format!("x{whole}")).unwrap(),
+                "x".repeat(1 + LONGEST_NAME - joined.chars().count())
+            );
+        }
+        // And what is not looked at any more because of all the space before it is not missed in part.
+        let late = format!("a{}{}", " ".repeat(477), "👩\u{200d}👩\u{200d}👧".repeat(9));
+        assert_eq!(presentable(&late).unwrap(), "a 👩\u{200d}👩\u{200d}👧👩\u{200d}👩\u{200d}👧");
+        let endless = format!("a{}", "\u{301}".repeat(10_000));
+        assert_eq!(presentable(&endless).unwrap().chars().count(), LONGEST_NAME);
     }
 
     #[test]

@@ -210,6 +210,38 @@ mod tests {
     }
 
     #[test]
+    fn hmac_is_what_the_rfc_publishes() {
+        // RFC 4231 §4.2 to §4.8.
+        let counted: Vec<u8> = (1..=25).collect();
+        let long = b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed before being used by the HMAC algorithm.";
+        for (key, message, expected) in [
+            (&[0x0b; 20][..], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (&counted, &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+            // Truncated to 128 bits there.
+            (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (&[0xaa; 131], long, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"),
+        ] {
+            let mac = Hs256::of(key).unwrap();
+            let signature = mac.try_sign(message).unwrap();
+            let shown: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(shown.starts_with(expected), "{shown}");
+            assert!(mac.verify(message, &signature).is_ok());
+            assert!(mac.verify(message, &signature[..16].to_vec()).is_err(), "a part of it is none");
+        }
+    }
+
+    #[test]
     fn times_have_a_minute_of_leeway_on_either_side() {
         let check = |exp: i64, nbf: Option<i64>, now| {
             serde_json::from_value::<Times>(json!({"exp": exp, "nbf": nbf})).unwrap().check(now)

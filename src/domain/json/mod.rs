@@ -11,7 +11,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use self::scan::{LineBreaks, Scanner};
+pub use self::scan::Scanner;
 
 /// The text of one JSON value, known to be well-formed and read only when asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,14 +98,21 @@ pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a
         return Ok(());
     }
     // Says what is wrong, and where.
+    let mut has_control = false;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.deserialize_map(Members(visit))?;
-    deserializer.end()
+    deserializer.deserialize_map(Members(visit, &mut has_control))?;
+    deserializer.end()?;
+    // Names are read leniently, and so also with control characters, which JSON has only as escapes.
+    if has_control {
+        serde_json::from_str::<IgnoredAny>(text)?;
+    }
+    Ok(())
 }
 
-struct Members<F>(F);
+/// Visits each member, and notes whether there is a control character in a name.
+struct Members<'c, F>(F, &'c mut bool);
 
-impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
+impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,6 +121,7 @@ impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(Lenient(name)) = map.next_key()? {
+            *self.1 |= name.bytes().any(|byte| byte < b' ');
             (self.0)(name, map.next_value()?);
         }
         Ok(())
@@ -139,15 +147,28 @@ impl<'de> Deserialize<'de> for Lenient<'de> {
 
             fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
                 // The quick way first: nearly all is text.
-                Ok(Lenient(std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)))
+                Ok(Lenient(std::str::from_utf8(bytes).map_or_else(|_| whole_characters(bytes).into(), Cow::Borrowed)))
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Lenient(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+                Ok(Lenient(whole_characters(bytes).into()))
             }
         }
         deserializer.deserialize_bytes(Bytes)
     }
+}
+
+/// What `serde_json` makes of a string with unpaired surrogates, each of which is three bytes there, as text.
+fn whole_characters(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The first of the three. The others are chunks of their own.
+        if chunk.invalid() == [0xed] {
+            text.push('\u{fffd}');
+        }
+    }
+    text
 }
 
 /// Whether `text` is well-formed JSON of any kind, however deeply nested.
@@ -190,9 +211,19 @@ mod tests {
 
     #[test]
     fn an_unpaired_surrogate_becomes_the_replacement_character() {
-        let text = raw(r#""a\ud800b""#).text().unwrap().into_owned();
-        assert!(text.starts_with('a') && text.ends_with('b') && text.contains('\u{fffd}'), "{text:?}");
+        assert_eq!(raw(r#""a\ud800b""#).text().unwrap(), "a\u{fffd}b");
+        assert_eq!(raw(r#""\udc00\ud800\ufffd""#).text().unwrap(), "\u{fffd}\u{fffd}\u{fffd}");
         assert_eq!(raw(r#""\ud83d\ude00""#).text().unwrap(), "😀");
+    }
+
+    #[test]
+    fn a_control_character_in_a_name_is_no_json() {
+        for wrong in ["{\"a\tb\":1}", "{\"a\\u0041\nb\":1}", "{\"\u{0}\":1}"] {
+            assert!(each_member(wrong, |_, _| ()).is_err(), "{wrong:?}");
+        }
+        let mut name = String::new();
+        each_member(r#"{"a\tb\ud800":1}"#, |read, _| name = read.into_owned()).unwrap();
+        assert_eq!(name, "a\tb\u{fffd}");
     }
 
     #[test]

@@ -16,15 +16,6 @@ pub struct Scanner<'t> {
     nesting: Vec<bool>,
 }
 
-/// What becomes of line breaks in an unescaped string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineBreaks {
-    /// They stay.
-    Kept,
-    /// Each is a space.
-    Spaces,
-}
-
 impl<'t> Scanner<'t> {
     /// At the beginning of `text`.
     #[must_use]
@@ -114,7 +105,7 @@ impl<'t> Scanner<'t> {
 
     /// Over a string of Unicode text, which is unescaped into `into` from its first byte on: how many bytes that are. `into`
     /// has to be as long as the string's text.
-    pub fn unescape(&mut self, into: &mut [u8], breaks: LineBreaks) -> Option<usize> {
+    pub fn unescape(&mut self, into: &mut [u8]) -> Option<usize> {
         self.byte(b'"')?;
         let bytes = self.text.as_bytes();
         let mut end = 0;
@@ -148,10 +139,7 @@ impl<'t> Scanner<'t> {
                 }
                 (b'\\', _) => {
                     self.at += 1;
-                    let character = match (self.escaped()?, breaks) {
-                        ('\n' | '\r', LineBreaks::Spaces) => ' ',
-                        (character, _) => character,
-                    };
+                    let character = self.escaped()?;
                     // Never more bytes than its escape has, so that there is room.
                     let room = into.get_mut(end..end + character.len_utf8())?;
                     end += character.encode_utf8(room).len();
@@ -360,7 +348,7 @@ mod tests {
     fn unescaped(text: &str) -> Option<String> {
         let mut scanner = Scanner::new(text);
         let mut room = vec![0; text.len()];
-        let length = scanner.unescape(&mut room, LineBreaks::Kept)?;
+        let length = scanner.unescape(&mut room)?;
         scanner.end()?;
         room.truncate(length);
         String::from_utf8(room).ok()
@@ -488,14 +476,6 @@ mod tests {
         ] {
             assert_eq!(unescaped(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn line_breaks_become_spaces_where_that_is_asked_for() {
-        let text = r#""a\nb\r\u000ac\td""#;
-        let mut room = [0; 32];
-        let length = Scanner::new(text).unescape(&mut room, LineBreaks::Spaces).unwrap();
-        assert_eq!(&room[..length], b"a b  c\td");
     }
 
     #[test]

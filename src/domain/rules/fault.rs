@@ -84,7 +84,7 @@ pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
     pub(super) fn add(&mut self, location: &Location, message: impl Into<String>) {
-        self.0.push(Fault { location: location.clone(), message: message.into(), suggestion: None });
+        self.maybe_suggest(location, message, None);
     }
 
     pub(super) fn suggest(&mut self, location: &Location, message: impl Into<String>, suggestion: impl Into<String>) {
@@ -97,7 +97,8 @@ impl Faults {
         message: impl Into<String>,
         suggestion: Option<String>,
     ) {
-        self.0.push(Fault { location: location.clone(), message: message.into(), suggestion });
+        let (message, suggestion) = (in_a_line(message.into()), suggestion.map(in_a_line));
+        self.0.push(Fault { location: location.clone(), message, suggestion });
     }
 
     /// `value`, or the faults in the order of the file.
@@ -110,6 +111,21 @@ impl Faults {
         faults.dedup();
         Err(faults)
     }
+}
+
+/// `text` without anything that could break a line or command a terminal: what it quotes of the file may do both.
+fn in_a_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character.is_control() {
+            true => shown.extend(character.escape_debug()),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// "did you mean `amm`?", where one of `known` is near enough to what was written.

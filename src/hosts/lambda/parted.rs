@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::domain::json::{LineBreaks, Scanner};
+use crate::domain::json::Scanner;
 
 /// An event, and apart from it its body: that is megabytes, and the rest is looked at more than once.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl<'e> Parted<'e> {
         scanner.object(|scanner, name| {
             if name == "body" && scanner.upcoming() == Some(b'"') {
                 let mut text = vec![0; scanner.left()];
-                let length = scanner.unescape(&mut text, LineBreaks::Kept)?;
+                let length = scanner.unescape(&mut text)?;
                 text.truncate(length);
                 body = Some(text);
                 return Some(());
