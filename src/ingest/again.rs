@@ -55,7 +55,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         turn.advance(Some(received.map_or(told, |received| told.min(received))));
         let swept = self.pass_time(&mut turn, &readings).await?;
         let Accounted { alerts, blocked, duplicates, late, stale, .. } =
-            self.evaluate(&readings, received.unwrap_or(told), turn.present()).await.whole()?;
+            self.evaluate(&readings, None, received.unwrap_or(told), turn.present()).await.whole()?;
         Ok(Replayed {
             readings: readings.len(),
             known: duplicates + late,

@@ -15,6 +15,7 @@ pub mod ports;
 mod sweep;
 mod zones;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
 use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
 use self::sweep::LastDone;
 pub use self::sweep::Swept;
-use self::zones::{Evaluated, Noted, evaluate_zones, known_projects, note_projects, settle};
+use self::zones::{Evaluated, Noted, Remembered, evaluate_zones, known_projects, note_projects, remember, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
 use crate::domain::engine;
@@ -41,6 +42,8 @@ use crate::domain::state::{ZoneKey, ZoneState};
 /// Longest that judging a push takes, reading and writing what is remembered included. What takes longer is stored, and
 /// judged later.
 pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
+
+const TOO_LONG: &str = "the state store took too long";
 
 /// What is known of a push beside its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,16 +195,22 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let newest = newest(&batch.readings);
         turn.advance(newest);
         receipt.received = turn.present();
-        // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot.
-        let began = Instant::now();
-        let stored = self.store(id, &batch, &receipt).await?;
-        let store = began.elapsed();
+        // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot. To read meanwhile what is
+        // remembered decides nothing. Where that changes before it is used, it is read once more.
+        let reads_ahead = turn.sweep_due(&batch.readings).is_none();
+        let storing = async {
+            let began = Instant::now();
+            (self.store(id, &batch, &receipt).await, began.elapsed())
+        };
+        let ((stored, store), ahead) =
+            tokio::join!(storing, self.read_ahead(&batch.readings, receipt.received, reads_ahead));
+        let stored = stored?;
         match self.pass_time(&mut turn, &batch.readings).await {
             Ok(swept) => swept.log(),
             // Still due before the next push.
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
         }
-        let evaluated = self.evaluate(&batch.readings, receipt.received, receipt.received).await;
+        let evaluated = self.evaluate(&batch.readings, ahead, receipt.received, receipt.received).await;
         match &evaluated.failure {
             // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),
@@ -245,7 +254,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     ) -> Result<(), Unavailable> {
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.evaluate(&readings, received, now).await;
+        let evaluated = self.evaluate(&readings, None, received, now).await;
         evaluated.log(key);
         evaluated.whole()?;
         self.note_evaluated(key).await;
@@ -303,20 +312,41 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         Ok(swept)
     }
 
+    /// What is remembered of the zones of these readings, where it can be read before its turn: nothing that comes first
+    /// changes it.
+    async fn read_ahead<'r, 't>(
+        &self,
+        readings: &'r [Reading<'t>],
+        now: Timestamp,
+        is_next: bool,
+    ) -> Option<Result<Remembered<'r, 't>, Unavailable>> {
+        if !is_next || readings.iter().any(|reading| reading.cleaning.is_some()) {
+            return None;
+        }
+        let read = timeout(JUDGED_WITHIN, remember(&self.state, self.rules.current(now).await, readings)).await;
+        Some(read.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))))
+    }
+
     /// Evaluates readings, commits what is remembered, and sends the messages that makes: those of the zones that could be
     /// judged, where others could not.
-    async fn evaluate(&self, readings: &[Reading<'_>], received: Timestamp, now: Timestamp) -> Accounted {
-        let accounted = self.try_evaluate(readings, received, now).await;
+    async fn evaluate<'t>(
+        &self,
+        readings: &[Reading<'t>],
+        ahead: Option<Result<Remembered<'_, 't>, Unavailable>>,
+        received: Timestamp,
+        now: Timestamp,
+    ) -> Accounted {
+        let accounted = self.try_evaluate(readings, ahead, received, now).await;
         accounted.unwrap_or_else(|failure| Accounted { failure: Some(failure), ..Accounted::default() })
     }
 
-    async fn try_evaluate(
+    async fn try_evaluate<'t>(
         &self,
-        readings: &[Reading<'_>],
+        readings: &[Reading<'t>],
+        ahead: Option<Result<Remembered<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
     ) -> Result<Accounted, Unavailable> {
-        let rules = self.rules.current(now).await;
         // First: what was measured up to a cleaning is over, whichever of them arrives first.
         for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
             // Its zone may be new, and come with this very push.
@@ -324,10 +354,17 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
         }
         let began = Instant::now();
-        let judged = evaluate_zones(&self.state, &self.projects, &rules, readings, received, now);
-        let evaluated = timeout(JUDGED_WITHIN, judged)
-            .await
-            .unwrap_or_else(|late| Err(Unavailable::new("the state store took too long", late)))?;
+        let judged = async {
+            let remembered = match ahead {
+                Some(remembered) => remembered?,
+                None => remember(&self.state, self.rules.current(now).await, readings).await?,
+            };
+            let rules = Arc::clone(&remembered.rules);
+            let evaluated = evaluate_zones(&self.state, &self.projects, remembered, received, now).await;
+            evaluated.map(|evaluated| (rules, evaluated))
+        };
+        let judged = timeout(JUDGED_WITHIN, judged).await;
+        let (rules, evaluated) = judged.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late)))?;
         if !readings.is_empty() {
             self.note_arrival(now).await;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState as Quick;
@@ -61,28 +61,43 @@ impl Evaluated {
     }
 }
 
-/// Judges each zone's readings by themselves and commits what is remembered, alerts and all. Zones that no rule is
-/// about are not even read.
-pub(super) async fn evaluate_zones<T: StateStore>(
+/// Readings by the zone that they are from, as far as any rule is about them, and what is remembered of these zones.
+pub(super) struct Remembered<'r, 't> {
+    pub(super) rules: Arc<RuleSet>,
+    zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
+    documents: Vec<Document>,
+}
+
+/// Reads what is remembered of the zones that readings are from. Zones that no rule is about are not even read.
+pub(super) async fn remember<'r, 't, T: StateStore>(
     store: &T,
-    noted: &Noted,
-    rules: &RuleSet,
-    readings: &[Reading<'_>],
-    received: Timestamp,
-    now: Timestamp,
-) -> Result<Evaluated, Unavailable> {
+    rules: Arc<RuleSet>,
+    readings: &'r [Reading<'t>],
+) -> Result<Remembered<'r, 't>, Unavailable> {
     let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, Quick> = HashMap::default();
     for reading in readings {
         zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
     }
     zones.retain(|_, readings| {
-        let mut policies = Policies::new(rules);
+        let mut policies = Policies::new(&rules);
         readings.retain(|reading| policies.are_interested_in(&reading.source));
         !readings.is_empty()
     });
     let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();
     let keys: Vec<String> = zones.keys().cloned().collect();
     let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
+    Ok(Remembered { rules, zones, documents })
+}
+
+/// Judges each zone's readings by themselves and commits what is remembered, alerts and all.
+pub(super) async fn evaluate_zones<T: StateStore>(
+    store: &T,
+    noted: &Noted,
+    Remembered { rules, zones, documents }: Remembered<'_, '_>,
+    received: Timestamp,
+    now: Timestamp,
+) -> Result<Evaluated, Unavailable> {
+    let rules = &*rules;
     let work: Vec<BoxFuture<'_, Result<(String, Evaluation), Unavailable>>> = zones
         .into_iter()
         .zip(documents)
