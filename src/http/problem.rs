@@ -5,6 +5,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use crate::domain::batch::NotABatch;
 use crate::ingest::PushError;
 
 /// The realm is the program's name; `charset` tells the client to send UTF-8 (RFC 7617 §2.1).
@@ -95,8 +96,8 @@ pub enum Problem {
 impl From<&PushError> for Problem {
     fn from(error: &PushError) -> Self {
         match error {
+            PushError::NotABatch(NotABatch::TooMany) | PushError::TooLarge => Self::TooLarge,
             PushError::NotABatch(_) => Self::NotABatch,
-            PushError::TooLarge => Self::TooLarge,
             PushError::Store(_) => Self::StoreUnavailable,
         }
     }
@@ -126,7 +127,9 @@ impl Problem {
             Self::NotFound => "There is nothing at this path. Pushes go to POST /push.",
             Self::MethodNotAllowed { .. } => "This path does not take this method; see the Allow header.",
             Self::UnsupportedEncoding => "The body's content encoding is not known here. Use gzip or none.",
-            Self::TooLarge => "The body is too large: at most 10 MB as sent and 64 MiB decoded. Split the batch.",
+            Self::TooLarge => {
+                "The body is too large: at most 10 MB as sent, 64 MiB decoded, 200,000 items. Split the batch."
+            }
             Self::Unauthorized(Challenge { signature: true, .. }) => {
                 "The shared access signature is missing, wrong, expired, or not for this host and hub."
             }
