@@ -40,6 +40,7 @@ use super::device::Unit;
 use super::digest::Digest;
 use super::reading::{Reading, ReadingId, Source};
 use super::severity::Severity;
+use super::shown;
 use super::time::LocalZone;
 
 /// An alert's identity, derived from its cause: the same rule broken by the same reading has the same id for ever, also
@@ -217,12 +218,8 @@ const LONGEST_NAME: usize = 120;
 /// nothing is left of it.
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let shown: String = name.chars().take(4 * LONGEST_NAME).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
-    let spaced = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start = name.char_indices().nth(4 * LONGEST_NAME).map_or(name, |(end, _)| &name[..end]);
+    let spaced = shown::line(start).split_whitespace().collect::<Vec<_>>().join(" ");
     let end = spaced.char_indices().nth(LONGEST_NAME).map_or(spaced.len(), |(index, _)| index);
     (!spaced.is_empty()).then(|| spaced[..end].trim_end().to_owned())
 }
