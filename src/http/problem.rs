@@ -77,8 +77,12 @@ pub enum Problem {
     Unauthorized(Challenge),
     /// A token that does not allow to push.
     InsufficientScope,
-    /// The body ended early, or took too long.
+    /// The body ended early.
     IncompleteBody,
+    /// The body took too long.
+    TooSlow,
+    /// More is being worked on than there is memory for.
+    Busy,
     /// A body that is not a batch.
     NotABatch,
     /// Credentials cannot be read now.
@@ -104,7 +108,7 @@ impl From<&PushError> for Problem {
 }
 
 impl Problem {
-    /// The status: 4xx means a retry cannot help, 5xx means it can.
+    /// The status: 4xx means a retry cannot help, 5xx means it can, and so may it with 408.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -115,7 +119,8 @@ impl Problem {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
-            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable => {
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -144,6 +149,8 @@ impl Problem {
                 "Credentials are missing or wrong. Use a token from POST /oauth2/token."
             }
             Self::IncompleteBody => "The body did not arrive whole.",
+            Self::TooSlow => "The body took too long. Send it again, faster or in parts.",
+            Self::Busy => "Too much is being worked on right now. Send the push again later.",
             Self::NotABatch => "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
             Self::CredentialsUnavailable => "Credentials cannot be checked right now. Send the push again later.",
             Self::StoreUnavailable => "The push could not be stored right now. Send it again later.",
@@ -158,14 +165,17 @@ impl Problem {
             Self::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Self::Unauthorized(challenge) => Some((WWW_AUTHENTICATE, challenge.header())),
             Self::InsufficientScope => Some((WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE))),
-            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Internal => {
-                Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)))
-            }
+            Self::CredentialsUnavailable
+            | Self::StoreUnavailable
+            | Self::StateUnavailable
+            | Self::Busy
+            | Self::Internal => Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS))),
             Self::NotFound
             | Self::UnknownZone
             | Self::UnsupportedEncoding
             | Self::TooLarge
             | Self::IncompleteBody
+            | Self::TooSlow
             | Self::NotABatch => None,
         }
     }
