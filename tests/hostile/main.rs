@@ -5,6 +5,7 @@
 
 mod bombs;
 mod framing;
+mod injection;
 mod size;
 mod slow;
 mod support;
