@@ -125,6 +125,14 @@ bench-parts: needs-rust ## What a push of 5,000 readings costs by its parts, and
 bench-history: needs-rust ## Makes a year of 1,000 devices and judges it: readings a second, most memory; half an hour
 	@benches/history
 
+.PHONY: hostile
+hostile: optimized ## What hostile clients cost the server: for each attack memory, time, and how long somebody else waits
+	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet --locked --test hostile -- --include-ignored --nocapture --test-threads 1 size:: bombs:: slow::
+
+.PHONY: soak
+soak: needs-rust ## 24 simulated hours of 10,000 devices through the server: memory flat, state and files bounded. ARGS="1000 2": devices, hours
+	@benches/soak $(ARGS)
+
 # ---- In AWS ---------------------------------------------------------------------------------------------------------
 
 .PHONY: build

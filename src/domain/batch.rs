@@ -14,6 +14,10 @@ use super::digest::Digest;
 use super::json::{self, Raw, Scanner, Unescaped};
 use super::reading::Reading;
 
+/// Most items that a batch may have. What is made of an item takes a hundred times the memory of the shortest one, `{}`. The
+/// vendor's smallest example has 347 bytes, so that the largest body that is taken, 64 MiB, holds fewer than these.
+pub const MOST_ITEMS: usize = 200_000;
+
 /// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchId(Digest);
@@ -47,6 +51,9 @@ pub enum NotABatch {
     /// It is JSON, and not an array.
     #[error("the body is JSON, but not an array")]
     Shape,
+    /// It has more items than [`MOST_ITEMS`].
+    #[error("the body has more than {MOST_ITEMS} items")]
+    TooMany,
 }
 
 /// An item that is not a reading, or a whole body that is not a batch.
@@ -102,6 +109,7 @@ impl<'b> Items<'b> {
         let split = deserializer.deserialize_seq(Elements(&mut splitter)).and_then(|()| deserializer.end());
         match split {
             Ok(()) => Ok(splitter),
+            Err(_) if splitter.is_overfull() => Err(NotABatch::TooMany),
             Err(_) if json::is_well_formed(text) => Err(NotABatch::Shape),
             Err(fault) => Err(NotABatch::Json(fault.to_string())),
         }
@@ -125,7 +133,7 @@ impl<'b> Items<'b> {
                 text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             }
             items.push(Item { index: items.len(), text: begin..end });
-            Some(())
+            (items.len() <= MOST_ITEMS).then_some(())
         })?;
         scanner.end()?;
         texts.truncate(end);
@@ -136,6 +144,11 @@ impl<'b> Items<'b> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len() + self.rejections.len()
+    }
+
+    /// Whether it holds more than it may, and nothing further is looked at.
+    fn is_overfull(&self) -> bool {
+        self.len() > MOST_ITEMS
     }
 
     /// Whether the body is the empty array.
@@ -215,6 +228,9 @@ impl<'b> Visitor<'b> for Elements<'_, 'b> {
     fn visit_seq<A: SeqAccess<'b>>(self, mut elements: A) -> Result<(), A::Error> {
         while let Some(element) = elements.next_element()? {
             self.0.take(element);
+            if self.0.is_overfull() {
+                return Err(serde::de::Error::custom(NotABatch::TooMany));
+            }
         }
         Ok(())
     }
@@ -324,6 +340,15 @@ mod tests {
         assert_eq!(rejected(&deep).len(), 1);
         let inner = format!(r#"["{{\"v\":{}{}}}"]"#, "[".repeat(300_000), "]".repeat(300_000));
         assert_eq!(texts(&inner).len(), 1);
+    }
+
+    #[test]
+    fn more_items_than_there_may_be_are_no_batch_whatever_they_are() {
+        for item in ["{}", "\"\"", "7"] {
+            let most = vec![item; MOST_ITEMS].join(",");
+            assert_eq!(Items::split(format!("[{most}]").as_bytes()).unwrap().len(), MOST_ITEMS);
+            assert_eq!(Items::split(format!("[{most},{item}]").as_bytes()).unwrap_err(), NotABatch::TooMany);
+        }
     }
 
     #[test]

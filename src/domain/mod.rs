@@ -15,5 +15,6 @@ pub mod parcel;
 pub mod reading;
 pub mod rules;
 pub mod severity;
+pub mod shown;
 pub mod state;
 pub mod time;

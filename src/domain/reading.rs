@@ -20,6 +20,14 @@ use super::time::{self, LocalZone};
 /// A reading's identity: the SHA-256 of its text as it is stored.
 pub type ReadingId = Digest;
 
+/// Longest id that is one, in bytes. The vendor's have 32; what is remembered is kept under them, and must not be as long as
+/// somebody likes.
+const LONGEST_ID: usize = 512;
+
+/// Most reasons of a reading that are read: each is compared with all others, and counted and remembered by itself. A tablet
+/// offers a dozen.
+const MOST_REASONS: usize = 32;
+
 /// One reading, borrowing from the item's text.
 #[derive(Debug)]
 pub struct Reading<'a> {
@@ -41,7 +49,8 @@ pub struct Reading<'a> {
     values: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
 
-/// Where a reading comes from: the envelope's names, each absent where the vendor leaves it out or empty.
+/// Where a reading comes from: the envelope's names, each absent where the vendor leaves it out or empty, and ids where they
+/// are longer than 512 bytes.
 #[derive(Debug, Default, Clone)]
 pub struct Source<'a> {
     /// `DevType` without SmartClean's provider prefix; empty where absent.
@@ -121,7 +130,7 @@ impl<'a> Reading<'a> {
         known.chain(others.into_iter().filter_map(|name| Some((name.clone(), self.number(name)?)))).collect()
     }
 
-    /// The names of the reasons that were selected on a feedback tablet, in order; each once.
+    /// The names of the reasons that were selected on a feedback tablet, in order; each once, the first 32 of them.
     /// Older tablets send reasons with only a name: those count as selected.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
@@ -135,6 +144,9 @@ impl<'a> Reading<'a> {
                 if !names.contains(&name) {
                     names.push(name);
                 }
+                if names.len() >= MOST_REASONS {
+                    break;
+                }
             }
         }
         names
@@ -143,8 +155,9 @@ impl<'a> Reading<'a> {
     /// What is known of the local time at the device.
     #[must_use]
     pub fn local_zone(&self) -> LocalZone {
+        let region = self.source.region.as_deref().map(str::trim).filter(|region| region.len() <= time::LONGEST_REGION);
         LocalZone {
-            region: self.source.region.as_deref().map(|region| region.trim().to_owned()),
+            region: region.map(str::to_owned),
             offset_seconds: self.written_time.and_then(iso).map(|(_, offset)| offset.seconds()),
         }
     }
@@ -210,6 +223,7 @@ impl<'a> Fields<'a> {
 
     fn into_reading(self, text: &'a str) -> Reading<'a> {
         let word = |field: Option<Raw<'a>>| field.and_then(Raw::text);
+        let id = |field: Option<Raw<'a>>| word(field).filter(|name| name.len() <= LONGEST_ID);
         let region = word(self.region);
         let time = self
             .unix
@@ -228,11 +242,11 @@ impl<'a> Fields<'a> {
             documented: DeviceType::named(&device_type),
             source: Source {
                 device_type,
-                device: word(self.slot).or_else(|| word(self.id)).or_else(|| word(self.physical)),
+                device: id(self.slot).or_else(|| id(self.id)).or_else(|| id(self.physical)),
                 display: word(self.display),
-                zone: word(self.zone),
-                project: word(self.project),
-                property: word(self.property),
+                zone: id(self.zone),
+                project: id(self.project),
+                property: id(self.property),
                 region,
             },
             time,
@@ -317,6 +331,17 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_any_length_is_none() {
+        let device = |length| {
+            let text = format!(r#"{{"DEVID":"{}","ID":"i","InsID":"{0}"}}"#, "d".repeat(length));
+            let source = Reading::read(&text).unwrap().source;
+            (source.device.map(|device| device.len()), source.zone.map(|zone| zone.len()))
+        };
+        assert_eq!(device(LONGEST_ID), (Some(LONGEST_ID), Some(LONGEST_ID)));
+        assert_eq!(device(LONGEST_ID + 1), (Some(1), None));
+    }
+
+    #[test]
     fn an_unknown_type_reads_by_the_names_it_sends() {
         let text = r#"{"DevType":"ACME#BIN","v":{"p":3,"x":"4"}}"#;
         let reading = Reading::read(text).unwrap();
@@ -331,6 +356,14 @@ mod tests {
             "ID_3":{"Name":"No soap"},"ID_4":{"Name":"No soap"},"ID_5":"?"}}}"#;
         assert_eq!(Reading::read(text).unwrap().reasons(), ["Wet floor", "No soap"]);
         assert!(Reading::read(r#"{"DevType":"FD","v":{"rating":5}}"#).unwrap().reasons().is_empty());
+    }
+
+    #[test]
+    fn reasons_without_end_are_read_in_part() {
+        let reasons: Vec<_> = (0..100_000).map(|number| format!(r#""{number}":{{"Name":"n{number}"}}"#)).collect();
+        let text = format!(r#"{{"v":{{"reasons":{{{}}}}}}}"#, reasons.join(","));
+        let read = Reading::read(&text).unwrap().reasons();
+        assert_eq!((read.len(), read[0].as_str()), (MOST_REASONS, "n0"));
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub fn from_local(digits: &str, region: &str) -> Option<Timestamp> {
     is_plausible(at).then_some(at)
 }
 
+/// Longest name of a time zone that is one, in bytes; the database's longest has 32.
+pub const LONGEST_REGION: usize = 64;
+
 /// What is known of the local time where a reading was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalZone {

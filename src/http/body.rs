@@ -9,6 +9,17 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use super::problem::Problem;
 use crate::ingest::decode::Encoding;
 
+/// Why a host gives up on a body before it has arrived, as the body's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Delayed {
+    /// It came too slowly.
+    #[error("the body took too long")]
+    Sender,
+    /// There was no room for it in time. A retry can help.
+    #[error("there was no room for the body in time")]
+    Receiver,
+}
+
 /// How the body is encoded, by its header.
 ///
 /// # Errors
@@ -38,7 +49,8 @@ pub(super) fn check_declared_length(headers: &HeaderMap, most: usize) -> Result<
 /// The whole body, of at most `most` bytes.
 ///
 /// # Errors
-/// [`Problem::TooLarge`], and [`Problem::IncompleteBody`] where the sender did not finish.
+/// [`Problem::TooLarge`]; [`Problem::TooSlow`] and [`Problem::Busy`] as the host says; and [`Problem::IncompleteBody`] where
+/// the sender did not finish.
 pub(super) async fn read_bounded<B>(body: B, most: usize) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
@@ -49,7 +61,11 @@ where
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
         Err(error) => {
             tracing::warn!(error = %error, "body not received whole");
-            Err(Problem::IncompleteBody)
+            Err(match error.downcast_ref::<Delayed>() {
+                Some(Delayed::Sender) => Problem::TooSlow,
+                Some(Delayed::Receiver) => Problem::Busy,
+                None => Problem::IncompleteBody,
+            })
         }
     }
 }

@@ -35,6 +35,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         check_declared_length(&parts.headers, MAX_ENCODED)?;
         let client = self.gate.sender(parts, context).await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
+        let _turn = self.workload.turn(body.len(), sent_as).await?;
         let is_batch = parts.headers.get(CONTENT_TYPE).is_some_and(is_batch);
         // What does not decode is taken as it was sent, to be refused and kept like any push.
         let (body, encoding) = match decode(body.clone(), sent_as) {

@@ -13,6 +13,7 @@ use super::problem::{Bearer, Challenge, Problem};
 use crate::domain::auth::{
     Check, Credentials, Door, Doors, Login, Outside, SharedAccess, Signed, TokenFault, is_own, key_id_of,
 };
+use crate::domain::shown::is_hidden;
 use crate::ingest::ports::{CredentialSource, IssuerKeys, chain};
 use crate::telemetry::MEASURED;
 
@@ -291,7 +292,7 @@ pub(super) fn authorization(headers: &HeaderMap) -> Option<&str> {
 
 /// A name as somebody sent it, fit for a log line.
 fn shown(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(LONGEST_NAME).collect()
+    name.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).take(LONGEST_NAME).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod hashing;
 mod oauth;
 mod problem;
 mod route;
+mod workload;
 
 use std::time::Instant;
 
@@ -22,10 +23,12 @@ use http_body::Body;
 use jiff::Timestamp;
 use serde_json::json;
 
+pub use self::body::Delayed;
 use self::body::{check_declared_length, encoding, read_bounded};
 pub use self::gate::Gate;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
+use self::workload::Workload;
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 use crate::ingest::{Ingest, Outcome, Receipt};
@@ -52,18 +55,27 @@ pub struct App<S, T, P, R, C> {
     ingest: Ingest<S, T, P, R>,
     gate: Gate<C>,
     measured: Option<Box<dyn Exposition>>,
+    workload: Workload,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
     /// Puts the handler together.
     pub fn new(ingest: Ingest<S, T, P, R>, gate: Gate<C>) -> Self {
-        Self { ingest, gate, measured: None }
+        Self { ingest, gate, measured: None, workload: Workload::default() }
     }
 
     /// Tells at `/metrics` what was measured, to whoever may push.
     #[must_use]
     pub fn telling(mut self, measured: Box<dyn Exposition>) -> Self {
         self.measured = Some(measured);
+        self
+    }
+
+    /// Works on pushes of at most so many bytes at a time, decoded, and on one at least; others wait. For a host that takes
+    /// several requests at once.
+    #[must_use]
+    pub fn bearing(mut self, bytes: usize) -> Self {
+        self.workload = Workload::of(bytes);
         self
     }
 
@@ -101,6 +113,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         check_declared_length(&parts.headers, MAX_ENCODED)?;
         let client = self.gate.caller(&parts.headers, context).await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
+        let _turn = self.workload.turn(body.len(), encoding).await?;
         let outcome = self.take(body, encoding, &client, context, started).await?;
         Ok(json_response(&summary(&outcome)))
     }

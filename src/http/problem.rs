@@ -5,6 +5,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use crate::domain::batch::NotABatch;
 use crate::ingest::PushError;
 
 /// The realm is the program's name; `charset` tells the client to send UTF-8 (RFC 7617 §2.1).
@@ -76,8 +77,12 @@ pub enum Problem {
     Unauthorized(Challenge),
     /// A token that does not allow to push.
     InsufficientScope,
-    /// The body ended early, or took too long.
+    /// The body ended early.
     IncompleteBody,
+    /// The body took too long.
+    TooSlow,
+    /// More is being worked on than there is memory for.
+    Busy,
     /// A body that is not a batch.
     NotABatch,
     /// Credentials cannot be read now.
@@ -95,15 +100,15 @@ pub enum Problem {
 impl From<&PushError> for Problem {
     fn from(error: &PushError) -> Self {
         match error {
+            PushError::NotABatch(NotABatch::TooMany) | PushError::TooLarge => Self::TooLarge,
             PushError::NotABatch(_) => Self::NotABatch,
-            PushError::TooLarge => Self::TooLarge,
             PushError::Store(_) => Self::StoreUnavailable,
         }
     }
 }
 
 impl Problem {
-    /// The status: 4xx means a retry cannot help, 5xx means it can.
+    /// The status: 4xx means a retry cannot help, 5xx means it can, and so may it with 408.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -114,7 +119,8 @@ impl Problem {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
-            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable => {
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,7 +132,9 @@ impl Problem {
             Self::NotFound => "There is nothing at this path. Pushes go to POST /push.",
             Self::MethodNotAllowed { .. } => "This path does not take this method; see the Allow header.",
             Self::UnsupportedEncoding => "The body's content encoding is not known here. Use gzip or none.",
-            Self::TooLarge => "The body is too large: at most 10 MB as sent and 64 MiB decoded. Split the batch.",
+            Self::TooLarge => {
+                "The body is too large: at most 10 MB as sent, 64 MiB decoded, 200,000 items. Split the batch."
+            }
             Self::Unauthorized(Challenge { signature: true, .. }) => {
                 "The shared access signature is missing, wrong, expired, or not for this host and hub."
             }
@@ -141,6 +149,8 @@ impl Problem {
                 "Credentials are missing or wrong. Use a token from POST /oauth2/token."
             }
             Self::IncompleteBody => "The body did not arrive whole.",
+            Self::TooSlow => "The body took too long. Send it again, faster or in parts.",
+            Self::Busy => "Too much is being worked on right now. Send the push again later.",
             Self::NotABatch => "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
             Self::CredentialsUnavailable => "Credentials cannot be checked right now. Send the push again later.",
             Self::StoreUnavailable => "The push could not be stored right now. Send it again later.",
@@ -155,14 +165,17 @@ impl Problem {
             Self::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Self::Unauthorized(challenge) => Some((WWW_AUTHENTICATE, challenge.header())),
             Self::InsufficientScope => Some((WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE))),
-            Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Internal => {
-                Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)))
-            }
+            Self::CredentialsUnavailable
+            | Self::StoreUnavailable
+            | Self::StateUnavailable
+            | Self::Busy
+            | Self::Internal => Some((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS))),
             Self::NotFound
             | Self::UnknownZone
             | Self::UnsupportedEncoding
             | Self::TooLarge
             | Self::IncompleteBody
+            | Self::TooSlow
             | Self::NotABatch => None,
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::severity::Severity;
+use crate::domain::shown::{self, is_hidden};
 
 /// `raw` as text or as an attribute's value. Control characters and marks that turn the reading direction of what
 /// follows become blanks: names come from sensors, and none may change the page around it.
@@ -24,13 +25,7 @@ pub(super) fn text(raw: &str) -> String {
 
 /// `raw` with a blank for each character that [`text`] blanks, and nothing escaped: for who escapes by himself.
 pub(super) fn visible(raw: &str) -> String {
-    raw.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
-}
-
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(character, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    shown::line(raw)
 }
 
 /// A name from outside, kept from mixing its reading direction with that of its neighbours.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use smartclean_push::domain::rules::{Fault, RuleSet};
+use smartclean_push::domain::shown;
 
 use crate::{Failure, rules};
 
@@ -39,7 +40,7 @@ impl Check {
         let file = self.rules.display().to_string();
         let parsed = RuleSet::parse(&file, &rules::read(&self.rules)?);
         let told = match self.format {
-            Format::Text => text(&file, &parsed),
+            Format::Text => shown::lines(&text(&file, &parsed)),
             Format::Json => document(&file, &parsed),
         };
         let _ = writeln!(anstream::stdout(), "{told}");

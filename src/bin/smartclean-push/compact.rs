@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use smartclean_push::adapters::files::FolderLake;
+use smartclean_push::domain::shown;
 use smartclean_push::lake::{Compaction, Day, Done, Expiry, LakeStore, Limits, days};
 
 use crate::archive::unreadable;
@@ -152,7 +153,7 @@ Rows      {rows} in {files} {}, {:.1} MB",
             let _ = writeln!(out, "Expired   {expired} {}", if expired == 1 { "object" } else { "objects" });
         }
         for fault in faults.iter().take(NAMED) {
-            let _ = writeln!(out, "FAULT {fault}");
+            let _ = writeln!(out, "FAULT {}", shown::line(fault));
         }
         if faults.len() > NAMED {
             let _ = writeln!(out, "and {} more", faults.len() - NAMED);

@@ -27,6 +27,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use smartclean_push::domain::shown;
 
 /// Receives SmartClean's data push, keeps every raw reading, and alerts when a limit is crossed.
 #[derive(Debug, Parser)]
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { what, exit }) => {
             // Nobody to tell is no reason to fail differently.
-            let _ = writeln!(anstream::stderr(), "error: {what}");
+            let _ = writeln!(anstream::stderr(), "error: {}", shown::lines(&what));
             ExitCode::from(exit)
         }
     }

@@ -21,6 +21,7 @@ use smartclean_push::domain::auth::{Credentials, Doors, Outside};
 use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 use smartclean_push::ingest::{Clock, Ingest};
 use smartclean_push::telemetry::{self, Measurements};
@@ -94,6 +95,8 @@ impl From<WhoseTime> for Clock {
 const STATE_FILE: &str = "state.db";
 /// How often what is due is done: messages that were not sent, ends of blocks, reminders, silences.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Bytes of decoded pushes that are worked on at a time: two of the largest. What is made of them is several times as much.
+const WORKED_ON: usize = 2 * MAX_DECODED;
 /// How often the rules file is looked at again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
@@ -152,7 +155,11 @@ impl CredentialSource for ServedCredentials {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let measured = telemetry::start_for_server(config::verbosity());
+        // One more for each of the largest pushes that are worked on at a time: it keeps a thread busy for a while, and
+        // others are to be served meanwhile.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from) + WORKED_ON / MAX_DECODED;
         let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
             .enable_all()
             .build()
             .map_err(|fault| Failure::new(format!("the program cannot start: {fault}")))?;
@@ -204,10 +211,10 @@ impl Serve {
                 .map_err(|fault| Failure::new(format!("the issuer cannot be asked for its keys: {fault}")))?;
             gate = gate.trusting(outside, Box::new(keys));
         }
-        let app = Arc::new(App::new(ingest, gate).telling(Box::new(measured)));
+        let app = Arc::new(App::new(ingest, gate).telling(Box::new(measured)).bearing(WORKED_ON));
         let sweeper =
             (self.clock == WhoseTime::Wall).then(|| tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY)));
-        let cut_off = server::serve(app, listener, end).await;
+        let cut_off = server::serve(app, listener, server::Bounds::default(), end).await;
         if let Some(sweeper) = sweeper {
             sweeper.abort();
         }

@@ -8,6 +8,7 @@ use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use smartclean_push::cases::{Case, CaseFile, Mismatch};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::shown;
 
 use crate::{Failure, rules};
 
@@ -56,7 +57,7 @@ impl Test {
             let _ = writeln!(told, "{}: {}, {failed} failed", file.name, counted(file.cases.len()));
             file.cases.iter().for_each(|(case, mismatches)| told.push_str(&failure(&file.name, case, mismatches)));
         }
-        let _ = write!(anstream::stdout(), "{told}");
+        let _ = write!(anstream::stdout(), "{}", shown::lines(&told));
         if let Some(path) = &self.junit {
             let cannot = |fault: &dyn std::fmt::Display| {
                 Failure::usage(format!("{} cannot be written: {fault}", path.display()))

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use serde_json::{Value, json};
+use smartclean_push::domain::shown;
 
 use crate::endpoint::{Answered, Endpoint};
 use crate::{Failure, environment};
@@ -69,7 +70,7 @@ fn batch() -> String {
 
 /// Text from elsewhere, without what could command a terminal.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    shown::line(text).chars().take(300).collect()
 }
 
 #[cfg(test)]

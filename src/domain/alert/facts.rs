@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::text::{clock, place_name};
 use super::{Alert, Breach, Course, Place, presentable};
 use crate::domain::severity::Severity;
+use crate::domain::shown;
 
 /// The alerts of one reading, with what all of their texts need.
 pub(super) struct Facts {
@@ -188,7 +189,7 @@ fn cleaned(alert: &Alert) -> Alert {
             })
             .collect(),
         reasons: each_once(alert.reasons.iter().filter_map(|reason| presentable(reason))),
-        template: alert.template.as_deref().map(without_controls),
+        template: alert.template.as_deref().map(shown::line),
         place: cleaned_place(&alert.place),
         ..alert.clone()
     }
@@ -206,10 +207,6 @@ fn cleaned_place(place: &Place) -> Place {
         property: clean(&place.property),
         local_zone: place.local_zone.clone(),
     }
-}
-
-fn without_controls(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 fn is_without_width(character: char) -> bool {

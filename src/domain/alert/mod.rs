@@ -41,6 +41,7 @@ use super::device::Unit;
 use super::digest::Digest;
 use super::reading::{Reading, ReadingId, Source};
 use super::severity::Severity;
+use super::shown;
 use super::time::LocalZone;
 
 /// An alert's identity, derived from its cause: the same rule broken by the same reading has the same id for ever, also
@@ -218,13 +219,8 @@ const LONGEST_NAME: usize = 120;
 /// a person sees as one. `None` where nothing is left of it.
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     let looked_at = &name[..nth_grapheme(name, 4 * LONGEST_NAME)];
-    let shown: String = looked_at.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
-    let spaced = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spaced = shown::line(looked_at).split_whitespace().collect::<Vec<_>>().join(" ");
     (!spaced.is_empty()).then(|| spaced[..end_of_name(&spaced)].trim_end().to_owned())
 }
 

@@ -15,6 +15,7 @@ use super::subject::{LONGEST_SUBJECT, ascii};
 use super::text::{Letters, cut_to_fit, utf16_units};
 use crate::domain::digest::Digest;
 use crate::domain::rules::Refused;
+use crate::domain::shown;
 
 /// Most that the text takes as a string in JSON, in bytes. It is in the SNS message six times, in five of them as a
 /// string within a string.
@@ -117,10 +118,9 @@ pub(super) fn notice(id: &str, subject: &str, text: &str, channels: &[Channel]) 
     }
 }
 
-/// A line without controls; what stands in from the left stays so.
+/// A line of what can be shown; what stands in from the left stays so.
 fn line(line: &str) -> String {
-    let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    cut_to_fit(shown.trim_end(), Letters::Unicode.ellipsis(), LONGEST_LINE, utf16_units)
+    cut_to_fit(shown::line(line).trim_end(), Letters::Unicode.ellipsis(), LONGEST_LINE, utf16_units)
 }
 
 /// As many of `lines` as stay within [`LARGEST_TEXT`], and how many more there are.

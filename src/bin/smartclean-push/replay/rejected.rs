@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use smartclean_push::adapters::files::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack, unpack_rejections};
+use smartclean_push::domain::shown;
 use smartclean_push::history::{Archive, Hour, Period, StoredObject, Unreadable, hours};
 use smartclean_push::ingest::ports::{RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Reread, reread};
@@ -134,7 +135,7 @@ impl Rejected {
         let mut reasons: Vec<_> = refused.iter().collect();
         reasons.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
         for (reason, times) in reasons {
-            let _ = writeln!(out, "  {times} × {reason}");
+            let _ = writeln!(out, "  {times} × {}", shown::line(reason));
         }
         let _ = match &self.into {
             None => writeln!(out, "Nothing was stored: this was a trial. --into FOLDER keeps what reads now."),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
+use smartclean_push::domain::shown;
 use smartclean_push::simulate::{Ledger, prove};
 
 use crate::{Failure, archive};
@@ -30,7 +31,7 @@ pub(super) fn run(ledger: &Path, data: &str) -> Result<(), Failure> {
     }
     let _ = writeln!(out);
     for fault in proof.faults.iter().take(NAMED) {
-        let _ = writeln!(out, "FAULT {fault}");
+        let _ = writeln!(out, "FAULT {}", shown::line(&fault.to_string()));
     }
     let more = proof.faults.len().saturating_sub(NAMED);
     if more > 0 {

@@ -1,0 +1,11 @@
+//! Clients that mean harm, and values that try to escape: what they cost us, and that others are served meanwhile.
+//!
+//! Each case comes with its opposite: what is just acceptable passes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bombs;
+mod framing;
+mod injection;
+mod size;
+mod slow;
+mod support;
