@@ -122,4 +122,10 @@ mod tests {
         assert_eq!(in_milliseconds(at(-1)), at(0));
         assert_eq!(in_milliseconds(Timestamp::MAX), Timestamp::MAX);
     }
+
+    #[test]
+    fn what_is_no_such_text_says_what_was_expected() {
+        let fault = serde_json::from_str::<Seen>(r#"{"readings":7}"#).unwrap_err().to_string();
+        assert!(fault.contains("expected readings that were seen"), "{fault}");
+    }
 }
