@@ -84,7 +84,7 @@ counts: needs-rust
 	@$(STAGE) 'instructions of a push' sh -c '.make/counts || [ $$? -eq 3 ]'
 
 .PHONY: e2e
-e2e: .venv/test.stamp .venv-lint/lint.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
+e2e: .venv/test.stamp .venv-lint/lint.stamp .venv-audit/audit.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
 	@$(STAGE) 'template' $(SAM) validate --lint --region ap-southeast-1
 	@$(STAGE) 'template, cfn-lint' .venv-lint/bin/cfn-lint template.yaml
 	@$(STAGE) 'template, checkov' .venv-lint/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
@@ -96,6 +96,10 @@ e2e: .venv/test.stamp .venv-lint/lint.stamp ## Deploys the real template to a lo
 audit: needs-rust .venv-audit/audit.stamp ## Licences, bans and sources of every crate, and known faults; REQUIRED=yes fails where those cannot be fetched
 	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
 	@$(STAGE) 'known faults' .make/advisories $(if $(REQUIRED),required)
+
+.PHONY: sbom
+sbom: needs-rust .venv-audit/audit.stamp ## Writes what each program is made of, as CycloneDX, into target/sbom
+	@.venv-audit/bin/python .make/sbom
 
 .PHONY: look
 look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
