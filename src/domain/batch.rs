@@ -262,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn good_and_bad_items_are_counted() {
+        let counted = |body: &str| {
+            let items = Items::split(body.as_bytes()).unwrap();
+            (items.len(), items.is_empty())
+        };
+        assert_eq!(counted("[]"), (0, true));
+        assert_eq!(counted(r#"["{}"]"#), (1, false));
+        assert_eq!(counted("[7]"), (1, false));
+        assert_eq!(counted(r#"["{}",7,{}]"#), (3, false));
+    }
+
+    #[test]
     fn items_are_kept_to_the_letter() {
         assert_eq!(
             texts(r#"["{\"t\": \"1\" }", "{\"a\":\"\\u00e9\\\"\"}"]"#),

@@ -4,6 +4,7 @@
   at a log line, after applying the subscription's filter policy and picking the protocol's text; this takes both there.
 - PublishBatch is authorised by sns:Publish, as the service authorization reference has it ("Grants permission to both
   publish and publish batch"); MiniStack asks for an action sns:PublishBatch that does not exist.
+- A policy may look at a put's If-None-Match; MiniStack's conditions do not know s3:if-none-match.
 - A deployed API's /health and /oauth2/token are that API's; MiniStack answers them itself, whatever the host name, the
   second as Cognito does.
 - AWS IoT invokes a function as everything asynchronous does: only where the function's resource policy lets this rule,
@@ -64,6 +65,18 @@ def extract_real_action(*arguments, **options):
 
 
 iam_actions.extract_iam_action = extract_real_action
+
+s3_service_context = iam_actions.s3_service_context
+
+
+def s3_context_with_preconditions(action, query, path="", headers=None):
+    context = s3_service_context(action, query, path, headers)
+    if action == "s3:PutObject" and (wanted := (headers or {}).get("if-none-match")):
+        context["s3:if-none-match"] = wanted
+    return context
+
+
+iam_actions.s3_service_context = s3_context_with_preconditions
 
 
 

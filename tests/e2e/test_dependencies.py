@@ -1,5 +1,6 @@
 """What only the command needs is not in the function: by the dependency tree of the features it is built with."""
 
+import json
 import subprocess
 import tomllib
 
@@ -52,3 +53,25 @@ def test_what_compacts_is_in_the_function_of_its_own_alone():
         "PushFunction": False,
         "CompactFunction": True,
     }
+
+
+def test_bills_of_materials_name_what_cargo_compiles_and_nothing_else():
+    """`make sbom` asks both `cargo tree` and cargo's own plan of the build, and fails where they differ."""
+    told = subprocess.run([ROOT / ".venv-audit/bin/python", ".make/sbom"], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout + told.stderr
+    bills = {
+        name: json.loads((ROOT / f"target/sbom/{name}.cdx.json").read_text(encoding="utf-8"))
+        for name in ("push-function", "compact-function", "smartclean-push")
+    }
+    inside = {
+        name: {component["name"] for component in bill["components"] if component["scope"] == "required"} for name, bill in bills.items()
+    }
+    assert inside["push-function"] | {"smartclean-push"} == function_tree("--target", "aarch64-unknown-linux-gnu") - macros()
+    assert "parquet" in inside["compact-function"] - inside["push-function"]
+    assert {"clap", "rusqlite"} <= inside["smartclean-push"] and "aws-sdk-s3" not in inside["smartclean-push"]
+
+
+def macros():
+    """What runs while the function is compiled, and what only such crates need."""
+    tree = lambda *options: function_tree("--target", "aarch64-unknown-linux-gnu", *options)
+    return tree() - tree("--edges", "normal,no-proc-macro")

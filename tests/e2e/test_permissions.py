@@ -7,6 +7,7 @@ import json
 import time
 
 import pytest
+from botocore.exceptions import ClientError
 from test_stack import reading
 
 
@@ -87,6 +88,55 @@ def test_deployed_rules_are_not_in_force_when_they_cannot_be_read(stack):
         assert stack.push(reading(270)).json()["alerts"] == 0
         with stack.without("s3:GetObject", cold=True):
             assert stack.push(reading(270)).json()["alerts"] == 1
+
+
+@pytest.fixture
+def thief(aws, stack):
+    """Somebody who got hold of the function's role: what it allows, under keys of their own."""
+    role = stack.ids["PushFunctionRole"]
+    stack.iam.create_user(UserName="thief")
+    for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = stack.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        stack.iam.put_user_policy(UserName="thief", PolicyName=name, PolicyDocument=json.dumps(document))
+    key = stack.iam.create_access_key(UserName="thief")["AccessKey"]
+    keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    yield lambda service: aws.client(service, **keys)
+    for name in stack.iam.list_user_policies(UserName="thief")["PolicyNames"]:
+        stack.iam.delete_user_policy(UserName="thief", PolicyName=name)
+    stack.iam.delete_access_key(UserName="thief", AccessKeyId=key["AccessKeyId"])
+    stack.iam.delete_user(UserName="thief")
+
+
+def denied(call, **arguments):
+    with pytest.raises(ClientError) as refusal:
+        call(**arguments)
+    assert refusal.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException", "AuthorizationError"), refusal.value
+
+
+def test_whoever_has_the_role_can_add_readings_and_neither_change_nor_remove_them(stack, thief):
+    s3 = thief("s3")
+    (key,) = stack.keys_of(stack.push(text := json.dumps(reading())))
+    here = {"Bucket": stack.bucket, "Key": key}
+    assert s3.get_object(**here)["Body"].read()
+    denied(s3.put_object, **here, Body=b"invented")
+    denied(s3.delete_object, **here)
+    (version,) = stack.s3.list_object_versions(Bucket=stack.bucket, Prefix=key)["Versions"]
+    denied(s3.delete_object, **here, VersionId=version["VersionId"])
+    # Where something is, what asks for nothing to be there changes nothing.
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(**here, Body=b"invented", IfNoneMatch="*")
+    assert stack.text(key) == f"{text}\n"
+    added = {"Bucket": stack.bucket, "Key": "raw-undated/ffffffffffffffffffffffffffffffff.ndjson.zst"}
+    s3.put_object(**added, Body=b"", IfNoneMatch="*")
+    stack.s3.delete_object(**added)
+
+
+def test_whoever_has_the_role_cannot_change_rules_secrets_or_the_stack(stack, thief):
+    denied(thief("s3").put_object, Bucket=stack.bucket, Key="config/rules.toml", Body=b"", IfNoneMatch="*")
+    denied(thief("secretsmanager").put_secret_value, SecretId=stack.outputs["CredentialsSecretArn"], SecretString="{}")
+    denied(thief("sns").subscribe, TopicArn=stack.topic, Protocol="email", Endpoint="thief@example.com")
+    denied(thief("lambda").update_function_configuration, FunctionName=stack.function, MemorySize=128)
+    denied(thief("iam").get_role, RoleName=stack.ids["PushFunctionRole"])
 
 
 def test_role_allows_single_resources_only(stack):

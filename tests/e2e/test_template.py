@@ -144,3 +144,95 @@ def test_whatever_is_more_than_needed_is_found(template):
         "PushFunction is told EXTRA, which it does not read",
         "PushFunction may s3:DeleteObject, which it does not",
     ]
+
+
+def roles(template):
+    return {id: resource["Properties"] for id, resource in template["Resources"].items() if resource["Type"] == "AWS::IAM::Role"}
+
+
+def inline(properties):
+    """(name, statement) of a role's policies, those under a condition as well."""
+    policies = (policy["Fn::If"][1] if "Fn::If" in policy else policy for policy in properties.get("Policies", []))
+    return [(policy["PolicyName"], statement) for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def wide(template):
+    """Statements of roles that allow more than named calls on named things."""
+    things = set(template["Resources"]) | {"DataKeyArn", "AlertTopicKeyArn"}
+    for role, properties in roles(template).items():
+        for name, statement in inline(properties):
+            where = f"{role}, {name}"
+            if "NotAction" in statement or "NotResource" in statement:
+                yield f"{where}: everything but"
+            yield from (f"{where}: {action}" for action in as_list(statement["Action"]) if "*" in action)
+            for resource in as_list(statement["Resource"]):
+                if resource == "*":
+                    # X-Ray knows no resources for these.
+                    if not all(action.startswith("xray:Put") for action in as_list(statement["Action"])):
+                        yield f"{where}: on everything"
+                    continue
+                (function, argument), = resource.items()
+                # A name of this stack's, or what begins with one: ${RawBucket.Arn}/raw/*.
+                found = re.fullmatch(r"\$\{(\w+)\.Arn\}/[\w/.-]+\*?", argument) if function == "Fn::Sub" else None
+                named = found[1] if found else argument[0] if isinstance(argument, list) else argument
+                if named.split(".")[0] not in things:
+                    yield f"{where}: {argument}"
+
+
+def test_roles_allow_named_calls_on_the_stacks_own_things(template):
+    assert list(wide(template)) == []
+    statements = inline(roles(template)["CompactFunctionRole"])
+    statements[0][1]["Action"], statements[1][1]["Resource"] = "logs:*", "*"
+    statements[2][1]["Resource"] = {"Fn::Sub": "arn:${AWS::Partition}:s3:::*/raw/*"}
+    assert list(wide(template)) == [
+        "CompactFunctionRole, WriteLog: logs:*",
+        "CompactFunctionRole, ReadReadings: on everything",
+        "CompactFunctionRole, ReadReadings: arn:${AWS::Partition}:s3:::*/raw/*",
+    ]
+
+
+def test_each_role_is_taken_by_one_service_and_no_account(template):
+    takers = {}
+    for role, properties in roles(template).items():
+        (statement,) = properties["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Action"] == "sts:AssumeRole"
+        takers[role] = statement["Principal"]
+    assert takers == {
+        "PushFunctionRole": {"Service": "lambda.amazonaws.com"},
+        "CompactFunctionRole": {"Service": "lambda.amazonaws.com"},
+        "ReleaseRole": {"Service": "codedeploy.amazonaws.com"},
+        "IotErrorRole": {"Service": "iot.amazonaws.com"},
+    }
+    # AWS's own policies change without us: one, where releases go little by little.
+    given = {role: properties["ManagedPolicyArns"] for role, properties in roles(template).items() if "ManagedPolicyArns" in properties}
+    (arn,) = given.pop("ReleaseRole")
+    assert given == {} and arn["Fn::Sub"].endswith(":aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited")
+
+
+def test_only_services_of_this_account_are_let_in_by_name(template):
+    """Whoever may call a function or write to a queue or topic: a service, and for this account's or this stack's things."""
+    for id, resource in template["Resources"].items():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::Lambda::Permission":
+            assert properties["Principal"].endswith(".amazonaws.com") and "SourceArn" in properties, id
+        for statement in properties.get("PolicyDocument", {}).get("Statement", []) if resource["Type"].endswith("Policy") else []:
+            if statement["Effect"] == "Allow" and "Principal" in statement:
+                assert set(statement["Principal"]) == {"Service"}, id
+                assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, id
+
+
+def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(template):
+    kinds = {"AWS::S3::Bucket": "Bucket", "AWS::SQS::Queue": "Queues", "AWS::SNS::Topic": "Topics"}
+    kept = {id for id, resource in template["Resources"].items() if resource["Type"] in kinds}
+    refusing = set()
+    for resource in template["Resources"].values():
+        properties = resource["Properties"]
+        for statement in properties.get("PolicyDocument", {}).get("Statement", []):
+            if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}:
+                assert statement["Principal"] == "*"
+                refusing |= {named["Ref"] for kind in kinds.values() for named in as_list(properties.get(kind, []))}
+    assert refusing == kept

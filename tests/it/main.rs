@@ -31,6 +31,7 @@ mod publications;
 mod push;
 #[cfg(feature = "command")]
 mod races;
+mod readings;
 #[cfg(feature = "command")]
 mod replay;
 #[cfg(feature = "command")]

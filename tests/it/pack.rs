@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 
-use crate::support::{alerts, alerts_at, reading, samples};
+use crate::readings::{alerts, alerts_at, reading, samples};
 
 fn fired(device_type: &str, values: &Value) -> Vec<String> {
     let alerts = alerts(&RuleSet::pack(), &reading(device_type, values));

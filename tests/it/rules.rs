@@ -6,7 +6,7 @@ use serde_json::json;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 
-use crate::support::{alerts, now, reading, reading_with};
+use crate::readings::{alerts, now, reading, reading_with};
 
 fn rules(text: &str) -> RuleSet {
     RuleSet::parse("rules.toml", text).unwrap()

@@ -4,7 +4,7 @@ use smartclean_push::domain::batch::Items;
 use smartclean_push::domain::device::{DEVICE_TYPES, Unit};
 use smartclean_push::domain::reading::Reading;
 
-use crate::support::samples;
+use crate::readings::samples;
 
 /// Type, metric, value, unit: every metric that the example of its type carries.
 const METRICS: &[(&str, &str, f64, Unit)] = &[

@@ -1,6 +1,5 @@
 //! Input for tests, made of what the test is about and nothing else.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -8,79 +7,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-use smartclean_push::domain::alert::{Alert, Message};
 use smartclean_push::domain::auth::{Client, Credentials, Doors, Secret};
-use smartclean_push::domain::engine::evaluate;
-use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::ZoneState;
 use smartclean_push::http::{App, Gate, RequestContext};
 use smartclean_push::ingest::Ingest;
 
-/// When every test takes place.
-pub(crate) const NOW: &str = "2026-11-23T10:00:00Z";
-
-/// [`NOW`] as a moment.
-pub(crate) fn now() -> Timestamp {
-    NOW.parse().unwrap()
-}
-
-/// The vendor's examples: type and text.
-pub(crate) fn samples() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/samples");
-    let mut samples: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap()))
-        .collect();
-    samples.sort();
-    samples
-}
-
-/// A reading of a type with these values, taken [`NOW`], at a place in Singapore.
-pub(crate) fn reading(device_type: &str, values: &Value) -> String {
-    reading_with(device_type, values, &json!({}))
-}
-
-/// The same with further members of the envelope; `null` leaves one out.
-pub(crate) fn reading_with(device_type: &str, values: &Value, envelope: &Value) -> String {
-    let mut reading = json!({
-        "DevType": format!("SMARTCLEAN#{device_type}"),
-        "DEVID": format!("device-{device_type}"),
-        "Display": "Washroom 3",
-        "PID": "building",
-        "InsID": "zone",
-        "PropId": "property",
-        "Region": "Asia/Singapore",
-        "unixT": now().as_millisecond(),
-        "v": values,
-    });
-    for (name, value) in envelope.as_object().unwrap() {
-        match value {
-            Value::Null => drop(reading.as_object_mut().unwrap().remove(name)),
-            value => reading[name] = value.clone(),
-        }
-    }
-    reading.to_string()
-}
-
-/// What a reading, received [`NOW`], raises in a zone of which nothing is remembered.
-pub(crate) fn alerts(rules: &RuleSet, text: &str) -> Vec<Alert> {
-    alerts_at(rules, text, now())
-}
-
-/// The same, received at `received`.
-pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec<Alert> {
-    let reading = Reading::read(text).unwrap();
-    let evaluation = evaluate(rules, &ZoneState::default(), &[&reading], received, received);
-    let raised = evaluation.state.outbox.entries().iter().flat_map(|entry| match &entry.message {
-        Message::Firing { alerts, .. } => alerts.clone(),
-        other => panic!("{other:?}"),
-    });
-    raised.collect()
-}
+pub(crate) use crate::readings::*;
 
 /// The ids of all alerts that a message's facts tell of; none where it is a notice about the program itself.
 #[cfg(feature = "command")]

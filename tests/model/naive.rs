@@ -7,7 +7,7 @@ use smartclean_push::domain::alert::Comparison;
 use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 
-use crate::worlds::{Happening, Measured, RuleSpec, What, World};
+use super::worlds::{Happening, Measured, RuleSpec, What, World};
 
 /// What is sent, as far as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,6 +4,8 @@
 //! Time is an argument. The same arguments give the same alerts with the same ids, for ever and on every machine. A
 //! reading that was evaluated before changes nothing, and it does not matter how readings are cut into pushes.
 
+#[cfg(test)]
+mod engine_tests;
 mod judge;
 mod level;
 mod policy;

@@ -70,3 +70,67 @@ impl Outbox {
         self.0.retain(|entry| !sent.contains(&entry.id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert::notice::Notice;
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + number).unwrap()
+    }
+
+    fn message(number: i64) -> Message {
+        Message::Notice(Notice::NothingArrives { since: second(number) })
+    }
+
+    /// Three messages, due at these seconds.
+    fn due_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
+        let mut outbox = Outbox::default();
+        let ids = [0, 1, 2].map(|number| {
+            let due = second(seconds[usize::try_from(number).unwrap()]);
+            outbox.push(message(number), second(0), due)
+        });
+        (outbox, ids)
+    }
+
+    fn ids(entries: &[Entry]) -> Vec<EntryId> {
+        entries.iter().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn a_message_is_there_once_and_keeps_its_place_and_time() {
+        let (mut outbox, known) = due_at([60, 61, 62]);
+        assert_eq!(outbox.push(message(1), second(9), second(99)), known[1]);
+        assert_eq!(ids(outbox.entries()), known);
+        assert_eq!((outbox.entries()[1].made, outbox.entries()[1].due), (second(0), second(61)));
+    }
+
+    #[test]
+    fn it_is_due_when_its_first_message_is() {
+        assert_eq!(Outbox::default().due(), None);
+        assert_eq!(due_at([70, 60, 80]).0.due(), Some(second(60)));
+    }
+
+    #[test]
+    fn what_is_due_is_leased_to_one_at_a_time() {
+        let (mut outbox, known) = due_at([60, 61, 60]);
+        assert_eq!(outbox.lease(second(59), second(99)), []);
+        let leased = outbox.lease(second(60), second(90));
+        assert_eq!(ids(&leased), [known[0], known[2]]);
+        assert!(leased.iter().all(|entry| entry.due == second(90)));
+        assert_eq!(outbox.lease(second(60), second(90)), []);
+        assert_eq!(outbox.due(), Some(second(61)));
+        assert_eq!(outbox.lease(second(90), second(120)).len(), 3, "whoever had them is over");
+    }
+
+    #[test]
+    fn what_was_sent_is_forgotten_and_nothing_else() {
+        let (mut outbox, known) = due_at([60, 61, 62]);
+        outbox.remove(&[known[0], known[2]]);
+        assert_eq!(ids(outbox.entries()), [known[1]]);
+        assert!(!outbox.is_empty());
+        outbox.remove(&known);
+        assert!(outbox.is_empty());
+    }
+}

@@ -120,4 +120,10 @@ mod tests {
         assert_eq!((milliseconds(-1), milliseconds(-1_000_000), milliseconds(-1_000_001)), (0, -1, -1));
         assert_eq!(in_milliseconds(Timestamp::MAX), Timestamp::MAX.as_millisecond());
     }
+
+    #[test]
+    fn what_is_no_such_text_says_what_was_expected() {
+        let fault = serde_json::from_str::<Seen>(r#"{"readings":7}"#).unwrap_err().to_string();
+        assert!(fault.contains("expected readings that were seen"), "{fault}");
+    }
 }

@@ -110,3 +110,29 @@ pub struct Silence {
     /// When it was last heard of.
     pub since: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(number: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + 60 * number).unwrap()
+    }
+
+    #[test]
+    fn a_cleaning_takes_what_was_counted_up_to_it() {
+        let mut tally = Tally::default();
+        tally.times.insert("smell".into(), vec![minute(1), minute(5), minute(6)]);
+        tally.times.insert("wet".into(), vec![minute(2), minute(5)]);
+        tally.restarted.insert("smell".into(), minute(5));
+        tally.restarted.insert("wet".into(), minute(7));
+        let left = tally.clone().after(minute(5)).unwrap();
+        assert_eq!(left.times, [("smell".into(), vec![minute(6)])].into());
+        assert_eq!(left.restarted, [("wet".into(), minute(7))].into());
+        let left = tally.clone().after(minute(6)).unwrap();
+        assert!(left.times.is_empty() && left.restarted.len() == 1);
+        tally.restarted.clear();
+        assert_eq!(tally.clone().after(minute(5)).unwrap().times.len(), 1);
+        assert_eq!(tally.after(minute(6)), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! What the engine says of itself beside its messages: what is due, what is counted, what is nobody's business.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{Evaluation, SENT_WITHIN, announce, awaits, cleaned, evaluate, is_of_interest, next_due, sweep};
+use crate::domain::alert::notice::Notice;
+use crate::domain::alert::{Course, Message};
+use crate::domain::reading::Reading;
+use crate::domain::rules::RuleSet;
+use crate::domain::state::{Track, ZoneState};
+
+/// A moment of the day on which all of it happens, in UTC.
+fn at(clock: &str) -> Timestamp {
+    format!("2026-11-23T{clock}:00Z").parse().unwrap()
+}
+
+fn rules(text: &str) -> RuleSet {
+    RuleSet::parse("rules.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+/// A reading of a device of that type in Singapore, with one value.
+fn reading(device_type: &str, metric: &str, value: f64, clock: &str) -> String {
+    json!({
+        "DevType": device_type, "DEVID": "d", "InsID": "z", "PID": "p", "Region": "Asia/Singapore",
+        "unixT": at(clock).as_millisecond(), "v": {metric: value},
+    })
+    .to_string()
+}
+
+/// What is remembered after these, each received when it was taken, and each a push of its own.
+fn after(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> ZoneState {
+    readings.iter().fold(ZoneState::default(), |state, (device_type, metric, value, clock)| {
+        taken(rules, &state, &reading(device_type, metric, *value, clock), clock).state
+    })
+}
+
+fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
+    evaluate(rules, state, &[&Reading::read(text).unwrap()], at(received), at(received))
+}
+
+/// How the alerts in the outbox came about.
+fn courses(state: &ZoneState) -> Vec<Course> {
+    let of = |message: &Message| match message {
+        Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.course.clone()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    state.outbox.entries().iter().flat_map(|entry| of(&entry.message)).collect()
+}
+
+#[test]
+fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
+    let of_interest = |rules: &RuleSet, device_type: &str| {
+        let text = reading(device_type, "p", 50.0, "10:00");
+        is_of_interest(rules, &Reading::read(&text).unwrap().source)
+    };
+    let pack = RuleSet::pack();
+    assert!(of_interest(&pack, "SS"));
+    assert!(!of_interest(&pack, "SOMETHING_NEW"));
+    let silent = rules("[[rule]]\nid = \"soap-low\"\nenabled = false\n[[rule]]\nid = \"silent\"\nenabled = false\n");
+    assert!(!of_interest(&silent, "SS"));
+    assert!(of_interest(&silent, "BIN"));
+}
+
+#[test]
+fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
+    let pack = RuleSet::pack();
+    let mut state = ZoneState::default();
+    state.seen.raise_low_water(at("09:59"));
+    let clocks = ["09:58", "09:59", "10:00"];
+    let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
+    let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
+    let evaluation = evaluate(&pack, &state, &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
+    assert_eq!((evaluation.late, evaluation.duplicates, evaluation.alerts), (2, 0, 1));
+}
+
+#[test]
+fn readings_known_from_this_push_or_from_before_are_counted() {
+    let pack = RuleSet::pack();
+    let text = reading("SS", "p", 4.0, "10:00");
+    let reading = Reading::read(&text).unwrap();
+    let first = evaluate(&pack, &ZoneState::default(), &[&reading, &reading, &reading], at("10:00"), at("10:00"));
+    assert_eq!((first.duplicates, first.alerts), (2, 1));
+    let again = evaluate(&pack, &first.state, &[&reading], at("10:01"), at("10:01"));
+    assert_eq!((again.duplicates, again.alerts, again.made.len()), (1, 0, 0));
+}
+
+#[test]
+fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
+    let notice = Notice::NothingArrives { since: at("09:00") };
+    let first = announce(&ZoneState::default(), &notice, at("10:00"));
+    let [entry] = first.state.outbox.entries() else { panic!("{first:?}") };
+    assert_eq!(first.made, [entry.id]);
+    assert_eq!(entry.message, Message::Notice(notice.clone()));
+    assert_eq!((entry.made, entry.due), (at("10:00"), at("10:00") + SENT_WITHIN));
+
+    let mut sent = first.state.clone();
+    sent.outbox.remove(&first.made);
+    let again = announce(&sent, &notice, at("10:30"));
+    assert_eq!((again.state, again.made), (sent.clone(), Vec::new()));
+    let other = announce(&sent, &Notice::NothingArrives { since: at("10:15") }, at("11:15"));
+    assert_eq!(other.made.len(), 1);
+}
+
+#[test]
+fn nothing_is_due_where_nothing_can_happen_by_itself() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
+    let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
+    assert_eq!(next_due(&rules, &state), None);
+    assert!(!awaits(&rules, &state));
+}
+
+#[test]
+fn a_message_is_due_when_its_maker_must_be_over() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
+    let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
+    assert_eq!(next_due(&rules, &state), Some(at("10:00") + SENT_WITHIN));
+}
+
+#[test]
+fn what_is_held_back_is_due_when_the_block_ends() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
+    let mut state = after(&rules, &[("SS", "p", 4.0, "10:00"), ("PT", "p", 4.0, "10:05")]);
+    let sent: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
+    assert_eq!(sent.len(), 1, "the second is held back");
+    state.outbox.remove(&sent);
+    assert_eq!(next_due(&rules, &state), Some(at("10:15")));
+    assert!(sweep(&rules, &state, at("10:14"), true).made.is_empty());
+    assert_eq!(sweep(&rules, &state, at("10:15"), true).made.len(), 1);
+}
+
+#[test]
+fn a_reminder_is_due_as_long_as_it_lasts() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"soap-low\"\nreminder = \"30m\"\n");
+    let mut state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
+    let sent: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
+    state.outbox.remove(&sent);
+    assert_eq!(next_due(&rules, &state), Some(at("10:30")));
+    let well = taken(&rules, &state, &reading("SS", "p", 90.0, "10:20"), "10:20").state;
+    assert_eq!(next_due(&rules, &well), None);
+}
+
+#[test]
+fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
+    let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
+    assert!(awaits(&rules, &state));
+    // What is known may be older than the truth by a quarter.
+    assert_eq!(next_due(&rules, &state), Some(at("15:00")));
+    assert_eq!(sweep(&rules, &state, at("14:59"), true).alerts, 0);
+    assert_eq!(sweep(&rules, &state, at("15:00"), false).alerts, 0, "nothing arrives from anywhere");
+    let silent = sweep(&rules, &state, at("15:00"), true);
+    assert_eq!(silent.alerts, 1);
+    assert_eq!(courses(&silent.state), [Course::Silence { since: at("10:00") }]);
+    assert!(!awaits(&rules, &silent.state));
+}
+
+#[test]
+fn nothing_added_changes_nothing() {
+    let pack = RuleSet::pack();
+    let state = after(&pack, &[("UM", "count", 0.0, "10:00")]);
+    assert!(state.tracks.is_empty() && state.seen.is_empty(), "{state:?}");
+}
+
+#[test]
+fn a_sum_is_since_the_first_that_counts_in_it() {
+    let pack = RuleSet::pack();
+    let happened = [("UM", "count", 30.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 10.0, "10:45")];
+    let expected = [Course::AtOnce, Course::Sum { since: at("10:30") }];
+    assert_eq!(courses(&after(&pack, &happened)), expected);
+    // What was carried over has been there since then.
+    let carrying = rules("[[rule]]\nid = \"high-usage\"\ncarry = true\n");
+    let happened = [("UM", "count", 34.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 6.0, "10:45")];
+    let expected = [Course::AtOnce, Course::Sum { since: at("10:00") }];
+    assert_eq!(courses(&after(&carrying, &happened)), expected);
+}
+
+#[test]
+fn a_time_of_day_starts_a_sum_again_at_its_very_moment() {
+    // Six o'clock in Singapore is 22:00 the day before in UTC.
+    let rules = rules("[[rule]]\nid = \"high-usage\"\nrestart_at = \"06:00\"\n");
+    let alerts = |clock| {
+        let state = after(&rules, &[("UM", "count", 29.0, "21:00")]);
+        taken(&rules, &state, &reading("UM", "count", 1.0, clock), clock).alerts
+    };
+    assert_eq!(["21:59", "22:00", "22:01"].map(alerts), [1, 0, 0]);
+}
+
+#[test]
+fn of_two_readings_of_one_moment_only_a_worse_one_is_said_as_well() {
+    let rules = rules("[[rule]]\nid = \"ammonia-lite\"\nblock = \"none\"\n");
+    let alerts = |first: f64, second: f64| {
+        let state = after(&rules, &[("ODRDTR_BATT_V1", "amm", first, "10:00")]);
+        taken(&rules, &state, &reading("ODRDTR_BATT_V1", "amm", second, "10:00"), "10:00").alerts
+    };
+    assert_eq!(alerts(250.0, 270.0), 0, "no worse by its severity");
+    assert_eq!(alerts(550.0, 250.0), 0);
+    assert_eq!(alerts(250.0, 550.0), 1);
+}
+
+#[test]
+fn a_reading_from_far_in_the_future_counts_as_of_its_receipt_and_is_told_of() {
+    let pack = RuleSet::pack();
+    let of = |clock: &str| {
+        let evaluation = taken(&pack, &ZoneState::default(), &reading("SS", "p", 4.0, clock), "10:00");
+        let moment = match &evaluation.state.outbox.entries()[0].message {
+            Message::Firing { alerts, .. } => alerts[0].at,
+            other => panic!("{other:?}"),
+        };
+        (evaluation.early, moment)
+    };
+    assert_eq!(of("10:05"), (0, at("10:05")));
+    assert_eq!(of("10:06"), (1, at("10:00")));
+}
+
+/// Rules of which nothing but these speaks.
+fn quiet(text: &str) -> RuleSet {
+    rules(&format!("block = \"none\"\n[[rule]]\nid = \"silent\"\nenabled = false\n{text}"))
+}
+
+#[test]
+fn what_is_measured_at_the_moment_of_a_cleaning_is_over() {
+    let rules = quiet("");
+    let clean = cleaned(&rules, &ZoneState::default(), at("10:05"), at("10:05")).state;
+    let alerts = |clock| taken(&rules, &clean, &reading("SS", "p", 4.0, clock), "10:10").alerts;
+    assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
+}
+
+#[test]
+fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
+    let rules = quiet("[[rule]]\nid = \"soap-low\"\nresolved = true\n");
+    let state = after(&rules, &[("UM", "count", 29.0, "10:10"), ("SS", "p", 4.0, "10:10")]);
+    // How much is missing to thirty, and how many alerts a cleaning ends.
+    let count = |state: &ZoneState| taken(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").alerts;
+    for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
+        let clean = cleaned(&rules, &state, at(clock), at("10:12"));
+        assert_eq!((count(&clean.state), clean.made.len()), (alerts, ended), "{clock}");
+    }
+    // Once more, and one that is told of late.
+    let clean = cleaned(&rules, &state, at("10:11"), at("10:12")).state;
+    assert_eq!(cleaned(&rules, &clean, at("10:11"), at("10:13")).state, clean);
+    assert_eq!(cleaned(&rules, &clean, at("10:05"), at("10:13")).state, clean);
+    assert_eq!(cleaned(&rules, &clean, at("10:15"), at("10:15")).state.cleaned, Some(at("10:15")));
+}
+
+#[test]
+fn an_alert_says_since_when_it_lasts_and_how_often_it_was() {
+    let lasting = quiet("[[rule]]\nid = \"soap-low\"\nfor = \"10m\"\n");
+    let state = after(&lasting, &[("SS", "p", 4.0, "10:00"), ("SS", "p", 3.0, "10:10")]);
+    assert_eq!(courses(&state), [Course::Lasting { since: at("10:00") }]);
+    assert_eq!(courses(&after(&quiet(""), &[("SS", "p", 4.0, "10:00")])), [Course::AtOnce]);
+
+    let feedback = |count: usize| {
+        let rules = quiet(&format!("[[rule]]\nid = \"bad-feedback\"\ncount = {count}\nwithin = \"1h\"\n"));
+        courses(&after(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")]))
+    };
+    let within = Some(SignedDuration::from_hours(1));
+    assert_eq!(feedback(1), [Course::AtOnce, Course::AtOnce]);
+    assert_eq!(feedback(2), [Course::Times { count: 2, within }]);
+    assert_eq!(feedback(3), []);
+}
+
+#[test]
+fn missed_reminders_are_not_made_up_for() {
+    let rules = quiet("[[rule]]\nid = \"soap-low\"\nreminder = \"30m\"\n");
+    let mut state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
+    state.outbox = Default::default();
+    let next = |clock| {
+        let mut reminded = sweep(&rules, &state, at(clock), true);
+        assert_eq!(reminded.made.len(), 1, "{clock}");
+        reminded.state.outbox = Default::default();
+        next_due(&rules, &reminded.state)
+    };
+    assert_eq!(next("10:30"), Some(at("11:00")));
+    assert_eq!(next("10:59"), Some(at("11:00")));
+    assert_eq!(next("11:00"), Some(at("11:30")));
+    assert_eq!(next("11:10"), Some(at("11:40")));
+}
+
+#[test]
+fn when_a_device_was_heard_of_is_kept_by_quarters_of_the_silence() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
+    let heard = |clock| after(&rules, &[("SS", "p", 50.0, "10:00"), ("SS", "p", 51.0, clock)]).devices["d"].at;
+    assert_eq!(heard("10:59"), at("10:00"));
+    assert_eq!(heard("11:00"), at("11:00"));
+}
+
+#[test]
+fn occurrences_are_forgotten_when_no_late_reading_can_count_with_them() {
+    // Readings may be an hour late.
+    let rules = quiet("[[rule]]\nid = \"bad-feedback\"\ncount = 9\nwithin = \"1h\"\n");
+    let remembered = |clock| {
+        let state = after(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, clock)]);
+        match state.track("bad-feedback", "d") {
+            Some(Track::Tally(tally)) => tally.times[""].len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(remembered("11:59"), 2);
+    assert_eq!(remembered("12:00"), 1);
+}
