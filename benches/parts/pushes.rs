@@ -14,6 +14,11 @@ pub(crate) fn texts(readings: usize, zones: usize) -> Vec<String> {
 }
 
 fn text(number: usize, zone: usize) -> String {
+    text_at(number, zone, BEGIN + STEP * i64::try_from(number).unwrap_or_default())
+}
+
+/// The text of reading number `number`, taken at `at`, in milliseconds since 1970.
+pub(crate) fn text_at(number: usize, zone: usize, at: i64) -> String {
     let (kind, values) = match number % 8 {
         0 | 2 | 4 | 6 => ("UM", format!(r#"{{"count":{},"b":2950}}"#, number % 7)),
         1 => ("ODRDTR_BATT_V1", format!(r#"{{"amm":{},"rh":730,"temp":304,"tvoc":120}}"#, 100 + number % 180)),
@@ -27,7 +32,6 @@ fn text(number: usize, zone: usize) -> String {
             ),
         ),
     };
-    let at = BEGIN + STEP * i64::try_from(number).unwrap_or_default();
     format!(
         r#"{{"DevType":"SMARTCLEAN#{kind}","DEVID":"{kind}-{zone}","DASSOC":"f4:cf:a2:{zone:06}","Display":"Level {zone} sensor","PID":"tower-1","PropId":"prop-7","InsID":"washroom-{zone}","Region":"Asia/Singapore","unixT":{at},"time":"2026-09-01T08:00:00+0800","v":{values}}}"#
     )

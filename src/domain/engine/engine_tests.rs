@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Evaluation, SENT_WITHIN, announce, awaits, cleaned, evaluate, is_of_interest, next_due, sweep};
+use super::{Evaluation, Policies, SENT_WITHIN, announce, awaits, cleaned, evaluate, next_due, sweep};
 use crate::domain::alert::notice::Notice;
 use crate::domain::alert::{Course, Message};
 use crate::domain::reading::Reading;
@@ -52,7 +52,8 @@ fn courses(state: &ZoneState) -> Vec<Course> {
 fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
     let of_interest = |rules: &RuleSet, device_type: &str| {
         let text = reading(device_type, "p", 50.0, "10:00");
-        is_of_interest(rules, &Reading::read(&text).unwrap().source)
+        let reading = Reading::read(&text).unwrap();
+        Policies::new(rules).are_interested_in(&reading.source)
     };
     let pack = RuleSet::pack();
     assert!(of_interest(&pack, "SS"));
@@ -65,8 +66,8 @@ fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
 #[test]
 fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
     let pack = RuleSet::pack();
-    let mut state = ZoneState::default();
-    state.seen.raise_low_water(at("09:59"));
+    let remembered = json!({ "v": 2, "seen": { "readings": "", "low_water": at("09:59") } });
+    let state: ZoneState = serde_json::from_value(remembered).unwrap();
     let clocks = ["09:58", "09:59", "10:00"];
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
