@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-#[cfg(feature = "function")]
-use crate::adapters::https::Trust;
 use crate::domain::auth::{Doors, Outside};
 use crate::telemetry::Verbosity;
 
@@ -23,13 +21,11 @@ pub fn function_name() -> Option<String> {
     std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty())
 }
 
-/// Whose certificates the function believes: Mozilla's, as compiled in; this machine's where `SSL_CERT_FILE` or `SSL_CERT_DIR`
-/// says which those are.
-#[cfg(feature = "function")]
+/// Whether the process's environment says by whose certificates servers are known: `SSL_CERT_FILE` or `SSL_CERT_DIR`.
 #[must_use]
-pub fn trust() -> Trust {
+pub fn names_certificates() -> bool {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(is_set) { Trust::Machine } else { Trust::Mozilla }
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(is_set)
 }
 
 /// Whether S3 is addressed as `host/bucket/key`, as the process's environment has it: see

@@ -21,6 +21,15 @@ pub enum Trust {
     Mozilla,
 }
 
+impl Trust {
+    /// The function's: it waits for no file unless its environment names one.
+    #[cfg(feature = "function")]
+    #[must_use]
+    pub fn of_function(names_certificates: bool) -> Self {
+        if names_certificates { Self::Machine } else { Self::Mozilla }
+    }
+}
+
 /// A client with connections of its own. `connecting` is the longest that reaching a server takes, before TLS; there is no
 /// limit but the system's where it is not given.
 ///

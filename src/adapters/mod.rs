@@ -9,6 +9,8 @@ pub mod cached_rules;
 mod due;
 #[cfg(feature = "command")]
 pub mod files;
+#[cfg(feature = "command")]
+mod grouped;
 #[cfg(any(feature = "aws", feature = "command"))]
 pub mod https;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::due::{due_from, due_until};
+use super::grouped::Grouped;
 use crate::ingest::ports::{Commit, Document, StateStore, Unavailable};
 
 /// The version of the schema below, kept as the database's `user_version`.
@@ -36,10 +37,21 @@ const NOT_READ: &str = "the state store did not give the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";
 const NOT_SEARCHED: &str = "the state store did not say what is due";
 
-/// Keeps state documents in a SQLite database. Clones share one connection.
+/// Keeps state documents in a SQLite database. Clones share two connections: who reads does not wait for the disk, and who
+/// writes waits for it together with all others who do.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    connection: Arc<Mutex<Connection>>,
+    reading: Arc<Mutex<Connection>>,
+    writing: Arc<Grouped<Write, rusqlite::Result<Commit>>>,
+}
+
+/// A document to be written where it is still of this version.
+#[derive(Debug)]
+struct Write {
+    key: String,
+    version: u64,
+    body: String,
+    due: Option<i64>,
 }
 
 /// Why a database was not opened. No retry can help, but where [`OpenError::Failed`] says that another process has it
@@ -106,25 +118,31 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], where it cannot be opened or is not ours to write.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = open(path).map_err(|refusal| {
-            let path = path.to_owned();
-            match refusal {
-                Refusal::Newer(found) => OpenError::Newer { path, found },
-                Refusal::Foreign => OpenError::Foreign { path },
-                Refusal::Unfit => OpenError::Unfit { path },
-                Refusal::Failed(source) => OpenError::Failed { path, source },
-            }
-        })?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        let connect = || {
+            open(path).map_err(|refusal| {
+                let path = path.to_owned();
+                match refusal {
+                    Refusal::Newer(found) => OpenError::Newer { path, found },
+                    Refusal::Foreign => OpenError::Foreign { path },
+                    Refusal::Unfit => OpenError::Unfit { path },
+                    Refusal::Failed(source) => OpenError::Failed { path, source },
+                }
+            })
+        };
+        let (reading, mut writing) = (connect()?, connect()?);
+        Ok(Self {
+            reading: Arc::new(Mutex::new(reading)),
+            writing: Arc::new(Grouped::by(move |writes| write_each(&mut writing, &writes))),
+        })
     }
 
-    /// Runs `work` where it may block.
-    async fn run<T: Send + 'static>(
+    /// Reads where that may block.
+    async fn read<T: Send + 'static>(
         &self,
         what: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let connection = Arc::clone(&self.connection);
+        let connection = Arc::clone(&self.reading);
         let blocking = move || {
             // Who panicked while holding it has left no transaction open: each ends when it is dropped.
             work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
@@ -142,37 +160,55 @@ impl StateStore for SqliteStore {
         let load = move |connection: &mut Connection| {
             // One transaction, so that the file is locked once and not for each key.
             let transaction = connection.transaction()?;
-            let mut select = transaction.prepare(LOAD)?;
+            let mut select = transaction.prepare_cached(LOAD)?;
             let documents = keys.iter().map(|key| {
                 let found = select.query_one([key], |row| Ok(Document { version: row.get(0)?, body: row.get(1)? }));
                 found.optional().map(Option::unwrap_or_default)
             });
             documents.collect()
         };
-        self.run(NOT_READ, load).await
+        self.read(NOT_READ, load).await
     }
 
     async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
-        let (key, body, due) = (key.to_owned(), body.to_owned(), due.map(due_from));
-        let commit = move |connection: &mut Connection| {
-            let written = match version {
-                0 => connection.execute(INSERT, params![key, body, due])?,
-                read => connection.execute(UPDATE, params![key, body, due, read])?,
-            };
-            Ok(if written == 0 { Commit::Lost } else { Commit::Done })
-        };
-        self.run(NOT_WRITTEN, commit).await
+        let write = Write { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_from) };
+        let written = self.writing.work(write).await.map_err(|ended| Unavailable::new(NOT_WRITTEN, ended))?;
+        written.map_err(|fault| Unavailable::new(NOT_WRITTEN, fault))
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let due = move |connection: &mut Connection| {
-            let mut select = connection.prepare(DUE)?;
+            let mut select = connection.prepare_cached(DUE)?;
             let keys = select.query_map(params![due_until(now), most], |row| row.get(0))?;
             keys.collect()
         };
-        self.run(NOT_SEARCHED, due).await
+        self.read(NOT_SEARCHED, due).await
     }
+}
+
+/// Writes documents by one transaction, and where that fails each by one of its own, so that none fails for another.
+fn write_each(connection: &mut Connection, writes: &[Write]) -> Vec<rusqlite::Result<Commit>> {
+    match write_all(connection, writes) {
+        Ok(commits) => commits.into_iter().map(Ok).collect(),
+        Err(fault) if writes.len() <= 1 => vec![Err(fault)],
+        Err(_) => writes.chunks(1).flat_map(|write| write_each(connection, write)).collect(),
+    }
+}
+
+fn write_all(connection: &mut Connection, writes: &[Write]) -> rusqlite::Result<Vec<Commit>> {
+    // Immediate, because what is begun as reading may not become writing once another process has written.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut commits = Vec::with_capacity(writes.len());
+    for Write { key, version, body, due } in writes {
+        let written = match version {
+            0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due])?,
+            read => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, read])?,
+        };
+        commits.push(if written == 0 { Commit::Lost } else { Commit::Done });
+    }
+    transaction.commit()?;
+    Ok(commits)
 }
 
 fn open(path: &Path) -> Result<Connection, Refusal> {
@@ -287,7 +323,7 @@ mod tests {
     fn commits_reach_the_disk_before_they_are_answered() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
-        let connection = store.connection.lock().unwrap();
+        let connection = store.reading.lock().unwrap();
         let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
         // 2 is FULL.
         assert_eq!((pragma("synchronous"), pragma("fullfsync"), pragma("checkpoint_fullfsync")), (2, 1, 1));
@@ -296,10 +332,37 @@ mod tests {
     }
 
     #[test]
+    fn of_documents_written_together_each_has_its_own_outcome() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = open(&folder.path().join("state.db")).map_err(|_| "refused").unwrap();
+        let write = |key: &str, version| Write { key: key.into(), version, body: "{}".into(), due: None };
+        let outcomes = |connection: &mut Connection, writes: &[Write]| -> Vec<bool> {
+            write_each(connection, writes).into_iter().map(|outcome| outcome.unwrap() == Commit::Done).collect()
+        };
+        assert_eq!(
+            outcomes(&mut connection, &[write("a", 0), write("a", 0), write("b", 0), write("b", 1)]),
+            [true, false, true, true]
+        );
+        assert_eq!(outcomes(&mut connection, &[write("a", 1), write("a", 1), write("b", 1)]), [true, false, false]);
+    }
+
+    #[test]
+    fn of_documents_written_together_none_fails_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = open(&folder.path().join("state.db")).map_err(|_| "refused").unwrap();
+        let trigger =
+            "CREATE TRIGGER t BEFORE INSERT ON documents WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END";
+        connection.execute_batch(trigger).unwrap();
+        let writes = ["a", "bad", "b"].map(|key| Write { key: key.into(), version: 0, body: "{}".into(), due: None });
+        let outcomes = write_each(&mut connection, &writes);
+        assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    }
+
+    #[test]
     fn what_is_due_is_found_in_the_index_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
-        let connection = store.connection.lock().unwrap();
+        let connection = store.reading.lock().unwrap();
         let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {DUE}")).unwrap();
         let plan: Vec<String> =
             explain.query_map([0, 1], |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap();

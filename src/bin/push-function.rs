@@ -12,6 +12,7 @@ use smartclean_push::adapters::aws::{
 use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::https::Trust;
 use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Untouched};
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Error> {
     telemetry::start_for_function(config::verbosity(), config::function_name());
     let config =
         FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
-    let trust = config::trust();
+    let trust = Trust::of_function(config::names_certificates());
     let sdk = aws::config(trust).await?;
     let s3 = aws::s3::client(&sdk, config.s3_path_style);
     let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);

@@ -1,6 +1,7 @@
-//! Raw objects as files: written aside, synchronised, then given their name at once, never over another.
+//! Raw objects as files: written aside, synchronised, then given their name at once, never over another. What many pushes wait
+//! for is synchronised together.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
+use super::disk::{Disk, sync_one};
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
 
@@ -23,6 +25,14 @@ pub(super) const TO_EVALUATE: &str = "to-evaluate";
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     root: Arc<Path>,
+    disk: Disk,
+}
+
+/// A file that is whole and has no name yet.
+#[derive(Debug)]
+struct Unnamed {
+    file: NamedTempFile,
+    name: PathBuf,
 }
 
 impl FolderStore {
@@ -47,19 +57,48 @@ impl FolderStore {
     /// Where the folder cannot be made.
     pub fn open_shared(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root.join(UNFINISHED))?;
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), disk: Disk::of(root)? })
     }
 
-    fn write(&self, object: &Object) -> io::Result<Stored> {
-        let path = self.root.join(object.key.as_str());
+    async fn write(&self, object: Object) -> io::Result<Stored> {
+        let store = self.clone();
+        let names = [self.metadata_of(&object.key), self.root.join(object.key.as_str())];
+        let mut folders: Vec<PathBuf> = names.iter().filter_map(|name| Some(name.parent()?.to_owned())).collect();
+        let unnamed = blocking(move || store.write_aside(&object, names)).await?;
+        let stored = if unnamed.is_empty() {
+            // By somebody whose names may not have reached the disk yet.
+            Stored::Already
+        } else {
+            self.disk.sync(unnamed.iter().map(|unnamed| unnamed.file.path().to_owned()).collect()).await?;
+            blocking(move || name_all(unnamed)).await?
+        };
+        folders.dedup();
+        self.disk.sync(folders).await?;
+        Ok(stored)
+    }
+
+    /// Writes what is told about an object, and the object, under no names yet; nothing where it is there.
+    fn write_aside(&self, object: &Object, names: [PathBuf; 2]) -> io::Result<Vec<Unnamed>> {
+        let [metadata, path] = names;
         if path.try_exists()? {
-            return Ok(Stored::Already);
+            return Ok(Vec::new());
         }
         // First, so that no object is ever without it, nor without the note that it is to be evaluated. Of a push that is
         // repeated, the first one's stays.
-        let folder = if object.key.is_evaluated() { TO_EVALUATE } else { METADATA };
-        self.write_new(&self.metadata(folder, &object.key), &serde_json::to_vec(&object.metadata)?)?;
-        self.write_new(&path, &object.bytes)
+        let metadata = self.write_unnamed(metadata, &serde_json::to_vec(&object.metadata)?)?;
+        Ok(vec![metadata, self.write_unnamed(path, &object.bytes)?])
+    }
+
+    fn write_unnamed(&self, name: PathBuf, bytes: &[u8]) -> io::Result<Unnamed> {
+        create_dir_durably(name.parent().unwrap_or(&self.root))?;
+        let mut file = NamedTempFile::new_in(self.root.join(UNFINISHED))?;
+        file.write_all(bytes)?;
+        Ok(Unnamed { file, name })
+    }
+
+    /// Where it is noted first what is told about an object.
+    fn metadata_of(&self, key: &ObjectKey) -> PathBuf {
+        self.metadata(if key.is_evaluated() { TO_EVALUATE } else { METADATA }, key)
     }
 
     fn metadata(&self, folder: &str, key: &ObjectKey) -> PathBuf {
@@ -123,45 +162,51 @@ impl FolderStore {
 
     /// Writes a file that survives a power cut once this returns, unless there is one of that name.
     pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<Stored> {
-        let parent = path.parent().unwrap_or(&self.root);
-        create_dir_durably(parent)?;
-        let mut file = NamedTempFile::new_in(self.root.join(UNFINISHED))?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(path) {
-            Ok(_) => sync_dir(parent).map(|()| Stored::New),
+        let unnamed = self.write_unnamed(path.to_owned(), bytes)?;
+        unnamed.file.as_file().sync_all()?;
+        let stored = unnamed.give_name()?;
+        sync_one(path.parent().unwrap_or(&self.root))?;
+        Ok(stored)
+    }
+}
+
+impl Unnamed {
+    /// Gives it its name, unless there is a file of that name.
+    fn give_name(self) -> io::Result<Stored> {
+        match self.file.persist_noclobber(self.name) {
+            Ok(_) => Ok(Stored::New),
             Err(fault) if fault.error.kind() == io::ErrorKind::AlreadyExists => Ok(Stored::Already),
             Err(fault) => Err(fault.error),
         }
     }
 }
 
+/// Gives all of them their names, in order. What came of the last one.
+fn name_all(unnamed: Vec<Unnamed>) -> io::Result<Stored> {
+    unnamed.into_iter().try_fold(Stored::Already, |_, unnamed| unnamed.give_name())
+}
+
+/// Runs `work` where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
 impl RawStore for FolderStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         const WHAT: &str = "the data folder did not take the object";
-        let store = self.clone();
-        tokio::task::spawn_blocking(move || store.write(&object))
-            .await
-            .map_err(|fault| Unavailable::new(WHAT, fault))?
-            .map_err(|fault| Unavailable::new(WHAT, fault))
+        self.write(object).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
 
     async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
         const WHAT: &str = "the data folder did not note that the object was evaluated";
         let (store, key) = (self.clone(), key.clone());
-        tokio::task::spawn_blocking(move || store.note_evaluated(&key))
-            .await
-            .map_err(|fault| Unavailable::new(WHAT, fault))?
-            .map_err(|fault| Unavailable::new(WHAT, fault))
+        blocking(move || store.note_evaluated(&key)).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
 
     async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
         const WHAT: &str = "the data folder did not say what is to be evaluated";
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.read_unevaluated(received))
-            .await
-            .map_err(|fault| Unavailable::new(WHAT, fault))?
-            .map_err(|fault| Unavailable::new(WHAT, fault))
+        blocking(move || store.read_unevaluated(received)).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
 }
 
@@ -175,13 +220,8 @@ fn create_dir_durably(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(fault) => Err(fault),
-        Ok(()) => sync_dir(&parent),
+        Ok(()) => sync_one(&parent),
     }
-}
-
-/// A file's name is part of its folder, which has to reach the disk as well.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::FolderArchive;
-use super::folder::{FolderStore, METADATA, TO_EVALUATE, sync_dir};
+use super::disk::sync_one;
+use super::folder::{FolderStore, METADATA, TO_EVALUATE};
 use crate::domain::archive::ObjectKey;
 use crate::history::{Archive, StoredObject, Unreadable};
 use crate::ingest::ports::Stored;
@@ -66,7 +67,7 @@ impl FolderLake {
         let path = self.path(name);
         let removed = match fs::remove_file(&path) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
-            removed => removed.and_then(|()| sync_dir(path.parent().unwrap_or(&path))),
+            removed => removed.and_then(|()| sync_one(path.parent().unwrap_or(&path))),
         };
         removed.map(|()| true).map_err(|fault| NotWritten::new(path.display(), fault))
     }

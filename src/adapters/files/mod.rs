@@ -4,6 +4,7 @@
 mod alert_log;
 mod archive;
 mod credentials;
+mod disk;
 mod folder;
 mod lake;
 mod made;
