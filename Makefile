@@ -63,6 +63,7 @@ test: lint unit counts e2e ## Everything CI checks: format, lints, tests of ever
 .PHONY: lint
 lint: needs-rust ## Format, layers, clippy and documentation; every warning is an error
 	@$(STAGE) 'format' cargo fmt --all --check
+	@$(STAGE) 'format of the fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@$(STAGE) 'layers' .make/layers
 	@$(STAGE) 'clippy, all features' cargo clippy --quiet --locked --all-targets --all-features -- -D warnings
 	@$(STAGE) 'clippy, the command alone' cargo clippy --quiet --locked --all-targets -- -D warnings
@@ -91,6 +92,10 @@ e2e: .venv/test.stamp .venv-lint/lint.stamp ## Deploys the real template to a lo
 look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
 	@cargo test --quiet --locked --lib report::page_tests::a_page_for_looking
 	@.make/look target/tmp/report.html
+
+.PHONY: fuzz
+fuzz: needs-rust ## Looks for bytes that something does not hold of: make fuzz TARGET=split SECONDS=60; SECONDS=seeds keeps what was found
+	@.make/fuzz '$(TARGET)' '$(or $(SECONDS),60)'
 
 .PHONY: check-rules
 check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml

@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 #[cfg(feature = "command")]
 mod compact;
+mod corpus;
 #[cfg(feature = "command")]
 mod cost;
 mod doors;
@@ -26,6 +27,9 @@ mod metrics;
 mod notices;
 mod pack;
 mod parked;
+#[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, clippy::expect_used, reason = "a library by itself where it is fuzzed")]
+mod properties;
 #[cfg(feature = "function")]
 mod publications;
 mod push;
