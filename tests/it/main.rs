@@ -19,6 +19,7 @@ mod events;
 mod guessing;
 #[cfg(any(feature = "command", feature = "function"))]
 mod issuer;
+mod json_suite;
 #[cfg(feature = "command")]
 mod kill;
 #[cfg(feature = "command")]
@@ -47,4 +48,6 @@ mod serve;
 mod simulate;
 mod state_stores;
 mod support;
+mod unicode;
 mod upgrades;
+mod vectors;
