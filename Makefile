@@ -65,6 +65,7 @@ test: lint unit counts e2e ## Everything CI checks: format, lints, tests of ever
 .PHONY: lint
 lint: needs-rust .venv-audit/audit.stamp ## Format, layers, dependencies, clippy and documentation; every warning is an error
 	@$(STAGE) 'format' cargo fmt --all --check
+	@$(STAGE) 'format of the fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@$(STAGE) 'layers' .make/layers
 	@$(STAGE) 'all that is run is pinned' .make/locked
 	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
@@ -105,6 +106,10 @@ sbom: needs-rust .venv-audit/audit.stamp ## Writes what each program is made of,
 look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
 	@cargo test --quiet --locked --lib report::page_tests::a_page_for_looking
 	@.make/look target/tmp/report.html
+
+.PHONY: fuzz
+fuzz: needs-rust ## Looks for bytes that something does not hold of: make fuzz TARGET=split SECONDS=60; SECONDS=seeds keeps what was found
+	@.make/fuzz '$(TARGET)' '$(or $(SECONDS),60)'
 
 .PHONY: check-rules
 check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml

@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 #[cfg(feature = "command")]
 mod compact;
+mod corpus;
 #[cfg(feature = "command")]
 mod cost;
 mod doors;
@@ -18,6 +19,7 @@ mod events;
 mod guessing;
 #[cfg(any(feature = "command", feature = "function"))]
 mod issuer;
+mod json_suite;
 #[cfg(feature = "command")]
 mod kill;
 #[cfg(feature = "command")]
@@ -26,6 +28,9 @@ mod metrics;
 mod notices;
 mod pack;
 mod parked;
+#[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, clippy::expect_used, reason = "a library by itself where it is fuzzed")]
+mod properties;
 #[cfg(feature = "function")]
 mod publications;
 mod push;
@@ -44,4 +49,6 @@ mod serve;
 mod simulate;
 mod state_stores;
 mod support;
+mod unicode;
 mod upgrades;
+mod vectors;

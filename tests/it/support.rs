@@ -139,3 +139,24 @@ pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::Dyna
         aws::config(Trust::Mozilla).await.unwrap().into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
     dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }
+
+/// The bytes that stand for printable ASCII and `\\`, `\"`, `\xAB`; `None` where it is written otherwise.
+pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut rest = text.bytes();
+    let mut bytes = Vec::new();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next()? {
+                b'x' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                }
+                escaped @ (b'\\' | b'"') => escaped,
+                _ => return None,
+            },
+            b' '..=b'~' => byte,
+            _ => return None,
+        });
+    }
+    Some(bytes)
+}

@@ -1,0 +1,94 @@
+//! Bearer tokens of ours: none opens anything that a second, plainer reading of it would not let in.
+//!
+//! The bytes are a header as it is sent. Where there is a line break in them, they are a token's header and its claims,
+//! which are signed here: what is rightly signed is where the claims are looked at.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http_body_util::Full;
+use serde_json::Value;
+use sha2::Sha256;
+use smartclean_push::domain::auth::TokenFault;
+
+use super::world::{CLIENTS, NOW, SIGNING_KEY, World, credentials, request};
+
+pub(super) fn check(data: &[u8]) {
+    let header = match data.iter().position(|byte| *byte == b'\n') {
+        Some(line_break) => format!("Bearer {}", signed(&data[..line_break], &data[line_break + 1..])).into_bytes(),
+        None => data.to_vec(),
+    };
+    let Some(request) = request("/push", &header) else { return };
+    let sent = std::str::from_utf8(&header).ok().filter(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    let token = sent.and_then(|sent| {
+        let (scheme, token) = sent.trim().split_at_checked(6)?;
+        Some(token.strip_prefix(' ')?.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+    });
+    let is_good = token.is_some_and(is_access_token);
+    let status = World::new().send(request.body(Full::new("[]".into())).expect("a request")).status();
+    assert!(status == 200 || status == 401 || status == 403, "{status}");
+    assert!(is_good || status != 200, "let in");
+    let Some(token) = token else { return };
+    let checked = credentials().check_access(token, NOW);
+    assert_eq!(checked.is_ok(), status == 200);
+    assert_eq!(checked.as_ref().err() == Some(&TokenFault::Scope), status == 403);
+    assert!(checked.is_err() || credentials().check_refresh(token, NOW).is_err(), "one token, one use");
+    // And the other way round, where a token is as plain as those that are given here.
+    if is_good && is_plain(token) {
+        assert!(checked.is_ok(), "{checked:?}");
+    }
+}
+
+fn signed(header: &[u8], claims: &[u8]) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac(&message)))
+}
+
+/// RFC 7515 §5.1 with HS256 (RFC 7518 §3.2).
+fn mac(message: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(SIGNING_KEY.as_bytes()).expect("a key of any length");
+    mac.chain_update(message).finalize().into_bytes().to_vec()
+}
+
+/// Header, claims and signature of a token.
+fn parts(token: &str) -> Option<(Value, Value, Vec<u8>)> {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else { return None };
+    let decoded = |part| URL_SAFE_NO_PAD.decode(part).ok();
+    let object = |part| serde_json::from_slice::<Value>(&decoded(part)?).ok().filter(Value::is_object);
+    Some((object(header)?, object(claims)?, decoded(signature)?))
+}
+
+/// Whether this is an access token of ours that is in force, for a client that is known.
+fn is_access_token(token: &str) -> bool {
+    let Some((header, claims, signature)) = parts(token) else { return false };
+    let message = token.rsplit_once('.').map_or("", |(message, _)| message);
+    let not_before =
+        |name: &str| claims[name].is_null() || claims[name].as_f64().is_some_and(|at| at <= NOW as f64 + 60.0);
+    signature == mac(message)
+        && header["alg"] == "HS256"
+        && header["typ"] == "at+jwt"
+        && header["crit"].is_null()
+        && claims["iss"] == "smartclean-push"
+        && claims["aud"] == "smartclean-push"
+        && claims["scope"] == "push"
+        && CLIENTS.iter().any(|(name, _)| claims["sub"] == *name)
+        && claims["exp"].as_f64().is_some_and(|end| (NOW as f64) < end + 60.0)
+        && not_before("nbf")
+        && not_before("iat")
+}
+
+/// Whether a token has nothing but what those have that are given here, each once and in no unusual form.
+fn is_plain(token: &str) -> bool {
+    let Some((header, claims, _)) = parts(token) else { return false };
+    let names =
+        |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let lengths = |value: &Value| value.to_string().len();
+    let raw: Vec<usize> =
+        token.split('.').take(2).filter_map(|part| Some(URL_SAFE_NO_PAD.decode(part).ok()?.len())).collect();
+    names(&header).iter().all(|name| ["alg", "typ"].contains(&name.as_str()))
+        && names(&claims).iter().all(|name| ["aud", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"].contains(&name.as_str()))
+        // No member is there twice, and no white space: what is read and written again is as long as before.
+        && raw == [lengths(&header), lengths(&claims)]
+        && token.len() <= 8 * 1024
+}

@@ -1,0 +1,65 @@
+//! What the function is invoked with: a request's event is the request that it tells of, and whatever else comes is an
+//! answer or a fault, never a panic.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use smartclean_push::domain::archive::{Object, ObjectKey};
+use smartclean_push::hosts::lambda::{Reply, reply};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+
+use super::split::sha256;
+use super::world::{World, now, wait};
+
+pub(super) fn check(data: &[u8]) {
+    // Lambda hands over what is JSON, and so Unicode text.
+    let Ok(event) = std::str::from_utf8(data) else { return };
+    let world = World::new();
+    let Ok(reply) = wait(reply(&world.app, &Bucket, event, "invocation-1", now())) else {
+        assert!(world.store.objects().is_empty(), "what is not taken in is not half taken in");
+        return;
+    };
+    let Reply::Request(answer) = reply else { return };
+    let answer = serde_json::to_value(answer).expect("JSON");
+    let status = answer["statusCode"].as_u64().expect("a status");
+    assert!(status < 500, "{answer}");
+    let Some(body) = sent(event) else { return };
+    let told: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or_default();
+    let keys = world.store.objects().into_keys();
+    if let (200, Some(batch)) = (status, told["batch"].as_str()) {
+        assert_eq!(batch, &sha256(&body)[..32], "the body that was sent");
+        for key in keys {
+            assert!(key.contains(batch), "{key}");
+        }
+    }
+}
+
+/// The body that an event says was sent; `None` where `serde_json` finds none in it, or a compressed one.
+fn sent(event: &str) -> Option<Vec<u8>> {
+    let event: Value = serde_json::from_str(event).ok()?;
+    let text = event["body"].as_str().unwrap_or_default();
+    let headers = event.to_string().to_lowercase();
+    if headers.contains("content-encoding") || headers.contains("/messages") {
+        return None;
+    }
+    if event["isBase64Encoded"] == true { STANDARD.decode(text).ok() } else { Some(text.as_bytes().to_vec()) }
+}
+
+/// The store by itself, in which nothing is.
+struct Bucket;
+
+impl RawStore for Bucket {
+    async fn put(&self, _: Object) -> Result<Stored, Unavailable> {
+        Ok(Stored::New)
+    }
+
+    async fn evaluated(&self, _: &ObjectKey) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+impl StoredObjects for Bucket {
+    async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<jiff::Timestamp>, String)>, Unavailable> {
+        Ok(None)
+    }
+}

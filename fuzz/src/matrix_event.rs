@@ -1,0 +1,52 @@
+//! Matrix events: a finished cleaning is what a second, plainer reading finds one, and an event is a push like any.
+
+use serde_json::value::RawValue;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::time::is_plausible;
+
+use super::json::{members, number, string};
+use super::world::World;
+
+pub(super) fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(reading) = Reading::read(text) else { return };
+    if let Some(cleaning) = &reading.cleaning {
+        assert!(is_plausible(cleaning.at) && !cleaning.zone.trim().is_empty(), "{cleaning:?}");
+    }
+    if let Some(expected) = naive(text) {
+        let read = reading.cleaning.as_ref().map(|cleaning| (cleaning.zone.clone(), cleaning.at.as_millisecond()));
+        assert_eq!(read, expected);
+    }
+    let answer = World::new().push(format!("[{text}]"));
+    assert_eq!(answer["accepted"], 1, "{answer}");
+}
+
+/// Zone and moment of the cleaning that an event tells of. `None` where a part of it is not Unicode text: an unpaired
+/// surrogate is read leniently there, and by nothing else.
+fn naive(text: &str) -> Option<Option<(String, i64)>> {
+    let event = members(text)?;
+    let meta = match event.get("Meta") {
+        Some(meta) if meta.get().starts_with('{') => members(meta.get())?,
+        _ => return Some(None),
+    };
+    let parts = [event.get("RoutingKey"), meta.get("Zone"), meta.get("AEnd")];
+    if parts.iter().flatten().any(|value| value.get().starts_with('"') && string(value).is_none()) {
+        return None;
+    }
+    let [Some(key), Some(zone), Some(end)] = parts else { return Some(None) };
+    Some(cleaning(key, zone, end))
+}
+
+fn cleaning(key: &RawValue, zone: &RawValue, end: &RawValue) -> Option<(String, i64)> {
+    string(key)?.strip_prefix("matrix.")?;
+    let zone = match zone.get().as_bytes()[0] {
+        b'"' => string(zone).filter(|zone| !zone.trim().is_empty())?,
+        b'-' | b'0'..=b'9' => zone.get().to_owned(),
+        _ => return None,
+    };
+    let end = number(end)?;
+    let milliseconds = if end.abs() < 1e11 { end * 1000.0 } else { end };
+    // From 2015-01-01 to 2100-01-01; cut off as a cast does it, which the sender's whole seconds never are.
+    let milliseconds = milliseconds as i64;
+    (1_420_070_400_000..4_102_444_800_000).contains(&milliseconds).then_some((zone, milliseconds))
+}

@@ -1,0 +1,106 @@
+//! A rules file: its faults are all within it, and what is accepted judges any reading at any time.
+
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
+use smartclean_push::domain::alert::digest::digest;
+use smartclean_push::domain::alert::render::render;
+use smartclean_push::domain::engine::{cleaned, evaluate, next_due, sweep};
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::ZoneState;
+
+use super::limits;
+use super::world::{now, pack};
+
+/// A reading of each kind that the pack knows, at each of which limits are crossed.
+static READINGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let of = |(device_type, values): (&str, &str)| {
+        format!(
+            r#"{{"DevType":"SMARTCLEAN#{device_type}","DEVID":"device","Display":"Washroom 3","PID":"building","InsID":"zone",
+               "PropId":"property","Region":"Asia/Singapore","unixT":TIME,"v":{values}}}"#
+        )
+    };
+    let types = [
+        ("UM", r#"{"count":40,"b":"2000"}"#),
+        ("PPLCTR", r#"{"count":40,"out_count":1}"#),
+        ("FD", r#"{"rating":5,"reasons":{"ID_1":{"Name":"Wet floor"},"ID_2":{"Name":"Smell"}}}"#),
+        ("TR", r#"{"p":1,"d":3}"#),
+        ("BIN", r#"{"p":1}"#),
+        ("WD", r#"{"value":1,"AreaP":50}"#),
+        ("ODRDTR", r#"{"amm":9,"alc":1,"no2":1,"amm_zscore":5,"amm_expected":1}"#),
+        ("ODRDTR_BATT_V1", r#"{"amm":900,"aqi":400,"rh":500,"temp":304}"#),
+        ("ODRDTR_10_IN_1", r#"{"co2":9000,"hcho":9,"tvoc":9,"pm_2.5":99,"pm_10":999,"temperature":40,"humidity":99}"#),
+        ("OCCMINEW", r#"{"occ":0,"batt":1}"#),
+        ("TILT", r#"{"Xt":80,"Yt":-179,"Zt":3,"v":1}"#),
+        ("TH", r#"{"t":99,"h":99}"#),
+        ("ACME", r#"{"x":1e300,"p":-1e300}"#),
+    ];
+    types.into_iter().map(of).collect()
+});
+
+pub(super) fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let rules = match RuleSet::parse("rules.toml", text) {
+        Ok(rules) => rules,
+        Err(faults) => {
+            assert!(!faults.is_empty() && faults.is_sorted(), "{faults:?}");
+            for fault in &faults {
+                within(text, fault.location.line, fault.location.column);
+                assert_eq!(&*fault.location.file, "rules.toml");
+                assert!(
+                    !fault.message.is_empty() && !fault.to_string().contains(['\n', '\r']),
+                    "{:?}",
+                    fault.to_string()
+                );
+            }
+            return;
+        }
+    };
+    assert!(rules.rules.len() >= pack().rules.len(), "a file adds rules, and takes none away");
+    let again = RuleSet::parse("another.toml", text).expect("the same text");
+    assert_eq!(
+        format!("{:?}", again.rules.iter().map(|rule| &rule.id).collect::<Vec<_>>()),
+        format!("{:?}", rules.rules.iter().map(|rule| &rule.id).collect::<Vec<_>>())
+    );
+    for begin in [
+        now(),
+        Timestamp::from_second(1_420_070_400).expect("2015"),
+        Timestamp::from_second(4_102_444_000).expect("2099"),
+    ] {
+        live_through(&rules, begin);
+    }
+}
+
+/// Whether a place is one of the text's, the one behind its end included.
+fn within(text: &str, line: usize, column: usize) {
+    let found = line.checked_sub(1).and_then(|line| text.split('\n').nth(line));
+    let found = found.unwrap_or_else(|| panic!("there is no line {line}"));
+    assert!((1..=found.chars().count() + 1).contains(&column), "line {line} has no column {column}: {found:?}");
+}
+
+/// Two rounds of readings a minute apart, a cleaning between them, and the sweeps of what comes due.
+fn live_through(rules: &RuleSet, begin: Timestamp) {
+    let mut state = ZoneState::default();
+    let mut messages = Vec::new();
+    for minute in 0..3 {
+        let at = begin + SignedDuration::from_mins(minute);
+        let texts: Vec<String> =
+            READINGS.iter().map(|text| text.replace("TIME", &at.as_millisecond().to_string())).collect();
+        let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).expect("a reading")).collect();
+        state = evaluate(rules, &state, &readings.iter().collect::<Vec<_>>(), at, at).state;
+        if minute == 1 {
+            state = cleaned(rules, &state, at, at).state;
+        }
+    }
+    for _ in 0..4 {
+        messages.extend(state.outbox.entries().iter().map(|entry| entry.message.clone()));
+        let ids: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
+        state.outbox.remove(&ids);
+        let Some(due) = next_due(rules, &state) else { break };
+        state = sweep(rules, &state, due, true).state;
+    }
+    messages.iter().for_each(|message| limits::check(&render(message)));
+    let all: Vec<_> = messages.iter().collect();
+    digest(&all, 24 * 1024).iter().for_each(limits::check);
+}

@@ -1,0 +1,112 @@
+//! Names and words in every script: whatever they are, each message of them keeps to what can be taken, breaks no
+//! character that a person sees, and says the facts.
+//!
+//! The bytes are, a line each: `Display`, the device's id, zone, project, property, region, type, the name of a reason,
+//! and the title and the words of a rule.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use smartclean_push::domain::alert::digest::digest;
+use smartclean_push::domain::alert::render::{Rendered, render};
+use smartclean_push::domain::alert::{Alert, HeldAlert, Message, presentable};
+use smartclean_push::domain::engine::evaluate;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::state::ZoneState;
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::limits;
+use super::world::{now, pack};
+
+/// Longest name that is carried into messages, in characters.
+const LONGEST_NAME: usize = 120;
+
+pub(super) fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let lines: Vec<&str> = text.split('\n').collect();
+    let line = |index: usize| lines.get(index).copied().unwrap_or_default();
+    lines.iter().take(10).for_each(|line| name(line));
+
+    let mut envelope = json!({ "unixT": now().as_millisecond() });
+    for (index, name) in ["Display", "DEVID", "InsID", "PID", "PropId", "Region"].into_iter().enumerate() {
+        envelope[name] = line(index).into();
+    }
+    let smell = raised("ODRDTR_BATT_V1", json!({ "amm": 270 }), &envelope);
+    facts_survive(&smell);
+    let reasons = json!({ "rating": 5, "reasons": { "ID_1": { "Name": line(7) }, "ID_2": { "Name": "No soap" } } });
+    let feedback = Alert { title: line(8).to_owned(), ..raised("FD", reasons, &envelope) };
+    // Marks of direction are the operator's own, who may write from right to left.
+    let words = line(9).replace(limits::is_command, " ");
+    let mut in_own_words = Alert { template: Some(format!("{{place}} {words}")), ..smell.clone() };
+    in_own_words.place.device_type = presentable(line(6)).unwrap_or_default();
+    in_own_words.breaches[0].label = line(8).to_owned();
+
+    let messages = messages(&[smell, feedback, in_own_words]);
+    messages.iter().for_each(|message| limits::check(&render(message)));
+    digest(&messages.iter().collect::<Vec<_>>(), 24 * 1024).iter().for_each(limits::check);
+}
+
+/// A name, made fit to be shown: shortened only at the end, and between what a person sees as characters.
+fn name(sent: &str) {
+    let is_hidden = |character: char| limits::is_command(character) || character == '\u{feff}';
+    let spaced: String = sent.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect();
+    let whole = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some(shown) = presentable(sent) else {
+        // A name of nothing but white space for a long time is not read to its end.
+        assert!(
+            whole.is_empty()
+                || sent.chars().take(LONGEST_NAME).all(|character| character.is_whitespace() || is_hidden(character))
+        );
+        return;
+    };
+    assert!(shown.chars().count() <= LONGEST_NAME && !shown.is_empty());
+    let is_endless = whole.graphemes(true).next().is_some_and(|first| first.chars().count() > LONGEST_NAME);
+    assert!(limits::begins(&shown, &whole) || is_endless, "{shown:?} breaks a character of {whole:?}");
+}
+
+/// The one alert that a reading of these values raises.
+fn raised(device_type: &str, values: Value, envelope: &Value) -> Alert {
+    let mut reading = envelope.clone();
+    (reading["DevType"], reading["v"]) = (device_type.into(), values);
+    let text = reading.to_string();
+    let reading = Reading::read(&text).expect("an object");
+    let evaluation = evaluate(pack(), &ZoneState::default(), &[&reading], now(), now());
+    match &evaluation.state.outbox.entries()[0].message {
+        Message::Firing { alerts, .. } if alerts.len() == 1 => alerts[0].clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Place, what, value, limit and time are in each short text, the place as far as there is room.
+fn facts_survive(alert: &Alert) {
+    let Rendered { subject, sms, json, .. } = render(&Message::Firing { alerts: vec![alert.clone()], blocked: 0 });
+    let facts: Value = serde_json::from_str(&json).expect("JSON");
+    let place = facts["place"]["name"].as_str().expect("a place has a name");
+    let is_whole_or_cut =
+        |shown: &str| shown == place || shown.strip_suffix('…').is_some_and(|begin| limits::begins(begin, place));
+    let shown = subject.strip_prefix("[MEDIUM] Bad smell: ").expect("severity and title");
+    assert!(is_whole_or_cut(shown), "{shown:?} of {place:?}");
+    let (shown, time) = sms.rsplit_once(": ammonia 270 ppb (limit 200) at ").expect("what, value and limit");
+    assert!(time.len() >= 5 && time.as_bytes()[2] == b':', "{sms:?}");
+    // In the small alphabet marks are spelled otherwise, and its characters are what they are alone.
+    let is_plain = sms.chars().all(|character| limits::septets(character).is_some());
+    assert!(is_plain || is_whole_or_cut(shown), "{shown:?} of {place:?}");
+}
+
+/// A message of each kind about them.
+fn messages(alerts: &[Alert]) -> Vec<Message> {
+    let at = now() + SignedDuration::from_hours(30);
+    let mut messages = vec![
+        Message::Firing { alerts: alerts.to_vec(), blocked: 3 },
+        Message::Held {
+            alerts: alerts.iter().map(|alert| HeldAlert { alert: alert.clone(), over: Some(at) }).collect(),
+            more: 2,
+        },
+    ];
+    for alert in alerts {
+        let alert = Box::new(alert.clone());
+        messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
+        messages.push(Message::Reminder { alert: alert.clone(), at });
+        messages.push(Message::Resolved { alert, at });
+    }
+    messages
+}

@@ -1,0 +1,76 @@
+//! The form of a request for tokens: it gets tokens or one of the RFC's errors, and tokens only for what it says.
+//!
+//! The bytes are the form. Where it begins with `!`, it comes with the client's header.
+
+use std::collections::BTreeMap;
+
+use http::Request;
+use http_body_util::Full;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::world::{CLIENTS, NOW, World, basic, credentials};
+
+/// RFC 6749 §5.2.
+const ERRORS: [&str; 5] =
+    ["invalid_request", "invalid_client", "invalid_grant", "unsupported_grant_type", "invalid_scope"];
+
+pub(super) fn check(data: &[u8]) {
+    let (by_header, form) = data.strip_prefix(b"!").map_or((false, data), |form| (true, form));
+    let mut request = Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded");
+    if by_header {
+        request = request.header("authorization", basic());
+    }
+    let world = World::new();
+    let answer = world.send(request.body(Full::new(form.to_vec().into())).expect("a request"));
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
+    let fields = fields(form);
+    let field = |name: &str| fields.as_ref().and_then(|fields| fields.get(name)).filter(|value| !value.is_empty());
+    let client = match (field("client_id"), field("client_secret")) {
+        (id, None) => Some(CLIENTS[0].0).filter(|name| by_header && id.is_none_or(|id| id == name)),
+        (Some(id), Some(secret)) if !by_header => {
+            CLIENTS.iter().find(|known| **known == (id, secret)).map(|(name, _)| *name)
+        }
+        (_, Some(_)) => None,
+    };
+    let holder = |token: &String| credentials().check_refresh(token, NOW).ok();
+    let may_have = form.len() <= 16 * 1024
+        && client.is_some()
+        && field("scope").is_none_or(|scopes| scopes.split_ascii_whitespace().all(|scope| scope == "push"))
+        && match field("grant_type").map(String::as_str) {
+            Some("client_credentials") => true,
+            Some("refresh_token") => field("refresh_token").and_then(holder).as_deref() == client,
+            _ => false,
+        };
+    assert_eq!(status == 200, may_have, "{body}");
+    if may_have {
+        let token = |name: &str| body[name].as_str().expect("a token").to_owned();
+        assert_eq!(credentials().check_access(&token("access_token"), NOW).as_deref(), Ok(client.unwrap_or_default()));
+        assert_eq!(
+            credentials().check_refresh(&token("refresh_token"), NOW).as_deref(),
+            Ok(client.unwrap_or_default())
+        );
+        assert!(credentials().check_access(&token("refresh_token"), NOW).is_err());
+    } else {
+        let error = body["error"].as_str().expect("an error has a name");
+        assert!(ERRORS.contains(&error), "{error}");
+        assert_eq!(status, if error == "invalid_client" { 401 } else { 400 });
+    }
+}
+
+/// The fields of a form (WHATWG URL §5.1), none of them twice (RFC 6749 §3.2); `None` where it is not one.
+fn fields(form: &[u8]) -> Option<BTreeMap<String, String>> {
+    let form = std::str::from_utf8(form).ok()?;
+    let mut fields = BTreeMap::new();
+    for pair in form.split('&').filter(|pair| !pair.is_empty()) {
+        let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(String::from);
+        let at = pair.find('=');
+        let (name, value) = (&pair[..at.unwrap_or(pair.len())], at.map_or("", |at| &pair[at + 1..]));
+        if fields.insert(decoded(name)?, decoded(value)?).is_some() {
+            return None;
+        }
+    }
+    Some(fields)
+}
