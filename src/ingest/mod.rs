@@ -265,7 +265,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             tracing::info!(%key, "a push of before is evaluated now");
             let evaluated = self.evaluate_stored(key, lines, *received, self.clock.afterwards(*received, now)).await;
             // One that takes too long, again and again, keeps no other waiting.
-            evaluated.unwrap_or_else(|error| drop(failure.get_or_insert(error)));
+            match evaluated {
+                Ok(()) => {}
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
         }
         failure.map_or(Ok(unevaluated.len()), Err)
     }
