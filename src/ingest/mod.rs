@@ -265,14 +265,21 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// state could not be written. How many pushes that were.
     ///
     /// # Errors
-    /// [`Unavailable`] where something cannot be read or written; what was not evaluated stays noted so.
+    /// [`Unavailable`] where something cannot be read or written; what was not evaluated stays noted so, and the others are
+    /// all the same.
     pub async fn finish(&self, received: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
         let unevaluated = self.store.unevaluated(received).await?;
+        let mut failure = None;
         for Unevaluated { key, received, lines } in &unevaluated {
             tracing::info!(%key, "a push of before is evaluated now");
-            self.evaluate_stored(key, lines, *received, self.clock.afterwards(*received, now)).await?;
+            let evaluated = self.evaluate_stored(key, lines, *received, self.clock.afterwards(*received, now)).await;
+            // One that takes too long, again and again, keeps no other waiting.
+            match evaluated {
+                Ok(()) => {}
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
         }
-        Ok(unevaluated.len())
+        failure.map_or(Ok(unevaluated.len()), Err)
     }
 
     /// Notes that a zone was cleaned at `at`: its sums start again, and what was raised is over. Without a project, the

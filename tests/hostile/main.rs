@@ -6,6 +6,7 @@
 mod bombs;
 mod framing;
 mod injection;
+mod left_over;
 mod size;
 mod slow;
 mod support;

@@ -183,3 +183,16 @@ fn ten_thousand_zones_in_one_push_are_taken_and_judged_sooner_or_later() {
     let (status, answer) = is_borne("10,000 zones in one push", &body(&readings), MOST_MIB);
     assert_eq!((status, answer["accepted"].as_u64()), (200, Some(10_000)));
 }
+
+#[test]
+fn a_push_that_takes_too_long_to_be_judged_keeps_the_server_from_starting_no_more_than_from_answering() {
+    let server = Served::start();
+    let readings: Vec<String> = (0..20_000).map(reading).collect();
+    assert_eq!(exchange(server.address, push("", &body(&readings))).unwrap().status, 200);
+    let is_left = !files(&server.data().join("to-evaluate")).is_empty();
+    let server = server.killed_and_started();
+    let again = exchange(server.address, push("", &body(&[reading(1)]))).unwrap();
+    assert_eq!((again.status, again.json()["accepted"].as_u64()), (200, Some(1)));
+    // Where the machine is quick enough there is nothing to be gone on with, and nothing was tried.
+    assert!(!is_left || String::from_utf8_lossy(&server.log()).contains("evaluated"));
+}

@@ -60,6 +60,7 @@ fn alike() -> Vec<(String, String)> {
         "",
         "a",
         "b",
+        "c",
         "a/b",
         "b/c",
         "1:a",
