@@ -83,6 +83,7 @@ mod tests {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(format!("{digest:.32}"), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(format!("{digest:?}"), digest.to_string());
     }
 
     #[test]

@@ -372,4 +372,24 @@ mod tests {
             assert!(Reading::read(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn every_number_is_told_once_documented_ones_first_and_by_the_names_that_rules_use() {
+        let text = r#"{"DevType":"SMARTCLEAN#OCCMINEW","v":{"zeta":2,"occ":0,"alpha":"1.5","word":"x","batt":80}}"#;
+        let metrics = Reading::read(text).unwrap().metrics();
+        let metrics: Vec<_> = metrics.iter().map(|(name, value)| (name.as_ref(), *value)).collect();
+        assert_eq!(metrics[..2], [("occupied", 1.0), ("batt", 80.0)]);
+        assert_eq!(metrics[2..], [("alpha", 1.5), ("zeta", 2.0)]);
+        let undocumented = Reading::read(r#"{"DevType":"NEW","v":{"b":1,"a":2}}"#).unwrap().metrics();
+        assert_eq!(undocumented, [("a".into(), 2.0), ("b".into(), 1.0)]);
+        assert_eq!(Reading::read("{}").unwrap().metrics(), []);
+    }
+
+    #[test]
+    fn what_is_no_object_says_so() {
+        for text in ["7", "[]", "\"{}\""] {
+            let fault = Reading::read(text).unwrap_err().to_string();
+            assert!(fault.contains("expected an object"), "{text}: {fault}");
+        }
+    }
 }

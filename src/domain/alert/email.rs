@@ -178,6 +178,8 @@ mod tests {
             (Unit::Ppb, AtLeast, 400.0, 200.0, "it: 400 ppb, 2 times the limit of 200 ppb"),
             (Unit::Ppm, AtLeast, 61.0, 5.0, "it: 61 ppm, 12 times the limit of 5 ppm"),
             (Unit::Ppb, AtLeast, 201.0, 200.0, "it: 201 ppb, just over the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 210.0, 200.0, "it: 210 ppb, 1.1 times the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 209.9, 200.0, "it: 209.9 ppb, just over the limit of 200 ppb"),
             (Unit::Ppb, AtLeast, 200.0, 200.0, "it: 200 ppb, at the limit of 200 ppb"),
             (Unit::Ppb, AtLeast, 3.0, 0.0, "it: 3 ppb, 3 ppb over the limit of 0 ppb"),
             (Unit::Ppm, Below, 300.0, 350.0, "it: 300 ppm, 50 ppm under the limit of 350 ppm"),
@@ -205,5 +207,6 @@ mod tests {
         let word = "w".repeat(200);
         assert_eq!(wrapped(&word, "  "), word);
         assert_eq!(wrapped("short", "  "), "short");
+        assert_eq!(wrapped(&format!("{word} word"), "  "), format!("{word}\n  word"));
     }
 }

@@ -7,6 +7,8 @@ mod course_tests;
 pub mod digest;
 #[cfg(test)]
 mod digest_tests;
+#[cfg(test)]
+mod edges_tests;
 mod email;
 mod facts;
 #[cfg(test)]

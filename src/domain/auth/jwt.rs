@@ -265,4 +265,15 @@ mod tests {
             assert_eq!(header(text).unwrap_err(), TokenFault::Malformed, "{text}");
         }
     }
+
+    #[test]
+    fn a_token_has_a_length() {
+        // What is not signed yet can be as long as one likes.
+        let token = |length: usize| {
+            let start = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#));
+            format!("{start}{}", "A".repeat(length - start.len()))
+        };
+        assert!(header(&token(LONGEST)).is_ok());
+        assert_eq!(header(&token(LONGEST + 1)), Err(TokenFault::Malformed));
+    }
 }

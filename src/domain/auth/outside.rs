@@ -291,4 +291,52 @@ mod tests {
         assert_eq!(Outside::new(None, some("us"), None), Err(OutsideFault::Issuer));
         assert!(matches!(Outside::new(some("http://a"), some("us"), None), Err(OutsideFault::Address(_))));
     }
+
+    #[test]
+    fn a_key_is_found_by_its_id_and_only_for_what_it_is_made_for() {
+        let ec = |kid: &str, curve: &str| json!({"kty": "EC", "crv": curve, "kid": kid, "x": "AQAB", "y": "AQAB"});
+        let rsa = |kid: &str| json!({"kty": "RSA", "kid": kid, "n": "AQAB", "e": "AQAB"});
+        let mut stated = rsa("4");
+        stated["alg"] = "RS512".into();
+        let keys = json!({"keys": [ec("1", "P-256"), rsa("2"), ec("3", "P-384"), stated]});
+        let keys = KeySet::parse(&keys.to_string()).unwrap();
+        assert!(keys.knows(Some("1")) && keys.knows(Some("4")) && keys.knows(None));
+        assert!(!keys.knows(Some("5")) && !keys.knows(Some("")));
+        let find = |kid, algorithm| keys.find(kid, algorithm).map(drop);
+        use Algorithm::{ES256, ES384, RS256, RS384, RS512};
+        for (kid, algorithm) in [
+            (Some("1"), ES256),
+            (Some("2"), RS256),
+            (Some("2"), RS384),
+            (Some("2"), RS512),
+            (Some("3"), ES384),
+            (Some("4"), RS512),
+            (None, ES256),
+            (None, ES384),
+            (None, RS256),
+        ] {
+            assert_eq!(find(kid, algorithm), Ok(()), "{kid:?} {algorithm:?}");
+        }
+        for (kid, algorithm) in [
+            (Some("1"), ES384),
+            (Some("1"), RS256),
+            (Some("2"), ES256),
+            (Some("3"), ES256),
+            (Some("4"), RS256),
+            (Some("1"), Algorithm::HS256),
+            // Two could be meant.
+            (None, RS512),
+        ] {
+            assert_eq!(find(kid, algorithm), Err(TokenFault::Malformed), "{kid:?} {algorithm:?}");
+        }
+        assert_eq!(find(Some("5"), ES256), Err(TokenFault::Key), "newer keys may have it");
+    }
+
+    #[test]
+    fn a_token_names_its_key_or_none() {
+        let named = |header: Value| key_id_of(&Issuer::sign(&header, &claims(&json!({}))));
+        assert_eq!(named(json!({"alg": "ES256", "kid": "k1"})), Some("k1".to_owned()));
+        assert_eq!(named(json!({"alg": "ES256"})), None);
+        assert_eq!(key_id_of("no token"), None);
+    }
 }

@@ -176,10 +176,13 @@ mod tests {
         assert_eq!(argon2((128 << 10) + 1, 1, 1).err(), Some(PasswordFault::Cost));
         assert_eq!(argon2(1 << 22, 1_000, 1).err(), Some(PasswordFault::Cost));
         assert!(argon2(64 << 10, 3, 4).is_ok(), "RFC 9106 §4, the second recommended option");
+        assert!(argon2(64 << 10, 3, 16).is_ok());
         assert_eq!(argon2(64 << 10, 3, 17).err(), Some(PasswordFault::Cost));
         let scrypt = |ln: u32, r: u32, p: u32| read(&SCRYPT.replace("ln=16,r=8,p=1", &format!("ln={ln},r={r},p={p}")));
         assert!(scrypt(17, 8, 2).is_ok());
         assert_eq!(scrypt(17, 8, 3).err(), Some(PasswordFault::Cost));
+        assert_eq!(scrypt(17, 6, 3).err(), Some(PasswordFault::Cost), "96 MiB six times");
+        assert!(scrypt(17, 5, 3).is_ok());
         assert_eq!(scrypt(18, 8, 1).err(), Some(PasswordFault::Cost));
     }
 }

@@ -196,4 +196,28 @@ mod tests {
             assert!(!lets_in(&wrong), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_key_that_a_rotation_did_not_change_is_in_force_twice_and_lets_in() {
+        let sent = SharedAccess::of_header(PYTHON).unwrap();
+        let both = credentials().beside(&credentials());
+        assert_eq!(both.check_signature(&sent, HOST, PATH, NOW), Some("send"));
+    }
+
+    #[test]
+    fn only_a_port_is_taken_off_a_host() {
+        let is_for = |resource: &str, host: &str| {
+            let sent = SharedAccess::of_header(&token(resource, "send", "c2VjcmV0IGtleQ==", NOW + 600)).unwrap();
+            sent.is_for(host, PATH)
+        };
+        assert!(is_for("https://[2001:db8::1]:443/washrooms", "[2001:db8::1]"));
+        assert!(!is_for("https://[2001:db8::1]/washrooms", "[2001:db8::2]"));
+        assert!(!is_for("https://push.example.com:x/washrooms", "push.example.com:y"));
+    }
+
+    #[test]
+    fn a_signature_that_was_sent_is_not_printed() {
+        let printed = format!("{:?}", SharedAccess::of_header(PYTHON).unwrap());
+        assert_eq!(printed, r#"SharedAccess { key_name: "send", .. }"#);
+    }
 }

@@ -226,4 +226,12 @@ mod tests {
         assert_eq!(keyless.check_access(&good, NOW), Err(TokenFault::Signature));
         assert!(keyless.issue("u", "id", NOW).is_none());
     }
+
+    #[test]
+    fn a_token_is_ours_by_its_shared_key_alone() {
+        let of = |header: Value| is_own(&format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string())));
+        assert!(is_own(&credentials("k").issue("u", "id", NOW).unwrap().access));
+        assert!(of(json!({"alg": "HS256"})));
+        assert!(!of(json!({"alg": "RS256"})) && !of(json!({"alg": "ES256", "kid": "1"})) && !is_own("no token"));
+    }
 }

@@ -3,6 +3,8 @@
 //! People write them as TOML ([`RuleSet::parse`]); a pack for every documented device type is compiled in
 //! ([`RuleSet::pack`]). A file is accepted as a whole or refused as a whole, with every fault in it.
 
+#[cfg(test)]
+mod bounds_tests;
 mod compile;
 mod document;
 mod draft;

@@ -232,4 +232,26 @@ mod tests {
         let schema = schema();
         check(&schema, &schema);
     }
+
+    #[test]
+    fn every_member_says_what_it_may_be() {
+        fn check(name: &str, value: &Value) {
+            // A table; `properties` is also the name of a member.
+            if value.get("type") == Some(&json!("object")) {
+                for (name, member) in value.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                    let says = ["$ref", "type", "enum", "const", "oneOf"].iter().any(|word| member.get(word).is_some());
+                    assert!(says, "{name}: {member}");
+                }
+            }
+            match value {
+                Value::Object(members) => members.iter().for_each(|(name, value)| check(name, value)),
+                Value::Array(items) => items.iter().for_each(|value| check(name, value)),
+                Value::Null => panic!("{name} is nothing"),
+                _ => {}
+            }
+        }
+        let schema = schema();
+        check("", &schema);
+        assert!(schema.to_string().contains(r#"["low","medium","high","critical"]"#));
+    }
 }
