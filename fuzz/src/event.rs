@@ -15,7 +15,7 @@ pub(super) fn check(data: &[u8]) {
     // Lambda hands over what is JSON, and so Unicode text.
     let Ok(event) = std::str::from_utf8(data) else { return };
     let world = World::new();
-    let Ok(reply) = wait(reply(&world.app, &Bucket, event, "invocation-1", now())) else {
+    let Ok(reply) = wait(reply(&world.app, &Bucket, event.as_bytes(), "invocation-1", now())) else {
         assert!(world.store.objects().is_empty(), "what is not taken in is not half taken in");
         return;
     };

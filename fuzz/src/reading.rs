@@ -18,7 +18,7 @@ pub(super) fn check(data: &[u8]) {
     let read = Reading::read(text);
     assert_eq!(read.is_ok(), json::is_object(text), "{:?}", read.err().map(|fault| fault.to_string()));
     let Ok(reading) = read else { return };
-    assert_eq!((reading.text, reading.id.to_string()), (text, sha256(data)));
+    assert_eq!((reading.text, reading.id().to_string()), (text, sha256(data)));
     assert!(reading.time.is_none_or(is_plausible), "{:?}", reading.time);
     numbers(&reading);
     names(&reading, text);

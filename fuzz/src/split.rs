@@ -47,7 +47,7 @@ fn expected(elements: &[&RawValue]) -> Accounted {
 
 fn taken(batch: &Batch<'_>) -> Accounted {
     let readings = batch.readings.iter().inspect(|reading| {
-        assert_eq!(reading.id.to_string(), sha256(reading.text.as_bytes()), "a reading is known by its text");
+        assert_eq!(reading.id().to_string(), sha256(reading.text.as_bytes()), "a reading is known by its text");
     });
     let rejections = batch.rejections.iter().map(|rejection| {
         assert!(!rejection.reason.is_empty());
