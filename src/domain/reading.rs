@@ -392,4 +392,13 @@ mod tests {
             assert!(fault.contains("expected an object"), "{text}: {fault}");
         }
     }
+
+    #[test]
+    fn where_it_was_taken_is_read_from_the_envelope() {
+        let text = r#"{"DevType":"SMARTCLEAN#SS","DEVID":"d","InsID":"z","PID":"p","PropId":"q"}"#;
+        let source = Reading::read(text).unwrap().source;
+        let of = |name: &Option<Cow<'_, str>>| name.as_deref().map(str::to_owned);
+        let told = [&source.device, &source.zone, &source.project, &source.property].map(of);
+        assert_eq!(told, ["d", "z", "p", "q"].map(|name| Some(name.to_owned())));
+    }
 }

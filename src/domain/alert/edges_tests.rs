@@ -182,3 +182,65 @@ fn names_that_are_not_fit_to_be_shown_are_cleaned_wherever_they_stand() {
     assert!(rendered.email.contains("Rule ammonia -lite."), "{}", rendered.email);
     assert!(rendered.json.contains(r#""am m""#), "{}", rendered.json);
 }
+
+#[test]
+fn places_devices_and_limits_are_told_in_words() {
+    let named = |device_type: &str| Place { device_type: device_type.into(), ..Place::default() };
+    assert_eq!(named("TH").device_title(), place("TH", "w").device_title());
+    assert_eq!((named("NEW").device_title(), named("").device_title()), ("NEW", "device"));
+    assert_eq!(bad_smell_at("w").breaches[0].in_words(), "ammonia 270 ppb (limit 200)");
+    assert_eq!(text::amount(270.0, crate::domain::device::Unit::Ppb), "270 ppb");
+    assert_eq!(format!("{:?}", crate::domain::device::DeviceType::named("TH").unwrap()), "TH");
+}
+
+#[test]
+fn numbers_beyond_every_measurement_are_still_told_apart_from_their_limit() {
+    let words = |value: f64, limit: f64| breach("TH", "t", value, Comparison::Above, limit).in_words();
+    // 10¹⁵ is the first that is not written out.
+    assert_eq!(words(1e15, 5.0), words(2e15, 5.0));
+    assert_ne!(words(9e14, 5.0), words(8e14, 5.0));
+    assert!(words(2e15, 1e15).contains("limit"), "{}", words(2e15, 1e15));
+}
+
+#[test]
+fn an_email_counts_what_it_has_no_room_for_and_nothing_else() {
+    let alerts = |count: usize| {
+        let one = |index: usize| Alert { title: format!("Title {index}"), ..bad_smell_at("w") };
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    let facts = |count: usize| facts::Facts::of(&alerts(count));
+    assert!(!facts(4).email("s", 4).contains("more"), "{}", facts(4).email("s", 4));
+    assert!(facts(5).email("s", 4).contains("\nAnd 1 more.\n"));
+    let reasons = |count: usize| {
+        let reasons = (0..count).map(|index| format!("Reason {index}")).collect();
+        facts::Facts::of(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
+    };
+    assert!(!reasons(4).contains("more"), "{}", reasons(4));
+    assert!(reasons(5).contains("\n- and 1 more\n") && !reasons(5).contains("Reason 4"), "{}", reasons(5));
+}
+
+#[test]
+fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
+    let long = "x".repeat(120);
+    let course = Course::Lasting { since: later(-19) };
+    let reasons = vec!["No soap at all".to_owned(), "Wet floor everywhere".to_owned()];
+    let one = Alert { course, reasons: reasons.clone(), ..bad_smell_at(&long) };
+    let sms = firing(vec![one.clone()]).sms;
+    assert!(sms.contains("ammonia 270 ppb (limit 200)") && sms.contains("since 13:40"), "{sms}");
+    assert!(sms.contains("No soap at all"), "reasons stay as long as the place can be shortened: {sms}");
+    // A metric of a long name, and reasons without end: the value and its time are left.
+    let mut hard = one;
+    hard.breaches[0].label = "ammonia as it was measured by a device that has a very long name for it".into();
+    hard.reasons = (0..5).map(|index| format!("a reason that takes much room, number {index}")).collect();
+    let sms = firing(vec![hard.clone()]).sms;
+    assert!(gsm7::is_one_part(&sms) && sms.contains("270 ppb (limit 200)") && sms.contains("13:59"), "{sms}");
+    assert!(!sms.contains("a reason"), "{sms}");
+    // Letters outside the GSM alphabet leave less room, and are kept.
+    let unicode = firing(vec![Alert { title: "厕所".into(), ..bad_smell_at("三楼厕所") }]).sms;
+    assert!(unicode.starts_with("三楼厕所"), "{unicode}");
+    let plain = firing(vec![bad_smell_at("Washroom’s end…")]).sms;
+    assert!(plain.is_ascii() && plain.contains("Washroom's end..."), "{plain}");
+    let twice = vec![bad_smell_at(&long), spill(&long)];
+    let sms = firing(twice).sms;
+    assert!(sms.contains("ammonia") && gsm7::is_one_part(&sms), "{sms}");
+}

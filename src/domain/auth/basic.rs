@@ -207,4 +207,13 @@ mod tests {
         let stranger = Login { username: "other".into(), password: Secret::new("password".into()) };
         assert!(matches!(known.check(&stranger), Check::Unknown));
     }
+
+    #[test]
+    fn a_hash_that_is_to_be_checked_does_not_print() {
+        let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        let known = credentials("u", hash);
+        let login = Login { username: "u".into(), password: Secret::new("hunter2".into()) };
+        let Check::Hashed(checks) = known.check(&login) else { panic!("not taken for a hash") };
+        assert_eq!(format!("{:?}", checks[0]), r#"HashCheck { username: "u", .. }"#);
+    }
 }

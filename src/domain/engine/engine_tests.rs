@@ -42,7 +42,7 @@ fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Eval
 /// How the alerts in the outbox came about.
 fn courses(state: &ZoneState) -> Vec<Course> {
     let of = |message: &Message| match message {
-        Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.course.clone()).collect::<Vec<_>>(),
+        Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.course).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     state.outbox.entries().iter().flat_map(|entry| of(&entry.message)).collect()
