@@ -1,7 +1,7 @@
 //! Messages as lines of `alerts.ndjson`, one for each that SNS would get, and on the terminal for whoever watches.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +16,14 @@ const FILE: &str = "alerts.ndjson";
 /// Appends messages to a file and shows them on standard output.
 #[derive(Clone, Debug)]
 pub struct AlertLog {
-    file: Arc<Mutex<File>>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    file: File,
+    /// Whether the last one is half there: the disk was full, or the machine went down. Nobody was told that it was sent.
+    is_half: bool,
 }
 
 impl AlertLog {
@@ -25,8 +32,14 @@ impl AlertLog {
     /// # Errors
     /// Where the file cannot be made or written.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(folder.join(FILE))?;
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(folder.join(FILE))?;
+        let mut last = Vec::new();
+        if file.metadata()?.len() > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_to_end(&mut last)?;
+        }
+        let is_half = last.last().is_some_and(|last| *last != b'\n');
+        Ok(Self { lines: Arc::new(Mutex::new(Lines { file, is_half })) })
     }
 
     fn append(&self, messages: &[Rendered]) -> io::Result<()> {
@@ -35,10 +48,24 @@ impl AlertLog {
             lines.push_str(&message.record().to_string());
             lines.push('\n');
         }
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).append(&lines)
+    }
+}
+
+impl Lines {
+    /// Appends whole lines, all of them or none.
+    fn append(&mut self, lines: &str) -> io::Result<()> {
+        // What was cut off must not take the next line with it.
+        let lines = if self.is_half { format!("\n{lines}") } else { lines.to_owned() };
+        let before = self.file.metadata()?.len();
         // One write, so that lines of one push stay together and none is ever half there for a reader.
-        file.write_all(lines.as_bytes())?;
-        file.sync_data()
+        if let Err(fault) = self.file.write_all(lines.as_bytes()) {
+            // But a disk that becomes full takes a part of them.
+            self.is_half |= self.file.set_len(before).is_err();
+            return Err(fault);
+        }
+        self.is_half = false;
+        self.file.sync_data()
     }
 }
 
@@ -82,4 +109,25 @@ fn style(message: &Rendered) -> Style {
         _ => AnsiColor::Cyan,
     };
     Style::new().bold().fg_color(Some(colour.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_does_not_take_the_next_one_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        for (before, after) in [("", "{}\n"), ("{}\n", "{}\n{}\n"), ("{}\n{\"id", "{}\n{\"id\n{}\n")] {
+            fs::write(&path, before).unwrap();
+            let log = AlertLog::open(folder.path()).unwrap();
+            log.lines.lock().unwrap().append("{}\n").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), after);
+            log.lines.lock().unwrap().append("{}\n").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{after}{{}}\n"), "once is enough");
+        }
+    }
 }
