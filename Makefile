@@ -146,6 +146,10 @@ bench-counts: needs-rust ## Counts the instructions of a push's parts, beside th
 bench-parts: needs-rust ## What a push of 5,000 readings costs by its parts, and what merely walking its text costs
 	@cargo bench --quiet --locked --profile optimized --bench parts
 
+.PHONY: bench-serve
+bench-serve: needs-rust ## How many pushes a second a local server takes, beside how often its disk confirms a write
+	@cargo bench --quiet --locked --profile optimized --bench serve
+
 .PHONY: bench-history
 bench-history: needs-rust ## Makes a year of 1,000 devices and judges it: readings a second, most memory; half an hour
 	@benches/history

@@ -291,7 +291,7 @@ pub(super) fn authorization(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// A name as somebody sent it, fit for a log line.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).take(LONGEST_NAME).collect()
 }
 

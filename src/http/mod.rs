@@ -26,6 +26,7 @@ use serde_json::json;
 pub use self::body::Delayed;
 use self::body::{check_declared_length, encoding, read_bounded};
 pub use self::gate::Gate;
+use self::gate::shown;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
 use self::workload::Workload;
@@ -167,6 +168,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         match self.ingest.cleaned(zone, project, at, at).await {
             Ok(0) => Err(Problem::UnknownZone),
             Ok(zones) => {
+                let zone = shown(zone);
                 tracing::info!(request_id = %context.request_id, client, zone, zones, "cleaned");
                 Ok(json_response(&json!({ "zones": zones, "at": at.to_string() })))
             }

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::value::RawValue;
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use smartclean_push::adapters::aws::rules::{BucketRules, LOOK_AGAIN};
 use smartclean_push::adapters::aws::s3::{self, S3RawStore};
 use smartclean_push::adapters::aws::secrets::SecretReader;
@@ -17,8 +16,9 @@ use smartclean_push::adapters::aws::{self, dynamodb};
 use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
-use smartclean_push::hosts::lambda;
+use smartclean_push::hosts::lambda::{self, Untouched};
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
@@ -43,7 +43,7 @@ async fn function_by_another_clock() {
     let now = move || Timestamp::now() + SignedDuration::from_secs(ahead);
     telemetry::start_for_function(config::verbosity(), config::function_name());
     let config = FunctionConfig::from_env().unwrap();
-    let sdk = aws::config().await;
+    let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = s3::client(&sdk, config.s3_path_style);
     let rules = CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key), LOOK_AGAIN);
     let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
@@ -55,12 +55,13 @@ async fn function_by_another_clock() {
     let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
     let store = BackedStore::new(bucket.clone(), queue);
     let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), Gate::new(credentials)));
-    let reply = |event: LambdaEvent<Box<RawValue>>| {
-        let (app, bucket) = (Arc::clone(&app), bucket.clone());
+    let events = Untouched::default();
+    let reply = |event: LambdaEvent<()>| {
+        let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());
         async move {
-            let (event, invocation) = (event.payload.get(), &event.context.request_id);
-            lambda::reply(&app, &bucket, event, invocation, now()).await.map_err(Error::from)
+            let invocation = &event.context.request_id;
+            lambda::reply(&app, &bucket, &bytes, invocation, now()).await.map_err(Error::from)
         }
     };
-    lambda_runtime::run(service_fn(reply)).await.unwrap();
+    Runtime::new(service_fn(reply)).layer(events.clone()).run().await.unwrap();
 }
