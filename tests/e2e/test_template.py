@@ -17,6 +17,8 @@ NOT_THE_TEMPLATES = {
     "AWS_ENDPOINT_URL": "for stand-ins of AWS",
     "AWS_ENDPOINT_URL_S3": "for stand-ins of AWS",
     "RUST_LOG": "for the command",
+    "SSL_CERT_DIR": "for whoever puts a service with a certificate of his own in AWS's place",
+    "SSL_CERT_FILE": "the same",
     "RULES_KEY": "for rules elsewhere in the bucket; the template's own place is the default",
 }
 
