@@ -47,7 +47,13 @@ pub(super) fn check(data: &[u8]) {
 
 /// A name, made fit to be shown: shortened only at the end, and between what a person sees as characters.
 fn name(sent: &str) {
-    let is_hidden = |character: char| limits::is_command(character) || character == '\u{feff}';
+    // And what shows nothing by itself: marks of direction, the byte order mark, characters that are none.
+    let is_hidden = |character: char| {
+        limits::is_command(character)
+            || ['\u{61c}', '\u{200e}', '\u{200f}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&character)
+            || ('\u{206a}'..='\u{206f}').contains(&character)
+            || ('\u{fff9}'..='\u{fffb}').contains(&character)
+    };
     let spaced: String = sent.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect();
     let whole = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some(shown) = presentable(sent) else {
