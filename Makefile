@@ -108,6 +108,14 @@ audit: needs-rust .venv-audit/audit.stamp ## Licences, bans and sources of every
 sbom: needs-rust .venv-audit/audit.stamp ## Writes what each program is made of, as CycloneDX, into target/sbom
 	@.venv-audit/bin/python .make/sbom
 
+.PHONY: coverage
+coverage: needs-rust .venv-audit/audit.stamp ## How much of src/domain and src/ingest the tests run, by lines and branches; ten minutes
+	@.make/coverage
+
+.PHONY: mutants
+mutants: needs-rust ## Breaks src/domain one place at a time and looks whether a test fails; hours. ARGS="--file 'src/domain/engine/*'"
+	@.make/mutants $(ARGS)
+
 .PHONY: look
 look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
 	@cargo test --quiet --locked --lib report::page_tests::a_page_for_looking
