@@ -74,6 +74,12 @@ lint: needs-rust ## Format, layers, clippy and documentation; every warning is a
 unit: needs-rust ## Unit and integration tests
 	@$(STAGE) 'unit and integration tests' cargo test --quiet --locked --all-features
 
+# The short run of it is among the integration tests. Time is not waited for here, but leapt over by clocks that are ahead.
+.PHONY: soak-oracle
+soak-oracle: needs-rust ## Pushes a known ledger while everything goes wrong at random, and judges what is left; ROUNDS=200 SEED=1
+	@ORACLE_ROUNDS='$(or $(ROUNDS),200)' ORACLE_SEED='$(or $(SEED),$(shell date +%s))' $(STAGE) 'oracle, $(or $(ROUNDS),200) rounds' \
+	    cargo test --quiet --locked --all-features --test oracle -- --ignored --nocapture nothing_is_lost
+
 # Where there is no Valgrind to be had it says so, and nothing is counted.
 .PHONY: counts
 counts: needs-rust
