@@ -29,6 +29,7 @@ pub use self::gate::Gate;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
 use self::workload::Workload;
+use crate::domain::shown;
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 use crate::ingest::{Ingest, Outcome, Receipt};
@@ -167,6 +168,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         match self.ingest.cleaned(zone, project, at, at).await {
             Ok(0) => Err(Problem::UnknownZone),
             Ok(zones) => {
+                let zone = shown::line(zone);
                 tracing::info!(request_id = %context.request_id, client, zone, zones, "cleaned");
                 Ok(json_response(&json!({ "zones": zones, "at": at.to_string() })))
             }

@@ -114,12 +114,7 @@ mod function {
         let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap())));
         let store = Arc::new(MemoryStore::default());
         let rules = FixedRules(Arc::new(RuleSet::pack()));
-        let ingest = Ingest::new(
-            Arc::clone(&store),
-            Arc::new(MemoryState::default()),
-            Arc::new(MemoryPublisher::default()),
-            rules,
-        );
+        let ingest = Ingest::new(store, Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()), rules);
         let app = App::new(ingest, gate);
         for (_, payload) in payloads() {
             let in_zone = feedback(Timestamp::now(), &[("InsID", &payload), ("PID", &payload)]);
@@ -132,7 +127,7 @@ mod function {
                 event(&payload, &json!({"authorization": bare}), ""),
                 event(&format!("/zones/{}/cleaned", encoded(&payload)), &json!({"authorization": basic()}), ""),
             ] {
-                let _ = lambda::reply(&app, &store, &event, "invocation", Timestamp::now()).await;
+                let _ = lambda::answer(&app, lambda::Parted::of(&event), "invocation", Timestamp::now()).await;
             }
         }
     }
