@@ -114,12 +114,7 @@ mod function {
         let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap())));
         let store = Arc::new(MemoryStore::default());
         let rules = FixedRules(Arc::new(RuleSet::pack()));
-        let ingest = Ingest::new(
-            Arc::clone(&store),
-            Arc::new(MemoryState::default()),
-            Arc::new(MemoryPublisher::default()),
-            rules,
-        );
+        let ingest = Ingest::new(store, Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()), rules);
         let app = App::new(ingest, gate);
         for (_, payload) in payloads() {
             let in_zone = feedback(Timestamp::now(), &[("InsID", &payload), ("PID", &payload)]);
