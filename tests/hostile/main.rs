@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bombs;
+#[cfg(feature = "function")]
+mod events;
 mod framing;
 mod injection;
 mod left_over;
