@@ -5,6 +5,8 @@
 
 #[path = "../parts/pushes.rs"]
 mod pushes;
+#[path = "../parts/text.rs"]
+mod text;
 #[path = "../parts/work.rs"]
 mod work;
 

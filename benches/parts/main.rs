@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "without a push of ours there is nothing to measure")]
 
 mod pushes;
+mod text;
 mod work;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

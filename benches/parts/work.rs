@@ -19,7 +19,7 @@ use smartclean_push::domain::state::{ZoneKey, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::pushes;
+use crate::{pushes, text};
 
 /// A part by its name, and what it comes to.
 pub(crate) type Part = (String, Box<dyn Fn() -> usize>);
@@ -60,7 +60,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
 /// All parts of a push of so many readings from so many zones. What they work on stays until the end of the program.
 pub(crate) fn parts(readings: usize, zones: usize) -> Vec<Part> {
     let texts = pushes::texts(readings, zones);
-    let body: &str = Box::leak(pushes::body(&texts).into_boxed_str());
+    let body: &str = Box::leak(text::body(&texts).into_boxed_str());
     let rules = Arc::new(RuleSet::pack());
     let items: &Items<'_> = Box::leak(Box::new(Items::split(body.as_bytes()).expect("a body of ours")));
     let batch: &Batch<'_> = Box::leak(Box::new(items.read()));

@@ -3,8 +3,8 @@
 #![expect(clippy::expect_used, reason = "without a server and a disk there is nothing to measure")]
 #![expect(clippy::print_stdout, reason = "the table is what it is asked for")]
 
-#[path = "../parts/pushes.rs"]
-mod pushes;
+#[path = "../parts/text.rs"]
+mod text;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -66,7 +66,7 @@ async fn push(address: String, numbers: Arc<AtomicUsize>, end: Instant) -> Vec<D
     while Instant::now() < end {
         let number = numbers.fetch_add(1, Ordering::Relaxed);
         let now = Timestamp::now().as_millisecond();
-        let body = pushes::body(&[pushes::text_at(number, number % ZONES, now)]);
+        let body = text::body(&[text::text_at(number, number % ZONES, now)]);
         let request = Request::post("/push").header("host", &address).header("authorization", &authorization);
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let began = Instant::now();

@@ -22,7 +22,7 @@ pub(super) fn check(header: &[u8]) {
 /// RFC 7617 §2: the scheme in any case, a space or more, then base64 of name, colon, password.
 fn naive(header: &str) -> Option<(String, String)> {
     let header = header.trim();
-    let scheme = header.get(..5).filter(|scheme| scheme.to_ascii_lowercase() == "basic")?;
+    let scheme = header.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("basic"))?;
     let encoded = header[scheme.len()..].strip_prefix(' ')?.trim();
     let decoded = String::from_utf8(base64(encoded)?).ok()?;
     let colon = decoded.find(':')?;

@@ -51,7 +51,7 @@ fn signed(lines: &str) -> String {
 /// and for this host and a beginning of this path.
 fn is_good(header: &str) -> bool {
     let Some((scheme, fields)) = header.trim().split_once(' ') else { return false };
-    if scheme.to_ascii_lowercase() != "sharedaccesssignature" {
+    if !scheme.eq_ignore_ascii_case("sharedaccesssignature") {
         return false;
     }
     let mut found = [None; 4];

@@ -239,7 +239,7 @@ mod tests {
             ("body", AttributeValue::B(Blob::new("no Zstandard frame"))),
             (
                 "body",
-                AttributeValue::B(Blob::new(&[0x28, 0xb5, 0x2f, 0xfd, 0xe0, 255, 255, 255, 255, 255, 255, 255, 255])),
+                AttributeValue::B(Blob::new([0x28, 0xb5, 0x2f, 0xfd, 0xe0, 255, 255, 255, 255, 255, 255, 255, 255])),
             ),
             ("body", AttributeValue::B(Blob::new(zstd::bulk::compress(&[0xFF], 3).unwrap()))),
             ("body", AttributeValue::Null(true)),
