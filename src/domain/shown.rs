@@ -30,7 +30,7 @@ pub fn line(text: &str) -> String {
     text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
 }
 
-/// `text` as lines that end as they did, each as [`line`] has it.
+/// `text` as lines that end as they did, each as [`line()`] has it.
 #[must_use]
 pub fn lines(text: &str) -> String {
     text.chars().map(|character| if character != '\n' && is_hidden(character) { ' ' } else { character }).collect()

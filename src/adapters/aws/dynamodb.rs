@@ -1,4 +1,4 @@
-//! State documents in a DynamoDB table: one [item](super::items) each, written by compare-and-swap.
+//! State documents in a DynamoDB table: one item each (`items.rs`), written by compare-and-swap.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
