@@ -1,6 +1,6 @@
-//! Shared access signatures of Azure Event Hubs, made by each of the programs on Microsoft's page "Generate SAS token"
+//! Shared access signatures of Azure Event Hubs by the recipes on Microsoft's page "Generate SAS token"
 //! (<https://learn.microsoft.com/rest/api/eventhub/generate-sas-token>). They differ in how they encode: what is signed is
-//! what was sent, to the letter.
+//! what was sent, to the letter. The first was made by the page's own function, the others by ours with their encodings.
 
 use http::Request;
 use http_body_util::Full;
@@ -14,9 +14,9 @@ const CREDENTIALS: &str =
 
 /// Node.js: `encodeURIComponent`, upper-case escapes.
 const NODE: &str = "SharedAccessSignature sr=https%3A%2F%2Fpush.example.com%2Fwashrooms&sig=Q1zdt9hptTVDzZ6erP9cV%2BwTvTmKDZp2ulC7r32JnnE%3D&se=1795428600&skn=RootManageSharedAccessKey";
-/// Python: `urllib.parse.quote_plus`. The signature is also what `openssl dgst -sha256 -hmac` makes of the two lines.
+/// As Python's `urllib.parse.quote_plus` writes it. The signature is also what `openssl dgst -sha256 -hmac` makes of the two lines.
 const PYTHON: &str = "SharedAccessSignature sr=sb%3A%2F%2Fpush.example.com%2Fwashrooms&sig=rhPMmQUFj50JViFhkJMG3VpvqszSVkVfxSSh4VdU4Js%3D&se=1795428600&skn=RootManageSharedAccessKey";
-/// C#: `HttpUtility.UrlEncode`, lower-case escapes, which sign differently.
+/// As C#'s `HttpUtility.UrlEncode` writes it: lower-case escapes, which sign differently.
 const CSHARP: &str = "SharedAccessSignature sr=sb%3a%2f%2fpush.example.com%2fwashrooms&sig=EeJcosQd%2bl0poWPQUCvEQnak01%2f0QyUXOQ0lwgWujaY%3d&se=1795428600&skn=RootManageSharedAccessKey";
 /// The same for the very path that is sent to.
 const CSHARP_PATH: &str = "SharedAccessSignature sr=https%3a%2f%2fpush.example.com%2fwashrooms%2fmessages&sig=tWGqJwPfDlzU7zkOhsN%2bkeKvj%2bE4lpXNKj0Aq0P%2bHPo%3d&se=1795428600&skn=RootManageSharedAccessKey";
@@ -29,7 +29,7 @@ async fn status(authorization: &str, seconds: i64) -> u16 {
 }
 
 #[tokio::test]
-async fn each_of_the_pages_programs_gets_in_until_its_signature_ends() {
+async fn each_of_the_pages_recipes_gets_in_until_its_signature_ends() {
     for token in [NODE, PYTHON, CSHARP, CSHARP_PATH] {
         assert_eq!(
             (status(token, 0).await, status(token, 659).await, status(token, 660).await),
