@@ -136,7 +136,7 @@ pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::Dyna
     // The rest of the SDK's configuration is in AWS's own variables.
     let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
     let config =
-        aws::config(Trust::Mozilla).await.unwrap().into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+        aws::config(Trust::Machine).await.unwrap().into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
     dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }
 

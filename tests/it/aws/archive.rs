@@ -30,7 +30,7 @@ fn bucket_contract() {
     let rejected = "rejected/dt=2026-11-23/hh=10/0000.ndjson.zst".to_owned();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let client = s3::client(&aws::config(Trust::Mozilla).await.unwrap(), config::s3_path_style_of_env());
+        let client = s3::client(&aws::config(Trust::Machine).await.unwrap(), config::s3_path_style_of_env());
         let store = s3::S3RawStore::new(client.clone(), bucket.clone());
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
         // New, or `Already` where an answer was slow and the client asked once more.
