@@ -9,6 +9,7 @@ use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::notice::notice;
 use super::render::{Attribute, LARGEST_SNS_MESSAGE, Rendered, render};
+use super::subject::LONGEST_SUBJECT;
 use super::*;
 
 const LARGE: usize = usize::MAX;
@@ -132,6 +133,41 @@ fn several_places_are_each_named() {
         rendered.sms,
         "Ladies L3 and 1 more place: 2 more alerts: Ladies L3: Wet floor 13:59; Lobby: Bad smell 13:59"
     );
+}
+
+#[test]
+fn a_sentence_about_several_places_says_which_alert_is_where() {
+    let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
+    assert!(rendered.default.contains("Lobby: Bad smell"), "{}", rendered.default);
+    let one_place = held_back(three_held(), 0);
+    assert_eq!(one_place.default.matches("Washroom 3").count(), 1, "{}", one_place.default);
+}
+
+#[test]
+fn a_subject_of_many_shortens_the_place_by_no_more_than_it_must() {
+    let long = |letter: &str| bad_smell_at(&letter.repeat(120));
+    for alerts in [vec![long("W")], vec![long("W"), long("V")], vec![long("W"), long("V"), long("U")]] {
+        let rendered = held_back(alerts.into_iter().map(|alert| held(alert, None)).collect(), 0);
+        assert_eq!(rendered.subject.chars().count(), LONGEST_SUBJECT, "{}", rendered.subject);
+        assert_eq!(rendered.ascii_subject.len(), LONGEST_SUBJECT, "{}", rendered.ascii_subject);
+    }
+}
+
+#[test]
+fn what_programs_are_not_told_is_counted_with_what_nobody_remembers() {
+    let name = "W".repeat(120);
+    let alerts = (0..40).map(|_| held(bad_smell_at(&name), None)).collect();
+    let told = facts(&held_back(alerts, 7));
+    let named = told["alerts"].as_array().unwrap().len();
+    assert_eq!(told["alerts_left_out"], 7 + 40 - named, "{named}");
+}
+
+#[test]
+fn where_nothing_is_over_a_storm_does_not_say_so() {
+    let (smell, wet) = (firing(bad_smell_at("Lobby")), firing(spill("Lobby")));
+    let parts = digest(&[&smell, &wet], LARGE);
+    assert_eq!(parts[0].subject, "[HIGH] 2 alerts: 1 high, 1 medium");
+    assert!(!parts[0].email.contains("over"), "{}", parts[0].email);
 }
 
 #[test]
