@@ -167,8 +167,9 @@ hostile: optimized ## What hostile clients cost the server: for each attack memo
 	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet --locked --test hostile -- --include-ignored --nocapture --test-threads 1 size:: bombs:: slow::
 
 .PHONY: soak
-soak: needs-rust ## 24 simulated hours of 10,000 devices through the server: memory flat, state and files bounded. ARGS="1000 2": devices, hours
+soak: needs-rust ## 24 simulated hours of 10,000 devices through the server, memory, state and files bounded; then soak-oracle. ARGS="1000 2": devices, hours
 	@benches/soak $(ARGS)
+	@$(MAKE) --no-print-directory soak-oracle
 
 # ---- In AWS ---------------------------------------------------------------------------------------------------------
 
