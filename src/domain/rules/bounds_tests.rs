@@ -224,3 +224,11 @@ fn hours_of_the_day_begin_at_their_first_moment_and_end_before_their_last() {
     assert_eq!(day.next(at("23T15:00"), &singapore), at("23T23:00"), "the next day");
     assert_eq!(night.next(at("23T03:00"), &singapore), at("23T14:00"));
 }
+
+#[test]
+fn what_does_not_go_with_a_change_is_a_fault_of_the_file_that_makes_it() {
+    let changed = "\n[[rule]]\nid = \"bad-feedback\"\nkind = \"threshold\"\n";
+    let faults = RuleSet::parse("rules.toml", changed).unwrap_err();
+    let places: Vec<_> = faults.iter().map(|fault| fault.location.to_string()).collect();
+    assert_eq!(places, ["rules.toml:3:6"], "{faults:#?}");
+}

@@ -30,6 +30,11 @@ pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
 }
 
 fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
+    let place = draft.id.location.clone();
+    faults.of_rule(&place, |faults| compile_all_of(draft, faults))
+}
+
+fn compile_all_of(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
     check_id(&draft.id, faults);
     let kind = compile_kind(draft.kind.as_ref(), faults);
     let title = compile_title(&draft, faults);

@@ -83,6 +83,17 @@ impl<T> At<T> {
 pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
+    /// What `look` finds in a rule. Where a file changes a rule of another one, and what it leaves as it is does not go with
+    /// that, the fault is where the file names the rule: the other one is right, and often nobody's to mend.
+    pub(super) fn of_rule<T>(&mut self, place: &Location, look: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.0.len();
+        let found = look(self);
+        for fault in self.0.iter_mut().skip(before).filter(|fault| fault.location.file != place.file) {
+            fault.location = place.clone();
+        }
+        found
+    }
+
     pub(super) fn add(&mut self, location: &Location, message: impl Into<String>) {
         self.maybe_suggest(location, message, None);
     }

@@ -324,12 +324,6 @@ pub struct Effective<'r> {
 }
 
 impl Rule {
-    /// Whether this rule says anything for a reading from `source`.
-    #[must_use]
-    pub fn applies(&self, source: &Source<'_>) -> bool {
-        self.applying(source).is_some()
-    }
-
     /// What applies there; `None` where the rule does not, or is switched off.
     fn applying(&self, source: &Source<'_>) -> Option<Applying<'_>> {
         if !self.scope.contains(source) {
