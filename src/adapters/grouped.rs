@@ -1,7 +1,7 @@
 //! Work that costs as much for many as for one: what a disk has to confirm.
 //!
-//! A disk confirms two hundred writes a second, one after the other, whether each is of one push or of a hundred. So whoever
-//! waits while one group is under way makes up the next.
+//! A disk confirms so many writes a second, one after the other, whether each is of one push or of a hundred. So whoever waits
+//! while one group is under way makes up the next.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
