@@ -479,6 +479,13 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_next_is_told_without_going_over_it() {
+        let mut scanner = Scanner::new("  [1]");
+        assert_eq!((scanner.left(), scanner.upcoming(), scanner.left()), (5, Some(b'['), 3));
+        assert_eq!((scanner.value(), scanner.upcoming(), scanner.left()), (Some("[1]"), None, 0));
+    }
+
+    #[test]
     fn each_of_eight_bytes_is_found() {
         for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
             for place in 0..8 {
