@@ -24,6 +24,7 @@ pub(super) fn check(body: &[u8]) {
             let batch = items.read();
             assert_eq!(taken(&batch), expected(&elements));
             stored_to_the_letter(&batch);
+            pushed_again(&batch, elements.len());
             beside_something_else(text, &batch, elements.len());
         }
         (split, _, elements) => panic!("{:?}, and serde_json: {elements:?}", split.map(|items| items.len())),
@@ -51,7 +52,7 @@ fn taken(batch: &Batch<'_>) -> Accounted {
     });
     let rejections = batch.rejections.iter().map(|rejection| {
         assert!(!rejection.reason.is_empty());
-        (rejection.index.expect("an item has a place"), rejection.raw.to_vec())
+        (rejection.part.index().expect("an item has an index"), rejection.raw.to_vec())
     });
     (readings.map(|reading| reading.text.to_owned()).collect(), rejections.collect())
 }
@@ -63,6 +64,23 @@ fn stored_to_the_letter(batch: &Batch<'_>) {
     let lines = unpack(&pack_rejections(&batch.rejections)).expect("what was packed here");
     assert_eq!(lines.lines().count(), batch.rejections.len(), "{lines}");
     assert_eq!(unpack_rejections(&lines), batch.rejections);
+}
+
+/// A push that is put together from what is stored has the same items, with the same verdicts.
+fn pushed_again(batch: &Batch<'_>, items: usize) {
+    let lines = unpack(&pack_rejections(&batch.rejections)).expect("what was packed here");
+    let rejections = unpack_rejections(&lines);
+    let mut rejected = rejections.iter().peekable();
+    let mut texts = batch.readings.iter().map(|reading| serde_json::Value::from(reading.text).to_string());
+    let elements = (0..items).filter_map(|index| {
+        let rejection = rejected.next_if(|rejection| rejection.part.index() == Some(index));
+        rejection.map_or_else(|| texts.next(), smartclean_push::domain::batch::Rejection::element)
+    });
+    let body = format!("[{}]", elements.collect::<Vec<_>>().join(","));
+    let split = Items::split(body.as_bytes()).expect("an array of these items");
+    let again = split.read();
+    assert_eq!((split.len(), &again.rejections), (items, &batch.rejections));
+    assert_eq!(taken(&again), taken(batch));
 }
 
 /// The same items come out where another one among them sends the whole body the slow way.

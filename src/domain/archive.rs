@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::batch::{BatchId, Rejection};
+use super::batch::{BatchId, RejectedPart, Rejection};
 use super::reading::Reading;
 
 /// The end of every object's name; whatever else lies in a store is somebody else's.
@@ -114,7 +114,8 @@ pub fn pack_readings(readings: &[Reading<'_>]) -> Vec<u8> {
     pack(readings.iter().map(|reading| reading.text.as_bytes()))
 }
 
-/// The lines of the rejections, compressed: `{"index","reason","raw"}`, or `raw_base64` where the bytes are not UTF-8.
+/// The lines of the rejections, compressed: `{"index","reason","raw"}`, or `raw_base64` where the bytes are not UTF-8. An item
+/// that was a JSON string has `"string":true` too, a whole body that is kept in gzip `"gzip":true`.
 #[must_use]
 pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
     let lines: Vec<String> = rejections.iter().map(rejection_line).collect();
@@ -145,20 +146,36 @@ pub fn unpack_rejections(lines: &str) -> Vec<Rejection<'static>> {
         reason: String,
         raw: Option<String>,
         raw_base64: Option<String>,
+        #[serde(default)]
+        string: bool,
+        #[serde(default)]
+        gzip: bool,
     }
     let rejection = |line: &str| {
-        let Line { index, reason, raw, raw_base64 } = serde_json::from_str(line).ok()?;
+        let Line { index, reason, raw, raw_base64, string, gzip } = serde_json::from_str(line).ok()?;
+        let part = match (index, string, gzip) {
+            (Some(index), true, false) => RejectedPart::String(index),
+            (Some(index), false, false) => RejectedPart::Json(index),
+            (None, false, false) => RejectedPart::Body,
+            (None, false, true) => RejectedPart::Gzip,
+            _ => return None,
+        };
         let raw = match (raw, raw_base64) {
             (Some(text), _) => text.into_bytes(),
             (None, encoded) => STANDARD.decode(encoded?).ok()?,
         };
-        Some(Rejection { index, reason, raw: raw.into() })
+        Some(Rejection { part, reason, raw: raw.into() })
     };
     lines.lines().filter_map(rejection).collect()
 }
 
 fn rejection_line(rejection: &Rejection<'_>) -> String {
-    let mut line = json!({ "index": rejection.index, "reason": rejection.reason });
+    let mut line = json!({ "index": rejection.part.index(), "reason": rejection.reason });
+    match rejection.part {
+        RejectedPart::String(_) => line["string"] = true.into(),
+        RejectedPart::Gzip => line["gzip"] = true.into(),
+        RejectedPart::Json(_) | RejectedPart::Body => {}
+    }
     match std::str::from_utf8(&rejection.raw) {
         Ok(text) => line["raw"] = text.into(),
         Err(_) => line["raw_base64"] = STANDARD.encode(&rejection.raw).into(),
@@ -225,14 +242,19 @@ mod tests {
     #[test]
     fn a_rejection_keeps_text_as_text_and_other_bytes_as_base64() {
         let rejections = [
-            Rejection { index: Some(3), reason: "why".into(), raw: Cow::Borrowed(b"{\"a\n") },
-            Rejection { index: None, reason: "why".into(), raw: Cow::Borrowed(b"\xff\x00") },
+            Rejection { part: RejectedPart::String(3), reason: "why".into(), raw: Cow::Borrowed(b"{\"a\n") },
+            Rejection { part: RejectedPart::Json(4), reason: "why".into(), raw: Cow::Borrowed(b"7") },
+            Rejection { part: RejectedPart::Body, reason: "why".into(), raw: Cow::Borrowed(b"\xff\x00") },
+            Rejection { part: RejectedPart::Gzip, reason: "why".into(), raw: Cow::Borrowed(b"\x1f\x8b") },
         ];
-        let expected = "{\"index\":3,\"raw\":\"{\\\"a\\n\",\"reason\":\"why\"}\n\
-                        {\"index\":null,\"raw_base64\":\"/wA=\",\"reason\":\"why\"}\n";
+        let expected = "{\"index\":3,\"raw\":\"{\\\"a\\n\",\"reason\":\"why\",\"string\":true}\n\
+                        {\"index\":4,\"raw\":\"7\",\"reason\":\"why\"}\n\
+                        {\"index\":null,\"raw_base64\":\"/wA=\",\"reason\":\"why\"}\n\
+                        {\"gzip\":true,\"index\":null,\"raw_base64\":\"H4s=\",\"reason\":\"why\"}\n";
         assert_eq!(unpacked(&pack_rejections(&rejections)), expected);
         assert_eq!(unpack_rejections(expected), rejections);
-        assert_eq!(unpack_rejections("{}\nno line of ours\n"), []);
+        let gzip_item = r#"{"gzip":true,"index":3,"raw":"7","reason":"why"}"#;
+        assert_eq!(unpack_rejections(&format!("{{}}\nno line of ours\n{gzip_item}\n")), []);
     }
 
     #[test]
@@ -256,7 +278,7 @@ mod tests {
         let readings = ["{}", "{}", "{}"].map(|text| Reading::read(text).unwrap());
         let stored = Object::of_readings(BatchId::of(b"[]"), &readings, told.clone());
         assert_eq!(stored.metadata, Metadata { lines: 3, ..told.clone() });
-        let rejections = [Rejection { index: None, reason: "why".into(), raw: Cow::Borrowed(b"x") }];
+        let rejections = [Rejection { part: RejectedPart::Body, reason: "why".into(), raw: Cow::Borrowed(b"x") }];
         let kept = Object::of_rejections(BatchId::of(b"[]"), &rejections, told.clone());
         assert_eq!(kept.metadata, Metadata { lines: 1, ..told });
         assert!(kept.key.as_str().starts_with("rejected/dt=2026-11-23/hh=23/"));

@@ -59,12 +59,49 @@ pub enum NotABatch {
 /// An item that is not a reading, or a whole body that is not a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection<'a> {
-    /// Position in the batch, from 0; `None` where the whole body is meant.
-    pub index: Option<usize>,
+    /// What `raw` holds.
+    pub part: RejectedPart,
     /// Why, in words; for the operator, never for the caller.
     pub reason: String,
     /// The bytes as received.
     pub raw: Cow<'a, [u8]>,
+}
+
+/// What a rejection keeps of a push, so that the push's own reader can read it again. An index counts from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedPart {
+    /// The text of the item at this index, which was a JSON string: unescaped.
+    String(usize),
+    /// The JSON of the item at this index, which was no string, or one that is not Unicode text.
+    Json(usize),
+    /// The whole body, its content encoding undone.
+    Body,
+    /// The whole body as it was sent, in gzip: it did not decode.
+    Gzip,
+}
+
+impl RejectedPart {
+    /// Position of the item in the batch; `None` for a whole body.
+    #[must_use]
+    pub fn index(self) -> Option<usize> {
+        match self {
+            Self::String(index) | Self::Json(index) => Some(index),
+            Self::Body | Self::Gzip => None,
+        }
+    }
+}
+
+impl Rejection<'_> {
+    /// The item as an element of an array, as a push could bring it again; `None` for a whole body.
+    #[must_use]
+    pub fn element(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.raw);
+        match self.part {
+            RejectedPart::String(_) => Some(serde_json::Value::from(text).to_string()),
+            RejectedPart::Json(_) => Some(text.into_owned()),
+            RejectedPart::Body | RejectedPart::Gzip => None,
+        }
+    }
 }
 
 /// The items of a body, unescaped into one text.
@@ -80,7 +117,7 @@ pub struct Items<'b> {
 
 #[derive(Debug)]
 struct Item {
-    index: usize,
+    part: RejectedPart,
     text: Range<usize>,
 }
 
@@ -132,7 +169,7 @@ impl<'b> Items<'b> {
             if is_reading_of_lines(text) {
                 text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             }
-            items.push(Item { index: items.len(), text: begin..end });
+            items.push(Item { part: RejectedPart::String(items.len()), text: begin..end });
             (items.len() <= MOST_ITEMS).then_some(())
         })?;
         scanner.end()?;
@@ -166,43 +203,43 @@ impl<'b> Items<'b> {
             match Reading::read(text) {
                 Ok(reading) => batch.readings.push(reading),
                 Err(fault) => batch.rejections.push(Rejection {
-                    index: Some(item.index),
+                    part: item.part,
                     reason: format!("not a JSON object: {fault}"),
                     raw: Cow::Borrowed(text.as_bytes()),
                 }),
             }
         }
-        batch.rejections.sort_by_key(|rejection| rejection.index);
+        batch.rejections.sort_by_key(|rejection| rejection.part.index());
         batch
     }
 
     fn take(&mut self, element: Raw<'b>) {
-        // An object is taken as it stands: the vendor documents strings, and other senders forget to stringify.
+        let (part, sent) = (RejectedPart::Json(self.len()), element.as_str());
+        // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
         let reason = if element.is_object() {
-            self.take_text(element.as_str());
+            self.take_text(part, sent);
             None
-        } else if !element.as_str().starts_with('"') {
+        } else if !sent.starts_with('"') {
             Some("neither a string nor an object")
-        } else if let Ok(text) = serde_json::from_str::<Unescaped<'_>>(element.as_str()) {
-            self.take_text(&text.0);
+        } else if let Ok(text) = serde_json::from_str::<Unescaped<'_>>(sent) {
+            self.take_text(RejectedPart::String(self.len()), &text.0);
             None
         } else {
             Some("a string that is not Unicode text: it holds an unpaired surrogate")
         };
         if let Some(reason) = reason {
-            let raw = Cow::Borrowed(element.as_str().as_bytes());
-            self.rejections.push(Rejection { index: Some(self.len()), reason: reason.to_owned(), raw });
+            self.rejections.push(Rejection { part, reason: reason.to_owned(), raw: Cow::Borrowed(sent.as_bytes()) });
         }
     }
 
-    fn take_text(&mut self, text: &str) {
-        let (index, start) = (self.len(), self.texts.len());
+    fn take_text(&mut self, part: RejectedPart, text: &str) {
+        let start = self.texts.len();
         if is_reading_of_lines(text.as_bytes()) {
             self.texts.push_str(&text.replace(['\n', '\r'], " "));
         } else {
             self.texts.push_str(text);
         }
-        self.items.push(Item { index, text: start..self.texts.len() });
+        self.items.push(Item { part, text: start..self.texts.len() });
     }
 }
 
@@ -248,7 +285,7 @@ mod tests {
     fn rejected(body: &str) -> Vec<(Option<usize>, String)> {
         let items = Items::split(body.as_bytes()).unwrap();
         let batch = items.read();
-        batch.rejections.into_iter().map(|rejection| (rejection.index, rejection.reason)).collect()
+        batch.rejections.into_iter().map(|rejection| (rejection.part.index(), rejection.reason)).collect()
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! What is stored, taken in once more: raw objects by their own time, and what was rejected by today's reader.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::json;
 
-use super::decode::{Encoding, decode};
+use super::decode::{DecodeError, Encoding, decode};
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
 use super::{Accounted, Ingest, Swept, newest};
 use crate::domain::archive::{Metadata, Object};
-use crate::domain::batch::{BatchId, Items, Rejection};
+use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::reading::Reading;
 
 /// What came of a stored object that was taken in again.
@@ -88,95 +85,162 @@ pub struct Reread {
     pub refused: Vec<String>,
 }
 
-/// Reads again what was rejected: an item, or a whole body. `metadata` is what is told of the object that it makes, but for
-/// the number of lines.
+/// Reads a rejection again as a push that brings nothing else: an item in an array by itself, a whole body as it was sent.
+/// `metadata` is what is told of the object that it makes, but for the number of lines.
 #[must_use]
 pub fn reread(rejection: &Rejection<'_>, metadata: Metadata) -> Reread {
-    let mut best = Reread { object: None, readings: 0, refused: Vec::new() };
-    for body in bodies(rejection) {
-        let items = match Items::split(&body) {
-            Ok(items) => items,
-            Err(fault) => {
-                if best.refused.is_empty() {
-                    best.refused.push(fault.to_string());
-                }
-                continue;
-            }
-        };
-        let batch = items.read();
-        let refused = batch.rejections.into_iter().map(|rejection| rejection.reason).collect();
-        let readings = batch.readings.len();
-        best = Reread { object: None, readings, refused };
-        if readings > 0 {
-            best.object = Some(Object::of_readings(BatchId::of(&body), &batch.readings, metadata));
-            break;
-        }
+    let refused = |reason: String| Reread { object: None, readings: 0, refused: vec![reason] };
+    let body = match body(rejection) {
+        Ok(body) => body,
+        Err(fault) => return refused(fault.to_string()),
+    };
+    let items = match Items::split(&body) {
+        Ok(items) => items,
+        Err(fault) => return refused(fault.to_string()),
+    };
+    let Batch { readings, rejections } = items.read();
+    Reread {
+        object: (!readings.is_empty()).then(|| Object::of_readings(BatchId::of(&body), &readings, metadata)),
+        readings: readings.len(),
+        refused: rejections.into_iter().map(|rejection| rejection.reason).collect(),
     }
-    best
 }
 
-/// The bodies of pushes that would bring this again, the likelier first.
-fn bodies(rejection: &Rejection<'_>) -> Vec<Bytes> {
-    let raw = &*rejection.raw;
-    if rejection.index.is_none() {
-        // A body that did not decode was kept as it was sent.
-        let encoding = if raw.starts_with(b"\x1f\x8b") { Encoding::Gzip } else { Encoding::Identity };
-        let sent = Bytes::copy_from_slice(raw);
-        return vec![decode(sent.clone(), encoding).unwrap_or(sent)];
+/// The decoded body of a push that brings the rejection again.
+fn body(rejection: &Rejection<'_>) -> Result<Bytes, DecodeError> {
+    let encoding = if rejection.part == RejectedPart::Gzip { Encoding::Gzip } else { Encoding::Identity };
+    match rejection.element() {
+        Some(element) => Ok(format!("[{element}]").into()),
+        None => decode(Bytes::copy_from_slice(&rejection.raw), encoding),
     }
-    let text: Cow<'_, str> = String::from_utf8_lossy(raw);
-    // The text of a string, or an element that was not one.
-    vec![Bytes::from(json!([text]).to_string()), Bytes::from(format!("[{text}]"))]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
-    fn again(index: Option<usize>, raw: &[u8]) -> (usize, Vec<String>, Option<String>) {
-        let rejection = Rejection { index, reason: "then".into(), raw: raw.into() };
+    use super::RejectedPart::{Body, Gzip, Json, String as Text};
+    use super::*;
+    use crate::domain::archive::{pack_rejections, unpack, unpack_rejections};
+
+    fn rejection(part: RejectedPart, raw: &[u8]) -> Rejection<'_> {
+        Rejection { part, reason: "then".into(), raw: raw.into() }
+    }
+
+    fn metadata() -> Metadata {
         let received = "2024-05-01T10:00:00Z".parse().unwrap();
-        let metadata = Metadata { received, request_id: "r".into(), source: "s".into(), lines: 0 };
-        let Reread { object, readings, refused } = reread(&rejection, metadata);
-        let told = object.inspect(|object| assert_eq!(object.metadata.lines, readings));
-        (readings, refused, told.map(|object| crate::domain::archive::unpack(&object.bytes).unwrap()))
+        Metadata { received, request_id: "r".into(), source: "s".into(), lines: 0 }
+    }
+
+    fn read_again(part: RejectedPart, raw: &[u8]) -> (usize, Vec<String>, Option<String>) {
+        let Reread { object, readings, refused } = reread(&rejection(part, raw), metadata());
+        let stored = object.inspect(|object| assert_eq!(object.metadata.lines, readings));
+        (readings, refused, stored.map(|object| unpack(&object.bytes).unwrap()))
     }
 
     #[test]
     fn an_item_that_reads_today_is_kept_to_the_letter() {
-        assert_eq!(again(Some(3), br#"{"a" : 1.0}"#), (1, vec![], Some("{\"a\" : 1.0}\n".to_owned())));
+        let stored = (1, vec![], Some("{\"a\" : 1.0}\n".to_owned()));
+        assert_eq!(read_again(Text(3), br#"{"a" : 1.0}"#), stored);
+        assert_eq!(read_again(Json(3), br#"{"a" : 1.0}"#), stored);
+        assert_eq!(read_again(Json(0), br#""{\"a\" : 1.0}""#), stored);
     }
 
     #[test]
-    fn an_element_that_was_no_string_of_an_object_is_unescaped() {
-        assert_eq!(again(Some(0), br#""{\"a\":1}""#), (1, vec![], Some("{\"a\":1}\n".to_owned())));
+    fn an_item_is_one_item_again_whatever_its_text_looks_like() {
+        for text in ["", "{\"a\":1},{\"b\":2}", "]", "[", "7", "\"{}\"", "{}]\n[{}", "\u{feff}{}"] {
+            let (readings, refused, object) = read_again(Text(0), text.as_bytes());
+            assert_eq!((readings, refused.len(), object), (0, 1, None), "{text:?}");
+            assert!(refused[0].starts_with("not a JSON object: "), "{text:?}: {refused:?}");
+        }
+        assert_eq!(read_again(Json(0), b"7").1, ["neither a string nor an object"]);
+        assert!(read_again(Json(0), br#""\ud800""#).1[0].contains("unpaired surrogate"));
     }
 
     #[test]
-    fn what_is_still_no_reading_says_why() {
-        let (readings, refused, object) = again(Some(0), br#"{"a":"#);
-        assert!(readings == 0 && object.is_none());
-        assert!(refused[0].starts_with("not a JSON object: EOF"), "{refused:?}");
-        assert_eq!(again(Some(0), b"7").1, ["neither a string nor an object"]);
-        assert!(again(None, b"[oops").1[0].starts_with("the body is not JSON"));
-        assert!(again(None, b"\xff").1[0].starts_with("the body is not UTF-8"));
+    fn a_whole_body_is_read_as_it_was_sent() {
+        assert_eq!(read_again(Body, br#"["{\"a\":1}", 7]"#).2.as_deref(), Some("{\"a\":1}\n"));
+        assert_eq!(read_again(Body, br#"["{\"a\":1}", 7]"#).1, ["neither a string nor an object"]);
+        assert!(read_again(Body, b"[oops").1[0].starts_with("the body is not JSON"));
+        assert!(read_again(Body, b"\xff").1[0].starts_with("the body is not UTF-8"));
+        // Neither is gzip undone that was not announced, nor announced gzip passed over.
+        let packed = packed(b"[{}]");
+        assert!(read_again(Body, &packed).1[0].starts_with("the body is not UTF-8"));
+        assert_eq!(read_again(Gzip, &packed).0, 1, "as after a fix");
+        assert!(read_again(Gzip, b"[{}]").1[0].starts_with("the body is not gzip"));
+        assert!(read_again(Gzip, &packed[..packed.len() - 1]).1[0].starts_with("the body is not gzip"));
     }
 
-    #[test]
-    fn a_whole_body_gives_what_is_good_in_it() {
-        let (readings, refused, object) = again(None, br#"["{\"a\":1}", 7]"#);
-        assert_eq!((readings, refused.len(), object.as_deref()), (1, 1, Some("{\"a\":1}\n")));
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, text).unwrap();
+        encoder.finish().unwrap()
     }
 
     #[test]
     fn the_same_rejection_always_makes_the_same_object() {
-        let of = |raw: &[u8]| {
-            let rejection = Rejection { index: Some(0), reason: "then".into(), raw: raw.into() };
-            let received = "2024-05-01T10:00:00Z".parse().unwrap();
-            let metadata = Metadata { received, request_id: "r".into(), source: "s".into(), lines: 0 };
-            reread(&rejection, metadata).object.unwrap().key
-        };
+        let of = |raw: &[u8]| reread(&rejection(Text(0), raw), metadata()).object.unwrap().key;
         assert_eq!(of(b"{}"), of(b"{}"));
         assert_ne!(of(b"{}"), of(b"{ }"));
+    }
+
+    /// Elements of an array, each one JSON value.
+    fn elements() -> impl Strategy<Value = Vec<String>> {
+        let texts =
+            ["", "{}", "{\"a\":1},{\"b\":2}", "{}\r\n", "{\"a\":\"b\nc\"}", "[]", "]", "\"{}\"", "\u{feff}{}", "\0"];
+        let others = [
+            "7",
+            "-0",
+            "1e999",
+            "null",
+            "true",
+            "[1,[]]",
+            "{}",
+            "{\n\"a\":1,\"a\":2}",
+            r#""\ud800""#,
+            r#""\ud800{}""#,
+            r#""\u007b\u007d""#,
+        ];
+        let quoted = |text: &str| Value::from(text).to_string();
+        let element = prop_oneof![
+            any::<String>().prop_map(move |text| quoted(&text)),
+            "[\\[\\]{}\":,\\\\ \na1]{0,12}".prop_map(move |text| quoted(&text)),
+            prop::sample::select(texts.map(quoted).to_vec()),
+            prop::sample::select(others.map(str::to_owned).to_vec()),
+        ];
+        prop::collection::vec(element, 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn no_item_appears_disappears_or_is_judged_otherwise_when_it_is_read_again(
+            elements in elements(),
+            between in prop::sample::select(&[",", " ,\n"][..]),
+        ) {
+            let body = format!("\u{feff}[{}]", elements.join(between));
+            let items = Items::split(body.as_bytes()).unwrap();
+            let batch = items.read();
+            prop_assert_eq!(items.len(), elements.len());
+            prop_assert_eq!(batch.readings.len() + batch.rejections.len(), elements.len());
+            let stored = unpack_rejections(&unpack(&pack_rejections(&batch.rejections)).unwrap());
+            prop_assert_eq!(&stored, &batch.rejections);
+            for rejection in &stored {
+                let read = reread(rejection, metadata());
+                prop_assert_eq!(read, Reread { object: None, readings: 0, refused: vec![rejection.reason.clone()] });
+            }
+            // All of it in one push again, readings as the strings that they are stored as.
+            let mut readings = batch.readings.iter().map(|reading| Value::from(reading.text).to_string());
+            let again = (0..items.len()).filter_map(|index| {
+                let rejection = stored.iter().find(|rejection| rejection.part.index() == Some(index));
+                rejection.map_or_else(|| readings.next(), Rejection::element)
+            });
+            let again = format!("[{}]", again.collect::<Vec<_>>().join(","));
+            let items = Items::split(again.as_bytes()).unwrap();
+            let again = items.read();
+            prop_assert_eq!(&again.rejections, &batch.rejections);
+            let texts = |batch: &Batch<'_>| batch.readings.iter().map(|reading| reading.text.to_owned()).collect::<Vec<_>>();
+            prop_assert_eq!(texts(&again), texts(&batch));
+        }
     }
 }

@@ -34,7 +34,7 @@ use self::sweep::LastDone;
 pub use self::sweep::Swept;
 use self::zones::{Evaluated, Noted, Remembered, evaluate_zones, known_projects, note_projects, remember, settle};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
-use crate::domain::batch::{Batch, BatchId, Items, NotABatch, Rejection};
+use crate::domain::batch::{Batch, BatchId, Items, NotABatch, RejectedPart, Rejection};
 use crate::domain::engine;
 use crate::domain::reading::Reading;
 use crate::domain::state::{ZoneKey, ZoneState};
@@ -187,7 +187,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let items = match Items::split(&decoded) {
             Ok(items) => items,
             Err(fault) => {
-                self.keep_body(id, &decoded, &fault.to_string(), &receipt).await?;
+                self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), &receipt).await?;
                 return Err(PushError::NotABatch(fault));
             }
         };
@@ -427,9 +427,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         self.store.put(Object::of_rejections(id, rejections, receipt.metadata())).await
     }
 
-    /// Keeps a body that does not decode, and says how to answer it.
+    /// Keeps a body that does not decode, which only one in gzip can fail to, and says how to answer it.
     async fn refuse_encoded(&self, body: &[u8], fault: DecodeError, receipt: &Receipt) -> Result<PushError, PushError> {
-        self.keep_body(BatchId::of(body), body, &fault.to_string(), receipt).await?;
+        self.keep_body(BatchId::of(body), RejectedPart::Gzip, body, &fault.to_string(), receipt).await?;
         Ok(match fault {
             DecodeError::TooLarge => PushError::TooLarge,
             DecodeError::Corrupt(_) => PushError::NotABatch(NotABatch::Encoding(fault.to_string())),
@@ -437,8 +437,15 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     }
 
     /// Keeps a whole body that is no batch: it arrived authenticated, so it is not ours to lose.
-    async fn keep_body(&self, id: BatchId, body: &[u8], reason: &str, receipt: &Receipt) -> Result<(), PushError> {
-        let rejection = Rejection { index: None, reason: reason.to_owned(), raw: body.into() };
+    async fn keep_body(
+        &self,
+        id: BatchId,
+        part: RejectedPart,
+        body: &[u8],
+        reason: &str,
+        receipt: &Receipt,
+    ) -> Result<(), PushError> {
+        let rejection = Rejection { part, reason: reason.to_owned(), raw: body.into() };
         self.store_rejections(id, &[rejection], receipt).await.map(|_| ()).map_err(PushError::Store)
     }
 }

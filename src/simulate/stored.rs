@@ -4,7 +4,7 @@ use std::slice;
 
 use super::pushes::Push;
 use crate::domain::archive::{Metadata, Object};
-use crate::domain::batch::{BatchId, Items, Rejection};
+use crate::domain::batch::{BatchId, Items, RejectedPart, Rejection};
 
 /// The objects of a push that is received at its moment: readings and rejections, each where there are any. `number` is
 /// told as the request's id.
@@ -20,7 +20,8 @@ pub fn objects(push: &Push, number: u64) -> Vec<Object> {
     let items = match Items::split(&push.body) {
         Ok(items) => items,
         Err(fault) => {
-            let whole = Rejection { index: None, reason: fault.to_string(), raw: push.body.as_ref().into() };
+            let whole =
+                Rejection { part: RejectedPart::Body, reason: fault.to_string(), raw: push.body.as_ref().into() };
             return vec![Object::of_rejections(id, slice::from_ref(&whole), metadata())];
         }
     };
