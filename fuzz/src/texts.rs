@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use smartclean_push::domain::alert::digest::digest;
 use smartclean_push::domain::alert::render::{Rendered, render};
-use smartclean_push::domain::alert::{Alert, HeldAlert, Message, presentable};
+use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, presentable};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::ZoneState;
@@ -101,13 +101,11 @@ fn facts_survive(alert: &Alert) {
 /// A message of each kind about them.
 fn messages(alerts: &[Alert]) -> Vec<Message> {
     let at = now() + SignedDuration::from_hours(30);
-    let mut messages = vec![
-        Message::Firing { alerts: alerts.to_vec(), blocked: 3 },
-        Message::Held {
-            alerts: alerts.iter().map(|alert| HeldAlert { alert: alert.clone(), over: Some(at) }).collect(),
-            more: 2,
-        },
-    ];
+    let mut messages = vec![Message::Firing { alerts: alerts.to_vec(), blocked: 3 }];
+    for reason in [SuppressionReason::Block, SuppressionReason::Hours] {
+        let alerts = alerts.iter().map(|alert| SuppressedAlert { alert: alert.clone(), over: Some(at) });
+        messages.push(Message::Suppressed { reason, alerts: alerts.collect(), more: 2 });
+    }
     for alert in alerts {
         let alert = Box::new(alert.clone());
         messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });

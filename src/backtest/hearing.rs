@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::arrivals::Arrivals;
-use crate::domain::alert::{Alert, Message};
+use crate::domain::alert::{Alert, Message, SuppressionReason};
 use crate::domain::engine::{self, Evaluation, Policies, evaluate_in_order, is_stale, next_due, sweep};
 use crate::domain::reading::Reading;
 use crate::domain::rules::{Blocked, Kind, Rule, RuleSet};
@@ -71,7 +71,15 @@ impl<'r> Hearing<'r> {
             let settings = std::iter::once(&rule.settings).chain(rule.overrides.iter().map(|(_, settings)| settings));
             settings.flat_map(|settings| [settings.reminder, settings.after]).flatten()
         };
-        let at_once = rules.rules.iter().flat_map(waits).min().unwrap_or(SignedDuration::MAX);
+        let is_active_by_hours = |rule: &Rule| {
+            let overrides = rule.overrides.iter().map(|(_, settings)| settings);
+            std::iter::once(&rule.settings).chain(overrides).any(|settings| settings.active.is_some())
+        };
+        let at_once = match rules.rules.iter().any(is_active_by_hours) {
+            // Hours are asked at the time of each reading.
+            true => SignedDuration::ZERO,
+            false => rules.rules.iter().flat_map(waits).min().unwrap_or(SignedDuration::MAX),
+        };
         Self { asked, rules, state: ZoneState::default(), at_once }
     }
 
@@ -95,7 +103,7 @@ impl<'r> Hearing<'r> {
 
     /// Says what a block still holds back when the history ends.
     pub(super) fn end(&mut self, heard: &mut Heard) {
-        if let Some(until) = self.state.blocks.due() {
+        if let Some(until) = self.state.suppressed.due() {
             let evaluation = sweep(self.rules, &self.state, until, false);
             self.settle(evaluation, heard);
         }
@@ -161,9 +169,9 @@ impl<'r> Hearing<'r> {
                 Message::Firing { alerts, .. } => {
                     heard.words.extend(alerts.iter().map(|alert| self.alert(alert, false)));
                 }
-                Message::Held { alerts, more } => {
+                Message::Suppressed { reason, alerts, more } => {
                     for held in alerts {
-                        heard.words.push(self.alert(&held.alert, true));
+                        heard.words.push(self.alert(&held.alert, *reason == SuppressionReason::Block));
                         heard.words.extend(held.over.map(|at| Word::Over { alert: held.alert.clone(), at }));
                     }
                     heard.counted += *more as u64;

@@ -23,8 +23,11 @@
 //! | `received=10:30` | when it came, where it is late |
 //! | `reasons=Smell,Wet_floor` | the reasons of a feedback |
 //! | the same line again | the same reading, repeated |
-//! | `sweep` | the minute's tick: blocks end, reminders and silences come due; `sweep-quiet` while nothing at all arrives |
-//! | `cleaned` | a finished cleaning of every zone |
+//! | `sweep` | the minute's tick: blocks end, hours begin, reminders and silences come due; `sweep-quiet` while nothing arrives |
+//! | `cleaned` | a finished cleaning of every zone; `cleaned at=10:00` if it was finished before the line's time |
+//!
+//! What that makes: `firing`, `reminder`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
+//! `suppressed` (by a block, by hours), `duplicate`, `late`, `stale`, `early`.
 
 mod file;
 mod step;

@@ -34,8 +34,8 @@ pub(super) struct Event {
 pub(super) enum What {
     /// The minute's tick; whether anything arrives from anywhere.
     Sweep { is_quiet: bool },
-    /// A finished cleaning.
-    Cleaned,
+    /// A cleaning that was finished at `at`, of which is heard now.
+    Cleaned { at: Timestamp },
     /// A push of one reading.
     Push { text: String, received: Timestamp },
 }
@@ -55,12 +55,12 @@ impl Step {
             let turn = i32::try_from(index).unwrap_or(i32::MAX);
             let at = start.checked_add(every * turn).map_err(|_| "it lasts too long".to_owned())?;
             let what = match *verb {
-                "sweep" | "sweep-quiet" | "cleaned" if !words.is_empty() => {
+                "sweep" | "sweep-quiet" if !words.is_empty() => {
                     return Err(format!("behind `{verb}` stands nothing"));
                 }
                 "sweep" => Some(What::Sweep { is_quiet: false }),
                 "sweep-quiet" => Some(What::Sweep { is_quiet: true }),
-                "cleaned" => Some(What::Cleaned),
+                "cleaned" => Some(What::Cleaned { at: cleaned(words, at)? }),
                 _ => push(verb, words, at, Turn { index, count })?,
             };
             events.extend(what.map(|what| Event { at, what }));
@@ -86,6 +86,22 @@ fn moment(clock: &str) -> Result<Timestamp, String> {
         .parse()
         .map_err(|_| format!("a line begins with a time such as `10:00` or `+1d 10:00:30`, and not with `{clock}`"))?;
     TimeZone::UTC.to_timestamp(first_day().with().time(time).build().unwrap_or(first_day())).map_err(|e| e.to_string())
+}
+
+/// A time of the day of `at`.
+fn same_day(at: Timestamp, clock: &str) -> Result<Timestamp, String> {
+    let midnight = |at: Timestamp| at.to_zoned_datetime(TimeZone::UTC).date().to_datetime(Time::midnight());
+    let days = midnight(at).duration_since(first_day());
+    Ok(moment(clock)? + days)
+}
+
+/// Nothing, or `at=10:00`: when a cleaning was finished.
+fn cleaned(words: &[&str], at: Timestamp) -> Result<Timestamp, String> {
+    match words {
+        [] => Ok(at),
+        [word] if word.starts_with("at=") => same_day(at, &word["at=".len()..]),
+        _ => Err("behind `cleaned` stands nothing, or when it was finished: `at=10:00`".to_owned()),
+    }
 }
 
 fn first_day() -> DateTime {
@@ -142,7 +158,7 @@ fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<
             "project" => reading["PID"] = value.into(),
             "property" => reading["PropId"] = value.into(),
             "region" => reading["Region"] = value.into(),
-            "received" => received = moment(value)?,
+            "received" => received = same_day(at, value)?,
             "reasons" => {
                 let reasons = value.split(',').map(|name| (name.to_owned(), json!({"Name": name, "selector": 1})));
                 values.insert(name.to_owned(), Value::Object(reasons.collect()));
@@ -209,6 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cleaning_was_finished_when_it_says_on_the_day_of_its_line() {
+        let finished = |line: &str| match step(line).events[0].what {
+            What::Cleaned { at } => told(at),
+            ref other => panic!("{other:?}"),
+        };
+        assert_eq!(finished("10:05 cleaned"), "10:05");
+        assert_eq!(finished("10:05 cleaned at=10:00"), "10:00");
+        assert_eq!(finished("+1d 10:05 cleaned at=10:00:30"), "+1d 10:00:30");
+    }
+
+    #[test]
     fn what_is_missing_of_a_reading_is_left_out_and_a_reading_of_which_all_is_does_not_come() {
         assert_eq!(values("23:59:30 3x1m: SS p=4,_,5").len(), 2);
         let both = values("23:59:30 3x1m: SS p=4,_,5 d=1");
@@ -229,6 +256,8 @@ mod tests {
             ("10:00 3xsoon: SS p=1", "no series"),
             ("10:00 99999999x1m: SS p=1", "no series"),
             ("10:00 sweep now", "stands nothing"),
+            ("10:00 cleaned 09:50", "`at=10:00`"),
+            ("10:00 cleaned at=soon", "not with `soon`"),
             ("10:00 SS p=1 received=later", "not with `later`"),
         ] {
             let fault = Step::parse(1, line).unwrap_err();

@@ -37,7 +37,7 @@ impl World {
         let at = event.at;
         match &event.what {
             What::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state, at, !is_quiet)),
-            What::Cleaned => self.each_zone(|rules, state| cleaned(rules, state, at, at)),
+            What::Cleaned { at: finished } => self.each_zone(|rules, state| cleaned(rules, state, *finished, at)),
             What::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {
                     let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();
@@ -61,6 +61,7 @@ fn settle(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
         entries.filter(|entry| evaluation.made.contains(&entry.id)).map(|entry| told(&entry.message)).collect();
     for (count, word) in [
         (evaluation.blocked, "blocked"),
+        (evaluation.suppressed - evaluation.blocked, "suppressed"),
         (evaluation.duplicates, "duplicate"),
         (evaluation.late, "late"),
         (evaluation.stale, "stale"),
@@ -94,13 +95,13 @@ fn told(message: &Message) -> String {
         }
         Message::Reminder { alert, .. } => format!("reminder {}", alert.rule),
         Message::Resolved { alert, .. } => format!("resolved {}", alert.rule),
-        Message::Held { alerts, more } => {
+        Message::Suppressed { alerts, more, .. } => {
             let alerts: Vec<_> = alerts
                 .iter()
-                .map(|held| format!("{}{}", held.alert.rule, if held.over.is_some() { " (over)" } else { "" }))
+                .map(|one| format!("{}{}", one.alert.rule, if one.over.is_some() { " (over)" } else { "" }))
                 .collect();
             let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("held {}{more}", alerts.join(" + "))
+            format!("released {}{more}", alerts.join(" + "))
         }
     }
 }

@@ -81,7 +81,7 @@ fn said(message: &Message) -> Said {
             let Raised { rule, device, .. } = raised(alert);
             Said::Resolved { rule, device, at: minute(*at) }
         }
-        Message::Held { alerts, more: 0 } => {
+        Message::Suppressed { alerts, more: 0, .. } => {
             Said::Held(alerts.iter().map(|held| (raised(&held.alert), held.over.map(minute))).collect())
         }
         other => panic!("nobody asked for {other:?}"),

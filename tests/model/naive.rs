@@ -133,6 +133,13 @@ impl<'w> Naive<'w> {
     fn block_ends(&mut self, now: i64) -> Option<Said> {
         (!self.held.is_empty() && self.held_until <= now).then(|| {
             self.held_until = i64::MIN;
+            // People are reminded of what they were told.
+            for lasting in &mut self.lasting {
+                let rule = self.world.rules.iter().find(|rule| rule.id == lasting.alert.rule).unwrap();
+                if self.held.iter().any(|(held, over)| over.is_none() && *held == lasting.alert) {
+                    lasting.again = now + rule.reminder.unwrap();
+                }
+            }
             Said::Held(std::mem::take(&mut self.held))
         })
     }
@@ -239,6 +246,14 @@ impl<'w> Naive<'w> {
     fn send(&mut self, raised: Vec<(&RuleSpec, Raised)>) -> Option<Said> {
         let blocks: Option<Vec<i64>> = raised.iter().map(|(rule, alert)| self.blocked_until(rule, alert)).collect();
         for (rule, alert) in &raised {
+            // A new alert of a threshold replaces a milder or an earlier one.
+            self.held.retain(|(held, _)| {
+                let is_same = (&held.rule, &held.device) == (&alert.rule, &alert.device);
+                !is_same || rule.kind != Kind::Threshold || held.severity > alert.severity
+            });
+            if self.held.is_empty() {
+                self.held_until = i64::MIN;
+            }
             self.lasting.retain(|lasting| (&lasting.alert.rule, &lasting.alert.device) != (&alert.rule, &alert.device));
             self.lasting.extend(rule.reminder.map(|every| Lasting { alert: alert.clone(), again: alert.at + every }));
         }

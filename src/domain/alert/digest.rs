@@ -52,8 +52,8 @@ fn entries(message: &Message) -> Vec<Entry> {
         }
         Message::Reminder { alert, at } => vec![Entry::of(alert, Stage::Still(*at))],
         Message::Resolved { alert, at } => vec![Entry::of(alert, Stage::Over(*at))],
-        Message::Held { alerts, more } => {
-            let of = |held: &super::HeldAlert| Entry { over: held.over, ..Entry::of(&held.alert, Stage::Raised) };
+        Message::Suppressed { alerts, more, .. } => {
+            let of = |one: &super::SuppressedAlert| Entry { over: one.over, ..Entry::of(&one.alert, Stage::Raised) };
             let mut entries: Vec<Entry> = alerts.iter().map(of).collect();
             entries.iter_mut().rev().take(1).for_each(|last| last.more = *more);
             entries

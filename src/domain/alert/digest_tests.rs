@@ -18,11 +18,11 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn held(alert: Alert, over: Option<&str>) -> HeldAlert {
-    HeldAlert { alert, over: over.map(at) }
+fn held(alert: Alert, over: Option<&str>) -> SuppressedAlert {
+    SuppressedAlert { alert, over: over.map(at) }
 }
 
-fn three_held() -> Vec<HeldAlert> {
+fn three_held() -> Vec<SuppressedAlert> {
     let later = Alert { at: at("2022-06-01T06:01:00Z"), ..bad_feedback("Washroom 3", &["No soap"]) };
     vec![
         held(bad_smell_at("Washroom 3"), Some("2022-06-01T06:02:00Z")),
@@ -31,8 +31,8 @@ fn three_held() -> Vec<HeldAlert> {
     ]
 }
 
-fn held_back(alerts: Vec<HeldAlert>, more: usize) -> Rendered {
-    render(&Message::Held { alerts, more })
+fn held_back(alerts: Vec<SuppressedAlert>, more: usize) -> Rendered {
+    render(&Message::Suppressed { reason: SuppressionReason::Block, alerts, more })
 }
 
 fn firing(alert: Alert) -> Message {
@@ -126,6 +126,31 @@ fn those_that_nobody_remembers_by_name_are_counted_everywhere() {
 }
 
 #[test]
+fn a_list_says_why_its_alerts_were_suppressed() {
+    let alerts = three_held();
+    let rendered = render(&Message::Suppressed { reason: SuppressionReason::Hours, alerts, more: 0 });
+    assert_eq!(rendered.subject, "[HIGH] 3 alerts: Washroom 3");
+    assert!(rendered.default.starts_with("[HIGH] Washroom 3: 3 alerts outside active hours: Wet floor 13:59; "));
+    assert!(rendered.email.contains("\n\nRaised outside the active hours of their rules.\n\n"), "{}", rendered.email);
+    assert_eq!(facts(&rendered)["reason"], "hours");
+    assert_eq!(facts(&held_back(three_held(), 0))["reason"], "block");
+}
+
+#[test]
+fn alerts_of_several_moments_have_each_its_own() {
+    let at = |text: &str| Alert { at: at(text), ..bad_smell_at("Washroom 3") };
+    let later = Alert { severity: Severity::Low, ..at("2022-06-01T20:10:00Z") };
+    let alerts = vec![at("2022-06-01T16:30:00Z"), later];
+    let rendered = render(&Message::Firing { alerts, blocked: 0 });
+    let of = |time: &str| format!("Washroom 3: ammonia 270 ppb (limit 200) at {time}");
+    assert_eq!(rendered.default, format!("[MEDIUM] {}; {}", of("00:30"), of("04:10")));
+    assert!(rendered.email.contains("Bad smell (low)\n- at 04:10\n"), "{}", rendered.email);
+    assert_eq!(rendered.email.matches("\n- at ").count(), 1, "the first is that of the message");
+    let facts = facts(&rendered);
+    assert_eq!((&facts["alerts"][0]["at"], &facts["alerts"][1]["at"]), (&Value::Null, &json!("2022-06-01T20:10:00Z")));
+}
+
+#[test]
 fn several_places_are_each_named() {
     let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
     assert_eq!(rendered.subject, "[HIGH] 2 more alerts: Ladies L3 and 1 more place");
@@ -172,7 +197,7 @@ fn where_nothing_is_over_a_storm_does_not_say_so() {
 
 #[test]
 fn an_sms_of_many_names_as_many_as_fit_and_counts_the_rest() {
-    let alerts: Vec<HeldAlert> = (0..40).map(|_| held(bad_smell_at("Washroom 3"), None)).collect();
+    let alerts: Vec<SuppressedAlert> = (0..40).map(|_| held(bad_smell_at("Washroom 3"), None)).collect();
     let sms = held_back(alerts, 2).sms;
     let named = sms.matches("Bad smell 13:59").count();
     assert_eq!(sms, format!("Washroom 3: 42 more alerts: {}+{} more", "Bad smell 13:59; ".repeat(named), 42 - named));
@@ -188,7 +213,8 @@ fn a_storm_is_one_message_with_a_line_for_each_alert() {
         firing(Alert { at: at("2022-05-31T05:00:00Z"), ..alert }),
         Message::Reminder { alert: Box::new(reminded), at: at("2022-06-01T06:20:00Z") },
         firing(spill("Ladies L3")),
-        Message::Held {
+        Message::Suppressed {
+            reason: SuppressionReason::Block,
             alerts: vec![held(bad_feedback("Gents L1", &["No soap"]), Some("2022-06-01T06:02:00Z"))],
             more: 2,
         },

@@ -31,8 +31,8 @@ fn resolved(alert: Alert, minutes: i64) -> Rendered {
 }
 
 fn held(alerts: Vec<Alert>, more: usize) -> Rendered {
-    let alerts = alerts.into_iter().map(|alert| HeldAlert { alert, over: None }).collect();
-    render(&Message::Held { alerts, more })
+    let alerts = alerts.into_iter().map(|alert| SuppressedAlert { alert, over: None }).collect();
+    render(&Message::Suppressed { reason: SuppressionReason::Block, alerts, more })
 }
 
 fn silence(display: &str) -> Alert {

@@ -47,6 +47,9 @@ impl Facts {
     /// What an alert is about, and each limit that was crossed.
     fn told(&self, alert: &Alert, most: usize) -> Vec<String> {
         let mut lines = vec![format!("{} ({})", alert.title, alert.severity)];
+        if alert.at != self.first().at {
+            lines.push(format!("- at {}", self.moment(alert.at)));
+        }
         lines.extend(alert.breaches.iter().take(most).map(|breach| format!("- {}", measured(breach))));
         lines.extend(left_out(alert.breaches.len(), most));
         lines.extend(self.course(alert).map(|course| format!("- {course}")));

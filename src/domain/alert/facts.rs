@@ -10,7 +10,7 @@ use super::{Alert, Breach, Course, Place, presentable};
 use crate::domain::severity::Severity;
 use crate::domain::shown;
 
-/// The alerts of one reading, with what all of their texts need.
+/// The alerts of one reading, or of one device, with what all of their texts need.
 pub(super) struct Facts {
     /// The alerts, the worst first, without anything that could break a line or command a terminal. Never empty.
     pub(super) alerts: Vec<Alert>,
@@ -43,7 +43,7 @@ pub(super) enum Stage {
 
 /// What one part of the sentence speaks of.
 pub(super) enum Part {
-    /// The alerts that are told in the usual words, together.
+    /// The alerts of one moment that are told in the usual words, together.
     Usual(Told),
     /// One that is told in its rule's own words.
     Own {
@@ -59,6 +59,8 @@ pub(super) enum Part {
 /// What there is to tell of some alerts.
 #[derive(Default)]
 pub(super) struct Told {
+    /// Event time of the alerts.
+    pub(super) at: Timestamp,
     /// How many alerts they are.
     pub(super) alerts: usize,
     /// Their titles, each once.
@@ -75,7 +77,7 @@ pub(super) struct Told {
 }
 
 impl Facts {
-    /// The facts of `alerts`, all of one reading.
+    /// The facts of `alerts`, all of one device.
     ///
     /// # Panics
     /// Where there are none.
@@ -118,6 +120,11 @@ impl Facts {
         }
     }
 
+    /// The time of day of an alert; with as much of the date as it takes if it is not that of the first alert.
+    pub(super) fn clock_at(&self, at: Timestamp) -> String {
+        if at == self.first().at { self.clock.clone() } else { self.moment(at) }
+    }
+
     /// The alert whose place and time stand for all of them.
     pub(super) fn first(&self) -> &Alert {
         &self.alerts[0]
@@ -140,6 +147,7 @@ impl Told {
             (0..breaches.len()).map(move |index| if index == last { alert.course } else { Course::AtOnce })
         });
         Self {
+            at: alerts.first().map(|alert| alert.at).unwrap_or_default(),
             alerts: alerts.len(),
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
             course: if is_shared { course } else { Course::AtOnce },
@@ -156,16 +164,18 @@ pub(super) fn each_once<T: Clone + Eq + Hash>(items: impl IntoIterator<Item = T>
     items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }
 
-/// The usual words stand where the first alert without words of its own does.
+/// The usual words stand where the first alert of their moment without words of its own does.
 fn parts(alerts: &[Alert]) -> Vec<Part> {
     let own = |alert: &Alert| alert.template.as_deref().is_some_and(|template| !template.trim().is_empty());
-    let usual: Vec<&Alert> = alerts.iter().filter(|alert| !own(alert)).collect();
-    let mut usual = (!usual.is_empty()).then(|| Part::Usual(Told::of(&usual)));
+    let mut moments = HashSet::new();
     let part_of = |(index, alert): (usize, &Alert)| match &alert.template {
         Some(template) if own(alert) => {
             Some(Part::Own { alert: index, template: template.clone(), told: Told::of(&[alert]) })
         }
-        _ => usual.take(),
+        _ => moments.insert(alert.at).then(|| {
+            let usual = alerts.iter().filter(|other| other.at == alert.at && !own(other));
+            Part::Usual(Told::of(&usual.collect::<Vec<_>>()))
+        }),
     };
     alerts.iter().enumerate().filter_map(part_of).collect()
 }

@@ -99,10 +99,14 @@ fn messages_of(name: &str) -> Vec<Message> {
         messages.push(Message::Reminder { alert: alert.clone(), at });
         messages.push(Message::Resolved { alert, at });
     }
-    let held = |alert: &Alert| HeldAlert { alert: alert.clone(), over: Some(at) };
-    messages.push(Message::Held { alerts: alerts.iter().map(held).collect(), more: usize::MAX / 2 });
+    let held = |alert: &Alert| SuppressedAlert { alert: alert.clone(), over: Some(at) };
+    messages.push(Message::Suppressed {
+        reason: SuppressionReason::Block,
+        alerts: alerts.iter().map(held).collect(),
+        more: usize::MAX / 2,
+    });
     let many = alerts.iter().cycle().take(40).map(held).collect();
-    messages.push(Message::Held { alerts: many, more: 0 });
+    messages.push(Message::Suppressed { reason: SuppressionReason::Block, alerts: many, more: 0 });
     messages
 }
 

@@ -14,7 +14,6 @@ mod facts;
 #[cfg(test)]
 mod fixtures;
 pub mod gsm7;
-mod held;
 mod later;
 #[cfg(test)]
 mod limits_tests;
@@ -25,6 +24,7 @@ pub mod render;
 mod sentence;
 mod sms;
 mod subject;
+mod suppressed;
 pub mod template;
 mod text;
 #[cfg(test)]
@@ -150,12 +150,30 @@ impl Course {
     }
 }
 
-/// An alert that was held back while another one's block lasted.
+/// Why an alert is not sent before a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressionReason {
+    /// An alert of the same device or zone was sent shortly before.
+    Block,
+    /// It is outside the active hours of its rule.
+    Hours,
+}
+
+impl SuppressionReason {
+    /// Whether alerts that are over meanwhile are still listed, marked as over. For any other reason they are dropped.
+    #[must_use]
+    pub fn lists_what_is_over(self) -> bool {
+        self == Self::Block
+    }
+}
+
+/// An alert that was suppressed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HeldAlert {
+pub struct SuppressedAlert {
     /// The alert.
     pub alert: Alert,
-    /// When it was over, where it already is.
+    /// When it was over, if it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub over: Option<Timestamp>,
 }
@@ -299,7 +317,7 @@ impl Comparison {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Message {
-    /// One reading broke these rules, the worst first. Never empty.
+    /// One reading broke these rules, or readings of one device did outside active hours. The worst first, never empty.
     Firing {
         /// The alerts, the worst first.
         alerts: Vec<Alert>,
@@ -321,10 +339,12 @@ pub enum Message {
         /// Since when it is over.
         at: Timestamp,
     },
-    /// A block has ended: what was raised meanwhile. Never empty.
-    Held {
-        /// In the order it was raised.
-        alerts: Vec<HeldAlert>,
+    /// Alerts that are no longer suppressed. Never empty.
+    Suppressed {
+        /// Why they were suppressed.
+        reason: SuppressionReason,
+        /// In the order they were suppressed.
+        alerts: Vec<SuppressedAlert>,
         /// How many more there were.
         more: usize,
     },
@@ -347,8 +367,8 @@ impl Message {
                 (alerts.iter().map(|alert| alert.severity).max(), alerts.first().map(|alert| alert.at))
             }
             Self::Reminder { alert, at } | Self::Resolved { alert, at } => (Some(alert.severity), Some(*at)),
-            Self::Held { alerts, .. } => {
-                (alerts.iter().map(|held| held.alert.severity).max(), alerts.first().map(|held| held.alert.at))
+            Self::Suppressed { alerts, .. } => {
+                (alerts.iter().map(|one| one.alert.severity).max(), alerts.first().map(|one| one.alert.at))
             }
         };
         (std::cmp::Reverse(severity), at)
@@ -371,7 +391,7 @@ impl Message {
                 Digest::of_fields(&[b"reminder", alert.id.0.as_bytes(), &at])
             }
             Self::Resolved { alert, .. } => ids(b"resolved", &mut std::iter::once(alert.as_ref())),
-            Self::Held { alerts, .. } => ids(b"held", &mut alerts.iter().map(|held| &held.alert)),
+            Self::Suppressed { alerts, .. } => ids(b"suppressed", &mut alerts.iter().map(|one| &one.alert)),
         }
     }
 }

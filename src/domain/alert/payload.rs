@@ -37,7 +37,7 @@ struct Payload<'a> {
     raised_at: Option<Timestamp>,
     place: PlacePayload<'a>,
     /// The worst first.
-    alerts: Vec<AlertPayload<'a>>,
+    alerts: Vec<DatedPayload<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     alerts_left_out: usize,
     /// Alerts of the zone that were blocked since its last message, where they are only counted.
@@ -65,6 +65,15 @@ pub(super) struct PlacePayload<'a> {
     /// IANA name.
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DatedPayload<'a> {
+    #[serde(flatten)]
+    alert: AlertPayload<'a>,
+    /// Event time, RFC 3339 in UTC; absent if it is that of the first alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +134,10 @@ impl Facts {
     /// The JSON text. At most `most` alerts, breaches and reasons of each are in it, the rest is counted.
     pub(super) fn json(&self, subject: &str, sentence: &str, most: usize) -> String {
         let (first, at) = (self.first(), self.at());
+        let dated = |alert| DatedPayload {
+            alert: AlertPayload::of(alert, most),
+            at: Some(alert.at).filter(|at| *at != first.at),
+        };
         let payload = Payload {
             schema: SCHEMA,
             kind: self.kind(),
@@ -136,7 +149,7 @@ impl Facts {
             local_time: local_time(&first.place, at),
             raised_at: (self.stage != Stage::Raised).then_some(first.at),
             place: PlacePayload::of(&first.place, &self.place, at),
-            alerts: self.alerts.iter().take(most).map(|alert| AlertPayload::of(alert, most)).collect(),
+            alerts: self.alerts.iter().take(most).map(dated).collect(),
             alerts_left_out: self.alerts.len().saturating_sub(most),
             blocked_before: self.blocked,
         };

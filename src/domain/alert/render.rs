@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::attributes::{Channel, channel};
 use super::facts::{Facts, Stage};
-use super::{Alert, Message, held, presentable};
+use super::{Alert, Message, presentable, suppressed};
 
 /// Most that [`Rendered::sns_message`] can be, in bytes. SNS takes 256 KB (262,144 bytes) for message and attributes,
 /// of one message and of a whole batch.
@@ -54,7 +54,7 @@ pub fn render(message: &Message) -> Rendered {
         Message::Firing { alerts, blocked } => firing(alerts, *blocked),
         Message::Reminder { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Still(*at))),
         Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
-        Message::Held { alerts, more } => held::rendered(id(), alerts, *more),
+        Message::Suppressed { reason, alerts, more } => suppressed::rendered(id(), *reason, alerts, *more),
         Message::Notice(notice) => notice.rendered(id()),
     }
 }

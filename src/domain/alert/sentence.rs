@@ -94,7 +94,7 @@ impl Facts {
             Course::Sum { since } if wording.course => format!(", counted since {}", self.moment(since)),
             _ => String::new(),
         };
-        format!("{}: {what} at {}{since}", wording.place, self.clock)
+        format!("{}: {what} at {}{since}", wording.place, self.clock_at(told.at))
     }
 
     /// What was measured, how often and why: "rating 5 (limit 4), 3 times within 1 h: No soap".
@@ -149,7 +149,7 @@ fn value_of(name: &str, facts: &Facts, alert: &Alert, told: &Told, wording: &Wor
         "unit" => of_breach(|breach, wording| wording.letters.symbol(breach.unit).to_owned()),
         "limit" => of_breach(|breach, _| numbers(breach).1),
         "breaches" => phrases(facts, told, wording),
-        "time" => facts.clock.clone(),
+        "time" => facts.clock_at(alert.at),
         "date" => date(&alert.place, alert.at),
         "zone" => id(&alert.place.zone),
         "project" => id(&alert.place.project),

@@ -66,7 +66,7 @@ fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
 #[test]
 fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
     let pack = RuleSet::pack();
-    let remembered = json!({ "v": 2, "seen": { "readings": "", "low_water": at("09:59") } });
+    let remembered = json!({ "v": 3, "seen": { "readings": "", "low_water": at("09:59") } });
     let state: ZoneState = serde_json::from_value(remembered).unwrap();
     let clocks = ["09:58", "09:59", "10:00"];
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
@@ -299,4 +299,116 @@ fn occurrences_are_forgotten_when_no_late_reading_can_count_with_them() {
     };
     assert_eq!(remembered("11:59"), 2);
     assert_eq!(remembered("12:00"), 1);
+}
+
+/// Soap dispensers are spoken of from 08:00 to 20:00 in Singapore, which is 00:00 to 12:00 in UTC.
+const BY_DAY: &str = "[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\nreminder = \"1h\"\nresolved = true\n";
+
+/// When something is due, messages aside.
+fn due_but_for_messages(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
+    next_due(rules, &ZoneState { outbox: Default::default(), ..state.clone() })
+}
+
+fn next_day(clock: &str) -> Timestamp {
+    at(clock) + SignedDuration::from_hours(24)
+}
+
+#[test]
+fn what_is_suppressed_by_hours_is_due_when_they_begin() {
+    let rules = quiet(BY_DAY);
+    let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
+    assert!(state.outbox.is_empty());
+    assert_eq!(next_due(&rules, &state), Some(next_day("00:00")));
+    assert!(sweep(&rules, &state, at("23:59"), true).made.is_empty());
+    let sent = sweep(&rules, &state, next_day("00:00"), true);
+    assert_eq!((sent.made.len(), sent.state.suppressed.is_empty()), (1, true));
+    assert_eq!(due_but_for_messages(&rules, &sent.state), Some(next_day("01:00")), "then people are reminded of it");
+    assert_eq!(sweep(&rules, &sent.state, next_day("00:01"), true).made, []);
+}
+
+#[test]
+fn two_sweeps_at_once_make_the_same_message() {
+    let rules = quiet(BY_DAY);
+    let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
+    let one = sweep(&rules, &state, next_day("00:00"), true);
+    assert_eq!(sweep(&rules, &state, next_day("00:00"), true), one);
+    assert_eq!(sweep(&rules, &state, next_day("00:01"), true).made, one.made);
+}
+
+#[test]
+fn reminders_and_resolved_notices_are_due_within_active_hours() {
+    let rules = quiet(BY_DAY);
+    let state = after(&rules, &[("SS", "p", 4.0, "11:30")]);
+    assert_eq!(due_but_for_messages(&rules, &state), Some(next_day("00:00")));
+    let well = taken(&rules, &state, &reading("SS", "p", 50.0, "12:30"), "12:30");
+    assert_eq!((well.made.len(), due_but_for_messages(&rules, &well.state)), (0, Some(next_day("00:00"))));
+}
+
+#[test]
+fn suppressed_alerts_are_counted_by_their_reason() {
+    let rules =
+        rules("[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
+    let night = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
+    assert_eq!((night.alerts, night.suppressed, night.blocked), (0, 1, 0));
+    let state = after(&rules, &[("PT", "p", 4.0, "10:00")]);
+    let blocked = taken(&rules, &state, &reading("SS", "p", 4.0, "10:05"), "10:05");
+    assert_eq!((blocked.alerts, blocked.suppressed, blocked.blocked), (0, 1, 1));
+}
+
+/// A soap dispenser of its own for each number.
+fn dispenser(number: usize, value: f64, clock: &str) -> String {
+    let mut reading: serde_json::Value = serde_json::from_str(&reading("SS", "p", value, clock)).unwrap();
+    reading["DEVID"] = format!("d{number}").into();
+    reading.to_string()
+}
+
+#[test]
+fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
+    let rules = quiet("[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
+    let texts: Vec<String> = (0..43).map(|number| dispenser(number, 4.0, "13:00")).collect();
+    let night = texts.iter().fold(ZoneState::default(), |state, text| taken(&rules, &state, text, "13:00").state);
+    let released = |state: &ZoneState| match sweep(&rules, state, next_day("00:00"), true).state.outbox.entries() {
+        [entry] => match &entry.message {
+            Message::Suppressed { alerts, more, .. } => Some((alerts.len(), *more)),
+            other => panic!("{other:?}"),
+        },
+        _ => None,
+    };
+    assert_eq!(released(&night), Some((40, 3)));
+    // Where all that have a name are over, the zone's next alert says how many more there were.
+    let over =
+        (0..40).fold(night, |state, number| taken(&rules, &state, &dispenser(number, 90.0, "14:00"), "14:00").state);
+    assert_eq!(released(&over), None);
+    let day = sweep(&rules, &over, next_day("00:00"), true).state;
+    let next = evaluate(
+        &rules,
+        &day,
+        &[&Reading::read(&dispenser(50, 4.0, "14:10")).unwrap()],
+        at("14:10"),
+        next_day("00:10"),
+    );
+    let Message::Firing { blocked, .. } = &next.state.outbox.entries()[0].message else { panic!("{next:?}") };
+    assert_eq!(*blocked, 3);
+}
+
+#[test]
+fn a_device_whose_silence_was_only_counted_is_not_said_to_send_again() {
+    let of = |blocked: &str| {
+        let rules =
+            rules(&format!("blocked = \"{blocked}\"\n[[rule]]\nid = \"silent\"\nafter = \"4h\"\nresolved = true\n"));
+        let state = after(&rules, &[("SS", "p", 50.0, "10:00"), ("PT", "p", 50.0, "14:00")]);
+        let mut silent = state;
+        silent.devices.insert("e".into(), silent.devices["d"].clone());
+        silent.devices.get_mut("e").unwrap().at = at("10:00");
+        // Something more severe has just been sent in the zone.
+        let silent = taken(&rules, &silent, &reading("BIN", "p", 4.0, "14:55"), "14:55").state;
+        let mut silent = sweep(&rules, &silent, at("15:00"), true).state;
+        silent.outbox = Default::default();
+        let mut back: serde_json::Value = serde_json::from_str(&reading("SS", "p", 60.0, "15:30")).unwrap();
+        back["DEVID"] = "e".into();
+        taken(&rules, &silent, &back.to_string(), "15:30").made.len()
+    };
+    assert_eq!(of("counted"), 0);
+    // The list, and then that it sends again.
+    assert_eq!(of("named"), 2);
 }

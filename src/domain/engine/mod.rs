@@ -10,6 +10,7 @@ mod judge;
 mod level;
 mod policy;
 mod sum;
+mod suppression;
 mod sweep;
 mod tally;
 mod zone;
@@ -44,7 +45,9 @@ pub struct Evaluation {
     pub made: Vec<EntryId>,
     /// Alerts that they raise.
     pub alerts: usize,
-    /// Alerts that are held back by the block of another.
+    /// Alerts that are suppressed, for any reason.
+    pub suppressed: usize,
+    /// Those among them that a block suppresses.
     pub blocked: usize,
     /// Readings that were known already and changed nothing.
     pub duplicates: usize,

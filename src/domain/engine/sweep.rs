@@ -1,11 +1,12 @@
-//! What comes due with no reading: the end of a block, a reminder, a silence.
+//! What comes due with no reading: the end of a suppression, a reminder, a silence.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Evaluation;
+use super::suppression::{Raised, effective_at, hours_begin};
 use super::zone::{Zone, silence_alert};
 use crate::domain::alert::Message;
-use crate::domain::rules::{Effective, Kind, LONGEST_BLOCK, Rule, RuleSet};
+use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
 use crate::domain::state::{LastSeen, Level, Silence, Track, ZoneState};
 
 /// Does what is due in a zone at `now`. `silences` is false while nothing at all arrives from anywhere: then no device is
@@ -14,7 +15,7 @@ use crate::domain::state::{LastSeen, Level, Silence, Track, ZoneState};
 pub fn sweep(rules: &RuleSet, state: &ZoneState, now: Timestamp, silences: bool) -> Evaluation {
     let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
     let mut zone = Zone::new(rules, &mut evaluation, now);
-    zone.end_block(now);
+    zone.release(now);
     zone.remind();
     if silences {
         zone.raise_silences();
@@ -22,13 +23,14 @@ pub fn sweep(rules: &RuleSet, state: &ZoneState, now: Timestamp, silences: bool)
     evaluation
 }
 
-/// When something is due next in a zone: a message, the end of a block, a reminder, a silence. `None` where nothing is
+/// When something is due next in a zone: a message, the end of a suppression, a reminder, a silence. `None` where nothing is
 /// until another reading comes.
 #[must_use]
 pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
-    let reminders = state.tracks.values().flat_map(|devices| devices.values()).filter_map(reminder_due);
+    let tracks = state.tracks.values().flat_map(|devices| devices.values());
+    let reminders = tracks.filter_map(|track| reminder_due(rules, track));
     let silences = watched(rules, state).map(|watched| watched.due);
-    let first = [state.outbox.due(), state.blocks.due()].into_iter().flatten();
+    let first = [state.outbox.due(), state.suppressed.due()].into_iter().flatten();
     first.chain(reminders).chain(silences).min()
 }
 
@@ -38,11 +40,13 @@ pub fn awaits(rules: &RuleSet, state: &ZoneState) -> bool {
     watched(rules, state).next().is_some()
 }
 
-fn reminder_due(track: &Track) -> Option<Timestamp> {
-    match track {
-        Track::Level(Level::Firing { remind, .. }) => *remind,
-        _ => None,
-    }
+/// When the reminder of an alert is due: within the active hours of its rule.
+fn reminder_due(rules: &RuleSet, track: &Track) -> Option<Timestamp> {
+    let Track::Level(Level::Firing { announced: Some(alert), remind: Some(due), suppressed: false, .. }) = track else {
+        return None;
+    };
+    let effective = effective_at(rules, alert);
+    Some(effective.and_then(|effective| hours_begin(&effective, &alert.place, *due)).unwrap_or(*due))
 }
 
 /// A device that a silence rule watches, and that is not called silent yet.
@@ -72,21 +76,22 @@ fn watched<'w>(rules: &'w RuleSet, state: &'w ZoneState) -> impl Iterator<Item =
 }
 
 impl Zone<'_> {
-    /// Says again what lasts, where the rule asks for that and the time has come.
+    /// Says again what lasts, where the rule asks for that, the time has come, and it is within the rule's active hours.
     fn remind(&mut self) {
-        let now = self.now;
+        let (rules, now) = (self.rules, self.now);
         let mut due = Vec::new();
-        for (rule, devices) in &mut self.evaluation.state.tracks {
+        for devices in self.evaluation.state.tracks.values_mut() {
             for track in devices.values_mut() {
-                let Track::Level(Level::Firing { alert: Some(alert), remind, held: false, .. }) = track else {
-                    continue;
-                };
-                if remind.is_none_or(|remind| remind > now) {
+                if reminder_due(rules, track).is_none_or(|due| due > now) {
                     continue;
                 }
-                let known = self.rules.rules.iter().find(|known| known.id == *rule);
-                let every = known.and_then(|rule| rule.effective(&alert.place.source())?.reminder);
+                let Track::Level(Level::Firing { announced: Some(alert), remind, .. }) = track else { continue };
+                let effective = effective_at(rules, alert);
+                if effective.is_some_and(|effective| hours_begin(&effective, &alert.place, now).is_some()) {
+                    continue;
+                }
                 // A rule that asks for none any more gets none.
+                let every = effective.and_then(|effective| effective.reminder);
                 *remind = every.and_then(|every| next_reminder(*remind, every, now));
                 if every.is_some() {
                     due.push(Message::Reminder { alert: alert.clone(), at: now });
@@ -99,23 +104,15 @@ impl Zone<'_> {
     fn raise_silences(&mut self) {
         let state = self.evaluation.state.clone();
         let (rules, now) = (self.rules, self.now);
-        let is_active = |watched: &Watched<'_>| {
-            let active = watched.effective.active;
-            active.is_none_or(|active| active.contain(now, &watched.known.place.local_zone))
-        };
-        for watched in watched(rules, &state).filter(|watched| watched.due <= now && is_active(watched)) {
-            let since = watched.known.at;
-            let Watched { rule, effective, device, .. } = &watched;
-            let alert = silence_alert(rule, effective, &watched.known.place, device, since, self.now);
-            self.evaluation.state.set_track(&rule.id, device, Some(Track::Silence(Silence { since })));
-            match self.evaluation.state.blocks.until(&alert, device, &effective.block) {
-                Some(until) => self.block(alert, until),
-                None => {
-                    self.evaluation.alerts += 1;
-                    self.evaluation.state.blocks.sent(&alert, device, LONGEST_BLOCK);
-                    self.fire(vec![alert]);
-                }
+        for watched in watched(rules, &state).filter(|watched| watched.due <= now) {
+            let Watched { rule, effective, device, known, .. } = &watched;
+            if hours_begin(effective, &known.place, now).is_some() {
+                continue;
             }
+            let alert = silence_alert(rule, effective, &known.place, device, known.at, now);
+            let silence = Silence { since: known.at, suppressed: true };
+            self.evaluation.state.set_track(&rule.id, device, Some(Track::Silence(silence)));
+            self.send(vec![Raised { alert, kind: rule.kind, effective }], device);
         }
     }
 }

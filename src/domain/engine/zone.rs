@@ -4,24 +4,19 @@ use jiff::Timestamp;
 
 use super::judge::{Verdict, addend, judge, judge_total};
 use super::policy::Policy;
-use super::{Evaluation, SENT_WITHIN, level, sum, tally};
-use crate::domain::alert::{Alert, AlertId, Breach, Course, Message, Place, presentable};
+use super::suppression::{Raised, effective_at};
+use super::{Evaluation, level, sum, tally};
+use crate::domain::alert::{Alert, AlertId, Breach, Course, Place, presentable};
 use crate::domain::reading::Reading;
-use crate::domain::rules::{Block, Blocked, Effective, Kind, LONGEST_BLOCK, Rule, RuleSet};
+use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
 use crate::domain::severity::Severity;
-use crate::domain::state::{Held, LastSeen, Level, Tally, Track};
+use crate::domain::state::{LastSeen, Level, Tally, Track};
 
 /// One zone while its readings are taken one by one.
 pub(super) struct Zone<'e> {
     pub(super) rules: &'e RuleSet,
     pub(super) evaluation: &'e mut Evaluation,
     pub(super) now: Timestamp,
-}
-
-/// An alert that a reading raised, and what could keep it from being sent.
-struct Raised {
-    alert: Alert,
-    block: Block,
 }
 
 /// What is about to be raised.
@@ -39,15 +34,12 @@ impl<'e> Zone<'e> {
 
     /// Takes a reading that is neither known nor late, at its event time. `policy` is what the rules say for its source.
     pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, policy: &Policy<'_>) {
-        self.end_block(at);
+        self.release(at);
         let device = reading.source.device.as_deref().unwrap_or_default();
         let mut changed = false;
         let mut raised = Vec::new();
         if self.evaluation.state.cleaned.is_none_or(|cleaned| at > cleaned) {
             for (rule, effective) in &policy.rules {
-                if effective.active.is_some_and(|active| !active.contain(at, &reading.local_zone())) {
-                    continue;
-                }
                 let step = Step { zone: self, rule, effective, reading, device, at };
                 changed |= step.run(&mut raised);
             }
@@ -57,71 +49,8 @@ impl<'e> Zone<'e> {
             self.evaluation.state.seen.insert(at, &reading.id());
         }
         self.heard_of(reading, device, at, policy);
-        self.send_or_hold(raised, device);
-    }
-
-    /// One message for what one reading raised, unless all of it is blocked.
-    fn send_or_hold(&mut self, raised: Vec<Raised>, device: &str) {
-        if raised.is_empty() {
-            return;
-        }
-        let blocks = &mut self.evaluation.state.blocks;
-        let until: Vec<Option<Timestamp>> =
-            raised.iter().map(|raised| blocks.until(&raised.alert, device, &raised.block)).collect();
-        let count = raised.len();
-        if let Some(until) = until.into_iter().collect::<Option<Vec<_>>>() {
-            for (raised, until) in raised.into_iter().zip(until) {
-                self.mark_held(&raised.alert.rule, device, true);
-                self.block(raised.alert, until);
-            }
-            return;
-        }
-        let mut alerts: Vec<Alert> = raised.into_iter().map(|raised| raised.alert).collect();
-        for alert in &alerts {
-            self.evaluation.state.blocks.sent(alert, device, LONGEST_BLOCK);
-        }
-        // Stable, so that rules of one severity stay in the file's order.
-        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-        self.evaluation.alerts += count;
-        self.fire(alerts);
-    }
-
-    /// Sends what is raised.
-    pub(super) fn fire(&mut self, alerts: Vec<Alert>) {
-        let blocked = self.evaluation.state.blocks.take_counted();
-        self.push(Message::Firing { alerts, blocked });
-    }
-
-    /// Keeps an alert from being sent before `until`: it is named then, or only counted in the zone's next message.
-    pub(super) fn block(&mut self, alert: Alert, until: Timestamp) {
-        self.evaluation.blocked += 1;
-        match self.rules.blocked {
-            Blocked::Named => self.evaluation.state.blocks.hold(alert, until),
-            Blocked::Counted => self.evaluation.state.blocks.count(),
-        }
-    }
-
-    pub(super) fn push(&mut self, message: Message) {
-        let due = self.now.checked_add(SENT_WITHIN).unwrap_or(self.now);
-        let id = self.evaluation.state.outbox.push(message, self.now, due);
-        self.evaluation.made.push(id);
-    }
-
-    /// Says what was held back, where the block has ended by `at`.
-    pub(super) fn end_block(&mut self, at: Timestamp) {
-        let Some(Held { alerts, more, .. }) = self.evaluation.state.blocks.take_ended(at) else { return };
-        for held in &alerts {
-            let device = held.alert.place.device.clone().unwrap_or_default();
-            self.mark_held(&held.alert.rule, &device, false);
-        }
-        self.push(Message::Held { alerts, more });
-    }
-
-    /// Notes at a threshold that fires whether somebody has heard of it.
-    fn mark_held(&mut self, rule: &str, device: &str, is_held: bool) {
-        let track = self.evaluation.state.tracks.get_mut(rule).and_then(|devices| devices.get_mut(device));
-        if let Some(Track::Level(Level::Firing { held, .. })) = track {
-            *held = is_held;
+        if !raised.is_empty() {
+            self.send(raised, device);
         }
     }
 
@@ -137,24 +66,24 @@ impl<'e> Zone<'e> {
         }
         let place = Place::of(reading);
         for rule in self.rules.rules.iter().filter(|rule| rule.kind == Kind::Silence) {
-            let Some(Track::Silence(silence)) = self.evaluation.state.track(&rule.id, device).cloned() else {
+            let Some(&Track::Silence(silence)) = self.evaluation.state.track(&rule.id, device) else {
                 continue;
             };
             self.evaluation.state.set_track(&rule.id, device, None);
-            if self.evaluation.state.blocks.over(&rule.id, device, at) {
-                // Nobody has heard of it yet; it is said to be over where it is said.
+            // Where it is listed, the list says that it is over.
+            if self.evaluation.state.suppressed.over(&rule.id, device, at, false) || silence.suppressed {
                 continue;
             }
             if let Some(effective) = rule.effective(&reading.source).filter(|effective| effective.resolved) {
                 let alert = silence_alert(rule, &effective, &place, device, silence.since, silence.since);
-                self.push(Message::Resolved { alert: Box::new(alert), at });
+                self.resolve(&effective, Box::new(alert), device, at);
             }
         }
         self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, place });
     }
 
     pub(super) fn cleaned(&mut self, at: Timestamp) {
-        self.end_block(at);
+        self.release(at);
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
             return;
         }
@@ -179,42 +108,36 @@ impl<'e> Zone<'e> {
             let rule = rules.rules.iter().find(|rule| rule.id == alert.rule);
             rule.is_some_and(|rule| matches!(rule.kind, Kind::Count | Kind::Reasons | Kind::Accumulate))
         };
-        self.evaluation.state.blocks.cleaned(at, counts);
+        self.evaluation.state.suppressed.cleaned(at, counts);
     }
 
-    /// Ends a threshold's breach: where it was held back it is noted there, else it is said if that was asked for.
+    /// Ends a threshold's breach. People who were told of it are told that it is over, by a list that names it or by a
+    /// resolved notice.
     fn level_over(&mut self, rule: &str, device: &str, level: Level, at: Timestamp) {
         let well = Track::Level(Level::Well { as_of: at });
         self.evaluation.state.set_track(rule, device, Some(well));
-        let Level::Firing { alert, held, .. } = level else { return };
-        // Also where a milder alert of the same breach is held back, and a more severe one was sent.
-        self.evaluation.state.blocks.over(rule, device, at);
-        if held {
-            return;
-        }
-        let resolved = self.rules.rules.iter().find(|known| known.id == rule).is_some_and(|rule| {
-            let effective = alert.as_deref().and_then(|alert| rule.effective(&alert.place.source()));
-            effective.is_some_and(|effective| effective.resolved)
-        });
-        if let Some(alert) = alert.filter(|_| resolved) {
-            self.push(Message::Resolved { alert, at });
+        let Level::Firing { announced, .. } = level else { return };
+        let is_listed = self.evaluation.state.suppressed.over(rule, device, at, announced.is_some());
+        let Some(alert) = announced.filter(|_| !is_listed) else { return };
+        if let Some(effective) = effective_at(self.rules, &alert) {
+            self.resolve(&effective, alert, device, at);
         }
     }
 }
 
 /// One rule at one reading.
-struct Step<'s, 'e, 'r> {
+struct Step<'s, 'e, 'p, 'r> {
     zone: &'s mut Zone<'e>,
-    rule: &'s Rule,
-    effective: &'s Effective<'s>,
+    rule: &'p Rule,
+    effective: &'p Effective<'p>,
     reading: &'s Reading<'r>,
     device: &'s str,
     at: Timestamp,
 }
 
-impl Step<'_, '_, '_> {
+impl<'p> Step<'_, '_, 'p, '_> {
     /// Whether the reading changed where the rule stands.
-    fn run(mut self, raised: &mut Vec<Raised>) -> bool {
+    fn run(mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         match self.rule.kind {
             Kind::Threshold => self.level(raised),
             Kind::Count | Kind::Reasons => self.tally(raised),
@@ -223,13 +146,13 @@ impl Step<'_, '_, '_> {
         }
     }
 
-    fn level(&mut self, raised: &mut Vec<Raised>) -> bool {
+    fn level(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         let before = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
-            Some(Track::Level(level)) => Some(level.clone()),
+            Some(Track::Level(level)) => Some(level),
             _ => None,
         };
         let verdict = judge(self.effective, self.reading);
-        match level::step(before.as_ref(), &verdict, self.at, self.effective) {
+        match level::step(before, &verdict, self.at, self.effective) {
             level::Step::Stay => false,
             level::Step::Wait { since } => {
                 self.set(Track::Level(Level::Pending { since, as_of: self.at }));
@@ -238,22 +161,23 @@ impl Step<'_, '_, '_> {
             level::Step::Raise { since } => {
                 let Verdict::Broken(severity, breaches) = verdict else { return false };
                 let course = if since < self.at { Course::Lasting { since } } else { Course::AtOnce };
-                let cause = Cause { severity, breaches, reasons: reasons(self.reading), course };
-                let alert = self.raise(raised, cause);
-                let remind = self.effective.reminder.and_then(|every| self.at.checked_add(every).ok());
-                let kept = (self.effective.resolved || remind.is_some()).then(|| Box::new(alert));
+                self.raise(raised, Cause { severity, breaches, reasons: reasons(self.reading), course });
+                let announced = match self.zone.evaluation.state.track_mut(&self.rule.id, self.device) {
+                    Some(Track::Level(Level::Firing { announced, .. })) => announced.take(),
+                    _ => None,
+                };
                 self.set(Track::Level(Level::Firing {
                     since,
                     as_of: self.at,
                     severity,
-                    alert: kept,
-                    remind,
-                    held: false,
+                    announced,
+                    remind: None,
+                    suppressed: true,
                 }));
                 true
             }
             level::Step::End => {
-                if let Some(level) = before {
+                if let Some(level) = before.cloned() {
                     self.zone.level_over(&self.rule.id, self.device, level, self.at);
                 }
                 true
@@ -261,7 +185,7 @@ impl Step<'_, '_, '_> {
         }
     }
 
-    fn tally(&mut self, raised: &mut Vec<Raised>) -> bool {
+    fn tally(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         let Verdict::Broken(severity, breaches) = judge(self.effective, self.reading) else { return false };
         let mut reasons = if self.rule.kind == Kind::Reasons { reasons(self.reading) } else { Vec::new() };
         if reasons.is_empty() {
@@ -293,7 +217,7 @@ impl Step<'_, '_, '_> {
         changed
     }
 
-    fn sum(&mut self, raised: &mut Vec<Raised>) -> bool {
+    fn sum(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         let Some(value) = addend(self.effective, self.reading) else { return false };
         let before = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
             Some(Track::Sum(sum)) => Some(*sum),
@@ -317,7 +241,7 @@ impl Step<'_, '_, '_> {
         self.zone.evaluation.state.set_track(&self.rule.id, self.device, Some(track));
     }
 
-    fn raise(&self, raised: &mut Vec<Raised>, cause: Cause) -> Alert {
+    fn raise(&self, raised: &mut Vec<Raised<'p>>, cause: Cause) {
         let alert = Alert {
             id: AlertId::of(&self.rule.id, self.reading),
             rule: self.rule.id.clone(),
@@ -331,8 +255,7 @@ impl Step<'_, '_, '_> {
             reading: self.reading.id(),
             place: Place::of(self.reading),
         };
-        raised.push(Raised { alert: alert.clone(), block: self.effective.block });
-        alert
+        raised.push(Raised { alert, kind: self.rule.kind, effective: self.effective });
     }
 }
 

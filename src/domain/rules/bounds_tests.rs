@@ -226,6 +226,27 @@ fn hours_of_the_day_begin_at_their_first_moment_and_end_before_their_last() {
 }
 
 #[test]
+fn hours_of_the_day_begin_at_their_first_moment_also_when_the_clock_changes() {
+    // Berlin 2026: 02:00 becomes 03:00 on 29 March, at 01:00 UTC, and 03:00 becomes 02:00 on 25 October, at 01:00 UTC.
+    let berlin = LocalZone { region: Some("Europe/Berlin".into()), offset_seconds: None };
+    let at = |text: &str| -> Timestamp { format!("2026-{text}:00Z").parse().unwrap() };
+    let hours =
+        |from: [i8; 2], to: [i8; 2]| ActiveHours { from: time(from[0], from[1], 0, 0), to: time(to[0], to[1], 0, 0) };
+    for (hours, from, expected, why) in [
+        (hours([7, 0], [22, 0]), "03-28T21:30", "03-29T05:00", "the night is an hour shorter"),
+        (hours([7, 0], [22, 0]), "10-24T20:30", "10-25T06:00", "the night is an hour longer"),
+        (hours([2, 30], [5, 0]), "03-29T00:10", "03-29T01:00", "the first moment is skipped"),
+        (hours([2, 30], [2, 45]), "10-25T00:50", "10-25T01:30", "the first moment comes twice"),
+        (hours([1, 0], [2, 30]), "10-25T00:40", "10-25T01:00", "the clock is set into the hours again"),
+        (hours([2, 10], [2, 50]), "03-29T00:10", "03-30T00:10", "all of the hours are skipped"),
+    ] {
+        let next = hours.next(at(from), &berlin);
+        assert_eq!(next, at(expected), "{why}");
+        assert!(hours.contain(next, &berlin), "{why}");
+    }
+}
+
+#[test]
 fn what_does_not_go_with_a_change_is_a_fault_of_the_file_that_makes_it() {
     let changed = "\n[[rule]]\nid = \"bad-feedback\"\nkind = \"threshold\"\n";
     let faults = RuleSet::parse("rules.toml", changed).unwrap_err();

@@ -171,9 +171,16 @@ impl ActiveHours {
             return at;
         }
         let local = zone.on_the_wall(at);
-        let begin = |date: civil::Date| local.time_zone().to_timestamp(date.to_datetime(self.from)).ok();
-        let days = [Some(local.date()), local.date().tomorrow().ok()];
-        days.into_iter().flatten().filter_map(begin).find(|begin| *begin >= at).unwrap_or(at)
+        let time_zone = local.time_zone();
+        let days = [Some(local.date()), local.date().tomorrow().ok()].into_iter().flatten();
+        // A clock change may skip the first moment, repeat it, or set the clock into the hours again.
+        let begins = days.flat_map(|date| {
+            let begin = time_zone.to_ambiguous_timestamp(date.to_datetime(self.from));
+            [begin.earlier(), begin.later()].into_iter().filter_map(Result::ok)
+        });
+        let change = time_zone.following(at).next().map(|change| change.timestamp());
+        let first = begins.chain(change).filter(|begin| *begin >= at && self.contain(*begin, zone)).min();
+        first.unwrap_or(at)
     }
 }
 
@@ -224,7 +231,7 @@ pub struct Settings {
     pub condition: Option<Condition>,
     /// What [`Comparison::Deviates`] measures from, by metric.
     pub baseline: Option<HashMap<String, f64>>,
-    /// Hours of the day outside of which it does not look.
+    /// Hours of the day outside of which its messages wait.
     pub active: Option<ActiveHours>,
     /// For how long others keep it from being sent.
     pub block: Option<Block>,
@@ -297,7 +304,7 @@ pub struct Effective<'r> {
     pub severity: Severity,
     /// What [`Comparison::Deviates`] measures from, by metric.
     pub baseline: Option<&'r HashMap<String, f64>>,
-    /// Hours of the day outside of which it does not look.
+    /// Hours of the day outside of which its messages wait.
     pub active: Option<ActiveHours>,
     /// For how long others keep it from being sent.
     pub block: Block,

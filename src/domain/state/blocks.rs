@@ -1,31 +1,16 @@
-//! What was sent lately in a zone, and what is held back because of it.
+//! What was sent lately in a zone, and how long it blocks what follows.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::{Alert, HeldAlert};
+use crate::domain::alert::Alert;
 use crate::domain::rules::Block;
 use crate::domain::severity::Severity;
 
-/// Most alerts that are held back by name; further ones are counted.
-const MOST_HELD: usize = 40;
-
-/// What was sent lately in a zone, and what is held back because of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Blocks {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sent: Vec<Sent>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held: Option<Held>,
-    /// Alerts that were blocked since the last message, where they are only counted.
-    #[serde(skip_serializing_if = "is_zero")]
-    counted: usize,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
+/// What was sent lately in a zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Blocks(Vec<Sent>);
 
 /// An alert that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,23 +21,11 @@ struct Sent {
     severity: Severity,
 }
 
-/// Alerts that are held back until a block ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
-    /// When it ends.
-    pub until: Timestamp,
-    /// What was raised meanwhile, in the order it was raised.
-    pub alerts: Vec<HeldAlert>,
-    /// How many more there were.
-    #[serde(default)]
-    pub more: usize,
-}
-
 impl Blocks {
-    /// Whether nothing is remembered.
+    /// Whether nothing was sent lately.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sent.is_empty() && self.held.is_none() && self.counted == 0
+        self.0.is_empty()
     }
 
     /// Until when an alert is blocked by what was sent before it; `None` where it is not.
@@ -73,72 +46,19 @@ impl Blocks {
             let is_near = alert.at.duration_since(sent.at).abs() < longest;
             is_near.then(|| sent.at.checked_add(longest).ok()).flatten()
         };
-        self.sent.iter().filter(|sent| sent.severity >= alert.severity).filter_map(ends).max()
+        self.0.iter().filter(|sent| sent.severity >= alert.severity).filter_map(ends).max()
     }
 
-    /// Remembers that an alert was sent. What can block nothing any more that this one does not block as well is
+    /// Remembers that an alert was sent at `at`. What can block nothing any more that this one does not block as well is
     /// forgotten, and so is what is older than the longest block.
-    pub fn sent(&mut self, alert: &Alert, device: &str, longest: jiff::SignedDuration) {
-        let new = Sent { at: alert.at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
+    pub fn sent(&mut self, alert: &Alert, device: &str, at: Timestamp, longest: jiff::SignedDuration) {
+        let new = Sent { at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
         let is_over = |sent: &Sent| sent.at.checked_add(longest).is_ok_and(|end| end <= new.at);
         let is_outdone = |sent: &Sent| {
             sent.at <= new.at && sent.severity <= new.severity && sent.rule == new.rule && sent.device == new.device
         };
-        self.sent.retain(|sent| !is_over(sent) && !is_outdone(sent));
-        self.sent.push(new);
-    }
-
-    /// Holds an alert back until `until`, together with those that are held back already.
-    pub fn hold(&mut self, alert: Alert, until: Timestamp) {
-        let held = self.held.get_or_insert(Held { until, alerts: Vec::new(), more: 0 });
-        held.until = held.until.max(until);
-        if held.alerts.len() < MOST_HELD {
-            held.alerts.push(HeldAlert { alert, over: None });
-        } else {
-            held.more += 1;
-        }
-    }
-
-    /// Counts an alert that is blocked, for the zone's next message.
-    pub fn count(&mut self) {
-        self.counted += 1;
-    }
-
-    /// How many were counted since this was last asked.
-    pub fn take_counted(&mut self) -> usize {
-        std::mem::take(&mut self.counted)
-    }
-
-    /// Notes that what `rule` raised for `device` is over, where it is held back. Whether it is.
-    pub fn over(&mut self, rule: &str, device: &str, at: Timestamp) -> bool {
-        let mut is_held = false;
-        let held = self.held.iter_mut().flat_map(|held| &mut held.alerts);
-        for held in held.filter(|held| held.alert.rule == rule && held.over.is_none()) {
-            if held.alert.place.device.as_deref().unwrap_or_default() == device {
-                held.over = Some(at);
-                is_held = true;
-            }
-        }
-        is_held
-    }
-
-    /// Notes that a cleaning has ended what was raised up to `at`, where it is held back and one of `these`.
-    pub fn cleaned(&mut self, at: Timestamp, these: impl Fn(&Alert) -> bool) {
-        let held = self.held.iter_mut().flat_map(|held| &mut held.alerts);
-        for held in held.filter(|held| held.over.is_none() && held.alert.at <= at && these(&held.alert)) {
-            held.over = Some(at);
-        }
-    }
-
-    /// When what is held back is to be said.
-    #[must_use]
-    pub fn due(&self) -> Option<Timestamp> {
-        self.held.as_ref().map(|held| held.until)
-    }
-
-    /// Takes what is held back, where the block has ended by `now`.
-    pub fn take_ended(&mut self, now: Timestamp) -> Option<Held> {
-        self.held.take_if(|held| held.until <= now)
+        self.0.retain(|sent| !is_over(sent) && !is_outdone(sent));
+        self.0.push(new);
     }
 }
 
@@ -180,7 +100,8 @@ mod tests {
     fn after(sent: &[(&str, &str, Severity, i64)]) -> Blocks {
         let mut blocks = Blocks::default();
         for (rule, device, severity, at) in sent {
-            blocks.sent(&alert(rule, device, *severity, minute(*at)), device, LONGEST_BLOCK);
+            let at = minute(*at);
+            blocks.sent(&alert(rule, device, *severity, at), device, at, LONGEST_BLOCK);
         }
         blocks
     }
@@ -188,7 +109,7 @@ mod tests {
     /// Which of what was sent is remembered, by its minute.
     fn remembered(sent: &[(&str, &str, Severity, i64)]) -> Vec<i64> {
         let of = |sent: &Sent| sent.at.duration_since(minute(0)).as_mins();
-        after(sent).sent.iter().map(of).collect()
+        after(sent).0.iter().map(of).collect()
     }
 
     #[test]
@@ -211,48 +132,6 @@ mod tests {
     }
 
     #[test]
-    fn more_than_can_be_named_are_counted() {
-        let mut blocks = Blocks::default();
-        for number in 0..43 {
-            blocks.hold(medium("r", &number.to_string(), number), minute(60 - number));
-        }
-        let held = blocks.take_ended(minute(60)).unwrap();
-        assert_eq!((held.alerts.len(), held.more, held.until), (40, 3, minute(60)));
-    }
-
-    #[test]
-    fn what_is_held_back_is_due_at_the_end_of_the_longest_block() {
-        let mut blocks = Blocks::default();
-        assert_eq!(blocks.due(), None);
-        blocks.hold(medium("r", "d", 0), minute(15));
-        blocks.hold(medium("s", "d", 1), minute(10));
-        assert_eq!(blocks.due(), Some(minute(15)));
-        assert_eq!(blocks.take_ended(minute(14)), None);
-        assert_eq!(blocks.take_ended(minute(15)).unwrap().alerts.len(), 2);
-        assert!(blocks.is_empty());
-    }
-
-    #[test]
-    fn only_what_is_over_is_over_and_only_once() {
-        let mut blocks = Blocks::default();
-        for (rule, device) in [("r", "d"), ("s", "d"), ("r", "e")] {
-            blocks.hold(medium(rule, device, 0), minute(15));
-        }
-        assert!(!blocks.over("s", "e", minute(1)));
-        assert!(blocks.over("r", "d", minute(2)));
-        assert!(!blocks.over("r", "d", minute(3)), "it is over already");
-        let over =
-            |blocks: &Blocks| blocks.held.clone().unwrap().alerts.iter().map(|held| held.over).collect::<Vec<_>>();
-        assert_eq!(over(&blocks), [Some(minute(2)), None, None]);
-
-        blocks.hold(medium("r", "f", 6), minute(15));
-        blocks.cleaned(minute(5), |alert| alert.rule == "r");
-        assert_eq!(over(&blocks), [Some(minute(2)), None, Some(minute(5)), None], "by a cleaning, up to then");
-        blocks.cleaned(minute(6), |alert| alert.rule == "r");
-        assert_eq!(over(&blocks)[3], Some(minute(6)));
-    }
-
-    #[test]
     fn a_nearer_block_counts_from_what_was_sent_either_way() {
         let blocks = after(&[("r", "d", Severity::Medium, 30)]);
         let block = Block { device: SignedDuration::from_mins(10), zone: SignedDuration::from_mins(5), rule: None };
@@ -262,15 +141,5 @@ mod tests {
         assert_eq!(until("d", 21), Some(minute(40)), "a reading that comes late");
         assert_eq!(until("d", 20), None);
         assert_eq!((until("e", 34), until("e", 35)), (Some(minute(35)), None));
-    }
-
-    #[test]
-    fn what_was_counted_is_told_once_and_nothing_is_not_written_down() {
-        let mut blocks = after(&[("r", "d", Severity::Medium, 0)]);
-        assert!(!serde_json::to_string(&blocks).unwrap().contains("counted"));
-        blocks.count();
-        blocks.count();
-        assert!(serde_json::to_string(&blocks).unwrap().contains(r#""counted":2"#));
-        assert_eq!((blocks.take_counted(), blocks.take_counted()), (2, 0));
     }
 }

@@ -3,17 +3,15 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The version that this release writes, and the newest that it reads.
+/// The version that this release reads and writes.
 ///
-/// It goes up with every change after which an older release would misread a document or lose something of it by writing
-/// it back: a member that must not be forgotten, a member with another meaning. Members that an older release may ignore,
-/// and then drop, need no new version. Whoever raises it keeps reading every version there was.
-///
-/// 2: readings that were seen are packed; a release of version 1 reads an array there.
-const CURRENT: u32 = 2;
+/// It goes up with every change after which another release would misread a document or lose something of it by writing it
+/// back: a member that must not be forgotten, a member with another meaning. Members that another release may ignore, and
+/// then drop, need no new version.
+const CURRENT: u32 = 3;
 
-/// The first member of every document, `"v"`. Reading one that a newer release has written fails, and by that the whole
-/// document: what it says is not guessed at, and nothing is written over it. A document without it is of the first version.
+/// The first member of every document, `"v"`. A document of another version is not read: its content is not guessed at, and
+/// nothing is written over it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format;
 
@@ -26,10 +24,14 @@ impl Serialize for Format {
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
-            ..=CURRENT => Ok(Self),
-            newer => Err(D::Error::custom(format_args!(
+            CURRENT => Ok(Self),
+            newer @ CURRENT.. => Err(D::Error::custom(format_args!(
                 "a newer release has written it (version {newer}, this release knows {CURRENT}); it is left as it is: \
                  deploy the newer release again"
+            ))),
+            older => Err(D::Error::custom(format_args!(
+                "an unreleased version has written it (version {older}, this release knows {CURRENT}); it is left as it \
+                 is: delete `state.db` in the data folder, or the items of the state table, and rule state starts anew"
             ))),
         }
     }
@@ -47,18 +49,26 @@ mod tests {
     }
 
     #[test]
-    fn a_document_of_this_version_or_of_before_there_were_any_is_read() {
+    fn a_document_of_this_version_is_read() {
         let document = Document { v: Format, kept: vec![7] };
         let text = serde_json::to_string(&document).unwrap();
-        assert_eq!(text, r#"{"v":2,"kept":[7]}"#);
-        for text in [text.as_str(), r#"{"kept":[7]}"#, r#"{"kept":[7],"v":1,"added":{"since":2}}"#] {
+        assert_eq!(text, r#"{"v":3,"kept":[7]}"#);
+        for text in [text.as_str(), r#"{"kept":[7],"v":3,"added":{"since":2}}"#] {
             assert_eq!(serde_json::from_str::<Document>(text).unwrap(), document, "{text}");
         }
     }
 
     #[test]
+    fn a_document_of_an_older_version_is_not_read_and_says_what_to_do() {
+        for text in [r#"{"v":2,"kept":[7]}"#, r#"{"v":0}"#] {
+            let fault = serde_json::from_str::<Document>(text).unwrap_err().to_string();
+            assert!(fault.contains("delete `state.db` in the data folder"), "{fault}");
+        }
+    }
+
+    #[test]
     fn a_document_of_a_newer_release_is_not_read_and_says_so() {
-        for text in [r#"{"v":3,"kept":"in another form"}"#, r#"{"v":3}"#, r#"{"kept":[],"v":4294967295}"#] {
+        for text in [r#"{"v":4,"kept":"in another form"}"#, r#"{"v":4}"#, r#"{"kept":[],"v":4294967295}"#] {
             let fault = serde_json::from_str::<Document>(text).unwrap_err().to_string();
             assert!(fault.contains("a newer release has written it"), "{fault}");
         }

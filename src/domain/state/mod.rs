@@ -5,6 +5,7 @@ mod format;
 mod outbox;
 mod packed;
 mod seen;
+mod suppressions;
 mod track;
 
 use std::borrow::Cow;
@@ -14,10 +15,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::blocks::{Blocks, Held};
+pub use self::blocks::Blocks;
 pub use self::format::Format;
 pub use self::outbox::{Entry, EntryId, Outbox};
 pub use self::seen::{Mark, Seen};
+pub use self::suppressions::{Released, Suppression, Suppressions};
 pub use self::track::{Level, Silence, Sum, Tally, Track};
 use super::alert::Place;
 use super::reading::Source;
@@ -89,9 +91,12 @@ pub struct ZoneState {
     /// When the zone was last reported as cleaned; what was measured up to then is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
-    /// What was sent lately, and what was held back because of it.
+    /// What was sent lately, and blocks what follows.
     #[serde(skip_serializing_if = "Blocks::is_empty")]
     pub blocks: Blocks,
+    /// Alerts and resolved notices that are not sent before a time.
+    #[serde(skip_serializing_if = "Suppressions::is_empty")]
+    pub suppressed: Suppressions,
     /// Devices that a silence rule watches.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub devices: BTreeMap<String, LastSeen>,
@@ -117,10 +122,15 @@ impl ZoneState {
         self.tracks.get(rule)?.get(device)
     }
 
+    /// Where `rule` stands with `device`, to be changed.
+    pub fn track_mut(&mut self, rule: &str, device: &str) -> Option<&mut Track> {
+        self.tracks.get_mut(rule)?.get_mut(device)
+    }
+
     /// Sets where `rule` stands with `device`; `None` forgets it.
     pub fn set_track(&mut self, rule: &str, device: &str, track: Option<Track>) {
         match track {
-            Some(track) => match self.tracks.get_mut(rule).and_then(|devices| devices.get_mut(device)) {
+            Some(track) => match self.track_mut(rule, device) {
                 // Nearly always, and then nothing needs a name of its own.
                 Some(known) => *known = track,
                 None => {
@@ -154,7 +164,7 @@ mod tests {
 
     #[test]
     fn nothing_remembered_is_nothing_stored_but_the_version() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":2}"#);
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":3}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

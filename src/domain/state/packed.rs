@@ -9,11 +9,10 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
 
-use super::seen::{Known, Mark, Seen, in_milliseconds};
-use crate::domain::reading::ReadingId;
+use super::seen::{Known, Mark};
 
 pub(super) fn serialize<S: Serializer>(readings: &[Known], serializer: S) -> Result<S::Ok, S::Error> {
     let mut bytes = Vec::with_capacity(readings.len() * 12);
@@ -39,17 +38,8 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             let bytes = STANDARD_NO_PAD.decode(text).map_err(E::custom)?;
             unpack(&bytes).ok_or_else(|| E::custom("these are no times and marks"))
         }
-
-        /// As version 1 has it: each an array of time and id.
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<Known>, A::Error> {
-            let mut readings = Vec::new();
-            while let Some((at, id)) = elements.next_element::<(Timestamp, ReadingId)>()? {
-                readings.push((in_milliseconds(at), Seen::mark(&id)));
-            }
-            Ok(in_order(readings))
-        }
     }
-    deserializer.deserialize_any(Packed)
+    deserializer.deserialize_str(Packed)
 }
 
 fn unpack(mut bytes: &[u8]) -> Option<Vec<Known>> {
@@ -99,6 +89,7 @@ fn take_number(bytes: &mut &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::seen::{Seen, in_milliseconds};
     use super::*;
 
     #[test]

@@ -41,15 +41,16 @@ pub enum Level {
         as_of: Timestamp,
         /// The worst severity that was raised.
         severity: Severity,
-        /// What was raised last, for reminders and the notice that it is over; absent where neither is asked for.
+        /// The last alert that people were told of, for reminders and the resolved notice; absent if the rule asks for
+        /// neither.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        alert: Option<Box<Alert>>,
+        announced: Option<Box<Alert>>,
         /// When a reminder is due.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remind: Option<Timestamp>,
-        /// Whether it was held back, so that nobody has heard of it yet.
+        /// Whether the last alert is suppressed, so that nobody was told of it yet.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-        held: bool,
+        suppressed: bool,
     },
     /// All is well since `as_of`. Remembered, so that an older reading that comes late does not raise it again.
     Well {
@@ -109,6 +110,9 @@ impl Tally {
 pub struct Silence {
     /// When it was last heard of.
     pub since: Timestamp,
+    /// Whether its alert is suppressed, so that nobody was told of it yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub suppressed: bool,
 }
 
 #[cfg(test)]

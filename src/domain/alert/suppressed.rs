@@ -1,9 +1,8 @@
-//! The words for alerts that were held back while a block lasted.
+//! The list of alerts that were suppressed, for their reason.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::HeldAlert;
 use super::attributes::attributes;
 use super::email::wrapped;
 use super::facts::Stage;
@@ -11,17 +10,20 @@ use super::list::{Entry, and_others, common_place, groups, newest, sentence, sms
 use super::payload::{AlertPayload, PlacePayload, SCHEMA};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::text::{cut_to_graphemes, date_and_time};
+use super::{SuppressedAlert, SuppressionReason};
 use crate::domain::severity::Severity;
 
-/// Most values of one attribute: more than are held back by name.
+/// Most values of one attribute: more than are suppressed by name.
 const MOST_VALUES: usize = 64;
 /// Most of the place's name in an SMS, in graphemes.
 const PLACE_KEEPS: usize = 30;
 
 #[derive(Serialize)]
-struct HeldPayload<'a> {
+struct SuppressedPayload<'a> {
     schema: &'static str,
     kind: &'static str,
+    /// Why the alerts were suppressed.
+    reason: SuppressionReason,
     /// The worst of the alerts'.
     severity: Severity,
     subject: &'a str,
@@ -45,34 +47,61 @@ struct EntryPayload<'a> {
     place: PlacePayload<'a>,
 }
 
-/// The message that says what was held back; `more` is how many there were beside `held`.
-pub(super) fn rendered(id: String, held: &[HeldAlert], more: usize) -> Rendered {
-    let of = |held: &HeldAlert| Entry { over: held.over, ..Entry::of(&held.alert, Stage::Raised) };
-    let entries = sorted(held.iter().map(of).collect());
+/// The message that lists `alerts`; `more` is how many there were beside them.
+pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[SuppressedAlert], more: usize) -> Rendered {
+    let of = |one: &SuppressedAlert| Entry { over: one.over, ..Entry::of(&one.alert, Stage::Raised) };
+    let entries = sorted(alerts.iter().map(of).collect());
     let total = entries.len() + more;
     let (place, others) = common_place(&entries);
     let mark = worst_mark(&entries);
-    let counted = format!("{total} more {}", if total == 1 { "alert" } else { "alerts" });
+    let Words { counted, when, why } = Words::of(reason, total);
     let (subject, ascii_subject) = subjects(&format!("{mark}{counted}"), &place, others);
     let head = |place: &str, why: &str| format!("{place}{}: {counted}{why}", and_others(others));
-    let text = sentence(&head(&place, " while alerts of this zone were blocked"), &entries, others > 0, total);
+    let text = sentence(&head(&place, when), &entries, others > 0, total);
     let short_place = cut_to_graphemes(&place, "...", PLACE_KEEPS);
     Rendered {
         id,
         ascii_subject,
         default: format!("{mark}{text}"),
-        email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, &head(&place, ""))),
+        email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, [&head(&place, ""), why])),
         sms: sms(&head(&short_place, ""), &entries, others > 0, total),
-        json: within(LARGEST_LIST_JSON, |most| json(&entries, more, most, [&subject, &text])),
+        json: within(LARGEST_LIST_JSON, |most| json(reason, &entries, more, most, [&subject, &text])),
         attributes: attributes("digest", entries.iter().map(Entry::alert), MOST_VALUES),
         subject,
     }
 }
 
-fn email(entries: &[Entry], more: usize, most: usize, head: &str) -> String {
+/// What a reason is called.
+struct Words {
+    /// "3 more alerts".
+    counted: String,
+    /// What follows that in a sentence.
+    when: &'static str,
+    /// A sentence of its own.
+    why: &'static str,
+}
+
+impl Words {
+    fn of(reason: SuppressionReason, total: usize) -> Self {
+        let alerts = if total == 1 { "alert" } else { "alerts" };
+        match reason {
+            SuppressionReason::Block => Self {
+                counted: format!("{total} more {alerts}"),
+                when: " while alerts of this zone were blocked",
+                why: "Raised while alerts of this zone were blocked, because one had just been sent.",
+            },
+            SuppressionReason::Hours => Self {
+                counted: format!("{total} {alerts}"),
+                when: " outside active hours",
+                why: "Raised outside the active hours of their rules.",
+            },
+        }
+    }
+}
+
+fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) -> String {
     let listed = &entries[..entries.len().min(most)];
     let newest_at = newest(entries);
-    let why = "Raised while alerts of this zone were blocked, because one had just been sent.";
     let mut blocks = vec![vec![head.to_owned()], vec![why.to_owned()]];
     blocks.extend(groups(listed));
     let left_out = more + entries.len() - listed.len();
@@ -91,10 +120,11 @@ fn email(entries: &[Entry], more: usize, most: usize, head: &str) -> String {
     format!("{}\n", blocks.iter().map(block).collect::<Vec<_>>().join("\n\n"))
 }
 
-fn json(entries: &[Entry], more: usize, most: usize, [subject, text]: [&str; 2]) -> String {
-    let payload = HeldPayload {
+fn json(reason: SuppressionReason, entries: &[Entry], more: usize, most: usize, [subject, text]: [&str; 2]) -> String {
+    let payload = SuppressedPayload {
         schema: SCHEMA,
         kind: "digest",
+        reason,
         severity: entries.iter().filter_map(Entry::severity).max().unwrap_or(Severity::Low),
         subject,
         text,
