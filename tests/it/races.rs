@@ -70,8 +70,7 @@ fn person(counter: &str, number: usize) -> String {
     reading_with("UM", &json!({ "count": 1 }), &json!({ "note": format!("{counter} {number}") }))
 }
 
-/// Waits until the other process is here as well. Both have opened the folder by then, which removes what is unfinished
-/// there.
+/// Waits until the other process is here as well.
 async fn meet(folder: &Path, who: &str, others: &str, place: usize) {
     let mark = |name: &str| folder.join(format!("{name} at {place}"));
     fs::write(mark(who), "").unwrap();
@@ -83,7 +82,7 @@ async fn meet(folder: &Path, who: &str, others: &str, place: usize) {
 /// What one process does. What it has to report.
 async fn run<T: StateStore>(state: T, part: &str, folder: &Path) -> Value {
     let (who, others) = if part.starts_with('a') { ("a", "b") } else { ("b", "a") };
-    let (store, _) = FolderStore::open(folder).unwrap();
+    let store = FolderStore::open_shared(folder).unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
     let state = Counting { store: state, lost: Arc::clone(&lost) };
     let ingest = Ingest::new(store, state, AlertLog::open(folder).unwrap(), rules());

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_smartclean-push");
+/// What is in a data folder in which nothing was stored yet.
+const UNUSED: [&str; 5] = ["alerts.ndjson", "credentials.json", "serve.lock", "state.db", "write.lock"];
 
 /// A running `serve`, ended when the test ends however it ends.
 struct Server {
@@ -179,7 +181,7 @@ fn a_wrong_password_is_refused_and_stores_nothing() {
     let url = server.curl_line().split(' ').find(|word| word.starts_with("http://")).unwrap();
     assert_eq!(push(url, "smartclean", "wrong", b"[]").0, 401);
     assert_eq!(push(url, "smartclean", "wrong", b"no batch").0, 401);
-    assert_eq!(files(data.path()), ["alerts.ndjson", "credentials.json", "state.db"]);
+    assert_eq!(files(data.path()), UNUSED);
 }
 
 #[test]
@@ -194,13 +196,36 @@ fn a_broken_batch_is_refused_and_kept() {
 }
 
 #[test]
-fn unfinished_files_of_an_earlier_run_are_removed() {
+fn unfinished_files_of_an_earlier_run_are_removed_and_no_others() {
     let data = tempfile::tempdir().unwrap();
     std::fs::create_dir(data.path().join("tmp")).unwrap();
-    std::fs::write(data.path().join("tmp/half"), b"{").unwrap();
+    for name in [".smartclean-push-a1B2c3.unfinished", "thesis.tex"] {
+        std::fs::write(data.path().join("tmp").join(name), b"{").unwrap();
+    }
     let server = Server::start(data.path(), &[]);
-    assert_eq!(files(data.path()), ["alerts.ndjson", "credentials.json", "state.db"]);
+    let mut left = files(data.path());
+    left.retain(|file| file.starts_with("tmp/"));
+    assert_eq!(left, ["tmp/thesis.tex"]);
     drop(server);
+}
+
+#[test]
+fn a_second_server_is_refused_and_changes_nothing_until_the_first_has_ended_however() {
+    let data = tempfile::tempdir().unwrap();
+    let mut first = Server::start(data.path(), &[]);
+    let unfinished = data.path().join("tmp/.smartclean-push-a1B2c3.unfinished");
+    std::fs::write(&unfinished, b"{").unwrap();
+    let second = command(&["--data"]).arg(data.path()).output().unwrap();
+    let said = failed(&second);
+    assert!(said.contains(data.path().to_str().unwrap()) && said.contains("Stop that one, or choose"), "{said}");
+    assert!(second.stdout.is_empty() && unfinished.exists());
+    assert_eq!(first.paste().0, 200, "the first goes on");
+    // As by kill -9: nothing is unlocked by the process itself.
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let third = Server::start(data.path(), &[]);
+    assert!(!unfinished.exists());
+    assert_eq!(third.paste().0, 200);
 }
 
 #[test]

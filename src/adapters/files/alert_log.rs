@@ -55,6 +55,14 @@ impl AlertLog {
 impl Lines {
     /// Appends whole lines, all of them or none.
     fn append(&mut self, lines: &str) -> io::Result<()> {
+        // Another process may append as well, such as `replay raw --alerts`: its lines must not be cut off below.
+        self.file.lock()?;
+        let appended = self.append_locked(lines);
+        self.file.unlock()?;
+        appended
+    }
+
+    fn append_locked(&mut self, lines: &str) -> io::Result<()> {
         // What was cut off must not take the next line with it.
         let lines = if self.is_half { format!("\n{lines}") } else { lines.to_owned() };
         let before = self.file.metadata()?.len();

@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
 use super::disk::{Disk, sync_one};
+use super::lock::FolderLock;
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
 
-/// Where files are written before they have a name; emptied at start.
+/// Where files are written before they have a name.
 const UNFINISHED: &str = "tmp";
+/// How the names of unfinished files begin and end. The folder may be somebody else's as well: only these are removed.
+const UNFINISHED_NAME: (&str, &str) = (".smartclean-push-", ".unfinished");
 
 /// What is told about objects, by their keys.
 pub(super) const METADATA: &str = "metadata";
@@ -26,6 +29,7 @@ pub(super) const TO_EVALUATE: &str = "to-evaluate";
 pub struct FolderStore {
     root: Arc<Path>,
     disk: Disk,
+    _lock: Arc<FolderLock>,
 }
 
 /// A file that is whole and has no name yet.
@@ -36,28 +40,34 @@ struct Unnamed {
 }
 
 impl FolderStore {
-    /// Opens the store in `root`, making the folder if it is not there, and removes what an earlier process left
-    /// unfinished. How many files that were is the second value.
+    /// Opens the store in `root` for its only server, making the folder if it is not there, and removes what an earlier
+    /// process left unfinished. How many files that were is the second value.
     ///
     /// # Errors
-    /// Where the folder cannot be made, read or written.
+    /// Of kind [`io::ErrorKind::ResourceBusy`] if another server uses the folder. Else if the folder cannot be made, read or
+    /// written.
     pub fn open(root: &Path) -> io::Result<(Self, usize)> {
-        let store = Self::open_shared(root)?;
+        let unfinished = root.join(UNFINISHED);
+        fs::create_dir_all(&unfinished)?;
         let mut removed = 0;
-        for entry in fs::read_dir(root.join(UNFINISHED))? {
-            fs::remove_file(entry?.path())?;
-            removed += 1;
-        }
-        Ok((store, removed))
+        let lock = FolderLock::of_server(root, || {
+            removed = remove_unfinished(&unfinished)?;
+            Ok(())
+        })?;
+        Ok((Self::locked(root, lock)?, removed))
     }
 
-    /// Opens the store in `root`, where another process may be at work: what that has not finished stays.
+    /// Opens the store in `root`, where a server and others may be at work: what they have not finished stays.
     ///
     /// # Errors
-    /// Where the folder cannot be made.
+    /// If the folder cannot be made or locked.
     pub fn open_shared(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root.join(UNFINISHED))?;
-        Ok(Self { root: root.into(), disk: Disk::of(root)? })
+        Self::locked(root, FolderLock::of_writer(root)?)
+    }
+
+    fn locked(root: &Path, lock: FolderLock) -> io::Result<Self> {
+        Ok(Self { root: root.into(), disk: Disk::of(root)?, _lock: Arc::new(lock) })
     }
 
     async fn write(&self, object: Object) -> io::Result<Stored> {
@@ -91,7 +101,9 @@ impl FolderStore {
 
     fn write_unnamed(&self, name: PathBuf, bytes: &[u8]) -> io::Result<Unnamed> {
         create_dir_durably(name.parent().unwrap_or(&self.root))?;
-        let mut file = NamedTempFile::new_in(self.root.join(UNFINISHED))?;
+        let (prefix, suffix) = UNFINISHED_NAME;
+        let mut file =
+            tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile_in(self.root.join(UNFINISHED))?;
         file.write_all(bytes)?;
         Ok(Unnamed { file, name })
     }
@@ -126,8 +138,10 @@ impl FolderStore {
                 entries => entries?,
             };
             for entry in entries {
-                let path = entry?.path();
-                if path.is_dir() {
+                let entry = entry?;
+                let path = entry.path();
+                // Not through symbolic links: what they lead to is nothing of ours.
+                if entry.file_type()?.is_dir() {
                     folders.push(path);
                 } else if let Some(noted) = self.read_noted(&root, &path, received)? {
                     found.push(noted);
@@ -179,6 +193,25 @@ impl Unnamed {
             Err(fault) => Err(fault.error),
         }
     }
+}
+
+/// Removes unfinished files of ours, and how many that were. A symbolic link is nothing of ours, nor is what it leads to.
+fn remove_unfinished(folder: &Path) -> io::Result<usize> {
+    if !fs::symlink_metadata(folder)?.is_dir() {
+        return Ok(0);
+    }
+    let (prefix, suffix) = UNFINISHED_NAME;
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_named =
+            entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix));
+        if is_named && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 /// Gives all of them their names, in order. What came of the last one.
@@ -303,13 +336,51 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join(UNFINISHED)).unwrap().count(), 0);
     }
 
+    /// A name of ours for an unfinished file.
+    const LEFT: &str = ".smartclean-push-a1B2c3.unfinished";
+
     #[test]
-    fn what_was_left_unfinished_is_removed_at_start() {
+    fn only_unfinished_files_of_ours_are_removed_at_start() {
         let folder = tempfile::tempdir().unwrap();
-        FolderStore::open(folder.path()).unwrap();
-        fs::write(folder.path().join(UNFINISHED).join("half"), b"{").unwrap();
+        let unfinished = folder.path().join(UNFINISHED);
+        fs::create_dir(&unfinished).unwrap();
+        for name in [LEFT, "thesis.tex", ".smartclean-push-notes", "half.unfinished"] {
+            fs::write(unfinished.join(name), b"{").unwrap();
+        }
+        // A folder and a link of such a name are none of ours either.
+        fs::create_dir(unfinished.join(".smartclean-push-folder.unfinished")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("thesis.tex", unfinished.join(".smartclean-push-link.unfinished")).unwrap();
+        let before = fs::read_dir(&unfinished).unwrap().count();
         assert_eq!(FolderStore::open(folder.path()).unwrap().1, 1);
         assert_eq!(FolderStore::open(folder.path()).unwrap().1, 0);
+        assert_eq!(fs::read_dir(&unfinished).unwrap().count(), before - 1);
+        assert!(!unfinished.join(LEFT).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_removed_through_a_symbolic_link() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(elsewhere.path().join(LEFT), b"{").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(UNFINISHED)).unwrap();
+        assert_eq!(FolderStore::open(folder.path()).unwrap().1, 0);
+        assert!(elsewhere.path().join(LEFT).exists());
+    }
+
+    #[test]
+    fn a_folder_has_one_server_and_any_number_of_writers_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = FolderStore::open(folder.path()).unwrap();
+        let refused = FolderStore::open(folder.path()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        let writers = [(); 2].map(|()| FolderStore::open_shared(folder.path()).unwrap());
+        drop(server);
+        // What the writers have not finished stays.
+        fs::write(folder.path().join(UNFINISHED).join(LEFT), b"{").unwrap();
+        assert_eq!(FolderStore::open(folder.path()).unwrap().1, 0);
+        drop(writers);
+        assert_eq!(FolderStore::open(folder.path()).unwrap().1, 1);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod credentials;
 mod disk;
 mod folder;
 mod lake;
+mod lock;
 mod made;
 mod own_credentials;
 mod rules;

@@ -169,10 +169,15 @@ impl Serve {
     async fn serve(self, measured: Measurements) -> Result<(), Failure> {
         let data = &self.data;
         let in_folder = |fault: io::Error| {
-            Failure::new(format!(
-                "the data folder {} cannot be used: {fault}. Choose another with --data",
-                data.display()
-            ))
+            let folder = data.display();
+            Failure::new(if fault.kind() == io::ErrorKind::ResourceBusy {
+                format!(
+                    "another `smartclean-push serve` uses the data folder {folder}. Stop that one, or choose another \
+                     folder with --data"
+                )
+            } else {
+                format!("the data folder {folder} cannot be used: {fault}. Choose another with --data")
+            })
         };
         let (store, removed) = FolderStore::open(data).map_err(in_folder)?;
         if removed > 0 {
