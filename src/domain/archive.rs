@@ -1,14 +1,14 @@
 //! What is kept of a push: objects named by their content, one line an item, compressed with Zstandard.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 
 use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::batch::{BatchId, RejectedPart, Rejection};
 use super::reading::Reading;
@@ -111,21 +111,20 @@ impl Object {
 /// The lines of the readings, each to the letter, compressed.
 #[must_use]
 pub fn pack_readings(readings: &[Reading<'_>]) -> Vec<u8> {
-    pack(readings.iter().map(|reading| reading.text.as_bytes()))
+    pack(readings.iter().map(|reading| reading.text), write_text)
 }
 
 /// The lines of the rejections, compressed: `{"index","reason","raw"}`, or `raw_base64` where the bytes are not UTF-8. An item
 /// that was a JSON string has `"string":true` too, a whole body that is kept in gzip `"gzip":true`.
 #[must_use]
 pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
-    let lines: Vec<String> = rejections.iter().map(rejection_line).collect();
-    pack(lines.iter().map(String::as_bytes))
+    pack(rejections.iter(), write_rejection)
 }
 
 /// An object's text, lines each ended by a line feed, compressed again.
 #[must_use]
 pub fn pack_text(text: &str) -> Vec<u8> {
-    pack(text.split_terminator('\n').map(str::as_bytes))
+    pack(text.split_terminator('\n'), write_text)
 }
 
 /// The lines of an object again.
@@ -169,32 +168,76 @@ pub fn unpack_rejections(lines: &str) -> Vec<Rejection<'static>> {
     lines.lines().filter_map(rejection).collect()
 }
 
-fn rejection_line(rejection: &Rejection<'_>) -> String {
-    let mut line = json!({ "index": rejection.part.index(), "reason": rejection.reason });
-    match rejection.part {
-        RejectedPart::String(_) => line["string"] = true.into(),
-        RejectedPart::Gzip => line["gzip"] = true.into(),
-        RejectedPart::Json(_) | RejectedPart::Body => {}
+fn write_text(text: &str, to: &mut dyn Write) -> io::Result<()> {
+    to.write_all(text.as_bytes())
+}
+
+/// Writes a rejection piece by piece: as one text, a body of 64 MiB of control characters would take 384 MiB.
+fn write_rejection(rejection: &Rejection<'_>, to: &mut dyn Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'r> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        gzip: Option<bool>,
+        index: Option<usize>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'r str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw_base64: Option<InBase64<'r>>,
+        reason: &'r str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        string: Option<bool>,
     }
-    match std::str::from_utf8(&rejection.raw) {
-        Ok(text) => line["raw"] = text.into(),
-        Err(_) => line["raw_base64"] = STANDARD.encode(&rejection.raw).into(),
+    struct InBase64<'r>(&'r [u8]);
+    impl Serialize for InBase64<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
+        }
     }
-    line.to_string()
+    let raw = std::str::from_utf8(&rejection.raw).ok();
+    let raw_base64 = raw.is_none().then(|| InBase64(&rejection.raw));
+    let line = Line {
+        gzip: (rejection.part == RejectedPart::Gzip).then_some(true),
+        index: rejection.part.index(),
+        raw,
+        raw_base64,
+        reason: &rejection.reason,
+        string: matches!(rejection.part, RejectedPart::String(_)).then_some(true),
+    };
+    let mut to = BufWriter::new(to);
+    serde_json::to_writer(&mut to, &line)?;
+    to.flush()
+}
+
+/// Counts what is written.
+struct Counted(u64);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// # Panics
 /// Never: writing to memory cannot fail, the level is one that Zstandard has, and the size is that of the lines.
 #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
-fn pack<'l>(lines: impl Iterator<Item = &'l [u8]> + Clone) -> Vec<u8> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect("a level that Zstandard has");
+fn pack<L>(lines: impl Iterator<Item = L> + Clone, write: impl Fn(L, &mut dyn Write) -> io::Result<()>) -> Vec<u8> {
+    let write_all = |to: &mut dyn Write| {
+        lines.clone().try_for_each(|line| {
+            write(line, to)?;
+            to.write_all(b"\n")
+        })
+    };
     // Told the size, Zstandard takes tables to match: clearing those for a large text costs more than a small one.
-    let size = lines.clone().map(|line| line.len() as u64 + 1).sum();
-    encoder.set_pledged_src_size(Some(size)).expect("nothing is written yet");
-    for line in lines {
-        encoder.write_all(line).expect("memory takes every write");
-        encoder.write_all(b"\n").expect("memory takes every write");
-    }
+    let mut size = Counted(0);
+    write_all(&mut size).expect("counting takes every write");
+    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect("a level that Zstandard has");
+    encoder.set_pledged_src_size(Some(size.0)).expect("nothing is written yet");
+    write_all(&mut encoder).expect("memory takes every write");
     encoder.finish().expect("memory takes every write")
 }
 
@@ -264,7 +307,8 @@ mod tests {
         }
         assert_eq!(unpack(&pack_text("{}\n{}")).unwrap(), "{}\n{}\n", "every line is ended");
         assert!(unpack(b"no frame").is_err());
-        assert!(unpack(&pack([b"\xff".as_slice()].into_iter())).is_err(), "no text");
+        let no_text = pack(std::iter::once(b"\xff"), |line, to| to.write_all(line));
+        assert!(unpack(&no_text).is_err(), "no text");
     }
 
     #[test]

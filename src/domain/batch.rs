@@ -18,6 +18,10 @@ use super::reading::Reading;
 /// vendor's smallest example has 347 bytes, so that the largest body that is taken, 64 MiB, holds fewer than these.
 pub const MOST_ITEMS: usize = 200_000;
 
+/// Most members of `v` that the readings of a batch may have together: ten for each of [`MOST_ITEMS`], and 80 MB of memory. The
+/// largest body has room for 13 million of the shortest, however few each reading has.
+pub const MOST_VALUES: usize = 2_000_000;
+
 /// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchId(Digest);
@@ -198,16 +202,20 @@ impl<'b> Items<'b> {
     #[must_use]
     pub fn read(&self) -> Batch<'_> {
         let mut batch = Batch { readings: Vec::with_capacity(self.items.len()), rejections: self.rejections.clone() };
+        let mut values = 0;
         for item in &self.items {
             let text = &self.texts[item.text.clone()];
-            match Reading::read(text) {
-                Ok(reading) => batch.readings.push(reading),
-                Err(fault) => batch.rejections.push(Rejection {
-                    part: item.part,
-                    reason: format!("not a JSON object: {fault}"),
-                    raw: Cow::Borrowed(text.as_bytes()),
-                }),
-            }
+            let reason = match Reading::read(text) {
+                Ok(reading) if values + reading.value_count() <= MOST_VALUES => {
+                    values += reading.value_count();
+                    batch.readings.push(reading);
+                    continue;
+                }
+                Ok(_) => format!("more than {MOST_VALUES} values in one batch: send fewer readings at a time"),
+                Err(fault) => fault.to_string(),
+            };
+            let raw = Cow::Borrowed(text.as_bytes());
+            batch.rejections.push(Rejection { part: item.part, reason, raw });
         }
         batch.rejections.sort_by_key(|rejection| rejection.part.index());
         batch
@@ -398,6 +406,31 @@ mod tests {
             assert_eq!(Items::split(format!("[{most}]").as_bytes()).unwrap().len(), MOST_ITEMS);
             assert_eq!(Items::split(format!("[{most},{item}]").as_bytes()).unwrap_err(), NotABatch::TooMany);
         }
+    }
+
+    #[test]
+    fn an_item_of_too_many_members_is_rejected_and_costs_no_good_one() {
+        let item = |members: usize| format!(r#"{{"v":{{{}}}}}"#, vec![r#""":1"#; members].join(","));
+        let (most, more) = (item(json::MOST_MEMBERS - 1), item(json::MOST_MEMBERS));
+        let body = format!("[{most},{more},{{}}]");
+        assert_eq!(texts(&body), [most, "{}".to_owned()]);
+        let reason = "more than 4096 members, those of nested objects included".to_owned();
+        assert_eq!(rejected(&body), [(Some(1), reason)]);
+    }
+
+    #[test]
+    fn readings_have_so_many_values_together_and_what_is_beyond_is_rejected() {
+        let members = 4_000;
+        let item = format!(r#"{{"v":{{{}}}}}"#, vec![r#""":1"#; members].join(","));
+        let most = MOST_VALUES / members;
+        // What has no more than is left is still taken.
+        let body = format!("[{}{item},{{\"v\":{{}}}}]", format!("{item},").repeat(most));
+        let items = Items::split(body.as_bytes()).unwrap();
+        let batch = items.read();
+        assert_eq!((batch.readings.len(), batch.rejections.len()), (most + 1, 1));
+        assert_eq!(batch.rejections[0].part.index(), Some(most));
+        let reason = "more than 2000000 values in one batch: send fewer readings at a time";
+        assert_eq!(batch.rejections[0].reason, reason);
     }
 
     #[test]

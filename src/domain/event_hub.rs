@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{self, Raw};
+use super::json::{self, Scanner};
 
 /// The body of a single event as a push's body: one reading becomes a batch of one, anything else stays as it is.
 #[must_use]
@@ -29,31 +29,50 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
         body: &'e RawValue,
     }
     let text = std::str::from_utf8(body).ok().map(|text| text.trim_start_matches('\u{feff}'));
-    let Some(events) = text.and_then(|text| serde_json::from_str::<Vec<Raw<'_>>>(text).ok()) else {
+    let mut items = String::new();
+    let events = text.and_then(|text| {
+        items.reserve(text.len());
+        each_element(text, |event| {
+            // An array would be read as an event's members in their order.
+            let read = event.starts_with('{').then(|| serde_json::from_str::<Event<'_>>(event).ok()).flatten();
+            match read.map(|event| event.body.get()) {
+                Some(sent) => push_body(&mut items, sent),
+                None => push(&mut items, event),
+            }
+        })
+    });
+    if events.is_none() {
         return Cow::Borrowed(body);
-    };
-    let mut items = String::with_capacity(body.len());
-    let mut push = |item: &str| {
-        items.push(if items.is_empty() { '[' } else { ',' });
-        items.push_str(item);
-    };
-    for event in events {
-        // An array would be read as an event's members in their order.
-        let read = event.is_object().then(|| serde_json::from_str::<Event<'_>>(event.as_str()).ok()).flatten();
-        let Some(sent) = read.map(|event| event.body.get()) else {
-            push(event.as_str());
-            continue;
-        };
-        let unescaped = serde_json::from_str::<String>(sent).ok();
-        let content = unescaped.as_deref().unwrap_or(sent);
-        match serde_json::from_str::<Vec<Raw<'_>>>(content) {
-            Ok(elements) => elements.iter().for_each(|element| push(element.as_str())),
-            // A reading as text or as an object, or what is neither: one item, judged like any other.
-            Err(_) => push(sent),
-        }
     }
     items.push_str(if items.is_empty() { "[]" } else { "]" });
     Cow::Owned(items.into_bytes())
+}
+
+/// Adds what an event holds: the elements of an array, written as text or as it is; anything else is one item, a reading or
+/// not, judged like any other.
+fn push_body(items: &mut String, sent: &str) {
+    let unescaped = serde_json::from_str::<String>(sent).ok();
+    let before = items.len();
+    if each_element(unescaped.as_deref().unwrap_or(sent), |element| push(items, element)).is_none() {
+        items.truncate(before);
+        push(items, sent);
+    }
+}
+
+fn push(items: &mut String, item: &str) {
+    items.push(if items.is_empty() { '[' } else { ',' });
+    items.push_str(item);
+}
+
+/// Calls `visit` with each element of the JSON array in `text`; a list of them could take eight times the memory of the text.
+/// `None` if it is not exactly one well-formed array; elements before the fault have been visited by then.
+fn each_element<'t>(text: &'t str, mut visit: impl FnMut(&'t str)) -> Option<()> {
+    let mut scanner = Scanner::new(text);
+    scanner.array(|scanner| {
+        visit(scanner.value()?);
+        Some(())
+    })?;
+    scanner.end()
 }
 
 #[cfg(test)]

@@ -8,10 +8,25 @@ mod scan;
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub use self::scan::Scanner;
+
+/// Most members that an object may have, those of nested objects included. A member of five bytes takes 40 bytes of memory.
+/// The vendor's largest reading, of a feedback tablet, has fewer than 60.
+pub const MOST_MEMBERS: usize = 4_096;
+
+/// Why a text is not one JSON object that is read. A retry cannot help.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// It is not well-formed JSON, or not an object.
+    #[error("not a JSON object: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It has more members than [`MOST_MEMBERS`].
+    #[error("more than {MOST_MEMBERS} members, those of nested objects included")]
+    TooManyMembers,
+}
 
 /// The text of one JSON value, known to be well-formed and read only when asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +101,9 @@ fn string_content(quoted: &str) -> Option<Cow<'_, str>> {
 /// "the last one wins" is the caller's natural reading.
 ///
 /// # Errors
-/// Where `text` is not exactly one well-formed JSON object, white space around it aside; members before the fault have
-/// been visited by then, once or twice. A retry cannot help.
-pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Result<(), serde_json::Error> {
-    let mut scanner = Scanner::new(text);
+/// [`ObjectError`]; members before the fault have been visited by then, once or twice.
+pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Result<(), ObjectError> {
+    let mut scanner = Scanner::new(text).with_most_members(MOST_MEMBERS);
     let walked = scanner.object(|scanner, name| {
         visit(name, Raw(scanner.value()?));
         Some(())
@@ -97,7 +111,14 @@ pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a
     if walked.and_then(|()| scanner.end()).is_some() {
         return Ok(());
     }
-    // Says what is wrong, and where.
+    if scanner.is_overfull() {
+        return Err(ObjectError::TooManyMembers);
+    }
+    // Says what is wrong, and where. Not with the value itself, which may be as long as the text.
+    if !text.trim_start().starts_with('{') {
+        serde_json::from_str::<IgnoredAny>(text)?;
+        return Err(serde_json::Error::custom("expected an object").into());
+    }
     let mut has_control = false;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Members(visit, &mut has_control))?;
@@ -241,6 +262,32 @@ mod tests {
         each_member(&deep, |_, _| seen += 1).unwrap();
         assert_eq!(seen, 1);
         assert!(is_well_formed(&deep));
+    }
+
+    #[test]
+    fn an_object_may_have_so_many_members_and_one_more_is_too_many_wherever_it_is() {
+        let members = |count: usize| vec![r#""":1"#; count].join(",");
+        let read = |text: &str| each_member(text, |_, _| ()).map_err(|fault| fault.to_string());
+        assert_eq!(read(&format!("{{{}}}", members(MOST_MEMBERS))), Ok(()));
+        assert_eq!(read(&format!(r#"{{"v":[{{{}}}]}}"#, members(MOST_MEMBERS - 1))), Ok(()));
+        for text in [
+            format!("{{{}}}", members(MOST_MEMBERS + 1)),
+            format!(r#"{{"v":[{{{}}}]}}"#, members(MOST_MEMBERS)),
+            // Nothing beyond is looked at.
+            format!("{{{},oops", members(MOST_MEMBERS + 1)),
+        ] {
+            assert_eq!(read(&text).unwrap_err(), "more than 4096 members, those of nested objects included");
+        }
+        // Elements are no members: they take no memory of their own.
+        assert_eq!(read(&format!(r#"{{"v":[{}0]}}"#, "0,".repeat(MOST_MEMBERS))), Ok(()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_repeating_the_text() {
+        for text in [format!("\"{}\"", "x".repeat(9_999)), format!("[\"{}\"]", "x".repeat(9_999)), "9".repeat(9_999)] {
+            let said = each_member(&text, |_, _| ()).unwrap_err().to_string();
+            assert_eq!(said, "not a JSON object: expected an object");
+        }
     }
 
     #[test]

@@ -14,13 +14,28 @@ pub struct Scanner<'t> {
     at: usize,
     /// What the value under way is in, the outermost first: whether that is an object.
     nesting: Vec<bool>,
+    /// Members that were walked over, at any depth.
+    members: usize,
+    most_members: usize,
 }
 
 impl<'t> Scanner<'t> {
     /// At the beginning of `text`.
     #[must_use]
     pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0, nesting: Vec::new() }
+        Self { text, at: 0, nesting: Vec::new(), members: 0, most_members: usize::MAX }
+    }
+
+    /// The same, but it gives up at a member beyond `most` of them, those of nested objects included.
+    #[must_use]
+    pub fn with_most_members(self, most: usize) -> Self {
+        Self { most_members: most, ..self }
+    }
+
+    /// Whether it gave up because there are too many members.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        self.members > self.most_members
     }
 
     /// Over an object. `member` is told each name, and goes over the value itself.
@@ -205,6 +220,10 @@ impl<'t> Scanner<'t> {
         let is_plain = self.string()?;
         let quoted = self.text.get(from..self.at)?;
         self.byte(b':')?;
+        self.members += 1;
+        if self.is_overfull() {
+            return None;
+        }
         if is_plain { Some(Cow::Borrowed(&quoted[1..quoted.len() - 1])) } else { super::string_content(quoted) }
     }
 
@@ -476,6 +495,18 @@ mod tests {
         ] {
             assert_eq!(unescaped(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn members_are_counted_at_any_depth_and_one_too_many_is_not_walked_over() {
+        // Members of one name are several, and elements are none.
+        let text = r#"{"a":{"b":[{"c":1},2,3,4],"b":{}},"d":"e"}"#;
+        for (most, is_walked) in [(5, true), (4, false), (0, false)] {
+            let mut scanner = Scanner::new(text).with_most_members(most);
+            assert_eq!((scanner.value().is_some(), scanner.is_overfull()), (is_walked, !is_walked), "{most}");
+        }
+        let mut broken = Scanner::new(r#"{"a":1,"b"}"#).with_most_members(1);
+        assert!(broken.value().is_none() && !broken.is_overfull());
     }
 
     #[test]
