@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::RequestContext;
 use super::attempts::Attempts;
 use super::hashing::Hashing;
+use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
 use crate::domain::auth::{
     Check, Credentials, Door, Doors, Login, Outside, SharedAccess, Signed, TokenFault, is_own, key_id_of,
@@ -134,8 +135,7 @@ impl<C: CredentialSource> Gate<C> {
             let has_sent = parts.headers.contains_key(AUTHORIZATION);
             return Err(self.refuse("", has_sent, "no usable header", context, challenge).await);
         };
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).or(parts.uri.host());
-        let (host, path) = (host.unwrap_or_default().to_owned(), parts.uri.path().to_owned());
+        let (host, path) = (own_host(parts).to_owned(), parts.uri.path().to_owned());
         let proof = Proof::Signature { sent, host, path };
         match self.proven(&proof, context).await? {
             Ok(name) => Ok(name),

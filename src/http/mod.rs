@@ -9,6 +9,7 @@ mod event_hub;
 mod gate;
 mod hashing;
 mod oauth;
+mod origin;
 mod problem;
 mod route;
 mod workload;
@@ -92,7 +93,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let answer = match route(&parts, self.gate.doors(), self.measured.is_some()) {
+        let answer = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
             Ok(Route::Push) => self.push(&parts, body, &context).await,
@@ -102,6 +103,18 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
             Err(problem) => Err(problem),
         };
         answer.unwrap_or_else(|problem| problem.response(&context.request_id))
+    }
+
+    /// What the request asks for, if it may come from where it does.
+    fn route(&self, parts: &Parts, context: &RequestContext) -> Result<Route, Problem> {
+        let route = route(parts, self.gate.doors(), self.measured.is_some())?;
+        if route.changes_state() {
+            origin::check(parts).inspect_err(|_| {
+                let RequestContext { request_id, source, .. } = context;
+                tracing::warn!(%request_id, %source, "request of another origin refused");
+            })?;
+        }
+        Ok(route)
     }
 
     async fn push<B>(&self, parts: &Parts, body: B, context: &RequestContext) -> Result<Response<Bytes>, Problem>

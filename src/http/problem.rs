@@ -77,6 +77,8 @@ pub enum Problem {
     Unauthorized(Challenge),
     /// A token that does not allow to push.
     InsufficientScope,
+    /// A browser sends it for a page of another origin.
+    ForeignOrigin,
     /// The body ended early.
     IncompleteBody,
     /// The body took too long.
@@ -117,7 +119,7 @@ impl Problem {
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::InsufficientScope | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::CredentialsUnavailable | Self::StoreUnavailable | Self::StateUnavailable | Self::Busy => {
@@ -139,6 +141,10 @@ impl Problem {
                 "The shared access signature is missing, wrong, expired, or not for this host and hub."
             }
             Self::InsufficientScope => "The token does not have the scope that pushing asks for.",
+            Self::ForeignOrigin => {
+                "A browser sent this for a web page of another origin; see its headers Origin and Sec-Fetch-Site. Send it \
+                 from a program, or from a page of this host. A proxy in front has to pass on the Host header."
+            }
             Self::Unauthorized(Challenge { basic: true, bearer: None, .. }) => {
                 "Credentials are missing or wrong. Use HTTP Basic authentication."
             }
@@ -174,6 +180,7 @@ impl Problem {
             | Self::UnknownZone
             | Self::UnsupportedEncoding
             | Self::TooLarge
+            | Self::ForeignOrigin
             | Self::IncompleteBody
             | Self::TooSlow
             | Self::NotABatch => None,

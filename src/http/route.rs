@@ -18,6 +18,16 @@ pub(super) enum Route {
     Metrics,
 }
 
+impl Route {
+    /// Whether a request changes anything here.
+    pub(super) fn changes_state(&self) -> bool {
+        match self {
+            Self::Push | Self::Cleaned { .. } | Self::Token | Self::Send => true,
+            Self::Health | Self::Metrics => false,
+        }
+    }
+}
+
 /// What the request asks for.
 ///
 /// # Errors

@@ -89,6 +89,37 @@ async fn requests_that_mean_harm_are_refused_and_store_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores_nothing() {
+    let readings = String::from_utf8(body(&[reading(1)])).unwrap();
+    let sent = |path: &str, headers: &[(&str, &str)]| {
+        let mut all = json!({"authorization": basic(), "host": "push.example.com"});
+        headers.iter().for_each(|(name, value)| all[name] = (*value).into());
+        event(&json!({"rawPath": path, "headers": all, "body": readings}))
+    };
+    let of_rest = |origin: &str| {
+        let mut event: Value = serde_json::from_str(include_str!("../../events/rest-api/push-alert.json")).unwrap();
+        event["multiValueHeaders"] =
+            json!({"Authorization": [basic()], "Host": ["push.example.com"], "Origin": [origin]});
+        event.to_string()
+    };
+    for (event, expected) in [
+        (sent("/push", &[("sec-fetch-site", "cross-site")]), 403),
+        (sent("/push", &[("sec-fetch-site", "same-site")]), 403),
+        (sent("/push", &[("origin", "https://evil.example")]), 403),
+        (sent("/push", &[("origin", "null")]), 403),
+        (sent("/zones/z/cleaned", &[("origin", "https://evil.example")]), 403),
+        (of_rest("https://evil.example"), 403),
+        (of_rest("https://push.example.com"), 200),
+        (sent("/push", &[("origin", "https://push.example.com"), ("sec-fetch-site", "same-origin")]), 200),
+        (sent("/push", &[]), 200),
+    ] {
+        let (replied, stored) = reply(&event).await;
+        let replied = replied.unwrap();
+        assert_eq!((replied["statusCode"].clone(), stored), (expected.into(), usize::from(expected == 200)), "{event}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
     const DEEP: usize = 100_000;
     let surrogate = event(&json!({"body": "HERE"})).replace("HERE", "\\ud800");

@@ -226,6 +226,46 @@ fn headers_for_proxies_and_browsers_change_nothing() {
 }
 
 #[test]
+fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_whoever_is_logged_in() {
+    let doors = "basic,oauth,event-hub".parse().unwrap();
+    let server = Hosted::start_with(Bounds::default(), doors);
+    let authorizations = [format!("Authorization: {}\r\n", basic()), "Authorization: Basic eDp5\r\n".to_owned()];
+    for path in ["/push", "/zones/z/cleaned", "/oauth2/token", "/hub/messages"] {
+        for page in [
+            "Sec-Fetch-Site: cross-site\r\n",
+            "Sec-Fetch-Site: same-site\r\n",
+            "Origin: https://evil.example\r\n",
+            "Origin: null\r\n",
+            "Origin: http://x:8080\r\nSec-Fetch-Site: same-site\r\n",
+        ] {
+            // The same answer for a wrong password: it is no oracle.
+            let answers = authorizations.each_ref().map(|authorization| {
+                let lines = format!("Host: x\r\nConnection: close\r\n{authorization}{page}Content-Length: 2");
+                exchange(server.address, format!("POST {path} HTTP/1.1\r\n{lines}\r\n\r\n[]")).unwrap()
+            });
+            for answer in answers {
+                assert_eq!(answer.status, 403, "{path} {page}");
+                assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+                let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+                assert!(detail.contains("another origin") && detail.contains("from a program"), "{detail}");
+            }
+        }
+    }
+    let evil = "Sec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n";
+    let reading = body(&[reading(1)]);
+    assert_eq!(exchange(server.address, push(evil, &reading)).unwrap().status, 403);
+    assert_eq!(server.stored(), 0);
+    // What changes nothing is for pages as well, and so is all for those of this host and for programs.
+    assert_eq!(exchange(server.address, to("GET", "/health", evil)).unwrap().status, 200);
+    let own = "Origin: http://x\r\nSec-Fetch-Site: same-origin\r\n";
+    for (number, headers) in ["", own, "Sec-Fetch-Site: none\r\n"].into_iter().enumerate() {
+        let readings = body(&vec![super::support::reading(1); number + 1]);
+        assert_eq!(exchange(server.address, push(headers, &readings)).unwrap().status, 200, "{headers}");
+    }
+    assert_eq!(server.stored(), 3);
+}
+
+#[test]
 fn who_it_is_is_said_once_and_before_the_body() {
     let server = Hosted::start(Bounds::default());
     let right = format!("Authorization: {}\r\n", basic());
