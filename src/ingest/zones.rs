@@ -66,6 +66,8 @@ pub(super) struct Remembered<'r, 't> {
     pub(super) rules: Arc<RuleSet>,
     zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
     documents: Vec<Document>,
+    /// Readings with the text of an earlier one, left out of `zones`.
+    copies: usize,
 }
 
 /// Reads what is remembered of the zones that readings are from. Zones that no rule is about are not even read.
@@ -75,8 +77,14 @@ pub(super) async fn remember<'r, 't, T: StateStore>(
     readings: &'r [Reading<'t>],
 ) -> Result<Remembered<'r, 't>, Unavailable> {
     let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, Quick> = HashMap::default();
+    let mut texts = HashSet::with_capacity_and_hasher(readings.len(), Quick::default());
+    let mut copies = 0;
     for reading in readings {
-        zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
+        if texts.insert(reading.text) {
+            zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
+        } else {
+            copies += 1;
+        }
     }
     zones.retain(|_, readings| {
         let mut policies = Policies::new(&rules);
@@ -86,14 +94,14 @@ pub(super) async fn remember<'r, 't, T: StateStore>(
     let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();
     let keys: Vec<String> = zones.keys().cloned().collect();
     let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
-    Ok(Remembered { rules, zones, documents })
+    Ok(Remembered { rules, zones, documents, copies })
 }
 
 /// Judges each zone's readings by themselves and commits what is remembered, alerts and all.
 pub(super) async fn evaluate_zones<T: StateStore>(
     store: &T,
     noted: &Noted,
-    Remembered { rules, zones, documents }: Remembered<'_, '_>,
+    Remembered { rules, zones, documents, copies }: Remembered<'_, '_>,
     received: Timestamp,
     now: Timestamp,
 ) -> Result<Evaluated, Unavailable> {
@@ -117,7 +125,7 @@ pub(super) async fn evaluate_zones<T: StateStore>(
         })
         .collect();
     let mut settled = stream::iter(work).buffer_unordered(CONCURRENT);
-    let mut evaluated = Evaluated::default();
+    let mut evaluated = Evaluated { duplicates: copies, ..Evaluated::default() };
     while let Some(outcome) = settled.next().await {
         match outcome {
             Ok((key, evaluation)) => evaluated.add(key, &evaluation),

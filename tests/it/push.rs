@@ -52,6 +52,33 @@ async fn every_sample_in_one_push_is_accepted() {
     assert_eq!(counts(&answer), [16, 16, 0, 0, 0], "their times are long past");
 }
 
+/// The table of the README, line by line: received, accepted, rejected, duplicates, alerts.
+#[tokio::test]
+async fn the_answer_counts_what_the_readme_says_it_counts() {
+    let app = TestApp::new();
+    let in_zone = |device_type: &str, metrics: Value, envelope: Value| reading_with(device_type, &metrics, &envelope);
+    let app_counts = async |items: &[String]| counts(&app.push(body(items)).await);
+    let nothing = "{}".to_owned();
+    let well = in_zone("SS", json!({"p": 50}), json!({}));
+    let old = in_zone("SS", json!({"p": 3}), json!({"unixT": 1_654_063_185_904_i64}));
+    // Copies count wherever they are from: a zone that no rule is about, a well one, too old to alert. Rejected ones do not.
+    let items = [&nothing, &nothing, &well, &well, &well, &old, &old].map(Clone::clone);
+    assert_eq!(app_counts(&items).await, [7, 7, 0, 4, 0]);
+    assert_eq!(app_counts(&["x".into(), "x".into()]).await, [2, 0, 2, 0, 0]);
+    // What changed nothing is not known in another push, nor in the same one again.
+    assert_eq!(app_counts(&[nothing, well, old]).await, [3, 3, 0, 0, 0]);
+    assert_eq!(app_counts(&items).await, [7, 7, 0, 4, 0]);
+    // Two limits that one reading crosses are two alerts. It changed the state: it is known, and so is each of its copies.
+    let both = in_zone("ODRDTR_BATT_V1", json!({"amm": 270, "aqi": 210}), json!({"DEVID": "air"}));
+    assert_eq!(app_counts(std::slice::from_ref(&both)).await, [1, 1, 0, 0, 2]);
+    assert_eq!(app_counts(&[both.clone(), both]).await, [2, 2, 0, 2, 0]);
+    // A suppressed alert is none of them, and one that is worse than what blocks it is not suppressed.
+    let bin = in_zone("BIN", json!({"p": 4}), json!({"DEVID": "bin"}));
+    let spill = in_zone("WD", json!({"value": 1, "AreaP": 9}), json!({"DEVID": "floor"}));
+    assert_eq!(app_counts(&[bin]).await, [1, 1, 0, 0, 0]);
+    assert_eq!(app_counts(&[spill]).await, [1, 1, 0, 0, 1]);
+}
+
 #[tokio::test]
 async fn a_crossed_limit_is_stored_and_sent() {
     let app = TestApp::new();
