@@ -117,8 +117,8 @@ pub enum Lever {
     Batch(u32),
     /// A reading half as often.
     Interval,
-    /// Half as many alerts.
-    Alerts,
+    /// Half as many messages.
+    Messages,
     /// Nobody told by SMS.
     NoTexts,
 }
@@ -129,7 +129,7 @@ impl Lever {
         match self {
             Self::Batch(batch) => changed.batch = batch,
             Self::Interval => changed.interval = workload.interval * 2,
-            Self::Alerts => changed.alerts_per_device_month /= 2.0,
+            Self::Messages => changed.messages_per_device_month /= 2.0,
             Self::NoTexts => changed.phones = 0,
         }
         changed
@@ -150,7 +150,7 @@ pub fn best_lever(bill: &Bill) -> Option<(Lever, f64)> {
         let best = levers.iter().map(|lever| (*lever, spared(lever))).max_by(|(_, a), (_, b)| a.total_cmp(b));
         best.filter(|(_, spared)| *spared > bill.total * WORTH_PULLING)
     };
-    best_of(&[Lever::Batch(batch), Lever::Alerts, Lever::NoTexts]).or_else(|| best_of(&[Lever::Interval]))
+    best_of(&[Lever::Batch(batch), Lever::Messages, Lever::NoTexts]).or_else(|| best_of(&[Lever::Interval]))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From a workload to what is billed of it, by how the function works. Beside each amount stands how it comes about.
 
 use super::assumptions::{
-    ALARMS, ANSWER, CALL_LOG, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES_A_SECOND,
+    ALARMS, ANSWER, CALL_LOG, DASHBOARDS, INDEX, LOG_KEPT, LOOK_MS, LOOKED_AT_TOGETHER, MEMORY, MESSAGES_A_MINUTE,
     METRICS, OBJECT, POLLS, PUSH_LOG, READING_MS, REMEMBERED, SENT, SWEEP_MS, TEXTS_A_DAY, stored,
 };
 use super::prices::{self, Price};
@@ -73,7 +73,7 @@ impl<'w> Traffic<'w> {
             zones: batch.min(workload.zones()),
             ms,
             processes: (ms / 1_000.0 / MONTH).ceil().max(1.0),
-            messages: workload.alerts().min(MESSAGES_A_SECOND.value * MONTH),
+            messages: workload.messages().min(MESSAGES_A_MINUTE.value * MINUTES),
         }
     }
 
@@ -110,7 +110,7 @@ impl<'w> Traffic<'w> {
         let size = REMEMBERED.value * f64::from(devices_per_zone);
         let write = size.max(1.0) + INDEX.value;
         let changes = (self.readings * changing_percent / 100.0).min(self.pushes * self.zones);
-        // Of each message the allowance is taken, and the zone is written once more when it is sent.
+        // For each message a token is taken from the rate limit, and the zone is written once more when it is sent.
         let writes = changes * write + self.messages * (1.0 + write) + self.processes * FIVE_MINUTES;
         let read = (size / READ_UNIT).ceil();
         // A sweep reads one item, and four empty parts of the index at half a unit.
@@ -131,7 +131,7 @@ impl<'w> Traffic<'w> {
         let Workload { emails, phones, .. } = *self.workload;
         let texts = self.messages.min(TEXTS_A_DAY.value * DAYS);
         vec![
-            (&prices::PUBLISHES, self.messages, "alerts, at most five a second; the rest comes as digests"),
+            (&prices::PUBLISHES, self.messages, "of alerts, at most ten a minute; more share digests"),
             (&prices::EMAILS, self.messages * f64::from(emails), "each to each address"),
             (&prices::TEXTS, texts * f64::from(phones), "each to each telephone, at most a hundred a day"),
         ]

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::assumptions::{ALERTS, CHANGING, PUSH_MS};
+use super::assumptions::{CHANGING, MESSAGES, PUSH_MS};
 
 /// Seconds of a month, as AWS reckons it: 730 hours.
 pub const MONTH: f64 = 730.0 * 3_600.0;
@@ -24,9 +24,9 @@ pub struct Workload {
     pub devices_per_zone: u32,
     /// Of a hundred readings those that change what is remembered of their zone.
     pub changing_percent: f64,
-    /// Alerts that are told, a device and month.
-    pub alerts_per_device_month: f64,
-    /// Addresses that get each alert as an email.
+    /// Messages about a device in a month.
+    pub messages_per_device_month: f64,
+    /// Addresses that get each message as an email.
     pub emails: u32,
     /// Telephones that get it as a text message.
     pub phones: u32,
@@ -51,7 +51,7 @@ impl Workload {
             batch: batch.clamp(1, MOST_READINGS),
             devices_per_zone: 5,
             changing_percent: CHANGING.value,
-            alerts_per_device_month: ALERTS.value,
+            messages_per_device_month: MESSAGES.value,
             emails: 1,
             phones: 0,
             months_kept: 12,
@@ -89,9 +89,9 @@ impl Workload {
         (self.device_count() / f64::from(self.devices_per_zone)).ceil()
     }
 
-    /// Alerts a month.
+    /// Messages a month, as far as nothing limits them.
     #[must_use]
-    pub fn alerts(&self) -> f64 {
-        self.device_count() * self.alerts_per_device_month
+    pub fn messages(&self) -> f64 {
+        self.device_count() * self.messages_per_device_month
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use smartclean_push::cost::assumptions;
+use smartclean_push::cost::{assumptions, workload};
 use smartclean_push::domain::archive::{Metadata, Object, unpack};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
@@ -94,7 +94,7 @@ fn region_free_tier_and_what_is_told_change_the_bill() {
     {
         assert!(total(cheaper) < is, "{cheaper}");
     }
-    for dearer in ["--sms 1", "--devices-per-zone 20", "--alerts-per-device-month 20", "--changing 100"] {
+    for dearer in ["--sms 1", "--devices-per-zone 20", "--messages-per-device-month 20", "--changing 100"] {
         assert!(total(dearer) > is, "{dearer}");
     }
     assert_eq!(total("--batch 25 --region ap-southeast-1"), is, "what goes without saying");
@@ -112,7 +112,7 @@ fn what_cannot_be_meant_is_wrong_usage_and_says_what_can() {
         ("cost --devices 1 --interval 5m --batch 7001", "1..=7000"),
         ("cost --devices 1 --interval 5m --devices-per-zone 0", "1..=500"),
         ("cost --devices 1 --interval 5m --changing 101", "from 0 to 100"),
-        ("cost --devices 1 --interval 5m --alerts-per-device-month=-1", "from 0 to 100000"),
+        ("cost --devices 1 --interval 5m --messages-per-device-month=-1", "from 0 to 100000"),
         ("cost --devices 1 --interval 5m --region mars", "us-east-1"),
         ("cost --devices 1", "--interval"),
         ("cost --interval 5m", "--devices"),
@@ -133,7 +133,6 @@ fn what_is_said_to_be_from_the_template_and_the_rules_is_what_they_say() {
         assert!(template.contains(said), "{said}");
     }
     let caps = smartclean_push::domain::alert::cap::Caps::default();
-    assert_eq!(caps.per_second, assumptions::MESSAGES_A_SECOND.value);
     assert_eq!(f64::from(caps.sms_per_day), assumptions::TEXTS_A_DAY.value);
 }
 
@@ -178,6 +177,25 @@ fn sizes_that_are_said_to_be_measured_are_what_is_measured() {
     let escaped = |line: &String| serde_json::to_string(line).unwrap().len() + 1;
     let sent = lines.iter().map(escaped).sum::<usize>() as f64 / lines.len() as f64;
     assert!(is_near(sent, assumptions::SENT.value), "{sent} bytes as it is pushed");
+}
+
+/// The commands that the assumption names, of fewer devices and days.
+#[test]
+fn messages_that_are_said_to_be_simulated_are_what_simulation_makes() {
+    let (devices, days) = (100, 7);
+    let folder = tempfile::tempdir().unwrap();
+    let (history, state) = (folder.path().join("history"), folder.path().join("state.db"));
+    printed(&format!("simulate --out {} --devices {devices} --days {days} --from 2026-10-01", history.display()));
+    let replay = format!("replay raw --from {} --state {} --alerts", history.display(), state.display());
+    assert!(run(&replay).status.success());
+    let log = std::fs::read_to_string(folder.path().join("alerts.ndjson")).unwrap();
+    let messages: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let low = messages.iter().filter(|message| message["attributes"]["severity"] == "low").count();
+    assert!(low * 20 < messages.len(), "{low} of {} are too few to matter for SMS", messages.len());
+    let month = workload::MONTH / 86_400.0;
+    let made = messages.len() as f64 / f64::from(devices) * month / f64::from(days);
+    let said = assumptions::MESSAGES.value;
+    assert!((made / said - 1.0).abs() < 0.2, "{made} messages about a device a month, and not {said}");
 }
 
 /// The bill has the alarms that the template makes.

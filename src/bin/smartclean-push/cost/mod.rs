@@ -6,6 +6,7 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use smartclean_push::cost::assumptions::MESSAGES;
 use smartclean_push::cost::{Bill, Region, Workload, reckon};
 
 use crate::Failure;
@@ -14,12 +15,12 @@ use crate::simulate::Every;
 /// Reckon what a month in AWS costs, service by service, and which line of it dominates
 ///
 /// From one dated table of list prices, and from how this program works: an object, a notice and a second look a push, a
-/// write for each zone that changes, a message an alert. No account is asked, and nothing is sent.
+/// write for each zone that changes, an SNS message for each message about alerts. No account is asked, and nothing is sent.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push cost --devices 1000 --interval 5m
   smartclean-push cost --devices 1000 --interval 5m --batch 1        # a push for each reading, the dearest there is
-  smartclean-push cost --devices 200 --interval 15m --emails 3 --sms 2 --alerts-per-device-month 4
+  smartclean-push cost --devices 200 --interval 15m --emails 3 --sms 2 --messages-per-device-month 4
   smartclean-push cost --devices 100000 --interval 5m --explain      # how each amount comes about, and what is assumed
   smartclean-push cost --devices 1000 --interval 5m --format json | jq .total
 
@@ -41,13 +42,14 @@ pub(super) struct Cost {
     /// Readings of a hundred that change what is remembered: of people counters all, of others few
     #[arg(long, value_name = "PERCENT", default_value_t = 7.0, value_parser = percent)]
     changing: f64,
-    /// Alerts that are told, a device and month
-    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = alerts)]
-    alerts_per_device_month: f64,
-    /// Addresses that get each alert as an email
+    /// Messages about a device in a month. By the built-in rules as many as a simulated building makes (--explain); `replay raw`
+    /// counts what yours would have made
+    #[arg(long, value_name = "N", default_value_t = MESSAGES.value, value_parser = messages)]
+    messages_per_device_month: f64,
+    /// Addresses that get each message as an email
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=1_000))]
     emails: u32,
-    /// Telephones in Singapore that get it as a text message
+    /// Telephones in Singapore that get it as an SMS. Messages below medium severity (`sms_from`) are so few that they count too
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     sms: u32,
     /// Months whose readings are kept; they stay for ever, so that each year adds 12
@@ -93,7 +95,7 @@ impl Cost {
         Workload {
             devices_per_zone: self.devices_per_zone,
             changing_percent: self.changing,
-            alerts_per_device_month: self.alerts_per_device_month,
+            messages_per_device_month: self.messages_per_device_month,
             emails: self.emails,
             phones: self.sms,
             months_kept: self.months_kept,
@@ -107,8 +109,8 @@ fn percent(text: &str) -> Result<f64, &'static str> {
     within(text, 100.0).ok_or("a share is a number from 0 to 100")
 }
 
-fn alerts(text: &str) -> Result<f64, &'static str> {
-    within(text, 100_000.0).ok_or("alerts are a number from 0 to 100000, such as 2 or 0.5")
+fn messages(text: &str) -> Result<f64, &'static str> {
+    within(text, 100_000.0).ok_or("messages are a number from 0 to 100000, such as 2 or 0.5")
 }
 
 fn within(text: &str, most: f64) -> Option<f64> {
@@ -135,11 +137,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_and_alerts_are_numbers_within_their_bounds() {
-        assert_eq!((percent("0"), percent("100"), alerts("0.5")), (Ok(0.0), Ok(100.0), Ok(0.5)));
+    fn shares_and_messages_are_numbers_within_their_bounds() {
+        assert_eq!((percent("0"), percent("100"), messages("0.5")), (Ok(0.0), Ok(100.0), Ok(0.5)));
         for wrong in ["-1", "100.1", "NaN", "inf", "many", ""] {
             assert!(percent(wrong).is_err(), "{wrong}");
         }
-        assert!(alerts("-0.1").is_err() && alerts("NaN").is_err() && alerts("100001").is_err());
+        assert!(messages("-0.1").is_err() && messages("NaN").is_err() && messages("100001").is_err());
     }
 }

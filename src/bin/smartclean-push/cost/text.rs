@@ -84,7 +84,7 @@ fn sentences(bill: &Bill) -> String {
         change(&mut workload);
         reckon(&workload, bill.region, bill.free_tier).total - bill.total
     };
-    if bill.workload.alerts_per_device_month > 0.0 {
+    if bill.workload.messages_per_device_month > 0.0 {
         let phone = with(&|workload| workload.phones += 1);
         let _ = writeln!(text, "Each telephone more that gets alerts by SMS: {} more.", dollars(phone));
     }
@@ -97,7 +97,7 @@ fn named(lever: Lever, workload: &Workload) -> String {
     match lever {
         Lever::Batch(batch) => format!("{} readings in a push and not {}", count(batch.into()), workload.batch),
         Lever::Interval => format!("a reading every {:#} and not every {:#}", workload.interval * 2, workload.interval),
-        Lever::Alerts => "half as many alerts".to_owned(),
+        Lever::Messages => "half as many messages".to_owned(),
         Lever::NoTexts => "no SMS".to_owned(),
     }
 }
