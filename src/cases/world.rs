@@ -66,6 +66,7 @@ fn settle(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
         (evaluation.late, "late"),
         (evaluation.stale, "stale"),
         (evaluation.early, "early"),
+        (evaluation.implausible, "implausible"),
     ] {
         said.extend((count > 0).then(|| word.to_owned()));
     }

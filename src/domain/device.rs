@@ -4,6 +4,7 @@
 //! a metric has one name, one unit and one meaning here, however the type spells it on the wire.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,7 @@ enum Form {
 }
 
 /// One metric of a device type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Metric {
     /// The name that rules use.
     pub key: &'static str,
@@ -95,8 +96,10 @@ pub struct Metric {
     pub label: &'static str,
     /// What its value is counted in.
     pub unit: Unit,
-    /// Names on the wire, the first present one counts.
-    pub(super) wire: &'static [&'static str],
+    /// The values that such a sensor can measure. Another value is a sensor error: stored, and not compared with limits.
+    pub plausible: RangeInclusive<f64>,
+    /// Names on the wire where they are not the key, the first present one counts.
+    wire: &'static [&'static str],
     form: Form,
 }
 
@@ -111,10 +114,16 @@ impl Metric {
             Form::Inverted => 1.0 - sent,
         }
     }
+
+    /// The names under which it is sent, the first present one counts.
+    #[must_use]
+    pub fn sent_as(&self) -> &[&'static str] {
+        if self.wire.is_empty() { std::slice::from_ref(&self.key) } else { self.wire }
+    }
 }
 
 /// A documented device type.
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq)]
 pub struct DeviceType {
     /// The vendor's short name, without provider: `UM`.
     pub name: &'static str,
@@ -159,8 +168,8 @@ pub fn short_name(device_type: &str) -> &str {
     trimmed.strip_prefix(PROVIDER).unwrap_or(trimmed)
 }
 
-const fn metric(key: &'static str, label: &'static str, unit: Unit) -> Metric {
-    Metric { key, label, unit, wire: &[], form: Form::Plain }
+const fn metric(key: &'static str, label: &'static str, unit: Unit, plausible: RangeInclusive<f64>) -> Metric {
+    Metric { key, label, unit, plausible, wire: &[], form: Form::Plain }
 }
 
 const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
@@ -171,64 +180,106 @@ const fn tenths(metric: Metric) -> Metric {
     Metric { form: Form::Tenths, ..metric }
 }
 
+// What sensors can measure, in the metric's unit. The vendor documents few ranges; the others are those of the widest sensor
+// of the kind by its maker's data sheet. A range is rather too wide than too narrow: it is there to find values that mean
+// "no value", such as -1, 255 and 65,535, and must not hide what happens in a room.
+
+/// Yes or no.
+const FLAG: RangeInclusive<f64> = 0.0..=1.0;
+/// Per cent of a whole, by its meaning.
+const PERCENT: RangeInclusive<f64> = 0.0..=100.0;
+/// Entries or exits since the last report: more than a day at one door, less than the 65,535 of a 16-bit counter.
+const PEOPLE: RangeInclusive<f64> = 0.0..=50_000.0;
+/// Below 1 V no radio sends (1.7 V: Nordic nRF52 series); four fresh 1.5 V cells have 6.6 V.
+const BATTERY: RangeInclusive<f64> = 1_000.0..=7_000.0;
+/// Distance in a dispenser or a bin: ultrasonic sensors reach 4.5 m (Milesight EM400), light-based ones 4 m (ST VL53L1X).
+const REACH: RangeInclusive<f64> = 0.0..=4_500.0;
+/// 0 dBm is the power of a transmitter; LoRa receivers hear down to -148 dBm (Semtech SX1276).
+const RECEPTION: RangeInclusive<f64> = -150.0..=0.0;
+/// Ammonia and alcohol in ppm: SGX MiCS-6814, which measures these two and nitrogen dioxide, up to 500 ppm each.
+const GAS: RangeInclusive<f64> = 0.0..=500.0;
+/// Nitrogen dioxide in ppm: SGX MiCS-6814, up to 10 ppm.
+const NO2: RangeInclusive<f64> = 0.0..=10.0;
+/// A forecast of a gas, which may fall below nothing.
+const GAS_FORECAST: RangeInclusive<f64> = -500.0..=500.0;
+/// A forecast of nitrogen dioxide.
+const NO2_FORECAST: RangeInclusive<f64> = -10.0..=10.0;
+/// A z-score of n values is at most (n − 1)/√n: 1,000 needs two years of values a minute apart.
+const Z_SCORE: RangeInclusive<f64> = -1_000.0..=1_000.0;
+/// Temperature in °C: Sensirion SHT4x.
+const TEMPERATURE: RangeInclusive<f64> = -40.0..=125.0;
+/// Degrees of angle, either sign: half a circle each way.
+const ANGLE: RangeInclusive<f64> = -180.0..=180.0;
+/// Dust in µg/m³: specified up to 1,000 (Sensirion SPS30), and reported beyond it in smoke.
+const PARTICLES: RangeInclusive<f64> = 0.0..=5_000.0;
+
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
-const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag));
+const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag, FLAG));
 const OCCUPIED_AS_ZERO: Metric = Metric { form: Form::Inverted, ..OCCUPIED };
-const BATTERY_PERCENT: Metric = metric("batt", "battery", Unit::Percent);
-const SIGNAL: Metric = metric("rssi", "signal strength", Unit::DecibelMilliwatt);
-const DISTANCE: Metric = metric("d", "distance", Unit::Millimetre);
+const BATTERY_PERCENT: Metric = metric("batt", "battery", Unit::Percent, PERCENT);
+const SIGNAL: Metric = metric("rssi", "signal strength", Unit::DecibelMilliwatt, RECEPTION);
+const DISTANCE: Metric = metric("d", "distance", Unit::Millimetre, REACH);
 
 /// Every documented type. Order: as the vendor lists them.
 pub static DEVICE_TYPES: [DeviceType; 16] = [
     DeviceType {
         name: "UM",
         title: "people counter",
-        metrics: &[metric("count", "entries", Unit::One), metric("b", "battery", Unit::Millivolt)],
+        metrics: &[metric("count", "entries", Unit::One, PEOPLE), metric("b", "battery", Unit::Millivolt, BATTERY)],
     },
     DeviceType {
         name: "PPLCTR",
         title: "directional people counter",
-        metrics: &[metric("count", "entries", Unit::One), metric("out_count", "exits", Unit::One)],
+        metrics: &[metric("count", "entries", Unit::One, PEOPLE), metric("out_count", "exits", Unit::One, PEOPLE)],
     },
     DeviceType {
         name: "FD",
         title: "feedback tablet",
         metrics: &[
-            metric("rating", "rating", Unit::One),
-            metric("s", "stars", Unit::One),
-            metric("n", "negative feedback", Unit::Flag),
+            // Vendor: 1 best to 5 worst; stars the other way round.
+            metric("rating", "rating", Unit::One, 1.0..=5.0),
+            metric("s", "stars", Unit::One, 0.0..=5.0),
+            metric("n", "negative feedback", Unit::Flag, FLAG),
         ],
     },
     DeviceType {
         name: "TR",
         title: "toilet roll sensor",
-        metrics: &[metric("p", "toilet paper left", Unit::Percent), DISTANCE],
+        metrics: &[metric("p", "toilet paper left", Unit::Percent, PERCENT), DISTANCE],
     },
     DeviceType {
         name: "PT",
         title: "paper towel sensor",
-        metrics: &[metric("p", "paper towels left", Unit::Percent), DISTANCE],
+        metrics: &[metric("p", "paper towels left", Unit::Percent, PERCENT), DISTANCE],
     },
-    DeviceType { name: "SS", title: "soap sensor", metrics: &[metric("p", "soap left", Unit::Percent), DISTANCE] },
-    DeviceType { name: "BIN", title: "bin sensor", metrics: &[metric("p", "free space", Unit::Percent), DISTANCE] },
+    DeviceType {
+        name: "SS",
+        title: "soap sensor",
+        metrics: &[metric("p", "soap left", Unit::Percent, PERCENT), DISTANCE],
+    },
+    DeviceType {
+        name: "BIN",
+        title: "bin sensor",
+        metrics: &[metric("p", "free space", Unit::Percent, PERCENT), DISTANCE],
+    },
     DeviceType {
         name: "WD",
         title: "spill detector",
-        metrics: &[metric("value", "spill", Unit::Flag), metric("AreaP", "wet area", Unit::Percent)],
+        metrics: &[metric("value", "spill", Unit::Flag, FLAG), metric("AreaP", "wet area", Unit::Percent, PERCENT)],
     },
     DeviceType {
         name: "ODRDTR",
         title: "air quality sensor",
         metrics: &[
-            metric("amm", "ammonia", Unit::Ppm),
-            metric("amm_zscore", "unusual ammonia, z-score", Unit::One),
-            metric("amm_expected", "expected ammonia", Unit::Ppm),
-            metric("alc", "alcohol vapour", Unit::Ppm),
-            metric("alc_zscore", "unusual alcohol vapour, z-score", Unit::One),
-            metric("alc_expected", "expected alcohol vapour", Unit::Ppm),
-            metric("no2", "nitrogen dioxide", Unit::Ppm),
-            metric("no2_zscore", "unusual nitrogen dioxide, z-score", Unit::One),
-            metric("no2_expected", "expected nitrogen dioxide", Unit::Ppm),
+            metric("amm", "ammonia", Unit::Ppm, GAS),
+            metric("amm_zscore", "unusual ammonia, z-score", Unit::One, Z_SCORE),
+            metric("amm_expected", "expected ammonia", Unit::Ppm, GAS_FORECAST),
+            metric("alc", "alcohol vapour", Unit::Ppm, GAS),
+            metric("alc_zscore", "unusual alcohol vapour, z-score", Unit::One, Z_SCORE),
+            metric("alc_expected", "expected alcohol vapour", Unit::Ppm, GAS_FORECAST),
+            metric("no2", "nitrogen dioxide", Unit::Ppm, NO2),
+            metric("no2_zscore", "unusual nitrogen dioxide, z-score", Unit::One, Z_SCORE),
+            metric("no2_expected", "expected nitrogen dioxide", Unit::Ppm, NO2_FORECAST),
             SIGNAL,
         ],
     },
@@ -236,26 +287,32 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
         name: "ODRDTR_BATT_V1",
         title: "air quality sensor lite",
         metrics: &[
-            metric("amm", "ammonia", Unit::Ppb),
-            metric("aqi", "air quality index", Unit::One),
-            tenths(metric("rh", "humidity", Unit::Percent)),
-            tenths(metric("temp", "temperature", Unit::Celsius)),
+            metric("amm", "ammonia", Unit::Ppb, 0.0..=50_000.0),
+            // Bosch BME680: index of air quality 0 to 500, -40 to 85 °C. Ammonia: 50 ppm, at which nobody stays in a room.
+            metric("aqi", "air quality index", Unit::One, 0.0..=500.0),
+            tenths(metric("rh", "humidity", Unit::Percent, PERCENT)),
+            tenths(metric("temp", "temperature", Unit::Celsius, -40.0..=85.0)),
         ],
     },
     DeviceType {
         name: "ODRDTR_10_IN_1",
         title: "air quality sensor 10-in-1",
         metrics: &[
-            metric("co2", "carbon dioxide", Unit::Ppm),
-            metric("hcho", "formaldehyde", Unit::MilligramsPerCubicMetre),
-            metric("tvoc", "volatile organic compounds", Unit::MilligramsPerCubicMetre),
-            spelled(&["pm_2.5", "pm_25"], metric("pm_2.5", "fine dust PM2.5", Unit::MicrogramsPerCubicMetre)),
-            metric("pm_10", "dust PM10", Unit::MicrogramsPerCubicMetre),
-            metric("pressure", "air pressure", Unit::Hectopascal),
-            metric("temperature", "temperature", Unit::Celsius),
-            metric("humidity", "humidity", Unit::Percent),
-            metric("light_level", "light level", Unit::One),
-            metric("pir_trigger", "motion", Unit::Flag),
+            // Sensirion SCD30 (CO2), Dart WZ-S (10 ppm of formaldehyde are 12 mg/m³), Sensirion SGP30 (60,000 ppb of
+            // isobutylene are 138 mg/m³), ST LPS22HB (pressure); light in levels from 0 (vendor: to 3, Milesight AM300: to 5).
+            metric("co2", "carbon dioxide", Unit::Ppm, 0.0..=40_000.0),
+            metric("hcho", "formaldehyde", Unit::MilligramsPerCubicMetre, 0.0..=12.0),
+            metric("tvoc", "volatile organic compounds", Unit::MilligramsPerCubicMetre, 0.0..=138.0),
+            spelled(
+                &["pm_2.5", "pm_25"],
+                metric("pm_2.5", "fine dust PM2.5", Unit::MicrogramsPerCubicMetre, PARTICLES),
+            ),
+            metric("pm_10", "dust PM10", Unit::MicrogramsPerCubicMetre, PARTICLES),
+            metric("pressure", "air pressure", Unit::Hectopascal, 260.0..=1_260.0),
+            metric("temperature", "temperature", Unit::Celsius, TEMPERATURE),
+            metric("humidity", "humidity", Unit::Percent, PERCENT),
+            metric("light_level", "light level", Unit::One, 0.0..=5.0),
+            metric("pir_trigger", "motion", Unit::Flag, FLAG),
         ],
     },
     DeviceType {
@@ -273,16 +330,19 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
         name: "TILT",
         title: "tree tilt sensor",
         metrics: &[
-            metric("Xt", "tilt on X", Unit::Degree),
-            metric("Yt", "tilt on Y", Unit::Degree),
-            metric("Zt", "tilt on Z", Unit::Degree),
-            metric("v", "battery", Unit::Percent),
+            metric("Xt", "tilt on X", Unit::Degree, ANGLE),
+            metric("Yt", "tilt on Y", Unit::Degree, ANGLE),
+            metric("Zt", "tilt on Z", Unit::Degree, ANGLE),
+            metric("v", "battery", Unit::Percent, PERCENT),
         ],
     },
     DeviceType {
         name: "TH",
         title: "temperature and humidity sensor",
-        metrics: &[metric("t", "temperature", Unit::Celsius), metric("h", "humidity", Unit::Percent)],
+        metrics: &[
+            metric("t", "temperature", Unit::Celsius, TEMPERATURE),
+            metric("h", "humidity", Unit::Percent, PERCENT),
+        ],
     },
 ];
 
@@ -305,6 +365,21 @@ mod tests {
         assert!(DeviceType::named(short_name("SMARTCLEAN#BIN")).is_some());
         assert!(DeviceType::named(short_name(" BIN ")).is_some());
         assert!(DeviceType::named(short_name("bin")).is_none());
+    }
+
+    #[test]
+    fn every_range_has_room_for_what_the_vendor_shows_and_none_for_values_that_mean_no_value() {
+        for (device_type, metric) in
+            DEVICE_TYPES.iter().flat_map(|of| of.metrics.iter().map(move |metric| (of, metric)))
+        {
+            let (least, most) = (*metric.plausible.start(), *metric.plausible.end());
+            assert!(least < most, "{} {}", device_type.name, metric.key);
+            assert!(!metric.plausible.contains(&65_535.0), "{} {}", device_type.name, metric.key);
+            let below_zero = matches!(metric.unit, Unit::Celsius | Unit::Degree | Unit::DecibelMilliwatt)
+                || metric.key.ends_with("_zscore")
+                || metric.key.ends_with("_expected");
+            assert_eq!(metric.plausible.contains(&-1.0), below_zero, "{} {}", device_type.name, metric.key);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::cleaning::Cleaning;
-use super::device::{self, DeviceType, Unit};
+use super::device::{self, DeviceType, Metric, Unit};
 use super::digest::Digest;
 use super::json::{ObjectError, Raw, each_member};
 use super::time::{self, LocalZone};
@@ -105,29 +105,36 @@ impl<'a> Reading<'a> {
     }
 
     /// The value of the metric that rules call `key`. For a type that is not documented, a member of `v` of that name.
-    /// `None` where the reading does not carry it, or not as a number.
+    /// `None` where the reading does not carry it, or not as a number, or where no such sensor can measure that.
     #[must_use]
     pub fn metric<'k>(&self, key: &'k str) -> Option<Quantity<'k>> {
         let Some(device_type) = self.device_type() else {
             return self.number(key).map(|value| Quantity { label: key, value, unit: Unit::One });
         };
         let metric = device_type.metric(key)?;
-        let sent = match metric.wire {
-            [] => self.number(metric.key),
-            names => names.iter().find_map(|name| self.number(name)),
-        }?;
-        Some(Quantity { label: metric.label, value: metric.value(sent), unit: metric.unit })
+        let value = self.sent(metric).filter(|value| metric.plausible.contains(value))?;
+        Some(Quantity { label: metric.label, value, unit: metric.unit })
     }
 
-    /// Every number that the reading carries, each once: the metrics of a documented type under the names that rules use,
+    /// How many metrics have a value that no such sensor can measure: sensor errors.
+    #[must_use]
+    pub fn implausible(&self) -> usize {
+        let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
+        let is_implausible =
+            |metric: &&Metric| self.sent(metric).is_some_and(|value| !metric.plausible.contains(&value));
+        documented.iter().filter(is_implausible).count()
+    }
+
+    /// Every number that the reading carries, plausible or not, each once: the metrics of a documented type under the names that rules use,
     /// in the order in which they are documented; then the other numbers in `v`, by name and as they were sent, since
     /// what the vendor adds tomorrow is of use before it is documented.
     #[must_use]
     pub fn metrics(&self) -> Vec<(Cow<'a, str>, f64)> {
         let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
-        let is_told = |name: &str| documented.iter().any(|metric| metric.key == name || metric.wire.contains(&name));
+        let is_told =
+            |name: &str| documented.iter().any(|metric| metric.key == name || metric.sent_as().contains(&name));
         let others: BTreeSet<_> = self.values.iter().map(|(name, _)| name).filter(|name| !is_told(name)).collect();
-        let known = documented.iter().filter_map(|metric| Some((metric.key.into(), self.metric(metric.key)?.value)));
+        let known = documented.iter().filter_map(|metric| Some((metric.key.into(), self.sent(metric)?)));
         known.chain(others.into_iter().filter_map(|name| Some((name.clone(), self.number(name)?)))).collect()
     }
 
@@ -170,6 +177,11 @@ impl<'a> Reading<'a> {
 
     fn value(&self, name: &str) -> Option<Raw<'a>> {
         self.values.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    /// The value of a documented metric, plausible or not.
+    fn sent(&self, metric: &Metric) -> Option<f64> {
+        metric.sent_as().iter().find_map(|name| self.number(name)).map(|sent| metric.value(sent))
     }
 
     fn number(&self, name: &str) -> Option<f64> {

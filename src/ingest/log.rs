@@ -28,6 +28,7 @@ impl Outcome {
             readings_rejected = self.rejected,
             readings_duplicate = self.duplicates,
             readings_late = self.late,
+            implausible_values = self.implausible,
             alerts_fired = self.alerts,
             alerts_blocked = self.blocked,
             alerts_sent = self.messages,
@@ -72,6 +73,7 @@ impl Accounted {
                 tracing::$level!(
                     target: MEASURED,
                     %key,
+                    implausible_values = self.implausible,
                     alerts_fired = self.alerts,
                     alerts_blocked = self.blocked,
                     alerts_sent = self.messages,

@@ -97,6 +97,8 @@ pub struct Outcome {
     pub stale: usize,
     /// Readings from the future.
     pub early: usize,
+    /// Values that no such sensor can measure.
+    pub implausible: usize,
     /// Whether the very same body was stored before.
     pub repeated: bool,
     /// Whether the store did not take it, and it waits in another place as safe.
@@ -232,6 +234,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             digests: evaluated.digests,
             stale: evaluated.stale,
             early: evaluated.early,
+            implausible: evaluated.implausible,
             unevaluated: evaluated.failure.is_some(),
             repeated: stored == Stored::Already,
             parked: stored == Stored::Parked,
@@ -387,6 +390,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             late: evaluated.late,
             stale: evaluated.stale,
             early: evaluated.early,
+            implausible: evaluated.implausible,
             messages: dispatched.messages,
             unsent: dispatched.failed,
             digests: dispatched.digests,
@@ -461,6 +465,7 @@ struct Accounted {
     late: usize,
     stale: usize,
     early: usize,
+    implausible: usize,
     messages: usize,
     unsent: usize,
     digests: usize,

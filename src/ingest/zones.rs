@@ -43,6 +43,7 @@ pub(super) struct Evaluated {
     pub(super) late: usize,
     pub(super) stale: usize,
     pub(super) early: usize,
+    pub(super) implausible: usize,
     /// Why a zone could not be judged; the others were.
     pub(super) failure: Option<Unavailable>,
 }
@@ -56,6 +57,7 @@ impl Evaluated {
         self.late += evaluation.late;
         self.stale += evaluation.stale;
         self.early += evaluation.early;
+        self.implausible += evaluation.implausible;
         let entries = evaluation.state.outbox.entries().iter().filter(|entry| evaluation.made.contains(&entry.id));
         self.outgoing.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry: entry.clone() }));
     }

@@ -474,7 +474,9 @@ impl<'w> Naive<'w> {
                     }
                 }
                 Fact::Reading(reading, at) => {
-                    let Some(value) = reading.values[test.metric].filter(|value| *value > 0) else { continue };
+                    let Some(value) = reading.plausible(rule.ty, test.metric).filter(|value| *value > 0) else {
+                        continue;
+                    };
                     if let Some(restart_at) = rule.restart_at {
                         // The last time of that name on the clock of the place.
                         let start = at - (at + zone - restart_at).rem_euclid(24 * 60);
@@ -522,7 +524,7 @@ impl RuleSpec {
         let mut worst: Option<Severity> = None;
         let (mut broken, mut kept, mut absent) = (0, 0, 0);
         for (index, test) in self.tests.iter().enumerate() {
-            let Some(value) = reading.values[test.metric] else {
+            let Some(value) = reading.plausible(self.ty, test.metric) else {
                 absent += 1;
                 continue;
             };
@@ -544,7 +546,8 @@ impl RuleSpec {
             Some(severity) if is_broken => Look::Broken(severity),
             _ if kept > 0 => {
                 let trembles = self.clear.is_some_and(|clear| {
-                    reading.values[self.tests[0].metric]
+                    reading
+                        .plausible(self.ty, self.tests[0].metric)
                         .is_some_and(|value| crosses(self.tests[0].comparison, f64::from(value), clear))
                 });
                 if trembles { Look::Between } else { Look::Well }

@@ -22,7 +22,7 @@ const START_OF_DAY: i64 = 5 * 60 + 50;
 /// Device types with two metrics each.
 pub(crate) const TYPES: [(&str, [&str; 2]); 5] = [
     ("ODRDTR_BATT_V1", ["amm", "aqi"]),
-    ("UM", ["count", "b"]),
+    ("PPLCTR", ["count", "out_count"]),
     ("FD", ["rating", "s"]),
     ("SS", ["p", "d"]),
     ("ACME#X", ["x", "y"]),
@@ -126,6 +126,13 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
+    /// The value of a metric of the type, where such a sensor can measure it: a rating is from 1 to 5, stars are at most 5.
+    pub(crate) fn plausible(&self, ty: usize, metric: usize) -> Option<u8> {
+        let most = if TYPES[ty].0 == "FD" { 5 } else { u8::MAX };
+        let least = u8::from(TYPES[ty].1[metric] == "rating");
+        self.values[metric].filter(|value| (least..=most).contains(value))
+    }
+
     pub(crate) fn reason_names(&self) -> Vec<&'static str> {
         REASONS
             .into_iter()

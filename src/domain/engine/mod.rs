@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod engine_tests;
+#[cfg(test)]
+mod implausible_tests;
 mod judge;
 mod level;
 mod policy;
@@ -57,6 +59,8 @@ pub struct Evaluation {
     pub stale: usize,
     /// Readings from the future, taken to be from when they were received.
     pub early: usize,
+    /// Values that no such sensor can measure: sensor errors, which were not compared with limits.
+    pub implausible: usize,
 }
 
 /// Evaluates readings of one zone, in any order, that were first received at `received`; it is `now`.
@@ -120,6 +124,7 @@ pub fn evaluate_in_order<'r, 't: 'r>(
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;
         } else {
+            zone.evaluation.implausible += reading.implausible();
             zone.take(reading, at, policies.of(&reading.source));
         }
     }
