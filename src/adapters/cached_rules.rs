@@ -25,8 +25,8 @@ pub enum Found {
     Rules {
         /// Changes whenever the text does.
         version: String,
-        /// The text.
-        text: String,
+        /// The file as it is.
+        bytes: Vec<u8>,
     },
 }
 
@@ -41,20 +41,20 @@ pub trait RuleReader: Send + Sync {
     /// [`Unavailable`] where it cannot be read now; a retry can help.
     fn read(&self, seen: Option<&str>) -> impl Future<Output = Result<Found, Unavailable>> + Send;
 
-    /// The text that was accepted last, by this process or another; `None` where nothing is kept.
+    /// The file that was accepted last, by this process or another; `None` where nothing is kept.
     ///
     /// # Errors
     /// [`Unavailable`] where it cannot be read now; a retry can help.
-    fn accepted(&self) -> impl Future<Output = Result<Option<String>, Unavailable>> + Send {
+    fn accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send {
         std::future::ready(Ok(None))
     }
 
-    /// Keeps an accepted text for processes that start while the file is broken.
+    /// Keeps an accepted file for processes that start while the file is broken.
     ///
     /// # Errors
     /// [`Unavailable`] where it was not confirmed as kept; a retry can help.
-    fn keep_accepted(&self, text: &str) -> impl Future<Output = Result<(), Unavailable>> + Send {
-        let _ = text;
+    fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        let _ = bytes;
         std::future::ready(Ok(()))
     }
 }
@@ -109,10 +109,10 @@ impl<R: RuleReader> CachedRules<R> {
         let cached = Self::new(reader, interval);
         let found = cached.reader.read(None).await.map_err(|fault| vec![chain(&fault)])?;
         let mut reads = Reads { last: Some(now), ..Reads::default() };
-        if let Found::Rules { version, text } = found {
-            cached.settle(
-                cached.parse(&text).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?,
-            );
+        if let Found::Rules { version, bytes } = found {
+            let rules =
+                cached.parse(&bytes).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            cached.accept(rules, &version);
             reads.seen = Some(version);
         }
         Ok(Self { reads: Mutex::new(reads), ..cached })
@@ -127,6 +127,14 @@ impl<R: RuleReader> CachedRules<R> {
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
     }
 
+    /// Puts rules of a file in force, and logs their warnings.
+    fn accept(&self, rules: RuleSet, version: &str) {
+        for warning in &rules.warnings {
+            tracing::warn!(file = self.reader.name(), version, %warning, "rules accepted with a warning");
+        }
+        self.settle(rules);
+    }
+
     fn settle(&self, rules: RuleSet) {
         self.set_refused(None);
         self.put_in_force(rules, true);
@@ -136,8 +144,8 @@ impl<R: RuleReader> CachedRules<R> {
         *self.refused.write().unwrap_or_else(PoisonError::into_inner) = refused;
     }
 
-    fn parse(&self, text: &str) -> Result<RuleSet, Vec<impl Display + use<R>>> {
-        RuleSet::parse(self.reader.name(), text)
+    fn parse(&self, bytes: &[u8]) -> Result<RuleSet, Vec<impl Display + use<R>>> {
+        RuleSet::read(self.reader.name(), bytes)
     }
 
     async fn update(&self, reads: &mut Reads, now: Timestamp) {
@@ -146,7 +154,7 @@ impl<R: RuleReader> CachedRules<R> {
         match self.reader.read(reads.seen.as_deref()).await {
             Ok(Found::Unchanged) => {}
             Ok(Found::Nothing) => self.return_to_pack(reads),
-            Ok(Found::Rules { version, text }) => self.judge(reads, version, &text).await,
+            Ok(Found::Rules { version, bytes }) => self.judge(reads, version, &bytes).await,
             Err(fault) => {
                 reads.is_failing = true;
                 if !had_failed {
@@ -168,12 +176,12 @@ impl<R: RuleReader> CachedRules<R> {
         self.settle(RuleSet::pack());
     }
 
-    async fn judge(&self, reads: &mut Reads, version: String, text: &str) {
-        match self.parse(text) {
+    async fn judge(&self, reads: &mut Reads, version: String, bytes: &[u8]) {
+        match self.parse(bytes) {
             Ok(rules) => {
                 tracing::info!(file = self.reader.name(), version, "rules accepted");
-                self.settle(rules);
-                self.keep(text).await;
+                self.accept(rules, &version);
+                self.keep(bytes).await;
             }
             Err(faults) => {
                 for fault in &faults {
@@ -193,7 +201,7 @@ impl<R: RuleReader> CachedRules<R> {
             return;
         }
         let kept = match self.reader.accepted().await {
-            Ok(kept) => kept.and_then(|text| self.parse(&text).ok()),
+            Ok(kept) => kept.and_then(|bytes| self.parse(&bytes).ok()),
             Err(fault) => {
                 tracing::warn!(fault = chain(&fault), "the rules accepted last could not be read");
                 None
@@ -209,11 +217,11 @@ impl<R: RuleReader> CachedRules<R> {
         }
     }
 
-    async fn keep(&self, text: &str) {
+    async fn keep(&self, bytes: &[u8]) {
         let kept = match self.reader.accepted().await {
             // A start with the same rules writes nothing.
-            Ok(Some(kept)) if kept == text => Ok(()),
-            Ok(_) => self.reader.keep_accepted(text).await,
+            Ok(Some(kept)) if kept == bytes => Ok(()),
+            Ok(_) => self.reader.keep_accepted(bytes).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = kept {
@@ -306,19 +314,19 @@ mod tests {
             match self.file.lock().unwrap().clone() {
                 None => Ok(Found::Nothing),
                 Some(Ok((version, _))) if seen == Some(&version) => Ok(Found::Unchanged),
-                Some(Ok((version, text))) => Ok(Found::Rules { version, text }),
+                Some(Ok((version, text))) => Ok(Found::Rules { version, bytes: text.into() }),
                 Some(Err(())) => Err(Unavailable::new("the bucket did not answer", "no route")),
             }
         }
 
-        async fn accepted(&self) -> Result<Option<String>, Unavailable> {
+        async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
             self.asked.lock().unwrap().push("accepted");
-            Ok(self.accepted.lock().unwrap().clone())
+            Ok(self.accepted.lock().unwrap().clone().map(String::into_bytes))
         }
 
-        async fn keep_accepted(&self, text: &str) -> Result<(), Unavailable> {
+        async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
             self.asked.lock().unwrap().push("keep");
-            *self.accepted.lock().unwrap() = Some(text.to_owned());
+            *self.accepted.lock().unwrap() = Some(String::from_utf8(bytes.to_vec()).unwrap());
             Ok(())
         }
     }
@@ -392,6 +400,18 @@ mod tests {
         assert_eq!(log.containing("rules.toml:2:").len(), 1, "{log:?}");
         memory.holds(THREE_HOURS);
         assert_eq!(hours(&cached, 300).await, 3);
+    }
+
+    #[tokio::test]
+    async fn warnings_of_an_accepted_file_are_logged_once() {
+        let memory = Memory::holding("max_age = \"2h\"\n[[rule]]\nid = \"soap-low\"\nabove = 10\n");
+        let log = LogLines::capture();
+        let opened = CachedRules::open(&memory, SignedDuration::from_mins(1), at(0)).await.unwrap();
+        assert_eq!((hours(&opened, 60).await, hours(&cached(&memory), 0).await), (2, 2));
+        assert_eq!(log.containing("rules.toml:4:9: `above` is the other direction").len(), 2, "{log:?}");
+        memory.holds("max_age = \"3h\"\n[[rule]]\nid = \"soap-low\"\nbelow = 10\n");
+        assert_eq!(hours(&opened, 120).await, 3);
+        assert_eq!(log.containing("warning=").len(), 2, "{log:?}");
     }
 
     #[tokio::test]

@@ -18,3 +18,4 @@ pub mod severity;
 pub mod shown;
 pub mod state;
 pub mod time;
+pub mod utf8;

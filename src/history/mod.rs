@@ -2,6 +2,7 @@
 
 mod arrived;
 mod hours;
+mod inventory;
 mod period;
 mod rounds;
 
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 
 pub use self::arrived::{Arrived, Counts, Order};
 pub use self::hours::{Hour, hours};
+pub use self::inventory::{Ids, Inventory};
 pub use self::period::Period;
 pub use self::rounds::{Lines, Round, read_rounds};
 use crate::domain::archive::{Metadata, ObjectKey};

@@ -61,6 +61,58 @@ fn check_says_so_where_there_is_nothing_to_say_and_where_there_is_no_file() {
     assert!(ran.err.contains("rule.toml cannot be read"), "{}", ran.err);
 }
 
+#[test]
+fn check_prints_warnings_and_the_file_is_good_all_the_same() {
+    let turned = "[[rule]]\nid = \"soap-low\"\nabove = 10\n";
+    let folder = folder(&[("rules.toml", turned)]);
+    let ran = run(folder.path(), &["check", "rules.toml"]);
+    let warning = "warning: rules.toml:3:9: `above` is the other direction than `below` of the rule `soap-low`; write \
+                   `below`, or give a rule of your own another id\n";
+    assert!(ran.out.starts_with(warning), "{}", ran.out);
+    assert!(ran.out[warning.len()..].starts_with("rules.toml: no fault; with the built-in ones "), "{}", ran.out);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    let ran = run(folder.path(), &["check", "--format", "json", "rules.toml"]);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&told["warnings"][0]["line"], &told["faults"]), (&3.into(), &Value::Array(Vec::new())));
+}
+
+#[test]
+fn check_compares_rules_with_a_history() {
+    let rules = "[[rule]]\nid = \"silent\"\nafter = \"30m\"\nzones = [\"nowhere\"]\n";
+    let folder = folder(&[("rules.toml", rules)]);
+    let simulated = ["simulate", "--out", "data", "--devices", "20", "--days", "1", "--from", "2026-09-01"];
+    let ran = run(folder.path(), &simulated);
+    assert_eq!(ran.exit, Some(0), "{}", ran.err);
+    let ran = run(folder.path(), &["check", "--from", "data", "rules.toml"]);
+    assert!(
+        ran.out.starts_with("warning: rules.toml:4:10: the history has no reading of the zone `nowhere`"),
+        "{}",
+        ran.out
+    );
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(run(folder.path(), &["check", "rules.toml"]).out.matches("warning").count(), 0);
+    assert_eq!(run(folder.path(), &["check", "--from", "no-folder", "rules.toml"]).exit, Some(2));
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_named_as_such() {
+    let folder = folder(&[("cases.toml", "rules_file = 'rules.toml'\n[[case]]\nname = 'x'\nrun = '10:00 SS p=9'\n")]);
+    std::fs::write(folder.path().join("rules.toml"), b"# caf\xe9\n").unwrap();
+    std::fs::write(folder.path().join("latin1.toml"), b"\n# caf\xe9\n").unwrap();
+    let ran = run(folder.path(), &["check", "rules.toml"]);
+    let fault = "rules.toml:1:6: the file is not UTF-8: the byte 0xe9; save the file as UTF-8\n";
+    assert_eq!((ran.out.as_str(), ran.exit), (fault, Some(1)));
+    for (arguments, expected) in [
+        (&["test", "cases.toml"][..], "rules.toml:1:6: the file is not UTF-8"),
+        (&["test", "latin1.toml"], "latin1.toml: the file is not UTF-8: the byte 0xe9 in line 2, column 6"),
+        (&["serve", "--data", "data", "--credentials", "latin1.toml"], "latin1.toml: the file is not UTF-8"),
+        (&["serve", "--data", "data", "--rules", "rules.toml"], "rules.toml:1:6: the file is not UTF-8"),
+    ] {
+        let ran = run(folder.path(), arguments);
+        assert!(ran.exit == Some(1) && ran.err.contains(expected), "{arguments:?}: {}", ran.err);
+    }
+}
+
 const HOLDS: &str =
     "[[case]]\nname = \"soap\"\nrun = \"\"\"\n10:00 SS p=5\n10:01 SS p=4 => firing medium soap-low 4\n\"\"\"\n";
 const FAILS: &str = "[[case]]\nname = \"soap <again>\"\nrun = '10:00 SS p=4'\n";

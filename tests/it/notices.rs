@@ -99,7 +99,11 @@ impl RuleReader for Edited {
 
     async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
         let text = self.0.lock().unwrap().clone();
-        Ok(if seen == Some(&text) { Found::Unchanged } else { Found::Rules { version: text.clone(), text } })
+        Ok(if seen == Some(&text) {
+            Found::Unchanged
+        } else {
+            Found::Rules { version: text.clone(), bytes: text.into() }
+        })
     }
 }
 

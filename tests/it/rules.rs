@@ -95,11 +95,11 @@ fn the_narrowest_override_of_each_setting_wins_whatever_their_order() {
 }
 
 #[test]
-fn of_two_equally_narrow_overrides_the_later_wins() {
+fn two_overrides_of_one_scope_may_set_different_things() {
     let rules = rules(
-        "[[rule]]\nid = \"soap-low\"\n[[rule.override]]\nzones = \"zone\"\nbelow = 20\n[[rule.override]]\nzones = \"zone\"\nbelow = 30",
+        "[[rule]]\nid = \"soap-low\"\n[[rule.override]]\nzones = \"zone\"\nbelow = 20\n[[rule.override]]\nzones = \"zone\"\nseverity = \"high\"",
     );
-    assert_eq!(soap(&rules, 25.0, &json!({})), ["medium soap-low 30"]);
+    assert_eq!(soap(&rules, 15.0, &json!({})), ["high soap-low 20"]);
 }
 
 #[test]
@@ -135,7 +135,23 @@ fn a_broken_file_is_refused_with_every_fault_at_its_place() {
         assert_eq!(said, expected, "{}", path.display());
         files += 1;
     }
-    assert!(files >= 20, "{files} files: some were not found");
+    assert!(files >= 35, "{files} files: some were not found");
+}
+
+/// Beside a broken file of the same name: what is nearly that, and good.
+#[test]
+fn a_good_file_beside_a_broken_one_is_taken_without_a_word() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut files = 0;
+    for entry in std::fs::read_dir(data.join("good-rules")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(data.join("broken-rules").join(path.file_name().unwrap()).exists(), "{}", path.display());
+        let rules = RuleSet::read("rules.toml", &std::fs::read(&path).unwrap());
+        let rules = rules.unwrap_or_else(|faults| panic!("{}: {faults:#?}", path.display()));
+        assert_eq!(rules.warnings, [], "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 13, "{files} files: some were not found");
 }
 
 #[test]

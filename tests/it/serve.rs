@@ -283,7 +283,7 @@ fn an_interrupt_ends_it_gracefully_also_with_an_idle_connection() {
 fn a_users_rules_are_laid_over_the_built_in_ones() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("rules.toml");
-    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\n").unwrap();
+    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\nseverity = \"high\"\n").unwrap();
     let server = Server::start(data.path(), &["--rules", rules.to_str().unwrap()]);
     let (status, answer) = server.paste();
     assert_eq!((status, &answer["alerts"]), (200, &0.into()), "the line sends 270");
@@ -300,7 +300,7 @@ fn an_edited_rules_file_counts_and_a_broken_one_does_not() {
         server.paste().1["alerts"].as_u64().unwrap()
     };
     assert_eq!(alerts(0), 1);
-    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\n").unwrap();
+    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\nseverity = \"high\"\n").unwrap();
     assert_eq!(alerts(2100), 0);
     std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_laest = 200\n").unwrap();
     assert_eq!(alerts(2100), 0, "the rules before it stay in force");

@@ -49,13 +49,12 @@ impl BucketRules {
         }
         let version = answer.e_tag.ok_or_else(|| unfit("came without its version"))?;
         let bytes = answer.body.collect().await.map_err(|fault| Unavailable::new(NOT_READ, fault))?.to_vec();
-        let text = String::from_utf8(bytes).map_err(|_| unfit("is not UTF-8"))?;
-        Ok(Found::Rules { version, text })
+        Ok(Found::Rules { version, bytes })
     }
 
-    async fn put_accepted(&self, text: &str) -> Result<(), Unavailable> {
+    async fn put_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
         let put = self.client.put_object().bucket(&self.bucket).key(ACCEPTED_KEY).content_type("application/toml");
-        let put = put.body(ByteStream::from(text.as_bytes().to_vec()));
+        let put = put.body(ByteStream::from(bytes.to_vec()));
         put.send().await.map(|_| ()).map_err(|fault| told(NOT_KEPT, &fault))
     }
 }
@@ -69,14 +68,14 @@ impl RuleReader for BucketRules {
         within(READING, NOT_READ, self.get(&self.key, seen)).await
     }
 
-    async fn accepted(&self) -> Result<Option<String>, Unavailable> {
+    async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
         match within(READING, NOT_READ, self.get(ACCEPTED_KEY, None)).await? {
-            Found::Rules { text, .. } => Ok(Some(text)),
+            Found::Rules { bytes, .. } => Ok(Some(bytes)),
             Found::Nothing | Found::Unchanged => Ok(None),
         }
     }
 
-    async fn keep_accepted(&self, text: &str) -> Result<(), Unavailable> {
-        within(READING, NOT_KEPT, self.put_accepted(text)).await
+    async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
+        within(READING, NOT_KEPT, self.put_accepted(bytes)).await
     }
 }

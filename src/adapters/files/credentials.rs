@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::version;
 use crate::adapters::cached_credentials::{CredentialReader, Document};
 use crate::domain::auth::Secret;
+use crate::domain::utf8;
 use crate::ingest::ports::Unavailable;
 
 /// Reads credentials from a file.
@@ -27,7 +28,9 @@ impl CredentialReader for CredentialFile {
         let read = async {
             // The version is taken before the text: of an edit in between, the text is read again, not missed.
             let version = version(&self.path).await?;
-            io::Result::Ok((version, tokio::fs::read_to_string(&self.path).await?))
+            let bytes = tokio::fs::read(&self.path).await?;
+            let text = utf8::text(&bytes).map_err(io::Error::other)?.to_owned();
+            io::Result::Ok((version, text))
         };
         let (version, text) = read.await.map_err(|fault| {
             Unavailable::new("the credentials' file could not be read", format!("{}: {fault}", self.path.display()))

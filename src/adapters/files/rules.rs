@@ -35,7 +35,7 @@ impl RuleReader for RuleFile {
             if seen == Some(&version) {
                 return Ok(Found::Unchanged);
             }
-            Ok(Found::Rules { version, text: tokio::fs::read_to_string(&self.path).await? })
+            Ok(Found::Rules { version, bytes: tokio::fs::read(&self.path).await? })
         };
         read.await.map_err(|fault: io::Error| {
             Unavailable::new("the rules file could not be read", format!("{}: {fault}", self.name))
@@ -53,11 +53,11 @@ mod tests {
         let path = folder.path().join("rules.toml");
         std::fs::write(&path, "# one").unwrap();
         let file = RuleFile::new(path.clone());
-        let Found::Rules { version, text } = file.read(None).await.unwrap() else { panic!("there is a file") };
-        assert_eq!(text, "# one");
+        let Found::Rules { version, bytes } = file.read(None).await.unwrap() else { panic!("there is a file") };
+        assert_eq!(bytes, b"# one");
         assert_eq!(file.read(Some(&version)).await.unwrap(), Found::Unchanged);
         std::fs::write(&path, "# other").unwrap();
-        assert!(matches!(file.read(Some(&version)).await.unwrap(), Found::Rules { text, .. } if text == "# other"));
+        assert!(matches!(file.read(Some(&version)).await.unwrap(), Found::Rules { bytes, .. } if bytes == b"# other"));
     }
 
     #[tokio::test]

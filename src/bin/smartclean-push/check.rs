@@ -7,21 +7,27 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use smartclean_push::domain::rules::{Fault, RuleSet};
 use smartclean_push::domain::shown;
+use smartclean_push::history::Inventory;
 
-use crate::{Failure, rules};
+use crate::{Failure, archive, rules};
 
 /// Check a rules file: every fault at once, each with its line and what to do
 ///
-/// The file is laid over the built-in rules, as it is where it is used. Faults go to standard output, one a line; the exit
-/// code is 1 where there are any.
+/// The file is laid over the built-in rules, as it is where it is used. Faults and warnings go to standard output, one a
+/// line. The exit code is 1 if there is a fault; a file with warnings can be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push check rules.toml
+  smartclean-push check --from data rules.toml
   smartclean-push check --format json rules.toml | jq '.faults[].message'")]
 pub(super) struct Check {
     /// The rules file
     #[arg(value_name = "RULES")]
     rules: PathBuf,
+    /// Stored readings to compare the rules with: warns of ids that no reading has, and of devices that pause for longer
+    /// than a rule allows. The data folder of `serve`, or s3://bucket
+    #[arg(long, value_name = "FOLDER|s3://…")]
+    from: Option<String>,
     /// How faults are told
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -31,14 +37,18 @@ pub(super) struct Check {
 enum Format {
     /// A line each: file, line, column, what is wrong, what to do
     Text,
-    /// One object: `file`, `rules` (how many, where there is no fault), `faults`
+    /// One object: `file`, `rules` (how many, if there is no fault), `faults`, `warnings`
     Json,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let file = self.rules.display().to_string();
-        let parsed = RuleSet::parse(&file, &rules::read(&self.rules)?);
+        let mut parsed = RuleSet::read(&file, &rules::read(&self.rules)?);
+        if let (Ok(rules), Some(from)) = (&mut parsed, &self.from) {
+            let history = Inventory::read(&*archive::open(from)?).map_err(archive::unreadable)?;
+            rules.warnings.append(&mut history.warnings(rules));
+        }
         let told = match self.format {
             Format::Text => shown::lines(&text(&file, &parsed)),
             Format::Json => document(&file, &parsed),
@@ -53,7 +63,10 @@ impl Check {
 
 fn text(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
     match parsed {
-        Ok(rules) => format!("{file}: no fault; with the built-in ones {} rules", rules.rules.len()),
+        Ok(rules) => {
+            let warnings: String = rules.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+            format!("{warnings}{file}: no fault; with the built-in ones {} rules", rules.rules.len())
+        }
         Err(faults) => rules::listed(faults),
     }
 }
@@ -68,9 +81,13 @@ fn document(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
             "suggestion": fault.suggestion,
         })
     };
+    let listed = |faults: &[Fault]| faults.iter().map(fault).collect::<Vec<_>>();
     let document = match parsed {
-        Ok(rules) => json!({ "file": file, "rules": rules.rules.len(), "faults": [] }),
-        Err(faults) => json!({ "file": file, "faults": faults.iter().map(fault).collect::<Vec<_>>() }),
+        Ok(rules) => {
+            let warnings = listed(&rules.warnings);
+            json!({ "file": file, "rules": rules.rules.len(), "faults": [], "warnings": warnings })
+        }
+        Err(faults) => json!({ "file": file, "faults": listed(faults), "warnings": [] }),
     };
     document.to_string()
 }

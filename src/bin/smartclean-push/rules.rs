@@ -1,25 +1,36 @@
 //! Rules as they are named on the command line.
 
+use std::io::Write;
 use std::path::Path;
 
 use smartclean_push::domain::rules::{Fault, RuleSet};
+use smartclean_push::domain::shown;
 
 use crate::Failure;
 
-/// The text of a rules file that was named on the command line.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|fault| Failure::usage(format!("{} cannot be read: {fault}", path.display())))
+/// A file that was named on the command line.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|fault| Failure::usage(format!("{} cannot be read: {fault}", path.display())))
 }
 
-/// The rules of a file laid over the built-in ones.
+/// The rules of a file laid over the built-in ones. Warnings go to standard error.
 pub(super) fn of_file(path: &Path) -> Result<RuleSet, Failure> {
     parsed(&path.display().to_string(), &read(path)?)
 }
 
-/// The rules of a text laid over the built-in ones; `name` is what the text is called.
-pub(super) fn parsed(name: &str, text: &str) -> Result<RuleSet, Failure> {
+/// The rules of a file laid over the built-in ones; `name` is what it is called. Warnings go to standard error.
+pub(super) fn parsed(name: &str, bytes: &[u8]) -> Result<RuleSet, Failure> {
     let refused = |faults: Vec<Fault>| format!("{name} has {}:\n{}", counted(faults.len()), listed(&faults));
-    RuleSet::parse(name, text).map_err(|faults| Failure::new(refused(faults)))
+    let rules = RuleSet::read(name, bytes).map_err(|faults| Failure::new(refused(faults)))?;
+    warn(&rules.warnings);
+    Ok(rules)
+}
+
+/// Prints warnings to standard error, a line each.
+pub(super) fn warn(warnings: &[Fault]) {
+    for warning in warnings {
+        let _ = writeln!(anstream::stderr(), "{}", shown::lines(&format!("warning: {warning}")));
+    }
 }
 
 /// "a fault", "3 faults".

@@ -19,6 +19,7 @@ use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
 use smartclean_push::domain::auth::{Credentials, Doors, Outside};
 use smartclean_push::domain::rules::{Refused, RuleSet};
+use smartclean_push::domain::utf8;
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::decode::MAX_DECODED;
@@ -304,9 +305,10 @@ Stop with Ctrl-C.
 
 fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
+    let bytes = std::fs::read(path)
         .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
-    let credentials = Credentials::parse(&text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
+    let text = utf8::text(&bytes).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
+    let credentials = Credentials::parse(text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use smartclean_push::cases::{Case, CaseFile, Mismatch};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::shown;
+use smartclean_push::domain::{shown, utf8};
 
 use crate::{Failure, rules};
 
@@ -97,7 +97,9 @@ impl Test {
 
     fn run_file(&self, path: &Path) -> Result<Ran, Failure> {
         let name = path.display().to_string();
-        let file = CaseFile::parse(&name, &rules::read(path)?).map_err(|faults| {
+        let bytes = rules::read(path)?;
+        let text = utf8::text(&bytes).map_err(|fault| Failure::new(format!("{name}: {fault}")))?;
+        let file = CaseFile::parse(&name, text).map_err(|faults| {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             Failure::new(format!("{name} is no case file:\n{}", faults.join("\n")))
         })?;
@@ -109,7 +111,7 @@ impl Test {
         let mut cases = Vec::new();
         for case in file.cases {
             let rules = match &case.rules {
-                Some(text) => rules::parsed(&format!("{name}, the rules of \"{}\"", case.name), text)?,
+                Some(text) => rules::parsed(&format!("{name}, the rules of \"{}\"", case.name), text.as_bytes())?,
                 None => common.clone(),
             };
             let mismatches = case.run(rules);

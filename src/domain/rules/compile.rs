@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::change::rises;
 use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location, nearest};
 use super::{Condition, DEFAULT_MAX_AGE, DEFAULT_QUIET_AFTER, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test};
 use crate::domain::alert::Comparison;
 use crate::domain::alert::template::{PLACEHOLDERS, unknown_placeholders};
-use crate::domain::device::{DEVICE_TYPES, DeviceType, Unit, short_name};
+use crate::domain::device::{DEVICE_TYPES, DeviceType, Metric, Unit, short_name};
 use crate::domain::severity::Severity;
 
 /// Longest title, in characters: it has to leave room for the place in a subject of 100.
@@ -20,13 +21,14 @@ const LONGEST_ID: usize = 64;
 pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
     let max_age = draft.max_age.map_or(DEFAULT_MAX_AGE, |max_age| max_age.value);
     let block = draft.block.map(|block| block.value);
+    let mentions = draft.rules.iter().flat_map(RuleDraft::mentions).collect();
     let mut rules: Vec<Rule> = draft.rules.into_iter().filter_map(|rule| compile_rule(rule, faults)).collect();
     for rule in &mut rules {
         rule.settings.block = rule.settings.block.or(block);
     }
     let quiet_after = draft.quiet_after.map_or(DEFAULT_QUIET_AFTER, |quiet_after| quiet_after.value);
     let blocked = draft.blocked.map(|blocked| blocked.value).unwrap_or_default();
-    RuleSet { max_age, blocked, quiet_after, caps: draft.caps, rules }
+    RuleSet { max_age, blocked, quiet_after, caps: draft.caps, rules, warnings: Vec::new(), mentions }
 }
 
 fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
@@ -44,10 +46,7 @@ fn compile_all_of(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
     let condition = compiler.condition(&draft.settings, faults);
     compiler.say_what_is_missing(condition.as_ref(), faults);
     let settings = Settings { condition, ..compiler.settings(&draft.settings, faults) };
-    let mut overrides: Vec<(Scope, Settings)> =
-        draft.overrides.iter().map(|part| compiler.part(part, settings.condition.as_ref(), faults)).collect();
-    // Stable: of two equally narrow ones the later in the file wins.
-    overrides.sort_by_key(|(scope, _)| scope.narrowness());
+    let overrides = compiler.overrides(settings.condition.as_ref(), faults);
     let scope = Scope { types: types.clone(), ..compile_scope(&draft.scope) };
     (settings.condition.is_some() || kind == Kind::Silence).then(|| Rule {
         id: draft.id.value.clone(),
@@ -116,10 +115,6 @@ fn value<T: Copy>(written: &Option<At<T>>) -> Option<T> {
     written.as_ref().map(|written| written.value)
 }
 
-fn place<T>(written: &Option<At<T>>) -> Option<&Location> {
-    written.as_ref().map(|written| &written.location)
-}
-
 /// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is
 /// taken at its word.
 fn compile_types(written: &[At<String>], faults: &mut Faults) -> Vec<String> {
@@ -186,34 +181,66 @@ impl RuleCompiler<'_> {
     /// Each setting of another kind of rule is a fault: it would say nothing here.
     fn check_belonging(&self, draft: &SettingsDraft, faults: &mut Faults) {
         use Kind::{Accumulate, Count, Reasons, Silence, Threshold};
-        let written: [(&str, Option<&Location>, &[Kind]); 11] = [
-            ("for", place(&draft.lasting), &[Threshold]),
-            ("max_gap", place(&draft.max_gap), &[Threshold]),
-            ("clear", place(&draft.clear), &[Threshold]),
-            ("reminder", place(&draft.reminder), &[Threshold]),
-            ("resolved", place(&draft.resolved), &[Threshold, Silence]),
-            ("count", place(&draft.count), &[Count, Reasons]),
-            ("within", place(&draft.within), &[Count, Reasons]),
-            ("carry", place(&draft.carry), &[Accumulate]),
-            ("restart_at", place(&draft.restart_at), &[Accumulate]),
-            ("after", place(&draft.after), &[Silence]),
-            ("metric", place(&draft.metric), &[Threshold, Count, Reasons, Accumulate]),
-        ];
-        for (name, location, kinds) in written {
-            let Some(location) = location.filter(|_| !kinds.contains(&self.kind)) else { continue };
+        for (name, location) in draft.written() {
+            let kinds: &[Kind] = match name {
+                "for" | "max_gap" | "clear" | "reminder" => &[Threshold],
+                "resolved" => &[Threshold, Silence],
+                "count" | "within" => &[Count, Reasons],
+                "carry" | "restart_at" => &[Accumulate],
+                "after" => &[Silence],
+                "metric" => &[Threshold, Count, Reasons, Accumulate],
+                _ => continue,
+            };
+            if kinds.contains(&self.kind) {
+                continue;
+            }
             let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
             let message = format!("`{name}` says nothing in a rule of kind `{}`", self.kind.as_str());
             faults.suggest(location, message, format!("it belongs to {}", words.join(", ")));
         }
     }
 
-    fn part(&self, part: &OverrideDraft, whole: Option<&Condition>, faults: &mut Faults) -> (Scope, Settings) {
+    /// The overrides, the widest first. Stable: of two equally narrow ones the later in the file wins.
+    fn overrides(&self, whole: Option<&Condition>, faults: &mut Faults) -> Vec<(Scope, Settings)> {
+        let with_scope = |part| (self.scope_of(part, faults), part);
+        let mut parts: Vec<(Scope, &OverrideDraft)> = self.rule.overrides.iter().map(with_scope).collect();
+        parts.sort_by_key(|(scope, _)| scope.narrowness());
+        for (index, (scope, part)) in parts.iter().enumerate() {
+            let around: Vec<_> = parts[..index].iter().filter(|(wider, _)| wider.overlaps(scope)).collect();
+            let changed = around.iter().rev().map(|(_, wider)| &wider.settings).find(|wider| wider.has_limits());
+            changed.unwrap_or(&self.rule.settings).check_change(&part.settings, &self.rule.id.value, faults);
+            let same = around.iter().filter(|(wider, _)| wider.narrowness() == scope.narrowness());
+            for (_, other) in same {
+                part.settings.check_not_set_by(&other.settings, faults);
+            }
+        }
+        parts.into_iter().map(|(scope, part)| (scope, self.part(part, whole, faults))).collect()
+    }
+
+    /// Where an override applies: somewhere, and nowhere where the rule does not.
+    fn scope_of(&self, part: &OverrideDraft, faults: &mut Faults) -> Scope {
         let types = compile_types(part.scope.types.as_deref().unwrap_or_default(), faults);
         let scope = Scope { types, ..compile_scope(&part.scope) };
         if scope == Scope::default() {
             let message = "an override needs to say where it applies".to_owned();
             faults.suggest(&part.location, message, "with types, properties, projects, zones or devices");
         }
+        let lists = self.rule.scope.lists().into_iter().zip(part.scope.lists());
+        for ((what, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
+            let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));
+            for name in written.iter().filter(|name| !is_inside(&name.value)) {
+                let id = &self.rule.id.value;
+                let message = format!("the rule `{id}` does not apply to the {} `{}`", what.as_str(), name.value);
+                let known = known.iter().map(|name| name.value.as_str());
+                let suggestion = nearest(&name.value, known.clone())
+                    .unwrap_or_else(|| format!("it applies to {}", known.collect::<Vec<_>>().join(", ")));
+                faults.suggest(&name.location, message, suggestion);
+            }
+        }
+        scope
+    }
+
+    fn part(&self, part: &OverrideDraft, whole: Option<&Condition>, faults: &mut Faults) -> Settings {
         let written = &part.settings;
         let condition = match (&written.limit, &written.metric, whole) {
             // Only a limit: the rule's one metric is meant.
@@ -226,6 +253,7 @@ impl RuleCompiler<'_> {
                         levels: compile_levels(limit, faults),
                     }],
                 }),
+                [] => None,
                 _ => {
                     let message = "the rule has several tests, so a limit alone does not say whose it is".to_owned();
                     faults.suggest(&limit.location, message, "write the whole `all` or `any` list here");
@@ -234,7 +262,10 @@ impl RuleCompiler<'_> {
             },
             _ => self.condition(written, faults),
         };
-        (scope, Settings { condition, ..self.settings(written, faults) })
+        if let (Some(limit), None, Some(metric)) = (&written.limit, &written.metric, &self.rule.settings.metric) {
+            self.check_reachable(metric, limit, faults);
+        }
+        Settings { condition, ..self.settings(written, faults) }
     }
 
     fn condition(&self, draft: &SettingsDraft, faults: &mut Faults) -> Option<Condition> {
@@ -293,10 +324,8 @@ impl RuleCompiler<'_> {
             return;
         };
         let Some(mildest) = test.levels.first() else { return };
-        let is_bad_side = match test.comparison {
-            Comparison::Below | Comparison::AtMost => clear.value < mildest.limit,
-            Comparison::Above | Comparison::AtLeast | Comparison::Deviates => clear.value > mildest.limit,
-        };
+        let is_bad_side =
+            if rises(test.comparison) { clear.value > mildest.limit } else { clear.value < mildest.limit };
         if is_bad_side {
             let message = format!("all would be well at {} while {} still is an alert", clear.value, mildest.limit);
             faults.suggest(&clear.location, message, "`clear` lies on the good side of the limit");
@@ -315,7 +344,33 @@ impl RuleCompiler<'_> {
         self.check_metric(metric, draft.unit.as_ref(), faults);
         let limit = draft.limit.as_ref()?;
         let levels = compile_levels(limit, faults);
+        self.check_reachable(metric, limit, faults);
         (!levels.is_empty()).then(|| Test { metric: metric.value.clone(), comparison: limit.comparison, levels })
+    }
+
+    /// A limit that no plausible value breaks would keep its rule silent. A sum may reach any.
+    fn check_reachable(&self, metric: &At<String>, limit: &LimitDraft, faults: &mut Faults) {
+        if self.kind == Kind::Accumulate || limit.comparison == Comparison::Deviates {
+            return;
+        }
+        let all =
+            DEVICE_TYPES.iter().filter(|of| self.types.is_empty() || self.types.iter().any(|name| name == of.name));
+        let known: Vec<&Metric> = all.filter_map(|of| of.metric(&metric.value)).collect();
+        for (_, level) in &limit.levels {
+            let breaks = |value: &f64| limit.comparison.is_broken(*value, *level);
+            let is_reachable =
+                known.iter().any(|metric| breaks(metric.plausible.start()) || breaks(metric.plausible.end()));
+            if let Some(metric) = known.first().filter(|_| !is_reachable) {
+                let (least, most) = (metric.plausible.start(), metric.plausible.end());
+                let message = format!("no value breaks `{} = {level}`", limit.key);
+                let unit = metric.unit.symbol();
+                faults.suggest(
+                    &limit.location,
+                    message,
+                    format!("`{}` is from {least} to {most} {unit}", metric.key).trim(),
+                );
+            }
+        }
     }
 
     /// Whether the rule's types report such a metric, and in that unit.
@@ -385,9 +440,8 @@ fn suggest_metric(written: &str, device_types: &[&DeviceType]) -> Option<String>
 
 /// Levels in order of severity; their limits have to go the same way.
 fn compile_levels(limit: &LimitDraft, faults: &mut Faults) -> Vec<Level> {
-    let mut levels: Vec<Level> = limit.levels.iter().map(|&(severity, limit)| Level { limit, severity }).collect();
-    levels.sort_by_key(|level| level.severity);
-    let rising = !matches!(limit.comparison, Comparison::Below | Comparison::AtMost);
+    let levels: Vec<Level> = limit.levels.iter().map(|&(severity, limit)| Level { limit, severity }).collect();
+    let rising = rises(limit.comparison);
     for pair in levels.windows(2) {
         let ordered = if rising { pair[0].limit < pair[1].limit } else { pair[0].limit > pair[1].limit };
         if !ordered {

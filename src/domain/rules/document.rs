@@ -83,8 +83,21 @@ impl<'a, 'i> TableReader<'a, 'i> {
         converted.map(|converted| self.document.at(value, converted))
     }
 
-    pub(super) fn string(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<String>> {
+    /// A text, which may be empty.
+    pub(super) fn text(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<String>> {
         self.value(key, "a text in quotes", faults, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A text that is not blank.
+    pub(super) fn string(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<String>> {
+        let text = self.text(key, faults)?;
+        if text.value.trim().is_empty() {
+            if !faults.has(&text.location) {
+                faults.suggest(&text.location, format!("`{key}` is empty"), "write a text, or leave the key out");
+            }
+            return None;
+        }
+        Some(text)
     }
 
     pub(super) fn boolean(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<bool>> {
@@ -98,11 +111,19 @@ impl<'a, 'i> TableReader<'a, 'i> {
         })
     }
 
-    /// A list of texts; a single text is a list of one.
+    /// A list of at least one text, none of them blank; a single text is a list of one.
     pub(super) fn strings(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<At<String>>> {
         let document = self.document;
         let (_, value) = self.take(key)?;
+        let empty = |value: &Spanned<DeValue<'_>>, what: &str, faults: &mut Faults| {
+            let message = format!("`{key}` {what}");
+            faults.suggest(&document.location(value.span().start), message, "leave the key out to mean all of them");
+        };
         let one = |value: &Spanned<DeValue<'_>>, faults: &mut Faults| match value.get_ref().as_str() {
+            Some(text) if text.trim().is_empty() => {
+                empty(value, "has an empty text", faults);
+                None
+            }
             Some(text) => Some(document.at(value, text.to_owned())),
             None => {
                 let found = describe(value.get_ref());
@@ -112,6 +133,10 @@ impl<'a, 'i> TableReader<'a, 'i> {
             }
         };
         Some(match value.get_ref().as_array() {
+            Some(items) if items.is_empty() => {
+                empty(value, "is an empty list", faults);
+                return None;
+            }
             Some(items) => items.iter().filter_map(|item| one(item, faults)).collect(),
             None => one(value, faults).into_iter().collect(),
         })
@@ -127,14 +152,14 @@ impl<'a, 'i> TableReader<'a, 'i> {
         self.take(key).map(|(_, value)| value)
     }
 
-    /// A list of tables, each read by `read`; a single table is a list of one.
+    /// A list of tables, each read by `read`; a single table is a list of one. The place is the list's.
     pub(super) fn tables<T>(
         &mut self,
         key: &'static str,
         what: &'static str,
         faults: &mut Faults,
         mut read: impl FnMut(TableReader<'a, 'i>, Location, &mut Faults) -> Option<T>,
-    ) -> Option<Vec<T>> {
+    ) -> Option<At<Vec<T>>> {
         let document = self.document;
         let (_, value) = self.take(key)?;
         let items: Vec<_> = match value.get_ref() {
@@ -152,10 +177,10 @@ impl<'a, 'i> TableReader<'a, 'i> {
                 }
             }
         }
-        Some(tables)
+        Some(document.at(value, tables))
     }
 
-    /// The members of a table of numbers, such as `{ Xt = -87.5 }`.
+    /// The members of a table of numbers, such as `{ Xt = -87.5 }`; at least one.
     pub(super) fn numbers(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<(At<String>, f64)>> {
         let value = self.any(key)?;
         let location = self.document.location(value.span().start);
@@ -164,6 +189,9 @@ impl<'a, 'i> TableReader<'a, 'i> {
             faults.add(&location, format!("`{key}` is a table of numbers such as {{ Xt = -87.5 }}, not {found}"));
             return None;
         };
+        if table.is_empty() {
+            faults.suggest(&location, format!("`{key}` is an empty table"), "write for example { Xt = -87.5 }");
+        }
         let mut numbers = Vec::new();
         for (name, value) in table {
             match number(value.get_ref()) {
@@ -188,11 +216,28 @@ impl<'a, 'i> TableReader<'a, 'i> {
             faults.maybe_suggest(
                 &self.document.location(name.span().start),
                 format!("{} has no `{written}`", self.what),
-                nearest(written, self.taken.iter().copied())
+                synonym(written)
+                    .or_else(|| nearest(written, self.taken.iter().copied()))
                     .or_else(|| Some(format!("it can have: {}", self.taken.join(", ")))),
             );
         }
     }
+}
+
+/// What other programs call something that has another name here.
+fn synonym(written: &str) -> Option<String> {
+    let meant = match written {
+        "quiet_hours" | "active_hours" | "hours" | "schedule" => {
+            "use `active` in a rule, the hours in which people are told: active = \"07:00-22:00\""
+        }
+        "cooldown" | "cool_down" => "use `block`: block = \"15m\"",
+        "disabled" => "use `enabled`: enabled = false",
+        "name" => "use `title`",
+        "threshold" | "limit" => "use one of above, at_least, below, at_most, deviates",
+        "duration" => "use `for`, how long it must last: for = \"10m\"",
+        _ => return None,
+    };
+    Some(meant.to_owned())
 }
 
 /// The value as a finite number.

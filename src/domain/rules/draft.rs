@@ -5,8 +5,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::document::{Document, TableReader, describe, number};
-use super::fault::{At, Faults, Location};
-use super::{ActiveHours, Block, Blocked, LONGEST_BLOCK};
+use super::fault::{At, Faults, Location, nearest};
+use super::{ActiveHours, Block, Blocked, LONGEST_BLOCK, Mention, Mentioned};
 use crate::domain::alert::Comparison;
 use crate::domain::alert::cap::Caps;
 use crate::domain::severity::Severity;
@@ -73,7 +73,10 @@ pub(super) struct SettingsDraft {
 /// `at_least = 200`, or `at_least = { medium = 200, high = 500 }`.
 #[derive(Clone, Debug)]
 pub(super) struct LimitDraft {
+    /// `at_least`.
+    pub(super) key: &'static str,
     pub(super) comparison: Comparison,
+    /// The mildest first.
     pub(super) levels: Vec<(Option<Severity>, f64)>,
     pub(super) location: Location,
 }
@@ -128,7 +131,8 @@ impl FileDraft {
             Blocked::ALL.into_iter().find(|known| value.as_str() == Some(known.as_str()))
         });
         let caps = read_caps(&mut table, faults);
-        let mut rules: Vec<RuleDraft> = table.tables("rule", "a rule", faults, RuleDraft::read).unwrap_or_default();
+        let rules = table.tables("rule", "a rule", faults, RuleDraft::read);
+        let mut rules: Vec<RuleDraft> = rules.map(|rules| rules.value).unwrap_or_default();
         table.finish(faults);
         let mut seen: Vec<(String, usize)> = Vec::new();
         rules.retain(|rule| {
@@ -145,32 +149,60 @@ impl FileDraft {
     }
 
     /// Lays `newer` over this file: a rule of the same id changes only what the newer one names, others are added.
-    pub(super) fn overlaid_by(mut self, newer: Self) -> Self {
+    pub(super) fn overlaid_by(mut self, newer: Self, faults: &mut Faults) -> Self {
         self.max_age = newer.max_age.or(self.max_age);
         self.quiet_after = newer.quiet_after.or(self.quiet_after);
         self.block = newer.block.or(self.block);
         self.blocked = newer.blocked.or(self.blocked);
         self.caps = newer.caps;
+        let mut own = Vec::new();
         for rule in newer.rules {
             match self.rules.iter_mut().find(|known| known.id.value == rule.id.value) {
-                Some(known) => known.overlay(rule),
-                None => self.rules.push(rule),
+                Some(known) => known.overlay(rule, faults),
+                None => own.push(rule),
             }
         }
+        let known = || self.rules.iter().map(|rule| rule.id.value.as_str());
+        // A rule of one's own has a title. Without one, a name that is nearly a known one is that one.
+        own.retain(|rule| {
+            let meant = nearest(&rule.id.value, known()).filter(|_| rule.title.is_none());
+            if let Some(meant) = &meant {
+                let message = format!("no built-in rule has the id `{}`", rule.id.value);
+                faults.suggest(&rule.id.location, message, format!("{meant} A rule of your own needs a `title`"));
+            }
+            meant.is_none()
+        });
+        self.rules.append(&mut own);
         self
     }
 }
 
 impl RuleDraft {
+    /// What is named where.
+    pub(super) fn mentions(&self) -> impl Iterator<Item = Mention> {
+        let mention =
+            |what, named: &At<String>| Mention { what, name: named.value.clone(), location: named.location.clone() };
+        let scopes = std::iter::once(&self.scope).chain(self.overrides.iter().map(|part| &part.scope));
+        let lists = scopes.flat_map(ScopeDraft::lists);
+        let names = lists.flat_map(move |(what, names)| names.iter().map(move |name| mention(what, name)));
+        std::iter::once(mention(Mentioned::Rule, &self.id)).chain(names)
+    }
+
     fn read(mut table: TableReader<'_, '_>, location: Location, faults: &mut Faults) -> Option<Self> {
-        let id = table.string("id", faults);
-        if id.is_none() {
-            faults.suggest(&location, "a rule needs an `id`", "for example id = \"soap-low\"");
+        const EXAMPLE: &str = "for example id = \"soap-low\"";
+        let id = table.text("id", faults);
+        match &id {
+            None => faults.suggest(&location, "a rule needs an `id`", EXAMPLE),
+            Some(id) if id.value.is_empty() && !faults.has(&id.location) => {
+                faults.suggest(&id.location, "the `id` is empty", EXAMPLE)
+            }
+            Some(_) => {}
         }
         let draft = Self {
             id: id.unwrap_or(At { value: String::new(), location }),
             kind: table.string("kind", faults),
-            title: table.string("title", faults),
+            // That it says something is asked of it with its length.
+            title: table.text("title", faults),
             message: table.string("message", faults),
             scope: ScopeDraft::read(&mut table, faults),
             settings: SettingsDraft::read(&mut table, faults),
@@ -181,13 +213,15 @@ impl RuleDraft {
                     table.finish(faults);
                     Some(OverrideDraft { scope, settings, location })
                 })
+                .map(|overrides| overrides.value)
                 .unwrap_or_default(),
         };
         table.finish(faults);
         (!draft.id.value.is_empty()).then_some(draft)
     }
 
-    fn overlay(&mut self, newer: Self) {
+    fn overlay(&mut self, newer: Self, faults: &mut Faults) {
+        self.settings.check_change(&newer.settings, &self.id.value, faults);
         // The newer place: faults of the whole rule are the doing of who changed it last.
         self.id = newer.id;
         self.kind = newer.kind.or(self.kind.take());
@@ -210,6 +244,18 @@ impl ScopeDraft {
         }
     }
 
+    /// Each list with what its names name; a list that is left out has none.
+    pub(super) fn lists(&self) -> [(Mentioned, &[At<String>]); 5] {
+        [
+            (Mentioned::Type, &self.types),
+            (Mentioned::Property, &self.properties),
+            (Mentioned::Project, &self.projects),
+            (Mentioned::Zone, &self.zones),
+            (Mentioned::Device, &self.devices),
+        ]
+        .map(|(what, list)| (what, list.as_deref().unwrap_or_default()))
+    }
+
     fn overlay(&mut self, newer: Self) {
         self.types = newer.types.or(self.types.take());
         self.properties = newer.properties.or(self.properties.take());
@@ -226,7 +272,7 @@ impl SettingsDraft {
         if let (Some(_), Some(any)) = (&all, &any) {
             faults.suggest(&any.location, "a rule has either `all` or `any`", "make two rules of it");
         }
-        let draft = Self {
+        let mut draft = Self {
             enabled: table.boolean("enabled", faults),
             severity: read_severity(table, faults),
             metric: table.string("metric", faults),
@@ -234,10 +280,7 @@ impl SettingsDraft {
             limit: read_limit(table, faults),
             several: all.or(any),
             baseline: table.numbers("baseline", faults),
-            active: table.value("active", "hours of the day such as \"07:00-22:00\"", faults, |value| {
-                let (from, to) = value.as_str()?.split_once('-')?;
-                Some(ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? })
-            }),
+            active: read_active(table, faults),
             block: read_block(table, faults),
             clear: table.number("clear", faults),
             lasting: table.duration("for", faults),
@@ -264,10 +307,14 @@ impl SettingsDraft {
             let message = format!("a rule has either one `metric` or a list of tests (line {})", several.location.line);
             faults.suggest(&metric.location, message, "put this one into the list");
         }
+        draft.share_severity(faults);
         draft
     }
 
     fn overlay(&mut self, newer: Self) {
+        if newer.has_severities() {
+            self.severity = None;
+        }
         self.enabled = newer.enabled.or(self.enabled.take());
         self.severity = newer.severity.or(self.severity.take());
         self.baseline = newer.baseline.or(self.baseline.take());
@@ -326,6 +373,17 @@ fn read_caps(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Caps {
     caps
 }
 
+/// `active = "07:00-22:00"`; all day is `"00:00-24:00"`, and nothing else begins when it ends.
+fn read_active(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<ActiveHours>> {
+    let wanted = "hours of the day such as \"07:00-22:00\", which do not end when they begin";
+    table.value("active", wanted, faults, |value| {
+        let (from, to) = value.as_str()?.split_once('-')?;
+        let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
+        let hours = ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? };
+        (is_all_day || hours.from != hours.to).then_some(hours)
+    })
+}
+
 /// A time of day such as `06:00`; `24:00` is midnight.
 fn time_of_day(text: &str) -> Option<civil::Time> {
     let (hour, minute) = text.trim().split_once(':')?;
@@ -345,7 +403,7 @@ fn read_block(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At
             "none" => Some(SignedDuration::ZERO),
             text => text.parse().ok().filter(|time: &SignedDuration| time.is_positive() && *time <= LONGEST_BLOCK),
         };
-        let Some(parts) = value.as_table() else {
+        let Some(parts) = value.as_table().filter(|parts| !parts.is_empty()) else {
             return time(value).map(|time| Block { device: time, zone: time, rule: None });
         };
         let mut block = Block::default();
@@ -373,15 +431,12 @@ fn read_severity(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option
 
 fn unknown_severity(written: &str, location: &Location, faults: &mut Faults) {
     let names = Severity::ALL.map(Severity::as_str);
-    let suggestion =
-        super::fault::nearest(written, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
+    let suggestion = nearest(written, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
     faults.suggest(location, format!("unknown severity `{written}`"), suggestion);
 }
 
 fn read_several(table: &mut TableReader<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<SeveralDraft> {
-    let mut location = None;
     let tests = table.tables(key, "a test", faults, |mut table, here, faults| {
-        location.get_or_insert(here.clone());
         let test = TestDraft {
             metric: table.string("metric", faults),
             unit: table.string("unit", faults),
@@ -391,8 +446,11 @@ fn read_several(table: &mut TableReader<'_, '_>, key: &'static str, faults: &mut
         table.finish(faults);
         Some(test)
     })?;
-    // An empty list has no place of its own; its rule's test for "no condition" finds it.
-    Some(SeveralDraft { all: key == "all", tests, location: location? })
+    if tests.value.is_empty() {
+        let message = format!("`{key}` has no test");
+        faults.suggest(&tests.location, message, "write for example [{ metric = \"AreaP\", at_least = 5 }]");
+    }
+    Some(SeveralDraft { all: key == "all", tests: tests.value, location: tests.location })
 }
 
 fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
@@ -407,7 +465,7 @@ fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<Li
             continue;
         }
         let levels = read_levels(document, key, value, faults);
-        found = Some(LimitDraft { comparison, levels, location });
+        found = Some(LimitDraft { key, comparison, levels, location });
     }
     found
 }
@@ -427,6 +485,10 @@ fn read_levels(
         faults.add(&document.location(value.span().start), message);
         return Vec::new();
     };
+    if table.is_empty() {
+        let location = document.location(value.span().start);
+        faults.suggest(&location, format!("`{key}` has no limit"), "write a number, or one for each severity");
+    }
     let mut levels = Vec::new();
     for (name, value) in table {
         let severity = Severity::named(name.get_ref());
@@ -440,5 +502,6 @@ fn read_levels(
         }
         levels.extend(severity.map(Some).zip(limit));
     }
+    levels.sort_by_key(|(severity, _)| *severity);
     levels
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::utf8::NotUtf8;
+
 /// A place in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -31,6 +33,19 @@ pub struct Fault {
     pub message: String,
     /// What to do about it, where that can be guessed.
     pub suggestion: Option<String>,
+}
+
+impl Fault {
+    /// A file that is no text.
+    pub(super) fn not_utf8(file: &str, fault: &NotUtf8) -> Self {
+        let location = Location { file: file.into(), line: fault.line, column: fault.column };
+        Self::new(&location, fault.what(), Some(NotUtf8::REMEDY.to_owned()))
+    }
+
+    pub(crate) fn new(location: &Location, message: impl Into<String>, suggestion: Option<String>) -> Self {
+        let (message, suggestion) = (in_a_line(message.into()), suggestion.map(in_a_line));
+        Self { location: location.clone(), message, suggestion }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -78,20 +93,28 @@ impl<T> At<T> {
     }
 }
 
-/// The faults found so far.
+/// The faults found so far, and the warnings: what can be used and is probably not meant.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(super) struct Faults {
+    faults: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
 
 impl Faults {
     /// What `look` finds in a rule. Where a file changes a rule of another one, and what it leaves as it is does not go with
     /// that, the fault is where the file names the rule: the other one is right, and often nobody's to mend.
     pub(super) fn of_rule<T>(&mut self, place: &Location, look: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.0.len();
+        let before = self.faults.len();
         let found = look(self);
-        for fault in self.0.iter_mut().skip(before).filter(|fault| fault.location.file != place.file) {
+        for fault in self.faults.iter_mut().skip(before).filter(|fault| fault.location.file != place.file) {
             fault.location = place.clone();
         }
         found
+    }
+
+    /// Whether a fault is known at this place: a value that could not be read is empty, and not what was written.
+    pub(super) fn has(&self, location: &Location) -> bool {
+        self.faults.iter().any(|fault| fault.location == *location)
     }
 
     pub(super) fn add(&mut self, location: &Location, message: impl Into<String>) {
@@ -108,19 +131,21 @@ impl Faults {
         message: impl Into<String>,
         suggestion: Option<String>,
     ) {
-        let (message, suggestion) = (in_a_line(message.into()), suggestion.map(in_a_line));
-        self.0.push(Fault { location: location.clone(), message, suggestion });
+        self.faults.push(Fault::new(location, message, suggestion));
     }
 
-    /// `value`, or the faults in the order of the file.
-    pub(super) fn or<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        let mut faults = self.0;
-        if faults.is_empty() {
-            return Ok(value);
-        }
-        faults.sort();
-        faults.dedup();
-        Err(faults)
+    pub(super) fn warn(&mut self, location: &Location, message: impl Into<String>, suggestion: impl Into<String>) {
+        self.warnings.push(Fault::new(location, message, Some(suggestion.into())));
+    }
+
+    /// `value` with the warnings, or the faults, each in the order of the file.
+    pub(super) fn or<T>(self, value: T) -> Result<(T, Vec<Fault>), Vec<Fault>> {
+        let in_order = |mut faults: Vec<Fault>| {
+            faults.sort();
+            faults.dedup();
+            faults
+        };
+        if self.faults.is_empty() { Ok((value, in_order(self.warnings))) } else { Err(in_order(self.faults)) }
     }
 }
 
@@ -140,7 +165,8 @@ fn in_a_line(text: String) -> String {
 }
 
 /// "did you mean `amm`?", where one of `known` is near enough to what was written.
-pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+#[must_use]
+pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let wanted = written.to_lowercase();
     known
         .into_iter()

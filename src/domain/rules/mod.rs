@@ -5,6 +5,9 @@
 
 #[cfg(test)]
 mod bounds_tests;
+mod change;
+#[cfg(test)]
+mod change_tests;
 mod compile;
 mod document;
 mod draft;
@@ -17,12 +20,13 @@ use jiff::{SignedDuration, Timestamp, civil};
 
 use self::draft::FileDraft;
 use self::fault::Faults;
-pub use self::fault::{Fault, Location, Refused};
+pub use self::fault::{Fault, Location, Refused, nearest};
 use super::alert::Comparison;
 use super::alert::cap::Caps;
 use super::reading::Source;
 use super::severity::Severity;
 use super::time::LocalZone;
+use super::utf8;
 
 /// The compiled-in rules, as text: what a user's file is laid over.
 pub const PACK: &str = include_str!("../../../rules/pack.toml");
@@ -33,7 +37,8 @@ const DEFAULT_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// How long nothing may come from anywhere, unless the file says otherwise.
 const DEFAULT_QUIET_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise.
+/// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise or asks for
+/// a breach that lasts longer than this.
 const DEFAULT_MAX_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Longest block that a rule may ask for: what was sent is remembered for so long.
 pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
@@ -51,6 +56,53 @@ pub struct RuleSet {
     pub caps: Caps,
     /// In the order of the files.
     pub rules: Vec<Rule>,
+    /// What can be used and is probably not meant, in the order of the file.
+    pub warnings: Vec<Fault>,
+    /// What is named where: every rule, and every name in a scope.
+    pub mentions: Vec<Mention>,
+}
+
+/// A name in a rules file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// What it names.
+    pub what: Mentioned,
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub location: Location,
+}
+
+/// What a name in a rules file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mentioned {
+    /// A rule, by its id.
+    Rule,
+    /// A device type.
+    Type,
+    /// A property (`PropId`).
+    Property,
+    /// A project (`PID`).
+    Project,
+    /// A zone (`InsID`).
+    Zone,
+    /// A device (`DEVID`).
+    Device,
+}
+
+impl Mentioned {
+    /// The word for it: `zone`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Type => "type",
+            Self::Property => "property",
+            Self::Project => "project",
+            Self::Zone => "zone",
+            Self::Device => "device",
+        }
+    }
 }
 
 /// One rule.
@@ -213,6 +265,18 @@ impl Scope {
             && listed(&self.devices, source.device.as_deref())
     }
 
+    /// Whether a reading can be inside both.
+    fn overlaps(&self, other: &Self) -> bool {
+        let share = |one: &[String], other: &[String]| {
+            one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name))
+        };
+        share(&self.types, &other.types)
+            && share(&self.properties, &other.properties)
+            && share(&self.projects, &other.projects)
+            && share(&self.zones, &other.zones)
+            && share(&self.devices, &other.devices)
+    }
+
     /// How narrow it is: a device is narrower than a zone, a zone than a project, that than a property, that than a type.
     fn narrowness(&self) -> u8 {
         let lists = [&self.types, &self.properties, &self.projects, &self.zones, &self.devices];
@@ -346,6 +410,7 @@ impl Rule {
     #[must_use]
     pub fn effective(&self, source: &Source<'_>) -> Option<Effective<'_>> {
         let applying = self.applying(source)?;
+        let lasting = narrowest(&applying, |settings| settings.lasting).unwrap_or_default();
         Some(Effective {
             condition: narrowest(&applying, |settings| settings.condition.as_ref()),
             severity: narrowest(&applying, |settings| settings.severity).unwrap_or(Severity::Medium),
@@ -353,8 +418,8 @@ impl Rule {
             active: narrowest(&applying, |settings| settings.active),
             block: narrowest(&applying, |settings| settings.block).unwrap_or_default(),
             clear: narrowest(&applying, |settings| settings.clear),
-            lasting: narrowest(&applying, |settings| settings.lasting).unwrap_or_default(),
-            max_gap: narrowest(&applying, |settings| settings.max_gap).unwrap_or(DEFAULT_MAX_GAP),
+            lasting,
+            max_gap: narrowest(&applying, |settings| settings.max_gap).unwrap_or(DEFAULT_MAX_GAP.max(lasting)),
             resolved: narrowest(&applying, |settings| settings.resolved).unwrap_or(false),
             reminder: narrowest(&applying, |settings| settings.reminder),
             count: narrowest(&applying, |settings| settings.count).unwrap_or(1),
@@ -388,14 +453,16 @@ impl RuleSet {
         let mut faults = Faults::default();
         let draft = FileDraft::read("pack.toml", PACK, &mut faults);
         let rules = compile::compile(draft, &mut faults);
-        faults.or(rules).unwrap_or_else(|faults| panic!("the compiled-in rules have faults: {faults:#?}"))
+        let (rules, _) =
+            faults.or(rules).unwrap_or_else(|faults| panic!("the built-in rules have faults: {faults:#?}"));
+        rules
     }
 
     /// The rules of a user's file laid over the compiled-in ones: a rule of a known id changes what it names, others are
     /// added. `file` is what the faults call it.
     ///
     /// # Errors
-    /// Every fault of the file, in its order. Nothing of a file with a fault is used.
+    /// Every fault of the file, in its order. Nothing of a file with a fault is used. Only another file can help.
     ///
     /// ```
     /// use smartclean_push::domain::rules::RuleSet;
@@ -409,8 +476,19 @@ impl RuleSet {
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
         let pack = FileDraft::read("pack.toml", PACK, &mut faults);
-        let draft = pack.overlaid_by(FileDraft::read(file, text, &mut faults));
+        let newer = FileDraft::read(file, text, &mut faults);
+        let draft = pack.overlaid_by(newer, &mut faults);
         let rules = compile::compile(draft, &mut faults);
-        faults.or(rules)
+        let (rules, warnings) = faults.or(rules)?;
+        Ok(Self { warnings, ..rules })
+    }
+
+    /// [Parses](Self::parse) a file as it was read.
+    ///
+    /// # Errors
+    /// Every fault of the file; a file that is not UTF-8 has one, at the first byte that is not. Only another file can help.
+    pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+        let text = utf8::text(bytes).map_err(|fault| vec![Fault::not_utf8(file, &fault)])?;
+        Self::parse(file, text)
     }
 }

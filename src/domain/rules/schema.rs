@@ -170,7 +170,10 @@ fn settings() -> Map<String, Value> {
         ("block", reference("block", "For this rule.")),
         ("clear", of("number", "From where on it is over, where that is not the limit.")),
         ("for", reference("duration", "It must have lasted so long.")),
-        ("max_gap", reference("duration", "Longest pause between two readings of what lasts: 30m.")),
+        (
+            "max_gap",
+            reference("duration", "Longest pause between two readings of what lasts: the longer of 30m and `for`."),
+        ),
         ("resolved", of("boolean", "Whether it is said that it is over: false.")),
         ("reminder", reference("duration", "It is said again each time while it lasts: never.")),
         ("count", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "description": "So many times." })),
@@ -188,6 +191,8 @@ mod tests {
 
     use super::super::RuleSet;
     use super::*;
+    use crate::domain::alert::template::PLACEHOLDERS;
+    use crate::domain::device::Unit;
 
     /// The members that the reader knows of the table in which `text` has one that is none: its fault names them all.
     fn known(text: &str) -> BTreeSet<String> {
@@ -214,6 +219,61 @@ mod tests {
         ] {
             assert_eq!(described(pointer), known(&text), "{pointer}");
         }
+    }
+
+    fn page() -> String {
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md")).unwrap()
+    }
+
+    /// The words in backticks in the first column of every table of the page with this heading.
+    fn first_column(page: &str, heading: &str) -> BTreeSet<String> {
+        let mut words = BTreeSet::new();
+        let mut is_inside = false;
+        for line in page.lines() {
+            let first = line.strip_prefix('|').and_then(|row| row.split('|').next()).map(str::trim);
+            is_inside = first.is_some_and(|first| is_inside || first == heading);
+            let code = first.filter(|_| is_inside).into_iter().flat_map(|first| first.split('`').skip(1).step_by(2));
+            let word = |code: &str| {
+                code.chars().filter(|c| !"{[".contains(*c)).take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+            };
+            words.extend(code.map(word));
+        }
+        words
+    }
+
+    #[test]
+    fn the_page_on_rules_documents_every_key_and_no_other() {
+        let tables = ["", "/$defs/rule", "/$defs/override", "/$defs/test"];
+        let keys: BTreeSet<String> = tables.into_iter().flat_map(described).collect();
+        assert_eq!(first_column(&page(), "key"), keys);
+    }
+
+    #[test]
+    fn the_page_on_rules_documents_every_placeholder_and_no_other() {
+        let placeholders: BTreeSet<String> = PLACEHOLDERS.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(first_column(&page(), "placeholder"), placeholders);
+    }
+
+    /// A number as people write it: 50,000.
+    fn grouped(number: f64) -> String {
+        if number.abs() < 1000.0 {
+            return number.to_string();
+        }
+        format!("{},{:03}", (number / 1000.0).trunc(), (number % 1000.0).abs())
+    }
+
+    #[test]
+    fn the_page_on_rules_has_the_metrics_of_every_type() {
+        let mut table = "| type | metric | what it is | unit | plausible |\n|---|---|---|---|---|\n".to_owned();
+        for device_type in &DEVICE_TYPES {
+            for metric in device_type.metrics {
+                let unit = if metric.unit == Unit::Flag { "1 or 0" } else { metric.unit.symbol() };
+                let (least, most) = (grouped(*metric.plausible.start()), grouped(*metric.plausible.end()));
+                let (name, key, label) = (device_type.name, metric.key, metric.label);
+                table += &format!("| `{name}` | `{key}` | {label} | {unit} | {least} to {most} |\n");
+            }
+        }
+        assert!(page().contains(&table), "docs/rules.md needs this table:\n{table}");
     }
 
     #[test]

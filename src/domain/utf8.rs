@@ -1,0 +1,75 @@
+//! Files that people write, as text.
+
+use std::fmt;
+
+/// A file is not UTF-8 text. Prints as `not UTF-8: the byte 0xe9 in line 3, column 10; save the file as UTF-8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotUtf8 {
+    /// Line of the first byte that is not, from 1.
+    pub line: usize,
+    /// Its column, from 1, in characters.
+    pub column: usize,
+    byte: u8,
+    is_utf16: bool,
+}
+
+impl NotUtf8 {
+    /// What helps.
+    pub const REMEDY: &str = "save the file as UTF-8";
+
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let is_utf16 = if self.is_utf16 { ", it looks like UTF-16" } else { "" };
+        format!("the file is not UTF-8{is_utf16}: the byte 0x{:02x}", self.byte)
+    }
+}
+
+impl fmt::Display for NotUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in line {}, column {}; {}", self.what(), self.line, self.column, Self::REMEDY)
+    }
+}
+
+impl std::error::Error for NotUtf8 {}
+
+/// The text of a file, without a byte order mark.
+///
+/// # Errors
+/// [`NotUtf8`] with the place of the first byte that is no UTF-8. Only another file can help.
+pub fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    let fault = match std::str::from_utf8(bytes) {
+        Ok(text) => return Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(fault) => fault,
+    };
+    let (before, rest) = bytes.split_at(fault.valid_up_to());
+    let before = String::from_utf8_lossy(before);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    Err(NotUtf8 {
+        line: before.matches('\n').count() + 1,
+        column: line.chars().count() + 1,
+        byte: rest.first().copied().unwrap_or_default(),
+        is_utf16: bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_that_is_not_utf_8_is_named_with_its_place() {
+        let said = |bytes: &[u8]| text(bytes).unwrap_err().to_string();
+        let latin1 = said(b"a = 1\n\xc3\xa9 = \"caf\xe9\"\n");
+        assert_eq!(latin1, "the file is not UTF-8: the byte 0xe9 in line 2, column 9; save the file as UTF-8");
+        assert!(
+            said(b"\xff\xfea\0").starts_with("the file is not UTF-8, it looks like UTF-16: the byte 0xff in line 1")
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        assert_eq!(text("\u{feff}café".as_bytes()), Ok("café"));
+        assert_eq!(text(b""), Ok(""));
+    }
+}
