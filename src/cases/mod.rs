@@ -16,6 +16,7 @@
 //! | it says | that happens |
 //! |---|---|
 //! | `10:00 SS#d1 p=4` | a push of one reading, of device `d1` (else `d`) of type `SS`, received when it was taken |
+//! | `10:00 ACME#BIN#b1 x=4` | one of a type that is not documented, with its provider; it may send whatever it likes |
 //! | `+1d 10:00:30 …` | a day later; all times are UTC |
 //! | `10:00 5x1m: SS p=10..60` | five of them, a minute apart: 10, 22.5, 35, 47.5, 60; what they make has the time in front |
 //! | `10:00 3x1m: SS p=10,_,4` | their values one by one; `_` is missing, and a reading of which all is missing does not come |
@@ -27,7 +28,7 @@
 //! | `cleaned` | a finished cleaning of every zone; `cleaned at=10:00` if it was finished before the line's time |
 //!
 //! What that makes: `firing`, `reminder`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
-//! `suppressed` (by a block, by hours), `duplicate`, `late`, `stale`, `early`.
+//! `suppressed` (by a block, by hours), `duplicate`, `late`, `stale`, `early`, `implausible`.
 
 mod file;
 mod step;

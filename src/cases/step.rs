@@ -5,6 +5,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::domain::device::{DEVICE_TYPES, DeviceType, Metric, short_name};
+use crate::domain::rules::nearest;
+
+/// Names that are no metrics.
+const ENVELOPE: [&str; 5] = ["zone", "project", "property", "region", "received"];
 /// Most readings of one line.
 const LONGEST_SERIES: usize = 10_000;
 
@@ -145,7 +150,8 @@ struct Turn {
 
 /// `SS#d1 p=4 zone=z2`; `None` where all of it is missing.
 fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<What>, String> {
-    let (device_type, device) = verb.split_once('#').unwrap_or((verb, "d"));
+    let (device_type, device) = verb.rsplit_once('#').unwrap_or((verb, "d"));
+    let documented = documented(device_type)?;
     let mut reading = json!({
         "DevType": device_type, "DEVID": device, "Display": device, "InsID": "z", "PID": "p", "Region": "UTC",
         "unixT": at.as_millisecond(),
@@ -159,11 +165,11 @@ fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<
             "property" => reading["PropId"] = value.into(),
             "region" => reading["Region"] = value.into(),
             "received" => received = same_day(at, value)?,
-            "reasons" => {
+            "reasons" if documented.is_none_or(|known| known.name == "FD") => {
                 let reasons = value.split(',').map(|name| (name.to_owned(), json!({"Name": name, "selector": 1})));
                 values.insert(name.to_owned(), Value::Object(reasons.collect()));
             }
-            _ => match number(value, turn)? {
+            _ => match number(value, turn).and_then(|number| is_sent(documented, name).map(|()| number))? {
                 Some(number) => drop(values.insert(name.to_owned(), json!(number))),
                 None => is_missing = true,
             },
@@ -174,6 +180,30 @@ fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<
     }
     reading["v"] = Value::Object(values);
     Ok(Some(What::Push { text: reading.to_string(), received }))
+}
+
+/// What is documented of a type; nothing of one that is named with another provider.
+fn documented(device_type: &str) -> Result<Option<&'static DeviceType>, String> {
+    let known = DeviceType::named(short_name(device_type));
+    if known.is_some() || device_type.contains('#') {
+        return Ok(known);
+    }
+    let meant = nearest(device_type, DEVICE_TYPES.iter().map(|known| known.name)).unwrap_or_default();
+    let other = format!("A type of another provider is written with it and with its device: `ACME#{device_type}#d1`");
+    Err(format!("unknown device type `{device_type}`; {meant} {other}"))
+}
+
+/// Whether a type sends a metric of that name.
+fn is_sent(documented: Option<&DeviceType>, name: &str) -> Result<(), String> {
+    let Some(device_type) = documented else { return Ok(()) };
+    let sent = || device_type.metrics.iter().flat_map(Metric::sent_as).copied();
+    if sent().any(|sent| sent == name) {
+        return Ok(());
+    }
+    let known = device_type.metric(name).map(|metric| format!("it sends it as `{}`", metric.sent_as().join("` or `")));
+    let meant = known.or_else(|| nearest(name, sent().chain(ENVELOPE)));
+    let meant = meant.unwrap_or_else(|| format!("it sends {}", sent().collect::<Vec<_>>().join(", ")));
+    Err(format!("{} sends no `{name}`; {meant}", device_type.name))
 }
 
 /// `4`, `10..60`, or `10,_,4`: the value whose turn it is; `None` where it is missing.
@@ -244,6 +274,21 @@ mod tests {
     }
 
     #[test]
+    fn a_type_of_another_provider_sends_whatever_it_likes() {
+        for (line, device_type, device) in [
+            ("10:00 ACME#BIN#b1 x=1 reasons=a", "ACME#BIN", "b1"),
+            ("10:00 SMARTCLEAN#SS#d p=1", "SMARTCLEAN#SS", "d"),
+            ("10:00 SMARTCLEAN-PUSH#TEST#d test=1", "SMARTCLEAN-PUSH#TEST", "d"),
+            ("10:00 OCCDESK occ=1 batt=3", "OCCDESK", "d"),
+            ("10:00 ODRDTR_10_IN_1#a pm_25=1", "ODRDTR_10_IN_1", "a"),
+        ] {
+            let What::Push { text, .. } = &step(line).events[0].what else { panic!("{line}") };
+            let reading: Value = serde_json::from_str(text).unwrap();
+            assert_eq!((&reading["DevType"], &reading["DEVID"]), (&device_type.into(), &device.into()), "{line}");
+        }
+    }
+
+    #[test]
     fn lines_that_say_nothing_that_can_happen_are_refused() {
         for (line, why) in [
             ("SS p=4", "begins with a time"),
@@ -259,6 +304,16 @@ mod tests {
             ("10:00 cleaned 09:50", "`at=10:00`"),
             ("10:00 cleaned at=soon", "not with `soon`"),
             ("10:00 SS p=1 received=later", "not with `later`"),
+            ("10:00 SS q=3", "SS sends no `q`; it sends p, d"),
+            ("10:00 UM cuont=3", "UM sends no `cuont`; did you mean `count`?"),
+            ("10:00 SS p=3 zoen=x", "x` is not a number"),
+            ("10:00 SS p=3 zoen=1", "did you mean `zone`?"),
+            ("10:00 SS reasons=1", "SS sends no `reasons`"),
+            ("10:00 OCCDESK occupied=1", "it sends it as `occ`"),
+            ("10:00 FOO x=1", "`ACME#FOO#d1`"),
+            ("10:00 FOO#d x=1", "unknown device type `FOO`"),
+            ("10:00 SSS p=1", "did you mean `SS`?"),
+            ("10:00 ACME#BIN x=1", "unknown device type `ACME`"),
         ] {
             let fault = Step::parse(1, line).unwrap_err();
             assert!(fault.contains(why), "{line}: {fault}");
