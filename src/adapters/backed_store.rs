@@ -54,4 +54,12 @@ impl<S: RawStore, Q: Parking> RawStore for BackedStore<S, Q> {
     async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
         self.store.unevaluated(received).await
     }
+
+    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
+        self.store.lines(key).await
+    }
+
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        self.store.set_aside(key).await
+    }
 }

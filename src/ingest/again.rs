@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
-use super::{Accounted, Ingest, Swept, newest};
+use super::{Accounted, Ingest, JUDGED_WITHIN, Swept, newest};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::reading::Reading;
@@ -52,7 +52,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         turn.advance(Some(received.map_or(told, |received| told.min(received))));
         let swept = self.pass_time(&mut turn, &readings).await?;
         let Accounted { alerts, blocked, duplicates, late, stale, .. } =
-            self.evaluate(&readings, None, received.unwrap_or(told), turn.present()).await.whole()?;
+            self.evaluate(&readings, None, received.unwrap_or(told), turn.present(), JUDGED_WITHIN).await.whole()?;
         Ok(Replayed {
             readings: readings.len(),
             known: duplicates + late,

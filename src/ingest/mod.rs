@@ -10,11 +10,13 @@ mod clock;
 pub mod decode;
 mod dispatch;
 mod documents;
+mod left_over;
 mod log;
 pub mod ports;
 mod sweep;
 mod zones;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,8 @@ use self::clock::{Running, Turn};
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatch::dispatch;
 pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
-use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated};
+use self::left_over::FailedTries;
+use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
 use self::sweep::LastDone;
 pub use self::sweep::Swept;
 use self::zones::{Evaluated, Noted, Remembered, evaluate_zones, known_projects, note_projects, remember, settle};
@@ -145,6 +148,7 @@ pub struct Ingest<S, T, P, R> {
     noted: LastDone,
     counted: LastDone,
     projects: Noted,
+    failed: FailedTries,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
@@ -159,6 +163,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             noted: LastDone::default(),
             counted: LastDone::default(),
             projects: Noted::default(),
+            failed: FailedTries::default(),
         }
     }
 
@@ -212,7 +217,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             // Still due before the next push.
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
         }
-        let evaluated = self.evaluate(&batch.readings, ahead, receipt.received, receipt.received).await;
+        let evaluated = self.evaluate(&batch.readings, ahead, receipt.received, receipt.received, JUDGED_WITHIN).await;
         match &evaluated.failure {
             // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),
@@ -255,34 +260,24 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         received: Timestamp,
         now: Timestamp,
     ) -> Result<(), Unavailable> {
+        self.evaluate_lines(key, lines, received, now, JUDGED_WITHIN).await
+    }
+
+    async fn evaluate_lines(
+        &self,
+        key: &ObjectKey,
+        lines: &str,
+        received: Timestamp,
+        now: Timestamp,
+        within: Duration,
+    ) -> Result<(), Unavailable> {
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.evaluate(&readings, None, received, now).await;
+        let evaluated = self.evaluate(&readings, None, received, now, within).await;
         evaluated.log(key);
         evaluated.whole()?;
         self.note_evaluated(key).await;
         Ok(())
-    }
-
-    /// Evaluates what was stored before `received` and is not noted as evaluated: the process ended in between, or the
-    /// state could not be written. How many pushes that were.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where something cannot be read or written; what was not evaluated stays noted so, and the others are
-    /// all the same.
-    pub async fn finish(&self, received: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
-        let unevaluated = self.store.unevaluated(received).await?;
-        let mut failure = None;
-        for Unevaluated { key, received, lines } in &unevaluated {
-            tracing::info!(%key, "a push of before is evaluated now");
-            let evaluated = self.evaluate_stored(key, lines, *received, self.clock.afterwards(*received, now)).await;
-            // One that takes too long, again and again, keeps no other waiting.
-            match evaluated {
-                Ok(()) => {}
-                Err(error) => drop(failure.get_or_insert(error)),
-            }
-        }
-        failure.map_or(Ok(unevaluated.len()), Err)
     }
 
     /// Notes that a zone was cleaned at `at`: its sums start again, and what was raised is over. Without a project, the
@@ -312,6 +307,25 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
         dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
         Ok(keys.len())
+    }
+
+    /// Does what the cleanings among these readings say, before the readings: what was measured up to a cleaning is over,
+    /// whichever of them arrives first. The last cleaning of a zone says what those before it say.
+    async fn clean(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), Unavailable> {
+        let mut cleanings: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
+            let at = cleanings.entry(&cleaning.zone).or_insert(cleaning.at);
+            *at = cleaning.at.max(*at);
+        }
+        if cleanings.is_empty() {
+            return Ok(());
+        }
+        // A zone may be new, and come with this very push.
+        note_projects(&self.state, |zone| cleanings.contains_key(zone), readings).await?;
+        for (zone, at) in cleanings {
+            self.cleaned(zone, None, at, now).await?;
+        }
+        Ok(())
     }
 
     /// Does what came due before these readings, where the time is theirs.
@@ -345,8 +359,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         ahead: Option<Result<Remembered<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
+        within: Duration,
     ) -> Accounted {
-        let accounted = self.try_evaluate(readings, ahead, received, now).await;
+        let accounted = self.try_evaluate(readings, ahead, received, now, within).await;
         accounted.unwrap_or_else(|failure| Accounted { failure: Some(failure), ..Accounted::default() })
     }
 
@@ -356,15 +371,11 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         ahead: Option<Result<Remembered<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
+        within: Duration,
     ) -> Result<Accounted, Unavailable> {
-        // First: what was measured up to a cleaning is over, whichever of them arrives first.
-        for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
-            // Its zone may be new, and come with this very push.
-            note_projects(&self.state, &cleaning.zone, readings).await?;
-            self.cleaned(&cleaning.zone, None, cleaning.at, now).await?;
-        }
         let began = Instant::now();
         let judged = async {
+            self.clean(readings, now).await?;
             let remembered = match ahead {
                 Some(remembered) => remembered?,
                 None => remember(&self.state, self.rules.current(now).await, readings).await?,
@@ -373,7 +384,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             let evaluated = evaluate_zones(&self.state, &self.projects, remembered, received, now).await;
             evaluated.map(|evaluated| (rules, evaluated))
         };
-        let judged = timeout(JUDGED_WITHIN, judged).await;
+        let judged = timeout(within, judged).await;
         let (rules, evaluated) = judged.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late)))?;
         if !readings.is_empty() {
             self.note_arrival(now).await;

@@ -73,14 +73,32 @@ pub trait RawStore: Send + Sync {
     /// [`Unavailable`] where that could not be noted; it will be evaluated once more then, which changes nothing.
     fn evaluated(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
-    /// Objects that were first received before `received` and of which that was not noted, in the order of their keys. A
-    /// store that somebody else tells of, such as a bucket with a queue, knows of none.
+    /// Objects that were first received before `received` and of which that was not noted, in the order of their keys, but
+    /// for those set aside. A store that somebody else tells of, such as a bucket with a queue, knows of none.
     ///
     /// # Errors
     /// [`Unavailable`] where they cannot be read now; a retry can help.
     fn unevaluated(&self, received: Timestamp) -> impl Future<Output = Result<Vec<Unevaluated>, Unavailable>> + Send {
         let _ = received;
         std::future::ready(Ok(Vec::new()))
+    }
+
+    /// The lines of an object that [`Self::unevaluated`] names.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if they cannot be read now; a retry can help.
+    fn lines(&self, key: &ObjectKey) -> impl Future<Output = Result<String, Unavailable>> + Send {
+        let _ = key;
+        std::future::ready(Ok(String::new()))
+    }
+
+    /// Sets an object aside: it stays stored, and [`Self::unevaluated`] does not name it any more.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if that cannot be noted now; a retry can help.
+    fn set_aside(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        let _ = key;
+        std::future::ready(Ok(()))
     }
 }
 
@@ -91,8 +109,6 @@ pub struct Unevaluated {
     pub key: ObjectKey,
     /// When it was first received.
     pub received: Timestamp,
-    /// Its lines.
-    pub lines: String,
 }
 
 /// Gives stored objects back.

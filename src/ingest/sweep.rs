@@ -82,16 +82,17 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// [`Unavailable`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
     /// What was not done is due at the next sweep.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, Unavailable> {
-        // Whoever is still at it has had its time.
-        let begun = now.checked_sub(SENT_WITHIN).unwrap_or(now);
-        let finished = self.finish(begun, now).await;
+        let finished = self.finish_begun(Timestamp::MIN, now).await;
         let swept = self.sweep_due(now).await?;
         self.count_subscriptions(now).await;
         finished.map(|_| swept)
     }
 
-    /// The same, but for what was stored and not evaluated: looking for that takes the longer, the more is stored.
-    pub(super) async fn sweep_due(&self, now: Timestamp) -> Result<Swept, Unavailable> {
+    /// The same, but for what was stored and not evaluated: [`Self::finish_begun`] does that, and may take long.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn sweep_due(&self, now: Timestamp) -> Result<Swept, Unavailable> {
         let rules = self.rules.current(now).await;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
@@ -149,12 +150,22 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
         let mut evaluated = Evaluated::default();
         for notice in notices {
-            let (_, document) = load::<ZoneState>(&self.state, OPERATIONS).await?;
-            let change = |state: &ZoneState| engine::announce(state, &notice, now);
-            let evaluation = settle(&self.state, rules, OPERATIONS, document, None, &change).await?;
+            let evaluation = self.make_notice(rules, &notice, now).await?;
             evaluated.add(OPERATIONS.to_owned(), &evaluation);
         }
         Ok(dispatch(&self.state, &self.publisher, rules, evaluated.outgoing, now).await)
+    }
+
+    /// Makes a notice, once for each cause. A sweep sends it.
+    pub(super) async fn make_notice(
+        &self,
+        rules: &RuleSet,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> Result<Evaluation, Unavailable> {
+        let (_, document) = load::<ZoneState>(&self.state, OPERATIONS).await?;
+        let change = |state: &ZoneState| engine::announce(state, notice, now);
+        settle(&self.state, rules, OPERATIONS, document, None, &change).await
     }
 
     /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.

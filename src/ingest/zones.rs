@@ -119,6 +119,8 @@ pub(super) async fn evaluate_zones<T: StateStore>(
                         noted.note(store, zone, source.project.as_deref().unwrap_or_default()).await?;
                     }
                 }
+                // Between two zones others have their turn, and a push that takes too long can be stopped.
+                tokio::task::yield_now().await;
                 let change = |state: &ZoneState| evaluate(rules, state, &readings, received, now);
                 let evaluation = settle(store, rules, &key, document, None, &change).await?;
                 Ok((key, evaluation))
@@ -174,15 +176,19 @@ pub(super) async fn known_projects<T: StateStore>(store: &T, zone: &str) -> Resu
     Ok(load::<Projects>(store, &projects_key(zone)).await?.0.projects)
 }
 
-/// Notes the projects of those of `readings` that come from a zone of this id.
+/// Notes the projects of those of `readings` that come from a zone of which `is_meant` is true.
 pub(super) async fn note_projects<T: StateStore>(
     store: &T,
-    zone: &str,
+    is_meant: impl Fn(&str) -> bool,
     readings: &[Reading<'_>],
 ) -> Result<(), Unavailable> {
-    let here = readings.iter().map(|reading| &reading.source).filter(|source| source.zone.as_deref() == Some(zone));
-    let projects: BTreeSet<&str> = here.map(|source| source.project.as_deref().unwrap_or_default()).collect();
-    for project in projects {
+    let mut projects: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for source in readings.iter().map(|reading| &reading.source) {
+        if let Some(zone) = source.zone.as_deref().filter(|zone| is_meant(zone)) {
+            projects.insert((zone, source.project.as_deref().unwrap_or_default()));
+        }
+    }
+    for (zone, project) in projects {
         note_project(store, zone, project).await?;
     }
     Ok(())

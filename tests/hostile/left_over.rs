@@ -57,3 +57,35 @@ async fn what_can_be_judged_is_whatever_stands_before_it() {
     let left = crate::support::files(&folder.path().join("to-evaluate"));
     assert_eq!(left.len(), 4, "{left:?}");
 }
+
+#[tokio::test]
+async fn what_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = FolderStore::open(folder.path()).unwrap();
+    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
+    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let ingest = Ingest::new(store, Stuck(Arc::clone(&state)), Arc::clone(&publisher), rules);
+    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    let text = super::injection::feedback(now, &[("InsID", "stuck")]);
+    assert!(ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap().unevaluated);
+    let count = |part: &str| crate::support::files(&folder.path().join(part)).len();
+    // While nothing can be written, it is not the object's fault.
+    state.set_broken(true);
+    for _ in 0..5 {
+        assert!(ingest.finish(Timestamp::MAX, now).await.is_err());
+    }
+    assert_eq!(count("to-evaluate"), 1);
+    state.set_broken(false);
+    assert!(ingest.finish(Timestamp::MAX, now).await.is_err());
+    assert_eq!(ingest.finish(Timestamp::MAX, now).await.unwrap(), 0, "it is not tried again");
+    assert_eq!((count("to-evaluate"), count("set-aside"), count("raw")), (0, 1, 1));
+    for minutes in [2, 3, 4] {
+        ingest.sweep(now + jiff::SignedDuration::from_mins(minutes)).await.unwrap();
+    }
+    let sent = publisher.sent();
+    let notices: Vec<_> = sent.iter().filter(|message| message.subject.contains("not evaluated")).collect();
+    assert_eq!(notices.len(), 1, "{sent:?}");
+    let key = crate::support::files(&folder.path().join("raw")).remove(0);
+    assert!(notices[0].email.contains(&format!("zstd -dc raw/{key}")), "{}", notices[0].email);
+}

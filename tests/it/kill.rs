@@ -88,6 +88,10 @@ impl RawStore for Dying<FolderStore> {
     async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
         self.port.unevaluated(received).await
     }
+
+    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
+        self.port.lines(key).await
+    }
 }
 
 impl StateStore for Dying<SqliteStore> {

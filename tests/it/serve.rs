@@ -240,10 +240,16 @@ fn a_push_that_an_earlier_run_stored_and_did_not_evaluate_is_evaluated_at_start(
     }
     std::fs::remove_dir_all(data.path().join("to-evaluate")).unwrap();
     std::fs::rename(data.path().join("metadata"), data.path().join("to-evaluate")).unwrap();
-    Server::start(data.path(), &[]).end();
     let alerts = || std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap().lines().count();
+    let is_noted = || files(data.path()).iter().any(|file| file.starts_with("metadata/raw/"));
+    let server = Server::start(data.path(), &[]);
+    let began = Instant::now();
+    while !is_noted() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not evaluated");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.end();
     assert_eq!(alerts(), 1);
-    assert!(files(data.path()).iter().any(|file| file.starts_with("metadata/raw/")));
     Server::start(data.path(), &[]).end();
     assert_eq!(alerts(), 1, "evaluated once");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::folder::{METADATA, TO_EVALUATE};
+use super::folder::{METADATA, SET_ASIDE, TO_EVALUATE};
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, StoredObject, Unreadable};
 
@@ -58,7 +58,7 @@ impl FolderArchive {
     fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, Unreadable> {
         let path = self.root.join(key.as_str());
         let bytes = fs::read(&path).map_err(|fault| Unreadable::new(path.display(), fault))?;
-        let metadata = [METADATA, TO_EVALUATE].iter().find_map(|folder| {
+        let metadata = [METADATA, TO_EVALUATE, SET_ASIDE].iter().find_map(|folder| {
             let told = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
             serde_json::from_slice::<Metadata>(&told).ok()
         });

@@ -23,6 +23,8 @@ const UNFINISHED_NAME: (&str, &str) = (".smartclean-push-", ".unfinished");
 pub(super) const METADATA: &str = "metadata";
 /// The same, of objects that are stored and not evaluated yet; it moves to [`METADATA`] when they are.
 pub(super) const TO_EVALUATE: &str = "to-evaluate";
+/// The same, of objects that could not be evaluated and are not tried again.
+pub(super) const SET_ASIDE: &str = "set-aside";
 
 /// A folder of raw objects.
 #[derive(Clone, Debug)]
@@ -118,12 +120,21 @@ impl FolderStore {
     }
 
     fn note_evaluated(&self, key: &ObjectKey) -> io::Result<()> {
-        let (from, to) = (self.metadata(TO_EVALUATE, key), self.metadata(METADATA, key));
+        // A repeated push was noted the first time, or was set aside.
+        let is_noted = self.move_metadata(key, TO_EVALUATE, METADATA)?;
+        if is_noted { Ok(()) } else { self.move_metadata(key, SET_ASIDE, METADATA).map(drop) }
+    }
+
+    /// Moves what is told about an object from one folder to another; false if it is not there.
+    fn move_metadata(&self, key: &ObjectKey, from: &str, to: &str) -> io::Result<bool> {
+        let (from, to) = (self.metadata(from, key), self.metadata(to, key));
+        if !from.try_exists()? {
+            return Ok(false);
+        }
         create_dir_durably(to.parent().unwrap_or(&self.root))?;
         match fs::rename(from, to) {
-            // A repeated push: it was noted the first time.
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
-            renamed => renamed,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(false),
+            renamed => renamed.map(|()| true),
         }
     }
 
@@ -156,22 +167,29 @@ impl FolderStore {
     /// the note is removed.
     fn read_noted(&self, root: &Path, path: &Path, before: Timestamp) -> io::Result<Option<Unevaluated>> {
         let name = path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|name| name.strip_suffix(".json"));
-        let Some(key) = name.map(ObjectKey::known) else { return Ok(None) };
+        // Other files are none of ours.
+        let Some(key) = name.map(ObjectKey::known).filter(ObjectKey::is_evaluated) else { return Ok(None) };
         let noted = match fs::read(path) {
             // Evaluated meanwhile.
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
             noted => noted?,
         };
-        let Metadata { received, .. } = serde_json::from_slice(&noted)?;
+        let received = match serde_json::from_slice::<Metadata>(&noted) {
+            Ok(metadata) => metadata.received,
+            // A damaged note keeps no other waiting. It was written when the object was received.
+            Err(_) => Timestamp::try_from(fs::metadata(path)?.modified()?).map_err(io::Error::other)?,
+        };
         if received >= before {
             return Ok(None);
         }
-        let bytes = match fs::read(self.root.join(key.as_str())) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return fs::remove_file(path).map(|()| None),
-            bytes => bytes?,
-        };
-        let lines = unpack(&bytes)?;
-        Ok(Some(Unevaluated { key, received, lines }))
+        if !self.root.join(key.as_str()).try_exists()? {
+            return fs::remove_file(path).map(|()| None);
+        }
+        Ok(Some(Unevaluated { key, received }))
+    }
+
+    fn read_lines(&self, key: &ObjectKey) -> io::Result<String> {
+        unpack(&fs::read(self.root.join(key.as_str()))?)
     }
 
     /// Writes a file that survives a power cut once this returns, unless there is one of that name.
@@ -241,6 +259,19 @@ impl RawStore for FolderStore {
         let store = self.clone();
         blocking(move || store.read_unevaluated(received)).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
+
+    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
+        const WHAT: &str = "the data folder did not give the object";
+        let (store, key) = (self.clone(), key.clone());
+        blocking(move || store.read_lines(&key)).await.map_err(|fault| Unavailable::new(WHAT, fault))
+    }
+
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        const WHAT: &str = "the data folder did not set the object aside";
+        let (store, key) = (self.clone(), key.clone());
+        let moved = blocking(move || store.move_metadata(&key, TO_EVALUATE, SET_ASIDE)).await;
+        moved.map(drop).map_err(|fault| Unavailable::new(WHAT, fault))
+    }
 }
 
 /// Makes a folder and those above it, each of which then survives a power cut.
@@ -300,13 +331,41 @@ mod tests {
         readings.bytes = zstd::encode_all(&b"{}\n"[..], 0).unwrap();
         store.put(readings.clone()).await.unwrap();
         let received = readings.metadata.received;
-        let expected = vec![Unevaluated { key: readings.key.clone(), received, lines: "{}\n".to_owned() }];
+        let expected = vec![Unevaluated { key: readings.key.clone(), received }];
         assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), expected);
+        assert_eq!(store.lines(&readings.key).await.unwrap(), "{}\n");
         assert_eq!(store.unevaluated(received).await.unwrap(), [], "it may still be on its way");
         store.evaluated(&readings.key).await.unwrap();
         assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
         assert_eq!(store.put(readings).await.unwrap(), Stored::Already);
         assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_is_set_aside_is_named_no_more_and_stays_until_it_is_evaluated_after_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let key = object(b"x").key;
+        store.put(object(b"x")).await.unwrap();
+        store.set_aside(&key).await.unwrap();
+        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
+        let told = |part: &str| folder.path().join(format!("{part}/{key}.json")).exists();
+        assert!(told(SET_ASIDE) && folder.path().join(key.as_str()).exists());
+        store.evaluated(&key).await.unwrap();
+        assert!(told(METADATA) && !told(SET_ASIDE));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_note_and_a_file_of_somebody_else_keep_nothing_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let key = object(b"x").key;
+        store.put(object(b"x")).await.unwrap();
+        fs::write(store.metadata_of(&key), b"").unwrap();
+        fs::write(folder.path().join(TO_EVALUATE).join("notes.json"), b"mine").unwrap();
+        let unevaluated = store.unevaluated(Timestamp::MAX).await.unwrap();
+        assert_eq!(unevaluated.into_iter().map(|object| object.key).collect::<Vec<_>>(), [key]);
+        assert!(folder.path().join(TO_EVALUATE).join("notes.json").exists());
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::FolderArchive;
 use super::disk::sync_one;
-use super::folder::{FolderStore, METADATA, TO_EVALUATE};
+use super::folder::{FolderStore, METADATA, SET_ASIDE, TO_EVALUATE};
 use crate::domain::archive::ObjectKey;
 use crate::history::{Archive, StoredObject, Unreadable};
 use crate::ingest::ports::Stored;
@@ -115,8 +115,8 @@ impl LakeStore for FolderLake {
     fn expire(&self, keys: &[ObjectKey]) -> Result<u64, NotWritten> {
         let mut expired = 0;
         for key in keys {
-            // The next server evaluates it.
-            if self.path(&format!("{TO_EVALUATE}/{key}.json")).exists() {
+            // The next server evaluates it, or somebody looks at it.
+            if [TO_EVALUATE, SET_ASIDE].iter().any(|folder| self.path(&format!("{folder}/{key}.json")).exists()) {
                 continue;
             }
             expired += u64::from(self.remove_one(key.as_str())?);

@@ -3,11 +3,17 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Locked by the server of the folder. There is one.
 const SERVER: &str = "serve.lock";
 /// Locked together by all who write files in the folder, and alone by a server that removes unfinished files.
 const WRITERS: &str = "write.lock";
+
+/// How long a server waits for another one, which may just be ending.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+/// How often it looks meanwhile whether that has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The locks of one process on a data folder, held until this is dropped.
 #[derive(Debug)]
@@ -23,9 +29,12 @@ impl FolderLock {
     /// Of kind [`io::ErrorKind::ResourceBusy`] if another server holds the lock; a retry helps once that has ended. Else
     /// if a lock file cannot be made or locked, or if `clean` fails.
     pub(super) fn of_server(folder: &Path, clean: impl FnOnce() -> io::Result<()>) -> io::Result<Self> {
-        let server = open(folder, SERVER)?;
-        if !is_locked(&server)? {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another server uses it"));
+        let (server, began) = (open(folder, SERVER)?, Instant::now());
+        while !is_locked(&server)? {
+            if began.elapsed() > ENDS_WITHIN {
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another server uses it"));
+            }
+            std::thread::sleep(LOOK_AGAIN);
         }
         let writers = open(folder, WRITERS)?;
         if is_locked(&writers)? {

@@ -27,6 +27,7 @@ use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 use smartclean_push::ingest::{Clock, Ingest};
 use smartclean_push::telemetry::{self, Measurements};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::{Failure, environment, rules};
 
@@ -200,27 +201,22 @@ impl Serve {
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
         let address = listener.local_addr().map_err(|fault| self.cannot_listen(&fault))?;
-        let count = rules.current(Timestamp::now()).await.rules.len();
+        let started = Timestamp::now();
+        let count = rules.current(started).await.rules.len();
         self.welcome(address, &known, count);
         let credentials = match known.file {
             Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
         let ingest = Ingest::new(store, state, publisher, rules).by(self.clock.into());
-        // Of an earlier run, which ended before it had evaluated them.
-        match (ingest.finish(Timestamp::MAX, Timestamp::now()).await, self.clock) {
-            (Ok(_), _) => {}
-            // What takes longer than a push may is no reason not to take others: the sweep goes on with it.
-            (Err(fault), WhoseTime::Wall) => {
-                tracing::error!(error = %fault.chain(), "pushes of an earlier run are evaluated later");
-            }
-            // Nobody sweeps, and what comes next may not go before it.
-            (Err(fault), WhoseTime::Readings) => {
+        // By the readings' clock nobody sweeps, and what comes next may not go before what was stored.
+        if self.clock == WhoseTime::Readings {
+            ingest.finish(Timestamp::MAX, started).await.map_err(|fault| {
                 let why = fault.chain();
-                return Err(Failure::new(format!(
+                Failure::new(format!(
                     "pushes of an earlier run are not all evaluated: {why}. Start it again, and it goes on with them"
-                )));
-            }
+                ))
+            })?;
         }
         let mut gate = Gate::new(credentials).with_doors(self.doors).slowing();
         if let Some(outside) = outside {
@@ -229,12 +225,13 @@ impl Serve {
             gate = gate.trusting(outside, Box::new(keys));
         }
         let app = Arc::new(App::new(ingest, gate).telling(Box::new(measured)).bearing(WORKED_ON));
-        let sweeper =
-            (self.clock == WhoseTime::Wall).then(|| tokio::spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY)));
-        let cut_off = server::serve(app, listener, server::Bounds::default(), end).await;
-        if let Some(sweeper) = sweeper {
-            sweeper.abort();
+        // Cancelled when it is dropped.
+        let mut working = JoinSet::new();
+        if self.clock == WhoseTime::Wall {
+            working.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
+            working.spawn(server::finish_every(Arc::clone(&app), SWEEP_EVERY, started));
         }
+        let cut_off = server::serve(app, listener, server::Bounds::default(), end).await;
         match cut_off {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),

@@ -1,6 +1,7 @@
 //! What the operator has to know about the program itself: a refused file of rules, nothing that arrives at all.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +35,15 @@ pub enum Notice {
         /// Since then.
         since: Timestamp,
     },
+    /// A stored object could not be evaluated, the first one of a day.
+    SetAside {
+        /// The object's name.
+        key: String,
+        /// Why the last try failed.
+        reason: String,
+        /// The day in UTC.
+        day: Date,
+    },
 }
 
 impl Notice {
@@ -47,6 +57,7 @@ impl Notice {
             Self::NothingArrives { since } => {
                 Digest::of_fields(&[b"nothing arrives", &since.as_nanosecond().to_be_bytes()])
             }
+            Self::SetAside { day, .. } => Digest::of_fields(&[b"set aside", day.to_string().as_bytes()]),
         }
     }
 
@@ -54,6 +65,7 @@ impl Notice {
         match self {
             Self::RulesRefused(refused) => rules_refused(id, refused),
             Self::NothingArrives { since } => nothing_arrives(id, *since),
+            Self::SetAside { key, reason, .. } => set_aside(id, key, reason),
         }
     }
 }
@@ -84,6 +96,18 @@ fn nothing_arrives(id: String, since: Timestamp) -> Rendered {
          still push to this URL with these credentials, and what they are answered."
     );
     notice(&id, "Nothing arrives", &text, &[Channel::Email])
+}
+
+fn set_aside(id: String, key: &str, reason: &str) -> Rendered {
+    let text = format!(
+        "{key} could not be evaluated, and is not tried again. Its readings are kept; their alerts are missing. Others of \
+         today, of which no notice says so, are in the folder set-aside as well.\n\n\
+         The last error: {reason}\n\n\
+         What to do: in the data folder, look at the readings with `zstd -dc {key}`. To have them evaluated again:\n\
+         mkdir -p $(dirname to-evaluate/{key})\n\
+         mv set-aside/{key}.json to-evaluate/{key}.json"
+    );
+    notice(&id, "A push was not evaluated", &text, &[Channel::Email])
 }
 
 /// A message of kind `notice`: `text` of one line or several under `subject`. `id` names its cause, so that the same

@@ -1,5 +1,8 @@
 //! What the rules say for a source, found once for all of its readings.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 use jiff::SignedDuration;
 
 use crate::domain::reading::Source;
@@ -14,18 +17,40 @@ pub(super) struct Policy<'r> {
     pub(super) shortest_silence: Option<SignedDuration>,
 }
 
-/// The policies of the sources that have come up so far. A zone has few, and each sends many of a large push's readings.
+/// The policies of the sources that have come up so far.
 #[derive(Debug)]
 pub struct Policies<'r, 's> {
     rules: &'r RuleSet,
-    known: Vec<(&'s Source<'s>, Policy<'r>)>,
+    known: HashMap<Names<'s>, Policy<'r>, RandomState>,
+}
+
+/// The names of a source that a scope can hold: sources of the same names are the same to every rule.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Names<'s> {
+    device_type: &'s str,
+    device: Option<&'s str>,
+    zone: Option<&'s str>,
+    project: Option<&'s str>,
+    property: Option<&'s str>,
+}
+
+impl<'s> Names<'s> {
+    fn of(source: &'s Source<'s>) -> Self {
+        Self {
+            device_type: &source.device_type,
+            device: source.device.as_deref(),
+            zone: source.zone.as_deref(),
+            project: source.project.as_deref(),
+            property: source.property.as_deref(),
+        }
+    }
 }
 
 impl<'r, 's> Policies<'r, 's> {
     /// Of these rules; no source has come up.
     #[must_use]
     pub fn new(rules: &'r RuleSet) -> Self {
-        Self { rules, known: Vec::new() }
+        Self { rules, known: HashMap::default() }
     }
 
     /// Whether any rule could do anything with a reading from `source`; where none could, its zone need not be looked up.
@@ -35,11 +60,8 @@ impl<'r, 's> Policies<'r, 's> {
 
     /// What the rules say for `source`.
     pub(super) fn of(&mut self, source: &'s Source<'s>) -> &Policy<'r> {
-        let place = self.known.iter().rposition(|(known, _)| is_same_to_rules(known, source)).unwrap_or_else(|| {
-            self.known.push((source, Policy::of(self.rules, source)));
-            self.known.len() - 1
-        });
-        &self.known[place].1
+        let rules = self.rules;
+        self.known.entry(Names::of(source)).or_insert_with(|| Policy::of(rules, source))
     }
 }
 
@@ -50,15 +72,6 @@ impl<'r> Policy<'r> {
         let shortest_silence = silences.filter_map(|(_, effective)| effective.after).min();
         Self { rules, shortest_silence }
     }
-}
-
-/// Whether no scope can tell the two apart.
-fn is_same_to_rules(one: &Source<'_>, other: &Source<'_>) -> bool {
-    one.device == other.device
-        && one.device_type == other.device_type
-        && one.zone == other.zone
-        && one.project == other.project
-        && one.property == other.property
 }
 
 #[cfg(test)]
@@ -76,7 +89,7 @@ mod tests {
         let sources = |changed: &str, are: bool| {
             let (one, other) = (text(changed, "a"), text(changed, "b"));
             let (one, other) = (Reading::read(&one).unwrap(), Reading::read(&other).unwrap());
-            assert_eq!(is_same_to_rules(&one.source, &other.source), are, "{changed}");
+            assert_eq!(Names::of(&one.source) == Names::of(&other.source), are, "{changed}");
         };
         ["DevType", "DEVID", "InsID", "PID", "PropId"].into_iter().for_each(|name| sources(name, false));
         sources("Display", true);

@@ -157,9 +157,28 @@ where
     let mut turns = tokio::time::interval(interval);
     loop {
         turns.tick().await;
-        match app.ingest().sweep(Timestamp::now()).await {
+        match app.ingest().sweep_due(Timestamp::now()).await {
             Ok(swept) => swept.log(),
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
+        }
+    }
+}
+
+/// Evaluates pending pushes, every `interval` until it is cancelled: those that were stored before `started`, by an earlier
+/// process, and those that could not be evaluated when they came. They may take long, and no sweep waits for them.
+pub async fn finish_every<S, T, P, R, C>(app: Arc<App<S, T, P, R, C>>, interval: Duration, started: Timestamp)
+where
+    S: RawStore,
+    T: StateStore,
+    P: AlertPublisher,
+    R: RuleSource,
+    C: CredentialSource,
+{
+    let mut turns = tokio::time::interval(interval);
+    loop {
+        turns.tick().await;
+        if let Err(error) = app.ingest().finish_begun(started, Timestamp::now()).await {
+            tracing::error!(error = %error.chain(), "pending pushes not all evaluated");
         }
     }
 }

@@ -1,0 +1,107 @@
+//! What was stored and not evaluated: the process ended in between, or the state could not be written.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Ingest;
+use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable, Unevaluated, chain};
+use crate::domain::alert::notice::Notice;
+use crate::domain::archive::ObjectKey;
+use crate::domain::engine::SENT_WITHIN;
+
+/// How often a process tries to evaluate an object. One that fails so often fails for its own sake.
+const MOST_TRIES: u32 = 3;
+/// Longest that one try takes. Nobody waits for an answer, so that it is longer than for a push.
+const EVALUATED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often this process has failed to evaluate objects.
+#[derive(Debug, Default)]
+pub(super) struct FailedTries(Mutex<HashMap<ObjectKey, u32>>);
+
+impl FailedTries {
+    /// Counts one more; how many that makes.
+    fn add(&self, key: &ObjectKey) -> u32 {
+        let mut tries = self.lock();
+        let count = tries.entry(key.clone()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
+    /// Evaluates what was stored before `received` and is not noted as evaluated. How many objects that were. An object that
+    /// fails three times is set aside, with a notice, one a day.
+    ///
+    /// # Errors
+    /// The first [`Unavailable`] of those that kept an object from being evaluated; the others are evaluated all the same. A
+    /// retry can help.
+    pub async fn finish(&self, received: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+        let (mut finished, mut failure) = (0, None);
+        for left in self.store.unevaluated(received).await? {
+            match self.finish_one(&left, now).await {
+                Ok(()) => {
+                    self.failed.forget(&left.key);
+                    finished += 1;
+                }
+                Err(error) => {
+                    self.note_failed(&left.key, &error, now).await;
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(finished), Err)
+    }
+
+    /// The same of what was stored before `started`, by an earlier process, or so long ago that whoever began with it has
+    /// ended.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+        self.finish(now.checked_sub(SENT_WITHIN).unwrap_or(now).max(started), now).await
+    }
+
+    async fn finish_one(&self, Unevaluated { key, received }: &Unevaluated, now: Timestamp) -> Result<(), Unavailable> {
+        tracing::info!(%key, "evaluating pending push");
+        let lines = self.store.lines(key).await?;
+        let now = self.clock.afterwards(*received, now);
+        self.evaluate_lines(key, &lines, *received, now, EVALUATED_WITHIN).await
+    }
+
+    /// Counts a failed try, and sets the object aside after the last one.
+    async fn note_failed(&self, key: &ObjectKey, error: &Unavailable, now: Timestamp) {
+        let tries = self.failed.add(key);
+        let error = error.chain();
+        tracing::error!(%key, tries, error, "pending push not evaluated");
+        if tries < MOST_TRIES {
+            return;
+        }
+        // The notice first: if it cannot be committed, the state store is at fault and not the object.
+        let day = now.to_zoned_datetime(TimeZone::UTC).date();
+        let notice = Notice::SetAside { key: key.to_string(), reason: error, day };
+        let set_aside = async {
+            let rules = self.rules.current(now).await;
+            self.make_notice(&rules, &notice, now).await?;
+            self.store.set_aside(key).await
+        };
+        match set_aside.await {
+            Ok(()) => {
+                tracing::error!(%key, "pending push set aside");
+                self.failed.forget(key);
+            }
+            Err(error) => tracing::error!(%key, error = %chain(&error), "pending push not set aside"),
+        }
+    }
+}
