@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bombs;
+mod devices;
 #[cfg(feature = "function")]
 mod events;
 mod framing;
