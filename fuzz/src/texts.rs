@@ -109,7 +109,7 @@ fn messages(alerts: &[Alert]) -> Vec<Message> {
     for alert in alerts {
         let alert = Box::new(alert.clone());
         messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
-        messages.push(Message::Reminder { alert: alert.clone(), at });
+        messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
         messages.push(Message::Resolved { alert, at });
     }
     messages

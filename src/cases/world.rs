@@ -94,7 +94,8 @@ fn told(message: &Message) -> String {
             let blocked = if *blocked > 0 { format!(" after {blocked} blocked") } else { String::new() };
             format!("firing {}{blocked}", alerts.join(" + "))
         }
-        Message::Reminder { alert, .. } => format!("reminder {}", alert.rule),
+        Message::Reminder { alert, unheard_since: None, .. } => format!("reminder {}", alert.rule),
+        Message::Reminder { alert, .. } => format!("last reminder {}", alert.rule),
         Message::Resolved { alert, .. } => format!("resolved {}", alert.rule),
         Message::Suppressed { alerts, more, .. } => {
             let alerts: Vec<_> = alerts

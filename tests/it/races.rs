@@ -199,7 +199,7 @@ async fn everybody_is_counted_once<T: StateStore>(state: impl AsyncFnOnce(&Path)
     let remembered = remembered(&state(folder.path()).await, "zone").await;
     assert_eq!((remembered.seen.len(), remembered.outbox.is_empty()), (2 * PEOPLE, true));
     match remembered.track("high-usage", "device-UM") {
-        Some(Track::Sum(sum)) => assert!((sum.total - 10.0).abs() < f64::EPSILON, "{sum:?}"),
+        Some(Track::Accumulator(sum)) => assert!((sum.total() - 10.0).abs() < f64::EPSILON, "{sum:?}"),
         other => panic!("{other:?}"),
     }
     they_have_met(&both);

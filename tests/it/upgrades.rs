@@ -128,8 +128,19 @@ fn a_document_of_this_version_is_read_and_written_as_it_is() {
     }
     // Or what is not in it is not held to.
     let text = Value::from(zones).to_string();
-    let parts =
-        ["pending", "firing", "well", "sum", "tally", "silence", "blocks", "suppressed", "outbox", "seen", "cleaned"];
+    let parts = [
+        "pending",
+        "firing",
+        "well",
+        "accumulator",
+        "tally",
+        "silence",
+        "blocks",
+        "suppressed",
+        "outbox",
+        "seen",
+        "cleaned",
+    ];
     for part in parts {
         assert!(text.contains(&format!("\"{part}\"")), "{part} is in none of them");
     }

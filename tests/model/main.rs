@@ -76,7 +76,7 @@ fn raised(alert: &Alert) -> Raised {
 fn said(message: &Message) -> Said {
     match message {
         Message::Firing { alerts, .. } => Said::Firing(alerts.iter().map(raised).collect()),
-        Message::Reminder { alert, at } => Said::Reminder(raised(alert), minute(*at)),
+        Message::Reminder { alert, at, .. } => Said::Reminder(raised(alert), minute(*at)),
         Message::Resolved { alert, at } => {
             let Raised { rule, device, .. } = raised(alert);
             Said::Resolved { rule, device, at: minute(*at) }

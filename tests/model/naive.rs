@@ -46,6 +46,8 @@ enum Sign {
 struct Lasting {
     alert: Raised,
     again: i64,
+    /// When its device was last heard of, as far as that is kept.
+    heard: i64,
 }
 
 /// What a rule makes of the newest fact.
@@ -149,10 +151,16 @@ impl<'w> Naive<'w> {
     fn reminders(&mut self, now: i64) -> Vec<Said> {
         let (rules, held) = (&self.world.rules, &self.held);
         let is_held = |alert: &Raised| held.iter().any(|(held, over)| over.is_none() && held == alert);
+        let world = self.world;
         let due = self.lasting.iter_mut().filter(|lasting| lasting.again <= now && !is_held(&lasting.alert));
         due.map(|lasting| {
             let every = rules.iter().find(|rule| rule.id == lasting.alert.rule).unwrap().reminder.unwrap();
             lasting.again = if lasting.again + every > now { lasting.again + every } else { now + every };
+            let reminded_for = reminded_for(world, &lasting.alert.device);
+            if now >= lasting.heard + reminded_for + reminded_for / 4 {
+                // The last one: nothing comes from the device.
+                lasting.again = i64::MAX;
+            }
             Said::Reminder(lasting.alert.clone(), now)
         })
         .collect()
@@ -206,6 +214,12 @@ impl<'w> Naive<'w> {
     fn hear(&mut self, device: usize, at: i64) -> Vec<Said> {
         let before: Vec<String> = self.last_heard(device).1.into_iter().map(str::to_owned).collect();
         self.signs.push(Sign::Heard(device, at));
+        let (world, name) = (self.world, format!("d{device}"));
+        for lasting in self.lasting.iter_mut().filter(|lasting| lasting.alert.device == name) {
+            if at - lasting.heard >= reminded_for(world, &name) / 4 {
+                lasting.heard = at;
+            }
+        }
         let after: Vec<String> = self.last_heard(device).1.into_iter().map(str::to_owned).collect();
         let ended = self.world.rules.iter().filter(|rule| before.contains(&rule.id) && !after.contains(&rule.id));
         ended.filter_map(|rule| self.over(rule, &format!("d{device}"), at)).collect()
@@ -255,7 +269,11 @@ impl<'w> Naive<'w> {
                 self.held_until = i64::MIN;
             }
             self.lasting.retain(|lasting| (&lasting.alert.rule, &lasting.alert.device) != (&alert.rule, &alert.device));
-            self.lasting.extend(rule.reminder.map(|every| Lasting { alert: alert.clone(), again: alert.at + every }));
+            self.lasting.extend(rule.reminder.map(|every| Lasting {
+                alert: alert.clone(),
+                again: alert.at + every,
+                heard: alert.at,
+            }));
         }
         let mut alerts: Vec<Raised> = raised.into_iter().map(|(_, alert)| alert).collect();
         self.raised.extend(alerts.iter().cloned());
@@ -468,10 +486,7 @@ impl<'w> Naive<'w> {
             match fact {
                 Fact::Cleaned(at) => {
                     cleaned = cleaned.max(*at);
-                    // A sum with something newer in it goes on: what is older cannot be told from it.
-                    if sum.iter().all(|(when, _)| when <= at) {
-                        sum.clear();
-                    }
+                    sum.retain(|(when, _)| when > at);
                 }
                 Fact::Reading(reading, at) => {
                     let Some(value) = reading.plausible(rule.ty, test.metric).filter(|value| *value > 0) else {
@@ -506,6 +521,14 @@ impl<'w> Naive<'w> {
         }
         verdict
     }
+}
+
+/// For how long people are reminded of a device that sends nothing.
+fn reminded_for(world: &World, device: &str) -> i64 {
+    let number: usize = device.trim_start_matches('d').parse().unwrap();
+    let silences = world.rules.iter().filter(|rule| rule.kind == Kind::Silence);
+    let watching = silences.filter(|rule| rule.applies_to(world.devices[number].ty, number));
+    watching.map(|rule| rule.after).min().unwrap_or(24 * 60)
 }
 
 /// What a threshold sees in one reading.

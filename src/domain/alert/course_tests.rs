@@ -37,7 +37,20 @@ fn raised(alerts: &[Alert]) -> Rendered {
 }
 
 fn reminder(alert: Alert, when: &str) -> Rendered {
-    render(&Message::Reminder { alert: Box::new(alert), at: at(when) })
+    render(&Message::Reminder { alert: Box::new(alert), at: at(when), unheard_since: None })
+}
+
+#[test]
+fn the_last_reminder_says_since_when_nothing_came() {
+    let (now, unheard_since) = (at("2022-06-02T06:20:00Z"), Some(at("2022-06-01T06:05:00Z")));
+    let rendered = render(&Message::Reminder { alert: Box::new(bad_smell_at("Washroom 3")), at: now, unheard_since });
+    let expected = "Washroom 3: still Bad smell at 14:20, since Wed 13:59; was ammonia 270 ppb (limit 200) then; \
+                    no reading since Wed 14:05; this is the last reminder";
+    assert_eq!(rendered.default, format!("[MEDIUM] {expected}"));
+    assert!(rendered.sms.contains("no reading since Wed 14:05; this is the last reminder"), "{}", rendered.sms);
+    assert_eq!(facts(&rendered)["no_reading_since"], "2022-06-01T06:05:00Z");
+    let usual = reminder(bad_smell_at("Washroom 3"), "2022-06-02T06:20:00Z");
+    assert!(!usual.default.contains("last reminder") && !usual.json.contains("no_reading_since"), "{usual:?}");
 }
 
 fn resolved(alert: Alert, when: &str) -> Rendered {

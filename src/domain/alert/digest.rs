@@ -50,7 +50,11 @@ fn entries(message: &Message) -> Vec<Entry> {
             entries.iter_mut().rev().take(1).for_each(|last| last.more = *blocked);
             entries
         }
-        Message::Reminder { alert, at } => vec![Entry::of(alert, Stage::Still(*at))],
+        Message::Reminder { alert, at, unheard_since } => {
+            let mut entry = Entry::of(alert, Stage::Still(*at));
+            entry.facts.unheard_since = *unheard_since;
+            vec![entry]
+        }
         Message::Resolved { alert, at } => vec![Entry::of(alert, Stage::Over(*at))],
         Message::Suppressed { alerts, more, .. } => {
             let of = |one: &super::SuppressedAlert| Entry { over: one.over, ..Entry::of(&one.alert, Stage::Raised) };

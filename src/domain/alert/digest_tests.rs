@@ -211,7 +211,7 @@ fn a_storm_is_one_message_with_a_line_for_each_alert() {
     let messages = [
         Message::Resolved { alert: Box::new(alert.clone()), at: at("2022-06-01T06:20:00Z") },
         firing(Alert { at: at("2022-05-31T05:00:00Z"), ..alert }),
-        Message::Reminder { alert: Box::new(reminded), at: at("2022-06-01T06:20:00Z") },
+        Message::Reminder { alert: Box::new(reminded), at: at("2022-06-01T06:20:00Z"), unheard_since: None },
         firing(spill("Ladies L3")),
         Message::Suppressed {
             reason: SuppressionReason::Block,

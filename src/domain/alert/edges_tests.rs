@@ -23,7 +23,7 @@ fn firing(alerts: Vec<Alert>) -> Rendered {
 }
 
 fn reminder(alert: Alert, minutes: i64) -> Rendered {
-    render(&Message::Reminder { alert: Box::new(alert), at: later(minutes) })
+    render(&Message::Reminder { alert: Box::new(alert), at: later(minutes), unheard_since: None })
 }
 
 fn resolved(alert: Alert, minutes: i64) -> Rendered {

@@ -26,6 +26,8 @@ pub(super) struct Facts {
     pub(super) parts: Vec<Part>,
     /// What has become of it.
     pub(super) stage: Stage,
+    /// Since when nothing has come from the device, if this is the last reminder.
+    pub(super) unheard_since: Option<Timestamp>,
     /// Alerts of the zone that were blocked since its last message, and are named nowhere.
     pub(super) blocked: usize,
 }
@@ -91,6 +93,7 @@ impl Facts {
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
             parts: parts(&alerts),
             stage: Stage::Raised,
+            unheard_since: None,
             blocked: 0,
             alerts,
         }

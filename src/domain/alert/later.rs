@@ -25,10 +25,14 @@ impl Facts {
     pub(super) fn still(&self, at: Timestamp, wording: &Wording<'_>) -> String {
         let since = format!("at {}, since {}", self.moment(at), self.moment(self.began()));
         let place = wording.place;
-        match &self.parts[0] {
+        let still = match &self.parts[0] {
             Part::Own { .. } if wording.course => format!("Still {since}: {}", self.raised(wording)),
             _ if self.is_silence() => format!("{place}: still no data {since}"),
             part => format!("{place}: still {} {since}{}", self.title(wording), self.was(part.told(), wording)),
+        };
+        match self.unheard_since {
+            Some(unheard) => format!("{still}; no reading since {}; this is the last reminder", self.moment(unheard)),
+            None => still,
         }
     }
 

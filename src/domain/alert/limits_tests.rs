@@ -96,7 +96,8 @@ fn messages_of(name: &str) -> Vec<Message> {
     for alert in &alerts {
         let alert = Box::new(alert.clone());
         messages.push(Message::Firing { alerts: vec![*alert.clone()], blocked: 0 });
-        messages.push(Message::Reminder { alert: alert.clone(), at });
+        messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: None });
+        messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
         messages.push(Message::Resolved { alert, at });
     }
     let held = |alert: &Alert| SuppressedAlert { alert: alert.clone(), over: Some(at) };
@@ -181,7 +182,7 @@ fn whatever_the_names_reminders_and_what_is_over_keep_their_times() {
     let at: Timestamp = "2022-06-01T06:20:10Z".parse().unwrap();
     for name in names().step_by(11) {
         let alert = Box::new(bad_smell_at(&name));
-        let still = render(&Message::Reminder { alert: alert.clone(), at });
+        let still = render(&Message::Reminder { alert: alert.clone(), at, unheard_since: None });
         assert!(still.sms.contains(": still Bad smell at 14:20, since 13:59"), "{name:?}: {}", still.sms);
         let over = render(&Message::Resolved { alert, at });
         assert!(over.sms.contains(": Bad smell is over at 14:20"), "{name:?}: {}", over.sms);

@@ -331,6 +331,9 @@ pub enum Message {
         alert: Box<Alert>,
         /// When it is said again.
         at: Timestamp,
+        /// Since when nothing has come from the device: then this is the last reminder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unheard_since: Option<Timestamp>,
     },
     /// What was raised is over.
     Resolved {
@@ -366,7 +369,7 @@ impl Message {
             Self::Firing { alerts, .. } => {
                 (alerts.iter().map(|alert| alert.severity).max(), alerts.first().map(|alert| alert.at))
             }
-            Self::Reminder { alert, at } | Self::Resolved { alert, at } => (Some(alert.severity), Some(*at)),
+            Self::Reminder { alert, at, .. } | Self::Resolved { alert, at } => (Some(alert.severity), Some(*at)),
             Self::Suppressed { alerts, .. } => {
                 (alerts.iter().map(|one| one.alert.severity).max(), alerts.first().map(|one| one.alert.at))
             }
@@ -386,7 +389,7 @@ impl Message {
         match self {
             Self::Notice(notice) => notice.id(),
             Self::Firing { alerts, .. } => ids(b"firing", &mut alerts.iter()),
-            Self::Reminder { alert, at } => {
+            Self::Reminder { alert, at, .. } => {
                 let at = at.as_nanosecond().to_be_bytes();
                 Digest::of_fields(&[b"reminder", alert.id.0.as_bytes(), &at])
             }

@@ -32,6 +32,9 @@ struct Payload<'a> {
     /// The same moment on the clock of the place, RFC 3339 with its offset; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     local_time: Option<String>,
+    /// Of the last reminder, since when nothing has come from the device; RFC 3339 in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_reading_since: Option<Timestamp>,
     /// When it was raised, where that is before `at`; RFC 3339 in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     raised_at: Option<Timestamp>,
@@ -147,6 +150,7 @@ impl Facts {
             text: sentence,
             at,
             local_time: local_time(&first.place, at),
+            no_reading_since: self.unheard_since,
             raised_at: (self.stage != Stage::Raised).then_some(first.at),
             place: PlacePayload::of(&first.place, &self.place, at),
             alerts: self.alerts.iter().take(most).map(dated).collect(),

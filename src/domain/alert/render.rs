@@ -52,7 +52,9 @@ pub fn render(message: &Message) -> Rendered {
     let id = || format!("{:.32}", message.id());
     match message {
         Message::Firing { alerts, blocked } => firing(alerts, *blocked),
-        Message::Reminder { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Still(*at))),
+        Message::Reminder { alert, at, unheard_since } => {
+            of_facts(id(), &Facts { unheard_since: *unheard_since, ..Facts::later(alert, Stage::Still(*at)) })
+        }
         Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
         Message::Suppressed { reason, alerts, more } => suppressed::rendered(id(), *reason, alerts, *more),
         Message::Notice(notice) => notice.rendered(id()),

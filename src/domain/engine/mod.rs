@@ -4,6 +4,7 @@
 //! Time is an argument. The same arguments give the same alerts with the same ids, for ever and on every machine. A
 //! reading that was evaluated before changes nothing, and it does not matter how readings are cut into pushes.
 
+mod device_limit;
 #[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 
+use self::device_limit::DeviceLimit;
 pub use self::judge::deviation;
 pub use self::policy::Policies;
 pub use self::sweep::{awaits, next_due, sweep};
@@ -37,6 +39,10 @@ use super::time::age;
 const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 /// From when on somebody else may send a message: longer than the one who made it can run (a function 29 s).
 pub const SENT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Most devices of a zone whose rule state is kept. A zone is one room; a document of so many devices is still within the
+/// 400 KB of a DynamoDB item.
+pub const DEVICES_PER_ZONE: usize = 2_000;
 
 /// What came of evaluating the readings of one zone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,6 +61,8 @@ pub struct Evaluation {
     pub duplicates: usize,
     /// Readings that came too late to be told from known ones, and changed nothing.
     pub late: usize,
+    /// Readings of devices beyond [`DEVICES_PER_ZONE`]: stored, and silent.
+    pub over_device_limit: usize,
     /// Readings that were too old when first received: stored, and silent.
     pub stale: usize,
     /// Readings from the future, taken to be from when they were received.
@@ -109,6 +117,8 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     readings: impl IntoIterator<Item = (Timestamp, &'r Reading<'t>)>,
     now: Timestamp,
 ) -> Evaluation {
+    let readings = readings.into_iter();
+    let mut devices = DeviceLimit::new(&state, readings.size_hint().1);
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
     let mut zone = Zone::new(rules, &mut evaluation, now);
@@ -123,9 +133,12 @@ pub fn evaluate_in_order<'r, 't: 'r>(
             zone.evaluation.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;
-        } else {
+        } else if devices.admits(reading.source.device.as_deref().unwrap_or_default()) {
             zone.evaluation.implausible += reading.implausible();
             zone.take(reading, at, policies.of(&reading.source));
+            devices.note(reading.source.device.as_deref().unwrap_or_default(), &zone.evaluation.state);
+        } else {
+            zone.evaluation.over_device_limit += 1;
         }
     }
     evaluation

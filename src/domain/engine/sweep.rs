@@ -5,9 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::Evaluation;
 use super::suppression::{Raised, effective_at, hours_begin};
 use super::zone::{Zone, silence_alert};
-use crate::domain::alert::Message;
+use crate::domain::alert::{Alert, Message};
 use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
 use crate::domain::state::{LastSeen, Level, Silence, Track, ZoneState};
+
+/// For how long people are reminded of a device that sends nothing, if no silence rule watches it.
+pub(super) const REMINDED_WITHOUT_READING: SignedDuration = SignedDuration::from_hours(24);
 
 /// Does what is due in a zone at `now`. `silences` is false while nothing at all arrives from anywhere: then no device is
 /// called silent, because it is not the devices that are.
@@ -85,16 +88,20 @@ impl Zone<'_> {
                 if reminder_due(rules, track).is_none_or(|due| due > now) {
                     continue;
                 }
-                let Track::Level(Level::Firing { announced: Some(alert), remind, .. }) = track else { continue };
+                let Track::Level(Level::Firing { announced: Some(alert), remind, heard, .. }) = track else { continue };
                 let effective = effective_at(rules, alert);
                 if effective.is_some_and(|effective| hours_begin(&effective, &alert.place, now).is_some()) {
                     continue;
                 }
                 // A rule that asks for none any more gets none.
                 let every = effective.and_then(|effective| effective.reminder);
-                *remind = every.and_then(|every| next_reminder(*remind, every, now));
+                let unheard_since = heard.and_then(|heard| unheard_since(rules, alert, heard, now));
+                *remind = match unheard_since {
+                    Some(_) => None,
+                    None => every.and_then(|every| next_reminder(*remind, every, now)),
+                };
                 if every.is_some() {
-                    due.push(Message::Reminder { alert: alert.clone(), at: now });
+                    due.push(Message::Reminder { alert: alert.clone(), at: now, unheard_since });
                 }
             }
         }
@@ -115,6 +122,17 @@ impl Zone<'_> {
             self.send(vec![Raised { alert, kind: rule.kind, effective }], device);
         }
     }
+}
+
+/// Since when nothing has come from the device of an alert, if it is for longer than the shortest silence that a rule
+/// watches for. What is known may be older than the truth by a quarter of that.
+fn unheard_since(rules: &RuleSet, alert: &Alert, heard: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let source = alert.place.source();
+    let silences = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
+    let watched_for = silences.filter_map(|rule| rule.effective(&source)?.after).min();
+    let longest = watched_for.unwrap_or(REMINDED_WITHOUT_READING);
+    let since = heard.checked_add(longest / 4).ok()?;
+    (now.duration_since(since) >= longest).then_some(since)
 }
 
 /// The next reminder after one that was due at `last`; missed ones are not made up for.

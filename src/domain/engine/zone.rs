@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use super::judge::{Verdict, addend, judge, judge_total};
 use super::policy::Policy;
 use super::suppression::{Raised, effective_at};
+use super::sweep::REMINDED_WITHOUT_READING;
 use super::{Evaluation, level, sum, tally};
 use crate::domain::alert::{Alert, AlertId, Breach, Course, Place, presentable};
 use crate::domain::reading::Reading;
 use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
 use crate::domain::severity::Severity;
-use crate::domain::state::{LastSeen, Level, Tally, Track};
+use crate::domain::state::{Accumulator, LastSeen, Level, Tally, Track};
 
 /// One zone while its readings are taken one by one.
 pub(super) struct Zone<'e> {
@@ -54,10 +55,18 @@ impl<'e> Zone<'e> {
         }
     }
 
-    /// Notes when a device was heard of, where a silence rule wants to know, and that its silence is over.
+    /// Notes when a device was heard of, where a reminder or a silence rule wants to know, and that its silence is over.
     fn heard_of(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp, policy: &Policy<'_>) {
-        let Some(shortest) = policy.shortest_silence else { return };
         let state = &mut self.evaluation.state;
+        let kept_for = policy.shortest_silence.unwrap_or(REMINDED_WITHOUT_READING) / 4;
+        for (rule, _) in policy.rules.iter().filter(|(_, effective)| effective.reminder.is_some()) {
+            if let Some(Track::Level(Level::Firing { heard: Some(heard), .. })) = state.track_mut(&rule.id, device)
+                && at.duration_since(*heard) >= kept_for
+            {
+                *heard = at;
+            }
+        }
+        let Some(shortest) = policy.shortest_silence else { return };
         let known = state.devices.get(device).map(|known| known.at);
         // Also where the device is silent: what was measured within a quarter after `known` came before the silence, or is
         // such a reading once more.
@@ -92,8 +101,10 @@ impl<'e> Zone<'e> {
         for (rule, devices) in tracks {
             for (device, track) in devices {
                 match track {
-                    // What they count up to then is behind `cleaned`.
-                    Track::Sum(sum) if sum.newest <= at => {}
+                    Track::Accumulator(sum) => {
+                        let sum = sum.after(at);
+                        self.evaluation.state.set_track(&rule, &device, sum.map(Track::Accumulator));
+                    }
                     Track::Tally(tally) => {
                         let tally = tally.after(at);
                         self.evaluation.state.set_track(&rule, &device, tally.map(Track::Tally));
@@ -172,6 +183,7 @@ impl<'p> Step<'_, '_, 'p, '_> {
                     severity,
                     announced,
                     remind: None,
+                    heard: self.effective.reminder.map(|_| self.at),
                     suppressed: true,
                 }));
                 true
@@ -219,22 +231,29 @@ impl<'p> Step<'_, '_, 'p, '_> {
 
     fn sum(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         let Some(value) = addend(self.effective, self.reading) else { return false };
-        let before = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
-            Some(Track::Sum(sum)) => Some(*sum),
-            _ => None,
-        };
         let restart =
             self.effective.restart_at.and_then(|time| sum::last_time_of_day(self.at, time, &self.reading.local_zone()));
-        let Some(mut sum) = sum::add(before, value, self.at, restart) else { return false };
-        if let Some((severity, breach)) = judge_total(self.effective, self.reading, sum.total) {
-            let rest = if self.effective.carry { breach.value - breach.limit } else { 0.0 };
-            let since = sum.since.unwrap_or(self.at);
-            sum = sum::restarted(self.at, rest);
-            let course = if since < self.at { Course::Sum { since } } else { Course::AtOnce };
-            self.raise(raised, Cause { severity, breaches: vec![breach], reasons: Vec::new(), course });
+        if self.accumulator().is_none() {
+            self.set(Track::Accumulator(Accumulator::default()));
         }
-        self.set(Track::Sum(sum));
+        let (at, effective, reading) = (self.at, self.effective, self.reading);
+        let Some(sum) = self.accumulator() else { return false };
+        if !sum.add(value, at, restart) {
+            return false;
+        }
+        let Some((severity, breach)) = judge_total(effective, reading, sum.total()) else { return true };
+        let since = sum.since().unwrap_or(at);
+        sum.restart(at, if effective.carry { breach.value - breach.limit } else { 0.0 });
+        let course = if since < at { Course::Sum { since } } else { Course::AtOnce };
+        self.raise(raised, Cause { severity, breaches: vec![breach], reasons: Vec::new(), course });
         true
+    }
+
+    fn accumulator(&mut self) -> Option<&mut Accumulator> {
+        match self.zone.evaluation.state.track_mut(&self.rule.id, self.device) {
+            Some(Track::Accumulator(sum)) => Some(sum),
+            _ => None,
+        }
     }
 
     fn set(&mut self, track: Track) {

@@ -1,5 +1,6 @@
 //! What is remembered of a zone from one reading to the next: a value that commits as a whole, alerts and all.
 
+mod accumulator;
 mod blocks;
 mod format;
 mod outbox;
@@ -15,12 +16,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::accumulator::Accumulator;
 pub use self::blocks::Blocks;
 pub use self::format::Format;
 pub use self::outbox::{Entry, EntryId, Outbox};
 pub use self::seen::{Mark, Seen};
 pub use self::suppressions::{Released, Suppression, Suppressions};
-pub use self::track::{Level, Silence, Sum, Tally, Track};
+pub use self::track::{Level, Silence, Tally, Track};
 use super::alert::Place;
 use super::reading::Source;
 

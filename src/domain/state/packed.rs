@@ -65,7 +65,7 @@ fn in_order(mut readings: Vec<Known>) -> Vec<Known> {
 }
 
 /// Seven bits a byte, the lowest first, of which all but the last have the highest bit set.
-fn push_number(bytes: &mut Vec<u8>, number: i64) {
+pub(super) fn push_number(bytes: &mut Vec<u8>, number: i64) {
     let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
     while left >= 0x80 {
         bytes.push((left & 0x7f) as u8 | 0x80);
@@ -74,7 +74,7 @@ fn push_number(bytes: &mut Vec<u8>, number: i64) {
     bytes.push(left as u8);
 }
 
-fn take_number(bytes: &mut &[u8]) -> Option<i64> {
+pub(super) fn take_number(bytes: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
     for place in 0..10 {
         let (byte, rest) = bytes.split_first()?;

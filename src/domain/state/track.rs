@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::accumulator::Accumulator;
 use crate::domain::alert::Alert;
 use crate::domain::severity::Severity;
 
@@ -14,8 +15,8 @@ use crate::domain::severity::Severity;
 pub enum Track {
     /// A threshold.
     Level(Level),
-    /// A sum that grows towards its limit.
-    Sum(Sum),
+    /// Values that are added up towards a limit.
+    Accumulator(Accumulator),
     /// Occurrences that are counted.
     Tally(Tally),
     /// A device that fell silent.
@@ -48,6 +49,9 @@ pub enum Level {
         /// When a reminder is due.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remind: Option<Timestamp>,
+        /// When its device last sent something, as far as that is kept; absent if the rule asks for no reminder.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        heard: Option<Timestamp>,
         /// Whether the last alert is suppressed, so that nobody was told of it yet.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         suppressed: bool,
@@ -67,21 +71,6 @@ impl Level {
             Self::Pending { as_of, .. } | Self::Firing { as_of, .. } | Self::Well { as_of } => *as_of,
         }
     }
-}
-
-/// A sum that grows towards its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sum {
-    /// What has been added up.
-    pub total: f64,
-    /// The first reading in it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub since: Option<Timestamp>,
-    /// When it last restarted; readings before that do not count any more.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub restarted: Option<Timestamp>,
-    /// The newest reading in it.
-    pub newest: Timestamp,
 }
 
 /// Occurrences that are counted, by reason; without reasons, under the empty one.

@@ -1,0 +1,284 @@
+//! Values that are added up towards a limit, with as much of their past as a late cleaning can take back.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use jiff::Timestamp;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::packed::{push_number, take_number};
+use super::seen::in_milliseconds;
+
+/// Most values that are kept one by one.
+const MOST_VALUES: usize = 64;
+/// For how long before the newest one a value is kept by itself, in milliseconds.
+const KEPT_FOR: i64 = 60 * 60 * 1000;
+/// From here on not every whole number is a value.
+const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// A value, and its time in milliseconds since 1970, rounded up.
+type TimedValue = (i64, f64);
+
+/// Values that are added up towards a limit. The newest are kept one by one: at most 64, of the last hour before the newest.
+/// Older ones are merged, so that a cleaning takes back all of them or none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Accumulator {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    merged: Option<Merged>,
+    /// Ascending by time.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        default,
+        serialize_with = "serialize",
+        deserialize_with = "deserialize"
+    )]
+    values: Vec<TimedValue>,
+    /// When it last started again; earlier values do not count any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    restarted: Option<Timestamp>,
+}
+
+/// Values of which only the sum is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Merged {
+    total: f64,
+    /// The time of the oldest, in milliseconds since 1970.
+    since: i64,
+    /// The time of the newest.
+    newest: i64,
+}
+
+impl Accumulator {
+    /// Adds a value at `at`, after it has started again at `restart` if it had not yet. Returns whether it counts: one from
+    /// before the last start comes too late.
+    pub fn add(&mut self, value: f64, at: Timestamp, restart: Option<Timestamp>) -> bool {
+        if let Some(restart) = restart.filter(|restart| self.restarted.is_none_or(|restarted| *restart > restarted)) {
+            self.drop_below(in_milliseconds(restart));
+            self.restarted = Some(restart);
+        }
+        if self.restarted.is_some_and(|restarted| at < restarted) {
+            return false;
+        }
+        let time = in_milliseconds(at);
+        let position = self.values.partition_point(|(known, _)| *known <= time);
+        self.values.insert(position, (time, value));
+        self.merge();
+        true
+    }
+
+    /// The sum. Never more than the largest number, which JSON could not hold.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        let merged = self.merged.map_or(0.0, |merged| merged.total);
+        self.values.iter().fold(merged, |total, (_, value)| total + value).min(f64::MAX)
+    }
+
+    /// The time of the first value in the sum.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        let merged = self.merged.map(|merged| merged.since);
+        let first = merged.into_iter().chain(self.values.first().map(|(time, _)| *time)).min()?;
+        Timestamp::from_millisecond(first).ok()
+    }
+
+    /// Starts again at `at` with `rest`, which is not negative.
+    pub fn restart(&mut self, at: Timestamp, rest: f64) {
+        let values = if rest > 0.0 { vec![(in_milliseconds(at), rest)] } else { Vec::new() };
+        *self = Self { merged: None, values, restarted: Some(at) };
+    }
+
+    /// What is left after a cleaning at `at`, which takes back what was counted up to then; `None` if nothing is.
+    #[must_use]
+    pub fn after(mut self, at: Timestamp) -> Option<Self> {
+        // The first millisecond after it.
+        self.drop_below(at.as_millisecond() + 1);
+        let is_restarted_since = self.restarted.is_some_and(|restarted| restarted > at);
+        (self.merged.is_some() || !self.values.is_empty() || is_restarted_since).then_some(self)
+    }
+
+    fn drop_below(&mut self, time: i64) {
+        self.merged.take_if(|merged| merged.newest < time);
+        self.values.retain(|(known, _)| *known >= time);
+    }
+
+    fn merge(&mut self) {
+        let Some((newest, _)) = self.values.last() else { return };
+        let kept_from = newest - KEPT_FOR;
+        let surplus = self.values.len().saturating_sub(MOST_VALUES);
+        let surplus = surplus.max(self.values.partition_point(|(time, _)| *time < kept_from));
+        for (time, value) in self.values.drain(..surplus) {
+            let merged = self.merged.get_or_insert(Merged { total: 0.0, since: time, newest: time });
+            merged.total = (merged.total + value).min(f64::MAX);
+            (merged.since, merged.newest) = (merged.since.min(time), merged.newest.max(time));
+        }
+    }
+}
+
+/// Base64 without padding of one value after the other: the milliseconds since the one before (of the first: since 1970),
+/// and the value, which nearly always is a small whole number. Twice a whole number, or 1 and the bytes of any other.
+fn serialize<S: Serializer>(values: &[TimedValue], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut bytes = Vec::with_capacity(values.len() * 5);
+    let mut before = 0;
+    for (time, value) in values {
+        push_number(&mut bytes, time - before);
+        match whole(*value) {
+            Some(number) => push_number(&mut bytes, number * 2),
+            None => {
+                push_number(&mut bytes, 1);
+                bytes.extend(value.to_bits().to_be_bytes());
+            }
+        }
+        before = *time;
+    }
+    serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+}
+
+/// The value as a whole number, if it comes back from that to the last bit.
+fn whole(value: f64) -> Option<i64> {
+    let is_whole = value > 0.0 && value < WHOLE_BELOW && value.fract() == 0.0;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
+    let number = value as i64;
+    is_whole.then_some(number)
+}
+
+fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimedValue>, D::Error> {
+    struct Packed;
+    impl Visitor<'_> for Packed {
+        type Value = Vec<TimedValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("values with their times")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<TimedValue>, E> {
+            let bytes = STANDARD_NO_PAD.decode(text).map_err(E::custom)?;
+            unpack(&bytes).ok_or_else(|| E::custom("these are no values with their times"))
+        }
+    }
+    deserializer.deserialize_str(Packed)
+}
+
+fn unpack(mut bytes: &[u8]) -> Option<Vec<TimedValue>> {
+    let mut values = Vec::with_capacity(bytes.len() / 4);
+    let mut before = 0_i64;
+    while !bytes.is_empty() {
+        let time = before.checked_add(take_number(&mut bytes)?)?;
+        Timestamp::from_millisecond(time).ok()?;
+        let value = match take_number(&mut bytes)? {
+            1 => {
+                let (bits, rest) = bytes.split_first_chunk()?;
+                bytes = rest;
+                f64::from_bits(u64::from_be_bytes(*bits))
+            }
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53, as they are written")]
+            double => (double / 2) as f64,
+        };
+        values.push((time, Some(value).filter(|value| value.is_finite())?));
+        before = time;
+    }
+    values.sort_by_key(|(time, _)| *time);
+    Some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(number: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + 60 * number).unwrap()
+    }
+
+    fn of(values: &[(f64, i64)]) -> Accumulator {
+        let mut sum = Accumulator::default();
+        for (value, at) in values {
+            assert!(sum.add(*value, minute(*at), None));
+        }
+        sum
+    }
+
+    fn come_back(sum: &Accumulator) -> String {
+        let text = serde_json::to_string(sum).unwrap();
+        let read: Accumulator = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, *sum, "{text}");
+        text
+    }
+
+    #[test]
+    fn a_late_cleaning_takes_back_what_was_counted_up_to_it() {
+        let sum = of(&[(20.0, 0), (5.0, 8)]);
+        let left = |at| sum.clone().after(minute(at)).map(|left| (left.total(), left.since().unwrap()));
+        assert_eq!(left(-1), Some((25.0, minute(0))));
+        assert_eq!(left(0), Some((5.0, minute(8))));
+        assert_eq!(left(5), Some((5.0, minute(8))));
+        assert_eq!(left(8), None);
+    }
+
+    #[test]
+    fn a_cleaning_before_the_last_start_takes_nothing_back() {
+        let mut sum = of(&[(34.0, 5)]);
+        sum.restart(minute(5), 4.0);
+        assert!(sum.add(2.0, minute(6), None) && !sum.add(9.0, minute(4), None));
+        assert_eq!(sum.clone().after(minute(4)).unwrap().total(), 6.0);
+        assert_eq!(sum.clone().after(minute(5)).unwrap().total(), 2.0, "what was carried over is up to then");
+        sum.restart(minute(7), 0.0);
+        assert_eq!((sum.since(), sum.total()), (None, 0.0));
+        // It still keeps out what is older.
+        assert!(!sum.clone().after(minute(6)).unwrap().add(9.0, minute(6), None));
+        assert_eq!(sum.after(minute(7)), None);
+    }
+
+    #[test]
+    fn a_time_of_day_takes_what_came_before_it_once() {
+        let mut sum = of(&[(20.0, 0), (1.0, 10)]);
+        assert!(sum.add(2.0, minute(11), Some(minute(10))));
+        assert_eq!((sum.total(), sum.since()), (3.0, Some(minute(10))));
+        assert!(!sum.add(4.0, minute(9), Some(minute(5))), "it comes too late");
+        assert!(sum.add(4.0, minute(10), Some(minute(10))));
+        assert_eq!(sum.total(), 7.0);
+    }
+
+    #[test]
+    fn values_of_more_than_an_hour_ago_and_beyond_sixty_four_are_merged() {
+        let sum = of(&[(1.0, 0), (2.0, 60), (4.0, 61)]);
+        assert_eq!((sum.values.len(), sum.total(), sum.since()), (2, 7.0, Some(minute(0))));
+        assert_eq!(sum.clone().after(minute(0)).unwrap().total(), 6.0);
+        let late = of(&[(4.0, 100), (1.0, 0), (2.0, 30)]);
+        assert_eq!((late.values.len(), late.merged.unwrap().total), (1, 3.0));
+        assert_eq!(late.clone().after(minute(29)).unwrap().total(), 7.0, "of what is merged, all or nothing");
+        assert_eq!(late.after(minute(30)).unwrap().total(), 4.0);
+        let many = of(&(0..70).map(|second| (1.0, second / 10)).collect::<Vec<_>>());
+        assert_eq!((many.values.len(), many.total()), (64, 70.0));
+        come_back(&many);
+    }
+
+    #[test]
+    fn every_value_comes_back_to_the_last_bit_and_most_take_six_characters() {
+        let odd = [0.1, 1.5, 1e300, f64::MIN_POSITIVE, 2f64.powi(53), 2f64.powi(53) - 1.0, f64::MAX, 5e-324];
+        come_back(&of(&odd.map(|value| (value, 7))));
+        let mut sum = of(&[(3.0, 0)]);
+        assert!(sum.add(2.0, Timestamp::from_nanosecond(1_800_000_001_000_000_001).unwrap(), None));
+        come_back(&sum);
+        let text = come_back(&of(&(0..60).map(|minute| (2.0, minute)).collect::<Vec<_>>()));
+        assert!(text.len() < 60 * 6, "{}: {text}", text.len());
+    }
+
+    #[test]
+    fn what_is_no_such_text_is_refused() {
+        // No text, no Base64, a time alone, half a number, a value that is none.
+        for values in ["7", r#""%""#, r#""AA""#, r#""AAIAAA""#, r#""AAJ/8AAAAAAAAA""#] {
+            let text = format!(r#"{{"values":{values}}}"#);
+            assert!(serde_json::from_str::<Accumulator>(&text).is_err(), "{text}");
+        }
+        let fault = serde_json::from_str::<Accumulator>(r#"{"values":7}"#).unwrap_err().to_string();
+        assert!(fault.contains("expected values with their times"), "{fault}");
+    }
+
+    #[test]
+    fn a_sum_beyond_all_numbers_is_the_largest() {
+        let sum = of(&[(f64::MAX, 0), (f64::MAX, 1)]);
+        assert_eq!(sum.total(), f64::MAX);
+        come_back(&of(&[(f64::MAX, 0), (f64::MAX, 1), (1.0, 100)]));
+    }
+}
