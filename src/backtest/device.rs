@@ -1,8 +1,10 @@
 //! One device: what it measured, and what other limits would have made of that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use jiff::Timestamp;
 
 use super::findings::{DeviceFindings, Series};
@@ -10,10 +12,14 @@ use super::gauge::Gauge;
 use super::histogram::Histogram;
 use super::ladder::ladder;
 use super::series::{Buckets, Course};
+use super::zone::Rules;
 use crate::domain::alert::{Comparison, Place};
 use crate::domain::device::Unit;
 use crate::domain::reading::Reading;
 use crate::domain::rules::{Condition, Join, Kind, Rule, RuleSet, Test};
+
+/// How many of its last readings a device is known by, so that copies are told from them: hours, at a reading a minute.
+const MOST_RECENT: usize = 128;
 
 /// A rule's test: the rule's place among the rules, and the test's among the rule's.
 pub(super) type TestKey = (usize, usize);
@@ -28,9 +34,14 @@ pub(super) struct Device<'r> {
     id: String,
     device_type: Arc<str>,
     pub(super) place: Place,
+    /// Event time of its first reading.
     pub(super) first: Timestamp,
     readings: u64,
     metrics: Vec<Measured<'r>>,
+    /// By set of rules, whether any rule is about it.
+    pub(super) is_watched: Vec<bool>,
+    /// Fingerprints of its last readings.
+    recent: VecDeque<u64>,
 }
 
 /// One metric that a rule compares with a limit.
@@ -47,14 +58,18 @@ struct Measured<'r> {
 
 impl<'r> Device<'r> {
     /// The device that a reading is of, before it is taken.
-    pub(super) fn of(reading: &Reading<'_>, at: Timestamp, rules: &'r RuleSet) -> Self {
+    pub(super) fn of(reading: &Reading<'_>, rules: Rules<'r>) -> Self {
+        let is_watched = rules.each().map(|sets| sets.are_about(&reading.source)).collect();
+        let rules: &'r RuleSet = rules.rules.rules;
         let mut device = Self {
             id: reading.source.device.as_deref().unwrap_or_default().to_owned(),
             device_type: reading.source.device_type.as_ref().into(),
             place: Place::of(reading),
-            first: at,
+            first: Timestamp::MAX,
             readings: 0,
             metrics: Vec::new(),
+            is_watched,
+            recent: VecDeque::new(),
         };
         for (number, rule) in rules.rules.iter().enumerate() {
             device.watch(number, rule, reading);
@@ -62,29 +77,38 @@ impl<'r> Device<'r> {
         device
     }
 
-    pub(super) fn is_of(&self, reading: &Reading<'_>) -> bool {
-        self.id == reading.source.device.as_deref().unwrap_or_default()
-            && *self.device_type == *reading.source.device_type
+    /// Its id as readings spell it.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
-    /// Whether an alert at `place` is of this device.
-    pub(super) fn is_at(&self, place: &Place) -> bool {
-        self.place.device == place.device && self.place.device_type == place.device_type
+    /// Its type, by short name.
+    pub(super) fn device_type(&self) -> &str {
+        &self.device_type
     }
 
-    pub(super) fn take(
-        &mut self,
-        reading: &Reading<'_>,
-        at: Timestamp,
-        buckets: &Buckets,
-        histograms: &mut Histograms,
-    ) {
+    /// Whether it is one of its last readings once more. If it is not, it is one of them now.
+    pub(super) fn has_had(&mut self, reading: &Reading<'_>) -> bool {
+        let fingerprint = FixedState::default().hash_one(reading.text);
+        let is_known = self.recent.contains(&fingerprint);
+        if !is_known {
+            self.recent.truncate(MOST_RECENT - 1);
+            self.recent.push_front(fingerprint);
+        }
+        is_known
+    }
+
+    /// Takes a reading of it as of `at`. `alerts` is whether it came early enough to alert.
+    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, alerts: bool, histograms: &mut Histograms) {
         self.readings += 1;
+        self.first = self.first.min(at);
         for metric in &mut self.metrics {
             let Some(quantity) = reading.metric(&metric.key) else { continue };
             metric.known.get_or_insert_with(|| (quantity.label.to_owned(), quantity.unit));
-            metric.course.add(buckets, at, quantity.value);
-            metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value, reading));
+            metric.course.add(at, quantity.value);
+            if alerts {
+                metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value, reading));
+            }
             if metric.is_distributed {
                 let key = (Arc::clone(&self.device_type), Arc::clone(&metric.key));
                 histograms.entry(key).or_default().add(quantity.value);
@@ -92,10 +116,10 @@ impl<'r> Device<'r> {
         }
     }
 
-    /// Notes that its zone was cleaned.
-    pub(super) fn cleaned(&mut self) {
+    /// Notes that a cleaning of its zone ended at `at`.
+    pub(super) fn cleaned(&mut self, at: Timestamp) {
         let gauges = self.metrics.iter_mut().flat_map(|metric| &mut metric.gauges);
-        gauges.for_each(|(_, gauge)| gauge.cleaned());
+        gauges.for_each(|(_, gauge)| gauge.cleaned(at));
     }
 
     /// The alerts that each limit would make, by the rule's test.
@@ -108,7 +132,7 @@ impl<'r> Device<'r> {
         let series = self.metrics.into_iter().filter_map(|metric| {
             let (label, unit) = metric.known?;
             let (from, bucket) = (buckets.from, buckets.each);
-            Some(Series { metric: metric.key, label, unit, from, bucket, buckets: metric.course.filled(buckets) })
+            Some(Series { metric: metric.key, label, unit, from, bucket, buckets: metric.course.cut(buckets) })
         });
         DeviceFindings { series: series.collect(), place: self.place, readings: self.readings }
     }

@@ -73,6 +73,7 @@ mod tests {
             over: at(over),
             breach: None,
             blocked: false,
+            avoidable: false,
         }
     }
 

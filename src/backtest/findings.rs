@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::alert::{AlertId, Breach, Comparison, Place};
 use crate::domain::device::{DeviceType, Unit};
+use crate::domain::reading::ReadingId;
 use crate::domain::severity::Severity;
 
 /// Two alerts of the same rule and device are about the same event where what they tell of lay no further apart than this.
@@ -15,10 +16,12 @@ pub const SAME_EVENT: SignedDuration = SignedDuration::from_hours(1);
 /// What a backtest found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Findings {
-    /// From the first to the last reading that was judged; `None` where there was none.
+    /// From the first to the last reading that was judged, [outliers](Outliers) aside; `None` if there was none.
     pub span: Option<Span>,
     /// What was read.
     pub readings: ReadingCounts,
+    /// Readings whose time cannot be right.
+    pub outliers: Outliers,
     /// What the rules on trial say.
     pub rules: Verdict,
     /// What the rules that they are compared with say.
@@ -62,6 +65,12 @@ pub struct Span {
 }
 
 impl Span {
+    /// The shortest stretch with both in it.
+    #[must_use]
+    pub(super) fn and(self, other: Option<Self>) -> Self {
+        other.map_or(self, |other| Self { first: self.first.min(other.first), last: self.last.max(other.last) })
+    }
+
     /// Its length in weeks; at least one day, so that a rate per week stays a rate.
     #[must_use]
     pub fn weeks(&self) -> f64 {
@@ -70,18 +79,52 @@ impl Span {
     }
 }
 
+/// Readings whose own time cannot be right. They are judged as they were when they came, and do not stretch the period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outliers {
+    /// Older than `max_age` when the first push of the history was received.
+    pub before: Option<OddTimes>,
+    /// Later than when they were received, by more than a clock may be ahead (5 min). They count as of their receipt.
+    pub ahead: Option<OddTimes>,
+}
+
+/// Readings of odd times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OddTimes {
+    /// How many.
+    pub count: u64,
+    /// The oldest time.
+    pub oldest: Timestamp,
+    /// The newest time.
+    pub newest: Timestamp,
+    /// The reading of the oldest time: SHA-256 of its text.
+    pub reading: ReadingId,
+    /// Its device: which of [`Findings::devices`].
+    pub device: usize,
+}
+
+impl OddTimes {
+    /// These and others.
+    #[must_use]
+    pub(super) fn and(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        let first = if (other.oldest, other.reading) < (self.oldest, self.reading) { other } else { self };
+        Self { count: self.count + other.count, newest: self.newest.max(other.newest), ..first }
+    }
+}
+
 /// How many readings there were, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReadingCounts {
     /// Judged, each once.
     pub judged: u64,
-    /// Copies of one that was judged.
+    /// Copies of one that was judged: of one of the last 128 readings of its device.
     pub duplicates: u64,
     /// Older than `max_age` when first received: stored, and silent, as they were when they came.
     pub stale: u64,
-    /// So much older than their neighbours in the archive that they came too late to be judged in order.
+    /// In pushes that lie so far from their place in the archive that pushes received later were judged before them.
     pub late: u64,
-    /// Without a usable time, in objects filed as undated: not judged.
+    /// Pushes that are not judged: no reading has a usable time, and it is not recorded when they were received.
     pub undated: u64,
     /// Finished cleanings.
     pub cleanings: u64,
@@ -100,6 +143,8 @@ pub struct Verdict {
     pub counted: u64,
     /// Messages that people would have got, digests aside: a message names all that one reading raised.
     pub messages: u64,
+    /// Alerts that an earlier message of a cleaning [would have avoided](AlertFact::avoidable).
+    pub avoidable: u64,
 }
 
 /// One alert.
@@ -122,6 +167,10 @@ pub struct AlertFact {
     pub breach: Option<Crossing>,
     /// Whether the block of another alert held it back, so that it was named later.
     pub blocked: bool,
+    /// Whether an earlier message of a cleaning would have avoided it, or put it off: a sum or a count was sent, and then a
+    /// push brought a cleaning of the zone that had ended while it was counted, which is after the alert before it of the
+    /// same rule and device, and not after this one.
+    pub avoidable: bool,
 }
 
 /// A limit that was crossed.
@@ -313,6 +362,7 @@ mod tests {
             over: Timestamp::UNIX_EPOCH,
             breach: Some(Crossing { metric: metric.into(), value: 12.0, comparison, limit: 10.0, unit: Unit::Degree }),
             blocked: false,
+            avoidable: false,
         };
         let devices = vec![DeviceFindings { place, readings: 1, series: Vec::new() }];
         Findings { devices, ..Findings::default() }.crossing(&alert)

@@ -1,5 +1,6 @@
 //! How many alerts each of many limits would make of one device's values: all limits at once, as the values come.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,18 +18,27 @@ pub(super) struct Gauge<'r> {
     adds_up: bool,
     limits: Arc<[f64]>,
     stands: Vec<Stand>,
+    /// The newest values that were added up, and when they were measured.
+    recent: VecDeque<(Timestamp, f64)>,
 }
+
+/// Most values that are kept because a cleaning that is reported late may take them away.
+const MOST_RECENT: usize = 64;
 
 /// Where one limit stands.
 #[derive(Clone, Debug, Default)]
 struct Stand {
     /// The first value of the breach that lasts.
     since: Option<Timestamp>,
-    /// The last one of it.
-    last: Option<Timestamp>,
+    /// The value that last changed something; what is older comes too late.
+    as_of: Option<Timestamp>,
     is_raised: bool,
+    /// Whether it was raised outside active hours, and is to be sent within them.
+    waits: bool,
     /// What has been added up.
     total: f64,
+    /// When that last began anew; earlier values are not in it.
+    restarted: Option<Timestamp>,
     /// When an alert was last sent.
     sent: Option<Timestamp>,
     alerts: u64,
@@ -45,14 +55,12 @@ impl<'r> Gauge<'r> {
             adds_up: kind == Kind::Accumulate,
             limits,
             stands,
+            recent: VecDeque::new(),
         })
     }
 
     /// Takes a value of a reading, as it was measured at `at`.
     pub(super) fn take(&mut self, at: Timestamp, value: f64, reading: &Reading<'_>) {
-        if self.effective.active.is_some_and(|active| !active.contain(at, &reading.local_zone())) {
-            return;
-        }
         let value = match (self.test.comparison, self.effective.baseline) {
             (Comparison::Deviates, Some(baseline)) => match baseline.get(&self.test.metric) {
                 Some(baseline) => deviation(value, *baseline),
@@ -61,24 +69,35 @@ impl<'r> Gauge<'r> {
             (Comparison::Deviates, None) => return,
             _ => value,
         };
-        let Self { effective, test, adds_up, limits, stands } = self;
+        if self.adds_up {
+            self.recent.truncate(MOST_RECENT - 1);
+            self.recent.push_front((at, value.max(0.0)));
+        }
+        let Self { effective, test, adds_up, limits, stands, .. } = self;
         let block = effective.block.rule.unwrap_or(effective.block.zone).max(effective.block.device);
+        let is_active = effective.active.is_none_or(|active| active.contain(at, &reading.local_zone()));
         for (limit, stand) in limits.iter().zip(stands) {
-            let is_reached = if *adds_up {
-                stand.add(test.comparison, *limit, value, effective.carry)
+            stand.waits |= if *adds_up {
+                stand.add(test.comparison, *limit, value, at, effective.carry)
             } else {
                 stand.compare(test.comparison, *limit, value, at, effective)
             };
-            if is_reached {
+            if is_active && std::mem::take(&mut stand.waits) {
                 stand.raise(at, block);
             }
         }
     }
 
-    /// Notes that the zone was cleaned: sums start again, and what was raised is over.
-    pub(super) fn cleaned(&mut self) {
+    /// Notes that the zone was cleaned at `at`: what was added up before is taken away, and what was raised is over.
+    pub(super) fn cleaned(&mut self, at: Timestamp) {
         for stand in &mut self.stands {
-            (stand.since, stand.is_raised, stand.total) = (None, false, 0.0);
+            if stand.restarted < Some(at) {
+                stand.total = self.recent.iter().filter(|(of, _)| *of > at).map(|(_, value)| value).sum();
+                stand.restarted = Some(at);
+            }
+            if stand.as_of <= Some(at) {
+                (stand.since, stand.as_of, stand.is_raised, stand.waits) = (None, Some(at), false, false);
+            }
         }
     }
 
@@ -90,11 +109,14 @@ impl<'r> Gauge<'r> {
 
 impl Stand {
     /// Whether the sum reaches the limit with this value; it starts again then.
-    fn add(&mut self, comparison: Comparison, limit: f64, value: f64, carries: bool) -> bool {
+    fn add(&mut self, comparison: Comparison, limit: f64, value: f64, at: Timestamp, carries: bool) -> bool {
+        if Some(at) <= self.restarted {
+            return false;
+        }
         self.total += value.max(0.0);
         let is_reached = comparison.is_broken(self.total, limit);
         if is_reached {
-            self.total = if carries { self.total - limit } else { 0.0 };
+            (self.total, self.restarted) = (if carries { self.total - limit } else { 0.0 }, Some(at));
         }
         is_reached
     }
@@ -108,23 +130,29 @@ impl Stand {
         at: Timestamp,
         effective: &Effective<'_>,
     ) -> bool {
+        if Some(at) <= self.as_of {
+            return false;
+        }
         if !comparison.is_broken(value, limit) {
             // As far from the limit as the rule in force asks.
             let slack = effective.clear.zip(first_limit(effective)).map_or(0.0, |(clear, first)| clear - first);
-            if slack == 0.0 || !comparison.is_broken(value, limit + slack) {
-                (self.since, self.is_raised) = (None, false);
+            let is_well = slack == 0.0 || !comparison.is_broken(value, limit + slack);
+            if self.since.is_some() && (is_well || !self.is_raised) {
+                (self.since, self.as_of, self.is_raised, self.waits) = (None, Some(at), false, false);
             }
             return false;
         }
-        let is_gap = self.last.is_some_and(|last| at.duration_since(last) > effective.max_gap);
-        if self.since.is_none() || (is_gap && !self.is_raised) {
+        if self.is_raised {
+            return false;
+        }
+        let is_gap = self.as_of.is_some_and(|as_of| at.duration_since(as_of) > effective.max_gap);
+        if self.since.is_none() || is_gap {
             self.since = Some(at);
         }
-        self.last = Some(at);
+        self.as_of = Some(at);
         let lasts = self.since.is_some_and(|since| at.duration_since(since) >= effective.lasting);
-        let is_reached = lasts && !self.is_raised;
-        self.is_raised |= is_reached;
-        is_reached
+        self.is_raised = lasts;
+        lasts
     }
 
     fn raise(&mut self, at: Timestamp, block: SignedDuration) {
@@ -193,11 +221,35 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_looks_only_in_its_hours() {
+    fn what_is_raised_outside_active_hours_counts_once_they_begin_if_it_still_lasts() {
         // The first value is of midnight.
-        let rule = |hours| format!("[[rule]]\nid = \"ammonia-lite\"\nactive = \"{hours}\"");
-        assert_eq!(alerts(&rule("00:00-00:05"), "ODRDTR_BATT_V1", &[90.0, 210.0])[2], 0);
-        assert_eq!(alerts(&rule("00:00-00:06"), "ODRDTR_BATT_V1", &[90.0, 210.0])[2], 1);
+        let counted = |hours: &str, values: &[f64]| {
+            let rule = format!("[[rule]]\nid = \"ammonia-lite\"\nactive = \"{hours}\"");
+            alerts(&rule, "ODRDTR_BATT_V1", values)[2]
+        };
+        assert_eq!(counted("00:00-00:05", &[90.0, 210.0]), 0, "they are over");
+        assert_eq!(counted("00:00-00:06", &[90.0, 210.0]), 1);
+        assert_eq!(counted("00:10-01:00", &[90.0, 210.0, 210.0]), 1, "it lasts when they begin");
+        assert_eq!(counted("00:10-01:00", &[90.0, 210.0, 90.0]), 0, "all is well when they begin");
+    }
+
+    #[test]
+    fn a_cleaning_takes_away_what_was_added_up_before_it_however_late_it_is_reported() {
+        let rules = RuleSet::pack();
+        let reading = Reading::read(r#"{"DevType":"UM","DEVID":"d","InsID":"z","v":{}}"#).unwrap();
+        let rule = rules.rules.iter().find(|rule| rule.kind == Kind::Accumulate).unwrap();
+        let effective = rule.effective(&reading.source).unwrap();
+        let test = &effective.condition.unwrap().tests[0];
+        let mut gauge = Gauge::new(rule.kind, effective, test, LIMITS.into()).unwrap();
+        let minute = |number: i64| Timestamp::from_second(number * 60).unwrap();
+        for (at, value) in [(0, 90.0), (8, 20.0)] {
+            gauge.take(minute(at), value, &reading);
+        }
+        assert_eq!(gauge.alerts(), [1, 0, 0, 0]);
+        gauge.cleaned(minute(5));
+        gauge.take(minute(9), 135.0, &reading);
+        // At 100 the sum began anew when it was reached, and that alert still blocks; at 150 the 20 is left.
+        assert_eq!(gauge.alerts(), [1, 1, 0, 0]);
     }
 
     #[test]

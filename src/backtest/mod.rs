@@ -1,8 +1,8 @@
 //! Rules judged by history: what they would have said, had they been in force.
 //!
-//! Stored readings are read in the order in which they happened, some hours at a time, and go through the same engine as a
-//! push. Zones know nothing of each other, so that each core takes its share of them. What is kept grows with devices and
-//! alerts, never with readings.
+//! Stored pushes are read in the order in which they were first received, some at a time, and go through the same engine as
+//! when they came, with the sweeps that came in between: the alerts have the same ids. Zones know nothing of each other, so
+//! that each core takes its share of them. What is kept grows with devices and alerts, never with readings.
 
 mod arrivals;
 mod curves;
@@ -25,14 +25,14 @@ use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use self::arrivals::Arrivals;
-use self::findings::{Findings, ReadingCounts, Span};
-use self::hearing::told_when_over;
-use self::series::Buckets;
-use self::shard::{Shard, Share};
+use self::findings::{Findings, ReadingCounts};
+use self::hearing::RuleSets;
+use self::shard::{Portion, Shard};
 use self::zone::Rules;
-use crate::domain::reading::Source;
-use crate::domain::rules::RuleSet;
-use crate::history::{Archive, Arrived, Counts, Hour, Order, Period, Round, Unreadable, hours, read_rounds};
+use crate::domain::engine::counts_at;
+use crate::domain::reading::{Reading, Source};
+use crate::domain::rules::{Kind, RuleSet};
+use crate::history::{Archive, ArchivedPush, Period, Round, Unreadable, hours, read_pushes};
 
 /// Shares of the zones: several for each core, because some zones have more to do than others.
 const SHARDS: usize = 64;
@@ -55,8 +55,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether pushes whose newest reading is within `length` from `start` on may have a reading that is wanted. What came
-    /// within an hour after its time has its place in the order of events; what came later is late.
+    /// Whether pushes whose newest reading is within `length` from `start` on may have a reading that is wanted. One that is
+    /// older than its push's newest by more than an hour came too late to alert, most often.
     fn may_have(&self, start: Timestamp, length: SignedDuration) -> bool {
         let hour = SignedDuration::from_hours(1);
         self.period.touches(start.checked_sub(hour).unwrap_or(start), length.saturating_add(hour))
@@ -85,107 +85,133 @@ pub fn backtest(
 ) -> Result<Findings, Unreadable> {
     let hours = hours(archive, "raw/", |start, length| trial.may_have(start, SignedDuration::from_hours(length)))?;
     let (rules, against) = (&trial.rules.1, trial.against.as_ref().map(|(_, rules)| rules));
-    let told = (told_when_over(rules), against.map(told_when_over));
-    let rules = Rules { rules: (rules, &told.0), against: against.zip(told.1.as_ref()) };
-    let mut court = Court::new(trial, rules, &hours);
+    let loud = (without_silences(rules), against.map(without_silences));
+    let sets = |rules, without_silences| RuleSets { rules, without_silences };
+    let rules = Rules {
+        rules: sets(rules, &loud.0),
+        against: against.zip(loud.1.as_ref()).map(|(rules, loud)| sets(rules, loud)),
+    };
+    let mut court = Court::new(trial, rules);
     let mut told = Progress { hours: hours.len(), ..Progress::default() };
     progress(told);
     thread::scope(|scope| {
         // One round is read while the one before it is judged, and none before that is wanted.
         let (send, receive) = sync_channel(1);
         let hours = &hours;
-        let reader = scope.spawn(move || read_rounds(archive, hours, |round| send.send(round).is_ok()));
+        let reader = scope.spawn(move || read_pushes(archive, hours, |round| send.send(round).is_ok()));
         for round in receive {
             court.take(&round);
-            told = Progress { hours_done: round.hours, readings: court.counts.judged, ..told };
+            told = Progress { hours_done: round.hours, readings: told.readings + court.readings, ..told };
             progress(told);
         }
         reader.join().unwrap_or_else(|_| Err(Unreadable::new("the archive", "the reader failed; this is a bug")))
     })?;
-    court.counts.undated += undated(archive)?;
     Ok(court.end())
 }
 
-/// Objects of readings that do not say when they were taken.
-fn undated(archive: &dyn Archive) -> Result<u64, Unreadable> {
-    Ok(archive.keys("raw-undated/")?.len() as u64)
+/// The same rules without those that are about silence.
+fn without_silences(rules: &RuleSet) -> RuleSet {
+    let mut rules = rules.clone();
+    rules.rules.retain(|rule| rule.kind != Kind::Silence);
+    rules
 }
 
 /// Where a history is judged.
 struct Court<'r> {
     trial: &'r Trial,
-    order: Order,
+    rules: Rules<'r>,
     arrivals: Arrivals,
-    /// Everything before this moment was judged.
+    /// When the first push with a wanted reading was received.
+    began: Option<Timestamp>,
+    /// When the last push was received, of those judged so far.
     judged_until: Timestamp,
-    span: Option<Span>,
+    /// Readings of the last round.
+    readings: u64,
     counts: ReadingCounts,
-    buckets: Buckets,
     shards: Vec<Shard<'r>>,
 }
 
+/// A push and its readings.
+struct ReadPush<'t> {
+    received: Timestamp,
+    readings: Vec<Reading<'t>>,
+    /// Lines that are no reading.
+    unreadable: u64,
+}
+
+impl<'t> ReadPush<'t> {
+    fn of(push: &'t ArchivedPush) -> Self {
+        let lines = push.lines.lines().count();
+        let readings: Vec<_> = push.lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
+        Self { received: push.received, unreadable: (lines - readings.len()) as u64, readings }
+    }
+}
+
 impl<'r> Court<'r> {
-    fn new(trial: &'r Trial, rules: Rules<'r>, hours: &[Hour]) -> Self {
-        let first = hours.first().map_or(Timestamp::UNIX_EPOCH, |hour| hour.start);
-        let last = hours.last().map_or(first, Hour::end);
-        let from = trial.period.since.map_or(first, |since| since.max(first));
-        let until = trial.period.until.map_or(last, |until| until.min(last));
+    fn new(trial: &'r Trial, rules: Rules<'r>) -> Self {
         Self {
             trial,
-            order: Order::default(),
+            rules,
             arrivals: Arrivals::default(),
+            began: None,
             judged_until: Timestamp::MIN,
-            span: None,
+            readings: 0,
             counts: ReadingCounts::default(),
-            buckets: Buckets::between(from, until),
             shards: (0..SHARDS).map(|_| Shard::new(rules)).collect(),
         }
     }
 
     fn take(&mut self, round: &Round) {
-        let mut order = std::mem::take(&mut self.order);
-        order.of(round, |arrived, counts| self.judge(&arrived, counts));
-        self.order = order;
-        self.judged_until = round.complete;
-    }
-
-    fn judge(&mut self, arrived: &[Arrived<'_>], counts: Counts) {
-        self.counts.duplicates += counts.duplicates;
-        self.counts.undated += counts.undated;
-        self.counts.unreadable += counts.unreadable;
-        let mut shares: Vec<Share<'_>> = (0..SHARDS).map(|_| Share::default()).collect();
-        for arrived in arrived {
-            self.arrivals.note(arrived.turn);
-            if self.is_wanted(arrived) {
-                self.count(arrived);
-                shares[shard::of(&arrived.reading, SHARDS)].take(arrived);
+        self.counts.undated += round.undated;
+        let pushes: Vec<ReadPush<'_>> = round.pushes.par_iter().map(ReadPush::of).collect();
+        let mut shares: Vec<Vec<Portion<'_>>> = (0..SHARDS).map(|_| Vec::new()).collect();
+        self.readings = 0;
+        for (number, push) in pushes.iter().enumerate() {
+            self.counts.unreadable += push.unreadable;
+            if !push.readings.is_empty() {
+                self.arrivals.note(push.received);
             }
+            self.share_out(number, push, &mut shares);
         }
-        let (arrivals, buckets) = (&self.arrivals, &self.buckets);
-        self.shards.par_iter_mut().zip(shares).for_each(|(shard, share)| shard.take(share, arrivals, buckets));
+        // The earliest that a reading can be from which came with the first push.
+        let since = self.began.and_then(|began| began.checked_sub(self.trial.rules.1.max_age).ok());
+        let (arrivals, since) = (&self.arrivals, since.unwrap_or(Timestamp::MIN));
+        self.shards.par_iter_mut().zip(shares).for_each(|(shard, share)| shard.take(&share, arrivals, since));
     }
 
-    fn is_wanted(&self, arrived: &Arrived<'_>) -> bool {
+    /// Gives each share of the zones what a push brought of it.
+    fn share_out<'t>(&mut self, number: usize, push: &'t ReadPush<'t>, shares: &mut [Vec<Portion<'t>>]) {
+        let received = push.received;
+        for reading in &push.readings {
+            if !self.is_wanted(reading, received) {
+                continue;
+            }
+            self.began.get_or_insert(received);
+            self.counts.late += u64::from(received < self.judged_until);
+            if let Some(cleaning) = &reading.cleaning {
+                self.counts.cleanings += 1;
+                let share = &mut shares[shard::of_name(&cleaning.zone, SHARDS)];
+                portion(share, number, received).cleanings.push(cleaning);
+                // Most often no rule is about what reports it.
+                if !self.rules.are_about(&reading.source) {
+                    continue;
+                }
+            }
+            self.readings += 1;
+            portion(&mut shares[shard::of(reading, SHARDS)], number, received).readings.push(reading);
+        }
+        self.judged_until = self.judged_until.max(received);
+    }
+
+    fn is_wanted(&self, reading: &Reading<'_>, received: Timestamp) -> bool {
         let Trial { period, zones, device_types, .. } = self.trial;
-        let Source { zone, device_type, .. } = &arrived.reading.source;
-        let zone = arrived.reading.cleaning.as_ref().map(|cleaning| cleaning.zone.as_str()).or(zone.as_deref());
-        period.contains(arrived.at)
+        let Source { zone, device_type, .. } = &reading.source;
+        let zone = reading.cleaning.as_ref().map(|cleaning| cleaning.zone.as_str()).or(zone.as_deref());
+        period.contains(counts_at(reading.time, received))
             && (zones.is_empty() || zone.is_some_and(|zone| zones.iter().any(|wanted| wanted == zone)))
             && (device_types.is_empty()
-                || arrived.reading.cleaning.is_some()
+                || reading.cleaning.is_some()
                 || device_types.iter().any(|wanted| *wanted == **device_type))
-    }
-
-    fn count(&mut self, arrived: &Arrived<'_>) {
-        if arrived.reading.cleaning.is_some() {
-            self.counts.cleanings += 1;
-            return;
-        }
-        self.counts.judged += 1;
-        let at = arrived.at;
-        self.counts.late += u64::from(at < self.judged_until);
-        let span = self.span.get_or_insert(Span { first: at, last: at });
-        *span = Span { first: span.first.min(at), last: span.last.max(at) };
     }
 
     fn end(self) -> Findings {
@@ -195,11 +221,18 @@ impl<'r> Court<'r> {
             verdict::Frame {
                 rules: &self.trial.rules.1,
                 names: names.collect(),
-                span: self.span,
                 counts: self.counts,
-                buckets: self.buckets,
                 wanted_a_week: self.trial.wanted_a_week,
             },
         )
     }
+}
+
+/// The portion of push number `number` in a share; it is the last one there, or begins now.
+fn portion<'s, 't>(share: &'s mut Vec<Portion<'t>>, number: usize, received: Timestamp) -> &'s mut Portion<'t> {
+    if share.last().is_none_or(|portion| portion.push != number) {
+        share.push(Portion { push: number, received, readings: Vec::new(), cleanings: Vec::new() });
+    }
+    let last = share.len() - 1;
+    &mut share[last]
 }

@@ -2,8 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::findings::Span;
+
 /// Most buckets of a series.
 const MOST_BUCKETS: i64 = 240;
+/// Most buckets of a course. More than twice as many, so that each is shorter than one of a series: with half as long
+/// buckets, a course that has doubled them had more than this many, and so spanned more than half of this many new ones.
+const MOST_OF_A_COURSE: usize = 512;
+/// The first length of a course's buckets, in seconds.
+const SHORTEST: i64 = 60;
 
 /// How time is cut into buckets, for all series alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,45 +21,85 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    /// Buckets of a length that people know, for the time between `from` and `until`.
-    pub(super) fn between(from: Timestamp, until: Timestamp) -> Self {
+    /// Buckets of a length that people know, for a stretch of time.
+    pub(super) fn of(Span { first, last }: Span) -> Self {
         const MINUTES: [i64; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080];
-        let whole = until.duration_since(from).max(SignedDuration::from_mins(1));
+        let whole = last.duration_since(first).max(SignedDuration::from_mins(1));
         let least = whole.as_secs().div_euclid(60 * MOST_BUCKETS);
         let fits = MINUTES.into_iter().find(|minutes| *minutes > least);
         let each = SignedDuration::from_mins(fits.unwrap_or_else(|| least + 1));
         let count = whole.as_secs().div_euclid(each.as_secs()) + 1;
-        Self { from, each, count: usize::try_from(count).unwrap_or(1) }
+        Self { from: first, each, count: usize::try_from(count).unwrap_or(1) }
     }
 
-    /// The bucket that `at` is in; `None` where it is outside of all.
-    fn index(&self, at: Timestamp) -> Option<usize> {
-        let index = at.duration_since(self.from).as_secs().div_euclid(self.each.as_secs());
+    /// The bucket that `second` is in; `None` if it is outside of all.
+    fn index(&self, second: i64) -> Option<usize> {
+        let index = (second - self.from.as_second()).div_euclid(self.each.as_secs());
         usize::try_from(index).ok().filter(|index| *index < self.count)
     }
 }
 
-/// The least and the greatest value in each bucket so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Course(Vec<Option<(f32, f32)>>);
+/// The least and the greatest value in each bucket so far. Buckets become longer as values come, and only those with a value
+/// are kept: one reading of another year costs one bucket.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    /// How long a bucket is, in seconds.
+    each: i64,
+    /// In order of time: the bucket's number since 1970, the least and the greatest value.
+    buckets: Vec<(i64, f32, f32)>,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self { each: SHORTEST, buckets: Vec::new() }
+    }
+}
 
 impl Course {
-    pub(super) fn add(&mut self, buckets: &Buckets, at: Timestamp, value: f64) {
-        let Some(index) = buckets.index(at) else { return };
-        if self.0.len() <= index {
-            self.0.resize(index + 1, None);
-        }
+    pub(super) fn add(&mut self, at: Timestamp, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "for drawing")]
         let value = value as f32;
-        let (least, greatest) = self.0[index].unwrap_or((value, value));
-        self.0[index] = Some((least.min(value), greatest.max(value)));
+        let number = at.as_second().div_euclid(self.each);
+        // Most often it is the last one, or comes after it.
+        match self.buckets.binary_search_by_key(&number, |bucket| bucket.0) {
+            Ok(index) => widen(&mut self.buckets[index], value, value),
+            Err(index) => self.buckets.insert(index, (number, value, value)),
+        }
+        while self.buckets.len() > MOST_OF_A_COURSE {
+            self.double();
+        }
     }
 
-    /// All buckets, up to the last one.
-    pub(super) fn filled(mut self, buckets: &Buckets) -> Vec<Option<(f32, f32)>> {
-        self.0.resize(buckets.count, None);
-        self.0
+    /// Makes each bucket twice as long.
+    fn double(&mut self) {
+        self.each *= 2;
+        self.buckets.iter_mut().for_each(|bucket| bucket.0 = bucket.0.div_euclid(2));
+        self.buckets.dedup_by(|next, bucket| {
+            let is_same = next.0 == bucket.0;
+            if is_same {
+                widen(bucket, next.1, next.2);
+            }
+            is_same
+        });
     }
+
+    /// The same in other buckets; what is outside of them is left out.
+    pub(super) fn cut(&self, buckets: &Buckets) -> Vec<Option<(f32, f32)>> {
+        let mut cut: Vec<Option<(f32, f32)>> = vec![None; buckets.count];
+        for (number, least, greatest) in &self.buckets {
+            let (start, first) = (number * self.each, buckets.from.as_second());
+            let start = if (start..start + self.each).contains(&first) { first } else { start };
+            if let Some(index) = buckets.index(start) {
+                let known = cut[index].get_or_insert((*least, *greatest));
+                *known = (known.0.min(*least), known.1.max(*greatest));
+            }
+        }
+        cut
+    }
+}
+
+fn widen(bucket: &mut (i64, f32, f32), least: f32, greatest: f32) {
+    *bucket = (bucket.0, bucket.1.min(least), bucket.2.max(greatest));
 }
 
 #[cfg(test)]
@@ -63,31 +110,44 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn hours(count: i64) -> SignedDuration {
+        SignedDuration::from_hours(count)
+    }
+
     #[test]
     fn there_are_never_too_many_buckets_and_they_hold_all() {
-        let from = at("2026-01-01T00:00:00Z");
-        for hours in [1, 3, 24, 24 * 7, 24 * 30, 24 * 365, 24 * 365 * 20] {
-            let until = from + SignedDuration::from_hours(hours);
-            let buckets = Buckets::between(from, until);
-            assert!(buckets.count <= 241, "{hours} h: {}", buckets.count);
-            assert_eq!(buckets.index(until), Some(buckets.count - 1), "{hours} h");
-            assert_eq!(buckets.index(from), Some(0));
-            assert_eq!(buckets.index(from - SignedDuration::from_secs(1)), None);
+        let first = at("2026-01-01T00:00:00Z");
+        for count in [1, 3, 24, 24 * 7, 24 * 30, 24 * 365, 24 * 365 * 20] {
+            let last = first + hours(count);
+            let buckets = Buckets::of(Span { first, last });
+            assert!(buckets.count <= 241, "{count} h: {}", buckets.count);
+            assert_eq!(buckets.index(last.as_second()), Some(buckets.count - 1), "{count} h");
+            assert_eq!(buckets.index(first.as_second()), Some(0));
+            assert_eq!(buckets.index(first.as_second() - 1), None);
         }
-        assert_eq!(
-            Buckets::between(from, from + SignedDuration::from_hours(24 * 30)).each,
-            SignedDuration::from_hours(6)
-        );
+        assert_eq!(Buckets::of(Span { first, last: first + hours(24 * 30) }).each, hours(6));
     }
 
     #[test]
     fn a_bucket_has_the_least_and_the_greatest_and_nothing_where_nothing_was() {
-        let from = at("2026-01-01T00:00:00Z");
-        let buckets = Buckets::between(from, at("2026-01-01T00:03:00Z"));
         let mut course = Course::default();
-        for (clock, value) in [("00:00:10", 5.0), ("00:00:50", 3.0), ("00:02:00", 4.0), ("09:00:00", 9.0)] {
-            course.add(&buckets, at(&format!("2026-01-01T{clock}Z")), value);
+        for (clock, value) in [("00:02:00", 4.0), ("00:00:10", 5.0), ("00:00:50", 3.0), ("09:00:00", 9.0)] {
+            course.add(at(&format!("2026-01-01T{clock}Z")), value);
         }
-        assert_eq!(course.filled(&buckets), [Some((3.0, 5.0)), None, Some((4.0, 4.0)), None]);
+        let buckets = Buckets::of(Span { first: at("2026-01-01T00:00:10Z"), last: at("2026-01-01T00:03:00Z") });
+        assert_eq!(course.cut(&buckets), [Some((3.0, 5.0)), Some((4.0, 4.0)), None]);
+    }
+
+    #[test]
+    fn a_year_by_the_minute_leaves_no_bucket_empty_and_an_odd_reading_changes_none() {
+        let (first, mut course) = (at("2026-01-01T00:00:00Z"), Course::default());
+        course.add(at("2016-02-29T00:00:00Z"), 1.0);
+        let last = first + hours(24 * 365);
+        for minute in 0..=60 * 24 * 365 {
+            course.add(first + SignedDuration::from_mins(minute), 7.0);
+        }
+        course.add(at("2098-01-01T00:00:00Z"), 2.0);
+        let cut = course.cut(&Buckets::of(Span { first, last }));
+        assert!(cut.len() > 100 && cut.iter().all(|bucket| *bucket == Some((7.0, 7.0))), "{cut:?}");
     }
 }

@@ -3,19 +3,24 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use jiff::Timestamp;
+
 use super::arrivals::Arrivals;
 use super::device::Histograms;
-use super::hearing::Event;
-use super::series::Buckets;
+use super::hearing::Visit;
 use super::zone::{Rules, Zone};
+use crate::domain::cleaning::Cleaning;
 use crate::domain::reading::Reading;
 use crate::domain::state::ZoneKey;
-use crate::history::Arrived;
 
-/// Which of `shards` a reading belongs to: zones of one id are together, because a cleaning names no project.
+/// Which of `shards` a reading belongs to.
 pub(super) fn of(reading: &Reading<'_>, shards: usize) -> usize {
-    let name = reading.cleaning.as_ref().map(|cleaning| cleaning.zone.as_str());
-    let name = name.or(reading.source.zone.as_deref()).or(reading.source.device.as_deref()).unwrap_or_default();
+    let source = &reading.source;
+    of_name(source.zone.as_deref().or(source.device.as_deref()).unwrap_or_default(), shards)
+}
+
+/// Which of `shards` a zone of this id belongs to. Zones of one id are together, because a cleaning names no project.
+pub(super) fn of_name(name: &str, shards: usize) -> usize {
     // Fixed keys: the same zone goes to the same share in every run.
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
@@ -24,14 +29,15 @@ pub(super) fn of(reading: &Reading<'_>, shards: usize) -> usize {
     hash % shards
 }
 
-/// What happened in a share of the zones, in order.
-#[derive(Default)]
-pub(super) struct Share<'t>(Vec<&'t Arrived<'t>>);
-
-impl<'t> Share<'t> {
-    pub(super) fn take(&mut self, arrived: &'t Arrived<'t>) {
-        self.0.push(arrived);
-    }
+/// What a push brought of a share of the zones.
+#[derive(Debug)]
+pub(super) struct Portion<'t> {
+    /// The push's number among those that are taken together.
+    pub(super) push: usize,
+    /// When the push was first received.
+    pub(super) received: Timestamp,
+    pub(super) readings: Vec<&'t Reading<'t>>,
+    pub(super) cleanings: Vec<&'t Cleaning>,
 }
 
 /// A share of the zones.
@@ -40,51 +46,70 @@ pub(super) struct Shard<'r> {
     rules: Rules<'r>,
     pub(super) zones: Vec<Zone<'r>>,
     by_key: HashMap<ZoneKey<'static>, usize>,
+    /// The zones of an id, one for each project.
+    by_name: HashMap<String, Vec<usize>>,
     pub(super) histograms: Histograms,
 }
 
 impl<'r> Shard<'r> {
     pub(super) fn new(rules: Rules<'r>) -> Self {
-        Self { rules, zones: Vec::new(), by_key: HashMap::new(), histograms: Histograms::new() }
+        Self {
+            rules,
+            zones: Vec::new(),
+            by_key: HashMap::new(),
+            by_name: HashMap::new(),
+            histograms: Histograms::new(),
+        }
     }
 
-    /// Takes what happened, each zone by itself.
-    pub(super) fn take(&mut self, share: Share<'_>, arrivals: &Arrivals, buckets: &Buckets) {
-        let mut events: Vec<Vec<Event<'_>>> = Vec::new();
-        for arrived in share.0 {
-            let zones = match &arrived.reading.cleaning {
-                Some(cleaning) => self.zones_of(&cleaning.zone),
-                None => vec![self.zone(ZoneKey::of(&arrived.reading.source))],
-            };
-            events.resize_with(self.zones.len(), Vec::new);
-            let event = match &arrived.reading.cleaning {
-                Some(cleaning) => Event::Cleaned { at: cleaning.at, turn: arrived.turn },
-                None => Event::Reading { at: arrived.at, received: arrived.received, reading: &arrived.reading },
-            };
-            zones.into_iter().for_each(|zone| events[zone].push(event));
-        }
-        for (zone, events) in self.zones.iter_mut().zip(events) {
-            if !events.is_empty() {
-                zone.take(&events, arrivals, buckets, &mut self.histograms);
+    /// Takes what pushes brought, in the order in which they were received, each zone by itself. `since` is the first moment
+    /// that readings of this history can be from.
+    pub(super) fn take(&mut self, portions: &[Portion<'_>], arrivals: &Arrivals, since: Timestamp) {
+        let mut visits: Vec<Vec<Visit<'_>>> = Vec::new();
+        for Portion { push, received, readings, cleanings } in portions {
+            for reading in readings {
+                let zone = self.zone(ZoneKey::of(&reading.source));
+                visit(&mut visits, zone, *push, *received).readings.push(reading);
+            }
+            for cleaning in cleanings {
+                for zone in self.by_name.get(&cleaning.zone).into_iter().flatten() {
+                    visit(&mut visits, *zone, *push, *received).cleanings.push(cleaning.at);
+                }
             }
         }
-    }
-
-    /// The zones of that id that are known, whatever their project.
-    fn zones_of(&self, name: &str) -> Vec<usize> {
-        let is_named = |key: &ZoneKey<'_>| matches!(key, ZoneKey::Zone { zone, .. } if zone == name);
-        let mut zones: Vec<usize> =
-            self.by_key.iter().filter(|(key, _)| is_named(key)).map(|(_, zone)| *zone).collect();
-        zones.sort_unstable();
-        zones
+        for (zone, visits) in self.zones.iter_mut().zip(&visits) {
+            visits.iter().for_each(|visit| zone.take(visit, arrivals, since, &mut self.histograms));
+        }
     }
 
     fn zone(&mut self, key: ZoneKey<'_>) -> usize {
         if let Some(zone) = self.by_key.get(&key) {
             return *zone;
         }
+        let index = self.zones.len();
         self.zones.push(Zone::new(self.rules));
-        self.by_key.insert(key.into_owned(), self.zones.len() - 1);
-        self.zones.len() - 1
+        if let ZoneKey::Zone { zone, .. } = &key {
+            self.by_name.entry(zone.clone().into_owned()).or_default().push(index);
+        }
+        self.by_key.insert(key.into_owned(), index);
+        index
     }
+}
+
+/// The visit of push number `push` in a zone; it is the zone's last one, or begins now.
+fn visit<'v, 't>(
+    visits: &'v mut Vec<Vec<Visit<'t>>>,
+    zone: usize,
+    push: usize,
+    received: Timestamp,
+) -> &'v mut Visit<'t> {
+    if visits.len() <= zone {
+        visits.resize_with(zone + 1, Vec::new);
+    }
+    let of_zone = &mut visits[zone];
+    if of_zone.last().is_none_or(|visit| visit.push != push) {
+        of_zone.push(Visit { push, received, cleanings: Vec::new(), readings: Vec::new() });
+    }
+    let last = of_zone.len() - 1;
+    &mut of_zone[last]
 }

@@ -12,7 +12,7 @@ use super::difference::difference;
 use super::findings::{AlertFact, Curve, Distribution, Findings, Limit, ReadingCounts, Span, Verdict};
 use super::series::Buckets;
 use super::shard::Shard;
-use super::zone::Said;
+use super::zone::{Said, Tally, Zone};
 use crate::domain::alert::Comparison;
 use crate::domain::device::{DeviceType, Unit};
 use crate::domain::rules::{Condition, Kind, RuleSet, Test};
@@ -24,27 +24,28 @@ pub(super) struct Frame<'r> {
     pub(super) rules: &'r RuleSet,
     /// What the sets of rules are called, the ones on trial first.
     pub(super) names: Vec<String>,
-    pub(super) span: Option<Span>,
+    /// What was counted outside of zones.
     pub(super) counts: ReadingCounts,
-    pub(super) buckets: Buckets,
     pub(super) wanted_a_week: f64,
 }
 
 /// Puts together what was found in all zones.
 pub(super) fn findings(shards: Vec<Shard<'_>>, frame: Frame<'_>) -> Findings {
-    let last = frame.span.map_or(Timestamp::UNIX_EPOCH, |span| span.last);
     let mut histograms = Histograms::new();
     let mut zones = Vec::new();
     for shard in shards {
         for (key, histogram) in shard.histograms {
             histograms.entry(key).or_default().merge(histogram);
         }
-        zones.extend(shard.zones.into_iter().map(|zone| zone.end(last)));
+        zones.extend(shard.zones);
     }
-    let (devices, said) = in_order(zones, frame.names.len());
-    let stale = said.first().map_or(0, |said| said.stale);
+    let span = zones.iter().filter_map(|zone| zone.tally.span).reduce(|one, other| one.and(Some(other)));
+    let last = span.map_or(Timestamp::UNIX_EPOCH, |span| span.last);
+    let Ordered { devices, said, tally } = in_order(zones, last, frame.names.len());
+    let buckets = Buckets::of(span.unwrap_or(Span { first: last, last }));
     let mut verdicts = said.into_iter().zip(frame.names).map(|(said, name)| Verdict {
         name,
+        avoidable: said.alerts.iter().filter(|alert| alert.avoidable).count() as u64,
         alerts: said.alerts,
         counted: said.counted,
         messages: said.messages,
@@ -52,27 +53,42 @@ pub(super) fn findings(shards: Vec<Shard<'_>>, frame: Frame<'_>) -> Findings {
     let rules = verdicts.next().unwrap_or_default();
     let against = verdicts.next();
     Findings {
-        span: frame.span,
-        readings: ReadingCounts { stale, ..frame.counts },
+        span,
+        readings: ReadingCounts {
+            judged: tally.counts.judged,
+            duplicates: tally.counts.duplicates,
+            stale: tally.counts.stale,
+            ..frame.counts
+        },
+        outliers: tally.outliers,
         difference: against.as_ref().map(|against| difference(&rules.alerts, &against.alerts)),
         rules,
         against,
         distributions: distributions(histograms, frame.rules),
-        curves: curves(&devices, frame.rules, frame.span, frame.wanted_a_week),
-        devices: devices.into_iter().map(|device| device.findings(&frame.buckets)).collect(),
+        curves: curves(&devices, frame.rules, span, frame.wanted_a_week),
+        devices: devices.into_iter().map(|device| device.findings(&buckets)).collect(),
     }
 }
 
+/// What was found in all zones, in one order.
+struct Ordered<'r> {
+    devices: Vec<Device<'r>>,
+    said: Vec<Said>,
+    tally: Tally,
+}
+
 /// Devices in order of their first appearance, and what was said of them in order of time, whatever the number of cores
-/// and the order of zones.
-fn in_order<'r>(zones: Vec<(Vec<Device<'r>>, Vec<Said>)>, sets: usize) -> (Vec<Device<'r>>, Vec<Said>) {
+/// and the order of zones. The history ends with `last`.
+fn in_order(zones: Vec<Zone<'_>>, last: Timestamp, sets: usize) -> Ordered<'_> {
     let mut places = Vec::new();
     let mut devices = Vec::new();
     let mut spoken = Vec::new();
-    for (zone, (of_zone, said)) in zones.into_iter().enumerate() {
-        places.extend((0..of_zone.len()).map(|index| (zone, index)));
+    for (number, mut zone) in zones.into_iter().enumerate() {
+        let tally = std::mem::take(&mut zone.tally);
+        let (of_zone, said) = zone.end(last);
+        places.extend((0..of_zone.len()).map(|index| (number, index)));
         devices.extend(of_zone);
-        spoken.push(said);
+        spoken.push((said, tally));
     }
     let mut order: Vec<usize> = (0..devices.len()).collect();
     order.sort_by(|a, b| appeared(&devices[*a], &devices[*b]));
@@ -81,21 +97,24 @@ fn in_order<'r>(zones: Vec<(Vec<Device<'r>>, Vec<Said>)>, sets: usize) -> (Vec<D
         numbers.insert(places[*index], number);
     }
     let mut whole: Vec<Said> = (0..sets).map(|_| Said::default()).collect();
-    for (zone, said) in spoken.into_iter().enumerate() {
+    let mut tally = Tally::default();
+    for (zone, (said, of_zone)) in spoken.into_iter().enumerate() {
+        let numbered = |device: usize| numbers[&(zone, device)];
         for (whole, said) in whole.iter_mut().zip(said) {
-            let Said { alerts, counted, messages, stale, .. } = said;
+            let Said { alerts, counted, messages, .. } = said;
             whole.counted += counted;
             whole.messages += messages;
-            whole.stale += stale;
-            let numbered = |alert: AlertFact| AlertFact { device: numbers[&(zone, alert.device)], ..alert };
+            let numbered = |alert: AlertFact| AlertFact { device: numbered(alert.device), ..alert };
             whole.alerts.extend(alerts.into_iter().map(numbered));
         }
+        tally.add(of_zone, numbered);
     }
     for said in &mut whole {
         said.alerts.sort_by(|a, b| (a.at, &a.rule, a.device, a.id).cmp(&(b.at, &b.rule, b.device, b.id)));
     }
-    let mut devices: Vec<Option<Device<'r>>> = devices.into_iter().map(Some).collect();
-    (order.into_iter().filter_map(|index| devices[index].take()).collect(), whole)
+    let mut devices: Vec<Option<Device<'_>>> = devices.into_iter().map(Some).collect();
+    let devices = order.into_iter().filter_map(|index| devices[index].take()).collect();
+    Ordered { devices, said: whole, tally }
 }
 
 fn appeared(a: &Device<'_>, b: &Device<'_>) -> Ordering {

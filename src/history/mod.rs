@@ -1,20 +1,18 @@
-//! What was stored, read again: hour by hour, in the order in which it happened.
+//! What was stored, read again in the order in which it was first received.
 
-mod arrived;
 mod hours;
 mod inventory;
 mod period;
-mod rounds;
+mod pushes;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-pub use self::arrived::{Arrived, Counts, Order};
 pub use self::hours::{Hour, hours};
 pub use self::inventory::{Ids, Inventory};
 pub use self::period::Period;
-pub use self::rounds::{Lines, Round, read_rounds};
+pub use self::pushes::{ArchivedPush, Round, read_pushes};
 use crate::domain::archive::{Metadata, ObjectKey};
 
 /// Where stored objects are read from: a data folder, a bucket. Nothing in it is ever changed.

@@ -1,11 +1,12 @@
-//! What is stored, taken in once more: raw objects by their own time, and what was rejected by today's reader.
+//! What is stored, taken in once more: pushes as they were first received, and what was rejected by today's reader.
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::clock::whole_minute;
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
-use super::{Accounted, Ingest, JUDGED_WITHIN, Swept, newest};
+use super::{Accounted, Ingest, JUDGED_WITHIN, Swept};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::reading::Reading;
@@ -36,41 +37,94 @@ impl Replayed {
     }
 }
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
-    /// Takes in the lines of a stored object by the [readings' clock](super::Clock::Readings), as they were first received
-    /// at `received`, or where that is not known at their newest reading. Nothing is stored. Objects are to come in order
-    /// of time; one that was taken in before changes nothing.
+/// Sweeps come at whole minutes.
+const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+/// History that is fed to a state: stored pushes in the order of their first receipt, each judged as it was when it was
+/// received, and between them the sweeps that came at whole minutes.
+#[derive(Debug)]
+pub struct Replay<'i, S, T, P, R> {
+    ingest: &'i Ingest<S, T, P, R>,
+    /// The minute up to which all that was due is done; `None` before the first push.
+    swept: Option<Timestamp>,
+}
+
+impl<'i, S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Replay<'i, S, T, P, R> {
+    /// Feeds the state of `ingest`. Nothing is stored, and no other clock counts.
+    pub fn of(ingest: &'i Ingest<S, T, P, R>) -> Self {
+        Self { ingest, swept: None }
+    }
+
+    /// Takes in the lines of a stored push that was first received at `received`. One that was taken in before changes
+    /// nothing.
     ///
     /// # Errors
-    /// [`Unavailable`] where the state cannot be read or written. A retry can help.
-    pub async fn replay(&self, lines: &str, received: Option<Timestamp>) -> Result<Replayed, Unavailable> {
+    /// [`Unavailable`] if the state cannot be read or written. A retry can help.
+    pub async fn push(&mut self, lines: &str, received: Timestamp) -> Result<Replayed, Unavailable> {
+        let silences = self.sweep_until(received).await?;
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let Some(told) = newest(&readings).or(received) else { return Ok(Replayed::default()) };
-        let mut turn = self.clock.turn(told).await;
-        // A device whose clock is ahead does not take all others with it.
-        turn.advance(Some(received.map_or(told, |received| told.min(received))));
-        let swept = self.pass_time(&mut turn, &readings).await?;
         let Accounted { alerts, blocked, duplicates, late, stale, .. } =
-            self.evaluate(&readings, None, received.unwrap_or(told), turn.present(), JUDGED_WITHIN).await.whole()?;
-        Ok(Replayed {
-            readings: readings.len(),
-            known: duplicates + late,
-            stale,
-            alerts: alerts + swept.alerts,
-            blocked,
-        })
+            self.ingest.evaluate(&readings, None, received, received, JUDGED_WITHIN).await.whole()?;
+        Ok(Replayed { readings: readings.len(), known: duplicates + late, stale, alerts: alerts + silences, blocked })
     }
 
     /// Does what history has left due by `now`: blocks end, and reminders are over. Silences are left to whoever receives
     /// from now on.
     ///
     /// # Errors
-    /// [`Unavailable`] where the state cannot be read or written. A retry can help.
+    /// [`Unavailable`] if the state cannot be read or written. A retry can help.
     pub async fn conclude(&self, now: Timestamp) -> Result<(), Unavailable> {
-        let rules = self.rules.current(now).await;
-        self.sweep_zones(&rules, now, false, &mut Swept::default()).await
+        let rules = self.ingest.rules.current(now).await;
+        self.ingest.sweep_zones(&rules, now, false, &mut Swept::default()).await
     }
+
+    /// Sweeps at each whole minute up to `until` at which anything is due. How many silences that raised.
+    async fn sweep_until(&mut self, until: Timestamp) -> Result<usize, Unavailable> {
+        let last = whole_minute(until);
+        let mut from = self.swept.map_or(last, after);
+        let quiet = self.quiet_from(until).await?;
+        let mut silences = 0;
+        while from <= last {
+            let due = self.first_due(from, last).await?;
+            let quiet = quiet.filter(|quiet| (from..=last).contains(quiet));
+            let Some(minute) = due.into_iter().chain(quiet).min() else { break };
+            silences += self.ingest.sweep_due(minute).await?.alerts;
+            from = after(minute);
+        }
+        self.swept = self.swept.max(Some(last));
+        Ok(silences)
+    }
+
+    /// The first minute at which nothing has arrived from anywhere for too long: that is worth a notice.
+    async fn quiet_from(&self, now: Timestamp) -> Result<Option<Timestamp>, Unavailable> {
+        let quiet_after = self.ingest.rules.current(now).await.quiet_after;
+        let last = self.ingest.last_arrival().await?;
+        Ok(last.and_then(|last| last.checked_add(quiet_after).ok()).map(|last| after(whole_minute(last))))
+    }
+
+    /// The first whole minute from `from` to `last` at which anything is due.
+    async fn first_due(&self, from: Timestamp, last: Timestamp) -> Result<Option<Timestamp>, Unavailable> {
+        if !self.is_due(last).await? {
+            return Ok(None);
+        }
+        // What is due at one minute is due at all later ones.
+        let (mut least, mut most) = (0, last.duration_since(from).as_mins());
+        while least < most {
+            let middle = i64::midpoint(least, most);
+            let is_due = self.is_due(from.checked_add(SignedDuration::from_mins(middle)).unwrap_or(last)).await?;
+            (least, most) = if is_due { (least, middle) } else { (middle + 1, most) };
+        }
+        Ok(from.checked_add(SignedDuration::from_mins(most)).ok())
+    }
+
+    async fn is_due(&self, now: Timestamp) -> Result<bool, Unavailable> {
+        Ok(!self.ingest.state.due(now, 1).await?.is_empty())
+    }
+}
+
+fn after(minute: Timestamp) -> Timestamp {
+    minute.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX)
 }
 
 /// What today's reader makes of a rejection.

@@ -100,7 +100,7 @@ impl Turn<'_> {
 }
 
 /// The last whole minute at or before `at`.
-fn whole_minute(at: Timestamp) -> Timestamp {
+pub(super) fn whole_minute(at: Timestamp) -> Timestamp {
     let over = at.as_millisecond().rem_euclid(60_000);
     at.checked_sub(SignedDuration::from_millis(over)).unwrap_or(at)
 }

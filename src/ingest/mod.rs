@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 #[cfg(feature = "command")]
-pub use self::again::{Replayed, Reread, reread};
+pub use self::again::{Replay, Replayed, Reread, reread};
 pub use self::clock::Clock;
 use self::clock::{Running, Turn};
 use self::decode::{DecodeError, Encoding, decode};

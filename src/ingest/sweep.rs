@@ -222,7 +222,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     }
 
     /// When something last arrived, from anywhere; `None` where nothing ever has.
-    async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
+    pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
         Ok(load::<Arrivals>(&self.state, ARRIVALS).await?.0.last)
     }
 }

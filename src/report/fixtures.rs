@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::backtest::findings::{
     AlertFact, Crossing, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Limit,
-    ReadingCounts, Series, Span, Verdict,
+    Outliers, ReadingCounts, Series, Span, Verdict,
 };
 use crate::domain::alert::{AlertId, Comparison, Place};
 use crate::domain::device::{DeviceType, Unit};
@@ -72,6 +72,7 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
             unit,
         }),
         blocked: false,
+        avoidable: false,
     }
 }
 
@@ -93,7 +94,13 @@ pub(super) fn findings(devices: Vec<DeviceFindings>, alerts: Vec<AlertFact>) -> 
     Findings {
         span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(7 * 24) }),
         readings: ReadingCounts { judged: 1_000, ..ReadingCounts::default() },
-        rules: Verdict { name: "rules.toml".to_owned(), messages: alerts.len() as u64, alerts, counted: 0 },
+        rules: Verdict {
+            name: "rules.toml".to_owned(),
+            messages: alerts.len() as u64,
+            alerts,
+            counted: 0,
+            avoidable: 0,
+        },
         devices,
         ..Findings::default()
     }
@@ -123,8 +130,10 @@ pub(super) fn building(devices: usize) -> Findings {
         messages: alerts.len() as u64 * 4 / 5,
         alerts,
         counted: 0,
+        avoidable: 0,
     };
     Findings {
+        outliers: Outliers::default(),
         span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(24 * DAYS) }),
         readings: ReadingCounts {
             judged: 412_908,
@@ -182,6 +191,7 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
                     unit: documented.unit,
                 }),
                 blocked: thrown(seed + 9) > 0.9,
+                avoidable: false,
             });
         }
     }

@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::fixtures::{alert, building, device, findings, place, start};
 use super::plot::Colour;
 use super::{LARGEST_PAGE, STYLE, page};
-use crate::backtest::findings::{Curve, CurvePoint, Distribution, Findings, Limit, Span, Verdict};
+use crate::backtest::findings::{Curve, CurvePoint, Distribution, Findings, Limit, OddTimes, Outliers, Span, Verdict};
 use crate::domain::alert::{Comparison, Place};
 use crate::domain::device::Unit;
+use crate::domain::digest::Digest;
 use crate::domain::severity::Severity;
 
 fn made() -> Timestamp {
@@ -88,6 +89,23 @@ fn keep(name: &str, page: &str) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), page).unwrap();
+}
+
+#[test]
+fn readings_of_odd_times_and_avoidable_alerts_are_told_where_there_are_any() {
+    let mut found = of_zone("Washroom", &[1, 2]);
+    let none = whole(&found);
+    assert!(!none.contains("cannot be right") && !none.contains("message of a cleaning"));
+    let oldest = "2016-02-29T00:00:00Z".parse().unwrap();
+    let odd = OddTimes { count: 1, oldest, newest: oldest, reading: Digest::of(b"{}"), device: 0 };
+    found.outliers = Outliers { before: Some(odd), ahead: None };
+    found.rules.avoidable = 1;
+    let page = whole(&found);
+    assert!(
+        page.contains("The time of 1 reading cannot be right, such as Mon 29 Feb 2016 from <strong><bdi>Washroom"),
+        "{page}"
+    );
+    assert!(page.contains("An earlier message of a cleaning would have avoided or put off 1 of 2 alerts."), "{page}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::html::{name, text};
 use super::view::{View, type_title};
 use super::words::{capitalised, count, counted, date, length, moment, plural, rate, zone_name};
-use crate::backtest::findings::{AlertFact, Curve, CurvePoint, Verdict};
+use crate::backtest::findings::{AlertFact, Curve, CurvePoint, Outliers, Verdict};
 use crate::domain::alert::amount;
 use crate::domain::device::Unit;
 
@@ -92,6 +92,8 @@ fn left_aside(view: &View<'_>) -> String {
         (readings.duplicates, "repeated"),
         (readings.stale, "too old when they came"),
         (readings.late, "out of order"),
+        (view.findings.outliers.before.map_or(0, |odd| odd.count), "from before the first push"),
+        (view.findings.outliers.ahead.map_or(0, |odd| odd.count), "from the future"),
         (readings.undated, "without a time"),
         (readings.unreadable, "unreadable"),
     ];
@@ -118,11 +120,39 @@ fn sentences(view: &View<'_>) -> String {
         ));
     }
     said.extend(busiest_rule(view, &findings.rules.alerts));
+    said.extend(avoidable(&findings.rules));
+    said.extend(outliers(view));
     said.extend(busiest_device(view));
     if findings.rules.alerts.is_empty() && findings.readings.judged > 0 {
         said.push("No reading would have raised an alert.".to_owned());
     }
     said.iter().map(|sentence| format!("<p>{sentence}</p>")).collect()
+}
+
+/// "An earlier message of a cleaning would have avoided or put off 3 of 41 alerts."
+fn avoidable(verdict: &Verdict) -> Option<String> {
+    (verdict.avoidable > 0).then(|| {
+        format!(
+            "An earlier message of a cleaning would have avoided or put off {} of {}.",
+            count(verdict.avoidable),
+            plural(verdict.alerts.len(), "alert"),
+        )
+    })
+}
+
+/// "The time of 1 reading cannot be right, such as 29 February 2016 from Washroom 3 (id 24E1…)."
+fn outliers(view: &View<'_>) -> Option<String> {
+    let Outliers { before, ahead } = view.findings.outliers;
+    let odd = before.or(ahead)?;
+    let number = [before, ahead].into_iter().flatten().map(|odd| odd.count).sum::<u64>();
+    let place = view.place(odd.device);
+    let readings = if number == 1 { "1 reading".to_owned() } else { format!("{} readings", count(number)) };
+    Some(format!(
+        "The time of {readings} cannot be right, such as {} from <strong>{}</strong> (id {}). The period above leaves them out.",
+        date(place, odd.oldest),
+        name(&place.name()),
+        text(place.device.as_deref().unwrap_or("unknown")),
+    ))
 }
 
 /// "Most come from Bad smell: 31 of 41."

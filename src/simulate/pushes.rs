@@ -23,6 +23,14 @@ pub struct Push {
     pub body: Arc<[u8]>,
 }
 
+impl Push {
+    /// A push that reaches the receiver at `at`.
+    #[must_use]
+    pub fn new(at: Timestamp, number: u64, body: impl Into<Arc<[u8]>>) -> Self {
+        Self { at, number, body: body.into() }
+    }
+}
+
 /// Readings that may come again in another cut: the last so many.
 const REMEMBERED: usize = 400;
 /// Most readings that come again at once.

@@ -1,6 +1,8 @@
 //! Tests of the whole, from outside: one module for what a reader would look for.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "command")]
+mod alert_ids;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "command")]

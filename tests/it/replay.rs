@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
 use smartclean_push::adapters::memory::FixedRules;
@@ -16,7 +16,7 @@ use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::RawStore as _;
-use smartclean_push::ingest::{Clock, Ingest, Receipt};
+use smartclean_push::ingest::{Ingest, Receipt};
 
 use crate::support::{body, now, reading_with};
 
@@ -42,27 +42,36 @@ fn measured(device_type: &str, metric: &str, value: i32, time: &str) -> String {
     reading_with(device_type, &json!({ metric: value }), &json!({"unixT": at(time).as_millisecond()}))
 }
 
-/// A folder in which `data` has taken in these pushes by the readings' clock, as `serve` does.
-async fn served(pushes: &[Vec<String>]) -> tempfile::TempDir {
+/// A push: when it is received, and its readings.
+type Pushed = (&'static str, Vec<String>);
+
+/// A folder in which `data` has taken in these pushes, as `serve` does, with a sweep every minute in between.
+async fn served(pushes: &[Pushed]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (store, _) = FolderStore::open(&data).unwrap();
     let state = SqliteStore::open(&data.join("state.db")).unwrap();
     let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest = Ingest::new(store, state, AlertLog::open(&data).unwrap(), rules).by(Clock::Readings);
-    for readings in pushes {
-        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
+    let ingest = Ingest::new(store, state, AlertLog::open(&data).unwrap(), rules);
+    let mut sweep = at(pushes.first().map_or("00:00:00", |first| first.0));
+    for (received, readings) in pushes {
+        let received = at(received);
+        while sweep <= received {
+            ingest.sweep(sweep).await.unwrap();
+            sweep += SignedDuration::from_mins(1);
+        }
+        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received };
         ingest.push(Bytes::from(body(readings)), Encoding::Identity, &receipt).await.unwrap();
     }
     folder
 }
 
-fn history() -> Vec<Vec<String>> {
+fn history() -> Vec<Pushed> {
     vec![
-        vec![measured("UM", "count", 20, "09:58:00"), measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00")],
-        vec![measured("SS", "p", 50, "10:20:00")],
-        vec![measured("UM", "count", 15, "11:30:00"), "{}".into()],
-        vec![measured("ODRDTR_BATT_V1", "amm", 600, "12:10:00")],
+        ("10:01:00", vec![measured("UM", "count", 20, "09:58:00"), measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00")]),
+        ("10:21:00", vec![measured("SS", "p", 50, "10:20:00")]),
+        ("11:31:00", vec![measured("UM", "count", 15, "11:30:00"), "{}".into()]),
+        ("12:11:00", vec![measured("ODRDTR_BATT_V1", "amm", 600, "12:10:00")]),
     ]
 }
 
@@ -162,7 +171,8 @@ async fn what_still_waits_for_its_blocks_end_is_told_to_nobody_later() {
         reading_with("SS", &json!({"p": percent}), &envelope)
     };
     let rules = "block = \"15m\"\n";
-    let folder = served(&[vec![soap("a", 4, "10:00:00")], vec![soap("b", 4, "10:05:00")]]).await;
+    let pushes = [("10:01:00", vec![soap("a", 4, "10:00:00")]), ("10:06:00", vec![soap("b", 4, "10:05:00")])];
+    let folder = served(&pushes).await;
     std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
     let arguments = ["raw", "--from", "data", "--state", "state.db", "--rules", "rules.toml"];
     let ran = replay(folder.path(), &arguments);

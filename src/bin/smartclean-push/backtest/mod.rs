@@ -23,8 +23,9 @@ const BUILT_IN: &str = "built-in";
 
 /// Judge rules by history: the alerts they would have made, and limits that would have made fewer
 ///
-/// Stored readings go through the same engine as a push, in the order in which they happened. With --against, what one set
-/// of rules says and the other does not is named. Nothing is sent, and nothing in the history is changed.
+/// Stored pushes go through the same engine as when they came, in the order in which they were received, so that the alerts
+/// are the same. With --against, what one set of rules says and the other does not is named. Nothing is sent, and nothing in
+/// the history is changed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push backtest --from data

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use smartclean_push::backtest::findings::{AlertFact, Curve, CurvePoint, Difference, Findings, Span, Verdict};
+use jiff::Timestamp;
+use smartclean_push::backtest::findings::{
+    AlertFact, Curve, CurvePoint, Difference, Findings, OddTimes, Outliers, Span, Verdict,
+};
 use smartclean_push::domain::alert::{Comparison, amount};
 use smartclean_push::report::count as grouped;
 
@@ -29,7 +32,7 @@ pub(super) fn text(findings: &Findings) -> String {
 fn heading(findings: &Findings) -> String {
     let readings = findings.readings;
     let Some(span) = findings.span else {
-        return "There is no reading in this period.\n".to_owned();
+        return "There is no reading in this period.\n".to_owned() + &outliers(findings);
     };
     let mut text = format!(
         "{} readings of {} devices, {} to {} ({})\n",
@@ -42,8 +45,8 @@ fn heading(findings: &Findings) -> String {
     for (count, what) in [
         (readings.duplicates, "copies of a reading, each counted once"),
         (readings.stale, "readings that came too late to alert, as they did then"),
-        (readings.late, "readings that came out of order by more than an hour"),
-        (readings.undated, "pushes or readings without a time, which cannot be judged"),
+        (readings.late, "readings that lie too far from their place in the archive to be judged in order"),
+        (readings.undated, "pushes of unknown time, which cannot be judged"),
         (readings.unreadable, "lines that are no reading"),
         (readings.cleanings, "finished cleanings"),
     ] {
@@ -51,6 +54,7 @@ fn heading(findings: &Findings) -> String {
             let _ = writeln!(text, "  {} {what}", grouped(count));
         }
     }
+    text += &outliers(findings);
     for verdict in std::iter::once(&findings.rules).chain(&findings.against) {
         let blocked = verdict.alerts.iter().filter(|alert| alert.blocked).count();
         let _ = writeln!(
@@ -61,6 +65,31 @@ fn heading(findings: &Findings) -> String {
             grouped(blocked as u64),
             grouped(verdict.messages),
         );
+        if verdict.avoidable > 0 {
+            let _ = writeln!(
+                text,
+                "  {} would have been avoided or put off by an earlier message of a cleaning",
+                grouped(verdict.avoidable)
+            );
+        }
+    }
+    text
+}
+
+/// Readings whose time cannot be right, with one of them.
+fn outliers(findings: &Findings) -> String {
+    let Outliers { before, ahead } = findings.outliers;
+    let mut text = String::new();
+    for (odd, what) in [
+        (before, "readings from before the first push, which are judged and shown nowhere"),
+        (ahead, "readings from the future, which count as of their receipt"),
+    ] {
+        let Some(OddTimes { count, oldest, newest, reading, device }) = odd else { continue };
+        let date = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+        let times = if oldest == newest { date(oldest) } else { format!("{} to {}", date(oldest), date(newest)) };
+        let place = &findings.devices[device].place;
+        let id = place.device.as_deref().unwrap_or("without an id");
+        let _ = writeln!(text, "  {} {what}: {times}; {} ({id}) sent {reading:.32}", grouped(count), place.name());
     }
     text
 }
@@ -205,10 +234,35 @@ fn more(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use smartclean_push::backtest::findings::DeviceFindings;
+    use smartclean_push::domain::alert::Place;
+    use smartclean_push::domain::digest::Digest;
+
     use super::*;
 
     #[test]
     fn a_history_without_a_reading_says_so() {
         assert_eq!(text(&Findings::default()), "There is no reading in this period.\n");
+    }
+
+    #[test]
+    fn readings_whose_time_cannot_be_right_are_named_and_avoidable_alerts_counted() {
+        let oldest: Timestamp = "2016-02-29T00:00:00Z".parse().unwrap();
+        let odd = OddTimes { count: 1, oldest, newest: oldest, reading: Digest::of(b"{}"), device: 0 };
+        let place = Place { device: Some("24E1".to_owned()), display: Some("Soap".to_owned()), ..Place::default() };
+        let devices = vec![DeviceFindings { place, readings: 1, series: Vec::new() }];
+        let outliers = Outliers { before: Some(odd), ahead: None };
+        let alone = Findings { outliers, devices, ..Findings::default() };
+        let told = "There is no reading in this period.\n  1 readings from before the first push, which are judged and shown \
+                    nowhere: 2016-02-29 00:00 UTC; Soap (24E1) sent 44136fa355b3678a1146ad16f7e8649e\n";
+        assert_eq!(text(&alone), told);
+        let rules = Verdict { avoidable: 3, ..Verdict::default() };
+        let span = Some(Span { first: oldest, last: oldest });
+        let with_avoidable = text(&Findings { span, rules, ..Findings::default() });
+        assert!(
+            with_avoidable.contains("\n  3 would have been avoided or put off by an earlier message of a cleaning\n")
+        );
+        let without = text(&Findings { span, ..Findings::default() });
+        assert!(!without.contains("avoided") && !without.contains("from before"), "{without}");
     }
 }

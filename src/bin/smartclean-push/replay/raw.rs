@@ -1,4 +1,4 @@
-//! `replay raw`: stored readings into a state, by their own time.
+//! `replay raw`: stored readings into a state, as they were first received.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,11 @@ use smartclean_push::adapters::files::AlertLog;
 use smartclean_push::adapters::memory::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
-use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
-use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::history::{Archive, Hour, Period, StoredObject, Unreadable, hours};
+use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
-use smartclean_push::ingest::{Clock, Ingest, Replayed};
+use smartclean_push::ingest::{Ingest, Replay, Replayed};
 use tokio::runtime::Runtime;
 
 use super::runtime;
@@ -24,7 +23,7 @@ use crate::archive::{open, unreadable};
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, period, progress, rules};
 
-/// Feed stored readings to a state in the order in which they were taken, so that a new installation knows what is firing
+/// Feed stored readings to a state in the order in which they were received, so that a new installation knows what is firing
 ///
 /// Each object is judged as it was when it was received, by the rules that are given now. The messages that this makes are
 /// not sent: they are counted, and with --alerts written to alerts.ndjson. Readings that the state knows change nothing.
@@ -81,14 +80,6 @@ impl RawStore for StoredAlready {
     }
 }
 
-/// An object's lines, and what it is put in order by.
-struct Lines {
-    received: Option<Timestamp>,
-    newest: Timestamp,
-    key: ObjectKey,
-    text: String,
-}
-
 /// What was fed, in objects and readings.
 #[derive(Default)]
 struct Fed {
@@ -110,11 +101,12 @@ impl Raw {
             .map_err(|fault| Failure::new(format!("{}: {fault}", self.state.display())))?;
         let made = Arc::new(AtomicUsize::new(0));
         let messages = Messages { made: Arc::clone(&made), log };
-        let ingest = Ingest::new(StoredAlready, state, messages, FixedRules(Arc::new(rules))).by(Clock::Readings);
+        let ingest = Ingest::new(StoredAlready, state, messages, FixedRules(Arc::new(rules)));
         let runtime = runtime()?;
-        let fed = self.feed(&*archive, &ingest, &runtime)?;
+        let mut replay = Replay::of(&ingest);
+        let fed = self.feed(&*archive, &mut replay, &runtime)?;
         if !fed.is_cut_short {
-            runtime.block_on(ingest.conclude(Timestamp::now())).map_err(|fault| not_fed(&fault))?;
+            runtime.block_on(replay.conclude(Timestamp::now())).map_err(|fault| not_fed(&fault))?;
         }
         self.tell(&fed, made.load(Ordering::Relaxed));
         if fed.is_cut_short {
@@ -129,46 +121,38 @@ impl Raw {
     fn feed(
         &self,
         archive: &dyn Archive,
-        ingest: &Ingest<StoredAlready, SqliteStore, Messages, FixedRules>,
+        replay: &mut Replay<'_, StoredAlready, SqliteStore, Messages, FixedRules>,
         runtime: &Runtime,
     ) -> Result<Fed, Failure> {
-        let wanted = |start, length| self.period().touches(start, SignedDuration::from_hours(length));
+        let period = Period::from(self.period);
+        let wanted = |start, length| period.touches(start, SignedDuration::from_hours(length));
         let hours = hours(archive, "raw/", wanted).map_err(unreadable)?;
         let stop = Stop::listening()?;
         let bar = progress::hours(hours.len());
         let mut fed = Fed::default();
-        for Hour { folder, .. } in &hours {
-            for Lines { received, text, .. } in self.objects(archive, folder).map_err(unreadable)? {
+        let mut failure = None;
+        let mut feed = |round: &Round| {
+            for push in &round.pushes {
+                if !period.contains(push.newest().unwrap_or(push.received)) {
+                    continue;
+                }
                 if stop.is_asked() {
                     fed.is_cut_short = true;
-                    return Ok(fed);
+                    return Ok(());
                 }
-                let replayed = runtime.block_on(ingest.replay(&text, received)).map_err(|fault| not_fed(&fault))?;
+                fed.readings.add(runtime.block_on(replay.push(&push.lines, push.received))?);
                 fed.objects += 1;
-                fed.readings.add(replayed);
             }
-            bar.inc(1);
-        }
+            bar.set_position(round.hours as u64);
+            Ok(())
+        };
+        let is_wanted = |round: Round| {
+            failure = feed(&round).err();
+            failure.is_none() && !stop.is_asked()
+        };
+        read_pushes(archive, &hours, is_wanted).map_err(unreadable)?;
         bar.finish_and_clear();
-        Ok(fed)
-    }
-
-    fn period(&self) -> Period {
-        self.period.into()
-    }
-
-    /// The objects of an hour that are in the period, in the order in which they came.
-    fn objects(&self, archive: &dyn Archive, folder: &str) -> Result<Vec<Lines>, Unreadable> {
-        let mut objects = Vec::new();
-        for StoredObject { key, received, bytes, .. } in archive.read(&archive.keys(folder)?)? {
-            let text = unpack(&bytes).map_err(|fault| Unreadable::new(&key, fault))?;
-            let newest = text.lines().filter_map(|line| Reading::read(line).ok()?.time).max();
-            if let Some(newest) = newest.filter(|newest| self.period().contains(*newest)) {
-                objects.push(Lines { received, newest, key, text });
-            }
-        }
-        objects.sort_by(|a, b| a.order().cmp(&b.order()));
-        Ok(objects)
+        failure.map_or(Ok(fed), |failure| Err(not_fed(&failure)))
     }
 
     fn tell(&self, fed: &Fed, messages: usize) {
@@ -188,12 +172,6 @@ State     {state}",
         if fed.objects == 0 {
             let _ = writeln!(anstream::stderr(), "No readings of that time are stored in {}.", self.from);
         }
-    }
-}
-
-impl Lines {
-    fn order(&self) -> (Timestamp, Timestamp, &ObjectKey) {
-        (self.received.unwrap_or(self.newest), self.newest, &self.key)
     }
 }
 

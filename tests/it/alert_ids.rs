@@ -1,0 +1,280 @@
+//! What happened live, what `replay raw` makes of it and what a backtest makes of it are the same alerts, by their ids.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use smartclean_push::adapters::files::{FolderArchive, MadeFolder};
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::backtest::findings::Findings;
+use smartclean_push::backtest::{Trial, backtest};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::{Ingest, Receipt, Replay};
+use smartclean_push::simulate::{Faults, Plan, Push, Pushes, SiteClock, objects};
+
+use crate::support::{alert_ids, body, reading_with};
+
+type World = Ingest<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules>;
+
+/// The pipeline with everything around it in memory.
+struct Pipeline {
+    publisher: Arc<MemoryPublisher>,
+    ingest: World,
+}
+
+impl Pipeline {
+    fn new(rules: &RuleSet) -> Self {
+        let publisher = Arc::<MemoryPublisher>::default();
+        let rules = FixedRules(Arc::new(rules.clone()));
+        let ingest = Ingest::new(Arc::default(), Arc::default(), Arc::clone(&publisher), rules);
+        Self { publisher, ingest }
+    }
+
+    /// The ids of all alerts that any message named.
+    fn ids(&self) -> BTreeSet<String> {
+        let facts = |json: &str| serde_json::from_str::<Value>(json).unwrap();
+        self.publisher.sent().iter().flat_map(|message| alert_ids(&facts(&message.json))).collect()
+    }
+}
+
+fn minute() -> SignedDuration {
+    SignedDuration::from_mins(1)
+}
+
+/// The first whole minute after `at`.
+fn next_minute(at: Timestamp) -> Timestamp {
+    Timestamp::from_second((at.as_second().div_euclid(60) + 1) * 60).unwrap()
+}
+
+/// Pushes as they were received, and a sweep at every whole minute in between. A day later, what was suppressed is released.
+async fn live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> BTreeSet<String> {
+    let pipeline = Pipeline::new(rules);
+    let mut sweep = next_minute(pushes[0].0);
+    for (received, body) in pushes {
+        while sweep <= *received {
+            pipeline.ingest.sweep(sweep).await.unwrap();
+            sweep += minute();
+        }
+        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: *received };
+        // A body that is no batch is refused, and kept aside.
+        let _ = pipeline.ingest.push(Bytes::from(body.clone()), Encoding::Identity, &receipt).await;
+    }
+    pipeline.ingest.sweep(a_day_after(pushes)).await.unwrap();
+    pipeline.ids()
+}
+
+fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
+    pushes[pushes.len() - 1].0 + SignedDuration::from_hours(24)
+}
+
+/// Stores pushes as a server stores them, with the time of their first receipt.
+fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
+    let folder = MadeFolder::create(data).unwrap();
+    for (number, (at, body)) in (1..).zip(pushes) {
+        for object in objects(&Push::new(*at, number, body.as_slice()), number) {
+            folder.put(&object).unwrap();
+        }
+    }
+    FolderArchive::open(data).unwrap()
+}
+
+async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTreeSet<String> {
+    let pipeline = Pipeline::new(rules);
+    let mut replay = Replay::of(&pipeline.ingest);
+    let mut pushes = Vec::new();
+    let take = |round: Round| {
+        pushes.extend(round.pushes);
+        true
+    };
+    read_pushes(archive, &hours(archive, "raw/", |_, _| true).unwrap(), take).unwrap();
+    for push in &pushes {
+        replay.push(&push.lines, push.received).await.unwrap();
+    }
+    replay.conclude(end).await.unwrap();
+    pipeline.ids()
+}
+
+fn judged(rules: &RuleSet, archive: &dyn Archive) -> Findings {
+    let trial = Trial {
+        rules: ("rules".to_owned(), rules.clone()),
+        against: None,
+        period: Period::default(),
+        zones: Vec::new(),
+        device_types: Vec::new(),
+        wanted_a_week: 7.0,
+    };
+    backtest(archive, &trial, |_| ()).unwrap()
+}
+
+fn ids(findings: &Findings) -> BTreeSet<String> {
+    findings.rules.alerts.iter().map(|alert| alert.id.to_string()).collect()
+}
+
+/// Limits that even a quiet building crosses, hours, blocks, reminders and silences; no rate limit, which is about messages.
+const RULES: &str = r#"
+block = { device = "15m", zone = "5m" }
+[caps]
+per_second = 1000
+burst = 1000
+[[rule]]
+id = "high-usage"
+at_least = 2
+[[rule]]
+id = "ammonia-lite"
+at_least = { medium = 60, high = 120 }
+resolved = true
+reminder = "1h"
+[[rule]]
+id = "air-quality-lite"
+above = { medium = 40 }
+for = "10m"
+[[rule]]
+id = "soap-low"
+below = 60
+active = "08:00-20:00"
+reminder = "2h"
+resolved = true
+[[rule]]
+id = "silent"
+after = "40m"
+active = "06:00-22:00"
+"#;
+
+/// From an afternoon to the next day's noon, so that hours end and begin.
+async fn are_the_same_alerts(seed: u64) {
+    let rules = RuleSet::parse("rules.toml", RULES).unwrap();
+    let clock = SiteClock::of("Asia/Singapore").unwrap();
+    for every in [1, 5, 15] {
+        let (from, to) = (clock.moment("2026-09-01T15:30").unwrap(), clock.moment("2026-09-02T12:30").unwrap());
+        let plan = Plan { devices: 24, from, to, seed, clock: clock.clone() };
+        let faults: Faults = "all".parse().unwrap();
+        let pushes = Pushes::new(&plan, SignedDuration::from_mins(every), faults);
+        let pushes: Vec<_> = pushes.map(|push| (push.at, push.body.to_vec())).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let archive = store(folder.path(), &pushes);
+        let live = live(&rules, &pushes).await;
+        assert!(live.len() > 100, "{} alerts are few", live.len());
+        let replayed = replayed(&rules, &archive, a_day_after(&pushes)).await;
+        assert_eq!(replayed, live, "replay raw, seed {seed}, a push in {every} min");
+        let findings = judged(&rules, &archive);
+        assert_eq!(ids(&findings), live, "backtest, seed {seed}, a push in {every} min");
+        assert_eq!(findings.readings.late, 0);
+    }
+}
+
+#[tokio::test]
+async fn live_replay_and_backtest_raise_the_same_alerts() {
+    are_the_same_alerts(1).await;
+}
+
+#[tokio::test]
+async fn live_replay_and_backtest_raise_the_same_alerts_of_another_building() {
+    are_the_same_alerts(2).await;
+}
+
+#[tokio::test]
+async fn live_replay_and_backtest_raise_the_same_alerts_of_a_third_building() {
+    are_the_same_alerts(3).await;
+}
+
+fn at(clock: &str) -> Timestamp {
+    format!("2026-09-01T{clock}Z").parse().unwrap()
+}
+
+fn count(clock: &str, count: i32) -> String {
+    let envelope = json!({ "DEVID": "door", "InsID": "washroom", "unixT": at(clock).as_millisecond() });
+    reading_with("UM", &json!({ "count": count }), &envelope)
+}
+
+fn cleaned(clock: &str) -> String {
+    let at = at(clock).as_second();
+    json!({ "RoutingKey": "matrix.p.task.closed", "UnixTimeInt": at, "Meta": { "Zone": "washroom", "AEnd": at } })
+        .to_string()
+}
+
+/// What these pushes raise, whoever judges them: the ids, and the findings.
+async fn raised(pushes: &[(&str, Vec<String>)]) -> (BTreeSet<String>, Findings) {
+    let rules = RuleSet::pack();
+    let pushes: Vec<_> = pushes.iter().map(|(clock, readings)| (at(clock), body(readings))).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store(folder.path(), &pushes);
+    let live = live(&rules, &pushes).await;
+    assert_eq!(replayed(&rules, &archive, a_day_after(&pushes)).await, live);
+    let findings = judged(&rules, &archive);
+    assert_eq!(ids(&findings), live);
+    (live, findings)
+}
+
+#[tokio::test]
+async fn a_cleaning_ends_what_was_counted_before_it_and_is_judged_before_the_readings_of_its_push() {
+    let counted = || [count("09:50:00", 29), count("09:58:00", 5)];
+    let [before, after] = counted();
+    let (none, findings) = raised(&[("10:00:00", vec![before, cleaned("09:55:00"), after])]).await;
+    assert_eq!((none.len(), findings.rules.avoidable), (0, 0));
+    let (alone, findings) = raised(&[("10:00:00", counted().to_vec())]).await;
+    assert_eq!((alone.len(), findings.rules.avoidable), (1, 0));
+}
+
+#[tokio::test]
+async fn a_message_of_a_cleaning_that_came_too_late_would_have_avoided_the_alert() {
+    let counted = ("10:00:00", vec![count("09:50:00", 29), count("09:58:00", 5)]);
+    let avoidable = async |later: (&'static str, &'static str)| {
+        let (ids, findings) = raised(&[counted.clone(), (later.0, vec![cleaned(later.1)])]).await;
+        assert_eq!(ids.len(), 1);
+        findings.rules.avoidable
+    };
+    assert_eq!(avoidable(("10:05:00", "09:55:00")).await, 1);
+    assert_eq!(avoidable(("10:05:00", "10:01:00")).await, 0, "it ended after the alert");
+    assert_eq!(avoidable(("10:05:00", "09:45:00")).await, 0, "it ended before anything was counted");
+    let smell = json!({ "DEVID": "nose", "InsID": "washroom", "unixT": at("09:58:00").as_millisecond() });
+    let smell = ("10:00:00", vec![reading_with("ODRDTR_BATT_V1", &json!({ "amm": 270 }), &smell)]);
+    let (ids, findings) = raised(&[smell, ("10:05:00", vec![cleaned("09:58:00")])]).await;
+    assert_eq!((ids.len(), findings.rules.avoidable), (1, 0), "a smell is not counted");
+}
+
+#[tokio::test]
+async fn a_cleaning_is_avoidable_once_and_not_for_the_count_after_the_next_alert() {
+    let pushes = [
+        ("10:00:00", vec![count("09:50:00", 20), count("09:58:00", 15)]),
+        ("10:20:00", vec![count("10:18:00", 40)]),
+        ("10:25:00", vec![cleaned("09:55:00")]),
+        ("10:26:00", vec![cleaned("09:56:00")]),
+    ];
+    let (ids, findings) = raised(&pushes).await;
+    let avoidable: Vec<bool> = findings.rules.alerts.iter().map(|alert| alert.avoidable).collect();
+    assert_eq!((ids.len(), findings.rules.avoidable, avoidable), (2, 1, vec![true, false]));
+}
+
+#[tokio::test]
+async fn a_reading_of_another_year_does_not_stretch_the_period_and_is_named() {
+    let soap = |time: &str, device: &str| {
+        let time: Timestamp = time.parse().unwrap();
+        let envelope = json!({ "DEVID": device, "InsID": "washroom", "unixT": time.as_millisecond() });
+        reading_with("SS", &json!({ "p": 50 }), &envelope)
+    };
+    let mut pushes = vec![
+        ("10:00:00", vec![soap("2026-09-01T09:59:00Z", "a")]),
+        ("10:10:00", vec![soap("2016-02-29T00:00:00Z", "odd")]),
+        ("10:20:00", vec![soap("2026-09-01T10:19:00Z", "a"), soap("2098-01-01T00:00:00Z", "ahead")]),
+        ("10:30:00", vec![soap("2026-09-01T10:29:00Z", "a")]),
+    ];
+    let (_, findings) = raised(&pushes).await;
+    let span = findings.span.unwrap();
+    assert_eq!((span.first, span.last), (at("09:59:00"), at("10:29:00")));
+    let (before, ahead) = (findings.outliers.before.unwrap(), findings.outliers.ahead.unwrap());
+    assert_eq!((before.count, before.oldest.to_string()), (1, "2016-02-29T00:00:00Z".to_owned()));
+    assert_eq!((ahead.count, ahead.newest.to_string()), (1, "2098-01-01T00:00:00Z".to_owned()));
+    let device = |index: usize| findings.devices[index].place.device.clone().unwrap();
+    assert_eq!((device(before.device), device(ahead.device)), ("odd".to_owned(), "ahead".to_owned()));
+    assert!(findings.devices.iter().flat_map(|device| &device.series).all(|series| series.buckets.len() < 40));
+    // Old, and no outlier: the history began before it.
+    pushes[1] = ("10:10:00", vec![soap("2026-09-01T09:10:00Z", "a")]);
+    pushes[2] = ("10:20:00", vec![soap("2026-09-01T10:24:00Z", "a")]);
+    let findings = raised(&pushes).await.1;
+    assert_eq!((findings.outliers.before, findings.outliers.ahead), (None, None));
+}
