@@ -188,9 +188,9 @@ fn documented(device_type: &str) -> Result<Option<&'static DeviceType>, String> 
     if known.is_some() || device_type.contains('#') {
         return Ok(known);
     }
-    let meant = nearest(device_type, DEVICE_TYPES.iter().map(|known| known.name)).unwrap_or_default();
-    let other = format!("A type of another provider is written with it and with its device: `ACME#{device_type}#d1`");
-    Err(format!("unknown device type `{device_type}`; {meant} {other}"))
+    let other = || format!("a type of another provider is written with it and its device: `ACME#{device_type}#d1`");
+    let meant = nearest(device_type, DEVICE_TYPES.iter().map(|known| known.name)).unwrap_or_else(other);
+    Err(format!("unknown device type `{device_type}`; {meant}"))
 }
 
 /// Whether a type sends a metric of that name.
