@@ -22,6 +22,8 @@ pub struct Findings {
     pub readings: ReadingCounts,
     /// Readings whose time cannot be right.
     pub outliers: Outliers,
+    /// Warnings of ids that the rules on trial name and no reading has.
+    pub unknown_ids: Vec<String>,
     /// What the rules on trial say.
     pub rules: Verdict,
     /// What the rules that they are compared with say.
@@ -128,6 +130,8 @@ pub struct ReadingCounts {
     pub undated: u64,
     /// Finished cleanings.
     pub cleanings: u64,
+    /// Values that no such sensor can measure, of readings that could alert: sensor errors.
+    pub implausible: u64,
     /// Lines that are no reading; somebody else wrote them.
     pub unreadable: u64,
 }

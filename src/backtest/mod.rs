@@ -31,8 +31,8 @@ use self::shard::{Portion, Shard};
 use self::zone::Rules;
 use crate::domain::engine::counts_at;
 use crate::domain::reading::{Reading, Source};
-use crate::domain::rules::{Kind, RuleSet};
-use crate::history::{Archive, ArchivedPush, Period, Round, Unreadable, hours, read_pushes};
+use crate::domain::rules::{Kind, Mentioned, RuleSet};
+use crate::history::{Archive, ArchivedPush, Ids, Period, Round, Unreadable, hours, read_pushes};
 
 /// Shares of the zones: several for each core, because some zones have more to do than others.
 const SHARDS: usize = 64;
@@ -128,6 +128,8 @@ struct Court<'r> {
     /// Readings of the last round.
     readings: u64,
     counts: ReadingCounts,
+    /// The ids of the history, if the rules on trial name any.
+    ids: Option<Ids>,
     shards: Vec<Shard<'r>>,
 }
 
@@ -157,6 +159,7 @@ impl<'r> Court<'r> {
             judged_until: Timestamp::MIN,
             readings: 0,
             counts: ReadingCounts::default(),
+            ids: names_ids(&trial.rules.1).then(Ids::default),
             shards: (0..SHARDS).map(|_| Shard::new(rules)).collect(),
         }
     }
@@ -183,6 +186,9 @@ impl<'r> Court<'r> {
     fn share_out<'t>(&mut self, number: usize, push: &'t ReadPush<'t>, shares: &mut [Vec<Portion<'t>>]) {
         let received = push.received;
         for reading in &push.readings {
+            if let Some(ids) = &mut self.ids {
+                ids.note(&reading.source);
+            }
             if !self.is_wanted(reading, received) {
                 continue;
             }
@@ -215,6 +221,7 @@ impl<'r> Court<'r> {
     }
 
     fn end(self) -> Findings {
+        let unknown = self.ids.map(|ids| ids.unknown(&self.trial.rules.1)).unwrap_or_default();
         let names = std::iter::once(&self.trial.rules).chain(&self.trial.against).map(|(name, _)| name.clone());
         verdict::findings(
             self.shards,
@@ -222,10 +229,16 @@ impl<'r> Court<'r> {
                 rules: &self.trial.rules.1,
                 names: names.collect(),
                 counts: self.counts,
+                unknown_ids: unknown.iter().map(ToString::to_string).collect(),
                 wanted_a_week: self.trial.wanted_a_week,
             },
         )
     }
+}
+
+/// Whether rules name an id, so that those of the history are worth noting.
+fn names_ids(rules: &RuleSet) -> bool {
+    rules.mentions.iter().any(|mention| !matches!(mention.what, Mentioned::Rule | Mentioned::Type))
 }
 
 /// The portion of push number `number` in a share; it is the last one there, or begins now.

@@ -26,6 +26,7 @@ pub(super) struct Frame<'r> {
     pub(super) names: Vec<String>,
     /// What was counted outside of zones.
     pub(super) counts: ReadingCounts,
+    pub(super) unknown_ids: Vec<String>,
     pub(super) wanted_a_week: f64,
 }
 
@@ -58,9 +59,11 @@ pub(super) fn findings(shards: Vec<Shard<'_>>, frame: Frame<'_>) -> Findings {
             judged: tally.counts.judged,
             duplicates: tally.counts.duplicates,
             stale: tally.counts.stale,
+            implausible: tally.counts.implausible,
             ..frame.counts
         },
         outliers: tally.outliers,
+        unknown_ids: frame.unknown_ids,
         difference: against.as_ref().map(|against| difference(&rules.alerts, &against.alerts)),
         rules,
         against,

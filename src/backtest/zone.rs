@@ -131,6 +131,7 @@ impl<'r> Zone<'r> {
             device.take(reading, at, !is_stale, histograms);
             self.tally.take(at, index, reading, since);
             self.tally.counts.stale += u64::from(is_stale);
+            self.tally.counts.implausible += if is_stale { 0 } else { reading.implausible() as u64 };
         }
     }
 
@@ -168,6 +169,7 @@ impl Tally {
         self.counts.judged += counts.judged;
         self.counts.duplicates += counts.duplicates;
         self.counts.stale += counts.stale;
+        self.counts.implausible += counts.implausible;
         let merged = |known: Option<OddTimes>, new: Option<OddTimes>| match new {
             Some(new) => Some(OddTimes { device: numbered(new.device), ..new }.and(known)),
             None => known,

@@ -91,6 +91,7 @@ fn left_aside(view: &View<'_>) -> String {
     let aside = [
         (readings.duplicates, "repeated"),
         (readings.stale, "too old when they came"),
+        (readings.implausible, "values that no such sensor can measure"),
         (readings.late, "out of order"),
         (view.findings.outliers.before.map_or(0, |odd| odd.count), "from before the first push"),
         (view.findings.outliers.ahead.map_or(0, |odd| odd.count), "from the future"),

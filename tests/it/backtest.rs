@@ -299,6 +299,20 @@ async fn copies_are_counted_once_and_what_came_too_late_is_as_silent_as_it_was()
     assert_eq!(found.rules.alerts.len(), 1);
 }
 
+#[tokio::test]
+async fn values_that_no_sensor_can_measure_are_counted_and_ids_that_no_reading_has_are_named() {
+    let mut live = Live::new("");
+    let soap = |minute: f64, p: i64| reading("SS", "soap", "lobby", minute, &json!({ "p": p }));
+    live.push(0, &[soap(0.0, 50)]).await;
+    live.push(1, &[soap(1.0, -1), soap(1.5, 101)]).await;
+    let zone = |zone: &str| format!("[[rule]]\nid = \"soap-low\"\nzones = \"{zone}\"\n");
+    let found = judge(&live.store, &trial(&zone("lobbi")));
+    assert_eq!((found.readings.judged, found.readings.implausible, found.rules.alerts.len()), (3, 2, 0));
+    let warning = "rules.toml:3:9: the history has no reading of the zone `lobbi`; did you mean `lobby`?";
+    assert_eq!(found.unknown_ids, [warning]);
+    assert_eq!(judge(&live.store, &trial(&zone("lobby"))).unknown_ids, [""; 0]);
+}
+
 #[test]
 fn an_empty_archive_has_nothing_to_say() {
     let found = judge(&Arc::default(), &trial(""));

@@ -12,6 +12,7 @@ use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Progress, Trial, backtest};
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::shown::line;
 use smartclean_push::report::{self, count};
 use tempfile::NamedTempFile;
 
@@ -84,6 +85,9 @@ impl Backtest {
             write_whole(path, &report::page(&findings, Timestamp::now()))
                 .map_err(|fault| Failure::new(format!("{} cannot be written: {fault}", path.display())))?;
             let _ = writeln!(anstream::stderr(), "The report is in {}", path.display());
+        }
+        for warning in &findings.unknown_ids {
+            let _ = writeln!(anstream::stderr(), "{}", line(&format!("warning: {warning}")));
         }
         let told = match self.format {
             Format::Text => tables::text(&findings),

@@ -49,6 +49,7 @@ fn heading(findings: &Findings) -> String {
         (readings.undated, "pushes of unknown time, which cannot be judged"),
         (readings.unreadable, "lines that are no reading"),
         (readings.cleanings, "finished cleanings"),
+        (readings.implausible, "values that no such sensor can measure, which were not compared with limits"),
     ] {
         if count > 0 {
             let _ = writeln!(text, "  {} {what}", grouped(count));
