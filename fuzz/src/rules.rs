@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::alert::digest::digest;
+use smartclean_push::domain::alert::digest::{digest, grouped};
 use smartclean_push::domain::alert::render::render;
 use smartclean_push::domain::engine::{cleaned, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
@@ -102,5 +102,5 @@ fn live_through(rules: &RuleSet, begin: Timestamp) {
     }
     messages.iter().for_each(|message| limits::check(&render(message)));
     let all: Vec<_> = messages.iter().collect();
-    digest(&all, 24 * 1024).iter().for_each(limits::check);
+    grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&digest(group)));
 }

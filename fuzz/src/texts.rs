@@ -6,7 +6,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use smartclean_push::domain::alert::digest::digest;
+use smartclean_push::domain::alert::digest::{digest, grouped};
 use smartclean_push::domain::alert::render::{Rendered, render};
 use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, presentable};
 use smartclean_push::domain::engine::evaluate;
@@ -42,7 +42,8 @@ pub(super) fn check(data: &[u8]) {
 
     let messages = messages(&[smell, feedback, in_own_words]);
     messages.iter().for_each(|message| limits::check(&render(message)));
-    digest(&messages.iter().collect::<Vec<_>>(), 24 * 1024).iter().for_each(limits::check);
+    let all: Vec<_> = messages.iter().collect();
+    grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&digest(group)));
 }
 
 /// A name, made fit to be shown: shortened only at the end, and between what a person sees as characters.

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil};
 
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::Credentials;
+use crate::domain::rate_limit::{Bucket, RateLimit, Sender, Wanted, utc_day};
 use crate::domain::rules::RuleSet;
 #[cfg(feature = "command")]
 use crate::history::{StoredObject, Unreadable};
 use crate::ingest::ports::{
-    AlertPublisher, Commit, CredentialSource, Document, RawStore, RuleSource, StateStore, Stored, Unavailable,
+    AlertPublisher, Commit, CredentialSource, Document, RateLimiter, RawStore, RuleSource, StateStore, Stored,
+    Unavailable,
 };
 
 /// A raw store whose objects can be looked at, and which can be told to fail.
@@ -120,7 +122,10 @@ impl AlertPublisher for Arc<MemoryPublisher> {
 #[derive(Debug, Default)]
 pub struct MemoryState {
     documents: Mutex<BTreeMap<String, Remembered>>,
+    buckets: Mutex<BTreeMap<String, Bucket>>,
+    sms: Mutex<BTreeMap<civil::Date, usize>>,
     broken: Mutex<bool>,
+    limiter_broken: Mutex<bool>,
     races_to_lose: Mutex<usize>,
 }
 
@@ -139,6 +144,11 @@ impl MemoryState {
     /// From now on it gives and takes nothing, or again everything.
     pub fn set_broken(&self, broken: bool) {
         *lock(&self.broken) = broken;
+    }
+
+    /// From now on it grants nothing, or again what there is; documents are kept all the same.
+    pub fn set_limiter_broken(&self, broken: bool) {
+        *lock(&self.limiter_broken) = broken;
     }
 
     /// The next `commits` find that somebody else was faster, whether or not somebody was.
@@ -160,12 +170,46 @@ impl MemoryState {
         }
     }
 
+    fn limit(&self) -> Result<(), Unavailable> {
+        if *lock(&self.limiter_broken) {
+            return Err(Unavailable::new("the rate limiter did not answer", "told to fail"));
+        }
+        self.answer()
+    }
+
     /// Whether this commit is one of those that are to be lost.
     fn loses(&self) -> bool {
         let mut left = lock(&self.races_to_lose);
         let loses = *left > 0;
         *left = left.saturating_sub(1);
         loses
+    }
+}
+
+impl RateLimiter for Arc<MemoryState> {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        self.limit()?;
+        let mut buckets = lock(&self.buckets);
+        let bucket = buckets.entry(channel.to_owned()).or_default();
+        let take = limit.take(*bucket, wanted, sender, now);
+        *bucket = take.bucket;
+        Ok(take.granted)
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        self.limit()?;
+        let mut sms = lock(&self.sms);
+        let counted = sms.entry(utc_day(now)).or_default();
+        let granted = wanted.min((quota as usize).saturating_sub(*counted));
+        *counted += granted;
+        Ok(granted)
     }
 }
 

@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::due::{due_from, due_until};
 use super::grouped::Grouped;
-use crate::ingest::ports::{Commit, Document, StateStore, Unavailable};
+use crate::domain::rate_limit::{Bucket, RateLimit, Sender, Take, Wanted, utc_day};
+use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 /// The version of the schema below, kept as the database's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// `due` is in Unix milliseconds. The index holds only the documents about which something is due, and their keys too, so
-/// that the sweep reads nothing else.
+/// that the sweep reads nothing else. `rate_limits` has a row a channel, `sms` the count of the last day.
 const SCHEMA: &str = "
-    CREATE TABLE documents (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER) STRICT;
-    CREATE INDEX documents_due ON documents (due, key) WHERE due IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS documents
+        (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER) STRICT;
+    CREATE INDEX IF NOT EXISTS documents_due ON documents (due, key) WHERE due IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS rate_limits (channel TEXT PRIMARY KEY, tat INTEGER, waiting INTEGER) STRICT;
+    CREATE TABLE IF NOT EXISTS sms (day TEXT PRIMARY KEY, sent INTEGER NOT NULL) STRICT;
 ";
 
 const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
@@ -27,6 +31,11 @@ const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
 const INSERT: &str =
     "INSERT INTO documents (key, version, body, due) VALUES (?1, 1, ?2, ?3) ON CONFLICT (key) DO NOTHING";
 const UPDATE: &str = "UPDATE documents SET version = version + 1, body = ?2, due = ?3 WHERE key = ?1 AND version = ?4";
+const BUCKET: &str = "SELECT tat, waiting FROM rate_limits WHERE channel = ?1";
+const SET_BUCKET: &str = "INSERT OR REPLACE INTO rate_limits (channel, tat, waiting) VALUES (?1, ?2, ?3)";
+const SMS_SENT: &str = "SELECT sent FROM sms WHERE day = ?1";
+const SET_SMS_SENT: &str = "INSERT OR REPLACE INTO sms (day, sent) VALUES (?1, ?2)";
+const FORGET_SMS: &str = "DELETE FROM sms WHERE day < ?1";
 const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key LIMIT ?2";
 
 /// Longest wait for another process that is writing. Each write takes milliseconds, but SQLite's turns are not fair, and a
@@ -36,22 +45,25 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 const NOT_READ: &str = "the state store did not give the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";
 const NOT_SEARCHED: &str = "the state store did not say what is due";
+const NOT_LIMITED: &str = "the rate limiter did not answer";
 
 /// Keeps state documents in a SQLite database. Clones share two connections: who reads does not wait for the disk, and who
 /// writes waits for it together with all others who do.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     reading: Arc<Mutex<Connection>>,
-    writing: Arc<Grouped<Write, rusqlite::Result<Commit>>>,
+    writing: Arc<Grouped<Write, rusqlite::Result<usize>>>,
 }
 
-/// A document to be written where it is still of this version.
+/// What is to be written. Each has a number as its outcome.
 #[derive(Debug)]
-struct Write {
-    key: String,
-    version: u64,
-    body: String,
-    due: Option<i64>,
+enum Write {
+    /// A document, if it is still of this version: 1, else 0.
+    Document { key: String, version: u64, body: String, due: Option<i64> },
+    /// Tokens of a channel: how many are granted.
+    Tokens { channel: String, limit: RateLimit, wanted: Wanted, sender: Sender, now: Timestamp },
+    /// A count of the day's SMS: how many of these fit.
+    Sms { quota: u32, wanted: usize, now: Timestamp },
 }
 
 /// Why a database was not opened. No retry can help, but where [`OpenError::Failed`] says that another process has it
@@ -136,6 +148,12 @@ impl SqliteStore {
         })
     }
 
+    /// Writes together with others that are written at this time.
+    async fn write(&self, what: &'static str, write: Write) -> Result<usize, Unavailable> {
+        let outcome = self.writing.work(write).await.map_err(|ended| Unavailable::new(what, ended))?;
+        outcome.map_err(|fault| Unavailable::new(what, fault))
+    }
+
     /// Reads where that may block.
     async fn read<T: Send + 'static>(
         &self,
@@ -151,6 +169,24 @@ impl SqliteStore {
             Ok(outcome) => outcome.map_err(|fault| Unavailable::new(what, fault)),
             Err(panicked) => Err(Unavailable::new(what, panicked)),
         }
+    }
+}
+
+impl RateLimiter for SqliteStore {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        let write = Write::Tokens { channel: channel.to_owned(), limit: *limit, wanted, sender, now };
+        self.write(NOT_LIMITED, write).await
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        self.write(NOT_LIMITED, Write::Sms { quota, wanted, now }).await
     }
 }
 
@@ -171,9 +207,9 @@ impl StateStore for SqliteStore {
     }
 
     async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
-        let write = Write { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_from) };
-        let written = self.writing.work(write).await.map_err(|ended| Unavailable::new(NOT_WRITTEN, ended))?;
-        written.map_err(|fault| Unavailable::new(NOT_WRITTEN, fault))
+        let write = Write::Document { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_from) };
+        let written = self.write(NOT_WRITTEN, write).await?;
+        Ok(if written == 0 { Commit::Lost } else { Commit::Done })
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
@@ -187,28 +223,53 @@ impl StateStore for SqliteStore {
     }
 }
 
-/// Writes documents by one transaction, and where that fails each by one of its own, so that none fails for another.
-fn write_each(connection: &mut Connection, writes: &[Write]) -> Vec<rusqlite::Result<Commit>> {
+/// Writes all of them by one transaction, and where that fails each by one of its own, so that none fails for another.
+fn write_each(connection: &mut Connection, writes: &[Write]) -> Vec<rusqlite::Result<usize>> {
     match write_all(connection, writes) {
-        Ok(commits) => commits.into_iter().map(Ok).collect(),
+        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
         Err(fault) if writes.len() <= 1 => vec![Err(fault)],
         Err(_) => writes.chunks(1).flat_map(|write| write_each(connection, write)).collect(),
     }
 }
 
-fn write_all(connection: &mut Connection, writes: &[Write]) -> rusqlite::Result<Vec<Commit>> {
+fn write_all(connection: &mut Connection, writes: &[Write]) -> rusqlite::Result<Vec<usize>> {
     // Immediate, because what is begun as reading may not become writing once another process has written.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut commits = Vec::with_capacity(writes.len());
-    for Write { key, version, body, due } in writes {
-        let written = match version {
-            0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due])?,
-            read => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, read])?,
-        };
-        commits.push(if written == 0 { Commit::Lost } else { Commit::Done });
-    }
+    let outcomes = writes.iter().map(|write| write_one(&transaction, write)).collect::<rusqlite::Result<_>>()?;
     transaction.commit()?;
-    Ok(commits)
+    Ok(outcomes)
+}
+
+/// Writes within a transaction, during which nobody else can write.
+fn write_one(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<usize> {
+    match write {
+        Write::Document { key, version: 0, body, due } => {
+            transaction.prepare_cached(INSERT)?.execute(params![key, body, due])
+        }
+        Write::Document { key, version, body, due } => {
+            transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, version])
+        }
+        Write::Tokens { channel, limit, wanted, sender, now } => {
+            let bucket = |row: &Row<'_>| Ok(Bucket { tat: row.get(0)?, waiting: row.get(1)? });
+            let before =
+                transaction.prepare_cached(BUCKET)?.query_one([channel], bucket).optional()?.unwrap_or_default();
+            let Take { granted, bucket, .. } = limit.take(before, *wanted, *sender, *now);
+            if bucket != before {
+                transaction.prepare_cached(SET_BUCKET)?.execute(params![channel, bucket.tat, bucket.waiting])?;
+            }
+            Ok(granted)
+        }
+        Write::Sms { quota, wanted, now } => {
+            let day = utc_day(*now).to_string();
+            let sent: Option<u32> =
+                transaction.prepare_cached(SMS_SENT)?.query_one([&day], |row| row.get(0)).optional()?;
+            let sent = sent.unwrap_or_default() as usize;
+            let granted = (*wanted).min((*quota as usize).saturating_sub(sent));
+            transaction.prepare_cached(FORGET_SMS)?.execute([&day])?;
+            transaction.prepare_cached(SET_SMS_SENT)?.execute(params![day, sent + granted])?;
+            Ok(granted)
+        }
+    }
 }
 
 fn open(path: &Path) -> Result<Connection, Refusal> {
@@ -238,17 +299,18 @@ fn check(connection: &Connection) -> Result<i64, Refusal> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = connection.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (version, tables) {
-        (SCHEMA_VERSION, _) | (0, 0) => Ok(version),
+        (0, 0) => Ok(version),
+        (..=0, _) => Err(Refusal::Foreign),
         (newer, _) if newer > SCHEMA_VERSION => Err(Refusal::Newer(newer)),
-        _ => Err(Refusal::Foreign),
+        (known, _) => Ok(known),
     }
 }
 
-/// Creates the schema where there is none.
+/// Creates the schema, or what an older release has not created of it.
 fn create(connection: &mut Connection) -> Result<(), Refusal> {
     // Immediate, because another process may be about to do the same: the second one waits, and then finds it done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if check(&transaction)? == 0 {
+    if check(&transaction)? < SCHEMA_VERSION {
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
@@ -273,11 +335,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for journal in ["delete", "wal"] {
             let sql =
-                format!("PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = 2");
+                format!("PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = 3");
             let path = database(folder.path(), &sql);
             let before = fs::read(&path).unwrap();
             let refused = SqliteStore::open(&path).unwrap_err();
-            assert!(matches!(refused, OpenError::Newer { found: 2, .. }), "{refused:?}");
+            assert!(matches!(refused, OpenError::Newer { found: 3, .. }), "{refused:?}");
             assert!(refused.to_string().contains("newer release") && refused.to_string().contains("state.db"));
             assert_eq!(fs::read(&path).unwrap(), before, "{journal}");
         }
@@ -289,12 +351,12 @@ mod tests {
         let path = database(folder.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (a)");
         let writer = Connection::open(&path).unwrap();
         writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-        writer.execute_batch("PRAGMA user_version = 2").unwrap();
+        writer.execute_batch("PRAGMA user_version = 3").unwrap();
         drop(writer);
         let log = folder.path().join("state.db-wal");
         let before = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
         assert!(!before.1.is_empty());
-        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer { found: 2, .. })));
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer { found: 3, .. })));
         assert_eq!((fs::read(&path).unwrap(), fs::read(&log).unwrap()), before);
     }
 
@@ -320,6 +382,19 @@ mod tests {
     }
 
     #[test]
+    fn database_of_the_first_schema_gets_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = "CREATE TABLE documents (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, \
+                     due INTEGER) STRICT; INSERT INTO documents VALUES ('a', 1, '{}', NULL); PRAGMA user_version = 1";
+        let store = SqliteStore::open(&database(folder.path(), first)).unwrap();
+        let connection = store.reading.lock().unwrap();
+        let count = |table: &str| {
+            connection.query_one(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!([count("documents"), count("rate_limits"), count("sms")], [1, 0, 0]);
+    }
+
+    #[test]
     fn commits_reach_the_disk_before_they_are_answered() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
@@ -335,9 +410,9 @@ mod tests {
     fn of_documents_written_together_each_has_its_own_outcome() {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = open(&folder.path().join("state.db")).map_err(|_| "refused").unwrap();
-        let write = |key: &str, version| Write { key: key.into(), version, body: "{}".into(), due: None };
+        let write = |key: &str, version| Write::Document { key: key.into(), version, body: "{}".into(), due: None };
         let outcomes = |connection: &mut Connection, writes: &[Write]| -> Vec<bool> {
-            write_each(connection, writes).into_iter().map(|outcome| outcome.unwrap() == Commit::Done).collect()
+            write_each(connection, writes).into_iter().map(|outcome| outcome.unwrap() == 1).collect()
         };
         assert_eq!(
             outcomes(&mut connection, &[write("a", 0), write("a", 0), write("b", 0), write("b", 1)]),
@@ -353,7 +428,8 @@ mod tests {
         let trigger =
             "CREATE TRIGGER t BEFORE INSERT ON documents WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END";
         connection.execute_batch(trigger).unwrap();
-        let writes = ["a", "bad", "b"].map(|key| Write { key: key.into(), version: 0, body: "{}".into(), due: None });
+        let writes =
+            ["a", "bad", "b"].map(|key| Write::Document { key: key.into(), version: 0, body: "{}".into(), due: None });
         let outcomes = write_each(&mut connection, &writes);
         assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     }

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod event_hub;
 pub mod json;
 pub mod parcel;
+pub mod rate_limit;
 pub mod reading;
 pub mod rules;
 pub mod severity;

@@ -1,179 +1,315 @@
-//! Sending what the outboxes hold: within the cap one by one, above it as a digest, never not at all.
+//! Sending what the outboxes hold: one by one while there are tokens, else in digests. What has no token waits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::iter::repeat_n;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::documents::{load, written};
-use super::ports::{AlertPublisher, Commit, StateStore, Unavailable};
-use super::zones::{Outgoing, pause, settle};
+use super::limit::{take_sms, take_tokens};
+use super::ports::{AlertPublisher, StateStore, Unavailable};
+use super::zones::{CONCURRENT, Change, Committed, Outgoing};
 use crate::domain::alert::Message;
-use crate::domain::alert::cap::{Allowance, Caps};
-use crate::domain::alert::digest::digest;
+use crate::domain::alert::digest::{digest, grouped};
 use crate::domain::alert::render::{Rendered, render};
 use crate::domain::engine::Evaluation;
+use crate::domain::rate_limit::Sender;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::{EntryId, ZoneState};
 
-/// The document that says how much of the caps is used; one a topic, and there is one topic.
-const ALLOWANCE: &str = "allowance";
-/// Most bytes of text in one digest, well below SNS's 256 KB a message with all its other texts.
-const LARGEST_DIGEST: usize = 24 * 1024;
-/// Longest that asking for the allowance takes.
-pub const ALLOWED_WITHIN: Duration = Duration::from_secs(1);
-/// Longest that noting what was sent takes.
+/// Most bytes of text in one digest: about five hundred lines, more than anybody reads. SNS takes 256 KB with all other
+/// texts of a message.
+const LARGEST_DIGEST: usize = 64 * 1024;
+/// Longest that a push takes to take what it has sent out of the outboxes.
 pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(2);
-/// How often the allowance is read anew because somebody else used of it meanwhile. After that it counts as used up.
-const RETRIES: u32 = 5;
+/// Longest that the sweep takes for that: its digests are of thousands of zones, and nobody waits for its answer. Well below
+/// the lease of a message.
+const FORGOTTEN_BY_SWEEP_WITHIN: Duration = Duration::from_secs(12);
+const QUOTA_REACHED: &str = "the limit on text messages a day is reached";
 
-/// What came of sending.
+/// The result of sending.
 #[derive(Debug, Default)]
 pub(super) struct Dispatched {
     /// Messages sent.
     pub(super) messages: usize,
-    /// Messages not sent; what they say stays in the outboxes.
+    /// Digests among them.
+    pub(super) digests: usize,
+    /// Messages that could not be sent; their alerts stay in the outboxes.
     pub(super) failed: usize,
     /// Why the first of those was not.
     pub(super) first_failure: Option<Unavailable>,
-    /// When the oldest of what those say was put into its outbox.
+    /// Messages that wait for tokens.
+    pub(super) waiting: usize,
+    /// When the oldest of what was not sent was put into its outbox.
     pub(super) oldest_unsent: Option<Timestamp>,
-    /// Digests among the messages sent.
-    pub(super) digests: usize,
 }
 
-/// A message and the outbox entries that it speaks for.
-struct Planned {
-    rendered: Rendered,
-    entries: Vec<usize>,
-    is_digest: bool,
+impl Dispatched {
+    fn keep(&mut self, outgoing: &Outgoing) {
+        let made = outgoing.entry.made;
+        self.oldest_unsent = Some(self.oldest_unsent.map_or(made, |oldest| oldest.min(made)));
+    }
 }
 
-/// Sends messages and takes those that were sent out of their outboxes. What is not sent stays there for the sweep.
-pub(super) async fn dispatch<T: StateStore, P: AlertPublisher>(
+/// Sends messages that are leased to the caller, one by one.
+pub(super) async fn send_each<T: StateStore, P: AlertPublisher>(
     store: &T,
     publisher: &P,
     rules: &RuleSet,
-    mut outgoing: Vec<Outgoing>,
+    mut leased: Vec<Outgoing>,
     now: Timestamp,
 ) -> Dispatched {
-    if outgoing.is_empty() {
+    leased.sort_by_key(|outgoing| outgoing.entry.message.urgency());
+    let groups = leased.into_iter().map(|outgoing| vec![outgoing]).collect();
+    send(store, publisher, rules, groups, FORGOTTEN_WITHIN, now).await
+}
+
+/// Sends what waits in the outboxes, the most urgent first, as far as the rate limit allows. One by one while there are
+/// tokens for that, else in digests of two or more, each for one token.
+pub(super) async fn send_waiting<T: StateStore, P: AlertPublisher>(
+    store: &T,
+    publisher: &P,
+    rules: &RuleSet,
+    mut waiting: Vec<Outgoing>,
+    now: Timestamp,
+) -> Dispatched {
+    waiting.sort_by_key(|outgoing| outgoing.entry.message.urgency());
+    let severities = waiting.iter().map(|outgoing| outgoing.entry.message.severity());
+    let tokens = take_tokens(store, rules, severities, Sender::Sweep, now).await;
+    let messages: Vec<&Message> = waiting.iter().map(|outgoing| &outgoing.entry.message).collect();
+    let sizes = plan(&messages, tokens);
+    let mut rest = waiting.into_iter();
+    let groups: Vec<Vec<Outgoing>> = sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect();
+    let groups = lease(store, rules, groups, now).await;
+    let mut dispatched = send(store, publisher, rules, groups, FORGOTTEN_BY_SWEEP_WITHIN, now).await;
+    for outgoing in rest {
+        dispatched.waiting += 1;
+        dispatched.keep(&outgoing);
+    }
+    dispatched
+}
+
+/// How many of `messages` each of at most `tokens` messages speaks for. They are in order of urgency, and so are these.
+fn plan(messages: &[&Message], tokens: usize) -> Vec<usize> {
+    // A notice is never part of a digest, which is about devices. Notices are first, and few.
+    let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count().min(tokens);
+    let tokens = tokens - notices;
+    let mut sizes = vec![1; notices];
+    if tokens == 0 {
+        return sizes;
+    }
+    let groups = grouped(&messages[notices..], LARGEST_DIGEST);
+    let mut spare = tokens.saturating_sub(groups.len());
+    for group in groups.iter().take(tokens) {
+        let alone = if group.len() - 1 <= spare { group.len() } else { spare };
+        sizes.extend(repeat_n(1, alone));
+        sizes.extend((group.len() > alone).then_some(group.len() - alone));
+        spare -= alone.min(group.len() - 1);
+    }
+    sizes
+}
+
+/// Leases these messages to the caller. Those that somebody else has leased or sent meanwhile are left out.
+async fn lease<T: StateStore>(
+    store: &T,
+    rules: &RuleSet,
+    mut groups: Vec<Vec<Outgoing>>,
+    now: Timestamp,
+) -> Vec<Vec<Outgoing>> {
+    let change = |state: &ZoneState, ids: &HashSet<EntryId>| {
+        let made = state.outbox.waiting(now).map(|entry| entry.id).filter(|id| ids.contains(id)).collect();
+        Evaluation { state: state.clone(), made, ..Evaluation::default() }
+    };
+    let committed = change_zones(store, rules, by_zone(groups.iter().flatten()), &change, now).await;
+    let leased = committed
+        .iter()
+        .flat_map(|Committed { zone, leased, .. }| leased.iter().map(move |entry| (zone.as_str(), entry.id)));
+    let leased: HashSet<(&str, EntryId)> = leased.collect();
+    for group in &mut groups {
+        group.retain(|outgoing| leased.contains(&(outgoing.zone.as_str(), outgoing.entry.id)));
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+/// Sends each group as one message, and takes what was sent out of the outboxes. What is not sent stays there for the sweep.
+async fn send<T: StateStore, P: AlertPublisher>(
+    store: &T,
+    publisher: &P,
+    rules: &RuleSet,
+    groups: Vec<Vec<Outgoing>>,
+    forgotten_within: Duration,
+    now: Timestamp,
+) -> Dispatched {
+    if groups.is_empty() {
         return Dispatched::default();
     }
-    // The worst first, then the oldest: they are the ones that go out one by one.
-    outgoing.sort_by_key(|outgoing| outgoing.entry.message.urgency());
-    let count = outgoing.len();
-    let (alone, sms) = timeout(ALLOWED_WITHIN, allowed(store, &rules.caps, count, now))
-        .await
-        .unwrap_or_else(|_| cap_of_one(&rules.caps, count, now));
-    // Never part of a digest, which is about devices; they are first, and few.
-    let notices = outgoing.iter().filter(|outgoing| matches!(outgoing.entry.message, Message::Notice(_))).count();
-    let planned = plan(&outgoing, alone.max(notices), sms);
-    let rendered: Vec<Rendered> = planned.iter().map(|planned| planned.rendered.clone()).collect();
+    let rendered = words(store, rules, &groups, now).await;
     let outcomes = publisher.publish(&rendered).await;
     let mut dispatched = Dispatched::default();
-    let mut unsent: HashSet<usize> = HashSet::new();
-    for (planned, outcome) in planned.iter().zip(outcomes) {
+    let mut sent = Vec::new();
+    for (group, outcome) in groups.iter().zip(outcomes) {
         match outcome {
             Ok(()) => {
                 dispatched.messages += 1;
-                dispatched.digests += usize::from(planned.is_digest);
+                dispatched.digests += usize::from(group.len() > 1);
+                sent.extend(group);
             }
             Err(failure) => {
                 dispatched.failed += 1;
                 dispatched.first_failure.get_or_insert(failure);
-                unsent.extend(&planned.entries);
+                group.iter().for_each(|outgoing| dispatched.keep(outgoing));
             }
         }
     }
-    dispatched.oldest_unsent = unsent.iter().map(|index| outgoing[*index].entry.made).min();
-    if timeout(FORGOTTEN_WITHIN, forget(store, rules, &outgoing, &unsent)).await.is_err() {
+    if timeout(forgotten_within, forget(store, rules, &sent, now)).await.is_err() {
         tracing::warn!("what was sent could not be noted in time, and will be sent again");
     }
     dispatched
 }
 
-/// How many of `count` messages may go out one by one, and how many messages may go out by SMS as well. One shared
-/// count for everybody who sends; where it cannot be read, the cap of one sender counts.
-async fn allowed<T: StateStore>(store: &T, caps: &Caps, count: usize, now: Timestamp) -> (usize, usize) {
-    for attempt in 0..=RETRIES {
-        let Ok((mut allowance, document)) = load::<Allowance>(store, ALLOWANCE).await else { break };
-        let alone = alone(count, allowance.left(caps, now));
-        let messages = alone + usize::from(alone < count);
-        let sms = allowance.take(messages, caps, now);
-        let Ok(body) = written(&allowance) else { break };
-        match store.commit(ALLOWANCE, document.version, &body, None).await {
-            Ok(Commit::Done) => return (alone, sms),
-            Ok(Commit::Lost) => pause(attempt).await,
-            Err(_) => break,
-        }
+/// The words of each group's message. It goes out by SMS if it is severe enough and the day's quota allows it.
+async fn words<T: StateStore>(store: &T, rules: &RuleSet, groups: &[Vec<Outgoing>], now: Timestamp) -> Vec<Rendered> {
+    let of_group = |group: &Vec<Outgoing>| {
+        let messages: Vec<&Message> = group.iter().map(|outgoing| &outgoing.entry.message).collect();
+        let rendered = if let [message] = messages[..] { render(message) } else { digest(&messages) };
+        let worst = messages.iter().map(|message| message.severity()).max();
+        if worst < Some(rules.sms_from) { rendered.by_email_only() } else { rendered }
+    };
+    let mut rendered: Vec<Rendered> = groups.iter().map(of_group).collect();
+    let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
+    let granted = take_sms(store, rules, wanted, now).await;
+    for rendered in rendered.iter_mut().filter(|rendered| rendered.goes_by_sms()).skip(granted) {
+        *rendered = rendered.clone().without_sms(QUOTA_REACHED);
     }
-    cap_of_one(caps, count, now)
+    rendered
 }
 
-/// What one sender may send that knows of no other.
-fn cap_of_one(caps: &Caps, count: usize, now: Timestamp) -> (usize, usize) {
-    let alone = alone(count, Allowance::default().left(caps, now));
-    (alone, alone + 1)
+/// Takes what was sent out of the outboxes. If that fails, the sweep sends it once more, with the same id.
+async fn forget<T: StateStore>(store: &T, rules: &RuleSet, sent: &[&Outgoing], now: Timestamp) {
+    let change = |state: &ZoneState, ids: &HashSet<EntryId>| {
+        let mut state = state.clone();
+        state.outbox.remove(&ids.iter().copied().collect::<Vec<_>>());
+        Evaluation { state, ..Evaluation::default() }
+    };
+    let zones = by_zone(sent.iter().copied());
+    let count = zones.len();
+    let committed = change_zones(store, rules, zones, &change, now).await;
+    if committed.len() < count {
+        tracing::warn!(zones = count - committed.len(), "what was sent could not be noted, and will be sent again");
+    }
 }
 
-/// How many of `count` messages go out one by one where `left` are left: all, or room is kept for the digest.
-fn alone(count: usize, left: usize) -> usize {
-    if count <= left { count } else { left.saturating_sub(1) }
+/// The ids of these messages, by zone.
+fn by_zone<'o>(outgoing: impl Iterator<Item = &'o Outgoing>) -> HashMap<String, HashSet<EntryId>> {
+    let mut zones: HashMap<String, HashSet<EntryId>> = HashMap::new();
+    for Outgoing { zone, entry } in outgoing {
+        zones.entry(zone.clone()).or_default().insert(entry.id);
+    }
+    zones
 }
 
-/// The first `alone` messages as they are and the others as a digest; the first `sms` of all by SMS as well.
-fn plan(outgoing: &[Outgoing], alone: usize, sms: usize) -> Vec<Planned> {
-    let mut planned: Vec<Planned> = outgoing[..alone]
-        .iter()
-        .enumerate()
-        .map(|(index, outgoing)| Planned {
-            rendered: render(&outgoing.entry.message),
-            entries: vec![index],
-            is_digest: false,
-        })
-        .collect();
-    let rest: Vec<&Message> = outgoing[alone..].iter().map(|outgoing| &outgoing.entry.message).collect();
-    if !rest.is_empty() {
-        // Each part speaks for all: what one part did not get across is said again as a whole.
-        let entries: Vec<usize> = (alone..outgoing.len()).collect();
-        let parts = digest(&rest, LARGEST_DIGEST).into_iter();
-        planned.extend(parts.map(|rendered| Planned { rendered, entries: entries.clone(), is_digest: true }));
-    }
-    for planned in planned.iter_mut().skip(sms) {
-        planned.rendered = planned.rendered.clone().without_sms("The limit on text messages a day is reached.");
-    }
-    planned
-}
-
-/// Takes what was sent out of the outboxes. Where that fails it is sent once more by the sweep, with the same id.
-async fn forget<T: StateStore>(store: &T, rules: &RuleSet, outgoing: &[Outgoing], unsent: &HashSet<usize>) {
-    let mut zones: BTreeMap<&str, Vec<EntryId>> = BTreeMap::new();
-    for (_, sent) in outgoing.iter().enumerate().filter(|(index, _)| !unsent.contains(index)) {
-        zones.entry(&sent.zone).or_default().push(sent.entry.id);
-    }
-    let keys: Vec<String> = zones.keys().map(|zone| (*zone).to_owned()).collect();
+/// Changes outboxes, and leases what the change makes. What became of the zones that could be written.
+async fn change_zones<T: StateStore>(
+    store: &T,
+    rules: &RuleSet,
+    zones: HashMap<String, HashSet<EntryId>>,
+    change: &(dyn Fn(&ZoneState, &HashSet<EntryId>) -> Evaluation + Sync),
+    now: Timestamp,
+) -> Vec<Committed> {
+    let (keys, ids): (Vec<String>, Vec<HashSet<EntryId>>) = zones.into_iter().unzip();
     let documents = match store.load(&keys).await {
         Ok(documents) => documents,
-        Err(error) => return tracing::warn!(%error, "what was sent could not be noted, and will be sent again"),
-    };
-    let work = zones.into_iter().zip(documents).map(|((zone, sent), document)| {
-        let forgotten = async move {
-            let change = |state: &ZoneState| {
-                let mut state = state.clone();
-                state.outbox.remove(&sent);
-                Evaluation { state, ..Evaluation::default() }
-            };
-            settle(store, rules, zone, document, None, &change).await
-        };
-        forgotten.boxed()
-    });
-    for outcome in join_all(work).await {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "what was sent could not be noted, and will be sent again");
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "outboxes not loaded");
+            return Vec::new();
         }
+    };
+    let work: Vec<_> = keys
+        .into_iter()
+        .zip(ids)
+        .zip(documents)
+        .map(|((key, ids), document)| {
+            let committed = async move {
+                let change = Change::new(key, &document, move |state| change(state, &ids))?;
+                change.commit(store, rules, usize::MAX, now).await
+            };
+            committed.boxed()
+        })
+        .collect();
+    let outcomes: Vec<Result<Committed, Unavailable>> = stream::iter(work).buffer_unordered(CONCURRENT).collect().await;
+    let committed = outcomes.into_iter().filter_map(|outcome| {
+        outcome.inspect_err(|error| tracing::warn!(error = %error.chain(), "outbox not changed")).ok()
+    });
+    committed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert::notice::Notice;
+    use crate::domain::engine::evaluate;
+    use crate::domain::reading::Reading;
+
+    /// Messages of so many devices, in order of urgency.
+    fn storm(devices: usize) -> Vec<Message> {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let message = |device| {
+            let text =
+                format!(r#"{{"DevType":"SMARTCLEAN#SS","DEVID":"device {device}","unixT":1800000000,"v":{{"p":3}}}}"#);
+            let state = ZoneState::default();
+            let evaluation = evaluate(&RuleSet::pack(), &state, &[&Reading::read(&text).unwrap()], now, now);
+            evaluation.state.outbox.entries()[0].message.clone()
+        };
+        (0..devices).map(message).collect()
+    }
+
+    fn planned(messages: &[Message], tokens: usize) -> Vec<usize> {
+        plan(&messages.iter().collect::<Vec<_>>(), tokens)
+    }
+
+    #[test]
+    fn one_by_one_while_there_are_tokens_else_one_digest_of_all_the_rest() {
+        for (devices, tokens, sizes) in [
+            (0, 5, &[][..]),
+            (3, 0, &[]),
+            (1, 1, &[1]),
+            (3, 3, &[1, 1, 1]),
+            (3, 9, &[1, 1, 1]),
+            (4, 3, &[1, 1, 2]),
+            (40, 3, &[1, 1, 38]),
+            (2, 1, &[2]),
+        ] {
+            assert_eq!(planned(&storm(devices), tokens), sizes, "{devices} messages, {tokens} tokens");
+        }
+    }
+
+    #[test]
+    fn a_digest_costs_a_token_and_what_has_none_is_left() {
+        let messages = storm(2000);
+        let all = planned(&messages, 2000);
+        assert_eq!(all.len(), 2000);
+        let in_digests = planned(&messages, 1);
+        assert_eq!(in_digests.len(), 1);
+        assert!((100..1000).contains(&in_digests[0]), "{in_digests:?}");
+        for tokens in 1..50 {
+            let sizes = planned(&messages, tokens);
+            assert!(sizes.len() <= tokens, "{tokens}: {sizes:?}");
+            let named: usize = sizes.iter().sum();
+            assert!(
+                named == 2000 || sizes.len() == tokens && sizes.iter().all(|size| *size > 1),
+                "{tokens}: {sizes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_notice_is_never_in_a_digest() {
+        let notice = Message::Notice(Notice::NothingArrives { since: Timestamp::UNIX_EPOCH });
+        let messages: Vec<Message> = std::iter::once(notice).chain(storm(5)).collect();
+        assert_eq!(planned(&messages, 2), [1, 5]);
+        assert_eq!(planned(&messages, 1), [1]);
     }
 }

@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 
 use super::Ingest;
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable, Unevaluated, chain};
+use super::zones::SENT_WITHIN;
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
-use crate::domain::engine::SENT_WITHIN;
 
 /// How often a process tries to evaluate an object. One that fails so often fails for its own sake.
 const MOST_TRIES: u32 = 3;

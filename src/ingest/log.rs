@@ -90,12 +90,13 @@ impl Accounted {
 impl Swept {
     /// Writes the line; one of a sweep that found nothing is not worth reading.
     pub fn log(&self) {
-        let Self { zones, alerts, messages, failed, digests, oldest_unsent_s, rules_refused } = *self;
+        let Self { zones, alerts, messages, failed, waiting, digests, oldest_unsent_s, rules_refused } = *self;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: MEASURED,
                     zones,
+                    waiting,
                     alerts_fired = alerts,
                     alerts_sent = messages,
                     alerts_failed = failed,

@@ -11,6 +11,7 @@ pub mod decode;
 mod dispatch;
 mod documents;
 mod left_over;
+mod limit;
 mod log;
 pub mod ports;
 mod sweep;
@@ -29,13 +30,14 @@ pub use self::again::{Replay, Replayed, Reread, reread};
 pub use self::clock::Clock;
 use self::clock::{Running, Turn};
 use self::decode::{DecodeError, Encoding, decode};
-use self::dispatch::dispatch;
-pub use self::dispatch::{ALLOWED_WITHIN, FORGOTTEN_WITHIN};
+pub use self::dispatch::FORGOTTEN_WITHIN;
+use self::dispatch::send_each;
 use self::left_over::FailedTries;
+pub use self::limit::ALLOWED_WITHIN;
 use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
 use self::sweep::LastDone;
 pub use self::sweep::Swept;
-use self::zones::{Evaluated, Noted, Remembered, evaluate_zones, known_projects, note_projects, remember, settle};
+use self::zones::{Change, LoadedZones, Noted, commit_all, evaluate_zones, known_projects, load_zones, note_projects};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, RejectedPart, Rejection};
 use crate::domain::engine;
@@ -299,14 +301,13 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             .filter(|known| project.is_none_or(|project| project == known))
             .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
             .collect();
-        let mut evaluated = Evaluated::default();
-        for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
-            let change = |state: &ZoneState| engine::cleaned(&rules, state, at, now);
-            let evaluation = settle(&self.state, &rules, key, document, None, &change).await?;
-            evaluated.add(key.clone(), &evaluation);
-        }
-        dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
-        Ok(keys.len())
+        let cleaned = |state: &ZoneState| engine::cleaned(&rules, state, at, now);
+        let documents = self.state.load(&keys).await?;
+        let changes = keys.iter().zip(&documents).map(|(key, document)| Change::new(key.clone(), document, cleaned));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        let evaluated = commit_all(&self.state, &rules, changes, now).await;
+        send_each(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
+        evaluated.failure.map_or(Ok(keys.len()), Err)
     }
 
     /// Does what the cleanings among these readings say, before the readings: what was measured up to a cleaning is over,
@@ -343,11 +344,11 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         readings: &'r [Reading<'t>],
         now: Timestamp,
         is_next: bool,
-    ) -> Option<Result<Remembered<'r, 't>, Unavailable>> {
+    ) -> Option<Result<LoadedZones<'r, 't>, Unavailable>> {
         if !is_next || readings.iter().any(|reading| reading.cleaning.is_some()) {
             return None;
         }
-        let read = timeout(JUDGED_WITHIN, remember(&self.state, self.rules.current(now).await, readings)).await;
+        let read = timeout(JUDGED_WITHIN, load_zones(&self.state, self.rules.current(now).await, readings)).await;
         Some(read.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))))
     }
 
@@ -356,7 +357,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     async fn evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
-        ahead: Option<Result<Remembered<'_, 't>, Unavailable>>,
+        ahead: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
         within: Duration,
@@ -368,7 +369,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     async fn try_evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
-        ahead: Option<Result<Remembered<'_, 't>, Unavailable>>,
+        ahead: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
         within: Duration,
@@ -376,13 +377,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let began = Instant::now();
         let judged = async {
             self.clean(readings, now).await?;
-            let remembered = match ahead {
-                Some(remembered) => remembered?,
-                None => remember(&self.state, self.rules.current(now).await, readings).await?,
+            let loaded = match ahead {
+                Some(loaded) => loaded?,
+                None => load_zones(&self.state, self.rules.current(now).await, readings).await?,
             };
-            let rules = Arc::clone(&remembered.rules);
-            let evaluated = evaluate_zones(&self.state, &self.projects, remembered, received, now).await;
-            evaluated.map(|evaluated| (rules, evaluated))
+            let rules = Arc::clone(&loaded.rules);
+            Ok((rules, evaluate_zones(&self.state, &self.projects, loaded, received, now).await))
         };
         let judged = timeout(within, judged).await;
         let (rules, evaluated) = judged.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late)))?;
@@ -390,7 +390,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.note_arrival(now).await;
         }
         let judged = Instant::now();
-        let dispatched = dispatch(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
+        let dispatched = send_each(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
         if let Some(error) = &dispatched.first_failure {
             tracing::error!(unsent = dispatched.failed, error = %error.chain(), "messages stay in the outbox");
         }

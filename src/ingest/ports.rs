@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::{Credentials, KeySet, Signed};
+use crate::domain::rate_limit::{RateLimit, Sender, Wanted};
 use crate::domain::rules::{Refused, RuleSet};
 
 /// What came of storing an object.
@@ -141,8 +142,37 @@ pub enum Commit {
     Lost,
 }
 
-/// Keeps what is remembered: small documents, each written as a whole by compare-and-swap.
-pub trait StateStore: Send + Sync {
+/// Counts messages over all copies of the program.
+pub trait RateLimiter: Send + Sync {
+    /// Takes tokens of `channel` for messages that are about to be sent. How many of them are granted, to the urgent ones
+    /// first. Copies that ask at the same time never get more than `limit` together.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store did not confirm. The tokens may be taken all the same: nothing may be sent.
+    fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<usize, Unavailable>> + Send;
+
+    /// Counts messages that are about to go out by SMS against `quota`, the most of a UTC day. How many of them may.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store did not confirm. They may be counted all the same: nothing may go out by SMS.
+    fn take_sms(
+        &self,
+        quota: u32,
+        wanted: usize,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<usize, Unavailable>> + Send;
+}
+
+/// Keeps what is remembered: small documents, each written as a whole by compare-and-swap. All copies of the program share
+/// it, so it limits their messages as well.
+pub trait StateStore: RateLimiter {
     /// The documents of these keys, in their order.
     ///
     /// # Errors

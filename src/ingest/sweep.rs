@@ -2,23 +2,26 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Ingest;
-use super::dispatch::{Dispatched, dispatch};
+use super::dispatch::{Dispatched, send_waiting};
 use super::documents::{Arrivals, load, read, written};
 use super::ports::{AlertPublisher, Document, RawStore, RuleSource, StateStore, Unavailable};
-use super::zones::{Evaluated, settle};
+use super::zones::{CONCURRENT, Change, Committed, FoundDue, Outgoing};
 use crate::domain::alert::notice::Notice;
-use crate::domain::engine::{self, Evaluation, SENT_WITHIN};
+use crate::domain::engine;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::ZoneState;
 
-/// Zones that are looked at together; as many follow as are due.
+/// Zones that are loaded together.
 const AT_ONCE: usize = 100;
-/// Rounds of a sweep; what is left after so many is left to the next one.
-const MOST_ROUNDS: usize = 50;
+/// Zones of a sweep. If more are due, the next sweep goes on with the others.
+const MOST_ZONES: usize = 5_000;
+/// Messages that a sweep looks at. If more wait, the next sweep goes on with the others.
+const MOST_WAITING: usize = 5_000;
 /// The document that says when something last arrived, from anywhere.
 const ARRIVALS: &str = "arrivals";
 /// How coarsely that is kept, so that it does not cost a write a push.
@@ -41,6 +44,8 @@ pub struct Swept {
     pub messages: usize,
     /// Messages that were not; they are due again in a minute.
     pub failed: usize,
+    /// Messages that wait for the next sweep, because the rate limit allows no more.
+    pub waiting: usize,
     /// Digests among those that were sent.
     pub digests: usize,
     /// Age of the oldest message that was not, in seconds; 0 where there is none.
@@ -53,6 +58,7 @@ impl Swept {
     fn add(&mut self, dispatched: &Dispatched, now: Timestamp) {
         self.messages += dispatched.messages;
         self.failed += dispatched.failed;
+        self.waiting += dispatched.waiting;
         self.digests += dispatched.digests;
         let age = dispatched.oldest_unsent.map_or(0, |made| now.duration_since(made).as_secs());
         self.oldest_unsent_s = self.oldest_unsent_s.max(age);
@@ -98,12 +104,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;
         let mut swept = Swept { rules_refused: self.rules.refused().is_some(), ..Swept::default() };
-        let done = self.sweep_zones(&rules, now, !is_quiet, &mut swept).await;
-        swept.add(&announced?, now);
-        done.map(|()| swept)
+        self.sweep_zones(&rules, now, !is_quiet, &mut swept).await?;
+        announced.map(|()| swept)
     }
 
-    /// Does what is due in zones; the others are done where one of them fails.
+    /// Does what is due in zones, then sends what waits in any of their outboxes. The others are done where one of them
+    /// fails.
     pub(super) async fn sweep_zones(
         &self,
         rules: &RuleSet,
@@ -111,36 +117,63 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         silences: bool,
         swept: &mut Swept,
     ) -> Result<(), Unavailable> {
-        let mut failure = None;
-        for _ in 0..MOST_ROUNDS {
-            let keys = self.state.due(now, AT_ONCE).await?;
-            let mut evaluated = Evaluated::default();
-            for (key, document) in keys.iter().zip(self.state.load(&keys).await?) {
-                match self.sweep_zone(rules, key, document, now, silences).await {
-                    Ok(evaluation) => evaluated.add(key.clone(), &evaluation),
+        let keys = self.state.due(now, MOST_ZONES).await?;
+        let found = FoundDue { now, is_one_of_many: keys.len() == MOST_ZONES };
+        let (mut waiting, mut failure) = (Vec::new(), None);
+        for keys in keys.chunks(AT_ONCE) {
+            let outcomes = match self.state.load(keys).await {
+                Ok(documents) => self.sweep_each(rules, keys, &documents, found, silences).await,
+                Err(error) => vec![Err(error)],
+            };
+            for outcome in outcomes {
+                match outcome {
+                    Ok(Committed { zone, evaluation, .. }) => {
+                        swept.alerts += evaluation.alerts;
+                        let left = MOST_WAITING - waiting.len();
+                        let entries = evaluation.state.outbox.waiting(now).take(left).cloned();
+                        waiting.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry }));
+                    }
                     Err(error) => drop(failure.get_or_insert(error)),
                 }
             }
-            let outgoing = std::mem::take(&mut evaluated.outgoing);
-            let dispatched = dispatch(&self.state, &self.publisher, rules, outgoing, now).await;
-            swept.zones += keys.len();
-            swept.alerts += evaluated.alerts;
-            swept.add(&dispatched, now);
-            if keys.len() < AT_ONCE {
-                break;
-            }
         }
+        swept.zones += keys.len();
+        swept.add(&send_waiting(&self.state, &self.publisher, rules, waiting, now).await, now);
         failure.map_or(Ok(()), Err)
     }
 
-    /// Tells what the operator has to know about the program itself: rules that are refused, and that nothing has come
-    /// since `quiet_since`.
+    /// Does what is due in each of these zones, and commits it. Messages stay in the outboxes.
+    async fn sweep_each(
+        &self,
+        rules: &RuleSet,
+        keys: &[String],
+        documents: &[Document],
+        found: FoundDue,
+        silences: bool,
+    ) -> Vec<Result<Committed, Unavailable>> {
+        let now = found.now;
+        let work: Vec<_> = keys
+            .iter()
+            .zip(documents)
+            .map(|(key, document)| {
+                let committed = async move {
+                    let sweep = move |state: &ZoneState| engine::sweep(rules, state, now, silences);
+                    Change::new(key.clone(), document, sweep)?.of_due(found).commit(&self.state, rules, 0, now).await
+                };
+                committed.boxed()
+            })
+            .collect();
+        stream::iter(work).buffer_unordered(CONCURRENT).collect().await
+    }
+
+    /// Makes notices of what the operator has to know about the program itself: rules that are refused, and that nothing
+    /// has come since `quiet_since`. They are sent with what else waits.
     async fn announce(
         &self,
         rules: &RuleSet,
         quiet_since: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Dispatched, Unavailable> {
+    ) -> Result<(), Unavailable> {
         let mut notices: Vec<Notice> = self.rules.refused().map(Notice::RulesRefused).into_iter().collect();
         // Devices that report on events only may well have none for a night.
         if let Some(since) = quiet_since
@@ -148,12 +181,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         {
             notices.push(Notice::NothingArrives { since });
         }
-        let mut evaluated = Evaluated::default();
         for notice in notices {
-            let evaluation = self.make_notice(rules, &notice, now).await?;
-            evaluated.add(OPERATIONS.to_owned(), &evaluation);
+            self.make_notice(rules, &notice, now).await?;
         }
-        Ok(dispatch(&self.state, &self.publisher, rules, evaluated.outgoing, now).await)
+        Ok(())
     }
 
     /// Makes a notice, once for each cause. A sweep sends it.
@@ -162,10 +193,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         rules: &RuleSet,
         notice: &Notice,
         now: Timestamp,
-    ) -> Result<Evaluation, Unavailable> {
-        let (_, document) = load::<ZoneState>(&self.state, OPERATIONS).await?;
-        let change = |state: &ZoneState| engine::announce(state, notice, now);
-        settle(&self.state, rules, OPERATIONS, document, None, &change).await
+    ) -> Result<(), Unavailable> {
+        let document = self.state.load(&[OPERATIONS.to_owned()]).await?.into_iter().next().unwrap_or_default();
+        let announce = |state: &ZoneState| engine::announce(state, notice, now);
+        Change::new(OPERATIONS.to_owned(), &document, announce)?.commit(&self.state, rules, 0, now).await.map(drop)
     }
 
     /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.
@@ -175,26 +206,6 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
         let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
         Ok(states.iter().any(|state| engine::awaits(rules, state)))
-    }
-
-    /// What is due in one zone, with the messages that nobody sent; they are leased to this sweep.
-    async fn sweep_zone(
-        &self,
-        rules: &RuleSet,
-        key: &str,
-        document: Document,
-        now: Timestamp,
-        silences: bool,
-    ) -> Result<Evaluation, Unavailable> {
-        let again = now.checked_add(SENT_WITHIN).unwrap_or(now);
-        let change = |state: &ZoneState| {
-            let mut evaluation = engine::sweep(rules, state, now, silences);
-            let leased = evaluation.state.outbox.lease(now, again);
-            evaluation.made.extend(leased.into_iter().map(|entry| entry.id));
-            evaluation
-        };
-        // Silences that are held back stay due; they make room for what else is.
-        settle(&self.state, rules, key, document, Some(again), &change).await
     }
 
     /// Counts who has subscribed, hourly: whoever has not confirmed hears of nothing.

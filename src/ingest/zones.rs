@@ -1,4 +1,4 @@
-//! Zones and what is remembered of them: read together, judged one by one, written by compare-and-swap.
+//! Zones and their state: loaded together, evaluated one by one, committed by compare-and-swap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -8,34 +8,41 @@ use std::time::Duration;
 use foldhash::fast::RandomState as Quick;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::documents::{Projects, load, read, written};
+use super::limit::take_tokens;
 use super::ports::{Commit, Document, StateStore, Unavailable};
 use crate::domain::engine::{Evaluation, Policies, evaluate, next_due};
+use crate::domain::rate_limit::Sender;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
-use crate::domain::state::{Entry, ZoneKey, ZoneState};
+use crate::domain::state::{Entry, EntryId, ZoneKey, ZoneState};
 
-/// How often a zone is judged anew because somebody else wrote it meanwhile.
+/// Longest lease of a message, and so the soonest that another one sends it: longer than its sender can run (a function
+/// 29 s).
+pub(super) const SENT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// How often a zone is evaluated again because somebody else wrote it meanwhile.
 const RETRIES: u32 = 5;
 /// The first pause before that, in milliseconds; each further one is twice as long, and each a random part of it.
 const FIRST_PAUSE_MS: u64 = 10;
 /// Zones that are written at a time.
-const CONCURRENT: usize = 32;
+pub(super) const CONCURRENT: usize = 32;
 /// Most zones that a process knows to be noted; then it begins anew.
 const MOST_NOTED: usize = 20_000;
 
-/// A message that was committed and is now to be sent, and the zone whose outbox it is in.
+/// A message of an outbox, and the zone whose outbox it is in.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Outgoing {
     pub(super) zone: String,
     pub(super) entry: Entry,
 }
 
-/// What came of the readings of a push, over all their zones.
+/// The result of changing zones.
 #[derive(Debug, Default)]
 pub(super) struct Evaluated {
+    /// Messages that are leased to the caller, who sends them.
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) alerts: usize,
     pub(super) blocked: usize,
@@ -44,13 +51,13 @@ pub(super) struct Evaluated {
     pub(super) stale: usize,
     pub(super) early: usize,
     pub(super) implausible: usize,
-    /// Why a zone could not be judged; the others were.
+    /// Why a zone could not be evaluated; the others were.
     pub(super) failure: Option<Unavailable>,
 }
 
 impl Evaluated {
-    /// Adds what came of one zone.
-    pub(super) fn add(&mut self, zone: String, evaluation: &Evaluation) {
+    fn add(&mut self, committed: Committed) {
+        let Committed { zone, evaluation, leased } = committed;
         self.alerts += evaluation.alerts;
         self.blocked += evaluation.blocked;
         self.duplicates += evaluation.duplicates;
@@ -58,13 +65,141 @@ impl Evaluated {
         self.stale += evaluation.stale;
         self.early += evaluation.early;
         self.implausible += evaluation.implausible;
-        let entries = evaluation.state.outbox.entries().iter().filter(|entry| evaluation.made.contains(&entry.id));
-        self.outgoing.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry: entry.clone() }));
+        self.outgoing.extend(leased.into_iter().map(|entry| Outgoing { zone: zone.clone(), entry }));
     }
 }
 
-/// Readings by the zone that they are from, as far as any rule is about them, and what is remembered of these zones.
-pub(super) struct Remembered<'r, 't> {
+/// A change of a zone's state. It is made again if somebody else writes the zone meanwhile.
+type Evaluate<'c> = Box<dyn Fn(&ZoneState) -> Evaluation + Send + Sync + 'c>;
+
+/// A change of a zone's state that is evaluated and not committed yet.
+pub(super) struct Change<'c> {
+    zone: String,
+    version: u64,
+    before: ZoneState,
+    evaluation: Evaluation,
+    evaluate: Evaluate<'c>,
+    found: Option<FoundDue>,
+}
+
+/// That the store's index had the zone as due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoundDue {
+    pub(super) now: Timestamp,
+    /// Whether more zones were due than were looked at. A zone that stays due is put behind them then.
+    pub(super) is_one_of_many: bool,
+}
+
+/// A committed change.
+pub(super) struct Committed {
+    pub(super) zone: String,
+    pub(super) evaluation: Evaluation,
+    /// Messages that are leased to the caller.
+    pub(super) leased: Vec<Entry>,
+}
+
+impl<'c> Change<'c> {
+    /// Evaluates a change of the state that `document` holds.
+    pub(super) fn new(
+        zone: String,
+        document: &Document,
+        evaluate: impl Fn(&ZoneState) -> Evaluation + Send + Sync + 'c,
+    ) -> Result<Self, Unavailable> {
+        let before: ZoneState = read(&zone, document)?;
+        let evaluation = evaluate(&before);
+        let evaluate = Box::new(evaluate);
+        Ok(Self { zone, version: document.version, before, evaluation, evaluate, found: None })
+    }
+
+    /// The same of a zone that was found as due.
+    pub(super) fn of_due(self, found: FoundDue) -> Self {
+        Self { found: Some(found), ..self }
+    }
+
+    /// The messages that it makes and that nobody is sending.
+    fn made(&self, now: Timestamp) -> impl Iterator<Item = &Entry> {
+        let made: HashSet<EntryId> = self.evaluation.made.iter().copied().collect();
+        self.evaluation.state.outbox.waiting(now).filter(move |entry| made.contains(&entry.id))
+    }
+
+    /// Commits it by compare-and-swap, and leases the `tokens` most urgent of the messages that it makes to the caller. The
+    /// others are due at once: the sweep sends them. A change that changes nothing is not written.
+    pub(super) async fn commit<T: StateStore>(
+        mut self,
+        store: &T,
+        rules: &RuleSet,
+        tokens: usize,
+        now: Timestamp,
+    ) -> Result<Committed, Unavailable> {
+        let leased_until = now.checked_add(SENT_WITHIN).unwrap_or(now);
+        for attempt in 0..=RETRIES {
+            let made = self.evaluation.made.iter().copied().collect();
+            let leased = self.evaluation.state.outbox.lease(&made, tokens, now, leased_until);
+            let due = next_due(rules, &self.evaluation.state);
+            let is_indexed =
+                self.found.is_none_or(|found| !found.is_one_of_many && due.is_some_and(|due| due <= found.now));
+            if is_indexed && self.evaluation.state == self.before {
+                return Ok(Committed { zone: self.zone, evaluation: self.evaluation, leased });
+            }
+            let behind = self.found.filter(|found| found.is_one_of_many).map(|found| found.now);
+            let due = due.map(|due| behind.map_or(due, |behind| due.max(behind)));
+            let body = written(&self.evaluation.state)?;
+            match store.commit(&self.zone, self.version, &body, due).await? {
+                Commit::Done => return Ok(Committed { zone: self.zone, evaluation: self.evaluation, leased }),
+                Commit::Lost => {
+                    pause(attempt).await;
+                    let document = store.load(std::slice::from_ref(&self.zone)).await?.into_iter().next();
+                    let document = document.unwrap_or_default();
+                    self.before = read(&self.zone, &document)?;
+                    self.version = document.version;
+                    self.evaluation = (self.evaluate)(&self.before);
+                }
+            }
+        }
+        Err(Unavailable::new("a zone's state could not be written", "others wrote it each time"))
+    }
+}
+
+/// Commits changes, and leases to the caller as many of the messages that they make as the rate limit allows, the most
+/// urgent ones. Tokens are taken before: a message that has none is never committed as one that somebody is sending.
+pub(super) async fn commit_all<T: StateStore>(
+    store: &T,
+    rules: &RuleSet,
+    changes: Vec<Change<'_>>,
+    now: Timestamp,
+) -> Evaluated {
+    let tokens = share_tokens(store, rules, &changes, now).await;
+    let commits: Vec<_> = changes
+        .into_iter()
+        .zip(tokens)
+        .map(|(change, tokens)| change.commit(store, rules, tokens, now).boxed())
+        .collect();
+    let mut commits = stream::iter(commits).buffer_unordered(CONCURRENT);
+    let mut evaluated = Evaluated::default();
+    while let Some(outcome) = commits.next().await {
+        match outcome {
+            Ok(committed) => evaluated.add(committed),
+            Err(error) => drop(evaluated.failure.get_or_insert(error)),
+        }
+    }
+    evaluated
+}
+
+/// How many messages of each change may be sent now.
+async fn share_tokens<T: StateStore>(store: &T, rules: &RuleSet, changes: &[Change<'_>], now: Timestamp) -> Vec<usize> {
+    let made = changes.iter().enumerate().flat_map(|(index, change)| {
+        change.made(now).map(move |entry| (entry.message.urgency(), index, entry.message.severity()))
+    });
+    let mut made: Vec<_> = made.collect();
+    made.sort_unstable();
+    let granted = take_tokens(store, rules, made.iter().map(|(_, _, severity)| *severity), Sender::Push, now).await;
+    let mut shares = vec![0; changes.len()];
+    made.into_iter().take(granted).for_each(|(_, index, _)| shares[index] += 1);
+    shares
+}
+
+/// Readings by the zone that they are from, as far as any rule is about them, and the documents of these zones.
+pub(super) struct LoadedZones<'r, 't> {
     pub(super) rules: Arc<RuleSet>,
     zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
     documents: Vec<Document>,
@@ -72,12 +207,12 @@ pub(super) struct Remembered<'r, 't> {
     copies: usize,
 }
 
-/// Reads what is remembered of the zones that readings are from. Zones that no rule is about are not even read.
-pub(super) async fn remember<'r, 't, T: StateStore>(
+/// Loads the zones that readings are from. Zones that no rule is about are not even read.
+pub(super) async fn load_zones<'r, 't, T: StateStore>(
     store: &T,
     rules: Arc<RuleSet>,
     readings: &'r [Reading<'t>],
-) -> Result<Remembered<'r, 't>, Unavailable> {
+) -> Result<LoadedZones<'r, 't>, Unavailable> {
     let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, Quick> = HashMap::default();
     let mut texts = HashSet::with_capacity_and_hasher(readings.len(), Quick::default());
     let mut copies = 0;
@@ -96,23 +231,23 @@ pub(super) async fn remember<'r, 't, T: StateStore>(
     let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();
     let keys: Vec<String> = zones.keys().cloned().collect();
     let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
-    Ok(Remembered { rules, zones, documents, copies })
+    Ok(LoadedZones { rules, zones, documents, copies })
 }
 
-/// Judges each zone's readings by themselves and commits what is remembered, alerts and all.
+/// Evaluates the readings of each zone, and commits its state with the messages that it makes.
 pub(super) async fn evaluate_zones<T: StateStore>(
     store: &T,
     noted: &Noted,
-    Remembered { rules, zones, documents, copies }: Remembered<'_, '_>,
+    LoadedZones { rules, zones, documents, copies }: LoadedZones<'_, '_>,
     received: Timestamp,
     now: Timestamp,
-) -> Result<Evaluated, Unavailable> {
+) -> Evaluated {
     let rules = &*rules;
-    let work: Vec<BoxFuture<'_, Result<(String, Evaluation), Unavailable>>> = zones
+    let changes: Vec<BoxFuture<'_, Result<Change<'_>, Unavailable>>> = zones
         .into_iter()
         .zip(documents)
         .map(|((key, readings), document)| {
-            let judged = async move {
+            let evaluated = async move {
                 if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
                     // Before the zone itself, so that a zone that is known is always found.
                     if let Some(zone) = &source.zone {
@@ -121,22 +256,22 @@ pub(super) async fn evaluate_zones<T: StateStore>(
                 }
                 // Between two zones others have their turn, and a push that takes too long can be stopped.
                 tokio::task::yield_now().await;
-                let change = |state: &ZoneState| evaluate(rules, state, &readings, received, now);
-                let evaluation = settle(store, rules, &key, document, None, &change).await?;
-                Ok((key, evaluation))
+                Change::new(key, &document, move |state| evaluate(rules, state, &readings, received, now))
             };
-            judged.boxed()
+            evaluated.boxed()
         })
         .collect();
-    let mut settled = stream::iter(work).buffer_unordered(CONCURRENT);
-    let mut evaluated = Evaluated { duplicates: copies, ..Evaluated::default() };
-    while let Some(outcome) = settled.next().await {
+    let mut changes = stream::iter(changes).buffer_unordered(CONCURRENT);
+    let (mut evaluated, mut failure) = (Vec::new(), None);
+    while let Some(outcome) = changes.next().await {
         match outcome {
-            Ok((key, evaluation)) => evaluated.add(key, &evaluation),
-            Err(error) => drop(evaluated.failure.get_or_insert(error)),
+            Ok(change) => evaluated.push(change),
+            Err(error) => drop(failure.get_or_insert(error)),
         }
     }
-    Ok(evaluated)
+    let evaluated = commit_all(store, rules, evaluated, now).await;
+    let duplicates = evaluated.duplicates + copies;
+    Evaluated { failure: failure.or(evaluated.failure), duplicates, ..evaluated }
 }
 
 /// Zones, each with its project, that this process has noted: one of which nothing is remembered has no document, and would
@@ -209,38 +344,6 @@ async fn note_project<T: StateStore>(store: &T, zone: &str, project: &str) -> Re
         }
     }
     Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
-}
-
-/// Changes what is remembered of one zone. Where somebody else wrote it meanwhile, what they wrote is read and `change`
-/// is made to that; where `change` changes nothing, nothing is written. Nothing is due before `not_before`, where that is
-/// given; what was due before it is written for that alone.
-pub(super) async fn settle<T: StateStore>(
-    store: &T,
-    rules: &RuleSet,
-    key: &str,
-    mut document: Document,
-    not_before: Option<Timestamp>,
-    change: &(dyn Fn(&ZoneState) -> Evaluation + Sync),
-) -> Result<Evaluation, Unavailable> {
-    for attempt in 0..=RETRIES {
-        let state: ZoneState = read(key, &document)?;
-        let evaluation = change(&state);
-        let due = next_due(rules, &evaluation.state);
-        let is_too_soon = not_before.is_some_and(|not_before| due.is_some_and(|due| due < not_before));
-        if evaluation.state == state && !is_too_soon {
-            return Ok(evaluation);
-        }
-        let due = due.map(|due| not_before.map_or(due, |not_before| due.max(not_before)));
-        match store.commit(key, document.version, &written(&evaluation.state)?, due).await? {
-            Commit::Done => return Ok(evaluation),
-            Commit::Lost => {
-                pause(attempt).await;
-                let reread = store.load(std::slice::from_ref(&key.to_owned())).await?;
-                document = reread.into_iter().next().unwrap_or_default();
-            }
-        }
-    }
-    Err(Unavailable::new("a zone's state could not be written", "others wrote it each time"))
 }
 
 /// A pause of random length, so that those who met once do not meet again.

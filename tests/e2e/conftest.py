@@ -15,6 +15,13 @@ def stack(aws, tmp_path_factory):
     return Deployed(aws, Operator(aws, tmp_path_factory.mktemp("operator")))
 
 
+@pytest.fixture(autouse=True)
+def full_burst(request):
+    """Each test has a whole burst of messages, whatever the tests before it have sent."""
+    if {"stack", "doors"} & set(request.fixturenames):
+        request.getfixturevalue("stack").refill()
+
+
 @pytest.fixture(scope="session")
 def doors(stack):
     """The stack with every door open. What is tested with Basic alone open holds with all of them open as well."""

@@ -262,6 +262,11 @@ class Deployed:
                 self.s3.put_object(Bucket=self.bucket, Key=key, Body=before)
             self.start_cold()
 
+    def refill(self):
+        """Gives back the tokens of the rate limit, as a quiet minute does."""
+        table = self.aws.client("dynamodb")
+        table.delete_item(TableName=self.ids["StateTable"], Key={"pk": {"S": "rate-limit/alerts"}})
+
     @contextlib.contextmanager
     def queue_delay(self, seconds):
         """The function's own queue with another delay, for as long as the block lasts."""

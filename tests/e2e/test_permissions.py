@@ -72,6 +72,16 @@ def test_push_whose_state_cannot_be_written_is_stored_and_not_evaluated(stack):
         assert len(received()) == 1
 
 
+def test_alert_waits_for_the_sweep_when_the_rate_limit_cannot_be_read(stack):
+    with stack.queue() as received:
+        with stack.without("dynamodb:UpdateItem"):
+            assert stack.push(reading(270)).json()["alerts"] == 1
+            stack.tick()
+            assert received() == []
+        stack.tick()
+        assert len(received()) == 1
+
+
 def test_sweep_fails_when_it_may_not_look_up_what_is_due(stack):
     assert stack.tick()["failed"] == 0
     with stack.without("dynamodb:Query"):

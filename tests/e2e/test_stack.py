@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -95,6 +96,34 @@ def test_second_alert_in_a_zone_is_blocked_and_a_worse_one_is_not(stack):
         assert said(received()) == [
             ("firing", "[HIGH] Wet floor: Level 3 男厕"), ("firing", "[MEDIUM] Refill soap: Level 3 男厕"),
         ]  # fmt: skip
+
+
+def test_storm_is_a_burst_and_the_sweep_names_the_rest(stack):
+    """Eight at a time, as many copies of the function as that takes."""
+
+    def alerts(envelopes):
+        messages = [json.loads(envelope["Message"]) for envelope in envelopes]
+        assert all(len(m["alerts"]) > 1 for m in messages if m["kind"] == "digest"), "a digest of one"
+        return [alert["id"] for m in messages for alert in m["alerts"]]
+
+    with stack.rules('[[rule]]\nid = "spill"\nseverity = "critical"\n'), stack.queue() as received:
+        with ThreadPoolExecutor(8) as copies:
+            answers = list(copies.map(lambda _: stack.push(reading(270)), range(40)))
+        assert [(answer.status_code, answer.json()["alerts"]) for answer in answers] == [(200, 1)] * 40
+        began = time.monotonic()
+        assert stack.push(in_zone(f"zone-{uuid.uuid4()}", "WD", {"value": 1, "AreaP": 9})).json()["alerts"] == 1
+        assert time.monotonic() - began < 2
+        burst = received()
+        subjects = [envelope["Subject"] for envelope in burst]
+        assert len([subject for subject in subjects if subject.startswith("[CRITICAL]")]) == 1
+        # Seven, and those whose token came back meanwhile.
+        assert 8 <= len(burst) <= 10 and {kind for kind, _ in said(burst)} == {"firing"}, subjects
+        assert stack.tick()["waiting"] == 0
+        swept = received()
+        assert len(alerts(burst) + alerts(swept)) == len(set(alerts(burst) + alerts(swept))) == 41
+        assert 1 <= len(swept) <= 3
+        stack.tick()
+        assert received() == []
 
 
 def test_same_reading_in_another_push_is_known(stack):

@@ -36,6 +36,7 @@ ACTIONS = {
     "put_object": "s3:PutObject",
     "query": "dynamodb:Query",
     "send_message": "sqs:SendMessage",
+    "update_item": "dynamodb:UpdateItem",
 }
 
 # What Lambda does by the function's role.

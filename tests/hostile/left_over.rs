@@ -5,9 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use smartclean_push::adapters::files::FolderStore;
 use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState};
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{Commit, Document, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 use smartclean_push::ingest::{Ingest, Receipt};
 
 use crate::support::body;
@@ -15,6 +16,23 @@ use crate::support::body;
 /// A state in which zones of some name can never be written.
 #[derive(Debug)]
 struct Stuck(Arc<MemoryState>);
+
+impl RateLimiter for Stuck {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        self.0.take_tokens(channel, limit, wanted, sender, now).await
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        self.0.take_sms(quota, wanted, now).await
+    }
+}
 
 impl StateStore for Stuck {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {

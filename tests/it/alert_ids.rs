@@ -118,9 +118,9 @@ fn ids(findings: &Findings) -> BTreeSet<String> {
 /// Limits that even a quiet building crosses, hours, blocks, reminders and silences; no rate limit, which is about messages.
 const RULES: &str = r#"
 block = { device = "15m", zone = "5m" }
-[caps]
-per_second = 1000
-burst = 1000
+[rate_limit]
+per_minute = 30000
+burst = 30000
 [[rule]]
 id = "high-usage"
 at_least = 2

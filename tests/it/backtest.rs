@@ -162,8 +162,8 @@ fn a_minute(chance: &mut Chance, minute: i64) -> Vec<String> {
 
 #[tokio::test]
 async fn history_judged_again_raises_the_same_alerts_as_when_it_happened() {
-    // Silence after a few hours, so that there are some; no caps, because they are about messages.
-    let text = "block = { device = \"15m\", zone = \"10m\" }\n[caps]\nper_second = 1000\nburst = 1000\n\
+    // Silence after a few hours, so that there are some; no rate limit, because it is about messages.
+    let text = "block = { device = \"15m\", zone = \"10m\" }\n[rate_limit]\nper_minute = 30000\nburst = 30000\n\
                 [[rule]]\nid = \"silent\"\nafter = \"4h\"\n[[rule]]\nid = \"ammonia-lite\"\nreminder = \"3h\"\nresolved = true";
     for seed in 1..=2 {
         let mut chance = Chance(seed);

@@ -132,8 +132,9 @@ fn what_is_said_to_be_from_the_template_and_the_rules_is_what_they_say() {
     for said in [&memory, &together, "Schedule: rate(1 minute)\n", "MaximumBatchingWindowInSeconds: 60\n"] {
         assert!(template.contains(said), "{said}");
     }
-    let caps = smartclean_push::domain::alert::cap::Caps::default();
-    assert_eq!(f64::from(caps.sms_per_day), assumptions::TEXTS_A_DAY.value);
+    let limit = smartclean_push::domain::rate_limit::RateLimit::default();
+    assert_eq!(f64::from(limit.per_minute), assumptions::MESSAGES_A_MINUTE.value);
+    assert_eq!(f64::from(limit.sms_per_day), assumptions::TEXTS_A_DAY.value);
 }
 
 /// The lines of all objects in a folder, in the order of their names.

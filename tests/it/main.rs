@@ -38,6 +38,7 @@ mod publications;
 mod push;
 #[cfg(feature = "command")]
 mod races;
+mod rate_limit;
 mod readings;
 #[cfg(feature = "command")]
 mod replay;

@@ -77,7 +77,7 @@ async fn a_notice_that_could_not_be_sent_is_sent_by_a_later_sweep_and_has_the_sa
 
 #[tokio::test]
 async fn a_notice_is_not_lost_in_a_digest() {
-    let app = TestApp::with_rules(RuleSet::parse("rules.toml", "[[caps]]\nburst = 1\nper_second = 0.1").unwrap());
+    let app = TestApp::with_rules(RuleSet::parse("rules.toml", "[rate_limit]\nburst = 2\nper_minute = 1").unwrap());
     let smell = reading("ODRDTR_BATT_V1", &json!({"amm": 270}));
     app.publisher.set_broken(true);
     app.push(body(&[smell, reading("SS", &json!({"p": 1})), reading("TH", &json!({"t": 20}))])).await;

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
 use smartclean_push::adapters::memory::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{Track, ZoneKey, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{Commit, Document, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 use smartclean_push::ingest::{Ingest, Receipt};
 
 use crate::support::{body, now, process, reading_with};
@@ -32,6 +33,23 @@ const REPORT: &str = "report: ";
 struct Counting<T> {
     store: T,
     lost: Arc<AtomicUsize>,
+}
+
+impl<T: StateStore> RateLimiter for Counting<T> {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        self.store.take_tokens(channel, limit, wanted, sender, now).await
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        self.store.take_sms(quota, wanted, now).await
+    }
 }
 
 impl<T: StateStore> StateStore for Counting<T> {
@@ -55,7 +73,7 @@ impl<T: StateStore> StateStore for Counting<T> {
 /// Each alert is sent by itself, and none blocks the next one.
 fn rules() -> FixedRules {
     let mut rules = RuleSet::parse("rules.toml", "[[rule]]\nid = \"high-usage\"\nblock = \"none\"").unwrap();
-    rules.caps.burst = 1000.0;
+    rules.rate_limit.burst = 1000;
     FixedRules(Arc::new(rules))
 }
 

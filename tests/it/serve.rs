@@ -384,3 +384,60 @@ fn a_test_alert_goes_all_the_way() {
     assert!(server.end().1.contains("this is a test, nothing is wrong"));
     assert!(failed(&send(&url, password)).contains("does not answer"));
 }
+
+/// Facts and kind of each message in the log.
+fn log(data: &Path) -> Vec<Value> {
+    let log = std::fs::read_to_string(data.join("alerts.ndjson")).unwrap_or_default();
+    log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"]["json"].clone()).collect()
+}
+
+#[test]
+fn a_storm_is_a_burst_and_then_one_digest_and_what_is_critical_is_not_in_it() {
+    let data = tempfile::tempdir().unwrap();
+    let rules = data.path().join("rules.toml");
+    std::fs::write(&rules, "[[rule]]\nid = \"spill\"\nseverity = \"critical\"\n").unwrap();
+    let arguments = ["--rules", rules.to_str().unwrap()];
+    let (username, password) = (crate::support::USERNAME, crate::support::PASSWORD);
+    let start = || {
+        let mut command = command(&arguments);
+        command.env("PUSH_USERNAME", username).env("PUSH_PASSWORD", password);
+        Server::of(&mut command, data.path())
+    };
+    let server = start();
+    let url = server.curl_line().split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+    let send = |device_type: &str, values: Value, zone: &str| {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let envelope = serde_json::json!({ "InsID": zone, "DEVID": zone, "unixT": now });
+        let text = crate::support::reading_with(device_type, &values, &envelope);
+        let (status, answer) = push(&url, username, password, &crate::support::body(&[text]));
+        assert_eq!((status, &answer["alerts"]), (200, &1.into()), "{answer}");
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let send = &send;
+            scope.spawn(move || {
+                (0..5).for_each(|number| send("SS", serde_json::json!({ "p": 3 }), &format!("{thread} {number}")));
+            });
+        }
+    });
+    let began = Instant::now();
+    send("WD", serde_json::json!({ "value": 1, "AreaP": 20 }), "critical");
+    assert!(began.elapsed() < Duration::from_secs(2));
+    let sent = log(data.path());
+    assert_eq!(sent.last().unwrap()["severity"], "critical");
+    assert!(sent.len() <= 10 && sent.iter().all(|message| message["kind"] == "firing"), "{sent:?}");
+    drop(server);
+    // It sweeps when it starts.
+    let server = start();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while log(data.path()).iter().all(|message| message["kind"] == "firing") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(server);
+    let mut named: Vec<String> = log(data.path()).iter().flat_map(crate::support::alert_ids).collect();
+    assert_eq!(named.len(), 41, "each is named once");
+    named.sort();
+    named.dedup();
+    assert_eq!(named.len(), 41);
+    assert!(log(data.path()).iter().all(|message| message["kind"] != "digest" || message["alerts"][1].is_object()));
+}

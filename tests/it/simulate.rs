@@ -344,8 +344,8 @@ fn told(site: &Site) -> BTreeSet<String> {
 
 #[test]
 fn what_was_told_live_by_the_readings_clock_is_what_a_backtest_tells() {
-    // Limits that even a quiet building crosses, and no caps, which are about messages.
-    let rules = "[caps]\nper_second = 1000\nburst = 1000\n[[rule]]\nid = \"high-usage\"\nat_least = 5\n\
+    // Limits that even a quiet building crosses, and no rate limit, which is about messages.
+    let rules = "[rate_limit]\nper_minute = 30000\nburst = 30000\n[[rule]]\nid = \"high-usage\"\nat_least = 5\n\
                  [[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 60, high = 120 }\nresolved = true\n\
                  [[rule]]\nid = \"air-quality-lite\"\nabove = { medium = 40 }\nfor = \"10m\"";
     let site = Site::start_with(&["--clock", "readings", "--rules", "rules.toml"], rules);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::memory::{MemoryState, Remembered};
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::ingest::ports::{Commit, Document, StateStore};
 
 #[cfg(feature = "command")]
@@ -44,7 +45,10 @@ async fn keeps_the_contract<S: StateStore + Clone + 'static>(store: S) {
     many_are_loaded_at_once_in_their_order(&store).await;
     due_documents_are_found_by_time(&store).await;
     nothing_is_due_early(&store).await;
-    concurrent_increments_are_all_counted(store).await;
+    concurrent_increments_are_all_counted(store.clone()).await;
+    tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(&store).await;
+    copies_never_take_more_than_the_limit_together(store.clone()).await;
+    sms_are_counted_by_the_day(store).await;
 }
 
 async fn documents_are_kept_by_version(store: &impl StateStore) {
@@ -159,6 +163,56 @@ async fn concurrent_increments_are_all_counted<S: StateStore + Clone + 'static>(
     }
     tasks.join_all().await;
     assert_eq!(load(&store, "counted").await, document("20", 20));
+}
+
+const LIMIT: RateLimit = RateLimit { burst: 10, per_minute: 10, sms_per_day: 100 };
+
+async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl StateStore) {
+    let take = async |urgent, other, sender, seconds| {
+        let at = now() + SignedDuration::from_secs(seconds);
+        store.take_tokens("one", &LIMIT, Wanted { urgent, other }, sender, at).await.unwrap()
+    };
+    assert_eq!(take(1, 20, Sender::Push, 0).await, 7);
+    assert_eq!(take(0, 1, Sender::Push, 30).await, 0, "others wait");
+    assert_eq!(take(2, 0, Sender::Push, 30).await, 2);
+    assert_eq!(take(0, 20, Sender::Sweep, 60).await, 7);
+    assert_eq!(take(0, 1, Sender::Push, 67).await, 1, "nothing waits any more");
+    assert_eq!(take(50, 0, Sender::Sweep, 67).await, 3);
+    assert_eq!(take(1, 0, Sender::Push, 67).await, 0);
+    assert_eq!(take(1, 0, Sender::Push, 7).await, 0, "a clock that went back");
+    assert_eq!(take(50, 0, Sender::Push, 1_000_000).await, 10);
+    // Another channel has its own.
+    assert_eq!(
+        store.take_tokens("another", &LIMIT, Wanted { urgent: 1, other: 0 }, Sender::Push, now()).await.unwrap(),
+        1
+    );
+    assert_eq!(store.due(Timestamp::MAX, 10).await.unwrap(), [""; 0], "a limiter is never due");
+}
+
+async fn copies_never_take_more_than_the_limit_together<S: StateStore + Clone + 'static>(store: S) {
+    for (channel, wanted, most) in [("a", Wanted { urgent: 1, other: 0 }, 10), ("b", Wanted { urgent: 0, other: 1 }, 7)]
+    {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..60 {
+            let store = store.clone();
+            tasks.spawn(async move { store.take_tokens(channel, &LIMIT, wanted, Sender::Push, now()).await.unwrap() });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), most, "{channel}");
+    }
+}
+
+async fn sms_are_counted_by_the_day<S: StateStore + Clone + 'static>(store: S) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        tasks.spawn(async move { store.take_sms(25, 2, now()).await.unwrap() });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 25);
+    assert_eq!(store.take_sms(25, 1, now()).await.unwrap(), 0);
+    assert_eq!(store.take_sms(27, 3, now()).await.unwrap(), 2, "a higher quota");
+    let tomorrow = now() + SignedDuration::from_hours(24);
+    assert_eq!(store.take_sms(25, 100, tomorrow).await.unwrap(), 25);
+    assert_eq!(store.take_sms(0, 1, tomorrow).await.unwrap(), 0);
 }
 
 fn now() -> Timestamp {

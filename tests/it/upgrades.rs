@@ -75,15 +75,6 @@ async fn other_zones_of_the_same_push_are_judged_and_told_of_at_once() {
 }
 
 #[tokio::test]
-async fn an_allowance_that_a_newer_release_wrote_does_not_hold_alerts_back() {
-    let app = TestApp::new();
-    put(&app, "allowance", NEWER).await;
-    assert_eq!(app.push(body(&[smell()])).await.body["alerts"], 1);
-    assert_eq!(app.publisher.sent().len(), 1);
-    assert_eq!(document(&app, "allowance"), NEWER);
-}
-
-#[tokio::test]
 async fn a_cleaning_is_not_noted_where_the_zones_name_is_written_anew() {
     let app = TestApp::new();
     app.push(body(&[smell()])).await;

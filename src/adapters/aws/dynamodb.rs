@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::items::{Item, Items, SHARDS, item_key, number, text};
+use super::items::{Item, Items, SHARDS, expires, item_key, number, text};
 use super::{READING, backoff, code, told, within};
 use crate::adapters::due::due_until;
-use crate::ingest::ports::{Commit, Document, StateStore, Unavailable};
+use crate::domain::rate_limit::{Bucket, Expected, RateLimit, Sender, Take, Wanted, utc_day};
+use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 /// Longest that loading, writing or asking what is due takes, with all retries.
 pub(super) const REMEMBERING: Duration = Duration::from_secs(4);
@@ -27,6 +29,10 @@ const CONCURRENCY: usize = 8;
 const NOT_READ: &str = "the state store did not give the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";
 const NOT_SEARCHED: &str = "the state store did not say what is due";
+const NOT_LIMITED: &str = "the rate limiter did not answer";
+/// How often a conditional write of the limiter is made, each time by what the last one has found. After that nothing is
+/// granted.
+const ATTEMPTS: usize = 6;
 
 /// A client of DynamoDB: as [`super::with_limits`] has it, but with less patience.
 #[must_use]
@@ -165,6 +171,157 @@ impl DynamoStore {
         }
         due.sort_unstable();
         Ok(due.into_iter().take(most).map(|(_, key)| key).collect())
+    }
+}
+
+/// A conditional write of the limiter.
+struct Update {
+    key: String,
+    expression: String,
+    condition: Option<String>,
+    values: Vec<(&'static str, i64)>,
+}
+
+impl DynamoStore {
+    /// Makes the write. `Some` with the item that is there if the condition does not hold.
+    async fn update(&self, update: Update) -> Result<Option<Item>, Unavailable> {
+        let Update { key, expression, condition, values } = update;
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::N(value.to_string())));
+        let ttl = AttributeValue::N(expires(Timestamp::now()).to_string());
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(key))
+            .update_expression(expression)
+            .set_condition_expression(condition)
+            .expression_attribute_names("#ttl", "ttl")
+            .set_expression_attribute_values(Some(values.chain([(":ttl".to_owned(), ttl)]).collect()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(None),
+            Err(fault) => match fault.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
+                    Ok(Some(found.item.clone().unwrap_or_default()))
+                }
+                _ => Err(told(NOT_LIMITED, &fault)),
+            },
+        }
+    }
+
+    async fn take(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        // Taken to be full at first, as it nearly always is.
+        let mut bucket = Bucket::default();
+        for _ in 0..ATTEMPTS {
+            let take = limit.take(bucket, wanted, sender, now);
+            if take.bucket == bucket {
+                return Ok(take.granted);
+            }
+            let Some(found) = self.update(tokens_update(channel, bucket, &take, sender)).await? else {
+                return Ok(take.granted);
+            };
+            let number = |name| found.contains_key(name).then(|| number(&found, name)).transpose();
+            let (tat, waiting) = (number("tat"), number("waiting"));
+            let fault = |fault: String| Unavailable::new(NOT_LIMITED, fault);
+            bucket = Bucket { tat: tat.map_err(fault)?, waiting: waiting.map_err(fault)? };
+        }
+        Ok(0)
+    }
+
+    async fn count_sms(&self, quota: u32, mut wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        let quota = quota as usize;
+        wanted = wanted.min(quota);
+        for _ in 0..ATTEMPTS {
+            if wanted == 0 {
+                break;
+            }
+            let update = Update {
+                key: format!("sms/{}", utc_day(now)),
+                expression: "ADD sent :wanted SET #ttl = :ttl".to_owned(),
+                condition: Some("attribute_not_exists(sent) OR sent <= :most".to_owned()),
+                values: vec![(":wanted", count(wanted)), (":most", count(quota - wanted))],
+            };
+            let Some(found) = self.update(update).await? else { return Ok(wanted) };
+            let sent: usize = number(&found, "sent").map_err(|fault| Unavailable::new(NOT_LIMITED, fault))?;
+            wanted = wanted.min(quota.saturating_sub(sent));
+        }
+        Ok(0)
+    }
+}
+
+/// The write of `take` from `bucket`. Expressions have no `max`: a bucket that is full starts again at now, another one is
+/// added to, so that copies which take at the same time do not undo each other's takes.
+fn tokens_update(channel: &str, bucket: Bucket, take: &Take, sender: Sender) -> Update {
+    let mut sets = vec!["#ttl = :ttl"];
+    let mut conditions = Vec::new();
+    let mut values = Vec::new();
+    if let Some(tat) = take.bucket.tat.filter(|_| take.granted > 0) {
+        match take.expected {
+            Expected::Full { now, implausible } => {
+                sets.push("tat = :tat");
+                conditions.push("(attribute_not_exists(tat) OR tat <= :now OR tat > :implausible)");
+                values.extend([(":tat", tat), (":now", now), (":implausible", implausible)]);
+            }
+            Expected::Between { now, highest } => {
+                sets.push("tat = tat + :cost");
+                conditions.push("tat > :now AND tat <= :highest");
+                let cost = tat - bucket.tat.unwrap_or(now);
+                values.extend([(":cost", cost), (":now", now), (":highest", highest)]);
+            }
+        }
+        if let Some(until) = take.waiting_until {
+            conditions.push("(attribute_not_exists(waiting) OR waiting <= :until)");
+            values.push((":until", until));
+        }
+    }
+    if let Some(waiting) = take.bucket.waiting.filter(|_| take.bucket.waiting != bucket.waiting) {
+        sets.push("waiting = :waiting");
+        values.push((":waiting", waiting));
+    }
+    let removed = if sender == Sender::Sweep && take.granted > 0 { " REMOVE waiting" } else { "" };
+    Update {
+        key: format!("rate-limit/{channel}"),
+        expression: format!("SET {}{removed}", sets.join(", ")),
+        condition: (!conditions.is_empty()).then(|| conditions.join(" AND ")),
+        values,
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl RateLimiter for DynamoStore {
+    /// As the port has it. A take whose answer was lost, and which the SDK makes again, is taken twice.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if DynamoDB did not confirm.
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        within(REMEMBERING, NOT_LIMITED, self.take(channel, limit, wanted, sender, now)).await
+    }
+
+    /// As the port has it. A count whose answer was lost, and which the SDK makes again, is counted twice.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if DynamoDB did not confirm.
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        within(REMEMBERING, NOT_LIMITED, self.count_sms(quota, wanted, now)).await
     }
 }
 

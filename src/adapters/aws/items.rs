@@ -9,6 +9,9 @@
 //! | `due` | N | when something about it is due, in Unix milliseconds; absent where nothing is |
 //! | `shard` | S | absent where `due` is, so that only documents about which something is due are in the index `due` |
 //!
+//! Beside documents there is the rate limiter: `rate-limit/<channel>` with `tat` and `waiting` (N, in Unix microseconds), and
+//! `sms/<UTC day>` with `sent` (N). They have a `ttl`, and are never due.
+//!
 //! A write is billed per started KB, so a body is compressed where the item would be larger than one; below, it stays
 //! readable in the console. The index holds keys only: a write that changes `due` costs one KB more where there was none
 //! or there is none then, two where it moves, and none where it stays.
@@ -67,8 +70,7 @@ impl Items {
     /// The item of a document that is written at `now`.
     pub(super) fn write(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>, now: Timestamp) -> Item {
         let key = item_key(key);
-        let last = due.map_or(now, |due| due.max(now));
-        let expires = last.checked_add(KEPT_FOR).unwrap_or(Timestamp::MAX).as_second();
+        let expires = expires(due.map_or(now, |due| due.max(now)));
         let mut item = HashMap::from([
             ("version".to_owned(), AttributeValue::N(version.to_string())),
             ("body".to_owned(), self.body(body, key.len())),
@@ -128,6 +130,11 @@ impl Items {
         let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_BODY)?;
         String::from_utf8(decompressor.decompress(packed, size).ok()?).ok()
     }
+}
+
+/// When DynamoDB may delete an item that was last needed at `last`, in epoch seconds.
+pub(super) fn expires(last: Timestamp) -> i64 {
+    last.checked_add(KEPT_FOR).unwrap_or(Timestamp::MAX).as_second()
 }
 
 /// A document's key as DynamoDB takes it: itself, or where it is too long its beginning and its digest.

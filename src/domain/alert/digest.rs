@@ -24,23 +24,32 @@ const LARGEST_ATTRIBUTES: usize = 64 * 1024;
 /// What headings, the explanation and the counts take of an email or of the JSON, in bytes.
 const FRAME: usize = 4 * 1024;
 
-/// One message, in as many parts as its size asks for, that names every alert of `messages`: place, what, value and
-/// time in a line each, the worst first. An email text of a part is at most `largest` bytes as far as one alert a part
-/// allows, and every part fits SNS with its attributes. A part's attributes have every value of its alerts, so that no
-/// filter misses one. Empty where there are no messages.
+/// One message that names every alert of `messages`: place, what, value and time in a line each, the worst first. Its
+/// attributes have every value of its alerts, so that no filter misses one. It fits SNS if `messages` are one of the [groups](grouped).
 ///
-/// The same messages make the same parts with the same ids, whatever their order.
+/// The same messages make the same digest with the same id, whatever their order.
 #[must_use]
-pub fn digest(messages: &[&Message], largest: usize) -> Vec<Rendered> {
+pub fn digest(messages: &[&Message]) -> Rendered {
     let entries = sorted(messages.iter().flat_map(|message| entries(message)).collect());
     let mut ids: Vec<Digest> = messages.iter().map(|message| message.id()).collect();
     ids.sort_unstable();
     ids.dedup();
     let fields: Vec<&[u8]> =
         std::iter::once(b"digest".as_slice()).chain(ids.iter().map(|id| id.as_bytes().as_slice())).collect();
-    let whole = Whole { id: Digest::of_fields(&fields), counted: counted(&entries), mark: worst_mark(&entries) };
-    let parts = split(&entries, largest);
-    parts.iter().enumerate().map(|(index, part)| whole.part(part, index + 1, parts.len())).collect()
+    let (counted, mark) = (counted(&entries), worst_mark(&entries));
+    let subject = cut_to_fit(&format!("{mark}{counted}"), Letters::Plain.ellipsis(), LONGEST_SUBJECT, utf16_units);
+    let head = counted.replacen(": ", ", ", 1);
+    let text = sentence(&head, &entries, true, entries.len());
+    Rendered {
+        id: format!("{:.32}", Digest::of_fields(&fields)),
+        default: format!("{mark}{text}"),
+        email: email(&entries, &counted),
+        sms: sms(&head, &entries, true, entries.len()),
+        json: json(&entries, [&subject, &text]),
+        attributes: attributes("digest", entries.iter().map(Entry::alert), usize::MAX),
+        ascii_subject: subject.clone(),
+        subject,
+    }
 }
 
 fn entries(message: &Message) -> Vec<Entry> {
@@ -67,50 +76,70 @@ fn entries(message: &Message) -> Vec<Entry> {
     }
 }
 
-/// Cuts `entries` where a part's email, JSON or attributes would be too large. A part has at least one.
-fn split(entries: &[Entry], largest: usize) -> Vec<&[Entry]> {
-    let mut parts = Vec::new();
+/// Cuts `messages` into groups, in their order, each of as many as one digest names in full: with an email text of at most
+/// `largest` bytes, and within what SNS takes. A message with too many alerts for any digest is alone in its group.
+#[must_use]
+pub fn grouped<'s, 'm>(messages: &'s [&'m Message], largest: usize) -> Vec<&'s [&'m Message]> {
+    let mut groups = Vec::new();
     let mut from = 0;
-    let mut used = Used::default();
-    for (index, entry) in entries.iter().enumerate() {
-        if !used.take(entry, largest) {
-            parts.push(&entries[from..index]);
+    let mut room = Room::of(largest);
+    for (index, message) in messages.iter().enumerate() {
+        if !room.take(message) {
+            if from < index {
+                groups.push(&messages[from..index]);
+            }
             from = index;
-            used = Used::default();
-            used.take(entry, largest);
+            room = Room::of(largest);
+            room.take(message);
         }
     }
-    if from < entries.len() {
-        parts.push(&entries[from..]);
+    if from < messages.len() {
+        groups.push(&messages[from..]);
     }
-    parts
+    groups
 }
 
-/// What a part takes so far, in bytes as they are in the SNS message.
-#[derive(Default)]
-struct Used<'e> {
-    entries: usize,
+/// What is left of a digest's size while messages are put into it.
+struct Room {
     email: usize,
     json: usize,
     attributes: usize,
-    values: HashSet<(&'static str, &'e str)>,
+    values: HashSet<(&'static str, String)>,
 }
 
-impl<'e> Used<'e> {
-    /// Adds `entry`; whether there was room for it. The first always goes in.
-    fn take(&mut self, entry: &'e Entry, largest: usize) -> bool {
-        let of_attributes = values(entry.alert()).into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let new: Vec<_> = of_attributes.filter(|value| !self.values.contains(value)).collect();
-        self.email += in_json(&format!("{}\n", line(entry)));
-        self.json += in_json(&format!("{},", serde_json::to_string(&EntryPayload::of(entry)).unwrap_or_default()));
-        self.attributes += new.iter().map(|(_, value)| in_json(value) + 1).sum::<usize>();
-        self.values.extend(new);
-        self.entries += 1;
-        let email = largest.min(LARGEST_LIST_EMAIL).saturating_sub(FRAME);
-        let fits =
-            self.email <= email && self.json <= LARGEST_LIST_JSON - FRAME && self.attributes <= LARGEST_ATTRIBUTES;
-        fits || self.entries == 1
+impl Room {
+    /// A digest with nothing in it yet, whose email text may have `largest` bytes.
+    fn of(largest: usize) -> Self {
+        Self {
+            email: largest.min(LARGEST_LIST_EMAIL).saturating_sub(FRAME),
+            json: LARGEST_LIST_JSON - FRAME,
+            attributes: LARGEST_ATTRIBUTES,
+            values: HashSet::new(),
+        }
     }
+
+    /// Puts `message` in, if there is room for all of its alerts. If there is not, this digest is complete.
+    fn take(&mut self, message: &Message) -> bool {
+        entries(message).iter().all(|entry| self.take_entry(entry))
+    }
+
+    fn take_entry(&mut self, entry: &Entry) -> bool {
+        let of_alert = values(entry.alert()).into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
+        let new: Vec<_> = of_alert.filter(|value| !self.values.contains(value)).collect();
+        let json = serde_json::to_string(&EntryPayload::of(entry)).unwrap_or_default();
+        let fits = take(&mut self.email, in_json(&format!("{}\n", line(entry))))
+            && take(&mut self.json, in_json(&format!("{json},")))
+            && take(&mut self.attributes, new.iter().map(|(_, value)| in_json(value) + 1).sum());
+        self.values.extend(new);
+        fits
+    }
+}
+
+/// Takes `size` off `room`, if it is there.
+fn take(room: &mut usize, size: usize) -> bool {
+    let left = room.checked_sub(size);
+    *room = left.unwrap_or(*room);
+    left.is_some()
 }
 
 /// Bytes of `text` as a string in JSON.
@@ -120,36 +149,6 @@ fn in_json(text: &str) -> usize {
 
 fn line(entry: &Entry) -> String {
     wrapped(&format!("- {}", entry.line()), "  ")
-}
-
-/// What all parts say.
-struct Whole {
-    id: Digest,
-    counted: String,
-    mark: String,
-}
-
-impl Whole {
-    fn part(&self, entries: &[Entry], number: usize, of: usize) -> Rendered {
-        let of_parts = if of > 1 { format!(" (part {number} of {of})") } else { String::new() };
-        let Self { counted, mark, .. } = self;
-        let room = LONGEST_SUBJECT - utf16_units(&of_parts);
-        let subject = cut_to_fit(&format!("{mark}{counted}"), Letters::Plain.ellipsis(), room, utf16_units);
-        let subject = format!("{subject}{of_parts}");
-        let head = format!("{counted}{of_parts}");
-        let text = sentence(&head.replacen(": ", ", ", 1), entries, true, entries.len());
-        let id = Digest::of_fields(&[self.id.as_bytes(), &(number as u64).to_be_bytes()]);
-        Rendered {
-            id: format!("{id:.32}"),
-            default: format!("{mark}{text}"),
-            email: email(entries, &head),
-            sms: sms(&head.replacen(": ", ", ", 1), entries, true, entries.len()),
-            json: json(entries, [&subject, &text], [number, of]),
-            attributes: attributes("digest", entries.iter().map(Entry::alert), usize::MAX),
-            ascii_subject: subject.clone(),
-            subject,
-        }
-    }
 }
 
 fn email(entries: &[Entry], head: &str) -> String {
@@ -170,9 +169,7 @@ struct DigestPayload<'a> {
     text: &'a str,
     /// The newest moment that any of them speaks of, RFC 3339 in UTC.
     at: Timestamp,
-    part: usize,
-    parts: usize,
-    /// The worst first; every one of this part.
+    /// The worst first.
     alerts: Vec<EntryPayload<'a>>,
 }
 
@@ -220,11 +217,11 @@ impl<'a> EntryPayload<'a> {
     }
 }
 
-fn json(entries: &[Entry], [subject, text]: [&str; 2], [part, parts]: [usize; 2]) -> String {
+fn json(entries: &[Entry], [subject, text]: [&str; 2]) -> String {
     let severity = entries.iter().map(|entry| entry.alert().severity).max().unwrap_or(Severity::Low);
     let alerts = entries.iter().map(EntryPayload::of).collect();
     let at = newest(entries);
-    let payload = DigestPayload { schema: SCHEMA, kind: "digest", severity, subject, text, at, part, parts, alerts };
+    let payload = DigestPayload { schema: SCHEMA, kind: "digest", severity, subject, text, at, alerts };
     // Texts, numbers and lists of them: there is nothing that JSON could refuse.
     serde_json::to_string(&payload).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::attributes::Channel;
-use super::digest::digest;
+use super::digest::{digest, grouped};
 use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::notice::notice;
@@ -50,8 +50,9 @@ fn many_at(count: usize, name: impl Fn(usize) -> String) -> Vec<Message> {
     (0..count).map(of).collect()
 }
 
-fn parts_of(messages: &[Message], largest: usize) -> Vec<Rendered> {
-    digest(&messages.iter().collect::<Vec<_>>(), largest)
+/// The digests that name these messages.
+fn digests_of(messages: &[&Message], largest: usize) -> Vec<Rendered> {
+    grouped(messages, largest).into_iter().map(digest).collect()
 }
 
 fn attribute(rendered: &Rendered, name: &str) -> Option<Attribute> {
@@ -190,9 +191,9 @@ fn what_programs_are_not_told_is_counted_with_what_nobody_remembers() {
 #[test]
 fn where_nothing_is_over_a_storm_does_not_say_so() {
     let (smell, wet) = (firing(bad_smell_at("Lobby")), firing(spill("Lobby")));
-    let parts = digest(&[&smell, &wet], LARGE);
-    assert_eq!(parts[0].subject, "[HIGH] 2 alerts: 1 high, 1 medium");
-    assert!(!parts[0].email.contains("over"), "{}", parts[0].email);
+    let rendered = digest(&[&smell, &wet]);
+    assert_eq!(rendered.subject, "[HIGH] 2 alerts: 1 high, 1 medium");
+    assert!(!rendered.email.contains("over"), "{}", rendered.email);
 }
 
 #[test]
@@ -219,9 +220,7 @@ fn a_storm_is_one_message_with_a_line_for_each_alert() {
             more: 2,
         },
     ];
-    let parts = parts_of(&messages, LARGE);
-    assert_eq!(parts.len(), 1);
-    let rendered = &parts[0];
+    let rendered = &digest(&messages.iter().collect::<Vec<_>>());
     assert_eq!(rendered.subject, "[HIGH] 4 alerts: 1 high, 3 medium; 1 over; 2 more held back");
     let expected = "4 alerts: 1 high, 3 medium; 1 over; 2 more held back
 
@@ -256,29 +255,26 @@ Over (1)
 }
 
 #[test]
-fn nothing_makes_no_digest_and_what_is_only_over_is_ok() {
-    assert!(digest(&[], LARGE).is_empty());
+fn what_is_only_over_is_ok() {
     let over = Message::Resolved { alert: Box::new(spill("Lobby")), at: at("2022-06-01T06:20:00Z") };
-    let parts = digest(&[&over], LARGE);
-    assert_eq!(parts[0].subject, "[OK] 1 alert over");
-    assert_eq!(attribute(&parts[0], "severity"), Some(Attribute::One("high".into())));
+    let rendered = digest(&[&over]);
+    assert_eq!(rendered.subject, "[OK] 1 alert over");
+    assert_eq!(attribute(&rendered, "severity"), Some(Attribute::One("high".into())));
 }
 
 #[test]
-fn a_storm_of_a_thousand_devices_names_each_once_in_parts_that_fit() {
+fn a_storm_of_a_thousand_devices_names_each_once_in_digests_that_fit() {
     let messages = many_at(1000, |index| format!("Washroom {index:04}"));
-    for (largest, most_parts) in [(LARGE, 4), (8 * 1024, 25), (1, 1000)] {
-        let parts = parts_of(&messages, largest);
-        assert!(parts.len() <= most_parts, "{largest}: {}", parts.len());
-        for (index, part) in parts.iter().enumerate() {
-            assert!(part.email.len() <= largest.max(2048), "{largest}: {}", part.email.len());
-            assert!(part.sns_message().len() <= LARGEST_SNS_MESSAGE && is_one_part(&part.sms), "{}", part.sms);
-            let number = format!(" (part {} of {})", index + 1, parts.len());
-            assert_eq!(part.subject, format!("[HIGH] 1000 alerts: 112 high, 888 medium{number}"));
-            assert!(part.email.starts_with(&format!("1000 alerts: 112 high, 888 medium{number}\n\n")));
+    let of_storm: Vec<&Message> = messages.iter().collect();
+    for (largest, most_digests) in [(LARGE, 4), (8 * 1024, 25), (1, 1000)] {
+        let digests = digests_of(&of_storm, largest);
+        assert!(digests.len() <= most_digests, "{largest}: {}", digests.len());
+        for digest in &digests {
+            assert!(digest.email.len() <= largest.max(2048), "{largest}: {}", digest.email.len());
+            assert!(digest.sns_message().len() <= LARGEST_SNS_MESSAGE && is_one_part(&digest.sms), "{}", digest.sms);
         }
-        let emails: String = parts.iter().map(|part| part.email.as_str()).collect();
-        let ids: String = parts.iter().map(|part| part.json.as_str()).collect();
+        let emails: String = digests.iter().map(|digest| digest.email.as_str()).collect();
+        let ids: String = digests.iter().map(|digest| digest.json.as_str()).collect();
         for (index, message) in messages.iter().enumerate() {
             let Message::Firing { alerts, .. } = message else { panic!("{message:?}") };
             let title = &alerts[0].title;
@@ -290,10 +286,10 @@ fn a_storm_of_a_thousand_devices_names_each_once_in_parts_that_fit() {
 
 #[test]
 fn no_filter_misses_an_alert_of_a_storm() {
-    let parts = parts_of(&many_at(1000, |index| format!("Washroom {index}")), LARGE);
-    for part in &parts {
-        let Some(Attribute::Many(zones)) = attribute(part, "zone") else { panic!("{:?}", part.attributes) };
-        let alerts = facts(part)["alerts"].clone();
+    let messages = many_at(1000, |index| format!("Washroom {index}"));
+    for digest in digests_of(&messages.iter().collect::<Vec<_>>(), LARGE) {
+        let Some(Attribute::Many(zones)) = attribute(&digest, "zone") else { panic!("{:?}", digest.attributes) };
+        let alerts = facts(&digest)["alerts"].clone();
         assert_eq!(zones.len(), alerts.as_array().unwrap().len());
         assert!(alerts.as_array().unwrap().iter().all(|alert| zones.iter().any(|zone| alert["zone"] == **zone)));
         let size: usize = zones.iter().map(|zone| zone.len() + 3).sum();
@@ -302,16 +298,30 @@ fn no_filter_misses_an_alert_of_a_storm() {
 }
 
 #[test]
-fn the_same_storm_has_the_same_ids_in_any_order_and_another_has_others() {
+fn the_same_storm_has_the_same_id_in_any_order_and_another_has_another() {
     let messages = many_at(60, |index| format!("Washroom {index}"));
-    let mut turned: Vec<&Message> = messages.iter().rev().collect();
-    let parts = parts_of(&messages, 4 * 1024 + 2048);
-    assert!(parts.len() > 1);
-    assert_eq!(digest(&turned, 4 * 1024 + 2048), parts);
-    let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
-    assert!(ids.iter().all(|id| id.len() == 32 && ids.iter().filter(|other| *other == id).count() == 1), "{ids:?}");
+    let storm: Vec<&Message> = messages.iter().collect();
+    let mut turned: Vec<&Message> = storm.iter().rev().copied().collect();
+    assert_eq!(digest(&turned), digest(&storm));
+    assert_eq!(digest(&storm).id.len(), 32);
     turned.pop();
-    assert_ne!(digest(&turned, LARGE)[0].id, digest(&messages.iter().collect::<Vec<_>>(), LARGE)[0].id);
+    assert_ne!(digest(&turned).id, digest(&storm).id);
+}
+
+#[test]
+fn a_message_is_in_a_digest_with_all_of_its_alerts_or_not_at_all() {
+    let alerts = (0..40).map(|_| held(bad_smell_at("Washroom 3"), None)).collect();
+    let list = Message::Suppressed { reason: SuppressionReason::Block, alerts, more: 0 };
+    let smell = firing(bad_smell_at("Lobby"));
+    let sizes = |messages: &[&Message], largest| -> Vec<usize> {
+        grouped(messages, largest).iter().map(|group| group.len()).collect()
+    };
+    // A list of 40 takes more than 2 KB.
+    assert_eq!(sizes(&[&smell, &smell, &list, &smell], 6 * 1024), [2, 1, 1]);
+    assert_eq!(sizes(&[&list, &smell], 6 * 1024), [1, 1]);
+    assert_eq!(sizes(&[&smell, &list], LARGE), [2]);
+    assert_eq!(sizes(&[], LARGE), [0; 0]);
+    assert_eq!(facts(&digest(&[&smell, &list]))["alerts"].as_array().unwrap().len(), 41);
 }
 
 #[test]

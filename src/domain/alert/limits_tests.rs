@@ -168,7 +168,7 @@ fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
     for name in names().step_by(131) {
         let messages = messages_of(&name);
         let mut every: Vec<Rendered> = messages.iter().map(render).collect();
-        every.extend(digest::digest(&messages.iter().collect::<Vec<_>>(), 24 * 1024));
+        every.extend(digest::grouped(&messages.iter().collect::<Vec<_>>(), 24 * 1024).into_iter().map(digest::digest));
         every.push(notice::notice("id", &name, &format!("{name}\n{name}"), &[]));
         for rendered in every {
             assert_within_limits(&rendered, &name);
@@ -205,16 +205,17 @@ fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long()
             Message::Firing { alerts: vec![alert], blocked: 0 }
         };
         let messages: Vec<Message> = (0..200).map(of).collect();
-        let parts = digest::digest(&messages.iter().collect::<Vec<_>>(), usize::MAX);
-        let emails: Vec<&str> = parts.iter().flat_map(|part| part.email.split_whitespace()).collect();
+        let storm: Vec<&Message> = messages.iter().collect();
+        let digests: Vec<Rendered> = digest::grouped(&storm, usize::MAX).into_iter().map(digest::digest).collect();
+        let emails: Vec<&str> = digests.iter().flat_map(|digest| digest.email.split_whitespace()).collect();
         let emails = emails.join(" ");
         for index in 0..200 {
             assert!(emails.contains(&format!("- {index:03} ")) && emails.contains(&format!("T{index:03} ")), "{index}");
         }
-        for part in &parts {
-            assert_within_limits(part, unit);
-            let attributes = serde_json::to_string(&part.record()["attributes"]).unwrap();
-            assert!(part.sns_message().len() <= LARGEST_SNS_MESSAGE && attributes.len() <= 66 * 1024, "{unit}");
+        for digest in &digests {
+            assert_within_limits(digest, unit);
+            let attributes = serde_json::to_string(&digest.record()["attributes"]).unwrap();
+            assert!(digest.sns_message().len() <= LARGEST_SNS_MESSAGE && attributes.len() <= 66 * 1024, "{unit}");
         }
     }
 }

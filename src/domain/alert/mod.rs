@@ -1,7 +1,6 @@
 //! What is known when a limit is crossed: facts only. Words are made from them when a message is sent ([`render`]).
 
 mod attributes;
-pub mod cap;
 #[cfg(test)]
 mod course_tests;
 pub mod digest;
@@ -360,21 +359,28 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Message {
+    /// The worst severity of its alerts. Notices are `critical`: they are few, and about all that follows.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        let worst = match self {
+            Self::Notice(_) => Some(Severity::Critical),
+            Self::Firing { alerts, .. } => alerts.iter().map(|alert| alert.severity).max(),
+            Self::Reminder { alert, .. } | Self::Resolved { alert, .. } => Some(alert.severity),
+            Self::Suppressed { alerts, .. } => alerts.iter().map(|one| one.alert.severity).max(),
+        };
+        worst.unwrap_or(Severity::Low)
+    }
+
     /// For sorting: the worst first, then the oldest.
     #[must_use]
     pub fn urgency(&self) -> impl Ord + use<> {
-        let (severity, at) = match self {
-            // Few, and about all that follows.
-            Self::Notice(_) => (Some(Severity::Critical), None),
-            Self::Firing { alerts, .. } => {
-                (alerts.iter().map(|alert| alert.severity).max(), alerts.first().map(|alert| alert.at))
-            }
-            Self::Reminder { alert, at, .. } | Self::Resolved { alert, at } => (Some(alert.severity), Some(*at)),
-            Self::Suppressed { alerts, .. } => {
-                (alerts.iter().map(|one| one.alert.severity).max(), alerts.first().map(|one| one.alert.at))
-            }
+        let at = match self {
+            Self::Notice(_) => None,
+            Self::Firing { alerts, .. } => alerts.first().map(|alert| alert.at),
+            Self::Reminder { at, .. } | Self::Resolved { at, .. } => Some(*at),
+            Self::Suppressed { alerts, .. } => alerts.first().map(|one| one.alert.at),
         };
-        (std::cmp::Reverse(severity), at)
+        (std::cmp::Reverse(self.severity()), at)
     }
 
     /// The message's identity: the same cause makes the same message.

@@ -128,20 +128,30 @@ impl Rendered {
         json!({ "default": self.json, "email": self.email, "sms": self.sms }).to_string()
     }
 
-    /// The same message kept from SMS: its `channel` leaves `sms` out, and the email says why. Nothing changes where it
-    /// was not to go by SMS anyway.
+    /// Whether it goes out by SMS: its `channel` has `sms`.
     #[must_use]
-    pub fn without_sms(mut self, reason: &str) -> Self {
-        let goes_by_sms = |attribute: &(&str, Attribute)| match attribute {
-            ("channel", Attribute::Many(channels)) => channels.iter().any(|channel| channel == Channel::Sms.as_str()),
-            _ => false,
-        };
-        if let Some(attribute) = self.attributes.iter_mut().find(|attribute| goes_by_sms(attribute)) {
+    pub fn goes_by_sms(&self) -> bool {
+        self.attributes.iter().any(is_by_sms)
+    }
+
+    /// The same message without SMS: its `channel` leaves `sms` out.
+    #[must_use]
+    pub fn by_email_only(mut self) -> Self {
+        if let Some(attribute) = self.attributes.iter_mut().find(|attribute| is_by_sms(attribute)) {
             *attribute = channel(&[Channel::Email]);
-            let reason = presentable(reason).map(|reason| format!(": {reason}")).unwrap_or_default();
-            self.email.push_str(&format!("\nNot sent by SMS{reason}.\n"));
         }
         self
+    }
+
+    /// The same message without SMS, for a reason that the email states. Nothing changes if it was not to go by SMS.
+    #[must_use]
+    pub fn without_sms(mut self, reason: &str) -> Self {
+        if !self.goes_by_sms() {
+            return self;
+        }
+        let reason = presentable(reason).map(|reason| format!(": {reason}")).unwrap_or_default();
+        self.email.push_str(&format!("\nNot sent by SMS{reason}.\n"));
+        self.by_email_only()
     }
 
     /// The message as one line of `alerts.ndjson`: every text that SNS would get, the one for programs as an object.
@@ -166,6 +176,13 @@ impl Rendered {
             "message": { "default": self.default, "email": self.email, "sms": self.sms, "json": facts },
             "attributes": attributes,
         })
+    }
+}
+
+fn is_by_sms(attribute: &(&str, Attribute)) -> bool {
+    match attribute {
+        ("channel", Attribute::Many(channels)) => channels.iter().any(|channel| channel == Channel::Sms.as_str()),
+        _ => false,
     }
 }
 

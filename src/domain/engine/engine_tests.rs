@@ -3,9 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{
-    DEVICES_PER_ZONE, Evaluation, Policies, SENT_WITHIN, announce, awaits, cleaned, evaluate, next_due, sweep,
-};
+use super::{DEVICES_PER_ZONE, Evaluation, Policies, announce, awaits, cleaned, evaluate, next_due, sweep};
 use crate::domain::alert::notice::Notice;
 use crate::domain::alert::{Course, Message};
 use crate::domain::reading::Reading;
@@ -95,7 +93,7 @@ fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
     let [entry] = first.state.outbox.entries() else { panic!("{first:?}") };
     assert_eq!(first.made, [entry.id]);
     assert_eq!(entry.message, Message::Notice(notice.clone()));
-    assert_eq!((entry.made, entry.due), (at("10:00"), at("10:00") + SENT_WITHIN));
+    assert_eq!((entry.made, entry.due), (at("10:00"), at("10:00")));
 
     let mut sent = first.state.clone();
     sent.outbox.remove(&first.made);
@@ -114,10 +112,10 @@ fn nothing_is_due_where_nothing_can_happen_by_itself() {
 }
 
 #[test]
-fn a_message_is_due_when_its_maker_must_be_over() {
+fn a_message_is_due_at_once() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
     let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
-    assert_eq!(next_due(&rules, &state), Some(at("10:00") + SENT_WITHIN));
+    assert_eq!(next_due(&rules, &state), Some(at("10:00")));
 }
 
 #[test]

@@ -37,8 +37,6 @@ use super::time::age;
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
 const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
-/// From when on somebody else may send a message: longer than the one who made it can run (a function 29 s).
-pub const SENT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Most devices of a zone whose rule state is kept. A zone is one room; a document of so many devices is still within the
 /// 400 KB of a DynamoDB item.
@@ -159,8 +157,7 @@ pub fn announce(state: &ZoneState, notice: &Notice, now: Timestamp) -> Evaluatio
     let id = notice.id();
     if !evaluation.state.seen.knows(Seen::mark(&id)) {
         evaluation.state.seen.insert(now, &id);
-        let due = now.checked_add(SENT_WITHIN).unwrap_or(now);
-        evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), now, due));
+        evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), now));
     }
     evaluation
 }

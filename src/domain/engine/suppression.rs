@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::SENT_WITHIN;
 use super::zone::Zone;
 use crate::domain::alert::{Alert, Message, Place, SuppressedAlert, SuppressionReason};
 use crate::domain::rules::{Blocked, Effective, Kind, LONGEST_BLOCK, RuleSet};
@@ -120,8 +119,7 @@ impl Zone<'_> {
     }
 
     pub(super) fn push(&mut self, message: Message) {
-        let due = self.now.checked_add(SENT_WITHIN).unwrap_or(self.now);
-        let id = self.evaluation.state.outbox.push(message, self.now, due);
+        let id = self.evaluation.state.outbox.push(message, self.now);
         self.evaluation.made.push(id);
     }
 

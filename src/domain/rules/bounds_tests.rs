@@ -145,18 +145,18 @@ fn numbers_and_times_have_bounds() {
     let count = |count: &str| {
         new(&format!("kind = \"reasons\"\ntypes = [\"FD\"]\nmetric = \"rating\"\nat_least = 4\ncount = {count}\n"))
     };
-    let caps = |cap: &str| format!("[caps]\n{cap}\n");
+    let limit = |limit: &str| format!("[rate_limit]\n{limit}\n");
     let block = |block: &str| format!("block = {block}\n");
     check([
         (count("1"), count("0"), "from 1 to 1,000"),
         (count("1000"), count("1001"), "from 1 to 1,000"),
         (count("2.0"), count("2.5"), "from 1 to 1,000"),
-        (caps("per_second = 0.1"), caps("per_second = 0.09"), "from 0.1 to 30,000"),
-        (caps("per_second = 30000"), caps("per_second = 30001"), "from 0.1 to 30,000"),
-        (caps("burst = 1"), caps("burst = 0"), "from 1 to 30,000"),
-        (caps("burst = 30000"), caps("burst = 30001"), "from 1 to 30,000"),
-        (caps("sms_per_day = 0"), caps("sms_per_day = -1"), "from 0 to 30,000"),
-        (caps("sms_per_day = 30000"), caps("sms_per_day = 0.5"), "from 0 to 30,000"),
+        (limit("per_minute = 1"), limit("per_minute = 0.5"), "from 1 to 30,000"),
+        (limit("per_minute = 30000"), limit("per_minute = 30001"), "from 1 to 30,000"),
+        (limit("burst = 1"), limit("burst = 0"), "from 1 to 30,000"),
+        (limit("burst = 30000"), limit("burst = 30001"), "from 1 to 30,000"),
+        (limit("sms_per_day = 0"), limit("sms_per_day = -1"), "from 0 to 30,000"),
+        (limit("sms_per_day = 30000"), limit("sms_per_day = 0.5"), "from 0 to 30,000"),
         (block("\"24h\""), block("\"24h 1s\""), "each at most 24h"),
         (block("\"1s\""), block("\"0s\""), "each at most 24h"),
         (block("{ rule = \"1h\" }"), block("{ rule = \"-1h\" }"), "each at most 24h"),

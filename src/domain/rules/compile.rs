@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use super::change::rises;
 use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location, nearest};
-use super::{Condition, DEFAULT_MAX_AGE, DEFAULT_QUIET_AFTER, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test};
+use super::{
+    Condition, DEFAULT_MAX_AGE, DEFAULT_QUIET_AFTER, DEFAULT_SMS_FROM, Join, Kind, Level, Rule, RuleSet, Scope,
+    Settings, Test,
+};
 use crate::domain::alert::Comparison;
 use crate::domain::alert::template::{PLACEHOLDERS, unknown_placeholders};
 use crate::domain::device::{DEVICE_TYPES, DeviceType, Metric, Unit, short_name};
@@ -28,7 +31,9 @@ pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
     }
     let quiet_after = draft.quiet_after.map_or(DEFAULT_QUIET_AFTER, |quiet_after| quiet_after.value);
     let blocked = draft.blocked.map(|blocked| blocked.value).unwrap_or_default();
-    RuleSet { max_age, blocked, quiet_after, caps: draft.caps, rules, warnings: Vec::new(), mentions }
+    let sms_from = draft.sms_from.map_or(DEFAULT_SMS_FROM, |sms_from| sms_from.value);
+    let rate_limit = draft.rate_limit;
+    RuleSet { max_age, blocked, quiet_after, rate_limit, sms_from, rules, warnings: Vec::new(), mentions }
 }
 
 fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {

@@ -235,6 +235,7 @@ fn synonym(written: &str) -> Option<String> {
         "name" => "use `title`",
         "threshold" | "limit" => "use one of above, at_least, below, at_most, deviates",
         "duration" => "use `for`, how long it must last: for = \"10m\"",
+        "caps" => "use `[rate_limit]`: it has burst, per_minute and sms_per_day",
         _ => return None,
     };
     Some(meant.to_owned())

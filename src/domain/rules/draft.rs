@@ -8,7 +8,7 @@ use super::document::{Document, TableReader, describe, number};
 use super::fault::{At, Faults, Location, nearest};
 use super::{ActiveHours, Block, Blocked, LONGEST_BLOCK, Mention, Mentioned};
 use crate::domain::alert::Comparison;
-use crate::domain::alert::cap::Caps;
+use crate::domain::rate_limit::RateLimit;
 use crate::domain::severity::Severity;
 
 /// A rules file as it is written.
@@ -18,7 +18,8 @@ pub(super) struct FileDraft {
     pub(super) quiet_after: Option<At<SignedDuration>>,
     pub(super) block: Option<At<Block>>,
     pub(super) blocked: Option<At<Blocked>>,
-    pub(super) caps: Caps,
+    pub(super) rate_limit: RateLimit,
+    pub(super) sms_from: Option<At<Severity>>,
     pub(super) rules: Vec<RuleDraft>,
 }
 
@@ -130,7 +131,8 @@ impl FileDraft {
         let blocked = table.value("blocked", "\"named\" or \"counted\"", faults, |value| {
             Blocked::ALL.into_iter().find(|known| value.as_str() == Some(known.as_str()))
         });
-        let caps = read_caps(&mut table, faults);
+        let rate_limit = read_rate_limit(&mut table, faults);
+        let sms_from = read_severity(&mut table, "sms_from", faults);
         let rules = table.tables("rule", "a rule", faults, RuleDraft::read);
         let mut rules: Vec<RuleDraft> = rules.map(|rules| rules.value).unwrap_or_default();
         table.finish(faults);
@@ -145,7 +147,7 @@ impl FileDraft {
             }
             first.is_none()
         });
-        Self { max_age, quiet_after, block, blocked, caps, rules }
+        Self { max_age, quiet_after, block, blocked, rate_limit, sms_from, rules }
     }
 
     /// Lays `newer` over this file: a rule of the same id changes only what the newer one names, others are added.
@@ -154,7 +156,8 @@ impl FileDraft {
         self.quiet_after = newer.quiet_after.or(self.quiet_after);
         self.block = newer.block.or(self.block);
         self.blocked = newer.blocked.or(self.blocked);
-        self.caps = newer.caps;
+        self.rate_limit = newer.rate_limit;
+        self.sms_from = newer.sms_from.or(self.sms_from);
         let mut own = Vec::new();
         for rule in newer.rules {
             match self.rules.iter_mut().find(|known| known.id.value == rule.id.value) {
@@ -274,7 +277,7 @@ impl SettingsDraft {
         }
         let mut draft = Self {
             enabled: table.boolean("enabled", faults),
-            severity: read_severity(table, faults),
+            severity: read_severity(table, "severity", faults),
             metric: table.string("metric", faults),
             unit: table.string("unit", faults),
             limit: read_limit(table, faults),
@@ -348,29 +351,29 @@ impl SettingsDraft {
     }
 }
 
-/// `[caps]`: `per_second`, `burst` and `sms_per_day`. The pack says nothing about them.
-fn read_caps(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Caps {
-    let mut caps = Caps::default();
-    table.tables("caps", "a table of caps", faults, |mut table, _, faults| {
-        // More than SNS itself takes of one account and region helps nobody.
-        let whole = |value: &DeValue<'_>| {
-            number(value).filter(|number| number.fract() == 0.0 && (0.0..=30_000.0).contains(number))
+/// `[rate_limit]`: `burst`, `per_minute` and `sms_per_day`. The built-in rules do not set them.
+fn read_rate_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> RateLimit {
+    let mut limit = RateLimit::default();
+    table.tables("rate_limit", "a table of limits", faults, |mut table, _, faults| {
+        // More than SNS takes of one account and region in a second helps nobody.
+        let whole = |value: &DeValue<'_>, least: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 30,000")]
+            number(value)
+                .filter(|number| number.fract() == 0.0 && (least..=30_000.0).contains(number))
+                .map(|number| number as u32)
         };
-        let some = |value: &DeValue<'_>| number(value).filter(|number| (0.1..=30_000.0).contains(number));
-        let per_second = table.value("per_second", "messages a second, from 0.1 to 30,000", faults, some);
-        let burst = table.value("burst", "messages at once, from 1 to 30,000", faults, |value| {
-            whole(value).filter(|burst| *burst >= 1.0)
-        });
-        let sms = table.value("sms_per_day", "a whole number from 0 to 30,000", faults, whole);
+        let mut read = |name, wanted, least, into: &mut u32, faults: &mut Faults| {
+            if let Some(written) = table.value(name, wanted, faults, |value| whole(value, least)) {
+                *into = written.value;
+            }
+        };
+        read("burst", "messages at once, a whole number from 1 to 30,000", 1.0, &mut limit.burst, faults);
+        read("per_minute", "messages a minute, a whole number from 1 to 30,000", 1.0, &mut limit.per_minute, faults);
+        read("sms_per_day", "a whole number from 0 to 30,000", 0.0, &mut limit.sms_per_day, faults);
         table.finish(faults);
-        caps.per_second = per_second.map_or(caps.per_second, |written| written.value);
-        caps.burst = burst.map_or(caps.burst, |written| written.value);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 30,000")]
-        let sms = sms.map(|written| written.value as u32);
-        caps.sms_per_day = sms.unwrap_or(caps.sms_per_day);
         None::<()>
     });
-    caps
+    limit
 }
 
 /// `active = "07:00-22:00"`; all day is `"00:00-24:00"`, and nothing else begins when it ends.
@@ -420,8 +423,8 @@ fn read_block(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At
     })
 }
 
-fn read_severity(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Severity>> {
-    let written = table.string("severity", faults)?;
+fn read_severity(table: &mut TableReader<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<At<Severity>> {
+    let written = table.string(key, faults)?;
     let severity = Severity::named(&written.value);
     if severity.is_none() {
         unknown_severity(&written.value, &written.location, faults);

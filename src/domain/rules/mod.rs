@@ -22,7 +22,7 @@ use self::draft::FileDraft;
 use self::fault::Faults;
 pub use self::fault::{Fault, Location, Refused, nearest};
 use super::alert::Comparison;
-use super::alert::cap::Caps;
+use super::rate_limit::RateLimit;
 use super::reading::Source;
 use super::severity::Severity;
 use super::time::LocalZone;
@@ -36,6 +36,9 @@ const DEFAULT_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long nothing may come from anywhere, unless the file says otherwise.
 const DEFAULT_QUIET_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// The lowest severity that goes out by SMS, unless the file says otherwise: a low battery wakes nobody.
+const DEFAULT_SMS_FROM: Severity = Severity::Medium;
 
 /// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise or asks for
 /// a breach that lasts longer than this.
@@ -52,8 +55,10 @@ pub struct RuleSet {
     pub blocked: Blocked,
     /// After so long without anything from anywhere it is not the devices that are silent.
     pub quiet_after: SignedDuration,
-    /// How many messages may be sent.
-    pub caps: Caps,
+    /// How many messages may go out.
+    pub rate_limit: RateLimit,
+    /// Messages below this severity go out without SMS.
+    pub sms_from: Severity,
     /// In the order of the files.
     pub rules: Vec<Rule>,
     /// What can be used and is probably not meant, in the order of the file.

@@ -94,12 +94,16 @@ fn file() -> Map<String, Value> {
             json!({ "enum": Blocked::ALL.map(Blocked::as_str), "description": "What becomes of blocked alerts: named." }),
         ),
         (
-            "caps",
+            "sms_from",
+            json!({ "enum": severities(), "description": "Messages below this severity go out without SMS: medium." }),
+        ),
+        (
+            "rate_limit",
             table(
-                "How many messages may be sent.",
+                "How many messages go out.",
                 members([
-                    ("per_second", json!({ "type": "number", "minimum": 0.1, "maximum": 30_000 })),
                     ("burst", json!({ "type": "integer", "minimum": 1, "maximum": 30_000 })),
+                    ("per_minute", json!({ "type": "integer", "minimum": 1, "maximum": 30_000 })),
                     ("sms_per_day", json!({ "type": "integer", "minimum": 0, "maximum": 30_000 })),
                 ]),
                 &[],
@@ -212,7 +216,7 @@ mod tests {
         const NONE: &str = "qqqqqqqqqqqqqqqqqqqqqqqq = 1";
         for (text, pointer) in [
             (NONE.to_owned(), ""),
-            (format!("[caps]\n{NONE}"), "/properties/caps"),
+            (format!("[rate_limit]\n{NONE}"), "/properties/rate_limit"),
             (format!("[[rule]]\nid = \"soap-low\"\n{NONE}"), "/$defs/rule"),
             (format!("[[rule]]\nid = \"soap-low\"\n[[rule.override]]\nzones = \"z\"\n{NONE}"), "/$defs/override"),
             (format!("[[rule]]\nid = \"spill\"\n[[rule.all]]\n{NONE}"), "/$defs/test"),

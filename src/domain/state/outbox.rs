@@ -1,5 +1,7 @@
 //! Messages that are to be sent. They commit with the state that made them, and stay until they are known as sent.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +18,7 @@ pub struct Entry {
     pub id: EntryId,
     /// When it was put here.
     pub made: Timestamp,
-    /// From when on the sweep may send it: whoever made it tries first.
+    /// From when on the sweep may send it: now, or once the lease of who is sending it is over.
     pub due: Timestamp,
     /// What it says.
     pub message: Message,
@@ -40,11 +42,11 @@ impl Outbox {
         &self.0
     }
 
-    /// Adds a message made at `made`, unless it is there.
-    pub fn push(&mut self, message: Message, made: Timestamp, due: Timestamp) -> EntryId {
+    /// Adds a message made at `made`, unless it is there. It is due at once.
+    pub fn push(&mut self, message: Message, made: Timestamp) -> EntryId {
         let id = message.id();
         if !self.0.iter().any(|entry| entry.id == id) {
-            self.0.push(Entry { id, made, due, message });
+            self.0.push(Entry { id, made, due: made, message });
         }
         id
     }
@@ -55,18 +57,29 @@ impl Outbox {
         self.0.iter().map(|entry| entry.due).min()
     }
 
-    /// Leases the messages that are due at `now` to the caller until `until`: nobody else takes them before that.
-    pub fn lease(&mut self, now: Timestamp, until: Timestamp) -> Vec<Entry> {
-        let due = self.0.iter_mut().filter(|entry| entry.due <= now);
-        due.map(|entry| {
-            entry.due = until;
-            entry.clone()
-        })
-        .collect()
+    /// The messages that are due at `now`: nobody is sending them.
+    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Entry> {
+        self.0.iter().filter(move |entry| entry.due <= now)
+    }
+
+    /// Leases those of these messages that are due at `now`, the `most` most urgent of them, to the caller until `until`:
+    /// nobody else sends them before that.
+    pub fn lease(&mut self, ids: &HashSet<EntryId>, most: usize, now: Timestamp, until: Timestamp) -> Vec<Entry> {
+        let mut leased: Vec<&mut Entry> =
+            self.0.iter_mut().filter(|entry| entry.due <= now && ids.contains(&entry.id)).collect();
+        leased.sort_by_key(|entry| entry.message.urgency());
+        let leased = leased.into_iter().take(most);
+        leased
+            .map(|entry| {
+                entry.due = until;
+                entry.clone()
+            })
+            .collect()
     }
 
     /// Forgets messages that were sent.
     pub fn remove(&mut self, sent: &[EntryId]) {
+        let sent: HashSet<&EntryId> = sent.iter().collect();
         self.0.retain(|entry| !sent.contains(&entry.id));
     }
 }
@@ -84,49 +97,58 @@ mod tests {
         Message::Notice(Notice::NothingArrives { since: second(number) })
     }
 
-    /// Three messages, due at these seconds.
-    fn due_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
+    /// Three messages, made at these seconds.
+    fn made_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
         let mut outbox = Outbox::default();
         let ids = [0, 1, 2].map(|number| {
-            let due = second(seconds[usize::try_from(number).unwrap()]);
-            outbox.push(message(number), second(0), due)
+            let made = second(seconds[usize::try_from(number).unwrap()]);
+            outbox.push(message(number), made)
         });
         (outbox, ids)
     }
 
-    fn ids(entries: &[Entry]) -> Vec<EntryId> {
-        entries.iter().map(|entry| entry.id).collect()
+    fn ids<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<EntryId> {
+        entries.into_iter().map(|entry| entry.id).collect()
     }
 
     #[test]
     fn a_message_is_there_once_and_keeps_its_place_and_time() {
-        let (mut outbox, known) = due_at([60, 61, 62]);
-        assert_eq!(outbox.push(message(1), second(9), second(99)), known[1]);
+        let (mut outbox, known) = made_at([60, 61, 62]);
+        assert_eq!(outbox.push(message(1), second(99)), known[1]);
         assert_eq!(ids(outbox.entries()), known);
-        assert_eq!((outbox.entries()[1].made, outbox.entries()[1].due), (second(0), second(61)));
+        assert_eq!((outbox.entries()[1].made, outbox.entries()[1].due), (second(61), second(61)));
     }
 
     #[test]
     fn it_is_due_when_its_first_message_is() {
         assert_eq!(Outbox::default().due(), None);
-        assert_eq!(due_at([70, 60, 80]).0.due(), Some(second(60)));
+        assert_eq!(made_at([70, 60, 80]).0.due(), Some(second(60)));
     }
 
     #[test]
     fn what_is_due_is_leased_to_one_at_a_time() {
-        let (mut outbox, known) = due_at([60, 61, 60]);
-        assert_eq!(outbox.lease(second(59), second(99)), []);
-        let leased = outbox.lease(second(60), second(90));
+        let (mut outbox, known) = made_at([60, 61, 60]);
+        let all = HashSet::from(known);
+        assert_eq!(outbox.lease(&all, 9, second(59), second(99)), []);
+        let leased = outbox.lease(&all, 9, second(60), second(90));
         assert_eq!(ids(&leased), [known[0], known[2]]);
         assert!(leased.iter().all(|entry| entry.due == second(90)));
-        assert_eq!(outbox.lease(second(60), second(90)), []);
-        assert_eq!(outbox.due(), Some(second(61)));
-        assert_eq!(outbox.lease(second(90), second(120)).len(), 3, "whoever had them is over");
+        assert_eq!(outbox.lease(&all, 9, second(60), second(90)), []);
+        assert_eq!((outbox.due(), ids(outbox.waiting(second(61)))), (Some(second(61)), vec![known[1]]));
+        assert_eq!(outbox.lease(&all, 9, second(90), second(120)).len(), 3, "whoever had them is over");
+    }
+
+    #[test]
+    fn no_more_is_leased_than_was_asked_for() {
+        let (mut outbox, known) = made_at([60, 60, 60]);
+        assert_eq!(ids(&outbox.lease(&HashSet::from([known[1], known[2]]), 1, second(60), second(90))), [known[1]]);
+        assert_eq!(outbox.lease(&HashSet::from(known), 0, second(60), second(90)), []);
+        assert_eq!(ids(outbox.waiting(second(60))), [known[0], known[2]]);
     }
 
     #[test]
     fn what_was_sent_is_forgotten_and_nothing_else() {
-        let (mut outbox, known) = due_at([60, 61, 62]);
+        let (mut outbox, known) = made_at([60, 61, 62]);
         outbox.remove(&[known[0], known[2]]);
         assert_eq!(ids(outbox.entries()), [known[1]]);
         assert!(!outbox.is_empty());

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
-use smartclean_push::ingest::ports::{Commit, Document, StateStore as _, Unavailable};
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter as _, StateStore as _, Unavailable};
 
 use super::stand_in::{Reply, Seen, StandIn};
 
@@ -189,4 +190,94 @@ async fn sweep_that_cannot_see_one_shard_does_not_claim_that_nothing_is_due() {
     })
     .await;
     assert!(store(&stand_in).await.due(Timestamp::UNIX_EPOCH, 4).await.is_err());
+}
+
+/// The answer to a write whose condition does not hold, and what is there.
+fn unmet(item: &Value) -> Reply {
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "told to", "Item": item,
+    });
+    Reply::new(400, body.to_string()).with("content-type", "application/x-amz-json-1.0")
+}
+
+async fn take(stand_in: &StandIn, urgent: usize, other: usize) -> Result<usize, Unavailable> {
+    let wanted = Wanted { urgent, other };
+    store(stand_in)
+        .await
+        .take_tokens("alerts", &RateLimit::default(), wanted, Sender::Push, Timestamp::UNIX_EPOCH)
+        .await
+}
+
+#[tokio::test]
+async fn tokens_of_a_full_bucket_are_one_conditional_write() {
+    let stand_in = StandIn::replying([answer(&json!({}))]).await;
+    assert_eq!(take(&stand_in, 2, 0).await.unwrap(), 2);
+    let [request] = &stand_in.seen().iter().map(body).collect::<Vec<_>>()[..] else { panic!("more than one") };
+    assert_eq!(request["Key"]["pk"]["S"], "rate-limit/alerts");
+    assert_eq!(request["UpdateExpression"], "SET #ttl = :ttl, tat = :tat");
+    assert_eq!(request["ConditionExpression"], "(attribute_not_exists(tat) OR tat <= :now OR tat > :implausible)");
+    assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+    assert_eq!(request["ExpressionAttributeValues"][":tat"]["N"], "12000000");
+}
+
+#[tokio::test]
+async fn tokens_of_a_used_bucket_are_added_to_what_was_found() {
+    let found = unmet(&json!({ "pk": { "S": "rate-limit/alerts" }, "tat": { "N": "30000000" } }));
+    let stand_in = StandIn::replying([found, answer(&json!({}))]).await;
+    assert_eq!(take(&stand_in, 1, 9).await.unwrap(), 2, "five are left, of which three are for what is urgent");
+    let request = body(&stand_in.seen()[1]);
+    assert_eq!(request["UpdateExpression"], "SET #ttl = :ttl, tat = tat + :cost, waiting = :waiting");
+    assert_eq!(
+        request["ConditionExpression"],
+        "tat > :now AND tat <= :highest AND (attribute_not_exists(waiting) OR waiting <= :until)"
+    );
+    let value = |name: &str| request["ExpressionAttributeValues"][name]["N"].as_str().unwrap().to_owned();
+    assert_eq!((value(":cost"), value(":highest")), ("12000000".to_owned(), "30000000".to_owned()));
+}
+
+#[tokio::test]
+async fn an_empty_bucket_grants_nothing_and_is_told_once_that_messages_wait() {
+    let item = |waiting: Value| {
+        let mut item = json!({ "pk": { "S": "rate-limit/alerts" }, "tat": { "N": "60000000" } });
+        if !waiting.is_null() {
+            item["waiting"] = json!({ "N": waiting.to_string() });
+        }
+        unmet(&item)
+    };
+    let stand_in = StandIn::replying([item(Value::Null), answer(&json!({}))]).await;
+    assert_eq!(take(&stand_in, 1, 0).await.unwrap(), 0);
+    assert_eq!(body(&stand_in.seen()[1])["UpdateExpression"], "SET #ttl = :ttl, waiting = :waiting");
+    let stand_in = StandIn::replying([item(json!(0)), answer(&json!({}))]).await;
+    assert_eq!(take(&stand_in, 1, 0).await.unwrap(), 0);
+    assert_eq!(stand_in.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn tokens_that_others_take_each_time_are_given_up_in_the_end() {
+    let stand_in = StandIn::answering(|_, before| {
+        // Never as it was found before.
+        let tat = if before % 2 == 0 { "30000000" } else { "0" };
+        unmet(&json!({ "pk": { "S": "rate-limit/alerts" }, "tat": { "N": tat } }))
+    })
+    .await;
+    assert_eq!(take(&stand_in, 1, 0).await.unwrap(), 0);
+    assert!(stand_in.seen().len() < 10, "{}", stand_in.seen().len());
+}
+
+#[tokio::test]
+async fn a_limiter_that_refuses_grants_nothing() {
+    let stand_in = StandIn::replying([refusal("AccessDeniedException")]).await;
+    assert!(take(&stand_in, 1, 0).await.is_err());
+    assert!(store(&stand_in).await.take_sms(5, 1, Timestamp::UNIX_EPOCH).await.is_err());
+}
+
+#[tokio::test]
+async fn sms_that_do_not_all_fit_are_counted_as_far_as_they_do() {
+    let found = unmet(&json!({ "pk": { "S": "sms/1970-01-01" }, "sent": { "N": "7" } }));
+    let stand_in = StandIn::replying([found, answer(&json!({}))]).await;
+    assert_eq!(store(&stand_in).await.take_sms(10, 5, Timestamp::UNIX_EPOCH).await.unwrap(), 3);
+    let request = body(&stand_in.seen()[1]);
+    assert_eq!(request["Key"]["pk"]["S"], "sms/1970-01-01");
+    assert_eq!(request["UpdateExpression"], "ADD sent :wanted SET #ttl = :ttl");
+    assert_eq!(request["ExpressionAttributeValues"][":most"]["N"], "7");
 }

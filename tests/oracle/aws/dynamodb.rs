@@ -34,6 +34,8 @@ fn number(value: &Value) -> i64 {
 impl Table {
     /// What each document says, and when something about it is due.
     pub(crate) fn documents(&self) -> BTreeMap<String, (Value, Option<i64>)> {
+        // The limiter's items have no body.
+        let documents = self.items.iter().filter(|(_, item)| item.get("body").is_some());
         let of = |(key, item): (&String, &Value)| {
             let packed = item["body"]["B"].as_str().map(|packed| {
                 let bytes = STANDARD.decode(packed).unwrap();
@@ -43,13 +45,14 @@ impl Table {
             let due = item.get("due").map(number);
             (key.clone(), (serde_json::from_str(&body).unwrap(), due))
         };
-        self.items.iter().map(of).collect()
+        documents.map(of).collect()
     }
 
     pub(super) fn perform(&mut self, asked: &Asked) -> Answer {
         match asked.target() {
             "BatchGetItem" => self.batch_get(&asked.json(), |_| true),
             "PutItem" => self.put(&asked.json()),
+            "UpdateItem" => self.update(&asked.json()),
             "Query" => self.query(&asked.json()),
             _ => refusal("UnknownOperationException"),
         }
@@ -120,6 +123,41 @@ impl Table {
         json_answer(200, &json!({}))
     }
 
+    /// A write of the limiter: numbers alone.
+    fn update(&mut self, asked: &Value) -> Answer {
+        let key = text(&asked["Key"], "pk");
+        let known = self.items.get(key).cloned();
+        let values = &asked["ExpressionAttributeValues"];
+        let member = |name: &str| known.as_ref().and_then(|known| known.get(name)).map(number);
+        if !asked["ConditionExpression"].as_str().is_none_or(|condition| is_met(condition, &member, values)) {
+            assert_eq!(asked["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+            let refused = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+            return json_answer(400, &json!({ "__type": refused, "Item": known }));
+        }
+        let mut item = known.clone().unwrap_or_else(|| json!({ "pk": { "S": key } }));
+        for (clause, changes) in clauses(asked["UpdateExpression"].as_str().unwrap_or_default()) {
+            for change in changes.split(", ") {
+                let words: Vec<&str> = change.split(' ').collect();
+                let (name, written) = match (clause, &words[..]) {
+                    ("SET", [name, "=", value]) => (*name, Some(number(&values[*value]))),
+                    ("SET", [name, "=", known, "+", value]) => {
+                        (*name, member(known).map(|known| known + number(&values[*value])))
+                    }
+                    ("ADD", [name, value]) => (*name, Some(member(name).unwrap_or(0) + number(&values[*value]))),
+                    ("REMOVE", [name]) => (*name, None),
+                    _ => panic!("a change that is not known here: {clause} {change}"),
+                };
+                let name = asked["ExpressionAttributeNames"][name].as_str().unwrap_or(name);
+                match written {
+                    Some(written) => item[name] = json!({ "N": written.to_string() }),
+                    None => drop(item.as_object_mut().and_then(|item| item.remove(name))),
+                }
+            }
+        }
+        self.items.insert(key.to_owned(), item);
+        json_answer(200, &json!({}))
+    }
+
     fn query(&self, asked: &Value) -> Answer {
         assert_eq!(asked["IndexName"], "due", "{asked}");
         assert_eq!(asked["KeyConditionExpression"], "#shard = :shard AND #due <= :until", "{asked}");
@@ -135,4 +173,34 @@ impl Table {
         let items: Vec<Value> = due.into_iter().take(most).map(keys).collect();
         json_answer(200, &json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items }))
     }
+}
+
+/// The clauses of an update expression, each with its changes.
+fn clauses(expression: &str) -> Vec<(&'static str, &str)> {
+    let mut starts: Vec<(usize, &'static str)> =
+        ["SET ", "ADD ", "REMOVE "].into_iter().filter_map(|clause| Some((expression.find(clause)?, clause))).collect();
+    starts.sort_unstable();
+    let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([expression.len()]);
+    let clause = |(&(start, clause), end): (&(usize, &'static str), usize)| {
+        (clause.trim(), expression[start + clause.len()..end].trim())
+    };
+    starts.iter().zip(ends).map(clause).collect()
+}
+
+/// Whether a condition holds: terms joined by AND, some of them in brackets and joined by OR. A comparison with a member that
+/// is not there does not hold.
+fn is_met(condition: &str, member: &dyn Fn(&str) -> Option<i64>, values: &Value) -> bool {
+    let term = |term: &str| match term.split(' ').collect::<Vec<_>>()[..] {
+        [name, "<=", value] => member(name).is_some_and(|known| known <= number(&values[value])),
+        [name, ">", value] => member(name).is_some_and(|known| known > number(&values[value])),
+        [absent] => {
+            let name = absent.strip_prefix("attribute_not_exists(").and_then(|name| name.strip_suffix(')'));
+            member(name.unwrap_or_else(|| panic!("a term that is not known here: {absent}"))).is_none()
+        }
+        _ => panic!("a term that is not known here: {term}"),
+    };
+    condition.split(" AND ").all(|terms| {
+        let inside = terms.strip_prefix('(').and_then(|terms| terms.strip_suffix(')')).unwrap_or(terms);
+        inside.split(" OR ").any(term)
+    })
 }

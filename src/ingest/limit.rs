@@ -1,0 +1,51 @@
+//! What the rate limiter allows. Without an answer it allows nothing: messages wait for the sweep, and go out without SMS.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::ports::{RateLimiter, Unavailable};
+use crate::domain::rate_limit::{Sender, Wanted};
+use crate::domain::rules::RuleSet;
+use crate::domain::severity::Severity;
+
+/// The limiter of all messages.
+const CHANNEL: &str = "alerts";
+/// Longest that asking the limiter takes.
+pub const ALLOWED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How many of these messages may be sent now, the urgent ones first.
+pub(super) async fn take_tokens<L: RateLimiter>(
+    limiter: &L,
+    rules: &RuleSet,
+    messages: impl Iterator<Item = Severity>,
+    sender: Sender,
+    now: Timestamp,
+) -> usize {
+    let mut wanted = Wanted::default();
+    messages.for_each(|severity| wanted += severity);
+    if wanted == Wanted::default() {
+        return 0;
+    }
+    allowed(limiter.take_tokens(CHANNEL, &rules.rate_limit, wanted, sender, now)).await
+}
+
+/// How many of `wanted` messages may go out by SMS today.
+pub(super) async fn take_sms<L: RateLimiter>(limiter: &L, rules: &RuleSet, wanted: usize, now: Timestamp) -> usize {
+    if wanted == 0 {
+        return 0;
+    }
+    allowed(limiter.take_sms(rules.rate_limit.sms_per_day, wanted, now)).await
+}
+
+async fn allowed(asked: impl Future<Output = Result<usize, Unavailable>>) -> usize {
+    let answer = timeout(ALLOWED_WITHIN, asked).await;
+    match answer.unwrap_or_else(|late| Err(Unavailable::new("the rate limiter took too long", late))) {
+        Ok(granted) => granted,
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "rate limiter not available, nothing granted");
+            0
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The rate limit over pushes, sweeps and all copies: how many messages go out, when, and that each alert is named once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::alert::render::{Attribute, Rendered};
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::ingest::{Ingest, Receipt, Swept};
+
+use crate::support::{TestApp, body, now, reading_with};
+
+/// Pushes of a storm.
+const STORM: usize = 128;
+
+/// Ids of the alerts that a message names, and whether it is a digest.
+fn named(message: &Rendered) -> (Vec<String>, bool) {
+    let facts: Value = serde_json::from_str(&message.json).unwrap();
+    let ids = facts["alerts"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap().to_owned());
+    (ids.collect(), facts["kind"] == "digest")
+}
+
+/// How often each alert is named. No digest names fewer than two.
+fn times_named(messages: &[Rendered]) -> BTreeMap<String, usize> {
+    let mut times = BTreeMap::new();
+    for message in messages {
+        let (ids, is_digest) = named(message);
+        assert!(!is_digest || ids.len() > 1, "a digest of one: {}", message.subject);
+        ids.into_iter().for_each(|id| *times.entry(id).or_default() += 1);
+    }
+    times
+}
+
+/// A reading that raises an alert of `medium` in a zone of its own.
+fn empty_soap(number: usize) -> String {
+    reading_with("SS", &json!({ "p": 3 }), &json!({ "DEVID": format!("d{number}"), "InsID": format!("z{number}") }))
+}
+
+/// One that raises an alert of `high`.
+fn spill(number: usize) -> String {
+    let envelope = json!({ "DEVID": format!("w{number}"), "InsID": format!("w{number}") });
+    reading_with("WD", &json!({ "value": 1, "AreaP": 20 }), &envelope)
+}
+
+async fn push_each(app: &TestApp, readings: Vec<String>) {
+    let answers = join_all(readings.into_iter().map(|reading| app.push(body(&[reading])))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.body["alerts"] == 1), "{answers:?}");
+}
+
+async fn sweep(app: &TestApp, second: i64) -> Swept {
+    app.app.ingest().sweep(now() + SignedDuration::from_secs(second)).await.unwrap()
+}
+
+fn rules(text: &str) -> RuleSet {
+    RuleSet::parse("rules.toml", text).unwrap()
+}
+
+#[tokio::test]
+async fn a_storm_of_pushes_is_a_burst_and_the_next_sweep_names_the_rest() {
+    let app = TestApp::new();
+    push_each(&app, (0..STORM).map(empty_soap).collect()).await;
+    let sent = app.publisher.sent();
+    assert_eq!(sent.len(), 7, "a burst of ten, of which three are left to what is urgent");
+    assert!(sent.iter().all(|message| !named(message).1), "a push sends no digest");
+    let swept = sweep(&app, 60).await;
+    assert_eq!((swept.messages, swept.digests, swept.waiting), (7, 1, 0));
+    let times = times_named(&app.publisher.sent());
+    assert_eq!(times.len(), STORM);
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+    assert_eq!(sweep(&app, 120).await, Swept::default());
+}
+
+#[tokio::test]
+async fn a_storm_of_one_push_is_a_burst_as_well() {
+    let app = TestApp::new();
+    let storm: Vec<String> = (0..2000).map(empty_soap).collect();
+    assert_eq!(app.push(body(&storm)).await.body["alerts"], 2000);
+    assert_eq!(app.publisher.sent().len(), 7);
+    let mut minutes = 0;
+    while times_named(&app.publisher.sent()).len() < 2000 {
+        minutes += 1;
+        let swept = sweep(&app, 60 * minutes).await;
+        assert!((1..=10).contains(&swept.messages), "{swept:?}");
+    }
+    assert!(minutes <= 2, "{minutes}");
+    assert!(times_named(&app.publisher.sent()).values().all(|times| *times == 1));
+}
+
+#[tokio::test]
+async fn a_storm_that_lasts_stays_within_the_rate_and_nothing_waits_for_longer_than_a_sweep() {
+    let app = TestApp::new();
+    let mut known = 0;
+    for minute in 0..5_i64 {
+        for tick in 0..10_i64 {
+            let at = now() + SignedDuration::from_secs(60 * minute + 6 * tick);
+            for _ in 0..8 {
+                let text = reading_with(
+                    "SS",
+                    &json!({ "p": 3 }),
+                    &json!({ "DEVID": known.to_string(), "InsID": known.to_string(), "unixT": at.as_millisecond() }),
+                );
+                let request = crate::support::push_request();
+                let request = request.body(http_body_util::Full::new(body(&[text]).into())).unwrap();
+                assert_eq!(app.send_at(request, at).await.body["alerts"], 1);
+                known += 1;
+            }
+        }
+        let swept = sweep(&app, 60 * minute + 59).await;
+        assert_eq!(swept.waiting, 0, "minute {minute}: {swept:?}");
+        assert_eq!(times_named(&app.publisher.sent()).len(), known, "minute {minute}");
+    }
+    assert!(times_named(&app.publisher.sent()).values().all(|times| *times == 1));
+    let most = 10 + 5 * 10;
+    assert!(app.publisher.sent().len() <= most, "{}", app.publisher.sent().len());
+}
+
+#[tokio::test]
+async fn what_is_urgent_is_sent_by_its_own_push_in_the_middle_of_a_storm() {
+    let app = TestApp::with_rules(rules("[[rule]]\nid = \"spill\"\nseverity = \"critical\""));
+    push_each(&app, (0..STORM).map(empty_soap).collect()).await;
+    push_each(&app, vec![spill(1)]).await;
+    let last = app.publisher.sent().pop().unwrap();
+    assert!(last.subject.starts_with("[CRITICAL] Wet floor"), "{}", last.subject);
+}
+
+#[tokio::test]
+async fn the_most_urgent_of_a_push_go_first() {
+    let app = TestApp::new();
+    let mut readings: Vec<String> = (0..20).map(empty_soap).collect();
+    readings.extend((0..4).map(spill));
+    app.push(body(&readings)).await;
+    let subjects: Vec<String> = app.publisher.sent().into_iter().map(|message| message.subject).collect();
+    let high = subjects.iter().take_while(|subject| subject.starts_with("[HIGH]")).count();
+    assert_eq!((high, subjects.len()), (4, 7), "{subjects:?}");
+}
+
+#[tokio::test]
+async fn a_storm_of_urgent_ones_leaves_the_sweep_a_token_for_what_waits() {
+    let app = TestApp::new();
+    push_each(&app, (0..STORM).map(spill).collect()).await;
+    assert_eq!(app.publisher.sent().len(), 10);
+    assert_eq!(sweep(&app, 6).await.digests, 1);
+    assert_eq!(times_named(&app.publisher.sent()).len(), STORM);
+}
+
+#[tokio::test]
+async fn without_an_answer_of_the_limiter_nothing_is_sent_and_everything_is_sent_later() {
+    let app = TestApp::new();
+    app.state.set_limiter_broken(true);
+    push_each(&app, vec![empty_soap(1), empty_soap(2), spill(1)]).await;
+    let swept = sweep(&app, 60).await;
+    assert_eq!((swept.messages, swept.waiting, swept.oldest_unsent_s), (0, 3, 60));
+    assert_eq!(app.publisher.sent().len(), 0);
+    app.state.set_limiter_broken(false);
+    // One by one: there is a token for each.
+    let swept = sweep(&app, 120).await;
+    assert_eq!((swept.messages, swept.digests, swept.waiting), (3, 0, 0));
+}
+
+#[tokio::test]
+async fn what_two_sweeps_find_is_sent_once() {
+    let app = TestApp::new();
+    push_each(&app, (0..STORM).map(empty_soap).collect()).await;
+    let at = now() + SignedDuration::from_secs(60);
+    let (one, other) = tokio::join!(app.app.ingest().sweep(at), app.app.ingest().sweep(at));
+    assert!(one.unwrap().failed + other.unwrap().failed == 0);
+    sweep(&app, 180).await;
+    let times = times_named(&app.publisher.sent());
+    assert!(times.len() == STORM && times.values().all(|times| *times == 1), "{times:?}");
+}
+
+#[tokio::test]
+async fn what_waits_keeps_a_sweep_from_nothing_else() {
+    let app = TestApp::new();
+    // In a zone of its own, the second is held back by the first for a quarter of an hour.
+    let zone = json!({ "InsID": "blocked", "Display": "blocked" });
+    push_each(&app, vec![reading_with("PT", &json!({ "p": 3 }), &zone)]).await;
+    app.push(body(&[reading_with("SS", &json!({ "p": 3 }), &zone)])).await;
+    app.state.set_limiter_broken(true);
+    // More zones than a sweep looks at, all of which stay due.
+    let storm: Vec<String> = (0..5_001).map(empty_soap).collect();
+    assert_eq!(app.push(body(&storm)).await.body["alerts"], 5_001);
+    let written = || app.state.documents()["zone/8:building/blocked"].version;
+    let before = written();
+    assert_eq!(sweep(&app, 16 * 60).await.zones, 5_000);
+    assert_eq!(written(), before, "the others have been due for longer");
+    sweep(&app, 17 * 60).await;
+    assert_eq!(written(), before + 1, "its block has ended");
+}
+
+#[tokio::test]
+async fn the_old_table_of_caps_is_refused_with_the_name_of_the_new_one() {
+    let faults = RuleSet::parse("rules.toml", "[caps]\nburst = 1\n").unwrap_err();
+    let text = faults.iter().map(ToString::to_string).collect::<String>();
+    assert!(text.contains("rules.toml:1:2") && text.contains("no `caps`") && text.contains("`[rate_limit]`"), "{text}");
+}
+
+fn channels(message: &Rendered) -> Attribute {
+    message.attributes.iter().find(|(name, _)| *name == "channel").unwrap().1.clone()
+}
+
+fn by(channels: &[&str]) -> Attribute {
+    Attribute::Many(channels.iter().map(|&channel| channel.to_owned()).collect())
+}
+
+#[tokio::test]
+async fn messages_below_sms_from_go_out_without_sms() {
+    let low_battery = reading_with("UM", &json!({ "count": 1, "b": 2300 }), &json!({ "InsID": "a" }));
+    for (text, low, medium) in [
+        ("", &["email"][..], &["email", "sms"][..]),
+        ("sms_from = \"low\"", &["email", "sms"], &["email", "sms"]),
+        ("sms_from = \"high\"", &["email"], &["email"]),
+    ] {
+        let app = TestApp::with_rules(rules(text));
+        push_each(&app, vec![low_battery.clone(), empty_soap(1)]).await;
+        let sent: Vec<Attribute> = app.publisher.sent().iter().map(channels).collect();
+        assert_eq!(sent, [by(low), by(medium)], "{text}");
+        assert!(!app.publisher.sent()[0].email.contains("SMS"));
+    }
+}
+
+#[tokio::test]
+async fn above_the_days_quota_messages_go_out_without_sms_and_say_so() {
+    let app = TestApp::with_rules(rules("[rate_limit]\nsms_per_day = 2\nburst = 100"));
+    push_each(&app, (0..4).map(empty_soap).collect()).await;
+    let sent = app.publisher.sent();
+    let expected = [by(&["email", "sms"]), by(&["email", "sms"]), by(&["email"]), by(&["email"])];
+    assert_eq!(sent.iter().map(channels).collect::<Vec<_>>(), expected);
+    assert!(sent[3].email.ends_with("Not sent by SMS: the limit on text messages a day is reached.\n"));
+}
+
+/// Counts the calls of a state store: loads, commits, and takes of tokens and of SMS.
+#[derive(Clone, Default)]
+struct Counted {
+    state: Arc<MemoryState>,
+    calls: Arc<[AtomicUsize; 4]>,
+}
+
+impl Counted {
+    fn count(&self, call: usize) {
+        self.calls[call].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl RateLimiter for Counted {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        self.count(2);
+        self.state.take_tokens(channel, limit, wanted, sender, now).await
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        self.count(3);
+        self.state.take_sms(quota, wanted, now).await
+    }
+}
+
+impl StateStore for Counted {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+        self.count(0);
+        self.state.load(keys).await
+    }
+
+    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+        self.count(1);
+        self.state.commit(key, version, body, due).await
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+        self.state.due(now, most).await
+    }
+}
+
+#[tokio::test]
+async fn a_push_asks_the_limiter_only_for_messages() {
+    let state = Counted::default();
+    let (store, publisher) = (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default());
+    let ingest = Ingest::new(store, state.clone(), publisher, FixedRules(Arc::new(RuleSet::pack())));
+    let calls = async |text: String| {
+        let counters = || [0, 1, 2, 3].map(|call: usize| state.calls[call].load(Ordering::Relaxed));
+        let before = counters();
+        let receipt = Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
+        ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+        let after = counters();
+        [0, 1, 2, 3].map(|index| after[index] - before[index])
+    };
+    let soap = |percent: u32, second: i64| {
+        let at = now() + SignedDuration::from_secs(second);
+        reading_with("SS", &json!({ "p": percent }), &json!({ "unixT": at.as_millisecond() }))
+    };
+    // The first one also notes the zone's project, and that something has arrived.
+    calls(soap(50, -60)).await;
+    assert_eq!(calls(soap(49, -50)).await, [1, 0, 0, 0]);
+    // Two loads and commits: what it makes, and that it is sent.
+    assert_eq!(calls(soap(3, -40)).await, [2, 2, 1, 1]);
+    assert_eq!(calls(soap(2, -30)).await[2..], [0, 0]);
+}
