@@ -90,7 +90,10 @@ impl Zone<'_> {
                 }
                 let Track::Level(Level::Firing { announced: Some(alert), remind, heard, .. }) = track else { continue };
                 let effective = effective_at(rules, alert);
-                if effective.is_some_and(|effective| hours_begin(&effective, &alert.place, now).is_some()) {
+                if let Some(begin) = effective.as_ref().and_then(|effective| hours_begin(effective, &alert.place, now))
+                {
+                    // It came due within active hours, and the sweep came after them.
+                    *remind = Some(begin);
                     continue;
                 }
                 // A rule that asks for none any more gets none.

@@ -1,18 +1,18 @@
 //! Random zones: devices, rules, and what happens there. Few values, short times and a coarse grid, so that ties and exact
 //! edges are the normal case.
 
+mod random;
+
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp, civil};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::Index;
 use smartclean_push::domain::alert::Comparison;
 use smartclean_push::domain::rules::{
     ActiveHours, Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test,
 };
 use smartclean_push::domain::severity::Severity;
+
+pub(crate) use self::random::some_world;
 
 /// 2026-11-23T05:50Z, minute 0 of every history.
 pub(crate) const START: i64 = 1_795_413_000;
@@ -27,8 +27,13 @@ pub(crate) const TYPES: [(&str, [&str; 2]); 5] = [
     ("SS", ["p", "d"]),
     ("ACME#X", ["x", "y"]),
 ];
-const REGIONS: [(Option<&str>, i64); 4] =
-    [(Some("UTC"), 0), (None, 0), (Some("Asia/Singapore"), 480), (Some("Asia/Kolkata"), 330)];
+const REGIONS: [(Option<&str>, i64); 5] = [
+    (Some("UTC"), 0),
+    (None, 0),
+    (Some("Asia/Singapore"), 480),
+    (Some("Asia/Kolkata"), 330),
+    (Some("America/New_York"), -300),
+];
 const REASONS: [&str; 2] = ["Smell", "Wet"];
 
 #[derive(Clone)]
@@ -126,7 +131,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// The value of a metric of the type, where such a sensor can measure it: a rating is from 1 to 5, stars are at most 5.
+    /// The value of a metric of the type, if such a sensor can measure it: a rating is from 1 to 5, stars are at most 5.
     pub(crate) fn plausible(&self, ty: usize, metric: usize) -> Option<u8> {
         let most = if TYPES[ty].0 == "FD" { 5 } else { u8::MAX };
         let least = u8::from(TYPES[ty].1[metric] == "rating");
@@ -270,193 +275,4 @@ impl World {
             ..RuleSet::pack()
         }
     }
-}
-
-fn some_block() -> impl Strategy<Value = BlockSpec> {
-    let all = |minutes| BlockSpec { device: minutes, zone: minutes, rule: None };
-    prop_oneof![
-        3 => Just(all(0)),
-        2 => Just(all(2)),
-        2 => Just(all(5)),
-        1 => Just(all(20)),
-        1 => Just(BlockSpec { device: 6, zone: 2, rule: None }),
-        1 => Just(BlockSpec { device: 0, zone: 4, rule: None }),
-        1 => Just(BlockSpec { device: 2, zone: 9, rule: Some(5) }),
-    ]
-}
-
-fn some_severity() -> impl Strategy<Value = Severity> {
-    prop_oneof![1 => Just(Severity::Low), 3 => Just(Severity::Medium), 2 => Just(Severity::High)]
-}
-
-/// One level, or two; the higher one is worse, or the lower.
-fn some_test(comparisons: &'static [Comparison], banded: bool) -> impl Strategy<Value = TestSpec> {
-    let levels = (1..5u8, 0..3u8).prop_map(move |(limit, step)| (limit, if banded { step } else { 0 }));
-    (0..2usize, prop::sample::select(comparisons), levels).prop_map(|(metric, comparison, (limit, step))| {
-        let falls = matches!(comparison, Comparison::Below | Comparison::AtMost);
-        let (limit, step) = (f64::from(limit), f64::from(step));
-        let levels = if step == 0.0 {
-            vec![(None, limit)]
-        } else {
-            vec![
-                (Some(Severity::Medium), limit),
-                (Some(Severity::High), if falls { limit - step } else { limit + step }),
-            ]
-        };
-        TestSpec { metric, comparison, levels }
-    })
-}
-
-const ANY_WAY: &[Comparison] = &[Comparison::Above, Comparison::AtLeast, Comparison::Below, Comparison::AtMost];
-const UPWARDS: &[Comparison] = &[Comparison::Above, Comparison::AtLeast];
-
-type Course = (Option<u8>, i64, i64, (bool, Option<i64>), usize, Option<i64>, bool, i64, Option<i64>);
-
-fn some_rule(number: usize, types: Vec<usize>) -> impl Strategy<Value = RuleSpec> {
-    let kinds = prop_oneof![
-        5 => Just(Kind::Threshold), 2 => Just(Kind::Count), 2 => Just(Kind::Reasons), 2 => Just(Kind::Accumulate),
-        1 => Just(Kind::Silence)
-    ];
-    let tests = kinds.prop_flat_map(|kind| {
-        let (comparisons, most) = match kind {
-            Kind::Accumulate => (UPWARDS, 1),
-            _ => (ANY_WAY, 2),
-        };
-        let joins = prop::sample::select(&[Join::Any, Join::All][..]);
-        (Just(kind), joins, vec(some_test(comparisons, kind == Kind::Threshold), 1..=most))
-    });
-    let course = (
-        prop::option::weighted(0.3, 0..3u8),
-        prop_oneof![3 => Just(0i64), 1 => Just(2), 1 => Just(4)],
-        1..5i64,
-        (any::<bool>(), prop::option::weighted(0.3, 1..6i64)),
-        1..4usize,
-        prop_oneof![1 => Just(2i64), 1 => Just(4), 1 => Just(8)].prop_map(Some),
-        any::<bool>(),
-        prop::sample::select(&[4i64, 8][..]),
-        prop::option::weighted(0.3, 0..40i64),
-    );
-    // The naive engine knows no hours.
-    let active = Just(None::<(i64, i64)>);
-    let part = prop_oneof![6 => Just(None), 1 => Just(Some(Part::Off)), 1 => Just(Some(Part::Other(1.0)))];
-    let local = prop::sample::select(&[0i64, 480, 330][..]);
-    (tests, prop::sample::select(types), some_severity(), course, active, some_block(), part, (local, any::<bool>()))
-        .prop_map(move |((kind, join, tests), ty, severity, course, active, block, part, (local, forever))| {
-            let (clear, lasting, max_gap, (resolved, reminder), count, within, carry, after, restart_at): Course =
-                course;
-            // Times of a day near the beginning of the history, on one of the clocks.
-            let of_day = |minute: i64| (START_OF_DAY + local + minute).rem_euclid(24 * 60);
-            let clear = clear.filter(|_| kind == Kind::Threshold && tests.len() == 1).map(|clear| {
-                let mildest = tests[0].levels[0].1;
-                let falls = matches!(tests[0].comparison, Comparison::Below | Comparison::AtMost);
-                if falls { mildest + f64::from(clear) } else { mildest - f64::from(clear) }
-            });
-            RuleSpec {
-                id: format!("r{number}"),
-                kind,
-                ty,
-                join,
-                tests,
-                severity,
-                clear,
-                lasting,
-                max_gap,
-                resolved,
-                reminder: reminder.filter(|_| kind == Kind::Threshold),
-                count,
-                within: within.filter(|_| !(forever && kind == Kind::Reasons)),
-                carry,
-                after,
-                restart_at: restart_at.map(of_day),
-                active: active.map(|(from, length)| (of_day(from), of_day(from + length))),
-                block,
-                part,
-            }
-        })
-}
-
-#[derive(Clone, Debug)]
-enum Draw {
-    New { device: Index, lag: i64, values: [Option<u8>; 2], reasons: u8 },
-    Again(Index),
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Push(Vec<Draw>),
-    Sweep,
-    Cleaned(i64),
-}
-
-fn some_value() -> impl Strategy<Value = Option<u8>> {
-    prop_oneof![9 => (0..7u8).prop_map(Some), 1 => Just(None)]
-}
-
-fn some_reading() -> impl Strategy<Value = Draw> {
-    // Now, late, too old, early, too early.
-    let lags = prop_oneof![8 => Just(0i64), 4 => 1..6i64, 1 => 6..18i64, 1 => -5..0i64, 1 => -9..-5i64];
-    prop_oneof![
-        6 => (any::<Index>(), lags, [some_value(), some_value()], 0..4u8)
-            .prop_map(|(device, lag, values, reasons)| Draw::New { device, lag, values, reasons }),
-        1 => any::<Index>().prop_map(Draw::Again),
-    ]
-}
-
-fn some_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        10 => vec(some_reading(), 1..4).prop_map(Step::Push),
-        2 => Just(Step::Sweep),
-        1 => prop_oneof![3 => Just(0i64), 1 => 1..5i64].prop_map(Step::Cleaned),
-    ]
-}
-
-/// A zone with so many rules, and its history.
-pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = World> {
-    let device = (0..TYPES.len(), prop::sample::select(&REGIONS[..])).prop_map(|(ty, (region, minutes_east))| Device {
-        ty,
-        region,
-        minutes_east: minutes_east + START_OF_DAY,
-    });
-    vec(device, 1..=3)
-        .prop_flat_map(move |devices| {
-            let types: Vec<usize> = devices.iter().map(|device| device.ty).collect();
-            let rules = rules
-                .clone()
-                .prop_flat_map(move |count| (0..count).map(|n| some_rule(n, types.clone())).collect::<Vec<_>>());
-            let gaps = prop_oneof![2 => Just(0i64), 4 => Just(1), 2 => 2..4i64, 1 => 4..8i64];
-            (Just(devices), rules, prop_oneof![Just(15i64), Just(60)], vec((gaps, some_step()), 1..14))
-        })
-        .prop_map(|(devices, rules, max_age, steps)| {
-            let history = history(steps, &devices);
-            World { devices, rules, max_age, history }
-        })
-}
-
-fn history(steps: Vec<(i64, Step)>, devices: &[Device]) -> Vec<Happening> {
-    let (mut now, mut all): (i64, Vec<Measured>) = (0, Vec::new());
-    let happening = |(gap, step): (i64, Step)| {
-        now += gap;
-        let what = match step {
-            Step::Sweep => What::Sweep,
-            Step::Cleaned(lag) => What::Cleaned(now - lag),
-            Step::Push(draws) => {
-                let mut readings = Vec::new();
-                for draw in draws {
-                    let reading = match draw {
-                        Draw::Again(_) if all.is_empty() => continue,
-                        Draw::Again(index) => index.get(&all).clone(),
-                        Draw::New { device, lag, values, reasons } => {
-                            let device = device.index(devices.len());
-                            Measured { device, at: now - lag, values, reasons }
-                        }
-                    };
-                    all.push(reading.clone());
-                    readings.push(reading);
-                }
-                What::Push(readings)
-            }
-        };
-        Happening { now, what }
-    };
-    steps.into_iter().map(happening).collect()
 }

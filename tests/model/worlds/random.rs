@@ -1,0 +1,245 @@
+//! Random zones. Traffic as it is: nearly every push is one reading, some come late or early, cleanings come in pushes of
+//! their own and late, and a sweep runs each minute.
+
+use std::ops::RangeInclusive;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use smartclean_push::domain::alert::Comparison;
+use smartclean_push::domain::rules::{Join, Kind};
+use smartclean_push::domain::severity::Severity;
+
+use super::{
+    BlockSpec, Device, Happening, Measured, Part, REGIONS, RuleSpec, START_OF_DAY, TYPES, TestSpec, What, World,
+};
+
+fn some_block() -> impl Strategy<Value = BlockSpec> {
+    let all = |minutes| BlockSpec { device: minutes, zone: minutes, rule: None };
+    prop_oneof![
+        3 => Just(all(0)),
+        2 => Just(all(2)),
+        2 => Just(all(5)),
+        1 => Just(all(20)),
+        1 => Just(BlockSpec { device: 6, zone: 2, rule: None }),
+        1 => Just(BlockSpec { device: 0, zone: 4, rule: None }),
+        1 => Just(BlockSpec { device: 2, zone: 9, rule: Some(5) }),
+    ]
+}
+
+fn some_severity() -> impl Strategy<Value = Severity> {
+    prop_oneof![1 => Just(Severity::Low), 3 => Just(Severity::Medium), 2 => Just(Severity::High)]
+}
+
+/// One level, or two; the higher one is worse, or the lower.
+fn some_test(comparisons: &'static [Comparison], kind: Kind) -> impl Strategy<Value = TestSpec> {
+    let step = if kind == Kind::Threshold { 0..3u8 } else { 0..1 };
+    // A sum takes some readings, so that a cleaning finds something in it.
+    let times = if kind == Kind::Accumulate { 6 } else { 1 };
+    let levels = (1..5u8, step).prop_map(move |(limit, step)| (limit * times, step));
+    (0..2usize, prop::sample::select(comparisons), levels).prop_map(|(metric, comparison, (limit, step))| {
+        let falls = matches!(comparison, Comparison::Below | Comparison::AtMost);
+        let (limit, step) = (f64::from(limit), f64::from(step));
+        let levels = if step == 0.0 {
+            vec![(None, limit)]
+        } else {
+            vec![
+                (Some(Severity::Medium), limit),
+                (Some(Severity::High), if falls { limit - step } else { limit + step }),
+            ]
+        };
+        TestSpec { metric, comparison, levels }
+    })
+}
+
+const ANY_WAY: &[Comparison] = &[Comparison::Above, Comparison::AtLeast, Comparison::Below, Comparison::AtMost];
+const UPWARDS: &[Comparison] = &[Comparison::Above, Comparison::AtLeast];
+
+type Course = (Option<u8>, i64, i64, (bool, Option<i64>), usize, Option<i64>, bool, i64, Option<i64>);
+
+fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleSpec> {
+    let kinds = prop_oneof![
+        7 => Just(Kind::Threshold), 2 => Just(Kind::Count), 2 => Just(Kind::Reasons), 4 => Just(Kind::Accumulate),
+        1 => Just(Kind::Silence)
+    ];
+    let tests = kinds.prop_flat_map(|kind| {
+        let (comparisons, most) = match kind {
+            Kind::Accumulate => (UPWARDS, 1),
+            _ => (ANY_WAY, 2),
+        };
+        let joins = prop::sample::select(&[Join::Any, Join::All][..]);
+        (Just(kind), joins, vec(some_test(comparisons, kind), 1..=most))
+    });
+    let course = (
+        prop::option::weighted(0.3, 0..3u8),
+        prop_oneof![3 => Just(0i64), 1 => Just(2), 1 => Just(4)],
+        1..5i64,
+        (any::<bool>(), prop::option::weighted(0.5, 1..6i64)),
+        1..4usize,
+        prop_oneof![1 => Just(2i64), 1 => Just(4), 1 => Just(8)].prop_map(Some),
+        any::<bool>(),
+        prop::sample::select(&[4i64, 8][..]),
+        prop::option::weighted(0.3, 0..40i64),
+    );
+    // Hours that begin or end while the history goes on: they begin after a while, or end and begin again soon.
+    let begin = (2..20i64, 5..1430i64);
+    let night = (0..12i64, 1..10i64).prop_map(|(begin, length)| (begin + length, 24 * 60 - length));
+    let hours = prop_oneof![1 => begin, 2 => night];
+    let active = (prop::bool::weighted(0.3), hours);
+    // Half of the rules say as much as they can: when it fires, that it still does, and when it is over, all within hours.
+    let flags = (any::<bool>(), any::<bool>());
+    let part = prop_oneof![6 => Just(None), 1 => Just(Some(Part::Off)), 1 => Just(Some(Part::Other(1.0)))];
+    let device = prop::sample::select(devices);
+    (tests, device, some_severity(), course, active, some_block(), part, flags).prop_map(
+        move |((kind, join, tests), device, severity, course, (has_hours, hours), block, part, (forever, is_eager))| {
+            let (clear, lasting, max_gap, (resolved, reminder), count, within, carry, after, restart_at): Course =
+                course;
+            // Times of a day near the beginning of the history, on the clock of one of its devices.
+            let of_day = |minute: i64| (device.minutes_east + minute).rem_euclid(24 * 60);
+            let clear = clear.filter(|_| kind == Kind::Threshold && tests.len() == 1).map(|clear| {
+                let mildest = tests[0].levels[0].1;
+                let falls = matches!(tests[0].comparison, Comparison::Below | Comparison::AtMost);
+                if falls { mildest + f64::from(clear) } else { mildest - f64::from(clear) }
+            });
+            RuleSpec {
+                id: format!("r{number}"),
+                kind,
+                ty: device.ty,
+                join,
+                tests,
+                severity,
+                clear,
+                lasting: if is_eager { 0 } else { lasting },
+                max_gap,
+                resolved: resolved || is_eager,
+                reminder: reminder.or(is_eager.then_some(3)).filter(|_| kind == Kind::Threshold),
+                count,
+                within: within.filter(|_| !(forever && kind == Kind::Reasons)),
+                carry,
+                after,
+                restart_at: restart_at.map(of_day),
+                active: (has_hours || is_eager).then(|| (of_day(hours.0), of_day(hours.0 + hours.1))),
+                block,
+                part,
+            }
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Draw {
+    /// With what its device measured before.
+    Same {
+        device: Index,
+        lag: i64,
+    },
+    New {
+        device: Index,
+        lag: i64,
+        values: [Option<u8>; 2],
+        reasons: u8,
+    },
+    Again(Index),
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(Vec<Draw>),
+    Sweep,
+    Cleaned(i64),
+}
+
+fn some_value() -> impl Strategy<Value = Option<u8>> {
+    prop_oneof![9 => (0..7u8).prop_map(Some), 1 => Just(None)]
+}
+
+fn some_reading() -> impl Strategy<Value = Draw> {
+    // Now, late, too old, early, too early.
+    let lags = prop_oneof![8 => Just(0i64), 4 => 1..6i64, 1 => 6..18i64, 1 => -5..0i64, 1 => -9..-5i64];
+    prop_oneof![
+        3 => (any::<Index>(), lags.clone()).prop_map(|(device, lag)| Draw::Same { device, lag }),
+        5 => (any::<Index>(), lags, [some_value(), some_value()], 0..4u8)
+            .prop_map(|(device, lag, values, reasons)| Draw::New { device, lag, values, reasons }),
+        1 => any::<Index>().prop_map(Draw::Again),
+    ]
+}
+
+fn some_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => some_reading().prop_map(|reading| Step::Push(vec![reading])),
+        2 => vec(some_reading(), 2..4).prop_map(Step::Push),
+        2 => Just(Step::Sweep),
+        3 => prop_oneof![1 => Just(0i64), 2 => 1..4i64, 1 => 4..12i64].prop_map(Step::Cleaned),
+    ]
+}
+
+/// A zone with so many rules, and its history.
+pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = World> {
+    let device = (0..TYPES.len(), prop::sample::select(&REGIONS[..])).prop_map(|(ty, (region, minutes_east))| Device {
+        ty,
+        region,
+        minutes_east: minutes_east + START_OF_DAY,
+    });
+    (vec(device, 1..=3), prop::bool::weighted(0.6))
+        .prop_flat_map(move |(mut devices, are_alike)| {
+            if are_alike {
+                let ty = devices[0].ty;
+                devices.iter_mut().for_each(|device| device.ty = ty);
+            }
+            let of_rules = devices.clone();
+            let rules = rules
+                .clone()
+                .prop_flat_map(move |count| (0..count).map(|n| some_rule(n, of_rules.clone())).collect::<Vec<_>>());
+            let gaps = prop_oneof![4 => Just(0i64), 8 => Just(1), 4 => 2..4i64, 2 => 4..8i64, 1 => 60..2400i64];
+            let steps = vec((gaps, some_step()), 1..28);
+            let is_swept = prop::bool::weighted(0.7);
+            (Just(devices), rules, prop_oneof![Just(15i64), Just(60)], steps, is_swept)
+        })
+        .prop_map(|(devices, rules, max_age, steps, is_swept)| {
+            let history = history(steps, &devices, is_swept);
+            World { devices, rules, max_age, history }
+        })
+}
+
+fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<Happening> {
+    let (mut now, mut all): (i64, Vec<Measured>) = (0, Vec::new());
+    let mut history = Vec::new();
+    for (gap, step) in steps {
+        if is_swept {
+            // Each minute, and now and then in a time in which nothing comes.
+            let minutes = (1..gap).filter(|minute| *minute <= 8 || minute % 127 == 0);
+            history.extend(minutes.map(|minute| Happening { now: now + minute, what: What::Sweep }));
+        }
+        now += gap;
+        let what = match step {
+            Step::Sweep => What::Sweep,
+            Step::Cleaned(lag) => What::Cleaned(now - lag),
+            Step::Push(draws) => {
+                let mut readings = Vec::new();
+                for draw in draws {
+                    let reading = match draw {
+                        Draw::Again(_) if all.is_empty() => continue,
+                        Draw::Again(index) => index.get(&all).clone(),
+                        Draw::Same { device, lag } => {
+                            let device = device.index(devices.len());
+                            let Some(last) = all.iter().rfind(|reading| reading.device == device) else { continue };
+                            Measured { at: now - lag, ..last.clone() }
+                        }
+                        Draw::New { device, lag, values, reasons } => {
+                            let device = device.index(devices.len());
+                            Measured { device, at: now - lag, values, reasons }
+                        }
+                    };
+                    all.push(reading.clone());
+                    readings.push(reading);
+                }
+                What::Push(readings)
+            }
+        };
+        if is_swept && gap > 0 {
+            history.push(Happening { now, what: What::Sweep });
+        }
+        history.push(Happening { now, what });
+    }
+    history
+}
