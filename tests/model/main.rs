@@ -1,10 +1,12 @@
 //! The rule engine against a naive one that keeps every reading ([`naive`]), over random zones ([`worlds`]).
 //!
-//! Histories that never do something would say nothing about it: [`features`] sees to that.
+//! Histories that never do something would say nothing about it: [`features`] sees to that. Sums of more readings than are
+//! kept one by one are in [`sums`], and the rate limit that several copies of the program share in [`rate_limit`].
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod features;
 mod naive;
+mod rate_limit;
 mod sums;
 mod worlds;
 
