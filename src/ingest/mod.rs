@@ -104,6 +104,8 @@ pub struct Outcome {
     pub early: usize,
     /// Values that no such sensor can measure.
     pub implausible: usize,
+    /// Readings of devices beyond the limit of their zone, which are stored and not evaluated.
+    pub over_device_limit: usize,
     /// Whether the very same body was stored before.
     pub repeated: bool,
     /// Whether the store did not take it, and it waits in another place as safe.
@@ -242,6 +244,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             stale: evaluated.stale,
             early: evaluated.early,
             implausible: evaluated.implausible,
+            over_device_limit: evaluated.over_device_limit,
             unevaluated: evaluated.failure.is_some(),
             repeated: stored == Stored::Already,
             parked: stored == Stored::Parked,
@@ -402,6 +405,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             stale: evaluated.stale,
             early: evaluated.early,
             implausible: evaluated.implausible,
+            over_device_limit: evaluated.over_device_limit,
             messages: dispatched.messages,
             unsent: dispatched.failed,
             digests: dispatched.digests,
@@ -477,6 +481,7 @@ struct Accounted {
     stale: usize,
     early: usize,
     implausible: usize,
+    over_device_limit: usize,
     messages: usize,
     unsent: usize,
     digests: usize,

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::documents::{Projects, load, read, written};
 use super::limit::take_tokens;
 use super::ports::{Commit, Document, StateStore, Unavailable};
-use crate::domain::engine::{Evaluation, Policies, evaluate, next_due};
+use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, Policies, evaluate, next_due};
 use crate::domain::rate_limit::Sender;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
@@ -51,6 +51,7 @@ pub(super) struct Evaluated {
     pub(super) stale: usize,
     pub(super) early: usize,
     pub(super) implausible: usize,
+    pub(super) over_device_limit: usize,
     /// Why a zone could not be evaluated; the others were.
     pub(super) failure: Option<Unavailable>,
 }
@@ -65,6 +66,15 @@ impl Evaluated {
         self.stale += evaluation.stale;
         self.early += evaluation.early;
         self.implausible += evaluation.implausible;
+        self.over_device_limit += evaluation.over_device_limit;
+        if evaluation.over_device_limit > 0 {
+            tracing::warn!(
+                %zone,
+                readings = evaluation.over_device_limit,
+                limit = DEVICES_PER_ZONE,
+                "readings stored and not evaluated: the zone has too many devices; check the `InsID` that they carry"
+            );
+        }
         self.outgoing.extend(leased.into_iter().map(|entry| Outgoing { zone: zone.clone(), entry }));
     }
 }

@@ -70,7 +70,7 @@ const fn time(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// All of them.
-pub const METRICS: [Metric; 28] = [
+pub const METRICS: [Metric; 29] = [
     count("pushes", "Pushes that were stored and accounted for"),
     count("pushes_refused", "Pushes that are no batch, or too large; kept, and answered with 4xx"),
     count("pushes_repeated", "Pushes whose very same body was stored before"),
@@ -81,7 +81,11 @@ pub const METRICS: [Metric; 28] = [
     count("readings_rejected", "Items that are no readings; kept apart"),
     count("readings_duplicate", "Readings that were known already"),
     count("readings_late", "Readings that came too late to be told from known ones"),
-    count("implausible_values", "Values that rules compare and no such sensor can measure; stored, and not compared with limits"),
+    count(
+        "implausible_values",
+        "Values that rules compare and no such sensor can measure; stored, and not compared with limits",
+    ),
+    count("readings_over_device_limit", "Readings of devices beyond the 2,000 of a zone; stored, and not evaluated"),
     count("alerts_fired", "Alerts that were raised"),
     count("alerts_blocked", "Alerts that were held back while a block lasted"),
     count("alerts_sent", "Messages that were sent"),
