@@ -56,7 +56,7 @@ fn a_type_that_is_not_documented_has_no_range() {
     let rules = RuleSet::parse("r", rule).unwrap();
     let text = r#"{"DevType":"ACME#BIN","DEVID":"d","v":{"p":-65535}}"#;
     let reading = Reading::read(text).unwrap();
-    let now = Timestamp::UNIX_EPOCH;
+    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
     let evaluation = evaluate(&rules, &ZoneState::default(), &[&reading], now, now);
     assert_eq!((evaluation.alerts, evaluation.implausible), (1, 0));
 }

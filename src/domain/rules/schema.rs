@@ -225,9 +225,7 @@ mod tests {
         }
     }
 
-    fn page() -> String {
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md")).unwrap()
-    }
+    const PAGE: &str = include_str!("../../../docs/rules.md");
 
     /// The words in backticks in the first column of every table of the page with this heading.
     fn first_column(page: &str, heading: &str) -> BTreeSet<String> {
@@ -249,13 +247,13 @@ mod tests {
     fn the_page_on_rules_documents_every_key_and_no_other() {
         let tables = ["", "/$defs/rule", "/$defs/override", "/$defs/test"];
         let keys: BTreeSet<String> = tables.into_iter().flat_map(described).collect();
-        assert_eq!(first_column(&page(), "key"), keys);
+        assert_eq!(first_column(PAGE, "key"), keys);
     }
 
     #[test]
     fn the_page_on_rules_documents_every_placeholder_and_no_other() {
         let placeholders: BTreeSet<String> = PLACEHOLDERS.iter().map(|name| (*name).to_owned()).collect();
-        assert_eq!(first_column(&page(), "placeholder"), placeholders);
+        assert_eq!(first_column(PAGE, "placeholder"), placeholders);
     }
 
     /// A number as people write it: 50,000.
@@ -277,7 +275,7 @@ mod tests {
                 table += &format!("| `{name}` | `{key}` | {label} | {unit} | {least} to {most} |\n");
             }
         }
-        assert!(page().contains(&table), "docs/rules.md needs this table:\n{table}");
+        assert!(PAGE.contains(&table), "docs/rules.md needs this table:\n{table}");
     }
 
     #[test]
