@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize as _;
 use serde_json::Value;
+use smartclean_push::domain::state::Track;
 
 use crate::ledger::{Answer, LIMIT, Ledger, Means, PROJECT, Push, sha256};
 
@@ -60,7 +62,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<String> {
     objections.extend(judge_people(evidence));
     objections.extend(evidence.undone.iter().map(|undone| format!("nobody could do this: {undone}")));
     for (key, document) in &evidence.documents {
-        for (pointer, what) in [("/outbox", "is still to be sent"), ("/blocks/held", "is still held back")] {
+        for (pointer, what) in [("/outbox", "is still to be sent"), ("/suppressed", "is still suppressed")] {
             if document.pointer(pointer).is_some() {
                 objections.push(format!("{key}: something {what}"));
             }
@@ -231,6 +233,14 @@ fn judge_messages(evidence: &Evidence, due: &BTreeMap<(String, String), Due>) ->
     objections
 }
 
+/// What an accumulator has added up.
+fn accumulated(track: &Value) -> Option<f64> {
+    match Track::deserialize(track).ok()? {
+        Track::Accumulator(accumulator) => Some(accumulator.total()),
+        _ => None,
+    }
+}
+
 /// Whether every reading of people was counted, and none twice.
 fn judge_people(evidence: &Evidence) -> Vec<String> {
     let mut people: BTreeMap<(&str, &str), u32> = BTreeMap::new();
@@ -241,10 +251,8 @@ fn judge_people(evidence: &Evidence) -> Vec<String> {
     }
     let judged = people.into_iter().filter_map(|((zone, device), count)| {
         let key = format!("zone/{}:{PROJECT}/{zone}", PROJECT.len());
-        let total = evidence
-            .documents
-            .get(&key)
-            .and_then(|document| document["tracks"]["high-usage"][device]["total"].as_f64());
+        let total =
+            evidence.documents.get(&key).and_then(|document| accumulated(&document["tracks"]["high-usage"][device]));
         let expected = f64::from(count % LIMIT);
         (total != Some(expected))
             .then(|| format!("{device}: {total:?} people are remembered, and {expected} are left of {count}"))

@@ -23,7 +23,7 @@ fn few(evidence: &mut Evidence) -> &mut Value {
     let (key, document) =
         evidence.documents.iter_mut().find(|(key, _)| key.starts_with("zone/") && key.ends_with(" few")).unwrap();
     let device = format!("UM of {}", key.rsplit('/').next().unwrap());
-    &mut document["tracks"]["high-usage"][device]["total"]
+    &mut document["tracks"]["high-usage"][device]["merged"]
 }
 
 const OF_THE_STORE: [Damage; 6] = [
@@ -89,18 +89,16 @@ const OF_MESSAGES: [Damage; 7] = [
 
 const OF_THE_STATE: [Damage; 5] = [
     ("people are remembered", |evidence| {
-        let total = few(evidence);
-        *total = (total.as_f64().unwrap() + 1.0).into();
+        *few(evidence) = json!({ "total": 1.0, "since": 0, "newest": 0 });
     }),
     ("people are remembered", |evidence| {
-        let total = few(evidence);
-        *total = (total.as_f64().unwrap() - 1.0).into();
+        *few(evidence) = json!({ "total": -1.0, "since": 0, "newest": 0 });
     }),
     ("is still to be sent", |evidence| {
         evidence.documents.values_mut().next().unwrap()["outbox"] = json!([{}]);
     }),
-    ("is still held back", |evidence| {
-        evidence.documents.values_mut().next().unwrap()["blocks"] = json!({ "held": {} });
+    ("is still suppressed", |evidence| {
+        evidence.documents.values_mut().next().unwrap()["suppressed"] = json!({});
     }),
     ("nobody could do this", |evidence| evidence.undone.push("a message".into())),
 ];

@@ -37,6 +37,8 @@ pub(super) async fn pushes() -> (Site, usize) {
         if site.function.warm().await.is_err() {
             continue;
         }
+        // Without tokens a push has fewer calls.
+        site.world.kept(|kept| kept.table.refill());
         site.world.plan.kill(point / 2, point % 2 == 1);
         site.push(&push).await;
         let has_died = site.world.plan.end() == 1;

@@ -74,6 +74,8 @@ async fn cell(site: &Site, service: Service, fault: Fault) -> Cell {
         // Only what the bucket does not take goes there.
         troubles.push((Service::S3, Fault::Throttled));
     }
+    // Without tokens nothing would be published.
+    site.world.kept(|kept| kept.table.refill());
     site.world.break_down(&troubles);
     let during = site.enter((0..DURING).map(|_| producer.push()));
     let limit = if fault == Fault::OutOfTime { SHORT_LIMIT } else { LIMIT };

@@ -123,7 +123,7 @@ impl Site {
     /// How many zones have something to be sent or to be said.
     fn unsent(&self) -> usize {
         let documents = self.world.kept(|kept| kept.table.documents());
-        let waits = |document: &Value| document.get("outbox").is_some() || document.pointer("/blocks/held").is_some();
+        let waits = |document: &Value| document.get("outbox").is_some() || document.get("suppressed").is_some();
         documents.values().filter(|(document, _)| waits(document)).count()
     }
 
