@@ -18,7 +18,11 @@ pub(super) struct Attacked {
 
 impl Attacked {
     fn by(name: &str, payloads: &[String]) -> Self {
-        let server = Served::start();
+        // Each alert is shown by itself.
+        let apart = tempfile::tempdir().unwrap();
+        let rules = apart.path().join("rules.toml");
+        std::fs::write(&rules, "[rate_limit]\nburst = 30000\n").unwrap();
+        let server = Served::start_with(&["--rules", rules.to_str().unwrap()]);
         for (number, payload) in payloads.iter().enumerate() {
             let feedback = |field: &&'static str| {
                 // A device and a zone of its own each, so that no block holds anything back.
