@@ -120,12 +120,9 @@ impl<'a> Reading<'a> {
     #[must_use]
     pub fn implausible(&self) -> usize {
         let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
-        documented.iter().filter(|metric| self.is_implausible(metric)).count()
-    }
-
-    /// Whether the value of this documented metric is one that no such sensor can measure.
-    pub(super) fn is_implausible(&self, metric: &Metric) -> bool {
-        self.sent(metric).is_some_and(|value| !metric.plausible.contains(&value))
+        let is_implausible =
+            |metric: &&Metric| self.sent(metric).is_some_and(|value| !metric.plausible.contains(&value));
+        documented.iter().filter(is_implausible).count()
     }
 
     /// Every number that the reading carries, plausible or not, each once: the metrics of a documented type under the names that rules use,

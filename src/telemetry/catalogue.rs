@@ -83,7 +83,7 @@ pub const METRICS: [Metric; 29] = [
     count("readings_late", "Readings that came too late to be told from known ones"),
     count(
         "implausible_values",
-        "Values that rules compare and no such sensor can measure; stored, and not compared with limits",
+        "Values that no such sensor can measure; stored, and not compared with limits",
     ),
     count("readings_over_device_limit", "Readings of devices beyond the 2,000 of a zone; stored, and not evaluated"),
     count("alerts_fired", "Alerts that were raised"),

@@ -132,11 +132,8 @@ pub fn evaluate_in_order<'r, 't: 'r>(
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;
         } else if devices.admits(reading.source.device.as_deref().unwrap_or_default()) {
-            let policy = policies.of(&reading.source);
-            // Only what rules compare: to read every number of every reading would cost a tenth of the evaluation.
-            zone.evaluation.implausible +=
-                policy.compared.iter().filter(|metric| reading.is_implausible(metric)).count();
-            zone.take(reading, at, policy);
+            zone.evaluation.implausible += reading.implausible();
+            zone.take(reading, at, policies.of(&reading.source));
             devices.note(reading.source.device.as_deref().unwrap_or_default(), &zone.evaluation.state);
         } else {
             zone.evaluation.over_device_limit += 1;

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use jiff::SignedDuration;
 
-use crate::domain::device::{DeviceType, Metric};
 use crate::domain::reading::Source;
 use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
 
@@ -14,8 +13,6 @@ use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
 pub(super) struct Policy<'r> {
     /// The rules that apply, in their order, each with what it says there.
     pub(super) rules: Vec<(&'r Rule, Effective<'r>)>,
-    /// The documented metrics that they compare, each once.
-    pub(super) compared: Vec<&'static Metric>,
     /// The shortest silence that any of them watches for.
     pub(super) shortest_silence: Option<SignedDuration>,
 }
@@ -73,16 +70,8 @@ impl<'r> Policy<'r> {
         let rules: Vec<_> = rules.rules.iter().filter_map(|rule| Some((rule, rule.effective(source)?))).collect();
         let silences = rules.iter().filter(|(rule, _)| rule.kind == Kind::Silence);
         let shortest_silence = silences.filter_map(|(_, effective)| effective.after).min();
-        let compared = compared(&rules, source);
-        Self { rules, compared, shortest_silence }
+        Self { rules, shortest_silence }
     }
-}
-
-fn compared(rules: &[(&Rule, Effective<'_>)], source: &Source<'_>) -> Vec<&'static Metric> {
-    let Some(device_type) = DeviceType::named(&source.device_type) else { return Vec::new() };
-    let tests = rules.iter().filter_map(|(_, effective)| effective.condition).flat_map(|condition| &condition.tests);
-    let is_compared = |metric: &&Metric| tests.clone().any(|test| test.metric == metric.key);
-    device_type.metrics.iter().filter(is_compared).collect()
 }
 
 #[cfg(test)]
