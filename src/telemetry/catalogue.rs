@@ -81,10 +81,7 @@ pub const METRICS: [Metric; 29] = [
     count("readings_rejected", "Items that are no readings; kept apart"),
     count("readings_duplicate", "Readings that were known already"),
     count("readings_late", "Readings that came too late to be told from known ones"),
-    count(
-        "implausible_values",
-        "Values that no such sensor can measure; stored, and not compared with limits",
-    ),
+    count("implausible_values", "Values that no such sensor can measure; stored, and not compared with limits"),
     count("readings_over_device_limit", "Readings of devices beyond the 2,000 of a zone; stored, and not evaluated"),
     count("alerts_fired", "Alerts that were raised"),
     count("alerts_blocked", "Alerts that were held back while a block lasted"),

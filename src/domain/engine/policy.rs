@@ -1,6 +1,7 @@
 //! What the rules say for a source, found once for all of its readings.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 use foldhash::fast::RandomState;
 use jiff::SignedDuration;
@@ -25,13 +26,20 @@ pub struct Policies<'r, 's> {
 }
 
 /// The names of a source that a scope can hold: sources of the same names are the same to every rule.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Names<'s> {
     device_type: &'s str,
     device: Option<&'s str>,
     zone: Option<&'s str>,
     project: Option<&'s str>,
     property: Option<&'s str>,
+}
+
+/// Zone and project are left out: they are the same for all readings that are evaluated together.
+impl Hash for Names<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.device_type, self.device, self.property).hash(state);
+    }
 }
 
 impl<'s> Names<'s> {
