@@ -132,10 +132,10 @@ impl<R: RuleReader> CachedRules<R> {
         for warning in &rules.warnings {
             tracing::warn!(file = self.reader.name(), version, %warning, "rules accepted with a warning");
         }
-        self.settle(rules);
+        self.replace(rules);
     }
 
-    fn settle(&self, rules: RuleSet) {
+    fn replace(&self, rules: RuleSet) {
         self.set_refused(None);
         self.put_in_force(rules, true);
     }
@@ -173,7 +173,7 @@ impl<R: RuleReader> CachedRules<R> {
         if reads.seen.take().is_some() {
             tracing::info!(file = self.reader.name(), "the rules file is gone; the compiled-in rules are in force");
         }
-        self.settle(RuleSet::pack());
+        self.replace(RuleSet::pack());
     }
 
     async fn judge(&self, reads: &mut Reads, version: String, bytes: &[u8]) {
