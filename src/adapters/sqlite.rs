@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::due::{due_from, due_until};
 use super::grouped::Grouped;
@@ -41,6 +41,9 @@ const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key L
 /// Longest wait for another process that is writing. Each write takes milliseconds, but SQLite's turns are not fair, and a
 /// disk that is busy makes all of them long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Pause between two tries to switch to a write-ahead log.
+const SWITCH_PAUSE: Duration = Duration::from_millis(5);
 
 const NOT_READ: &str = "the state store did not give the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";
@@ -280,8 +283,7 @@ fn open(path: &Path) -> Result<Connection, Refusal> {
     check(&*connection.transaction()?)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     // Readers do not wait for a writer, and a commit is one sequential write.
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-    if mode != "wal" {
+    if switch_to_wal(&connection)? != "wal" {
         return Err(Refusal::Unfit);
     }
     // Each commit reaches the disk before it is answered. With NORMAL, which many use with WAL, a power cut takes the last
@@ -292,6 +294,24 @@ fn open(path: &Path) -> Result<Connection, Refusal> {
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     create(&mut connection)?;
     Ok(connection)
+}
+
+/// Switches to a write-ahead log. The mode that the database is in afterwards.
+///
+/// Two processes that switch a new database at the same time each hold a lock that the other one needs. SQLite then answers
+/// one of them at once that the database is busy, without the timeout. That one has no lock any more, so it tries again.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+            Err(fault) if is_busy(&fault) && begun.elapsed() < BUSY_TIMEOUT => std::thread::sleep(SWITCH_PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(fault: &rusqlite::Error) -> bool {
+    fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// The version of the schema that is there; 0 where there is none.
@@ -378,6 +398,27 @@ mod tests {
         let path = folder.path().join("state.db");
         for _ in 0..2 {
             SqliteStore::open(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn new_database_is_opened_by_all_who_open_it_at_the_same_time() {
+        const OPENERS: usize = 4;
+        for _ in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("state.db");
+            let begin = std::sync::Barrier::new(OPENERS);
+            std::thread::scope(|scope| {
+                let openers: [_; OPENERS] = std::array::from_fn(|_| {
+                    scope.spawn(|| {
+                        begin.wait();
+                        SqliteStore::open(&path).map(drop)
+                    })
+                });
+                for opener in openers {
+                    opener.join().unwrap().unwrap();
+                }
+            });
         }
     }
 
