@@ -13,8 +13,8 @@ use super::severity::Severity;
 
 /// Tokens that `low` and `medium` leave to `high` and `critical`.
 const LEFT_TO_URGENT: usize = 3;
-/// Tokens that a push leaves to the sweep while messages wait for it: enough for a digest of all of them.
-const LEFT_TO_SWEEP: usize = 1;
+/// Tokens that a push leaves to the sweep while messages wait for it: enough for digests of a thousand alerts.
+const LEFT_TO_SWEEP: usize = 2;
 /// A TAT further ahead than a burst and this is from a clock that was wrong, or from a higher limit, in microseconds. The
 /// bucket counts as full: a wrong clock must not stop all messages until it comes true.
 const AHEAD: i64 = 5 * MINUTE;
@@ -48,7 +48,10 @@ pub enum Sender {
     /// A push, for the messages that it made.
     Push,
     /// The sweep, for all messages that wait.
-    Sweep,
+    Sweep {
+        /// Tokens that suffice for all of them: one for each digest.
+        digests: usize,
+    },
 }
 
 /// Messages that need a token each.
@@ -83,7 +86,7 @@ impl AddAssign<Severity> for Wanted {
 pub struct Bucket {
     /// The TAT; `None` before the first token.
     pub tat: Option<i64>,
-    /// When a push last left messages to the sweep; `None` once a sweep has taken tokens.
+    /// When messages were last left to the next sweep; `None` once a sweep had tokens for all of them.
     pub waiting: Option<i64>,
 }
 
@@ -123,9 +126,9 @@ impl RateLimit {
     /// Takes tokens from `bucket` at `now`.
     ///
     /// - `low` and `medium` leave the last three tokens to `high` and `critical`.
-    /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last one to the
+    /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last two to the
     ///   sweep. Otherwise pushes would take each token as it comes, and what waits would wait as long as they do.
-    /// - The sweep gets one token even if only the last three are left: one digest names all that waits.
+    /// - The sweep gets up to two for its digests even if only the last three are left: two digests name a thousand alerts.
     #[must_use]
     pub fn take(&self, bucket: Bucket, wanted: Wanted, sender: Sender, now: Timestamp) -> Take {
         let now = now.as_microsecond();
@@ -146,8 +149,8 @@ impl RateLimit {
                 tat: if granted == 0 { bucket.tat } else { Some(ahead.unwrap_or(now) + cost(granted)) },
                 waiting: match sender {
                     Sender::Push if granted < wanted.total() && !is_waiting => Some(now),
-                    Sender::Sweep if granted > 0 => None,
-                    Sender::Push | Sender::Sweep => bucket.waiting,
+                    Sender::Push => bucket.waiting,
+                    Sender::Sweep { digests } => (granted < digests).then_some(now),
                 },
             },
             expected: match ahead {
@@ -169,10 +172,11 @@ impl RateLimit {
                 let other = if is_waiting { 0 } else { (available - urgent).saturating_sub(reserve(LEFT_TO_URGENT)) };
                 urgent + wanted.other.min(other)
             }
-            Sender::Sweep => {
+            Sender::Sweep { digests } => {
                 let urgent = wanted.urgent.min(available);
                 let left = available - urgent;
-                urgent + wanted.other.min(left.saturating_sub(reserve(LEFT_TO_URGENT)).max(left.min(1)))
+                let to_digests = left.min(digests).min(LEFT_TO_SWEEP);
+                urgent + wanted.other.min(left.saturating_sub(reserve(LEFT_TO_URGENT)).max(to_digests))
             }
         }
     }
@@ -223,8 +227,9 @@ mod tests {
             self.take(wanted, Sender::Push, second)
         }
 
+        /// One digest would name all that waits.
         fn sweep(&mut self, wanted: Wanted, second: f64) -> usize {
-            self.take(wanted, Sender::Sweep, second)
+            self.take(wanted, Sender::Sweep { digests: 1 }, second)
         }
     }
 
@@ -312,6 +317,29 @@ mod tests {
     }
 
     #[test]
+    fn what_one_sweep_cannot_name_has_all_tokens_until_it_is_named() {
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.push(urgent(8), 0.0), 8);
+        assert_eq!(limiter.push(other(1), 0.0), 0);
+        let sweep = Sender::Sweep { digests: 4 };
+        assert_eq!(limiter.take(other(2000), sweep, 0.0), 2, "two digests out of the last three");
+        // Two of four digests are left: no push takes the tokens that come back.
+        assert_eq!(limiter.push(other(1), 30.0), 0);
+        assert_eq!(limiter.take(other(2000), sweep, 60.0), 7, "and three are left to urgent ones");
+        assert_eq!(limiter.push(other(1), 72.0), 1);
+    }
+
+    #[test]
+    fn sweep_that_gets_no_token_leaves_all_to_the_next_one() {
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.push(urgent(10), 0.0), 10);
+        assert_eq!(limiter.sweep(other(2), 1.0), 0);
+        assert_eq!(limiter.push(other(1), 40.0), 0);
+        assert!(limiter.sweep(other(3), 60.0) > 0);
+        assert_eq!(limiter.push(other(1), 100.0), 1);
+    }
+
+    #[test]
     fn pushes_go_on_where_no_sweep_runs() {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(other(8), 0.0), 7);
@@ -332,7 +360,7 @@ mod tests {
             .flat_map(|tat| waiting.map(|waiting| Bucket { tat: Some(tat), waiting }))
             .chain([Bucket::default()])
             .collect();
-        for sender in [Sender::Push, Sender::Sweep] {
+        for sender in [Sender::Push, Sender::Sweep { digests: 1 }, Sender::Sweep { digests: 3 }] {
             for (wanted, from) in wanted.iter().flat_map(|wanted| buckets.iter().map(move |bucket| (*wanted, *bucket)))
             {
                 let take = LIMIT.take(from, wanted, sender, at(0.0));

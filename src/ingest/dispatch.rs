@@ -76,11 +76,12 @@ pub(super) async fn send_waiting<T: StateStore, P: AlertPublisher>(
     now: Timestamp,
 ) -> Dispatched {
     waiting.sort_by_key(|outgoing| outgoing.entry.message.urgency());
-    let severities = waiting.iter().map(|outgoing| outgoing.entry.message.severity());
-    let tokens = take_tokens(store, rules, severities, Sender::Sweep, now).await;
     let messages: Vec<&Message> = waiting.iter().map(|outgoing| &outgoing.entry.message).collect();
-    let sizes = plan(&messages, tokens);
+    let fewest = fewest_messages(&messages);
+    let severities = messages.iter().map(|message| message.severity());
+    let tokens = take_tokens(store, rules, severities, Sender::Sweep { digests: fewest.len() }, now).await;
     let mut rest = waiting.into_iter();
+    let sizes = one_by_one(&fewest, tokens);
     let groups: Vec<Vec<Outgoing>> = sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect();
     let groups = lease(store, rules, groups, now).await;
     let mut dispatched = send(store, publisher, rules, groups, FORGOTTEN_BY_SWEEP_WITHIN, now).await;
@@ -91,22 +92,23 @@ pub(super) async fn send_waiting<T: StateStore, P: AlertPublisher>(
     dispatched
 }
 
-/// How many of `messages` each of at most `tokens` messages speaks for. They are in order of urgency, and so are these.
-fn plan(messages: &[&Message], tokens: usize) -> Vec<usize> {
-    // A notice is never part of a digest, which is about devices. Notices are first, and few.
-    let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count().min(tokens);
-    let tokens = tokens - notices;
-    let mut sizes = vec![1; notices];
-    if tokens == 0 {
-        return sizes;
-    }
-    let groups = grouped(&messages[notices..], LARGEST_DIGEST);
-    let mut spare = tokens.saturating_sub(groups.len());
-    for group in groups.iter().take(tokens) {
-        let alone = if group.len() - 1 <= spare { group.len() } else { spare };
+/// The fewest messages that name all of `messages`, which are in order of urgency: how many each of them names. A notice is
+/// never part of a digest, which is about devices. Notices are first, and few.
+fn fewest_messages(messages: &[&Message]) -> Vec<usize> {
+    let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
+    let digests = grouped(&messages[notices..], LARGEST_DIGEST);
+    repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
+}
+
+/// The first `tokens` of the fewest messages. With tokens to spare, messages go out one by one, the most urgent first.
+fn one_by_one(fewest: &[usize], tokens: usize) -> Vec<usize> {
+    let mut spare = tokens.saturating_sub(fewest.len());
+    let mut sizes = Vec::new();
+    for size in fewest.iter().take(tokens) {
+        let alone = if size - 1 <= spare { *size } else { spare };
         sizes.extend(repeat_n(1, alone));
-        sizes.extend((group.len() > alone).then_some(group.len() - alone));
-        spare -= alone.min(group.len() - 1);
+        sizes.extend((*size > alone).then_some(size - alone));
+        spare -= alone.min(size - 1);
     }
     sizes
 }
@@ -267,7 +269,7 @@ mod tests {
     }
 
     fn planned(messages: &[Message], tokens: usize) -> Vec<usize> {
-        plan(&messages.iter().collect::<Vec<_>>(), tokens)
+        one_by_one(&fewest_messages(&messages.iter().collect::<Vec<_>>()), tokens)
     }
 
     #[test]

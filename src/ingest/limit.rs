@@ -12,8 +12,10 @@ use crate::domain::severity::Severity;
 
 /// The limiter of all messages.
 const CHANNEL: &str = "alerts";
-/// Longest that asking the limiter takes.
+/// Longest that a push waits for the limiter.
 pub const ALLOWED_WITHIN: Duration = Duration::from_secs(1);
+/// Longest that the sweep waits for it. No client waits for the sweep, and without an answer all messages wait a minute more.
+const ALLOWED_TO_SWEEP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many of these messages may be sent now, the urgent ones first.
 pub(super) async fn take_tokens<L: RateLimiter>(
@@ -28,7 +30,11 @@ pub(super) async fn take_tokens<L: RateLimiter>(
     if wanted == Wanted::default() {
         return 0;
     }
-    allowed(limiter.take_tokens(CHANNEL, &rules.rate_limit, wanted, sender, now)).await
+    let within = match sender {
+        Sender::Push => ALLOWED_WITHIN,
+        Sender::Sweep { .. } => ALLOWED_TO_SWEEP_WITHIN,
+    };
+    allowed(within, limiter.take_tokens(CHANNEL, &rules.rate_limit, wanted, sender, now)).await
 }
 
 /// How many of `wanted` messages may go out by SMS today.
@@ -36,11 +42,11 @@ pub(super) async fn take_sms<L: RateLimiter>(limiter: &L, rules: &RuleSet, wante
     if wanted == 0 {
         return 0;
     }
-    allowed(limiter.take_sms(rules.rate_limit.sms_per_day, wanted, now)).await
+    allowed(ALLOWED_WITHIN, limiter.take_sms(rules.rate_limit.sms_per_day, wanted, now)).await
 }
 
-async fn allowed(asked: impl Future<Output = Result<usize, Unavailable>>) -> usize {
-    let answer = timeout(ALLOWED_WITHIN, asked).await;
+async fn allowed(within: Duration, asked: impl Future<Output = Result<usize, Unavailable>>) -> usize {
+    let answer = timeout(within, asked).await;
     match answer.unwrap_or_else(|late| Err(Unavailable::new("the rate limiter took too long", late))) {
         Ok(granted) => granted,
         Err(error) => {

@@ -175,9 +175,9 @@ async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl
     assert_eq!(take(1, 20, Sender::Push, 0).await, 7);
     assert_eq!(take(0, 1, Sender::Push, 30).await, 0, "others wait");
     assert_eq!(take(2, 0, Sender::Push, 30).await, 2);
-    assert_eq!(take(0, 20, Sender::Sweep, 60).await, 7);
+    assert_eq!(take(0, 20, Sender::Sweep { digests: 1 }, 60).await, 7);
     assert_eq!(take(0, 1, Sender::Push, 67).await, 1, "nothing waits any more");
-    assert_eq!(take(50, 0, Sender::Sweep, 67).await, 3);
+    assert_eq!(take(50, 0, Sender::Sweep { digests: 1 }, 67).await, 3);
     assert_eq!(take(1, 0, Sender::Push, 67).await, 0);
     assert_eq!(take(1, 0, Sender::Push, 7).await, 0, "a clock that went back");
     assert_eq!(take(50, 0, Sender::Push, 1_000_000).await, 10);

@@ -287,7 +287,9 @@ fn tokens_update(channel: &str, bucket: Bucket, take: &Take, sender: Sender) -> 
         sets.push("waiting = :waiting");
         values.push((":waiting", waiting));
     }
-    let removed = if sender == Sender::Sweep && take.granted > 0 { " REMOVE waiting" } else { "" };
+    // Also if this copy has not read it: another one may have set it meanwhile.
+    let removed =
+        if matches!(sender, Sender::Sweep { .. }) && take.bucket.waiting.is_none() { " REMOVE waiting" } else { "" };
     Update {
         key: format!("rate-limit/{channel}"),
         expression: format!("SET {}{removed}", sets.join(", ")),

@@ -88,7 +88,7 @@ const LARGEST_EMAIL: usize = 24 * 1024;
 /// Most that the email of many alerts takes as a string in the SNS message, in bytes.
 pub(super) const LARGEST_LIST_EMAIL: usize = 80 * 1024;
 /// Most that the JSON text of many alerts takes as a string in the SNS message, in bytes. It is in there once.
-pub(super) const LARGEST_LIST_JSON: usize = 72 * 1024;
+pub(super) const LARGEST_LIST_JSON: usize = 104 * 1024;
 /// How many items of each list a text tries to name. With one of each, names of the longest kind stay far below either
 /// bound.
 const LIST_LENGTHS: [usize; 7] = [128, 64, 32, 16, 8, 4, 1];
