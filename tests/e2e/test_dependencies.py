@@ -4,6 +4,7 @@ import json
 import subprocess
 import tomllib
 
+import pytest
 from deployed import BUILD, ROOT
 
 MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
@@ -47,7 +48,10 @@ def test_what_compacts_is_in_the_function_of_its_own_alone():
     assert function_tree() & of_the_lake == set()
     own = tomllib.loads((ROOT / "src/bin/compact-function/Cargo.toml").read_text(encoding="utf-8"))
     assert set(own["dependencies"]["smartclean-push"]["features"]) == {"function", "lake"}
-    # By its binary, too: nothing of Parquet's own words is in it.
+
+
+@pytest.mark.nightly
+def test_nothing_of_parquet_is_in_the_released_function():
     built = {name: (BUILD / name / "bootstrap").read_bytes() for name in ("PushFunction", "CompactFunction")}
     assert {name: b"parquet.thrift" in binary or b"PAR1" in binary for name, binary in built.items()} == {
         "PushFunction": False,

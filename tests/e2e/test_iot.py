@@ -76,7 +76,7 @@ def test_the_same_message_twice_is_one_object_and_one_alert(doors, publisher):
     with doors.queue() as received:
         first, again = publisher.publish(said), publisher.publish(said)
         assert doors.stored(first) == doors.stored(again)
-        time.sleep(3)
+        time.sleep(2)
         assert len(received()) == 1
 
 
@@ -128,10 +128,10 @@ def test_message_that_the_function_may_not_be_given_waits_in_the_queue(doors, pu
 
 def test_message_that_the_function_cannot_store_is_pushed_again_from_the_queue(doors, publisher):
     """Three failed invocations, and Lambda's own record of them."""
-    with doors.queue_delay(20), doors.queue() as received:
+    with doors.queue_delay(10), doors.queue() as received:
         with doors.without("s3:PutObject"), doors.without("sqs:SendMessage"):
             body = publisher.publish(text())
-            time.sleep(8)  # MiniStack tries again after one second, and after two
+            doors.delayed(seconds=30)
             assert received() == []
         doors.stored(body, seconds=60)
         assert len(received()) == 1

@@ -297,7 +297,6 @@ def test_questions_are_answered_the_same_before_and_after_and_without_the_small_
 def test_the_line_for_duckdb_counts_what_is_in_a_data_folder(tmp_path):
     """The very line of docs/lake.md, on a folder before and after it is compacted."""
     command = ROOT / "target/debug/smartclean-push"
-    subprocess.run(["cargo", "build", "--locked", "--all-features", "--bin", "smartclean-push"], cwd=ROOT, check=True)
     simulate = [command, "simulate", "--out", "data", "--devices", "20", "--days", "2", "--from", "2026-09-01"]
     made = subprocess.run(simulate, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert made

@@ -70,8 +70,6 @@ def test_a_push_is_one_line(lines):
 def server(tmp_path):
     """`serve`, as it prints where it listens: its address."""
     binary = ROOT / "target/debug/smartclean-push"
-    # What `make unit` has built already; by itself, this builds it.
-    subprocess.run(["cargo", "build", "--locked", "--all-features", "--bin", "smartclean-push"], cwd=ROOT, check=True)
     process = subprocess.Popen(
         [binary, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data"],
         env={**os.environ, "PUSH_USERNAME": "smartclean", "PUSH_PASSWORD": "s3cret-Pa55"},

@@ -57,6 +57,7 @@ def rotated(stack):
     stack.start_cold()
 
 
+@pytest.mark.nightly
 def test_no_push_is_refused_while_the_password_is_rotated_twice(rotated):
     """200 to each. A new copy of the function that does not get the secret within its timeouts answers 503, which tells the
     client to send again; this machine plays AWS, the function and the client at once, so one in a hundred may be that."""

@@ -174,13 +174,17 @@ def test_rules_that_are_refused_stay_out_of_force_and_are_told_by_email(stack):
 
 
 def test_silence_is_raised_by_the_schedule(stack):
-    silent = '[[rule]]\nid = "silent"\nafter = "12s"\n'
+    silent = '[[rule]]\nid = "silent"\nafter = "10m"\n'
     with stack.rules(silent), stack.queue(rule=["silent"]) as received:
-        stack.push(in_zone(f"zone-{uuid.uuid4()}", "TH", {"t": 20}))
-        stack.tick()
+
+        def heard(minutes_ago):
+            at = int((time.time() - 60 * minutes_ago) * 1000)
+            stack.push(in_zone(f"zone-{uuid.uuid4()}", "TH", {"t": 20}, unixT=at))
+            stack.tick()
+
+        heard(minutes_ago=8)
         assert received() == []
-        time.sleep(16)  # five quarters of it, and a second
-        stack.tick()
+        heard(minutes_ago=14)
         assert [kind for kind, _ in said(received())] == ["firing"]
         stack.tick()
         assert received() == []

@@ -71,7 +71,7 @@ def keys(aws, table):
 def run(test, aws, name, keys):
     return subprocess.run(
         # The features of `make unit`, so that nothing is built twice.
-        ["cargo", "test", "--locked", "--all-features", "--test", "it", "--"]
+        ["cargo", "test", "--locked", "--workspace", "--all-features", "--test", "it", "--"]
         + ["--exact", test, "--ignored"],
         cwd=ROOT,
         env={
