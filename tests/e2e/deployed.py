@@ -110,12 +110,10 @@ class Deployed:
         for path, methods in self.template["Resources"]["PushApi"]["Properties"]["Body"]["paths"].items():
             for method, operation in methods.items():
                 wanted = operation["x-amazon-apigateway-integration"]
-                _, gradual, otherwise = wanted["uri"]["Fn::Sub"][1]["Arn"]["Fn::If"]
-                live = self.ids.get(gradual["Ref"])
                 integration = gateway.create_integration(
                     ApiId=api,
                     IntegrationType=wanted["type"].upper(),
-                    IntegrationUri=live or self.function_arn(self.ids[otherwise["Fn::GetAtt"][0]]),
+                    IntegrationUri=self.function_arn(self.function),
                     PayloadFormatVersion=wanted["payloadFormatVersion"],
                     TimeoutInMillis=wanted["timeoutInMillis"],
                 )["IntegrationId"]

@@ -18,8 +18,6 @@
   last fifty calls and no more.
 - A template's alarm may reckon with several metrics. MiniStack refuses such an alarm; here it is made with the first of
   them, and is not for seeing what state it comes to.
-- A template's CodeDeploy application and deployment group are there, and do nothing: an alias goes to its new version at
-  once, as it has at a gradual deployment's end.
 - Athena speaks Athena's SQL: ministack_athena.py.
 - It listens on the port that it was given, and not on port 443 besides.
 """
@@ -194,17 +192,6 @@ def record_with_math(name, props):
 
 provisioners._cw_metric_alarm_record = record_with_math
 
-
-def made_of_nothing(logical_id, props, stack_name):
-    return f"{stack_name}-{logical_id}", {}
-
-
-for kind in ("Application", "DeploymentGroup"):
-    provisioners._RESOURCE_HANDLERS[f"AWS::CodeDeploy::{kind}"] = {
-        "create": made_of_nothing,
-        "update": lambda physical_id, old_props, new_props, stack_name: (physical_id, {}),
-        "delete": lambda physical_id, props: None,
-    }
 
 app._port_is_bindable = lambda host, port: False
 
