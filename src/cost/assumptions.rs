@@ -85,7 +85,7 @@ pub const ANSWER: Assumption = given("an answer", 600.0, "bytes", "an answer of 
 pub const METRICS: Assumption =
     given("metrics that have values", 12.0, "", "of 28; the others count what hardly ever happens");
 /// Alarms.
-pub const ALARMS: Assumption = given("alarms", 20.0, "", "template.yaml");
+pub const ALARMS: Assumption = given("alarms", 10.0, "", "template.yaml");
 /// Dashboards.
 pub const DASHBOARDS: Assumption = given("dashboards", 1.0, "", "template.yaml");
 

@@ -75,8 +75,8 @@ fn a_thousand_devices_with_25_readings_in_a_push_cost_what_they_do_by_hand() {
             ("CloudWatch", "GB of log lines kept", 0.002_845),
             // 12 × $0.30.
             ("CloudWatch", "metrics", 3.6),
-            // 20 × $0.10.
-            ("CloudWatch", "alarms", 2.0),
+            // 10 × $0.10.
+            ("CloudWatch", "alarms", 1.0),
             ("CloudWatch", "dashboards", 3.0),
             ("Secrets Manager", "secrets", 0.4),
             // 2 × 43,800 ÷ 5 = 17,520 × $5 a million.
@@ -124,7 +124,7 @@ fn a_thousand_devices_with_a_push_for_each_reading_cost_what_they_do_by_hand() {
             // 15 % of it = 2.237947 GB × $0.03.
             ("CloudWatch", "GB of log lines kept", 0.067_138),
             ("CloudWatch", "metrics", 3.6),
-            ("CloudWatch", "alarms", 2.0),
+            ("CloudWatch", "alarms", 1.0),
             ("CloudWatch", "dashboards", 3.0),
             ("Secrets Manager", "secrets", 0.4),
             ("Secrets Manager", "reads", 0.0876),

@@ -1,5 +1,5 @@
 import pytest
-from deployed import Deployed, Operator
+from deployed import Deployed, Lake, Operator
 from emulator import Emulator
 from local_aws import MiniStack
 
@@ -13,6 +13,12 @@ def aws(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stack(aws, tmp_path_factory):
     return Deployed(aws, Operator(aws, tmp_path_factory.mktemp("operator")))
+
+
+@pytest.fixture(scope="session")
+def lake(stack):
+    """The lake. What does not ask for it is tested without: the main stack works alone."""
+    return Lake(stack)
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,9 @@ class Operator:
             answers="".join(f"{answer}\n" for answer in answers),
         )  # fmt: skip
 
+    def deploy_lake(self):
+        return self.run("lake", "--template", BUILD / "lake.yaml", "--architecture", ARCHITECTURE)
+
     def deploy_with(self, **parameters):
         """Writes parameters into the saved configuration, as docs/connect.md says, and deploys again."""
         config = tomlkit.parse(self._config.read_text())
@@ -49,7 +52,7 @@ class Operator:
     def run(self, *arguments, answers=""):
         """What the command prints."""
         done = subprocess.run(
-            [sys.executable, ROOT / ".make/stack", "--config", self._config, *arguments],
+            [sys.executable, "-m", "ops", "--config", self._config, *arguments],
             input=answers,
             cwd=ROOT,
             env=self._aws.environment,
@@ -62,6 +65,27 @@ class Operator:
             log = self._aws.log.read_text(errors="replace")
             raise RuntimeError(f"{arguments[0]} failed:\n{done.stdout}\nMiniStack's log:\n{log}")
         return done.stdout
+
+
+def look_at(aws, name):
+    """A stack's outputs, the ids of its resources, and its template after SAM's transform."""
+    cloudformation = aws.client("cloudformation")
+    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    resources = cloudformation.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    processed = cloudformation.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
+    return (
+        {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
+        {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources},
+        json.loads(processed) if isinstance(processed, str) else processed,
+    )
+
+
+class Lake:
+    """The lake, deployed beside the stack by the operator's own command."""
+
+    def __init__(self, stack):
+        stack.operator.deploy_lake()
+        self.outputs, self.ids, self.template = look_at(stack.aws, "smartclean-push-lake")
 
 
 class Deployed:
@@ -77,13 +101,7 @@ class Deployed:
 
     def _look(self):
         """Learns what the stack consists of."""
-        cloudformation = self.aws.client("cloudformation")
-        stack = cloudformation.describe_stacks(StackName="smartclean-push")["Stacks"][0]
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        resources = cloudformation.list_stack_resources(StackName="smartclean-push")["StackResourceSummaries"]
-        self.ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
-        processed = cloudformation.get_template(StackName="smartclean-push", TemplateStage="Processed")["TemplateBody"]
-        self.template = json.loads(processed) if isinstance(processed, str) else processed
+        self.outputs, self.ids, self.template = look_at(self.aws, "smartclean-push")
         self.bucket = self.outputs["RawBucketName"]
         self.topic = self.outputs["AlertTopicArn"]
         self.function = self.outputs["PushFunctionName"]

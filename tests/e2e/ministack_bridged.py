@@ -16,8 +16,6 @@
   MiniStack's tokens and discovery document name AWS's own address.
 - Each reading of a secret leaves a line in the log, so that a test can count them. MiniStack's CloudTrail tells of the
   last fifty calls and no more.
-- A template's alarm may reckon with several metrics. MiniStack refuses such an alarm; here it is made with the first of
-  them, and is not for seeing what state it comes to.
 - Athena speaks Athena's SQL: ministack_athena.py.
 - It listens on the port that it was given, and not on port 443 besides.
 """
@@ -178,20 +176,6 @@ async def handle_unless_an_apis(method, path, headers, *rest):
 
 
 app._handle_cognito_body_request = handle_unless_an_apis
-
-metric_alarm_record = provisioners._cw_metric_alarm_record
-
-
-def record_with_math(name, props):
-    if not (queries := props.get("Metrics")):
-        return metric_alarm_record(name, props)
-    first = next(query["MetricStat"] for query in queries if "MetricStat" in query)
-    alone = {key: value for key, value in props.items() if key != "Metrics"}
-    return metric_alarm_record(name, {**alone, **first["Metric"], "Period": first["Period"], "Statistic": first["Stat"]})
-
-
-provisioners._cw_metric_alarm_record = record_with_math
-
 
 app._port_is_bindable = lambda host, port: False
 

@@ -107,9 +107,9 @@ def pushed(stack):
 class Athena:
     """The deployed workgroup, and the questions that lie ready in it."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, lake):
         self._athena = stack.aws.client("athena")
-        self._group, self.database = stack.outputs["LakeWorkGroup"], stack.outputs["LakeDatabase"]
+        self._group, self.database = lake.outputs["LakeWorkGroup"], lake.outputs["LakeDatabase"]
         ids = self._athena.list_named_queries(WorkGroup=self._group)["NamedQueryIds"]
         self.named = {
             query["Name"]: query["QueryString"]
@@ -135,8 +135,8 @@ class Athena:
 
 
 @pytest.fixture(scope="module")
-def athena(stack):
-    return Athena(stack)
+def athena(stack, lake):
+    return Athena(stack, lake)
 
 
 def ours(rows):
@@ -197,11 +197,11 @@ def test_a_query_reads_only_what_its_view_and_tables_have(athena):
             athena.ask(text)
 
 
-def test_every_object_lies_where_its_table_looks(pushed):
+def test_every_object_lies_where_its_table_looks(pushed, lake):
     """MiniStack reads whatever is below a table's folder; Athena, what its partitions' template names."""
     glue = pushed.aws.client("glue")
     templates = {}
-    for table in glue.get_tables(DatabaseName=pushed.outputs["LakeDatabase"])["TableList"]:
+    for table in glue.get_tables(DatabaseName=lake.outputs["LakeDatabase"])["TableList"]:
         parameters = table.get("Parameters", {})
         if template := parameters.get("storage.location.template"):
             assert parameters["projection.enabled"] == "true"
@@ -215,8 +215,8 @@ def test_every_object_lies_where_its_table_looks(pushed):
             assert templates[table].fullmatch(key), key
 
 
-def test_no_question_can_cost_more_than_the_limit(stack, athena):
-    group = stack.aws.client("athena").get_work_group(WorkGroup=stack.outputs["LakeWorkGroup"])["WorkGroup"]["Configuration"]
+def test_no_question_can_cost_more_than_the_limit(stack, lake):
+    group = stack.aws.client("athena").get_work_group(WorkGroup=lake.outputs["LakeWorkGroup"])["WorkGroup"]["Configuration"]
     assert str(group["EnforceWorkGroupConfiguration"]).lower() == "true"
     assert int(group["BytesScannedCutoffPerQuery"]) == 10 * 10**9
     assert group["ResultConfiguration"]["OutputLocation"] == f"s3://{stack.bucket}/athena-results/"
@@ -225,9 +225,9 @@ def test_no_question_can_cost_more_than_the_limit(stack, athena):
 # ---- Days gone by ----------------------------------------------------------------------------------------------------
 
 
-def compact(stack):
+def compact(stack, lake):
     """What the schedule's tick does, of all days."""
-    name = stack.outputs["CompactFunctionName"]
+    name = lake.outputs["CompactFunctionName"]
     answer = stack.functions.invoke(FunctionName=name, Payload=json.dumps({"all": True}))
     done = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, done
@@ -258,12 +258,12 @@ def assert_odd_rows_are_as_they_should_be(athena):
     assert answers == ["1"], "told in two ways, counted once"
 
 
-def test_questions_are_answered_the_same_before_and_after_and_without_the_small_objects(pushed, athena):
+def test_questions_are_answered_the_same_before_and_after_and_without_the_small_objects(pushed, lake, athena):
     before = everything(athena)
     assert_odd_rows_are_as_they_should_be(athena)
     assert not pushed.keys("lake/")
 
-    done = compact(pushed)
+    done = compact(pushed, lake)
     assert done["days_compacted"] >= 1 and done["skipped"] == 0, done
     assert pushed.keys("lake/readings/") and pushed.keys("lake/manifests/")
     assert everything(athena) == before
@@ -271,7 +271,7 @@ def test_questions_are_answered_the_same_before_and_after_and_without_the_small_
     days = {row["dt"] for row in athena.ask("SELECT DISTINCT dt FROM compacted")}
     assert {str(DAY.date()), str((DAY + datetime.timedelta(days=1)).date())} <= days
 
-    again = compact(pushed)
+    again = compact(pushed, lake)
     assert (again["days_compacted"], again["objects"]) == (0, 0), "nothing has come since"
 
     # What is in Parquet answers alone. (Who may let objects expire: tests/it/compact.)
@@ -285,7 +285,7 @@ def test_questions_are_answered_the_same_before_and_after_and_without_the_small_
     # A late push opens its day again.
     late = reading("FD", "late", at(4), {"rating": 1})
     assert pushed.push(late).status_code == 200
-    assert compact(pushed)["days_compacted"] == 1
+    assert compact(pushed, lake)["days_compacted"] == 1
     after = everything(athena)
     assert [row["zone"] for row in after["Average rating per zone"]] == ["b", "a", "late"]
     assert after["People per zone and day"] == before["People per zone and day"]

@@ -1,4 +1,4 @@
-"""Template and code agree: each function is told every variable that it reads and no other, and may make every call that it
+"""Templates and code agree: each function is told every variable that it reads and no other, and may make every call that it
 makes and no other."""
 
 import copy
@@ -42,6 +42,8 @@ ACTIONS = {
 # What Lambda does by the function's role.
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+# The main stack's bucket as the lake names it.
+BUCKET = "arn:${AWS::Partition}:s3:::${RawBucket}"
 # Under conditions: a key of one's own, tracing.
 OPTIONAL = {"kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
@@ -100,7 +102,10 @@ FUNCTIONS = [
 
 @pytest.fixture
 def template():
-    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    """The resources of both templates together; no two have one name."""
+    main, lake = (yaml_parse((ROOT / name).read_text(encoding="utf-8")) for name in ("template.yaml", "lake.yaml"))
+    assert not main["Resources"].keys() & lake["Resources"].keys()
+    return {**main, "Resources": {**main["Resources"], **lake["Resources"]}}
 
 
 def faults(template):
@@ -179,8 +184,9 @@ def wide(template):
                         yield f"{where}: on everything"
                     continue
                 (function, argument), = resource.items()
-                # A name of this stack's, or what begins with one: ${RawBucket.Arn}/raw/*.
-                found = re.fullmatch(r"\$\{(\w+)\.Arn\}/[\w/.-]+\*?", argument) if function == "Fn::Sub" else None
+                # A name of this stack's, or what begins with one: ${RawBucket.Arn}/raw/*. The lake is given the bucket's name.
+                argument = str(argument).replace(BUCKET, "${RawBucket.Arn}") if function == "Fn::Sub" else argument
+                found = re.fullmatch(r"\$\{(\w+)\.Arn\}(/[\w/.-]+\*?)?", argument) if function == "Fn::Sub" else None
                 named = found[1] if found else argument[0] if isinstance(argument, list) else argument
                 if named.split(".")[0] not in things:
                     yield f"{where}: {argument}"
