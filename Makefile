@@ -12,7 +12,7 @@ PYTHON := .venv/bin/python
 SAM := env "PATH=$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m samcli
 STAGE := .make/stage
 # Another stack beside the first one: make deploy ENV=prod, make status ENV=prod.
-STACK := $(PYTHON) .make/stack $(if $(ENV),--env '$(ENV)')
+STACK := $(PYTHON) -m ops $(if $(ENV),--env '$(ENV)')
 
 # What the function runs on: arm64 (cheaper) or x86_64.
 ARCH ?= arm64
@@ -108,19 +108,19 @@ counts: needs-rust
 # The functions as the tests are built, which takes seconds once those are. A release build takes ten minutes.
 .PHONY: e2e
 e2e: needs-rust .venv/test.stamp ## Deploys the real template to a local stand-in for AWS and pushes to it
-	@$(STAGE) 'template' $(SAM) validate --lint --region ap-southeast-1
+	@$(STAGE) 'templates' sh -c '$(SAM) validate --lint --region ap-southeast-1 && $(SAM) validate --lint --region ap-southeast-1 --template lake.yaml'
 	@$(STAGE) 'functions for the end-to-end tests' .make/functions .aws-sam/e2e
-	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e
+	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/ops tests/e2e
 
 .PHONY: e2e-release
 e2e-release: .venv/test.stamp ## The same with what `make deploy` builds, and the tests that take longer
-	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory sam-build ARCH=$(HOST_ARCH) BUILD_DIR=.aws-sam/e2e
-	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/e2e -m 'nightly or not nightly'
+	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory e2e-build
+	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/ops tests/e2e -m 'nightly or not nightly'
 
 .PHONY: checkov
 checkov: .venv-lint/lint.stamp
-	@$(STAGE) 'template, cfn-lint' .venv-lint/bin/cfn-lint template.yaml
-	@$(STAGE) 'template, checkov' .venv-lint/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
+	@$(STAGE) 'template, cfn-lint' .venv-lint/bin/cfn-lint template.yaml lake.yaml
+	@$(STAGE) 'template, checkov' .venv-lint/bin/checkov --file template.yaml --file lake.yaml --framework cloudformation --quiet --compact --skip-download
 
 # Apart from `make lint` because it asks the network: what is known of a crate changes while nothing changes here.
 .PHONY: audit
@@ -202,13 +202,30 @@ soak: needs-rust ## 24 simulated hours of 10,000 devices through the server, mem
 # ---- In AWS ---------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: sam-build ## Builds the Lambda functions and prints their sizes; ARCH=x86_64 instead of arm64
-	@.make/size $(BUILD_DIR)/PushFunction/bootstrap
-	@.make/size $(BUILD_DIR)/CompactFunction/bootstrap
+build: build-push ## Builds the Lambda function and prints its size; ARCH=x86_64 instead of arm64
+	@.make/size .aws-sam/build/PushFunction/bootstrap
 
 .PHONY: deploy
 deploy: build ## Puts it into your AWS account; asks a few questions the first time. ENV=prod for another stack
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) deploy --architecture $(ARCH)
+
+.PHONY: lake
+lake: build-compact ## Adds the lake: your readings as tables for questions in SQL. Run make deploy first
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) lake --architecture $(ARCH)
+
+ADDRESS = $(if $(EMAIL),--email '$(EMAIL)')$(if $(PHONE),--phone '$(PHONE)')$(if $(HTTPS),--https '$(HTTPS)')
+
+.PHONY: subscribe
+subscribe: .venv/build.stamp ## Sends the alerts to one more address: make subscribe EMAIL=you@example.com, or PHONE=, HTTPS=
+	@$(STACK) subscribe $(ADDRESS)
+
+.PHONY: confirm
+confirm: .venv/build.stamp ## Confirms it so that only you can end it: make confirm LINK='the link in the message of AWS'
+	@$(STACK) confirm '$(LINK)'
+
+.PHONY: unsubscribe
+unsubscribe: .venv/build.stamp ## Sends the alerts no longer there: make unsubscribe EMAIL=you@example.com, or PHONE=, HTTPS=
+	@$(STACK) unsubscribe $(ADDRESS)
 
 .PHONY: status
 status: .venv/build.stamp ## The deployed URL, and which subscriptions still wait for confirmation
@@ -249,16 +266,29 @@ rules: check-rules .venv/build.stamp ## Makes FILE the deployed stack's rules: m
 
 # ---- Behind them ----------------------------------------------------------------------------------------------------
 
-BUILD_DIR ?= .aws-sam/build
-
 # cargo-lambda first by itself: it shows its progress, which SAM keeps to itself for minutes; SAM then finds the same
 # build done and only packs it. Its standard output is advice on what to do next, which here is `make deploy`.
-.PHONY: sam-build
-sam-build: needs-rust .venv/build.stamp
-	@echo 'Building the functions for $(ARCH); the first time takes about 12 minutes on two cores.'
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin push-function $(if $(filter arm64,$(ARCH)),--arm64)
-	@cd src/bin/compact-function && PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release --bin compact-function $(if $(filter arm64,$(ARCH)),--arm64)
-	@$(SAM) build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH) >/dev/null
+BUILD = PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --release $(if $(filter arm64,$(ARCH)),--arm64)
+PACK = $(SAM) build --parameter-overrides Architecture=$(ARCH)
+
+.PHONY: build-push
+build-push: needs-rust .venv/build.stamp
+	@echo 'Building the function for $(ARCH); the first time takes about 8 minutes on two cores.'
+	@$(BUILD) --bin push-function
+	@$(PACK) --build-dir .aws-sam/build >/dev/null
+
+.PHONY: build-compact
+build-compact: needs-rust .venv/build.stamp
+	@echo 'Building the compaction function for $(ARCH); the first time takes about 8 minutes on two cores.'
+	@cd src/bin/compact-function && $(BUILD) --bin compact-function
+	@$(PACK) --template lake.yaml --build-dir .aws-sam/lake >/dev/null
+
+# What `make deploy` and `make lake` build, where the end-to-end tests look for it.
+.PHONY: e2e-build
+e2e-build: ARCH := $(HOST_ARCH)
+e2e-build: build-push build-compact
+	@rm -rf .aws-sam/e2e && cp -r .aws-sam/build .aws-sam/e2e
+	@cp -r .aws-sam/lake/CompactFunction .aws-sam/e2e/ && cp .aws-sam/lake/template.yaml .aws-sam/e2e/lake.yaml
 
 .PHONY: optimized
 optimized: needs-rust
