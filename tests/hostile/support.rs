@@ -359,7 +359,7 @@ impl Neighbour {
 /// Says what was measured, for `--nocapture`.
 pub(crate) fn told(what: &str, served: &Served, began: Instant, longest: Duration) {
     let (peak, seconds) = (served.peak_mib(), began.elapsed().as_secs_f64());
-    #[expect(clippy::print_stdout, reason = "shown with --nocapture, for docs/reliability.md")]
+    #[expect(clippy::print_stdout, reason = "shown with --nocapture, by make hostile")]
     {
         println!("| {what} | {peak} MiB | {seconds:.1} s | {} ms |", longest.as_millis());
     }
