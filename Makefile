@@ -94,6 +94,12 @@ unit: needs-rust ## Unit and integration tests
 	@$(STAGE) 'build of the tests' cargo test --quiet $(ALL) --no-run
 	@$(STAGE) 'unit and integration tests' cargo test --quiet $(ALL)
 
+# They are part of `make unit` and `make e2e`. A change to one is a commit of its own.
+.PHONY: goldens
+goldens: needs-rust .venv/test.stamp ## Compares outputs with those kept in tests/golden; RECORD=yes keeps today's instead
+	@GOLDENS=$(if $(RECORD),record) $(STAGE) 'goldens' cargo test --quiet $(ALL) --test it goldens::
+	@GOLDENS=$(if $(RECORD),record) $(STAGE) 'golden of the template' $(PYTHON) -m pytest --quiet tests/e2e/test_golden.py
+
 # The short run of it is among the integration tests. Time is not waited for here, but leapt over by clocks that are ahead.
 .PHONY: soak-oracle
 soak-oracle: needs-rust ## Pushes a known ledger while everything goes wrong at random, and judges what is left; ROUNDS=200 SEED=1

@@ -11,6 +11,7 @@ use smartclean_push::adapters::files::{FolderArchive, MadeFolder};
 use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Trial, backtest};
+use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
 use smartclean_push::ingest::decode::Encoding;
@@ -51,8 +52,17 @@ fn next_minute(at: Timestamp) -> Timestamp {
     Timestamp::from_second((at.as_second().div_euclid(60) + 1) * 60).unwrap()
 }
 
-/// Pushes as they were received, and a sweep at every whole minute in between. A day later, what was suppressed is released.
 async fn live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> BTreeSet<String> {
+    pushed_live(rules, pushes).await.ids()
+}
+
+/// The messages that live sends, in the order in which it sends them.
+pub(crate) async fn live_messages(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> Vec<Rendered> {
+    pushed_live(rules, pushes).await.publisher.sent()
+}
+
+/// Pushes as they were received, and a sweep at every whole minute in between. A day later, what was suppressed is released.
+async fn pushed_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> Pipeline {
     let pipeline = Pipeline::new(rules);
     let mut sweep = next_minute(pushes[0].0);
     for (received, body) in pushes {
@@ -65,7 +75,7 @@ async fn live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> BTreeSet<Stri
         let _ = pipeline.ingest.push(Bytes::from(body.clone()), Encoding::Identity, &receipt).await;
     }
     pipeline.ingest.sweep(a_day_after(pushes)).await.unwrap();
-    pipeline.ids()
+    pipeline
 }
 
 fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {

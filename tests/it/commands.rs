@@ -38,6 +38,22 @@ fn check_tells_every_fault_with_its_place() {
     assert_eq!(ran.err, "error: rules.toml has 2 faults\n");
 }
 
+/// What stands beside the files is compared with the parser's faults, and recorded, in `goldens::rules`.
+#[test]
+fn check_prints_the_faults_that_stand_beside_every_broken_file() {
+    let broken = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken-rules");
+    let paths = std::fs::read_dir(broken).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = 0;
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+        let folder = folder(&[("rules.toml", &std::fs::read_to_string(&path).unwrap())]);
+        let ran = run(folder.path(), &["check", "rules.toml"]);
+        let faults = std::fs::read_to_string(path.with_extension("txt")).unwrap();
+        assert_eq!((ran.out, ran.exit), (faults, Some(1)), "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 35, "{files} files: some were not found");
+}
+
 #[test]
 fn check_tells_programs_the_same() {
     let folder = folder(&[("rules.toml", BROKEN), ("good.toml", "max_age = \"2h\"\n")]);

@@ -18,6 +18,7 @@ mod cost;
 mod doors;
 #[cfg(feature = "function")]
 mod events;
+mod goldens;
 mod guessing;
 #[cfg(any(feature = "command", feature = "function"))]
 mod issuer;

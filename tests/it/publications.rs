@@ -55,7 +55,8 @@ impl StoredObjects for NoBucket {
 
 type Backed = BackedStore<Arc<MemoryStore>, Queue>;
 
-struct World {
+/// The function's handler with everything around it in memory.
+pub(crate) struct World {
     store: Arc<MemoryStore>,
     publisher: Arc<MemoryPublisher>,
     queue: Queue,
@@ -63,7 +64,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (store, publisher, queue) =
             (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default(), Queue::default());
         let backed = BackedStore::new(Arc::clone(&store), queue.clone());
@@ -75,7 +76,7 @@ impl World {
     }
 
     /// What the function replies to an event of `events/`, a minute after its message was published.
-    async fn reply_to(&self, name: &str) -> Result<Value, EventFault> {
+    pub(crate) async fn reply_to(&self, name: &str) -> Result<Value, EventFault> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
         let event = std::fs::read_to_string(path).unwrap();
         let now = published() + SignedDuration::from_mins(1);

@@ -118,26 +118,6 @@ fn the_pack_has_no_fault_and_every_rule_a_title() {
     assert!(RuleSet::pack().rules.iter().all(|rule| !rule.title.is_empty()));
 }
 
-/// Broken files, each named by its fault, and beside each all that is said about it.
-#[test]
-fn a_broken_file_is_refused_with_every_fault_at_its_place() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken-rules");
-    let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "toml") {
-            continue;
-        }
-        let expected = std::fs::read_to_string(path.with_extension("txt")).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let faults = RuleSet::parse("rules.toml", &text).expect_err(&text);
-        let said: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
-        assert_eq!(said, expected, "{}", path.display());
-        files += 1;
-    }
-    assert!(files >= 35, "{files} files: some were not found");
-}
-
 /// Beside a broken file of the same name: what is nearly that, and good.
 #[test]
 fn a_good_file_beside_a_broken_one_is_taken_without_a_word() {

@@ -1,0 +1,37 @@
+"""The templates as CloudFormation gets them, after SAM's transform, against those in tests/golden: `make goldens`."""
+
+import difflib
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from deployed import ROOT
+from local_aws import REGION
+from samcli.lib.translate.sam_template_validator import SamTemplateValidator
+from samcli.yamlhelper import yaml_parse
+
+# Lines of the difference that are shown.
+SHOWN = 20
+
+
+def transformed(text):
+    """What SAM makes of a template, as YAML in the order of names. The place of the code is the same for every build."""
+    template = SamTemplateValidator(yaml_parse(text), SimpleNamespace(load=dict), region=REGION).get_translated_template_if_valid()
+    # By way of JSON: SAM's own types of text and mappings have no YAML of their own.
+    plain = json.loads(json.dumps(yaml_parse(template)))
+    return yaml.safe_dump(plain, sort_keys=True, allow_unicode=True, width=120)
+
+
+@pytest.mark.parametrize("name", ["template.yaml", "lake.yaml"])
+def test_the_transformed_template_is_the_same(name, monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    golden, text = ROOT / "tests/golden" / name, transformed((ROOT / name).read_text(encoding="utf-8"))
+    if os.environ.get("GOLDENS") == "record":
+        golden.write_text(text, encoding="utf-8")
+    before = golden.read_text(encoding="utf-8").splitlines()
+    lines = difflib.unified_diff(before, text.splitlines(), f"tests/golden/{name}", f"transformed {name}", n=2, lineterm="")
+    if shown := list(lines)[:SHOWN]:
+        shown.append("If the change is wanted: run `make goldens RECORD=yes`, review `git diff tests`, and commit the goldens by themselves.")
+        pytest.fail("\n".join(shown), pytrace=False)

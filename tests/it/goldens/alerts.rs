@@ -1,0 +1,94 @@
+//! `alerts.ndjson` of simulated buildings, as live makes it by a clock that is simulated as well.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::simulate::{Plan, Pushes, SiteClock};
+
+use super::compare;
+use crate::alert_ids::live_messages;
+
+const SEEDS: u64 = 5;
+/// Minutes between two pushes of a building.
+const EVERY: [i64; 2] = [1, 15];
+
+/// The built-in rules, and around them all that makes another kind of message. Some limits are lower, so that a day crosses
+/// them.
+const RULES: &str = r#"
+block = { device = "15m", zone = "5m" }
+[rate_limit]
+burst = 4
+per_minute = 1
+[[rule]]
+id = "ammonia-lite"
+at_least = { medium = 100, high = 200 }
+reminder = "1h"
+resolved = true
+[[rule]]
+id = "carbon-dioxide"
+reminder = "1h"
+resolved = true
+[[rule]]
+id = "toilet-paper-low"
+below = 60
+active = "08:00-20:00"
+[[rule]]
+id = "soap-low"
+below = 60
+active = "08:00-20:00"
+reminder = "2h"
+resolved = true
+[[rule]]
+id = "bin-full"
+below = 80
+active = "08:00-20:00"
+[[rule]]
+id = "silent"
+after = "90m"
+active = "06:00-22:00"
+"#;
+
+/// The lines of a small building from an afternoon to the next day's noon, with every fault of the way to the receiver.
+async fn alerts(seed: u64, every: i64) -> String {
+    let rules = RuleSet::parse("rules.toml", RULES).unwrap();
+    let clock = SiteClock::of("Asia/Singapore").unwrap();
+    let (from, to) = (clock.moment("2026-09-01T15:30").unwrap(), clock.moment("2026-09-02T12:30").unwrap());
+    let plan = Plan { devices: 16, from, to, seed, clock };
+    let pushes = Pushes::new(&plan, SignedDuration::from_mins(every), "all".parse().unwrap());
+    let pushes: Vec<_> = pushes.map(|push| (push.at, push.body.to_vec())).collect();
+    live_messages(&rules, &pushes).await.iter().map(|message| format!("{}\n", message.record())).collect()
+}
+
+/// What kind of message a line of `alerts.ndjson` is.
+fn kind(line: &str) -> &'static str {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let facts = &line["message"]["json"];
+    match facts["kind"].as_str().unwrap() {
+        "firing" if facts["reminder"] == true => "reminder",
+        "firing" => "firing",
+        "resolved" => "resolved",
+        "digest" if facts["reason"].is_string() => "suppressed",
+        "digest" => "digest",
+        "notice" => "notice",
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn simulated_buildings_make_the_same_messages_of_every_kind() {
+    let runs = (1..=SEEDS).flat_map(|seed| EVERY.map(|every| (seed, every)));
+    let made: Vec<(String, String)> = std::thread::scope(|scope| {
+        let run = |(seed, every)| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let name = format!("golden/alerts/seed-{seed}-every-{every}m.ndjson");
+            (name, runtime.block_on(alerts(seed, every)))
+        };
+        let threads: Vec<_> = runs.map(|plan| scope.spawn(move || run(plan))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let kinds: BTreeSet<&str> = made.iter().flat_map(|(_, lines)| lines.lines().map(kind)).collect();
+    assert_eq!(kinds, BTreeSet::from(["digest", "firing", "notice", "reminder", "resolved", "suppressed"]));
+    compare(made);
+}

@@ -1,0 +1,24 @@
+//! What the function replies to every file of `events/`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::compare;
+use crate::publications::World;
+
+#[tokio::test]
+async fn every_event_has_the_same_reply() {
+    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let mut replies: BTreeMap<String, Value> = BTreeMap::new();
+    for folder in ["http-api", "iot", "queue", "rest-api"] {
+        for entry in std::fs::read_dir(events.join(folder)).unwrap() {
+            let name = format!("{folder}/{}", entry.unwrap().file_name().to_string_lossy());
+            let reply = World::new().reply_to(&name).await.unwrap_or_else(|fault| json!({"fault": fault.to_string()}));
+            replies.insert(name, reply);
+        }
+    }
+    let text = serde_json::to_string_pretty(&replies).unwrap() + "\n";
+    compare([("golden/events.json".to_owned(), text)]);
+}

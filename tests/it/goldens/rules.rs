@@ -1,0 +1,27 @@
+//! Every fault of the broken rules files in `tests/data/broken-rules`: a file is named by its fault, and beside it is what
+//! is said about it.
+
+use std::path::Path;
+
+use smartclean_push::domain::rules::RuleSet;
+
+use super::compare;
+
+#[test]
+fn a_broken_file_is_refused_with_every_fault_at_its_line_and_column() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken-rules");
+    let mut faults_of_files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let faults = RuleSet::parse("rules.toml", &text).expect_err(&text);
+        let name = path.file_stem().unwrap().to_string_lossy();
+        let said: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+        faults_of_files.push((format!("data/broken-rules/{name}.txt"), said));
+    }
+    assert!(faults_of_files.len() >= 35, "{} files: some were not found", faults_of_files.len());
+    compare(faults_of_files);
+}
