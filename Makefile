@@ -77,7 +77,7 @@ test: ## Everything CI checks: format, lints, and tests of every kind
 
 .PHONY: nightly
 nightly: ## What takes hours, is random or needs the network: a release build, soak, fuzzing, mutants, attacks, advisories. SEED=1
-	@$(MAKE) --no-print-directory test audit checkov counts e2e-release hostile soak fuzz-all mutants SEED='$(SEED)'
+	@PROPTEST_RNG_SEED='$(or $(SEED),$(shell date +%s))' $(MAKE) --no-print-directory test audit checkov counts e2e-release hostile soak fuzz-all mutants SEED='$(SEED)'
 
 .PHONY: lint
 lint: needs-rust .venv-audit/audit.stamp ## Format, layers, dependencies, clippy and documentation; every warning is an error

@@ -51,6 +51,8 @@ mod samples;
 mod serve;
 #[cfg(feature = "command")]
 mod simulate;
+#[cfg(feature = "command")]
+mod soak;
 mod state_stores;
 mod support;
 mod unicode;
