@@ -50,6 +50,10 @@ impl<'a> Raw<'a> {
     /// The value as a finite number, written as a number (`3000`, `2.0`) or as a string (`"3000"`, `"-68"`).
     #[must_use]
     pub fn number(self) -> Option<f64> {
+        // Most numbers of a reading are short and whole.
+        if let Ok(whole) = self.0.parse::<u32>() {
+            return Some(f64::from(whole));
+        }
         let text = self.text()?;
         let text = text.trim();
         // `f64::from_str` also reads "inf" and "nan"; a sensor cannot mean those.
