@@ -84,7 +84,7 @@ pub const METRICS: [Metric; 29] = [
     count("implausible_values", "Values that no such sensor can measure; stored, and not compared with limits"),
     count("readings_over_device_limit", "Readings of devices beyond the 2,000 of a zone; stored, and not evaluated"),
     count("alerts_fired", "Alerts that were raised"),
-    count("alerts_blocked", "Alerts that were held back while a block lasted"),
+    count("alerts_blocked", "Alerts that a block suppressed"),
     count("alerts_sent", "Messages that were sent"),
     count("alerts_failed", "Attempts to send a message that failed; it stays in the outbox"),
     count("digests_sent", "Digests among the messages that were sent"),
