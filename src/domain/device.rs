@@ -180,38 +180,56 @@ const fn tenths(metric: Metric) -> Metric {
     Metric { form: Form::Tenths, ..metric }
 }
 
-// What sensors can measure, in the metric's unit. The vendor documents few ranges; the others are those of the widest sensor
-// of the kind by its maker's data sheet. A range is rather too wide than too narrow: it is there to find values that mean
-// "no value", such as -1, 255 and 65,535, and must not hide what happens in a room.
+// What sensors can measure, in the metric's unit. A range is rather too wide than too narrow: it is there to find values that
+// mean "no value", such as -1, 255 and 65,535, and must not hide what happens in a room. Each has its source: the vendor's
+// pages, a data sheet, or a physical bound. The vendor does not say which sensors its devices have, so a data sheet is of
+// a sensor of the kind. "Own choice" is a number without a source.
 
-/// Yes or no.
+/// Yes or no. Vendor: 0 or 1.
 const FLAG: RangeInclusive<f64> = 0.0..=1.0;
-/// Per cent of a whole, by its meaning.
+/// Per cent of a whole. Physical bound.
 const PERCENT: RangeInclusive<f64> = 0.0..=100.0;
-/// Entries or exits since the last report: more than a day at one door, less than the 65,535 of a 16-bit counter.
+/// Entries or exits since the last report. Own choice: more than a day at one door, less than the 65,535 of a 16-bit counter.
 const PEOPLE: RangeInclusive<f64> = 0.0..=50_000.0;
-/// Below 1 V no radio sends (1.7 V: Nordic nRF52 series); four fresh 1.5 V cells have 6.6 V.
+/// Millivolts of a battery. Own choice: nearly empty for any radio, and above four fresh 1.5 V cells.
 const BATTERY: RangeInclusive<f64> = 1_000.0..=7_000.0;
-/// Distance in a dispenser or a bin: ultrasonic sensors reach 4.5 m (Milesight EM400), light-based ones 4 m (ST VL53L1X).
+/// Millimetres in a dispenser or a bin. Own choice: above the 4 m of ultrasonic sensors (HC-SR04).
 const REACH: RangeInclusive<f64> = 0.0..=4_500.0;
-/// 0 dBm is the power of a transmitter; LoRa receivers hear down to -148 dBm (Semtech SX1276).
+/// Signal strength in dBm. Above: physical bound, 0 dBm is the power of a transmitter. Below: data sheet of the Semtech SX1276
+/// (rev. 7), sensitivity down to -148 dBm.
 const RECEPTION: RangeInclusive<f64> = -150.0..=0.0;
-/// Ammonia and alcohol in ppm: SGX MiCS-6814, which measures these two and nitrogen dioxide, up to 500 ppm each.
+/// Ammonia and alcohol in ppm. Data sheet of the SGX MiCS-6814 (1143 rev. 8): ammonia 1 to 500 ppm, ethanol 10 to 500 ppm.
 const GAS: RangeInclusive<f64> = 0.0..=500.0;
-/// Nitrogen dioxide in ppm: SGX MiCS-6814, up to 10 ppm.
+/// Nitrogen dioxide in ppm. Data sheet of the SGX MiCS-6814 (1143 rev. 8): 0.05 to 10 ppm.
 const NO2: RangeInclusive<f64> = 0.0..=10.0;
-/// A forecast of a gas, which may fall below nothing.
+/// A forecast of a gas, as far as [`GAS`]. Own choice: it may fall below nothing.
 const GAS_FORECAST: RangeInclusive<f64> = -500.0..=500.0;
-/// A forecast of nitrogen dioxide.
+/// A forecast of nitrogen dioxide, as far as [`NO2`]. Own choice: it may fall below nothing.
 const NO2_FORECAST: RangeInclusive<f64> = -10.0..=10.0;
-/// A z-score of n values is at most (n − 1)/√n: 1,000 needs two years of values a minute apart.
+/// A z-score. Own choice: that of one of n values is at most (n − 1)/√n, and 1,000 needs two years of values a minute apart.
 const Z_SCORE: RangeInclusive<f64> = -1_000.0..=1_000.0;
-/// Temperature in °C: Sensirion SHT4x.
+/// Temperature in °C. Data sheet of the Sensirion SHT4x (version 1): -40 to 125 °C.
 const TEMPERATURE: RangeInclusive<f64> = -40.0..=125.0;
-/// Degrees of angle, either sign: half a circle each way.
+/// Degrees of angle, either sign. Physical bound: half a circle each way.
 const ANGLE: RangeInclusive<f64> = -180.0..=180.0;
-/// Dust in µg/m³: specified up to 1,000 (Sensirion SPS30), and reported beyond it in smoke.
+/// Dust in µg/m³. Own choice: five times the 1,000 µg/m³ of the Sensirion SPS30's data sheet, because smoke is worse.
 const PARTICLES: RangeInclusive<f64> = 0.0..=5_000.0;
+/// Light in levels from 0. Own choice: the vendor documents levels up to 3, and the device may have two more.
+const LIGHT: RangeInclusive<f64> = 0.0..=5.0;
+/// Ammonia in ppb. Own choice: 50 ppm, at which nobody stays in a room.
+const AMMONIA_PPB: RangeInclusive<f64> = 0.0..=50_000.0;
+/// Index of air quality. Vendor: 1 to 500; Bosch's software for the BME680, which makes it, begins at 0.
+const AIR_QUALITY: RangeInclusive<f64> = 0.0..=500.0;
+/// Temperature in °C at a Bosch BME680, by its data sheet.
+const TEMPERATURE_LITE: RangeInclusive<f64> = -40.0..=85.0;
+/// Carbon dioxide in ppm. Data sheet of the Sensirion SCD30 (version 1.0): 0 to 40,000 ppm.
+const CARBON_DIOXIDE: RangeInclusive<f64> = 0.0..=40_000.0;
+/// Formaldehyde in mg/m³. Own choice: 10 ppm, a hundred times what is allowed in a room.
+const FORMALDEHYDE: RangeInclusive<f64> = 0.0..=12.0;
+/// Volatile organic compounds in mg/m³. Sensirion SGP30: up to 60,000 ppb, of isobutylene 138 mg/m³.
+const VOLATILE: RangeInclusive<f64> = 0.0..=138.0;
+/// Air pressure in hPa. ST LPS22HB: 260 to 1,260 hPa.
+const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
 
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
 const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag, FLAG));
@@ -236,7 +254,7 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
         name: "FD",
         title: "feedback tablet",
         metrics: &[
-            // Vendor: 1 best to 5 worst; stars the other way round.
+            // Vendor: 1 best to 5 worst; stars the other way round, and none where nobody chose any (own choice).
             metric("rating", "rating", Unit::One, 1.0..=5.0),
             metric("s", "stars", Unit::One, 0.0..=5.0),
             metric("n", "negative feedback", Unit::Flag, FLAG),
@@ -287,31 +305,28 @@ pub static DEVICE_TYPES: [DeviceType; 16] = [
         name: "ODRDTR_BATT_V1",
         title: "air quality sensor lite",
         metrics: &[
-            metric("amm", "ammonia", Unit::Ppb, 0.0..=50_000.0),
-            // Bosch BME680: index of air quality 0 to 500, -40 to 85 °C. Ammonia: 50 ppm, at which nobody stays in a room.
-            metric("aqi", "air quality index", Unit::One, 0.0..=500.0),
+            metric("amm", "ammonia", Unit::Ppb, AMMONIA_PPB),
+            metric("aqi", "air quality index", Unit::One, AIR_QUALITY),
             tenths(metric("rh", "humidity", Unit::Percent, PERCENT)),
-            tenths(metric("temp", "temperature", Unit::Celsius, -40.0..=85.0)),
+            tenths(metric("temp", "temperature", Unit::Celsius, TEMPERATURE_LITE)),
         ],
     },
     DeviceType {
         name: "ODRDTR_10_IN_1",
         title: "air quality sensor 10-in-1",
         metrics: &[
-            // Sensirion SCD30 (CO2), Dart WZ-S (10 ppm of formaldehyde are 12 mg/m³), Sensirion SGP30 (60,000 ppb of
-            // isobutylene are 138 mg/m³), ST LPS22HB (pressure); light in levels from 0 (vendor: to 3, Milesight AM300: to 5).
-            metric("co2", "carbon dioxide", Unit::Ppm, 0.0..=40_000.0),
-            metric("hcho", "formaldehyde", Unit::MilligramsPerCubicMetre, 0.0..=12.0),
-            metric("tvoc", "volatile organic compounds", Unit::MilligramsPerCubicMetre, 0.0..=138.0),
+            metric("co2", "carbon dioxide", Unit::Ppm, CARBON_DIOXIDE),
+            metric("hcho", "formaldehyde", Unit::MilligramsPerCubicMetre, FORMALDEHYDE),
+            metric("tvoc", "volatile organic compounds", Unit::MilligramsPerCubicMetre, VOLATILE),
             spelled(
                 &["pm_2.5", "pm_25"],
                 metric("pm_2.5", "fine dust PM2.5", Unit::MicrogramsPerCubicMetre, PARTICLES),
             ),
             metric("pm_10", "dust PM10", Unit::MicrogramsPerCubicMetre, PARTICLES),
-            metric("pressure", "air pressure", Unit::Hectopascal, 260.0..=1_260.0),
+            metric("pressure", "air pressure", Unit::Hectopascal, PRESSURE),
             metric("temperature", "temperature", Unit::Celsius, TEMPERATURE),
             metric("humidity", "humidity", Unit::Percent, PERCENT),
-            metric("light_level", "light level", Unit::One, 0.0..=5.0),
+            metric("light_level", "light level", Unit::One, LIGHT),
             metric("pir_trigger", "motion", Unit::Flag, FLAG),
         ],
     },
