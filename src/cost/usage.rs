@@ -110,17 +110,19 @@ impl<'w> Traffic<'w> {
         let size = REMEMBERED.value * f64::from(devices_per_zone);
         let write = size.max(1.0) + INDEX.value;
         let changes = (self.readings * changing_percent / 100.0).min(self.pushes * self.zones);
-        // For each message a token is taken from the rate limit, and the zone is written once more when it is sent.
-        let writes = changes * write + self.messages * (1.0 + write) + self.processes * FIVE_MINUTES;
+        // Each message takes a token of the rate limit and is counted for the SMS of the day, whether anybody gets SMS or not.
+        // When it is sent, its zone is read and written once more.
+        let writes = changes * write + self.messages * (2.0 + write) + self.processes * FIVE_MINUTES;
         let read = (size / READ_UNIT).ceil();
         // A sweep reads one item, and four empty parts of the index at half a unit.
-        let reads = 2.0 * self.pushes * self.zones * read + MINUTES * 3.0 + self.messages * (1.0 + read);
+        let reads = 2.0 * self.pushes * self.zones * read + MINUTES * 3.0 + self.messages * read;
         let kept = self.workload.zones() * size / KB_OF_GB;
         vec![
             (
                 &prices::WRITES,
                 writes,
-                "zones that change, with the index; messages; that something arrives, each 5 minutes",
+                "zones that change, with the index; for a message its zone, the rate limit and the SMS of the day; that \
+                 something arrives, each 5 minutes",
             ),
             (&prices::READS, reads, "the zones of a push, twice; sweeps; messages"),
             (&prices::REMEMBERED, kept, "an item a zone"),
