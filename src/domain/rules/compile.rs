@@ -214,7 +214,8 @@ impl RuleCompiler<'_> {
             let around: Vec<_> = parts[..index].iter().filter(|(wider, _)| wider.overlaps(scope)).collect();
             let changed = around.iter().rev().map(|(_, wider)| &wider.settings).find(|wider| wider.has_limits());
             changed.unwrap_or(&self.rule.settings).check_change(&part.settings, &self.rule.id.value, faults);
-            let same = around.iter().filter(|(wider, _)| wider.narrowness() == scope.narrowness());
+            // What says nowhere where it applies has a fault already.
+            let same = around.iter().filter(|(wider, _)| wider.narrowness() == scope.narrowness() && !scope.is_empty());
             for (_, other) in same {
                 part.settings.check_not_set_by(&other.settings, faults);
             }
@@ -226,10 +227,6 @@ impl RuleCompiler<'_> {
     fn scope_of(&self, part: &OverrideDraft, faults: &mut Faults) -> Scope {
         let types = compile_types(part.scope.types.as_deref().unwrap_or_default(), faults);
         let scope = Scope { types, ..compile_scope(&part.scope) };
-        if scope == Scope::default() {
-            let message = "an override needs to say where it applies".to_owned();
-            faults.suggest(&part.location, message, "with types, properties, projects, zones or devices");
-        }
         let lists = self.rule.scope.lists().into_iter().zip(part.scope.lists());
         for ((what, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
             let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));

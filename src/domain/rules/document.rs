@@ -100,6 +100,11 @@ impl<'a, 'i> TableReader<'a, 'i> {
         Some(text)
     }
 
+    /// Whether it has a member of this name that nobody took yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
     pub(super) fn boolean(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<bool>> {
         self.value(key, "`true` or `false`", faults, DeValue::as_bool)
     }

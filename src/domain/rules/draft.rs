@@ -104,7 +104,6 @@ pub(super) struct TestDraft {
 pub(super) struct OverrideDraft {
     pub(super) scope: ScopeDraft,
     pub(super) settings: SettingsDraft,
-    pub(super) location: Location,
 }
 
 const COMPARISONS: [(&str, Comparison); 5] = [
@@ -211,10 +210,14 @@ impl RuleDraft {
             settings: SettingsDraft::read(&mut table, faults),
             overrides: table
                 .tables("override", "an override", faults, |mut table, location, faults| {
+                    if !["types", "properties", "projects", "zones", "devices"].iter().any(|key| table.has(key)) {
+                        let message = "an override needs to say where it applies";
+                        faults.suggest(&location, message, "with types, properties, projects, zones or devices");
+                    }
                     let scope = ScopeDraft::read(&mut table, faults);
                     let settings = SettingsDraft::read(&mut table, faults);
                     table.finish(faults);
-                    Some(OverrideDraft { scope, settings, location })
+                    Some(OverrideDraft { scope, settings })
                 })
                 .map(|overrides| overrides.value)
                 .unwrap_or_default(),

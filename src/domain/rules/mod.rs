@@ -270,6 +270,11 @@ impl Scope {
             && listed(&self.devices, source.device.as_deref())
     }
 
+    /// Whether nothing is listed.
+    fn is_empty(&self) -> bool {
+        self.narrowness() == 0
+    }
+
     /// Whether a reading can be inside both.
     fn overlaps(&self, other: &Self) -> bool {
         let share = |one: &[String], other: &[String]| {
@@ -409,6 +414,12 @@ impl Rule {
         let overrides = self.overrides.iter().filter(|(scope, _)| scope.contains(source)).map(|(_, settings)| settings);
         let applying = Applying { everywhere: &self.settings, overrides: overrides.collect() };
         narrowest(&applying, |settings| settings.enabled).unwrap_or(true).then_some(applying)
+    }
+
+    /// How long a device at `source` may be silent; `None` if this rule does not apply there, or is not about silence.
+    #[must_use]
+    pub fn after(&self, source: &Source<'_>) -> Option<SignedDuration> {
+        narrowest(&self.applying(source)?, |settings| settings.after)
     }
 
     /// What this rule says for a reading from `source`; `None` where it does not apply there.
