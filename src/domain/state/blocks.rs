@@ -1,16 +1,23 @@
 //! What was sent lately in a zone, and how long it blocks what follows.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::alert::Alert;
 use crate::domain::rules::Block;
 use crate::domain::severity::Severity;
 
-/// What was sent lately in a zone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Blocks(Vec<Sent>);
+/// What was sent lately in a zone. Written as a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<Sent>")]
+pub struct Blocks {
+    /// By device: a zone without blocks sends an alert for each of its devices.
+    sent: BTreeMap<String, Vec<Sent>>,
+    /// The time of the newest.
+    newest: Option<Timestamp>,
+}
 
 /// An alert that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +28,37 @@ struct Sent {
     severity: Severity,
 }
 
+impl Sent {
+    /// Until when it blocks an alert, if it does so for `length`; `None` if it does not block it.
+    fn blocks(&self, alert: &Alert, length: SignedDuration) -> Option<Timestamp> {
+        // Both ways, because a reading may come late.
+        let is_near = alert.at.duration_since(self.at).abs() < length;
+        (is_near && self.severity >= alert.severity).then(|| self.at.checked_add(length).ok()).flatten()
+    }
+}
+
+impl From<Vec<Sent>> for Blocks {
+    fn from(all: Vec<Sent>) -> Self {
+        let newest = all.iter().map(|sent| sent.at).max();
+        let mut sent: BTreeMap<String, Vec<Sent>> = BTreeMap::new();
+        for one in all {
+            sent.entry(one.device.clone()).or_default().push(one);
+        }
+        Self { sent, newest }
+    }
+}
+
+impl Serialize for Blocks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.sent.values().flatten())
+    }
+}
+
 impl Blocks {
     /// Whether nothing was sent lately.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sent.is_empty()
     }
 
     /// Until when an alert is blocked by what was sent before it; `None` where it is not.
@@ -35,31 +68,38 @@ impl Blocks {
     /// zone. What is less severe never blocks what is more severe.
     #[must_use]
     pub fn until(&self, alert: &Alert, device: &str, block: &Block) -> Option<Timestamp> {
-        let ends = |sent: &Sent| {
-            let of_device = (sent.device == device).then_some(block.device);
-            let of_zone = match block.rule {
-                Some(of_rule) => (sent.rule == alert.rule).then_some(of_rule),
-                None => Some(block.zone),
-            };
-            let longest = of_device.max(of_zone)?;
-            // Both ways, because a reading may come late.
-            let is_near = alert.at.duration_since(sent.at).abs() < longest;
-            is_near.then(|| sent.at.checked_add(longest).ok()).flatten()
-        };
-        self.0.iter().filter(|sent| sent.severity >= alert.severity).filter_map(ends).max()
+        let of_device = self.sent.get(device).into_iter().flatten();
+        let by_device = of_device.filter_map(|sent| sent.blocks(alert, block.device));
+        let in_zone = block.rule.unwrap_or(block.zone);
+        // Where the zone does not block, many devices have sent something.
+        let of_zone = self.sent.values().take_while(|_| in_zone.is_positive()).flatten();
+        let of_zone = of_zone.filter(|sent| block.rule.is_none() || sent.rule == alert.rule);
+        by_device.chain(of_zone.filter_map(|sent| sent.blocks(alert, in_zone))).max()
     }
 
     /// Remembers that an alert was sent at `at`. What can block nothing any more that this one does not block as well is
-    /// forgotten, and so is what is older than the longest block.
-    pub fn sent(&mut self, alert: &Alert, device: &str, at: Timestamp, longest: jiff::SignedDuration) {
+    /// forgotten. So is, once an hour, what is older than the longest block.
+    pub fn sent(&mut self, alert: &Alert, device: &str, at: Timestamp, longest: SignedDuration) {
+        if self.newest.is_some_and(|newest| hour(newest) < hour(at)) {
+            self.forget(|sent| sent.at.checked_add(longest).is_ok_and(|end| end <= at));
+        }
         let new = Sent { at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
-        let is_over = |sent: &Sent| sent.at.checked_add(longest).is_ok_and(|end| end <= new.at);
-        let is_outdone = |sent: &Sent| {
-            sent.at <= new.at && sent.severity <= new.severity && sent.rule == new.rule && sent.device == new.device
-        };
-        self.0.retain(|sent| !is_over(sent) && !is_outdone(sent));
-        self.0.push(new);
+        let of_device = self.sent.entry(device.to_owned()).or_default();
+        of_device.retain(|sent| sent.at > new.at || sent.severity > new.severity || sent.rule != new.rule);
+        of_device.push(new);
+        self.newest = self.newest.max(Some(at));
     }
+
+    fn forget(&mut self, is_over: impl Fn(&Sent) -> bool) {
+        self.sent.retain(|_, sent| {
+            sent.retain(|sent| !is_over(sent));
+            !sent.is_empty()
+        });
+    }
+}
+
+fn hour(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3_600)
 }
 
 #[cfg(test)]
@@ -109,7 +149,7 @@ mod tests {
     /// Which of what was sent is remembered, by its minute.
     fn remembered(sent: &[(&str, &str, Severity, i64)]) -> Vec<i64> {
         let of = |sent: &Sent| sent.at.duration_since(minute(0)).as_mins();
-        after(sent).0.iter().map(of).collect()
+        after(sent).sent.values().flatten().map(of).collect()
     }
 
     #[test]
@@ -129,6 +169,20 @@ mod tests {
         let after = |minutes: i64| remembered(&[("r", "d", Severity::High, 0), ("s", "e", Severity::Low, minutes)]);
         assert_eq!(after(longest - 1), [0, longest - 1]);
         assert_eq!(after(longest), [longest]);
+        // Looked for with the first alert of an hour.
+        let sent = [("r", "d", 30), ("s", "e", longest + 10), ("s", "f", longest + 40), ("s", "g", longest + 60)];
+        let sent = sent.map(|(rule, device, at)| (rule, device, Severity::Low, at));
+        assert_eq!(remembered(&sent[..3]), [30, longest + 10, longest + 40]);
+        assert_eq!(remembered(&sent), [longest + 10, longest + 40, longest + 60]);
+    }
+
+    #[test]
+    fn what_is_written_is_a_list_and_comes_back() {
+        use Severity::{High, Low};
+        let blocks = after(&[("r", "e", Low, 5), ("r", "d", High, 7), ("s", "d", Low, 3)]);
+        let text = serde_json::to_string(&blocks).unwrap();
+        assert!(text.starts_with('['), "{text}");
+        assert_eq!(serde_json::from_str::<Blocks>(&text).unwrap(), blocks);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::alert::Message;
 use crate::domain::digest::Digest;
@@ -24,29 +25,46 @@ pub struct Entry {
     pub message: Message,
 }
 
-/// Messages that are to be sent, in the order they were made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Outbox(Vec<Entry>);
+/// Messages that are to be sent, in the order they were made. Written as the list of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "Vec<Entry>")]
+pub struct Outbox {
+    entries: Vec<Entry>,
+    /// Their ids: thousands of messages can wait.
+    ids: HashSet<EntryId, RandomState>,
+}
+
+impl From<Vec<Entry>> for Outbox {
+    fn from(entries: Vec<Entry>) -> Self {
+        let ids = entries.iter().map(|entry| entry.id).collect();
+        Self { entries, ids }
+    }
+}
+
+impl Serialize for Outbox {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entries.serialize(serializer)
+    }
+}
 
 impl Outbox {
     /// Whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// The messages.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
-        &self.0
+        &self.entries
     }
 
     /// Adds a message made at `made`, unless it is there. It is due at once.
     pub fn push(&mut self, message: Message, made: Timestamp) -> EntryId {
         let id = message.id();
-        if !self.0.iter().any(|entry| entry.id == id) {
-            self.0.push(Entry { id, made, due: made, message });
+        if self.ids.insert(id) {
+            self.entries.push(Entry { id, made, due: made, message });
         }
         id
     }
@@ -54,19 +72,19 @@ impl Outbox {
     /// When the first message is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.0.iter().map(|entry| entry.due).min()
+        self.entries.iter().map(|entry| entry.due).min()
     }
 
     /// The messages that are due at `now`: nobody is sending them.
     pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Entry> {
-        self.0.iter().filter(move |entry| entry.due <= now)
+        self.entries.iter().filter(move |entry| entry.due <= now)
     }
 
     /// Leases those of these messages that are due at `now`, the `most` most urgent of them, to the caller until `until`:
     /// nobody else sends them before that.
     pub fn lease(&mut self, ids: &HashSet<EntryId>, most: usize, now: Timestamp, until: Timestamp) -> Vec<Entry> {
         let mut leased: Vec<&mut Entry> =
-            self.0.iter_mut().filter(|entry| entry.due <= now && ids.contains(&entry.id)).collect();
+            self.entries.iter_mut().filter(|entry| entry.due <= now && ids.contains(&entry.id)).collect();
         leased.sort_by_key(|entry| entry.message.urgency());
         let leased = leased.into_iter().take(most);
         leased
@@ -78,9 +96,11 @@ impl Outbox {
     }
 
     /// Forgets messages that were sent.
-    pub fn remove(&mut self, sent: &[EntryId]) {
-        let sent: HashSet<&EntryId> = sent.iter().collect();
-        self.0.retain(|entry| !sent.contains(&entry.id));
+    pub fn remove<'i>(&mut self, sent: impl IntoIterator<Item = &'i EntryId>) {
+        for id in sent {
+            self.ids.remove(id);
+        }
+        self.entries.retain(|entry| self.ids.contains(&entry.id));
     }
 }
 
