@@ -88,9 +88,9 @@ fn live_through(rules: &RuleSet, begin: Timestamp) {
         let texts: Vec<String> =
             READINGS.iter().map(|text| text.replace("TIME", &at.as_millisecond().to_string())).collect();
         let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).expect("a reading")).collect();
-        state = evaluate(rules, &state, &readings.iter().collect::<Vec<_>>(), at, at).state;
+        state = evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at).state;
         if minute == 1 {
-            state = cleaned(rules, &state, at, at).state;
+            state = cleaned(rules, state, at, at).state;
         }
     }
     for _ in 0..4 {
@@ -98,7 +98,7 @@ fn live_through(rules: &RuleSet, begin: Timestamp) {
         let ids: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
         state.outbox.remove(&ids);
         let Some(due) = next_due(rules, &state) else { break };
-        state = sweep(rules, &state, due, true).state;
+        state = sweep(rules, state, due, true).state;
     }
     messages.iter().for_each(|message| limits::check(&render(message)));
     let all: Vec<_> = messages.iter().collect();

@@ -76,7 +76,7 @@ fn raised(device_type: &str, values: Value, envelope: &Value) -> Alert {
     (reading["DevType"], reading["v"]) = (device_type.into(), values);
     let text = reading.to_string();
     let reading = Reading::read(&text).expect("an object");
-    let evaluation = evaluate(pack(), &ZoneState::default(), &[&reading], now(), now());
+    let evaluation = evaluate(pack(), ZoneState::default(), &[&reading], now(), now());
     match &evaluation.state.outbox.entries()[0].message {
         Message::Firing { alerts, .. } if alerts.len() == 1 => alerts[0].clone(),
         other => panic!("{other:?}"),

@@ -108,12 +108,12 @@ impl<'r> Hearing<'r> {
         // those before it say.
         if let Some(at) = visit.cleanings.iter().max().filter(|_| self.is_known || !visit.readings.is_empty()) {
             self.is_known = true;
-            let evaluation = engine::cleaned(self.rules.rules, &self.state, *at, received);
+            let evaluation = engine::cleaned(self.rules.rules, std::mem::take(&mut self.state), *at, received);
             self.commit(evaluation, heard);
         }
         if !readings.is_empty() {
             self.is_known = true;
-            let evaluation = evaluate(self.rules.rules, &self.state, readings, received, received);
+            let evaluation = evaluate(self.rules.rules, std::mem::take(&mut self.state), readings, received, received);
             self.commit(evaluation, heard);
         }
     }
@@ -123,7 +123,7 @@ impl<'r> Hearing<'r> {
         let mut last = Timestamp::MIN;
         while let Some(until) = self.state.suppressed.due().filter(|until| *until > last) {
             last = next_minute(until);
-            let evaluation = sweep(self.rules.rules, &self.state, last, false);
+            let evaluation = sweep(self.rules.rules, std::mem::take(&mut self.state), last, false);
             self.commit(evaluation, heard);
         }
     }
@@ -151,7 +151,7 @@ impl<'r> Hearing<'r> {
                 return;
             }
             let is_quiet = arrivals.is_quiet(now, rules.quiet_after);
-            let evaluation = sweep(rules, &self.state, now, !is_quiet);
+            let evaluation = sweep(rules, std::mem::take(&mut self.state), now, !is_quiet);
             self.commit(evaluation, heard);
             earliest = now.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX);
             if is_quiet {

@@ -36,12 +36,14 @@ impl World {
     fn happen(&mut self, event: &Event) -> Vec<String> {
         let at = event.at;
         match &event.what {
-            What::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state, at, !is_quiet)),
-            What::Cleaned { at: finished } => self.each_zone(|rules, state| cleaned(rules, state, *finished, at)),
+            What::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state.clone(), at, !is_quiet)),
+            What::Cleaned { at: finished } => {
+                self.each_zone(|rules, state| cleaned(rules, state.clone(), *finished, at))
+            }
             What::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {
                     let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();
-                    settle(state, evaluate(&self.rules, state, &[&reading], *received, *received))
+                    settle(state, evaluate(&self.rules, state.clone(), &[&reading], *received, *received))
                 }
                 Err(reason) => vec![format!("rejected: {reason}")],
             },

@@ -120,9 +120,9 @@ async fn lease<T: StateStore>(
     mut groups: Vec<Vec<Outgoing>>,
     now: Timestamp,
 ) -> Vec<Vec<Outgoing>> {
-    let change = |state: &ZoneState, ids: &HashSet<EntryId>| {
+    let change = |state: ZoneState, ids: &HashSet<EntryId>| {
         let made = state.outbox.waiting(now).map(|entry| entry.id).filter(|id| ids.contains(id)).collect();
-        Evaluation { state: state.clone(), made, ..Evaluation::default() }
+        Evaluation { state, made, ..Evaluation::default() }
     };
     let committed = change_zones(store, rules, by_zone(groups.iter().flatten()), &change, now).await;
     let leased = committed
@@ -191,9 +191,8 @@ async fn words<T: StateStore>(store: &T, rules: &RuleSet, groups: &[Vec<Outgoing
 
 /// Takes what was sent out of the outboxes. If that fails, the sweep sends it once more, with the same id.
 async fn forget<T: StateStore>(store: &T, rules: &RuleSet, sent: &[&Outgoing], now: Timestamp) {
-    let change = |state: &ZoneState, ids: &HashSet<EntryId>| {
-        let mut state = state.clone();
-        state.outbox.remove(&ids.iter().copied().collect::<Vec<_>>());
+    let change = |mut state: ZoneState, ids: &HashSet<EntryId>| {
+        state.outbox.remove(ids);
         Evaluation { state, ..Evaluation::default() }
     };
     let zones = by_zone(sent.iter().copied());
@@ -218,7 +217,7 @@ async fn change_zones<T: StateStore>(
     store: &T,
     rules: &RuleSet,
     zones: HashMap<String, HashSet<EntryId>>,
-    change: &(dyn Fn(&ZoneState, &HashSet<EntryId>) -> Evaluation + Sync),
+    change: &(dyn Fn(ZoneState, &HashSet<EntryId>) -> Evaluation + Sync),
     now: Timestamp,
 ) -> Vec<Committed> {
     let (keys, ids): (Vec<String>, Vec<HashSet<EntryId>>) = zones.into_iter().unzip();
@@ -261,8 +260,8 @@ mod tests {
         let message = |device| {
             let text =
                 format!(r#"{{"DevType":"SMARTCLEAN#SS","DEVID":"device {device}","unixT":1800000000,"v":{{"p":3}}}}"#);
-            let state = ZoneState::default();
-            let evaluation = evaluate(&RuleSet::pack(), &state, &[&Reading::read(&text).unwrap()], now, now);
+            let readings = [&Reading::read(&text).unwrap()];
+            let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &readings, now, now);
             evaluation.state.outbox.entries()[0].message.clone()
         };
         (0..devices).map(message).collect()

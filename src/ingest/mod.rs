@@ -304,7 +304,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             .filter(|known| project.is_none_or(|project| project == known))
             .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
             .collect();
-        let cleaned = |state: &ZoneState| engine::cleaned(&rules, state, at, now);
+        let cleaned = |state: ZoneState| engine::cleaned(&rules, state, at, now);
         let documents = self.state.load(&keys).await?;
         let changes = keys.iter().zip(&documents).map(|(key, document)| Change::new(key.clone(), document, cleaned));
         let changes = changes.collect::<Result<Vec<_>, _>>()?;

@@ -157,7 +157,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             .zip(documents)
             .map(|(key, document)| {
                 let committed = async move {
-                    let sweep = move |state: &ZoneState| engine::sweep(rules, state, now, silences);
+                    let sweep = move |state: ZoneState| engine::sweep(rules, state, now, silences);
                     Change::new(key.clone(), document, sweep)?.of_due(found).commit(&self.state, rules, 0, now).await
                 };
                 committed.boxed()
@@ -195,7 +195,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         now: Timestamp,
     ) -> Result<(), Unavailable> {
         let document = self.state.load(&[OPERATIONS.to_owned()]).await?.into_iter().next().unwrap_or_default();
-        let announce = |state: &ZoneState| engine::announce(state, notice, now);
+        let announce = |state: ZoneState| engine::announce(state, notice, now);
         Change::new(OPERATIONS.to_owned(), &document, announce)?.commit(&self.state, rules, 0, now).await.map(drop)
     }
 

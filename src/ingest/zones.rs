@@ -80,7 +80,7 @@ impl Evaluated {
 }
 
 /// A change of a zone's state. It is made again if somebody else writes the zone meanwhile.
-type Evaluate<'c> = Box<dyn Fn(&ZoneState) -> Evaluation + Send + Sync + 'c>;
+type Evaluate<'c> = Box<dyn Fn(ZoneState) -> Evaluation + Send + Sync + 'c>;
 
 /// A change of a zone's state that is evaluated and not committed yet.
 pub(super) struct Change<'c> {
@@ -113,10 +113,10 @@ impl<'c> Change<'c> {
     pub(super) fn new(
         zone: String,
         document: &Document,
-        evaluate: impl Fn(&ZoneState) -> Evaluation + Send + Sync + 'c,
+        evaluate: impl Fn(ZoneState) -> Evaluation + Send + Sync + 'c,
     ) -> Result<Self, Unavailable> {
         let before: ZoneState = read(&zone, document)?;
-        let evaluation = evaluate(&before);
+        let evaluation = evaluate(before.clone());
         let evaluate = Box::new(evaluate);
         Ok(Self { zone, version: document.version, before, evaluation, evaluate, found: None })
     }
@@ -162,7 +162,7 @@ impl<'c> Change<'c> {
                     let document = document.unwrap_or_default();
                     self.before = read(&self.zone, &document)?;
                     self.version = document.version;
-                    self.evaluation = (self.evaluate)(&self.before);
+                    self.evaluation = (self.evaluate)(self.before.clone());
                 }
             }
         }

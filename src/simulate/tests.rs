@@ -252,8 +252,8 @@ fn a_week_raises_some_alerts_and_not_absurdly_many() {
         let zone = zone.unwrap_or_else(|| reading.source.zone.clone().unwrap().into_owned());
         let state = zones.entry(zone).or_default();
         let evaluation = match &reading.cleaning {
-            Some(cleaning) => cleaned(&rules, state, cleaning.at, event.at),
-            None => evaluate(&rules, state, &[&reading], event.at, event.at),
+            Some(cleaning) => cleaned(&rules, state.clone(), cleaning.at, event.at),
+            None => evaluate(&rules, state.clone(), &[&reading], event.at, event.at),
         };
         raised += evaluation.alerts;
         *state = evaluation.state;

@@ -85,7 +85,7 @@ fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> 
         let evaluation = match step {
             Step::Cleaned { lag } => {
                 counted.cleaned(now - lag);
-                cleaned(&rules, &state, moment(now - lag), moment(now))
+                cleaned(&rules, state.clone(), moment(now - lag), moment(now))
             }
             Step::Count { value, lag } => {
                 counted.count(now - lag, *value);
@@ -94,7 +94,7 @@ fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> 
                     r#"{{"DevType":"UM","DEVID":"d","InsID":"z","unixT":{unix},"v":{{"count":{value}}},"number":{number}}}"#
                 );
                 let reading = Reading::read(&text).unwrap();
-                evaluate(&rules, &state, &[&reading], moment(now), moment(now))
+                evaluate(&rules, state.clone(), &[&reading], moment(now), moment(now))
             }
         };
         let (truth, most) = counted.totals();

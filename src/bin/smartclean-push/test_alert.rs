@@ -87,7 +87,7 @@ mod tests {
         let items = Items::split(body.as_bytes()).unwrap();
         let readings = items.read().readings;
         let now = jiff::Timestamp::now();
-        let evaluation = evaluate(&RuleSet::pack(), &ZoneState::default(), &[&readings[0]], now, now);
+        let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&readings[0]], now, now);
         let rules: Vec<_> = evaluation.state.tracks.keys().map(String::as_str).collect();
         assert_eq!((evaluation.alerts, rules), (1, vec!["test-alert"]));
     }

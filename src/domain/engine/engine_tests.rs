@@ -35,8 +35,8 @@ fn after(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> ZoneState {
     })
 }
 
-fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
-    evaluate(rules, state, &[&Reading::read(text).unwrap()], at(received), at(received))
+pub(super) fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
+    evaluate(rules, state.clone(), &[&Reading::read(text).unwrap()], at(received), at(received))
 }
 
 /// How the alerts in the outbox came about.
@@ -71,7 +71,7 @@ fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
     let clocks = ["09:58", "09:59", "10:00"];
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
-    let evaluation = evaluate(&pack, &state, &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
+    let evaluation = evaluate(&pack, state.clone(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
     assert_eq!((evaluation.late, evaluation.duplicates, evaluation.alerts), (2, 0, 1));
 }
 
@@ -80,16 +80,16 @@ fn readings_known_from_this_push_or_from_before_are_counted() {
     let pack = RuleSet::pack();
     let text = reading("SS", "p", 4.0, "10:00");
     let reading = Reading::read(&text).unwrap();
-    let first = evaluate(&pack, &ZoneState::default(), &[&reading, &reading, &reading], at("10:00"), at("10:00"));
+    let first = evaluate(&pack, ZoneState::default(), &[&reading, &reading, &reading], at("10:00"), at("10:00"));
     assert_eq!((first.duplicates, first.alerts), (2, 1));
-    let again = evaluate(&pack, &first.state, &[&reading], at("10:01"), at("10:01"));
+    let again = evaluate(&pack, first.state.clone(), &[&reading], at("10:01"), at("10:01"));
     assert_eq!((again.duplicates, again.alerts, again.made.len()), (1, 0, 0));
 }
 
 #[test]
 fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
     let notice = Notice::NothingArrives { since: at("09:00") };
-    let first = announce(&ZoneState::default(), &notice, at("10:00"));
+    let first = announce(ZoneState::default(), &notice, at("10:00"));
     let [entry] = first.state.outbox.entries() else { panic!("{first:?}") };
     assert_eq!(first.made, [entry.id]);
     assert_eq!(entry.message, Message::Notice(notice.clone()));
@@ -97,9 +97,9 @@ fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
 
     let mut sent = first.state.clone();
     sent.outbox.remove(&first.made);
-    let again = announce(&sent, &notice, at("10:30"));
+    let again = announce(sent.clone(), &notice, at("10:30"));
     assert_eq!((again.state, again.made), (sent.clone(), Vec::new()));
-    let other = announce(&sent, &Notice::NothingArrives { since: at("10:15") }, at("11:15"));
+    let other = announce(sent.clone(), &Notice::NothingArrives { since: at("10:15") }, at("11:15"));
     assert_eq!(other.made.len(), 1);
 }
 
@@ -126,8 +126,8 @@ fn what_is_held_back_is_due_when_the_block_ends() {
     assert_eq!(sent.len(), 1, "the second is held back");
     state.outbox.remove(&sent);
     assert_eq!(next_due(&rules, &state), Some(at("10:15")));
-    assert!(sweep(&rules, &state, at("10:14"), true).made.is_empty());
-    assert_eq!(sweep(&rules, &state, at("10:15"), true).made.len(), 1);
+    assert!(sweep(&rules, state.clone(), at("10:14"), true).made.is_empty());
+    assert_eq!(sweep(&rules, state.clone(), at("10:15"), true).made.len(), 1);
 }
 
 #[test]
@@ -148,9 +148,9 @@ fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
     assert!(awaits(&rules, &state));
     // What is known may be older than the truth by a quarter.
     assert_eq!(next_due(&rules, &state), Some(at("15:00")));
-    assert_eq!(sweep(&rules, &state, at("14:59"), true).alerts, 0);
-    assert_eq!(sweep(&rules, &state, at("15:00"), false).alerts, 0, "nothing arrives from anywhere");
-    let silent = sweep(&rules, &state, at("15:00"), true);
+    assert_eq!(sweep(&rules, state.clone(), at("14:59"), true).alerts, 0);
+    assert_eq!(sweep(&rules, state.clone(), at("15:00"), false).alerts, 0, "nothing arrives from anywhere");
+    let silent = sweep(&rules, state.clone(), at("15:00"), true);
     assert_eq!(silent.alerts, 1);
     assert_eq!(courses(&silent.state), [Course::Silence { since: at("10:00") }]);
     assert!(!awaits(&rules, &silent.state));
@@ -222,7 +222,7 @@ fn quiet(text: &str) -> RuleSet {
 #[test]
 fn what_is_measured_at_the_moment_of_a_cleaning_is_over() {
     let rules = quiet("");
-    let clean = cleaned(&rules, &ZoneState::default(), at("10:05"), at("10:05")).state;
+    let clean = cleaned(&rules, ZoneState::default(), at("10:05"), at("10:05")).state;
     let alerts = |clock| taken(&rules, &clean, &reading("SS", "p", 4.0, clock), "10:10").alerts;
     assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
 }
@@ -234,14 +234,14 @@ fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
     // How much is missing to thirty, and how many alerts a cleaning ends.
     let count = |state: &ZoneState| taken(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
-        let clean = cleaned(&rules, &state, at(clock), at("10:12"));
+        let clean = cleaned(&rules, state.clone(), at(clock), at("10:12"));
         assert_eq!((count(&clean.state), clean.made.len()), (alerts, ended), "{clock}");
     }
     // Once more, and one that is told of late.
-    let clean = cleaned(&rules, &state, at("10:11"), at("10:12")).state;
-    assert_eq!(cleaned(&rules, &clean, at("10:11"), at("10:13")).state, clean);
-    assert_eq!(cleaned(&rules, &clean, at("10:05"), at("10:13")).state, clean);
-    assert_eq!(cleaned(&rules, &clean, at("10:15"), at("10:15")).state.cleaned, Some(at("10:15")));
+    let clean = cleaned(&rules, state.clone(), at("10:11"), at("10:12")).state;
+    assert_eq!(cleaned(&rules, clean.clone(), at("10:11"), at("10:13")).state, clean);
+    assert_eq!(cleaned(&rules, clean.clone(), at("10:05"), at("10:13")).state, clean);
+    assert_eq!(cleaned(&rules, clean.clone(), at("10:15"), at("10:15")).state.cleaned, Some(at("10:15")));
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn missed_reminders_are_not_made_up_for() {
     let mut state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
     state.outbox = Default::default();
     let next = |clock| {
-        let mut reminded = sweep(&rules, &state, at(clock), true);
+        let mut reminded = sweep(&rules, state.clone(), at(clock), true);
         assert_eq!(reminded.made.len(), 1, "{clock}");
         reminded.state.outbox = Default::default();
         next_due(&rules, &reminded.state)
@@ -319,20 +319,35 @@ fn what_is_suppressed_by_hours_is_due_when_they_begin() {
     let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
     assert!(state.outbox.is_empty());
     assert_eq!(next_due(&rules, &state), Some(next_day("00:00")));
-    assert!(sweep(&rules, &state, at("23:59"), true).made.is_empty());
-    let sent = sweep(&rules, &state, next_day("00:00"), true);
+    assert!(sweep(&rules, state.clone(), at("23:59"), true).made.is_empty());
+    let sent = sweep(&rules, state.clone(), next_day("00:00"), true);
     assert_eq!((sent.made.len(), sent.state.suppressed.is_empty()), (1, true));
     assert_eq!(due_but_for_messages(&rules, &sent.state), Some(next_day("01:00")), "then people are reminded of it");
-    assert_eq!(sweep(&rules, &sent.state, next_day("00:01"), true).made, []);
+    assert_eq!(sweep(&rules, sent.state.clone(), next_day("00:01"), true).made, []);
+}
+
+#[test]
+fn a_silence_that_is_first_swept_after_its_hours_is_due_when_they_begin() {
+    let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\nactive = \"08:00-20:00\"\nresolved = true\n");
+    let state = after(&rules, &[("SS", "p", 50.0, "06:30")]);
+    assert_eq!(next_due(&rules, &state), Some(at("11:30")));
+    let swept = sweep(&rules, state, at("12:30"), true);
+    assert_eq!((swept.made.len(), swept.suppressed, next_due(&rules, &swept.state)), (0, 1, Some(next_day("00:00"))));
+    let morning = sweep(&rules, swept.state.clone(), next_day("00:00"), true);
+    assert_eq!(courses(&morning.state), [Course::Silence { since: at("06:30") }]);
+    assert_eq!(due_but_for_messages(&rules, &morning.state), None);
+    // A device that sends again before was never silent.
+    let back = taken(&rules, &swept.state, &reading("SS", "p", 50.0, "20:00"), "20:00").state;
+    assert!(sweep(&rules, back, next_day("00:00"), true).made.is_empty());
 }
 
 #[test]
 fn two_sweeps_at_once_make_the_same_message() {
     let rules = quiet(BY_DAY);
     let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
-    let one = sweep(&rules, &state, next_day("00:00"), true);
-    assert_eq!(sweep(&rules, &state, next_day("00:00"), true), one);
-    assert_eq!(sweep(&rules, &state, next_day("00:01"), true).made, one.made);
+    let one = sweep(&rules, state.clone(), next_day("00:00"), true);
+    assert_eq!(sweep(&rules, state.clone(), next_day("00:00"), true), one);
+    assert_eq!(sweep(&rules, state.clone(), next_day("00:01"), true).made, one.made);
 }
 
 #[test]
@@ -368,22 +383,23 @@ fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
     let texts: Vec<String> = (0..43).map(|number| dispenser(number, 4.0, "13:00")).collect();
     let night = texts.iter().fold(ZoneState::default(), |state, text| taken(&rules, &state, text, "13:00").state);
-    let released = |state: &ZoneState| match sweep(&rules, state, next_day("00:00"), true).state.outbox.entries() {
-        [entry] => match &entry.message {
-            Message::Suppressed { alerts, more, .. } => Some((alerts.len(), *more)),
-            other => panic!("{other:?}"),
-        },
-        _ => None,
-    };
+    let released =
+        |state: &ZoneState| match sweep(&rules, state.clone(), next_day("00:00"), true).state.outbox.entries() {
+            [entry] => match &entry.message {
+                Message::Suppressed { alerts, more, .. } => Some((alerts.len(), *more)),
+                other => panic!("{other:?}"),
+            },
+            _ => None,
+        };
     assert_eq!(released(&night), Some((40, 3)));
     // Where all that have a name are over, the zone's next alert says how many more there were.
     let over =
         (0..40).fold(night, |state, number| taken(&rules, &state, &dispenser(number, 90.0, "14:00"), "14:00").state);
     assert_eq!(released(&over), None);
-    let day = sweep(&rules, &over, next_day("00:00"), true).state;
+    let day = sweep(&rules, over.clone(), next_day("00:00"), true).state;
     let next = evaluate(
         &rules,
-        &day,
+        day.clone(),
         &[&Reading::read(&dispenser(50, 4.0, "14:10")).unwrap()],
         at("14:10"),
         next_day("00:10"),
@@ -403,7 +419,7 @@ fn a_device_whose_silence_was_only_counted_is_not_said_to_send_again() {
         silent.devices.get_mut("e").unwrap().at = at("10:00");
         // Something more severe has just been sent in the zone.
         let silent = taken(&rules, &silent, &reading("BIN", "p", 4.0, "14:55"), "14:55").state;
-        let mut silent = sweep(&rules, &silent, at("15:00"), true).state;
+        let mut silent = sweep(&rules, silent.clone(), at("15:00"), true).state;
         silent.outbox = Default::default();
         let mut back: serde_json::Value = serde_json::from_str(&reading("SS", "p", 60.0, "15:30")).unwrap();
         back["DEVID"] = "e".into();

@@ -24,7 +24,7 @@ fn judged(rules: &RuleSet, device_type: &DeviceType, metric: &Metric, value: f64
     });
     let text = text.to_string();
     let reading = Reading::read(&text).unwrap();
-    evaluate(rules, &ZoneState::default(), &[&reading], now, now)
+    evaluate(rules, ZoneState::default(), &[&reading], now, now)
 }
 
 #[test]
@@ -57,6 +57,6 @@ fn a_type_that_is_not_documented_has_no_range() {
     let text = r#"{"DevType":"ACME#BIN","DEVID":"d","v":{"p":-65535}}"#;
     let reading = Reading::read(text).unwrap();
     let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let evaluation = evaluate(&rules, &ZoneState::default(), &[&reading], now, now);
+    let evaluation = evaluate(&rules, ZoneState::default(), &[&reading], now, now);
     assert_eq!((evaluation.alerts, evaluation.implausible), (1, 0));
 }

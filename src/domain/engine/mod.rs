@@ -73,7 +73,7 @@ pub struct Evaluation {
 #[must_use]
 pub fn evaluate(
     rules: &RuleSet,
-    state: &ZoneState,
+    state: ZoneState,
     readings: &[&Reading<'_>],
     received: Timestamp,
     now: Timestamp,
@@ -91,7 +91,7 @@ pub fn evaluate(
     }
     // Stable: readings of one moment stay in the order in which they were sent.
     timed.sort_by_key(|(at, _)| *at);
-    let evaluation = evaluate_in_order(rules, state.clone(), timed, now);
+    let evaluation = evaluate_in_order(rules, state, timed, now);
     Evaluation { stale, early, ..evaluation }
 }
 
@@ -116,7 +116,7 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     now: Timestamp,
 ) -> Evaluation {
     let readings = readings.into_iter();
-    let mut devices = DeviceLimit::new(&state, readings.size_hint().1);
+    let mut devices = DeviceLimit::new(rules, &state, readings.size_hint().1);
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
     let mut zone = Zone::new(rules, &mut evaluation, now);
@@ -144,16 +144,16 @@ pub fn evaluate_in_order<'r, 't: 'r>(
 
 /// Notes that a zone was cleaned at `at`: sums start again, and what was raised is over.
 #[must_use]
-pub fn cleaned(rules: &RuleSet, state: &ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
-    let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
+pub fn cleaned(rules: &RuleSet, state: ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
+    let mut evaluation = Evaluation { state, ..Evaluation::default() };
     Zone::new(rules, &mut evaluation, now).cleaned(at);
     evaluation
 }
 
 /// Makes a notice about the program itself, once for each cause. What was made is remembered as readings are.
 #[must_use]
-pub fn announce(state: &ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
-    let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
+pub fn announce(state: ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
+    let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let id = notice.id();
     if !evaluation.state.seen.knows(Seen::mark(&id)) {
         evaluation.state.seen.insert(now, &id);

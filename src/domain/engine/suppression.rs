@@ -150,17 +150,24 @@ impl Zone<'_> {
         });
     }
 
-    /// Replaces what is suppressed of the same threshold and device: a milder alert, an earlier breach, or the notice that
-    /// all is well.
+    /// Replaces what is suppressed of the same rule and device: the notice that all is well; of a threshold, also a milder
+    /// alert and an earlier breach.
     fn supersede(&mut self, Raised { alert, kind, .. }: &Raised<'_>, device: &str) {
-        if *kind != Kind::Threshold || self.evaluation.state.suppressed.is_empty() {
+        let severity = match kind {
+            Kind::Threshold => Some(alert.severity),
+            Kind::Silence => None,
+            Kind::Count | Kind::Reasons | Kind::Accumulate => return,
+        };
+        if self.evaluation.state.suppressed.is_empty() {
             return;
         }
-        let believed = self.evaluation.state.suppressed.supersede(&alert.rule, device, alert.severity);
-        if let (Some(believed), Some(Track::Level(Level::Firing { announced, .. }))) =
-            (believed, self.evaluation.state.track_mut(&alert.rule, device))
-        {
-            announced.get_or_insert(Box::new(believed));
+        let Some(believed) = self.evaluation.state.suppressed.supersede(&alert.rule, device, severity) else { return };
+        match self.evaluation.state.track_mut(&alert.rule, device) {
+            Some(Track::Level(Level::Firing { announced, .. })) => {
+                announced.get_or_insert(Box::new(believed));
+            }
+            Some(Track::Silence(silence)) => silence.suppressed = false,
+            _ => {}
         }
     }
 

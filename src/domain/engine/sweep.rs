@@ -6,7 +6,7 @@ use super::Evaluation;
 use super::suppression::{Raised, effective_at, hours_begin};
 use super::zone::{Zone, silence_alert};
 use crate::domain::alert::{Alert, Message};
-use crate::domain::rules::{Effective, Kind, Rule, RuleSet};
+use crate::domain::rules::{Kind, Rule, RuleSet};
 use crate::domain::state::{LastSeen, Level, Silence, Track, ZoneState};
 
 /// For how long people are reminded of a device that sends nothing, if no silence rule watches it.
@@ -14,9 +14,11 @@ pub(super) const REMINDED_WITHOUT_READING: SignedDuration = SignedDuration::from
 
 /// Does what is due in a zone at `now`. `silences` is false while nothing at all arrives from anywhere: then no device is
 /// called silent, because it is not the devices that are.
+///
+/// Afterwards only messages that are to be sent are due at `now`, and silences if they were left out.
 #[must_use]
-pub fn sweep(rules: &RuleSet, state: &ZoneState, now: Timestamp, silences: bool) -> Evaluation {
-    let mut evaluation = Evaluation { state: state.clone(), ..Evaluation::default() };
+pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, silences: bool) -> Evaluation {
+    let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut zone = Zone::new(rules, &mut evaluation, now);
     zone.release(now);
     zone.remind();
@@ -53,27 +55,24 @@ fn reminder_due(rules: &RuleSet, track: &Track) -> Option<Timestamp> {
 }
 
 /// A device that a silence rule watches, and that is not called silent yet.
-struct Watched<'w> {
-    rule: &'w Rule,
-    effective: Effective<'w>,
-    device: &'w str,
-    known: &'w LastSeen,
+pub(super) struct Watched<'r, 's> {
+    rule: &'r Rule,
+    pub(super) device: &'s str,
+    known: &'s LastSeen,
     due: Timestamp,
 }
 
-fn watched<'w>(rules: &'w RuleSet, state: &'w ZoneState) -> impl Iterator<Item = Watched<'w>> {
+pub(super) fn watched<'r, 's>(rules: &'r RuleSet, state: &'s ZoneState) -> impl Iterator<Item = Watched<'r, 's>> {
     let silence_rules = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
     silence_rules.flat_map(move |rule| {
         state.devices.iter().filter_map(move |(device, known)| {
             if matches!(state.track(&rule.id, device), Some(Track::Silence(_))) {
                 return None;
             }
-            let effective = rule.effective(&known.place.source())?;
             // What is known may be older than the truth by a quarter: rather late than wrong.
-            let after = effective.after?;
+            let after = rule.after(&known.place.source())?;
             let due = known.at.checked_add(after + after / 4).ok()?;
-            let due = effective.active.map_or(due, |active| active.next(due, &known.place.local_zone));
-            Some(Watched { rule, effective, device, known, due })
+            Some(Watched { rule, device, known, due })
         })
     })
 }
@@ -111,18 +110,20 @@ impl Zone<'_> {
         due.into_iter().for_each(|message| self.push(message));
     }
 
+    /// Calls devices silent, at any hour: outside the active hours of a rule its alert is suppressed.
     fn raise_silences(&mut self) {
-        let state = self.evaluation.state.clone();
         let (rules, now) = (self.rules, self.now);
-        for watched in watched(rules, &state).filter(|watched| watched.due <= now) {
-            let Watched { rule, effective, device, known, .. } = &watched;
-            if hours_begin(effective, &known.place, now).is_some() {
-                continue;
-            }
-            let alert = silence_alert(rule, effective, &known.place, device, known.at, now);
-            let silence = Silence { since: known.at, suppressed: true };
-            self.evaluation.state.set_track(&rule.id, device, Some(Track::Silence(silence)));
-            self.send(vec![Raised { alert, kind: rule.kind, effective }], device);
+        let due = watched(rules, &self.evaluation.state).filter(|watched| watched.due <= now);
+        let raised = due.filter_map(|Watched { rule, device, known, .. }| {
+            let effective = rule.effective(&known.place.source())?;
+            let alert = silence_alert(rule, &effective, &known.place, device, known.at, now);
+            Some((rule, effective, device.to_owned(), known.at, alert))
+        });
+        let raised: Vec<_> = raised.collect();
+        for (rule, effective, device, since, alert) in raised {
+            let silence = Silence { since, suppressed: true };
+            self.evaluation.state.set_track(&rule.id, &device, Some(Track::Silence(silence)));
+            self.send(vec![Raised { alert, kind: rule.kind, effective: &effective }], &device);
         }
     }
 }
@@ -132,7 +133,7 @@ impl Zone<'_> {
 fn unheard_since(rules: &RuleSet, alert: &Alert, heard: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let source = alert.place.source();
     let silences = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
-    let watched_for = silences.filter_map(|rule| rule.effective(&source)?.after).min();
+    let watched_for = silences.filter_map(|rule| rule.after(&source)).min();
     let longest = watched_for.unwrap_or(REMINDED_WITHOUT_READING);
     let since = heard.checked_add(longest / 4).ok()?;
     (now.duration_since(since) >= longest).then_some(since)

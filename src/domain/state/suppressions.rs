@@ -118,9 +118,9 @@ impl Suppressions {
         std::mem::take(&mut self.counted)
     }
 
-    /// Drops what a new alert of a threshold replaces: alerts of the same rule and device that are not more severe, and
-    /// the notice that all is well. Returns the alert of that notice, because people still believe that it fires.
-    pub fn supersede(&mut self, rule: &str, device: &str, severity: Severity) -> Option<Alert> {
+    /// Drops what a new alert replaces: the notice that all is well, and alerts of the same rule and device that are not more
+    /// severe than `severity`, if there is one. Returns the alert of that notice, because people still believe that it fires.
+    pub fn supersede(&mut self, rule: &str, device: &str, severity: Option<Severity>) -> Option<Alert> {
         let mut believed = None;
         self.named.retain_mut(|known| {
             let is_same = known.alert.rule == rule && known.device == device;
@@ -326,12 +326,13 @@ mod tests {
                 notice("r", "d", 90),
             ])
         };
-        for (severity, left) in [(Severity::Low, 4), (Severity::Medium, 2), (Severity::High, 2)] {
+        use Severity::{High, Low, Medium};
+        for (severity, left) in [(None, 4), (Some(Low), 4), (Some(Medium), 2), (Some(High), 2)] {
             let mut all = all();
-            assert_eq!(all.supersede("r", "d", severity), Some(alert("r", Severity::Medium, 0)));
-            assert_eq!(all.named.len(), left, "{severity}");
+            assert_eq!(all.supersede("r", "d", severity), Some(alert("r", Medium, 0)));
+            assert_eq!(all.named.len(), left, "{severity:?}");
         }
-        assert_eq!(all().supersede("s", "d", Severity::High), None, "nobody was told of it");
+        assert_eq!(all().supersede("s", "d", Some(High)), None, "nobody was told of it");
     }
 
     #[test]

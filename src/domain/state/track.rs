@@ -99,7 +99,7 @@ impl Tally {
 pub struct Silence {
     /// When it was last heard of.
     pub since: Timestamp,
-    /// Whether its alert is suppressed, so that nobody was told of it yet.
+    /// Whether its alert is suppressed, and nobody believes that the device is silent.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub suppressed: bool,
 }

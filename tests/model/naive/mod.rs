@@ -179,7 +179,7 @@ impl<'w> Naive<'w> {
         (last, missed)
     }
 
-    /// Devices of which nothing was heard for five quarters of a rule's time.
+    /// Devices of which nothing was heard for five quarters of a rule's time, at any hour.
     fn silences(&mut self) -> Vec<Said> {
         let mut said = Vec::new();
         for rule in 0..self.world.rules.len() {
@@ -189,7 +189,7 @@ impl<'w> Naive<'w> {
                 };
                 let (last, missed) = self.last_heard(device);
                 let Some(last) = last.filter(|_| !missed.contains(&rule)) else { continue };
-                if self.now < last + watching.after + watching.after / 4 || !self.is_active(rule, device) {
+                if self.now < last + watching.after + watching.after / 4 {
                     continue;
                 }
                 self.signs.push(Sign::Missed { rule, device });
