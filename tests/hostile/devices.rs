@@ -1,11 +1,16 @@
-//! Very many devices or cleanings in one push: what they cost grows as their number does, and not as its square.
+//! Very many devices, cleanings or alerts of one zone: what they cost grows as their number does, and not as its square.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::alert::notice::Notice;
+use smartclean_push::domain::alert::{Alert, Message};
+use smartclean_push::domain::engine::evaluate;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::{Block, RuleSet};
+use smartclean_push::domain::state::{Blocks, Outbox, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Ingest, Receipt};
 
@@ -38,9 +43,18 @@ fn cleaning(_: usize) -> String {
     .to_string()
 }
 
+/// A reading that raises an alert, each a millisecond after the one before.
+fn crowd(number: usize) -> String {
+    let at = jiff::Timestamp::now().as_millisecond() - 60_000 + i64::try_from(number).unwrap();
+    json!({"DevType": "SMARTCLEAN#UM", "DEVID": format!("door-{}", number % 500), "InsID": "z", "PID": "building",
+        "unixT": at, "v": {"count": 40}})
+    .to_string()
+}
+
 /// What a push of these readings costs a new installation.
 async fn cost(readings: &[String]) -> Duration {
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let rules = RuleSet::parse("rules.toml", "block = \"none\"").unwrap();
+    let rules = FixedRules(Arc::new(rules));
     let (store, state) = (Arc::new(MemoryStore::default()), Arc::new(MemoryState::default()));
     let ingest = Ingest::new(store, state, Arc::new(MemoryPublisher::default()), rules);
     let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: jiff::Timestamp::now() };
@@ -53,7 +67,11 @@ async fn cost(readings: &[String]) -> Duration {
 
 #[tokio::test]
 async fn four_times_as_much_in_one_push_costs_about_four_times_as_much() {
-    for (what, item) in [("devices of one zone", reading as fn(usize) -> String), ("cleanings of one zone", cleaning)] {
+    for (what, item) in [
+        ("devices of one zone", reading as fn(usize) -> String),
+        ("cleanings of one zone", cleaning),
+        ("alerts of one zone", crowd),
+    ] {
         let (few, many): (Vec<String>, Vec<String>) = ((0..FEW).map(item).collect(), (0..4 * FEW).map(item).collect());
         // The least of some: it is disturbed by nothing.
         let mut least = [Duration::MAX; 2];
@@ -61,7 +79,62 @@ async fn four_times_as_much_in_one_push_costs_about_four_times_as_much() {
             least[0] = least[0].min(cost(&few).await);
             least[1] = least[1].min(cost(&many).await);
         }
-        let times = least[1].as_secs_f64() / least[0].as_secs_f64();
-        assert!(times < MOST_TIMES, "{what}: four times as many cost {times:.1} times as much, {least:?}");
+        assert_linear(what, least);
     }
+}
+
+fn assert_linear(what: &str, [few, many]: [Duration; 2]) {
+    let times = many.as_secs_f64() / few.as_secs_f64();
+    assert!(times < MOST_TIMES, "{what}: four times as many cost {times:.1} times as much, {few:?} and {many:?}");
+}
+
+/// What a part of the work with so many costs by itself.
+fn assert_cost_is_linear(what: &str, work: impl Fn(usize)) {
+    let measured = |count| {
+        let began = worked();
+        work(count);
+        worked() - began
+    };
+    let least = |count| (0..3).map(|_| measured(count)).min().unwrap();
+    assert_linear(what, [least(FEW), least(4 * FEW)]);
+}
+
+#[test]
+fn four_times_as_many_waiting_messages_of_a_zone_cost_about_four_times_as_much() {
+    assert_cost_is_linear("messages in an outbox", |count| {
+        let mut outbox = Outbox::default();
+        for second in 0..count {
+            let since = jiff::Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
+            outbox.push(Message::Notice(Notice::NothingArrives { since }), since);
+        }
+        assert_eq!(outbox.entries().len(), count);
+    });
+}
+
+/// An alert of some device.
+fn alert() -> Alert {
+    let text = crowd(0);
+    let reading = Reading::read(&text).unwrap();
+    let now = reading.time.unwrap();
+    let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&reading], now, now);
+    match &evaluation.state.outbox.entries()[0].message {
+        Message::Firing { alerts, .. } => alerts[0].clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn four_times_as_many_devices_that_do_not_block_their_zone_cost_about_four_times_as_much() {
+    let alert = alert();
+    let day = jiff::SignedDuration::from_hours(24);
+    let block = Block { zone: jiff::SignedDuration::ZERO, ..Block::default() };
+    assert_cost_is_linear("alerts that were sent", |count| {
+        let mut blocks = Blocks::default();
+        for number in 0..count {
+            let device = format!("device-{number}");
+            assert_eq!(blocks.until(&alert, &device, &block), None);
+            blocks.sent(&alert, &device, alert.at, day);
+            assert!(blocks.until(&alert, &device, &block).is_some());
+        }
+    });
 }
