@@ -209,13 +209,16 @@ fn cleaned(clock: &str) -> String {
 
 /// What these pushes raise, whoever judges them: the ids, and the findings.
 async fn raised(pushes: &[(&str, Vec<String>)]) -> (BTreeSet<String>, Findings) {
-    let rules = RuleSet::pack();
     let pushes: Vec<_> = pushes.iter().map(|(clock, readings)| (at(clock), body(readings))).collect();
+    raised_by(&RuleSet::pack(), &pushes).await
+}
+
+async fn raised_by(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> (BTreeSet<String>, Findings) {
     let folder = tempfile::tempdir().unwrap();
-    let archive = store(folder.path(), &pushes);
-    let live = live(&rules, &pushes).await;
-    assert_eq!(replayed(&rules, &archive, a_day_after(&pushes)).await, live);
-    let findings = judged(&rules, &archive);
+    let archive = store(folder.path(), pushes);
+    let live = live(rules, pushes).await;
+    assert_eq!(replayed(rules, &archive, a_day_after(pushes)).await, live);
+    let findings = judged(rules, &archive);
     assert_eq!(ids(&findings), live);
     (live, findings)
 }
@@ -287,4 +290,27 @@ async fn a_reading_of_another_year_does_not_stretch_the_period_and_is_named() {
     pushes[2] = ("10:20:00", vec![soap("2026-09-01T10:24:00Z", "a")]);
     let findings = raised(&pushes).await.1;
     assert_eq!((findings.outliers.before, findings.outliers.ahead), (None, None));
+}
+
+#[tokio::test]
+async fn in_a_full_zone_a_device_makes_room_for_another_whoever_judges() {
+    let rules = "block = \"none\"\n[[rule]]\nid = \"silent\"\nenabled = false\n";
+    let rules = RuleSet::parse("rules.toml", rules).unwrap();
+    let soap = |at: Timestamp, device: String, left: i32| {
+        let envelope = json!({ "DEVID": device, "InsID": "washroom", "unixT": at.as_millisecond() });
+        reading_with("SS", &json!({ "p": left }), &envelope)
+    };
+    let of_all = |at: Timestamp, left: i32| {
+        let soap = |number| soap(at + SignedDuration::from_millis(number), format!("old-{number}"), left);
+        (at, body(&(0..2_000).map(soap).collect::<Vec<_>>()))
+    };
+    let of_another = |after_days: i64| {
+        let at = at("10:01:00") + SignedDuration::from_hours(24 * after_days);
+        (at, body(&[soap(at, format!("new-{after_days}"), 4)]))
+    };
+    let full = [of_all(at("10:00:00"), 4), of_all(at("10:01:00"), 90)];
+    let (ids, _) = raised_by(&rules, &[full.to_vec(), vec![of_another(29)]].concat()).await;
+    assert_eq!(ids.len(), 2_000);
+    let (ids, _) = raised_by(&rules, &[full.to_vec(), vec![of_another(29), of_another(30)]].concat()).await;
+    assert_eq!(ids.len(), 2_001);
 }

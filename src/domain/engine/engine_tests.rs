@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{DEVICES_PER_ZONE, Evaluation, Policies, announce, awaits, cleaned, evaluate, next_due, sweep};
+use super::{Evaluation, Policies, announce, awaits, cleaned, evaluate, next_due, sweep};
 use crate::domain::alert::notice::Notice;
 use crate::domain::alert::{Course, Message};
 use crate::domain::reading::Reading;
@@ -11,11 +11,11 @@ use crate::domain::rules::RuleSet;
 use crate::domain::state::{Track, ZoneState};
 
 /// A moment of the day on which all of it happens, in UTC.
-fn at(clock: &str) -> Timestamp {
+pub(super) fn at(clock: &str) -> Timestamp {
     format!("2026-11-23T{clock}:00Z").parse().unwrap()
 }
 
-fn rules(text: &str) -> RuleSet {
+pub(super) fn rules(text: &str) -> RuleSet {
     RuleSet::parse("rules.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
@@ -215,7 +215,7 @@ fn a_reading_from_far_in_the_future_counts_as_of_its_receipt_and_is_told_of() {
 }
 
 /// Rules of which nothing but these speaks.
-fn quiet(text: &str) -> RuleSet {
+pub(super) fn quiet(text: &str) -> RuleSet {
     rules(&format!("block = \"none\"\n[[rule]]\nid = \"silent\"\nenabled = false\n{text}"))
 }
 
@@ -371,7 +371,7 @@ fn suppressed_alerts_are_counted_by_their_reason() {
 }
 
 /// A soap dispenser of its own for each number, each a millisecond after the one before.
-fn dispenser(number: usize, value: f64, clock: &str) -> String {
+pub(super) fn dispenser(number: usize, value: f64, clock: &str) -> String {
     let mut reading: serde_json::Value = serde_json::from_str(&reading("SS", "p", value, clock)).unwrap();
     reading["DEVID"] = format!("d{number}").into();
     reading["unixT"] = (at(clock).as_millisecond() + i64::try_from(number).unwrap()).into();
@@ -428,34 +428,4 @@ fn a_device_whose_silence_was_only_counted_is_not_said_to_send_again() {
     assert_eq!(of("counted"), 0);
     // The list, and then that it sends again.
     assert_eq!(of("named"), 2);
-}
-
-#[test]
-fn readings_of_devices_beyond_the_limit_are_counted_and_change_nothing() {
-    let rules = quiet("");
-    let texts: Vec<String> = (0..DEVICES_PER_ZONE + 3).map(|number| dispenser(number, 4.0, "10:00")).collect();
-    let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
-    let whole = evaluate(&rules, &ZoneState::default(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
-    assert_eq!((whole.alerts, whole.over_device_limit), (DEVICES_PER_ZONE, 3));
-    assert_eq!(whole.state.tracks["soap-low"].len(), DEVICES_PER_ZONE);
-    // However they are cut into pushes.
-    let mut cut = (ZoneState::default(), 0);
-    for push in readings.chunks(700) {
-        let evaluation = evaluate(&rules, &cut.0, &push.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
-        cut = (evaluation.state, cut.1 + evaluation.over_device_limit);
-    }
-    assert_eq!(cut, (whole.state.clone(), 3));
-    // Those that are known go on.
-    let of = |number| taken(&rules, &whole.state, &dispenser(number, 90.0, "10:01"), "10:01");
-    assert_eq!((of(7).over_device_limit, of(DEVICES_PER_ZONE).over_device_limit), (0, 1));
-    assert_eq!(of(DEVICES_PER_ZONE).state, whole.state);
-}
-
-#[test]
-fn devices_of_which_nothing_is_kept_are_not_limited() {
-    let rules = quiet("");
-    let texts: Vec<String> = (0..DEVICES_PER_ZONE + 3).map(|number| dispenser(number, 50.0, "10:00")).collect();
-    let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
-    let well = evaluate(&rules, &ZoneState::default(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
-    assert_eq!((well.over_device_limit, well.state.tracks.is_empty()), (0, true));
 }

@@ -6,6 +6,8 @@
 
 mod device_limit;
 #[cfg(test)]
+mod device_limit_tests;
+#[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod implausible_tests;
@@ -39,7 +41,8 @@ use super::time::age;
 const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Most devices of a zone whose rule state is kept. A zone is one room; a document of so many devices is still within the
-/// 400 KB of a DynamoDB item.
+/// 400 KB of a DynamoDB item. In a full zone, the device that was heard longest ago makes room for another one if that was
+/// 30 days ago, and nothing of it fires or waits.
 pub const DEVICES_PER_ZONE: usize = 2_000;
 
 /// What came of evaluating the readings of one zone.
@@ -124,6 +127,7 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     // repeated.
     let mut taken: HashSet<&str, RandomState> = HashSet::default();
     for (at, reading) in readings {
+        let device = reading.source.device.as_deref().unwrap_or_default();
         let seen = &zone.evaluation.state.seen;
         // Where nothing is remembered, nothing is looked for, and no identity has to be made for it.
         let is_known = !seen.is_empty() && seen.knows(Seen::mark(&reading.id()));
@@ -131,10 +135,10 @@ pub fn evaluate_in_order<'r, 't: 'r>(
             zone.evaluation.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {
             zone.evaluation.late += 1;
-        } else if devices.admits(reading.source.device.as_deref().unwrap_or_default()) {
+        } else if devices.admits(device, at, &zone.evaluation.state) {
             zone.evaluation.implausible += reading.implausible();
             zone.take(reading, at, policies.of(&reading.source));
-            devices.note(reading.source.device.as_deref().unwrap_or_default(), &zone.evaluation.state);
+            devices.note(device, &mut zone.evaluation.state);
         } else {
             zone.evaluation.over_device_limit += 1;
         }

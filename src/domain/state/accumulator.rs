@@ -83,6 +83,13 @@ impl Accumulator {
         Timestamp::from_millisecond(first).ok()
     }
 
+    /// The time of the newest value, or of the last start if nothing came since.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        let newest = self.values.last().map(|(time, _)| *time).max(self.merged.map(|merged| merged.newest));
+        newest.and_then(|newest| Timestamp::from_millisecond(newest).ok()).max(self.restarted)
+    }
+
     /// Starts again at `at` with `rest`, which is not negative.
     pub fn restart(&mut self, at: Timestamp, rest: f64) {
         let values = if rest > 0.0 { vec![(in_milliseconds(at), rest)] } else { Vec::new() };

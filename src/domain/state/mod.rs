@@ -129,6 +129,22 @@ impl ZoneState {
         self.tracks.get_mut(rule)?.get_mut(device)
     }
 
+    /// The time of the newest reading of `device` that anything is kept of; `None` if nothing is.
+    #[must_use]
+    pub fn last_heard(&self, device: &str) -> Option<Timestamp> {
+        let tracks = self.tracks.values().filter_map(|devices| devices.get(device)?.newest());
+        self.devices.get(device).map(|known| known.at).into_iter().chain(tracks).max()
+    }
+
+    /// Forgets where rules stand with `device`, and when it was heard.
+    pub fn forget(&mut self, device: &str) {
+        self.devices.remove(device);
+        self.tracks.retain(|_, devices| {
+            devices.remove(device);
+            !devices.is_empty()
+        });
+    }
+
     /// Sets where `rule` stands with `device`; `None` forgets it.
     pub fn set_track(&mut self, rule: &str, device: &str, track: Option<Track>) {
         match track {

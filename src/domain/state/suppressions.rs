@@ -108,6 +108,11 @@ impl Suppressions {
         }
     }
 
+    /// The devices of which something is suppressed by name.
+    pub fn devices(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(|known| known.device.as_str())
+    }
+
     /// Counts alerts that no list will name, for the zone's next firing alert.
     pub fn count(&mut self, alerts: usize) {
         self.counted += alerts;
@@ -128,7 +133,7 @@ impl Suppressions {
                 believed = Some(known.alert.clone());
                 return false;
             }
-            !is_same || known.alert.severity > severity
+            !is_same || severity.is_none_or(|severity| known.alert.severity > severity)
         });
         believed
     }

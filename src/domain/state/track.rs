@@ -63,6 +63,19 @@ pub enum Level {
     },
 }
 
+impl Track {
+    /// The time of the newest reading that it knows of.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        match self {
+            Self::Level(level) => Some(level.as_of()),
+            Self::Accumulator(accumulator) => accumulator.newest(),
+            Self::Tally(tally) => tally.times.values().flatten().chain(tally.restarted.values()).max().copied(),
+            Self::Silence(silence) => Some(silence.since),
+        }
+    }
+}
+
 impl Level {
     /// The reading that last changed something.
     #[must_use]
