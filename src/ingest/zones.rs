@@ -245,6 +245,10 @@ pub(super) async fn load_zones<'r, 't, T: StateStore>(
 }
 
 /// Evaluates the readings of each zone, and commits its state with the messages that it makes.
+///
+/// One zone is evaluated without a yield. 2,000 devices that all raise an alert, as many as a zone keeps, take 56 million
+/// instructions, some 20 ms (`make bench-counts`). It grows with the readings: 200,000 of one zone, the most in a push, take up
+/// to a hundred times as long.
 pub(super) async fn evaluate_zones<T: StateStore>(
     store: &T,
     noted: &Noted,
