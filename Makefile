@@ -104,7 +104,7 @@ goldens: needs-rust .venv/test.stamp ## Compares outputs with those kept in test
 .PHONY: soak-oracle
 soak-oracle: needs-rust ## Pushes a known ledger while everything goes wrong at random, and judges what is left; ROUNDS=200 SEED=1
 	@ORACLE_ROUNDS='$(or $(ROUNDS),200)' ORACLE_SEED='$(or $(SEED),$(shell date +%s))' $(STAGE) 'oracle, $(or $(ROUNDS),200) rounds' \
-	    cargo test --quiet --locked --all-features --test oracle -- --ignored --nocapture nothing_is_lost
+	    cargo test --quiet --locked --all-features --test it -- --ignored --nocapture nothing_is_lost
 
 # Where there is no Valgrind to be had it says so, and nothing is counted.
 .PHONY: counts
@@ -198,7 +198,7 @@ bench-history: needs-rust ## Makes a year of 1,000 devices and judges it: readin
 
 .PHONY: hostile
 hostile: optimized ## What hostile clients cost the server: for each attack memory, time, and how long somebody else waits
-	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet --locked --test hostile -- --include-ignored --nocapture --test-threads 1 size:: bombs:: slow::
+	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet --locked --test it -- --include-ignored --nocapture --test-threads 1 hostile::size:: hostile::bombs:: hostile::slow::
 
 .PHONY: soak
 soak: needs-rust ## 24 simulated hours of 10,000 devices through the server, memory, state and files bounded; then soak-oracle. ARGS="1000 2": devices, hours

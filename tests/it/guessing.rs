@@ -111,7 +111,7 @@ async fn guesser() {
 #[cfg(all(target_os = "linux", feature = "command"))]
 #[test]
 fn guesses_take_no_memory_however_many_they_are() {
-    let output = crate::support::process("guessing::guesser").output().unwrap();
+    let output = crate::support::process(module_path!(), "guesser").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

@@ -252,7 +252,7 @@ async fn mortal() {
 
 /// Runs a process that dies at a step. What it printed, and whether it came to its end before that.
 fn run(part: &str, folder: &Path, dies_at: usize) -> (String, bool) {
-    let output = process("kill::mortal")
+    let output = process(module_path!(), "mortal")
         .env("KILL_TEST_STEP", dies_at.to_string())
         .env("KILL_TEST_FOLDER", folder)
         .env("KILL_TEST_PART", part)

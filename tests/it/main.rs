@@ -1,4 +1,7 @@
 //! Tests of the whole, from outside: one module for what a reader would look for.
+//!
+//! Four of them are suites of their own: `model` compares the engine with a naive one, `hostile` attacks the server, `oracle`
+//! pushes a known ledger while what the programs need fails, `properties` is shared with the fuzz targets.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[cfg(feature = "command")]
@@ -20,6 +23,8 @@ mod doors;
 mod events;
 mod goldens;
 mod guessing;
+#[cfg(feature = "command")]
+mod hostile;
 #[cfg(any(feature = "command", feature = "function"))]
 mod issuer;
 mod json_suite;
@@ -28,7 +33,10 @@ mod kill;
 #[cfg(feature = "command")]
 mod left_over;
 mod metrics;
+mod model;
 mod notices;
+#[cfg(all(feature = "command", feature = "function"))]
+mod oracle;
 mod pack;
 mod parked;
 #[path = "../../fuzz/src/lib.rs"]

@@ -153,7 +153,7 @@ async fn racer() {
 }
 
 fn start(part: &str, folder: &Path) -> std::process::Child {
-    process("races::racer")
+    process(module_path!(), "racer")
         .env("RACE_TEST_PART", part)
         .env("RACE_TEST_FOLDER", folder)
         .stdout(Stdio::piped())

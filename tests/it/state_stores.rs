@@ -264,7 +264,11 @@ async fn sqlite_loses_nothing_when_processes_race() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let racer = || {
-        process("state_stores::sqlite_racer").env("STATE_TEST_DATABASE", &path).stdout(Stdio::piped()).spawn().unwrap()
+        process(module_path!(), "sqlite_racer")
+            .env("STATE_TEST_DATABASE", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
     };
     // Together from the first moment on, when the database is made.
     let racers: Vec<_> = (0..3).map(|_| racer()).collect();

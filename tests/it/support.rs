@@ -119,11 +119,13 @@ pub(crate) fn push_request() -> http::request::Builder {
     Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
 }
 
-/// This very program once more, to run one of its ignored tests in a process of its own and show what that prints.
+/// This program once more, to run one of its ignored tests in a process of its own: `process(module_path!(), "racer")`.
 #[cfg(feature = "command")]
-pub(crate) fn process(test: &str) -> std::process::Command {
+pub(crate) fn process(module: &str, test: &str) -> std::process::Command {
+    // The harness names tests without the crate.
+    let (_, module) = module.split_once("::").unwrap();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    command.args(["--exact", &format!("{module}::{test}"), "--ignored", "--nocapture"]);
     command
 }
 

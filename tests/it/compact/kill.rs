@@ -119,7 +119,7 @@ fn run(store: &dyn LakeStore, limits: Limits) {
 
 /// Runs a process that dies at a step. What it printed, and whether it came to its end before that.
 fn run_mortal(folder: &Path, dies_at: usize) -> (String, bool) {
-    let output = process("compact::kill::mortal")
+    let output = process(module_path!(), "mortal")
         .env("KILL_TEST_STEP", dies_at.to_string())
         .env("KILL_TEST_FOLDER", folder)
         .output()

@@ -1,0 +1,133 @@
+//! Bodies that are small as they are sent and large once they are unpacked or read.
+
+use std::time::{Duration, Instant};
+
+use smartclean_push::domain::batch::MOST_ITEMS;
+use smartclean_push::domain::json::MOST_MEMBERS;
+use smartclean_push::ingest::decode::MAX_DECODED;
+
+use crate::hostile::support::{Neighbour, Served, exchange, files, gzip, push, reading, told};
+
+const GZIP: &str = "Content-Encoding: gzip\r\n";
+/// Most memory that a push takes that unpacks to 64 MiB of blanks, in MiB: itself, unpacked, and its text.
+const BLANK_MIB: u64 = 256;
+/// Most memory that a push takes of as many of the shortest items as there may be, in MiB.
+const ITEMS_MIB: u64 = 256;
+/// Most memory that a push takes of as many members as fit into it, in MiB: the push, its text and what is kept of it. The
+/// function has 512.
+const MEMBERS_MIB: u64 = 400;
+
+/// A body of so many bytes: an empty batch, spaced out.
+fn spaced(length: usize) -> Vec<u8> {
+    let mut body = vec![b' '; length];
+    (body[0], body[length - 1]) = (b'[', b']');
+    body
+}
+
+/// Sends what unpacks to `body` beside somebody who behaves; the status, within this memory.
+fn is_borne(what: &str, body: &[u8], most_mib: u64) -> u16 {
+    let server = Served::start();
+    let packed = gzip(body);
+    let neighbour = Neighbour::of(server.address);
+    neighbour.pushes(2);
+    let began = Instant::now();
+    let answer = exchange(server.address, push(GZIP, &packed)).unwrap();
+    let took = began.elapsed();
+    neighbour.pushes(1);
+    let longest = neighbour.was_served();
+    told(&format!("{what}, {} bytes of gzip", packed.len()), &server, began, longest);
+    assert!(server.peak_mib() < most_mib, "{what}: {} MiB", server.peak_mib());
+    assert!(took < Duration::from_secs(45), "{what} took {took:?}");
+    if answer.status == 413 {
+        // Who sent it was let in: it is kept.
+        assert_eq!(files(&server.data()).iter().filter(|file| file.starts_with("rejected/")).count(), 1, "{what}");
+    }
+    answer.status
+}
+
+#[test]
+fn a_body_unpacks_to_the_bound_and_a_byte_more_is_refused_and_kept() {
+    assert_eq!(is_borne("64 MiB unpacked", &spaced(MAX_DECODED), BLANK_MIB), 200);
+    assert_eq!(is_borne("64 MiB and a byte unpacked", &spaced(MAX_DECODED + 1), BLANK_MIB), 413);
+    assert_eq!(is_borne("512 MiB unpacked", &spaced(8 * MAX_DECODED), BLANK_MIB), 413);
+}
+
+#[test]
+fn as_many_items_as_there_may_be_are_taken_and_more_are_refused_before_they_take_memory() {
+    let items = |count: usize, item: &str| format!("[{}{item}]", format!("{item},").repeat(count - 1)).into_bytes();
+    assert_eq!(is_borne("200,000 empty objects", &items(MOST_ITEMS, "{}"), ITEMS_MIB), 200);
+    assert_eq!(is_borne("a million empty objects", &items(5 * MOST_ITEMS, "{}"), ITEMS_MIB), 413);
+}
+
+#[test]
+fn a_hundred_thousand_parts_of_gzip_are_one_body() {
+    let parts = gzip(b" ").repeat(100_000);
+    let packed = [gzip(b"["), parts, gzip(b"]")].concat();
+    let server = Served::start();
+    let neighbour = Neighbour::of(server.address);
+    assert_eq!(exchange(server.address, push(GZIP, &packed)).unwrap().status, 200);
+    neighbour.was_served();
+}
+
+/// An item with so many members of five bytes in `v`.
+fn members(count: usize) -> String {
+    format!(r#"{{"v":{{{}"":1}}}}"#, r#""":1,"#.repeat(count - 1))
+}
+
+#[test]
+fn an_item_of_too_many_members_is_kept_as_a_rejection_and_costs_no_other() {
+    let server = Served::start();
+    let pushed = format!("[{},{},{}]", members(MOST_MEMBERS - 1), members(1_000_000), reading(1));
+    let answer = exchange(server.address, push(GZIP, &gzip(pushed.as_bytes()))).unwrap();
+    let count = |name: &str| answer.json()[name].as_u64().unwrap();
+    assert_eq!((answer.status, count("accepted"), count("rejected")), (200, 2, 1));
+    assert_eq!(files(&server.data()).iter().filter(|file| file.starts_with("rejected/")).count(), 1);
+}
+
+#[test]
+fn an_item_of_a_million_members_takes_memory_that_is_bounded() {
+    let body = format!("[{}]", members(1_000_000));
+    assert_eq!(is_borne("one item of a million members", body.as_bytes(), BLANK_MIB / 2), 200);
+}
+
+#[test]
+#[ignore = "takes minutes where it is not optimised; `make hostile` runs it"]
+fn the_worst_push_takes_memory_that_is_bounded() {
+    let items = |item: &str| format!("[{}{item}]", format!("{item},").repeat(MAX_DECODED / (item.len() + 1) - 1));
+    assert_eq!(is_borne("22 million empty objects", items("{}").as_bytes(), ITEMS_MIB), 413);
+    assert_eq!(is_borne("33 million numbers", items("7").as_bytes(), ITEMS_MIB), 413);
+    let most = format!("[{}]", members((MAX_DECODED - 20) / 5));
+    assert_eq!(is_borne("one item of 13 million members", most.as_bytes(), MEMBERS_MIB), 200);
+    // As many as are read in one item, and as few as make room for as many items as there may be.
+    for (count, what) in [(MOST_MEMBERS - 1, "13 million members, 4,095 in an item"), (70, "70 members in each item")] {
+        assert_eq!(is_borne(what, items(&members(count)).as_bytes(), MEMBERS_MIB), 200);
+    }
+    // JSON has each as an escape of six bytes.
+    let controls = "\u{1}".repeat(MAX_DECODED);
+    assert_eq!(is_borne("64 MiB of control characters", controls.as_bytes(), BLANK_MIB), 400);
+    let nested = format!("[{}{}]", "[".repeat(MAX_DECODED / 2 - 1), "]".repeat(MAX_DECODED / 2 - 1));
+    assert_eq!(is_borne("nested 33 million deep", nested.as_bytes(), MEMBERS_MIB), 200);
+}
+
+#[test]
+fn ten_bombs_at_once_take_turns_and_others_are_served() {
+    let server = Served::start();
+    let packed = gzip(&spaced(MAX_DECODED));
+    let neighbour = Neighbour::of(server.address);
+    let began = Instant::now();
+    let address = server.address;
+    let senders: Vec<_> = (0..10_u8)
+        .map(|number| {
+            // Each another body, so that none is known.
+            let packed = [gzip(&vec![b' '; usize::from(number) + 1]), packed.clone()].concat();
+            std::thread::spawn(move || exchange(address, push(GZIP, &packed)).unwrap().status)
+        })
+        .collect();
+    let statuses: Vec<u16> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    // A byte too many, each; or there was no turn in time, and it is to be sent again.
+    assert!(statuses.iter().all(|status| [413, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&413), "{statuses:?}");
+    let longest = neighbour.was_served();
+    told("ten bombs of 64 MiB at once", &server, began, longest);
+    assert!(server.peak_mib() < 2 * BLANK_MIB, "{} MiB", server.peak_mib());
+}

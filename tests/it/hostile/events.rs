@@ -1,0 +1,171 @@
+//! API Gateway's events with requests that mean harm, through the same bridge as in the function.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::auth::{Client, Credentials, Secret};
+use smartclean_push::domain::batch::MOST_ITEMS;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::hosts::lambda::{self, EventFault};
+use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::Ingest;
+use smartclean_push::ingest::decode::MAX_DECODED;
+
+use crate::hostile::support::{PASSWORD, USERNAME, basic, body, gzip, reading};
+
+/// What the function replies to an event, as JSON, and how many objects it stored.
+async fn reply(event: &str) -> (Result<Value, EventFault>, usize) {
+    let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
+    let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap())));
+    let (store, state) = (Arc::new(MemoryStore::default()), Arc::new(MemoryState::default()));
+    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let app = App::new(Ingest::new(Arc::clone(&store), state, Arc::new(MemoryPublisher::default()), rules), gate);
+    let replied = lambda::answer(&app, lambda::Parted::of(event), "invocation", Timestamp::now()).await;
+    (replied.map(|reply| serde_json::to_value(reply).unwrap()), store.objects().len())
+}
+
+/// An event of an HTTP API, with these members in place of its own.
+fn event(members: &Value) -> String {
+    let mut event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/push", "rawQueryString": "",
+        "headers": {"authorization": basic(), "host": "x"},
+        "requestContext": {"http": {"method": "POST", "path": "/push", "sourceIp": "203.0.113.7"}, "requestId": "id"},
+        "body": "[]", "isBase64Encoded": false,
+    });
+    for (name, value) in members.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event.to_string()
+}
+
+async fn status(event: &str) -> Result<u64, EventFault> {
+    reply(event).await.0.map(|reply| reply["statusCode"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn requests_that_mean_harm_are_refused_and_store_nothing() {
+    let authorization = basic();
+    let with_path = |path: &str| event(&json!({"rawPath": path}));
+    let of_rest = |authorization: &Value| {
+        let mut event: Value = serde_json::from_str(include_str!("../../../events/rest-api/push-alert.json")).unwrap();
+        let headers = event["multiValueHeaders"].as_object_mut().unwrap();
+        headers.retain(|name, _| !name.eq_ignore_ascii_case("authorization"));
+        headers.insert("Authorization".to_owned(), authorization.clone());
+        (event["body"], event["isBase64Encoded"]) = ("[]".into(), false.into());
+        event.to_string()
+    };
+    for (event, expected) in [
+        (event(&json!({})), 200),
+        (event(&json!({"body": null})), 400),
+        (event(&json!({"headers": {}})), 401),
+        (event(&json!({"headers": {"authorization": format!("{authorization}, {authorization}")}})), 401),
+        (event(&json!({"headers": {"authorization": "x".repeat(1_000_000)}})), 401),
+        (event(&json!({"headers": {"authorization": authorization, "content-encoding": "gzip, gzip"}})), 415),
+        (event(&json!({"headers": {"authorization": authorization, "content-length": "10000001"}})), 413),
+        (with_path("/%70ush"), 404),
+        (with_path("/push/"), 404),
+        (with_path("//push"), 404),
+        (with_path("/../push"), 404),
+        (with_path("/pu\u{0}sh"), 404),
+        (with_path("/push\r\nX-Evil: 1"), 404),
+        (with_path(&format!("/{}", "p".repeat(200_000))), 404),
+        (with_path(""), 404),
+        (of_rest(&json!([authorization])), 200),
+        (of_rest(&json!([authorization, authorization])), 401),
+        (of_rest(&json!([authorization, "Basic eDp5"])), 401),
+    ] {
+        let shown: String = event.chars().take(300).collect();
+        let (replied, stored) = reply(&event).await;
+        let replied = replied.unwrap_or_else(|fault| panic!("{fault}: {shown}"));
+        assert_eq!(replied["statusCode"], expected, "{shown}: {replied}");
+        // What was let in and is no batch is kept.
+        assert_eq!(stored, usize::from(expected == 400), "{shown}");
+        assert!(!replied.to_string().contains("vil"), "{shown}: {replied}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores_nothing() {
+    let readings = String::from_utf8(body(&[reading(1)])).unwrap();
+    let sent = |path: &str, headers: &[(&str, &str)]| {
+        let mut all = json!({"authorization": basic(), "host": "push.example.com"});
+        headers.iter().for_each(|(name, value)| all[name] = (*value).into());
+        event(&json!({"rawPath": path, "headers": all, "body": readings}))
+    };
+    let of_rest = |origin: &str| {
+        let mut event: Value = serde_json::from_str(include_str!("../../../events/rest-api/push-alert.json")).unwrap();
+        event["multiValueHeaders"] =
+            json!({"Authorization": [basic()], "Host": ["push.example.com"], "Origin": [origin]});
+        event.to_string()
+    };
+    for (event, expected) in [
+        (sent("/push", &[("sec-fetch-site", "cross-site")]), 403),
+        (sent("/push", &[("sec-fetch-site", "same-site")]), 403),
+        (sent("/push", &[("origin", "https://evil.example")]), 403),
+        (sent("/push", &[("origin", "null")]), 403),
+        (sent("/zones/z/cleaned", &[("origin", "https://evil.example")]), 403),
+        (of_rest("https://evil.example"), 403),
+        (of_rest("https://push.example.com"), 200),
+        (sent("/push", &[("origin", "https://push.example.com"), ("sec-fetch-site", "same-origin")]), 200),
+        (sent("/push", &[]), 200),
+    ] {
+        let (replied, stored) = reply(&event).await;
+        let replied = replied.unwrap();
+        assert_eq!((replied["statusCode"].clone(), stored), (expected.into(), usize::from(expected == 200)), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
+    const DEEP: usize = 100_000;
+    let surrogate = event(&json!({"body": "HERE"})).replace("HERE", "\\ud800");
+    let twice = event(&json!({})).replacen("{\"body\"", "{\"body\":\"[1]\",\"body\"", 1);
+    for text in [
+        String::new(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "\"x\"".to_owned(),
+        "[".repeat(DEEP),
+        "{\"a\":".repeat(DEEP),
+        format!("{{\"body\":{}1{}}}", "[".repeat(DEEP), "]".repeat(DEEP)),
+        event(&json!({"requestContext": []})),
+        event(&json!({"requestContext": {"http": {"method": "PO ST", "path": "/push"}}})),
+        event(&json!({"headers": {"bad name": "x"}})),
+        event(&json!({"headers": {"x": "a\r\nb: c"}})),
+        event(&json!({"headers": {"x": "a\u{0}b"}})),
+        event(&json!({"body": {"an": "object"}})),
+        event(&json!({"isBase64Encoded": true, "body": "not Base64!"})),
+        surrogate,
+    ] {
+        let shown: String = text.chars().take(200).collect();
+        assert!(status(&text).await.is_err(), "{shown}");
+    }
+    assert_eq!(status(&twice).await, Ok(200), "of a member that is there twice one counts");
+    let deep =
+        event(&json!({"requestContext": null})).replace("null", &format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP)));
+    assert!(status(&deep).await.is_err());
+}
+
+#[tokio::test]
+async fn large_events_are_taken_up_to_the_bounds_and_refused_beyond_them() {
+    let sent = |bytes: &[u8], encoding: &str| {
+        let headers = json!({"authorization": basic(), "content-encoding": encoding});
+        event(&json!({"headers": headers, "isBase64Encoded": true, "body": STANDARD.encode(bytes)}))
+    };
+    let blank = |length: usize| [b"[".as_slice(), &vec![b' '; length - 2], b"]"].concat();
+    assert_eq!(status(&sent(&gzip(&blank(MAX_DECODED)), "gzip")).await, Ok(200));
+    assert_eq!(status(&sent(&gzip(&blank(MAX_DECODED + 1)), "gzip")).await, Ok(413));
+    let items = |count: usize| body(&vec!["{}".to_owned(); count]);
+    assert_eq!(status(&sent(&items(MOST_ITEMS), "identity")).await, Ok(200));
+    assert_eq!(status(&sent(&items(MOST_ITEMS + 1), "identity")).await, Ok(413));
+    // As API Gateway passes on a text: escaped once more.
+    let readings: Vec<String> = (0..10_000).map(reading).collect();
+    let text = String::from_utf8(body(&readings)).unwrap();
+    assert_eq!(status(&event(&json!({"body": text}))).await, Ok(200));
+    let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(status(&event(&json!({"body": deep}))).await, Ok(200));
+}

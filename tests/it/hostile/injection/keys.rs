@@ -1,0 +1,150 @@
+//! Names of objects and files, and keys of what is remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::RowAccessor as _;
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::ZoneKey;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::ports::StateStore;
+use smartclean_push::ingest::{Ingest, Receipt};
+
+use super::terminal::ATTACKED;
+use super::{feedback, payloads};
+use crate::hostile::support::{body, command, files};
+
+/// The column of Parquet that holds the text as it was received.
+const RAW: usize = 13;
+
+/// Whether a file of the data folder is named as all are: by digits of a time and of content, in folders of ours.
+fn is_own(file: &str) -> bool {
+    const ONCE: [&str; 7] =
+        ["alerts.ndjson", "state.db", "state.db-wal", "state.db-shm", "credentials.json", "serve.lock", "write.lock"];
+    let file = file.strip_prefix("metadata/").or(file.strip_prefix("to-evaluate/")).unwrap_or(file);
+    let file = file.strip_suffix(".json").unwrap_or(file);
+    let is_hex = |name: &str| name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_time = |part: &str, name: &str| {
+        let digits = part.strip_prefix(name);
+        digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+    };
+    let id = |name: &str| name.strip_suffix(".ndjson.zst").is_some_and(is_hex);
+    match file.split('/').collect::<Vec<_>>().as_slice() {
+        [name] => ONCE.contains(name) || ONCE.contains(&format!("{name}.json").as_str()),
+        ["raw" | "rejected", day, hour, name] => is_time(day, "dt=") && is_time(hour, "hh=") && id(name),
+        ["raw-undated", name] => id(name),
+        _ => false,
+    }
+}
+
+#[test]
+fn files_are_named_by_time_and_content_alone_and_lie_in_the_data_folder() {
+    assert!(is_own("raw/dt=2026-11-23/hh=05/0123456789abcdef0123456789abcdef.ndjson.zst") && !is_own("raw/../x"));
+    let found = files(&ATTACKED.folder);
+    let (data, beside): (Vec<_>, Vec<_>) = found.iter().partition(|file| file.starts_with("data/"));
+    assert_eq!(beside, ["log"]);
+    assert!(data.len() > payloads().len());
+    for file in data {
+        assert!(is_own(file.trim_start_matches("data/")), "{file}");
+    }
+}
+
+/// Zones and projects that would be one if their names ran into each other, and such as databases could cut.
+fn alike() -> Vec<(String, String)> {
+    let parts = [
+        "",
+        "a",
+        "b",
+        "c",
+        "a/b",
+        "b/c",
+        "1:a",
+        "a\u{0}b",
+        "a\u{0}c",
+        "A",
+        "á",
+        "a\u{301}",
+        "a ",
+        "%",
+        "_",
+        "'",
+        "zone/1:a/b",
+    ];
+    let pairs = parts.iter().flat_map(|project| parts.iter().map(|zone| ((*project).to_owned(), (*zone).to_owned())));
+    pairs.chain([("p".repeat(3_000), "z".into()), ("p".repeat(3_000), "y".into())]).collect()
+}
+
+#[tokio::test]
+async fn zones_of_different_names_are_remembered_apart_in_the_database_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
+    let mut keys = BTreeMap::new();
+    for (project, zone) in alike() {
+        let key = ZoneKey::Zone { project: project.clone().into(), zone: zone.clone().into() }.to_string();
+        let device = ZoneKey::Device { project: project.into(), device: zone.into() }.to_string();
+        for key in [key, device] {
+            let number = keys.len();
+            assert_eq!(keys.insert(key.clone(), number), None, "{key:?}");
+            store.commit(&key, 0, &number.to_string(), None).await.unwrap();
+        }
+    }
+    let (names, numbers): (Vec<String>, Vec<usize>) = keys.into_iter().unzip();
+    let found = store.load(&names).await.unwrap();
+    for ((name, number), document) in names.iter().zip(numbers).zip(found) {
+        assert_eq!((document.version, document.body), (1, Some(number.to_string())), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_named_like_a_document_of_ours_is_a_zone_all_the_same() {
+    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+    let state = Arc::new(MemoryState::default());
+    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let ingest =
+        Ingest::new(Arc::new(MemoryStore::default()), Arc::clone(&state), Arc::new(MemoryPublisher::default()), rules);
+    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    for name in ["arrivals", "operations", "projects-of/zone", "../operations"] {
+        let text = feedback(now, &[("InsID", name), ("PID", name), ("DEVID", name)]);
+        ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+    }
+    let keys: BTreeSet<String> = state.documents().into_keys().collect();
+    let known = [
+        "arrivals",
+        "projects-of/arrivals",
+        "projects-of/operations",
+        "projects-of/projects-of/zone",
+        "projects-of/../operations",
+    ];
+    let (own, zones): (Vec<_>, Vec<_>) = keys.iter().partition(|key| known.contains(&key.as_str()));
+    assert_eq!((own.len(), zones.len()), (5, 4), "{keys:?}");
+    assert!(zones.iter().all(|key| key.starts_with("zone/")), "{keys:?}");
+}
+
+#[test]
+fn what_is_stored_is_to_the_letter_in_objects_and_in_parquet() {
+    let folder = ATTACKED.copied();
+    let data = folder.path().join("data");
+    let mut stored = BTreeSet::new();
+    for file in files(&data).into_iter().filter(|file| file.starts_with("raw/")) {
+        let text = String::from_utf8(zstd::decode_all(File::open(data.join(file)).unwrap()).unwrap()).unwrap();
+        stored.extend(text.lines().map(str::to_owned));
+    }
+    for (attempt, payload) in payloads().into_iter().filter(|(_, payload)| !payload.trim().is_empty()) {
+        let is_named = |line: &&String| Reading::read(line).unwrap().source.display.is_some_and(|name| name == payload);
+        assert_eq!(stored.iter().filter(is_named).count(), 1, "{attempt}");
+    }
+    let arguments = ["compact", "--data", "data", "--before", "2100-01-01"];
+    assert!(command(&arguments).current_dir(folder.path()).output().unwrap().status.success());
+    let mut rows = BTreeSet::new();
+    for file in files(&data).into_iter().filter(|file| file.ends_with(".parquet")) {
+        let reader = SerializedFileReader::new(File::open(data.join(file)).unwrap()).unwrap();
+        rows.extend(reader.get_row_iter(None).unwrap().map(|row| row.unwrap().get_string(RAW).unwrap().clone()));
+    }
+    assert_eq!(rows, stored);
+}

@@ -1,0 +1,62 @@
+//! The HTML report, from pushes to the page.
+
+use std::collections::BTreeSet;
+
+use super::is_hidden;
+use super::terminal::{ATTACKED, Attacked, PLAIN};
+use crate::hostile::support::command;
+
+/// The page that a backtest makes of what was stored.
+fn page(attacked: &Attacked) -> String {
+    let folder = attacked.copied();
+    let arguments = ["backtest", "--from", "data", "--against", "built-in", "--html", "report.html"];
+    let output = command(&arguments).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    std::fs::read_to_string(folder.path().join("report.html")).unwrap()
+}
+
+/// The names of a page's tags and of their attributes, each once: what a browser could act upon.
+fn markup(page: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut rest = page;
+    while let Some((_, tag)) = rest.split_once('<') {
+        let (mut name, mut quoted, mut end) = (String::new(), None, tag.len());
+        for (at, c) in tag.char_indices() {
+            match (quoted, c) {
+                (None, '>') => {
+                    end = at;
+                    break;
+                }
+                (None, '"' | '\'') => quoted = Some(c),
+                (Some(open), c) if c == open => quoted = None,
+                (Some(_), _) => {}
+                (None, c) => name.push(c),
+            }
+        }
+        found.extend(name.split_whitespace().map(|part| part.trim_end_matches('=').to_owned()));
+        rest = &tag[end..];
+    }
+    found
+}
+
+#[test]
+fn the_report_has_the_markup_of_plain_names_whatever_they_are() {
+    let plain = markup(&page(&PLAIN));
+    assert!(plain.contains("table") && plain.contains("class") && !plain.contains("script"), "{plain:?}");
+    let page = page(&ATTACKED);
+    let found = markup(&page);
+    assert_eq!(found.difference(&plain).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(page.chars().find(|c| is_hidden(*c) && *c != '\n'), None);
+    for part in ["<script", "<img src=x", "<svg onload", "\" onmouseover=\"evil", "]]>"] {
+        assert!(!page.contains(part), "{part}");
+    }
+    assert!(page.contains("&lt;script&gt;evil()"), "names are told");
+}
+
+#[test]
+fn this_measure_finds_markup_that_was_not_escaped() {
+    let plain = markup("<p class=\"a > b\">x</p>");
+    assert_eq!(plain.iter().map(String::as_str).collect::<Vec<_>>(), ["/p", "class", "p"]);
+    assert!(markup("<p class=\"\" onmouseover=\"evil()\" x=''>y</p>").contains("onmouseover"));
+    assert!(markup("<p>x<script>evil()</script></p>").contains("script"));
+}

@@ -1,0 +1,190 @@
+//! Subjects, emails, SMS, and the JSON for programs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::domain::alert::render::{Attribute, Rendered};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::{Ingest, Receipt};
+
+use super::{ANY_TYPE, FIELDS, assert_plain, feedback, payloads};
+use crate::hostile::support::body;
+
+/// Most that is remembered of a zone with one device and one message to be sent, in bytes: names of 120 characters each, in
+/// each alert.
+const MOST_REMEMBERED: usize = 16 * 1024;
+
+/// What is sent when a reading with these fields comes, and what is remembered of it.
+async fn sent(fields: &[(&str, &str)]) -> (Vec<Rendered>, usize) {
+    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+    let rules = RuleSet::parse("rules.toml", ANY_TYPE).unwrap();
+    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
+    let store = Arc::new(MemoryStore::default());
+    let ingest = Ingest::new(store, Arc::clone(&state), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
+    // Two zones' worth, so that a message names more than one alert, and a sweep so that it tells of the rest.
+    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    let text = feedback(now, fields);
+    let outcome = ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+    assert!(outcome.accepted == 1 && !outcome.unevaluated);
+    let remembered = state.documents().into_values().map(|document| document.body.len()).max().unwrap_or_default();
+    (publisher.sent(), remembered)
+}
+
+/// The names of all members, however deep.
+fn members(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => object.iter().for_each(|(name, value)| {
+            let path = format!("{path}.{name}");
+            members(value, &path, found);
+            found.insert(path);
+        }),
+        Value::Array(items) => items.iter().for_each(|item| members(item, &format!("{path}[]"), found)),
+        _ => {}
+    }
+}
+
+fn shape(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    members(&serde_json::from_str(text).unwrap(), "", &mut found);
+    found
+}
+
+/// How the lines of an email begin that name an id or say where and when, in their order.
+fn labels(email: &str) -> Vec<&str> {
+    let labels = [
+        "Where: ",
+        "When: ",
+        "Device: ",
+        "Device id: ",
+        "Zone id: ",
+        "Project id: ",
+        "Property id: ",
+        "Alert id: ",
+        "Rule ",
+        "Rules ",
+        "- ",
+    ];
+    email.lines().filter_map(|line| labels.into_iter().find(|label| line.starts_with(label))).collect()
+}
+
+fn assert_neutral(message: &Rendered, plain: &Rendered, what: &str) {
+    for text in [&message.id, &message.subject, &message.ascii_subject, &message.default, &message.sms] {
+        assert_plain(text, what);
+    }
+    for subject in [&message.subject, &message.ascii_subject] {
+        assert!(subject.encode_utf16().count() < 100 && !subject.trim().is_empty(), "{what}: {subject:?}");
+    }
+    assert!(message.ascii_subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{what}");
+    assert!(message.subject.starts_with("[HIGH] ") || message.subject.starts_with("[MEDIUM] "), "{what}");
+    message.email.split('\n').for_each(|line| assert_plain(line, what));
+    // An id of any length is none, and is not told.
+    let mut expected = labels(&plain.email).into_iter();
+    assert!(
+        labels(&message.email).into_iter().all(|label| expected.any(|other| other == label)),
+        "{what}: {}",
+        message.email
+    );
+    // What is shorter or longer may wrap; what a value brought along begins no line of its own.
+    for line in message.email.lines() {
+        assert!(!line.starts_with("X-Evil") && !line.starts_with("ALERT") && !line.starts_with("2026-01"), "{what}");
+    }
+    let (may_lack, has) = (shape(&plain.json), shape(&message.json));
+    assert!(has.is_subset(&may_lack), "{what}: {:?}", has.difference(&may_lack));
+    let sns = message.sns_message();
+    assert_eq!(shape(&sns), shape(&plain.sns_message()), "{what}");
+    let record = message.record().to_string();
+    assert!(!record.contains(['\n', '\r']), "{what}: a record is a line");
+    for (name, value) in &message.attributes {
+        let values = match value {
+            Attribute::One(value) => std::slice::from_ref(value),
+            Attribute::Many(values) => values,
+        };
+        for value in values {
+            assert_plain(value, what);
+            assert!(!value.is_empty() && value.chars().count() <= 120, "{what}: {name}");
+        }
+    }
+    assert!(sns.len() <= 160 * 1024 && message.email.len() < 24 * 1024, "{what}: {} bytes", sns.len());
+}
+
+#[tokio::test]
+async fn no_field_says_more_in_a_message_than_its_own_value() {
+    let (plain, _) = sent(&[("DevType", "ACME#FD")]).await;
+    let (documented, _) = sent(&[]).await;
+    assert!(!plain.is_empty() && !documented.is_empty());
+    for (attempt, payload) in payloads() {
+        for field in FIELDS {
+            let what = format!("{attempt} as {field}");
+            let (messages, remembered) = sent(&[(field, &payload)]).await;
+            assert!(remembered < MOST_REMEMBERED, "{what}: {remembered} bytes are remembered");
+            let plain = if field == "DevType" { &plain } else { &documented };
+            assert_eq!(messages.len(), plain.len(), "{what}");
+            for (message, plain) in messages.iter().zip(plain) {
+                assert_neutral(message, plain, &what);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_fields_at_once_say_no_more_either() {
+    let (plain, _) = sent(&[]).await;
+    for (attempt, payload) in payloads() {
+        let fields: Vec<(&str, &str)> =
+            FIELDS.iter().filter(|field| **field != "DevType").map(|field| (*field, payload.as_str())).collect();
+        let (messages, remembered) = sent(&fields).await;
+        assert!(remembered < MOST_REMEMBERED, "{attempt}: {remembered} bytes are remembered");
+        for (message, plain) in messages.iter().zip(&plain) {
+            assert_neutral(message, plain, attempt);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_attempts_nothing_is_told_as_it_is() {
+    for name in
+        ["Ladies L3", "三楼女厕 – L3", "Gents \"Café\" & Bar <2>", "حمام ٣", "👩\u{200d}🔧 Room", "O'Hara = A+B"]
+    {
+        let (messages, _) = sent(&[("Display", name)]).await;
+        assert!(
+            messages[0].subject.ends_with(name) && messages[0].email.contains(&format!("Where: {name}\n")),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_reasons_are_told_in_part_and_remembered_in_part() {
+    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+    let mut reading: Value = serde_json::from_str(&feedback(now, &[])).unwrap();
+    for number in 0..1_000 {
+        reading["v"]["reasons"][format!("ID_{number}")] =
+            serde_json::json!({"Name": format!("{number} {}", "x".repeat(100))});
+    }
+    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
+    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let ingest = Ingest::new(Arc::new(MemoryStore::default()), Arc::clone(&state), Arc::clone(&publisher), rules);
+    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    ingest.push(body(&[reading.to_string()]).into(), Encoding::Identity, &receipt).await.unwrap();
+    let remembered = state.documents().into_values().map(|document| document.body.len()).max().unwrap();
+    assert!(remembered < MOST_REMEMBERED, "{remembered} bytes are remembered");
+    assert_eq!(publisher.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn unpaired_surrogates_in_a_field_become_a_character_and_cost_nothing_else() {
+    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+    let text = feedback(now, &[("Display", "HERE")]).replace("HERE", "a\\ud800b\\udc00c");
+    let publisher = Arc::new(MemoryPublisher::default());
+    let rules = FixedRules(Arc::new(RuleSet::pack()));
+    let ingest =
+        Ingest::new(Arc::new(MemoryStore::default()), Arc::new(MemoryState::default()), Arc::clone(&publisher), rules);
+    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    let outcome = ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+    assert_eq!((outcome.accepted, outcome.rejected), (1, 0));
+    assert!(publisher.sent()[0].subject.contains("a\u{fffd}"), "{}", publisher.sent()[0].subject);
+}

@@ -1,0 +1,211 @@
+//! Clients that take their time: with headers, with bodies, with reading answers, with going away.
+
+use std::time::{Duration, Instant};
+
+use smartclean_push::domain::auth::{Door, Doors};
+use smartclean_push::hosts::server::Bounds;
+
+use crate::hostile::support::{
+    ANSWERED_WITHIN, Hosted, Neighbour, Raw, Served, basic, body, exchange, push, reading, told,
+};
+
+/// Times short enough to wait for, and long enough for a busy machine to be in time.
+const HEADERS_WITHIN: Duration = Duration::from_secs(2);
+const BODY_WITHIN: Duration = Duration::from_secs(3);
+/// How much later than that a connection may be closed: what a busy machine needs to come round to it.
+const LATENESS: Duration = Duration::from_secs(5);
+
+fn bounds() -> Bounds {
+    Bounds { headers_within: HEADERS_WITHIN, body_within: BODY_WITHIN, ..Bounds::default() }
+}
+
+/// Headers without their end.
+const BEGUN: &str = "POST /push HTTP/1.1\r\nHost: x\r\nX-Slow: ";
+
+/// The head of a push whose body has so many bytes.
+fn head(length: usize) -> String {
+    format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: {length}\r\n\r\n", basic())
+}
+
+#[test]
+fn headers_that_take_too_long_are_cut_off_and_slow_ones_that_do_not_are_answered() {
+    let server = Hosted::start(bounds());
+    let neighbour = Neighbour::of(server.address);
+    let slow = push("X-Slow: but not too slow\r\n", &body(&[reading(1)]));
+    let mut in_time = Raw::to(server.address);
+    let pause = HEADERS_WITHIN / 4 / u32::try_from(slow.len()).unwrap();
+    assert!(in_time.trickle(&slow, pause));
+    assert_eq!(in_time.answer().unwrap().status, 200);
+
+    let mut too_slow = Raw::to(server.address);
+    let began = Instant::now();
+    assert!(too_slow.send(BEGUN));
+    // A byte now and then does not begin the time anew.
+    while too_slow.trickle(b"a", HEADERS_WITHIN / 8) && began.elapsed() < HEADERS_WITHIN + LATENESS {}
+    let took = began.elapsed();
+    assert!(too_slow.is_closed() && (HEADERS_WITHIN..HEADERS_WITHIN + LATENESS).contains(&took), "{took:?}");
+    neighbour.was_served();
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed_also_after_one() {
+    let server = Hosted::start(bounds());
+    for requests in 0..2 {
+        let mut idle = Raw::to(server.address);
+        for _ in 0..requests {
+            assert!(idle.send(push("", b"[]")));
+            assert_eq!(idle.answer().unwrap().status, 200);
+            std::thread::sleep(HEADERS_WITHIN / 2);
+            assert!(idle.send(push("", b"[]")), "it may be idle for a while");
+            assert_eq!(idle.answer().unwrap().status, 200);
+        }
+        let began = Instant::now();
+        assert!(idle.is_closed() && began.elapsed() < HEADERS_WITHIN + LATENESS, "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_body_that_takes_too_long_is_refused_and_a_slow_one_that_does_not_is_taken() {
+    let server = Hosted::start(bounds());
+    let neighbour = Neighbour::of(server.address);
+    let readings = body(&[reading(1)]);
+    let mut in_time = Raw::to(server.address);
+    assert!(in_time.send(head(readings.len())));
+    assert!(in_time.trickle(&readings, BODY_WITHIN / 4 / u32::try_from(readings.len()).unwrap()));
+    assert_eq!(in_time.answer().unwrap().json()["accepted"], 1);
+
+    let mut too_slow = Raw::to(server.address);
+    let began = Instant::now();
+    assert!(too_slow.send(head(1_000)) && too_slow.send("["));
+    while began.elapsed() < BODY_WITHIN * 3 / 4 {
+        assert!(too_slow.trickle(b" ", BODY_WITHIN / 8));
+    }
+    let answer = too_slow.answer().unwrap();
+    let took = began.elapsed();
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert!((BODY_WITHIN..BODY_WITHIN + LATENESS).contains(&took), "{took:?}");
+    assert!(too_slow.is_closed(), "what comes of it after that is no request");
+    neighbour.was_served();
+    assert!(server.end() == 0);
+}
+
+#[test]
+fn a_form_for_a_token_takes_no_longer_than_any_other_body() {
+    let server = Hosted::start_with(bounds(), Doors::of(&[Door::Basic, Door::Oauth]));
+    let mut anybody = Raw::to(server.address);
+    let began = Instant::now();
+    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant_type=";
+    assert!(anybody.send(format!("POST /oauth2/token HTTP/1.1\r\nHost: x\r\n{form}")));
+    assert_eq!(anybody.answer().unwrap().status, 408);
+    assert!(began.elapsed() < BODY_WITHIN + LATENESS);
+}
+
+#[test]
+fn whoever_is_not_let_in_is_refused_before_a_byte_of_the_body_is_waited_for() {
+    let server = Hosted::start(bounds());
+    let mut stranger = Raw::to(server.address);
+    assert!(stranger.send("POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"));
+    let began = Instant::now();
+    assert_eq!(stranger.answer().unwrap().status, 401);
+    assert!(began.elapsed() < ANSWERED_WITHIN);
+}
+
+#[test]
+fn more_silent_connections_than_there_are_places_keep_nobody_out() {
+    const PLACES: usize = 16;
+    // So long that waiting for them to be cut off would be too long.
+    let server = Hosted::start(Bounds { connections: PLACES, headers_within: ANSWERED_WITHIN * 10, ..bounds() });
+    let mut silent: Vec<Raw> = (0..4 * PLACES).map(|_| Raw::to(server.address)).collect();
+    for (number, raw) in silent.iter_mut().enumerate() {
+        // Some say nothing at all, some begin, and some are in the middle of a body.
+        raw.send([String::new(), BEGUN.to_owned(), head(100)][number % 3].as_bytes());
+    }
+    let neighbour = Neighbour::of(server.address);
+    neighbour.pushes(20);
+    neighbour.was_served();
+}
+
+#[test]
+fn who_is_being_answered_is_not_cut_off_for_those_who_come() {
+    const PLACES: usize = 4;
+    let server = Hosted::start(Bounds { connections: PLACES, headers_within: ANSWERED_WITHIN * 10, ..bounds() });
+    let mut kept = Raw::to(server.address);
+    let silent: Vec<Raw> = (1..PLACES).map(|_| Raw::to(server.address)).collect();
+    let more: Vec<Raw> = (0..3).map(|_| Raw::to(server.address)).collect();
+    // It speaks again and again, so that there is always somebody of whom nothing was heard for longer.
+    for number in 0..20 {
+        assert!(kept.send(push("", &body(&[reading(number)]))));
+        assert_eq!(kept.answer().unwrap().status, 200);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop((silent, more));
+}
+
+#[test]
+fn answers_that_nobody_reads_hold_up_nobody_else() {
+    let server = Hosted::start(bounds());
+    let neighbour = Neighbour::of(server.address);
+    let mut deaf = Raw::to(server.address);
+    deaf.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let requests = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    // Until the server takes no more of them, because it could not get rid of the answers.
+    let mut sent = 0;
+    while deaf.send(&requests) {
+        sent += requests.len();
+        assert!(sent < 256 << 20, "requests are taken without end, and their answers kept");
+    }
+    neighbour.pushes(10);
+    neighbour.was_served();
+}
+
+#[test]
+fn large_bodies_that_stop_half_way_keep_no_small_one_waiting() {
+    const LARGE: usize = 1 << 20;
+    let server = Hosted::start(Bounds { room: LARGE, ..bounds() });
+    let neighbour = Neighbour::of(server.address);
+    let large = [b"[".as_slice(), &vec![b' '; LARGE / 2], b"]"].concat();
+    let [mut waiting, mut stopped] = [(); 2].map(|()| Raw::to(server.address));
+    // Its time is over first.
+    assert!(waiting.send(head(large.len())));
+    std::thread::sleep(BODY_WITHIN / 4);
+    assert!(stopped.send(head(2 * LARGE)) && stopped.send(vec![b' '; LARGE]));
+    std::thread::sleep(BODY_WITHIN / 4);
+    assert!(waiting.send(&large), "it is small enough for the buffers between here and there");
+    let refused = waiting.answer().unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.head.to_lowercase().contains("retry-after: "), "{refused:?}");
+    assert_eq!(stopped.answer().unwrap().status, 408);
+    assert_eq!(exchange(server.address, push("", &large)).unwrap().status, 200, "there is room again");
+    neighbour.was_served();
+}
+
+#[test]
+fn the_end_does_not_wait_for_clients_that_do_not_go_on() {
+    let server = Hosted::start(Bounds { end_within: Duration::from_secs(1), ..bounds() });
+    let [mut silent, mut begun, mut half] = [(); 3].map(|()| Raw::to(server.address));
+    assert!(silent.send("") && begun.send(BEGUN) && half.send(head(100)));
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    assert!(server.end() <= 3);
+    assert!(began.elapsed() < Duration::from_secs(1) + LATENESS);
+}
+
+/// Most memory with all connections taken, in MiB: 512 of them with their buffers, and the program itself.
+const MOST_MIB: u64 = 128;
+
+#[test]
+fn six_hundred_connections_that_never_finish_their_headers_keep_nobody_out_and_take_little_memory() {
+    let served = Served::start();
+    let began = Instant::now();
+    let mut silent: Vec<Raw> = (0..600).map(|_| Raw::to(served.address)).collect();
+    let most = "a".repeat(30 * 1024);
+    for raw in &mut silent {
+        raw.send(BEGUN);
+        raw.send(&most);
+    }
+    let neighbour = Neighbour::of(served.address);
+    neighbour.pushes(20);
+    let longest = neighbour.was_served();
+    assert!(served.peak_mib() < MOST_MIB, "{} MiB", served.peak_mib());
+    told("600 connections with 30 KiB of headers each and no end", &served, began, longest);
+}

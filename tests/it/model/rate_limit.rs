@@ -1,0 +1,384 @@
+//! Several copies of the program that share a rate limit, over random pushes and sweeps: at the same time, with lost races,
+//! and with a limiter that fails for a while. People get no message too many, no alert twice, and every alert soon.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+use smartclean_push::adapters::memory::{FixedRules, MemoryState, MemoryStore};
+use smartclean_push::domain::alert::AlertId;
+use smartclean_push::domain::alert::render::Rendered;
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::severity::Severity;
+use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::ingest::{Ingest, Receipt};
+use tokio::task::yield_now;
+
+use crate::model::config;
+use crate::model::worlds::START;
+
+const COPIES: usize = 4;
+const ZONES: usize = 6;
+/// Longer than a message that somebody may be sending is left to them.
+const LEASED_FOR: i64 = 61;
+const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+const RULES: &str = r#"
+[[rule]]
+id = "ammonia-lite"
+at_least = { low = 100, medium = 200, high = 300, critical = 400 }
+block = "none"
+"#;
+
+#[derive(Clone, Debug)]
+struct World {
+    burst: u32,
+    per_minute: u32,
+    steps: Vec<Step>,
+}
+
+/// What several copies do at the same time.
+#[derive(Clone, Debug)]
+struct Step {
+    /// Seconds since the step before.
+    gap: i64,
+    limiter: Limiter,
+    /// How many writes find that somebody else was faster, whether or not somebody was.
+    lost: usize,
+    /// How long each access to the store takes, in turns of the other copies.
+    turns: Vec<u8>,
+    acts: Vec<Act>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limiter {
+    Answers,
+    Fails,
+    Hangs,
+}
+
+/// What one copy does: a sweep, or a push with a reading in each of these zones, so bad.
+#[derive(Clone, Debug)]
+enum Act {
+    Push(Vec<(usize, usize)>),
+    Sweep,
+}
+
+fn some_world() -> impl Strategy<Value = World> {
+    let reading = (0..ZONES, 0..SEVERITIES.len());
+    let act = prop_oneof![
+        6 => vec(reading.clone(), 1..=1).prop_map(Act::Push),
+        1 => vec(reading, 2..8).prop_map(Act::Push),
+        2 => Just(Act::Sweep),
+    ];
+    let acts = prop_oneof![2 => vec(act.clone(), 1..=1), 1 => vec(act, 2..=COPIES)];
+    let limiter = prop_oneof![
+        10 => Just(Limiter::Answers), 1 => Just(Limiter::Fails), 1 => Just(Limiter::Hangs)
+    ];
+    let lost = prop_oneof![6 => Just(0usize), 1 => 1..3usize];
+    let gaps = prop_oneof![3 => Just(0i64), 3 => 1..10i64, 1 => 10..70i64];
+    let step = (gaps, limiter, lost, vec(0..4u8, 1..8), acts).prop_map(|(gap, limiter, lost, turns, acts)| Step {
+        gap,
+        limiter,
+        lost,
+        turns,
+        acts,
+    });
+    (prop_oneof![Just(1u32), Just(4), 5..12u32], prop_oneof![Just(1u32), 6..30u32], vec(step, 1..40), any::<bool>())
+        .prop_map(|(burst, per_minute, mut steps, is_calm)| {
+            if is_calm {
+                for step in &mut steps {
+                    (step.limiter, step.lost) = (Limiter::Answers, 0);
+                    step.acts.truncate(1);
+                }
+            }
+            World { burst, per_minute, steps }
+        })
+}
+
+/// What all copies share: the state store with its limiter, and the topic.
+#[derive(Default)]
+struct Shared {
+    state: Arc<MemoryState>,
+    /// Seconds since the history began.
+    now: AtomicI64,
+    is_failing: AtomicBool,
+    is_hanging: AtomicBool,
+    lost: AtomicUsize,
+    turns: Mutex<Vec<u8>>,
+    accesses: AtomicUsize,
+    sent: Mutex<Vec<Sent>>,
+}
+
+/// A message that people got.
+#[derive(Clone, Debug)]
+struct Sent {
+    at: i64,
+    alerts: Vec<String>,
+    is_digest: bool,
+}
+
+impl Shared {
+    async fn take_turns(&self) {
+        let access = self.accesses.fetch_add(1, Ordering::Relaxed);
+        let turns = {
+            let turns = self.turns.lock().unwrap();
+            turns.get(access % turns.len().max(1)).copied().unwrap_or_default()
+        };
+        for _ in 0..turns {
+            yield_now().await;
+        }
+    }
+
+    async fn limiter(&self) -> Result<(), Unavailable> {
+        self.take_turns().await;
+        if self.is_hanging.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        match self.is_failing.load(Ordering::Relaxed) {
+            true => Err(Unavailable::new("the limiter did not answer", "told to fail")),
+            false => Ok(()),
+        }
+    }
+
+    fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+}
+
+#[derive(Clone)]
+struct Copy(Arc<Shared>);
+
+impl RateLimiter for Copy {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        self.0.limiter().await?;
+        self.0.state.take_tokens(channel, limit, wanted, sender, now).await
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        self.0.limiter().await?;
+        self.0.state.take_sms(quota, wanted, now).await
+    }
+}
+
+impl StateStore for Copy {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+        self.0.take_turns().await;
+        self.0.state.load(keys).await
+    }
+
+    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+        self.0.take_turns().await;
+        let is_lost = self.0.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lost| lost.checked_sub(1));
+        match is_lost {
+            Ok(_) => Ok(Commit::Lost),
+            Err(_) => self.0.state.commit(key, version, body, due).await,
+        }
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+        self.0.take_turns().await;
+        self.0.state.due(now, most).await
+    }
+}
+
+impl AlertPublisher for Copy {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+        self.0.take_turns().await;
+        let at = self.0.now.load(Ordering::Relaxed);
+        let sent = messages.iter().map(|message| {
+            let facts: Value = serde_json::from_str(&message.json).unwrap();
+            let alerts = facts["alerts"].as_array().cloned().unwrap_or_else(|| vec![facts.clone()]);
+            let alerts = alerts.iter().map(|alert| alert["id"].as_str().unwrap().to_owned()).collect();
+            Sent { at, alerts, is_digest: facts["kind"] == "digest" }
+        });
+        self.0.sent.lock().unwrap().extend(sent);
+        messages.iter().map(|_| Ok(())).collect()
+    }
+}
+
+/// All copies, and what they were given.
+struct Copies {
+    shared: Arc<Shared>,
+    copies: Vec<Ingest<Arc<MemoryStore>, Copy, Copy, FixedRules>>,
+    limit: RateLimit,
+    /// Every alert that is raised: its id and whether it is urgent.
+    raised: Vec<(String, bool)>,
+    /// Whether no token can have been lost so far, so that what is left is known.
+    is_exact: bool,
+}
+
+impl Copies {
+    fn new(world: &World) -> Self {
+        let mut rules = RuleSet::parse("rules.toml", RULES).unwrap();
+        rules.rate_limit = RateLimit { burst: world.burst, per_minute: world.per_minute, ..RateLimit::default() };
+        let (limit, rules) = (rules.rate_limit, FixedRules(Arc::new(rules)));
+        let shared = Arc::new(Shared::default());
+        let store = Arc::new(MemoryStore::default());
+        let copy =
+            |_| Ingest::new(Arc::clone(&store), Copy(Arc::clone(&shared)), Copy(Arc::clone(&shared)), rules.clone());
+        let copies = (0..COPIES).map(copy).collect();
+        Self { shared, copies, limit, raised: Vec::new(), is_exact: true }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(START + self.shared.now.load(Ordering::Relaxed)).unwrap()
+    }
+
+    /// Tokens that are left, or more than that where some may have been lost.
+    fn left(&self) -> f64 {
+        let (burst, per_second) = (f64::from(self.limit.burst), f64::from(self.limit.per_minute) / 60.0);
+        let (left, at) = self.shared.sent().iter().fold((burst, 0), |(left, before), sent| {
+            ((left + per_second * seconds(sent.at - before)).min(burst) - 1.0, sent.at)
+        });
+        (left + per_second * seconds(self.shared.now.load(Ordering::Relaxed) - at)).min(burst)
+    }
+
+    /// Alerts that nobody has heard of.
+    fn unsent(&self) -> Vec<&(String, bool)> {
+        let sent: BTreeSet<String> = self.shared.sent().into_iter().flat_map(|sent| sent.alerts).collect();
+        self.raised.iter().filter(|(id, _)| !sent.contains(id)).collect()
+    }
+
+    /// A push's body, and its alerts.
+    fn body(&mut self, readings: &[(usize, usize)]) -> Vec<u8> {
+        let at = self.now().as_millisecond();
+        let texts: Vec<String> = readings
+            .iter()
+            .map(|(zone, severity)| {
+                let (number, amm) = (self.raised.len(), 100 * (severity + 1));
+                let text = format!(
+                    r#"{{"DevType":"ODRDTR_BATT_V1","DEVID":"d{number}","InsID":"z{zone}","unixT":{at},"v":{{"amm":{amm}}}}}"#
+                );
+                let id = AlertId::of("ammonia-lite", &Reading::read(&text).unwrap()).to_string();
+                self.raised.push((id, SEVERITIES[*severity] >= Severity::High));
+                text
+            })
+            .collect();
+        serde_json::to_vec(&texts).unwrap()
+    }
+
+    /// All acts at the same time.
+    async fn act(&mut self, acts: &[Act]) {
+        let now = self.now();
+        let bodies: Vec<Option<Vec<u8>>> = acts
+            .iter()
+            .map(|act| match act {
+                Act::Push(readings) => Some(self.body(readings)),
+                Act::Sweep => None,
+            })
+            .collect();
+        let acting = self.copies.iter().zip(bodies).map(|(copy, body)| async move {
+            let Some(body) = body else {
+                copy.sweep(now).await.unwrap();
+                return;
+            };
+            let receipt = Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now };
+            let outcome = copy.push(body.into(), Encoding::Identity, &receipt).await.unwrap();
+            assert!(!outcome.unevaluated, "{outcome:?}");
+        });
+        join_all(acting).await;
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        self.shared.now.fetch_add(step.gap, Ordering::Relaxed);
+        self.shared.is_failing.store(step.limiter == Limiter::Fails, Ordering::Relaxed);
+        self.shared.is_hanging.store(step.limiter == Limiter::Hangs, Ordering::Relaxed);
+        self.shared.lost.store(step.lost, Ordering::Relaxed);
+        self.shared.turns.lock().unwrap().clone_from(&step.turns);
+        // Copies that meet in a zone take tokens for messages that another one makes.
+        self.is_exact &= step.limiter == Limiter::Answers && step.lost == 0 && step.acts.len() == 1;
+        let (left, sent_before, raised_before) = (self.left(), self.shared.sent().len(), self.raised.len());
+        self.act(&step.acts).await;
+        let sent = &self.shared.sent()[sent_before..];
+        prop_assert!(sent.is_empty() || step.limiter == Limiter::Answers, "sent without a limiter: {sent:?}");
+        let unsent = self.unsent();
+        match step.acts.as_slice() {
+            [Act::Sweep] if self.is_exact && left > 1.0 + SMALL => {
+                prop_assert!(unsent.is_empty(), "{left} tokens, and {unsent:?} wait");
+            }
+            [Act::Push(_)] => {
+                let new = &self.raised[raised_before..];
+                let urgent: Vec<&(String, bool)> = new.iter().filter(|(_, is_urgent)| *is_urgent).collect();
+                // The last two tokens are the sweep's.
+                if self.is_exact && left > float(urgent.len()) + 2.0 + SMALL {
+                    prop_assert!(
+                        !urgent.iter().any(|urgent| unsent.contains(urgent)),
+                        "{left} tokens, and {unsent:?} wait"
+                    );
+                }
+                let milder = new.iter().filter(|alert| !alert.1 && !unsent.contains(alert)).count();
+                let reserve = self.limit.burst.min(4).saturating_sub(1);
+                let most = (left - f64::from(reserve) - float(sent.len() - milder)).max(0.0);
+                prop_assert!(float(milder) <= most + SMALL, "{milder} of {left} tokens are not urgent: {sent:?}");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// More than rounding makes of a token: the limiter counts in whole microseconds, and rounds against who takes.
+const SMALL: f64 = 1e-4;
+
+fn seconds(number: i64) -> f64 {
+    number as f64
+}
+
+fn float(number: usize) -> f64 {
+    number as f64
+}
+
+async fn the_limit_holds(world: &World) -> Result<(), TestCaseError> {
+    let mut copies = Copies::new(world);
+    for step in &world.steps {
+        copies.step(step).await?;
+    }
+    // Once more when nobody can be at it any more, and there is a token for sure.
+    let seconds_a_token = 60 / i64::from(world.per_minute) + 1;
+    let gap = LEASED_FOR.max(seconds_a_token);
+    let last = Step { gap, limiter: Limiter::Answers, lost: 0, turns: vec![0], acts: vec![Act::Sweep] };
+    copies.step(&last).await?;
+    prop_assert_eq!(copies.unsent(), Vec::<&(String, bool)>::new());
+
+    let sent = copies.shared.sent();
+    let mut named: Vec<&String> = sent.iter().flat_map(|sent| &sent.alerts).collect();
+    named.sort();
+    let count = named.len();
+    named.dedup();
+    prop_assert_eq!((named.len(), count), (copies.raised.len(), copies.raised.len()), "each alert is named once");
+    prop_assert!(!sent.iter().any(|sent| sent.is_digest && sent.alerts.len() < 2), "a digest of one: {:?}", sent);
+    for (first, from) in sent.iter().enumerate() {
+        for (last, until) in sent.iter().enumerate().skip(first) {
+            let most = f64::from(world.burst) + f64::from(world.per_minute) * seconds(until.at - from.at) / 60.0;
+            let count = last - first + 1;
+            prop_assert!(float(count) <= most + SMALL, "{count} from {from:?} to {until:?}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config(500))]
+
+    #[test]
+    fn copies_that_share_a_limit_keep_it_and_name_every_alert_once(world in some_world()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(the_limit_holds(&world))?;
+    }
+}

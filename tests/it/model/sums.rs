@@ -1,0 +1,125 @@
+//! Sums of more readings than are kept one by one: at most 64, of the last hour. A cleaning that comes late takes back what
+//! is kept so, and of the older ones all or nothing. An alert may come earlier for that than the truth has it, never later.
+
+use std::cell::Cell;
+
+use jiff::SignedDuration;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use smartclean_push::domain::engine::{cleaned, evaluate};
+use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::ZoneState;
+
+use crate::model::config;
+use crate::model::worlds::moment;
+
+/// Readings that are kept one by one.
+const KEPT: usize = 64;
+/// For how many minutes before the newest.
+const KEPT_FOR: i64 = 60;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many people, counted so many minutes ago.
+    Count { value: u8, lag: i64 },
+    /// A cleaning that was finished so many minutes ago.
+    Cleaned { lag: i64 },
+}
+
+fn some_steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
+    let gaps = prop_oneof![6 => Just(0i64), 4 => Just(1), 1 => 2..20i64];
+    let lags = prop_oneof![4 => Just(0i64), 2 => 1..10i64, 1 => 10..100i64];
+    let count = (1..4u8, lags).prop_map(|(value, lag)| Step::Count { value, lag });
+    let late = prop_oneof![1 => 1..10i64, 2 => 30..120i64].prop_map(|lag| Step::Cleaned { lag });
+    vec((gaps, prop_oneof![40 => count, 1 => late]), 1..300)
+}
+
+/// What is counted, every reading by itself.
+#[derive(Default)]
+struct Counted {
+    /// When a reading counts, and how much: the first is when it was taken, the second when it is kept as.
+    readings: Vec<(i64, i64, u32)>,
+    cleaned: Option<i64>,
+}
+
+impl Counted {
+    fn count(&mut self, at: i64, value: u8) {
+        if self.cleaned.is_some_and(|cleaned| at <= cleaned) {
+            return;
+        }
+        self.readings.push((at, at, u32::from(value)));
+        self.readings.sort_by_key(|(_, kept_as, _)| *kept_as);
+        let newest = self.readings.last().map_or(at, |(_, newest, _)| *newest);
+        let too_many = self.readings.len().saturating_sub(KEPT);
+        let is_merged = |index: usize, kept_as: i64| index < too_many || newest - kept_as > KEPT_FOR;
+        let merged = self.readings.iter().enumerate().filter(|(index, reading)| is_merged(*index, reading.1)).count();
+        if let Some(newest_merged) = merged.checked_sub(1).map(|last| self.readings[last].1) {
+            self.readings[..merged].iter_mut().for_each(|reading| reading.1 = newest_merged);
+        }
+    }
+
+    fn cleaned(&mut self, at: i64) {
+        self.cleaned = self.cleaned.max(Some(at));
+        self.readings.retain(|(_, kept_as, _)| Some(*kept_as) > self.cleaned);
+    }
+
+    /// The people who came after the last cleaning, and those who may be counted as if they had.
+    fn totals(&self) -> (u32, u32) {
+        let is_after = |at: i64| self.cleaned.is_none_or(|cleaned| at > cleaned);
+        let truth = self.readings.iter().filter(|(at, _, _)| is_after(*at)).map(|(_, _, value)| value).sum();
+        let most = self.readings.iter().map(|(_, _, value)| value).sum();
+        (truth, most)
+    }
+}
+
+/// Whether the truth and what may be counted differ when the alert comes, or at the end.
+fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> Result<bool, TestCaseError> {
+    let text = format!("[[rule]]\nid = \"high-usage\"\nat_least = {limit}");
+    let mut rules = RuleSet::parse("rules.toml", &text).unwrap();
+    rules.max_age = SignedDuration::from_hours(6);
+    let (mut state, mut counted, mut now) = (ZoneState::default(), Counted::default(), 0);
+    for (number, (gap, step)) in steps.iter().enumerate() {
+        now += gap;
+        let evaluation = match step {
+            Step::Cleaned { lag } => {
+                counted.cleaned(now - lag);
+                cleaned(&rules, state.clone(), moment(now - lag), moment(now))
+            }
+            Step::Count { value, lag } => {
+                counted.count(now - lag, *value);
+                let unix = moment(now - lag).as_millisecond();
+                let text = format!(
+                    r#"{{"DevType":"UM","DEVID":"d","InsID":"z","unixT":{unix},"v":{{"count":{value}}},"number":{number}}}"#
+                );
+                let reading = Reading::read(&text).unwrap();
+                evaluate(&rules, state.clone(), &[&reading], moment(now), moment(now))
+            }
+        };
+        let (truth, most) = counted.totals();
+        let is_raised = evaluation.alerts > 0;
+        prop_assert!(!is_raised || most >= limit, "step {number}: raised at {truth} to {most} of {limit}");
+        prop_assert!(is_raised || truth < limit, "step {number}: not raised at {truth} to {most} of {limit}");
+        state = evaluation.state;
+        if is_raised {
+            return Ok(truth < most);
+        }
+    }
+    let (truth, most) = counted.totals();
+    Ok(truth < most)
+}
+
+#[test]
+fn an_alert_of_a_long_sum_is_never_later_than_the_truth() {
+    let cases = 1_000;
+    let differ = Cell::new(0u32);
+    let limits = prop_oneof![1 => 5..40u32, 3 => 100..400u32];
+    let mut runner = TestRunner::new(config(cases));
+    let outcome = runner.run(&(limits, some_steps()), |(limit, steps)| {
+        differ.set(differ.get() + u32::from(an_alert_is_never_later_than_the_truth(limit, &steps)?));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(differ.get() * 50 >= cases, "only {} of {cases} histories have more than is kept one by one", differ.get());
+}

@@ -1,0 +1,67 @@
+//! The function on a machine whose clock is wrong, or to which more time has passed than to us.
+//!
+//! The deployed program reads the machine's clock, which a test cannot turn. This is the same wiring around the same
+//! handler, with a clock that is ahead or behind: a process of its own, that is invoked and killed as the other one is.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
+use smartclean_push::adapters::aws::rules::{BucketRules, LOOK_AGAIN};
+use smartclean_push::adapters::aws::s3::{self, S3RawStore};
+use smartclean_push::adapters::aws::secrets::SecretReader;
+use smartclean_push::adapters::aws::sns::SnsPublisher;
+use smartclean_push::adapters::aws::sqs::RetryQueue;
+use smartclean_push::adapters::aws::{self, dynamodb};
+use smartclean_push::adapters::backed_store::BackedStore;
+use smartclean_push::adapters::cached_credentials::CachedCredentials;
+use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::https::Trust;
+use smartclean_push::config::{self, FunctionConfig};
+use smartclean_push::hosts::lambda::{self, Untouched};
+use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::Ingest;
+use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
+use smartclean_push::telemetry;
+use tokio::process::Command;
+
+use crate::support::process;
+
+/// Seconds by which the clock is ahead.
+pub(crate) const AHEAD: &str = "ORACLE_CLOCK_AHEAD_S";
+
+/// Starts this very program as that process.
+pub(crate) fn command() -> Command {
+    process(module_path!(), "function_by_another_clock").into()
+}
+
+/// A process of the function.
+#[tokio::test]
+#[ignore = "a part of the other tests here, which start it"]
+async fn function_by_another_clock() {
+    let ahead: i64 = std::env::var(AHEAD).unwrap().parse().unwrap();
+    let now = move || Timestamp::now() + SignedDuration::from_secs(ahead);
+    telemetry::start_for_function(config::verbosity(), config::function_name());
+    let config = FunctionConfig::from_env().unwrap();
+    let sdk = aws::config(Trust::Mozilla).await.unwrap();
+    let s3 = s3::client(&sdk, config.s3_path_style);
+    let rules = CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key), LOOK_AGAIN);
+    let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
+    let credentials = CachedCredentials::new(secret);
+    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
+    let state = dynamodb::DynamoStore::new(dynamodb::client(&sdk), config.state_table);
+    let _ = tokio::join!(rules.current(now()), credentials.current(now()), publisher.connect(), state.connect());
+    let bucket = S3RawStore::new(s3, config.raw_bucket);
+    let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
+    let store = BackedStore::new(bucket.clone(), queue);
+    let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), Gate::new(credentials)));
+    let events = Untouched::default();
+    let reply = |event: LambdaEvent<()>| {
+        let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());
+        async move {
+            let invocation = &event.context.request_id;
+            lambda::reply(&app, &bucket, &bytes, invocation, now()).await.map_err(Error::from)
+        }
+    };
+    Runtime::new(service_fn(reply)).layer(events.clone()).run().await.unwrap();
+}

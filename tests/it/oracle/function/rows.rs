@@ -1,0 +1,101 @@
+//! Each fault of each service by itself, one after the other: a row of the matrix is one site.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::site::{LIMIT, Site};
+use crate::oracle::faults::{Fault, Service};
+use crate::oracle::ledger::Producer;
+use crate::oracle::verdict::Verdict;
+
+/// The function's time where that is what goes wrong: less than any service is waited for.
+const SHORT_LIMIT: Duration = Duration::from_millis(1_200);
+/// Pushes that come side by side while something is wrong.
+const DURING: usize = 3;
+
+/// From when on the credentials are asked for again, where they could not be had at all.
+const ASKED_AGAIN: Duration = Duration::from_millis(1_100);
+
+/// What a fault of a service came to.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) service: Service,
+    pub(super) fault: Fault,
+    /// Calls that went wrong.
+    pub(super) hits: usize,
+    /// Pushes while it lasted that were answered 200, 503, and not at all.
+    pub(super) answers: [usize; 3],
+}
+
+impl Cell {
+    /// What is promised of every push that comes meanwhile; `None` where nothing is.
+    fn promised(&self) -> Option<[usize; 3]> {
+        match (self.service, self.fault) {
+            (_, Fault::OutOfTime) => None,
+            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => Some([DURING, 0, 0]),
+            // The bucket takes nothing then either; nor does anybody know who may push.
+            (Service::Sqs | Service::Secrets, _) => Some([0, DURING, 0]),
+        }
+    }
+
+    /// What is wrong with it, but for what the judge finds.
+    pub(super) fn objection(&self) -> Option<String> {
+        let Self { service, fault, hits, answers } = self;
+        // Nobody counts where nobody listens; and on a slow machine the time may be up before anything is asked for.
+        if *hits == 0 && !matches!(fault, Fault::Refused | Fault::OutOfTime) {
+            return Some(format!("{service}, {fault}: no call met it"));
+        }
+        let promised = self.promised().filter(|promised| promised != answers)?;
+        Some(format!("{service}, {fault}: 200, 503 and no answer came {answers:?} times, and not {promised:?}"))
+    }
+}
+
+/// A site at which each fault of one service was met.
+pub(super) async fn row(service: Service) -> (Site, Vec<Cell>) {
+    let site = Site::new(&format!("{service}"));
+    let mut cells = Vec::new();
+    for fault in Fault::of(service) {
+        cells.push(cell(&site, service, fault).await);
+    }
+    (site, cells)
+}
+
+async fn cell(site: &Site, service: Service, fault: Fault) -> Cell {
+    let mut producer = Producer::new(&format!("{service} {fault}"));
+    let before = site.enter([producer.push()]);
+    site.push(&before).await;
+    // Who may push is only asked for by a process that starts; and credentials run out in old ones.
+    if matches!(service, Service::Secrets) || fault == Fault::Expired {
+        site.function.renew();
+    }
+    let mut troubles = vec![(service, fault)];
+    if service == Service::Sqs {
+        // Only what the bucket does not take goes there.
+        troubles.push((Service::S3, Fault::Throttled));
+    }
+    // Without tokens nothing would be published.
+    site.world.kept(|kept| kept.table.refill());
+    site.world.break_down(&troubles);
+    let during = site.enter((0..DURING).map(|_| producer.push()));
+    let limit = if fault == Fault::OutOfTime { SHORT_LIMIT } else { LIMIT };
+    site.push_to(&site.function, limit, &during).await;
+    site.world.heal();
+    let answers = [Some(200), Some(503), None].map(|status| site.answered(&during, status));
+    let hits = site.world.plan.hits_of(service, fault);
+    if service == Service::Secrets {
+        tokio::time::sleep(ASKED_AGAIN).await;
+    }
+    // One of those that were not taken is sent again; and one that was, as if its answer had been lost on the way.
+    let again = site.unobliged(&during).into_iter().take(1).chain(before).collect::<Vec<_>>();
+    site.push(&again).await;
+    let after = site.enter([producer.push(), producer.no_batch()]);
+    site.push(&after).await;
+    Cell { service, fault, hits, answers }
+}
+
+/// Waits, lets everything come to its end and judges it.
+pub(super) async fn judged(site: Site) -> Verdict {
+    site.wait().await;
+    site.conclude(SignedDuration::ZERO).await
+}

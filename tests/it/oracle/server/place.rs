@@ -1,0 +1,234 @@
+//! A data folder, a server on it that may be killed at any time, and the ledger of what is pushed to it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::oracle::aws::{PASSWORD, USERNAME};
+use crate::oracle::judge::Evidence;
+use crate::oracle::ledger::{Answer, Ledger, Producer, Push};
+use crate::oracle::verdict::Verdict;
+
+/// Longest that an answer is waited for, on a machine that is busy.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
+/// A running server, ended by SIGKILL.
+#[derive(Debug)]
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A data folder and whoever serves it.
+#[derive(Debug)]
+pub(super) struct Place {
+    name: String,
+    /// The data folder.
+    pub(super) data: PathBuf,
+    ledger: Ledger,
+    server: Option<Server>,
+    clock: &'static str,
+    /// As whom the server runs, where that is not us.
+    user: Option<u32>,
+}
+
+impl Place {
+    /// Serves `data` by `clock`; what it logs is in a file of that name.
+    pub(super) fn start(name: &str, data: &Path, clock: &'static str) -> Self {
+        Self::start_as(name, data, clock, None)
+    }
+
+    /// The same as another user.
+    pub(super) fn start_as(name: &str, data: &Path, clock: &'static str, user: Option<u32>) -> Self {
+        let (name, data, ledger) = (name.to_owned(), data.to_owned(), Ledger::default());
+        let mut place = Self { name, data, ledger, server: None, clock, user };
+        File::create(place.log()).unwrap();
+        place.restart();
+        place
+    }
+
+    fn log(&self) -> PathBuf {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("oracle");
+        fs::create_dir_all(&folder).unwrap();
+        folder.join(format!("{}.log", self.name.replace(' ', "-")))
+    }
+
+    /// Kills the server, if there is one, and starts another one.
+    pub(super) fn restart(&mut self) {
+        self.try_restart().unwrap_or_else(|said| panic!("{}: did not start: {said}", self.name));
+    }
+
+    /// The same; or what it said where it did not start.
+    pub(super) fn try_restart(&mut self) -> Result<(), String> {
+        self.server = None;
+        // Without the signal the system would end it where a file would be too large, and not say so.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_smartclean-push")]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--clock", self.clock, "--data"]).arg(&self.data);
+        command.env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD);
+        if let Some(user) = self.user {
+            use std::os::unix::process::CommandExt as _;
+            command.uid(user).gid(user);
+        }
+        let log = File::options().append(true).open(self.log()).unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let welcome: Vec<String> =
+            lines.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Stop with Ctrl-C")).collect();
+        let url = welcome.iter().find_map(|line| line.split_whitespace().find(|word| word.ends_with("/push")));
+        let Some(url) = url.map(str::to_owned) else {
+            let _ = child.wait();
+            return Err(fs::read_to_string(self.log()).unwrap());
+        };
+        // Read on, or the server stands still when the pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        self.server = Some(Server { child, url });
+        Ok(())
+    }
+
+    /// Kills the server.
+    pub(super) fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// The server's process.
+    pub(super) fn process(&self) -> u32 {
+        self.server.as_ref().unwrap().child.id()
+    }
+
+    /// Sends a push. What was answered.
+    pub(super) fn push(&mut self, push: Push) -> Option<u16> {
+        let index = self.ledger.enter(push);
+        self.repeat(index)
+    }
+
+    /// Sends a push that was sent before, once more.
+    pub(super) fn repeat(&mut self, index: usize) -> Option<u16> {
+        let url = self.server.as_ref().unwrap().url.clone();
+        let answered = send(&url, &self.ledger.pushes[index].body);
+        self.note(index, answered)
+    }
+
+    /// Sends a push, and kills the server so much later, whether or not it has answered by then.
+    pub(super) fn push_and_kill(&mut self, push: Push, after: Duration) -> Option<u16> {
+        let index = self.ledger.enter(push);
+        let (url, body) = (self.server.as_ref().unwrap().url.clone(), self.ledger.pushes[index].body.clone());
+        let sending = std::thread::spawn(move || send(&url, &body));
+        std::thread::sleep(after);
+        self.server = None;
+        let answered = sending.join().unwrap();
+        self.note(index, answered)
+    }
+
+    fn note(&mut self, push: usize, answered: Option<(u16, Value)>) -> Option<u16> {
+        let (status, body) = answered.map_or((None, Value::Null), |(status, body)| (Some(status), body));
+        let is_safe = is_safe(&self.data, &self.ledger.pushes[push]);
+        self.ledger.answers.push(Answer { push, status, body, is_safe });
+        status
+    }
+
+    /// Those pushes that nobody has taken upon himself yet.
+    pub(super) fn unobliged(&self) -> Vec<usize> {
+        let obliged = self.ledger.obliged();
+        (0..self.ledger.pushes.len()).filter(|push| !obliged.contains(push)).collect()
+    }
+
+    /// How many messages wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        documents(&self.data).values().filter(|document| document.get("outbox").is_some()).count()
+    }
+
+    /// Lets half an hour pass from `now` on by the readings' clock, at the end of which nothing waits any more, and
+    /// judges what is left.
+    pub(super) fn conclude(mut self, now: Timestamp) -> Verdict {
+        self.clock = "readings";
+        self.restart();
+        let mut producer = Producer::of_history(&format!("{}, the end", self.name), now);
+        for minutes in [30, 35, 40] {
+            let later = producer.later(now + SignedDuration::from_mins(minutes));
+            assert_eq!(self.push(later), Some(200), "{}", self.name);
+        }
+        self.server = None;
+        let evidence = self.evidence();
+        Verdict::of(&self.name, evidence)
+    }
+
+    fn evidence(&mut self) -> Evidence {
+        let mut undone: Vec<String> =
+            files(&self.data, "to-evaluate").into_iter().map(|name| format!("{name} is to be evaluated")).collect();
+        let log = fs::read_to_string(self.data.join("alerts.ndjson")).unwrap();
+        let mut messages = Vec::new();
+        for line in log.lines() {
+            match serde_json::from_str::<Value>(line) {
+                Ok(mut line) => messages.push(line["message"]["json"].take()),
+                Err(fault) => undone.push(format!("a line of alerts.ndjson cannot be read: {fault}: {line}")),
+            }
+        }
+        let folders = ["raw", "raw-undated", "rejected"];
+        let unpacked = |name: String| {
+            let text = zstd::decode_all(&*fs::read(self.data.join(&name)).unwrap()).unwrap();
+            (name, String::from_utf8(text).unwrap())
+        };
+        Evidence {
+            ledger: std::mem::take(&mut self.ledger),
+            objects: folders.iter().flat_map(|folder| files(&self.data, folder)).map(unpacked).collect(),
+            documents: documents(&self.data),
+            messages,
+            undone,
+            may_find_it_quiet: false,
+        }
+    }
+}
+
+fn send(url: &str, body: &[u8]) -> Option<(u16, Value)> {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWERED_WITHIN));
+    let agent: ureq::Agent = config.build().into();
+    let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
+    let mut answer = agent.post(url).header("Authorization", format!("Basic {basic}")).send(body).ok()?;
+    let text = answer.body_mut().read_to_string().ok()?;
+    Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
+}
+
+/// Names of the files in a folder of `data` and those below it, from `data` on.
+fn files(data: &Path, folder: &str) -> Vec<String> {
+    let (mut found, mut folders) = (Vec::new(), vec![data.join(folder)]);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false => found.push(path.strip_prefix(data).unwrap().to_str().unwrap().to_owned()),
+            }
+        }
+    }
+    found
+}
+
+fn is_safe(data: &Path, push: &Push) -> bool {
+    let end = format!("/{}.ndjson.zst", push.batch);
+    let is_kept =
+        |folders: &[&str]| folders.iter().flat_map(|folder| files(data, folder)).any(|key| key.ends_with(&end));
+    (push.items.is_empty() || is_kept(&["raw", "raw-undated"])) && (push.bad.is_empty() || is_kept(&["rejected"]))
+}
+
+fn documents(data: &Path) -> BTreeMap<String, Value> {
+    let database = rusqlite::Connection::open(data.join("state.db")).unwrap();
+    let mut select = database.prepare("SELECT key, body FROM documents").unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
+    rows.map(|row| row.unwrap()).map(|(key, body)| (key, serde_json::from_str(&body).unwrap())).collect()
+}
