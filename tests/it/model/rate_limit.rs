@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -31,7 +31,7 @@ const ZONES: usize = 6;
 /// Longer than a message that somebody may be sending is left to them.
 const LEASED_FOR: i64 = 61;
 const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-const RULES: &str = r#"
+const AMMONIA: &str = r#"
 [[rule]]
 id = "ammonia-lite"
 at_least = { low = 100, medium = 200, high = 300, critical = 400 }
@@ -225,7 +225,8 @@ struct Copies {
 
 impl Copies {
     fn new(world: &World) -> Self {
-        let mut rules = RuleSet::parse("rules.toml", RULES).unwrap();
+        static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::parse("rules.toml", AMMONIA).unwrap());
+        let mut rules = RULES.clone();
         rules.rate_limit = RateLimit { burst: world.burst, per_minute: world.per_minute, ..RateLimit::default() };
         let (limit, rules) = (rules.rate_limit, FixedRules(Arc::new(rules)));
         let shared = Arc::new(Shared::default());

@@ -2,6 +2,7 @@
 //! is kept so, and of the older ones all or nothing. An alert may come earlier for that than the truth has it, never later.
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 use jiff::SignedDuration;
 use proptest::collection::vec;
@@ -76,9 +77,13 @@ impl Counted {
 
 /// Whether the truth and what may be counted differ when the alert comes, or at the end.
 fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> Result<bool, TestCaseError> {
-    let text = format!("[[rule]]\nid = \"high-usage\"\nat_least = {limit}");
-    let mut rules = RuleSet::parse("rules.toml", &text).unwrap();
-    rules.max_age = SignedDuration::from_hours(6);
+    static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet {
+        max_age: SignedDuration::from_hours(6),
+        ..RuleSet::parse("rules.toml", "[[rule]]\nid = \"high-usage\"\nat_least = 1").unwrap()
+    });
+    let mut rules = RULES.clone();
+    let rule = rules.rules.iter_mut().find(|rule| rule.id == "high-usage").unwrap();
+    rule.settings.condition.as_mut().unwrap().tests[0].levels[0].limit = f64::from(limit);
     let (mut state, mut counted, mut now) = (ZoneState::default(), Counted::default(), 0);
     for (number, (gap, step)) in steps.iter().enumerate() {
         now += gap;

@@ -4,6 +4,7 @@
 mod random;
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::alert::Comparison;
@@ -269,10 +270,13 @@ impl fmt::Debug for World {
 
 impl World {
     pub(crate) fn rule_set(&self) -> RuleSet {
+        // Read once: to read the built-in rules for each of many thousand histories would take most of the time.
+        static DEFAULTS: LazyLock<RuleSet> =
+            LazyLock::new(|| RuleSet { rules: Vec::new(), mentions: Vec::new(), ..RuleSet::pack() });
         RuleSet {
             max_age: minutes(self.max_age),
             rules: self.rules.iter().map(RuleSpec::rule).collect(),
-            ..RuleSet::pack()
+            ..DEFAULTS.clone()
         }
     }
 }
