@@ -3,6 +3,9 @@
 #![expect(clippy::expect_used, reason = "without a push of ours there is nothing to measure")]
 #![expect(clippy::print_stdout, reason = "the names are what it is asked for")]
 
+#[path = "../../tests/it/support/memory.rs"]
+#[expect(dead_code, unreachable_pub, reason = "tests look at more of it")]
+mod memory;
 #[path = "../parts/pushes.rs"]
 mod pushes;
 #[path = "../parts/text.rs"]

@@ -2,6 +2,9 @@
 //! `serde_json` needs to merely walk the same text, which is the measure: `make bench-parts`.
 #![expect(clippy::expect_used, reason = "without a push of ours there is nothing to measure")]
 
+#[path = "../../tests/it/support/memory.rs"]
+#[expect(dead_code, unreachable_pub, reason = "tests look at more of it")]
+mod memory;
 mod pushes;
 mod text;
 mod work;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::Message;
 use smartclean_push::domain::alert::render::render;
 use smartclean_push::domain::archive::pack_readings;
@@ -19,6 +19,7 @@ use smartclean_push::domain::state::{ZoneKey, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Ingest, Receipt};
 
+use crate::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::{pushes, text};
 
 /// 2026-09-01T00:00:00Z, in milliseconds since 1970: when a zone is crowded.
@@ -61,8 +62,7 @@ fn messages(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> V
 
 /// A whole push, everything in memory and nothing known from before.
 fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
-    let (store, state, publisher) =
-        (Arc::<MemoryStore>::default(), Arc::<MemoryState>::default(), Arc::<MemoryPublisher>::default());
+    let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
     let ingest = Ingest::new(store, state, publisher, FixedRules(Arc::clone(rules)));
     let receipt = Receipt { request_id: "1".into(), source: "203.0.113.7".into(), received };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
@@ -17,6 +17,7 @@ use smartclean_push::http::{App, Gate, RequestContext};
 use smartclean_push::ingest::Ingest;
 use tokio::runtime::{Builder, Runtime};
 
+use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{json, limits};
 
 /// Who may push, and by which password. The first is who does where it does not matter who.
@@ -38,21 +39,21 @@ static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-pub(super) type Handler = App<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules, FixedCredentials>;
+pub(super) type Handler = App<MemoryStore, MemoryState, MemoryPublisher, FixedRules, FixedCredentials>;
 
 /// A world in which nothing has happened yet.
 pub(super) struct World {
-    pub(super) store: Arc<MemoryStore>,
-    publisher: Arc<MemoryPublisher>,
+    pub(super) store: MemoryStore,
+    publisher: MemoryPublisher,
     pub(super) app: Handler,
 }
 
 impl World {
     /// With every door open.
     pub(super) fn new() -> Self {
-        let (store, publisher) = (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default());
+        let (store, publisher) = (MemoryStore::default(), MemoryPublisher::default());
         let rules = FixedRules(Arc::clone(&RULES));
-        let ingest = Ingest::new(Arc::clone(&store), Arc::default(), Arc::clone(&publisher), rules);
+        let ingest = Ingest::new(store.clone(), MemoryState::default(), publisher.clone(), rules);
         let doors = "basic,oauth,event-hub,iot".parse().expect("the doors");
         let gate = Gate::new(FixedCredentials(Arc::clone(&CREDENTIALS))).with_doors(doors);
         Self { store, publisher, app: App::new(ingest, gate) }

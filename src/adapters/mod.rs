@@ -9,13 +9,13 @@ pub mod cached_rules;
 mod due;
 #[cfg(feature = "command")]
 pub mod files;
+pub mod fixed;
 #[cfg(feature = "command")]
 mod grouped;
 #[cfg(any(feature = "aws", feature = "command"))]
 pub mod https;
 #[cfg(test)]
 mod log_lines;
-pub mod memory;
 #[cfg(any(feature = "command", feature = "function"))]
 pub mod outside_issuer;
 #[cfg(any(feature = "command", feature = "function"))]

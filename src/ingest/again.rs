@@ -177,6 +177,7 @@ mod tests {
     use super::RejectedPart::{Body, Gzip, Json, String as Text};
     use super::*;
     use crate::domain::archive::{pack_rejections, unpack, unpack_rejections};
+    use crate::ingest::decode::tests::gzip;
 
     fn rejection(part: RejectedPart, raw: &[u8]) -> Rejection<'_> {
         Rejection { part, reason: "then".into(), raw: raw.into() }
@@ -219,17 +220,11 @@ mod tests {
         assert!(read_again(Body, b"[oops").1[0].starts_with("the body is not JSON"));
         assert!(read_again(Body, b"\xff").1[0].starts_with("the body is not UTF-8"));
         // Neither is gzip undone that was not announced, nor announced gzip passed over.
-        let packed = packed(b"[{}]");
+        let packed = gzip(b"[{}]");
         assert!(read_again(Body, &packed).1[0].starts_with("the body is not UTF-8"));
         assert_eq!(read_again(Gzip, &packed).0, 1, "as after a fix");
         assert!(read_again(Gzip, b"[{}]").1[0].starts_with("the body is not gzip"));
         assert!(read_again(Gzip, &packed[..packed.len() - 1]).1[0].starts_with("the body is not gzip"));
-    }
-
-    fn packed(text: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        std::io::Write::write_all(&mut encoder, text).unwrap();
-        encoder.finish().unwrap()
     }
 
     #[test]

@@ -62,12 +62,12 @@ pub fn decode(body: Bytes, encoding: Encoding) -> Result<Bytes, DecodeError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use super::*;
 
-    fn gzip(bytes: &[u8]) -> Bytes {
+    pub(in crate::ingest) fn gzip(bytes: &[u8]) -> Bytes {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap().into()

@@ -2,46 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 use smartclean_push::adapters::files::{FolderArchive, MadeFolder};
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Trial, backtest};
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
-use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Ingest, Receipt, Replay};
+use smartclean_push::ingest::Replay;
 use smartclean_push::simulate::{Faults, Plan, Push, Pushes, SiteClock, objects};
 
-use crate::support::{alert_ids, body, reading_with};
-
-type World = Ingest<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules>;
-
-/// The pipeline with everything around it in memory.
-struct Pipeline {
-    publisher: Arc<MemoryPublisher>,
-    ingest: World,
-}
-
-impl Pipeline {
-    fn new(rules: &RuleSet) -> Self {
-        let publisher = Arc::<MemoryPublisher>::default();
-        let rules = FixedRules(Arc::new(rules.clone()));
-        let ingest = Ingest::new(Arc::default(), Arc::default(), Arc::clone(&publisher), rules);
-        Self { publisher, ingest }
-    }
-
-    /// The ids of all alerts that any message named.
-    fn ids(&self) -> BTreeSet<String> {
-        let facts = |json: &str| serde_json::from_str::<Value>(json).unwrap();
-        self.publisher.sent().iter().flat_map(|message| alert_ids(&facts(&message.json))).collect()
-    }
-}
+use crate::support::{TestApp, body, push_to, reading_with};
 
 fn minute() -> SignedDuration {
     SignedDuration::from_mins(1)
@@ -53,7 +26,7 @@ fn next_minute(at: Timestamp) -> Timestamp {
 }
 
 async fn live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> BTreeSet<String> {
-    pushed_live(rules, pushes).await.ids()
+    pushed_live(rules, pushes).await.alert_ids()
 }
 
 /// The messages that live sends, in the order in which it sends them.
@@ -62,20 +35,19 @@ pub(crate) async fn live_messages(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>
 }
 
 /// Pushes as they were received, and a sweep at every whole minute in between. A day later, what was suppressed is released.
-async fn pushed_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> Pipeline {
-    let pipeline = Pipeline::new(rules);
+async fn pushed_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> TestApp {
+    let app = TestApp::with_rules(rules.clone());
     let mut sweep = next_minute(pushes[0].0);
     for (received, body) in pushes {
         while sweep <= *received {
-            pipeline.ingest.sweep(sweep).await.unwrap();
+            app.ingest().sweep(sweep).await.unwrap();
             sweep += minute();
         }
-        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: *received };
         // A body that is no batch is refused, and kept aside.
-        let _ = pipeline.ingest.push(Bytes::from(body.clone()), Encoding::Identity, &receipt).await;
+        let _ = push_to(app.ingest(), body.clone(), *received).await;
     }
-    pipeline.ingest.sweep(a_day_after(pushes)).await.unwrap();
-    pipeline
+    app.ingest().sweep(a_day_after(pushes)).await.unwrap();
+    app
 }
 
 fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
@@ -94,8 +66,8 @@ fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
 }
 
 async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTreeSet<String> {
-    let pipeline = Pipeline::new(rules);
-    let mut replay = Replay::of(&pipeline.ingest);
+    let app = TestApp::with_rules(rules.clone());
+    let mut replay = Replay::of(app.ingest());
     let mut pushes = Vec::new();
     let take = |round: Round| {
         pushes.extend(round.pushes);
@@ -106,7 +78,7 @@ async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTr
         replay.push(&push.lines, push.received).await.unwrap();
     }
     replay.conclude(end).await.unwrap();
-    pipeline.ids()
+    app.alert_ids()
 }
 
 fn judged(rules: &RuleSet, archive: &dyn Archive) -> Findings {

@@ -1,21 +1,16 @@
 //! History judged again says what was said when it happened, and what other rules would have said.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Trial, backtest};
-use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::Period;
-use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::support::{alert_ids, body, reading_with};
+use crate::support::memory::MemoryStore;
+use crate::support::{TestApp, body, push_to, reading_with};
 
 /// When histories begin.
 fn start() -> Timestamp {
@@ -41,7 +36,7 @@ fn trial(text: &str) -> Trial {
     }
 }
 
-fn judge(store: &Arc<MemoryStore>, trial: &Trial) -> Findings {
+fn judge(store: &MemoryStore, trial: &Trial) -> Findings {
     backtest(store, trial, |_| ()).unwrap()
 }
 
@@ -65,18 +60,13 @@ fn ammonia(values: &[f64]) -> Vec<(i64, String)> {
 
 /// What is live: pushes, each received at a minute, and a sweep every minute between them.
 struct Live {
-    store: Arc<MemoryStore>,
-    publisher: Arc<MemoryPublisher>,
-    ingest: Ingest<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules>,
+    app: TestApp,
     swept: i64,
 }
 
 impl Live {
     fn new(text: &str) -> Self {
-        let (store, publisher) = (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default());
-        let rules = FixedRules(Arc::new(rules(text)));
-        let ingest = Ingest::new(Arc::clone(&store), Arc::default(), Arc::clone(&publisher), rules);
-        Self { store, publisher, ingest, swept: 0 }
+        Self { app: TestApp::with_rules(rules(text)), swept: 0 }
     }
 
     /// Sweeps every minute up to `minute`, and pushes then.
@@ -88,21 +78,14 @@ impl Live {
     /// Pushes and does not sweep.
     async fn store(&self, minute: i64, readings: &[String]) {
         let received = start() + minutes(minute) + SignedDuration::from_secs(59);
-        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received };
-        self.ingest.push(Bytes::from(body(readings)), Encoding::Identity, &receipt).await.unwrap();
+        push_to(self.app.ingest(), body(readings), received).await.unwrap();
     }
 
     async fn sweep(&mut self, minute: i64) {
         for minute in self.swept + 1..=minute {
-            self.ingest.sweep(start() + minutes(minute)).await.unwrap();
+            self.app.ingest().sweep(start() + minutes(minute)).await.unwrap();
         }
         self.swept = self.swept.max(minute);
-    }
-
-    /// The ids of all alerts that were told of, in whatever message.
-    fn alerts(&self) -> BTreeSet<String> {
-        let facts = |message: &Rendered| serde_json::from_str::<Value>(&message.json).unwrap();
-        self.publisher.sent().iter().flat_map(|message| alert_ids(&facts(message))).collect()
     }
 }
 
@@ -180,8 +163,8 @@ async fn history_judged_again_raises_the_same_alerts_as_when_it_happened() {
             }
         }
         live.sweep(1_500).await;
-        let found = judge(&live.store, &trial(text));
-        let (told, judged) = (live.alerts(), ids(&found));
+        let found = judge(&live.app.store, &trial(text));
+        let (told, judged) = (live.app.alert_ids(), ids(&found));
         assert!(told.len() > 50, "{} alerts are few", told.len());
         // What a block still holds back at the end is told of by a backtest alone: at most one message of each zone.
         let rest: Vec<_> = found.rules.alerts.iter().filter(|alert| !told.contains(&alert.id.to_string())).collect();
@@ -196,12 +179,12 @@ async fn history_judged_again_raises_the_same_alerts_as_when_it_happened() {
 }
 
 /// What is stored of pushes, each received when it was made.
-async fn stored(pushes: &[(i64, String)]) -> Arc<MemoryStore> {
+async fn stored(pushes: &[(i64, String)]) -> MemoryStore {
     let live = Live::new("");
     for (minute, text) in pushes {
         live.store(*minute, std::slice::from_ref(text)).await;
     }
-    live.store
+    live.app.store
 }
 
 #[tokio::test]
@@ -293,9 +276,9 @@ async fn copies_are_counted_once_and_what_came_too_late_is_as_silent_as_it_was()
     live.push(1, &[smell.clone(), reading("SS", "soap", "lobby", 1.0, &json!({ "p": 50 }))]).await;
     let late = reading("ODRDTR_BATT_V1", "other", "washroom", 2.0, &json!({ "amm": 900 }));
     live.push(120, &[late]).await;
-    let found = judge(&live.store, &trial(""));
+    let found = judge(&live.app.store, &trial(""));
     assert_eq!((found.readings.judged, found.readings.duplicates, found.readings.stale), (3, 1, 1));
-    assert_eq!(ids(&found), live.alerts());
+    assert_eq!(ids(&found), live.app.alert_ids());
     assert_eq!(found.rules.alerts.len(), 1);
 }
 
@@ -306,15 +289,15 @@ async fn values_that_no_sensor_can_measure_are_counted_and_ids_that_no_reading_h
     live.push(0, &[soap(0.0, 50)]).await;
     live.push(1, &[soap(1.0, -1), soap(1.5, 101)]).await;
     let zone = |zone: &str| format!("[[rule]]\nid = \"soap-low\"\nzones = \"{zone}\"\n");
-    let found = judge(&live.store, &trial(&zone("lobbi")));
+    let found = judge(&live.app.store, &trial(&zone("lobbi")));
     assert_eq!((found.readings.judged, found.readings.implausible, found.rules.alerts.len()), (3, 2, 0));
     let warning = "rules.toml:3:9: the history has no reading of the zone `lobbi`; did you mean `lobby`?";
     assert_eq!(found.unknown_ids, [warning]);
-    assert_eq!(judge(&live.store, &trial(&zone("lobby"))).unknown_ids, [""; 0]);
+    assert_eq!(judge(&live.app.store, &trial(&zone("lobby"))).unknown_ids, [""; 0]);
 }
 
 #[test]
 fn an_empty_archive_has_nothing_to_say() {
-    let found = judge(&Arc::default(), &trial(""));
+    let found = judge(&MemoryStore::default(), &trial(""));
     assert!(found.span.is_none() && found.rules.alerts.is_empty() && found.devices.is_empty());
 }

@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::json;
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-use smartclean_push::domain::auth::{Client, Credentials, Secret};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Clock, Ingest, Outcome, Receipt};
+use smartclean_push::ingest::{Clock, Outcome};
 
-use crate::support::{PASSWORD, TestApp, USERNAME, basic, body, now, reading_with};
+use crate::support::{PASSWORD, TestApp, USERNAME, World, basic, body, now, push_to, reading_with};
 
 /// A moment of the day in history on which these tests take place.
 fn at(time: &str) -> Timestamp {
@@ -35,23 +30,12 @@ fn soap(percent: i32, time: &str) -> String {
 }
 
 fn app(clock: Clock, rules: &str) -> TestApp {
-    let (store, state, publisher) = (Arc::<MemoryStore>::default(), Arc::default(), Arc::default());
-    let rules = FixedRules(Arc::new(RuleSet::parse("rules.toml", rules).unwrap()));
-    let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-    let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap())));
-    let ingest: Ingest<_, Arc<MemoryState>, Arc<MemoryPublisher>, _> =
-        Ingest::new(Arc::clone(&store), Arc::clone(&state), Arc::clone(&publisher), rules).by(clock);
-    TestApp { store, state, publisher, app: App::new(ingest, gate) }
+    World::new().with_rules(RuleSet::parse("rules.toml", rules).unwrap()).with_clock(clock).start()
 }
 
 /// Pushes readings [`now`], by the machine's time.
 async fn push(app: &TestApp, readings: &[String]) -> Outcome {
-    let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
-    app.app.ingest().push(Bytes::from(body(readings)), Encoding::Identity, &receipt).await.unwrap()
-}
-
-fn subjects(app: &TestApp) -> Vec<String> {
-    app.publisher.sent().iter().map(|message| message.subject.clone()).collect()
+    push_to(app.ingest(), body(readings), now()).await.unwrap()
 }
 
 #[tokio::test]
@@ -111,14 +95,14 @@ async fn what_a_block_held_back_is_named_once_the_readings_pass_its_end() {
     let app = app(Clock::Readings, "block = \"15m\"\n");
     push(&app, &[soap(4, "10:00:00")]).await;
     push(&app, &[measured("TR", "roll", "p", 3, "10:05:00")]).await;
-    assert_eq!(subjects(&app).len(), 1, "held back");
+    assert_eq!(app.subjects().len(), 1, "held back");
     let elsewhere = |time: &str| {
         reading_with("TH", &json!({"t": 20}), &json!({"unixT": at(time).as_millisecond(), "InsID": "another"}))
     };
     push(&app, &[elsewhere("10:14:59")]).await;
-    assert_eq!(subjects(&app).len(), 1, "the block lasts");
+    assert_eq!(app.subjects().len(), 1, "the block lasts");
     push(&app, &[elsewhere("10:15:00")]).await;
-    assert_eq!(subjects(&app).len(), 2, "{:?}", subjects(&app));
+    assert_eq!(app.subjects().len(), 2, "{:?}", app.subjects());
     assert!(app.publisher.sent()[1].email.contains("roll"), "{}", app.publisher.sent()[1].email);
 }
 
@@ -131,9 +115,9 @@ async fn a_silence_is_raised_by_the_readings_time() {
     for time in ["10:30:00", "11:00:00", "11:14:59"] {
         push(&app, &[smell(1, time)]).await;
     }
-    assert_eq!(subjects(&app), [""; 0]);
+    assert_eq!(app.subjects(), [""; 0]);
     push(&app, &[smell(1, "11:15:00")]).await;
-    assert_eq!(subjects(&app), ["[LOW] No data: soap"]);
+    assert_eq!(app.subjects(), ["[LOW] No data: soap"]);
 }
 
 #[tokio::test]
@@ -141,10 +125,10 @@ async fn nobody_is_called_silent_where_nothing_came_at_all() {
     let app = app(Clock::Readings, SILENT_AFTER_AN_HOUR);
     push(&app, &[soap(50, "10:00:00"), smell(1, "10:00:00")]).await;
     push(&app, &[smell(1, "13:00:00")]).await;
-    let said = subjects(&app);
+    let said = app.subjects();
     assert!(said.iter().all(|subject| !subject.contains("No data")), "{said:?}");
     push(&app, &[smell(1, "13:01:00")]).await;
-    assert!(subjects(&app).contains(&"[LOW] No data: soap".to_owned()), "{:?}", subjects(&app));
+    assert!(app.subjects().contains(&"[LOW] No data: soap".to_owned()), "{:?}", app.subjects());
 }
 
 #[tokio::test]
@@ -161,23 +145,21 @@ async fn history_makes_the_alerts_that_it_made_live() {
     let live = app(Clock::Wall, rules);
     let mut minute = at("10:00:00");
     for readings in &pushes {
-        let receipt = |received| Receipt { request_id: "r".into(), source: "s".into(), received };
         let times = readings.iter().filter_map(|text| smartclean_push::domain::reading::Reading::read(text).ok()?.time);
         let received = times.max().unwrap();
         while minute <= received {
-            live.app.ingest().sweep(minute).await.unwrap();
+            live.ingest().sweep(minute).await.unwrap();
             minute += jiff::SignedDuration::from_mins(1);
         }
-        let pushed = Bytes::from(body(readings));
-        live.app.ingest().push(pushed, Encoding::Identity, &receipt(received)).await.unwrap();
+        push_to(live.ingest(), body(readings), received).await.unwrap();
     }
     let again = app(Clock::Readings, rules);
     for readings in &pushes {
         push(&again, readings).await;
     }
     let ids = |app: &TestApp| -> Vec<_> { app.publisher.sent().iter().map(|message| message.id.clone()).collect() };
-    assert_eq!(ids(&live).len(), 4, "{:?}", subjects(&live));
-    assert_eq!(ids(&live), ids(&again), "{:?} {:?}", subjects(&live), subjects(&again));
+    assert_eq!(ids(&live).len(), 4, "{:?}", live.subjects());
+    assert_eq!(ids(&live), ids(&again), "{:?} {:?}", live.subjects(), again.subjects());
 }
 
 #[tokio::test]
@@ -211,27 +193,14 @@ async fn pushes_side_by_side_lose_nothing_and_time_goes_forward() {
 #[cfg(feature = "command")]
 #[test]
 fn serve_takes_the_clock_by_name() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
+    use crate::support::{Server, serve};
 
     for (clock, expected) in [("readings", 1), ("wall", 0)] {
         let data = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_smartclean-push"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--clock", clock, "--data"])
-            .arg(data.path())
-            .env("PUSH_USERNAME", USERNAME)
-            .env("PUSH_PASSWORD", PASSWORD)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let url = lines.find_map(|line| Some(line.strip_prefix("Receiving pushes at  ")?.to_owned())).unwrap();
-        let mut answer =
-            ureq::post(&url).header("authorization", basic(USERNAME, PASSWORD)).send(body(&[smell(270, "10:00:00")]));
-        let answer: serde_json::Value =
-            serde_json::from_str(&answer.as_mut().unwrap().body_mut().read_to_string().unwrap()).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let server = Server::start(serve(data.path()).args(["--clock", clock]));
+        let request = ureq::post(server.url()).header("authorization", basic(USERNAME, PASSWORD));
+        let mut answer = request.send(body(&[smell(270, "10:00:00")])).unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
         assert_eq!(answer["alerts"], expected, "{clock}");
     }
 }

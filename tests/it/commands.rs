@@ -1,23 +1,10 @@
 //! The command's verbs that need no server, as a shell runs them.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-/// What a run printed and how it ended.
-struct Ran {
-    out: String,
-    err: String,
-    exit: Option<i32>,
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
-    let output = command.args(arguments).current_dir(folder).env("NO_COLOR", "1").output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
-}
+use crate::support::run;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! `cost` as a shell runs it, and the page that is made of what it prints.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use smartclean_push::cost::{assumptions, workload};
@@ -10,9 +10,10 @@ use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::report::count;
 
+use crate::support::command;
+
 fn run(arguments: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
-    command.args(arguments.split_whitespace()).env("NO_COLOR", "1").output().unwrap()
+    command(&arguments.split_whitespace().collect::<Vec<_>>()).output().unwrap()
 }
 
 fn printed(arguments: &str) -> String {

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-use smartclean_push::domain::auth::Credentials;
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::lambda;
-use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
+
+use crate::support::World;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("events")
@@ -27,11 +23,8 @@ fn expectations() -> BTreeMap<String, Value> {
 
 /// The function's answer as API Gateway would read it: status, headers in lower case, body as text.
 async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
-    let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
-    let (store, publisher) = (Arc::new(MemoryStore::default()), Arc::new(MemoryPublisher::default()));
-    let ingest = Ingest::new(store, Arc::new(MemoryState::default()), publisher, FixedRules(Arc::new(RuleSet::pack())));
-    let app = App::new(ingest, Gate::new(FixedCredentials(Arc::new(credentials))));
-    let answer = lambda::answer(&app, lambda::Parted::of(event), "invocation", Timestamp::now()).await.unwrap();
+    let answer =
+        lambda::answer(&World::new().app(), lambda::Parted::of(event), "invocation", Timestamp::now()).await.unwrap();
     let answer = serde_json::to_value(answer).unwrap();
     assert_eq!(answer["isBase64Encoded"], false);
     let mut headers = BTreeMap::new();

@@ -10,14 +10,13 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::auth::{Check, Client, Credentials, Login, Secret};
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::http::{App, Gate, RequestContext};
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::Unavailable;
 
-use crate::support::{PASSWORD, TestApp, USERNAME, basic, now};
+use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
+use crate::support::{PASSWORD, USERNAME, World, basic, now, one_client};
 
 /// A secret that counts how often it is read.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +30,11 @@ impl CredentialReader for Counted {
     }
 }
 
-type Guarded = App<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules, CachedCredentials<Counted>>;
+type Guarded = App<MemoryStore, MemoryState, MemoryPublisher, FixedRules, CachedCredentials<Counted>>;
 
 fn guarded() -> (Guarded, Counted) {
     let counted = Counted::default();
-    let ingest = Ingest::new(Arc::default(), Arc::default(), Arc::default(), FixedRules(Arc::new(RuleSet::pack())));
-    (App::new(ingest, Gate::new(CachedCredentials::new(counted.clone()))), counted)
+    (World::new().with_gate(Gate::new(CachedCredentials::new(counted.clone()))).app(), counted)
 }
 
 /// Pushes with such a password, as somebody does at that address and that many milliseconds later.
@@ -64,9 +62,7 @@ async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out(
 
 #[tokio::test(start_paused = true)]
 async fn where_it_is_asked_for_guesses_wait_longer_and_longer_and_right_credentials_never() {
-    let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-    let known = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
-    let app = TestApp::behind(RuleSet::pack(), Gate::new(known).slowing());
+    let app = World::new().with_gate(Gate::new(one_client()).slowing()).start();
     let waited = async |password: &str| {
         let started = tokio::time::Instant::now();
         let request = Request::post("/push").header("authorization", basic(USERNAME, password));

@@ -17,14 +17,12 @@ use jiff::SignedDuration;
 use ring::{rand::SystemRandom, signature as keys};
 use serde_json::{Value, json};
 use smartclean_push::adapters::https::Trust;
-use smartclean_push::adapters::memory::FixedCredentials;
 use smartclean_push::adapters::outside_issuer::OutsideIssuer;
-use smartclean_push::domain::auth::{Credentials, Outside};
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::auth::Outside;
 use smartclean_push::http::Gate;
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, TestApp, now};
+use crate::support::{self, Answer, TestApp, now, one_client};
 
 /// What the issuer answers by path, and what it was asked for.
 #[derive(Default)]
@@ -87,9 +85,8 @@ impl Issuer {
         let outside =
             Outside::new(Some(self.address.clone()), Some("us".into()), scope.map(Into::into)).unwrap().unwrap();
         let keys = OutsideIssuer::new(&outside, Trust::Machine).unwrap();
-        let credentials = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
-        let gate = Gate::new(FixedCredentials(Arc::new(credentials))).with_doors("oauth".parse().unwrap());
-        TestApp::behind(RuleSet::pack(), gate.trusting(outside, Box::new(keys)))
+        let gate = Gate::new(one_client()).with_doors("oauth".parse().unwrap());
+        support::World::new().with_gate(gate.trusting(outside, Box::new(keys))).start()
     }
 
     fn claims(&self) -> Value {

@@ -2,7 +2,7 @@
 //! must be what would have come of it without that: every alert that is due said at least once, none invented, and the
 //! state as if nothing had happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,20 +10,19 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher};
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, Unavailable, Unevaluated,
+    AlertPublisher, Commit, Document, RateLimiter, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated,
 };
-use smartclean_push::ingest::{Ingest, Outcome, Receipt};
+use smartclean_push::ingest::{Ingest, Outcome};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::support::{now, process, reading_with};
+use crate::support::memory::MemoryPublisher;
+use crate::support::{StoredDocument, World, documents, files, now, process, push_to, reading_with};
 
 /// Fewest steps of a push, and of the sweeps after it: with fewer the test would not see what it is about.
 const FEWEST_STEPS: usize = 12;
@@ -145,9 +144,9 @@ fn after(seconds: i64) -> Timestamp {
     now() + SignedDuration::from_secs(seconds)
 }
 
-fn rules() -> FixedRules {
+fn world() -> World {
     // Somebody is told when the soap is back, so that a cleaning has something to say.
-    FixedRules(Arc::new(RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nresolved = true").unwrap()))
+    World::new().with_rules(RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nresolved = true").unwrap())
 }
 
 fn measured(zone: &str, device_type: &str, values: Value, seconds: i64) -> Value {
@@ -188,13 +187,12 @@ fn pushed() -> Value {
     ])
 }
 
-async fn push<S: RawStore, T: StateStore, P: AlertPublisher>(
-    ingest: &Ingest<S, T, P, FixedRules>,
+async fn push<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource>(
+    ingest: &Ingest<S, T, P, R>,
     items: &Value,
     received: Timestamp,
 ) -> Outcome {
-    let receipt = Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received };
-    ingest.push(items.to_string().into(), Encoding::Identity, &receipt).await.unwrap()
+    push_to(ingest, items.to_string(), received).await.unwrap()
 }
 
 /// What a process does until it dies.
@@ -203,12 +201,11 @@ async fn live(part: &str, life: Life) {
     let (store, _) = FolderStore::open(&folder).unwrap();
     let state = SqliteStore::open(&folder.join("state.db")).unwrap();
     let life = Arc::new(life);
-    let ingest = Ingest::new(
-        Dying { port: store.clone(), life: Arc::clone(&life) },
-        Dying { port: state.clone(), life: Arc::clone(&life) },
-        Dying { port: AlertLog::open(&folder).unwrap(), life: Arc::clone(&life) },
-        rules(),
-    );
+    let ingest = world()
+        .with_store(Dying { port: store.clone(), life: Arc::clone(&life) })
+        .with_state(Dying { port: state.clone(), life: Arc::clone(&life) })
+        .with_publisher(Dying { port: AlertLog::open(&folder).unwrap(), life: Arc::clone(&life) })
+        .ingest();
     match part {
         "push" => {
             let outcome = push(&ingest, &pushed(), now()).await;
@@ -216,9 +213,10 @@ async fn live(part: &str, life: Life) {
         }
         "sweeps" => {
             // None of its messages left.
-            let unheard = Arc::new(MemoryPublisher::default());
+            let unheard = MemoryPublisher::default();
             unheard.set_broken(true);
-            let outcome = push(&Ingest::new(store, state, unheard, rules()), &pushed(), now()).await;
+            let broken = world().with_store(store).with_state(state).with_publisher(unheard).ingest();
+            let outcome = push(&broken, &pushed(), now()).await;
             assert!(!outcome.unevaluated && outcome.unsent > 0, "{outcome:?}");
             // The second one comes after the end of the block.
             for seconds in [61, 1000] {
@@ -272,35 +270,23 @@ struct Left {
     told: BTreeSet<String>,
     /// What is remembered, and when something is due. Not how often it was written, which is more often where a push was
     /// evaluated twice; nor, for the same reason, when something last arrived.
-    remembered: BTreeMap<String, (String, Option<i64>)>,
+    state: Vec<StoredDocument>,
     /// Names of the objects of readings.
-    objects: BTreeSet<PathBuf>,
+    objects: Vec<String>,
     /// Objects that are still to be evaluated.
     unevaluated: usize,
 }
 
 fn left(folder: &Path) -> Left {
-    let database = rusqlite::Connection::open(folder.join("state.db")).unwrap();
-    let mut select = database.prepare("SELECT key, body, due FROM documents").unwrap();
-    let documents = select.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))).unwrap();
-    let mut remembered: BTreeMap<String, (String, Option<i64>)> = documents.collect::<Result<_, _>>().unwrap();
-    remembered.retain(|key, _| key != "arrivals");
-    assert!(remembered.values().all(|(body, _)| !body.contains("outbox")), "all was sent: {remembered:#?}");
+    let mut state = documents(&folder.join("state.db"));
+    state.retain(|document| document.key != "arrivals");
+    assert!(state.iter().all(|document| !document.body.contains("outbox")), "all was sent: {state:#?}");
     Left {
         told: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(str::to_owned).collect(),
-        remembered,
+        state,
         objects: files(&folder.join("raw")),
         unevaluated: files(&folder.join("to-evaluate")).len(),
     }
-}
-
-/// The files in a folder and those below it.
-fn files(folder: &Path) -> BTreeSet<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .flat_map(|path| if path.is_dir() { files(&path) } else { [path.file_name().unwrap().into()].into() })
-        .collect()
 }
 
 /// A data folder of which the earlier push is remembered.
@@ -308,7 +294,7 @@ async fn used_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let state = SqliteStore::open(&folder.path().join("state.db")).unwrap();
-    let ingest = Ingest::new(store, state, Arc::new(MemoryPublisher::default()), rules());
+    let ingest = world().with_store(store).with_state(state).ingest();
     assert_eq!(push(&ingest, &earlier(), after(-1799)).await.messages, 1);
     folder
 }

@@ -1,29 +1,21 @@
 //! What was stored and not evaluated is evaluated by a later sweep, on a machine of one's own as well.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use jiff::SignedDuration;
 use serde_json::json;
 use smartclean_push::adapters::files::FolderStore;
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState};
-use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::support::{body, now, reading};
+use crate::support::memory::{MemoryPublisher, MemoryState};
+use crate::support::{World, body, now, push_to, reading};
 
 #[tokio::test]
 async fn a_sweep_evaluates_what_was_left_once_whoever_began_has_had_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
-    let (state, publisher) = (Arc::<MemoryState>::default(), Arc::<MemoryPublisher>::default());
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest = Ingest::new(store, Arc::clone(&state), Arc::clone(&publisher), rules);
+    let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
+    let ingest = World::new().with_store(store).with_state(state.clone()).with_publisher(publisher.clone()).ingest();
     state.set_broken(true);
     let smell = body(&[reading("ODRDTR_BATT_V1", &json!({"amm": 270}))]);
-    let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
-    assert!(ingest.push(Bytes::from(smell), Encoding::Identity, &receipt).await.unwrap().unevaluated);
+    assert!(push_to(&ingest, smell, now()).await.unwrap().unevaluated);
     let sweep = async |seconds| ingest.sweep(now() + SignedDuration::from_secs(seconds)).await;
     assert!(sweep(61).await.is_err(), "the state is still down");
     state.set_broken(false);

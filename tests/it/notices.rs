@@ -2,18 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
 use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader};
-use smartclean_push::adapters::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::Unavailable;
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::support::{TestApp, body, now, reading};
+use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
+use crate::support::{TestApp, World, body, now, push_to, reading};
 
 fn climate() -> Vec<u8> {
     body(&[reading("TH", &json!({"t": 20}))])
@@ -26,7 +24,7 @@ fn visitors() -> Vec<u8> {
 /// The subjects of what a sweep sends so many minutes later.
 async fn swept(app: &TestApp, minutes: i64) -> Vec<String> {
     let before = app.publisher.sent().len();
-    app.app.ingest().sweep(now() + SignedDuration::from_mins(minutes)).await.unwrap();
+    app.ingest().sweep(now() + SignedDuration::from_mins(minutes)).await.unwrap();
     app.publisher.sent()[before..].iter().map(|message| message.subject.clone()).collect()
 }
 
@@ -109,15 +107,15 @@ impl RuleReader for Edited {
 
 struct Edit {
     file: Edited,
-    publisher: Arc<MemoryPublisher>,
-    ingest: Ingest<Arc<MemoryStore>, Arc<MemoryState>, Arc<MemoryPublisher>, CachedRules<Edited>>,
+    publisher: MemoryPublisher,
+    ingest: Ingest<MemoryStore, MemoryState, MemoryPublisher, CachedRules<Edited>>,
 }
 
 impl Edit {
     fn new() -> Self {
-        let (file, publisher) = (Edited::default(), Arc::<MemoryPublisher>::default());
+        let (file, publisher) = (Edited::default(), MemoryPublisher::default());
         let rules = CachedRules::new(file.clone(), SignedDuration::from_secs(1));
-        let ingest = Ingest::new(Arc::default(), Arc::default(), Arc::clone(&publisher), rules);
+        let ingest = World::new().with_publisher(publisher.clone()).with_rule_source(rules).ingest();
         Self { file, publisher, ingest }
     }
 
@@ -154,9 +152,7 @@ async fn a_push_alone_tells_nobody_and_changes_nothing_about_it() {
     let edit = Edit::new();
     edit.to("", 0).await;
     "max_age = 7".clone_into(&mut edit.file.0.lock().unwrap());
-    let at: Timestamp = now() + SignedDuration::from_mins(1);
-    let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: at };
-    edit.ingest.push(Bytes::from(visitors()), Encoding::Identity, &receipt).await.unwrap();
+    push_to(&edit.ingest, visitors(), now() + SignedDuration::from_mins(1)).await.unwrap();
     assert_eq!(edit.publisher.sent(), []);
     assert_eq!(edit.to("max_age = 7", 2).await.len(), 1);
 }

@@ -2,20 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 use smartclean_push::adapters::backed_store::{BackedStore, Parking};
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::parcel;
-use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
-use smartclean_push::ingest::{Ingest, Outcome, PushError, Receipt};
+use smartclean_push::ingest::{Ingest, Outcome, PushError};
 use smartclean_push::sources::{Event, Failures, work_off};
 
-use crate::support::{body, now, reading};
+use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
+use crate::support::{World, body, now, push_to, reading};
 
 /// A queue whose messages can be looked at, and which has room or not.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +34,7 @@ impl Parking for Queue {
 
 /// The store as the queue's messages find it: nothing behind it, and what is there can be read.
 #[derive(Clone, Debug)]
-struct Bucket(Arc<MemoryStore>);
+struct Bucket(MemoryStore);
 
 impl RawStore for Bucket {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
@@ -56,27 +54,26 @@ impl StoredObjects for Bucket {
     }
 }
 
-struct World {
-    store: Arc<MemoryStore>,
-    state: Arc<MemoryState>,
-    publisher: Arc<MemoryPublisher>,
+/// A world whose store has a queue behind it.
+struct Backed {
+    store: MemoryStore,
+    state: MemoryState,
+    publisher: MemoryPublisher,
     queue: Queue,
-    ingest: Ingest<BackedStore<Arc<MemoryStore>, Queue>, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules>,
+    ingest: Ingest<BackedStore<MemoryStore, Queue>, MemoryState, MemoryPublisher, FixedRules>,
 }
 
-impl World {
+impl Backed {
     fn new() -> Self {
-        let (store, queue) = (Arc::<MemoryStore>::default(), Queue::default());
-        let (state, publisher) = (Arc::<MemoryState>::default(), Arc::<MemoryPublisher>::default());
-        let rules = FixedRules(Arc::new(RuleSet::pack()));
-        let backed = BackedStore::new(Arc::clone(&store), queue.clone());
-        let ingest = Ingest::new(backed, Arc::clone(&state), Arc::clone(&publisher), rules);
+        let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
+        let queue = Queue::default();
+        let world = World::new().with_store(BackedStore::new(store.clone(), queue.clone()));
+        let ingest = world.with_state(state.clone()).with_publisher(publisher.clone()).ingest();
         Self { store, state, publisher, queue, ingest }
     }
 
     async fn push(&self, body: Vec<u8>) -> Result<Outcome, PushError> {
-        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
-        self.ingest.push(Bytes::from(body), Encoding::Identity, &receipt).await
+        push_to(&self.ingest, body, now()).await
     }
 
     /// Hands the queue's messages over as Lambda does; those that fail stay.
@@ -85,7 +82,7 @@ impl World {
         let record = |body: &String| json!({"messageId": "m", "eventSource": "aws:sqs", "body": body});
         let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()}).to_string();
         let Some(Event::Queue(read)) = Event::read(&event) else { panic!("{event}") };
-        let failures = work_off(&self.ingest, &Bucket(Arc::clone(&self.store)), read, now()).await;
+        let failures = work_off(&self.ingest, &Bucket(self.store.clone()), read, now()).await;
         if failures != Failures::default() {
             *self.queue.messages.lock().unwrap() = messages;
         }
@@ -99,9 +96,9 @@ fn smell() -> Vec<u8> {
 
 #[tokio::test]
 async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_last() {
-    let undisturbed = World::new();
+    let undisturbed = Backed::new();
     undisturbed.push(smell()).await.unwrap();
-    let world = World::new();
+    let world = Backed::new();
     world.store.set_broken(true);
     let outcome = world.push(smell()).await.unwrap();
     assert_eq!((outcome.parked, outcome.accepted, outcome.rejected, outcome.alerts), (true, 1, 1, 1));
@@ -117,14 +114,14 @@ async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_las
 
 #[tokio::test]
 async fn a_store_that_takes_it_needs_no_queue() {
-    let world = World::new();
+    let world = Backed::new();
     assert!(!world.push(smell()).await.unwrap().parked);
     assert!(world.queue.messages.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
-    let world = World::new();
+    let world = Backed::new();
     world.store.set_broken(true);
     *world.queue.is_full.lock().unwrap() = true;
     assert!(matches!(world.push(smell()).await, Err(PushError::Store(_))));
@@ -133,7 +130,7 @@ async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
 
 #[tokio::test]
 async fn a_body_that_is_no_batch_is_parked_as_well() {
-    let world = World::new();
+    let world = Backed::new();
     world.store.set_broken(true);
     assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
     world.store.set_broken(false);
@@ -144,7 +141,7 @@ async fn a_body_that_is_no_batch_is_parked_as_well() {
 
 #[tokio::test]
 async fn what_was_parked_while_the_state_was_down_too_is_evaluated_when_the_bucket_tells_of_it() {
-    let world = World::new();
+    let world = Backed::new();
     world.store.set_broken(true);
     world.state.set_broken(true);
     let outcome = world.push(smell()).await.unwrap();

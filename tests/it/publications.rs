@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::backed_store::{BackedStore, Parking};
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
+use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
-use smartclean_push::domain::auth::Credentials;
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::lambda::{EventFault, reply};
-use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
+use smartclean_push::http::App;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+
+use crate::support::World;
+use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 
 /// When the messages of `events/` were published.
 const PUBLISHED: i64 = 1_795_428_000_123;
@@ -53,25 +53,19 @@ impl StoredObjects for NoBucket {
     }
 }
 
-type Backed = BackedStore<Arc<MemoryStore>, Queue>;
-
-/// The function's handler with everything around it in memory.
-pub(crate) struct World {
-    store: Arc<MemoryStore>,
-    publisher: Arc<MemoryPublisher>,
+/// The function's handler, in a world whose store has a queue behind it.
+pub(crate) struct Backed {
+    store: MemoryStore,
+    publisher: MemoryPublisher,
     queue: Queue,
-    app: App<Backed, Arc<MemoryState>, Arc<MemoryPublisher>, FixedRules, FixedCredentials>,
+    app: App<BackedStore<MemoryStore, Queue>, MemoryState, MemoryPublisher, FixedRules, FixedCredentials>,
 }
 
-impl World {
+impl Backed {
     pub(crate) fn new() -> Self {
-        let (store, publisher, queue) =
-            (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default(), Queue::default());
-        let backed = BackedStore::new(Arc::clone(&store), queue.clone());
-        let rules = FixedRules(Arc::new(RuleSet::pack()));
-        let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#).unwrap();
-        let ingest = Ingest::new(backed, Arc::default(), Arc::clone(&publisher), rules);
-        let app = App::new(ingest, Gate::new(FixedCredentials(Arc::new(credentials))));
+        let (store, publisher, queue) = (MemoryStore::default(), MemoryPublisher::default(), Queue::default());
+        let backed = BackedStore::new(store.clone(), queue.clone());
+        let app = World::new().with_store(backed).with_publisher(publisher.clone()).app();
         Self { store, publisher, queue, app }
     }
 
@@ -111,7 +105,7 @@ fn comes_again(message: &str) -> Value {
 
 #[tokio::test]
 async fn what_is_published_is_stored_to_the_letter_and_alerts() {
-    let world = World::new();
+    let world = Backed::new();
     let taken = world.reply_to("iot/push-alert.json").await.unwrap();
     assert_eq!((&taken["accepted"], &taken["alerts"]), (&json!(1), &json!(1)), "{taken}");
     assert_eq!(world.publisher.sent().len(), 1);
@@ -125,7 +119,7 @@ async fn what_is_published_is_stored_to_the_letter_and_alerts() {
 
 #[tokio::test]
 async fn the_same_publication_twice_is_one_object_and_one_alert() {
-    let world = World::new();
+    let world = Backed::new();
     for alerts in [1, 0] {
         assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], alerts);
     }
@@ -135,14 +129,14 @@ async fn the_same_publication_twice_is_one_object_and_one_alert() {
 
 #[tokio::test]
 async fn what_came_by_https_has_no_client_id_and_is_taken_all_the_same() {
-    let world = World::new();
+    let world = Backed::new();
     assert_eq!(world.reply_to("iot/without-client-id.json").await.unwrap()["accepted"], 1);
     assert_eq!(world.one_object().metadata.source, "mqtt:unknown@smartclean/push");
 }
 
 #[tokio::test]
 async fn what_is_no_batch_is_kept_and_is_done() {
-    let world = World::new();
+    let world = Backed::new();
     let taken = world.reply_to("iot/not-an-array.json").await.unwrap();
     assert!(taken["refused"].is_string(), "{taken}");
     assert!(world.one_object().key.as_str().starts_with("rejected/"));
@@ -150,7 +144,7 @@ async fn what_is_no_batch_is_kept_and_is_done() {
 
 #[tokio::test]
 async fn what_can_be_parked_is_done_and_what_cannot_makes_the_invocation_fail() {
-    let world = World::new();
+    let world = Backed::new();
     world.store.set_broken(true);
     assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], 1);
     world.break_down(true);
@@ -161,10 +155,10 @@ async fn what_can_be_parked_is_done_and_what_cannot_makes_the_invocation_fail() 
 
 #[tokio::test]
 async fn what_failed_is_pushed_again_from_the_queue_as_if_nothing_had_happened() {
-    let undisturbed = World::new();
+    let undisturbed = Backed::new();
     undisturbed.reply_to("iot/push-alert.json").await.unwrap();
     for name in ["queue/iot-error-action.json", "queue/function-gave-up-on-publication.json"] {
-        let world = World::new();
+        let world = Backed::new();
         assert_eq!(world.reply_to(name).await.unwrap(), done(), "{name}");
         assert_eq!(world.publisher.sent().len(), 1, "{name}");
         let (expected, object) = (undisturbed.one_object(), world.one_object());
@@ -176,7 +170,7 @@ async fn what_failed_is_pushed_again_from_the_queue_as_if_nothing_had_happened()
 
 #[tokio::test]
 async fn what_still_fails_stays_in_the_queue() {
-    let world = World::new();
+    let world = Backed::new();
     world.break_down(true);
     for (name, message) in [
         ("queue/iot-error-action.json", "059f36b4-87a3-44ab-83d2-661975830a7d"),
@@ -194,7 +188,7 @@ async fn what_still_fails_stays_in_the_queue() {
 
 #[tokio::test]
 async fn a_sweep_that_failed_is_left_to_the_next_and_what_nobody_understands_stays() {
-    let world = World::new();
+    let world = Backed::new();
     assert_eq!(world.reply_to("queue/function-gave-up-on-sweep.json").await.unwrap(), done());
     let unknown = world.reply_to("queue/not-understood.json").await.unwrap();
     assert_eq!(unknown, comes_again("4b1424d4-f796-459a-8184-9c92662be6da"));

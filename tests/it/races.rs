@@ -11,16 +11,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
-use smartclean_push::adapters::memory::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{Track, ZoneKey, ZoneState};
-use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::support::{body, now, process, reading_with};
+use crate::support::{World, body, now, process, push_to, reading_with};
 
 /// Zones for which the processes race with one and the same reading.
 const ZONES: usize = 30;
@@ -71,11 +68,7 @@ impl<T: StateStore> StateStore for Counting<T> {
 }
 
 /// Each alert is sent by itself, and none blocks the next one.
-fn rules() -> FixedRules {
-    let mut rules = RuleSet::parse("rules.toml", "[[rule]]\nid = \"high-usage\"\nblock = \"none\"").unwrap();
-    rules.rate_limit.burst = 1000;
-    FixedRules(Arc::new(rules))
-}
+const RULES: &str = "[rate_limit]\nburst = 1000\n[[rule]]\nid = \"high-usage\"\nblock = \"none\"";
 
 /// The same reading, whoever pushes it.
 fn smell(zone: usize) -> String {
@@ -103,11 +96,11 @@ async fn run<T: StateStore>(state: T, part: &str, folder: &Path) -> Value {
     let store = FolderStore::open_shared(folder).unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
     let state = Counting { store: state, lost: Arc::clone(&lost) };
-    let ingest = Ingest::new(store, state, AlertLog::open(folder).unwrap(), rules());
+    let world = World::new().with_rules(RuleSet::parse("rules.toml", RULES).unwrap());
+    let ingest = world.with_store(store).with_state(state).with_publisher(AlertLog::open(folder).unwrap()).ingest();
     let (mut alerts, mut duplicates, mut unevaluated) = (0, 0, 0);
     let mut push = async |reading: String| {
-        let receipt = Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
-        let outcome = ingest.push(body(&[reading]).into(), Encoding::Identity, &receipt).await.unwrap();
+        let outcome = push_to(&ingest, body(&[reading]), now()).await.unwrap();
         alerts += outcome.alerts;
         duplicates += outcome.duplicates;
         unevaluated += usize::from(outcome.unevaluated);

@@ -1,21 +1,19 @@
 //! The rate limit over pushes, sweeps and all copies: how many messages go out, when, and that each alert is named once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::Swept;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
-use smartclean_push::ingest::{Ingest, Receipt, Swept};
 
-use crate::support::{TestApp, body, now, reading_with};
+use crate::support::memory::MemoryState;
+use crate::support::{TestApp, World, body, now, push_to, reading_with};
 
 /// Pushes of a storm.
 const STORM: usize = 128;
@@ -55,7 +53,7 @@ async fn push_each(app: &TestApp, readings: Vec<String>) {
 }
 
 async fn sweep(app: &TestApp, second: i64) -> Swept {
-    app.app.ingest().sweep(now() + SignedDuration::from_secs(second)).await.unwrap()
+    app.ingest().sweep(now() + SignedDuration::from_secs(second)).await.unwrap()
 }
 
 fn rules(text: &str) -> RuleSet {
@@ -169,7 +167,7 @@ async fn what_two_sweeps_find_is_sent_once() {
     let app = TestApp::new();
     push_each(&app, (0..STORM).map(empty_soap).collect()).await;
     let at = now() + SignedDuration::from_secs(60);
-    let (one, other) = tokio::join!(app.app.ingest().sweep(at), app.app.ingest().sweep(at));
+    let (one, other) = tokio::join!(app.ingest().sweep(at), app.ingest().sweep(at));
     assert!(one.unwrap().failed + other.unwrap().failed == 0);
     sweep(&app, 180).await;
     let times = times_named(&app.publisher.sent());
@@ -236,16 +234,27 @@ async fn above_the_days_quota_messages_go_out_without_sms_and_say_so() {
     assert!(sent[3].email.ends_with("Not sent by SMS: the limit on text messages a day is reached.\n"));
 }
 
-/// Counts the calls of a state store: loads, commits, and takes of tokens and of SMS.
+/// How often a state store was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Calls {
+    loads: usize,
+    commits: usize,
+    /// Takes of tokens.
+    tokens: usize,
+    /// Takes of SMS.
+    sms: usize,
+}
+
+/// A state store that counts its calls.
 #[derive(Clone, Default)]
 struct Counted {
-    state: Arc<MemoryState>,
-    calls: Arc<[AtomicUsize; 4]>,
+    state: MemoryState,
+    calls: Arc<Mutex<Calls>>,
 }
 
 impl Counted {
-    fn count(&self, call: usize) {
-        self.calls[call].fetch_add(1, Ordering::Relaxed);
+    fn count(&self, one_more: impl FnOnce(&mut Calls)) {
+        one_more(&mut self.calls.lock().unwrap());
     }
 }
 
@@ -258,24 +267,24 @@ impl RateLimiter for Counted {
         sender: Sender,
         now: Timestamp,
     ) -> Result<usize, Unavailable> {
-        self.count(2);
+        self.count(|calls| calls.tokens += 1);
         self.state.take_tokens(channel, limit, wanted, sender, now).await
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
-        self.count(3);
+        self.count(|calls| calls.sms += 1);
         self.state.take_sms(quota, wanted, now).await
     }
 }
 
 impl StateStore for Counted {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
-        self.count(0);
+        self.count(|calls| calls.loads += 1);
         self.state.load(keys).await
     }
 
     async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
-        self.count(1);
+        self.count(|calls| calls.commits += 1);
         self.state.commit(key, version, body, due).await
     }
 
@@ -287,15 +296,11 @@ impl StateStore for Counted {
 #[tokio::test]
 async fn a_push_asks_the_limiter_only_for_messages() {
     let state = Counted::default();
-    let (store, publisher) = (Arc::<MemoryStore>::default(), Arc::<MemoryPublisher>::default());
-    let ingest = Ingest::new(store, state.clone(), publisher, FixedRules(Arc::new(RuleSet::pack())));
+    let ingest = World::new().with_state(state.clone()).ingest();
     let calls = async |text: String| {
-        let counters = || [0, 1, 2, 3].map(|call: usize| state.calls[call].load(Ordering::Relaxed));
-        let before = counters();
-        let receipt = Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
-        ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
-        let after = counters();
-        [0, 1, 2, 3].map(|index| after[index] - before[index])
+        *state.calls.lock().unwrap() = Calls::default();
+        push_to(&ingest, body(&[text]), now()).await.unwrap();
+        *state.calls.lock().unwrap()
     };
     let soap = |percent: u32, second: i64| {
         let at = now() + SignedDuration::from_secs(second);
@@ -303,8 +308,9 @@ async fn a_push_asks_the_limiter_only_for_messages() {
     };
     // The first one also notes the zone's project, and that something has arrived.
     calls(soap(50, -60)).await;
-    assert_eq!(calls(soap(49, -50)).await, [1, 0, 0, 0]);
+    assert_eq!(calls(soap(49, -50)).await, Calls { loads: 1, ..Calls::default() });
     // Two loads and commits: what it makes, and that it is sent.
-    assert_eq!(calls(soap(3, -40)).await, [2, 2, 1, 1]);
-    assert_eq!(calls(soap(2, -30)).await[2..], [0, 0]);
+    assert_eq!(calls(soap(3, -40)).await, Calls { loads: 2, commits: 2, tokens: 1, sms: 1 });
+    let still = calls(soap(2, -30)).await;
+    assert_eq!((still.tokens, still.sms), (0, 0));
 }

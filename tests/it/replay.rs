@@ -1,37 +1,29 @@
 //! `replay`, as a shell runs it, on data folders that pushes have filled.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
-use smartclean_push::adapters::memory::FixedRules;
+use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejections, unpack};
 use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::RawStore as _;
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::support::{body, now, reading_with};
-
-/// What a run printed and how it ended.
-struct Ran {
-    out: String,
-    err: String,
-    exit: Option<i32>,
-}
+use crate::support::{Ran, World, body, documents, files, gzip, now, push_to, reading_with, receipt, run};
 
 fn replay(folder: &Path, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
-    let output = command.arg("replay").args(arguments).current_dir(folder).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
+    run(folder, &[&["replay"], arguments].concat())
+}
+
+/// What `serve` has on this data folder.
+fn ingest(data: &Path) -> Ingest<FolderStore, SqliteStore, AlertLog, FixedRules> {
+    let (store, _) = FolderStore::open(data).unwrap();
+    let state = SqliteStore::open(&data.join("state.db")).unwrap();
+    World::new().with_store(store).with_state(state).with_publisher(AlertLog::open(data).unwrap()).ingest()
 }
 
 fn at(time: &str) -> Timestamp {
@@ -48,11 +40,7 @@ type Pushed = (&'static str, Vec<String>);
 /// A folder in which `data` has taken in these pushes, as `serve` does, with a sweep every minute in between.
 async fn served(pushes: &[Pushed]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let (store, _) = FolderStore::open(&data).unwrap();
-    let state = SqliteStore::open(&data.join("state.db")).unwrap();
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest = Ingest::new(store, state, AlertLog::open(&data).unwrap(), rules);
+    let ingest = ingest(&folder.path().join("data"));
     let mut sweep = at(pushes.first().map_or("00:00:00", |first| first.0));
     for (received, readings) in pushes {
         let received = at(received);
@@ -60,8 +48,7 @@ async fn served(pushes: &[Pushed]) -> tempfile::TempDir {
             ingest.sweep(sweep).await.unwrap();
             sweep += SignedDuration::from_mins(1);
         }
-        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received };
-        ingest.push(Bytes::from(body(readings)), Encoding::Identity, &receipt).await.unwrap();
+        push_to(&ingest, body(readings), received).await.unwrap();
     }
     folder
 }
@@ -73,13 +60,6 @@ fn history() -> Vec<Pushed> {
         ("11:31:00", vec![measured("UM", "count", 15, "11:30:00"), "{}".into()]),
         ("12:11:00", vec![measured("ODRDTR_BATT_V1", "amm", 600, "12:10:00")]),
     ]
-}
-
-/// Keys and texts of what a state remembers.
-fn documents(state: &Path) -> Vec<(String, String)> {
-    let connection = rusqlite::Connection::open(state).unwrap();
-    let mut query = connection.prepare("SELECT key, body FROM documents ORDER BY key").unwrap();
-    query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }
 
 fn lines(file: &Path) -> usize {
@@ -100,13 +80,6 @@ async fn rejected(rejections: &[(RejectedPart, &str)]) -> tempfile::TempDir {
     let key = ObjectKey::of_rejections(BatchId::of(b"body"), at("10:00:00"));
     store.put(Object { key, bytes: pack_rejections(&kept), metadata }).await.unwrap();
     folder
-}
-
-/// The files below a folder.
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 #[tokio::test]
@@ -196,8 +169,8 @@ async fn a_rejection_that_reads_today_is_kept_once_and_never_twice() {
     assert!(ran.out.contains("  1 × neither a string nor an object\n"), "{}", ran.out);
     assert!(ran.out.ends_with("Stored    1 new object in data\n"), "{}", ran.out);
     let stored = files(&data.join("raw"));
-    assert_eq!(unpack(&std::fs::read(&stored[0]).unwrap()).unwrap(), format!("{text}\n"));
-    assert!(stored[0].starts_with(data.join("raw/dt=2024-05-01/hh=10")), "{stored:?}");
+    assert_eq!(unpack(&std::fs::read(data.join("raw").join(&stored[0])).unwrap()).unwrap(), format!("{text}\n"));
+    assert!(stored[0].starts_with("dt=2024-05-01/hh=10/"), "{stored:?}");
     let again = replay(folder.path(), &into);
     assert!(again.out.ends_with("Stored    0 new objects in data\n"), "{}", again.out);
     assert_eq!((files(&data.join("raw")), files(&data.join("rejected")).len()), (stored, 1));
@@ -233,11 +206,6 @@ async fn without_a_folder_nothing_is_stored_and_that_is_said() {
 /// by the same reader, and nothing is made of it that the push did not have.
 #[tokio::test]
 async fn what_a_push_was_rejected_for_it_is_refused_for_again() {
-    let gzip = |text: &str| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(text.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
     let one = "Rejected  1 item\nRead now  0 readings\nRefused   1 item\n";
     let (json, utf8) = ("1 × not a JSON object: ", "1 × the body is not UTF-8");
     for (sent, encoding, reason) in [
@@ -247,20 +215,15 @@ async fn what_a_push_was_rejected_for_it_is_refused_for_again() {
         (br#"["7]"#.to_vec(), Encoding::Identity, "1 × the body is not JSON: "),
         (br#"["\ud800"]"#.to_vec(), Encoding::Identity, "1 × a string that is not Unicode text"),
         (b"[\"\xff\"]".to_vec(), Encoding::Identity, utf8),
-        (gzip("[{}]"), Encoding::Identity, utf8),
+        (gzip(b"[{}]"), Encoding::Identity, utf8),
         (br#"["{}"]"#.to_vec(), Encoding::Gzip, "1 × the body is not gzip: "),
-        (gzip("[{}]")[..10].to_vec(), Encoding::Gzip, "1 × the body is not gzip: "),
-        (gzip("{}"), Encoding::Gzip, "1 × the body is JSON, but not an array"),
+        (gzip(b"[{}]")[..10].to_vec(), Encoding::Gzip, "1 × the body is not gzip: "),
+        (gzip(b"{}"), Encoding::Gzip, "1 × the body is JSON, but not an array"),
     ] {
         let folder = served(&[]).await;
         let data = folder.path().join("data");
-        let (store, _) = FolderStore::open(&data).unwrap();
-        let state = SqliteStore::open(&data.join("state.db")).unwrap();
-        let ingest = Ingest::new(store, state, AlertLog::open(&data).unwrap(), FixedRules(Arc::new(RuleSet::pack())));
-        let receipt = Receipt { request_id: "r".into(), source: "203.0.113.7".into(), received: now() };
         // The answer, 200 or 400, is not what this is about.
-        let _ = ingest.push(Bytes::from(sent.clone()), encoding, &receipt).await;
-        drop(ingest);
+        let _ = ingest(&data).push(sent.clone().into(), encoding, &receipt(now())).await;
         let ran = replay(folder.path(), &["rejected", "--from", "data", "--into", "data"]);
         assert_eq!(ran.exit, Some(0), "{}", ran.err);
         assert!(ran.out.starts_with(one) && ran.out.contains(reason), "{sent:?}: {}", ran.out);

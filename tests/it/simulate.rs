@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,37 +15,13 @@ use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::history::Archive;
 
-use crate::support::{PASSWORD, USERNAME, alert_ids};
-
-const COMMAND: &str = env!("CARGO_BIN_EXE_smartclean-push");
+use crate::support::{PASSWORD, Ran, Server, alert_ids, command, eventually, paths, run, serve};
 
 /// A server and a working directory, both gone when the test ends however it ends.
 struct Site {
+    _server: Server,
     folder: tempfile::TempDir,
-    server: Child,
     url: String,
-}
-
-/// What a run printed and how it ended.
-#[derive(Debug)]
-struct Ran {
-    out: String,
-    err: String,
-    exit: Option<i32>,
-}
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(COMMAND);
-    command.args(arguments).current_dir(folder).env("NO_COLOR", "1");
-    command.env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn ran(mut command: Command) -> Ran {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
 }
 
 impl Site {
@@ -57,52 +33,26 @@ impl Site {
     fn start_with(arguments: &[&str], rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("rules.toml"), rules).unwrap();
-        let mut serve = command(folder.path(), &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        let mut server = serve.stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-        let line = lines.find(|line| line.as_ref().unwrap().contains("/push")).unwrap().unwrap();
-        let url = line.split_whitespace().last().unwrap().to_owned();
-        // Read on, or the server stands still when the pipe is full.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { folder, server, url }
+        let mut serve = serve(&folder.path().join("data"));
+        let server = Server::start(serve.args(arguments).current_dir(folder.path()).stderr(Stdio::null()));
+        Self { folder, url: server.url(), _server: server }
     }
 
     fn simulate(&self, arguments: &[&str]) -> Ran {
-        ran(command(self.folder.path(), &[&["simulate", "--url", &self.url], arguments].concat()))
+        run(self.folder.path(), &[&["simulate", "--url", &self.url], arguments].concat())
     }
 
     fn verify(&self) -> Ran {
-        ran(command(self.folder.path(), &["simulate", "--verify", "data"]))
+        run(self.folder.path(), &["simulate", "--verify", "data"])
     }
 
     fn raw(&self) -> Vec<PathBuf> {
-        objects(&self.folder.path().join("data/raw"))
+        paths(&self.folder.path().join("data/raw"))
     }
 
     fn ledger(&self) -> PathBuf {
         self.folder.path().join("simulate-ledger.ndjson")
     }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-/// All files below a folder, in order.
-fn objects(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
-    found
 }
 
 const SMALL: [&str; 4] = ["--devices", "20", "--days", "0.15"];
@@ -157,13 +107,11 @@ fn a_ledger_that_tells_of_more_than_is_stored_is_not_proven() {
 #[test]
 fn an_interrupt_leaves_whole_lines_and_a_proof() {
     let site = Site::start();
-    let mut long = command(site.folder.path(), &["simulate", "--url", &site.url, "--days", "300"]);
+    let mut long = command(&["simulate", "--url", &site.url, "--days", "300"]);
+    long.current_dir(site.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = long.spawn().unwrap();
-    let began = Instant::now();
-    while fs::read_to_string(site.ledger()).map_or(0, |text| text.lines().count()) < 40 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing is sent");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let lines = || fs::read_to_string(site.ledger()).map_or(0, |text| text.lines().count());
+    eventually("some pushes are sent", || lines() >= 40);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let exit = child.wait().unwrap().code();
     let (mut out, mut err) = (String::new(), String::new());
@@ -180,16 +128,15 @@ fn an_interrupt_leaves_whole_lines_and_a_proof() {
 #[test]
 fn a_wrong_password_path_or_address_is_told_with_what_to_do() {
     let site = Site::start();
-    let run = |url: &str, password: &str| {
-        let mut command = command(site.folder.path(), &["simulate", "--url", url, "--devices", "16"]);
-        command.env("PUSH_PASSWORD", password);
-        ran(command)
+    let simulate = |url: &str, password: &str| {
+        let mut command = command(&["simulate", "--url", url, "--devices", "16"]);
+        Ran::from(command.env("PUSH_PASSWORD", password).current_dir(site.folder.path()).output().unwrap())
     };
-    let wrong = run(&site.url, "wrong");
+    let wrong = simulate(&site.url, "wrong");
     assert_eq!((wrong.exit, wrong.err.contains("PUSH_PASSWORD")), (Some(1), true), "{wrong:?}");
-    let elsewhere = run(&site.url.replace("/push", "/pull"), PASSWORD);
+    let elsewhere = simulate(&site.url.replace("/push", "/pull"), PASSWORD);
     assert_eq!((elsewhere.exit, elsewhere.err.contains("ends in /push")), (Some(1), true), "{elsewhere:?}");
-    let nobody = run("http://127.0.0.1:9/push", PASSWORD);
+    let nobody = simulate("http://127.0.0.1:9/push", PASSWORD);
     assert_eq!((nobody.exit, nobody.err.contains("does not answer")), (Some(1), true), "{nobody:?}");
     assert_eq!(site.verify().exit, Some(2), "no folder raw/: nothing was stored");
 }
@@ -252,7 +199,7 @@ const MINUTES: [&str; 6] = ["--devices", "16", "--days", "0.003", "--from", "202
 fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let busy = Busy::start(1, 1);
-    let simulated = ran(command(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat()));
+    let simulated = run(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat());
     assert_eq!(simulated.exit, Some(0), "{simulated:?}");
     let bodies = busy.seen.lock().unwrap();
     let (first, refused) = &bodies[0];
@@ -261,7 +208,7 @@ fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
     assert_eq!(bodies.iter().filter(|(_, body)| body == refused).count(), 2);
     // It counts nothing, and that is seen.
     fs::create_dir_all(folder.path().join("data/raw")).unwrap();
-    let verified = ran(command(folder.path(), &["simulate", "--verify", "data"]));
+    let verified = run(folder.path(), &["simulate", "--verify", "data"]);
     assert_eq!((verified.exit, verified.out.contains("its answer counts 0, 0 and 0")), (Some(1), true), "{verified:?}");
 }
 
@@ -269,14 +216,14 @@ fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
 fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
     let folder = tempfile::tempdir().unwrap();
     let busy = Busy::start(usize::MAX, 0);
-    let simulated = ran(command(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat()));
+    let simulated = run(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat());
     assert_eq!(
         (simulated.exit, simulated.err.contains("answered 503, also at attempt 6")),
         (Some(1), true),
         "{simulated:?}"
     );
     fs::create_dir_all(folder.path().join("data/raw")).unwrap();
-    let verified = ran(command(folder.path(), &["simulate", "--verify", "data"]));
+    let verified = run(folder.path(), &["simulate", "--verify", "data"]);
     assert_eq!(
         (verified.exit, verified.out.contains("Unanswered, stored anyway    0 of")),
         (Some(0), true),
@@ -287,7 +234,7 @@ fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
 #[test]
 fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
     let folder = tempfile::tempdir().unwrap();
-    let simulate = |arguments: &[&str]| ran(command(folder.path(), &[&["simulate"], arguments].concat()));
+    let simulate = |arguments: &[&str]| run(folder.path(), &[&["simulate"], arguments].concat());
     let arguments =
         [&SMALL[..], &["--out", "made", "--faults", "all", "--from", "2026-10-05T11:00", "--push-every", "1m"]];
     let made = simulate(&[&arguments.concat()[..], &["--ledger", "ledger"]].concat());
@@ -330,7 +277,7 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
         (&["--out", "x", "--url", "http://127.0.0.1:9/push"], "cannot be used with"),
         (&["--verify", "x", "--ledger", "none"], "the ledger none cannot be read"),
     ] {
-        let refused = ran(command(folder.path(), &[&["simulate"], arguments].concat()));
+        let refused = run(folder.path(), &[&["simulate"], arguments].concat());
         assert_eq!((refused.exit, refused.err.contains(told)), (Some(2), true), "{refused:?}");
     }
 }
@@ -355,7 +302,7 @@ fn what_was_told_live_by_the_readings_clock_is_what_a_backtest_tells() {
     let pushed = site.simulate(&pushing);
     assert_eq!(pushed.exit, Some(0), "{pushed:?}");
     let backtest = ["backtest", "--from", "data", "--rules", "rules.toml", "--format", "json"];
-    let judged = ran(command(site.folder.path(), &backtest));
+    let judged = run(site.folder.path(), &backtest);
     assert_eq!(judged.exit, Some(0), "{}", judged.err);
     let findings: Value = serde_json::from_str(&judged.out).unwrap();
     let alerts = findings["rules"]["alerts"].as_array().unwrap();

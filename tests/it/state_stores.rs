@@ -2,13 +2,13 @@
 
 #[cfg(feature = "command")]
 use std::process::Stdio;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::adapters::memory::{MemoryState, Remembered};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::ingest::ports::{Commit, Document, StateStore};
 
+use crate::support::memory::{KeptDocument, MemoryState};
+use crate::support::now;
 #[cfg(feature = "command")]
 use crate::support::process;
 
@@ -215,18 +215,14 @@ async fn sms_are_counted_by_the_day<S: StateStore + Clone + 'static>(store: S) {
     assert_eq!(store.take_sms(0, 1, tomorrow).await.unwrap(), 0);
 }
 
-fn now() -> Timestamp {
-    "2026-11-23T10:00:00Z".parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_contract() {
-    keeps_the_contract(Arc::new(MemoryState::default())).await;
+    keeps_the_contract(MemoryState::default()).await;
 }
 
 #[tokio::test]
 async fn memory_shows_its_documents_and_fails_when_told_to() {
-    let store = Arc::new(MemoryState::default());
+    let store = MemoryState::default();
     store.lose_next(2);
     for expected in [Commit::Lost, Commit::Lost, Commit::Done, Commit::Lost] {
         assert_eq!(store.commit("a", 0, "{}", Some(now())).await.unwrap(), expected);
@@ -235,7 +231,7 @@ async fn memory_shows_its_documents_and_fails_when_told_to() {
     assert!(store.load(&["a".to_owned()]).await.is_err());
     assert!(store.commit("a", 1, "changed", None).await.is_err());
     assert!(store.due(now(), 1).await.is_err());
-    let shown = Remembered { body: "{}".to_owned(), version: 1, due: Some(now()) };
+    let shown = KeptDocument { body: "{}".to_owned(), version: 1, due: Some(now()) };
     assert_eq!(store.documents().into_iter().collect::<Vec<_>>(), [("a".to_owned(), shown)]);
     store.set_broken(false);
     assert_eq!(load(&store, "a").await, document("{}", 1));

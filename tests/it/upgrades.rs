@@ -38,7 +38,7 @@ async fn evaluate_stored(app: &TestApp) -> bool {
         let lines = unpack(&object.bytes).unwrap();
         let key = ObjectKey::known(&key);
         let (received, later) = (object.metadata.received, now() + SignedDuration::from_mins(3));
-        if app.app.ingest().evaluate_stored(&key, &lines, received, later).await.is_err() {
+        if app.ingest().evaluate_stored(&key, &lines, received, later).await.is_err() {
             return false;
         }
     }
@@ -88,11 +88,11 @@ async fn a_cleaning_is_not_noted_where_the_zones_name_is_written_anew() {
 #[tokio::test]
 async fn a_sweep_that_meets_what_a_newer_release_wrote_fails_and_changes_nothing() {
     let app = TestApp::new();
-    assert!(app.app.ingest().sweep(now()).await.is_ok());
+    assert!(app.ingest().sweep(now()).await.is_ok());
     for key in ["arrivals", "operations"] {
         put(&app, key, NEWER).await;
         // Something has arrived lately, or nothing would be announced.
-        assert!(app.app.ingest().sweep(now()).await.is_err() || key == "operations", "{key}");
+        assert!(app.ingest().sweep(now()).await.is_err() || key == "operations", "{key}");
         app.push(body(&[smell()])).await;
         assert_eq!(document(&app, key), NEWER);
         put(&app, key, r#"{"v":3}"#).await;

@@ -252,3 +252,17 @@ impl RequestIds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests that wait for a client set shorter times.
+    #[test]
+    fn the_server_waits_ten_seconds_for_headers_and_thirty_for_a_body() {
+        let Bounds { connections, headers_within, body_within, room, end_within } = Bounds::default();
+        assert_eq!((connections, room), (512, 128 * 1024 * 1024));
+        let waits = [headers_within, body_within, end_within];
+        assert_eq!(waits, [10, 30, 10].map(Duration::from_secs));
+    }
+}

@@ -9,7 +9,8 @@ use smartclean_push::adapters::files::FolderArchive;
 use smartclean_push::history::Archive;
 use smartclean_push::lake::WholeArchive;
 
-use super::{DAY, command, compact, count, files, history, manifest, push, pushed, rows, soap};
+use super::{DAY, compact, count, history, manifest, push, pushed, rows, soap};
+use crate::support::{paths, run};
 
 #[tokio::test]
 async fn nothing_expires_unless_that_is_asked_for_and_never_too_early() {
@@ -30,7 +31,7 @@ async fn nothing_expires_unless_that_is_asked_for_and_never_too_early() {
 fn history_that_has_expired_says_what_it_said_before() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
-        let ran = command(folder.path(), arguments);
+        let ran = run(folder.path(), arguments);
         assert_eq!(ran.exit, Some(0), "{arguments:?}: {}{}", ran.out, ran.err);
         ran.out
     };
@@ -57,7 +58,7 @@ fn history_that_has_expired_says_what_it_said_before() {
 
 /// Changes one byte of the only Parquet file, in its `part` of eight.
 fn damage(folder: &Path, part: usize) {
-    let path = files(&folder.join("data/lake/readings")).pop().unwrap();
+    let path = paths(&folder.join("data/lake/readings")).pop().unwrap();
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.len() * part / 8;
     bytes[at] ^= 1;
@@ -74,7 +75,7 @@ async fn no_object_expires_whose_parquet_is_damaged() {
         assert_eq!((ran.exit, count(folder.path(), "raw")), (Some(1), 3), "{}{}", ran.out, ran.err);
         assert!(ran.err.contains("is damaged: its bytes are not those that were written"), "{}", ran.err);
         // As the error says: where the objects are there, it is made anew.
-        fs::remove_file(files(&folder.path().join("data/lake/readings")).pop().unwrap()).unwrap();
+        fs::remove_file(paths(&folder.path().join("data/lake/readings")).pop().unwrap()).unwrap();
     }
     let expected = history(folder.path());
     assert_eq!(compact(folder.path(), &["--expire-raw", "0"]).exit, Some(0));
@@ -95,7 +96,7 @@ async fn a_late_push_does_not_cover_up_that_expired_text_is_damaged_or_gone() {
         let file = manifest(folder.path())["files"][0]["name"].as_str().unwrap().to_owned();
         fs::remove_file(folder.path().join(format!("data/lake/readings/dt={DAY}/{file}"))).unwrap_or(());
     }
-    let ran = command(folder.path(), &["replay", "raw", "--from", "data", "--state", "state.db"]);
+    let ran = run(folder.path(), &["replay", "raw", "--from", "data", "--state", "state.db"]);
     assert_eq!(ran.exit, Some(1), "{}", ran.out);
 }
 
@@ -104,10 +105,10 @@ async fn an_object_that_says_something_else_than_when_it_was_compacted_stays() {
     let folder = pushed().await;
     compact(folder.path(), &[]);
     let expected = rows(folder.path());
-    let object = files(&folder.path().join("data/raw")).remove(0);
+    let object = paths(&folder.path().join("data/raw")).remove(0);
     fs::write(&object, zstd::encode_all(&b"{\"other\":1}\n"[..], 0).unwrap()).unwrap();
     let ran = compact(folder.path(), &["--expire-raw", "0"]);
-    assert_eq!((ran.exit, files(&folder.path().join("data/raw"))), (Some(1), vec![object]));
+    assert_eq!((ran.exit, paths(&folder.path().join("data/raw"))), (Some(1), vec![object]));
     assert!(ran.err.contains("says something else than when it was compacted"), "{}", ran.err);
     // Also where the day is opened again: what was verified is what was received.
     push(folder.path(), "23:00:00", &[soap(12, "08:00:00")]).await;
@@ -119,7 +120,7 @@ async fn an_object_that_says_something_else_than_when_it_was_compacted_stays() {
 async fn an_object_whose_text_in_parquet_is_not_the_one_that_was_verified_stays() {
     let folder = pushed().await;
     compact(folder.path(), &[]);
-    let newest = files(&folder.path().join(format!("data/lake/manifests/dt={DAY}"))).pop().unwrap();
+    let newest = paths(&folder.path().join(format!("data/lake/manifests/dt={DAY}"))).pop().unwrap();
     let mut told = manifest(folder.path());
     told["sources"][0]["sha256"] = "0".repeat(64).into();
     fs::write(newest, told.to_string()).unwrap();
@@ -140,12 +141,12 @@ async fn what_another_compaction_may_still_be_writing_stays_and_what_none_will_c
         file.set_modified(SystemTime::now() - Duration::from_secs(hours_ago * 3600)).unwrap();
         path
     };
-    let (named, ours) = (files(&readings), [left(2, 1), left(2, 23), readings.join("notes.txt")]);
+    let (named, ours) = (paths(&readings), [left(2, 1), left(2, 23), readings.join("notes.txt")]);
     fs::write(&ours[2], "of somebody else").unwrap();
     let nobodys = [left(1, 1), left(2, 25)];
     assert_eq!(compact(folder.path(), &[]).exit, Some(0));
     let stays: BTreeSet<_> = named.into_iter().chain(ours).collect();
-    assert_eq!(files(&readings).into_iter().collect::<BTreeSet<_>>(), stays, "gone should be {nobodys:?}");
+    assert_eq!(paths(&readings).into_iter().collect::<BTreeSet<_>>(), stays, "gone should be {nobodys:?}");
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::history::{Archive, StoredObject, Unreadable};
 use smartclean_push::lake::{Compaction, Expiry, LakeFiles, LakeStore, Limits, NotWritten, Put, StoredFile, days};
 
-use super::{SMALL, compact, count, files, history, manifest, push, pushed, rows, soap};
-use crate::support::process;
+use super::{SMALL, compact, count, history, manifest, push, pushed, rows, soap};
+use crate::support::{paths, process};
 
 /// Fewest steps of a run: with fewer the test would not see what it is about.
 const FEWEST_STEPS: usize = 16;
@@ -161,7 +161,7 @@ async fn compaction_that_is_killed_anywhere_loses_and_doubles_nothing() {
         assert_eq!(manifest(folder.path())["generation"], 2, "{text}");
         assert_eq!(count(folder.path(), "raw"), 0, "{text}");
         assert_eq!(count(folder.path(), "lake/manifests"), 1, "{text}");
-        let left = files(&folder.path().join("data/lake/readings"));
+        let left = paths(&folder.path().join("data/lake/readings"));
         let named = manifest(folder.path())["files"].as_array().unwrap().len();
         assert!(left.iter().all(|path| path.to_str().unwrap().contains("/g000002-")), "{text}\n{left:?}");
         // What nobody committed may be somebody's who is at work; it is of this generation, and the next run removes it.

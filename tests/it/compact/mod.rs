@@ -6,8 +6,7 @@ mod races;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
@@ -20,7 +19,7 @@ use smartclean_push::history::Archive;
 use smartclean_push::ingest::ports::RawStore as _;
 use smartclean_push::lake::{Limits, WholeArchive};
 
-use crate::support::reading_with;
+use crate::support::{Ran, paths, reading_with, run};
 
 /// The day that most of this is about.
 const DAY: &str = "2024-05-01";
@@ -28,23 +27,8 @@ const DAY: &str = "2024-05-01";
 /// So small that a few readings make several files of several groups of rows.
 const SMALL: Limits = Limits { group: 300, file: 1, kept_from: u64::MAX };
 
-/// What a run printed and how it ended.
-struct Ran {
-    out: String,
-    err: String,
-    exit: Option<i32>,
-}
-
-/// Runs the command in the folder that `data` is in.
-fn command(folder: &Path, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
-    let output = command.args(arguments).current_dir(folder).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
-}
-
 fn compact(folder: &Path, more: &[&str]) -> Ran {
-    command(folder, &[&["compact", "--data", "data"], more].concat())
+    run(folder, &[&["compact", "--data", "data"], more].concat())
 }
 
 /// Soap left in a zone at a time of the day.
@@ -97,7 +81,7 @@ fn history(folder: &Path) -> BTreeMap<(String, usize), String> {
 
 /// The newest manifest of the day.
 fn manifest(folder: &Path) -> Value {
-    let newest = files(&folder.join(format!("data/lake/manifests/dt={DAY}"))).pop().unwrap();
+    let newest = paths(&folder.join(format!("data/lake/manifests/dt={DAY}"))).pop().unwrap();
     serde_json::from_slice(&fs::read(newest).unwrap()).unwrap()
 }
 
@@ -124,18 +108,8 @@ fn rows(folder: &Path) -> BTreeMap<(String, usize), String> {
     rows
 }
 
-/// The files in a folder and those below it, in order.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> =
-        paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
-    files.sort();
-    files
-}
-
 fn count(folder: &Path, part: &str) -> usize {
-    files(&folder.join("data").join(part)).len()
+    paths(&folder.join("data").join(part)).len()
 }
 
 #[tokio::test]
@@ -193,7 +167,7 @@ async fn what_cannot_be_read_is_named_and_stops_nothing_else() {
         assert!(ran.out.contains("1.ndjson.zst stays as it is: its text is not lines"), "{}", ran.out);
         assert_eq!(manifest(folder.path())["generation"], generation, "they do not open the day again");
         assert_eq!(rows(folder.path()), expected);
-        assert_eq!(count(folder.path(), "raw"), 4, "{:?}", files(&hour));
+        assert_eq!(count(folder.path(), "raw"), 4, "{:?}", paths(&hour));
     }
 }
 
@@ -201,7 +175,7 @@ async fn what_cannot_be_read_is_named_and_stops_nothing_else() {
 fn history_of_ours(folder: &Path) -> BTreeMap<(String, usize), String> {
     let metadata = folder.join("data/metadata");
     let mut lines = BTreeMap::new();
-    for path in files(&metadata) {
+    for path in paths(&metadata) {
         let key = path.strip_prefix(&metadata).unwrap().to_str().unwrap().strip_suffix(".json").unwrap().to_owned();
         let text = unpack(&fs::read(folder.join("data").join(&key)).unwrap()).unwrap();
         lines.extend(text.lines().enumerate().map(|(line, text)| ((key.clone(), line), text.to_owned())));
@@ -217,6 +191,6 @@ fn what_cannot_be_meant_says_what_to_do() {
     assert!(ran.err.contains("data cannot be read: there is no such folder"), "{}", ran.err);
     assert_eq!(compact(folder.path(), &["--before", "yesterday"]).exit, Some(2));
     assert_eq!(compact(folder.path(), &["--expire-raw", "-1"]).exit, Some(2));
-    let help = command(folder.path(), &["compact", "--help"]);
+    let help = run(folder.path(), &["compact", "--help"]);
     assert!(help.exit == Some(0) && help.out.contains("Examples:"), "{}", help.out);
 }

@@ -11,7 +11,8 @@ use smartclean_push::lake::{
     Compaction, Day, Done, Expiry, LakeFiles, LakeStore, Limits, NotWritten, Put, StoredFile, days,
 };
 
-use super::{SMALL, count, files, history, manifest, push, pushed, rows, soap};
+use super::{SMALL, count, history, manifest, push, pushed, rows, soap};
+use crate::support::paths;
 
 /// A lake in which somebody else compacts everything just before this one commits.
 struct Overtaken {
@@ -106,10 +107,10 @@ async fn large_files_are_taken_over_and_small_ones_written_anew() {
     let lake = FolderLake::open(&folder.path().join("data")).unwrap();
     let limits = Limits { kept_from: 0, ..SMALL };
     run(&lake, limits, &|| true);
-    let first = files(&folder.path().join("data/lake/readings"));
+    let first = paths(&folder.path().join("data/lake/readings"));
     push(folder.path(), "23:00:00", &[soap(12, "08:00:00")]).await;
     run(&lake, limits, &|| true);
-    let second = files(&folder.path().join("data/lake/readings"));
+    let second = paths(&folder.path().join("data/lake/readings"));
     assert!(first.iter().all(|file| second.contains(file)) && second.len() == first.len() + 1, "{first:?} {second:?}");
     assert_eq!(rows(folder.path()), history(folder.path()));
     push(folder.path(), "23:30:00", &[soap(11, "07:00:00")]).await;

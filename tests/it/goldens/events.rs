@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::compare;
-use crate::publications::World;
+use crate::publications::Backed;
 
 #[tokio::test]
 async fn every_event_has_the_same_reply() {
@@ -15,7 +15,7 @@ async fn every_event_has_the_same_reply() {
     for folder in ["http-api", "iot", "queue", "rest-api"] {
         for entry in std::fs::read_dir(events.join(folder)).unwrap() {
             let name = format!("{folder}/{}", entry.unwrap().file_name().to_string_lossy());
-            let reply = World::new().reply_to(&name).await.unwrap_or_else(|fault| json!({"fault": fault.to_string()}));
+            let reply = Backed::new().reply_to(&name).await.unwrap_or_else(|fault| json!({"fault": fault.to_string()}));
             replies.insert(name, reply);
         }
     }

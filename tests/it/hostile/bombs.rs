@@ -6,7 +6,8 @@ use smartclean_push::domain::batch::MOST_ITEMS;
 use smartclean_push::domain::json::MOST_MEMBERS;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
-use crate::hostile::support::{Neighbour, Served, exchange, files, gzip, push, reading, told};
+use crate::hostile::support::{Neighbour, Served, exchange, push, reading, told};
+use crate::support::{files, gzip};
 
 const GZIP: &str = "Content-Encoding: gzip\r\n";
 /// Most memory that a push takes that unpacks to 64 MiB of blanks, in MiB: itself, unpacked, and its text.

@@ -1,20 +1,16 @@
 //! Very many devices, cleanings or alerts of one zone: what they cost grows as their number does, and not as its square.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::alert::notice::Notice;
 use smartclean_push::domain::alert::{Alert, Message};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::{Block, RuleSet};
 use smartclean_push::domain::state::{Blocks, Outbox, ZoneState};
-use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::hostile::support::body;
+use crate::support::{World, body, push_to};
 
 /// How many there are at first, and then four times as many.
 const FEW: usize = 3_000;
@@ -53,14 +49,10 @@ fn crowd(number: usize) -> String {
 
 /// What a push of these readings costs a new installation.
 async fn cost(readings: &[String]) -> Duration {
-    let rules = RuleSet::parse("rules.toml", "block = \"none\"").unwrap();
-    let rules = FixedRules(Arc::new(rules));
-    let (store, state) = (Arc::new(MemoryStore::default()), Arc::new(MemoryState::default()));
-    let ingest = Ingest::new(store, state, Arc::new(MemoryPublisher::default()), rules);
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: jiff::Timestamp::now() };
-    let sent = body(readings).into();
+    let world = World::new().with_rules(RuleSet::parse("rules.toml", "block = \"none\"").unwrap());
+    let (ingest, sent) = (world.ingest(), body(readings));
     let began = worked();
-    let outcome = ingest.push(sent, Encoding::Identity, &receipt).await.unwrap();
+    let outcome = push_to(&ingest, sent, jiff::Timestamp::now()).await.unwrap();
     assert_eq!((outcome.accepted, outcome.rejected), (readings.len(), 0));
     worked() - began
 }

@@ -1,31 +1,21 @@
 //! API Gateway's events with requests that mean harm, through the same bridge as in the function.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-use smartclean_push::domain::auth::{Client, Credentials, Secret};
 use smartclean_push::domain::batch::MOST_ITEMS;
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::hosts::lambda::{self, EventFault};
-use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
-use crate::hostile::support::{PASSWORD, USERNAME, basic, body, gzip, reading};
+use crate::hostile::support::{basic, reading};
+use crate::support::{TestApp, body, gzip};
 
 /// What the function replies to an event, as JSON, and how many objects it stored.
 async fn reply(event: &str) -> (Result<Value, EventFault>, usize) {
-    let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-    let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap())));
-    let (store, state) = (Arc::new(MemoryStore::default()), Arc::new(MemoryState::default()));
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let app = App::new(Ingest::new(Arc::clone(&store), state, Arc::new(MemoryPublisher::default()), rules), gate);
-    let replied = lambda::answer(&app, lambda::Parted::of(event), "invocation", Timestamp::now()).await;
-    (replied.map(|reply| serde_json::to_value(reply).unwrap()), store.objects().len())
+    let app = TestApp::new();
+    let replied = lambda::answer(&app.app, lambda::Parted::of(event), "invocation", Timestamp::now()).await;
+    (replied.map(|reply| serde_json::to_value(reply).unwrap()), app.store.objects().len())
 }
 
 /// An event of an HTTP API, with these members in place of its own.

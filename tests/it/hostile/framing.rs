@@ -2,7 +2,8 @@
 
 use smartclean_push::hosts::server::Bounds;
 
-use crate::hostile::support::{Answer, Hosted, Raw, basic, body, exchange, push, reading};
+use crate::hostile::support::{Answer, Hosted, Raw, basic, exchange, push, reading};
+use crate::support::body;
 
 /// A request to be hidden in another one's body: a push that would be stored.
 fn hidden() -> Vec<u8> {

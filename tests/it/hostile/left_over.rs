@@ -1,21 +1,17 @@
 //! Pushes that cannot be judged, again and again: they keep no others from it.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use smartclean_push::adapters::files::FolderStore;
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
-use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
-use smartclean_push::ingest::{Ingest, Receipt};
 
-use crate::hostile::support::body;
+use super::injection::feedback;
+use crate::support::memory::{MemoryPublisher, MemoryState};
+use crate::support::{World, body, files, now, push_to};
 
 /// A state in which zones of some name can never be written.
 #[derive(Debug)]
-struct Stuck(Arc<MemoryState>);
+struct Stuck(MemoryState);
 
 impl RateLimiter for Stuck {
     async fn take_tokens(
@@ -55,24 +51,21 @@ impl StateStore for Stuck {
 async fn what_can_be_judged_is_whatever_stands_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
-    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest = Ingest::new(store, Stuck(Arc::clone(&state)), publisher, rules);
-    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    let state = MemoryState::default();
+    let ingest = World::new().with_store(store).with_state(Stuck(state.clone())).ingest();
     state.set_broken(true);
     for number in 0..4 {
         for name in ["stuck", "sound"] {
-            let text = super::injection::feedback(now, &[("InsID", &format!("{name}-{number}"))]);
-            let outcome = ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+            let text = feedback(now(), &[("InsID", &format!("{name}-{number}"))]);
+            let outcome = push_to(&ingest, body(&[text]), now()).await.unwrap();
             assert!(outcome.unevaluated);
         }
     }
     state.set_broken(false);
-    assert!(ingest.finish(Timestamp::MAX, now).await.is_err(), "four of them are still to be judged");
+    assert!(ingest.finish(Timestamp::MAX, now()).await.is_err(), "four of them are still to be judged");
     let zones = state.documents().into_keys().filter(|key| key.contains("/sound-") && key.starts_with("zone/")).count();
     assert_eq!(zones, 4);
-    let left = crate::hostile::support::files(&folder.path().join("to-evaluate"));
+    let left = files(&folder.path().join("to-evaluate"));
     assert_eq!(left.len(), 4, "{left:?}");
 }
 
@@ -80,30 +73,28 @@ async fn what_can_be_judged_is_whatever_stands_before_it() {
 async fn what_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
-    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest = Ingest::new(store, Stuck(Arc::clone(&state)), Arc::clone(&publisher), rules);
-    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
-    let text = super::injection::feedback(now, &[("InsID", "stuck")]);
-    assert!(ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap().unevaluated);
-    let count = |part: &str| crate::hostile::support::files(&folder.path().join(part)).len();
+    let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
+    let world = World::new().with_store(store).with_publisher(publisher.clone());
+    let ingest = world.with_state(Stuck(state.clone())).ingest();
+    let text = feedback(now(), &[("InsID", "stuck")]);
+    assert!(push_to(&ingest, body(&[text]), now()).await.unwrap().unevaluated);
+    let count = |part: &str| files(&folder.path().join(part)).len();
     // While nothing can be written, it is not the object's fault.
     state.set_broken(true);
     for _ in 0..5 {
-        assert!(ingest.finish(Timestamp::MAX, now).await.is_err());
+        assert!(ingest.finish(Timestamp::MAX, now()).await.is_err());
     }
     assert_eq!(count("to-evaluate"), 1);
     state.set_broken(false);
-    assert!(ingest.finish(Timestamp::MAX, now).await.is_err());
-    assert_eq!(ingest.finish(Timestamp::MAX, now).await.unwrap(), 0, "it is not tried again");
+    assert!(ingest.finish(Timestamp::MAX, now()).await.is_err());
+    assert_eq!(ingest.finish(Timestamp::MAX, now()).await.unwrap(), 0, "it is not tried again");
     assert_eq!((count("to-evaluate"), count("set-aside"), count("raw")), (0, 1, 1));
     for minutes in [2, 3, 4] {
-        ingest.sweep(now + jiff::SignedDuration::from_mins(minutes)).await.unwrap();
+        ingest.sweep(now() + jiff::SignedDuration::from_mins(minutes)).await.unwrap();
     }
     let sent = publisher.sent();
     let notices: Vec<_> = sent.iter().filter(|message| message.subject.contains("not evaluated")).collect();
     assert_eq!(notices.len(), 1, "{sent:?}");
-    let key = crate::hostile::support::files(&folder.path().join("raw")).remove(0);
+    let key = files(&folder.path().join("raw")).remove(0);
     assert!(notices[0].email.contains(&format!("zstd -dc raw/{key}")), "{}", notices[0].email);
 }

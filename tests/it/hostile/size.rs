@@ -6,9 +6,8 @@ use serde_json::json;
 use smartclean_push::hosts::server::{Bounds, LARGEST_HEAD, MOST_HEADERS};
 use smartclean_push::ingest::decode::MAX_ENCODED;
 
-use crate::hostile::support::{
-    Hosted, Neighbour, PATIENCE, Raw, Served, basic, body, exchange, files, push, reading, told,
-};
+use crate::hostile::support::{Hosted, Neighbour, PATIENCE, Raw, Served, basic, exchange, push, reading, told};
+use crate::support::{body, files};
 
 /// A request whose line and headers together have so many bytes, in so many headers.
 fn head_of(bytes: usize, headers: usize) -> Vec<u8> {

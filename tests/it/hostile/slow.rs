@@ -6,8 +6,9 @@ use smartclean_push::domain::auth::{Door, Doors};
 use smartclean_push::hosts::server::Bounds;
 
 use crate::hostile::support::{
-    ANSWERED_WITHIN, Hosted, Neighbour, Raw, Served, basic, body, exchange, push, reading, told,
+    ANSWERED_WITHIN, Hosted, Neighbour, PIECES, Raw, Served, basic, exchange, push, reading, told,
 };
+use crate::support::body;
 
 /// Times short enough to wait for, and long enough for a busy machine to be in time.
 const HEADERS_WITHIN: Duration = Duration::from_secs(2);
@@ -33,8 +34,7 @@ fn headers_that_take_too_long_are_cut_off_and_slow_ones_that_do_not_are_answered
     let neighbour = Neighbour::of(server.address);
     let slow = push("X-Slow: but not too slow\r\n", &body(&[reading(1)]));
     let mut in_time = Raw::to(server.address);
-    let pause = HEADERS_WITHIN / 4 / u32::try_from(slow.len()).unwrap();
-    assert!(in_time.trickle(&slow, pause));
+    assert!(in_time.trickle(&slow, HEADERS_WITHIN / 4 / PIECES));
     assert_eq!(in_time.answer().unwrap().status, 200);
 
     let mut too_slow = Raw::to(server.address);
@@ -55,7 +55,7 @@ fn a_connection_without_a_request_is_closed_also_after_one() {
         for _ in 0..requests {
             assert!(idle.send(push("", b"[]")));
             assert_eq!(idle.answer().unwrap().status, 200);
-            std::thread::sleep(HEADERS_WITHIN / 2);
+            std::thread::sleep(HEADERS_WITHIN / 4);
             assert!(idle.send(push("", b"[]")), "it may be idle for a while");
             assert_eq!(idle.answer().unwrap().status, 200);
         }
@@ -71,7 +71,7 @@ fn a_body_that_takes_too_long_is_refused_and_a_slow_one_that_does_not_is_taken()
     let readings = body(&[reading(1)]);
     let mut in_time = Raw::to(server.address);
     assert!(in_time.send(head(readings.len())));
-    assert!(in_time.trickle(&readings, BODY_WITHIN / 4 / u32::try_from(readings.len()).unwrap()));
+    assert!(in_time.trickle(&readings, BODY_WITHIN / 4 / PIECES));
     assert_eq!(in_time.answer().unwrap().json()["accepted"], 1);
 
     let mut too_slow = Raw::to(server.address);

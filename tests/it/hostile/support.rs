@@ -1,29 +1,24 @@
 //! Servers under attack, clients that send whatever bytes they like, and one that behaves.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-use smartclean_push::domain::auth::{Client, Credentials, Doors, Secret};
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::auth::Doors;
 use smartclean_push::hosts::server::{self, Bounds};
-use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
+use smartclean_push::http::Gate;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-pub(crate) const USERNAME: &str = "smartclean";
-pub(crate) const PASSWORD: &str = "s3cret-Pa55";
+use crate::support::memory::MemoryStore;
+use crate::support::{self, PASSWORD, Server, USERNAME, World, body, one_client};
+
 /// Within this a client that behaves is answered, whatever others do: it takes milliseconds, and a busy machine that runs
 /// tests takes its time.
 pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
@@ -31,7 +26,7 @@ pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn basic() -> String {
-    format!("Basic {}", STANDARD.encode(format!("{USERNAME}:{PASSWORD}")))
+    support::basic(USERNAME, PASSWORD)
 }
 
 /// A reading of now, of a device that raises nothing.
@@ -42,10 +37,6 @@ pub(crate) fn reading(number: u64) -> String {
     .to_string()
 }
 
-pub(crate) fn body(readings: &[String]) -> Vec<u8> {
-    serde_json::to_vec(readings).unwrap()
-}
-
 /// A push with its length, and whatever other header lines, each ended by CR LF.
 pub(crate) fn push(headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
@@ -54,12 +45,6 @@ pub(crate) fn push(headers: &str, body: &[u8]) -> Vec<u8> {
         body.len()
     );
     [head.as_bytes(), body].concat()
-}
-
-pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 /// An answer as it came.
@@ -75,6 +60,9 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
     }
 }
+
+/// So few that the pauses add up to what they are meant to, also where each takes longer on a busy machine.
+pub(crate) const PIECES: u32 = 16;
 
 /// A connection on which anything can be sent.
 #[derive(Debug)]
@@ -97,11 +85,11 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Sends bytes one by one, with a pause after each; false where the server has closed.
+    /// Sends bytes in at most [`PIECES`] pieces, with a pause before each; false where the server has closed.
     pub(crate) fn trickle(&mut self, bytes: &[u8], pause: Duration) -> bool {
-        bytes.iter().all(|byte| {
+        bytes.chunks(bytes.len().div_ceil(PIECES as usize)).all(|piece| {
             std::thread::sleep(pause);
-            self.send([*byte])
+            self.send(piece)
         })
     }
 
@@ -157,13 +145,11 @@ pub(crate) fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<A
     raw.answer()
 }
 
-/// `serve` as its user starts it, ended when the test ends however it ends.
+/// `serve` as its user starts it, with a folder that is gone when the test ends however it ends.
 pub(crate) struct Served {
+    server: Server,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) address: SocketAddr,
-    child: Child,
-    terminal: Arc<Mutex<String>>,
-    reading: Option<JoinHandle<()>>,
 }
 
 impl Served {
@@ -176,38 +162,19 @@ impl Served {
     }
 
     /// Ends it as a power cut does, and starts it again.
-    pub(crate) fn killed_and_started(mut self) -> Self {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+    pub(crate) fn killed_and_started(self) -> Self {
+        let Self { folder, server, .. } = self;
+        drop(server);
         Self::start_in(folder, &[])
     }
 
     fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut child = command(&["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("data"))
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            // What is filtered where it is no terminal would not be seen.
-            .env_remove("NO_COLOR")
-            .env("CLICOLOR_FORCE", "1")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n');
-        let mut next = move || lines.next().map(|line| String::from_utf8(line.unwrap()).unwrap());
-        let url = std::iter::from_fn(&mut next).find(|line| line.contains("http://")).unwrap();
-        let address = url.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        let terminal = Arc::new(Mutex::new(String::new()));
-        let shown = Arc::clone(&terminal);
-        let reading = std::thread::spawn(move || {
-            for line in std::iter::from_fn(next) {
-                shown.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
-        Self { folder, address, child, terminal, reading: Some(reading) }
+        let mut serve = support::serve(&folder.path().join("data"));
+        serve.args(arguments).stderr(log);
+        // What is filtered where it is no terminal would not be seen.
+        let server = Server::start(serve.env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1"));
+        Self { folder, address: server.address, server }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -219,26 +186,16 @@ impl Served {
         std::fs::read(self.folder.path().join("log")).unwrap()
     }
 
-    /// What it has shown on the terminal since it was started, once it has ended.
-    pub(crate) fn end(mut self) -> (tempfile::TempDir, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
-        self.reading.take().unwrap().join().unwrap();
-        let shown = self.terminal.lock().unwrap().clone();
-        (std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()), shown)
+    /// What it has shown on the terminal since it listens, once it has ended.
+    pub(crate) fn end(self) -> (tempfile::TempDir, String) {
+        let (code, shown) = self.server.end();
+        assert_eq!(code, Some(0));
+        (self.folder, shown)
     }
 
     /// The most memory that it has held so far, in MiB.
     pub(crate) fn peak_mib(&self) -> u64 {
-        status_kib(self.child.id(), "VmHWM:") / 1024
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        status_kib(self.server.id(), "VmHWM:") / 1024
     }
 }
 
@@ -249,19 +206,10 @@ fn status_kib(process: u32, name: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// The command with these arguments: the one that was built with the tests, or what `HOSTILE_COMMAND` names, for figures of
-/// an optimised one.
-pub(crate) fn command(arguments: &[&str]) -> Command {
-    let named = std::env::var("HOSTILE_COMMAND");
-    let mut command = Command::new(named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_smartclean-push")));
-    command.args(arguments).env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD).env("NO_COLOR", "1");
-    command
-}
-
 /// The server itself with bounds of one's own, everything behind it in memory.
 pub(crate) struct Hosted {
     pub(crate) address: SocketAddr,
-    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) store: MemoryStore,
     runtime: Option<Runtime>,
     end: Option<oneshot::Sender<()>>,
     ended: Option<oneshot::Receiver<usize>>,
@@ -274,11 +222,9 @@ impl Hosted {
 
     pub(crate) fn start_with(bounds: Bounds, doors: Doors) -> Self {
         let runtime = Runtime::new().unwrap();
-        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-        let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()))).with_doors(doors);
-        let (store, rules) = (Arc::new(MemoryStore::default()), FixedRules(Arc::new(RuleSet::pack())));
-        let state = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
-        let app = Arc::new(App::new(Ingest::new(Arc::clone(&store), state.0, state.1, rules), gate));
+        let store = MemoryStore::default();
+        let gate = Gate::new(one_client()).with_doors(doors);
+        let app = Arc::new(World::new().with_store(store.clone()).with_gate(gate).app());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let ((end, asked), (tell, ended)) = (oneshot::channel::<()>(), oneshot::channel());
@@ -363,21 +309,4 @@ pub(crate) fn told(what: &str, served: &Served, began: Instant, longest: Duratio
     {
         println!("| {what} | {peak} MiB | {seconds:.1} s | {} ms |", longest.as_millis());
     }
-}
-
-/// Every file below a folder, by its path within it.
-pub(crate) fn files(root: &Path) -> Vec<String> {
-    let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
-            }
-        }
-    }
-    found.sort();
-    found
 }

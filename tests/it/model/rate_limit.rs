@@ -11,20 +11,21 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use smartclean_push::adapters::memory::{FixedRules, MemoryState, MemoryStore};
+use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::AlertId;
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
-use smartclean_push::ingest::decode::Encoding;
+use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RateLimiter, StateStore, Unavailable};
-use smartclean_push::ingest::{Ingest, Receipt};
 use tokio::task::yield_now;
 
 use crate::model::config;
 use crate::model::worlds::START;
+use crate::support::memory::{MemoryState, MemoryStore};
+use crate::support::{self, push_to};
 
 const COPIES: usize = 4;
 const ZONES: usize = 6;
@@ -107,7 +108,7 @@ fn some_world() -> impl Strategy<Value = World> {
 /// What all copies share: the state store with its limiter, and the topic.
 #[derive(Default)]
 struct Shared {
-    state: Arc<MemoryState>,
+    state: MemoryState,
     /// Seconds since the history began.
     now: AtomicI64,
     is_failing: AtomicBool,
@@ -215,7 +216,7 @@ impl AlertPublisher for Copy {
 /// All copies, and what they were given.
 struct Copies {
     shared: Arc<Shared>,
-    copies: Vec<Ingest<Arc<MemoryStore>, Copy, Copy, FixedRules>>,
+    copies: Vec<Ingest<MemoryStore, Copy, Copy, FixedRules>>,
     limit: RateLimit,
     /// Every alert that is raised: its id and whether it is urgent.
     raised: Vec<(String, bool)>,
@@ -229,10 +230,12 @@ impl Copies {
         let mut rules = RULES.clone();
         rules.rate_limit = RateLimit { burst: world.burst, per_minute: world.per_minute, ..RateLimit::default() };
         let (limit, rules) = (rules.rate_limit, FixedRules(Arc::new(rules)));
-        let shared = Arc::new(Shared::default());
-        let store = Arc::new(MemoryStore::default());
-        let copy =
-            |_| Ingest::new(Arc::clone(&store), Copy(Arc::clone(&shared)), Copy(Arc::clone(&shared)), rules.clone());
+        let (shared, store) = (Arc::new(Shared::default()), MemoryStore::default());
+        let copy = |_| {
+            let (state, publisher) = (Copy(Arc::clone(&shared)), Copy(Arc::clone(&shared)));
+            let world = support::World::new().with_store(store.clone()).with_rule_source(rules.clone());
+            world.with_state(state).with_publisher(publisher).ingest()
+        };
         let copies = (0..COPIES).map(copy).collect();
         Self { shared, copies, limit, raised: Vec::new(), is_exact: true }
     }
@@ -289,8 +292,7 @@ impl Copies {
                 copy.sweep(now).await.unwrap();
                 return;
             };
-            let receipt = Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now };
-            let outcome = copy.push(body.into(), Encoding::Identity, &receipt).await.unwrap();
+            let outcome = push_to(copy, body, now).await.unwrap();
             assert!(!outcome.unevaluated, "{outcome:?}");
         });
         join_all(acting).await;

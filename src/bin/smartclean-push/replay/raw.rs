@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::files::AlertLog;
-use smartclean_push::adapters::memory::FixedRules;
+use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey};

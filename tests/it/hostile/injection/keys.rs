@@ -2,23 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::sync::Arc;
 
-use jiff::Timestamp;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor as _;
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneKey;
-use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::StateStore;
-use smartclean_push::ingest::{Ingest, Receipt};
 
 use super::terminal::ATTACKED;
 use super::{feedback, payloads};
-use crate::hostile::support::{body, command, files};
+use crate::support::{TestApp, body, command, files, now, push_to};
 
 /// The column of Parquet that holds the text as it was received.
 const RAW: usize = 13;
@@ -103,17 +97,12 @@ async fn zones_of_different_names_are_remembered_apart_in_the_database_as_well()
 
 #[tokio::test]
 async fn what_is_named_like_a_document_of_ours_is_a_zone_all_the_same() {
-    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let state = Arc::new(MemoryState::default());
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest =
-        Ingest::new(Arc::new(MemoryStore::default()), Arc::clone(&state), Arc::new(MemoryPublisher::default()), rules);
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
+    let app = TestApp::new();
     for name in ["arrivals", "operations", "projects-of/zone", "../operations"] {
-        let text = feedback(now, &[("InsID", name), ("PID", name), ("DEVID", name)]);
-        ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+        let text = feedback(now(), &[("InsID", name), ("PID", name), ("DEVID", name)]);
+        push_to(app.ingest(), body(&[text]), now()).await.unwrap();
     }
-    let keys: BTreeSet<String> = state.documents().into_keys().collect();
+    let keys: BTreeSet<String> = app.state.documents().into_keys().collect();
     let known = [
         "arrivals",
         "projects-of/arrivals",

@@ -1,7 +1,8 @@
 //! Lines of the log, of the server and of the function; and what is measured.
 
 use super::{assert_plain, feedback, payloads};
-use crate::hostile::support::{Answer, Served, basic, body, exchange, push};
+use crate::hostile::support::{Answer, Served, basic, exchange, push};
+use crate::support::body;
 
 /// Bytes of a target or a header that any client can send, of a payload.
 fn encoded(payload: &str) -> String {
@@ -78,22 +79,15 @@ fn what_is_measured_has_the_same_names_whatever_is_said() {
 
 #[cfg(feature = "function")]
 mod function {
-    use std::sync::Arc;
-
     use jiff::Timestamp;
     use serde_json::{Value, json};
-    use smartclean_push::adapters::memory::{FixedCredentials, FixedRules, MemoryPublisher, MemoryState, MemoryStore};
-    use smartclean_push::domain::auth::{Client, Credentials, Secret};
-    use smartclean_push::domain::rules::RuleSet;
     use smartclean_push::hosts::lambda;
-    use smartclean_push::http::{App, Gate};
-    use smartclean_push::ingest::Ingest;
     use smartclean_push::telemetry::{self, Verbosity};
 
     use super::super::is_hidden;
     use super::{encoded, feedback, payloads};
-    use crate::hostile::support::{PASSWORD, USERNAME, basic, body};
-    use crate::support::process;
+    use crate::hostile::support::basic;
+    use crate::support::{World, body, process};
 
     /// An event of an HTTP API that says these things.
     fn event(path: &str, headers: &Value, body: &str) -> String {
@@ -110,12 +104,7 @@ mod function {
     #[ignore = "a part of the test that starts it"]
     async fn function_that_logs() {
         telemetry::start_for_function(Verbosity::from_lookup(|_| Some("trace".into())), Some("f".into()));
-        let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-        let gate = Gate::new(FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap())));
-        let store = Arc::new(MemoryStore::default());
-        let rules = FixedRules(Arc::new(RuleSet::pack()));
-        let ingest = Ingest::new(store, Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()), rules);
-        let app = App::new(ingest, gate);
+        let app = World::new().app();
         for (_, payload) in payloads() {
             let in_zone = feedback(Timestamp::now(), &[("InsID", &payload), ("PID", &payload)]);
             let readings = String::from_utf8(body(&[in_zone, payload.clone()])).unwrap();

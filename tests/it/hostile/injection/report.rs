@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::is_hidden;
 use super::terminal::{ATTACKED, Attacked, PLAIN};
-use crate::hostile::support::command;
+use crate::support::command;
 
 /// The page that a backtest makes of what was stored.
 fn page(attacked: &Attacked) -> String {

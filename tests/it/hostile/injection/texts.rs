@@ -1,37 +1,32 @@
 //! Subjects, emails, SMS, and the JSON for programs.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::LazyLock;
 
-use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::memory::{FixedRules, MemoryPublisher, MemoryState, MemoryStore};
 use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Ingest, Receipt};
 
 use super::{ANY_TYPE, FIELDS, assert_plain, feedback, payloads};
-use crate::hostile::support::body;
+use crate::support::{TestApp, body, now, push_to};
 
 /// Most that is remembered of a zone with one device and one message to be sent, in bytes: names of 120 characters each, in
 /// each alert.
 const MOST_REMEMBERED: usize = 16 * 1024;
 
+static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::parse("rules.toml", ANY_TYPE).unwrap());
+
+/// Bytes of the largest state document.
+fn largest_document(app: &TestApp) -> usize {
+    app.state.documents().into_values().map(|document| document.body.len()).max().unwrap_or_default()
+}
+
 /// What is sent when a reading with these fields comes, and what is remembered of it.
 async fn sent(fields: &[(&str, &str)]) -> (Vec<Rendered>, usize) {
-    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let rules = RuleSet::parse("rules.toml", ANY_TYPE).unwrap();
-    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
-    let store = Arc::new(MemoryStore::default());
-    let ingest = Ingest::new(store, Arc::clone(&state), Arc::clone(&publisher), FixedRules(Arc::new(rules)));
-    // Two zones' worth, so that a message names more than one alert, and a sweep so that it tells of the rest.
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
-    let text = feedback(now, fields);
-    let outcome = ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+    let app = TestApp::with_rules(RULES.clone());
+    let outcome = push_to(app.ingest(), body(&[feedback(now(), fields)]), now()).await.unwrap();
     assert!(outcome.accepted == 1 && !outcome.unevaluated);
-    let remembered = state.documents().into_values().map(|document| document.body.len()).max().unwrap_or_default();
-    (publisher.sent(), remembered)
+    (app.publisher.sent(), largest_document(&app))
 }
 
 /// The names of all members, however deep.
@@ -159,32 +154,23 @@ async fn a_value_that_attempts_nothing_is_told_as_it_is() {
 
 #[tokio::test]
 async fn a_thousand_reasons_are_told_in_part_and_remembered_in_part() {
-    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let mut reading: Value = serde_json::from_str(&feedback(now, &[])).unwrap();
+    let mut reading: Value = serde_json::from_str(&feedback(now(), &[])).unwrap();
     for number in 0..1_000 {
         reading["v"]["reasons"][format!("ID_{number}")] =
             serde_json::json!({"Name": format!("{number} {}", "x".repeat(100))});
     }
-    let (state, publisher) = (Arc::new(MemoryState::default()), Arc::new(MemoryPublisher::default()));
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest = Ingest::new(Arc::new(MemoryStore::default()), Arc::clone(&state), Arc::clone(&publisher), rules);
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
-    ingest.push(body(&[reading.to_string()]).into(), Encoding::Identity, &receipt).await.unwrap();
-    let remembered = state.documents().into_values().map(|document| document.body.len()).max().unwrap();
-    assert!(remembered < MOST_REMEMBERED, "{remembered} bytes are remembered");
-    assert_eq!(publisher.sent().len(), 1);
+    let app = TestApp::new();
+    push_to(app.ingest(), body(&[reading.to_string()]), now()).await.unwrap();
+    let largest = largest_document(&app);
+    assert!((1..MOST_REMEMBERED).contains(&largest), "a document of {largest} bytes");
+    assert_eq!(app.publisher.sent().len(), 1);
 }
 
 #[tokio::test]
 async fn unpaired_surrogates_in_a_field_become_a_character_and_cost_nothing_else() {
-    let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-    let text = feedback(now, &[("Display", "HERE")]).replace("HERE", "a\\ud800b\\udc00c");
-    let publisher = Arc::new(MemoryPublisher::default());
-    let rules = FixedRules(Arc::new(RuleSet::pack()));
-    let ingest =
-        Ingest::new(Arc::new(MemoryStore::default()), Arc::new(MemoryState::default()), Arc::clone(&publisher), rules);
-    let receipt = Receipt { request_id: "r".into(), source: "s".into(), received: now };
-    let outcome = ingest.push(body(&[text]).into(), Encoding::Identity, &receipt).await.unwrap();
+    let text = feedback(now(), &[("Display", "HERE")]).replace("HERE", "a\\ud800b\\udc00c");
+    let app = TestApp::new();
+    let outcome = push_to(app.ingest(), body(&[text]), now()).await.unwrap();
     assert_eq!((outcome.accepted, outcome.rejected), (1, 0));
-    assert!(publisher.sent()[0].subject.contains("a\u{fffd}"), "{}", publisher.sent()[0].subject);
+    assert!(app.subjects()[0].contains("a\u{fffd}"), "{}", app.subjects()[0]);
 }

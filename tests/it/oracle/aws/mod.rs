@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 pub(crate) use self::dynamodb::Table;
 pub(crate) use self::s3::{Bucket, Stored};
-pub(crate) use self::secrets::{PASSWORD, USERNAME, Vault};
+pub(crate) use self::secrets::Vault;
 pub(crate) use self::sns::Topic;
 pub(crate) use self::sqs::Queue;
 use crate::oracle::door::Door;

@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use super::{Answer, Asked, json_answer, json_refusal};
+use crate::support::{PASSWORD, USERNAME};
 
-pub(crate) const USERNAME: &str = "smartclean";
-pub(crate) const PASSWORD: &str = "s3cret-Pa55";
 const PASSWORD_BEFORE: &str = "the-one-before";
 
 /// The secret.

@@ -38,10 +38,7 @@ fn matrix(cells: &[Cell]) -> String {
     for fault in faults {
         let _ = write!(text, "\n{fault:<21}");
         for service in Service::ALL {
-            let told = by_place.get(&(fault, service)).map_or_else(String::new, |cell| {
-                let [ok, again, none] = cell.answers;
-                format!("{ok} / {again} / {none}")
-            });
+            let told = by_place.get(&(fault, service)).map_or_else(String::new, |cell| cell.answers.to_string());
             let _ = write!(text, " | {told:<15}");
         }
     }

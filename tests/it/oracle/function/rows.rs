@@ -24,18 +24,35 @@ pub(super) struct Cell {
     pub(super) fault: Fault,
     /// Calls that went wrong.
     pub(super) hits: usize,
-    /// Pushes while it lasted that were answered 200, 503, and not at all.
-    pub(super) answers: [usize; 3],
+    /// How the pushes were answered that came while it lasted.
+    pub(super) answers: Answers,
+}
+
+/// How many pushes were answered how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    pub(super) ok: usize,
+    pub(super) unavailable: usize,
+    /// Not answered at all.
+    pub(super) none: usize,
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} / {} / {}", self.ok, self.unavailable, self.none))
+    }
 }
 
 impl Cell {
     /// What is promised of every push that comes meanwhile; `None` where nothing is.
-    fn promised(&self) -> Option<[usize; 3]> {
+    fn promised(&self) -> Option<Answers> {
         match (self.service, self.fault) {
             (_, Fault::OutOfTime) => None,
-            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => Some([DURING, 0, 0]),
+            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => {
+                Some(Answers { ok: DURING, ..Answers::default() })
+            }
             // The bucket takes nothing then either; nor does anybody know who may push.
-            (Service::Sqs | Service::Secrets, _) => Some([0, DURING, 0]),
+            (Service::Sqs | Service::Secrets, _) => Some(Answers { unavailable: DURING, ..Answers::default() }),
         }
     }
 
@@ -47,7 +64,7 @@ impl Cell {
             return Some(format!("{service}, {fault}: no call met it"));
         }
         let promised = self.promised().filter(|promised| promised != answers)?;
-        Some(format!("{service}, {fault}: 200, 503 and no answer came {answers:?} times, and not {promised:?}"))
+        Some(format!("{service}, {fault}: 200, 503 and no answer came {answers} times, and not {promised}"))
     }
 }
 
@@ -81,7 +98,8 @@ async fn cell(site: &Site, service: Service, fault: Fault) -> Cell {
     let limit = if fault == Fault::OutOfTime { SHORT_LIMIT } else { LIMIT };
     site.push_to(&site.function, limit, &during).await;
     site.world.heal();
-    let answers = [Some(200), Some(503), None].map(|status| site.answered(&during, status));
+    let answered = |status| site.answered(&during, status);
+    let answers = Answers { ok: answered(Some(200)), unavailable: answered(Some(503)), none: answered(None) };
     let hits = site.world.plan.hits_of(service, fault);
     if service == Service::Secrets {
         tokio::time::sleep(ASKED_AGAIN).await;

@@ -11,11 +11,12 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::oracle::aws::{Kept, PASSWORD, USERNAME, World};
+use crate::oracle::aws::{Kept, World};
 use crate::oracle::judge::Evidence;
 use crate::oracle::ledger::{Answer, Ledger, Push};
 use crate::oracle::runtime::{Function, tick, work_off};
 use crate::oracle::verdict::Verdict;
+use crate::support::{PASSWORD, USERNAME, basic};
 
 /// The function's time, as in template.yaml.
 pub(super) const LIMIT: Duration = Duration::from_secs(29);
@@ -178,10 +179,9 @@ fn request_event(push: &Push, request: usize) -> Value {
         true => STANDARD.encode(&push.body),
         false => String::from_utf8(push.body.clone()).unwrap(),
     };
-    let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/push", "rawQueryString": "",
-        "headers": { "authorization": format!("Basic {basic}"), "content-type": "application/json" },
+        "headers": { "authorization": basic(USERNAME, PASSWORD), "content-type": "application/json" },
         "requestContext": {
             "accountId": "123456789012", "apiId": "a", "domainName": "a", "domainPrefix": "a",
             "http": {

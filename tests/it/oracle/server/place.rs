@@ -2,37 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::oracle::aws::{PASSWORD, USERNAME};
 use crate::oracle::judge::Evidence;
 use crate::oracle::ledger::{Answer, Ledger, Producer, Push};
 use crate::oracle::verdict::Verdict;
+use crate::support::{self, PASSWORD, Server, USERNAME, basic};
 
 /// Longest that an answer is waited for, on a machine that is busy.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
-
-/// A running server, ended by SIGKILL.
-#[derive(Debug)]
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A data folder and whoever serves it.
 #[derive(Debug)]
@@ -80,24 +63,14 @@ impl Place {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_smartclean-push")]);
         command.args(["serve", "--listen", "127.0.0.1:0", "--clock", self.clock, "--data"]).arg(&self.data);
-        command.env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD);
+        command.env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD).env_remove("RUST_LOG");
         if let Some(user) = self.user {
             use std::os::unix::process::CommandExt as _;
             command.uid(user).gid(user);
         }
         let log = File::options().append(true).open(self.log()).unwrap();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let welcome: Vec<String> =
-            lines.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Stop with Ctrl-C")).collect();
-        let url = welcome.iter().find_map(|line| line.split_whitespace().find(|word| word.ends_with("/push")));
-        let Some(url) = url.map(str::to_owned) else {
-            let _ = child.wait();
-            return Err(fs::read_to_string(self.log()).unwrap());
-        };
-        // Read on, or the server stands still when the pipe is full.
-        std::thread::spawn(move || lines.for_each(drop));
-        self.server = Some(Server { child, url });
+        let server = Server::try_start(command.stderr(log));
+        self.server = Some(server.map_err(|_| fs::read_to_string(self.log()).unwrap())?);
         Ok(())
     }
 
@@ -108,7 +81,7 @@ impl Place {
 
     /// The server's process.
     pub(super) fn process(&self) -> u32 {
-        self.server.as_ref().unwrap().child.id()
+        self.server.as_ref().unwrap().id()
     }
 
     /// Sends a push. What was answered.
@@ -119,7 +92,7 @@ impl Place {
 
     /// Sends a push that was sent before, once more.
     pub(super) fn repeat(&mut self, index: usize) -> Option<u16> {
-        let url = self.server.as_ref().unwrap().url.clone();
+        let url = self.server.as_ref().unwrap().url();
         let answered = send(&url, &self.ledger.pushes[index].body);
         self.note(index, answered)
     }
@@ -127,7 +100,7 @@ impl Place {
     /// Sends a push, and kills the server so much later, whether or not it has answered by then.
     pub(super) fn push_and_kill(&mut self, push: Push, after: Duration) -> Option<u16> {
         let index = self.ledger.enter(push);
-        let (url, body) = (self.server.as_ref().unwrap().url.clone(), self.ledger.pushes[index].body.clone());
+        let (url, body) = (self.server.as_ref().unwrap().url(), self.ledger.pushes[index].body.clone());
         let sending = std::thread::spawn(move || send(&url, &body));
         std::thread::sleep(after);
         self.server = None;
@@ -198,25 +171,14 @@ impl Place {
 fn send(url: &str, body: &[u8]) -> Option<(u16, Value)> {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWERED_WITHIN));
     let agent: ureq::Agent = config.build().into();
-    let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
-    let mut answer = agent.post(url).header("Authorization", format!("Basic {basic}")).send(body).ok()?;
+    let mut answer = agent.post(url).header("Authorization", basic(USERNAME, PASSWORD)).send(body).ok()?;
     let text = answer.body_mut().read_to_string().ok()?;
     Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
 }
 
 /// Names of the files in a folder of `data` and those below it, from `data` on.
 fn files(data: &Path, folder: &str) -> Vec<String> {
-    let (mut found, mut folders) = (Vec::new(), vec![data.join(folder)]);
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for path in entries.map(|entry| entry.unwrap().path()) {
-            match path.is_dir() {
-                true => folders.push(path),
-                false => found.push(path.strip_prefix(data).unwrap().to_str().unwrap().to_owned()),
-            }
-        }
-    }
-    found
+    support::files(&data.join(folder)).into_iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
 fn is_safe(data: &Path, push: &Push) -> bool {
@@ -227,8 +189,6 @@ fn is_safe(data: &Path, push: &Push) -> bool {
 }
 
 fn documents(data: &Path) -> BTreeMap<String, Value> {
-    let database = rusqlite::Connection::open(data.join("state.db")).unwrap();
-    let mut select = database.prepare("SELECT key, body FROM documents").unwrap();
-    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
-    rows.map(|row| row.unwrap()).map(|(key, body)| (key, serde_json::from_str(&body).unwrap())).collect()
+    let documents = support::documents(&data.join("state.db")).into_iter();
+    documents.map(|document| (document.key, serde_json::from_str(&document.body).unwrap())).collect()
 }

@@ -1,0 +1,36 @@
+//! The store in memory as history.
+
+use smartclean_push::domain::archive::ObjectKey;
+use smartclean_push::history::{Archive, StoredObject, Unreadable};
+
+use super::memory::MemoryStore;
+
+impl Archive for MemoryStore {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        let below = |key: &String| {
+            let (name, _) = key.strip_prefix(folder)?.split_once('/')?;
+            Some(format!("{folder}{name}/"))
+        };
+        let mut folders: Vec<String> = self.look(|objects| objects.keys().filter_map(below).collect());
+        folders.dedup();
+        Ok(folders)
+    }
+
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        let is_there = |key: &&String| key.strip_prefix(folder).is_some_and(|name| !name.contains('/'));
+        Ok(self.look(|objects| objects.keys().filter(is_there).map(|key| ObjectKey::known(key)).collect()))
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        self.look(|objects| {
+            let read = |key: &ObjectKey| {
+                let object =
+                    objects.get(key.as_str()).ok_or_else(|| Unreadable::new(key, "there is no such object"))?;
+                let metadata = Some(object.metadata.clone());
+                let received = Some(object.metadata.received);
+                Ok(StoredObject { key: key.clone(), received, metadata, bytes: object.bytes.clone() })
+            };
+            keys.iter().map(read).collect()
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Stores and a publisher in memory, for tests, fuzz targets and benchmarks: a copy is another handle to the same contents,
+//! which can be looked at, and which fail when they are told to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{Timestamp, civil};
+use smartclean_push::domain::alert::render::Rendered;
+use smartclean_push::domain::archive::{Object, ObjectKey};
+use smartclean_push::domain::rate_limit::{Bucket, RateLimit, Sender, Wanted, utc_day};
+use smartclean_push::ingest::ports::{
+    AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, Unavailable,
+};
+
+/// A raw store.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<Objects>>);
+
+#[derive(Debug, Default)]
+struct Objects {
+    by_key: BTreeMap<String, Object>,
+    is_broken: bool,
+}
+
+impl MemoryStore {
+    /// Whether it takes nothing from now on.
+    pub fn set_broken(&self, is_broken: bool) {
+        lock(&self.0).is_broken = is_broken;
+    }
+
+    /// The objects, by key.
+    pub fn objects(&self) -> BTreeMap<String, Object> {
+        self.look(Clone::clone)
+    }
+
+    /// Looks at the objects where they are.
+    pub fn look<R>(&self, at: impl FnOnce(&BTreeMap<String, Object>) -> R) -> R {
+        at(&lock(&self.0).by_key)
+    }
+}
+
+impl RawStore for MemoryStore {
+    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+        let mut objects = lock(&self.0);
+        if objects.is_broken {
+            return Err(Unavailable::new("the raw store did not take the object", "told to fail"));
+        }
+        if objects.by_key.contains_key(object.key.as_str()) {
+            return Ok(Stored::Already);
+        }
+        objects.by_key.insert(object.key.to_string(), object);
+        Ok(Stored::New)
+    }
+
+    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+/// A publisher.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryPublisher(Arc<Mutex<Messages>>);
+
+#[derive(Debug, Default)]
+struct Messages {
+    sent: Vec<Rendered>,
+    is_broken: bool,
+}
+
+impl MemoryPublisher {
+    /// Whether it sends nothing from now on.
+    pub fn set_broken(&self, is_broken: bool) {
+        lock(&self.0).is_broken = is_broken;
+    }
+
+    /// The messages, in the order they were sent.
+    pub fn sent(&self) -> Vec<Rendered> {
+        lock(&self.0).sent.clone()
+    }
+}
+
+impl AlertPublisher for MemoryPublisher {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+        let mut all = lock(&self.0);
+        if all.is_broken {
+            let refused = |_| Err(Unavailable::new("the message was not sent", "told to fail"));
+            return messages.iter().map(refused).collect();
+        }
+        all.sent.extend_from_slice(messages);
+        messages.iter().map(|_| Ok(())).collect()
+    }
+}
+
+/// A state store with its rate limiter.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryState(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    documents: BTreeMap<String, KeptDocument>,
+    buckets: BTreeMap<String, Bucket>,
+    sms: BTreeMap<civil::Date, usize>,
+    is_broken: bool,
+    limiter_is_broken: bool,
+    races_to_lose: usize,
+}
+
+/// A document of a [`MemoryState`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// Its text.
+    pub body: String,
+    /// How often it was written.
+    pub version: u64,
+    /// When something about it is due.
+    pub due: Option<Timestamp>,
+}
+
+impl MemoryState {
+    /// Whether it answers nothing from now on.
+    pub fn set_broken(&self, is_broken: bool) {
+        lock(&self.0).is_broken = is_broken;
+    }
+
+    /// Whether its limiter answers nothing from now on. Documents are kept all the same.
+    pub fn set_limiter_broken(&self, is_broken: bool) {
+        lock(&self.0).limiter_is_broken = is_broken;
+    }
+
+    /// The next `commits` are lost races, whether or not somebody else has written.
+    pub fn lose_next(&self, commits: usize) {
+        lock(&self.0).races_to_lose = commits;
+    }
+
+    /// The documents, by key.
+    pub fn documents(&self) -> BTreeMap<String, KeptDocument> {
+        lock(&self.0).documents.clone()
+    }
+
+    fn answer(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+        let state = lock(&self.0);
+        if state.is_broken {
+            return Err(Unavailable::new("the state store did not answer", "told to fail"));
+        }
+        Ok(state)
+    }
+
+    fn limit(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+        let state = self.answer()?;
+        if state.limiter_is_broken {
+            return Err(Unavailable::new("the rate limiter did not answer", "told to fail"));
+        }
+        Ok(state)
+    }
+}
+
+impl RateLimiter for MemoryState {
+    async fn take_tokens(
+        &self,
+        channel: &str,
+        limit: &RateLimit,
+        wanted: Wanted,
+        sender: Sender,
+        now: Timestamp,
+    ) -> Result<usize, Unavailable> {
+        let mut state = self.limit()?;
+        let bucket = state.buckets.entry(channel.to_owned()).or_default();
+        let take = limit.take(*bucket, wanted, sender, now);
+        *bucket = take.bucket;
+        Ok(take.granted)
+    }
+
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+        let mut state = self.limit()?;
+        let counted = state.sms.entry(utc_day(now)).or_default();
+        let granted = wanted.min((quota as usize).saturating_sub(*counted));
+        *counted += granted;
+        Ok(granted)
+    }
+}
+
+impl StateStore for MemoryState {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+        let state = self.answer()?;
+        let document = |found: &KeptDocument| Document { body: Some(found.body.clone()), version: found.version };
+        Ok(keys.iter().map(|key| state.documents.get(key).map(document).unwrap_or_default()).collect())
+    }
+
+    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+        let mut state = self.answer()?;
+        if let Some(left) = state.races_to_lose.checked_sub(1) {
+            state.races_to_lose = left;
+            return Ok(Commit::Lost);
+        }
+        if state.documents.get(key).map_or(0, |found| found.version) != version {
+            return Ok(Commit::Lost);
+        }
+        state.documents.insert(key.to_owned(), KeptDocument { body: body.to_owned(), version: version + 1, due });
+        Ok(Commit::Done)
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+        let state = self.answer()?;
+        let due = state.documents.iter().filter_map(|(key, found)| Some((found.due.filter(|due| *due <= now)?, key)));
+        let mut due: Vec<_> = due.collect();
+        due.sort_unstable();
+        Ok(due.into_iter().take(most).map(|(_, key)| key.clone()).collect())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A test that panics while it holds the lock has failed already.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

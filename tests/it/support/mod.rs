@@ -1,0 +1,104 @@
+//! What tests share: readings and pushes, the program with everything around it in memory, and the command as a process.
+
+#[cfg(feature = "command")]
+mod archive;
+#[cfg(feature = "command")]
+mod command;
+mod world;
+
+use std::io::Write as _;
+#[cfg(feature = "command")]
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Request;
+use serde_json::Value;
+
+#[cfg(feature = "command")]
+pub(crate) use self::command::{Ran, Server, StoredDocument, command, documents, eventually, files, paths, run, serve};
+#[cfg(feature = "command")]
+pub(crate) use self::world::receipt;
+pub(crate) use self::world::{Answer, TestApp, World, one_client, push_to};
+// It is mounted there, because the fuzz targets need it without the rest.
+pub(crate) use crate::properties::memory;
+pub(crate) use crate::readings::*;
+
+/// The ids of all alerts that a message's facts tell of; none where it is a notice about the program itself.
+#[cfg(feature = "command")]
+pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {
+    if facts["kind"] == "notice" {
+        return Vec::new();
+    }
+    let alone = [facts.clone()];
+    let alerts = facts["alerts"].as_array().map_or(&alone[..], Vec::as_slice);
+    alerts.iter().map(|alert| alert["id"].as_str().unwrap_or_else(|| panic!("{facts}")).to_owned()).collect()
+}
+
+/// A push's body: an array of strings.
+pub(crate) fn body(readings: &[String]) -> Vec<u8> {
+    serde_json::to_vec(readings).unwrap()
+}
+
+pub(crate) const USERNAME: &str = "smartclean";
+pub(crate) const PASSWORD: &str = "s3cret-Pa55";
+
+/// A Basic header for these.
+pub(crate) fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A request with the right path, method and credentials.
+pub(crate) fn push_request() -> http::request::Builder {
+    Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
+}
+
+/// This program once more, to run one of its ignored tests in a process of its own: `process(module_path!(), "racer")`.
+#[cfg(feature = "command")]
+pub(crate) fn process(module: &str, test: &str) -> Command {
+    // The harness names tests without the crate.
+    let (_, module) = module.split_once("::").unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("{module}::{test}"), "--ignored", "--nocapture"]);
+    command
+}
+
+/// The DynamoDB that an end-to-end test has started.
+#[cfg(feature = "aws")]
+pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
+    use smartclean_push::adapters::aws::{self, dynamodb};
+    use smartclean_push::adapters::https::Trust;
+
+    // The rest of the SDK's configuration is in AWS's own variables.
+    let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let config =
+        aws::config(Trust::Machine).await.unwrap().into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
+    dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
+}
+
+/// The bytes that stand for printable ASCII and `\\`, `\"`, `\xAB`; `None` where it is written otherwise.
+pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut rest = text.bytes();
+    let mut bytes = Vec::new();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next()? {
+                b'x' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                }
+                escaped @ (b'\\' | b'"') => escaped,
+                _ => return None,
+            },
+            b' '..=b'~' => byte,
+            _ => return None,
+        });
+    }
+    Some(bytes)
+}
