@@ -11,8 +11,8 @@ use crate::hostile::support::{
 use crate::support::body;
 
 /// Times short enough to wait for, and long enough for a busy machine to be in time.
-const HEADERS_WITHIN: Duration = Duration::from_secs(2);
-const BODY_WITHIN: Duration = Duration::from_secs(3);
+const HEADERS_WITHIN: Duration = Duration::from_secs(1);
+const BODY_WITHIN: Duration = Duration::from_millis(1_500);
 /// How much later than that a connection may be closed: what a busy machine needs to come round to it.
 const LATENESS: Duration = Duration::from_secs(5);
 

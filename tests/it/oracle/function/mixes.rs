@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::site::{SENT_WITHIN, Site};
+use super::site::{LEASED_FOR, Site};
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::Verdict;
 
@@ -43,15 +43,11 @@ pub(super) async fn mix(seed: u64) -> Site {
     site
 }
 
-/// Sweeps while it goes on, then without, and judges it. `is_patient` says that the time really passes.
-pub(super) async fn judged(site: Site, seed: u64, is_patient: bool) -> Verdict {
+/// Sweeps while it goes on, then without, and judges it.
+pub(super) async fn judged(site: Site, seed: u64) -> Verdict {
     let mut later = SignedDuration::from_secs(2);
-    if is_patient {
-        site.wait().await;
-        site.catch_up(&site.function, LIMIT, 2).await;
-    }
     for round in 1..=3 {
-        later += SignedDuration::try_from(SENT_WITHIN).unwrap();
+        later += LEASED_FOR;
         let function = site.function.by_clock(later);
         site.world.plan.chance(seed + round, PER_CENT);
         site.catch_up(&function, LIMIT, 2).await;

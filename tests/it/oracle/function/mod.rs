@@ -21,7 +21,7 @@ use crate::oracle::verdict::{Verdict, show};
 
 /// Seeds that are tried in a short run.
 const SEEDS: u64 = 3;
-/// Seeds that are tried side by side in a long run; most of the time they wait.
+/// Seeds that are tried side by side in a long run; most of the time they wait for processes that start.
 const AT_ONCE: u64 = 8;
 
 /// The matrix: for each service and fault, how the pushes were answered that came meanwhile.
@@ -63,7 +63,7 @@ async fn whatever_goes_wrong_what_was_acknowledged_is_kept_and_every_alert_is_se
         site.conclude(ahead).await
     };
     let clocks = async { clocks::clocks().await.conclude(clocks::MOST_AHEAD).await };
-    let mixes = (seed..seed + SEEDS).map(|seed| async move { mixes::judged(mixes::mix(seed).await, seed, true).await });
+    let mixes = (seed..seed + SEEDS).map(|seed| async move { mixes::judged(mixes::mix(seed).await, seed).await });
     let (rows, (killed, calls), sweeps, clocks, mixes) =
         tokio::join!(join_all(rows), kills, sweeps, clocks, join_all(mixes));
     let (rows, cells): (Vec<Verdict>, Vec<Vec<Cell>>) = rows.into_iter().unzip();
@@ -76,7 +76,7 @@ async fn whatever_goes_wrong_what_was_acknowledged_is_kept_and_every_alert_is_se
     assert_eq!(objections, [""; 0]);
 }
 
-/// The long run: one seed after the other, and time is not waited for.
+/// The long run: one seed after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; make soak-oracle runs it"]
 async fn whatever_goes_wrong_at_random_nothing_is_lost() {
@@ -84,7 +84,7 @@ async fn whatever_goes_wrong_at_random_nothing_is_lost() {
     let seed = first_seed();
     for first in (seed..seed + rounds).step_by(usize::try_from(AT_ONCE).unwrap()) {
         let seeds = first..(first + AT_ONCE).min(seed + rounds);
-        let mixes = seeds.map(|seed| async move { mixes::judged(mixes::mix(seed).await, seed, false).await });
+        let mixes = seeds.map(|seed| async move { mixes::judged(mixes::mix(seed).await, seed).await });
         show(&join_all(mixes).await);
     }
 }

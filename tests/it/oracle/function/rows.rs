@@ -1,5 +1,6 @@
 //! Each fault of each service by itself, one after the other: a row of the matrix is one site.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -112,8 +113,7 @@ async fn cell(site: &Site, service: Service, fault: Fault) -> Cell {
     Cell { service, fault, hits, answers }
 }
 
-/// Waits, lets everything come to its end and judges it.
+/// Lets everything come to its end and judges it.
 pub(super) async fn judged(site: Site) -> Verdict {
-    site.wait().await;
     site.conclude(SignedDuration::ZERO).await
 }

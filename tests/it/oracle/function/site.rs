@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,8 +20,9 @@ use crate::support::{PASSWORD, USERNAME, basic};
 
 /// The function's time, as in template.yaml.
 pub(super) const LIMIT: Duration = Duration::from_secs(29);
-/// From when on the sweep may send what nobody has noted as sent, and a little more.
-pub(super) const SENT_WITHIN: Duration = Duration::from_secs(62);
+/// How much later the sweep may send what nobody has noted as sent: after a lease, and a little more. Nobody waits for it:
+/// processes whose clock is ahead sweep.
+pub(super) const LEASED_FOR: SignedDuration = SignedDuration::from_secs(62);
 /// How much later all blocks are over: a quarter of an hour, and a little more.
 const BLOCKS_ARE_OVER: SignedDuration = SignedDuration::from_mins(17);
 /// From when on it is noticed that nothing arrives.
@@ -39,7 +40,6 @@ pub(super) struct Site {
     pub(super) function: Function,
     ledger: Mutex<Ledger>,
     requests: AtomicUsize,
-    last_push: Mutex<Instant>,
 }
 
 impl Site {
@@ -47,7 +47,7 @@ impl Site {
         let world = World::start();
         let function = Function::new(&world, name);
         let (ledger, requests) = (Mutex::default(), AtomicUsize::default());
-        Self { name: name.to_owned(), world, function, ledger, requests, last_push: Mutex::new(Instant::now()) }
+        Self { name: name.to_owned(), world, function, ledger, requests }
     }
 
     /// Enters pushes into the ledger. Their indices.
@@ -78,7 +78,6 @@ impl Site {
     }
 
     async fn send(&self, function: &Function, limit: Duration, index: usize) {
-        *self.last_push.lock().unwrap() = Instant::now();
         let push = self.ledger.lock().unwrap().pushes[index].clone();
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         let reply = function.invoke_within(limit, &request_event(&push, request)).await;
@@ -88,12 +87,6 @@ impl Site {
         let body = serde_json::from_str(reply["body"].as_str().unwrap_or_default()).unwrap_or_default();
         let is_safe = self.world.kept(|kept| is_safe(kept, &push));
         self.ledger.lock().unwrap().answers.push(Answer { push: index, status, body, is_safe });
-    }
-
-    /// Waits until what was pushed last may be sent by somebody else.
-    pub(super) async fn wait(&self) {
-        let last = *self.last_push.lock().unwrap();
-        tokio::time::sleep_until((last + SENT_WITHIN).into()).await;
     }
 
     /// Delivers what waits in the queue, and lets the schedule tick.
@@ -116,7 +109,7 @@ impl Site {
             if self.unsent() == 0 {
                 break;
             }
-            ahead += SignedDuration::try_from(SENT_WITHIN).unwrap();
+            ahead += LEASED_FOR;
         }
         Verdict::of(&self.name, Evidence { may_find_it_quiet: ahead >= QUIET_AFTER, ..self.evidence() })
     }

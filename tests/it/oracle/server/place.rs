@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use smartclean_push::adapters::files::{AlertLog, FolderStore};
+use smartclean_push::adapters::sqlite::SqliteStore;
 
 use crate::oracle::judge::Evidence;
 use crate::oracle::ledger::{Answer, Ledger, Producer, Push};
 use crate::oracle::verdict::Verdict;
-use crate::support::{self, PASSWORD, Server, USERNAME, basic};
+use crate::support::{self, PASSWORD, Server, USERNAME, World, basic};
 
 /// Longest that an answer is waited for, on a machine that is busy.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
@@ -77,6 +79,17 @@ impl Place {
     /// Kills the server.
     pub(super) fn stop(&mut self) {
         self.server = None;
+    }
+
+    /// Kills the server, and does what it does at each start, at `now`: a test cannot turn the server's clock.
+    pub(super) fn sweep_at(&mut self, now: Timestamp) {
+        self.server = None;
+        let (store, _) = FolderStore::open(&self.data).unwrap();
+        let state = SqliteStore::open(&self.data.join("state.db")).unwrap();
+        let world = World::new().with_store(store).with_state(state);
+        let ingest = world.with_publisher(AlertLog::open(&self.data).unwrap()).ingest();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(ingest.sweep(now)).unwrap();
     }
 
     /// The server's process.
