@@ -281,7 +281,8 @@ fn what_cannot_be_used_is_named_with_what_to_do() {
     let address = taken.local_addr().unwrap().to_string();
     let output = command(&["serve", "--listen", &address, "--data"]).arg(data.path()).output().unwrap();
     assert!(failed(&output).contains("Choose another port"));
-    let file = data.path().join("credentials.json");
+    let file = data.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
     let output = serve(&file, &[]).output().unwrap();
     assert!(failed(&output).contains("Choose another with --data"));
     let output = serve(data.path(), &["--credentials", "nowhere.json"]).output().unwrap();
