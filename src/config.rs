@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::domain::auth::{Doors, Outside};
+use crate::domain::auth::Doors;
 use crate::telemetry::Verbosity;
 
 /// Where the rules are, below the bucket's root, unless `RULES_KEY` says otherwise.
@@ -58,8 +58,6 @@ pub struct FunctionConfig {
     pub retry_queue_url: String,
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
-    /// `OAUTH_ISSUER`, `OAUTH_AUDIENCE` and, optionally, `OAUTH_SCOPE`: an outside issuer whose tokens are taken as well.
-    pub outside: Option<Outside>,
     /// `DOORS`: the open doors, a list such as `basic,oauth`; Basic alone where it is not set.
     pub doors: Doors,
     /// Whether S3 is addressed as `host/bucket/key`: true where `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` sends its
@@ -148,7 +146,6 @@ impl FunctionConfig {
                 String::new()
             })
         };
-        let outside = Outside::new(optional("OAUTH_ISSUER"), optional("OAUTH_AUDIENCE"), optional("OAUTH_SCOPE"));
         let doors = optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
         let config = Self {
             raw_bucket: required("RAW_BUCKET"),
@@ -158,12 +155,10 @@ impl FunctionConfig {
             state_table: required("STATE_TABLE"),
             retry_queue_url: required("RETRY_QUEUE_URL"),
             rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
-            outside: outside.clone().unwrap_or_default(),
             doors: doors.clone().unwrap_or_default(),
             s3_path_style: s3_path_style(&lookup),
         };
         fault.wrong.extend(config.wrong_topic());
-        fault.wrong.extend(outside.err().map(|fault| format!("OAUTH_ISSUER, OAUTH_AUDIENCE: {fault}")));
         fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
         if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
     }
@@ -241,18 +236,6 @@ mod tests {
         assert_eq!(read(&[("DOORS", "oauth, basic")]).unwrap().doors.to_string(), "basic,oauth");
         let message = read(&[("DOORS", "basic,oauht")]).unwrap_err();
         assert!(message.contains("DOORS: there is no door \"oauht\""), "{message}");
-    }
-
-    #[test]
-    fn an_outside_issuer_needs_an_audience() {
-        let issuer = ("OAUTH_ISSUER", "https://issuer.example");
-        let outside = read(&[issuer, ("OAUTH_AUDIENCE", "push"), ("OAUTH_SCOPE", "")]).unwrap().outside.unwrap();
-        assert_eq!((outside.audience.as_str(), outside.scope), ("push", None));
-        assert!(read(&[issuer]).unwrap_err().contains("no audience"));
-        assert!(
-            read(&[("OAUTH_ISSUER", "http://a"), ("OAUTH_AUDIENCE", "b")]).unwrap_err().contains("not an https://")
-        );
-        assert_eq!(read(&[("OAUTH_ISSUER", " ")]).unwrap().outside, None);
     }
 
     #[test]

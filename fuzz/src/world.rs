@@ -61,7 +61,8 @@ impl World {
 
     /// The answer to a request. Whatever it was, what is stored then are lines of JSON, and what is said keeps to its limits.
     pub(super) fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
-        let context = RequestContext { request_id: "request-1".into(), source: "203.0.113.7".into(), received: now() };
+        let source = "203.0.113.7".into();
+        let context = RequestContext { request_id: "request-1".into(), source, received: now(), verified_client: None };
         let answer = wait(self.app.handle(request, context));
         for (key, object) in self.store.objects() {
             let lines = unpack(&object.bytes).expect("what was packed here");

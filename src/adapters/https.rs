@@ -1,4 +1,4 @@
-//! HTTPS towards others: AWS, and an outside issuer of tokens.
+//! HTTPS towards AWS.
 
 use std::io;
 use std::time::Duration;
@@ -30,12 +30,11 @@ impl Trust {
     }
 }
 
-/// A client with connections of its own. `connecting` is the longest that reaching a server takes, before TLS; there is no
-/// limit but the system's where it is not given.
+/// A client with connections of its own. `connecting` is the longest that reaching a server takes, before TLS.
 ///
 /// # Errors
 /// Where this machine is asked for its certificates, and has none.
-pub(super) fn client<B>(trust: Trust, connecting: Option<Duration>) -> io::Result<HttpsClient<B>>
+pub(super) fn client<B>(trust: Trust, connecting: Duration) -> io::Result<HttpsClient<B>>
 where
     B: http_body::Body + Send,
     B::Data: Send,
@@ -54,7 +53,7 @@ where
     tcp.enforce_http(false);
     // What is sent is whole, and waits for nothing.
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(connecting);
+    tcp.set_connect_timeout(Some(connecting));
     let https = https.https_or_http().enable_http1().wrap_connector(tcp);
     Ok(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https))
 }

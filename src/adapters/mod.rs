@@ -12,13 +12,9 @@ pub mod files;
 pub mod fixed;
 #[cfg(feature = "command")]
 mod grouped;
-#[cfg(any(feature = "aws", feature = "command"))]
+#[cfg(feature = "aws")]
 pub mod https;
 #[cfg(test)]
 mod log_lines;
-#[cfg(any(feature = "command", feature = "function"))]
-pub mod outside_issuer;
-#[cfg(any(feature = "command", feature = "function"))]
-mod signatures;
 #[cfg(feature = "command")]
 pub mod sqlite;

@@ -13,7 +13,6 @@ use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::https::Trust;
-use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Untouched};
 use smartclean_push::http::{App, Gate};
@@ -46,15 +45,11 @@ async fn main() -> Result<(), Error> {
         tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
     if let Ok(known) = credentials.current(now).await
-        && let Some(lack) = known.lacks(config.doors, config.outside.is_some())
+        && let Some(lack) = known.lacks(config.doors)
     {
         tracing::error!("{lack}; until the secret has it, the door stays shut");
     }
-    let mut gate = Gate::new(credentials).with_doors(config.doors);
-    if let Some(outside) = config.outside {
-        let keys = OutsideIssuer::new(&outside, trust)?;
-        gate = gate.trusting(outside, Box::new(keys));
-    }
+    let gate = Gate::new(credentials).with_doors(config.doors);
 
     tracing::info!(target: MEASURED, cold_starts = 1, start_ms = started.elapsed().as_secs_f64() * 1000.0, "started");
 

@@ -11,11 +11,9 @@ use super::attempts::Attempts;
 use super::hashing::Hashing;
 use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
-use crate::domain::auth::{
-    Check, Credentials, Door, Doors, Login, Outside, SharedAccess, Signed, TokenFault, is_own, key_id_of,
-};
+use crate::domain::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
 use crate::domain::shown::is_hidden;
-use crate::ingest::ports::{CredentialSource, IssuerKeys, chain};
+use crate::ingest::ports::{CredentialSource, chain};
 use crate::telemetry::MEASURED;
 
 /// Longest that a client's name is in the log, in characters. Anybody can send any.
@@ -28,7 +26,6 @@ pub struct Gate<C> {
     doors: Doors,
     hashing: Hashing,
     attempts: Attempts,
-    outside: Option<(Outside, Box<dyn IssuerKeys>)>,
 }
 
 /// What was sent to prove who it is.
@@ -73,20 +70,7 @@ impl Refusal {
 impl<C: CredentialSource> Gate<C> {
     /// Lets in by Basic authentication alone.
     pub fn new(credentials: C) -> Self {
-        Self {
-            credentials,
-            doors: Doors::default(),
-            hashing: Hashing::new(),
-            attempts: Attempts::counted(),
-            outside: None,
-        }
-    }
-
-    /// With tokens of an outside issuer taken as well, where the door for tokens is open.
-    #[must_use]
-    pub fn trusting(mut self, issuer: Outside, keys: Box<dyn IssuerKeys>) -> Self {
-        self.outside = Some((issuer, keys));
-        self
+        Self { credentials, doors: Doors::default(), hashing: Hashing::new(), attempts: Attempts::counted() }
     }
 
     /// With these doors open, and no others.
@@ -126,6 +110,21 @@ impl<C: CredentialSource> Gate<C> {
                 Err(self.refuse(proof.name(), true, &refusal.reason(), context, challenge).await)
             }
         }
+    }
+
+    /// The name of the client whose token the host has verified.
+    pub(super) async fn verified_client(
+        &self,
+        headers: &HeaderMap,
+        context: &RequestContext,
+    ) -> Result<String, Problem> {
+        if let Some(client) = &context.verified_client {
+            return Ok(shown(client));
+        }
+        let has_sent = headers.contains_key(AUTHORIZATION);
+        let challenge = Challenge { basic: false, bearer: Some(Bearer::Asked), signature: false };
+        self.refuse("", has_sent, "no token that API Gateway has verified", context, challenge).await;
+        Err(Problem::NoVerifiedToken)
     }
 
     /// The name of the key that signed a call of Event Hubs'.
@@ -205,29 +204,11 @@ impl<C: CredentialSource> Gate<C> {
         let now = context.received.as_second();
         match proof {
             Proof::Login(login) => self.login(login, known, context).await,
-            Proof::Token(token) => Ok(match &self.outside {
-                Some((outside, keys)) if !is_own(token) => self.outside_token(outside, &**keys, token, context).await?,
-                _ => known.check_access(token, now).map_err(Refusal::Token),
-            }),
+            Proof::Token(token) => Ok(known.check_access(token, now).map_err(Refusal::Token)),
             Proof::Signature { sent, host, path } => {
                 Ok(known.check_signature(sent, host, path, now).map(str::to_owned).ok_or(Refusal::Wrong))
             }
         }
-    }
-
-    async fn outside_token(
-        &self,
-        outside: &Outside,
-        issuer: &dyn IssuerKeys,
-        token: &str,
-        context: &RequestContext,
-    ) -> Result<Result<String, Refusal>, Problem> {
-        let keys = issuer.keys(key_id_of(token).as_deref(), context.received).await.map_err(|error| {
-            tracing::error!(request_id = %context.request_id, error = %error.chain(), "the issuer's keys cannot be fetched");
-            Problem::CredentialsUnavailable
-        })?;
-        let is_signed = |signed: &Signed<'_>| issuer.is_signed(signed);
-        Ok(outside.check(token, &keys, is_signed, context.received.as_second()).map_err(Refusal::Token))
     }
 
     async fn login(
@@ -264,7 +245,7 @@ impl<C: CredentialSource> Gate<C> {
         context: &RequestContext,
         challenge: Challenge,
     ) -> Problem {
-        let RequestContext { request_id, source, received } = context;
+        let RequestContext { request_id, source, received, .. } = context;
         let failed_lately = if has_sent { self.attempts.failed(source, *received) } else { 0 };
         tracing::warn!(
             target: MEASURED,

@@ -49,6 +49,9 @@ pub struct RequestContext {
     pub source: String,
     /// When it came.
     pub received: Timestamp,
+    /// The client whose token the host has verified, before the request came here: API Gateway's JWT authorizer does that
+    /// for `POST /push/jwt`. No header says it.
+    pub verified_client: Option<String>,
 }
 
 /// The handler, with what it needs of the world.
@@ -96,7 +99,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         let answer = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
-            Ok(Route::Push) => self.push(&parts, body, &context).await,
+            Ok(Route::Push) => self.push(&parts, body, &context, self.gate.caller(&parts.headers, &context)).await,
+            Ok(Route::PushJwt) => {
+                self.push(&parts, body, &context, self.gate.verified_client(&parts.headers, &context)).await
+            }
             Ok(Route::Send) => self.send(&parts, body, &context).await,
             Ok(Route::Token) => self.token(&parts, body, &context).await,
             Ok(Route::Cleaned { zone, project }) => self.cleaned(&parts, &zone, project.as_deref(), &context).await,
@@ -117,7 +123,14 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         Ok(route)
     }
 
-    async fn push<B>(&self, parts: &Parts, body: B, context: &RequestContext) -> Result<Response<Bytes>, Problem>
+    /// Takes a push of the client that `authenticating` comes to.
+    async fn push<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        context: &RequestContext,
+        authenticating: impl Future<Output = Result<String, Problem>>,
+    ) -> Result<Response<Bytes>, Problem>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -125,7 +138,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         let started = Instant::now();
         let encoding = encoding(&parts.headers)?;
         check_declared_length(&parts.headers, MAX_ENCODED)?;
-        let client = self.gate.caller(&parts.headers, context).await?;
+        let client = authenticating.await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
         let _turn = self.workload.turn(body.len(), encoding).await?;
         let outcome = self.take(body, encoding, &client, context, started).await?;

@@ -75,6 +75,8 @@ pub enum Problem {
     TooLarge,
     /// No credentials, or wrong ones.
     Unauthorized(Challenge),
+    /// No token of an external issuer that the host has verified.
+    NoVerifiedToken,
     /// A token that does not allow to push.
     InsufficientScope,
     /// A browser sends it for a page of another origin.
@@ -118,7 +120,7 @@ impl Problem {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized(_) | Self::NoVerifiedToken => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -139,6 +141,10 @@ impl Problem {
             }
             Self::Unauthorized(Challenge { signature: true, .. }) => {
                 "The shared access signature is missing, wrong, expired, or not for this host and hub."
+            }
+            Self::NoVerifiedToken => {
+                "This path takes tokens that API Gateway has verified for an external issuer, and no external issuer is set \
+                 here. Push to POST /push."
             }
             Self::InsufficientScope => "The token does not have the scope that pushing asks for.",
             Self::ForeignOrigin => {
@@ -170,6 +176,7 @@ impl Problem {
         match self {
             Self::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Self::Unauthorized(challenge) => Some((WWW_AUTHENTICATE, challenge.header())),
+            Self::NoVerifiedToken => Some((WWW_AUTHENTICATE, HeaderValue::from_static(BEARER))),
             Self::InsufficientScope => Some((WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE))),
             Self::CredentialsUnavailable
             | Self::StoreUnavailable

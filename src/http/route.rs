@@ -11,6 +11,7 @@ use crate::domain::auth::{Door, Doors};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Push,
+    PushJwt,
     Cleaned { zone: String, project: Option<String> },
     Token,
     Send,
@@ -22,7 +23,7 @@ impl Route {
     /// Whether a request changes anything here.
     pub(super) fn changes_state(&self) -> bool {
         match self {
-            Self::Push | Self::Cleaned { .. } | Self::Token | Self::Send => true,
+            Self::Push | Self::PushJwt | Self::Cleaned { .. } | Self::Token | Self::Send => true,
             Self::Health | Self::Metrics => false,
         }
     }
@@ -39,6 +40,8 @@ pub(super) fn route(parts: &Parts, doors: Doors, has_metrics: bool) -> Result<Ro
         "/health" => ("GET, HEAD", Route::Health),
         "/metrics" if has_metrics && takes_pushes => ("GET, HEAD", Route::Metrics),
         "/push" if takes_pushes => ("POST", Route::Push),
+        // Of no door: API Gateway opens it, where an issuer is set.
+        "/push/jwt" => ("POST", Route::PushJwt),
         "/oauth2/token" if doors.contains(Door::Oauth) => ("POST", Route::Token),
         _ if doors.contains(Door::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {
             ("POST", Route::Send)

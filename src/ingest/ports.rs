@@ -1,16 +1,14 @@
 //! What the use case needs of the world, each as narrow as its one use.
 
 use std::error::Error;
-use std::fmt::Debug;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
-use crate::domain::auth::{Credentials, KeySet, Signed};
+use crate::domain::auth::Credentials;
 use crate::domain::rate_limit::{RateLimit, Sender, Wanted};
 use crate::domain::rules::{Refused, RuleSet};
 
@@ -249,20 +247,4 @@ pub trait CredentialSource: Send + Sync {
     /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
     /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
     fn refreshed(&self, now: Timestamp) -> impl Future<Output = Option<Arc<Credentials>>> + Send;
-}
-
-/// The keys of an issuer, once they are there.
-pub type Keys<'a> = Pin<Box<dyn Future<Output = Result<Arc<KeySet>, Unavailable>> + Send + 'a>>;
-
-/// Knows the keys of an outside issuer of tokens.
-pub trait IssuerKeys: Debug + Send + Sync {
-    /// The keys as last fetched; fetched again where none of them has the id `kid`, but at most once a minute, however
-    /// many unknown ids come.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where they were never fetched and cannot be now. A retry can help.
-    fn keys<'a>(&'a self, kid: Option<&'a str>, now: Timestamp) -> Keys<'a>;
-
-    /// Whether a signature by one of them is right.
-    fn is_signed(&self, signed: &Signed<'_>) -> bool;
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 import requests
 import tomlkit
 import zstandard
+from local_aws import REGION
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/e2e"
@@ -80,6 +81,28 @@ def look_at(aws, name):
     )
 
 
+class UserPool:
+    """A Cognito user pool of somebody's own, with a client for SmartClean."""
+
+    SCOPE = "smartclean-push/push"
+
+    def __init__(self, aws):
+        self._cognito = aws.client("cognito-idp")
+        self._id = self._cognito.create_user_pool(PoolName="external")["UserPool"]["Id"]
+        self._cognito.create_resource_server(
+            UserPoolId=self._id, Identifier="smartclean-push", Name="smartclean-push",
+            Scopes=[{"ScopeName": name, "ScopeDescription": name} for name in ("push", "read")],
+        )  # fmt: skip
+        self.issuer = f"https://cognito-idp.{REGION}.amazonaws.com/{self._id}"
+        self.client = self.add_client("smartclean-push/push", "smartclean-push/read")
+
+    def add_client(self, *scopes):
+        return self._cognito.create_user_pool_client(
+            UserPoolId=self._id, ClientName="machine", GenerateSecret=True, AllowedOAuthFlowsUserPoolClient=True,
+            AllowedOAuthFlows=["client_credentials"], AllowedOAuthScopes=list(scopes),
+        )["UserPoolClient"]  # fmt: skip
+
+
 class Lake:
     """The lake, deployed beside the stack by the operator's own command."""
 
@@ -96,7 +119,6 @@ class Deployed:
         self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
         self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
         self._look()
-        self._import_routes()
         self._read_credentials()
 
     def _look(self):
@@ -113,31 +135,15 @@ class Deployed:
 
     def open_doors(self):
         """Opens every door that the template has; those that were closed say nothing until then."""
-        for path in ("/oauth2/token", "/push/messages"):
+        for path, status in {"/oauth2/token": 404, "/push/messages": 404, "/push/jwt": 401}.items():
             answer = self.request("POST", path, auth=self.credentials)
-            assert answer.status_code == 404, f"{path} is answered behind a closed door: {answer.text}"
-        self.deploy_with(Doors="basic,oauth,event-hub", IotTopic=TOPIC, CreateCognito="yes")
-
-    def _import_routes(self):
-        """Makes the routes that an HTTP API has on AWS by its body, which MiniStack skips."""
-        api, gateway = self.ids["PushApi"], self.aws.client("apigatewayv2")
-        for route in gateway.get_routes(ApiId=api)["Items"]:
-            gateway.delete_route(ApiId=api, RouteId=route["RouteId"])
-        for integration in gateway.get_integrations(ApiId=api)["Items"]:
-            gateway.delete_integration(ApiId=api, IntegrationId=integration["IntegrationId"])
-        for path, methods in self.template["Resources"]["PushApi"]["Properties"]["Body"]["paths"].items():
-            for method, operation in methods.items():
-                wanted = operation["x-amazon-apigateway-integration"]
-                integration = gateway.create_integration(
-                    ApiId=api,
-                    IntegrationType=wanted["type"].upper(),
-                    IntegrationUri=self.function_arn(self.function),
-                    PayloadFormatVersion=wanted["payloadFormatVersion"],
-                    TimeoutInMillis=wanted["timeoutInMillis"],
-                )["IntegrationId"]
-                verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
-                route = path.lstrip("/") if operation.get("isDefaultRoute") else f"{verb} {path}"
-                gateway.create_route(ApiId=api, RouteKey=route, Target=f"integrations/{integration}")
+            assert answer.status_code == status, f"{path} is answered behind a closed door: {answer.text}"
+            assert answer.headers["Content-Type"] == "application/problem+json"
+        self.pool = UserPool(self.aws)
+        self.deploy_with(
+            Doors="basic,oauth,event-hub", IotTopic=TOPIC,
+            OAuthIssuer=self.pool.issuer, OAuthAudience=self.pool.client["ClientId"], OAuthScope=UserPool.SCOPE,
+        )  # fmt: skip
 
     def function_arn(self, name):
         return self.functions.get_function_configuration(FunctionName=name)["FunctionArn"]
@@ -146,7 +152,6 @@ class Deployed:
         """Deploys with other parameters, and goes on with what there is then."""
         said = self.operator.deploy_with(**parameters)
         self._look()
-        self._import_routes()
         return said
 
     # ---- From outside: what SmartClean does ---------------------------------------------------------------------

@@ -12,8 +12,8 @@
   action gets the message. MiniStack's runs it once and does not look.
 - What AWS IoT and Lambda send into a queue comes over TLS, as the queue's policy wants it.
 - Lambda's record of an event that it gave up on is whole; MiniStack's has no version, time or request id.
-- A Cognito pool's issuer is an address at which it answers, over TLS, and the template can ask for it as ProviderURL.
-  MiniStack's tokens and discovery document name AWS's own address.
+- An HTTP API has the routes and authorizers of its OpenAPI body, which MiniStack skips.
+- A JWT authorizer gets the keys of a Cognito pool, which MiniStack asks itself for over HTTP, also where it speaks TLS.
 - Each reading of a secret leaves a line in the log, so that a test can count them. MiniStack's CloudTrail tells of the
   last fifty calls and no more.
 - Athena speaks Athena's SQL: ministack_athena.py.
@@ -29,7 +29,7 @@ import uuid
 import ministack_athena  # noqa: F401  (bridges by being there)
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cognito, iot, lambda_svc, secretsmanager, sns, sqs
+from ministack.services import apigateway, cognito, iot, lambda_svc, secretsmanager, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 build_envelope = sns._build_envelope
@@ -130,29 +130,62 @@ def record_in_queue(target, name, event, result):
 
 lambda_svc._route_async_failure = record_in_queue
 
-AWS_ISSUERS = f"https://cognito-idp.{os.environ['MINISTACK_REGION']}.amazonaws.com"
-OWN_ISSUERS = f"https://127.0.0.1:{os.environ['GATEWAY_PORT']}"
+def import_body(api, body):
+    """Makes the routes, integrations and authorizers that an HTTP API has by its OpenAPI body."""
 
-signed_jwt = cognito._signed_jwt
-discovery = cognito.well_known_openid_configuration
-pool_attributes = provisioners._cognito_user_pool_attributes
+    def make(create, id, **wanted):
+        return json.loads(create(api, wanted)[2])[id]
+
+    for kept in (apigateway._routes, apigateway._integrations, apigateway._authorizers):
+        kept[api] = {}
+    authorizers = {}
+    for name, scheme in body.get("components", {}).get("securitySchemes", {}).items():
+        wanted = scheme["x-amazon-apigateway-authorizer"]
+        authorizers[name] = make(
+            apigateway._create_authorizer, "authorizerId", name=name, authorizerType=wanted["type"].upper(),
+            identitySource=[wanted["identitySource"]], jwtConfiguration=wanted["jwtConfiguration"],
+        )  # fmt: skip
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            wanted = operation["x-amazon-apigateway-integration"]
+            integration = make(
+                apigateway._create_integration, "integrationId", integrationType=wanted["type"].upper(),
+                integrationUri=wanted["uri"], payloadFormatVersion=wanted["payloadFormatVersion"],
+                timeoutInMillis=wanted["timeoutInMillis"],
+            )  # fmt: skip
+            verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+            key = path.lstrip("/") if operation.get("isDefaultRoute") else f"{verb} {path}"
+            guard = {}
+            for name, scopes in (named for requirement in operation.get("security", []) for named in requirement.items()):
+                guard = {"authorizationType": "JWT", "authorizerId": authorizers[name], "authorizationScopes": scopes}
+            make(apigateway._create_route, "routeId", routeKey=key, target=f"integrations/{integration}", **guard)
 
 
-def signed_by_own_issuer(claims, *rest):
-    return signed_jwt({**claims, "iss": claims["iss"].replace(AWS_ISSUERS, OWN_ISSUERS)}, *rest)
+http_api = provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]
+create_http_api, update_http_api = http_api["create"], http_api["update"]
 
 
-def discovery_of_own_issuer(pool, region=None, host=None, scheme="http"):
-    status, headers, body = discovery(pool, region, host, "https")
-    return status, headers, body.replace(AWS_ISSUERS.encode(), OWN_ISSUERS.encode())
+def create_with_body(logical_id, props, stack_name):
+    api, attributes = create_http_api(logical_id, props, stack_name)
+    import_body(api, props["Body"])
+    return api, attributes
 
 
-cognito._signed_jwt = signed_by_own_issuer
-cognito.well_known_openid_configuration = discovery_of_own_issuer
-provisioners._cognito_user_pool_attributes = lambda pool: {
-    **pool_attributes(pool),
-    "ProviderURL": f"{OWN_ISSUERS}/{pool}",
-}
+def update_with_body(physical_id, old_props, new_props, stack_name, logical_id=None):
+    api, attributes = update_http_api(physical_id, old_props, new_props, stack_name, logical_id)
+    import_body(api, new_props["Body"])
+    return api, attributes
+
+
+http_api.update(create=create_with_body, update=update_with_body)
+
+
+async def keys_of_own_pool(url):
+    _, _, keys = cognito.well_known_jwks(url.split("/")[-3])
+    return json.loads(keys)
+
+
+apigateway._fetch_jwks = keys_of_own_pool
 
 app._HEALTH_PATHS = ("/_ministack/health",)
 

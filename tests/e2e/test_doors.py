@@ -11,6 +11,7 @@ import urllib.parse
 import httpx
 import pytest
 from authlib.integrations.requests_client import OAuth2Session
+from deployed import UserPool
 from test_stack import reading
 
 
@@ -124,41 +125,51 @@ def test_refresh_token_is_no_access_token(doors, session):
     without_credentials_it_is_refused(doors, headers={"Authorization": f"Bearer {refresh}"})
 
 
-# ---- An outside issuer -----------------------------------------------------------------------------------------------
+# ---- An external issuer ----------------------------------------------------------------------------------------------
 
 
-def cognito_secret(doors):
-    pool, client = doors.outputs["CognitoPoolId"], doors.outputs["CognitoClientId"]
-    described = doors.aws.client("cognito-idp").describe_user_pool_client(UserPoolId=pool, ClientId=client)
-    return described["UserPoolClient"]["ClientSecret"]
-
-
-def test_token_of_cognito_lets_a_push_in(doors):
-    token_url = f"{doors.aws.endpoint}/oauth2/token"
+def token_of(doors, client, scope):
+    """A token that the pool gives to a client for a scope."""
     cognito = Session(
-        doors, doors.outputs["CognitoClientId"], cognito_secret(doors),
-        scope=doors.outputs["CognitoScope"], token_endpoint=token_url,
-    )  # fmt: skip
-    token = cognito.fetch_token(grant_type="client_credentials")
-    claims = token["access_token"].split(".")[1]
+        doors, client["ClientId"], client["ClientSecret"], scope=scope, token_endpoint=f"{doors.aws.endpoint}/oauth2/token"
+    )
+    token = cognito.fetch_token(grant_type="client_credentials")["access_token"]
+    claims = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-    assert claims["iss"] == doors.outputs["CognitoIssuer"] and "aud" not in claims
-    answer = cognito.push(doors)
-    assert answer.status_code == 200, answer.text
+    assert claims["iss"] == doors.pool.issuer and "aud" not in claims
+    return token
 
 
-def test_token_of_another_client_of_the_same_pool_is_refused(doors):
-    made = doors.aws.client("cognito-idp").create_user_pool_client(
-        UserPoolId=doors.outputs["CognitoPoolId"], ClientName="another", GenerateSecret=True,
-        AllowedOAuthFlowsUserPoolClient=True, AllowedOAuthFlows=["client_credentials"],
-        AllowedOAuthScopes=[doors.outputs["CognitoScope"]],
-    )["UserPoolClient"]  # fmt: skip
-    another = Session(
-        doors, made["ClientId"], made["ClientSecret"],
-        scope=doors.outputs["CognitoScope"], token_endpoint=f"{doors.aws.endpoint}/oauth2/token",
-    )  # fmt: skip
-    another.fetch_token(grant_type="client_credentials")
-    assert another.push(doors).status_code == 401
+def push_with(doors, token, path="/push/jwt"):
+    return doors.request("POST", path, data=body(), headers={"Authorization": f"Bearer {token}"})
+
+
+def test_token_of_the_external_issuer_lets_a_push_in(doors):
+    token = token_of(doors, doors.pool.client, UserPool.SCOPE)
+    assert doors.outputs["JwtPushUrl"].endswith("/push/jwt")
+    answer = push_with(doors, token)
+    assert answer.status_code == 200 and answer.json()["accepted"] == 1, answer.text
+    assert push_with(doors, token, "/push").status_code == 401, "it opens its own path and no other"
+
+
+def test_api_gateway_refuses_other_tokens_before_the_function_sees_them(doors, session):
+    own = session.fetch_token(grant_type="client_credentials")["access_token"]
+    another = doors.pool.add_client(UserPool.SCOPE)
+    good = token_of(doors, doors.pool.client, UserPool.SCOPE)
+    for token, status in (
+        (own, 401),
+        (token_of(doors, another, UserPool.SCOPE), 401),
+        (good[:-8] + "AAAAAAAA", 401),
+        ("", 401),
+        (token_of(doors, doors.pool.client, "smartclean-push/read"), 403),
+    ):
+        answer = push_with(doors, token)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["Content-Type"] == "application/json", "API Gateway's own answer"
+    assert doors.request("POST", "/push/jwt", data=body(), auth=doors.credentials).status_code == 401
+    # Another method is the function's to refuse, which knows its own paths.
+    answer = doors.request("GET", "/push/jwt", headers={"Authorization": f"Bearer {good}"})
+    assert answer.status_code == 405 and answer.headers["Content-Type"] == "application/problem+json"
 
 
 # ---- Azure Event Hubs ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 makes and no other."""
 
 import copy
+import fnmatch
 import re
 
 import pytest
@@ -229,6 +230,26 @@ def test_only_services_of_this_account_are_let_in_by_name(template):
             if statement["Effect"] == "Allow" and "Principal" in statement:
                 assert set(statement["Principal"]) == {"Service"}, id
                 assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, id
+
+
+def unlet(template):
+    """Routes of the API by which the function may not be called."""
+    properties = template["Resources"]["PushApiMayInvoke"]["Properties"]
+    paths = template["Resources"]["PushApi"]["Properties"]["DefinitionBody"]["paths"]
+    for path, methods in paths.items():
+        methods = methods["Fn::If"][1] if "Fn::If" in methods else methods
+        for method, operation in methods.items():
+            route = "$default" if operation.get("isDefaultRoute") else f"{method.upper()}{path}"
+            arn = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${PushApi}/$default/" + route
+            if not fnmatch.fnmatchcase(arn, properties["SourceArn"]["Fn::Sub"]):
+                yield route
+
+
+def test_every_route_may_call_the_function(template):
+    assert list(unlet(template)) == []
+    source = template["Resources"]["PushApiMayInvoke"]["Properties"]["SourceArn"]
+    source["Fn::Sub"] = source["Fn::Sub"].replace("/*", "/*/$default")
+    assert list(unlet(template)) == ["POST/push/jwt"]
 
 
 def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(template):

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use smartclean_push::http::RequestContext;
 
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, push_request, reading};
 
@@ -86,6 +87,38 @@ async fn a_path_is_there_where_one_of_its_doors_is_open_and_nowhere_else() {
             assert_eq!(asked.status, if status == 404 { 404 } else { 405 }, "{doors}: {path}");
         }
         assert_eq!(app.send(with(Request::get("/health"), "")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verified_it() {
+    for doors in ["basic", "oauth", "event-hub", "iot", "basic,oauth,event-hub,iot"] {
+        let app = app(doors);
+        let push = || Request::post("/push/jwt");
+        let own = push().header("authorization", basic(USERNAME, PASSWORD));
+        let token = push().header("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmVk");
+        for request in [push(), own, token] {
+            let answer = app.send(with(request, body(&[smell(270)]))).await;
+            assert_eq!(answer.status, 401, "{doors}: {answer:?}");
+            assert_eq!(answer.headers["www-authenticate"], r#"Bearer realm="smartclean-push""#);
+            assert!(answer.body["detail"].as_str().unwrap().contains("no external issuer is set"), "{answer:?}");
+        }
+        assert_eq!(app.send(with(Request::get("/push/jwt"), "")).await.status, 405);
+        assert!(app.lines().is_empty());
+        let verified = RequestContext {
+            request_id: "request-1".into(),
+            source: "203.0.113.7".into(),
+            received: now(),
+            verified_client: Some("vendor".into()),
+        };
+        let answer = app.app.handle(with(push(), body(&[smell(270)])), verified.clone()).await;
+        assert_eq!(answer.status(), 200, "{doors}");
+        assert_eq!((app.lines()[0].1.clone(), app.publisher.sent().len()), (vec![smell(270)], 1));
+        // Nothing else opens by it.
+        for path in ["/push", "/zones/z/cleaned", "/oauth2/token", "/washrooms/messages"] {
+            let status = app.app.handle(with(Request::post(path), "[]"), verified.clone()).await.status();
+            assert!(status.is_client_error(), "{doors}: {path}: {status}");
+        }
     }
 }
 

@@ -41,7 +41,7 @@ fn guarded() -> (Guarded, Counted) {
 async fn push(app: &Guarded, password: &str, source: String, later: i64) -> u16 {
     let request = Request::post("/push").header("authorization", basic(USERNAME, password));
     let received = now() + SignedDuration::from_millis(later);
-    let context = RequestContext { request_id: "r".into(), source, received };
+    let context = RequestContext { request_id: "r".into(), source, received, verified_client: None };
     app.handle(request.body(Full::new(Bytes::from_static(b"[]"))).unwrap(), context).await.status().as_u16()
 }
 

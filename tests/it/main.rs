@@ -26,7 +26,6 @@ mod guessing;
 #[cfg(feature = "command")]
 mod hostile;
 #[cfg(any(feature = "command", feature = "function"))]
-mod issuer;
 mod json_suite;
 #[cfg(feature = "command")]
 mod kill;

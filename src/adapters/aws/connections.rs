@@ -26,7 +26,7 @@ use crate::adapters::https::{self, HttpsClient, Trust};
 /// # Errors
 /// Where this machine is asked for its certificates, and has none.
 pub(super) fn http_client(trust: Trust, connecting: Duration) -> io::Result<SharedHttpClient> {
-    let connector = SharedHttpConnector::new(Connections(https::client(trust, Some(connecting))?));
+    let connector = SharedHttpConnector::new(Connections(https::client(trust, connecting)?));
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 

@@ -123,17 +123,15 @@ fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::outside_issuer::FETCHED_WITHIN;
     use crate::ingest::{ALLOWED_WITHIN, FORGOTTEN_WITHIN, JUDGED_WITHIN};
 
     #[test]
     fn what_a_push_does_in_a_row_ends_before_the_function_does() {
-        // Rules and the accepted copy read, and that copy written; credentials, and an outside issuer's keys; readings
-        // and rejections stored side by side, or parked after all; judged; sent; what was sent noted. What is left is for
-        // a password's hash, half a second, which nobody else's can hold up: a function answers one request at a time.
+        // Rules and the accepted copy read, and that copy written; credentials; readings and rejections stored side by
+        // side, or parked after all; judged; sent; what was sent noted. What is left is for a password's hash, half a
+        // second, which nobody else's can hold up: a function answers one request at a time.
         let sending = ALLOWED_WITHIN + PUBLISHING + FORGOTTEN_WITHIN;
-        let proving = PROVING + FETCHED_WITHIN;
-        let longest = READING * 3 + proving + STORING + sqs::PARKING + JUDGED_WITHIN + sending;
+        let longest = READING * 3 + PROVING + STORING + sqs::PARKING + JUDGED_WITHIN + sending;
         assert!(longest <= Duration::from_millis(28_500), "{longest:?}");
     }
 

@@ -13,11 +13,9 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
-use smartclean_push::adapters::https::Trust;
-use smartclean_push::adapters::outside_issuer::OutsideIssuer;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
-use smartclean_push::domain::auth::{Credentials, Doors, Outside};
+use smartclean_push::domain::auth::{Credentials, Doors};
 use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::domain::utf8;
 use smartclean_push::hosts::server;
@@ -63,15 +61,6 @@ pub(super) struct Serve {
     /// Whose time it is when a push comes
     #[arg(long, value_enum, default_value_t = WhoseTime::Wall)]
     clock: WhoseTime,
-    /// An outside issuer whose tokens are taken as well, where the door oauth is open: the address that they name as `iss`
-    #[arg(long, value_name = "URL", requires = "oauth_audience")]
-    oauth_issuer: Option<String>,
-    /// What its tokens name as `aud`, or the client id of Cognito's machine tokens
-    #[arg(long, value_name = "AUDIENCE", requires = "oauth_issuer")]
-    oauth_audience: Option<String>,
-    /// A scope that its tokens must have
-    #[arg(long, value_name = "SCOPE", requires = "oauth_issuer")]
-    oauth_scope: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -190,9 +179,7 @@ impl Serve {
             .map_err(|fault| Failure::new(format!("{}: {fault}", data.join(STATE_FILE).display())))?;
         let rules = served_rules(self.rules.as_deref()).await?;
         let known = self.known_credentials()?;
-        let outside = Outside::new(self.oauth_issuer.clone(), self.oauth_audience.clone(), self.oauth_scope.clone())
-            .map_err(|fault| Failure::new(fault.to_string()))?;
-        if let Some(lack) = known.credentials.lacks(self.doors, outside.is_some()) {
+        if let Some(lack) = known.credentials.lacks(self.doors) {
             return Err(Failure::new(format!(
                 "{lack}: add it to the credentials file, or leave the door out of --doors"
             )));
@@ -218,12 +205,7 @@ impl Serve {
                 ))
             })?;
         }
-        let mut gate = Gate::new(credentials).with_doors(self.doors).slowing();
-        if let Some(outside) = outside {
-            let keys = OutsideIssuer::new(&outside, Trust::Machine)
-                .map_err(|fault| Failure::new(format!("the issuer cannot be asked for its keys: {fault}")))?;
-            gate = gate.trusting(outside, Box::new(keys));
-        }
+        let gate = Gate::new(credentials).with_doors(self.doors).slowing();
         let app = Arc::new(App::new(ingest, gate).telling(Box::new(measured)).bearing(WORKED_ON));
         // Cancelled when it is dropped.
         let mut working = JoinSet::new();

@@ -210,11 +210,10 @@ impl Credentials {
         &self.event_hub_keys
     }
 
-    /// What an open door needs and these do not have; `None` where everything is there. An outside issuer's tokens need no
-    /// key of ours.
+    /// What an open door needs and these do not have; `None` where everything is there.
     #[must_use]
-    pub fn lacks(&self, doors: Doors, has_outside_issuer: bool) -> Option<&'static str> {
-        if doors.contains(Door::Oauth) && !has_outside_issuer && self.signing_keys.is_empty() {
+    pub fn lacks(&self, doors: Doors) -> Option<&'static str> {
+        if doors.contains(Door::Oauth) && self.signing_keys.is_empty() {
             Some("the door oauth needs a signing_key of at least 32 random bytes")
         } else if doors.contains(Door::EventHub) && self.event_hub_keys.is_empty() {
             Some("the door event-hub needs event_hub_keys")
@@ -298,10 +297,9 @@ mod tests {
     #[test]
     fn an_open_door_needs_its_keys() {
         let bare = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
-        let lacks = |doors: &str, outside| bare.lacks(doors.parse().unwrap(), outside).is_some();
-        assert!(!lacks("basic,iot", false));
-        assert!(lacks("oauth", false) && !lacks("oauth", true));
-        assert!(lacks("basic,event-hub", true));
+        let lacks = |doors: &str| bare.lacks(doors.parse().unwrap()).is_some();
+        assert!(!lacks("basic,iot"));
+        assert!(lacks("oauth") && lacks("basic,event-hub"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Door {
     /// Basic authentication, RFC 7617.
     Basic,
-    /// Bearer tokens, RFC 6750: our own, which `POST /oauth2/token` gives, and those of an outside issuer.
+    /// Our own bearer tokens (RFC 6750), which `POST /oauth2/token` gives.
     Oauth,
     /// Azure Event Hubs' send call with its shared access signature.
     EventHub,

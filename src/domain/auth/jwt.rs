@@ -1,18 +1,17 @@
-//! Signed tokens (RFC 7515, RFC 7519), as far as every issuer's are the same.
+//! Signed tokens (RFC 7515, RFC 7519) of the one algorithm that our own tokens have: HS256, by RustCrypto's HMAC.
 //!
-//! `jsonwebtoken` reads them and is given HMAC here, by RustCrypto. Whether a public key's signature is right is computed
-//! by whoever calls. Its own clock is not used: what is valid when is decided by the callers, who are given the time.
+//! A token names its algorithm and is not believed: every other one is refused. What is valid when is decided by the
+//! callers, who are given the time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
-use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::signature::{Error as SignatureError, Signer, Verifier};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation, decode, decode_header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+/// The one algorithm (RFC 7518 §3.2).
+const ALGORITHM: &str = "HS256";
 /// Longest token that is looked at, in bytes: API Gateway takes headers of 10 KB in all.
 const LONGEST: usize = 8 * 1024;
 /// Seconds that two clocks may differ.
@@ -24,9 +23,6 @@ pub enum TokenFault {
     /// It is no token, or one of an algorithm that is not taken.
     #[error("not a token that is taken here")]
     Malformed,
-    /// No key of that id is known.
-    #[error("signed by an unknown key")]
-    Key,
     /// Its signature is wrong.
     #[error("wrongly signed")]
     Signature,
@@ -53,74 +49,86 @@ pub enum TokenFault {
     Scope,
 }
 
-/// The header of a token whose signature was not looked at yet.
-pub(super) fn header(token: &str) -> Result<Header, TokenFault> {
-    if token.len() > LONGEST {
-        return Err(TokenFault::Malformed);
+/// A token in compact form (RFC 7515 §7.1) whose signature is not verified yet.
+#[derive(Debug)]
+pub(super) struct Unverified<'t> {
+    kind: Option<String>,
+    message: &'t str,
+    claims: &'t str,
+    signature: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    typ: Option<String>,
+    crit: Option<IgnoredAny>,
+}
+
+impl<'t> Unverified<'t> {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    /// [`TokenFault::Malformed`] if it is too long, is not in compact form, names another algorithm, or has extensions
+    /// that must be understood.
+    pub(super) fn parse(token: &'t str) -> Result<Self, TokenFault> {
+        let parsed = || {
+            let (message, signature) = token.rsplit_once('.')?;
+            let (header, claims) = message.split_once('.')?;
+            let header: Header = json(header)?;
+            // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
+            let is_ours = header.alg == ALGORITHM && header.crit.is_none();
+            let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+            is_ours.then_some(Self { kind: header.typ, message, claims, signature })
+        };
+        if token.len() > LONGEST { None } else { parsed() }.ok_or(TokenFault::Malformed)
     }
-    let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
-    // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
-    if header.crit.is_some() { Err(TokenFault::Malformed) } else { Ok(header) }
-}
 
-/// The claims of a token that is signed by `key` with `algorithm`, whatever the token says of its algorithm.
-pub(super) fn verified<T: DeserializeOwned>(
-    token: &str,
-    key: &DecodingKey,
-    algorithm: Algorithm,
-) -> Result<T, TokenFault> {
-    install();
-    let mut signature_alone = Validation::new(algorithm);
-    signature_alone.required_spec_claims.clear();
-    signature_alone.validate_exp = false;
-    signature_alone.validate_aud = false;
-    let token = decode(token, key, &signature_alone).map_err(|fault| match fault.kind() {
-        ErrorKind::InvalidSignature => TokenFault::Signature,
-        _ => TokenFault::Malformed,
-    })?;
-    Ok(token.claims)
-}
-
-/// What a public key is said to have signed.
-pub struct Signed<'t> {
-    /// How.
-    pub algorithm: Algorithm,
-    /// With the private part of this key.
-    pub key: &'t DecodingKey,
-    /// What.
-    pub message: &'t [u8],
-    /// The signature.
-    pub signature: &'t [u8],
-}
-
-/// The claims of a token whose signature by `key` with `algorithm` `is_signed` finds right, whatever the token says of its
-/// algorithm.
-pub(super) fn verified_by<T: DeserializeOwned>(
-    token: &str,
-    key: &DecodingKey,
-    algorithm: Algorithm,
-    is_signed: impl FnOnce(&Signed<'_>) -> bool,
-) -> Result<T, TokenFault> {
-    let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed);
-    let (message, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
-    let (_, claims) = message.split_once('.').ok_or(TokenFault::Malformed)?;
-    let (claims, signature) = (decoded(claims)?, decoded(signature)?);
-    if !is_signed(&Signed { algorithm, key, message: message.as_bytes(), signature: &signature }) {
-        return Err(TokenFault::Signature);
+    /// The claims, if one of the keys has signed the token and it is of this kind (`typ`).
+    ///
+    /// # Errors
+    /// [`TokenFault::Signature`], [`TokenFault::Kind`], or [`TokenFault::Malformed`] if the claims are not what is read.
+    pub(super) fn verified_by<'k, T: DeserializeOwned>(
+        &self,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+        kind: &str,
+    ) -> Result<T, TokenFault> {
+        // In constant time.
+        let is_signed_by =
+            |key| mac(key, self.message.as_bytes()).is_some_and(|mac| mac.verify_slice(&self.signature).is_ok());
+        if !keys.into_iter().any(is_signed_by) {
+            return Err(TokenFault::Signature);
+        }
+        let claims = json(self.claims).ok_or(TokenFault::Malformed)?;
+        if self.kind.as_deref() == Some(kind) { Ok(claims) } else { Err(TokenFault::Kind) }
     }
-    serde_json::from_slice(&claims).map_err(|_| TokenFault::Malformed)
 }
 
-/// A token of these claims, signed with HS256.
-pub(super) fn signed<T: serde::Serialize>(kind: &str, claims: &T, key: &[u8]) -> Option<String> {
-    install();
-    let mut header = Header::new(Algorithm::HS256);
-    header.typ = Some(kind.to_owned());
-    jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(key)).ok()
+/// A token of this kind (`typ`) and these claims, signed with `key`.
+pub(super) fn signed<T: Serialize>(kind: &str, claims: &T, key: &[u8]) -> Option<String> {
+    #[derive(Serialize)]
+    struct Header<'k> {
+        typ: &'k str,
+        alg: &'static str,
+    }
+    let header = serde_json::to_vec(&Header { typ: kind, alg: ALGORITHM }).ok()?;
+    let claims = serde_json::to_vec(claims).ok()?;
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = mac(key, message.as_bytes())?.finalize().into_bytes();
+    Some(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// What HMAC makes of `message`. A key has any length, so there is always one.
+fn mac(key: &[u8], message: &[u8]) -> Option<Hmac<Sha256>> {
+    Some(Hmac::new_from_slice(key).ok()?.chain_update(message))
+}
+
+fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 /// The times in a token, in Unix seconds; with fractions, which RFC 7519 §2 allows.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Times {
     exp: f64,
     nbf: Option<f64>,
@@ -140,55 +148,6 @@ impl Times {
     }
 }
 
-fn install() {
-    static PROVIDER: CryptoProvider = CryptoProvider {
-        signer_factory: |algorithm, key| match (algorithm, key.family()) {
-            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::of(key.as_bytes())?)),
-            _ => Err(ErrorKind::InvalidAlgorithm.into()),
-        },
-        verifier_factory: |algorithm, key| match (algorithm, key.family()) {
-            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::of(key.try_get_as_bytes()?)?)),
-            _ => Err(ErrorKind::InvalidAlgorithm.into()),
-        },
-        key_utils: KeyUtils::new_unimplemented(),
-    };
-    // Fails where it is installed already.
-    let _ = PROVIDER.install_default();
-}
-
-struct Hs256(Hmac<Sha256>);
-
-impl Hs256 {
-    fn of(key: &[u8]) -> Result<Self, Error> {
-        Hmac::new_from_slice(key).map(Self).map_err(|_| ErrorKind::InvalidKeyFormat.into())
-    }
-}
-
-impl Signer<Vec<u8>> for Hs256 {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
-        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
-    }
-}
-
-impl Verifier<Vec<u8>> for Hs256 {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
-        // In constant time.
-        self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| SignatureError::new())
-    }
-}
-
-impl JwtSigner for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-impl JwtVerifier for Hs256 {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -202,11 +161,11 @@ mod tests {
             .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
             .unwrap();
         let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let key = DecodingKey::from_secret(&key);
-        let claims: Value = verified(token, &key, Algorithm::HS256).unwrap();
+        let verified = |token: &str, kind| Unverified::parse(token)?.verified_by::<Value>([&key[..]], kind);
+        let claims = verified(token, "JWT").unwrap();
         assert_eq!(claims, json!({"iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true}));
-        let changed = token.replace(".dBj", ".eBj");
-        assert_eq!(verified::<Value>(&changed, &key, Algorithm::HS256).unwrap_err(), TokenFault::Signature);
+        assert_eq!(verified(&token.replace(".dBj", ".eBj"), "JWT"), Err(TokenFault::Signature));
+        assert_eq!(verified(token, "at+jwt"), Err(TokenFault::Kind));
     }
 
     #[test]
@@ -232,12 +191,12 @@ mod tests {
             ),
             (&[0xaa; 131], long, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"),
         ] {
-            let mac = Hs256::of(key).unwrap();
-            let signature = mac.try_sign(message).unwrap();
+            let mac = mac(key, message).unwrap();
+            let signature = mac.clone().finalize().into_bytes();
             let shown: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
             assert!(shown.starts_with(expected), "{shown}");
-            assert!(mac.verify(message, &signature).is_ok());
-            assert!(mac.verify(message, &signature[..16].to_vec()).is_err(), "a part of it is none");
+            assert!(mac.clone().verify_slice(&signature).is_ok());
+            assert!(mac.verify_slice(&signature[..16]).is_err(), "a part of it is none");
         }
     }
 
@@ -256,13 +215,13 @@ mod tests {
     #[test]
     fn what_must_be_understood_and_is_not_is_refused() {
         let token = |header: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
-        assert!(header(&token(json!({"alg": "HS256"}))).is_ok());
+        assert!(Unverified::parse(&token(json!({"alg": "HS256"}))).is_ok());
         for wrong in [json!({"alg": "HS256", "crit": ["exp"]}), json!({"alg": "none"}), json!({"typ": "JWT"}), json!(7)]
         {
-            assert_eq!(header(&token(wrong)).unwrap_err(), TokenFault::Malformed);
+            assert_eq!(Unverified::parse(&token(wrong)).unwrap_err(), TokenFault::Malformed);
         }
         for text in ["", ".", "..", "a.b", "a.b.c.d", &"a".repeat(9000)] {
-            assert_eq!(header(text).unwrap_err(), TokenFault::Malformed, "{text}");
+            assert_eq!(Unverified::parse(text).unwrap_err(), TokenFault::Malformed, "{text}");
         }
     }
 
@@ -273,7 +232,7 @@ mod tests {
             let start = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#));
             format!("{start}{}", "A".repeat(length - start.len()))
         };
-        assert!(header(&token(LONGEST)).is_ok());
-        assert_eq!(header(&token(LONGEST + 1)), Err(TokenFault::Malformed));
+        assert!(Unverified::parse(&token(LONGEST)).is_ok());
+        assert_eq!(Unverified::parse(&token(LONGEST + 1)).unwrap_err(), TokenFault::Malformed);
     }
 }

@@ -23,7 +23,8 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
 use jiff::Timestamp;
 use lambda_http::aws_lambda_events::apigw::{
-    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
+    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequest,
+    ApiGatewayV2httpResponse,
 };
 use lambda_http::aws_lambda_events::encodings;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,7 @@ struct Told {
     body: Bytes,
     request_id: Option<String>,
     source: Option<String>,
+    verified_client: Option<String>,
 }
 
 /// Does what any event asks for: a request, the schedule's tick, what was published on an MQTT topic, or messages of the
@@ -164,7 +166,8 @@ where
     let named = |name: Option<String>| name.filter(|name| !name.is_empty());
     let request_id = named(told.request_id).unwrap_or_else(|| invocation.to_owned());
     let source = named(told.source).unwrap_or_else(|| "unknown".to_owned());
-    let context = RequestContext { request_id: request_id.clone(), source, received };
+    let context =
+        RequestContext { request_id: request_id.clone(), source, received, verified_client: told.verified_client };
     let mut request = Request::new(Full::new(told.body));
     *request.method_mut() = told.method;
     *request.uri_mut() = told.uri;
@@ -213,6 +216,7 @@ impl Told {
             body: body(text, event.is_base64_encoded)?,
             request_id: context.request_id,
             source: context.http.source_ip,
+            verified_client: context.authorizer.and_then(verified_client),
         })
     }
 
@@ -240,6 +244,7 @@ impl Told {
             body: body(text, event.is_base64_encoded)?,
             request_id: context.request_id,
             source: context.identity.source_ip,
+            verified_client: None,
         })
     }
 }
@@ -272,6 +277,14 @@ impl Format {
             }
         }
     }
+}
+
+/// The client of the token that the API's JWT authorizer has verified: its claim `sub`, else `client_id`. API Gateway writes
+/// this into the event beside the request's headers and body.
+fn verified_client(authorizer: ApiGatewayRequestAuthorizer) -> Option<String> {
+    let mut claims = authorizer.jwt?.claims;
+    let named = ["sub", "client_id"].into_iter().find_map(|claim| claims.remove(claim).filter(|name| !name.is_empty()));
+    Some(named.unwrap_or_else(|| "unknown".to_owned()))
 }
 
 fn parse<'e, T: Deserialize<'e>>(event: &'e str) -> Result<T, EventFault> {
@@ -418,6 +431,35 @@ mod tests {
         for told in [http_api(|_| ()).unwrap(), rest_api(|_| ()).unwrap()] {
             assert_eq!((told.source.as_deref(), told.request_id.as_deref()), (Some("192.0.2.7"), Some("id")));
         }
+    }
+
+    #[test]
+    fn a_client_is_verified_by_the_events_own_jwt_authorizer_and_by_nothing_else() {
+        let of = |authorizer: Value| {
+            http_api(|event| event["requestContext"]["authorizer"] = authorizer).unwrap().verified_client
+        };
+        for (claims, client) in [
+            (json!({"sub": "vendor", "client_id": "c"}), "vendor"),
+            (json!({"sub": "", "client_id": "c"}), "c"),
+            (json!({"iss": "https://issuer.example"}), "unknown"),
+        ] {
+            assert_eq!(of(json!({"jwt": {"claims": claims, "scopes": null}})).as_deref(), Some(client));
+        }
+        for other in
+            [json!(null), json!({}), json!({"jwt": null}), json!({"lambda": {"jwt": {"claims": {"sub": "x"}}}})]
+        {
+            assert_eq!(of(other.clone()), None, "{other}");
+        }
+        let told = http_api(|event| {
+            let claims = json!({"requestContext": {"authorizer": {"jwt": {"claims": {"sub": "vendor"}}}}});
+            event["body"] = claims.to_string().into();
+            event["headers"]["authorizer"] = claims.to_string().into();
+            event["authorizer"] = claims["requestContext"]["authorizer"].clone();
+        });
+        assert_eq!(told.unwrap().verified_client, None);
+        // A REST API has no JWT authorizer. An HTTP API of payload format 1.0 is not what the template deploys.
+        let told = rest_api(|event| event["requestContext"]["authorizer"] = json!({"claims": {"sub": "vendor"}}));
+        assert_eq!(told.unwrap().verified_client, None);
     }
 
     #[test]

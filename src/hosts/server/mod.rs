@@ -249,6 +249,7 @@ impl RequestIds {
             request_id: format!("{:x}-{number}", self.start),
             source: peer.ip().to_string(),
             received: Timestamp::now(),
+            verified_client: None,
         }
     }
 }

@@ -78,6 +78,50 @@ async fn requests_that_mean_harm_are_refused_and_store_nothing() {
     }
 }
 
+/// A push of an external issuer's client.
+#[tokio::test]
+async fn a_verified_token_is_what_api_gateway_says_in_the_event_and_nothing_that_a_sender_can_write() {
+    let readings = String::from_utf8(body(&[reading(1)])).unwrap();
+    let said = json!({"jwt": {"claims": {"sub": "vendor"}, "scopes": ["push"]}});
+    let of = |path: &str, authorizer: &Value, headers: &Value| {
+        let http = json!({"method": "POST", "path": path, "sourceIp": "203.0.113.7"});
+        let context = json!({"http": http, "requestId": "id", "authorizer": authorizer});
+        event(&json!({"rawPath": path, "headers": headers, "requestContext": context, "body": readings}))
+    };
+    let jwt = |authorizer: &Value, headers: &Value| of("/push/jwt", authorizer, headers);
+    let own = json!({"authorization": basic()});
+    let in_headers = json!({
+        "authorization": basic(), "authorizer": said.to_string(), "x-amzn-authorizer": said.to_string(),
+        "requestcontext": json!({"authorizer": said}).to_string(), "x-amzn-oidc-identity": "vendor",
+    });
+    let in_body = event(&json!({
+        "rawPath": "/push/jwt", "body": json!({"requestContext": {"authorizer": said}}).to_string(),
+        "authorizer": said, "queryStringParameters": {"authorizer": said.to_string()},
+    }));
+    let mut of_rest: Value = serde_json::from_str(include_str!("../../../events/rest-api/push-alert.json")).unwrap();
+    (of_rest["path"], of_rest["requestContext"]["authorizer"]) = ("/push/jwt".into(), said.clone());
+    for (event, expected) in [
+        (jwt(&said, &json!({})), 200),
+        (jwt(&json!({"jwt": {"claims": {"client_id": "machine"}, "scopes": null}}), &json!({})), 200),
+        (jwt(&said, &json!({"origin": "https://evil.example"})), 403),
+        (jwt(&said, &json!({"content-encoding": "br"})), 415),
+        (jwt(&Value::Null, &own), 401),
+        (jwt(&json!({}), &own), 401),
+        (jwt(&json!({"jwt": null}), &own), 401),
+        (jwt(&json!({"lambda": said, "iam": null}), &own), 401),
+        (jwt(&Value::Null, &in_headers), 401),
+        (in_body, 401),
+        (of_rest.to_string(), 401),
+        (of("/push", &said, &json!({})), 401),
+        (of("/zones/z/cleaned", &said, &json!({})), 401),
+        (of("/push/jwt/", &said, &json!({})), 404),
+    ] {
+        let (replied, stored) = reply(&event).await;
+        let replied = replied.unwrap_or_else(|fault| panic!("{fault}: {event}"));
+        assert_eq!((replied["statusCode"].clone(), stored), (expected.into(), usize::from(expected == 200)), "{event}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores_nothing() {
     let readings = String::from_utf8(body(&[reading(1)])).unwrap();

@@ -149,7 +149,7 @@ impl TestApp {
     /// Sends any request at any time.
     pub(crate) async fn send_at(&self, request: Request<Full<Bytes>>, received: Timestamp) -> Answer {
         let Receipt { request_id, source, received } = receipt(received);
-        let context = RequestContext { request_id, source, received };
+        let context = RequestContext { request_id, source, received, verified_client: None };
         let response: Response<Bytes> = self.app.handle(request, context).await;
         let (parts, body) = response.into_parts();
         Answer {

@@ -1,6 +1,5 @@
-//! Bearer tokens: RFC 6750, and the JWTs of RFC 7515 and RFC 7519. The tokens that public keys have signed (RFC 7515,
-//! appendices A.2 and A.3) are beside what verifies those, in `src/adapters/signatures.rs`; HMAC's own (RFC 4231) beside
-//! `src/domain/auth/jwt.rs`.
+//! Bearer tokens: RFC 6750, and the JWTs of RFC 7515 and RFC 7519. HMAC's own vectors (RFC 4231) are beside what verifies
+//! tokens, in `src/domain/auth/jwt.rs`.
 
 use http::Request;
 use http_body_util::Full;

@@ -99,6 +99,13 @@ mod function {
         .to_string()
     }
 
+    /// The event of a push whose token API Gateway has verified, for a client of this name.
+    fn verified(client: &str, body: &str) -> String {
+        let mut event: Value = serde_json::from_str(&event("/push/jwt", &json!({}), body)).unwrap();
+        event["requestContext"]["authorizer"] = json!({"jwt": {"claims": {"sub": client}, "scopes": null}});
+        event.to_string()
+    }
+
     /// In a process of its own, because a process has one log.
     #[tokio::test]
     #[ignore = "a part of the test that starts it"]
@@ -114,6 +121,7 @@ mod function {
                 event("/push", &json!({"authorization": basic(), "x": bare}), &payload),
                 event("/push", &json!({"authorization": format!("Basic {payload}")}), ""),
                 event(&payload, &json!({"authorization": bare}), ""),
+                verified(&payload, &readings),
                 event(&format!("/zones/{}/cleaned", encoded(&payload)), &json!({"authorization": basic()}), ""),
             ] {
                 let _ = lambda::answer(&app, lambda::Parted::of(&event), "invocation", Timestamp::now()).await;
