@@ -52,7 +52,6 @@ demo: optimized ## Shows what history is good for: 30 simulated days, limits on 
 	@rm -rf $(DEMO)
 	@$(STAGE) 'simulating 30 days of 200 devices' $(OPTIMIZED) simulate --out $(DEMO)/data --devices 200 --days 30 --from 2026-09-01
 	@$(OPTIMIZED) backtest --from $(DEMO)/data --rules rules/demo.toml --against built-in --html $(DEMO)/report.html
-	@.make/look $(DEMO)/report.html
 
 # ---- Checks ---------------------------------------------------------------------------------------------------------
 
@@ -147,9 +146,9 @@ mutants: needs-rust ## Breaks src/domain at 300 places, one at a time, and fails
 	@SAMPLE='$(SAMPLE)' SEED='$(SEED)' .make/mutants $(ARGS)
 
 .PHONY: look
-look: needs-rust ## Draws an example report and looks at it in a real browser: by day, by night, on a phone, printed
-	@cargo test --quiet --locked --lib report::page_tests::a_page_for_looking
-	@.make/look target/tmp/report.html
+look: needs-rust .venv/test.stamp ## Opens a report in headless Chromium, light and dark, on a desk and on a phone; pictures in target/look
+	@cargo build --quiet --locked --all-features --bin smartclean-push
+	@$(PYTHON) -m pytest tests/e2e/test_report.py
 
 .PHONY: fuzz
 fuzz: needs-rust ## Looks for bytes that something does not hold of: make fuzz TARGET=split SECONDS=60; SECONDS=seeds keeps what was found

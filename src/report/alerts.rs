@@ -1,167 +1,113 @@
-//! The alerts, counted by rule, by zone and by day.
+//! The alerts by day, by rule and by zone.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::axis::Axis;
-use super::html::{Column, Table, badge, bar, name, text};
-use super::plot::{Mark, Plot};
-use super::view::{View, by_severity};
-use super::words::{counted, plural};
+use maud::{Markup, html};
+
+use super::chart::{Axis, Chart, Days, Mark, WIDE};
+use super::markup::{Table, badge, name};
+use super::view::View;
+use super::words::{counted, moment, plural};
 use crate::backtest::findings::AlertFact;
 use crate::domain::severity::Severity;
 
-/// Rows of a table that are shown; the rest is folded.
-pub(super) const SHOWN: usize = 20;
-/// Rows of a table at most.
-const MOST: usize = 300;
-/// Bars of the chart by day at most; where there are more days a bar is several.
-const BARS: i64 = 120;
+/// A list of alerts.
+pub(super) const LIST: Table<5> = Table { columns: ["When", "Severity", "Sensor", "What", "How much"], texts: 5 };
 
-/// The section; `None` where there is no alert.
-pub(super) fn section(view: &View<'_>) -> Option<String> {
+pub(super) fn section(view: &View<'_>) -> Markup {
     let alerts = &view.findings.rules.alerts;
-    if alerts.is_empty() {
-        return None;
-    }
-    let zones =
-        if alerts.iter().any(|alert| view.place(alert.device).zone.is_some()) { by_zone(view) } else { String::new() };
-    Some(format!("<h3>By day</h3>{}<h3>By rule</h3>{}{zones}", by_day(view), by_rule(view)))
-}
-
-fn by_rule(view: &View<'_>) -> String {
-    let groups = worst_first(&view.findings.rules.alerts, |alert| alert.rule.to_string());
-    let mut table =
-        Table::new([Column::Words("Rule"), Column::Words("Worst"), Column::Bars("Alerts"), Column::Numbers("Sensors")]);
-    let most = groups.first().map_or(1, |(_, alerts)| alerts.len());
-    for (rule, alerts) in &groups {
-        let title = format!("{} <code>{}</code>", text(&view.title(rule)), text(rule));
-        table.row([title, worst(alerts), share(alerts.len(), most), counted(devices(alerts))]);
-    }
-    table.folded(SHOWN, MOST)
-}
-
-fn by_zone(view: &View<'_>) -> String {
-    // Zones are told apart by their project: two buildings may both have a "toilet-1".
-    let key = |alert: &AlertFact| {
+    // A zone with its project: two buildings can both have a "toilet-1".
+    let zone = |alert: &AlertFact| {
         let place = view.place(alert.device);
         (place.zone.clone(), place.project.clone())
     };
-    let groups = worst_first(&view.findings.rules.alerts, key);
-    let mut table = Table::new([
-        Column::Words("Zone"),
-        Column::Words("Project"),
-        Column::Words("Worst"),
-        Column::Bars("Alerts"),
-        Column::Numbers("Sensors"),
-    ]);
-    let most = groups.first().map_or(1, |(_, alerts)| alerts.len());
-    for ((zone, project), alerts) in &groups {
-        let zone = zone.as_deref().map_or_else(|| "<i>no zone</i>".to_owned(), name);
-        let project = project.as_deref().map_or_else(String::new, name);
-        table.row([zone, project, worst(alerts), share(alerts.len(), most), counted(devices(alerts))]);
-    }
-    format!("<h3>By zone</h3>{}", table.folded(SHOWN, MOST))
+    html! { @if !alerts.is_empty() {
+        h3 { "By day" }
+        figure.wide { (day_chart(view)) }
+        details {
+            summary { "The days, the worst first" }
+            (groups(view, "Day", |alert| view.wall(alert).date(), |day| html! { (day.strftime("%a %-d %b %Y")) }))
+        }
+        h3 { "By rule" }
+        (groups(view, "Rule", |alert| alert.rule.clone(), |rule| rule_name(view, rule)))
+        @if alerts.iter().any(|alert| view.place(alert.device).zone.is_some()) {
+            h3 { "By zone" }
+            (groups(view, "Zone", zone, |(zone, project)| html! {
+                @if let Some(zone) = zone { (name(zone)) } @else { small { "no zone" } }
+                @if let Some(project) = project { " " small { (name(project)) } }
+            }))
+        }
+    } }
 }
 
-fn by_day(view: &View<'_>) -> String {
-    let alerts = &view.findings.rules.alerts;
-    let groups = worst_first(alerts, |alert| view.place(alert.device).local_zone.on_the_wall(alert.at).date());
-    let mut table = Table::new([Column::Words("Day"), Column::Words("Worst"), Column::Bars("Alerts")]);
-    let most = groups.first().map_or(1, |(_, alerts)| alerts.len());
-    for (day, alerts) in &groups {
-        table.row([day.strftime("%a %-d %b %Y").to_string(), worst(alerts), share(alerts.len(), most)]);
-    }
-    let days = plural(table.len(), "day");
-    format!(
-        "{}<details><summary>{days} with alerts, the worst first</summary>{}</details>",
-        day_chart(view),
-        table.folded(SHOWN, MOST)
-    )
-}
-
-/// A bar for each day of the whole time, quiet ones as well.
-fn day_chart(view: &View<'_>) -> String {
-    let usual = view.usual_place();
-    let alerts = &view.findings.rules.alerts;
-    let times = || alerts.iter().map(|alert| alert.at);
-    let first = view.findings.span.map(|span| span.first).into_iter().chain(times()).min();
-    let last = view.findings.span.map(|span| span.last).into_iter().chain(times()).max();
-    let Some((first, last)) = first.zip(last) else { return String::new() };
-    let day = |at| usual.local_zone.on_the_wall(at).date();
-    let (start, days) = (day(first), i64::from((day(last) - day(first)).get_days()) + 1);
-    let width = (days + BARS - 1) / BARS;
-    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-    for alert in alerts {
-        let on = view.place(alert.device).local_zone.on_the_wall(alert.at).date();
-        *counts.entry(i64::from((on - start).get_days()).clamp(0, days - 1) / width).or_default() += 1;
-    }
-    let zone = &usual.local_zone;
-    let start_at = zone.on_the_wall(first).start_of_day().map_or(first, |midnight| midnight.timestamp());
-    let length = jiff::SignedDuration::from_hours(24 * width);
-    let bars_in_all = (days + width - 1) / width;
-    let end = start_at.checked_add(length * i32::try_from(bars_in_all).unwrap_or(i32::MAX)).unwrap_or(last);
-    let x = Axis::of_time(start_at, end, zone);
-    #[expect(clippy::cast_precision_loss, reason = "days and alerts are few")]
-    let bars = counts.iter().map(|(index, alerts)| {
-        let left = x.from + (*index as f64) * length.as_secs_f64();
-        (left, left + length.as_secs_f64(), *alerts as f64)
-    });
-    let bars: Vec<_> = bars.collect();
-    let most = bars.iter().map(|bar| bar.2).fold(1.0, f64::max);
-    let title = if width == 1 { "alerts a day".to_owned() } else { format!("alerts in {width} days") };
-    let label =
-        format!("{title}, {} in {}", plural(alerts.len(), "alert"), plural(usize::try_from(days).unwrap_or(1), "day"));
-    let y = Axis {
-        ticks: whole(Axis::of_numbers(0.0, most * 1.05, 4, "").ticks),
-        ..Axis::of_numbers(0.0, most * 1.05, 4, title)
-    };
-    let plot = Plot { label, size: (1440, 330), x, y, has_axes: true, marks: vec![Mark::Bars(bars)] };
-    format!("<figure>{}</figure>", plot.svg())
-}
-
-/// Alerts are whole: a tick at half of one says nothing.
-fn whole(ticks: Vec<(f64, String)>) -> Vec<(f64, String)> {
-    ticks.into_iter().filter(|(tick, _)| tick.fract() == 0.0).collect()
-}
-
-/// The alerts in groups, the largest and most severe first.
-pub(super) fn worst_first<'a, K: Ord>(
-    alerts: impl IntoIterator<Item = &'a AlertFact>,
+/// A table of the alerts by `key`, which `cell` names: the group with the most alerts first, then the one with the worst.
+fn groups<K: Ord>(
+    view: &View<'_>,
+    title: &'static str,
     key: impl Fn(&AlertFact) -> K,
-) -> Vec<(K, Vec<&'a AlertFact>)> {
+    cell: impl Fn(&K) -> Markup,
+) -> Markup {
+    let table = Table { columns: [title, "Worst", "Alerts", "Sensors"], texts: 2 };
     let mut groups: BTreeMap<K, Vec<&AlertFact>> = BTreeMap::new();
-    for alert in alerts {
+    for alert in &view.findings.rules.alerts {
         groups.entry(key(alert)).or_default().push(alert);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, alerts)| Reverse((alerts.len(), worst_of(alerts))));
-    groups
+    groups.sort_by_key(|(_, alerts)| Reverse((alerts.len(), worst_severity(alerts))));
+    table.folded(groups.iter().map(|(key, alerts)| {
+        let devices = alerts.iter().map(|alert| alert.device).collect::<BTreeSet<_>>();
+        [cell(key), worst(alerts), html! { (counted(alerts.len())) }, html! { (counted(devices.len())) }]
+    }))
 }
 
-/// The worst severity among some alerts.
-pub(super) fn worst_of(alerts: &[&AlertFact]) -> Option<Severity> {
+/// A bar for each day of the whole period.
+fn day_chart(view: &View<'_>) -> Markup {
+    let alerts = &view.findings.rules.alerts;
+    let span = view.findings.span.into_iter().flat_map(|span| [span.first, span.last]);
+    let times: BTreeSet<_> = span.chain(alerts.iter().map(|alert| alert.at)).collect();
+    let Some((first, last)) = times.first().zip(times.last()) else { return html! {} };
+    let days = Days::since(*first, &view.usual_place().local_zone);
+    let all = days.at(*last).floor() + 1.0;
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for alert in alerts {
+        *counts.entry(days.number(view.wall(alert).date())).or_default() += 1;
+    }
+    let most = counts.values().max().copied().unwrap_or_default();
+    Chart {
+        label: format!("Alerts a day: {} in {all} days", plural(alerts.len(), "alert")),
+        size: WIDE,
+        x: days.axis(0.0..all),
+        y: Axis::of_numbers(0.0..most as f64 * 1.05, "alerts a day"),
+        marks: counts.iter().map(|(day, alerts)| Mark::Bar(*day as f64, *day as f64 + 1.0, *alerts as f64)).collect(),
+    }
+    .svg()
+}
+
+/// The title and the id of a rule.
+pub(super) fn rule_name(view: &View<'_>, rule: &str) -> Markup {
+    html! { (view.title(rule)) " " code { (rule) } }
+}
+
+pub(super) fn worst_severity(alerts: &[&AlertFact]) -> Option<Severity> {
     alerts.iter().map(|alert| alert.severity).max()
 }
 
-fn worst(alerts: &[&AlertFact]) -> String {
-    worst_of(alerts).map_or_else(String::new, badge)
+pub(super) fn worst(alerts: &[&AlertFact]) -> Markup {
+    html! { @if let Some(severity) = worst_severity(alerts) { (badge(severity)) } }
 }
 
-fn devices(alerts: &[&AlertFact]) -> usize {
-    alerts.iter().map(|alert| alert.device).collect::<std::collections::BTreeSet<_>>().len()
-}
-
-/// A bar for `number` where the longest is for `most`.
-pub(super) fn share(number: usize, most: usize) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "a count of alerts is far below 2^52")]
-    let part = number as f64 / most.max(1) as f64;
-    bar(part, &counted(number))
-}
-
-/// "2 high, 15 medium", in their colours.
-pub(super) fn severities<'a>(alerts: impl IntoIterator<Item = &'a AlertFact>) -> String {
-    let told =
-        by_severity(alerts).into_iter().map(|(severity, number)| format!("{} {}", counted(number), badge(severity)));
-    told.collect::<Vec<_>>().join(", ")
+/// A row of [`LIST`] for each alert: the most severe first, then the oldest.
+pub(super) fn listed(view: &View<'_>, mut alerts: Vec<&AlertFact>) -> impl Iterator<Item = [Markup; 5]> {
+    alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.at));
+    alerts.into_iter().map(|alert| {
+        let place = view.place(alert.device);
+        [
+            html! { (moment(place, alert.at)) },
+            badge(alert.severity),
+            html! { (name(&place.name())) @if let Some(zone) = &place.zone { " " small { (name(zone)) } } },
+            html! { (view.title(&alert.rule)) },
+            html! { (view.findings.crossing(alert)) },
+        ]
+    })
 }

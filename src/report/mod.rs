@@ -1,53 +1,55 @@
-//! One page that shows what a backtest found: for people who run buildings, to be kept, sent and printed.
+//! One HTML page that shows what a backtest found, for people who run buildings: to be kept, sent and printed.
 //!
-//! It is one file that needs no network and runs no script. Charts are SVG within it; they are drawn in stand-in colours
-//! that its stylesheet replaces, so that they follow the scheme of whoever looks at them.
+//! The page is one file. It needs no network and runs no script. Its charts are SVG, in colours that can be seen on white
+//! and on black.
 
 mod alerts;
-mod axis;
-mod curve;
+mod chart;
+mod course;
 mod devices;
 mod difference;
-mod distribution;
 #[cfg(test)]
 mod fixtures;
-mod heat;
-mod html;
+mod hours;
+mod limits;
+mod markup;
 #[cfg(test)]
 mod page_tests;
-mod plot;
-mod series;
 mod summary;
+mod values;
 mod view;
 mod words;
 
 use jiff::Timestamp;
+use maud::{DOCTYPE, PreEscaped, html};
 
 use self::view::View;
 pub use self::words::count;
 use crate::backtest::findings::Findings;
+use crate::domain::shown;
 
-/// The page stays below this, in bytes: a mail takes it, and a phone opens it.
+/// The page is smaller than this, in bytes: a mail takes it, and a phone opens it.
 pub const LARGEST_PAGE: usize = 5_000_000;
 
-/// Room for the charts of limits, and as much for those of values, in bytes; the devices get what is left.
-const CHARTS_ROOM: usize = 800_000;
-/// For what is written around the sections, in bytes.
-const FRAME_ROOM: usize = 20_000;
+/// Bytes for the text around the sections.
+const FRAME: usize = 20_000;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A part of the page that its contents list.
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    /// What it shows, in a sentence.
-    lead: &'static str,
-    body: String,
-}
+/// Id, title and lead of each section, in the order of the page.
+const SECTIONS: [(&str, &str, &str); 6] = [
+    ("difference", "What would change", "Both rules, judged by the same readings."),
+    ("alerts", "Alerts", "When they come, and what they are about."),
+    ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor."),
+    ("limits", "Limits", "Alerts a week that each limit would make. One further from everyday values makes fewer."),
+    ("values", "Values", "How often each value is measured. At most 0.1 % of the readings at either end are cut off."),
+    ("sensors", "Sensors", "The worst first. The band goes from the lowest to the highest value, a dot is an alert."),
+];
 
-/// The page, as HTML, of what was found; `made` is when it was made. It is smaller than [`LARGEST_PAGE`], however many
-/// devices there are: the ones with the fewest alerts are left out where it has to be, and it says how many.
+/// Returns the findings as an HTML page that was made at `made`.
+///
+/// The page is smaller than [`LARGEST_PAGE`] for any number of devices: it leaves out those with the fewest alerts if it
+/// has to, and says how many.
 ///
 /// ```
 /// use smartclean_push::{backtest::findings::Findings, report};
@@ -57,63 +59,40 @@ struct Section {
 #[must_use]
 pub fn page(findings: &Findings, made: Timestamp) -> String {
     let view = View::of(findings);
-    let summary = summary::summary(&view, made);
-    let mut sections = above_devices(&view);
-    let used: usize = STYLE.len() + summary.len() + sections.iter().map(|section| section.body.len()).sum::<usize>();
-    let room = LARGEST_PAGE.saturating_sub(used + FRAME_ROOM);
-    sections.extend(devices::section(&view, room).map(|body| Section {
-        id: "sensors",
-        title: "Sensors",
-        lead: "The worst first. The band is the least and the greatest value of each stretch of time, a dot is an alert.",
-        body,
-    }));
-    let body: String = sections.iter().map(Section::html).collect();
-    let title = html::text(summary::rules_name(&findings.rules));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"/>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\
-         <title>Backtest: {title}</title><style>{STYLE}</style></head>\
-         <body><main>{summary}{}{body}</main></body></html>\n",
-        contents(&sections),
-    )
-}
-
-fn above_devices(view: &View<'_>) -> Vec<Section> {
-    let section = |id, title, lead| move |body| Section { id, title, lead, body };
-    let difference = section("difference", "What would change", "Both rules, judged by the same readings.");
-    let limits = section(
-        "limits",
-        "Limits",
-        "How many alerts a week each limit would make. A limit further from everyday values makes fewer.",
-    );
-    let alerts = section("alerts", "Alerts", "When they come, and what they are about.");
-    let hours = section("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor.");
-    let values = section("values", "Values", "How often each value is measured, and where the limits stand.");
-    [
-        difference::section(view).map(difference),
-        alerts::section(view).map(alerts),
-        heat::section(view).map(hours),
-        curve::section(view, CHARTS_ROOM).map(limits),
-        distribution::section(view, CHARTS_ROOM).map(values),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn contents(sections: &[Section]) -> String {
-    let item = |section: &Section| format!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title);
-    match sections.len() {
-        0 => String::new(),
-        _ => format!("<nav aria-label=\"Contents\"><ul>{}</ul></nav>", sections.iter().map(item).collect::<String>()),
-    }
-}
-
-impl Section {
-    fn html(&self) -> String {
-        let Self { id, title, lead, body } = self;
-        format!("<section id=\"{id}\"><h2>{title}</h2><p class=\"lead\">{lead}</p>{body}</section>")
-    }
+    let summary = summary::section(&view, made);
+    let mut bodies = vec![
+        difference::section(&view),
+        alerts::section(&view),
+        hours::section(&view),
+        limits::section(&view),
+        values::section(&view),
+    ];
+    let used = FRAME + STYLE.len() + summary.0.len() + bodies.iter().map(|body| body.0.len()).sum::<usize>();
+    bodies.push(devices::section(&view, LARGEST_PAGE.saturating_sub(used)));
+    let sections: Vec<_> = SECTIONS.iter().zip(&bodies).filter(|(_, body)| !body.0.is_empty()).collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Backtest: " (summary::rules_name(&findings.rules)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main {
+                (summary)
+                @if !sections.is_empty() {
+                    nav aria-label="Contents" {
+                        ul { @for ((id, title, _), _) in &sections { li { a href={ "#" (id) } { (title) } } } }
+                    }
+                }
+                @for ((id, title, lead), body) in &sections {
+                    section id=(id) { h2 { (title) } p.lead { (lead) } (body) }
+                }
+            } }
+        }
+    };
+    // Names come from sensors. A control character or a mark that turns the reading direction becomes a blank.
+    shown::lines(&page.into_string())
 }

@@ -1,24 +1,18 @@
-//! Numbers, rates and moments as the page tells them.
+//! Numbers, rates and times in words.
 
-use jiff::{SignedDuration, Timestamp};
+use indicatif::HumanCount;
+use jiff::Timestamp;
 
 use crate::domain::alert::Place;
+use crate::domain::device::Unit;
 
-/// A count with its thousands set apart: "1,234,567".
+/// A count with a comma at each thousand: "1,234,567".
 #[must_use]
 pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    HumanCount(number).to_string()
 }
 
-/// The same for what is counted in memory.
+/// The same for a count of things in memory.
 pub(super) fn counted(number: usize) -> String {
     count(number as u64)
 }
@@ -28,18 +22,25 @@ pub(super) fn plural(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {one}s", counted(number)) }
 }
 
-/// So many a week: "17", "2.5", "0"; "under 0.1" where it is that rare, and not never.
+/// "ammonia (ppb)"; only the words if there is no unit.
+pub(super) fn with_unit(words: &str, unit: Unit) -> String {
+    match unit.symbol() {
+        "" => words.to_owned(),
+        symbol => format!("{words} ({symbol})"),
+    }
+}
+
+/// Alerts a week: "17", "2.5", "under 0.1", or "0" if there is none.
 pub(super) fn rate(a_week: f64) -> String {
     match a_week {
         never if never <= 0.0 || never.is_nan() => "0".to_owned(),
         rare if rare < 0.1 => "under 0.1".to_owned(),
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
         many if many >= 9.95 => count(many.round() as u64),
         few => format!("{few:.1}").trim_end_matches(".0").to_owned(),
     }
 }
 
-/// The moment on the clock of `place`: "Tue 3 Mar 2026, 14:05", with "(UTC)" where local time is not known there.
+/// The time on the clock of `place`: "Tue 3 Mar 2026, 14:05", with "(UTC)" if the local time is not known.
 pub(super) fn moment(place: &Place, at: Timestamp) -> String {
     zoned(place, at, "%a %-d %b %Y, %H:%M")
 }
@@ -54,29 +55,12 @@ fn zoned(place: &Place, at: Timestamp, format: &str) -> String {
     if place.local_zone.is_known() { wall } else { format!("{wall} (UTC)") }
 }
 
-/// What the local time of `place` is called: "Asia/Singapore", "UTC+07:00", "UTC".
+/// The time zone of `place`: "Asia/Singapore", "+07:00", "UTC".
 pub(super) fn zone_name(place: &Place) -> String {
-    let wall = place.local_zone.on_the_wall(Timestamp::UNIX_EPOCH);
-    match wall.time_zone().iana_name() {
-        Some(name) => name.to_owned(),
-        None => wall.strftime("UTC%:z").to_string(),
-    }
+    place.local_zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
 }
 
-/// About how long: "4 weeks", "10 days", "5 hours", "20 minutes".
-pub(super) fn length(span: SignedDuration) -> String {
-    let minutes = span.as_secs().max(0) / 60;
-    let (divisor, unit) = match minutes {
-        0..120 => (1, "minute"),
-        120..2_880 => (60, "hour"),
-        2_880..30_240 => (1_440, "day"),
-        _ => (10_080, "week"),
-    };
-    let number = usize::try_from((minutes + divisor / 2) / divisor).unwrap_or_default();
-    plural(number, unit)
-}
-
-/// With its first letter large.
+/// `words` with a capital first letter.
 pub(super) fn capitalised(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -93,6 +77,8 @@ mod tests {
             assert_eq!(count(number), expected);
         }
         assert_eq!((plural(1, "alert"), plural(0, "alert")), ("1 alert".to_owned(), "0 alerts".to_owned()));
+        let titles = (with_unit("ammonia", Unit::Ppb), with_unit("people", Unit::One));
+        assert_eq!(titles, ("ammonia (ppb)".to_owned(), "people".to_owned()));
     }
 
     #[test]
@@ -113,12 +99,5 @@ mod tests {
         assert_eq!(moment(&here, at), "Tue 3 Mar 2026, 02:05");
         assert_eq!(moment(&Place::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
         assert_eq!((zone_name(&here), zone_name(&Place::default())), ("Asia/Singapore".into(), "UTC".into()));
-    }
-
-    #[test]
-    fn a_length_is_told_in_the_unit_that_fits() {
-        for (hours, expected) in [(1, "60 minutes"), (5, "5 hours"), (240, "10 days"), (28 * 24, "4 weeks")] {
-            assert_eq!(length(SignedDuration::from_hours(hours)), expected);
-        }
     }
 }
