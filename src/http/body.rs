@@ -9,16 +9,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use super::problem::Problem;
 use crate::ingest::decode::Encoding;
 
-/// Why a host gives up on a body before it has arrived, as the body's error.
+/// The error of a body that a host cuts off because it arrives too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Delayed {
-    /// It came too slowly.
-    #[error("the body took too long")]
-    Sender,
-    /// There was no room for it in time. A retry can help.
-    #[error("there was no room for the body in time")]
-    Receiver,
-}
+#[error("the body took too long")]
+pub struct BodyTimeout;
 
 /// How the body is encoded, by its header.
 ///
@@ -37,20 +31,21 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
     }
 }
 
-/// Refuses a body by its declared length, before a byte of it is read.
+/// The length of a body in bytes by its header, before a byte of it is read; `most` if the header is missing.
 ///
 /// # Errors
-/// [`Problem::TooLarge`].
-pub(super) fn check_declared_length(headers: &HeaderMap, most: usize) -> Result<(), Problem> {
+/// [`Problem::TooLarge`] if it is above `most`.
+pub(super) fn declared_length(headers: &HeaderMap, most: usize) -> Result<usize, Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse::<u64>().ok());
-    if declared.is_some_and(|length| length > most as u64) { Err(Problem::TooLarge) } else { Ok(()) }
+    let length = declared.map_or(most, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if length > most { Err(Problem::TooLarge) } else { Ok(length) }
 }
 
 /// The whole body, of at most `most` bytes.
 ///
 /// # Errors
-/// [`Problem::TooLarge`]; [`Problem::TooSlow`] and [`Problem::Busy`] as the host says; and [`Problem::IncompleteBody`] where
-/// the sender did not finish.
+/// [`Problem::TooLarge`]; [`Problem::TooSlow`] if the host cuts the body off; [`Problem::IncompleteBody`] if the sender did
+/// not finish.
 pub(super) async fn read_bounded<B>(body: B, most: usize) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
@@ -61,11 +56,7 @@ where
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
         Err(error) => {
             tracing::warn!(error = %error, "body not received whole");
-            Err(match error.downcast_ref::<Delayed>() {
-                Some(Delayed::Sender) => Problem::TooSlow,
-                Some(Delayed::Receiver) => Problem::Busy,
-                None => Problem::IncompleteBody,
-            })
+            Err(if error.is::<BodyTimeout>() { Problem::TooSlow } else { Problem::IncompleteBody })
         }
     }
 }

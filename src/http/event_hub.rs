@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 
-use super::body::{check_declared_length, encoding, read_bounded};
+use super::body::{declared_length, encoding, read_bounded};
 use super::problem::Problem;
 use super::{App, RequestContext};
 use crate::domain::event_hub::{of_batch, of_single};
@@ -32,10 +32,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
     {
         let started = Instant::now();
         let sent_as = encoding(&parts.headers)?;
-        check_declared_length(&parts.headers, MAX_ENCODED)?;
+        let length = declared_length(&parts.headers, MAX_ENCODED)?;
         let client = self.gate.sender(parts, context).await?;
+        let _permit = self.body_budget.permit(length, sent_as).await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
-        let _turn = self.workload.turn(body.len(), sent_as).await?;
         let is_batch = parts.headers.get(CONTENT_TYPE).is_some_and(is_batch);
         // What does not decode is taken as it was sent, to be refused and kept like any push.
         let (body, encoding) = match decode(body.clone(), sent_as) {

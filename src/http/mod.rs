@@ -5,6 +5,7 @@
 
 mod attempts;
 mod body;
+mod body_budget;
 mod event_hub;
 mod gate;
 mod hashing;
@@ -12,9 +13,8 @@ mod oauth;
 mod origin;
 mod problem;
 mod route;
-mod workload;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -24,13 +24,13 @@ use http_body::Body;
 use jiff::Timestamp;
 use serde_json::json;
 
-pub use self::body::Delayed;
-use self::body::{check_declared_length, encoding, read_bounded};
+pub use self::body::BodyTimeout;
+use self::body::{declared_length, encoding, read_bounded};
+use self::body_budget::BodyBudget;
 pub use self::gate::Gate;
 use self::gate::shown;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
-use self::workload::Workload;
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 use crate::ingest::{Ingest, Outcome, Receipt};
@@ -60,13 +60,13 @@ pub struct App<S, T, P, R, C> {
     ingest: Ingest<S, T, P, R>,
     gate: Gate<C>,
     measured: Option<Box<dyn Exposition>>,
-    workload: Workload,
+    body_budget: BodyBudget,
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
     /// Puts the handler together.
     pub fn new(ingest: Ingest<S, T, P, R>, gate: Gate<C>) -> Self {
-        Self { ingest, gate, measured: None, workload: Workload::default() }
+        Self { ingest, gate, measured: None, body_budget: BodyBudget::default() }
     }
 
     /// Tells at `/metrics` what was measured, to whoever may push.
@@ -76,11 +76,11 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         self
     }
 
-    /// Works on pushes of at most so many bytes at a time, decoded, and on one at least; others wait. For a host that takes
-    /// several requests at once.
+    /// Holds pushes of at most `bytes` decoded bytes at a time, and at least one. Others wait for at most `within`, then get
+    /// 503. For a host that takes several requests at once.
     #[must_use]
-    pub fn bearing(mut self, bytes: usize) -> Self {
-        self.workload = Workload::of(bytes);
+    pub fn with_body_budget(mut self, bytes: usize, within: Duration) -> Self {
+        self.body_budget = BodyBudget::new(bytes, within);
         self
     }
 
@@ -137,10 +137,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
     {
         let started = Instant::now();
         let encoding = encoding(&parts.headers)?;
-        check_declared_length(&parts.headers, MAX_ENCODED)?;
+        let length = declared_length(&parts.headers, MAX_ENCODED)?;
         let client = authenticating.await?;
+        let _permit = self.body_budget.permit(length, encoding).await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
-        let _turn = self.workload.turn(body.len(), encoding).await?;
         let outcome = self.take(body, encoding, &client, context, started).await?;
         Ok(json_response(&summary(&outcome)))
     }

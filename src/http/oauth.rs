@@ -8,7 +8,7 @@ use http_body::Body;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::body::{check_declared_length, read_bounded};
+use super::body::{declared_length, read_bounded};
 use super::gate::authorization;
 use super::problem::Problem;
 use super::{App, RequestContext};
@@ -63,7 +63,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let too_large = Refused::Request("The form is larger than 16 KiB.");
-        if check_declared_length(&parts.headers, MAX_FORM).is_err() {
+        if declared_length(&parts.headers, MAX_FORM).is_err() {
             return Ok(too_large.response());
         }
         let body = match read_bounded(body, MAX_FORM).await {

@@ -86,8 +86,10 @@ impl From<WhoseTime> for Clock {
 const STATE_FILE: &str = "state.db";
 /// How often what is due is done: messages that were not sent, ends of blocks, reminders, silences.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// Bytes of decoded pushes that are worked on at a time: two of the largest. What is made of them is several times as much.
-const WORKED_ON: usize = 2 * MAX_DECODED;
+/// Bytes of decoded pushes that are held at a time: two of the largest. Evaluating them takes several times as much memory.
+const BODY_BUDGET: usize = 2 * MAX_DECODED;
+/// How long a push waits for its part of the budget.
+const PERMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How often the rules file is looked at again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
@@ -148,7 +150,7 @@ impl Serve {
         let measured = telemetry::start_for_server(config::verbosity());
         // One more for each of the largest pushes that are worked on at a time: it keeps a thread busy for a while, and
         // others are to be served meanwhile.
-        let threads = std::thread::available_parallelism().map_or(1, usize::from) + WORKED_ON / MAX_DECODED;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from) + BODY_BUDGET / MAX_DECODED;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .enable_all()
@@ -206,7 +208,8 @@ impl Serve {
             })?;
         }
         let gate = Gate::new(credentials).with_doors(self.doors).slowing();
-        let app = Arc::new(App::new(ingest, gate).telling(Box::new(measured)).bearing(WORKED_ON));
+        let app =
+            Arc::new(App::new(ingest, gate).telling(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN));
         // Cancelled when it is dropped.
         let mut working = JoinSet::new();
         if self.clock == WhoseTime::Wall {

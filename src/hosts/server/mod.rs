@@ -2,13 +2,11 @@
 //!
 //! | what | bound | beyond it |
 //! |---|---|---|
-//! | connections | [`Bounds::connections`] | who has kept us waiting longest is closed, after a second at least |
+//! | connections | [`Bounds::connections`] | wait until one ends; an idle one ends after [`Bounds::headers_within`] |
+//! | an answer that the client does not read | [`Bounds::headers_within`] | closed |
 //! | a request's line and headers | [`LARGEST_HEAD`], [`MOST_HEADERS`], [`Bounds::headers_within`] | 431, or closed |
 //! | a request's body | [`MAX_ENCODED`](crate::ingest::decode::MAX_ENCODED), [`Bounds::body_within`] | 413, 408 |
-//! | all bodies together | 64 KiB each, and [`Bounds::room`] for what is beyond that | waits; 503 when its time is over |
-
-mod arriving;
-mod places;
+//! | all bodies together | the [body budget](App::with_body_budget) | wait; 503 when the time is over |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,10 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,10 +27,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use tokio_io_timeout::TimeoutWriter;
 
-use self::arriving::{Held, Room, arriving};
-use self::places::{Place, Places};
-use crate::http::{App, Problem, RequestContext};
+use crate::http::{App, BodyTimeout, Problem, RequestContext};
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 
 /// Most bytes of a request's line and headers together; API Gateway takes 10,240.
@@ -41,30 +41,27 @@ pub const MOST_HEADERS: usize = 100;
 /// Most bytes that are read from a connection before they are looked at.
 const READ_AHEAD: usize = 64 * 1024;
 
-/// What a server bears.
+/// How many connections a server has at a time, and how long it waits for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Connections at a time.
     pub connections: usize,
-    /// How long the headers of a request may take, from the connection's beginning or the answer before it on.
+    /// How long the headers of a request may take, from the connection's beginning or the answer before it on; and how long a
+    /// client may read nothing of an answer.
     pub headers_within: Duration,
     /// How long the body of a request may take after its headers.
     pub body_within: Duration,
-    /// Bytes of bodies that are held at a time, beyond 64 KiB of each.
-    pub room: usize,
     /// How long requests that have begun may take once the end is asked for.
     pub end_within: Duration,
 }
 
 impl Default for Bounds {
-    /// 512 connections, 10 s for headers, 30 s for a body (as long as API Gateway waits for an answer), 128 MiB for
-    /// bodies (twelve of the largest), 10 s to end.
+    /// 512 connections, 10 s for headers, 30 s for a body (as long as API Gateway waits for an answer), 10 s to end.
     fn default() -> Self {
         Self {
             connections: 512,
             headers_within: Duration::from_secs(10),
             body_within: Duration::from_secs(30),
-            room: 128 << 20,
             end_within: Duration::from_secs(10),
         }
     }
@@ -86,20 +83,21 @@ where
     C: CredentialSource + 'static,
 {
     let graceful = GracefulShutdown::new();
-    let (places, room) = (Places::new(bounds.connections), Room::new(bounds.room));
+    let connections = Arc::new(Semaphore::new(bounds.connections));
     let ids = Arc::new(RequestIds::new());
     let mut end = std::pin::pin!(end);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &connections) => accepted,
             () = &mut end => break,
         };
-        let Some((stream, peer, place)) = accepted else { continue };
-        let (app, ids, room, place) = (Arc::clone(&app), Arc::clone(&ids), room.clone(), Arc::new(place));
-        let at = Arc::clone(&place);
+        let Some((stream, peer, permit)) = accepted else { continue };
+        // Without it, a client that reads no answers would keep its connection for good.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(bounds.headers_within));
+        let (app, ids) = (Arc::clone(&app), Arc::clone(&ids));
         let answer = service_fn(move |request: Request<Incoming>| {
-            let arrival = Arrival { place: Arc::clone(&at), room: room.clone(), within: bounds.body_within };
-            answer(Arc::clone(&app), request, ids.context(peer), arrival)
+            answer(Arc::clone(&app), request, ids.context(peer), bounds.body_within)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -107,16 +105,12 @@ where
             .max_header_size(LARGEST_HEAD)
             .max_headers(MOST_HEADERS)
             .max_buf_size(READ_AHEAD)
-            .serve_connection(TokioIo::new(stream), answer);
+            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            tokio::select! {
-                ended = connection => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%peer, %error, "connection ended");
-                    }
-                }
-                () = place.asked_to_leave() => tracing::debug!(%peer, "connection gave way to another"),
+            let _permit = permit;
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "connection ended");
             }
         });
     }
@@ -128,13 +122,18 @@ where
     }
 }
 
-/// The next connection, and a place for it. The system holds those that come meanwhile.
-async fn accept(listener: &TcpListener, places: &Arc<Places>) -> Option<(TcpStream, SocketAddr, Place)> {
+/// The next connection, once there is a permit for it. The system holds those that come meanwhile.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    // Fails only if the semaphore is closed, which it never is.
+    let permit = Arc::clone(connections).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
             // An answer is one small write; waiting to fill a packet would only delay it.
             stream.set_nodelay(true).ok();
-            Some((stream, peer, places.take().await))
+            Some((stream, peer, permit))
         }
         Err(error) => {
             // Out of file descriptors, most likely; they come back as connections end.
@@ -183,20 +182,13 @@ where
     }
 }
 
-/// How a request's body gets here.
-struct Arrival {
-    place: Arc<Place>,
-    room: Room,
-    within: Duration,
-}
-
 /// Answers one request in a task of its own, so that a fault of ours is a 500 and neither ends the connection unanswered
 /// nor stops, halfway, a push whose sender has hung up.
 async fn answer<S, T, P, R, C>(
     app: Arc<App<S, T, P, R, C>>,
     request: Request<Incoming>,
     context: RequestContext,
-    arrival: Arrival,
+    body_within: Duration,
 ) -> Result<Response<Full<Bytes>>, Infallible>
 where
     S: RawStore + 'static,
@@ -205,20 +197,10 @@ where
     R: RuleSource + 'static,
     C: CredentialSource + 'static,
 {
-    let Arrival { place, room, within } = arrival;
-    let (request_id, held) = (context.request_id.clone(), Held::default());
+    let request_id = context.request_id.clone();
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    if request.body().is_end_stream() {
-        place.serve();
-    } else {
-        place.await_client();
-    }
-    let request = request.map(|body| arriving(body, within, room, held.clone(), Arc::clone(&place)));
-    let handled = tokio::spawn(async move {
-        let response = app.handle(request, context).await;
-        drop(held);
-        response
-    });
+    let request = request.map(|body| arriving(body, Instant::now() + body_within));
+    let handled = tokio::spawn(async move { app.handle(request, context).await });
     let mut response = handled.await.unwrap_or_else(|fault| {
         tracing::error!(request_id, %fault, "the handler failed");
         Problem::Internal.response(&request_id)
@@ -228,8 +210,23 @@ where
         // front of us may have gone by the length (RFC 9112 §6.1).
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    place.await_client();
     Ok(response.map(Full::new))
+}
+
+/// `body` as it arrives, cut off with [`BodyTimeout`] at `deadline`.
+fn arriving(
+    body: Incoming,
+    deadline: Instant,
+) -> impl Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send {
+    let next = move |mut body: Incoming| async move {
+        let frame = match timeout_at(deadline, body.frame()).await {
+            Ok(None) => return None,
+            Ok(Some(frame)) => frame.map_err(Into::into),
+            Err(_) => Err(BodyTimeout.into()),
+        };
+        Some((frame, body))
+    };
+    StreamBody::new(stream::unfold(body, next))
 }
 
 /// Ids for requests: the start of the process and a number.
@@ -261,8 +258,8 @@ mod tests {
     /// Tests that wait for a client set shorter times.
     #[test]
     fn the_server_waits_ten_seconds_for_headers_and_thirty_for_a_body() {
-        let Bounds { connections, headers_within, body_within, room, end_within } = Bounds::default();
-        assert_eq!((connections, room), (512, 128 * 1024 * 1024));
+        let Bounds { connections, headers_within, body_within, end_within } = Bounds::default();
+        assert_eq!(connections, 512);
         let waits = [headers_within, body_within, end_within];
         assert_eq!(waits, [10, 30, 10].map(Duration::from_secs));
     }

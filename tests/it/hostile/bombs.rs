@@ -125,7 +125,7 @@ fn ten_bombs_at_once_take_turns_and_others_are_served() {
         })
         .collect();
     let statuses: Vec<u16> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
-    // A byte too many, each; or there was no turn in time, and it is to be sent again.
+    // A byte too many, each; or there was no permit in time, and it is to be sent again.
     assert!(statuses.iter().all(|status| [413, 503].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&413), "{statuses:?}");
     let longest = neighbour.was_served();

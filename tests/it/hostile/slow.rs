@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use smartclean_push::domain::auth::{Door, Doors};
 use smartclean_push::hosts::server::Bounds;
+use smartclean_push::ingest::decode::MAX_DECODED;
 
 use crate::hostile::support::{
-    ANSWERED_WITHIN, Hosted, Neighbour, PIECES, Raw, Served, basic, exchange, push, reading, told,
+    ANSWERED_WITHIN, Hosted, Neighbour, PATIENCE, PIECES, Raw, Served, basic, exchange, push, reading, told,
 };
 use crate::support::body;
 
@@ -111,71 +112,70 @@ fn whoever_is_not_let_in_is_refused_before_a_byte_of_the_body_is_waited_for() {
 }
 
 #[test]
-fn more_silent_connections_than_there_are_places_keep_nobody_out() {
-    const PLACES: usize = 16;
-    // So long that waiting for them to be cut off would be too long.
-    let server = Hosted::start(Bounds { connections: PLACES, headers_within: ANSWERED_WITHIN * 10, ..bounds() });
-    let mut silent: Vec<Raw> = (0..4 * PLACES).map(|_| Raw::to(server.address)).collect();
-    for (number, raw) in silent.iter_mut().enumerate() {
-        // Some say nothing at all, some begin, and some are in the middle of a body.
-        raw.send([String::new(), BEGUN.to_owned(), head(100)][number % 3].as_bytes());
+fn more_silent_connections_than_the_limit_keep_others_waiting_no_longer_than_headers_may_take() {
+    const LIMIT: usize = 16;
+    let server = Hosted::start(Bounds { connections: LIMIT, ..bounds() });
+    let began = Instant::now();
+    // As many as the limit, and as many more as leave one connection free once those are cut off.
+    let mut silent: Vec<Raw> = (1..2 * LIMIT).map(|_| Raw::to(server.address)).collect();
+    for raw in silent.iter_mut().step_by(2) {
+        raw.send(BEGUN);
     }
     let neighbour = Neighbour::of(server.address);
+    neighbour.pushes(1);
+    assert!(began.elapsed() >= HEADERS_WITHIN, "there were more connections than the limit");
     neighbour.pushes(20);
-    neighbour.was_served();
+    let longest = neighbour.was_served();
+    assert!(longest < HEADERS_WITHIN + LATENESS, "{longest:?}");
 }
 
 #[test]
-fn who_is_being_answered_is_not_cut_off_for_those_who_come() {
-    const PLACES: usize = 4;
-    let server = Hosted::start(Bounds { connections: PLACES, headers_within: ANSWERED_WITHIN * 10, ..bounds() });
+fn connection_in_use_is_kept_however_many_others_wait() {
+    const LIMIT: usize = 4;
+    let server = Hosted::start(Bounds { connections: LIMIT, headers_within: ANSWERED_WITHIN * 10, ..bounds() });
     let mut kept = Raw::to(server.address);
-    let silent: Vec<Raw> = (1..PLACES).map(|_| Raw::to(server.address)).collect();
-    let more: Vec<Raw> = (0..3).map(|_| Raw::to(server.address)).collect();
-    // It speaks again and again, so that there is always somebody of whom nothing was heard for longer.
+    let others: Vec<Raw> = (0..2 * LIMIT).map(|_| Raw::to(server.address)).collect();
     for number in 0..20 {
         assert!(kept.send(push("", &body(&[reading(number)]))));
         assert_eq!(kept.answer().unwrap().status, 200);
         std::thread::sleep(Duration::from_millis(100));
     }
-    drop((silent, more));
+    drop(others);
 }
 
 #[test]
-fn answers_that_nobody_reads_hold_up_nobody_else() {
+fn client_that_reads_no_answer_is_cut_off_and_holds_up_nobody_else() {
     let server = Hosted::start(bounds());
     let neighbour = Neighbour::of(server.address);
     let mut deaf = Raw::to(server.address);
-    deaf.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let requests = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
-    // Until the server takes no more of them, because it could not get rid of the answers.
-    let mut sent = 0;
+    let (began, mut sent) = (Instant::now(), 0);
     while deaf.send(&requests) {
         sent += requests.len();
         assert!(sent < 256 << 20, "requests are taken without end, and their answers kept");
     }
+    assert!(began.elapsed() < PATIENCE / 2, "it was not cut off");
     neighbour.pushes(10);
     neighbour.was_served();
 }
 
 #[test]
-fn large_bodies_that_stop_half_way_keep_no_small_one_waiting() {
-    const LARGE: usize = 1 << 20;
-    let server = Hosted::start(Bounds { room: LARGE, ..bounds() });
+fn large_body_that_stops_half_way_keeps_large_ones_waiting_for_a_while_and_small_ones_not_at_all() {
+    const PERMIT_WITHIN: Duration = Duration::from_millis(400);
+    let server = Hosted::start_with_body_budget(bounds(), MAX_DECODED, PERMIT_WITHIN);
     let neighbour = Neighbour::of(server.address);
-    let large = [b"[".as_slice(), &vec![b' '; LARGE / 2], b"]"].concat();
-    let [mut waiting, mut stopped] = [(); 2].map(|()| Raw::to(server.address));
-    // Its time is over first.
-    assert!(waiting.send(head(large.len())));
+    // It may unpack to as much as the whole budget.
+    let packed = head(100_000).replacen("\r\n", "\r\nContent-Encoding: gzip\r\n", 1);
+    let mut stopped = Raw::to(server.address);
+    assert!(stopped.send(packed) && stopped.send(vec![0; 50_000]));
     std::thread::sleep(BODY_WITHIN / 4);
-    assert!(stopped.send(head(2 * LARGE)) && stopped.send(vec![b' '; LARGE]));
-    std::thread::sleep(BODY_WITHIN / 4);
-    assert!(waiting.send(&large), "it is small enough for the buffers between here and there");
-    let refused = waiting.answer().unwrap();
+    let large = [b"[".as_slice(), &vec![b' '; 128 * 1024], b"]"].concat();
+    let began = Instant::now();
+    let refused = exchange(server.address, push("", &large)).unwrap();
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(refused.head.to_lowercase().contains("retry-after: "), "{refused:?}");
+    assert!(refused.head.to_lowercase().contains("retry-after: ") && began.elapsed() >= PERMIT_WITHIN, "{refused:?}");
     assert_eq!(stopped.answer().unwrap().status, 408);
-    assert_eq!(exchange(server.address, push("", &large)).unwrap().status, 200, "there is room again");
+    assert_eq!(exchange(server.address, push("", &large)).unwrap().status, 200, "the permit is given back");
     neighbour.was_served();
 }
 
@@ -194,7 +194,7 @@ fn the_end_does_not_wait_for_clients_that_do_not_go_on() {
 const MOST_MIB: u64 = 128;
 
 #[test]
-fn six_hundred_connections_that_never_finish_their_headers_keep_nobody_out_and_take_little_memory() {
+fn six_hundred_connections_that_never_finish_their_headers_end_in_time_and_take_little_memory() {
     let served = Served::start();
     let began = Instant::now();
     let mut silent: Vec<Raw> = (0..600).map(|_| Raw::to(served.address)).collect();
@@ -203,9 +203,10 @@ fn six_hundred_connections_that_never_finish_their_headers_keep_nobody_out_and_t
         raw.send(BEGUN);
         raw.send(&most);
     }
-    let neighbour = Neighbour::of(served.address);
-    neighbour.pushes(20);
-    let longest = neighbour.was_served();
+    let pushed = Instant::now();
+    assert_eq!(exchange(served.address, push("", &body(&[reading(1)]))).unwrap().status, 200);
+    let longest = pushed.elapsed();
+    assert!(longest < Bounds::default().headers_within + LATENESS, "{longest:?}");
     assert!(served.peak_mib() < MOST_MIB, "{} MiB", served.peak_mib());
     told("600 connections with 30 KiB of headers each and no end", &served, began, longest);
 }

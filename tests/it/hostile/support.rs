@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::support::memory::MemoryStore;
-use crate::support::{self, PASSWORD, Server, USERNAME, World, body, one_client};
+use crate::support::{self, PASSWORD, Server, TestApp, USERNAME, World, body, one_client};
 
 /// Within this a client that behaves is answered, whatever others do: it takes milliseconds, and a busy machine that runs
 /// tests takes its time.
@@ -217,14 +217,22 @@ pub(crate) struct Hosted {
 
 impl Hosted {
     pub(crate) fn start(bounds: Bounds) -> Self {
-        Self::start_with(bounds, Doors::default())
+        Self::host(World::new().start(), bounds)
     }
 
     pub(crate) fn start_with(bounds: Bounds, doors: Doors) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let store = MemoryStore::default();
         let gate = Gate::new(one_client()).with_doors(doors);
-        let app = Arc::new(World::new().with_store(store.clone()).with_gate(gate).app());
+        Self::host(World::new().with_gate(gate).start(), bounds)
+    }
+
+    pub(crate) fn start_with_body_budget(bounds: Bounds, bytes: usize, within: Duration) -> Self {
+        let TestApp { store, state, publisher, app } = World::new().start();
+        Self::host(TestApp { store, state, publisher, app: app.with_body_budget(bytes, within) }, bounds)
+    }
+
+    fn host(TestApp { store, app, .. }: TestApp, bounds: Bounds) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let app = Arc::new(app);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let ((end, asked), (tell, ended)) = (oneshot::channel::<()>(), oneshot::channel());
