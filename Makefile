@@ -200,7 +200,7 @@ hostile: optimized ## What hostile clients cost the server: for each attack memo
 	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet --locked --test it -- --include-ignored --nocapture --test-threads 1 hostile::size:: hostile::bombs:: hostile::slow::
 
 .PHONY: soak
-soak: needs-rust ## 24 simulated hours of 10,000 devices through the server, memory, state and files bounded; then soak-oracle. ARGS="1000 2": devices, hours
+soak: needs-rust ## 24 simulated hours of 10,000 devices through the server and `replay raw`, memory, state and files bounded; then soak-oracle. ARGS="1000 2": devices, hours
 	@benches/soak $(ARGS)
 	@$(MAKE) --no-print-directory soak-oracle
 

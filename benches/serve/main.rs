@@ -42,7 +42,7 @@ impl Drop for Served {
 /// Starts it on a free port. It, and where it listens.
 fn serve(data: &Path) -> (Served, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_smartclean-push"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--clock", "wall", "--data"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(data)
         .envs([("PUSH_USERNAME", "u"), ("PUSH_PASSWORD", "p"), ("RUST_LOG", "error")])
         .stdout(Stdio::piped())

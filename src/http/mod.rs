@@ -190,7 +190,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         context: &RequestContext,
     ) -> Result<Response<Bytes>, Problem> {
         let client = self.gate.caller(&parts.headers, context).await?;
-        let at = self.ingest.present(context.received).await;
+        let at = context.received;
         match self.ingest.cleaned(zone, project, at, at).await {
             Ok(0) => Err(Problem::UnknownZone),
             Ok(zones) => {

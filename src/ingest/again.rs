@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use super::clock::whole_minute;
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
 use super::{Accounted, Ingest, JUDGED_WITHIN, Swept};
@@ -50,7 +49,7 @@ pub struct Replay<'i, S, T, P, R> {
 }
 
 impl<'i, S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Replay<'i, S, T, P, R> {
-    /// Feeds the state of `ingest`. Nothing is stored, and no other clock counts.
+    /// Feeds the state of `ingest`. Nothing is stored.
     pub fn of(ingest: &'i Ingest<S, T, P, R>) -> Self {
         Self { ingest, swept: None }
     }
@@ -123,6 +122,12 @@ impl<'i, S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Replay<'i
     }
 }
 
+/// The last whole minute at or before `at`.
+fn whole_minute(at: Timestamp) -> Timestamp {
+    let over = at.as_millisecond().rem_euclid(60_000);
+    at.checked_sub(SignedDuration::from_millis(over)).unwrap_or(at)
+}
+
 fn after(minute: Timestamp) -> Timestamp {
     minute.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX)
 }
@@ -192,6 +197,13 @@ mod tests {
         let Reread { object, readings, refused } = reread(&rejection(part, raw), metadata());
         let stored = object.inspect(|object| assert_eq!(object.metadata.lines, readings));
         (readings, refused, stored.map(|object| unpack(&object.bytes).unwrap()))
+    }
+
+    #[test]
+    fn whole_minute_is_the_one_that_has_begun() {
+        let at = |text: &str| format!("2024-05-01T{text}Z").parse::<Timestamp>().unwrap();
+        assert_eq!(whole_minute(at("10:05:00")), at("10:05:00"));
+        assert_eq!(whole_minute(at("10:05:59.999")), at("10:05:00"));
     }
 
     #[test]

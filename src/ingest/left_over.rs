@@ -41,13 +41,14 @@ impl FailedTries {
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
-    /// Evaluates what was stored before `received` and is not noted as evaluated. How many objects that were. An object that
-    /// fails three times is set aside, with a notice, one a day.
+    /// Evaluates pending pushes: those that were stored before `started`, by an earlier process, and those that were stored so
+    /// long ago that the process which received them has ended. Returns their number. A push that fails three times is set
+    /// aside, with one notice a day.
     ///
     /// # Errors
-    /// The first [`Unavailable`] of those that kept an object from being evaluated; the others are evaluated all the same. A
-    /// retry can help.
-    pub async fn finish(&self, received: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+    /// The first [`Unavailable`]; the other pushes are evaluated all the same. A retry can help.
+    pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+        let received = now.checked_sub(SENT_WITHIN).unwrap_or(now).max(started);
         let (mut finished, mut failure) = (0, None);
         for left in self.store.unevaluated(received).await? {
             match self.finish_one(&left, now).await {
@@ -64,19 +65,9 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         failure.map_or(Ok(finished), Err)
     }
 
-    /// The same of what was stored before `started`, by an earlier process, or so long ago that whoever began with it has
-    /// ended.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
-        self.finish(now.checked_sub(SENT_WITHIN).unwrap_or(now).max(started), now).await
-    }
-
     async fn finish_one(&self, Unevaluated { key, received }: &Unevaluated, now: Timestamp) -> Result<(), Unavailable> {
         tracing::info!(%key, "evaluating pending push");
         let lines = self.store.lines(key).await?;
-        let now = self.clock.afterwards(*received, now);
         self.evaluate_lines(key, &lines, *received, now, EVALUATED_WITHIN).await
     }
 

@@ -10,7 +10,7 @@ use crate::telemetry::MEASURED;
 impl Outcome {
     /// Writes the line. `client` is who it came from; `started` is when work on it began.
     pub fn log(&self, receipt: &Receipt, client: &str, started: Instant) {
-        let lag = self.newest.map(|newest| self.at.duration_since(newest).as_millis());
+        let lag = self.newest.map(|newest| receipt.received.duration_since(newest).as_millis());
         tracing::info!(
             target: MEASURED,
             batch = %self.batch,

@@ -6,7 +6,6 @@
 
 #[cfg(feature = "command")]
 mod again;
-mod clock;
 pub mod decode;
 mod dispatch;
 mod documents;
@@ -27,8 +26,6 @@ use tokio::time::timeout;
 
 #[cfg(feature = "command")]
 pub use self::again::{Replay, Replayed, Reread, reread};
-pub use self::clock::Clock;
-use self::clock::{Running, Turn};
 use self::decode::{DecodeError, Encoding, decode};
 pub use self::dispatch::FORGOTTEN_WITHIN;
 use self::dispatch::send_each;
@@ -74,8 +71,6 @@ impl Receipt {
 pub struct Outcome {
     /// The batch's identity.
     pub batch: BatchId,
-    /// When it was received, by the clock that counts.
-    pub at: Timestamp,
     /// Items in the batch.
     pub received: usize,
     /// Well-formed ones.
@@ -148,7 +143,6 @@ pub struct Ingest<S, T, P, R> {
     state: T,
     publisher: P,
     rules: R,
-    clock: Running,
     noted: LastDone,
     counted: LastDone,
     projects: Noted,
@@ -156,14 +150,13 @@ pub struct Ingest<S, T, P, R> {
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
-    /// Puts the use case together, by the machine's clock.
+    /// Puts the use case together.
     pub fn new(store: S, state: T, publisher: P, rules: R) -> Self {
         Self {
             store,
             state,
             publisher,
             rules,
-            clock: Running::default(),
             noted: LastDone::default(),
             counted: LastDone::default(),
             projects: Noted::default(),
@@ -171,57 +164,34 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
     }
 
-    /// By another clock.
-    #[must_use]
-    pub fn by(mut self, clock: Clock) -> Self {
-        self.clock = clock.into();
-        self
-    }
-
-    /// When it is, for what comes at `wall`, the machine's time.
-    pub async fn present(&self, wall: Timestamp) -> Timestamp {
-        self.clock.turn(wall).await.present()
-    }
-
-    /// Takes in one push. `body` is as it was sent, in `encoding`; `receipt` tells when by the machine's clock.
+    /// Takes in one push. `body` is as it was sent, in `encoding`.
     ///
     /// # Errors
     /// [`PushError`] says for each case whether a retry can help.
     pub async fn push(&self, body: Bytes, encoding: Encoding, receipt: &Receipt) -> Result<Outcome, PushError> {
-        let mut turn = self.clock.turn(receipt.received).await;
-        let mut receipt = Receipt { received: turn.present(), ..receipt.clone() };
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
-            Err(fault) => return Err(self.refuse_encoded(&body, fault, &receipt).await?),
+            Err(fault) => return Err(self.refuse_encoded(&body, fault, receipt).await?),
         };
         let id = BatchId::of(&decoded);
         let items = match Items::split(&decoded) {
             Ok(items) => items,
             Err(fault) => {
-                self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), &receipt).await?;
+                self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), receipt).await?;
                 return Err(PushError::NotABatch(fault));
             }
         };
         let batch = items.read();
-        let newest = newest(&batch.readings);
-        turn.advance(newest);
-        receipt.received = turn.present();
-        // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot. To read meanwhile what is
-        // remembered decides nothing. Where that changes before it is used, it is read once more.
-        let reads_ahead = turn.sweep_due(&batch.readings).is_none();
+        // Stored before it is evaluated: a stored push can be evaluated again, a lost one cannot. State is prefetched while the
+        // object is written. If it changes in between, the compare-and-swap fails and it is loaded again.
         let storing = async {
             let began = Instant::now();
-            (self.store(id, &batch, &receipt).await, began.elapsed())
+            (self.store(id, &batch, receipt).await, began.elapsed())
         };
-        let ((stored, store), ahead) =
-            tokio::join!(storing, self.read_ahead(&batch.readings, receipt.received, reads_ahead));
+        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, receipt.received));
         let stored = stored?;
-        match self.pass_time(&mut turn, &batch.readings).await {
-            Ok(swept) => swept.log(),
-            // Still due before the next push.
-            Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
-        }
-        let evaluated = self.evaluate(&batch.readings, ahead, receipt.received, receipt.received, JUDGED_WITHIN).await;
+        let evaluated =
+            self.evaluate(&batch.readings, prefetched, receipt.received, receipt.received, JUDGED_WITHIN).await;
         match &evaluated.failure {
             // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),
@@ -230,7 +200,6 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         }
         Ok(Outcome {
             batch: id,
-            at: receipt.received,
             received: items.len(),
             accepted: batch.readings.len(),
             rejected: batch.rejections.len(),
@@ -248,7 +217,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             unevaluated: evaluated.failure.is_some(),
             repeated: stored == Stored::Already,
             parked: stored == Stored::Parked,
-            newest,
+            newest: newest(&batch.readings),
             took: Took { store, ..evaluated.took },
         })
     }
@@ -332,23 +301,13 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         Ok(())
     }
 
-    /// Does what came due before these readings, where the time is theirs.
-    async fn pass_time(&self, turn: &mut Turn<'_>, readings: &[Reading<'_>]) -> Result<Swept, Unavailable> {
-        let Some(minute) = turn.sweep_due(readings) else { return Ok(Swept::default()) };
-        let swept = self.sweep_due(minute).await?;
-        turn.swept(minute);
-        Ok(swept)
-    }
-
-    /// What is remembered of the zones of these readings, where it can be read before its turn: nothing that comes first
-    /// changes it.
-    async fn read_ahead<'r, 't>(
+    /// The state of the zones of these readings. `None` if a cleaning among them changes it before they are evaluated.
+    async fn prefetch<'r, 't>(
         &self,
         readings: &'r [Reading<'t>],
         now: Timestamp,
-        is_next: bool,
     ) -> Option<Result<LoadedZones<'r, 't>, Unavailable>> {
-        if !is_next || readings.iter().any(|reading| reading.cleaning.is_some()) {
+        if readings.iter().any(|reading| reading.cleaning.is_some()) {
             return None;
         }
         let read = timeout(JUDGED_WITHIN, load_zones(&self.state, self.rules.current(now).await, readings)).await;
@@ -360,19 +319,19 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     async fn evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
-        ahead: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
+        prefetched: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
         within: Duration,
     ) -> Accounted {
-        let accounted = self.try_evaluate(readings, ahead, received, now, within).await;
+        let accounted = self.try_evaluate(readings, prefetched, received, now, within).await;
         accounted.unwrap_or_else(|failure| Accounted { failure: Some(failure), ..Accounted::default() })
     }
 
     async fn try_evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
-        ahead: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
+        prefetched: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
         received: Timestamp,
         now: Timestamp,
         within: Duration,
@@ -380,7 +339,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let began = Instant::now();
         let judged = async {
             self.clean(readings, now).await?;
-            let loaded = match ahead {
+            let loaded = match prefetched {
                 Some(loaded) => loaded?,
                 None => load_zones(&self.state, self.rules.current(now).await, readings).await?,
             };

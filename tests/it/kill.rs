@@ -226,7 +226,7 @@ async fn live(part: &str, life: Life) {
         restarted => {
             // A sweep is killed later than a push.
             let at = after(if restarted == "restarted late" { 1100 } else { 5 });
-            ingest.finish(Timestamp::MAX, at).await.unwrap();
+            ingest.finish_begun(Timestamp::MAX, at).await.unwrap();
             if restarted == "restarted and repeated" {
                 push(&ingest, &pushed(), at).await;
             }

@@ -10,7 +10,6 @@ mod alert_ids;
 mod aws;
 #[cfg(feature = "command")]
 mod backtest;
-mod clock;
 #[cfg(feature = "command")]
 mod commands;
 #[cfg(feature = "command")]

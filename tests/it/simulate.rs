@@ -1,6 +1,5 @@
 //! A simulated building against the real server, and what is stored against the ledger.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +14,7 @@ use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::history::Archive;
 
-use crate::support::{PASSWORD, Ran, Server, alert_ids, command, eventually, paths, run, serve};
+use crate::support::{PASSWORD, Ran, Server, command, eventually, paths, run, serve};
 
 /// A server and a working directory, both gone when the test ends however it ends.
 struct Site {
@@ -26,15 +25,9 @@ struct Site {
 
 impl Site {
     fn start() -> Self {
-        Self::start_with(&[], "")
-    }
-
-    /// With further arguments, and rules of its own in `rules.toml`.
-    fn start_with(arguments: &[&str], rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("rules.toml"), rules).unwrap();
         let mut serve = serve(&folder.path().join("data"));
-        let server = Server::start(serve.args(arguments).current_dir(folder.path()).stderr(Stdio::null()));
+        let server = Server::start(serve.current_dir(folder.path()).stderr(Stdio::null()));
         Self { folder, url: server.url(), _server: server }
     }
 
@@ -280,41 +273,4 @@ fn what_cannot_be_meant_is_refused_with_what_could_be() {
         let refused = run(folder.path(), &[&["simulate"], arguments].concat());
         assert_eq!((refused.exit, refused.err.contains(told)), (Some(2), true), "{refused:?}");
     }
-}
-
-/// The ids of all alerts that were told of, in whatever message.
-fn told(site: &Site) -> BTreeSet<String> {
-    let lines = fs::read_to_string(site.folder.path().join("data/alerts.ndjson")).unwrap();
-    let messages = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    messages.flat_map(|message| alert_ids(&message["message"]["json"])).collect()
-}
-
-#[test]
-fn what_was_told_live_by_the_readings_clock_is_what_a_backtest_tells() {
-    // Limits that even a quiet building crosses, and no rate limit, which is about messages.
-    let rules = "[rate_limit]\nper_minute = 30000\nburst = 30000\n[[rule]]\nid = \"high-usage\"\nat_least = 5\n\
-                 [[rule]]\nid = \"ammonia-lite\"\nat_least = { medium = 60, high = 120 }\nresolved = true\n\
-                 [[rule]]\nid = \"air-quality-lite\"\nabove = { medium = 40 }\nfor = \"10m\"";
-    let site = Site::start_with(&["--clock", "readings", "--rules", "rules.toml"], rules);
-    // Each reading as soon as it is measured, so that they arrive in the order in which they happened.
-    let when = ["--from", "2026-09-01T07:00", "--days", "0.6", "--push-every", "1s", "--connections", "1"];
-    let pushing = [&["--devices", "24"], &when[..]].concat();
-    let pushed = site.simulate(&pushing);
-    assert_eq!(pushed.exit, Some(0), "{pushed:?}");
-    let backtest = ["backtest", "--from", "data", "--rules", "rules.toml", "--format", "json"];
-    let judged = run(site.folder.path(), &backtest);
-    assert_eq!(judged.exit, Some(0), "{}", judged.err);
-    let findings: Value = serde_json::from_str(&judged.out).unwrap();
-    let alerts = findings["rules"]["alerts"].as_array().unwrap();
-    let told = told(&site);
-    assert!(told.len() > 30, "{} alerts are few", told.len());
-    let judged: BTreeSet<String> = alerts.iter().map(|alert| alert["id"].as_str().unwrap()[..32].to_owned()).collect();
-    assert_eq!(told.difference(&judged).collect::<Vec<_>>(), Vec::<&String>::new());
-    // What a block still holds back when the day ends is told of by a backtest alone.
-    let last = |id: &&String| {
-        let alert = alerts.iter().find(|alert| alert["id"].as_str().unwrap().starts_with(id.as_str())).unwrap();
-        alert["blocked"] == true && alert["at"].as_str().unwrap() > "2026-09-01T12:50"
-    };
-    let rest: Vec<_> = judged.difference(&told).collect();
-    assert!(rest.iter().all(last), "{rest:?}");
 }

@@ -14,4 +14,5 @@ fn an_hour_of_a_thousand_devices_stays_within_the_bounds_of_the_soak() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("Proven: all that was acknowledged is stored"), "{told}");
+    assert!(told.contains("\nreplayed in "), "{told}");
 }

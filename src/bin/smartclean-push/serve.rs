@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
@@ -20,9 +20,9 @@ use smartclean_push::domain::rules::{Refused, RuleSet};
 use smartclean_push::domain::utf8;
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
-use smartclean_push::ingest::{Clock, Ingest};
 use smartclean_push::telemetry::{self, Measurements};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -38,7 +38,6 @@ use crate::{Failure, environment, rules};
   smartclean-push serve
   smartclean-push serve --listen 0.0.0.0:8080 --data /var/lib/smartclean-push --rules rules.toml
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push serve
-  smartclean-push serve --clock readings --data history    # then push history in the order in which it happened
 
 SmartClean pushes over HTTPS only: for pushes from outside put a TLS proxy such as Caddy or nginx in front.")]
 pub(super) struct Serve {
@@ -58,28 +57,6 @@ pub(super) struct Serve {
     /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
     #[arg(long, value_name = "DOORS", default_value_t = Doors::default())]
     doors: Doors,
-    /// Whose time it is when a push comes
-    #[arg(long, value_enum, default_value_t = WhoseTime::Wall)]
-    clock: WhoseTime,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum WhoseTime {
-    /// This machine's: what is too old when it comes is kept, and alerts nobody
-    Wall,
-    /// The readings' own, for pushing history again: a push is received at its newest reading, and time never goes back.
-    /// Silences, reminders and the ends of blocks come as the readings' time passes, and none after the last push. Take a
-    /// data folder of its own. Passwords and tokens are still judged by this machine's time
-    Readings,
-}
-
-impl From<WhoseTime> for Clock {
-    fn from(whose: WhoseTime) -> Self {
-        match whose {
-            WhoseTime::Wall => Self::Wall,
-            WhoseTime::Readings => Self::Readings,
-        }
-    }
 }
 
 /// What is remembered from one push to the next, in the data folder.
@@ -110,8 +87,7 @@ impl RuleSource for ServedRules {
     async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
         match self {
             Self::BuiltIn(rules) => rules.current(now).await,
-            // A file is edited in this machine's time, whatever time the readings tell.
-            Self::File(rules) => rules.current(Timestamp::now()).await,
+            Self::File(rules) => rules.current(now).await,
         }
     }
 
@@ -197,25 +173,14 @@ impl Serve {
             Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
-        let ingest = Ingest::new(store, state, publisher, rules).by(self.clock.into());
-        // By the readings' clock nobody sweeps, and what comes next may not go before what was stored.
-        if self.clock == WhoseTime::Readings {
-            ingest.finish(Timestamp::MAX, started).await.map_err(|fault| {
-                let why = fault.chain();
-                Failure::new(format!(
-                    "pushes of an earlier run are not all evaluated: {why}. Start it again, and it goes on with them"
-                ))
-            })?;
-        }
+        let ingest = Ingest::new(store, state, publisher, rules);
         let gate = Gate::new(credentials).with_doors(self.doors).slowing();
         let app =
             Arc::new(App::new(ingest, gate).telling(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN));
         // Cancelled when it is dropped.
         let mut working = JoinSet::new();
-        if self.clock == WhoseTime::Wall {
-            working.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
-            working.spawn(server::finish_every(Arc::clone(&app), SWEEP_EVERY, started));
-        }
+        working.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
+        working.spawn(server::finish_every(Arc::clone(&app), SWEEP_EVERY, started));
         let cut_off = server::serve(app, listener, server::Bounds::default(), end).await;
         match cut_off {
             0 => Ok(()),
@@ -234,23 +199,12 @@ impl Serve {
         Failure::new(format!("cannot listen on {}: {fault}; {hint}", self.listen))
     }
 
-    /// Says what runs where, and gives a line to paste: one that makes an alert, or one that pushes history.
+    /// Prints what runs where, and a line to paste that raises an alert.
     fn welcome(&self, address: SocketAddr, known: &KnownCredentials, count: usize) {
         let rules = self.rules.as_deref();
         let rules = rules.map_or("built in".to_owned(), |path| format!("built in, with {}", path.display()));
         let client = known.credentials.clients().first();
         let (username, password) = client.map_or(("", ""), |client| (&client.username, client.password.expose()));
-        let what_now = match self.clock {
-            WhoseTime::Wall => format!(
-                "Try it: this pushes a reading that raises an alert. Paste it into another terminal.\n\n{}",
-                curl_line(address, username, password)
-            ),
-            // A reading of now would move the clock past all of history.
-            WhoseTime::Readings => format!(
-                "The time is what the readings tell. Push history in the order in which it happened, a file at a time:\n\n{} -d @FILE",
-                curl_command(address, username, password)
-            ),
-        };
         let _ = writeln!(
             anstream::stdout(),
             "\
@@ -259,13 +213,16 @@ Credentials          {kept_in}
 Data                 {data}
 Rules                {count}, {rules}
 
-{what_now}
+Try it: this pushes a reading that raises an alert. Paste it into another terminal.
+
+{curl}
 
 Stop with Ctrl-C.
 ",
             kept_in =
                 known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string()),
             data = self.data.display(),
+            curl = curl_line(address, username, password),
         );
     }
 
@@ -331,17 +288,12 @@ fn end_asked_for() -> io::Result<impl Future<Output = ()>> {
 /// device of its own, so that pasted again it is not taken for the same smell that lasts.
 fn curl_line(address: SocketAddr, username: &str, password: &str) -> String {
     let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-'$(date +%s)'\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-'$(date +%s)'\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
-    format!("{} -d '[\"{reading}\"]'", curl_command(address, username, password))
-}
-
-/// The same without what is sent.
-fn curl_command(address: SocketAddr, username: &str, password: &str) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
         _ => address.to_string(),
     };
     let user = quoted(&format!("{username}:{password}"));
-    format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json'")
+    format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json' -d '[\"{reading}\"]'")
 }
 
 /// `text` as one word of a shell.

@@ -86,8 +86,6 @@ pub(crate) enum ReceivedBy {
     Ahead,
     /// One that is hours behind: everything is from the future, and taken to be from now.
     Behind,
-    /// The readings' own, which one from the future would take with it.
-    Readings,
 }
 
 /// Makes pushes about one matter, each in zones of its own but for the zones where people are counted.
@@ -122,18 +120,9 @@ impl Producer {
         Self { about: about.to_owned(), received_by, counted_at: Timestamp::now(), made: 0, last: None }
     }
 
-    /// Of things that happen from `start` on, received by the readings' own clock.
-    pub(crate) fn of_history(about: &str, start: Timestamp) -> Self {
-        Self { counted_at: start, ..Self::received_by(about, ReceivedBy::Readings) }
-    }
-
     /// The next push, of things that happen about now.
     pub(crate) fn push(&mut self) -> Push {
-        self.push_at(Timestamp::now())
-    }
-
-    /// The next push, of things that happen about `now`.
-    pub(crate) fn push_at(&mut self, now: Timestamp) -> Push {
+        let now = Timestamp::now();
         let number = self.made;
         self.made += 1;
         let before = |seconds| now - SignedDuration::from_secs(seconds);
@@ -158,11 +147,11 @@ impl Producer {
             items.extend([people.clone(), crowd.clone(), crowd]);
             items.extend(self.last.replace(people));
         }
-        if matches!(self.received_by, ReceivedBy::Right | ReceivedBy::Readings) {
+        if self.received_by == ReceivedBy::Right {
             // Broken long before it came.
             items.push(self.item("stale", "SS", &json!({ "p": 1 }), before(2 * 3_600), Means::Nothing));
         }
-        if number % 3 == 1 && self.received_by != ReceivedBy::Readings {
+        if number % 3 == 1 {
             // From a device whose clock is days ahead.
             let future = before(-3 * 86_400);
             items.push(self.item(
@@ -177,13 +166,6 @@ impl Producer {
         Push::of(format!("{} {number}", self.about), items, bad)
     }
 
-    /// A push at `now` that says nothing but that time has passed.
-    pub(crate) fn later(&mut self, now: Timestamp) -> Push {
-        self.made += 1;
-        let item = self.item("later", "TH", &json!({ "t": 21 }), now, Means::Nothing);
-        Push::of(format!("{} later", self.about), vec![item], Vec::new())
-    }
-
     /// A body that is no batch.
     pub(crate) fn no_batch(&mut self) -> Push {
         let text = format!("no batch, {} {}", self.about, self.made);
@@ -195,7 +177,7 @@ impl Producer {
 
     fn alert(&self, rule: &'static str) -> Means {
         match self.received_by {
-            ReceivedBy::Right | ReceivedBy::Behind | ReceivedBy::Readings => Means::Alert { rule },
+            ReceivedBy::Right | ReceivedBy::Behind => Means::Alert { rule },
             ReceivedBy::Ahead => Means::PerhapsAlert { rule },
         }
     }

@@ -16,7 +16,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::http::{App, Gate, RequestContext};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
-use smartclean_push::ingest::{Clock, Ingest, Outcome, PushError, Receipt};
+use smartclean_push::ingest::{Ingest, Outcome, PushError, Receipt};
 
 use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{PASSWORD, USERNAME, now, push_request};
@@ -36,7 +36,6 @@ pub(crate) struct World<S = MemoryStore, T = MemoryState, P = MemoryPublisher, R
     state: T,
     publisher: P,
     rules: R,
-    clock: Clock,
     gate: Gate<C>,
 }
 
@@ -47,7 +46,6 @@ impl World {
             state: MemoryState::default(),
             publisher: MemoryPublisher::default(),
             rules: FixedRules(Arc::clone(&PACK)),
-            clock: Clock::default(),
             gate: Gate::new(one_client()),
         }
     }
@@ -65,44 +63,40 @@ impl World {
 
 impl<S, T, P, R, C> World<S, T, P, R, C> {
     pub(crate) fn with_store<S2>(self, store: S2) -> World<S2, T, P, R, C> {
-        let Self { state, publisher, rules, clock, gate, .. } = self;
-        World { store, state, publisher, rules, clock, gate }
+        let Self { state, publisher, rules, gate, .. } = self;
+        World { store, state, publisher, rules, gate }
     }
 
     pub(crate) fn with_state<T2>(self, state: T2) -> World<S, T2, P, R, C> {
-        let Self { store, publisher, rules, clock, gate, .. } = self;
-        World { store, state, publisher, rules, clock, gate }
+        let Self { store, publisher, rules, gate, .. } = self;
+        World { store, state, publisher, rules, gate }
     }
 
     pub(crate) fn with_publisher<P2>(self, publisher: P2) -> World<S, T, P2, R, C> {
-        let Self { store, state, rules, clock, gate, .. } = self;
-        World { store, state, publisher, rules, clock, gate }
+        let Self { store, state, rules, gate, .. } = self;
+        World { store, state, publisher, rules, gate }
     }
 
     pub(crate) fn with_rule_source<R2>(self, rules: R2) -> World<S, T, P, R2, C> {
-        let Self { store, state, publisher, clock, gate, .. } = self;
-        World { store, state, publisher, rules, clock, gate }
+        let Self { store, state, publisher, gate, .. } = self;
+        World { store, state, publisher, rules, gate }
     }
 
     pub(crate) fn with_gate<C2>(self, gate: Gate<C2>) -> World<S, T, P, R, C2> {
-        let Self { store, state, publisher, rules, clock, .. } = self;
-        World { store, state, publisher, rules, clock, gate }
-    }
-
-    pub(crate) fn with_clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
+        let Self { store, state, publisher, rules, .. } = self;
+        World { store, state, publisher, rules, gate }
     }
 }
 
 impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> World<S, T, P, R, C> {
     /// The use case without HTTP.
     pub(crate) fn ingest(self) -> Ingest<S, T, P, R> {
-        Ingest::new(self.store, self.state, self.publisher, self.rules).by(self.clock)
+        Ingest::new(self.store, self.state, self.publisher, self.rules)
     }
 
     pub(crate) fn app(self) -> App<S, T, P, R, C> {
-        let Self { store, state, publisher, rules, clock, gate } = self;
-        App::new(Ingest::new(store, state, publisher, rules).by(clock), gate)
+        let Self { store, state, publisher, rules, gate } = self;
+        App::new(Ingest::new(store, state, publisher, rules), gate)
     }
 }
 

@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::site::{LEASED_FOR, Site};
+use super::site::Site;
+use crate::oracle::LEASED_FOR;
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::Verdict;
 

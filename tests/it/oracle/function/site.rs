@@ -16,19 +16,13 @@ use crate::oracle::judge::Evidence;
 use crate::oracle::ledger::{Answer, Ledger, Push};
 use crate::oracle::runtime::{Function, tick, work_off};
 use crate::oracle::verdict::Verdict;
+use crate::oracle::{BLOCKS_ARE_OVER, LEASED_FOR, MOST_SWEEPS};
 use crate::support::{PASSWORD, USERNAME, basic};
 
 /// The function's time, as in template.yaml.
 pub(super) const LIMIT: Duration = Duration::from_secs(29);
-/// How much later the sweep may send what nobody has noted as sent: after a lease, and a little more. Nobody waits for it:
-/// processes whose clock is ahead sweep.
-pub(super) const LEASED_FOR: SignedDuration = SignedDuration::from_secs(62);
-/// How much later all blocks are over: a quarter of an hour, and a little more.
-const BLOCKS_ARE_OVER: SignedDuration = SignedDuration::from_mins(17);
 /// From when on it is noticed that nothing arrives.
 const QUIET_AFTER: SignedDuration = SignedDuration::from_mins(60);
-/// Sweeps after which nothing may wait any more.
-const MOST_SWEEPS: usize = 20;
 /// Rounds of the queue; more than any message is delivered.
 const ROUNDS: usize = 200;
 

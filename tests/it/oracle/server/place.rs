@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
 use smartclean_push::adapters::sqlite::SqliteStore;
 
 use crate::oracle::judge::Evidence;
-use crate::oracle::ledger::{Answer, Ledger, Producer, Push};
+use crate::oracle::ledger::{Answer, Ledger, Push};
 use crate::oracle::verdict::Verdict;
+use crate::oracle::{BLOCKS_ARE_OVER, LEASED_FOR, MOST_SWEEPS};
 use crate::support::{self, PASSWORD, Server, USERNAME, World, basic};
 
 /// Longest that an answer is waited for, on a machine that is busy.
@@ -27,21 +28,20 @@ pub(super) struct Place {
     pub(super) data: PathBuf,
     ledger: Ledger,
     server: Option<Server>,
-    clock: &'static str,
     /// As whom the server runs, where that is not us.
     user: Option<u32>,
 }
 
 impl Place {
-    /// Serves `data` by `clock`; what it logs is in a file of that name.
-    pub(super) fn start(name: &str, data: &Path, clock: &'static str) -> Self {
-        Self::start_as(name, data, clock, None)
+    /// Serves `data`; what it logs is in a file of that name.
+    pub(super) fn start(name: &str, data: &Path) -> Self {
+        Self::start_as(name, data, None)
     }
 
     /// The same as another user.
-    pub(super) fn start_as(name: &str, data: &Path, clock: &'static str, user: Option<u32>) -> Self {
+    pub(super) fn start_as(name: &str, data: &Path, user: Option<u32>) -> Self {
         let (name, data, ledger) = (name.to_owned(), data.to_owned(), Ledger::default());
-        let mut place = Self { name, data, ledger, server: None, clock, user };
+        let mut place = Self { name, data, ledger, server: None, user };
         File::create(place.log()).unwrap();
         place.restart();
         place
@@ -64,7 +64,7 @@ impl Place {
         // Without the signal the system would end it where a file would be too large, and not say so.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_smartclean-push")]);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--clock", self.clock, "--data"]).arg(&self.data);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
         command.env("PUSH_USERNAME", USERNAME).env("PUSH_PASSWORD", PASSWORD).env_remove("RUST_LOG");
         if let Some(user) = self.user {
             use std::os::unix::process::CommandExt as _;
@@ -134,22 +134,26 @@ impl Place {
         (0..self.ledger.pushes.len()).filter(|push| !obliged.contains(push)).collect()
     }
 
-    /// How many messages wait to be sent.
+    /// How many zones have messages to be sent.
     pub(super) fn unsent(&self) -> usize {
-        documents(&self.data).values().filter(|document| document.get("outbox").is_some()).count()
+        self.count(|document| document.get("outbox").is_some())
     }
 
-    /// Lets half an hour pass from `now` on by the readings' clock, at the end of which nothing waits any more, and
-    /// judges what is left.
-    pub(super) fn conclude(mut self, now: Timestamp) -> Verdict {
-        self.clock = "readings";
-        self.restart();
-        let mut producer = Producer::of_history(&format!("{}, the end", self.name), now);
-        for minutes in [30, 35, 40] {
-            let later = producer.later(now + SignedDuration::from_mins(minutes));
-            assert_eq!(self.push(later), Some(200), "{}", self.name);
+    /// How many state documents are so.
+    fn count(&self, is_so: impl Fn(&Value) -> bool) -> usize {
+        documents(&self.data).values().filter(|document| is_so(document)).count()
+    }
+
+    /// Kills the server, sweeps when all blocks are over until nothing waits, and judges what is left.
+    pub(super) fn conclude(mut self) -> Verdict {
+        let mut later = Timestamp::now() + BLOCKS_ARE_OVER;
+        for _ in 0..MOST_SWEEPS {
+            self.sweep_at(later);
+            if self.count(|document| document.get("outbox").or(document.get("suppressed")).is_some()) == 0 {
+                break;
+            }
+            later += LEASED_FOR;
         }
-        self.server = None;
         let evidence = self.evidence();
         Verdict::of(&self.name, evidence)
     }
