@@ -1,4 +1,4 @@
-//! Every device, the worst first: a few with their courses and alerts, the others in folded tables.
+//! Every device, the worst first: a few with their courses and alerts, the others in a folded table.
 
 use std::cmp::Reverse;
 

@@ -6,7 +6,7 @@ use super::chart::{Axis, Chart, HALF, Mark, NOW, SUGGESTED, VALUES, range};
 use super::markup::{Table, fit, left_out, name};
 use super::summary::suggestion;
 use super::view::{View, type_title};
-use super::words::{capitalised, count, plural, rate, with_unit};
+use super::words::{alerts_a_week, capitalised, count, plural, rate, with_unit};
 use crate::backtest::findings::{Curve, CurvePoint};
 use crate::domain::alert::amount;
 
@@ -33,7 +33,7 @@ fn article(view: &View<'_>, curve: &Curve) -> Markup {
         h3 { (capitalised(&curve.title)) " " small { (curve.label) ", " (kind) "; " (plural(curve.devices, "sensor")) } }
         p {
             @if let Some(suggestion) = suggestion(curve) { (suggestion) }
-            @else { "At " (limit) " it is " strong { (rate(a_week)) } " alerts a week." }
+            @else { "At " (limit) " it is " strong { (alerts_a_week(a_week)) } "." }
         }
         (chart(curve))
         p.note {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::limits::in_force;
 use super::markup::name;
 use super::view::{View, type_title};
-use super::words::{capitalised, count, counted, date, moment, plural, rate, zone_name};
+use super::words::{alerts_a_week, capitalised, count, counted, date, moment, plural, rate, zone_name};
 use crate::backtest::findings::{Curve, Findings, Verdict};
 use crate::domain::alert::amount;
 use crate::domain::device::Unit;
@@ -138,11 +138,10 @@ fn suggestions(view: &View<'_>) -> Markup {
 /// "Ammonia (air quality sensor lite): at 250 ppb instead of 200 it would be 3 alerts a week instead of 17."
 pub(super) fn suggestion(curve: &Curve) -> Option<Markup> {
     let suggested = curve.suggestion?;
-    let a_week = rate(suggested.a_week);
     Some(html! {
         strong { (capitalised(&curve.label)) } " (" (type_title(&curve.device_type)) "): at "
         strong { (amount(suggested.limit, curve.unit)) } " instead of " (amount(curve.limit, Unit::One))
-        " it would be " strong { (a_week) } @if a_week == "1" { " alert" } @else { " alerts" } " a week"
+        " it would be " strong { (alerts_a_week(suggested.a_week)) }
         @if let Some(now) = in_force(curve) { " instead of " (rate(now.a_week)) }
         "."
     })

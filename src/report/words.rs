@@ -40,6 +40,13 @@ pub(super) fn rate(a_week: f64) -> String {
     }
 }
 
+/// "1 alert a week", "2.5 alerts a week".
+pub(super) fn alerts_a_week(a_week: f64) -> String {
+    let rate = rate(a_week);
+    let alerts = if rate == "1" { "alert" } else { "alerts" };
+    format!("{rate} {alerts} a week")
+}
+
 /// The time on the clock of `place`: "Tue 3 Mar 2026, 14:05", with "(UTC)" if the local time is not known.
 pub(super) fn moment(place: &Place, at: Timestamp) -> String {
     zoned(place, at, "%a %-d %b %Y, %H:%M")
@@ -88,6 +95,7 @@ mod tests {
         {
             assert_eq!(rate(a_week), expected, "{a_week}");
         }
+        assert_eq!((&*alerts_a_week(1.0), &*alerts_a_week(2.0)), ("1 alert a week", "2 alerts a week"));
         assert_eq!((rate(1234.4), rate(f64::NAN)), ("1,234".to_owned(), "0".to_owned()));
     }
 
