@@ -311,6 +311,13 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_lasts_a_minute_which_is_longer_than_its_holder_sends() {
+        let lease = Duration::try_from(crate::ingest::zones::SENT_WITHIN).unwrap();
+        assert_eq!(lease, Duration::from_secs(60));
+        assert!(lease > FORGOTTEN_WITHIN + FORGOTTEN_BY_SWEEP_WITHIN);
+    }
+
+    #[test]
     fn a_notice_is_never_in_a_digest() {
         let notice = Message::Notice(Notice::NothingArrives { since: Timestamp::UNIX_EPOCH });
         let messages: Vec<Message> = std::iter::once(notice).chain(storm(5)).collect();
