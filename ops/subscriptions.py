@@ -43,7 +43,8 @@ class Address:
 def of_topic(stack, topic):
     """The subscriptions of a topic, as SNS lists them."""
     pages = stack.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-    return [subscription for page in pages for subscription in page["Subscriptions"]]
+    # SNS goes on listing a subscription that was ended, for up to three days, with this in place of its ARN.
+    return [each for page in pages for each in page["Subscriptions"] if each["SubscriptionArn"] != "Deleted"]
 
 
 def is_pending(subscription):
@@ -62,9 +63,9 @@ def subscribe(stack, address, parameters):
     stack.client("sns").subscribe(TopicArn=topic, Protocol=address.protocol, Endpoint=address.endpoint, Attributes=attributes)
     match address.kind:
         case "email":
-            print(f"AWS has sent a message to {address.endpoint}. Alerts come once its link is opened. Better: copy the link and")
-            print("run make confirm LINK='...'. Then nobody but you can end the subscription; with a link that was opened, anybody")
-            print('who clicks "unsubscribe" in an alert ends it, and so do some mail scanners.')
+            print(f"AWS has sent a message to {address.endpoint}. Do not open the link in it: copy the link, and run")
+            print("make confirm LINK='...'. The subscription can then be ended only with AWS credentials. If the link is opened,")
+            print('alerts come too, but anybody who clicks "unsubscribe" in an alert ends them, and so do some mail scanners.')
         case "phone":
             print(f"{address.endpoint} gets the alerts from now on. make status says whether the account may send SMS.")
         case "https":
@@ -110,7 +111,7 @@ def confirm(stack, link):
             f"SNS did not take the link: {error.response['Error']['Message']}.",
             "links are good for two days. Run make subscribe again, and use the link of the new message.",
         ) from None
-    print("Confirmed. Alerts come from now on; only make unsubscribe ends them.")
+    print("Confirmed. Messages come from now on, and can be ended only with AWS credentials.")
 
 
 def _find(stack, topic, address):

@@ -256,6 +256,14 @@ def test_confirmed_address_is_not_subscribed_again_and_a_pending_one_is(capsys):
     assert [call for call, _ in sns.asked] == ["subscribe"]
 
 
+def test_subscription_that_was_ended_is_made_again_while_sns_still_lists_it():
+    sns = FakeSns(("email", "a@example.com", "Deleted"))
+    subscriptions.subscribe(sns, address("email", "a@example.com"), {})
+    assert [call for call, _ in sns.asked] == ["subscribe"]
+    with pytest.raises(Stop, match="subscribed: nobody"):
+        subscriptions.unsubscribe(FakeSns(("email", "a@example.com", "Deleted")), address("email", "a@example.com"), {})
+
+
 def test_only_the_address_named_is_unsubscribed():
     sns = FakeSns(("email", "a@example.com", f"{TOPIC}:1"), ("email", "b@example.com", f"{TOPIC}:2"))
     subscriptions.unsubscribe(sns, address("email", "b@example.com"), {})
