@@ -43,7 +43,7 @@ impl World {
             What::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {
                     let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();
-                    settle(state, evaluate(&self.rules, state.clone(), &[&reading], *received, *received))
+                    commit(state, evaluate(&self.rules, state.clone(), &[&reading], *received, *received))
                 }
                 Err(reason) => vec![format!("rejected: {reason}")],
             },
@@ -52,12 +52,12 @@ impl World {
 
     fn each_zone(&mut self, change: impl Fn(&RuleSet, &ZoneState) -> Evaluation) -> Vec<String> {
         let rules = &self.rules;
-        self.zones.values_mut().flat_map(|state| settle(state, change(rules, state))).collect()
+        self.zones.values_mut().flat_map(|state| commit(state, change(rules, state))).collect()
     }
 }
 
 /// Takes over what is remembered, and tells what was made.
-fn settle(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
+fn commit(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
     let entries = evaluation.state.outbox.entries().iter();
     let mut said: Vec<String> =
         entries.filter(|entry| evaluation.made.contains(&entry.id)).map(|entry| told(&entry.message)).collect();

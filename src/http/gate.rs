@@ -82,7 +82,7 @@ impl<C: CredentialSource> Gate<C> {
 
     /// With refusals slowed after failed attempts from the same source. Not for where waiting is paid for.
     #[must_use]
-    pub fn slowing(mut self) -> Self {
+    pub fn with_slow_refusals(mut self) -> Self {
         self.attempts = Attempts::slowed();
         self
     }

@@ -71,7 +71,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
 
     /// Tells at `/metrics` what was measured, to whoever may push.
     #[must_use]
-    pub fn telling(mut self, measured: Box<dyn Exposition>) -> Self {
+    pub fn with_metrics(mut self, measured: Box<dyn Exposition>) -> Self {
         self.measured = Some(measured);
         self
     }

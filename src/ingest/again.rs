@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
-use super::{Accounted, Ingest, JUDGED_WITHIN, Swept};
+use super::{Accounted, Ingest, JUDGED_WITHIN, SweepStats};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::reading::Reading;
@@ -75,7 +75,7 @@ impl<'i, S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Replay<'i
     /// [`Unavailable`] if the state cannot be read or written. A retry can help.
     pub async fn conclude(&self, now: Timestamp) -> Result<(), Unavailable> {
         let rules = self.ingest.rules.current(now).await;
-        self.ingest.sweep_zones(&rules, now, false, &mut Swept::default()).await
+        self.ingest.sweep_zones(&rules, now, false, &mut SweepStats::default()).await
     }
 
     /// Sweeps at each whole minute up to `until` at which anything is due. How many silences that raised.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accounted, Outcome, PushError, Receipt, Swept};
+use super::{Accounted, Outcome, PushError, Receipt, SweepStats};
 use crate::domain::archive::ObjectKey;
 use crate::ingest::ports::{Subscriptions, chain};
 use crate::telemetry::MEASURED;
@@ -89,7 +89,7 @@ impl Accounted {
     }
 }
 
-impl Swept {
+impl SweepStats {
     /// Writes the line; one of a sweep that found nothing is not worth reading.
     pub fn log(&self) {
         let Self { zones, alerts, messages, failed, waiting, digests, oldest_unsent_s, rules_refused } = *self;

@@ -33,8 +33,10 @@ use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
 use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
 use self::sweep::LastDone;
-pub use self::sweep::Swept;
-use self::zones::{Change, LoadedZones, Noted, commit_all, evaluate_zones, known_projects, load_zones, note_projects};
+pub use self::sweep::SweepStats;
+use self::zones::{
+    Change, KnownProjects, LoadedZones, commit_all, evaluate_zones, known_projects, load_zones, note_projects,
+};
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, RejectedPart, Rejection};
 use crate::domain::engine;
@@ -145,7 +147,7 @@ pub struct Ingest<S, T, P, R> {
     rules: R,
     noted: LastDone,
     counted: LastDone,
-    projects: Noted,
+    projects: KnownProjects,
     failed: FailedTries,
 }
 
@@ -159,7 +161,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             rules,
             noted: LastDone::default(),
             counted: LastDone::default(),
-            projects: Noted::default(),
+            projects: KnownProjects::default(),
             failed: FailedTries::default(),
         }
     }

@@ -35,7 +35,7 @@ const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// What came of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Swept {
+pub struct SweepStats {
     /// Zones about which something was due.
     pub zones: usize,
     /// Alerts that were raised: silences.
@@ -54,7 +54,7 @@ pub struct Swept {
     pub rules_refused: bool,
 }
 
-impl Swept {
+impl SweepStats {
     fn add(&mut self, dispatched: &Dispatched, now: Timestamp) {
         self.messages += dispatched.messages;
         self.failed += dispatched.failed;
@@ -87,7 +87,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// # Errors
     /// [`Unavailable`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
     /// What was not done is due at the next sweep.
-    pub async fn sweep(&self, now: Timestamp) -> Result<Swept, Unavailable> {
+    pub async fn sweep(&self, now: Timestamp) -> Result<SweepStats, Unavailable> {
         let finished = self.finish_begun(Timestamp::MIN, now).await;
         let swept = self.sweep_due(now).await?;
         self.count_subscriptions(now).await;
@@ -98,12 +98,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     ///
     /// # Errors
     /// As there.
-    pub async fn sweep_due(&self, now: Timestamp) -> Result<Swept, Unavailable> {
+    pub async fn sweep_due(&self, now: Timestamp) -> Result<SweepStats, Unavailable> {
         let rules = self.rules.current(now).await;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;
-        let mut swept = Swept { rules_refused: self.rules.refused().is_some(), ..Swept::default() };
+        let mut swept = SweepStats { rules_refused: self.rules.refused().is_some(), ..SweepStats::default() };
         self.sweep_zones(&rules, now, !is_quiet, &mut swept).await?;
         announced.map(|()| swept)
     }
@@ -115,7 +115,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         rules: &RuleSet,
         now: Timestamp,
         silences: bool,
-        swept: &mut Swept,
+        swept: &mut SweepStats,
     ) -> Result<(), Unavailable> {
         let keys = self.state.due(now, MOST_ZONES).await?;
         let found = FoundDue { now, is_one_of_many: keys.len() == MOST_ZONES };

@@ -251,7 +251,7 @@ pub(super) async fn load_zones<'r, 't, T: StateStore>(
 /// to a hundred times as long.
 pub(super) async fn evaluate_zones<T: StateStore>(
     store: &T,
-    noted: &Noted,
+    noted: &KnownProjects,
     LoadedZones { rules, zones, documents, copies }: LoadedZones<'_, '_>,
     received: Timestamp,
     now: Timestamp,
@@ -291,9 +291,9 @@ pub(super) async fn evaluate_zones<T: StateStore>(
 /// Zones, each with its project, that this process has noted: one of which nothing is remembered has no document, and would
 /// be looked up with every push.
 #[derive(Debug, Default)]
-pub(super) struct Noted(Mutex<HashSet<(String, String)>>);
+pub(super) struct KnownProjects(Mutex<HashSet<(String, String)>>);
 
-impl Noted {
+impl KnownProjects {
     /// Notes that `project` has a zone of this id, unless that was done before.
     async fn note<T: StateStore>(&self, store: &T, zone: &str, project: &str) -> Result<(), Unavailable> {
         let known = (zone.to_owned(), project.to_owned());

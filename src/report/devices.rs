@@ -82,7 +82,7 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
             (counted(count_of(severity))) " " (badge(severity)) " "
         } }
         @if has_charts {
-            @for series in telling(device, alerts) { (Course { view, device, series, alerts }.figure()) }
+            @for series in relevant_series(device, alerts) { (Course { view, device, series, alerts }.figure()) }
             details {
                 summary { "Its alerts, the worst first" }
                 (LIST.of(&listed(view, alerts.to_vec()).take(ALERTS).map(|cells| LIST.row(cells)).collect::<Vec<_>>()))
@@ -93,7 +93,7 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
 }
 
 fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Markup {
-    let series = telling(device, alerts).into_iter().next().filter(|_| has_chart && !alerts.is_empty());
+    let series = relevant_series(device, alerts).into_iter().next().filter(|_| has_chart && !alerts.is_empty());
     TABLE.row([
         name(&device.place.name()),
         html! { (device.place.device_title()) },
@@ -106,7 +106,7 @@ fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Marku
 }
 
 /// The series that the alerts of a device are about, or its first one if there is none.
-fn telling<'a>(device: &'a DeviceFindings, alerts: &[&AlertFact]) -> Vec<&'a Series> {
+fn relevant_series<'a>(device: &'a DeviceFindings, alerts: &[&AlertFact]) -> Vec<&'a Series> {
     let crossed: Vec<&str> = alerts.iter().filter_map(|alert| alert.breach.as_ref()).map(|it| &*it.metric).collect();
     let is_told = |series: &&Series| crossed.contains(&&*series.metric);
     let told: Vec<&Series> = device.series.iter().filter(is_told).take(CHARTS).collect();

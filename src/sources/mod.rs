@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 pub use self::publication::{Publication, Taken, take_in};
-pub use self::queue::{Failures, Message, Task, work_off};
+pub use self::queue::{Failures, Message, Task, process_messages};
 
 /// An event that is no request.
 #[derive(Debug, PartialEq, Eq)]

@@ -118,7 +118,7 @@ impl Task {
 
 /// Does what `messages` ask for. `bucket` is the store itself, with nothing behind it: what it does not take stays in the
 /// queue. What was done before is done again and changes nothing.
-pub async fn work_off<S, T, P, R, B>(
+pub async fn process_messages<S, T, P, R, B>(
     ingest: &Ingest<S, T, P, R>,
     bucket: &B,
     messages: Vec<Message>,

@@ -62,7 +62,7 @@ async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out(
 
 #[tokio::test(start_paused = true)]
 async fn where_it_is_asked_for_guesses_wait_longer_and_longer_and_right_credentials_never() {
-    let app = World::new().with_gate(Gate::new(one_client()).slowing()).start();
+    let app = World::new().with_gate(Gate::new(one_client()).with_slow_refusals()).start();
     let waited = async |password: &str| {
         let started = tokio::time::Instant::now();
         let request = Request::post("/push").header("authorization", basic(USERNAME, password));

@@ -23,24 +23,24 @@ async fn get(app: &TestApp, password: Option<&str>) -> Answer {
     app.send(request.body(Full::default()).unwrap()).await
 }
 
-fn telling() -> TestApp {
+fn app_with_metrics() -> TestApp {
     let app = TestApp::new();
-    TestApp { app: app.app.telling(Box::new(Told)), ..app }
+    TestApp { app: app.app.with_metrics(Box::new(Told)), ..app }
 }
 
 #[tokio::test]
 async fn who_may_push_may_see_what_was_measured() {
-    let answer = get(&telling(), Some(PASSWORD)).await;
+    let answer = get(&app_with_metrics(), Some(PASSWORD)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
 
 #[tokio::test]
 async fn nobody_else_may() {
-    assert_eq!(get(&telling(), None).await.status, 401);
-    assert_eq!(get(&telling(), Some("guessed")).await.status, 401);
+    assert_eq!(get(&app_with_metrics(), None).await.status, 401);
+    assert_eq!(get(&app_with_metrics(), Some("guessed")).await.status, 401);
     let post = Request::post("/metrics").header("authorization", basic(USERNAME, PASSWORD));
-    assert_eq!(telling().send(post.body(Full::default()).unwrap()).await.status, 405);
+    assert_eq!(app_with_metrics().send(post.body(Full::default()).unwrap()).await.status, 405);
 }
 
 #[tokio::test]

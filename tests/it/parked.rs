@@ -10,7 +10,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::parcel;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 use smartclean_push::ingest::{Ingest, Outcome, PushError};
-use smartclean_push::sources::{Event, Failures, work_off};
+use smartclean_push::sources::{Event, Failures, process_messages};
 
 use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::support::{World, body, now, push_to, reading};
@@ -77,12 +77,12 @@ impl Backed {
     }
 
     /// Hands the queue's messages over as Lambda does; those that fail stay.
-    async fn work_off(&self) -> Failures {
+    async fn drain_queue(&self) -> Failures {
         let messages = std::mem::take(&mut *self.queue.messages.lock().unwrap());
         let record = |body: &String| json!({"messageId": "m", "eventSource": "aws:sqs", "body": body});
         let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()}).to_string();
         let Some(Event::Queue(read)) = Event::read(&event) else { panic!("{event}") };
-        let failures = work_off(&self.ingest, &Bucket(self.store.clone()), read, now()).await;
+        let failures = process_messages(&self.ingest, &Bucket(self.store.clone()), read, now()).await;
         if failures != Failures::default() {
             *self.queue.messages.lock().unwrap() = messages;
         }
@@ -105,9 +105,9 @@ async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_las
     assert_eq!(world.publisher.sent().len(), 1, "an outage of the store delays no alert");
     assert_eq!(world.queue.messages.lock().unwrap().len(), 2, "the reading and the rejection");
 
-    assert_ne!(world.work_off().await, Failures::default(), "the store is still down: they come again");
+    assert_ne!(world.drain_queue().await, Failures::default(), "the store is still down: they come again");
     world.store.set_broken(false);
-    assert_eq!(world.work_off().await, Failures::default());
+    assert_eq!(world.drain_queue().await, Failures::default());
     assert_eq!(world.store.objects(), undisturbed.store.objects(), "to the byte, receipt and all");
     assert_eq!(world.publisher.sent().len(), 1);
 }
@@ -134,7 +134,7 @@ async fn a_body_that_is_no_batch_is_parked_as_well() {
     world.store.set_broken(true);
     assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
     world.store.set_broken(false);
-    assert_eq!(world.work_off().await, Failures::default());
+    assert_eq!(world.drain_queue().await, Failures::default());
     assert!(world.store.objects().keys().all(|key| key.starts_with("rejected/")));
     assert_eq!(world.store.objects().len(), 1);
 }
@@ -148,10 +148,10 @@ async fn what_was_parked_while_the_state_was_down_too_is_evaluated_when_the_buck
     assert!(outcome.parked && outcome.unevaluated);
     world.store.set_broken(false);
     world.state.set_broken(false);
-    world.work_off().await;
+    world.drain_queue().await;
     let key = world.store.objects().into_keys().find(|key| key.starts_with("raw")).unwrap();
     let notice = json!({"Records": [{"s3": {"object": {"key": key.replace('=', "%3D")}}}]});
     world.queue.messages.lock().unwrap().push(notice.to_string());
-    assert_eq!(world.work_off().await, Failures::default());
+    assert_eq!(world.drain_queue().await, Failures::default());
     assert_eq!(world.publisher.sent().len(), 1);
 }

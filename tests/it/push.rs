@@ -6,7 +6,7 @@ use http_body_util::Full;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use smartclean_push::domain::archive::ObjectKey;
-use smartclean_push::ingest::Swept;
+use smartclean_push::ingest::SweepStats;
 
 use crate::support::{
     Answer, PASSWORD, TestApp, USERNAME, basic, body, gzip, now, push_request, reading, reading_with, samples,
@@ -494,7 +494,7 @@ async fn a_sweep_tells_how_long_the_oldest_unsent_message_has_waited() {
     let sweep = async |seconds| app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap();
     app.publisher.set_broken(true);
     app.push(body(&[smell(270)])).await;
-    assert_eq!(sweep(59).await, Swept::default(), "whoever made it may still be at it");
+    assert_eq!(sweep(59).await, SweepStats::default(), "whoever made it may still be at it");
     let swept = sweep(61).await;
     assert_eq!((swept.failed, swept.oldest_unsent_s), (1, 61));
     assert_eq!(sweep(200).await.oldest_unsent_s, 200);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::Swept;
+use smartclean_push::ingest::SweepStats;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 use crate::support::memory::MemoryState;
@@ -52,7 +52,7 @@ async fn push_each(app: &TestApp, readings: Vec<String>) {
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body["alerts"] == 1), "{answers:?}");
 }
 
-async fn sweep(app: &TestApp, second: i64) -> Swept {
+async fn sweep(app: &TestApp, second: i64) -> SweepStats {
     app.ingest().sweep(now() + SignedDuration::from_secs(second)).await.unwrap()
 }
 
@@ -72,7 +72,7 @@ async fn a_storm_of_pushes_is_a_burst_and_the_next_sweep_names_the_rest() {
     let times = times_named(&app.publisher.sent());
     assert_eq!(times.len(), STORM);
     assert!(times.values().all(|times| *times == 1), "{times:?}");
-    assert_eq!(sweep(&app, 120).await, Swept::default());
+    assert_eq!(sweep(&app, 120).await, SweepStats::default());
 }
 
 #[tokio::test]

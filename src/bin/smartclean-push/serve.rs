@@ -174,9 +174,10 @@ impl Serve {
             None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
         };
         let ingest = Ingest::new(store, state, publisher, rules);
-        let gate = Gate::new(credentials).with_doors(self.doors).slowing();
-        let app =
-            Arc::new(App::new(ingest, gate).telling(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN));
+        let gate = Gate::new(credentials).with_doors(self.doors).with_slow_refusals();
+        let app = Arc::new(
+            App::new(ingest, gate).with_metrics(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
+        );
         // Cancelled when it is dropped.
         let mut working = JoinSet::new();
         working.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));

@@ -12,7 +12,9 @@ mod compile;
 mod document;
 mod draft;
 mod fault;
+mod metrics;
 pub mod schema;
+mod values;
 
 use std::collections::HashMap;
 

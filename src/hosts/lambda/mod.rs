@@ -5,7 +5,7 @@
 //! the stage's name into the path. It panics on an event whose body or path is not what it should be. And it tries one
 //! type after the other on an event of megabytes.
 
-mod parted;
+mod split_event;
 mod untouched;
 
 use std::any::Any;
@@ -29,12 +29,12 @@ use lambda_http::aws_lambda_events::apigw::{
 use lambda_http::aws_lambda_events::encodings;
 use serde::{Deserialize, Serialize};
 
-pub use self::parted::Parted;
+pub use self::split_event::SplitEvent;
 pub use self::untouched::Untouched;
 use crate::http::{App, Problem, RequestContext};
-use crate::ingest::Swept;
+use crate::ingest::SweepStats;
 use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
-use crate::sources::{Event, Failures, Taken, take_in, work_off};
+use crate::sources::{Event, Failures, Taken, process_messages, take_in};
 
 /// An answer as API Gateway takes it, in the form of the API that asked.
 #[derive(Debug, Serialize)]
@@ -55,7 +55,7 @@ pub enum Reply {
     /// To the queue: which of its messages have to come again.
     Queue(Failures),
     /// To the schedule, which does not listen: what was done.
-    Schedule(Swept),
+    Schedule(SweepStats),
     /// To AWS IoT's topic rule, which does not listen: what became of what was published.
     Iot(Taken),
 }
@@ -123,10 +123,10 @@ where
 {
     // Lambda's events are JSON, which is UTF-8 (RFC 8259 §8.1).
     let event = std::str::from_utf8(event).map_err(|_| EventFault::Shape { line: 1, column: 1 })?;
-    let parted = Parted::of(event);
-    match Event::read(&parted.rest) {
-        None => answer(app, parted, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
-        Some(Event::Queue(messages)) => Ok(Reply::Queue(work_off(app.ingest(), bucket, messages, now).await)),
+    let split = SplitEvent::of(event);
+    match Event::read(&split.rest) {
+        None => answer(app, split, invocation, now).await.map(|answer| Reply::Request(Box::new(answer))),
+        Some(Event::Queue(messages)) => Ok(Reply::Queue(process_messages(app.ingest(), bucket, messages, now).await)),
         Some(Event::Iot(publication)) => {
             let taken = take_in(app.ingest(), publication, invocation, now).await;
             taken.map(Reply::Iot).map_err(|_| EventFault::Publication)
@@ -151,7 +151,7 @@ where
 /// [`EventFault`] where the event tells of no request.
 pub async fn answer<S, T, P, R, C>(
     app: &App<S, T, P, R, C>,
-    event: Parted<'_>,
+    event: SplitEvent<'_>,
     invocation: &str,
     received: Timestamp,
 ) -> Result<Answer, EventFault>
@@ -192,7 +192,7 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
 }
 
 impl Told {
-    fn read(Parted { body: text, rest: event }: Parted<'_>) -> Result<Self, EventFault> {
+    fn read(SplitEvent { body: text, rest: event }: SplitEvent<'_>) -> Result<Self, EventFault> {
         #[derive(Deserialize)]
         struct Versioned<'e> {
             #[serde(borrow)]
@@ -350,7 +350,7 @@ mod tests {
             },
         });
         changes(&mut event);
-        Told::read(Parted::of(&event.to_string()))
+        Told::read(SplitEvent::of(&event.to_string()))
     }
 
     fn rest_api(changes: impl FnOnce(&mut Value)) -> Result<Told, EventFault> {
@@ -363,7 +363,7 @@ mod tests {
             },
         });
         changes(&mut event);
-        Told::read(Parted::of(&event.to_string()))
+        Told::read(SplitEvent::of(&event.to_string()))
     }
 
     #[test]
@@ -478,7 +478,7 @@ mod tests {
     fn what_is_no_request_is_refused_without_repeating_it() {
         assert!(matches!(http_api(|event| event["body"] = 7.into()), Err(EventFault::Shape { .. })));
         for event in ["", "7", "{}", r#"{"version":"2.0"}"#, r#"{"Records":[{"eventSource":"aws:sqs"}]}"#] {
-            assert!(matches!(Told::read(Parted::of(event)), Err(EventFault::Shape { .. })), "{event}");
+            assert!(matches!(Told::read(SplitEvent::of(event)), Err(EventFault::Shape { .. })), "{event}");
         }
         let fault = http_api(|event| event["headers"]["authorization"] = "hunter2\n".into()).err().unwrap();
         assert!(!format!("{fault} {fault:?}").contains("hunter2"));

@@ -14,7 +14,7 @@ use crate::support::{TestApp, body, gzip};
 /// What the function replies to an event, as JSON, and how many objects it stored.
 async fn reply(event: &str) -> (Result<Value, EventFault>, usize) {
     let app = TestApp::new();
-    let replied = lambda::answer(&app.app, lambda::Parted::of(event), "invocation", Timestamp::now()).await;
+    let replied = lambda::answer(&app.app, lambda::SplitEvent::of(event), "invocation", Timestamp::now()).await;
     (replied.map(|reply| serde_json::to_value(reply).unwrap()), app.store.objects().len())
 }
 

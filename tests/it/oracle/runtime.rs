@@ -241,7 +241,7 @@ pub(crate) fn tick() -> Value {
 
 /// Gives a process of the function what waits in the queue, until nothing does or `rounds` are over. As standard queues
 /// do, it delivers some messages twice.
-pub(crate) async fn work_off(world: &World, function: &Function, limit: Duration, rounds: usize) {
+pub(crate) async fn drain_queue(world: &World, function: &Function, limit: Duration, rounds: usize) {
     for round in 0..rounds {
         let Some(event) = world.kept(|kept| kept.queue.deliver()) else { return };
         let mut reply = function.invoke_within(limit, &event).await;

@@ -124,7 +124,7 @@ mod function {
                 verified(&payload, &readings),
                 event(&format!("/zones/{}/cleaned", encoded(&payload)), &json!({"authorization": basic()}), ""),
             ] {
-                let _ = lambda::answer(&app, lambda::Parted::of(&event), "invocation", Timestamp::now()).await;
+                let _ = lambda::answer(&app, lambda::SplitEvent::of(&event), "invocation", Timestamp::now()).await;
             }
         }
     }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::site::{LIMIT, Site};
 use crate::oracle::faults::{Fault, Service};
 use crate::oracle::ledger::Producer;
-use crate::oracle::runtime::{Function, tick, work_off};
+use crate::oracle::runtime::{Function, drain_queue, tick};
 
 /// Fewest calls of a push and of a sweep; with fewer the test would not see what it is about.
 const FEWEST_CALLS: usize = 10;
@@ -87,7 +87,7 @@ pub(super) async fn sweeps() -> (Site, SignedDuration) {
         if point % 4 < 2 {
             let _ = function.invoke(&tick()).await;
         } else {
-            work_off(&site.world, &function, LIMIT, 1).await;
+            drain_queue(&site.world, &function, LIMIT, 1).await;
             let _ = function.invoke_within(Duration::from_secs(10), &tick()).await;
         }
         site.world.plan.end();

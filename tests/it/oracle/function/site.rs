@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::oracle::aws::{Kept, World};
 use crate::oracle::judge::Evidence;
 use crate::oracle::ledger::{Answer, Ledger, Push};
-use crate::oracle::runtime::{Function, tick, work_off};
+use crate::oracle::runtime::{Function, drain_queue, tick};
 use crate::oracle::verdict::Verdict;
 use crate::oracle::{BLOCKS_ARE_OVER, LEASED_FOR, MOST_SWEEPS};
 use crate::support::{PASSWORD, USERNAME, basic};
@@ -85,7 +85,7 @@ impl Site {
 
     /// Delivers what waits in the queue, and lets the schedule tick.
     pub(super) async fn catch_up(&self, function: &Function, limit: Duration, rounds: usize) {
-        work_off(&self.world, function, limit, rounds).await;
+        drain_queue(&self.world, function, limit, rounds).await;
         // Of a tick that fails nobody makes anything; the next one does what was due.
         let _ = function.invoke_within(limit, &tick()).await;
     }

@@ -9,13 +9,13 @@ use crate::domain::json::Scanner;
 
 /// An event, and apart from it its body: that is megabytes, and the rest is looked at more than once.
 #[derive(Debug)]
-pub struct Parted<'e> {
+pub struct SplitEvent<'e> {
     /// In bytes: whether they are UTF-8 is asked where that matters.
     pub(super) body: Option<Vec<u8>>,
     pub(super) rest: Cow<'e, str>,
 }
 
-impl<'e> Parted<'e> {
+impl<'e> SplitEvent<'e> {
     /// In one pass. What is no object with a text as its body stays whole, to be found fault with by whoever reads it.
     #[must_use]
     pub fn of(event: &'e str) -> Self {
@@ -52,14 +52,14 @@ mod tests {
     #[test]
     fn a_body_is_taken_out_of_its_event_wherever_it_stands_and_whatever_it_holds() {
         let event = r#"{"a":"\u00e9\"","body":"[\"{\\\"body\\\":1}\"]","b":{"body":2}}"#;
-        let parted = Parted::of(event);
-        assert_eq!(parted.body.as_deref(), Some(br#"["{\"body\":1}"]"#.as_slice()));
-        assert_eq!(parted.rest, r#"{"a":"\u00e9\"","b":{"body":2}}"#);
+        let split = SplitEvent::of(event);
+        assert_eq!(split.body.as_deref(), Some(br#"["{\"body\":1}"]"#.as_slice()));
+        assert_eq!(split.rest, r#"{"a":"\u00e9\"","b":{"body":2}}"#);
         for (event, rest) in
             [(r#"{"body":null}"#, r#"{"body":null}"#), (r#"{"body":7}"#, r#"{"body":7}"#), ("[", "["), ("{}", "{}")]
         {
-            let parted = Parted::of(event);
-            assert_eq!((parted.body.as_deref(), parted.rest.as_ref()), (None, rest), "{event}");
+            let split = SplitEvent::of(event);
+            assert_eq!((split.body.as_deref(), split.rest.as_ref()), (None, rest), "{event}");
         }
     }
 }
