@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, 
 
 use super::due::{due_from, due_until};
 use super::grouped::Grouped;
-use crate::domain::rate_limit::{Bucket, RateLimit, Sender, Take, Wanted, utc_day};
+use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
 use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 /// The version of the schema below, kept as the database's `user_version`.
@@ -64,7 +64,7 @@ enum Write {
     /// A document, if it is still of this version: 1, else 0.
     Document { key: String, version: u64, body: String, due: Option<i64> },
     /// Tokens of a channel: how many are granted.
-    Tokens { channel: String, limit: RateLimit, wanted: Wanted, sender: Sender, now: Timestamp },
+    Tokens { channel: String, request: TokenRequest },
     /// A count of the day's SMS: how many of these fit.
     Sms { quota: u32, wanted: usize, now: Timestamp },
 }
@@ -176,15 +176,8 @@ impl SqliteStore {
 }
 
 impl RateLimiter for SqliteStore {
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
-        let write = Write::Tokens { channel: channel.to_owned(), limit: *limit, wanted, sender, now };
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+        let write = Write::Tokens { channel: channel.to_owned(), request };
         self.write(NOT_LIMITED, write).await
     }
 
@@ -252,11 +245,11 @@ fn write_one(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<u
         Write::Document { key, version, body, due } => {
             transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, version])
         }
-        Write::Tokens { channel, limit, wanted, sender, now } => {
+        Write::Tokens { channel, request } => {
             let bucket = |row: &Row<'_>| Ok(Bucket { tat: row.get(0)?, waiting: row.get(1)? });
             let before =
                 transaction.prepare_cached(BUCKET)?.query_one([channel], bucket).optional()?.unwrap_or_default();
-            let Take { granted, bucket, .. } = limit.take(before, *wanted, *sender, *now);
+            let Take { granted, bucket, .. } = request.take(before);
             if bucket != before {
                 transaction.prepare_cached(SET_BUCKET)?.execute(params![channel, bucket.tat, bucket.waiting])?;
             }

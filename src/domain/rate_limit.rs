@@ -81,6 +81,27 @@ impl AddAssign<Severity> for Wanted {
     }
 }
 
+/// Tokens that are asked for, and the limit that they count against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The limit in force.
+    pub limit: RateLimit,
+    /// The messages that need a token each.
+    pub wanted: Wanted,
+    /// Who asks.
+    pub sender: Sender,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl TokenRequest {
+    /// Takes the tokens from `bucket`, as [`RateLimit::take`] describes.
+    #[must_use]
+    pub fn take(&self, bucket: Bucket) -> Take {
+        self.limit.take(bucket, self.wanted, self.sender, self.now)
+    }
+}
+
 /// What a limiter keeps. Moments are in Unix microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {

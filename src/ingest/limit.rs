@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::ports::{RateLimiter, Unavailable};
-use crate::domain::rate_limit::{Sender, Wanted};
+use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
 use crate::domain::rules::RuleSet;
 use crate::domain::severity::Severity;
 
@@ -34,7 +34,8 @@ pub(super) async fn take_tokens<L: RateLimiter>(
         Sender::Push => ALLOWED_WITHIN,
         Sender::Sweep { .. } => ALLOWED_TO_SWEEP_WITHIN,
     };
-    allowed(within, limiter.take_tokens(CHANNEL, &rules.rate_limit, wanted, sender, now)).await
+    let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now };
+    allowed(within, limiter.take_tokens(CHANNEL, request)).await
 }
 
 /// How many of `wanted` messages may go out by SMS today.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::auth::Credentials;
-use crate::domain::rate_limit::{RateLimit, Sender, Wanted};
+use crate::domain::rate_limit::TokenRequest;
 use crate::domain::rules::{Refused, RuleSet};
 
 /// What came of storing an object.
@@ -143,17 +143,14 @@ pub enum Commit {
 /// Counts messages over all copies of the program.
 pub trait RateLimiter: Send + Sync {
     /// Takes tokens of `channel` for messages that are about to be sent. How many of them are granted, to the urgent ones
-    /// first. Copies that ask at the same time never get more than `limit` together.
+    /// first. Copies that ask at the same time never get more than the limit together.
     ///
     /// # Errors
     /// [`Unavailable`] if the store did not confirm. The tokens may be taken all the same: nothing may be sent.
     fn take_tokens(
         &self,
         channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
+        request: TokenRequest,
     ) -> impl Future<Output = Result<usize, Unavailable>> + Send;
 
     /// Counts messages that are about to go out by SMS against `quota`, the most of a UTC day. How many of them may.

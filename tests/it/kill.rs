@@ -13,7 +13,7 @@ use smartclean_push::adapters::files::{AlertLog, FolderStore};
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey};
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Document, RateLimiter, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated,
@@ -95,16 +95,9 @@ impl RawStore for Dying<FolderStore> {
 }
 
 impl RateLimiter for Dying<SqliteStore> {
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         let _step = self.life.step("take tokens").await;
-        self.port.take_tokens(channel, limit, wanted, sender, now).await
+        self.port.take_tokens(channel, request).await
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {

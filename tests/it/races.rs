@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
 use smartclean_push::adapters::sqlite::SqliteStore;
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{Track, ZoneKey, ZoneState};
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
@@ -33,15 +33,8 @@ struct Counting<T> {
 }
 
 impl<T: StateStore> RateLimiter for Counting<T> {
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
-        self.store.take_tokens(channel, limit, wanted, sender, now).await
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+        self.store.take_tokens(channel, request).await
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {

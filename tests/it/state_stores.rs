@@ -4,7 +4,7 @@
 use std::process::Stdio;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
 use smartclean_push::ingest::ports::{Commit, Document, StateStore};
 
 use crate::support::memory::{KeptDocument, MemoryState};
@@ -170,7 +170,10 @@ const LIMIT: RateLimit = RateLimit { burst: 10, per_minute: 10, sms_per_day: 100
 async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl StateStore) {
     let take = async |urgent, other, sender, seconds| {
         let at = now() + SignedDuration::from_secs(seconds);
-        store.take_tokens("one", &LIMIT, Wanted { urgent, other }, sender, at).await.unwrap()
+        store
+            .take_tokens("one", TokenRequest { limit: LIMIT, wanted: Wanted { urgent, other }, sender, now: at })
+            .await
+            .unwrap()
     };
     assert_eq!(take(1, 20, Sender::Push, 0).await, 7);
     assert_eq!(take(0, 1, Sender::Push, 30).await, 0, "others wait");
@@ -182,10 +185,8 @@ async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl
     assert_eq!(take(1, 0, Sender::Push, 7).await, 0, "a clock that went back");
     assert_eq!(take(50, 0, Sender::Push, 1_000_000).await, 10);
     // Another channel has its own.
-    assert_eq!(
-        store.take_tokens("another", &LIMIT, Wanted { urgent: 1, other: 0 }, Sender::Push, now()).await.unwrap(),
-        1
-    );
+    let one = TokenRequest { limit: LIMIT, wanted: Wanted { urgent: 1, other: 0 }, sender: Sender::Push, now: now() };
+    assert_eq!(store.take_tokens("another", one).await.unwrap(), 1);
     assert_eq!(store.due(Timestamp::MAX, 10).await.unwrap(), [""; 0], "a limiter is never due");
 }
 
@@ -195,7 +196,8 @@ async fn copies_never_take_more_than_the_limit_together<S: StateStore + Clone + 
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..60 {
             let store = store.clone();
-            tasks.spawn(async move { store.take_tokens(channel, &LIMIT, wanted, Sender::Push, now()).await.unwrap() });
+            let request = TokenRequest { limit: LIMIT, wanted, sender: Sender::Push, now: now() };
+            tasks.spawn(async move { store.take_tokens(channel, request).await.unwrap() });
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), most, "{channel}");
     }

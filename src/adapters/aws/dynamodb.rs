@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::items::{Item, Items, SHARDS, expires, item_key, number, text};
 use super::{READING, backoff, code, told, within};
 use crate::adapters::due::due_until;
-use crate::domain::rate_limit::{Bucket, Expected, RateLimit, Sender, Take, Wanted, utc_day};
+use crate::domain::rate_limit::{Bucket, Expected, Sender, Take, TokenRequest, utc_day};
 use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 /// Longest that loading, writing or asking what is due takes, with all retries.
@@ -211,22 +211,15 @@ impl DynamoStore {
         }
     }
 
-    async fn take(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
+    async fn take(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         // Taken to be full at first, as it nearly always is.
         let mut bucket = Bucket::default();
         for _ in 0..ATTEMPTS {
-            let take = limit.take(bucket, wanted, sender, now);
+            let take = request.take(bucket);
             if take.bucket == bucket {
                 return Ok(take.granted);
             }
-            let Some(found) = self.update(tokens_update(channel, bucket, &take, sender)).await? else {
+            let Some(found) = self.update(tokens_update(channel, bucket, &take, request.sender)).await? else {
                 return Ok(take.granted);
             };
             let number = |name| found.contains_key(name).then(|| number(&found, name)).transpose();
@@ -307,15 +300,8 @@ impl RateLimiter for DynamoStore {
     ///
     /// # Errors
     /// [`Unavailable`] if DynamoDB did not confirm.
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
-        within(REMEMBERING, NOT_LIMITED, self.take(channel, limit, wanted, sender, now)).await
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+        within(REMEMBERING, NOT_LIMITED, self.take(channel, request)).await
     }
 
     /// As the port has it. A count whose answer was lost, and which the SDK makes again, is counted twice.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter as _, StateStore as _, Unavailable};
 
 use super::stand_in::{Reply, Seen, StandIn};
@@ -201,11 +201,9 @@ fn unmet(item: &Value) -> Reply {
 }
 
 async fn take(stand_in: &StandIn, urgent: usize, other: usize) -> Result<usize, Unavailable> {
-    let wanted = Wanted { urgent, other };
-    store(stand_in)
-        .await
-        .take_tokens("alerts", &RateLimit::default(), wanted, Sender::Push, Timestamp::UNIX_EPOCH)
-        .await
+    let (limit, wanted) = (RateLimit::default(), Wanted { urgent, other });
+    let request = TokenRequest { limit, wanted, sender: Sender::Push, now: Timestamp::UNIX_EPOCH };
+    store(stand_in).await.take_tokens("alerts", request).await
 }
 
 #[tokio::test]

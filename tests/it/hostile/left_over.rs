@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use smartclean_push::adapters::files::FolderStore;
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 use super::injection::feedback;
@@ -14,15 +14,8 @@ use crate::support::{World, body, files, now, push_to};
 struct Stuck(MemoryState);
 
 impl RateLimiter for Stuck {
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
-        self.0.take_tokens(channel, limit, wanted, sender, now).await
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+        self.0.take_tokens(channel, request).await
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {

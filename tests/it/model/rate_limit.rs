@@ -14,7 +14,7 @@ use serde_json::Value;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::AlertId;
 use smartclean_push::domain::alert::render::Rendered;
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, Wanted};
+use smartclean_push::domain::rate_limit::{RateLimit, TokenRequest};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
@@ -159,16 +159,9 @@ impl Shared {
 struct Copy(Arc<Shared>);
 
 impl RateLimiter for Copy {
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         self.0.limiter().await?;
-        self.0.state.take_tokens(channel, limit, wanted, sender, now).await
+        self.0.state.take_tokens(channel, request).await
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {

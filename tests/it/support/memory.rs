@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{Timestamp, civil};
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey};
-use smartclean_push::domain::rate_limit::{Bucket, RateLimit, Sender, Wanted, utc_day};
+use smartclean_push::domain::rate_limit::{Bucket, TokenRequest, utc_day};
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, Unavailable,
 };
@@ -155,17 +155,10 @@ impl MemoryState {
 }
 
 impl RateLimiter for MemoryState {
-    async fn take_tokens(
-        &self,
-        channel: &str,
-        limit: &RateLimit,
-        wanted: Wanted,
-        sender: Sender,
-        now: Timestamp,
-    ) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         let mut state = self.limit()?;
         let bucket = state.buckets.entry(channel.to_owned()).or_default();
-        let take = limit.take(*bucket, wanted, sender, now);
+        let take = request.take(*bucket);
         *bucket = take.bucket;
         Ok(take.granted)
     }
