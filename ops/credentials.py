@@ -13,7 +13,7 @@ from ops import Stop
 # five minutes, or at once when a client comes with credentials that it does not know.
 PREVIOUS_ACCEPTED = datetime.timedelta(hours=24)
 READ_AGAIN = datetime.timedelta(minutes=5)
-# How the hashes begin that the function verifies, or refuses as hashes of another kind (src/domain/auth/password.rs).
+# How the hashes begin that the function verifies, or refuses as hashes of another kind (crates/domain/src/auth/password.rs).
 HASHES = ("$argon2", "$scrypt", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$5$", "$6$", "$7$")
 
 

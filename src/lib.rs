@@ -24,30 +24,21 @@
 //!
 //! [`telemetry`] stands below all of them: whoever knows a number logs it, and there it becomes a metric.
 //!
-//! What the command has beside that stands on the domain alone: `history` reads what is stored in the order in which it
-//! happened, `lake` makes days of it Parquet files, `backtest` judges rules by it, `report` shows what that found, `cases`
-//! tries rules by hand, and `simulate` makes the pushes of a building that does not exist. `cost` stands on nothing, and says
-//! what a month in AWS costs.
+//! Three crates below this one hold what needs neither AWS nor HTTP: [`domain`] is pure, `history` reads what is stored in the
+//! order in which it happened and makes days of it Parquet files (`lake`), and `analysis` is what the command has beside
+//! receiving: it judges rules by history and reports what that found (`backtest`, `report`), tries rules by hand (`cases`),
+//! simulates a building (`simulate`) and estimates a bill (`cost`).
 
 pub mod adapters;
-#[cfg(feature = "command")]
-pub mod backtest;
-#[cfg(feature = "command")]
-pub mod cases;
 pub mod config;
-#[cfg(feature = "command")]
-pub mod cost;
-pub mod domain;
-#[cfg(any(feature = "command", feature = "lake"))]
-pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod ingest;
-#[cfg(feature = "lake")]
-pub mod lake;
-#[cfg(feature = "command")]
-pub mod report;
-#[cfg(feature = "command")]
-pub mod simulate;
 pub mod sources;
 pub mod telemetry;
+
+#[cfg(feature = "command")]
+pub use analysis::{backtest, cases, cost, report, simulate};
+pub use domain;
+#[cfg(feature = "lake")]
+pub use history::{self, lake};

@@ -166,7 +166,7 @@ def test_rotation_of_what_it_cannot_renew_says_what_to_do():
     credentials.with_new_passwords(hashed, "b")
     # A dollar sign alone makes no hash: one in a hundred generated passwords with punctuation begins with it.
     credentials.with_new_passwords({"username": "a", "password": "$ecret"})
-    code = (ROOT / "src/domain/auth/password.rs").read_text(encoding="utf-8")
+    code = (ROOT / "crates/domain/src/auth/password.rs").read_text(encoding="utf-8")
     [kinds] = re.findall(r"OTHER_HASHES: \[&str; \d+\] = \[(.*?)\];", code)
     assert credentials.HASHES == tuple(kind.strip('"') for kind in kinds.split(", "))
     with pytest.raises(Stop, match="no client c; there are: a, b"):

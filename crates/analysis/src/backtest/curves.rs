@@ -1,0 +1,123 @@
+//! Curves made of what gauges counted: limit by limit, the alerts a week; a limit that makes few enough, and the devices
+//! that need one of their own.
+
+use super::findings::{CurvePoint, DeviceCurve};
+use domain::alert::Comparison;
+
+/// A device differs from the others where it makes more than so many times the alerts of one of them.
+const MUCH_MORE: f64 = 3.0;
+/// Most devices that are named for one curve.
+const MOST_DIFFERING: usize = 20;
+
+/// What one device made of each limit.
+pub(super) struct OfDevice {
+    /// Which device.
+    pub(super) device: usize,
+    /// Alerts by limit.
+    pub(super) alerts: Vec<u64>,
+}
+
+/// The points of a curve.
+pub(super) fn points(limits: &[f64], alerts: &[u64], weeks: f64) -> Vec<CurvePoint> {
+    #[expect(clippy::cast_precision_loss, reason = "a count of alerts")]
+    let point =
+        |(limit, alerts): (&f64, &u64)| CurvePoint { limit: *limit, alerts: *alerts, a_week: *alerts as f64 / weeks };
+    limits.iter().zip(alerts).map(point).collect()
+}
+
+/// Alerts by limit of all devices together.
+pub(super) fn total(devices: &[OfDevice], limits: usize) -> Vec<u64> {
+    let mut total = vec![0; limits];
+    for device in devices {
+        total.iter_mut().zip(&device.alerts).for_each(|(total, alerts)| *total += alerts);
+    }
+    total
+}
+
+/// The limit nearest to `limit`, on the side where fewer alerts are, that makes at most `wanted` a week, and at most half as
+/// many as `limit`: for less nobody changes a limit. `None` where `limit` itself makes few enough, or none does.
+pub(super) fn suggestion(points: &[CurvePoint], limit: f64, comparison: Comparison, wanted: f64) -> Option<CurvePoint> {
+    let at = points.iter().position(|point| point.limit >= limit)?;
+    if points[at].a_week <= wanted {
+        return None;
+    }
+    let most = wanted.min(points[at].a_week / 2.0);
+    let few_enough = |point: &&CurvePoint| point.a_week <= most;
+    match comparison {
+        Comparison::Above | Comparison::AtLeast | Comparison::Deviates => points[at..].iter().find(few_enough),
+        Comparison::Below | Comparison::AtMost => points[..at].iter().rev().find(few_enough),
+    }
+    .copied()
+}
+
+/// Devices that make much more alerts than the others at the limit in force, and more than one a week; the worst first.
+pub(super) fn differing(
+    devices: &[OfDevice],
+    limits: &[f64],
+    limit: f64,
+    comparison: Comparison,
+    weeks: f64,
+) -> Vec<DeviceCurve> {
+    let Some(at) = limits.iter().position(|known| *known >= limit) else { return Vec::new() };
+    let all: u64 = devices.iter().map(|device| device.alerts[at]).sum();
+    let mut differing: Vec<(u64, DeviceCurve)> = Vec::new();
+    for device in devices.iter().filter(|_| devices.len() > 1) {
+        let own = device.alerts[at];
+        #[expect(clippy::cast_precision_loss, reason = "counts of alerts and of devices")]
+        let (own_a_week, of_another) = (own as f64 / weeks, (all - own) as f64 / weeks / (devices.len() - 1) as f64);
+        if own_a_week <= 1.0 || own_a_week <= MUCH_MORE * of_another {
+            continue;
+        }
+        let points = points(limits, &device.alerts, weeks);
+        let suggestion = suggestion(&points, limit, comparison, of_another.max(1.0));
+        differing.push((own, DeviceCurve { device: device.device, points, suggestion }));
+    }
+    differing.sort_by_key(|(own, curve)| (std::cmp::Reverse(*own), curve.device));
+    differing.into_iter().take(MOST_DIFFERING).map(|(_, curve)| curve).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: [f64; 4] = [100.0, 150.0, 200.0, 300.0];
+
+    fn suggested(alerts: [u64; 4], limit: f64, comparison: Comparison, wanted: f64) -> Option<f64> {
+        suggestion(&points(&LIMITS, &alerts, 1.0), limit, comparison, wanted).map(|point| point.limit)
+    }
+
+    #[test]
+    fn the_nearest_limit_that_makes_few_enough_is_suggested() {
+        let rising = [90, 40, 7, 1];
+        assert_eq!(suggested(rising, 100.0, Comparison::AtLeast, 7.0), Some(200.0));
+        assert_eq!(suggested(rising, 100.0, Comparison::AtLeast, 6.9), Some(300.0));
+        let falling = [1, 7, 40, 90];
+        assert_eq!(suggested(falling, 300.0, Comparison::Below, 7.0), Some(150.0));
+    }
+
+    #[test]
+    fn nothing_is_suggested_where_the_limit_is_good_or_none_is() {
+        assert_eq!(suggested([90, 40, 7, 1], 200.0, Comparison::AtLeast, 7.0), None);
+        assert_eq!(suggested([90, 80, 70, 60], 100.0, Comparison::AtLeast, 7.0), None);
+        assert_eq!(suggested([9, 7, 6, 5], 100.0, Comparison::AtLeast, 7.0), None, "it is hardly any better");
+    }
+
+    #[test]
+    fn a_device_that_makes_most_of_the_alerts_is_named_with_a_limit_of_its_own() {
+        let of = |device, alerts: [u64; 4]| OfDevice { device, alerts: alerts.to_vec() };
+        let devices = [of(0, [2, 1, 0, 0]), of(1, [30, 20, 1, 0]), of(2, [2, 1, 1, 0])];
+        let named = differing(&devices, &LIMITS, 100.0, Comparison::AtLeast, 1.0);
+        assert_eq!(named.len(), 1);
+        assert_eq!((named[0].device, named[0].suggestion.unwrap().limit), (1, 200.0));
+        assert_eq!(total(&devices, 4), [34, 22, 2, 0]);
+    }
+
+    #[test]
+    fn nobody_differs_where_all_make_many_or_all_make_few_or_one_is_alone() {
+        let of = |device, alerts: [u64; 4]| OfDevice { device, alerts: alerts.to_vec() };
+        let differing = |devices: &[OfDevice]| differing(devices, &LIMITS, 100.0, Comparison::AtLeast, 1.0).len();
+        assert_eq!(differing(&[of(0, [30, 0, 0, 0]), of(1, [28, 0, 0, 0])]), 0);
+        assert_eq!(differing(&[of(0, [1, 0, 0, 0]), of(1, [0, 0, 0, 0])]), 0);
+        assert_eq!(differing(&[of(0, [30, 0, 0, 0])]), 0);
+    }
+}

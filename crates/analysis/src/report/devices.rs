@@ -1,0 +1,135 @@
+//! Every device, the worst first: a few with their courses and alerts, the others in a folded table.
+
+use std::cmp::Reverse;
+
+use maud::{Markup, html};
+
+use super::alerts::{LIST, listed, worst, worst_severity};
+use super::course::Course;
+use super::markup::{Table, badge, fit, left_out, name};
+use super::view::View;
+use super::words::{count, counted, plural};
+use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
+use domain::severity::Severity;
+
+/// Devices with their courses and alerts.
+const SHOWN: usize = 40;
+/// Charts of one device, at most.
+const CHARTS: usize = 3;
+/// Alerts of one device in its list, at most.
+const ALERTS: usize = 20;
+/// Bytes around the rows of the tables.
+const FRAME: usize = 2_000;
+
+const TABLE: Table<7> =
+    Table { columns: ["Sensor", "Kind", "Zone", "Worst", "Over time", "Alerts", "Readings"], texts: 5 };
+
+/// A device and its alerts.
+type Device<'a> = (&'a DeviceFindings, &'a [&'a AlertFact]);
+
+/// The section, of at most `room` bytes. If that is too small, charts go first, then the devices with the fewest alerts.
+pub(super) fn section(view: &View<'_>, room: usize) -> Markup {
+    let devices = ranked(view);
+    let alerting = devices.iter().take_while(|(_, alerts)| !alerts.is_empty()).count();
+    let (shown, others) = devices.split_at(alerting.min(SHOWN));
+    let (mut left, for_names) = (room.saturating_sub(FRAME), room / 4);
+    let mut fitting = |devices: &[Device<'_>], piece: &dyn Fn(&Device<'_>, bool) -> Markup| -> Vec<Markup> {
+        let pieces = devices.iter().filter_map(|device| {
+            let piece = piece(device, left > for_names);
+            fit(&mut left, piece)
+        });
+        pieces.collect()
+    };
+    let articles = fitting(shown, &|device, has_charts| article(view, device, has_charts));
+    let rows = fitting(others, &|device, has_chart| row(view, device, has_chart));
+    let left_out = devices.len() - articles.len() - rows.len();
+    html! {
+        @if left_out > 0 { p.note {
+            (plural(left_out, "sensor")) " left out here, those with the fewest alerts, to keep this page small. "
+            "They count in everything above."
+        } }
+        @for article in &articles { (article) }
+        @if !rows.is_empty() { details {
+            summary { (plural(others.len(), "sensor")) " more, " (devices.len() - alerting) " without an alert" }
+            (TABLE.of(&rows))
+        } }
+    }
+}
+
+/// The devices, the one with the most alerts first, then the one with the worst.
+fn ranked<'a>(view: &'a View<'a>) -> Vec<Device<'a>> {
+    let mut devices: Vec<_> = view.findings.devices.iter().zip(view.by_device.iter().map(Vec::as_slice)).collect();
+    devices.sort_by_cached_key(|(device, alerts)| {
+        (Reverse((alerts.len(), worst_severity(alerts))), device.place.device_title().to_owned(), device.place.name())
+    });
+    devices
+}
+
+fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> Markup {
+    let place = &device.place;
+    let id = place.device.as_ref().filter(|_| place.display.is_some());
+    let count_of = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
+    html! { article.device {
+        h3 { (name(&place.name())) }
+        p.note {
+            (place.device_title()) " · "
+            @for part in [place.zone.as_ref(), place.project.as_ref(), place.property.as_ref(), id].into_iter().flatten() {
+                (name(part)) " · "
+            }
+            (count(device.readings)) " readings"
+        }
+        p { @for severity in Severity::ALL.into_iter().rev().filter(|severity| count_of(*severity) > 0) {
+            (counted(count_of(severity))) " " (badge(severity)) " "
+        } }
+        @if has_charts {
+            @for series in relevant_series(device, alerts) { (Course { view, device, series, alerts }.figure()) }
+            details {
+                summary { "Its alerts, the worst first" }
+                (LIST.of(&listed(view, alerts.to_vec()).take(ALERTS).map(|cells| LIST.row(cells)).collect::<Vec<_>>()))
+                (left_out(alerts.len().saturating_sub(ALERTS)))
+            }
+        }
+    } }
+}
+
+fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Markup {
+    let series = relevant_series(device, alerts).into_iter().next().filter(|_| has_chart && !alerts.is_empty());
+    TABLE.row([
+        name(&device.place.name()),
+        html! { (device.place.device_title()) },
+        html! { @if let Some(zone) = &device.place.zone { (name(zone)) } },
+        worst(alerts),
+        html! { @if let Some(series) = series { (Course { view, device, series, alerts }.row()) } },
+        html! { (counted(alerts.len())) },
+        html! { (count(device.readings)) },
+    ])
+}
+
+/// The series that the alerts of a device are about, or its first one if there is none.
+fn relevant_series<'a>(device: &'a DeviceFindings, alerts: &[&AlertFact]) -> Vec<&'a Series> {
+    let crossed: Vec<&str> = alerts.iter().filter_map(|alert| alert.breach.as_ref()).map(|it| &*it.metric).collect();
+    let is_told = |series: &&Series| crossed.contains(&&*series.metric);
+    let told: Vec<&Series> = device.series.iter().filter(is_told).take(CHARTS).collect();
+    if told.is_empty() { device.series.first().into_iter().collect() } else { told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::building;
+    use super::*;
+
+    #[test]
+    fn without_room_charts_go_first_then_devices_and_it_is_said_how_many() {
+        let findings = building(120);
+        let view = View::of(&findings);
+        let of = |room| section(&view, room).into_string();
+        let whole = of(usize::MAX);
+        assert!(!whole.contains("left out here"));
+        // Charts fit until three quarters are full, and every name does.
+        let tight = of(200_000);
+        assert!(tight.len() <= 200_000 && !tight.contains("left out here"), "{}", tight.len());
+        assert!(tight.matches("<svg").count() < whole.matches("<svg").count() && tight.contains("<svg"));
+        let tighter = of(9_000);
+        assert!(tighter.len() <= 9_000 && tighter.contains("sensors left out here"), "{}", tighter.len());
+    }
+}

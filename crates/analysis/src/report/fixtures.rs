@@ -1,0 +1,292 @@
+//! Findings as tests need them, and believable ones to look at.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::backtest::findings::{
+    AlertFact, Crossing, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Limit,
+    Outliers, ReadingCounts, Series, Span, Verdict,
+};
+use domain::alert::{AlertId, Comparison, Place};
+use domain::device::{DeviceType, Unit};
+use domain::severity::Severity;
+use domain::time::LocalZone;
+
+/// Monday midnight in Singapore.
+pub(super) const START: &str = "2026-03-01T16:00:00Z";
+/// Buckets of a series.
+const BUCKETS: usize = 240;
+/// Length of the history, in days.
+const DAYS: i64 = 28;
+
+/// What is measured: type, metric, everyday value, how far it rises by day, rule, severity, comparison, limit.
+type Kind = (&'static str, &'static str, f64, f64, &'static str, Severity, Comparison, f64);
+
+const KINDS: [Kind; 6] = [
+    ("ODRDTR_BATT_V1", "amm", 60.0, 120.0, "ammonia-lite", Severity::Medium, Comparison::AtLeast, 200.0),
+    ("ODRDTR_10_IN_1", "co2", 500.0, 900.0, "carbon-dioxide", Severity::High, Comparison::AtLeast, 1_500.0),
+    ("SS", "p", 60.0, -50.0, "soap-low", Severity::Medium, Comparison::Below, 5.0),
+    ("BIN", "p", 70.0, -55.0, "bin-full", Severity::Medium, Comparison::Below, 10.0),
+    ("WD", "AreaP", 0.4, 2.5, "spill", Severity::High, Comparison::AtLeast, 5.0),
+    ("UM", "b", 2_900.0, -350.0, "battery-low", Severity::Low, Comparison::Below, 2_400.0),
+];
+
+/// Numbers between 0 and 1 that look thrown, the same every time.
+fn thrown(seed: u64) -> f64 {
+    let mixed = (seed ^ (seed >> 29)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+pub(super) fn start() -> Timestamp {
+    START.parse().unwrap()
+}
+
+/// A device in Singapore.
+pub(super) fn place(device_type: &str, display: &str, zone: &str) -> Place {
+    Place {
+        display: Some(display.to_owned()),
+        device: Some(format!("{device_type}-{display}")),
+        device_type: device_type.to_owned(),
+        zone: Some(zone.to_owned()),
+        project: Some("Harbour Tower".to_owned()),
+        property: Some("property01".to_owned()),
+        local_zone: LocalZone { region: Some("Asia/Singapore".to_owned()), offset_seconds: None },
+    }
+}
+
+/// An alert of `rule` at `device` so many hours after the start.
+pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&str, f64, f64, Unit)>) -> AlertFact {
+    let at = start() + SignedDuration::from_hours(hours);
+    AlertFact {
+        id: AlertId::of_silence(rule, &device.to_string(), at),
+        rule: rule.into(),
+        severity: Severity::Medium,
+        device,
+        at,
+        over: at,
+        breach: crossing.map(|(metric, value, limit, unit)| Crossing {
+            metric: metric.into(),
+            value,
+            comparison: Comparison::AtLeast,
+            limit,
+            unit,
+        }),
+        blocked: false,
+        avoidable: false,
+    }
+}
+
+/// A device that measured `buckets`, one for each hour.
+pub(super) fn device(place: Place, metric: &str, unit: Unit, buckets: Vec<Option<(f32, f32)>>) -> DeviceFindings {
+    let series = Series {
+        metric: metric.into(),
+        label: metric.to_owned(),
+        unit,
+        from: start(),
+        bucket: SignedDuration::from_hours(1),
+        buckets,
+    };
+    DeviceFindings { place, readings: 1_000, series: vec![series] }
+}
+
+/// Findings of the rules on trial alone, over one week.
+pub(super) fn findings(devices: Vec<DeviceFindings>, alerts: Vec<AlertFact>) -> Findings {
+    Findings {
+        span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(7 * 24) }),
+        readings: ReadingCounts { judged: 1_000, ..ReadingCounts::default() },
+        rules: Verdict {
+            name: "rules.toml".to_owned(),
+            messages: alerts.len() as u64,
+            alerts,
+            counted: 0,
+            avoidable: 0,
+        },
+        devices,
+        ..Findings::default()
+    }
+}
+
+/// So many devices over four weeks, two of three with alerts, two rule files compared.
+pub(super) fn building(devices: usize) -> Findings {
+    let (mut found, mut alerts) = (Vec::new(), Vec::new());
+    for index in 0..devices {
+        // Air quality sensors are the most, and among them some are far worse than others.
+        let kind = &KINDS[[0, 0, 0, 1, 1, 2, 3, 3, 4, 5][index % 10]];
+        let wildness = if index % 3 == 2 { 0.35 } else { 0.62 + 0.75 * thrown(index as u64).powi(6) };
+        let (device, mut own) = simulated(index, kind, wildness);
+        found.push(device);
+        alerts.append(&mut own);
+    }
+    alerts.sort_by_key(|alert| (alert.at, alert.device));
+    let kept = |alert: &AlertFact| {
+        let is_mild =
+            alert.breach.as_ref().is_some_and(|crossing| &*crossing.metric == "amm" && crossing.value < 250.0);
+        !(is_mild || &*alert.rule == "bin-full" && alert.device % 4 == 1)
+    };
+    let trial: Vec<AlertFact> = alerts.iter().filter(|alert| kept(alert)).cloned().collect();
+    let missed: Vec<usize> = (0..alerts.len()).filter(|index| !kept(&alerts[*index])).step_by(9).collect();
+    let verdict = |name: &str, alerts: Vec<AlertFact>| Verdict {
+        name: name.to_owned(),
+        messages: alerts.len() as u64 * 4 / 5,
+        alerts,
+        counted: 0,
+        avoidable: 0,
+    };
+    Findings {
+        outliers: Outliers::default(),
+        unknown_ids: Vec::new(),
+        span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(24 * DAYS) }),
+        readings: ReadingCounts {
+            judged: 412_908,
+            duplicates: 1_204,
+            stale: 37,
+            cleanings: 96,
+            ..ReadingCounts::default()
+        },
+        difference: Some(Difference {
+            same: trial.len() * 3 / 4,
+            moved: trial.len() / 5,
+            gained: (0..trial.len()).step_by(97).collect(),
+            missed,
+        }),
+        distributions: KINDS.iter().map(|kind| distribution(kind, &found)).collect(),
+        curves: KINDS.iter().map(|kind| curve(kind, &found)).collect(),
+        rules: verdict("rules.toml", trial),
+        against: Some(verdict("built-in", alerts)),
+        devices: found,
+    }
+}
+
+/// One device and its alerts: quiet at night, wilder by day, and never twice within a day.
+fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<AlertFact>) {
+    let (device_type, metric, everyday, rise, rule, severity, comparison, limit) = *kind;
+    let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
+    let length = SignedDuration::from_secs(DAYS * 86_400 / BUCKETS as i64);
+    let (mut buckets, mut alerts, mut last): (_, Vec<AlertFact>, Option<usize>) = (Vec::new(), Vec::new(), None);
+    for bucket in 0..BUCKETS {
+        let seed = (index * 1_000 + bucket) as u64;
+        let hour = (bucket as f64 * DAYS as f64 * 24.0 / BUCKETS as f64) % 24.0;
+        let by_day = (((hour - 5.0) / 18.0) * std::f64::consts::PI).sin().max(0.0);
+        let height = by_day * (0.35 + wildness * thrown(seed).powi(2) * 1.6) + 0.06 * thrown(seed + 7);
+        let greatest = everyday + rise * height;
+        let least = everyday + rise * height * 0.55;
+        let extreme = if matches!(comparison, Comparison::Below) { greatest.max(0.0) } else { greatest };
+        let is_gap = index % 11 == 4 && (90..120).contains(&bucket);
+        buckets.push((!is_gap).then(|| (extreme.min(least).max(0.0) as f32, extreme.max(least) as f32)));
+        if !is_gap && comparison.is_broken(extreme, limit) && last.is_none_or(|last| bucket - last > 8) {
+            last = Some(bucket);
+            let at = start() + length * bucket as i32 + SignedDuration::from_mins((thrown(seed + 3) * 60.0) as i64);
+            let worse = if thrown(seed + 5) > 0.96 { Severity::Critical } else { severity };
+            alerts.push(AlertFact {
+                id: AlertId::of_silence(rule, &index.to_string(), at),
+                rule: rule.into(),
+                severity: worse,
+                device: index,
+                at,
+                over: at,
+                breach: Some(Crossing {
+                    metric: metric.into(),
+                    value: extreme,
+                    comparison,
+                    limit,
+                    unit: documented.unit,
+                }),
+                blocked: thrown(seed + 9) > 0.9,
+                avoidable: false,
+            });
+        }
+    }
+    let names = ["Washroom", "Pantry", "Lobby", "Kids’ Washroom", "Cubicle"];
+    let display = format!("{} L{}-{:02}", names[index % 5], index % 17 + 1, index % 23 + 1);
+    let mut place = place(device_type, &display, &format!("Level {}", index % 17 + 1));
+    place.device = Some(format!("{index:032x}"));
+    let series = Series {
+        metric: metric.into(),
+        label: documented.label.to_owned(),
+        unit: documented.unit,
+        from: start(),
+        bucket: length,
+        buckets,
+    };
+    (DeviceFindings { place, readings: 6_720 - (index as u64 * 13) % 900, series: vec![series] }, alerts)
+}
+
+fn values<'a>(kind: &Kind, devices: &'a [DeviceFindings]) -> impl Iterator<Item = (f64, f64)> + 'a {
+    let (device_type, metric) = (kind.0, kind.1);
+    let of_type = devices.iter().filter(move |device| device.place.device_type == device_type);
+    let series = of_type.flat_map(|device| &device.series).filter(move |series| &*series.metric == metric);
+    series.flat_map(|series| series.buckets.iter().flatten().map(|(low, high)| (f64::from(*low), f64::from(*high))))
+}
+
+fn distribution(kind: &Kind, devices: &[DeviceFindings]) -> Distribution {
+    let (device_type, metric, .., rule, severity, comparison, limit) = *kind;
+    let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
+    let all: Vec<f64> = values(kind, devices).flat_map(|(low, high)| [low, low * 0.7 + high * 0.3, high]).collect();
+    let least = all.iter().copied().fold(f64::INFINITY, f64::min).min(limit);
+    let greatest = all.iter().copied().fold(f64::NEG_INFINITY, f64::max).max(least);
+    let width = ((greatest - least) / 180.0).max(0.01);
+    let mut bins = std::collections::BTreeMap::new();
+    for value in &all {
+        *bins.entry(((value - least) / width) as u64).or_insert(0u64) += 1;
+    }
+    let mut limits = vec![Limit { rule: rule.into(), severity, comparison, limit }];
+    if metric == "amm" {
+        limits.push(Limit { severity: Severity::High, limit: 500.0, ..limits[0].clone() });
+        limits[0].limit = 250.0;
+    }
+    Distribution {
+        device_type: device_type.into(),
+        metric: metric.into(),
+        label: documented.label.to_owned(),
+        unit: documented.unit,
+        count: all.len() as u64,
+        least,
+        greatest,
+        width,
+        bins: bins.into_iter().map(|(bin, count)| (least + bin as f64 * width, count)).collect(),
+        limits,
+    }
+}
+
+fn curve(kind: &Kind, devices: &[DeviceFindings]) -> Curve {
+    let (device_type, metric, .., rule, _, comparison, limit) = *kind;
+    let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
+    let weeks = DAYS as f64 / 7.0;
+    let is_low = comparison == Comparison::Below;
+    let extremes: Vec<f64> = values(kind, devices).map(|(low, high)| if is_low { low } else { high }).collect();
+    let point = |limit: f64| {
+        let alerts = extremes.iter().filter(|value| comparison.is_broken(**value, limit)).count() as u64 / 3;
+        CurvePoint { limit, alerts, a_week: alerts as f64 / weeks }
+    };
+    let points: Vec<CurvePoint> = (4..=24).map(|step| point(limit * f64::from(step) / 10.0)).collect();
+    let wanted = points.iter().filter(|point| point.a_week <= 5.0);
+    let suggestion =
+        wanted.min_by(|one, other| (one.limit - limit).abs().total_cmp(&(other.limit - limit).abs())).copied();
+    let own = |device: usize, suggestion| DeviceCurve { device, points: points.clone(), suggestion };
+    Curve {
+        rule: rule.into(),
+        title: match metric {
+            "amm" => "Bad smell",
+            "co2" => "Stale air",
+            "AreaP" => "Wet floor",
+            "b" => "Weak battery",
+            _ if device_type == "SS" => "Refill soap",
+            _ => "Empty bin",
+        }
+        .to_owned(),
+        device_type: device_type.into(),
+        metric: metric.into(),
+        label: documented.label.to_owned(),
+        unit: documented.unit,
+        comparison,
+        limit,
+        devices: devices.iter().filter(|device| device.place.device_type == device_type).count(),
+        suggestion: suggestion.filter(|point| (point.limit - limit).abs() > limit * 0.01),
+        differing: if metric == "amm" && devices.len() > 12 {
+            vec![own(0, points.last().copied()), own(10, None)]
+        } else {
+            Vec::new()
+        },
+        points,
+    }
+}

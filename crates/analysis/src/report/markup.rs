@@ -1,0 +1,111 @@
+//! Pieces of HTML that several sections use.
+
+use std::ops::Range;
+
+use maud::{Markup, html};
+
+use domain::alert::amount;
+use domain::device::Unit;
+use domain::severity::Severity;
+
+/// Rows of a table that are shown. The others are folded.
+const SHOWN: usize = 20;
+/// Folded rows of a table, at most.
+const FOLDED: usize = 280;
+
+/// A name from outside, isolated so that its reading direction does not mix with that of its neighbours.
+pub(super) fn name(raw: &str) -> Markup {
+    html! { bdi { (raw) } }
+}
+
+/// A severity in its colour.
+pub(super) fn badge(severity: Severity) -> Markup {
+    html! { span.key.(severity) { (severity) } }
+}
+
+/// The limits beside a chart of the values `shown`.
+pub(super) fn legend(limits: &[(Severity, f64)], unit: Unit, shown: &Range<f64>) -> Markup {
+    html! {
+        p.note { @for (severity, limit) in limits {
+            (badge(*severity)) " " (amount(*limit, unit)) @if !shown.contains(limit) { " (beyond this chart)" } " "
+        } }
+    }
+}
+
+/// `piece` if it is not longer than `room`, in bytes, which gets smaller by it.
+pub(super) fn fit(room: &mut usize, piece: Markup) -> Option<Markup> {
+    *room = room.checked_sub(piece.0.len())?;
+    Some(piece)
+}
+
+/// Says how many pieces are left out, if any.
+pub(super) fn left_out(many: usize) -> Markup {
+    html! { @if many > 0 { p.note { (many) " more are left out, to keep this page small." } } }
+}
+
+/// A table.
+pub(super) struct Table<const N: usize> {
+    /// Titles. The first column names what its row is about.
+    pub(super) columns: [&'static str; N],
+    /// So many columns have text, the others numbers.
+    pub(super) texts: usize,
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn row(&self, cells: [Markup; N]) -> Markup {
+        html! { tr { @for (index, cell) in cells.iter().enumerate() {
+            @if index == 0 { th scope="row" { (cell) } } @else { td.n[index >= self.texts] { (cell) } }
+        } } }
+    }
+
+    pub(super) fn of(&self, rows: &[Markup]) -> Markup {
+        html! { div.scroll { table {
+            thead { tr { @for (index, title) in self.columns.iter().enumerate() {
+                th.n[index >= self.texts] scope="col" { (title) }
+            } } }
+            tbody { @for row in rows { (row) } }
+        } } }
+    }
+
+    /// The first rows, and the others folded.
+    pub(super) fn folded(&self, rows: impl Iterator<Item = [Markup; N]>) -> Markup {
+        let rows: Vec<Markup> = rows.map(|cells| self.row(cells)).collect();
+        let (shown, others) = rows.split_at(rows.len().min(SHOWN));
+        html! {
+            (self.of(shown))
+            @if !others.is_empty() {
+                details {
+                    summary { (others.len()) " more" }
+                    (self.of(&others[..others.len().min(FOLDED)]))
+                    (left_out(others.len().saturating_sub(FOLDED)))
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_beyond_the_shown_ones_are_folded_and_those_beyond_the_most_are_counted() {
+        let table = Table { columns: ["Rule"], texts: 1 };
+        let folded = |rows: usize| table.folded((0..rows).map(|index| [html! { "r" (index) }])).into_string();
+        assert!(!folded(20).contains("details"));
+        let all = folded(21);
+        assert!(all.contains("<summary>1 more</summary>") && all.contains(">r20<") && !all.contains("left out"));
+        let some = folded(302);
+        assert!(some.contains("<summary>282 more</summary>") && some.contains(">r299<") && !some.contains(">r300<"));
+        assert!(some.contains("2 more are left out"));
+    }
+
+    #[test]
+    fn a_piece_that_is_longer_than_the_room_does_not_fit() {
+        let mut room = 5;
+        assert!(fit(&mut room, html! { "123456" }).is_none());
+        assert!(fit(&mut room, html! { "123" }).is_some() && fit(&mut room, html! { "123" }).is_none());
+        assert!(fit(&mut room, html! { "12" }).is_some());
+        assert_eq!(room, 0);
+    }
+}

@@ -1,0 +1,98 @@
+//! One HTML page that shows what a backtest found, for people who run buildings: to be kept, sent and printed.
+//!
+//! The page is one file. It needs no network and runs no script. Its charts are SVG, in colours that can be seen on white
+//! and on black.
+
+mod alerts;
+mod chart;
+mod course;
+mod devices;
+mod difference;
+#[cfg(test)]
+mod fixtures;
+mod hours;
+mod limits;
+mod markup;
+#[cfg(test)]
+mod page_tests;
+mod summary;
+mod values;
+mod view;
+mod words;
+
+use jiff::Timestamp;
+use maud::{DOCTYPE, PreEscaped, html};
+
+use self::view::View;
+pub use self::words::count;
+use crate::backtest::findings::Findings;
+use domain::shown;
+
+/// The page is smaller than this, in bytes: a mail takes it, and a phone opens it.
+pub const LARGEST_PAGE: usize = 5_000_000;
+
+/// Bytes for the text around the sections.
+const FRAME: usize = 20_000;
+
+const STYLE: &str = include_str!("style.css");
+
+/// Id, title and lead of each section, in the order of the page.
+const SECTIONS: [(&str, &str, &str); 6] = [
+    ("difference", "What would change", "Both rules, judged by the same readings."),
+    ("alerts", "Alerts", "When they come, and what they are about."),
+    ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor."),
+    ("limits", "Limits", "Alerts a week that each limit would make. One further from everyday values makes fewer."),
+    ("values", "Values", "How often each value is measured. At most 0.1 % of the readings at either end are cut off."),
+    ("sensors", "Sensors", "The worst first. The band goes from the lowest to the highest value, a dot is an alert."),
+];
+
+/// Returns the findings as an HTML page that was made at `made`.
+///
+/// The page is smaller than [`LARGEST_PAGE`] for any number of devices: it leaves out those with the fewest alerts if it
+/// has to, and says how many.
+///
+/// ```
+/// use analysis::{backtest::findings::Findings, report};
+/// let page = report::page(&Findings::default(), "2026-03-31T08:00:00Z".parse().unwrap());
+/// assert!(page.starts_with("<!DOCTYPE html>") && page.contains("No reading was judged"));
+/// ```
+#[must_use]
+pub fn page(findings: &Findings, made: Timestamp) -> String {
+    let view = View::of(findings);
+    let summary = summary::section(&view, made);
+    let mut bodies = vec![
+        difference::section(&view),
+        alerts::section(&view),
+        hours::section(&view),
+        limits::section(&view),
+        values::section(&view),
+    ];
+    let used = FRAME + STYLE.len() + summary.0.len() + bodies.iter().map(|body| body.0.len()).sum::<usize>();
+    bodies.push(devices::section(&view, LARGEST_PAGE.saturating_sub(used)));
+    let sections: Vec<_> = SECTIONS.iter().zip(&bodies).filter(|(_, body)| !body.0.is_empty()).collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Backtest: " (summary::rules_name(&findings.rules)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main {
+                (summary)
+                @if !sections.is_empty() {
+                    nav aria-label="Contents" {
+                        ul { @for ((id, title, _), _) in &sections { li { a href={ "#" (id) } { (title) } } } }
+                    }
+                }
+                @for ((id, title, lead), body) in &sections {
+                    section id=(id) { h2 { (title) } p.lead { (lead) } (body) }
+                }
+            } }
+        }
+    };
+    // Names come from sensors. A control character or a mark that turns the reading direction becomes a blank.
+    shown::lines(&page.into_string())
+}

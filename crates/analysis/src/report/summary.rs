@@ -1,0 +1,148 @@
+//! The top of the page: what was judged, what came of it, and what could be better, in plain words.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::limits::in_force;
+use super::markup::name;
+use super::view::{View, type_title};
+use super::words::{alerts_a_week, capitalised, count, counted, date, moment, plural, rate, zone_name};
+use crate::backtest::findings::{Curve, Findings, Verdict};
+use domain::alert::amount;
+use domain::device::Unit;
+
+/// Suggestions in the summary, at most. Every one is beside its curve as well.
+const SUGGESTIONS: usize = 12;
+
+pub(super) fn section(view: &View<'_>, made: Timestamp) -> Markup {
+    html! {
+        header {
+            p.kicker { "Backtest of alert rules" }
+            h1 {
+                (rules_name(&view.findings.rules))
+                @if let Some(against) = &view.findings.against {
+                    " " small { "compared with" } " " (rules_name(against))
+                }
+            }
+            p.lead { (period(view)) }
+        }
+        (figures(view))
+        (sentences(view))
+        (suggestions(view))
+        p.note { "Made " (moment(view.usual_place(), made)) "." }
+    }
+}
+
+/// What the rules are called.
+pub(super) fn rules_name(verdict: &Verdict) -> &str {
+    if verdict.name.trim().is_empty() { "Rules" } else { &verdict.name }
+}
+
+fn period(view: &View<'_>) -> Markup {
+    let usual = view.usual_place();
+    let elsewhere = view.findings.devices.iter().any(|device| device.place.local_zone != usual.local_zone);
+    html! {
+        @if let Some(span) = view.findings.span {
+            (date(usual, span.first)) " to " (date(usual, span.last))
+            ". Times are local (" (zone_name(usual)) ")"
+            @if elsewhere { "; if a sensor’s own clock differs, its times go by that" } "."
+        } @else { "No reading was judged, so there is nothing to show." }
+    }
+}
+
+/// The numbers: of the rules on trial, after those of the rules that they are compared with.
+fn figures(view: &View<'_>) -> Markup {
+    let findings = view.findings;
+    let weeks = findings.span.map_or(1.0, |span| span.weeks());
+    let quiet = view.by_device.iter().filter(|alerts| alerts.is_empty()).count();
+    let figure = |figure: &dyn Fn(&Verdict) -> String| {
+        let before = findings.against.as_ref().map_or_else(String::new, |against| figure(against) + " → ");
+        before + &figure(&findings.rules)
+    };
+    let blocked = findings.rules.alerts.iter().filter(|alert| alert.blocked).count() as u64;
+    let suppressed =
+        [(blocked, "of them suppressed by a block"), (findings.rules.counted, "more blocked and only counted")];
+    let figures = [
+        ("Alerts", figure(&|rules| counted(rules.alerts.len())), named(&suppressed)),
+        ("Alerts a week", figure(&|rules| rate(rules.alerts.len() as f64 / weeks)), String::new()),
+        ("Messages sent", figure(&|rules| count(rules.messages)), "one can name several alerts".to_owned()),
+        ("Sensors", counted(findings.devices.len()), format!("{} without an alert", counted(quiet))),
+        ("Readings judged", count(findings.readings.judged), left_aside(findings)),
+    ];
+    html! { dl.tiles { @for (title, figure, note) in &figures {
+        div { dt { (title) } dd { (figure) small { (note) } } }
+    } } }
+}
+
+fn left_aside(findings: &Findings) -> String {
+    let (readings, outliers) = (findings.readings, findings.outliers);
+    let parts = named(&[
+        (readings.duplicates, "repeated"),
+        (readings.stale, "too old when they came"),
+        (readings.implausible, "values that no such sensor can measure"),
+        (readings.late, "out of order"),
+        (outliers.before.map_or(0, |odd| odd.count), "from before the first push"),
+        (outliers.ahead.map_or(0, |odd| odd.count), "from the future"),
+        (readings.undated, "without a time"),
+        (readings.unreadable, "unreadable"),
+    ]);
+    if parts.is_empty() { parts } else { format!("left aside: {parts}") }
+}
+
+/// "12 repeated, 3 unreadable"
+fn named(parts: &[(u64, &str)]) -> String {
+    let named =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{} {what}", count(*number)));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+fn sentences(view: &View<'_>) -> Markup {
+    let rules = &view.findings.rules;
+    let alerts = plural(rules.alerts.len(), "alert");
+    html! {
+        @if let (Some(against), Some(change)) = (&view.findings.against, &view.findings.difference) { p {
+            strong { "Alerts: " (counted(against.alerts.len())) " → " (counted(rules.alerts.len())) "." } " "
+            (counted(change.missed.len())) " would be missed, " (counted(change.gained.len())) " would be new; "
+            (counted(change.same)) " stay as they are, " (counted(change.moved)) " come at another time."
+        } }
+        @if rules.alerts.is_empty() && view.findings.readings.judged > 0 { p { "No reading would have raised an alert." } }
+        @if rules.avoidable > 0 {
+            p { "An earlier message of a cleaning would have avoided or put off " (count(rules.avoidable)) " of " (alerts) "." }
+        }
+        (outliers(view))
+    }
+}
+
+/// "The time of 1 reading cannot be right, such as Mon 29 Feb 2016 from Washroom 3 (id 24E1…)."
+fn outliers(view: &View<'_>) -> Markup {
+    let odd: Vec<_> = [view.findings.outliers.before, view.findings.outliers.ahead].into_iter().flatten().collect();
+    html! { @if let Some(first) = odd.first() {
+        @let place = view.place(first.device);
+        p {
+            "The time of " (plural(odd.iter().map(|odd| odd.count as usize).sum(), "reading"))
+            " cannot be right, such as " (date(place, first.oldest)) " from " strong { (name(&place.name())) }
+            " (id " (place.device.as_deref().unwrap_or("unknown")) "). The period above leaves them out."
+        }
+    } }
+}
+
+fn suggestions(view: &View<'_>) -> Markup {
+    let all: Vec<Markup> = view.findings.curves.iter().filter_map(suggestion).collect();
+    html! { @if !all.is_empty() { aside id="suggestions" {
+        h2 { "Suggestions" }
+        ul { @for suggestion in all.iter().take(SUGGESTIONS) { li { (suggestion) } } }
+        @if all.len() > SUGGESTIONS { p.note { (all.len() - SUGGESTIONS) " more are beside their limits below." } }
+    } } }
+}
+
+/// "Ammonia (air quality sensor lite): at 250 ppb instead of 200 it would be 3 alerts a week instead of 17."
+pub(super) fn suggestion(curve: &Curve) -> Option<Markup> {
+    let suggested = curve.suggestion?;
+    Some(html! {
+        strong { (capitalised(&curve.label)) } " (" (type_title(&curve.device_type)) "): at "
+        strong { (amount(suggested.limit, curve.unit)) } " instead of " (amount(curve.limit, Unit::One))
+        " it would be " strong { (alerts_a_week(suggested.a_week)) }
+        @if let Some(now) = in_force(curve) { " instead of " (rate(now.a_week)) }
+        "."
+    })
+}

@@ -1,0 +1,154 @@
+//! How the values of each metric are distributed, and where its limits are.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use maud::{Markup, html};
+
+use super::chart::{Axis, Chart, HALF, Mark, colour, range, with_limits};
+use super::markup::{fit, left_out, legend};
+use super::view::{View, type_title};
+use super::words::{capitalised, count};
+use crate::backtest::findings::{Distribution, Limit};
+use domain::alert::{Comparison, amount};
+use domain::device::Unit;
+use domain::severity::Severity;
+
+/// Bytes for the section.
+const ROOM: usize = 800_000;
+/// Bars of a chart, at most.
+const BARS: f64 = 60.0;
+/// The part of the values at each end that is cut off, because it could make the chart much wider.
+const TAIL: f64 = 0.001;
+
+pub(super) fn section(view: &View<'_>) -> Markup {
+    let mut room = ROOM;
+    let usable = || view.findings.distributions.iter().filter(|one| one.count > 0);
+    let figures: Vec<Markup> = usable().filter_map(|one| fit(&mut room, figure(one))).collect();
+    html! {
+        @if !figures.is_empty() { div.pairs { @for figure in &figures { (figure) } } }
+        (left_out(usable().count() - figures.len()))
+    }
+}
+
+fn figure(distribution: &Distribution) -> Markup {
+    html! { figure {
+        figcaption {
+            h3 { (capitalised(&distribution.label)) " " small { (type_title(&distribution.device_type)) } }
+            p { (in_words(distribution)) }
+        }
+        @if distribution.unit != Unit::Flag { (chart(distribution)) }
+    } }
+}
+
+/// "12,345 readings from 20 ppb to 410 ppb. Half are below 85 ppb, one in a hundred is above 240 ppb."
+fn in_words(distribution: &Distribution) -> String {
+    let readings = count(distribution.count);
+    if distribution.unit == Unit::Flag {
+        let set: u64 = distribution.bins.iter().filter(|(lower, _)| *lower >= 0.5).map(|(_, count)| count).sum();
+        let part = amount(100.0 * set as f64 / distribution.count as f64, Unit::Percent);
+        return format!("{readings} readings, {part} of them with “{}”.", distribution.label);
+    }
+    let is_low_bad = |limit: &Limit| matches!(limit.comparison, Comparison::Below | Comparison::AtMost);
+    let (part, side) =
+        if distribution.limits.first().is_some_and(is_low_bad) { (0.01, "below") } else { (0.99, "above") };
+    let shown = |value: f64| amount(value, distribution.unit);
+    let quantile = |part| shown(distribution.quantile(part).unwrap_or(distribution.least));
+    let (least, greatest) = (shown(distribution.least), shown(distribution.greatest));
+    let (half, extreme) = (quantile(0.5), quantile(part));
+    format!(
+        "{readings} readings from {least} to {greatest}. Half are below {half}, one in a hundred is {side} {extreme}."
+    )
+}
+
+fn chart(distribution: &Distribution) -> Markup {
+    let core = core(distribution);
+    let limits: Vec<(Severity, f64)> = distribution.limits.iter().map(|limit| (limit.severity, limit.limit)).collect();
+    let x = with_limits(&core, limits.iter().map(|(_, limit)| *limit));
+    let bars = bars(distribution, &core);
+    let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max) * 1.05;
+    let legend = legend(&limits, distribution.unit, &x);
+    let mut marks: Vec<Mark> = bars.into_iter().map(|(from, to, part)| Mark::Bar(from, to, part)).collect();
+    marks.extend(
+        limits
+            .iter()
+            .filter(|(_, limit)| x.contains(limit))
+            .map(|(severity, limit)| Mark::Line(vec![(*limit, 0.0), (*limit, most)], colour(*severity))),
+    );
+    let chart = Chart {
+        label: format!("Distribution of {}", distribution.label),
+        size: HALF,
+        x: Axis::of_numbers(x, distribution.unit.symbol()),
+        y: Axis::of_numbers(0.0..most, "% of readings"),
+        marks,
+    };
+    html! { (chart.svg()) (legend) }
+}
+
+/// The range of the values without their tails.
+fn core(distribution: &Distribution) -> Range<f64> {
+    range([TAIL, 1.0 - TAIL].into_iter().filter_map(|part| distribution.quantile(part)))
+}
+
+/// Bins put together until they are few enough: from, to, and % of all readings.
+fn bars(distribution: &Distribution, core: &Range<f64>) -> Vec<(f64, f64, f64)> {
+    let bin = if distribution.width.is_normal() { distribution.width.abs() } else { 1.0 };
+    let bar = bin * ((core.end - core.start) / bin / BARS).ceil().max(1.0);
+    let mut parts: BTreeMap<i64, f64> = BTreeMap::new();
+    for (lower, count) in &distribution.bins {
+        let middle = lower + bin / 2.0;
+        if middle >= core.start && *lower <= core.end {
+            let part = 100.0 * *count as f64 / distribution.count as f64;
+            *parts.entry(((middle - core.start) / bar).floor() as i64).or_default() += part;
+        }
+    }
+    let left = |index: i64| core.start + index as f64 * bar;
+    parts.into_iter().map(|(index, part)| (left(index), left(index + 1), part)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn distribution(bins: Vec<(f64, u64)>, width: f64) -> Distribution {
+        Distribution {
+            device_type: "TH".into(),
+            metric: "t".into(),
+            label: "temperature".into(),
+            unit: Unit::Celsius,
+            count: bins.iter().map(|(_, count)| count).sum(),
+            least: bins[0].0,
+            greatest: bins[bins.len() - 1].0 + width,
+            width,
+            bins,
+            limits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_long_tail_is_cut_off_and_nothing_else() {
+        let body = || (0..100u32).map(|bin| (f64::from(bin), 100)).collect::<Vec<_>>();
+        let long = distribution([body(), vec![(1e6, 1)]].concat(), 1.0);
+        assert!(core(&long).end < 101.0);
+        let whole = distribution(vec![(0.0, 100), (1.0, 100)], 1.0);
+        assert!(core(&whole).start < 0.1 && core(&whole).end > 1.9, "{:?}", core(&whole));
+    }
+
+    #[test]
+    fn bars_are_few_and_hold_all_readings_but_the_tails() {
+        let many = distribution((0..5_000u32).map(|bin| (f64::from(bin) * 0.1, 3)).collect(), 0.1);
+        let bars = bars(&many, &core(&many));
+        assert!(bars.len() <= 61, "{}", bars.len());
+        let sum: f64 = bars.iter().map(|bar| bar.2).sum();
+        assert!((99.7..100.0 + 1e-6).contains(&sum), "{sum}");
+    }
+
+    #[test]
+    fn a_flag_is_told_in_words() {
+        let flag =
+            Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
+        let flag = figure(&flag).into_string();
+        assert!(flag.contains("100 readings, 1 % of them with “spill”") && !flag.contains("<svg"));
+        assert!(figure(&distribution(vec![(20.0, 5)], 0.5)).0.contains("<svg"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Numbers, rates and times in words.
+
+use indicatif::HumanCount;
+use jiff::Timestamp;
+
+use domain::alert::Place;
+use domain::device::Unit;
+
+/// A count with a comma at each thousand: "1,234,567".
+#[must_use]
+pub fn count(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+/// The same for a count of things in memory.
+pub(super) fn counted(number: usize) -> String {
+    count(number as u64)
+}
+
+/// "1 alert", "41 alerts".
+pub(super) fn plural(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", counted(number)) }
+}
+
+/// "ammonia (ppb)"; only the words if there is no unit.
+pub(super) fn with_unit(words: &str, unit: Unit) -> String {
+    match unit.symbol() {
+        "" => words.to_owned(),
+        symbol => format!("{words} ({symbol})"),
+    }
+}
+
+/// Alerts a week: "17", "2.5", "under 0.1", or "0" if there is none.
+pub(super) fn rate(a_week: f64) -> String {
+    match a_week {
+        never if never <= 0.0 || never.is_nan() => "0".to_owned(),
+        rare if rare < 0.1 => "under 0.1".to_owned(),
+        many if many >= 9.95 => count(many.round() as u64),
+        few => format!("{few:.1}").trim_end_matches(".0").to_owned(),
+    }
+}
+
+/// "1 alert a week", "2.5 alerts a week".
+pub(super) fn alerts_a_week(a_week: f64) -> String {
+    let rate = rate(a_week);
+    let alerts = if rate == "1" { "alert" } else { "alerts" };
+    format!("{rate} {alerts} a week")
+}
+
+/// The time on the clock of `place`: "Tue 3 Mar 2026, 14:05", with "(UTC)" if the local time is not known.
+pub(super) fn moment(place: &Place, at: Timestamp) -> String {
+    zoned(place, at, "%a %-d %b %Y, %H:%M")
+}
+
+/// The date at `place`: "Tue 3 Mar 2026".
+pub(super) fn date(place: &Place, at: Timestamp) -> String {
+    zoned(place, at, "%a %-d %b %Y")
+}
+
+fn zoned(place: &Place, at: Timestamp, format: &str) -> String {
+    let wall = place.local_zone.on_the_wall(at).strftime(format).to_string();
+    if place.local_zone.is_known() { wall } else { format!("{wall} (UTC)") }
+}
+
+/// The time zone of `place`: "Asia/Singapore", "+07:00", "UTC".
+pub(super) fn zone_name(place: &Place) -> String {
+    place.local_zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
+}
+
+/// `words` with a capital first letter.
+pub(super) fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::time::LocalZone;
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        for (number, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(number), expected);
+        }
+        assert_eq!((plural(1, "alert"), plural(0, "alert")), ("1 alert".to_owned(), "0 alerts".to_owned()));
+        let titles = (with_unit("ammonia", Unit::Ppb), with_unit("people", Unit::One));
+        assert_eq!(titles, ("ammonia (ppb)".to_owned(), "people".to_owned()));
+    }
+
+    #[test]
+    fn rates_are_whole_where_they_are_large_and_never_nothing_where_they_are_rare() {
+        for (a_week, expected) in
+            [(0.0, "0"), (0.04, "under 0.1"), (0.1, "0.1"), (3.0, "3"), (2.46, "2.5"), (9.94, "9.9"), (9.96, "10")]
+        {
+            assert_eq!(rate(a_week), expected, "{a_week}");
+        }
+        assert_eq!((&*alerts_a_week(1.0), &*alerts_a_week(2.0)), ("1 alert a week", "2 alerts a week"));
+        assert_eq!((rate(1234.4), rate(f64::NAN)), ("1,234".to_owned(), "0".to_owned()));
+    }
+
+    #[test]
+    fn moments_are_local_and_say_so_where_they_are_not() {
+        let at: Timestamp = "2026-03-02T18:05:00Z".parse().unwrap();
+        let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
+        let here = Place { local_zone: singapore, ..Place::default() };
+        assert_eq!(moment(&here, at), "Tue 3 Mar 2026, 02:05");
+        assert_eq!(moment(&Place::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
+        assert_eq!((zone_name(&here), zone_name(&Place::default())), ("Asia/Singapore".into(), "UTC".into()));
+    }
+}

@@ -1,0 +1,246 @@
+//! What the words of a message depend on, one step either side.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::fixtures::*;
+use super::notice::Notice;
+use super::render::{Rendered, render};
+use super::*;
+use crate::rules::Refused;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Minutes after the moment of the fixtures.
+fn later(minutes: i64) -> Timestamp {
+    at(AT) + SignedDuration::from_mins(minutes)
+}
+
+fn firing(alerts: Vec<Alert>) -> Rendered {
+    render(&Message::Firing { alerts, blocked: 0 })
+}
+
+fn reminder(alert: Alert, minutes: i64) -> Rendered {
+    render(&Message::Reminder { alert: Box::new(alert), at: later(minutes), unheard_since: None })
+}
+
+fn resolved(alert: Alert, minutes: i64) -> Rendered {
+    render(&Message::Resolved { alert: Box::new(alert), at: later(minutes) })
+}
+
+fn held(alerts: Vec<Alert>, more: usize) -> Rendered {
+    let alerts = alerts.into_iter().map(|alert| SuppressedAlert { alert, over: None }).collect();
+    render(&Message::Suppressed { reason: SuppressionReason::Block, alerts, more })
+}
+
+fn silence(display: &str) -> Alert {
+    let course = Course::Silence { since: later(-60) };
+    Alert { course, ..alert("silent", "No data", Severity::Low, &place("TH", display), Vec::new()) }
+}
+
+#[test]
+fn each_comparison_is_broken_on_its_side_of_the_limit() {
+    use Comparison::{Above, AtLeast, AtMost, Below, Deviates};
+    let broken = |comparison: Comparison| [9.0, 10.0, 11.0].map(|value| comparison.is_broken(value, 10.0));
+    assert_eq!(broken(Above), [false, false, true]);
+    assert_eq!(broken(AtLeast), [false, true, true]);
+    assert_eq!(broken(Deviates), [false, true, true]);
+    assert_eq!(broken(Below), [true, false, false]);
+    assert_eq!(broken(AtMost), [true, true, false]);
+}
+
+#[test]
+fn a_name_of_much_space_keeps_its_words() {
+    let wide = |spaces: usize| presentable(&format!("a{}b", " ".repeat(spaces)));
+    assert_eq!(wide(200).as_deref(), Some("a b"));
+    assert_eq!(wide(400).as_deref(), Some("a b"));
+}
+
+#[test]
+fn nothing_blocked_is_not_written_down() {
+    let of = |blocked| serde_json::to_value(Message::Firing { alerts: vec![bad_smell_at("w")], blocked }).unwrap();
+    assert_eq!((of(0).get("blocked"), of(2).get("blocked")), (None, Some(&json!(2))));
+}
+
+#[test]
+fn a_refused_file_counts_its_faults() {
+    let of = |faults: &[&str], more| {
+        let faults = faults.iter().map(|&fault| fault.to_owned()).collect();
+        let refused = Refused { file: "rules.toml".into(), version: "1".into(), faults, more };
+        let rendered = render(&Message::Notice(Notice::RulesRefused(refused)));
+        (rendered.subject, rendered.email)
+    };
+    let (subject, email) = of(&["one"], 0);
+    assert_eq!(subject, "[NOTICE] Rules refused: 1 fault");
+    assert!(!email.contains("more"), "{email}");
+    let (subject, email) = of(&["one", "two"], 3);
+    assert_eq!(subject, "[NOTICE] Rules refused: 5 faults");
+    assert!(email.contains("\ntwo\nand 3 more\n"), "{email}");
+    assert!(of(&["one"], 1).1.contains("\nand 1 more\n"));
+}
+
+#[test]
+fn a_place_is_called_by_its_name() {
+    assert_eq!(place("TH", "Washroom 3").name(), "Washroom 3");
+    assert_eq!(Place { display: None, ..place("TH", "") }.name(), "device device01");
+}
+
+#[test]
+fn numbers_are_written_as_the_reading_had_them() {
+    let written = |value: f64| {
+        let mut alert = bad_smell_at("w");
+        alert.breaches[0].value = value;
+        let json: Value = serde_json::from_str(&firing(vec![alert]).json).unwrap();
+        json.pointer("/alerts/0/breaches/0/value").cloned()
+    };
+    let text = |value: f64| written(value).map(|value| value.to_string());
+    assert_eq!(text(270.0).as_deref(), Some("270"));
+    assert_eq!(text(-270.0).as_deref(), Some("-270"));
+    assert_eq!(text(0.5).as_deref(), Some("0.5"));
+    assert_eq!(text(1e300).as_deref(), Some("1e+300"));
+    assert_eq!(text(f64::INFINITY), None, "JSON has no such number");
+}
+
+#[test]
+fn what_was_held_back_is_counted_with_what_nobody_remembers() {
+    let two = || vec![bad_smell_at("Washroom 3"), spill("Washroom 3")];
+    assert!(held(two(), 0).subject.contains("2 more alerts"), "{}", held(two(), 0).subject);
+    assert!(held(two(), 5).subject.contains("7 more alerts"));
+    assert!(held(vec![spill("Washroom 3")], 0).subject.contains("1 more alert:"));
+    assert!(!held(two(), 0).email.contains("And "));
+    assert!(held(two(), 5).email.contains("\nAnd 5 more.\n"));
+    let json: Value = serde_json::from_str(&held(two(), 5).json).unwrap();
+    assert_eq!(json["alerts_left_out"], 5);
+}
+
+#[test]
+fn a_list_tells_an_alert_in_the_usual_words() {
+    let own = Alert { template: Some("own words at {place}".into()), ..bad_smell_at("Washroom 3") };
+    let email = held(vec![own, spill("Washroom 3")], 0).email;
+    assert!(email.contains("- Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59"), "{email}");
+    assert!(!email.contains("own words"));
+    // A silence says what it is by its title.
+    let email = held(vec![silence("Washroom 3"), spill("Washroom 3")], 0).email;
+    assert!(email.contains("- Washroom 3: no data since 12:59 (1 h) at 13:59"), "{email}");
+    let named = Alert { title: "Sensor lost".into(), ..silence("Washroom 3") };
+    let email = held(vec![named, spill("Washroom 3")], 0).email;
+    assert!(email.contains("- Washroom 3, Sensor lost: no data since 12:59"), "{email}");
+    let bare = alert("own", "Odd", Severity::Low, &place("TH", "Washroom 3"), Vec::new());
+    let email = held(vec![bare, spill("Washroom 3")], 0).email;
+    assert!(email.contains("- Washroom 3: Odd at 13:59"), "{email}");
+}
+
+#[test]
+fn how_long_it_lasts_is_said_of_what_lasts() {
+    let at_once = bad_smell_at("Washroom 3");
+    let lasting = Alert { course: Course::Lasting { since: later(-19) }, ..at_once.clone() };
+    let silent = silence("Washroom 3");
+    for (rendered, has, has_not) in [
+        (firing(vec![at_once.clone()]), "(medium)\n- ammonia", "since"),
+        (firing(vec![lasting.clone()]), "\n- for 19 min, since 13:40\n", "lasts"),
+        (firing(vec![silent.clone()]), "\n- no data for 1 h, since 12:59\n", "lasts"),
+        (reminder(at_once.clone(), 30), "\n- lasts 30 min, since 13:59\n", "lasted"),
+        (reminder(lasting.clone(), 30), "\n- lasts 49 min, since 13:40\n", "lasted"),
+        (reminder(silent.clone(), 30), "\n- lasts 1 h 30 min, since 12:59\n", "lasted"),
+        (resolved(at_once.clone(), 30), "\n- lasted 30 min, since 13:59\n", "lasts"),
+        (resolved(silent, 30), "\n- lasted 1 h 30 min, since 12:59\n", "lasts"),
+        // Over as of the very reading that raised it: it did not last.
+        (resolved(at_once.clone(), 0), "is over at", "lasted"),
+    ] {
+        assert!(rendered.email.contains(has) && !rendered.email.contains(has_not), "{has}\n{}", rendered.email);
+    }
+    let said = reminder(lasting, 30).default;
+    assert!(said.contains("still Bad smell at 14:29, since 13:40; was ammonia 270 ppb (limit 200) at 13:59"), "{said}");
+    let said = reminder(at_once, 30).default;
+    assert!(said.contains("since 13:59; was ammonia 270 ppb (limit 200) then"), "{said}");
+}
+
+#[test]
+fn a_silence_is_told_as_one_only_where_nothing_else_was_measured() {
+    assert!(reminder(silence("w"), 30).default.contains("w: still no data at"));
+    let broken = Alert { course: Course::Silence { since: later(-60) }, ..bad_smell_at("w") };
+    assert!(reminder(broken, 30).default.contains("w: still Bad smell at"));
+    assert!(resolved(silence("w"), 30).default.contains("w: sends again at 14:29"));
+}
+
+#[test]
+fn names_that_are_not_fit_to_be_shown_are_cleaned_wherever_they_stand() {
+    let mut odd = bad_smell_at("Washroom\n3");
+    odd.rule = "ammonia\u{1b}-lite".into();
+    odd.breaches[0].metric = "am\u{202e}m".into();
+    odd.reasons = vec!["No\tsoap".into(), "No soap".into(), "\u{1b}".into()];
+    odd.template = Some("now\r\nat {place}".into());
+    let rendered = firing(vec![odd]);
+    let hidden = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+    for text in [&rendered.default, &rendered.email, &rendered.sms, &rendered.subject, &rendered.json] {
+        assert!(!hidden(text) && !text.contains("\\u001b") && !text.contains('\u{202e}'), "{text:?}");
+    }
+    assert!(rendered.default.contains("now at Washroom 3"), "{}", rendered.default);
+    assert_eq!(rendered.email.matches("- reason: No soap").count(), 1, "{}", rendered.email);
+    assert!(rendered.email.contains("Rule ammonia -lite."), "{}", rendered.email);
+    assert!(rendered.json.contains(r#""am m""#), "{}", rendered.json);
+}
+
+#[test]
+fn places_devices_and_limits_are_told_in_words() {
+    let named = |device_type: &str| Place { device_type: device_type.into(), ..Place::default() };
+    assert_eq!(named("TH").device_title(), place("TH", "w").device_title());
+    assert_eq!((named("NEW").device_title(), named("").device_title()), ("NEW", "device"));
+    assert_eq!(bad_smell_at("w").breaches[0].in_words(), "ammonia 270 ppb (limit 200)");
+    assert_eq!(text::amount(270.0, crate::device::Unit::Ppb), "270 ppb");
+    assert_eq!(format!("{:?}", crate::device::DeviceType::named("TH").unwrap()), "TH");
+}
+
+#[test]
+fn numbers_beyond_every_measurement_are_still_told_apart_from_their_limit() {
+    let words = |value: f64, limit: f64| breach("TH", "t", value, Comparison::Above, limit).in_words();
+    // 10¹⁵ is the first that is not written out.
+    assert_eq!(words(1e15, 5.0), words(2e15, 5.0));
+    assert_ne!(words(9e14, 5.0), words(8e14, 5.0));
+    assert!(words(2e15, 1e15).contains("limit"), "{}", words(2e15, 1e15));
+}
+
+#[test]
+fn an_email_counts_what_it_has_no_room_for_and_nothing_else() {
+    let alerts = |count: usize| {
+        let one = |index: usize| Alert { title: format!("Title {index}"), ..bad_smell_at("w") };
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    let facts = |count: usize| facts::Facts::of(&alerts(count));
+    assert!(!facts(4).email("s", 4).contains("more"), "{}", facts(4).email("s", 4));
+    assert!(facts(5).email("s", 4).contains("\nAnd 1 more.\n"));
+    let reasons = |count: usize| {
+        let reasons = (0..count).map(|index| format!("Reason {index}")).collect();
+        facts::Facts::of(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
+    };
+    assert!(!reasons(4).contains("more"), "{}", reasons(4));
+    assert!(reasons(5).contains("\n- and 1 more\n") && !reasons(5).contains("Reason 4"), "{}", reasons(5));
+}
+
+#[test]
+fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
+    let long = "x".repeat(120);
+    let course = Course::Lasting { since: later(-19) };
+    let reasons = vec!["No soap at all".to_owned(), "Wet floor everywhere".to_owned()];
+    let one = Alert { course, reasons: reasons.clone(), ..bad_smell_at(&long) };
+    let sms = firing(vec![one.clone()]).sms;
+    assert!(sms.contains("ammonia 270 ppb (limit 200)") && sms.contains("since 13:40"), "{sms}");
+    assert!(sms.contains("No soap at all"), "reasons stay as long as the place can be shortened: {sms}");
+    // A metric of a long name, and reasons without end: the value and its time are left.
+    let mut hard = one;
+    hard.breaches[0].label = "ammonia as it was measured by a device that has a very long name for it".into();
+    hard.reasons = (0..5).map(|index| format!("a reason that takes much room, number {index}")).collect();
+    let sms = firing(vec![hard.clone()]).sms;
+    assert!(gsm7::is_one_part(&sms) && sms.contains("270 ppb (limit 200)") && sms.contains("13:59"), "{sms}");
+    assert!(!sms.contains("a reason"), "{sms}");
+    // Letters outside the GSM alphabet leave less room, and are kept.
+    let unicode = firing(vec![Alert { title: "厕所".into(), ..bad_smell_at("三楼厕所") }]).sms;
+    assert!(unicode.starts_with("三楼厕所"), "{unicode}");
+    let plain = firing(vec![bad_smell_at("Washroom’s end…")]).sms;
+    assert!(plain.is_ascii() && plain.contains("Washroom's end..."), "{plain}");
+    let twice = vec![bad_smell_at(&long), spill(&long)];
+    let sms = firing(twice).sms;
+    assert!(sms.contains("ammonia") && gsm7::is_one_part(&sms), "{sms}");
+}

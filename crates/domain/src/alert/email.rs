@@ -1,0 +1,215 @@
+//! The text of an email: what a facility manager reads. Plain text, because SNS sends nothing else; no columns, because
+//! most mail programs show it in letters of unequal width.
+
+use super::facts::{Facts, Stage, each_once};
+use super::sentence::times;
+use super::text::{Letters, date_and_time, device_title, flag, graphemes, quantity, value_and_limit, with_decimals};
+use super::when::elapsed;
+use super::{Alert, Breach, Comparison, Course};
+use crate::device::Unit;
+
+/// Width that lines are broken at, in graphemes (RFC 5322, section 2.1.1, recommends 78 characters). A single longer
+/// word stays whole.
+const WIDTH: usize = 78;
+/// From this many times the limit on it is told in multiples; below, it is "just over".
+const TELLING_RATIO: f64 = 1.05;
+
+impl Facts {
+    /// The text of an email: the sentence; where and when; each alert with what was measured, how far beyond the limit
+    /// that is, and for how long; the ids; the rule and where its limit is changed. At most `most` alerts, measured values of each
+    /// and reasons of each are listed, the rest is counted.
+    pub(super) fn email(&self, sentence: &str, most: usize) -> String {
+        let first = self.first();
+        let mut header = vec![
+            format!("Where: {}", self.place),
+            format!("When: {}", date_and_time(&first.place, self.at())),
+            format!("Device: {}", device_title(&first.place)),
+        ];
+        if self.stage != Stage::Raised {
+            header.insert(2, format!("Raised: {}", date_and_time(&first.place, first.at)));
+        }
+        let mut blocks = vec![header];
+        blocks.extend(self.alerts.iter().take(most).map(|alert| self.told(alert, most)));
+        if self.alerts.len() > most {
+            blocks.push(vec![format!("And {} more.", self.alerts.len() - most)]);
+        }
+        blocks.extend(self.blocked().map(|blocked| vec![format!("{blocked}.")]));
+        blocks.push(self.ids(most));
+        let blocks =
+            blocks.iter().map(|lines| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n"));
+        // The sentence stays one line, as it is in every other text.
+        let mut text = vec![sentence.to_owned()];
+        text.extend(blocks);
+        text.push(wrapped(&self.rules(most), ""));
+        format!("{}\n", text.join("\n\n"))
+    }
+
+    /// What an alert is about, and each limit that was crossed.
+    fn told(&self, alert: &Alert, most: usize) -> Vec<String> {
+        let mut lines = vec![format!("{} ({})", alert.title, alert.severity)];
+        if alert.at != self.first().at {
+            lines.push(format!("- at {}", self.moment(alert.at)));
+        }
+        lines.extend(alert.breaches.iter().take(most).map(|breach| format!("- {}", measured(breach))));
+        lines.extend(left_out(alert.breaches.len(), most));
+        lines.extend(self.course(alert).map(|course| format!("- {course}")));
+        lines.extend(alert.reasons.iter().take(most).map(|reason| format!("- reason: {reason}")));
+        lines.extend(left_out(alert.reasons.len(), most));
+        lines
+    }
+
+    /// For how long: "for 19 min, since 13:40". Of what was raised before, until now or until it was over.
+    fn course(&self, alert: &Alert) -> Option<String> {
+        let lasted = |since| format!("for {}, since {}", elapsed(since, self.at()), self.moment(since));
+        match alert.course {
+            Course::Silence { since } if self.stage == Stage::Raised => Some(format!("no data {}", lasted(since))),
+            Course::Lasting { since } if self.stage == Stage::Raised => Some(lasted(since)),
+            Course::Sum { since } => {
+                Some(format!("counted for {}, since {}", elapsed(since, alert.at), self.moment(since)))
+            }
+            Course::Times { count, within } => Some(times(count, within)),
+            Course::AtOnce if self.stage == Stage::Raised => None,
+            Course::AtOnce | Course::Lasting { .. } | Course::Silence { .. } => {
+                let word = if matches!(self.stage, Stage::Over(_)) { "lasted" } else { "lasts" };
+                self.lasted().map(|lasted| format!("{word} {lasted}, since {}", self.moment(self.began())))
+            }
+        }
+    }
+
+    fn ids(&self, most: usize) -> Vec<String> {
+        let place = &self.first().place;
+        let named = [
+            ("Device id", &place.device),
+            ("Zone id", &place.zone),
+            ("Project id", &place.project),
+            ("Property id", &place.property),
+        ];
+        let known = named.into_iter().filter_map(|(name, id)| id.as_ref().map(|id| format!("{name}: {id}")));
+        let alerts = self.alerts.iter().take(most).map(|alert| format!("Alert id: {}", alert.id));
+        known.chain(alerts).collect()
+    }
+
+    fn rules(&self, most: usize) -> String {
+        let rules = each_once(self.alerts.iter().take(most).map(|alert| alert.rule.as_str()));
+        let (named, limit) = match rules.as_slice() {
+            [rule] => (format!("Rule {rule}"), "its limit"),
+            rules => (format!("Rules {}", rules.join(", ")), "a limit"),
+        };
+        format!("{named}. To change {limit}, see \"Change a limit\" in the README.")
+    }
+}
+
+fn left_out(items: usize, most: usize) -> Option<String> {
+    (items > most).then(|| format!("- and {} more", items - most))
+}
+
+/// A measured value and how it stands to its limit: "ammonia: 270 ppb, 1.4 times the limit of 200 ppb".
+fn measured(breach: &Breach) -> String {
+    if breach.unit == Unit::Flag {
+        return flag(&breach.label, breach.value);
+    }
+    let (value, limit) = value_and_limit(breach);
+    let value = quantity(&value, breach.unit, Letters::Unicode);
+    let limit = quantity(&limit, breach.unit, Letters::Unicode);
+    let from = if breach.comparison == Comparison::Deviates { " from its baseline" } else { "" };
+    format!("{}: {value}{from}, {} the limit of {limit}", breach.label, beyond(breach))
+}
+
+/// How far beyond its limit a value is: "1.4 times", "2 points under", "at".
+fn beyond(breach: &Breach) -> String {
+    let distance = breach.value - breach.limit;
+    if distance == 0.0 {
+        return "at".to_owned();
+    }
+    let side = if distance > 0.0 { "over" } else { "under" };
+    if distance > 0.0 && breach.limit > 0.0 && is_concentration(breach.unit) {
+        let ratio = breach.value / breach.limit;
+        if ratio < TELLING_RATIO {
+            return format!("just {side}");
+        }
+        return format!("{} times", with_decimals(ratio, usize::from(ratio < 10.0)));
+    }
+    match (with_decimals(distance.abs(), 2).as_str(), breach.unit) {
+        ("0", _) => format!("just {side}"),
+        ("1", Unit::Percent) => format!("1 point {side}"),
+        // Per cent of per cent would be read wrongly.
+        (shown, Unit::Percent) => format!("{shown} points {side}"),
+        (shown, unit) => format!("{} {side}", quantity(shown, unit, Letters::Unicode)),
+    }
+}
+
+/// Whether "twice as much" is a thing to say of it. It is not of a temperature in °C, an index or a battery's voltage.
+fn is_concentration(unit: Unit) -> bool {
+    matches!(unit, Unit::Ppm | Unit::Ppb | Unit::MilligramsPerCubicMetre | Unit::MicrogramsPerCubicMetre)
+}
+
+/// `line` broken between words where it is longer than [`WIDTH`], its further lines set in by `indent`.
+pub(super) fn wrapped(line: &str, indent: &str) -> String {
+    if graphemes(line) <= WIDTH {
+        return line.to_owned();
+    }
+    let mut text = String::with_capacity(line.len() + 16);
+    let mut width = 0;
+    for word in line.split(' ') {
+        let added = graphemes(word);
+        if width > 0 && width + 1 + added > WIDTH {
+            text.extend(["\n", indent]);
+            width = indent.len();
+        } else if width > 0 {
+            text.push(' ');
+            width += 1;
+        }
+        text.push_str(word);
+        width += added;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn breach(unit: Unit, comparison: Comparison, value: f64, limit: f64) -> Breach {
+        Breach { metric: "m".into(), label: "it".into(), value, unit, comparison, limit }
+    }
+
+    #[test]
+    fn how_far_beyond_the_limit_is_told_as_people_would() {
+        use Comparison::{Above, AtLeast, Below, Deviates};
+        for (unit, comparison, value, limit, expected) in [
+            (Unit::Ppb, AtLeast, 270.0, 200.0, "it: 270 ppb, 1.4 times the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 400.0, 200.0, "it: 400 ppb, 2 times the limit of 200 ppb"),
+            (Unit::Ppm, AtLeast, 61.0, 5.0, "it: 61 ppm, 12 times the limit of 5 ppm"),
+            (Unit::Ppb, AtLeast, 201.0, 200.0, "it: 201 ppb, just over the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 210.0, 200.0, "it: 210 ppb, 1.1 times the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 209.9, 200.0, "it: 209.9 ppb, just over the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 200.0, 200.0, "it: 200 ppb, at the limit of 200 ppb"),
+            (Unit::Ppb, AtLeast, 3.0, 0.0, "it: 3 ppb, 3 ppb over the limit of 0 ppb"),
+            (Unit::Ppm, Below, 300.0, 350.0, "it: 300 ppm, 50 ppm under the limit of 350 ppm"),
+            (Unit::Percent, Below, 3.0, 5.0, "it: 3 %, 2 points under the limit of 5 %"),
+            (Unit::Percent, Below, 4.0, 5.0, "it: 4 %, 1 point under the limit of 5 %"),
+            (Unit::Celsius, Above, 31.5, 30.0, "it: 31.5 °C, 1.5 °C over the limit of 30 °C"),
+            (Unit::One, Above, 2.31, 1.96, "it: 2.31, 0.35 over the limit of 1.96"),
+            (Unit::One, Above, 1.960_000_1, 1.96, "it: 1.9600001, just over the limit of 1.96"),
+            (Unit::Degree, Deviates, 12.3, 10.0, "it: 12.3° from its baseline, 2.3° over the limit of 10°"),
+            (Unit::Millivolt, Below, 2250.0, 2400.0, "it: 2250 mV, 150 mV under the limit of 2400 mV"),
+            (Unit::Flag, AtLeast, 1.0, 1.0, "it"),
+            (Unit::Flag, Below, 0.0, 1.0, "no it"),
+        ] {
+            assert_eq!(measured(&breach(unit, comparison, value, limit)), expected);
+        }
+    }
+
+    #[test]
+    fn long_lines_break_between_words_and_words_never() {
+        let line = "word ".repeat(40);
+        let text = wrapped(line.trim_end(), "  ");
+        assert!(text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() == 3, "{text}");
+        assert_eq!(text.split_whitespace().count(), 40);
+        assert!(text.lines().skip(1).all(|line| line.starts_with("  w")));
+        let word = "w".repeat(200);
+        assert_eq!(wrapped(&word, "  "), word);
+        assert_eq!(wrapped("short", "  "), "short");
+        assert_eq!(wrapped(&format!("{word} word"), "  "), format!("{word}\n  word"));
+    }
+}

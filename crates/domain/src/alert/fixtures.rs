@@ -1,0 +1,86 @@
+//! Alerts as tests need them: each builder takes what its test is about.
+
+use super::{Alert, AlertId, Breach, Comparison, Course, Place};
+use crate::device::DeviceType;
+use crate::digest::Digest;
+use crate::reading::Reading;
+use crate::severity::Severity;
+use crate::time::LocalZone;
+
+/// The moment of the vendor's ODRDTR_BATT_V1 example: 13:59:45 in Singapore.
+pub(super) const AT: &str = "2022-06-01T05:59:45.904Z";
+
+/// A device in Singapore of which everything is known.
+pub(super) fn place(device_type: &str, display: &str) -> Place {
+    Place {
+        display: Some(display.to_owned()),
+        device: Some("device01".to_owned()),
+        device_type: device_type.to_owned(),
+        zone: Some("zone01".to_owned()),
+        project: Some("project01".to_owned()),
+        property: Some("property01".to_owned()),
+        local_zone: LocalZone { region: Some("Asia/Singapore".to_owned()), offset_seconds: Some(8 * 3600) },
+    }
+}
+
+/// A crossed limit, named and counted as the table of devices has it.
+pub(super) fn breach(device_type: &str, metric: &str, value: f64, comparison: Comparison, limit: f64) -> Breach {
+    let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
+    let (label, unit) = (documented.label.to_owned(), documented.unit);
+    Breach { metric: metric.to_owned(), label, value, unit, comparison, limit }
+}
+
+pub(super) fn alert(rule: &str, title: &str, severity: Severity, place: &Place, breaches: Vec<Breach>) -> Alert {
+    Alert {
+        id: AlertId::of(rule, &Reading::read("{}").unwrap()),
+        rule: rule.to_owned(),
+        title: title.to_owned(),
+        template: None,
+        severity,
+        breaches,
+        course: Course::AtOnce,
+        reasons: Vec::new(),
+        at: AT.parse().unwrap(),
+        reading: Digest::of(b"{}"),
+        place: place.clone(),
+    }
+}
+
+/// The example of every page: ammonia at 270 ppb where 200 is the limit.
+pub(super) fn bad_smell(place: &Place) -> Alert {
+    let breaches = vec![breach("ODRDTR_BATT_V1", "amm", 270.0, Comparison::AtLeast, 200.0)];
+    alert("ammonia-lite", "Bad smell", Severity::Medium, place, breaches)
+}
+
+/// The same at a place of that name.
+pub(super) fn bad_smell_at(display: &str) -> Alert {
+    bad_smell(&place("ODRDTR_BATT_V1", display))
+}
+
+/// Much carbon dioxide and fine dust in one reading, the worse first.
+pub(super) fn stale_and_dusty_air(display: &str) -> Vec<Alert> {
+    let place = place("ODRDTR_10_IN_1", display);
+    let of = |metric, value, limit| vec![breach("ODRDTR_10_IN_1", metric, value, Comparison::AtLeast, limit)];
+    vec![
+        alert("carbon-dioxide", "Stale air", Severity::High, &place, of("co2", 2610.0, 2500.0)),
+        alert("fine-dust", "Fine dust", Severity::Medium, &place, of("pm_2.5", 41.5, 35.0)),
+    ]
+}
+
+/// A guest's worst rating, with reasons.
+pub(super) fn bad_feedback(display: &str, reasons: &[&str]) -> Alert {
+    let breaches = vec![breach("FD", "rating", 5.0, Comparison::AtLeast, 4.0)];
+    Alert {
+        reasons: reasons.iter().map(|&reason| reason.to_owned()).collect(),
+        ..alert("bad-feedback", "Bad feedback", Severity::Medium, &place("FD", display), breaches)
+    }
+}
+
+/// Water on the floor: both limits of the rule.
+pub(super) fn spill(display: &str) -> Alert {
+    let breaches = vec![
+        breach("WD", "value", 1.0, Comparison::AtLeast, 1.0),
+        breach("WD", "AreaP", 12.0, Comparison::AtLeast, 5.0),
+    ];
+    alert("spill", "Wet floor", Severity::High, &place("WD", display), breaches)
+}

@@ -1,0 +1,154 @@
+//! A rule's own words: text with placeholders in braces, `{place}: {value} {unit} at {time}`. `{{` and `}}` are braces.
+
+/// The names that a template may use.
+///
+/// `place` the name of the place; `what` the metric that crossed its limit, `value` `unit` `limit` of it (of the first,
+/// where there are several; `breaches` has them all in words); `time` `date` on the clock of the place; `since` when it
+/// began and `duration` how long that is (a limit that was broken for a while, a sum, silence); `title` `severity` of
+/// the rule; `reasons` that were named; `type` of the device in words; and the ids `device` `zone` `project`
+/// `property`. What an alert does not have is left empty, ids are "unknown".
+pub const PLACEHOLDERS: &[&str] = &[
+    "place", "what", "value", "unit", "limit", "breaches", "time", "date", "zone", "project", "property", "device",
+    "type", "severity", "title", "reasons", "since", "duration",
+];
+
+/// A part of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    /// To be taken as it is.
+    Text(&'a str),
+    /// A name in braces, and where its opening brace stands, in bytes.
+    Placeholder(usize, &'a str),
+    /// A brace without a partner, and where it stands, in bytes.
+    Stray(usize, &'a str),
+}
+
+/// What is wrong with `template`: each place, in bytes from its start, with the name that is not one of
+/// [`PLACEHOLDERS`], or the brace that has no partner (`{` or `}`). Empty where all is well.
+///
+/// ```
+/// use domain::alert::template::unknown_placeholders;
+/// assert_eq!(unknown_placeholders("{place}: {valu} }"), [(9, "valu".to_owned()), (16, "}".to_owned())]);
+/// assert!(unknown_placeholders("{{{place}}}").is_empty());
+/// ```
+#[must_use]
+pub fn unknown_placeholders(template: &str) -> Vec<(usize, String)> {
+    let fault = |piece| match piece {
+        Piece::Placeholder(at, name) if !PLACEHOLDERS.contains(&name) => Some((at, name.to_owned())),
+        Piece::Stray(at, brace) => Some((at, brace.to_owned())),
+        Piece::Text(_) | Piece::Placeholder(..) => None,
+    };
+    pieces(template).into_iter().filter_map(fault).collect()
+}
+
+/// `template` with each placeholder replaced by what `value_of` has for it. What is filled in is never read again, so
+/// that a device named `{value}` is called that. What is faulty stays as it is written. One line: white space of any
+/// kind and length becomes one space, also where nothing was filled in between two.
+pub(super) fn filled(template: &str, value_of: impl Fn(&str) -> Option<String>) -> String {
+    let mut text = String::with_capacity(template.len());
+    for piece in pieces(template) {
+        match piece {
+            Piece::Text(plain) | Piece::Stray(_, plain) => text.push_str(plain),
+            Piece::Placeholder(_, name) => match value_of(name) {
+                Some(value) => text.push_str(&value),
+                None => text.extend(["{", name, "}"]),
+            },
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn pieces(template: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while let Some(found) = template[at..].find(['{', '}']) {
+        let brace = at + found;
+        if found > 0 {
+            pieces.push(Piece::Text(&template[at..brace]));
+        }
+        let (piece, next) = piece_at(template, brace);
+        pieces.push(piece);
+        at = next;
+    }
+    if at < template.len() {
+        pieces.push(Piece::Text(&template[at..]));
+    }
+    pieces
+}
+
+/// The piece that begins with the brace at byte `at` of `template`, and where the next one begins.
+fn piece_at(template: &str, at: usize) -> (Piece<'_>, usize) {
+    let (brace, rest) = template[at..].split_at(1);
+    if rest.starts_with(brace) {
+        return (Piece::Text(brace), at + 2);
+    }
+    let closing = rest.find(['{', '}']).filter(|&end| brace == "{" && rest[end..].starts_with('}'));
+    match closing {
+        Some(end) => (Piece::Placeholder(at, &rest[..end]), at + 1 + end + 1),
+        None => (Piece::Stray(at, brace), at + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(name: &str) -> Option<String> {
+        match name {
+            "place" => Some("{value} {{".to_owned()),
+            "value" => Some("270".to_owned()),
+            "unit" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn placeholders_are_filled_and_the_rest_stays() {
+        assert_eq!(filled("It is {value}!", value_of), "It is 270!");
+        assert_eq!(filled("nothing to fill", value_of), "nothing to fill");
+        assert_eq!(filled("", value_of), "");
+    }
+
+    #[test]
+    fn what_is_filled_in_is_never_a_placeholder_itself() {
+        assert_eq!(filled("{place}: {value}", value_of), "{value} {{: 270");
+    }
+
+    #[test]
+    fn doubled_braces_are_braces() {
+        assert_eq!(filled("{{value}} {{{value}}}", value_of), "{value} {270}");
+        assert!(unknown_placeholders("{{valu}} }} {{").is_empty());
+    }
+
+    #[test]
+    fn a_text_of_several_lines_or_with_something_absent_is_one_line_with_single_spaces() {
+        assert_eq!(filled("A\n  {value} {unit} over\r\n", value_of), "A 270 over");
+    }
+
+    #[test]
+    fn every_documented_placeholder_is_known_and_others_are_reported_where_they_stand() {
+        for name in PLACEHOLDERS {
+            assert!(unknown_placeholders(&format!("é {{{name}}}")).is_empty(), "{name}");
+        }
+        for (template, faults) in [
+            ("é {plaze}", &[(3, "plaze")][..]),
+            ("{}{ place }{Place}", &[(0, ""), (2, " place "), (11, "Place")]),
+            ("{place", &[(0, "{")]),
+            ("{pla{place}", &[(0, "{")]),
+            ("place}", &[(5, "}")]),
+            ("{place}}", &[(7, "}")]),
+            ("}{", &[(0, "}"), (1, "{")]),
+        ] {
+            let found = unknown_placeholders(template);
+            let found: Vec<(usize, &str)> = found.iter().map(|(at, name)| (*at, name.as_str())).collect();
+            assert_eq!(found, faults, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_faulty_template_is_said_as_it_is_written() {
+        for faulty in ["{plaze} } {", "{", "}", "{}"] {
+            assert_eq!(filled(faulty, value_of), faulty);
+        }
+    }
+}

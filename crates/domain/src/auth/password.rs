@@ -1,0 +1,188 @@
+//! Passwords as the credentials hold them: the text itself, or a hash in the PHC string format.
+
+use std::fmt;
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
+use scrypt::Scrypt;
+
+use super::credentials::Secret;
+use crate::digest::Digest;
+
+/// Most memory that one hash may take, in bytes: RFC 9106's second choice is 64 MiB, and scrypt's customary `ln=17,r=8`
+/// is 128. The function has 512 MB.
+const MOST_MEMORY: u64 = 128 << 20;
+/// Most work, in bytes written: about half a second of one processor, and a push waits for it once.
+const MOST_WORK: u64 = 512 << 20;
+/// Least bytes of a hash: 128 bits.
+const LEAST_OUTPUT: usize = 16;
+/// How texts begin that are hashes of kinds not taken here. As passwords they would let in whoever has seen the hash.
+const OTHER_HASHES: [&str; 9] = ["$argon2", "$scrypt", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$5$", "$6$", "$7$"];
+
+/// Why a text is not a usable hash. Holds nothing of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordFault {
+    /// It begins as a hash does and is none, or one without salt or of fewer than 128 bits.
+    Malformed,
+    /// It is a hash of another kind.
+    Kind,
+    /// Checking it would take too much memory or time.
+    Cost,
+}
+
+impl fmt::Display for PasswordFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "a password hash that is not whole: $argon2id$v=19$m=…,t=…,p=…$salt$hash is expected",
+            Self::Kind => "a password hash of a kind that is not known here: $argon2id$ and $scrypt$ are",
+            Self::Cost => "a password hash that costs too much: at most 128 MiB of memory, and 512 MiB times passes",
+        })
+    }
+}
+
+/// A password to compare with.
+#[derive(Clone)]
+pub(super) enum Password {
+    /// Known by its text's digest.
+    Plain(Digest),
+    /// Known by a slow hash.
+    Hashed(Box<Hash>),
+}
+
+/// A slow hash within bounds, argon2id or scrypt.
+#[derive(Clone)]
+pub(super) struct Hash {
+    parsed: PasswordHash,
+    is_scrypt: bool,
+    /// Which hash this is, for the cache of those that were checked.
+    pub(super) identity: Digest,
+}
+
+impl Password {
+    pub(super) fn read(text: &Secret) -> Result<Self, PasswordFault> {
+        let text = text.expose();
+        let is_scrypt = text.starts_with("$scrypt$");
+        if !is_scrypt && !text.starts_with("$argon2id$") {
+            return match OTHER_HASHES.iter().any(|kind| text.starts_with(kind)) {
+                true => Err(PasswordFault::Kind),
+                false => Ok(Self::Plain(Digest::of(text.as_bytes()))),
+            };
+        }
+        let parsed = PasswordHash::new(text).map_err(|_| PasswordFault::Malformed)?;
+        let is_whole = parsed.salt.is_some() && parsed.hash.as_ref().is_some_and(|hash| hash.len() >= LEAST_OUTPUT);
+        if !is_whole {
+            return Err(PasswordFault::Malformed);
+        }
+        let (memory, passes) = if is_scrypt { scrypt_cost(&parsed) } else { argon2_cost(&parsed) }?;
+        if memory > MOST_MEMORY || memory.saturating_mul(passes) > MOST_WORK {
+            return Err(PasswordFault::Cost);
+        }
+        Ok(Self::Hashed(Box::new(Hash { parsed, is_scrypt, identity: Digest::of(text.as_bytes()) })))
+    }
+}
+
+impl Hash {
+    /// Whether `password` is the one. Takes as long and as much memory as the hash asks for.
+    pub(super) fn is_of(&self, password: &str) -> bool {
+        let password = password.as_bytes();
+        let verified = match self.is_scrypt {
+            true => Scrypt::new().verify_password(password, &self.parsed),
+            false => Argon2::default().verify_password(password, &self.parsed),
+        };
+        verified.is_ok()
+    }
+}
+
+/// Bytes of memory, and how often they are gone over.
+fn argon2_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordFault> {
+    let params = argon2::Params::try_from(hash).map_err(|_| PasswordFault::Malformed)?;
+    // More lanes than this are threads elsewhere; here they are done one after the other, in the same memory.
+    if params.p_cost() > 16 {
+        return Err(PasswordFault::Cost);
+    }
+    Ok((u64::from(params.m_cost()) * 1024, u64::from(params.t_cost())))
+}
+
+/// Bytes of memory (128·N·r, RFC 7914 §2), and how often they are gone over.
+fn scrypt_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordFault> {
+    let params = scrypt::Params::try_from(hash).map_err(|_| PasswordFault::Malformed)?;
+    let memory = params.n().saturating_mul(128).saturating_mul(u64::from(params.r()));
+    // Written once and read once.
+    Ok((memory, 2 * u64::from(params.p())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "password", from the reference implementation's test.c.
+    const ARGON2: &str = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    /// passlib's documentation of `scrypt`, "password".
+    const SCRYPT: &str = "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
+
+    fn read(text: &str) -> Result<Password, PasswordFault> {
+        Password::read(&Secret::new(text.to_owned()))
+    }
+
+    fn is_of(hash: &str, password: &str) -> bool {
+        match read(hash).unwrap() {
+            Password::Hashed(hash) => hash.is_of(password),
+            Password::Plain(_) => panic!("not taken for a hash"),
+        }
+    }
+
+    #[test]
+    fn the_published_hashes_are_of_their_password_and_of_no_other() {
+        for hash in [ARGON2, SCRYPT] {
+            assert!(is_of(hash, "password"), "{hash}");
+            assert!(!is_of(hash, "passwore"), "{hash}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_a_little_like_a_hash_is_a_password() {
+        for text in ["hunter2", "$ecret", "$1,000", "argon2id$", "$"] {
+            assert!(matches!(read(text), Ok(Password::Plain(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn hashes_of_other_kinds_are_refused_rather_than_taken_for_passwords() {
+        for text in ["$2b$12$abc", "$argon2i$v=19$m=16,t=2,p=1$c29tZXNhbHQ$abc", "$6$salt$hash", "$7$x"] {
+            assert_eq!(read(text).err(), Some(PasswordFault::Kind), "{text}");
+        }
+    }
+
+    #[test]
+    fn hashes_that_are_not_whole_are_refused() {
+        for text in [
+            "$argon2id$",
+            "$argon2id$v=19$m=65536,t=2,p=1",
+            "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ",
+            // 12 bytes.
+            "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMa",
+            "$argon2id$v=19$m=0,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+            "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q",
+            "$scrypt$ln=99,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+        ] {
+            assert_eq!(read(text).err(), Some(PasswordFault::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn costs_are_bounded_one_step_either_side() {
+        let argon2 = |m: u64, t: u32, p: u32| read(&ARGON2.replace("m=65536,t=2,p=1", &format!("m={m},t={t},p={p}")));
+        assert!(argon2(128 << 10, 4, 1).is_ok());
+        assert_eq!(argon2(128 << 10, 5, 1).err(), Some(PasswordFault::Cost));
+        assert_eq!(argon2((128 << 10) + 1, 1, 1).err(), Some(PasswordFault::Cost));
+        assert_eq!(argon2(1 << 22, 1_000, 1).err(), Some(PasswordFault::Cost));
+        assert!(argon2(64 << 10, 3, 4).is_ok(), "RFC 9106 §4, the second recommended option");
+        assert!(argon2(64 << 10, 3, 16).is_ok());
+        assert_eq!(argon2(64 << 10, 3, 17).err(), Some(PasswordFault::Cost));
+        let scrypt = |ln: u32, r: u32, p: u32| read(&SCRYPT.replace("ln=16,r=8,p=1", &format!("ln={ln},r={r},p={p}")));
+        assert!(scrypt(17, 8, 2).is_ok());
+        assert_eq!(scrypt(17, 8, 3).err(), Some(PasswordFault::Cost));
+        assert_eq!(scrypt(17, 6, 3).err(), Some(PasswordFault::Cost), "96 MiB six times");
+        assert!(scrypt(17, 5, 3).is_ok());
+        assert_eq!(scrypt(18, 8, 1).err(), Some(PasswordFault::Cost));
+    }
+}

@@ -1,0 +1,409 @@
+//! The device types that SmartClean documents: which metrics each reports, under which names, and in which unit.
+//!
+//! The table is the vendor's own documentation (sensor data pages, newest version 2024-02) with its traps undone:
+//! a metric has one name, one unit and one meaning here, however the type spells it on the wire.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+/// The provider whose types are known here. `SMARTCLEAN#UM` and the bare `UM` are the same type.
+const PROVIDER: &str = "SMARTCLEAN#";
+
+/// What a number is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A plain number: a count, a score, an index.
+    One,
+    /// Yes or no: 1 or 0. Its metric's label says what "yes" is.
+    Flag,
+    /// Per cent.
+    Percent,
+    /// Parts per million.
+    Ppm,
+    /// Parts per billion.
+    Ppb,
+    /// Milligrams per cubic metre.
+    MilligramsPerCubicMetre,
+    /// Micrograms per cubic metre.
+    MicrogramsPerCubicMetre,
+    /// Degrees Celsius.
+    Celsius,
+    /// Hectopascals.
+    Hectopascal,
+    /// Millivolts.
+    Millivolt,
+    /// Millimetres.
+    Millimetre,
+    /// Degrees of angle.
+    Degree,
+    /// Decibels relative to one milliwatt.
+    DecibelMilliwatt,
+}
+
+impl Unit {
+    /// The usual symbol, empty for plain numbers and flags.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::One | Self::Flag => "",
+            Self::Percent => "%",
+            Self::Ppm => "ppm",
+            Self::Ppb => "ppb",
+            Self::MilligramsPerCubicMetre => "mg/m³",
+            Self::MicrogramsPerCubicMetre => "µg/m³",
+            Self::Celsius => "°C",
+            Self::Hectopascal => "hPa",
+            Self::Millivolt => "mV",
+            Self::Millimetre => "mm",
+            Self::Degree => "°",
+            Self::DecibelMilliwatt => "dBm",
+        }
+    }
+
+    /// The symbol in letters that the GSM-7 alphabet has, so that a unit alone never makes a text message dearer.
+    #[must_use]
+    pub fn gsm_symbol(self) -> &'static str {
+        match self {
+            Self::MilligramsPerCubicMetre => "mg/m3",
+            Self::MicrogramsPerCubicMetre => "ug/m3",
+            Self::Celsius => "C",
+            Self::Degree => "deg",
+            other => other.symbol(),
+        }
+    }
+}
+
+/// How a number on the wire becomes the metric's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As it is sent.
+    Plain,
+    /// Sent in tenths: 304 is 30.4.
+    Tenths,
+    /// Sent as 0 for yes and 1 for no.
+    Inverted,
+}
+
+/// One metric of a device type.
+#[derive(Debug, PartialEq)]
+pub struct Metric {
+    /// The name that rules use.
+    pub key: &'static str,
+    /// What a person calls it, with small letters: "ammonia", "free space".
+    pub label: &'static str,
+    /// What its value is counted in.
+    pub unit: Unit,
+    /// The values that such a sensor can measure. Another value is a sensor error: stored, and not compared with limits.
+    pub plausible: RangeInclusive<f64>,
+    /// Names on the wire where they are not the key, the first present one counts.
+    wire: &'static [&'static str],
+    form: Form,
+}
+
+impl Metric {
+    /// The metric's value from the number on the wire.
+    #[must_use]
+    pub fn value(&self, sent: f64) -> f64 {
+        match self.form {
+            Form::Plain => sent,
+            // A division, because 304 × 0.1 is 30.400000000000002.
+            Form::Tenths => sent / 10.0,
+            Form::Inverted => 1.0 - sent,
+        }
+    }
+
+    /// The names under which it is sent, the first present one counts.
+    #[must_use]
+    pub fn sent_as(&self) -> &[&'static str] {
+        if self.wire.is_empty() { std::slice::from_ref(&self.key) } else { self.wire }
+    }
+}
+
+/// A documented device type.
+#[derive(PartialEq)]
+pub struct DeviceType {
+    /// The vendor's short name, without provider: `UM`.
+    pub name: &'static str,
+    /// What a person calls such a device, with small letters.
+    pub title: &'static str,
+    /// Its metrics.
+    pub metrics: &'static [Metric],
+}
+
+impl fmt::Debug for DeviceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl DeviceType {
+    /// The documented type of that name (`UM`, without provider).
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        DEVICE_TYPES.iter().find(|device_type| device_type.name == name)
+    }
+
+    /// The metric of that key.
+    #[must_use]
+    pub fn metric(&self, key: &str) -> Option<&'static Metric> {
+        self.metrics.iter().find(|metric| metric.key == key)
+    }
+}
+
+/// The name of a type as rules and stores know it: SmartClean's own without the provider, others with it, so that
+/// `ACME#BIN`, of which nothing is known, is never judged by what SmartClean's `BIN` means.
+///
+/// ```
+/// use domain::device::short_name;
+/// assert_eq!(short_name("SMARTCLEAN#UM"), "UM");
+/// assert_eq!(short_name("ODRDTR"), "ODRDTR");
+/// assert_eq!(short_name("ACME#BIN"), "ACME#BIN");
+/// ```
+#[must_use]
+pub fn short_name(device_type: &str) -> &str {
+    let trimmed = device_type.trim();
+    trimmed.strip_prefix(PROVIDER).unwrap_or(trimmed)
+}
+
+const fn metric(key: &'static str, label: &'static str, unit: Unit, plausible: RangeInclusive<f64>) -> Metric {
+    Metric { key, label, unit, plausible, wire: &[], form: Form::Plain }
+}
+
+const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
+    Metric { wire, ..metric }
+}
+
+const fn tenths(metric: Metric) -> Metric {
+    Metric { form: Form::Tenths, ..metric }
+}
+
+// What sensors can measure, in the metric's unit. A range is rather too wide than too narrow: it is there to find values that
+// mean "no value", such as -1, 255 and 65,535, and must not hide what happens in a room. Each has its source: the vendor's
+// pages, a data sheet, or a physical bound. The vendor does not say which sensors its devices have, so a data sheet is of
+// a sensor of the kind. "Own choice" is a number without a source.
+
+/// Yes or no. Vendor: 0 or 1.
+const FLAG: RangeInclusive<f64> = 0.0..=1.0;
+/// Per cent of a whole. Physical bound.
+const PERCENT: RangeInclusive<f64> = 0.0..=100.0;
+/// Entries or exits since the last report. Own choice: more than a day at one door, less than the 65,535 of a 16-bit counter.
+const PEOPLE: RangeInclusive<f64> = 0.0..=50_000.0;
+/// Millivolts of a battery. Own choice: nearly empty for any radio, and above four fresh 1.5 V cells.
+const BATTERY: RangeInclusive<f64> = 1_000.0..=7_000.0;
+/// Millimetres in a dispenser or a bin. Own choice: above the 4 m of ultrasonic sensors (HC-SR04).
+const REACH: RangeInclusive<f64> = 0.0..=4_500.0;
+/// Signal strength in dBm. Above: physical bound, 0 dBm is the power of a transmitter. Below: data sheet of the Semtech SX1276
+/// (rev. 7), sensitivity down to -148 dBm.
+const RECEPTION: RangeInclusive<f64> = -150.0..=0.0;
+/// Ammonia and alcohol in ppm. Data sheet of the SGX MiCS-6814 (1143 rev. 8): ammonia 1 to 500 ppm, ethanol 10 to 500 ppm.
+const GAS: RangeInclusive<f64> = 0.0..=500.0;
+/// Nitrogen dioxide in ppm. Data sheet of the SGX MiCS-6814 (1143 rev. 8): 0.05 to 10 ppm.
+const NO2: RangeInclusive<f64> = 0.0..=10.0;
+/// A forecast of a gas, as far as [`GAS`]. Own choice: it may fall below nothing.
+const GAS_FORECAST: RangeInclusive<f64> = -500.0..=500.0;
+/// A forecast of nitrogen dioxide, as far as [`NO2`]. Own choice: it may fall below nothing.
+const NO2_FORECAST: RangeInclusive<f64> = -10.0..=10.0;
+/// A z-score. Own choice: that of one of n values is at most (n − 1)/√n, and 1,000 needs two years of values a minute apart.
+const Z_SCORE: RangeInclusive<f64> = -1_000.0..=1_000.0;
+/// Temperature in °C. Data sheet of the Sensirion SHT4x (version 1): -40 to 125 °C.
+const TEMPERATURE: RangeInclusive<f64> = -40.0..=125.0;
+/// Degrees of angle, either sign. Physical bound: half a circle each way.
+const ANGLE: RangeInclusive<f64> = -180.0..=180.0;
+/// Dust in µg/m³. Own choice: five times the 1,000 µg/m³ of the Sensirion SPS30's data sheet, because smoke is worse.
+const PARTICLES: RangeInclusive<f64> = 0.0..=5_000.0;
+/// Light in levels from 0. Own choice: the vendor documents levels up to 3, and the device may have two more.
+const LIGHT: RangeInclusive<f64> = 0.0..=5.0;
+/// Ammonia in ppb. Own choice: 50 ppm, at which nobody stays in a room.
+const AMMONIA_PPB: RangeInclusive<f64> = 0.0..=50_000.0;
+/// Index of air quality. Vendor: 1 to 500; Bosch's software for the BME680, which makes it, begins at 0.
+const AIR_QUALITY: RangeInclusive<f64> = 0.0..=500.0;
+/// Temperature in °C. Own choice: -40 to 85 °C, in which a Bosch BME680 is said to work; its data sheet was not checked.
+const TEMPERATURE_LITE: RangeInclusive<f64> = -40.0..=85.0;
+/// Carbon dioxide in ppm. Data sheet of the Sensirion SCD30 (version 1.0): 0 to 40,000 ppm.
+const CARBON_DIOXIDE: RangeInclusive<f64> = 0.0..=40_000.0;
+/// Formaldehyde in mg/m³. Own choice: 10 ppm, a hundred times what is allowed in a room.
+const FORMALDEHYDE: RangeInclusive<f64> = 0.0..=12.0;
+/// Volatile organic compounds in mg/m³. Sensirion SGP30: up to 60,000 ppb, of isobutylene 138 mg/m³.
+const VOLATILE: RangeInclusive<f64> = 0.0..=138.0;
+/// Air pressure in hPa. ST LPS22HB: 260 to 1,260 hPa.
+const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
+
+/// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
+const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag, FLAG));
+const OCCUPIED_AS_ZERO: Metric = Metric { form: Form::Inverted, ..OCCUPIED };
+const BATTERY_PERCENT: Metric = metric("batt", "battery", Unit::Percent, PERCENT);
+const SIGNAL: Metric = metric("rssi", "signal strength", Unit::DecibelMilliwatt, RECEPTION);
+const DISTANCE: Metric = metric("d", "distance", Unit::Millimetre, REACH);
+
+/// Every documented type. Order: as the vendor lists them.
+pub static DEVICE_TYPES: [DeviceType; 16] = [
+    DeviceType {
+        name: "UM",
+        title: "people counter",
+        metrics: &[metric("count", "entries", Unit::One, PEOPLE), metric("b", "battery", Unit::Millivolt, BATTERY)],
+    },
+    DeviceType {
+        name: "PPLCTR",
+        title: "directional people counter",
+        metrics: &[metric("count", "entries", Unit::One, PEOPLE), metric("out_count", "exits", Unit::One, PEOPLE)],
+    },
+    DeviceType {
+        name: "FD",
+        title: "feedback tablet",
+        metrics: &[
+            // Vendor: 1 best to 5 worst; stars the other way round, and none where nobody chose any (own choice).
+            metric("rating", "rating", Unit::One, 1.0..=5.0),
+            metric("s", "stars", Unit::One, 0.0..=5.0),
+            metric("n", "negative feedback", Unit::Flag, FLAG),
+        ],
+    },
+    DeviceType {
+        name: "TR",
+        title: "toilet roll sensor",
+        metrics: &[metric("p", "toilet paper left", Unit::Percent, PERCENT), DISTANCE],
+    },
+    DeviceType {
+        name: "PT",
+        title: "paper towel sensor",
+        metrics: &[metric("p", "paper towels left", Unit::Percent, PERCENT), DISTANCE],
+    },
+    DeviceType {
+        name: "SS",
+        title: "soap sensor",
+        metrics: &[metric("p", "soap left", Unit::Percent, PERCENT), DISTANCE],
+    },
+    DeviceType {
+        name: "BIN",
+        title: "bin sensor",
+        metrics: &[metric("p", "free space", Unit::Percent, PERCENT), DISTANCE],
+    },
+    DeviceType {
+        name: "WD",
+        title: "spill detector",
+        metrics: &[metric("value", "spill", Unit::Flag, FLAG), metric("AreaP", "wet area", Unit::Percent, PERCENT)],
+    },
+    DeviceType {
+        name: "ODRDTR",
+        title: "air quality sensor",
+        metrics: &[
+            metric("amm", "ammonia", Unit::Ppm, GAS),
+            metric("amm_zscore", "unusual ammonia, z-score", Unit::One, Z_SCORE),
+            metric("amm_expected", "expected ammonia", Unit::Ppm, GAS_FORECAST),
+            metric("alc", "alcohol vapour", Unit::Ppm, GAS),
+            metric("alc_zscore", "unusual alcohol vapour, z-score", Unit::One, Z_SCORE),
+            metric("alc_expected", "expected alcohol vapour", Unit::Ppm, GAS_FORECAST),
+            metric("no2", "nitrogen dioxide", Unit::Ppm, NO2),
+            metric("no2_zscore", "unusual nitrogen dioxide, z-score", Unit::One, Z_SCORE),
+            metric("no2_expected", "expected nitrogen dioxide", Unit::Ppm, NO2_FORECAST),
+            SIGNAL,
+        ],
+    },
+    DeviceType {
+        name: "ODRDTR_BATT_V1",
+        title: "air quality sensor lite",
+        metrics: &[
+            metric("amm", "ammonia", Unit::Ppb, AMMONIA_PPB),
+            metric("aqi", "air quality index", Unit::One, AIR_QUALITY),
+            tenths(metric("rh", "humidity", Unit::Percent, PERCENT)),
+            tenths(metric("temp", "temperature", Unit::Celsius, TEMPERATURE_LITE)),
+        ],
+    },
+    DeviceType {
+        name: "ODRDTR_10_IN_1",
+        title: "air quality sensor 10-in-1",
+        metrics: &[
+            metric("co2", "carbon dioxide", Unit::Ppm, CARBON_DIOXIDE),
+            metric("hcho", "formaldehyde", Unit::MilligramsPerCubicMetre, FORMALDEHYDE),
+            metric("tvoc", "volatile organic compounds", Unit::MilligramsPerCubicMetre, VOLATILE),
+            spelled(
+                &["pm_2.5", "pm_25"],
+                metric("pm_2.5", "fine dust PM2.5", Unit::MicrogramsPerCubicMetre, PARTICLES),
+            ),
+            metric("pm_10", "dust PM10", Unit::MicrogramsPerCubicMetre, PARTICLES),
+            metric("pressure", "air pressure", Unit::Hectopascal, PRESSURE),
+            metric("temperature", "temperature", Unit::Celsius, TEMPERATURE),
+            metric("humidity", "humidity", Unit::Percent, PERCENT),
+            metric("light_level", "light level", Unit::One, LIGHT),
+            metric("pir_trigger", "motion", Unit::Flag, FLAG),
+        ],
+    },
+    DeviceType {
+        name: "OCCMINEW",
+        title: "cubicle occupancy sensor",
+        metrics: &[OCCUPIED_AS_ZERO, BATTERY_PERCENT, SIGNAL],
+    },
+    DeviceType {
+        name: "OCCSCM",
+        title: "cubicle occupancy sensor",
+        metrics: &[OCCUPIED_AS_ZERO, BATTERY_PERCENT, SIGNAL],
+    },
+    DeviceType { name: "OCCDESK", title: "desk occupancy sensor", metrics: &[OCCUPIED, BATTERY_PERCENT, SIGNAL] },
+    DeviceType {
+        name: "TILT",
+        title: "tree tilt sensor",
+        metrics: &[
+            metric("Xt", "tilt on X", Unit::Degree, ANGLE),
+            metric("Yt", "tilt on Y", Unit::Degree, ANGLE),
+            metric("Zt", "tilt on Z", Unit::Degree, ANGLE),
+            metric("v", "battery", Unit::Percent, PERCENT),
+        ],
+    },
+    DeviceType {
+        name: "TH",
+        title: "temperature and humidity sensor",
+        metrics: &[
+            metric("t", "temperature", Unit::Celsius, TEMPERATURE),
+            metric("h", "humidity", Unit::Percent, PERCENT),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_key_means_different_things_in_different_types() {
+        let unit = |device_type, key| DeviceType::named(device_type).unwrap().metric(key).unwrap().unit;
+        assert_eq!(unit("ODRDTR", "amm"), Unit::Ppm);
+        assert_eq!(unit("ODRDTR_BATT_V1", "amm"), Unit::Ppb);
+        assert_eq!(unit("TILT", "v"), Unit::Percent);
+        assert_eq!(unit("UM", "b"), Unit::Millivolt);
+    }
+
+    #[test]
+    fn another_providers_type_is_not_ours() {
+        assert!(DeviceType::named(short_name("ACME#BIN")).is_none());
+        assert!(DeviceType::named(short_name("SMARTCLEAN#BIN")).is_some());
+        assert!(DeviceType::named(short_name(" BIN ")).is_some());
+        assert!(DeviceType::named(short_name("bin")).is_none());
+    }
+
+    #[test]
+    fn every_range_has_room_for_what_the_vendor_shows_and_none_for_values_that_mean_no_value() {
+        for (device_type, metric) in
+            DEVICE_TYPES.iter().flat_map(|of| of.metrics.iter().map(move |metric| (of, metric)))
+        {
+            let (least, most) = (*metric.plausible.start(), *metric.plausible.end());
+            assert!(least < most, "{} {}", device_type.name, metric.key);
+            assert!(!metric.plausible.contains(&65_535.0), "{} {}", device_type.name, metric.key);
+            let below_zero = matches!(metric.unit, Unit::Celsius | Unit::Degree | Unit::DecibelMilliwatt)
+                || metric.key.ends_with("_zscore")
+                || metric.key.ends_with("_expected");
+            assert_eq!(metric.plausible.contains(&-1.0), below_zero, "{} {}", device_type.name, metric.key);
+        }
+    }
+
+    #[test]
+    fn names_and_keys_are_unique() {
+        for (index, device_type) in DEVICE_TYPES.iter().enumerate() {
+            assert!(DEVICE_TYPES[..index].iter().all(|other| other.name != device_type.name), "{}", device_type.name);
+            for (index, metric) in device_type.metrics.iter().enumerate() {
+                assert!(device_type.metrics[..index].iter().all(|other| other.key != metric.key), "{}", metric.key);
+            }
+        }
+    }
+}

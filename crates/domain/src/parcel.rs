@@ -1,0 +1,79 @@
+//! An object on its way to a store that does not take it yet: as one line of text, for a queue.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::archive::{Metadata, Object, ObjectKey};
+
+/// What the line says it is, under the program's name.
+const KIND: &str = "object";
+
+#[derive(Serialize, Deserialize)]
+struct Parcel {
+    #[serde(rename = "smartclean-push")]
+    kind: String,
+    key: String,
+    metadata: Metadata,
+    bytes: String,
+}
+
+/// The object as text.
+#[must_use]
+pub fn wrap(object: &Object) -> String {
+    let parcel = Parcel {
+        kind: KIND.to_owned(),
+        key: object.key.to_string(),
+        metadata: object.metadata.clone(),
+        bytes: STANDARD.encode(&object.bytes),
+    };
+    // Texts and numbers: there is nothing that JSON could refuse.
+    serde_json::to_string(&parcel).unwrap_or_default()
+}
+
+/// The object that a text holds; `None` where it holds none.
+#[must_use]
+pub fn unwrap(text: &str) -> Option<Object> {
+    let parcel: Parcel = serde_json::from_str(text).ok()?;
+    let bytes = STANDARD.decode(parcel.bytes).ok()?;
+    (parcel.kind == KIND).then(|| Object { key: ObjectKey::known(&parcel.key), bytes, metadata: parcel.metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::BatchId;
+
+    fn object() -> Object {
+        Object {
+            key: ObjectKey::of_readings(BatchId::of(b"[]"), &[]),
+            bytes: (0..=255).collect(),
+            metadata: Metadata {
+                received: "2026-11-23T10:00:00.123Z".parse().unwrap(),
+                request_id: "r\"1\n".into(),
+                source: "203.0.113.7".into(),
+                lines: 3,
+            },
+        }
+    }
+
+    #[test]
+    fn an_object_comes_out_as_it_went_in() {
+        assert_eq!(unwrap(&wrap(&object())), Some(object()));
+        assert!(wrap(&object()).is_ascii(), "a queue takes every character");
+    }
+
+    #[test]
+    fn what_is_something_else_holds_none() {
+        let wrapped = wrap(&object());
+        for text in [
+            String::new(),
+            r#"{"Records":[]}"#.into(),
+            wrapped.replace(r#"":"object""#, r#"":"sweep""#),
+            wrapped.replace("AAECAw", "AAEC!w"),
+            wrapped[..wrapped.len() - 1].to_owned(),
+        ] {
+            assert_eq!(unwrap(&text), None, "{text}");
+        }
+    }
+}

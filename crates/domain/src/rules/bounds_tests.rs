@@ -1,0 +1,255 @@
+//! What a rules file may say, one step inside each bound and one outside.
+
+use jiff::Timestamp;
+use jiff::civil::time;
+
+use super::{ActiveHours, RuleSet};
+use crate::reading::Reading;
+use crate::time::LocalZone;
+
+/// What is said about a file; nothing about a good one.
+fn said(text: &str) -> Vec<String> {
+    let faults = RuleSet::parse("r", text).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// A new rule that would be good but for `more`.
+fn new(more: &str) -> String {
+    format!("[[rule]]\nid = \"new\"\ntitle = \"New\"\n{more}")
+}
+
+/// Of each pair the first is good, and of the second exactly this is said, among it these words.
+fn check<const N: usize>(pairs: [(String, String, &str); N]) {
+    for (good, bad, words) in pairs {
+        assert_eq!(said(&good), [""; 0], "{good}");
+        let said = said(&bad);
+        assert!(matches!(said.as_slice(), [fault] if fault.contains(words)), "{bad}\n{said:#?}");
+    }
+}
+
+const LOW: &str = "types = [\"SS\"]\nmetric = \"p\"\nbelow = 5\n";
+
+#[test]
+fn an_id_is_short_and_made_of_few_letters() {
+    let with = |id: &str| format!("[[rule]]\nid = \"{id}\"\ntitle = \"T\"\n{LOW}");
+    check([
+        (with(&"i".repeat(64)), with(&"i".repeat(65)), "is not a name"),
+        (with("az09-._"), with("Az"), "is not a name"),
+        (with("a.b"), with("a b"), "is not a name"),
+    ]);
+}
+
+#[test]
+fn a_title_is_one_line_that_says_something() {
+    let with = |title: &str| format!("[[rule]]\nid = \"new\"\ntitle = \"{title}\"\n{LOW}");
+    check([
+        (with(&"é".repeat(40)), with(&"é".repeat(41)), "a title is one line"),
+        (with(" x "), with("  "), "a title is one line"),
+        (with("a b"), with("a\\tb"), "a title is one line"),
+    ]);
+}
+
+#[test]
+fn a_message_has_a_length() {
+    let with = |message: &str| new(&format!("message = \"{message}\"\n{LOW}"));
+    check([(with(&"é".repeat(400)), with(&"é".repeat(401)), "too long")]);
+}
+
+#[test]
+fn each_setting_belongs_to_its_kinds() {
+    let kinds = [
+        ("threshold", "types = [\"SS\"]\nmetric = \"p\"\nbelow = 5\n"),
+        ("count", "types = [\"FD\"]\nmetric = \"rating\"\nat_least = 4\nwithin = \"10m\"\n"),
+        ("reasons", "types = [\"FD\"]\nmetric = \"rating\"\nat_least = 4\n"),
+        ("accumulate", "types = [\"UM\"]\nmetric = \"count\"\nat_least = 30\n"),
+        ("silence", "types = [\"SS\"]\nafter = \"4h\"\n"),
+    ];
+    for (setting, belongs_to) in [
+        ("for = \"10m\"", &["threshold"][..]),
+        ("max_gap = \"10m\"", &["threshold"]),
+        ("clear = 9", &["threshold"]),
+        ("reminder = \"1h\"", &["threshold"]),
+        ("resolved = true", &["threshold", "silence"]),
+        ("count = 3", &["count", "reasons"]),
+        ("carry = true", &["accumulate"]),
+        ("restart_at = \"06:00\"", &["accumulate"]),
+    ] {
+        for (kind, rest) in kinds {
+            let said = said(&new(&format!("kind = \"{kind}\"\n{rest}{setting}\n")));
+            let expected = usize::from(!belongs_to.contains(&kind));
+            assert_eq!(said.len(), expected, "{setting} in {kind}: {said:#?}");
+            assert!(said.iter().all(|fault| fault.contains("says nothing in a rule of kind")), "{said:#?}");
+        }
+    }
+    // These make a rule of a kind what it is; elsewhere they say nothing.
+    for (kind, setting) in [("threshold", "within = \"1h\""), ("threshold", "after = \"1h\"")] {
+        let said = said(&new(&format!("kind = \"{kind}\"\n{LOW}{setting}\n")));
+        assert!(matches!(said.as_slice(), [fault] if fault.contains("says nothing")), "{said:#?}");
+    }
+    let said = said(&new("kind = \"silence\"\ntypes = [\"SS\"]\nafter = \"4h\"\nmetric = \"p\"\nbelow = 5\n"));
+    assert!(matches!(said.as_slice(), [fault] if fault.contains("`metric` says nothing")), "{said:#?}");
+}
+
+#[test]
+fn what_a_kind_needs_is_asked_for() {
+    let count = "kind = \"count\"\ntypes = [\"FD\"]\nmetric = \"rating\"\nat_least = 4\n";
+    let sum = |limit: &str| new(&format!("kind = \"accumulate\"\ntypes = [\"UM\"]\nmetric = \"count\"\n{limit}\n"));
+    check([
+        (new(&format!("{count}within = \"1h\"\n")), new(count), "needs a `within`"),
+        (sum("at_least = 30"), sum("at_most = 30"), "needs one metric with"),
+        (sum("above = 30"), sum("below = 30"), "needs one metric with"),
+        (sum("above = 30"), sum(""), "a metric without a limit"),
+    ]);
+}
+
+#[test]
+fn a_level_to_clear_is_on_the_good_side() {
+    let low = |clear: f64| new(&format!("{LOW}clear = {clear:?}\n"));
+    let high = |clear: f64| {
+        new(&format!(
+            "types = [\"ODRDTR_BATT_V1\"]\nmetric = \"amm\"\nat_least = {{ low = 200, high = 500 }}\nclear = {clear:?}\n"
+        ))
+    };
+    check([
+        (low(5.0), low(4.9), "all would be well at 4.9"),
+        (low(5.1), low(0.0), "all would be well at 0"),
+        (high(200.0), high(200.1), "all would be well at 200.1"),
+        (high(100.0), high(300.0), "while 200 still is an alert"),
+    ]);
+    let several =
+        "types = [\"WD\"]\nall = [{ metric = \"value\", at_least = 1 }, { metric = \"AreaP\", at_least = 5 }]\n";
+    check([(new(several), new(&format!("{several}clear = 1\n")), "`clear` needs one metric")]);
+}
+
+#[test]
+fn limits_go_the_way_of_severity() {
+    let rising =
+        |high: f64| new(&format!("types = [\"SS\"]\nmetric = \"p\"\nabove = {{ low = 5, high = {high:?} }}\n"));
+    let falling =
+        |high: f64| new(&format!("types = [\"SS\"]\nmetric = \"p\"\nbelow = {{ low = 5, high = {high:?} }}\n"));
+    check([
+        (rising(5.1), rising(5.0), "would never be reached"),
+        (falling(4.9), falling(5.0), "would never be reached"),
+        (rising(6.0), rising(4.0), "limits rise with severity"),
+        (falling(4.0), falling(6.0), "limits fall as severity rises"),
+    ]);
+    let tilt = |limit: f64| new(&format!("types = [\"TILT\"]\nmetric = \"Xt\"\ndeviates = {limit:?}\n"));
+    check([
+        (tilt(0.1), tilt(0.0), "an angle from the baseline"),
+        (tilt(180.0), tilt(180.1), "an angle from the baseline"),
+    ]);
+}
+
+#[test]
+fn numbers_and_times_have_bounds() {
+    let count = |count: &str| {
+        new(&format!("kind = \"reasons\"\ntypes = [\"FD\"]\nmetric = \"rating\"\nat_least = 4\ncount = {count}\n"))
+    };
+    let limit = |limit: &str| format!("[rate_limit]\n{limit}\n");
+    let block = |block: &str| format!("block = {block}\n");
+    check([
+        (count("1"), count("0"), "from 1 to 1,000"),
+        (count("1000"), count("1001"), "from 1 to 1,000"),
+        (count("2.0"), count("2.5"), "from 1 to 1,000"),
+        (limit("per_minute = 1"), limit("per_minute = 0.5"), "from 1 to 30,000"),
+        (limit("per_minute = 30000"), limit("per_minute = 30001"), "from 1 to 30,000"),
+        (limit("burst = 1"), limit("burst = 0"), "from 1 to 30,000"),
+        (limit("burst = 30000"), limit("burst = 30001"), "from 1 to 30,000"),
+        (limit("sms_per_day = 0"), limit("sms_per_day = -1"), "from 0 to 30,000"),
+        (limit("sms_per_day = 30000"), limit("sms_per_day = 0.5"), "from 0 to 30,000"),
+        (block("\"24h\""), block("\"24h 1s\""), "each at most 24h"),
+        (block("\"1s\""), block("\"0s\""), "each at most 24h"),
+        (block("{ rule = \"1h\" }"), block("{ rule = \"-1h\" }"), "each at most 24h"),
+        (block("{ zone = \"none\" }"), block("{ other = \"none\" }"), "each at most 24h"),
+    ]);
+}
+
+#[test]
+fn units_and_metrics_that_were_meant_are_named() {
+    let with = |types: &str, metric: &str, unit: &str| {
+        new(&format!("types = [\"{types}\"]\nmetric = \"{metric}\"\nunit = \"{unit}\"\nabove = 1\n"))
+    };
+    let occupied = |metric: &str| new(&format!("types = [\"OCCDESK\"]\nmetric = \"{metric}\"\nabove = 0\n"));
+    let soap = |metric: &str| new(&format!("types = [\"SS\"]\nmetric = \"{metric}\"\nabove = 0\n"));
+    check([
+        (with("ODRDTR", "amm", "ppm"), with("ODRDTR", "amm", "ppb"), "1,000 ppb is 1 ppm"),
+        (with("ODRDTR_BATT_V1", "amm", "ppb"), with("ODRDTR_BATT_V1", "amm", "ppm"), "1 ppm is 1,000 ppb"),
+        (with("UM", "b", "mV"), with("UM", "b", "V"), "1 V is 1,000 mV"),
+        (occupied("occupied"), occupied("occ"), "use `occupied`"),
+        (soap("p"), soap("occ"), "unknown metric `occ`"),
+    ]);
+    assert!(!said(&soap("occ"))[0].contains("use `occupied`"), "it has no such metric");
+}
+
+#[test]
+fn what_an_override_says_counts_where_it_says() {
+    let text = "[[rule]]\nid = \"paper-low\"\ntitle = \"T\"\ntypes = [\"TR\", \"PT\"]\nmetric = \"p\"\nbelow = 5\n\
+                [[rule.override]]\ntypes = [\"PT\"]\nbelow = 20\n";
+    let rules = RuleSet::parse("r", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let rule = rules.rules.iter().find(|rule| rule.id == "paper-low").unwrap();
+    let limit = |device_type: &str| {
+        let text = format!(r#"{{"DevType":"{device_type}"}}"#);
+        let reading = Reading::read(&text).unwrap();
+        rule.effective(&reading.source).unwrap().condition.unwrap().tests[0].levels[0].limit
+    };
+    assert_eq!((limit("TR"), limit("PT")), (5.0, 20.0));
+}
+
+#[test]
+fn a_new_limit_takes_the_place_of_all_tests_of_the_rule() {
+    // The rule of the pack asks two things of a reading.
+    let spill = |more: &str| format!("[[rule]]\nid = \"spill\"\n{more}\n");
+    check([
+        (spill("metric = \"AreaP\"\nat_least = 9"), spill("metric = \"AreaP\""), "a metric without a limit"),
+        (spill("any = [{ metric = \"AreaP\", at_least = 9 }]"), spill("at_least = 9"), "a limit of what?"),
+    ]);
+    let rules = RuleSet::parse("r", &spill("metric = \"AreaP\"\nat_least = 9")).unwrap();
+    let rule = rules.rules.iter().find(|rule| rule.id == "spill").unwrap();
+    let tests = &rule.settings.condition.as_ref().unwrap().tests;
+    assert_eq!((tests.len(), tests[0].metric.as_str(), tests[0].levels[0].limit), (1, "AreaP", 9.0));
+}
+
+#[test]
+fn hours_of_the_day_begin_at_their_first_moment_and_end_before_their_last() {
+    let at = |text: &str| -> Timestamp { format!("2026-11-{text}:00Z").parse().unwrap() };
+    let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
+    let day = ActiveHours { from: time(7, 0, 0, 0), to: time(22, 0, 0, 0) };
+    let night = ActiveHours { from: day.to, to: day.from };
+    for (moment, is_day) in [("22T22:59", false), ("22T23:00", true), ("23T13:59", true), ("23T14:00", false)] {
+        assert_eq!(day.contain(at(moment), &singapore), is_day, "{moment}");
+        assert_eq!(night.contain(at(moment), &singapore), !is_day, "{moment}");
+    }
+    assert_eq!(day.next(at("23T03:00"), &singapore), at("23T03:00"), "within them");
+    assert_eq!(day.next(at("22T22:00"), &singapore), at("22T23:00"), "later on the same day");
+    assert_eq!(day.next(at("23T15:00"), &singapore), at("23T23:00"), "the next day");
+    assert_eq!(night.next(at("23T03:00"), &singapore), at("23T14:00"));
+}
+
+#[test]
+fn hours_of_the_day_begin_at_their_first_moment_also_when_the_clock_changes() {
+    // Berlin 2026: 02:00 becomes 03:00 on 29 March, at 01:00 UTC, and 03:00 becomes 02:00 on 25 October, at 01:00 UTC.
+    let berlin = LocalZone { region: Some("Europe/Berlin".into()), offset_seconds: None };
+    let at = |text: &str| -> Timestamp { format!("2026-{text}:00Z").parse().unwrap() };
+    let hours =
+        |from: [i8; 2], to: [i8; 2]| ActiveHours { from: time(from[0], from[1], 0, 0), to: time(to[0], to[1], 0, 0) };
+    for (hours, from, expected, why) in [
+        (hours([7, 0], [22, 0]), "03-28T21:30", "03-29T05:00", "the night is an hour shorter"),
+        (hours([7, 0], [22, 0]), "10-24T20:30", "10-25T06:00", "the night is an hour longer"),
+        (hours([2, 30], [5, 0]), "03-29T00:10", "03-29T01:00", "the first moment is skipped"),
+        (hours([2, 30], [2, 45]), "10-25T00:50", "10-25T01:30", "the first moment comes twice"),
+        (hours([1, 0], [2, 30]), "10-25T00:40", "10-25T01:00", "the clock is set into the hours again"),
+        (hours([2, 10], [2, 50]), "03-29T00:10", "03-30T00:10", "all of the hours are skipped"),
+    ] {
+        let next = hours.next(at(from), &berlin);
+        assert_eq!(next, at(expected), "{why}");
+        assert!(hours.contain(next, &berlin), "{why}");
+    }
+}
+
+#[test]
+fn what_does_not_go_with_a_change_is_a_fault_of_the_file_that_makes_it() {
+    let changed = "\n[[rule]]\nid = \"bad-feedback\"\nkind = \"threshold\"\n";
+    let faults = RuleSet::parse("rules.toml", changed).unwrap_err();
+    let places: Vec<_> = faults.iter().map(|fault| fault.location.to_string()).collect();
+    assert_eq!(places, ["rules.toml:3:6"], "{faults:#?}");
+}

@@ -1,0 +1,187 @@
+//! Values of a rules file that are more than one word or number: hours, blocks, severities, limits and tests.
+
+use jiff::{SignedDuration, civil};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::document::{Document, TableReader, describe, number};
+use super::draft::{LimitDraft, SeveralDraft, TestDraft};
+use super::fault::{At, Faults, Location, nearest};
+use super::{ActiveHours, Block, LONGEST_BLOCK};
+use crate::alert::Comparison;
+use crate::rate_limit::RateLimit;
+use crate::severity::Severity;
+
+const COMPARISONS: [(&str, Comparison); 5] = [
+    ("above", Comparison::Above),
+    ("at_least", Comparison::AtLeast),
+    ("below", Comparison::Below),
+    ("at_most", Comparison::AtMost),
+    ("deviates", Comparison::Deviates),
+];
+
+/// `[rate_limit]`: `burst`, `per_minute` and `sms_per_day`. The built-in rules do not set them.
+pub(super) fn read_rate_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> RateLimit {
+    let mut limit = RateLimit::default();
+    table.tables("rate_limit", "a table of limits", faults, |mut table, _, faults| {
+        // More than SNS takes of one account and region in a second helps nobody.
+        let whole = |value: &DeValue<'_>, least: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 30,000")]
+            number(value)
+                .filter(|number| number.fract() == 0.0 && (least..=30_000.0).contains(number))
+                .map(|number| number as u32)
+        };
+        let mut read = |name, wanted, least, into: &mut u32, faults: &mut Faults| {
+            if let Some(written) = table.value(name, wanted, faults, |value| whole(value, least)) {
+                *into = written.value;
+            }
+        };
+        read("burst", "messages at once, a whole number from 1 to 30,000", 1.0, &mut limit.burst, faults);
+        read("per_minute", "messages a minute, a whole number from 1 to 30,000", 1.0, &mut limit.per_minute, faults);
+        read("sms_per_day", "a whole number from 0 to 30,000", 0.0, &mut limit.sms_per_day, faults);
+        table.finish(faults);
+        None::<()>
+    });
+    limit
+}
+
+/// `active = "07:00-22:00"`; all day is `"00:00-24:00"`, and nothing else begins when it ends.
+pub(super) fn read_active(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<ActiveHours>> {
+    let wanted = "hours of the day such as \"07:00-22:00\", which do not end when they begin";
+    table.value("active", wanted, faults, |value| {
+        let (from, to) = value.as_str()?.split_once('-')?;
+        let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
+        let hours = ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? };
+        (is_all_day || hours.from != hours.to).then_some(hours)
+    })
+}
+
+/// A time of day such as `06:00`; `24:00` is midnight.
+pub(super) fn time_of_day(text: &str) -> Option<civil::Time> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let two_digits = |text: &str| (text.len() == 2).then(|| text.parse::<i8>().ok()).flatten();
+    match (two_digits(hour)?, two_digits(minute)?) {
+        (24, 0) => Some(civil::Time::midnight()),
+        (hour, minute) => civil::Time::new(hour, minute, 0, 0).ok(),
+    }
+}
+
+/// `block = "15m"`, `"none"`, or a table of `device`, `zone` and `rule`, each of which may be `"none"`.
+pub(super) fn read_block(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Block>> {
+    let wanted =
+        "a time such as \"15m\", \"none\", or a table such as { device = \"15m\", zone = \"1h\" }, each at most 24h";
+    table.value("block", wanted, faults, |value| {
+        let time = |value: &DeValue<'_>| match value.as_str()? {
+            "none" => Some(SignedDuration::ZERO),
+            text => text.parse().ok().filter(|time: &SignedDuration| time.is_positive() && *time <= LONGEST_BLOCK),
+        };
+        let Some(parts) = value.as_table().filter(|parts| !parts.is_empty()) else {
+            return time(value).map(|time| Block { device: time, zone: time, rule: None });
+        };
+        let mut block = Block::default();
+        for (name, value) in parts {
+            let time = time(value.get_ref())?;
+            match &**name.get_ref() {
+                "device" => block.device = time,
+                "zone" => block.zone = time,
+                "rule" => block.rule = Some(time),
+                _ => return None,
+            }
+        }
+        Some(block)
+    })
+}
+
+pub(super) fn read_severity(
+    table: &mut TableReader<'_, '_>,
+    key: &'static str,
+    faults: &mut Faults,
+) -> Option<At<Severity>> {
+    let written = table.string(key, faults)?;
+    let severity = Severity::named(&written.value);
+    if severity.is_none() {
+        unknown_severity(&written.value, &written.location, faults);
+    }
+    severity.map(|severity| written.map(|_| severity))
+}
+
+fn unknown_severity(written: &str, location: &Location, faults: &mut Faults) {
+    let names = Severity::ALL.map(Severity::as_str);
+    let suggestion = nearest(written, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
+    faults.suggest(location, format!("unknown severity `{written}`"), suggestion);
+}
+
+pub(super) fn read_several(
+    table: &mut TableReader<'_, '_>,
+    key: &'static str,
+    faults: &mut Faults,
+) -> Option<SeveralDraft> {
+    let tests = table.tables(key, "a test", faults, |mut table, here, faults| {
+        let test = TestDraft {
+            metric: table.string("metric", faults),
+            unit: table.string("unit", faults),
+            limit: read_limit(&mut table, faults),
+            location: here,
+        };
+        table.finish(faults);
+        Some(test)
+    })?;
+    if tests.value.is_empty() {
+        let message = format!("`{key}` has no test");
+        faults.suggest(&tests.location, message, "write for example [{ metric = \"AreaP\", at_least = 5 }]");
+    }
+    Some(SeveralDraft { all: key == "all", tests: tests.value, location: tests.location })
+}
+
+pub(super) fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
+    let document = table.document();
+    let mut found: Option<LimitDraft> = None;
+    for (key, comparison) in COMPARISONS {
+        let Some(value) = table.any(key) else { continue };
+        let location = document.location(value.span().start);
+        if found.is_some() {
+            let message = format!("`{key}` beside another comparison");
+            faults.suggest(&location, message, "a test has one; for two limits use `any` or two rules");
+            continue;
+        }
+        let levels = read_levels(document, key, value, faults);
+        found = Some(LimitDraft { key, comparison, levels, location });
+    }
+    found
+}
+
+fn read_levels(
+    document: &Document<'_>,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    faults: &mut Faults,
+) -> Vec<(Option<Severity>, f64)> {
+    if let Some(limit) = number(value.get_ref()) {
+        return vec![(None, limit)];
+    }
+    let Some(table) = value.get_ref().as_table() else {
+        let found = describe(value.get_ref());
+        let message = format!("`{key}` is a number, or a table such as {{ medium = 200, high = 500 }}, not {found}");
+        faults.add(&document.location(value.span().start), message);
+        return Vec::new();
+    };
+    if table.is_empty() {
+        let location = document.location(value.span().start);
+        faults.suggest(&location, format!("`{key}` has no limit"), "write a number, or one for each severity");
+    }
+    let mut levels = Vec::new();
+    for (name, value) in table {
+        let severity = Severity::named(name.get_ref());
+        let limit = number(value.get_ref());
+        if severity.is_none() {
+            unknown_severity(name.get_ref(), &document.location(name.span().start), faults);
+        }
+        if limit.is_none() {
+            let found = describe(value.get_ref());
+            faults.add(&document.location(value.span().start), format!("a limit is a number, not {found}"));
+        }
+        levels.extend(severity.map(Some).zip(limit));
+    }
+    levels.sort_by_key(|(severity, _)| *severity);
+    levels
+}

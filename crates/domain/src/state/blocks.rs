@@ -1,0 +1,199 @@
+//! What was sent lately in a zone, and how long it blocks what follows.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::alert::Alert;
+use crate::rules::Block;
+use crate::severity::Severity;
+
+/// What was sent lately in a zone. Written as a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<Sent>")]
+pub struct Blocks {
+    /// By device: a zone without blocks sends an alert for each of its devices.
+    sent: BTreeMap<String, Vec<Sent>>,
+    /// The time of the newest.
+    newest: Option<Timestamp>,
+}
+
+/// An alert that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Sent {
+    at: Timestamp,
+    rule: String,
+    device: String,
+    severity: Severity,
+}
+
+impl Sent {
+    /// Until when it blocks an alert, if it does so for `length`; `None` if it does not block it.
+    fn blocks(&self, alert: &Alert, length: SignedDuration) -> Option<Timestamp> {
+        // Both ways, because a reading may come late.
+        let is_near = alert.at.duration_since(self.at).abs() < length;
+        (is_near && self.severity >= alert.severity).then(|| self.at.checked_add(length).ok()).flatten()
+    }
+}
+
+impl From<Vec<Sent>> for Blocks {
+    fn from(all: Vec<Sent>) -> Self {
+        let newest = all.iter().map(|sent| sent.at).max();
+        let mut sent: BTreeMap<String, Vec<Sent>> = BTreeMap::new();
+        for one in all {
+            sent.entry(one.device.clone()).or_default().push(one);
+        }
+        Self { sent, newest }
+    }
+}
+
+impl Serialize for Blocks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.sent.values().flatten())
+    }
+}
+
+impl Blocks {
+    /// Whether nothing was sent lately.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Until when an alert is blocked by what was sent before it; `None` where it is not.
+    ///
+    /// As the vendor has it: a sent alert blocks its device, and its zone, for the times that the *new* alert's rule
+    /// says, whichever is longer. Where that rule has a time for its own kind, only alerts of that rule count for the
+    /// zone. What is less severe never blocks what is more severe.
+    #[must_use]
+    pub fn until(&self, alert: &Alert, device: &str, block: &Block) -> Option<Timestamp> {
+        let of_device = self.sent.get(device).into_iter().flatten();
+        let by_device = of_device.filter_map(|sent| sent.blocks(alert, block.device));
+        let in_zone = block.rule.unwrap_or(block.zone);
+        // Where the zone does not block, many devices have sent something.
+        let of_zone = self.sent.values().take_while(|_| in_zone.is_positive()).flatten();
+        let of_zone = of_zone.filter(|sent| block.rule.is_none() || sent.rule == alert.rule);
+        by_device.chain(of_zone.filter_map(|sent| sent.blocks(alert, in_zone))).max()
+    }
+
+    /// Remembers that an alert was sent at `at`. What can block nothing any more that this one does not block as well is
+    /// forgotten. So is, once an hour, what is older than the longest block.
+    pub fn sent(&mut self, alert: &Alert, device: &str, at: Timestamp, longest: SignedDuration) {
+        if self.newest.is_some_and(|newest| hour(newest) < hour(at)) {
+            self.forget(|sent| sent.at.checked_add(longest).is_ok_and(|end| end <= at));
+        }
+        let new = Sent { at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
+        let of_device = self.sent.entry(device.to_owned()).or_default();
+        of_device.retain(|sent| sent.at > new.at || sent.severity > new.severity || sent.rule != new.rule);
+        of_device.push(new);
+        self.newest = self.newest.max(Some(at));
+    }
+
+    fn forget(&mut self, is_over: impl Fn(&Sent) -> bool) {
+        self.sent.retain(|_, sent| {
+            sent.retain(|sent| !is_over(sent));
+            !sent.is_empty()
+        });
+    }
+}
+
+fn hour(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3_600)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::alert::{AlertId, Course, Place};
+    use crate::digest::Digest;
+    use crate::reading::Reading;
+    use crate::rules::LONGEST_BLOCK;
+
+    fn minute(number: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + 60 * number).unwrap()
+    }
+
+    fn alert(rule: &str, device: &str, severity: Severity, at: Timestamp) -> Alert {
+        Alert {
+            id: AlertId::of(rule, &Reading::read("{}").unwrap()),
+            rule: rule.to_owned(),
+            title: String::new(),
+            template: None,
+            severity,
+            breaches: Vec::new(),
+            course: Course::AtOnce,
+            reasons: Vec::new(),
+            at,
+            reading: Digest::of(b"{}"),
+            place: Place { device: Some(device.to_owned()), ..Place::default() },
+        }
+    }
+
+    fn medium(rule: &str, device: &str, at: i64) -> Alert {
+        alert(rule, device, Severity::Medium, minute(at))
+    }
+
+    /// After these were sent, in this order: rule, device, severity, minute.
+    fn after(sent: &[(&str, &str, Severity, i64)]) -> Blocks {
+        let mut blocks = Blocks::default();
+        for (rule, device, severity, at) in sent {
+            let at = minute(*at);
+            blocks.sent(&alert(rule, device, *severity, at), device, at, LONGEST_BLOCK);
+        }
+        blocks
+    }
+
+    /// Which of what was sent is remembered, by its minute.
+    fn remembered(sent: &[(&str, &str, Severity, i64)]) -> Vec<i64> {
+        let of = |sent: &Sent| sent.at.duration_since(minute(0)).as_mins();
+        after(sent).sent.values().flatten().map(of).collect()
+    }
+
+    #[test]
+    fn what_was_sent_is_forgotten_where_the_next_one_blocks_as_much() {
+        use Severity::{High, Low, Medium};
+        assert_eq!(remembered(&[("r", "d", Medium, 0), ("r", "d", Medium, 1)]), [1]);
+        assert_eq!(remembered(&[("r", "d", Low, 0), ("r", "d", High, 1)]), [1]);
+        assert_eq!(remembered(&[("r", "d", High, 0), ("r", "d", Medium, 1)]), [0, 1], "the first is more severe");
+        assert_eq!(remembered(&[("r", "d", Medium, 0), ("s", "d", Medium, 1)]), [0, 1], "of another rule");
+        assert_eq!(remembered(&[("r", "d", Medium, 0), ("r", "e", Medium, 1)]), [0, 1], "of another device");
+        assert_eq!(remembered(&[("r", "d", Medium, 1), ("r", "d", Medium, 0)]), [1, 0], "the second is older");
+    }
+
+    #[test]
+    fn what_was_sent_is_forgotten_when_it_can_block_nothing_any_more() {
+        let longest = LONGEST_BLOCK.as_mins();
+        let after = |minutes: i64| remembered(&[("r", "d", Severity::High, 0), ("s", "e", Severity::Low, minutes)]);
+        assert_eq!(after(longest - 1), [0, longest - 1]);
+        assert_eq!(after(longest), [longest]);
+        // Looked for with the first alert of an hour.
+        let sent = [("r", "d", 30), ("s", "e", longest + 10), ("s", "f", longest + 40), ("s", "g", longest + 60)];
+        let sent = sent.map(|(rule, device, at)| (rule, device, Severity::Low, at));
+        assert_eq!(remembered(&sent[..3]), [30, longest + 10, longest + 40]);
+        assert_eq!(remembered(&sent), [longest + 10, longest + 40, longest + 60]);
+    }
+
+    #[test]
+    fn what_is_written_is_a_list_and_comes_back() {
+        use Severity::{High, Low};
+        let blocks = after(&[("r", "e", Low, 5), ("r", "d", High, 7), ("s", "d", Low, 3)]);
+        let text = serde_json::to_string(&blocks).unwrap();
+        assert!(text.starts_with('['), "{text}");
+        assert_eq!(serde_json::from_str::<Blocks>(&text).unwrap(), blocks);
+    }
+
+    #[test]
+    fn a_nearer_block_counts_from_what_was_sent_either_way() {
+        let blocks = after(&[("r", "d", Severity::Medium, 30)]);
+        let block = Block { device: SignedDuration::from_mins(10), zone: SignedDuration::from_mins(5), rule: None };
+        let until = |device, at| blocks.until(&medium("s", device, at), device, &block);
+        assert_eq!(until("d", 39), Some(minute(40)));
+        assert_eq!(until("d", 40), None);
+        assert_eq!(until("d", 21), Some(minute(40)), "a reading that comes late");
+        assert_eq!(until("d", 20), None);
+        assert_eq!((until("e", 34), until("e", 35)), (Some(minute(35)), None));
+    }
+}

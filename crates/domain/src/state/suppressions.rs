@@ -1,0 +1,351 @@
+//! Alerts and resolved notices that are not sent before a time, each for a reason.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Alert, SuppressionReason};
+use crate::severity::Severity;
+
+/// Most alerts that are kept by name, and most resolved notices; further alerts are counted, further notices dropped.
+const MOST_NAMED: usize = 40;
+
+/// An alert that is not sent before a time, or the resolved notice of one that was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suppression {
+    /// The alert.
+    pub alert: Alert,
+    /// The id of its device, as rule state is kept under it.
+    pub device: String,
+    /// Why it is not sent.
+    pub reason: SuppressionReason,
+    /// The first moment at which it may be sent.
+    pub until: Timestamp,
+    /// When it was over, if it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub over: Option<Timestamp>,
+    /// Whether people were told of this breach: by this alert, or by a milder one before it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub announced: bool,
+}
+
+impl Suppression {
+    /// Whether only the resolved notice is left to be sent. A list of blocked alerts names what is over; for any other
+    /// reason an alert that is over is dropped.
+    #[must_use]
+    pub fn is_resolved_notice(&self) -> bool {
+        self.over.is_some() && !self.reason.lists_what_is_over()
+    }
+}
+
+/// What is suppressed in a zone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Suppressions {
+    /// In the order in which they were suppressed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    named: Vec<Suppression>,
+    /// Alerts beyond the named ones, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    unnamed: BTreeMap<SuppressionReason, Unnamed>,
+    /// Alerts that no list names: the zone's next firing alert says how many there were.
+    #[serde(skip_serializing_if = "is_zero")]
+    counted: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Alerts that are counted, because there are too many to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Unnamed {
+    count: usize,
+    /// The first moment at which a list may say how many they are.
+    until: Timestamp,
+    /// The time of the newest.
+    newest: Timestamp,
+}
+
+/// What is no longer suppressed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Released {
+    /// In the order in which they were suppressed.
+    pub named: Vec<Suppression>,
+    /// How many more alerts there were, by reason.
+    pub unnamed: BTreeMap<SuppressionReason, usize>,
+}
+
+impl Suppressions {
+    /// Whether nothing is suppressed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.unnamed.is_empty() && self.counted == 0
+    }
+
+    /// Suppresses an alert or a resolved notice. Blocked alerts wait for the last of their blocks, so that one list names
+    /// all of them.
+    pub fn add(&mut self, new: Suppression) {
+        let reason = new.reason;
+        let mut until = new.until;
+        if reason == SuppressionReason::Block {
+            let named = self.named.iter().filter(|known| known.reason == reason).map(|known| known.until);
+            until = named.chain(self.unnamed.get(&reason).map(|unnamed| unnamed.until)).fold(until, Ord::max);
+            self.named.iter_mut().filter(|known| known.reason == reason).for_each(|known| known.until = until);
+            self.unnamed.entry(reason).and_modify(|unnamed| unnamed.until = until);
+        }
+        let is_notice = new.is_resolved_notice();
+        let alike = self.named.iter().filter(|known| known.is_resolved_notice() == is_notice).count();
+        if alike < MOST_NAMED {
+            self.named.push(Suppression { until, ..new });
+        } else if !is_notice {
+            let at = new.alert.at;
+            let unnamed = self.unnamed.entry(reason).or_insert(Unnamed { count: 0, until, newest: at });
+            unnamed.count += 1;
+            unnamed.until = unnamed.until.max(until);
+            unnamed.newest = unnamed.newest.max(at);
+        }
+    }
+
+    /// The devices of which something is suppressed by name.
+    pub fn devices(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(|known| known.device.as_str())
+    }
+
+    /// Counts alerts that no list will name, for the zone's next firing alert.
+    pub fn count(&mut self, alerts: usize) {
+        self.counted += alerts;
+    }
+
+    /// How many were counted since this was last asked.
+    pub fn take_counted(&mut self) -> usize {
+        std::mem::take(&mut self.counted)
+    }
+
+    /// Drops what a new alert replaces: the notice that all is well, and alerts of the same rule and device that are not more
+    /// severe than `severity`, if there is one. Returns the alert of that notice, because people still believe that it fires.
+    pub fn supersede(&mut self, rule: &str, device: &str, severity: Option<Severity>) -> Option<Alert> {
+        let mut believed = None;
+        self.named.retain_mut(|known| {
+            let is_same = known.alert.rule == rule && known.device == device;
+            if is_same && known.is_resolved_notice() {
+                believed = Some(known.alert.clone());
+                return false;
+            }
+            !is_same || severity.is_none_or(|severity| known.alert.severity > severity)
+        });
+        believed
+    }
+
+    /// Notes that what `rule` raised for `device` is over at `at`; `announced` is whether people were told of it. Returns
+    /// whether a list is going to say so; any other suppressed alert of it is dropped.
+    pub fn over(&mut self, rule: &str, device: &str, at: Timestamp, announced: bool) -> bool {
+        let mut is_listed = false;
+        self.named.retain_mut(|known| {
+            if known.over.is_some() || known.alert.rule != rule || known.device != device {
+                return true;
+            }
+            if known.reason.lists_what_is_over() {
+                (known.over, known.announced) = (Some(at), announced);
+                is_listed = true;
+            }
+            known.over.is_some()
+        });
+        is_listed
+    }
+
+    /// Notes that a cleaning at `at` has ended the alerts up to then that it `ends`.
+    pub fn cleaned(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
+        self.named.retain_mut(|known| {
+            if known.over.is_some() || known.alert.at > at || !ends(&known.alert) {
+                return true;
+            }
+            if known.reason.lists_what_is_over() {
+                known.over = Some(at);
+            }
+            known.over.is_some()
+        });
+        self.unnamed.retain(|reason, unnamed| reason.lists_what_is_over() || unnamed.newest > at);
+    }
+
+    /// The first moment at which something may be sent.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let unnamed = self.unnamed.values().map(|unnamed| unnamed.until);
+        self.named.iter().map(|known| known.until).chain(unnamed).min()
+    }
+
+    /// Takes what may be sent at `at`.
+    pub fn take_due(&mut self, at: Timestamp) -> Released {
+        let named = self.named.extract_if(.., |known| known.until <= at).collect();
+        let mut unnamed = BTreeMap::new();
+        self.unnamed.retain(|reason, counted| {
+            if counted.until <= at {
+                unnamed.insert(*reason, counted.count);
+            }
+            counted.until > at
+        });
+        Released { named, unnamed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SuppressionReason::{Block, Hours};
+    use super::*;
+    use crate::alert::{AlertId, Course, Place};
+    use crate::digest::Digest;
+    use crate::reading::Reading;
+
+    fn minute(number: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + 60 * number).unwrap()
+    }
+
+    fn alert(rule: &str, severity: Severity, at: i64) -> Alert {
+        Alert {
+            id: AlertId::of(rule, &Reading::read("{}").unwrap()),
+            rule: rule.to_owned(),
+            title: String::new(),
+            template: None,
+            severity,
+            breaches: Vec::new(),
+            course: Course::AtOnce,
+            reasons: Vec::new(),
+            at: minute(at),
+            reading: Digest::of(b"{}"),
+            place: Place::default(),
+        }
+    }
+
+    fn of(rule: &str, device: &str, at: i64, reason: SuppressionReason, until: i64) -> Suppression {
+        let alert = alert(rule, Severity::Medium, at);
+        let (device, until) = (device.to_owned(), minute(until));
+        Suppression { alert, device, reason, until, over: None, announced: false }
+    }
+
+    /// The notice that an alert of which people were told is over.
+    fn notice(rule: &str, device: &str, until: i64) -> Suppression {
+        Suppression { over: Some(minute(1)), announced: true, ..of(rule, device, 0, Hours, until) }
+    }
+
+    fn suppressed(all: impl IntoIterator<Item = Suppression>) -> Suppressions {
+        let mut suppressions = Suppressions::default();
+        all.into_iter().for_each(|one| suppressions.add(one));
+        suppressions
+    }
+
+    /// Rule, device, and whether it is over, of what is suppressed.
+    fn named(suppressions: &Suppressions) -> Vec<(String, String, bool)> {
+        let of = |one: &Suppression| (one.alert.rule.clone(), one.device.clone(), one.over.is_some());
+        suppressions.named.iter().map(of).collect()
+    }
+
+    fn one(rule: &str, device: &str, is_over: bool) -> (String, String, bool) {
+        (rule.to_owned(), device.to_owned(), is_over)
+    }
+
+    #[test]
+    fn blocked_alerts_wait_for_the_last_of_their_blocks_and_others_for_their_own_time() {
+        let mut all = suppressed([of("r", "d", 0, Block, 15), of("h", "d", 0, Hours, 12), of("s", "d", 1, Block, 10)]);
+        assert_eq!(all.due(), Some(minute(12)));
+        assert_eq!(all.take_due(minute(11)), Released::default());
+        assert_eq!(all.take_due(minute(12)).named, [of("h", "d", 0, Hours, 12)]);
+        assert_eq!(all.take_due(minute(14)), Released::default());
+        assert_eq!(all.take_due(minute(15)).named.len(), 2);
+        assert!(all.is_empty());
+        let all = suppressed([of("r", "d", 0, Block, 15), of("s", "d", 1, Block, 20)]);
+        assert_eq!(all.due(), Some(minute(20)));
+    }
+
+    #[test]
+    fn more_than_can_be_named_are_counted_by_reason() {
+        for reason in [Block, Hours] {
+            let mut all = suppressed((0..43).map(|number| of("r", &number.to_string(), number, reason, 60)));
+            assert_eq!(all.take_due(minute(59)), Released::default());
+            let released = all.take_due(minute(60));
+            assert_eq!((released.named.len(), released.unnamed), (40, [(reason, 3)].into()));
+            assert!(all.is_empty());
+        }
+    }
+
+    #[test]
+    fn notices_do_not_take_the_room_of_alerts() {
+        let alerts = (0..42).map(|number| of("r", &number.to_string(), number, Hours, 60));
+        let mut all = suppressed((0..42).map(|number| notice("r", &number.to_string(), 60)).chain(alerts));
+        let released = all.take_due(minute(60));
+        assert_eq!((released.named.len(), released.unnamed), (80, [(Hours, 2)].into()), "notices are not counted");
+    }
+
+    #[test]
+    fn what_is_over_is_marked_where_a_list_names_it_and_else_dropped() {
+        let mut all = suppressed([of("r", "d", 0, Block, 15), of("r", "e", 0, Block, 15), of("s", "d", 0, Hours, 90)]);
+        assert!(!all.over("s", "e", minute(1), false));
+        assert!(all.over("r", "d", minute(2), false));
+        assert!(!all.over("r", "d", minute(3), false), "it is over already");
+        assert!(!all.over("s", "d", minute(3), false), "no list names it");
+        assert_eq!(named(&all), [one("r", "d", true), one("r", "e", false)]);
+        assert_eq!(all.take_due(minute(15)).named[0].over, Some(minute(2)));
+    }
+
+    #[test]
+    fn a_cleaning_ends_what_came_up_to_it() {
+        let counts = |alert: &Alert| alert.rule == "sum";
+        let mut all = suppressed([
+            of("sum", "d", 5, Block, 15),
+            of("sum", "d", 6, Block, 15),
+            of("sum", "d", 5, Hours, 90),
+            of("sum", "e", 6, Hours, 90),
+            of("level", "d", 0, Hours, 90),
+            notice("sum", "f", 90),
+        ]);
+        all.cleaned(minute(5), counts);
+        let expected =
+            [one("sum", "d", true), one("sum", "d", false), one("sum", "e", false), one("level", "d", false)];
+        assert_eq!(named(&all)[..4], expected);
+        assert_eq!(all.named.len(), 5);
+        all.cleaned(minute(6), counts);
+        assert_eq!(named(&all)[..3], [one("sum", "d", true), one("sum", "d", true), one("level", "d", false)]);
+    }
+
+    #[test]
+    fn a_cleaning_ends_what_is_only_counted_where_all_of_it_came_before() {
+        let unnamed = |cleaned: i64, reason| {
+            let mut all = suppressed((0..43).map(|number| of("sum", &number.to_string(), number, reason, 99)));
+            all.cleaned(minute(cleaned), |_| true);
+            all.take_due(minute(99)).unnamed
+        };
+        assert_eq!(unnamed(41, Hours), [(Hours, 3)].into());
+        assert_eq!(unnamed(42, Hours), BTreeMap::new());
+        assert_eq!(unnamed(42, Block), [(Block, 3)].into(), "a list of blocked alerts has those that are over");
+    }
+
+    #[test]
+    fn a_new_alert_replaces_milder_ones_of_its_rule_and_device_and_the_notice_of_the_last() {
+        let all = || {
+            suppressed([
+                of("r", "d", 0, Block, 15),
+                of("r", "d", 1, Hours, 90),
+                of("r", "e", 1, Hours, 90),
+                of("s", "d", 1, Hours, 90),
+                notice("r", "d", 90),
+            ])
+        };
+        use Severity::{High, Low, Medium};
+        for (severity, left) in [(None, 4), (Some(Low), 4), (Some(Medium), 2), (Some(High), 2)] {
+            let mut all = all();
+            assert_eq!(all.supersede("r", "d", severity), Some(alert("r", Medium, 0)));
+            assert_eq!(all.named.len(), left, "{severity:?}");
+        }
+        assert_eq!(all().supersede("s", "d", Some(High)), None, "nobody was told of it");
+    }
+
+    #[test]
+    fn what_was_counted_is_said_once_and_nothing_is_not_written_down() {
+        let mut all = suppressed([of("r", "d", 0, Block, 15)]);
+        assert!(!serde_json::to_string(&all).unwrap().contains("counted"));
+        all.count(2);
+        assert!(serde_json::to_string(&all).unwrap().contains(r#""counted":2"#));
+        assert_eq!((all.take_counted(), all.take_counted()), (2, 0));
+    }
+}

@@ -1,0 +1,113 @@
+//! The hours that an archive is divided into.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Archive, Unreadable};
+
+/// One hour of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hour {
+    /// When it begins.
+    pub start: Timestamp,
+    /// Its folder: `raw/dt=2026-11-23/hh=05/`.
+    pub folder: String,
+}
+
+impl Hour {
+    /// The moment at which the next one begins.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.start.checked_add(SignedDuration::from_hours(1)).unwrap_or(self.start)
+    }
+}
+
+/// The hours below `root`, which is `raw/` or `rejected/`, in order, of those days and hours that are `wanted`: that is
+/// asked with a folder's first moment and its length in hours, so that days which nobody wants are not looked into.
+/// Folders of other names are somebody else's.
+///
+/// # Errors
+/// [`Unreadable`] where a folder cannot be listed.
+pub fn hours(
+    archive: &dyn Archive,
+    root: &str,
+    wanted: impl Fn(Timestamp, i64) -> bool,
+) -> Result<Vec<Hour>, Unreadable> {
+    let mut hours = Vec::new();
+    for day in archive.folders(root)? {
+        let Some(date) = day.strip_prefix(root).and_then(|name| part(name, "dt=")) else { continue };
+        if !moment(date, "00").is_some_and(|start| wanted(start, 24)) {
+            continue;
+        }
+        for folder in archive.folders(&day)? {
+            let start = folder.strip_prefix(&day).and_then(|name| moment(date, part(name, "hh=")?));
+            if let Some(start) = start.filter(|start| wanted(*start, 1)) {
+                hours.push(Hour { start, folder });
+            }
+        }
+    }
+    Ok(hours)
+}
+
+/// What stands behind `dt=` in `dt=2026-11-23/`.
+fn part<'n>(name: &'n str, key: &str) -> Option<&'n str> {
+    name.strip_prefix(key)?.strip_suffix('/')
+}
+
+fn moment(date: &str, hour: &str) -> Option<Timestamp> {
+    let local: DateTime = format!("{date}T{hour}:00").parse().ok()?;
+    TimeZone::UTC.to_timestamp(local).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StoredObject;
+    use super::*;
+    use domain::archive::ObjectKey;
+
+    struct Folders(&'static [&'static str]);
+
+    impl Archive for Folders {
+        fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+            let below = self.0.iter().filter_map(|path| path.strip_prefix(folder)?.split_once('/'));
+            let mut below: Vec<_> = below.map(|(name, _)| format!("{folder}{name}/")).collect();
+            below.dedup();
+            Ok(below)
+        }
+
+        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+            Ok(Vec::new())
+        }
+
+        fn read(&self, _: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+            Ok(Vec::new())
+        }
+    }
+
+    const FOLDERS: Folders = Folders(&[
+        "raw/dt=2024-05-01/hh=09/",
+        "raw/dt=2024-05-01/hh=10/",
+        "raw/dt=2024-05-02/hh=00/",
+        "raw/dt=2024-05-02/notes/",
+        "raw/notes/hh=10/",
+        "rejected/dt=2024-05-01/hh=10/",
+    ]);
+
+    fn told(wanted: impl Fn(Timestamp, i64) -> bool) -> Vec<String> {
+        hours(&FOLDERS, "raw/", wanted).unwrap().iter().map(|hour| hour.start.to_string()).collect()
+    }
+
+    #[test]
+    fn hours_are_found_in_order_and_nothing_else_is() {
+        assert_eq!(told(|_, _| true), ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
+    }
+
+    #[test]
+    fn days_and_hours_that_nobody_wants_are_left_out() {
+        let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
+        let wanted =
+            |start: Timestamp, hours: i64| start <= ten && ten < start + jiff::SignedDuration::from_hours(hours);
+        assert_eq!(told(wanted), ["2024-05-01T10:00:00Z"]);
+    }
+}

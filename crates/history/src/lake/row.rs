@@ -1,0 +1,134 @@
+//! One line of an object as a row of the table.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use domain::archive::EXTENSION;
+use domain::digest::Digest;
+use domain::reading::Reading;
+
+/// A row: what the line says, in columns, and the line itself. A line that is no reading has the line, its id and its place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// SHA-256 of the text, 64 hex digits: the reading's id.
+    pub reading_id: String,
+    /// The batch that it came with: the object's name, 32 hex digits.
+    pub batch: String,
+    /// Which line of the object it is, from 0.
+    pub line: i32,
+    /// When the batch was first received, in milliseconds since 1970.
+    pub received: Option<i64>,
+    /// When the reading was taken, in milliseconds since 1970.
+    pub event_time: Option<i64>,
+    /// The device.
+    pub device_id: Option<String>,
+    /// Its type, without SmartClean's provider prefix.
+    pub device_type: Option<String>,
+    /// Its human name.
+    pub display: Option<String>,
+    /// The zone.
+    pub zone: Option<String>,
+    /// The project (building).
+    pub project: Option<String>,
+    /// The property.
+    pub property: Option<String>,
+    /// The IANA time zone.
+    pub region: Option<String>,
+    /// What was measured, each number once: [`Reading::metrics`].
+    pub metrics: Vec<(String, f64)>,
+    /// The text as received.
+    pub raw: String,
+}
+
+impl Row {
+    /// The row of a line of an object.
+    #[must_use]
+    pub fn of(text: &str, batch: &str, line: i32, received: Option<Timestamp>) -> Self {
+        let received = received.map(Timestamp::as_millisecond);
+        let bare = Self {
+            reading_id: Digest::of(text.as_bytes()).to_string(),
+            batch: batch.to_owned(),
+            line,
+            received,
+            raw: text.to_owned(),
+            ..Self::default()
+        };
+        let Ok(reading) = Reading::read(text) else { return bare };
+        let metrics = reading.metrics();
+        let source = reading.source;
+        let owned = |name: Option<Cow<'_, str>>| name.map(|name| name.trim().to_owned());
+        Self {
+            event_time: reading.time.map(Timestamp::as_millisecond),
+            device_id: owned(source.device),
+            device_type: Some(source.device_type.into_owned()).filter(|name| !name.is_empty()),
+            display: owned(source.display),
+            zone: owned(source.zone),
+            project: owned(source.project),
+            property: owned(source.property),
+            region: owned(source.region),
+            metrics: metrics.into_iter().map(|(key, value)| (key.into_owned(), value)).collect(),
+            ..bare
+        }
+    }
+}
+
+/// The batch that an object's name tells: 32 hex digits; `None` where it is not named as ours are.
+pub(super) fn batch(key: &str) -> Option<&str> {
+    let name = key.rsplit('/').next()?.strip_suffix(EXTENSION)?;
+    let is_ours = name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_ours.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(text: &str) -> Row {
+        Row::of(text, "b", 7, None)
+    }
+
+    #[test]
+    fn metrics_are_those_that_rules_know_with_traps_undone_and_then_what_else_is_a_number() {
+        let lite = row(
+            r#"{"DevType":"SMARTCLEAN#ODRDTR_BATT_V1","DEVID":" d","v":{"z":" 7 ","temp":304,"amm":"270","x":1,"n":"NaN"}}"#,
+        );
+        let expected = [("amm", 270.0), ("temp", 30.4), ("x", 1.0), ("z", 7.0)];
+        assert_eq!(lite.metrics, expected.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!((lite.device_type.as_deref(), lite.device_id.as_deref()), (Some("ODRDTR_BATT_V1"), Some("d")));
+        let cubicle = row(r#"{"DevType":"OCCMINEW","v":{"occ":0}}"#);
+        assert_eq!(cubicle.metrics, [("occupied".to_owned(), 1.0)]);
+        let stray = row(r#"{"DevType":"OCCMINEW","v":{"occ":0,"occupied":0}}"#);
+        assert_eq!(stray.metrics, [("occupied".to_owned(), 1.0)], "what is documented counts");
+    }
+
+    #[test]
+    fn of_an_unknown_type_each_number_is_a_metric_once() {
+        let unknown = row(r#"{"DevType":"ACME#BIN","v":{"p":3,"x":"4","name":"bin","p":5}}"#);
+        assert_eq!(unknown.metrics, [("p".to_owned(), 5.0), ("x".to_owned(), 4.0)]);
+        assert_eq!(unknown.device_type.as_deref(), Some("ACME#BIN"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_reading_is_a_row_all_the_same() {
+        let row = row("no reading");
+        assert_eq!((row.raw.as_str(), row.event_time, row.device_type, row.line), ("no reading", None, None, 7));
+        assert_eq!(row.reading_id, Digest::of(b"no reading").to_string());
+    }
+
+    #[test]
+    fn times_are_milliseconds() {
+        let received = "2026-11-23T10:00:00.1239Z".parse().unwrap();
+        let row = Row::of(r#"{"unixT":1654063185904}"#, "b", 0, Some(received));
+        assert_eq!((row.event_time, row.received), (Some(1_654_063_185_904), Some(received.as_millisecond())));
+    }
+
+    #[test]
+    fn a_batch_is_named_as_ours_are() {
+        let named = |name: &str| batch(&format!("raw/dt=2026-11-23/hh=05/{name}")).is_some();
+        assert!(named("4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"));
+        assert!(!named("4f53cda18c2baa0c0354bb5f9a3ecbe5.json"));
+        assert!(!named("4F53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"));
+        assert!(!named("notes.ndjson.zst"));
+    }
+}
