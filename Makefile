@@ -79,9 +79,8 @@ nightly: ## What takes hours, is random or needs the network: a release build, s
 	@PROPTEST_RNG_SEED='$(or $(SEED),$(shell date +%s))' $(MAKE) --no-print-directory test audit checkov counts e2e-release hostile soak fuzz-all mutants SEED='$(SEED)'
 
 .PHONY: lint
-lint: needs-rust .venv-audit/audit.stamp ## Format, layers, dependencies, clippy and documentation; every warning is an error
+lint: needs-rust .venv-audit/audit.stamp ## Format, dependencies, clippy and documentation; every warning is an error
 	@$(STAGE) 'format' sh -c 'cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check'
-	@$(STAGE) 'layers' .make/layers
 	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
 	@$(STAGE) 'clippy, all features' cargo clippy --quiet $(ALL) --all-targets -- -D warnings
 	@$(STAGE) 'clippy, the function alone' cargo clippy --quiet --locked --bin push-function $(FUNCTION) -- -D warnings
@@ -150,7 +149,7 @@ coverage: needs-rust .venv-audit/audit.stamp ## Which lines the unit and integra
 	@.venv-audit/bin/cargo-llvm-cov llvm-cov $(ALL) --lib --test it --summary-only -- --skip hostile::
 
 .PHONY: mutants
-mutants: needs-rust ## Breaks src/domain at 300 places, one at a time, and fails if the tests notice fewer than 95 %; SAMPLE=20 SEED=1
+mutants: needs-rust ## Breaks crates/domain at 300 places, one at a time, and fails if the tests notice fewer than 95 %; SAMPLE=20 SEED=1
 	@SAMPLE='$(SAMPLE)' SEED='$(SEED)' .make/mutants $(ARGS)
 
 .PHONY: look

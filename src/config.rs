@@ -1,6 +1,8 @@
 //! What the function is told by its environment. Nothing else in the crate reads the environment, but for the AWS SDK,
 //! which reads the variables that are its own.
 
+#![expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
+
 use std::fmt;
 
 use crate::domain::auth::Doors;

@@ -161,7 +161,6 @@ mutations! {
     mutated_token_forms_hold: 1_000 of "token-form"
 }
 
-#[cfg(feature = "function")]
 mutations! {
     mutated_events_hold: 1_000 of "event"
 }

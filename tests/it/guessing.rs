@@ -104,7 +104,7 @@ async fn guesser() {
     assert!(grown < 512 * 1024, "{grown} bytes more for 10,000 guesses more");
 }
 
-#[cfg(all(target_os = "linux", feature = "command"))]
+#[cfg(target_os = "linux")]
 #[test]
 fn guesses_take_no_memory_however_many_they_are() {
     let output = crate::support::process(module_path!(), "guesser").output().unwrap();

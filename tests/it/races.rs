@@ -128,7 +128,6 @@ async fn run<T: StateStore>(state: T, part: &str, folder: &Path) -> Value {
 async fn racer() {
     let part = std::env::var("RACE_TEST_PART").unwrap();
     let folder = PathBuf::from(std::env::var_os("RACE_TEST_FOLDER").unwrap());
-    #[cfg(feature = "aws")]
     if std::env::var_os("STATE_TEST_TABLE").is_some() {
         let report = run(crate::support::dynamodb().await, &part, &folder).await;
         println!("{REPORT}{report}");
@@ -227,7 +226,6 @@ async fn sqlite_everybody_is_counted_once_whoever_counts_them() {
     everybody_is_counted_once(sqlite).await;
 }
 
-#[cfg(feature = "aws")]
 #[tokio::test]
 #[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
 async fn dynamodb_race() {

@@ -255,12 +255,3 @@ async fn what_cannot_be_meant_says_what_to_do() {
         assert!(help.exit == Some(0) && help.out.contains("Examples:"), "{}", help.out);
     }
 }
-
-#[cfg(not(feature = "s3"))]
-#[test]
-fn a_build_without_buckets_says_how_to_get_one() {
-    let ran = replay(Path::new("."), &["rejected", "--from", "s3://readings"]);
-    assert_eq!(ran.exit, Some(2));
-    assert!(ran.err.contains("cargo build --release --features s3"), "{}", ran.err);
-    assert!(ran.err.contains("aws s3 sync s3://readings"), "{}", ran.err);
-}

@@ -1,6 +1,5 @@
 //! What every state store must do, asked of each of them.
 
-#[cfg(feature = "command")]
 use std::process::Stdio;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +8,6 @@ use smartclean_push::ingest::ports::{Commit, Document, StateStore};
 
 use crate::support::memory::{KeptDocument, MemoryState};
 use crate::support::now;
-#[cfg(feature = "command")]
 use crate::support::process;
 
 /// Loads one document.
@@ -239,7 +237,6 @@ async fn memory_shows_its_documents_and_fails_when_told_to() {
     assert_eq!(load(&store, "a").await, document("{}", 1));
 }
 
-#[cfg(feature = "command")]
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_contract() {
     let folder = tempfile::tempdir().unwrap();
@@ -253,10 +250,8 @@ async fn sqlite_contract() {
 }
 
 /// How often each process of the race adds 1.
-#[cfg(feature = "command")]
 const ROUNDS: u64 = 150;
 
-#[cfg(feature = "command")]
 #[tokio::test]
 async fn sqlite_loses_nothing_when_processes_race() {
     let folder = tempfile::tempdir().unwrap();
@@ -285,7 +280,6 @@ async fn sqlite_loses_nothing_when_processes_race() {
 }
 
 /// One process of the race.
-#[cfg(feature = "command")]
 #[expect(clippy::print_stdout, reason = "its parent reads this")]
 #[tokio::test]
 #[ignore = "a part of sqlite_loses_nothing_when_processes_race, which starts it"]
@@ -299,7 +293,6 @@ async fn sqlite_racer() {
     println!("races lost: {lost}");
 }
 
-#[cfg(feature = "aws")]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
 async fn dynamodb_contract() {

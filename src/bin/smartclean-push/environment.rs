@@ -1,5 +1,7 @@
 //! The credentials that the environment may hold.
 
+#![expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
+
 use smartclean_push::domain::auth::{Client, Secret};
 
 use crate::Failure;

@@ -1,6 +1,5 @@
 //! The AWS adapters against a stand-in that speaks the services' wire formats and fails when told to.
 
-#[cfg(feature = "s3")]
 mod archive;
 mod dynamodb;
 mod reads;

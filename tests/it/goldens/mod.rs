@@ -2,13 +2,9 @@
 //!
 //! `make goldens` compares them, `make goldens RECORD=yes` records them anew. A changed golden is a commit of its own.
 
-#[cfg(feature = "command")]
 mod alerts;
-#[cfg(feature = "function")]
 mod events;
-#[cfg(feature = "command")]
 mod help;
-#[cfg(feature = "command")]
 mod metrics;
 mod rules;
 

@@ -4,7 +4,6 @@
 
 mod bombs;
 mod devices;
-#[cfg(feature = "function")]
 mod events;
 mod framing;
 mod injection;

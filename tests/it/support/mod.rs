@@ -1,13 +1,10 @@
 //! What tests share: readings and pushes, the program with everything around it in memory, and the command as a process.
 
-#[cfg(feature = "command")]
 mod archive;
-#[cfg(feature = "command")]
 mod command;
 mod world;
 
 use std::io::Write as _;
-#[cfg(feature = "command")]
 use std::process::Command;
 
 use base64::Engine as _;
@@ -15,9 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use serde_json::Value;
 
-#[cfg(feature = "command")]
 pub(crate) use self::command::{Ran, Server, StoredDocument, command, documents, eventually, files, paths, run, serve};
-#[cfg(feature = "command")]
 pub(crate) use self::world::receipt;
 pub(crate) use self::world::{Answer, TestApp, World, one_client, push_to};
 // It is mounted there, because the fuzz targets need it without the rest.
@@ -25,7 +20,6 @@ pub(crate) use crate::properties::memory;
 pub(crate) use crate::readings::*;
 
 /// The ids of all alerts that a message's facts tell of; none where it is a notice about the program itself.
-#[cfg(feature = "command")]
 pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {
     if facts["kind"] == "notice" {
         return Vec::new();
@@ -60,7 +54,6 @@ pub(crate) fn push_request() -> http::request::Builder {
 }
 
 /// This program once more, to run one of its ignored tests in a process of its own: `process(module_path!(), "racer")`.
-#[cfg(feature = "command")]
 pub(crate) fn process(module: &str, test: &str) -> Command {
     // The harness names tests without the crate.
     let (_, module) = module.split_once("::").unwrap();
@@ -70,7 +63,6 @@ pub(crate) fn process(module: &str, test: &str) -> Command {
 }
 
 /// The DynamoDB that an end-to-end test has started.
-#[cfg(feature = "aws")]
 pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
     use smartclean_push::adapters::aws::{self, dynamodb};
     use smartclean_push::adapters::https::Trust;

@@ -1,6 +1,5 @@
 //! The program with everything around it in memory, or with what a test is about in its place.
 
-#[cfg(feature = "command")]
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
@@ -170,7 +169,6 @@ impl TestApp {
     }
 
     /// The ids of all alerts that any message named.
-    #[cfg(feature = "command")]
     pub(crate) fn alert_ids(&self) -> BTreeSet<String> {
         let facts = |json: &str| serde_json::from_str::<Value>(json).unwrap();
         self.publisher.sent().iter().flat_map(|message| super::alert_ids(&facts(&message.json))).collect()

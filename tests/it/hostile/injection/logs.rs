@@ -77,7 +77,6 @@ fn what_is_measured_has_the_same_names_whatever_is_said() {
     assert_eq!(series(&server), before);
 }
 
-#[cfg(feature = "function")]
 mod function {
     use jiff::Timestamp;
     use serde_json::{Value, json};
