@@ -217,12 +217,21 @@ soak: needs-rust ## 24 simulated hours of 10,000 devices through the server and 
 build: build-push ## Builds the Lambda function and prints its size; ARCH=x86_64 instead of arm64
 	@.make/size .aws-sam/build/PushFunction/bootstrap
 
+# Before the build, which takes minutes. It asks the questions of a first deploy.
+.PHONY: preflight
+preflight: .venv/build.stamp
+	@$(STACK) preflight
+
+.PHONY: preflight-lake
+preflight-lake: .venv/build.stamp
+	@$(STACK) preflight --lake
+
 .PHONY: deploy
-deploy: build ## Puts it into your AWS account; asks a few questions the first time. ENV=prod for another stack
+deploy: preflight build ## Puts it into your AWS account; asks a few questions the first time. ENV=prod for another stack
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) deploy --architecture $(ARCH)
 
 .PHONY: lake
-lake: build-compact ## Adds the lake: your readings as tables for questions in SQL. Run make deploy first
+lake: preflight-lake build-compact ## Adds the lake: your readings as tables for questions in SQL. Run make deploy first
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) lake --architecture $(ARCH)
 
 ADDRESS = $(if $(EMAIL),--email '$(EMAIL)')$(if $(PHONE),--phone '$(PHONE)')$(if $(HTTPS),--https '$(HTTPS)')

@@ -1,18 +1,27 @@
 """Command line of the operator's commands.
 
-Answers of the first deploy are saved in samconfig.local.toml, in the format of the SAM CLI: `sam deploy --config-file
-samconfig.local.toml` deploys the same. `--env NAME` selects another stack, with its answers in samconfig.NAME.local.toml and
+Answers of the first deploy are saved in samconfig.local.toml, in the format of the SAM CLI. `--env NAME` selects another stack, with its answers in samconfig.NAME.local.toml and
 its first values from samconfig.toml.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import botocore.exceptions
 
-from ops import ROOT, Stop, answers, credentials, deploy, report, rules, subscriptions
+from ops import ROOT, Stop, answers, credentials, deploy, preflight, report, rules, subscriptions
 from ops.stack import Stack
+
+
+EXPIRED = (
+    botocore.exceptions.SSOError,
+    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.LoginTokenLoadError,
+)
+# Codes of AWS for keys and session tokens that it does not know, or no longer.
+NOT_KNOWN = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
 
 def parser():
@@ -21,6 +30,8 @@ def parser():
     commands.add_argument("--config", type=Path, help="where answers are saved, instead of samconfig.[ENV.]local.toml")
     add = commands.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
 
+    command = add("preflight", help="find what would make a deploy fail; asks a few questions the first time")
+    command.add_argument("--lake", action="store_true", help="of the lake")
     command = add("deploy", help="deploy the main stack; asks a few questions the first time")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
     command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
@@ -52,13 +63,19 @@ def parser():
 def run(arguments):
     path = arguments.config or answers.path_of(arguments.env)
     if not path.exists():
-        if arguments.command != "deploy":
+        if arguments.command not in ("preflight", "deploy"):
             again = f"make deploy ENV={arguments.env}" if arguments.env else "make deploy"
             raise Stop(f"Nothing was deployed from here: there is no {path.name}.", f"run {again}.")
         answers.ask(path, arguments.env)
     name, region, parameters = answers.read(path)
     stack = Stack(name, region)
     match arguments.command:
+        case "preflight":
+            if arguments.lake:
+                stack.outputs()
+                preflight.check(Stack(f"{name}-lake", region), parameters, "lake.yaml")
+            else:
+                preflight.check(stack, parameters)
         case "deploy":
             deploy.main(stack, arguments.template, {**parameters, "Architecture": arguments.architecture})
             report.report(stack)
@@ -103,7 +120,19 @@ def main():
             "\nNo AWS credentials were found on this machine.\n\nWhat to do next: run `aws configure` (or "
             "`aws configure sso`), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, then run make again."
         )
+    except EXPIRED as error:
+        profile = os.environ.get("AWS_PROFILE")
+        return (
+            f"\nThe AWS session has expired: {error}\n\nWhat to do next: run `aws sso login"
+            f"{f' --profile {profile}' if profile else ''}`, then run make again."
+        )
     except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in NOT_KNOWN:
+            return (
+                f"\nAWS does not accept these credentials: {error.response['Error']['Message']}\n\nWhat to do next: sign in again "
+                "(`aws sso login`, or new keys with `aws configure`). If the credentials work elsewhere, the region is not "
+                "enabled for the account: console > Account > AWS Regions."
+            )
         return (
             f"\nAWS refused {error.operation_name}: {error.response['Error']['Message']}\n\nWhat to do next: sign in "
             "again if the session has expired, or ask whoever runs the account for that permission."

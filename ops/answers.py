@@ -1,15 +1,19 @@
 """Saved answers: the name of the stack, its region, and the values of its parameters."""
 
+import functools
 import os
 import re
 
 import tomlkit
-import yaml
+from samcli.yamlhelper import yaml_parse
 
 from ops import ROOT, Stop
 
 DEFAULT_STACK = "smartclean-push"
 DEFAULT_REGION = "ap-southeast-1"
+# Names of a bucket and of a database are made of it, which have no upper case.
+STACK_NAME, STACK_NAME_HINT = r"^[a-z][a-z0-9-]{0,127}$", "lower-case letters, digits and hyphens, a letter first"
+TEMPLATES = ("template.yaml", "lake.yaml")
 
 # Asked at the first deploy. All other parameters have a default in template.yaml; the operator adds them to the file.
 QUESTIONS = [
@@ -22,16 +26,28 @@ QUESTIONS_OF_ENVIRONMENTS = [
 ]
 
 
-class _Template(yaml.SafeLoader):
-    """YAML with the tags of CloudFormation, which are ignored."""
-
-
-_Template.add_multi_constructor("!", lambda loader, suffix, node: None)
-
-
 def template_parameters(template="template.yaml"):
     """The parameters that a template declares, by name."""
-    return yaml.load((ROOT / template).read_text(encoding="utf-8"), _Template)["Parameters"]
+    return _template(template)["Parameters"]
+
+
+def template_rules(template="template.yaml"):
+    """The rules that a template has for values together, by name."""
+    return _template(template).get("Rules", {})
+
+
+@functools.cache
+def _template(name):
+    return yaml_parse((ROOT / name).read_text(encoding="utf-8"))
+
+
+def every_value(known, given):
+    """The value of every parameter of a template: the given one, or the template's default.
+
+    CloudFormation keeps the previous value of a parameter that is left out. A phone that was removed from the saved answers
+    would get messages, and a closed auth method would stay open.
+    """
+    return {name: str(given.get(name, parameter.get("Default", ""))) for name, parameter in known.items()}
 
 
 def path_of(environment):
@@ -89,7 +105,7 @@ def ask(path, environment=None):
     parameters = values_of(environment) if environment else {}
     print("\nThis is the first deploy from this folder. Press Enter to take the value in brackets.\n")
     name = f"{DEFAULT_STACK}-{environment}" if environment else DEFAULT_STACK
-    stack = _question("Name of the stack", name, r"^[A-Za-z][A-Za-z0-9-]{0,127}$", "letters, digits and hyphens")
+    stack = _question("Name of the stack", name, STACK_NAME, STACK_NAME_HINT)
     region = _question(
         "AWS region",
         os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,

@@ -1,7 +1,5 @@
 """What the operator needs after a deploy: the URL, and who gets messages."""
 
-import botocore.exceptions
-
 from ops import subscriptions
 
 # What each open auth method needs besides the push URL; docs/connect.md explains each.
@@ -33,7 +31,7 @@ def report(stack):
         print("  make confirm (look into the spam folder). make status shows this list again.")
 
     phones = [subscription["Endpoint"] for subscription in listed if subscription["Protocol"] == "sms"]
-    if phones and _in_sms_sandbox(stack):
+    if phones and subscriptions.in_sms_sandbox(stack):
         print("\nThis account is in the SMS sandbox: texts reach only numbers verified in the SNS console, for at most")
         print("$1 a month in all. To leave it: SNS console > Text messaging (SMS) > Exit SMS sandbox.")
     if any(phone.startswith("+65") for phone in phones):
@@ -56,10 +54,3 @@ def _list(stack, what, topic, add):
     if not listed:
         print(f"  nobody yet: {add}")
     return listed
-
-
-def _in_sms_sandbox(stack):
-    try:
-        return stack.client("sns").get_sms_sandbox_account_status()["IsInSandbox"]
-    except botocore.exceptions.ClientError:
-        return True  # without the permission to ask, the note is printed once too often rather than once too seldom

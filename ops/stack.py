@@ -21,10 +21,26 @@ class Stack:
 
     def outputs(self):
         """The outputs by name. Raises Stop if the stack does not exist."""
+        described = self._describe()
+        if not described:
+            raise Stop(f"There is no stack {self.name} in {self.region}.", "run make deploy.")
+        return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+    def status(self):
+        """Its state, as CloudFormation names it; None if it does not exist."""
+        described = self._describe()
+        return described and described["StackStatus"]
+
+    def remove(self):
+        """Deletes the stack, and waits until it is gone."""
+        cloudformation = self.client("cloudformation")
+        cloudformation.delete_stack(StackName=self.name)
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=self.name, WaiterConfig={"Delay": 5})
+
+    def _describe(self):
         try:
-            stacks = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+            return self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":
-                raise Stop(f"There is no stack {self.name} in {self.region}.", "run make deploy.") from None
+                return None
             raise
-        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}

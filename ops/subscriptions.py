@@ -51,6 +51,14 @@ def is_pending(subscription):
     return subscription["SubscriptionArn"] in PENDING
 
 
+def in_sms_sandbox(stack):
+    """Whether the account may send texts to verified numbers only."""
+    try:
+        return stack.client("sns").get_sms_sandbox_account_status()["IsInSandbox"]
+    except botocore.exceptions.ClientError:
+        return True  # without the permission to ask, the note is printed once too often rather than once too seldom
+
+
 def subscribe(stack, address, parameters):
     """Subscribes an address to the alerts."""
     address.check()

@@ -28,6 +28,20 @@ EMAIL = "cleaning@example.com"
 PHONE = "+6591234567"
 
 
+def run_ops(aws, config, *arguments, answers=""):
+    """The operator's command, as it ended."""
+    return subprocess.run(
+        [sys.executable, "-m", "ops", "--config", config, *arguments],
+        input=answers,
+        cwd=ROOT,
+        env=aws.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
 class Operator:
     """Whoever runs the make targets: the commands behind them, with the answers to a first deploy's questions."""
 
@@ -44,24 +58,21 @@ class Operator:
 
     def deploy_with(self, **parameters):
         """Writes parameters into the saved configuration, as docs/connect.md says, and deploys again."""
+        return self._deploy_edited(lambda saved: saved.extend(f"{name}={value}" for name, value in parameters.items()))
+
+    def deploy_without(self, name):
+        """Removes a parameter from the saved configuration, and deploys again."""
+        return self._deploy_edited(lambda saved: [saved.remove(line) for line in list(saved) if line.startswith(f"{name}=")])
+
+    def _deploy_edited(self, edit):
         config = tomlkit.parse(self._config.read_text())
-        saved = config["default"]["global"]["parameters"]["parameter_overrides"]
-        saved.extend(f"{name}={value}" for name, value in parameters.items())
+        edit(config["default"]["global"]["parameters"]["parameter_overrides"])
         self._config.write_text(tomlkit.dumps(config))
         return self.run("deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE)
 
     def run(self, *arguments, answers=""):
         """What the command prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "ops", "--config", self._config, *arguments],
-            input=answers,
-            cwd=ROOT,
-            env=self._aws.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=300,
-        )
+        done = run_ops(self._aws, self._config, *arguments, answers=answers)
         if done.returncode != 0:
             log = self._aws.log.read_text(errors="replace")
             raise RuntimeError(f"{arguments[0]} failed:\n{done.stdout}\nMiniStack's log:\n{log}")

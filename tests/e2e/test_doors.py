@@ -228,3 +228,15 @@ def test_event_hubs_signature_must_be_right_and_not_expired(doors, shared_key):
 
 def test_password_stays_valid_when_an_event_hub_key_is_made(doors, shared_key):
     assert doors.push(reading(1)).status_code == 200
+
+
+def test_auth_method_that_is_removed_from_the_answers_closes(doors):
+    path = "/oauth2/token"
+    assert doors.request("POST", path, auth=doors.credentials).status_code == 400
+    doors.operator.deploy_without("Doors")
+    try:
+        assert doors.request("POST", path, auth=doors.credentials).status_code == 404
+        assert doors.push(reading(1)).status_code == 200
+    finally:
+        doors.deploy_with(Doors="basic,oauth,event-hub")
+    assert doors.request("POST", path, auth=doors.credentials).status_code == 400

@@ -23,3 +23,10 @@ def test_further_addresses_get_alerts_until_they_are_unsubscribed(stack):
     assert told(stack) == first | {("sms", "+447700900123")}
     operator.run("unsubscribe", "--phone", "+447700900123")
     assert told(stack) == first
+
+
+def test_phone_that_is_removed_from_the_answers_gets_no_more_alerts(stack):
+    stack.operator.deploy_without("AlertPhone")
+    assert told(stack) == {("email", EMAIL)}
+    stack.operator.deploy_with(AlertPhone=PHONE)
+    assert told(stack) == {("email", EMAIL), ("sms", PHONE)}

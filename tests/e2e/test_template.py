@@ -263,3 +263,10 @@ def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(template):
                 assert statement["Principal"] == "*"
                 refusing |= {named["Ref"] for kind in kinds.values() for named in as_list(properties.get(kind, []))}
     assert refusing == kept
+
+
+def test_what_outlives_the_stack_is_removed_if_its_first_deploy_fails(template):
+    """Else the next try finds queues and tables of the failed one, which nobody removes."""
+    kept = {id: each["DeletionPolicy"] for id, each in template["Resources"].items() if each.get("DeletionPolicy", "Delete") != "Delete"}
+    assert kept == dict.fromkeys(["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket"], "RetainExceptOnCreate")
+    assert {template["Resources"][id]["UpdateReplacePolicy"] for id in kept} == {"Retain"}

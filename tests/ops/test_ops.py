@@ -301,5 +301,12 @@ def test_parameter_that_no_template_has_is_named_before_anything_is_deployed():
         deploy.main(None, None, {"AlertEmail2": "b@example.com", "AlertEmail": "a@example.com"})
 
 
+def test_every_parameter_is_deployed_with_a_value():
+    known = answers.template_parameters()
+    values = answers.every_value(known, {"AlertEmail": "a@example.com"})
+    assert values.keys() == known.keys()
+    assert (values["AlertEmail"], values["AlertPhone"], values["Alarms"], values["QuietMinutes"]) == ("a@example.com", "", "yes", "720")
+
+
 def test_help_names_every_command():
     assert {"deploy", "lake", "subscribe", "confirm"} <= set(re.findall(r"^    ([a-z-]+)", run("--help").stdout, re.MULTILINE))
