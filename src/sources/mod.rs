@@ -80,7 +80,7 @@ mod tests {
             {"messageId": "m-1", "eventSource": "aws:sqs", "body": "hello", "attributes": {}},
             {"messageId": "m-2", "eventSource": "aws:sns", "body": "hello"},
         ]});
-        let expected = Message { id: "m-1".into(), task: Task::Unknown };
+        let expected = Message { id: "m-1".into(), sent: None, task: Task::Unknown };
         assert_eq!(Event::read(&event.to_string()), Some(Event::Queue(vec![expected])));
     }
 }

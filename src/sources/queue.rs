@@ -21,6 +21,7 @@ use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::parcel;
 use crate::ingest::Ingest;
 use crate::ingest::ports::{AlertPublisher, RawStore, RuleSource, StateStore, StoredObjects, Unavailable, chain};
+use crate::telemetry::MEASURED;
 
 /// A message as Lambda hands it over.
 #[derive(Deserialize)]
@@ -56,6 +57,8 @@ struct Destination<'e> {
 pub struct Message {
     /// The queue's id of it.
     pub id: String,
+    /// When it was put into the queue, if the queue said so.
+    pub sent: Option<Timestamp>,
     /// What it asks for.
     pub task: Task,
 }
@@ -91,7 +94,7 @@ struct Failure {
 impl From<Record<'_>> for Message {
     fn from(record: Record<'_>) -> Self {
         let sent = record.attributes.sent.and_then(|sent| Timestamp::from_millisecond(sent.parse().ok()?).ok());
-        Self { id: record.id.into_owned(), task: Task::read(&record.body, sent) }
+        Self { id: record.id.into_owned(), sent, task: Task::read(&record.body, sent) }
     }
 }
 
@@ -117,7 +120,7 @@ impl Task {
 }
 
 /// Does what `messages` ask for. `bucket` is the store itself, with nothing behind it: what it does not take stays in the
-/// queue. What was done before is done again and changes nothing.
+/// queue. What was done before is done again and changes nothing. Logs the age of the oldest message that failed.
 pub async fn process_messages<S, T, P, R, B>(
     ingest: &Ingest<S, T, P, R>,
     bucket: &B,
@@ -132,7 +135,8 @@ where
     B: RawStore + StoredObjects,
 {
     let mut failures = Failures::default();
-    for Message { id, task } in messages {
+    let mut oldest_failed = None;
+    for Message { id, sent, task } in messages {
         let done = match task {
             Task::Evaluate(keys) => evaluate(ingest, bucket, &keys, now).await,
             Task::Store(object) => store(bucket, *object).await,
@@ -144,7 +148,13 @@ where
         if let Err(error) = done {
             tracing::warn!(message = id, error = %chain(&error), "a message of the queue is not done, and comes again");
             failures.items.push(Failure { message: id });
+            oldest_failed = oldest_failed.into_iter().chain(sent).min();
         }
+    }
+    if let Some(sent) = oldest_failed {
+        // SQS leaves a message that was received three times out of ApproximateAgeOfOldestMessage.
+        let age = now.duration_since(sent).as_secs();
+        tracing::warn!(target: MEASURED, queue_failed_age_s = age, failed = failures.items.len(), "queue messages failed");
     }
     failures
 }

@@ -70,7 +70,7 @@ const fn time(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// All of them.
-pub const METRICS: [Metric; 29] = [
+pub const METRICS: [Metric; 30] = [
     count("pushes", "Pushes that were stored and accounted for"),
     count("pushes_refused", "Pushes that are no batch, or too large; kept, and answered with 4xx"),
     count("pushes_repeated", "Pushes whose very same body was stored before"),
@@ -93,6 +93,7 @@ pub const METRICS: [Metric; 29] = [
     count("cold_starts", "Copies of the function that were started"),
     gauge("rules_refused", Unit::Count, "1 while the newest rules are refused and older ones are in force"),
     gauge("outbox_age_s", Unit::Seconds, "Age of the oldest message that could not be sent"),
+    gauge("queue_failed_age_s", Unit::Seconds, "Age of the oldest message of the queue that failed, in AWS"),
     gauge("subscriptions_pending", Unit::Count, "Subscriptions of the alert topic that nobody has confirmed yet"),
     gauge("subscriptions_confirmed", Unit::Count, "Confirmed subscriptions of the alert topic"),
     time("push_ms", "How long a push took as a whole"),

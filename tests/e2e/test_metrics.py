@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 
 import pytest
 import requests
@@ -64,6 +65,26 @@ def test_a_push_is_one_line(lines):
     pushes = [line for line in lines if line.get("message") == "push"]
     assert len({line["request_id"] for line in pushes}) == len(pushes) >= 2
     assert all("batch" in line and "client" in line and "push_ms" in line for line in pushes)
+
+
+def queue_event(body, minutes_ago):
+    sent = int((time.time() - 60 * minutes_ago) * 1000)
+    return {"messageId": f"{minutes_ago}", "eventSource": "aws:sqs", "body": json.dumps(body), "attributes": {"SentTimestamp": str(sent)}}
+
+
+def test_age_of_the_oldest_failed_message_is_measured(emulator):
+    """SQS does not count messages that fail again and again. What no envelope is fails each time; a tick has nothing to do."""
+    failing, done = {"no": "envelope"}, {"requestContext": {}, "requestPayload": {"smartclean-push": "sweep"}}
+
+    def ages(*records):
+        before = len(emulator.lines())
+        failed = [item["itemIdentifier"] for item in emulator.invoke({"Records": list(records)})["batchItemFailures"]]
+        lines = [line for line in emulator.lines()[before:] if "queue_failed_age_s" in line]
+        assert all(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "queue_failed_age_s" for line in lines)
+        return failed, [line["queue_failed_age_s"] // 60 for line in lines]
+
+    assert ages(queue_event(failing, 5), queue_event(failing, 40), queue_event(done, 90)) == (["5", "40"], [40])
+    assert ages(queue_event(done, 90)) == ([], [])
 
 
 @pytest.fixture
