@@ -59,6 +59,7 @@ def test_alert_reaches_every_channel_in_its_own_words(stack):
     assert attributes["zone"] == "zone-1"
     assert attributes["rule"]
     assert json.loads(attributes["channel"]) == ["email", "sms"]
+    assert attributes["AWS.SNS.SMS.SMSType"] == "Transactional"
 
     sent = {message["protocol"]: message for message in stack.aws.postbox()[before:]}
     assert sent["email"]["to"] == EMAIL

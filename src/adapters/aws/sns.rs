@@ -19,6 +19,9 @@ const MOST_ENTRIES: usize = 10;
 const MOST_BYTES: usize = 256 * 1024;
 /// Requests under way at a time.
 const CONCURRENCY: usize = 4;
+/// Has SNS deliver a text as reliably as it can, `Transactional`, and not as cheaply, which is an account's default. Other
+/// protocols do not look at it.
+const SMS_TYPE: (&str, &str) = ("AWS.SNS.SMS.SMSType", "Transactional");
 /// How often a message is sent that the service failed to take.
 const ATTEMPTS: u32 = 3;
 
@@ -153,12 +156,14 @@ impl AlertPublisher for SnsPublisher {
 impl Entry {
     fn of(index: usize, message: &Rendered) -> Self {
         let attribute = |(name, value): &(&'static str, Attribute)| Some(((*name).to_owned(), value_of(value)?));
+        let (name, value) = SMS_TYPE;
+        let sms_type = (name, Attribute::One(value.to_owned()));
         Self {
             index,
             subject: message.subject.clone(),
             ascii_subject: Some(message.ascii_subject.clone()).filter(|ascii| *ascii != message.subject),
             body: message.sns_message(),
-            attributes: message.attributes.iter().filter_map(attribute).collect(),
+            attributes: message.attributes.iter().chain([&sms_type]).filter_map(attribute).collect(),
             failures: 0,
         }
     }

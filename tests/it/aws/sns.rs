@@ -109,7 +109,11 @@ async fn a_message_carries_its_texts_and_attributes() {
             Some((member("Name")?, member("Value.DataType")?, member("Value.StringValue")?))
         })
         .collect();
-    let expected = [("channel", "String.Array", r#"["email","sms"]"#), ("severity", "String", "medium")];
+    let expected = [
+        ("AWS.SNS.SMS.SMSType", "String", "Transactional"),
+        ("channel", "String.Array", r#"["email","sms"]"#),
+        ("severity", "String", "medium"),
+    ];
     assert_eq!(attributes, expected.map(|(a, b, c)| (a.into(), b.into(), c.into())).into());
 }
 
