@@ -12,6 +12,7 @@
   action gets the message. MiniStack's runs it once and does not look.
 - What AWS IoT and Lambda send into a queue comes over TLS, as the queue's policy wants it.
 - Lambda's record of an event that it gave up on is whole; MiniStack's has no version, time or request id.
+- A queue's MaximumConcurrency is a number also where a parameter gives it; MiniStack compares the text with numbers, and stops.
 - An HTTP API has the routes and authorizers of its OpenAPI body, which MiniStack skips.
 - A JWT authorizer gets the keys of a Cognito pool, which MiniStack asks itself for over HTTP, also where it speaks TLS.
 - Each reading of a secret leaves a line in the log, so that a test can count them. MiniStack's CloudTrail tells of the
@@ -129,6 +130,21 @@ def record_in_queue(target, name, event, result):
 
 
 lambda_svc._route_async_failure = record_in_queue
+
+
+event_sources = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+create_event_source, update_event_source = event_sources["create"], event_sources["update"]
+
+
+def with_number(props):
+    scaling = props.get("ScalingConfig") or {}
+    return {**props, "ScalingConfig": {name: int(value) for name, value in scaling.items()}} if scaling else props
+
+
+event_sources.update(
+    create=lambda logical_id, props, stack_name: create_event_source(logical_id, with_number(props), stack_name),
+    update=lambda id, old, new, stack_name: update_event_source(id, with_number(old), with_number(new), stack_name),
+)
 
 def import_body(api, body):
     """Makes the routes, integrations and authorizers that an HTTP API has by its OpenAPI body."""

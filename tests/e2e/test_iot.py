@@ -27,7 +27,7 @@ class Publisher:
             path.write_text(text)
 
     @contextlib.contextmanager
-    def connected(self, client_id="smartclean-push-1"):
+    def connected(self, client_id="smartclean-push/1"):
         """A client that is connected, or that was refused: then `is_connected()` says so."""
         answered = threading.Event()
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
@@ -68,7 +68,7 @@ def test_what_is_published_is_stored_byte_for_byte_and_alerts(doors, publisher):
         (envelope,) = received()
         assert "270 ppb" in envelope["Message"]
     metadata = doors.s3.head_object(Bucket=doors.bucket, Key=key)["Metadata"]
-    assert f"mqtt:smartclean-push-1@{TOPIC}" in metadata.values()
+    assert f"mqtt:smartclean-push/1@{TOPIC}" in metadata.values()
 
 
 def test_the_same_message_twice_is_one_object_and_one_alert(doors, publisher):
@@ -90,8 +90,12 @@ def test_message_that_is_no_batch_is_kept(doors, publisher):
 
 
 def test_certificate_is_good_for_the_topic_and_for_ids_of_the_stack_only(doors, publisher):
-    with publisher.connected("somebody") as client:
-        assert not client.is_connected()
+    # The last two are the stack smartclean-push-dev's.
+    for other in ("somebody", "smartclean-pusher", "smartclean-push-dev", "smartclean-push-dev/1"):
+        with publisher.connected(other) as client:
+            assert not client.is_connected(), other
+    with publisher.connected("smartclean-push") as client:
+        assert client.is_connected()
     before = set(doors.keys())
     with publisher.connected() as client:
         assert client.is_connected()

@@ -270,3 +270,21 @@ def test_what_outlives_the_stack_is_removed_if_its_first_deploy_fails(template):
     kept = {id: each["DeletionPolicy"] for id, each in template["Resources"].items() if each.get("DeletionPolicy", "Delete") != "Delete"}
     assert kept == dict.fromkeys(["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket"], "RetainExceptOnCreate")
     assert {template["Resources"][id]["UpdateReplacePolicy"] for id in kept} == {"Retain"}
+
+
+def test_every_url_for_the_vendor_has_the_operators_own_name(template):
+    host = {"Fn::If": ["HasDomain", {"Ref": "DomainName"}, {"Fn::Sub": "${PushApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}]}
+    urls = {name: output["Value"]["Fn::Sub"] for name, output in template["Outputs"].items() if name.endswith("Url") and name != "DashboardUrl"}
+    assert {name: value[0] for name, value in urls.items()} == {
+        "PushUrl": "https://${Host}/push",
+        "TokenUrl": "https://${Host}/oauth2/token",
+        "EventHubUrl": "https://${Host}/push/messages",
+        "JwtPushUrl": "https://${Host}/push/jwt",
+    }
+    assert all(value[1] == {"Host": host} for value in urls.values())
+
+
+def test_queue_takes_few_of_the_accounts_copies(template):
+    queue = template["Resources"]["PushFunction"]["Properties"]["Events"]["StoredObjects"]["Properties"]
+    assert queue["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "QueueConcurrency"}}
+    assert template["Parameters"]["QueueConcurrency"]["Default"] == template["Parameters"]["QueueConcurrency"]["MinValue"] == 2
