@@ -38,7 +38,7 @@ pub mod sources;
 pub mod telemetry;
 
 #[cfg(feature = "command")]
-pub use analysis::{backtest, cases, cost, report, simulate};
+pub use analysis::{backtest, cases, cost, report, simulate, survey};
 pub use domain;
 #[cfg(feature = "lake")]
 pub use history::{self, lake};

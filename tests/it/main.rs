@@ -43,6 +43,7 @@ mod simulate;
 mod soak;
 mod state_stores;
 mod support;
+mod survey;
 mod unicode;
 mod upgrades;
 mod vectors;

@@ -5,3 +5,4 @@ pub mod cases;
 pub mod cost;
 pub mod report;
 pub mod simulate;
+pub mod survey;

@@ -179,8 +179,9 @@ impl<'a> Reading<'a> {
         self.values.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
-    /// The value of a documented metric, plausible or not.
-    fn sent(&self, metric: &Metric) -> Option<f64> {
+    /// The value of a documented metric, plausible or not; `None` where the reading does not carry it, or not as a number.
+    #[must_use]
+    pub fn sent(&self, metric: &Metric) -> Option<f64> {
         metric.sent_as().iter().find_map(|name| self.number(name)).map(|sent| metric.value(sent))
     }
 

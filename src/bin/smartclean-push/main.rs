@@ -20,6 +20,7 @@ mod schema;
 mod serve;
 mod simulate;
 mod stop;
+mod survey;
 mod test;
 mod test_alert;
 
@@ -46,6 +47,7 @@ enum Verb {
     Backtest(backtest::Backtest),
     Replay(replay::Replay),
     Cost(cost::Cost),
+    Survey(survey::SurveyOf),
     Compact(compact::Compact),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Verb::Backtest(backtest) => backtest.run(),
         Verb::Replay(replay) => replay.run(),
         Verb::Cost(cost) => cost.run(),
+        Verb::Survey(survey) => survey.run(),
         Verb::Compact(compact) => compact.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Completions(completions) => completions.run(),

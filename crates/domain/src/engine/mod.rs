@@ -38,7 +38,7 @@ use super::state::{EntryId, Seen, ZoneState};
 use super::time::age;
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
-const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
+pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Most devices of a zone whose rule state is kept. A zone is one room; a document of so many devices is still within the
 /// 400 KB of a DynamoDB item. In a full zone, the device that was heard longest ago makes room for another one if that was

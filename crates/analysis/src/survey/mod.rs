@@ -1,0 +1,226 @@
+//! The first look at what a building's sensors really send, beside what the vendor documents, and what to change because
+//! of it.
+//!
+//! [`Survey::push`] counts stored pushes in the order of their receipt. [`Survey::observations`] says what was seen.
+
+mod observations;
+mod tally;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasher as _;
+
+use domain::archive::unpack_rejections;
+use domain::reading::Reading;
+use domain::state::ZoneKey;
+use foldhash::fast::FixedState;
+use history::ArchivedPush;
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use self::observations::Observation;
+use self::tally::{Share, Spread};
+
+/// Members of a reading that the vendor documents or shows; [`DOCUMENTED_VALUES`] are those of `v`.
+const DOCUMENTED: [&str; 25] = [
+    "AGG",
+    "DASSOC",
+    "DEVID",
+    "DevSubType",
+    "DevType",
+    "Display",
+    "ID",
+    "InsID",
+    "PID",
+    "PropId",
+    "Region",
+    "Type",
+    "dom",
+    "dow",
+    "expire_at",
+    "hour",
+    "minute",
+    "month",
+    "stats",
+    "t",
+    "time",
+    "unix",
+    "unixT",
+    "utc",
+    "v",
+];
+
+/// Members of a Matrix event.
+const DOCUMENTED_EVENT: [&str; 5] = ["Event", "Meta", "RoutingKey", "SourceDeviceIdentifier", "UnixTimeInt"];
+
+/// Members of `v` that the vendor shows and that are no metrics.
+const DOCUMENTED_VALUES: [(&str, &[&str]); 5] = [
+    ("FD", &["c", "nm", "reasons", "type"]),
+    ("OCCMINEW", &["C", "Disass", "Src"]),
+    ("OCCSCM", &["b"]),
+    ("TILT", &["Tb"]),
+    ("UM", &["u"]),
+];
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Survey {
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    readings: u64,
+    readings_per_push: Spread,
+    types: BTreeMap<String, TypeSurvey>,
+    zones: HashSet<ZoneKey<'static>>,
+    /// Members of readings that nobody documents.
+    undocumented: BTreeMap<String, u64>,
+    without_device: u64,
+    without_zone: u64,
+    without_project: u64,
+    without_region: u64,
+    without_time: u64,
+    time_in_seconds: u64,
+    /// Seconds from a reading's time to its receipt.
+    delays: Spread,
+    ahead: u64,
+    repeats: u64,
+    out_of_order: u64,
+    /// Hashes of the texts of readings.
+    known: HashSet<u64>,
+    /// Matrix events by name.
+    events: BTreeMap<String, u64>,
+    cleanings: u64,
+    /// Rejected items by reason.
+    rejected: BTreeMap<String, u64>,
+    /// Requests that were refused by reason; `None` while no log was read.
+    auth_failures: Option<BTreeMap<String, u64>>,
+}
+
+/// What was counted of a device type.
+#[derive(Debug, Default)]
+struct TypeSurvey {
+    readings: u64,
+    /// The newest reading of each device.
+    devices: HashMap<String, Timestamp>,
+    /// Seconds between two readings of a device.
+    pauses: Spread,
+    /// Members of `v` that nobody documents.
+    undocumented: BTreeMap<String, u64>,
+    /// Documented metrics that are no number.
+    not_numbers: BTreeMap<&'static str, u64>,
+    implausible: u64,
+}
+
+impl Survey {
+    /// Counts a push. Pushes come in the order of their receipt.
+    pub fn push(&mut self, push: &ArchivedPush) {
+        self.first = self.first.or(Some(push.received));
+        self.last = Some(push.received);
+        self.readings_per_push.note(push.lines.lines().count());
+        for line in push.lines.lines() {
+            if let Ok(reading) = Reading::read(line) {
+                self.reading(&reading, push.received);
+            }
+        }
+    }
+
+    /// Counts the lines of an object of rejections.
+    pub fn rejections(&mut self, lines: &str) {
+        for rejection in unpack_rejections(lines) {
+            // Without the place in the text, so that the same mistake is one reason.
+            let reason = rejection.reason.split(" at line ").next().unwrap_or_default();
+            *self.rejected.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Counts a line of the receiver's log: text, as `serve` writes it, or JSON, as the function does. Lines about something
+    /// else are passed over.
+    pub fn log_line(&mut self, line: &str) {
+        let failures = self.auth_failures.get_or_insert_default();
+        let told = match serde_json::from_str::<Value>(line) {
+            Ok(line) => {
+                let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).cloned();
+                field("auth_failures").and_then(|times| Some((times.as_u64()?, field("reason")?.as_str()?.to_owned())))
+            }
+            Err(_) => {
+                let after = |name: &str| line.split_once(name).map(|(_, after)| after);
+                let times = after(" auth_failures=").and_then(|times| times.split_whitespace().next()?.parse().ok());
+                let reason = after(" reason=\"").and_then(|reason| reason.split('"').next());
+                times.zip(reason.map(str::to_owned))
+            }
+        };
+        if let Some((times, reason)) = told {
+            *failures.entry(reason).or_default() += times;
+        }
+    }
+
+    fn reading(&mut self, reading: &Reading<'_>, received: Timestamp) {
+        self.readings += 1;
+        if !self.known.insert(FixedState::default().hash_one(reading.text)) {
+            self.repeats += 1;
+            return;
+        }
+        let members: BTreeMap<String, Value> = serde_json::from_str(reading.text).unwrap_or_default();
+        let is_event = members.contains_key("RoutingKey");
+        let documented = if is_event { &DOCUMENTED_EVENT[..] } else { &DOCUMENTED };
+        for name in members.keys().filter(|name| !documented.contains(&name.as_str())) {
+            *self.undocumented.entry(name.clone()).or_default() += 1;
+        }
+        if let Some(time) = reading.time {
+            let delay = received.duration_since(time).as_secs();
+            self.ahead += u64::from(-delay > domain::engine::TOLERATED_LEAD.as_secs());
+            self.delays.note(delay.max(0).unsigned_abs());
+            self.time_in_seconds += u64::from(members.get("unixT").and_then(Value::as_f64).is_some_and(|at| at < 1e11));
+        } else {
+            self.without_time += 1;
+        }
+        if is_event {
+            let event = members.get("Event").and_then(Value::as_str).unwrap_or("without a name");
+            *self.events.entry(event.to_owned()).or_default() += 1;
+            self.cleanings += u64::from(reading.cleaning.is_some());
+            return;
+        }
+        let source = &reading.source;
+        self.without_device += u64::from(source.device.is_none());
+        self.without_zone += u64::from(source.zone.is_none());
+        self.without_project += u64::from(source.project.is_none());
+        self.without_region += u64::from(!reading.local_zone().is_known());
+        self.zones.insert(ZoneKey::of(source).into_owned());
+        let of_type = self.types.entry(source.device_type.to_string()).or_default();
+        self.out_of_order += u64::from(of_type.reading(reading, members.get("v"), reading.time.unwrap_or(received)));
+    }
+
+    fn share(&self, of: u64) -> Share {
+        Share { of, all: self.readings }
+    }
+}
+
+impl TypeSurvey {
+    /// Counts a reading that was taken at `at`. Whether it is older than one of its device that came before.
+    fn reading(&mut self, reading: &Reading<'_>, values: Option<&Value>, at: Timestamp) -> bool {
+        self.readings += 1;
+        self.implausible += u64::from(reading.implausible() > 0);
+        self.members(reading, values);
+        let Some(device) = reading.source.device.as_deref() else { return false };
+        let Some(newest) = self.devices.get_mut(device) else {
+            self.devices.insert(device.to_owned(), at);
+            return false;
+        };
+        let pause = at.duration_since(*newest).as_secs();
+        if pause > 0 {
+            self.pauses.note(pause.unsigned_abs());
+            *newest = at;
+        }
+        pause < 0
+    }
+
+    fn members(&mut self, reading: &Reading<'_>, values: Option<&Value>) {
+        let (Some(device_type), Some(Value::Object(values))) = (reading.device_type(), values) else { return };
+        let others = DOCUMENTED_VALUES.iter().find(|(name, _)| *name == device_type.name).map_or(&[][..], |(_, of)| of);
+        for name in values.keys() {
+            match device_type.metrics.iter().find(|metric| metric.sent_as().contains(&name.as_str())) {
+                Some(metric) if reading.sent(metric).is_none() => *self.not_numbers.entry(metric.key).or_default() += 1,
+                None if !others.contains(&name.as_str()) => *self.undocumented.entry(name.clone()).or_default() += 1,
+                _ => {}
+            }
+        }
+    }
+}

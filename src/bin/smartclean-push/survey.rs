@@ -1,0 +1,123 @@
+//! `survey`: what the sensors really send, beside what the vendor documents.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use smartclean_push::domain::archive::unpack;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::shown;
+use smartclean_push::history::{Archive, Inventory, Period, Unreadable, hours, read_pushes};
+use smartclean_push::survey::{Observation, Survey};
+
+use crate::archive::{open, unreadable};
+use crate::{Failure, period, progress, rules};
+
+/// Say what the sensors really send, beside what SmartClean documents, and what to change because of it
+///
+/// For the first days of a new site: readings per push, unknown types and fields, delays, repeats, clocks, intervals per type,
+/// Matrix events, what was rejected, and refused logins where --log names a log. Nothing is changed. The exit code is 1 if
+/// something differs from what is expected.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  smartclean-push survey --from data
+  smartclean-push survey --from data --rules rules.toml --log serve.log
+  smartclean-push survey --from s3://my-readings --since 2026-11-01
+  smartclean-push survey --from data --format json | jq '.[] | select(.advice)'")]
+pub(super) struct SurveyOf {
+    /// Where the readings are: the data folder of `serve`, or s3://bucket/prefix
+    #[arg(long, value_name = "DATA")]
+    from: String,
+    #[command(flatten)]
+    period: period::Arguments,
+    /// A rules file, to say which devices report less often than it allows [default: the built-in rules]
+    #[arg(long, value_name = "RULES")]
+    rules: Option<PathBuf>,
+    /// The receiver's log, a line each: what `serve` wrote to standard error, or CloudWatch's lines in JSON
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// A line for each thing that was looked at, and what to do below it
+    Text,
+    /// An array of objects: `subject`, `seen`, `expected`, `advice`
+    Json,
+}
+
+impl SurveyOf {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let rules = self.rules.as_deref().map_or_else(|| Ok(RuleSet::pack()), rules::of_file)?;
+        let mut survey = Survey::default();
+        if let Some(log) = &self.log {
+            read_log(log, &mut survey).map_err(|fault| {
+                Failure::usage(format!("{} cannot be read: {fault}. Name a log file with --log", log.display()))
+            })?;
+        }
+        let archive = open(&self.from)?;
+        let warnings = self.read(&*archive, &mut survey, &rules).map_err(unreadable)?;
+        let mut observations = survey.observations(&rules);
+        observations.extend(warnings);
+        let text = match self.format {
+            Format::Text => shown::lines(&text(&observations)),
+            Format::Json => serde_json::to_string(&observations).map_err(|fault| Failure::new(fault.to_string()))?,
+        };
+        let _ = writeln!(anstream::stdout(), "{text}");
+        match observations.iter().filter(|observation| observation.advice.is_some()).count() {
+            0 => Ok(()),
+            1 => Err(Failure::new("one thing to look at, marked ! above")),
+            several => Err(Failure::new(format!("{several} things to look at, each marked ! above"))),
+        }
+    }
+
+    /// Reads the archive. What is returned is where its devices do not suit the rules.
+    fn read(
+        &self,
+        archive: &dyn Archive,
+        survey: &mut Survey,
+        rules: &RuleSet,
+    ) -> Result<Vec<Observation>, Unreadable> {
+        let period = Period::from(self.period);
+        let wanted = |start, hours| period.touches(start, jiff::SignedDuration::from_hours(hours));
+        let raw = hours(archive, "raw/", wanted)?;
+        let bar = progress::hours(raw.len());
+        read_pushes(archive, &raw, |round| {
+            round.pushes.iter().filter(|push| period.contains(push.received)).for_each(|push| survey.push(push));
+            bar.set_position(round.hours as u64);
+            true
+        })?;
+        for hour in hours(archive, "rejected/", wanted)? {
+            for object in archive.read(&archive.keys(&hour.folder)?)? {
+                survey.rejections(&unpack(&object.bytes).map_err(|fault| Unreadable::new(&object.key, fault))?);
+            }
+        }
+        bar.finish_and_clear();
+        let warnings = Inventory::read(archive)?.warnings(rules).into_iter().map(|warning| Observation {
+            subject: format!("rules, {}", warning.location),
+            seen: warning.message,
+            expected: "rules that suit the devices",
+            advice: Some(warning.suggestion.unwrap_or_else(|| "Remove it from the rules file.".to_owned())),
+        });
+        Ok(warnings.collect())
+    }
+}
+
+fn read_log(path: &Path, survey: &mut Survey) -> std::io::Result<()> {
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        survey.log_line(&String::from_utf8_lossy(&line?));
+    }
+    Ok(())
+}
+
+fn text(observations: &[Observation]) -> String {
+    let line = |Observation { subject, seen, expected, advice }: &Observation| match advice {
+        Some(advice) => format!("! {subject}: {seen} (expected: {expected})\n      {advice}"),
+        None => format!("  {subject}: {seen} (expected: {expected})"),
+    };
+    observations.iter().map(line).collect::<Vec<_>>().join("\n")
+}

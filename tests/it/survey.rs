@@ -1,0 +1,174 @@
+//! `survey`, as a shell runs it: what is planted in a simulated folder is named, and nothing else is.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smartclean_push::adapters::files::FolderStore;
+use smartclean_push::domain::archive::{Metadata, Object};
+use smartclean_push::domain::batch::{BatchId, Items};
+use smartclean_push::ingest::ports::RawStore as _;
+
+use crate::support::{Ran, body, run};
+
+/// Lines of the log of `serve`.
+const SERVED: &str = "2026-11-29T00:53:28Z  WARN not authenticated source=192.0.2.1 client=\"a\" reason=\"unknown or wrong\" auth_failures=3
+2026-11-29T00:53:29Z  INFO pushed received=1
+";
+
+/// A day of forty devices that do as documented.
+fn simulated() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        ["simulate", "--out", "data", "--devices", "40", "--days", "1", "--from", "2026-11-01", "--push-every", "1m"];
+    let ran = run(folder.path(), &arguments);
+    assert_eq!(ran.exit, Some(0), "{}", ran.err);
+    let data = folder.path().join("data");
+    (folder, data)
+}
+
+/// Stores a push that was received then, as `serve` stores it.
+fn plant(data: &Path, received: &str, readings: &[Value]) {
+    let body = body(&readings.iter().map(Value::to_string).collect::<Vec<_>>());
+    let items = Items::split(&body).unwrap();
+    let batch = items.read();
+    let id = BatchId::of(&body);
+    let received: Timestamp = received.parse().unwrap();
+    let metadata = Metadata { received, request_id: "r".into(), source: "192.0.2.1".into(), lines: 0 };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = FolderStore::open_shared(data).unwrap();
+    let put = |object| runtime.block_on(store.put(object)).unwrap();
+    if !batch.readings.is_empty() {
+        put(Object::of_readings(id, &batch.readings, metadata.clone()));
+    }
+    if !batch.rejections.is_empty() {
+        put(Object::of_rejections(id, &batch.rejections, metadata));
+    }
+}
+
+/// A soap reading of a device in a zone, with other members laid over it.
+fn soap(time: &str, values: &Value, more: &Value) -> Value {
+    let unix = time.parse::<Timestamp>().unwrap().as_millisecond();
+    let mut reading = json!({
+        "DevType": "SMARTCLEAN#SS", "DEVID": "planted", "InsID": "zone", "PID": "tower", "Region": "Asia/Singapore",
+        "unixT": unix, "v": values,
+    });
+    for (name, value) in more.as_object().unwrap() {
+        reading[name] = value.clone();
+    }
+    reading
+}
+
+fn survey(data: &Path, more: &[&str]) -> Ran {
+    let folder = data.parent().unwrap();
+    run(folder, &[&["survey", "--from", "data"], more].concat())
+}
+
+/// What is marked: the subjects that come with advice.
+fn marked(data: &Path, more: &[&str]) -> Vec<String> {
+    let ran = survey(data, &[&["--format", "json"], more].concat());
+    let observations: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{} {}", ran.out, ran.err));
+    let marked = observations.iter().filter(|observation| !observation["advice"].is_null());
+    let marked: Vec<_> = marked.map(|observation| observation["subject"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ran.exit, Some(i32::from(!marked.is_empty())), "{}", ran.err);
+    marked
+}
+
+#[test]
+fn what_differs_from_the_documentation_is_named() {
+    let (_folder, data) = simulated();
+    assert_eq!(marked(&data, &[]), [""; 0], "a building that does as documented");
+    let at = "2026-11-01T02:00:00Z";
+    let usual = json!({"p": 50, "d": 40});
+    plant(
+        &data,
+        "2026-11-01T02:00:05Z",
+        &[
+            soap(at, &json!({"x": 1}), &json!({"DevType": "ACME#FAN"})),
+            soap(at, &json!({"p": 50, "level": 3}), &json!({"Firmware": "2.1"})),
+            soap(at, &json!({"p": "empty"}), &json!({})),
+            soap(at, &json!({"p": 255}), &json!({})),
+            soap(at, &usual, &json!({"InsID": null})),
+            soap(at, &usual, &json!({"DEVID": ""})),
+            soap(at, &usual, &json!({"PID": null})),
+            soap(at, &usual, &json!({"Region": "Atlantis"})),
+            soap(at, &usual, &json!({"unixT": 0})),
+        ],
+    );
+    assert_eq!(
+        marked(&data, &[]),
+        [
+            "without a device id",
+            "without a zone",
+            "without a project",
+            "without a known time zone",
+            "without a usable time",
+            "members that nobody documents",
+            "type ACME#FAN",
+            "type SS, undocumented values",
+            "type SS, values that are no number",
+            "type SS, values that no sensor can measure",
+        ]
+    );
+    let text = survey(&data, &[]).out;
+    for expected in [
+        "! type ACME#FAN: 1 reading, 1 device, ",
+        "write a rule with types = \"ACME#FAN\"",
+        "! members that nobody documents: Firmware 1 (expected: none)",
+        "! type SS, undocumented values: level 1",
+        "! type SS, values that are no number: p 1",
+        "  type SS: ",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+}
+
+#[test]
+fn late_ahead_repeated_and_refused_pushes_are_named() {
+    let (folder, data) = simulated();
+    let usual = json!({"p": 50});
+    plant(&data, "2026-11-01T05:00:00Z", &[soap("2026-11-01T02:00:00Z", &usual, &json!({}))]);
+    plant(&data, "2026-11-01T05:10:00Z", &[soap("2026-11-01T05:20:00Z", &usual, &json!({}))]);
+    plant(&data, "2026-11-01T05:20:00Z", &[json!("not a reading")]);
+    let log = [
+        json!({"level": "WARN", "fields": {"auth_failures": 1, "reason": "the password is wrong"}}),
+        json!({"level": "INFO", "pushes": 1}),
+        json!({"auth_failures": 1, "reason": "the password is wrong"}),
+    ];
+    std::fs::write(folder.path().join("log"), log.map(|line| format!("{line}\n")).concat() + SERVED).unwrap();
+    let expected = ["delay from reading to receipt", "clocks ahead by more than 5 minutes", "rejected items"];
+    assert_eq!(marked(&data, &[]), expected);
+    let with_log = marked(&data, &["--log", "log"]);
+    assert_eq!(with_log, [&expected[..], &["refused logins in the log"]].concat());
+    let text = survey(&data, &["--log", "log"]).out;
+    assert!(text.contains("! refused logins in the log: unknown or wrong 3, the password is wrong 2"), "{text}");
+    assert!(text.contains("Older than `max_age`, 1h, when they came, and so silent: 1 "), "{text}");
+
+    // A device that reports each hour, and a rule that wants it each half hour.
+    std::fs::write(folder.path().join("rules.toml"), "[[rule]]\nid = \"silent\"\nafter = \"30m\"\ntypes = \"TILT\"\n")
+        .unwrap();
+    let with_rules = marked(&data, &["--rules", "rules.toml"]);
+    assert!(with_rules.contains(&"rules, rules.toml:2:6".to_owned()), "{with_rules:?}");
+
+    // One push again and again.
+    let (_folder, data) = simulated();
+    for second in 10..60 {
+        let readings: Vec<_> =
+            (0..60).map(|n| soap("2026-11-01T02:00:00Z", &json!({"p": 50, "d": n}), &json!({}))).collect();
+        plant(&data, &format!("2026-11-01T02:00:{second}Z"), &[&readings[..], &[json!({"n": second})]].concat());
+    }
+    assert!(marked(&data, &[]).contains(&"readings that were sent again".to_owned()));
+}
+
+#[test]
+fn nothing_received_and_nothing_there_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("raw")).unwrap();
+    let ran = survey(&data, &[]);
+    assert!(ran.exit == Some(1) && ran.out.contains("! readings: no readings"), "{} {}", ran.out, ran.err);
+    let ran = run(folder.path(), &["survey", "--from", "elsewhere"]);
+    assert!(ran.exit != Some(0) && ran.err.contains("elsewhere"), "{}", ran.err);
+    let ran = survey(&data, &["--log", "no-log"]);
+    assert!(ran.exit == Some(2) && ran.err.contains("no-log cannot be read"), "{}", ran.err);
+}
