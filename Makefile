@@ -285,6 +285,18 @@ endif
 rules: check-rules .venv/build.stamp ## Makes FILE the deployed stack's rules: make rules FILE=my-rules.toml
 	@$(STACK) rules '$(FILE)'
 
+.PHONY: rules-show
+rules-show: .venv/build.stamp ## Prints the deployed stack's rules; VERSION=... an older version
+	@$(STACK) rules-show $(if $(VERSION),'$(VERSION)')
+
+.PHONY: rules-history
+rules-history: .venv/build.stamp ## Lists the versions of the deployed stack's rules: when they were put, and by whom
+	@$(STACK) rules-history
+
+.PHONY: rules-restore
+rules-restore: .venv/build.stamp ## Makes an older version the newest again: make rules-restore VERSION=...
+	@$(STACK) rules-restore $(if $(VERSION),'$(VERSION)')
+
 # ---- Behind them ----------------------------------------------------------------------------------------------------
 
 # cargo-lambda first by itself: it shows its progress, which SAM keeps to itself for minutes; SAM then finds the same

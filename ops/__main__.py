@@ -44,6 +44,10 @@ def parser():
     add("test-alert", help="push a reading that raises an alert")
     add("rules", help="make FILE the rules of the stack").add_argument("file", type=Path)
 
+    add("rules-show", help="print the rules of the stack, or a version of them").add_argument("version", nargs="?")
+    add("rules-history", help="list the versions of the rules: when, who, what")
+    add("rules-restore", help="make an older version the newest again").add_argument("version", nargs="?")
+
     for name, what in [("subscribe", "send alerts to an address"), ("unsubscribe", "send no more alerts to an address")]:
         command = add(name, help=what)
         address = command.add_mutually_exclusive_group(required=True)
@@ -89,6 +93,12 @@ def run(arguments):
             return rules.test_alert(stack)
         case "rules":
             rules.put(stack, arguments.file)
+        case "rules-show":
+            rules.show(stack, arguments.version)
+        case "rules-history":
+            rules.history(stack)
+        case "rules-restore":
+            rules.restore(stack, arguments.version)
         case "subscribe" | "unsubscribe":
             protocol, endpoint = next(
                 (name, value) for name in ("email", "phone", "https") if (value := getattr(arguments, name)) is not None

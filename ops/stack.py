@@ -19,6 +19,10 @@ class Stack:
     def account(self):
         return self.client("sts").get_caller_identity()["Account"]
 
+    def caller(self):
+        """Who the credentials are of, as AWS names them."""
+        return self.client("sts").get_caller_identity()["Arn"]
+
     def outputs(self):
         """The outputs by name. Raises Stop if the stack does not exist."""
         described = self._describe()
