@@ -11,7 +11,7 @@ from pathlib import Path
 
 import botocore.exceptions
 
-from ops import ROOT, Stop, answers, credentials, deploy, preflight, report, rules, subscriptions
+from ops import ROOT, Stop, answers, credentials, deploy, preflight, report, rules, smoke, subscriptions
 from ops.stack import Stack
 
 
@@ -39,6 +39,12 @@ def parser():
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/lake/template.yaml")
     command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
 
+    command = add("smoke", help="deploy a scratch stack, use it, remove it, and print a report")
+    command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
+    command.add_argument("--lake-template", type=Path, default=ROOT / ".aws-sam/lake/template.yaml")
+    command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
+    command.add_argument("--region", default=answers.DEFAULT_REGION)
+
     add("report", help="print URL, subscriptions, and what to do next")
     add("credentials", help="print the user name and password for SmartClean")
     add("test-alert", help="push a reading that raises an alert")
@@ -65,6 +71,9 @@ def parser():
 
 
 def run(arguments):
+    if arguments.command == "smoke":
+        stack = smoke.new_stack(arguments.region)
+        return smoke.main(stack, arguments.template, arguments.lake_template, arguments.architecture)
     path = arguments.config or answers.path_of(arguments.env)
     if not path.exists():
         if arguments.command not in ("preflight", "deploy"):

@@ -1,0 +1,58 @@
+"""`make smoke` against the stand-in: it holds, it names what does not hold, and it leaves nothing behind."""
+
+import urllib.parse
+
+import pytest
+import requests
+from deployed import ARCHITECTURE, BUILD
+from local_aws import REGION
+from ops import smoke
+
+
+@pytest.fixture
+def as_operator(aws, monkeypatch):
+    """This process as the operator's."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def run(aws, capsys, change=lambda response: response):
+    """Runs it. The stand-in answers at one address, whatever host name an API has."""
+
+    def request(method, url, headers, **options):
+        api = urllib.parse.urlsplit(url)
+        headers = {**headers, "Host": f"{api.hostname.split('.')[0]}.execute-api.localhost:{aws.port}"}
+        return change(requests.request(method, f"{aws.endpoint}{api.path}", headers=headers, verify=aws.certificate, **options))
+
+    stack = smoke.new_stack(REGION)
+    code = smoke.main(stack, BUILD / "template.yaml", BUILD / "lake.yaml", ARCHITECTURE, request)
+    return stack, code, capsys.readouterr().out
+
+
+def left(aws, stack):
+    """Names of what is there of a stack."""
+    queues = aws.client("sqs").list_queues().get("QueueUrls", [])
+    buckets = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
+    tables = aws.client("dynamodb").list_tables()["TableNames"]
+    stacks = aws.client("cloudformation").list_stacks()["StackSummaries"]
+    stacks = [each["StackName"] for each in stacks if each["StackStatus"] != "DELETE_COMPLETE"]
+    return [name for name in [*queues, *buckets, *tables, *stacks] if stack.name in name.lower()]
+
+
+def test_smoke_test_holds_and_leaves_nothing(aws, as_operator, capsys):
+    stack, code, report = run(aws, capsys)
+    assert (code, report.count("\nok ")) == (0, len(smoke.CHECKS) + 1), report
+    assert left(aws, stack) == []
+
+
+def test_smoke_test_names_what_does_not_hold_and_leaves_nothing(aws, as_operator, capsys):
+    def let_everybody_in(response):
+        if response.status_code == 401:
+            response.status_code = 200
+        return response
+
+    stack, code, report = run(aws, capsys, let_everybody_in)
+    failed = [line for line in report.splitlines() if line.startswith("FAILED")]
+    assert code == 1 and len(failed) == 1, report
+    assert failed[0].startswith("FAILED  A wrong password is answered 401: 200 came, and 401 was expected")
+    assert left(aws, stack) == []
