@@ -17,7 +17,7 @@ use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::{Kind, RuleSet};
 use smartclean_push::domain::state::{ZoneKey, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::{Ingest, Receipt};
+use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
 
 use crate::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::{pushes, text};
@@ -63,10 +63,17 @@ fn messages(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> V
 /// A whole push, everything in memory and nothing known from before.
 fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
     let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
-    let ingest = Ingest::new(store, state, publisher, FixedRules(Arc::clone(rules)));
-    let receipt = Receipt { request_id: "1".into(), source: "203.0.113.7".into(), received };
+    let ingest = Ingest::new(Environment {
+        store: Box::new(store),
+        journal: None,
+        state: Box::new(state),
+        publisher: Box::new(publisher),
+        rules: Box::new(FixedRules(Arc::clone(rules))),
+    });
+    let source = "203.0.113.7".into();
+    let request = RequestInfo { request_id: "1".into(), source, received, verified_client: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let outcome = runtime.block_on(ingest.push(body.clone(), Encoding::Identity, &receipt)).expect("a store in memory");
+    let outcome = runtime.block_on(ingest.push(body.clone(), Encoding::Identity, &request)).expect("a store in memory");
     outcome.accepted + outcome.messages
 }
 

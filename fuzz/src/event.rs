@@ -1,6 +1,7 @@
 //! What the function is invoked with: a request's event is the request that it tells of, and whatever else comes is an
 //! answer or a fault, never a panic.
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -61,16 +62,14 @@ fn sent(event: &str) -> Option<Vec<u8>> {
 /// The store by itself, in which nothing is.
 struct Bucket;
 
+#[async_trait]
 impl RawStore for Bucket {
     async fn put(&self, _: Object) -> Result<Stored, Unavailable> {
         Ok(Stored::New)
     }
-
-    async fn evaluated(&self, _: &ObjectKey) -> Result<(), Unavailable> {
-        Ok(())
-    }
 }
 
+#[async_trait]
 impl StoredObjects for Bucket {
     async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<jiff::Timestamp>, String)>, Unavailable> {
         Ok(None)

@@ -13,8 +13,8 @@ use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::auth::Credentials;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::http::{App, Gate, RequestContext};
-use smartclean_push::ingest::Ingest;
+use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
 use tokio::runtime::{Builder, Runtime};
 
 use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
@@ -39,13 +39,11 @@ static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-pub(super) type Handler = App<MemoryStore, MemoryState, MemoryPublisher, FixedRules, FixedCredentials>;
-
 /// A world in which nothing has happened yet.
 pub(super) struct World {
     pub(super) store: MemoryStore,
     publisher: MemoryPublisher,
-    pub(super) app: Handler,
+    pub(super) app: App,
 }
 
 impl World {
@@ -53,16 +51,22 @@ impl World {
     pub(super) fn new() -> Self {
         let (store, publisher) = (MemoryStore::default(), MemoryPublisher::default());
         let rules = FixedRules(Arc::clone(&RULES));
-        let ingest = Ingest::new(store.clone(), MemoryState::default(), publisher.clone(), rules);
+        let ingest = Ingest::new(Environment {
+            store: Box::new(store.clone()),
+            journal: None,
+            state: Box::new(MemoryState::default()),
+            publisher: Box::new(publisher.clone()),
+            rules: Box::new(rules),
+        });
         let doors = "basic,oauth,event-hub,iot".parse().expect("the doors");
-        let gate = Gate::new(FixedCredentials(Arc::clone(&CREDENTIALS))).with_doors(doors);
+        let gate = Gate::new(Box::new(FixedCredentials(Arc::clone(&CREDENTIALS)))).with_doors(doors);
         Self { store, publisher, app: App::new(ingest, gate) }
     }
 
     /// The answer to a request. Whatever it was, what is stored then are lines of JSON, and what is said keeps to its limits.
     pub(super) fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         let source = "203.0.113.7".into();
-        let context = RequestContext { request_id: "request-1".into(), source, received: now(), verified_client: None };
+        let context = RequestInfo { request_id: "request-1".into(), source, received: now(), verified_client: None };
         let answer = wait(self.app.handle(request, context));
         for (key, object) in self.store.objects() {
             let lines = unpack(&object.bytes).expect("what was packed here");

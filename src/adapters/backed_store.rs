@@ -1,20 +1,19 @@
 //! A raw store with a queue behind it, for the time in which the store takes nothing.
 
-use std::future::Future;
+use async_trait::async_trait;
 
-use jiff::Timestamp;
-
-use crate::domain::archive::{Object, ObjectKey};
-use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
+use crate::domain::archive::Object;
+use crate::ingest::ports::{RawStore, Stored, Unavailable};
 
 /// Holds an object until the store takes it.
+#[async_trait]
 pub trait Parking: Send + Sync {
     /// Holds `object`. When this returns `Ok`, it is as safe as in the store, for as long as the queue keeps it.
     ///
     /// # Errors
     /// [`Unavailable`] where it was not confirmed, or is too large. Parking it again is safe: it is stored under the same
     /// key.
-    fn park(&self, object: &Object) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    async fn park(&self, object: &Object) -> Result<(), Unavailable>;
 }
 
 /// The store `S`; what it does not take is parked at `Q`.
@@ -31,6 +30,7 @@ impl<S, Q> BackedStore<S, Q> {
     }
 }
 
+#[async_trait]
 impl<S: RawStore, Q: Parking> RawStore for BackedStore<S, Q> {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         let refused = match self.store.put(object.clone()).await {
@@ -45,21 +45,5 @@ impl<S: RawStore, Q: Parking> RawStore for BackedStore<S, Q> {
                 Err(refused)
             }
         }
-    }
-
-    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
-        self.store.evaluated(key).await
-    }
-
-    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
-        self.store.unevaluated(received).await
-    }
-
-    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
-        self.store.lines(key).await
-    }
-
-    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
-        self.store.set_aside(key).await
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
@@ -185,6 +186,7 @@ impl<R: CredentialReader> CachedCredentials<R> {
     }
 }
 
+#[async_trait]
 impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
     async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
         if let Some(accepted) = self.in_force(now) {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
@@ -235,6 +236,7 @@ impl<R: RuleReader> CachedRules<R> {
     }
 }
 
+#[async_trait]
 impl<R: RuleReader> RuleSource for CachedRules<R> {
     async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
         let before = self.in_force();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::auth::Credentials;
@@ -12,6 +13,7 @@ use crate::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 #[derive(Clone, Debug)]
 pub struct FixedRules(pub Arc<RuleSet>);
 
+#[async_trait]
 impl RuleSource for FixedRules {
     async fn current(&self, _now: Timestamp) -> Arc<RuleSet> {
         Arc::clone(&self.0)
@@ -22,6 +24,7 @@ impl RuleSource for FixedRules {
 #[derive(Clone, Debug)]
 pub struct FixedCredentials(pub Arc<Credentials>);
 
+#[async_trait]
 impl CredentialSource for FixedCredentials {
     async fn current(&self, _now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
         Ok(Arc::clone(&self.0))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
@@ -175,6 +176,7 @@ impl SqliteStore {
     }
 }
 
+#[async_trait]
 impl RateLimiter for SqliteStore {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         let write = Write::Tokens { channel: channel.to_owned(), request };
@@ -186,6 +188,7 @@ impl RateLimiter for SqliteStore {
     }
 }
 
+#[async_trait]
 impl StateStore for SqliteStore {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         let keys = keys.to_vec();

@@ -16,8 +16,8 @@ use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Untouched};
 use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
+use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry::{self, MEASURED};
 
 /// One thread: Lambda gives one request at a time, and less than one processor.
@@ -49,14 +49,20 @@ async fn main() -> Result<(), Error> {
     {
         tracing::error!("{lack}; until the secret has it, the door stays shut");
     }
-    let gate = Gate::new(credentials).with_doors(config.doors);
+    let gate = Gate::new(Box::new(credentials)).with_doors(config.doors);
 
     tracing::info!(target: MEASURED, cold_starts = 1, start_ms = started.elapsed().as_secs_f64() * 1000.0, "started");
 
     let bucket = S3RawStore::new(s3, config.raw_bucket);
     let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
-    let store = BackedStore::new(bucket.clone(), queue);
-    let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), gate));
+    let ingest = Ingest::new(Environment {
+        store: Box::new(BackedStore::new(bucket.clone(), queue)),
+        journal: None,
+        state: Box::new(state),
+        publisher: Box::new(publisher),
+        rules: Box::new(rules),
+    });
+    let app = Arc::new(App::new(ingest, gate));
     let events = Untouched::default();
     let reply = |event: LambdaEvent<()>| {
         let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());

@@ -8,23 +8,23 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 
+use super::App;
 use super::body::{declared_length, encoding, read_bounded};
 use super::problem::Problem;
-use super::{App, RequestContext};
 use crate::domain::event_hub::{of_batch, of_single};
+use crate::ingest::RequestInfo;
 use crate::ingest::decode::{Encoding, MAX_ENCODED, decode};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
 
 /// The type of a body that holds several events ("Send batch events", Event Hubs REST API).
 const BATCH: &[u8] = b"application/vnd.microsoft.servicebus.json";
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
+impl App {
     /// Answers 201 without a body where the service would.
     pub(super) async fn send<B>(
         &self,
         parts: &Parts,
         body: B,
-        context: &RequestContext,
+        context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem>
     where
         B: Body<Data = Bytes>,

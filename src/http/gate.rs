@@ -6,13 +6,13 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::RequestContext;
 use super::attempts::Attempts;
 use super::hashing::Hashing;
 use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
 use crate::domain::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
 use crate::domain::shown::is_hidden;
+use crate::ingest::RequestInfo;
 use crate::ingest::ports::{CredentialSource, chain};
 use crate::telemetry::MEASURED;
 
@@ -20,9 +20,8 @@ use crate::telemetry::MEASURED;
 const LONGEST_NAME: usize = 64;
 
 /// The doors, with what tells who may come in by them.
-#[derive(Debug)]
-pub struct Gate<C> {
-    credentials: C,
+pub struct Gate {
+    credentials: Box<dyn CredentialSource>,
     doors: Doors,
     hashing: Hashing,
     attempts: Attempts,
@@ -67,9 +66,9 @@ impl Refusal {
     }
 }
 
-impl<C: CredentialSource> Gate<C> {
+impl Gate {
     /// Lets in by Basic authentication alone.
-    pub fn new(credentials: C) -> Self {
+    pub fn new(credentials: Box<dyn CredentialSource>) -> Self {
         Self { credentials, doors: Doors::default(), hashing: Hashing::new(), attempts: Attempts::counted() }
     }
 
@@ -93,7 +92,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// The name of the client that the headers prove the caller to be, by a password or a token.
-    pub(super) async fn caller(&self, headers: &HeaderMap, context: &RequestContext) -> Result<String, Problem> {
+    pub(super) async fn caller(&self, headers: &HeaderMap, context: &RequestInfo) -> Result<String, Problem> {
         let asked = self.challenge(Bearer::Asked);
         let Some(proof) = self.proof(headers) else {
             return Err(self.refuse("", headers.contains_key(AUTHORIZATION), "no usable header", context, asked).await);
@@ -113,11 +112,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// The name of the client whose token the host has verified.
-    pub(super) async fn verified_client(
-        &self,
-        headers: &HeaderMap,
-        context: &RequestContext,
-    ) -> Result<String, Problem> {
+    pub(super) async fn verified_client(&self, headers: &HeaderMap, context: &RequestInfo) -> Result<String, Problem> {
         if let Some(client) = &context.verified_client {
             return Ok(shown(client));
         }
@@ -128,7 +123,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// The name of the key that signed a call of Event Hubs'.
-    pub(super) async fn sender(&self, parts: &Parts, context: &RequestContext) -> Result<String, Problem> {
+    pub(super) async fn sender(&self, parts: &Parts, context: &RequestInfo) -> Result<String, Problem> {
         let challenge = Challenge { basic: false, bearer: None, signature: true };
         let Some(sent) = authorization(&parts.headers).and_then(SharedAccess::of_header) else {
             let has_sent = parts.headers.contains_key(AUTHORIZATION);
@@ -143,7 +138,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// The client that asks for tokens by one of these logins, `None` where it is nobody; that is counted and slowed.
-    pub(super) async fn client(&self, logins: Vec<Login>, context: &RequestContext) -> Result<Option<String>, Problem> {
+    pub(super) async fn client(&self, logins: Vec<Login>, context: &RequestInfo) -> Result<Option<String>, Problem> {
         let mut name = String::new();
         for login in logins {
             name.clone_from(&login.username);
@@ -157,7 +152,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// The credentials in force.
-    pub(super) async fn credentials(&self, context: &RequestContext) -> Result<Arc<Credentials>, Problem> {
+    pub(super) async fn credentials(&self, context: &RequestInfo) -> Result<Arc<Credentials>, Problem> {
         self.credentials.current(context.received).await.map_err(|error| {
             tracing::error!(request_id = %context.request_id, error = %chain(&error), "credentials cannot be read");
             Problem::CredentialsUnavailable
@@ -165,7 +160,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// Newer credentials than those in force a moment ago, where there are any.
-    pub(super) async fn newer_credentials(&self, context: &RequestContext) -> Option<Arc<Credentials>> {
+    pub(super) async fn newer_credentials(&self, context: &RequestInfo) -> Option<Arc<Credentials>> {
         self.credentials.refreshed(context.received).await
     }
 
@@ -180,7 +175,7 @@ impl<C: CredentialSource> Gate<C> {
     }
 
     /// Whom a proof is of, by the credentials in force, and by newer ones where it is of nobody.
-    async fn proven(&self, proof: &Proof, context: &RequestContext) -> Result<Result<String, Refusal>, Problem> {
+    async fn proven(&self, proof: &Proof, context: &RequestInfo) -> Result<Result<String, Refusal>, Problem> {
         let known = self.credentials(context).await?;
         let mut proven = self.prove(proof, &known, context).await?;
         // They may have been rotated since they were read.
@@ -199,7 +194,7 @@ impl<C: CredentialSource> Gate<C> {
         &self,
         proof: &Proof,
         known: &Credentials,
-        context: &RequestContext,
+        context: &RequestInfo,
     ) -> Result<Result<String, Refusal>, Problem> {
         let now = context.received.as_second();
         match proof {
@@ -215,7 +210,7 @@ impl<C: CredentialSource> Gate<C> {
         &self,
         login: &Login,
         known: &Credentials,
-        context: &RequestContext,
+        context: &RequestInfo,
     ) -> Result<Result<String, Refusal>, Problem> {
         let name = match known.check(login) {
             Check::Known(client) => Some(client.username.clone()),
@@ -242,10 +237,10 @@ impl<C: CredentialSource> Gate<C> {
         name: &str,
         has_sent: bool,
         reason: &str,
-        context: &RequestContext,
+        context: &RequestInfo,
         challenge: Challenge,
     ) -> Problem {
-        let RequestContext { request_id, source, received, .. } = context;
+        let RequestInfo { request_id, source, received, .. } = context;
         let failed_lately = if has_sent { self.attempts.failed(source, *received) } else { 0 };
         tracing::warn!(
             target: MEASURED,

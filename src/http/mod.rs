@@ -21,7 +21,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
-use jiff::Timestamp;
 use serde_json::json;
 
 pub use self::body::BodyTimeout;
@@ -32,40 +31,24 @@ use self::gate::shown;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
-use crate::ingest::{Ingest, Outcome, Receipt};
+use crate::ingest::{Ingest, Outcome, RequestInfo};
 use crate::telemetry::Exposition;
 
 /// The format of what is measured; Prometheus has read it since version 2.5.
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a host knows of a request beside the request itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestContext {
-    /// An id that the caller sees and the logs name.
-    pub request_id: String,
-    /// The address it came from.
-    pub source: String,
-    /// When it came.
-    pub received: Timestamp,
-    /// The client whose token the host has verified, before the request came here: API Gateway's JWT authorizer does that
-    /// for `POST /push/jwt`. No header says it.
-    pub verified_client: Option<String>,
-}
-
 /// The handler, with what it needs of the world.
-#[derive(Debug)]
-pub struct App<S, T, P, R, C> {
-    ingest: Ingest<S, T, P, R>,
-    gate: Gate<C>,
+pub struct App {
+    ingest: Ingest,
+    gate: Gate,
     measured: Option<Box<dyn Exposition>>,
     body_budget: BodyBudget,
 }
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
+impl App {
     /// Puts the handler together.
-    pub fn new(ingest: Ingest<S, T, P, R>, gate: Gate<C>) -> Self {
+    pub fn new(ingest: Ingest, gate: Gate) -> Self {
         Self { ingest, gate, measured: None, body_budget: BodyBudget::default() }
     }
 
@@ -85,12 +68,12 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
     }
 
     /// The use case behind the handler, for what comes by other ways than HTTP.
-    pub fn ingest(&self) -> &Ingest<S, T, P, R> {
+    pub fn ingest(&self) -> &Ingest {
         &self.ingest
     }
 
     /// Answers one request. Never fails: what goes wrong is a response as well.
-    pub async fn handle<B>(&self, request: Request<B>, context: RequestContext) -> Response<Bytes>
+    pub async fn handle<B>(&self, request: Request<B>, context: RequestInfo) -> Response<Bytes>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -112,11 +95,11 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
     }
 
     /// What the request asks for, if it may come from where it does.
-    fn route(&self, parts: &Parts, context: &RequestContext) -> Result<Route, Problem> {
+    fn route(&self, parts: &Parts, context: &RequestInfo) -> Result<Route, Problem> {
         let route = route(parts, self.gate.doors(), self.measured.is_some())?;
         if route.changes_state() {
             origin::check(parts).inspect_err(|_| {
-                let RequestContext { request_id, source, .. } = context;
+                let RequestInfo { request_id, source, .. } = context;
                 tracing::warn!(%request_id, %source, "request of another origin refused");
             })?;
         }
@@ -128,7 +111,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         &self,
         parts: &Parts,
         body: B,
-        context: &RequestContext,
+        context: &RequestInfo,
         authenticating: impl Future<Output = Result<String, Problem>>,
     ) -> Result<Response<Bytes>, Problem>
     where
@@ -146,7 +129,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
     }
 
     /// What was measured. It tells how much a building is used, so that it asks for the credentials as a push does.
-    async fn metrics(&self, parts: &Parts, context: &RequestContext) -> Result<Response<Bytes>, Problem> {
+    async fn metrics(&self, parts: &Parts, context: &RequestInfo) -> Result<Response<Bytes>, Problem> {
         let measured = self.measured.as_ref().ok_or(Problem::NotFound)?;
         self.gate.caller(&parts.headers, context).await?;
         let mut response = Response::new(Bytes::from(measured.text()));
@@ -161,21 +144,16 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         body: Bytes,
         encoding: Encoding,
         client: &str,
-        context: &RequestContext,
+        context: &RequestInfo,
         started: Instant,
     ) -> Result<Outcome, Problem> {
-        let receipt = Receipt {
-            request_id: context.request_id.clone(),
-            source: context.source.clone(),
-            received: context.received,
-        };
-        match self.ingest.push(body, encoding, &receipt).await {
+        match self.ingest.push(body, encoding, context).await {
             Ok(outcome) => {
-                outcome.log(&receipt, client, started);
+                outcome.log(context, client, started);
                 Ok(outcome)
             }
             Err(error) => {
-                error.log(&receipt, client);
+                error.log(context, client);
                 Err(Problem::from(&error))
             }
         }
@@ -187,7 +165,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         parts: &Parts,
         zone: &str,
         project: Option<&str>,
-        context: &RequestContext,
+        context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem> {
         let client = self.gate.caller(&parts.headers, context).await?;
         let at = context.received;

@@ -8,13 +8,13 @@ use http_body::Body;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use super::App;
 use super::body::{declared_length, read_bounded};
 use super::gate::authorization;
 use super::problem::Problem;
-use super::{App, RequestContext};
 use crate::domain::auth::{ACCESS_SECONDS, Login, SCOPE, Secret};
 use crate::domain::digest::Digest;
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
+use crate::ingest::RequestInfo;
 
 /// Most bytes of a form: a refresh token has a few hundred.
 const MAX_FORM: usize = 16 * 1024;
@@ -51,12 +51,12 @@ impl Refused {
     }
 }
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> App<S, T, P, R, C> {
+impl App {
     pub(super) async fn token<B>(
         &self,
         parts: &Parts,
         body: B,
-        context: &RequestContext,
+        context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem>
     where
         B: Body<Data = Bytes>,
@@ -77,7 +77,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         &self,
         parts: &Parts,
         body: &[u8],
-        context: &RequestContext,
+        context: &RequestInfo,
     ) -> Result<Result<Response<Bytes>, Refused>, Problem> {
         let asked = Form::read(parts, body).and_then(|form| Ok((logins(parts, &form)?, form)));
         let ((logins, by_header), form) = match asked {
@@ -119,7 +119,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: Credential
         }))))
     }
 
-    async fn is_refresh_token_of(&self, client: &str, token: &str, context: &RequestContext) -> Result<bool, Problem> {
+    async fn is_refresh_token_of(&self, client: &str, token: &str, context: &RequestInfo) -> Result<bool, Problem> {
         let now = context.received.as_second();
         let mut checked = self.gate.credentials(context).await?.check_refresh(token, now);
         if checked.is_err()

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decode::{DecodeError, Encoding, decode};
-use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable};
+use super::ports::Unavailable;
 use super::{Accounted, Ingest, JUDGED_WITHIN, SweepStats};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
@@ -41,16 +41,15 @@ const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// History that is fed to a state: stored pushes in the order of their first receipt, each judged as it was when it was
 /// received, and between them the sweeps that came at whole minutes.
-#[derive(Debug)]
-pub struct Replay<'i, S, T, P, R> {
-    ingest: &'i Ingest<S, T, P, R>,
+pub struct Replay<'i> {
+    ingest: &'i Ingest,
     /// The minute up to which all that was due is done; `None` before the first push.
     swept: Option<Timestamp>,
 }
 
-impl<'i, S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Replay<'i, S, T, P, R> {
+impl<'i> Replay<'i> {
     /// Feeds the state of `ingest`. Nothing is stored.
-    pub fn of(ingest: &'i Ingest<S, T, P, R>) -> Self {
+    pub fn of(ingest: &'i Ingest) -> Self {
         Self { ingest, swept: None }
     }
 

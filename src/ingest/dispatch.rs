@@ -54,9 +54,9 @@ impl Dispatched {
 }
 
 /// Sends messages that are leased to the caller, one by one.
-pub(super) async fn send_each<T: StateStore, P: AlertPublisher>(
-    store: &T,
-    publisher: &P,
+pub(super) async fn send_each(
+    store: &dyn StateStore,
+    publisher: &dyn AlertPublisher,
     rules: &RuleSet,
     mut leased: Vec<Outgoing>,
     now: Timestamp,
@@ -68,9 +68,9 @@ pub(super) async fn send_each<T: StateStore, P: AlertPublisher>(
 
 /// Sends what waits in the outboxes, the most urgent first, as far as the rate limit allows. One by one while there are
 /// tokens for that, else in digests of two or more, each for one token.
-pub(super) async fn send_waiting<T: StateStore, P: AlertPublisher>(
-    store: &T,
-    publisher: &P,
+pub(super) async fn send_waiting(
+    store: &dyn StateStore,
+    publisher: &dyn AlertPublisher,
     rules: &RuleSet,
     mut waiting: Vec<Outgoing>,
     now: Timestamp,
@@ -114,8 +114,8 @@ fn one_by_one(fewest: &[usize], tokens: usize) -> Vec<usize> {
 }
 
 /// Leases these messages to the caller. Those that somebody else has leased or sent meanwhile are left out.
-async fn lease<T: StateStore>(
-    store: &T,
+async fn lease(
+    store: &dyn StateStore,
     rules: &RuleSet,
     mut groups: Vec<Vec<Outgoing>>,
     now: Timestamp,
@@ -137,9 +137,9 @@ async fn lease<T: StateStore>(
 }
 
 /// Sends each group as one message, and takes what was sent out of the outboxes. What is not sent stays there for the sweep.
-async fn send<T: StateStore, P: AlertPublisher>(
-    store: &T,
-    publisher: &P,
+async fn send(
+    store: &dyn StateStore,
+    publisher: &dyn AlertPublisher,
     rules: &RuleSet,
     groups: Vec<Vec<Outgoing>>,
     forgotten_within: Duration,
@@ -173,7 +173,7 @@ async fn send<T: StateStore, P: AlertPublisher>(
 }
 
 /// The words of each group's message. It goes out by SMS if it is severe enough and the day's quota allows it.
-async fn words<T: StateStore>(store: &T, rules: &RuleSet, groups: &[Vec<Outgoing>], now: Timestamp) -> Vec<Rendered> {
+async fn words(store: &dyn StateStore, rules: &RuleSet, groups: &[Vec<Outgoing>], now: Timestamp) -> Vec<Rendered> {
     let of_group = |group: &Vec<Outgoing>| {
         let messages: Vec<&Message> = group.iter().map(|outgoing| &outgoing.entry.message).collect();
         let rendered = if let [message] = messages[..] { render(message) } else { digest(&messages) };
@@ -190,7 +190,7 @@ async fn words<T: StateStore>(store: &T, rules: &RuleSet, groups: &[Vec<Outgoing
 }
 
 /// Takes what was sent out of the outboxes. If that fails, the sweep sends it once more, with the same id.
-async fn forget<T: StateStore>(store: &T, rules: &RuleSet, sent: &[&Outgoing], now: Timestamp) {
+async fn forget(store: &dyn StateStore, rules: &RuleSet, sent: &[&Outgoing], now: Timestamp) {
     let change = |mut state: ZoneState, ids: &HashSet<EntryId>| {
         state.outbox.remove(ids);
         Evaluation { state, ..Evaluation::default() }
@@ -213,8 +213,8 @@ fn by_zone<'o>(outgoing: impl Iterator<Item = &'o Outgoing>) -> HashMap<String, 
 }
 
 /// Changes outboxes, and leases what the change makes. What became of the zones that could be written.
-async fn change_zones<T: StateStore>(
-    store: &T,
+async fn change_zones(
+    store: &dyn StateStore,
     rules: &RuleSet,
     zones: HashMap<String, HashSet<EntryId>>,
     change: &(dyn Fn(ZoneState, &HashSet<EntryId>) -> Evaluation + Sync),

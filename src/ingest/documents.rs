@@ -41,7 +41,7 @@ pub(super) fn read<T: Default + DeserializeOwned>(key: &str, document: &Document
 
 /// The document of this key, and what it says.
 pub(super) async fn load<T: Default + DeserializeOwned>(
-    store: &impl StateStore,
+    store: &dyn StateStore,
     key: &str,
 ) -> Result<(T, Document), Unavailable> {
     let document = store.load(&[key.to_owned()]).await?.into_iter().next().unwrap_or_default();

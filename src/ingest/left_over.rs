@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Ingest;
-use super::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Unavailable, Unevaluated, chain};
+use super::ports::{Journal, PendingPush, Unavailable, chain};
 use super::zones::SENT_WITHIN;
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
@@ -40,7 +40,7 @@ impl FailedTries {
     }
 }
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
+impl Ingest {
     /// Evaluates pending pushes: those that were stored before `started`, by an earlier process, and those that were stored so
     /// long ago that the process which received them has ended. Returns their number. A push that fails three times is set
     /// aside, with one notice a day.
@@ -49,15 +49,16 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     /// The first [`Unavailable`]; the other pushes are evaluated all the same. A retry can help.
     pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
         let received = now.checked_sub(SENT_WITHIN).unwrap_or(now).max(started);
+        let Some(journal) = self.journal.as_deref() else { return Ok(0) };
         let (mut finished, mut failure) = (0, None);
-        for left in self.store.unevaluated(received).await? {
-            match self.finish_one(&left, now).await {
+        for push in journal.pending(received).await? {
+            match self.finish_one(journal, &push, now).await {
                 Ok(()) => {
-                    self.failed.forget(&left.key);
+                    self.failed.forget(&push.key);
                     finished += 1;
                 }
                 Err(error) => {
-                    self.note_failed(&left.key, &error, now).await;
+                    self.note_failed(journal, &push.key, &error, now).await;
                     failure.get_or_insert(error);
                 }
             }
@@ -65,14 +66,15 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         failure.map_or(Ok(finished), Err)
     }
 
-    async fn finish_one(&self, Unevaluated { key, received }: &Unevaluated, now: Timestamp) -> Result<(), Unavailable> {
+    async fn finish_one(&self, journal: &dyn Journal, push: &PendingPush, now: Timestamp) -> Result<(), Unavailable> {
+        let PendingPush { key, received } = push;
         tracing::info!(%key, "evaluating pending push");
-        let lines = self.store.lines(key).await?;
+        let lines = journal.lines(key).await?;
         self.evaluate_lines(key, &lines, *received, now, EVALUATED_WITHIN).await
     }
 
     /// Counts a failed try, and sets the object aside after the last one.
-    async fn note_failed(&self, key: &ObjectKey, error: &Unavailable, now: Timestamp) {
+    async fn note_failed(&self, journal: &dyn Journal, key: &ObjectKey, error: &Unavailable, now: Timestamp) {
         let tries = self.failed.add(key);
         let error = error.chain();
         tracing::error!(%key, tries, error, "pending push not evaluated");
@@ -85,7 +87,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let set_aside = async {
             let rules = self.rules.current(now).await;
             self.make_notice(&rules, &notice, now).await?;
-            self.store.set_aside(key).await
+            journal.set_aside(key).await
         };
         match set_aside.await {
             Ok(()) => {

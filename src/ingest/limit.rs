@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::ports::{RateLimiter, Unavailable};
+use super::ports::{StateStore, Unavailable};
 use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
 use crate::domain::rules::RuleSet;
 use crate::domain::severity::Severity;
@@ -18,8 +18,8 @@ pub const ALLOWED_WITHIN: Duration = Duration::from_secs(1);
 const ALLOWED_TO_SWEEP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many of these messages may be sent now, the urgent ones first.
-pub(super) async fn take_tokens<L: RateLimiter>(
-    limiter: &L,
+pub(super) async fn take_tokens(
+    limiter: &dyn StateStore,
     rules: &RuleSet,
     messages: impl Iterator<Item = Severity>,
     sender: Sender,
@@ -39,7 +39,7 @@ pub(super) async fn take_tokens<L: RateLimiter>(
 }
 
 /// How many of `wanted` messages may go out by SMS today.
-pub(super) async fn take_sms<L: RateLimiter>(limiter: &L, rules: &RuleSet, wanted: usize, now: Timestamp) -> usize {
+pub(super) async fn take_sms(limiter: &dyn StateStore, rules: &RuleSet, wanted: usize, now: Timestamp) -> usize {
     if wanted == 0 {
         return 0;
     }

@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accounted, Outcome, PushError, Receipt, SweepStats};
+use super::{Accounted, Outcome, PushError, RequestInfo, SweepStats};
 use crate::domain::archive::ObjectKey;
 use crate::ingest::ports::{Subscriptions, chain};
 use crate::telemetry::MEASURED;
 
 impl Outcome {
     /// Writes the line. `client` is who it came from; `started` is when work on it began.
-    pub fn log(&self, receipt: &Receipt, client: &str, started: Instant) {
-        let lag = self.newest.map(|newest| receipt.received.duration_since(newest).as_millis());
+    pub fn log(&self, request: &RequestInfo, client: &str, started: Instant) {
+        let lag = self.newest.map(|newest| request.received.duration_since(newest).as_millis());
         tracing::info!(
             target: MEASURED,
             batch = %self.batch,
-            request_id = %receipt.request_id,
+            request_id = %request.request_id,
             client,
-            source = %receipt.source,
+            source = %request.source,
             received = self.received,
             stale = self.stale,
             early = self.early,
@@ -47,8 +47,8 @@ impl Outcome {
 
 impl PushError {
     /// Writes the line of a push that is not stored and accounted for.
-    pub fn log(&self, receipt: &Receipt, client: &str) {
-        let Receipt { request_id, source, .. } = receipt;
+    pub fn log(&self, request: &RequestInfo, client: &str) {
+        let RequestInfo { request_id, source, .. } = request;
         let error = chain(self);
         match self {
             Self::NotABatch(_) | Self::TooLarge => {

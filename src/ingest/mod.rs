@@ -31,7 +31,7 @@ pub use self::dispatch::FORGOTTEN_WITHIN;
 use self::dispatch::send_each;
 use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
-use self::ports::{AlertPublisher, RawStore, RuleSource, StateStore, Stored, Unavailable};
+use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable};
 use self::sweep::LastDone;
 pub use self::sweep::SweepStats;
 use self::zones::{
@@ -49,21 +49,24 @@ pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
 
 const TOO_LONG: &str = "the state store took too long";
 
-/// What is known of a push beside its body.
+/// What is known of a request, or of a message that brings a push, beside its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The id of the request.
+pub struct RequestInfo {
+    /// An id that the caller sees and the logs name.
     pub request_id: String,
     /// The address it came from.
     pub source: String,
     /// When it was received.
     pub received: Timestamp,
+    /// The client that AWS has authenticated before the request came here: API Gateway's JWT authorizer for `POST /push/jwt`,
+    /// AWS IoT for a publication. No header says it.
+    pub verified_client: Option<String>,
 }
 
-impl Receipt {
-    /// What is told of it about an object, but for the number of lines.
+impl RequestInfo {
+    /// The metadata of an object that the request brought, but for the number of lines.
     fn metadata(&self) -> Metadata {
-        let Self { request_id, source, received } = self.clone();
+        let Self { request_id, source, received, .. } = self.clone();
         Metadata { received, request_id, source, lines: 0 }
     }
 }
@@ -138,24 +141,40 @@ pub enum PushError {
     Store(#[source] Unavailable),
 }
 
-/// The use case with what it needs of the world.
-#[derive(Debug)]
-pub struct Ingest<S, T, P, R> {
-    store: S,
-    state: T,
-    publisher: P,
-    rules: R,
+/// What ingest needs of the world.
+pub struct Environment {
+    /// Keeps what is pushed.
+    pub store: Box<dyn RawStore>,
+    /// Lists what is stored and still to be evaluated, if nobody else does.
+    pub journal: Option<Box<dyn Journal>>,
+    /// Keeps rule state, and limits messages.
+    pub state: Box<dyn StateStore>,
+    /// Sends messages.
+    pub publisher: Box<dyn AlertPublisher>,
+    /// Knows the rules.
+    pub rules: Box<dyn RuleSource>,
+}
+
+/// The use case: receives pushes, evaluates them, and sends the messages that this makes.
+pub struct Ingest {
+    store: Box<dyn RawStore>,
+    journal: Option<Box<dyn Journal>>,
+    state: Box<dyn StateStore>,
+    publisher: Box<dyn AlertPublisher>,
+    rules: Box<dyn RuleSource>,
     noted: LastDone,
     counted: LastDone,
     projects: KnownProjects,
     failed: FailedTries,
 }
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
+impl Ingest {
     /// Puts the use case together.
-    pub fn new(store: S, state: T, publisher: P, rules: R) -> Self {
+    #[must_use]
+    pub fn new(Environment { store, journal, state, publisher, rules }: Environment) -> Self {
         Self {
             store,
+            journal,
             state,
             publisher,
             rules,
@@ -170,16 +189,16 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     ///
     /// # Errors
     /// [`PushError`] says for each case whether a retry can help.
-    pub async fn push(&self, body: Bytes, encoding: Encoding, receipt: &Receipt) -> Result<Outcome, PushError> {
+    pub async fn push(&self, body: Bytes, encoding: Encoding, request: &RequestInfo) -> Result<Outcome, PushError> {
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
-            Err(fault) => return Err(self.refuse_encoded(&body, fault, receipt).await?),
+            Err(fault) => return Err(self.refuse_encoded(&body, fault, request).await?),
         };
         let id = BatchId::of(&decoded);
         let items = match Items::split(&decoded) {
             Ok(items) => items,
             Err(fault) => {
-                self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), receipt).await?;
+                self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), request).await?;
                 return Err(PushError::NotABatch(fault));
             }
         };
@@ -188,17 +207,17 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         // object is written. If it changes in between, the compare-and-swap fails and it is loaded again.
         let storing = async {
             let began = Instant::now();
-            (self.store(id, &batch, receipt).await, began.elapsed())
+            (self.store(id, &batch, request).await, began.elapsed())
         };
-        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, receipt.received));
+        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, request.received));
         let stored = stored?;
         let evaluated =
-            self.evaluate(&batch.readings, prefetched, receipt.received, receipt.received, JUDGED_WITHIN).await;
+            self.evaluate(&batch.readings, prefetched, request.received, request.received, JUDGED_WITHIN).await;
         match &evaluated.failure {
             // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),
             None if batch.readings.is_empty() => {}
-            None => self.note_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await,
+            None => self.mark_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await,
         }
         Ok(Outcome {
             batch: id,
@@ -252,7 +271,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let evaluated = self.evaluate(&readings, None, received, now, within).await;
         evaluated.log(key);
         evaluated.whole()?;
-        self.note_evaluated(key).await;
+        self.mark_evaluated(key).await;
         Ok(())
     }
 
@@ -269,7 +288,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         now: Timestamp,
     ) -> Result<usize, Unavailable> {
         let rules = self.rules.current(now).await;
-        let projects = known_projects(&self.state, zone).await?;
+        let projects = known_projects(&*self.state, zone).await?;
         let keys: Vec<String> = projects
             .into_iter()
             .filter(|known| project.is_none_or(|project| project == known))
@@ -279,8 +298,8 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         let documents = self.state.load(&keys).await?;
         let changes = keys.iter().zip(&documents).map(|(key, document)| Change::new(key.clone(), document, cleaned));
         let changes = changes.collect::<Result<Vec<_>, _>>()?;
-        let evaluated = commit_all(&self.state, &rules, changes, now).await;
-        send_each(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
+        let evaluated = commit_all(&*self.state, &rules, changes, now).await;
+        send_each(&*self.state, &*self.publisher, &rules, evaluated.outgoing, now).await;
         evaluated.failure.map_or(Ok(keys.len()), Err)
     }
 
@@ -296,7 +315,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             return Ok(());
         }
         // A zone may be new, and come with this very push.
-        note_projects(&self.state, |zone| cleanings.contains_key(zone), readings).await?;
+        note_projects(&*self.state, |zone| cleanings.contains_key(zone), readings).await?;
         for (zone, at) in cleanings {
             self.cleaned(zone, None, at, now).await?;
         }
@@ -312,7 +331,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         if readings.iter().any(|reading| reading.cleaning.is_some()) {
             return None;
         }
-        let read = timeout(JUDGED_WITHIN, load_zones(&self.state, self.rules.current(now).await, readings)).await;
+        let read = timeout(JUDGED_WITHIN, load_zones(&*self.state, self.rules.current(now).await, readings)).await;
         Some(read.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))))
     }
 
@@ -343,10 +362,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.clean(readings, now).await?;
             let loaded = match prefetched {
                 Some(loaded) => loaded?,
-                None => load_zones(&self.state, self.rules.current(now).await, readings).await?,
+                None => load_zones(&*self.state, self.rules.current(now).await, readings).await?,
             };
             let rules = Arc::clone(&loaded.rules);
-            Ok((rules, evaluate_zones(&self.state, &self.projects, loaded, received, now).await))
+            Ok((rules, evaluate_zones(&*self.state, &self.projects, loaded, received, now).await))
         };
         let judged = timeout(within, judged).await;
         let (rules, evaluated) = judged.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late)))?;
@@ -354,7 +373,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             self.note_arrival(now).await;
         }
         let judged = Instant::now();
-        let dispatched = send_each(&self.state, &self.publisher, &rules, evaluated.outgoing, now).await;
+        let dispatched = send_each(&*self.state, &*self.publisher, &rules, evaluated.outgoing, now).await;
         if let Some(error) = &dispatched.first_failure {
             tracing::error!(unsent = dispatched.failed, error = %error.chain(), "messages stay in the outbox");
         }
@@ -375,21 +394,23 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         })
     }
 
-    async fn note_evaluated(&self, key: &ObjectKey) {
-        if let Err(error) = self.store.evaluated(key).await {
-            tracing::warn!(%key, error = %error.chain(), "evaluated, and will be once more because it was not noted");
+    async fn mark_evaluated(&self, key: &ObjectKey) {
+        if let Some(journal) = &self.journal
+            && let Err(error) = journal.mark_evaluated(key).await
+        {
+            tracing::warn!(%key, error = %error.chain(), "push not marked as evaluated, it is evaluated again");
         }
     }
 
     /// Stores readings and rejections, each where there are any. What came of the readings, but for parked rejections.
-    async fn store(&self, id: BatchId, batch: &Batch<'_>, receipt: &Receipt) -> Result<Stored, PushError> {
+    async fn store(&self, id: BatchId, batch: &Batch<'_>, request: &RequestInfo) -> Result<Stored, PushError> {
         let readings = async {
             if batch.readings.is_empty() {
                 return Ok(Stored::New);
             }
-            self.store.put(Object::of_readings(id, &batch.readings, receipt.metadata())).await
+            self.store.put(Object::of_readings(id, &batch.readings, request.metadata())).await
         };
-        let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, receipt));
+        let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, request));
         let rejections = rejections.map_err(PushError::Store)?;
         let readings = readings.map_err(PushError::Store)?;
         Ok(if rejections == Stored::Parked { rejections } else { readings })
@@ -399,17 +420,22 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         &self,
         id: BatchId,
         rejections: &[Rejection<'_>],
-        receipt: &Receipt,
+        request: &RequestInfo,
     ) -> Result<Stored, Unavailable> {
         if rejections.is_empty() {
             return Ok(Stored::New);
         }
-        self.store.put(Object::of_rejections(id, rejections, receipt.metadata())).await
+        self.store.put(Object::of_rejections(id, rejections, request.metadata())).await
     }
 
     /// Keeps a body that does not decode, which only one in gzip can fail to, and says how to answer it.
-    async fn refuse_encoded(&self, body: &[u8], fault: DecodeError, receipt: &Receipt) -> Result<PushError, PushError> {
-        self.keep_body(BatchId::of(body), RejectedPart::Gzip, body, &fault.to_string(), receipt).await?;
+    async fn refuse_encoded(
+        &self,
+        body: &[u8],
+        fault: DecodeError,
+        request: &RequestInfo,
+    ) -> Result<PushError, PushError> {
+        self.keep_body(BatchId::of(body), RejectedPart::Gzip, body, &fault.to_string(), request).await?;
         Ok(match fault {
             DecodeError::TooLarge => PushError::TooLarge,
             DecodeError::Corrupt(_) => PushError::NotABatch(NotABatch::Encoding(fault.to_string())),
@@ -423,10 +449,10 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         part: RejectedPart,
         body: &[u8],
         reason: &str,
-        receipt: &Receipt,
+        request: &RequestInfo,
     ) -> Result<(), PushError> {
         let rejection = Rejection { part, reason: reason.to_owned(), raw: body.into() };
-        self.store_rejections(id, &[rejection], receipt).await.map(|_| ()).map_err(PushError::Store)
+        self.store_rejections(id, &[rejection], request).await.map(|_| ()).map_err(PushError::Store)
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the use case needs of the world, each as narrow as its one use.
 
 use std::error::Error;
-use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::alert::render::Rendered;
@@ -59,67 +59,62 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// Keeps raw objects for ever.
+#[async_trait]
 pub trait RawStore: Send + Sync {
     /// Stores `object` unless one of its key is there. When this returns `Ok`, the object survives a power cut.
     ///
     /// # Errors
     /// [`Unavailable`] where the store did not confirm. The object may be there all the same; storing it again is safe.
-    fn put(&self, object: Object) -> impl Future<Output = Result<Stored, Unavailable>> + Send;
+    async fn put(&self, object: Object) -> Result<Stored, Unavailable>;
+}
 
-    /// Notes that the readings of an object were evaluated, so that nobody needs to see to that any more.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where that could not be noted; it will be evaluated once more then, which changes nothing.
-    fn evaluated(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
-
-    /// Objects that were first received before `received` and of which that was not noted, in the order of their keys, but
-    /// for those set aside. A store that somebody else tells of, such as a bucket with a queue, knows of none.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where they cannot be read now; a retry can help.
-    fn unevaluated(&self, received: Timestamp) -> impl Future<Output = Result<Vec<Unevaluated>, Unavailable>> + Send {
-        let _ = received;
-        std::future::ready(Ok(Vec::new()))
-    }
-
-    /// The lines of an object that [`Self::unevaluated`] names.
+/// Lists the stored objects that are still to be evaluated. For a raw store that nobody else watches: a bucket sends notices
+/// to a queue instead.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Objects that were first received before `received` and are neither marked as evaluated nor set aside, in the order of
+    /// their keys.
     ///
     /// # Errors
     /// [`Unavailable`] if they cannot be read now; a retry can help.
-    fn lines(&self, key: &ObjectKey) -> impl Future<Output = Result<String, Unavailable>> + Send {
-        let _ = key;
-        std::future::ready(Ok(String::new()))
-    }
+    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable>;
 
-    /// Sets an object aside: it stays stored, and [`Self::unevaluated`] does not name it any more.
+    /// The lines of an object that [`Self::pending`] names.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if they cannot be read now; a retry can help.
+    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable>;
+
+    /// Marks an object as evaluated: [`Self::pending`] does not name it any more.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if that cannot be noted. The object is evaluated once more then, which changes nothing.
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable>;
+
+    /// Sets an object aside: it stays stored, and [`Self::pending`] does not name it any more.
     ///
     /// # Errors
     /// [`Unavailable`] if that cannot be noted now; a retry can help.
-    fn set_aside(&self, key: &ObjectKey) -> impl Future<Output = Result<(), Unavailable>> + Send {
-        let _ = key;
-        std::future::ready(Ok(()))
-    }
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable>;
 }
 
-/// An object whose readings are still to be evaluated.
+/// A stored object that is still to be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unevaluated {
-    /// Its name.
+pub struct PendingPush {
+    /// Its key.
     pub key: ObjectKey,
     /// When it was first received.
     pub received: Timestamp,
 }
 
-/// Gives stored objects back.
-pub trait StoredObjects: Send + Sync {
+/// A raw store that gives its objects back.
+#[async_trait]
+pub trait StoredObjects: RawStore {
     /// When an object was first received, where that is known, and its lines; `None` where there is no such object.
     ///
     /// # Errors
     /// [`Unavailable`] where it cannot be read now; a retry can help.
-    fn read(
-        &self,
-        key: &ObjectKey,
-    ) -> impl Future<Output = Result<Option<(Option<Timestamp>, String)>, Unavailable>> + Send;
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable>;
 }
 
 /// A document as it was read.
@@ -141,74 +136,62 @@ pub enum Commit {
 }
 
 /// Counts messages over all copies of the program.
+#[async_trait]
 pub trait RateLimiter: Send + Sync {
     /// Takes tokens of `channel` for messages that are about to be sent. How many of them are granted, to the urgent ones
     /// first. Copies that ask at the same time never get more than the limit together.
     ///
     /// # Errors
     /// [`Unavailable`] if the store did not confirm. The tokens may be taken all the same: nothing may be sent.
-    fn take_tokens(
-        &self,
-        channel: &str,
-        request: TokenRequest,
-    ) -> impl Future<Output = Result<usize, Unavailable>> + Send;
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable>;
 
     /// Counts messages that are about to go out by SMS against `quota`, the most of a UTC day. How many of them may.
     ///
     /// # Errors
     /// [`Unavailable`] if the store did not confirm. They may be counted all the same: nothing may go out by SMS.
-    fn take_sms(
-        &self,
-        quota: u32,
-        wanted: usize,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<usize, Unavailable>> + Send;
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable>;
 }
 
 /// Keeps what is remembered: small documents, each written as a whole by compare-and-swap. All copies of the program share
 /// it, so it limits their messages as well.
+#[async_trait]
 pub trait StateStore: RateLimiter {
     /// The documents of these keys, in their order.
     ///
     /// # Errors
     /// [`Unavailable`] where the store does not answer.
-    fn load(&self, keys: &[String]) -> impl Future<Output = Result<Vec<Document>, Unavailable>> + Send;
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable>;
 
     /// Writes a document that was read at `version`, and when something about it is due next.
     ///
     /// # Errors
     /// [`Unavailable`] where the store did not confirm. It may have been written all the same.
-    fn commit(
-        &self,
-        key: &str,
-        version: u64,
-        body: &str,
-        due: Option<Timestamp>,
-    ) -> impl Future<Output = Result<Commit, Unavailable>> + Send;
+    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable>;
 
     /// The keys of documents about which something is due at `now`, the most overdue first, at most `most` of them. A
     /// query by time: it costs nothing for documents that are not due.
     ///
     /// # Errors
     /// [`Unavailable`] where the store does not answer.
-    fn due(&self, now: Timestamp, most: usize) -> impl Future<Output = Result<Vec<String>, Unavailable>> + Send;
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable>;
 }
 
 /// Sends messages to the people who subscribed.
+#[async_trait]
 pub trait AlertPublisher: Send + Sync {
     /// Sends each message; the outcomes are in the order of `messages`, one each.
     ///
     /// # Errors
     /// Each outcome by itself: [`Unavailable`] where the message was not confirmed as sent. Sending it again is safe: its
     /// id is the same.
-    fn publish(&self, messages: &[Rendered]) -> impl Future<Output = Vec<Result<(), Unavailable>>> + Send;
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>>;
 
     /// How many have subscribed; `None` where nobody has to.
     ///
     /// # Errors
     /// [`Unavailable`] where that cannot be asked now; a retry can help.
-    fn subscriptions(&self) -> impl Future<Output = Result<Option<Subscriptions>, Unavailable>> + Send {
-        std::future::ready(Ok(None))
+    async fn subscriptions(&self) -> Result<Option<Subscriptions>, Unavailable> {
+        Ok(None)
     }
 }
 
@@ -222,10 +205,11 @@ pub struct Subscriptions {
 }
 
 /// Knows the rules in force.
+#[async_trait]
 pub trait RuleSource: Send + Sync {
     /// The rules in force at `now`. Never fails: where newer rules cannot be read or are refused, the last accepted ones
     /// stay in force.
-    fn current(&self, now: Timestamp) -> impl Future<Output = Arc<RuleSet>> + Send;
+    async fn current(&self, now: Timestamp) -> Arc<RuleSet>;
 
     /// The newest rules, where they are refused and others are in force.
     fn refused(&self) -> Option<Refused> {
@@ -234,14 +218,15 @@ pub trait RuleSource: Send + Sync {
 }
 
 /// Knows who may push.
+#[async_trait]
 pub trait CredentialSource: Send + Sync {
     /// The credentials in force, as last read.
     ///
     /// # Errors
     /// [`Unavailable`] where they were never read and cannot be now.
-    fn current(&self, now: Timestamp) -> impl Future<Output = Result<Arc<Credentials>, Unavailable>> + Send;
+    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable>;
 
     /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
     /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
-    fn refreshed(&self, now: Timestamp) -> impl Future<Output = Option<Arc<Credentials>>> + Send;
+    async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>>;
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Ingest;
 use super::dispatch::{Dispatched, send_waiting};
 use super::documents::{Arrivals, load, read, written};
-use super::ports::{AlertPublisher, Document, RawStore, RuleSource, StateStore, Unavailable};
+use super::ports::{Document, Unavailable};
 use super::zones::{CONCURRENT, Change, Committed, FoundDue, Outgoing};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine;
@@ -81,7 +81,7 @@ impl LastDone {
     }
 }
 
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, P, R> {
+impl Ingest {
     /// Does everything that is due at `now`. Safe to run at any time, also beside pushes and other sweeps.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             }
         }
         swept.zones += keys.len();
-        swept.add(&send_waiting(&self.state, &self.publisher, rules, waiting, now).await, now);
+        swept.add(&send_waiting(&*self.state, &*self.publisher, rules, waiting, now).await, now);
         failure.map_or(Ok(()), Err)
     }
 
@@ -158,7 +158,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
             .map(|(key, document)| {
                 let committed = async move {
                     let sweep = move |state: ZoneState| engine::sweep(rules, state, now, silences);
-                    Change::new(key.clone(), document, sweep)?.of_due(found).commit(&self.state, rules, 0, now).await
+                    Change::new(key.clone(), document, sweep)?.of_due(found).commit(&*self.state, rules, 0, now).await
                 };
                 committed.boxed()
             })
@@ -196,7 +196,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
     ) -> Result<(), Unavailable> {
         let document = self.state.load(&[OPERATIONS.to_owned()]).await?.into_iter().next().unwrap_or_default();
         let announce = |state: ZoneState| engine::announce(state, notice, now);
-        Change::new(OPERATIONS.to_owned(), &document, announce)?.commit(&self.state, rules, 0, now).await.map(drop)
+        Change::new(OPERATIONS.to_owned(), &document, announce)?.commit(&*self.state, rules, 0, now).await.map(drop)
     }
 
     /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.
@@ -225,7 +225,7 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
         if !self.noted.is_due(now, NOTED_EVERY) {
             return;
         }
-        let Ok((_, document)) = load::<Arrivals>(&self.state, ARRIVALS).await else { return };
+        let Ok((_, document)) = load::<Arrivals>(&*self.state, ARRIVALS).await else { return };
         if let Ok(body) = written(&Arrivals::at(now)) {
             // Somebody else noting it at the same time is as good.
             let _ = self.state.commit(ARRIVALS, document.version, &body, None).await;
@@ -234,6 +234,6 @@ impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource> Ingest<S, T, 
 
     /// When something last arrived, from anywhere; `None` where nothing ever has.
     pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
-        Ok(load::<Arrivals>(&self.state, ARRIVALS).await?.0.last)
+        Ok(load::<Arrivals>(&*self.state, ARRIVALS).await?.0.last)
     }
 }

@@ -134,9 +134,9 @@ impl<'c> Change<'c> {
 
     /// Commits it by compare-and-swap, and leases the `tokens` most urgent of the messages that it makes to the caller. The
     /// others are due at once: the sweep sends them. A change that changes nothing is not written.
-    pub(super) async fn commit<T: StateStore>(
+    pub(super) async fn commit(
         mut self,
-        store: &T,
+        store: &dyn StateStore,
         rules: &RuleSet,
         tokens: usize,
         now: Timestamp,
@@ -172,8 +172,8 @@ impl<'c> Change<'c> {
 
 /// Commits changes, and leases to the caller as many of the messages that they make as the rate limit allows, the most
 /// urgent ones. Tokens are taken before: a message that has none is never committed as one that somebody is sending.
-pub(super) async fn commit_all<T: StateStore>(
-    store: &T,
+pub(super) async fn commit_all(
+    store: &dyn StateStore,
     rules: &RuleSet,
     changes: Vec<Change<'_>>,
     now: Timestamp,
@@ -196,7 +196,7 @@ pub(super) async fn commit_all<T: StateStore>(
 }
 
 /// How many messages of each change may be sent now.
-async fn share_tokens<T: StateStore>(store: &T, rules: &RuleSet, changes: &[Change<'_>], now: Timestamp) -> Vec<usize> {
+async fn share_tokens(store: &dyn StateStore, rules: &RuleSet, changes: &[Change<'_>], now: Timestamp) -> Vec<usize> {
     let made = changes.iter().enumerate().flat_map(|(index, change)| {
         change.made(now).map(move |entry| (entry.message.urgency(), index, entry.message.severity()))
     });
@@ -218,8 +218,8 @@ pub(super) struct LoadedZones<'r, 't> {
 }
 
 /// Loads the zones that readings are from. Zones that no rule is about are not even read.
-pub(super) async fn load_zones<'r, 't, T: StateStore>(
-    store: &T,
+pub(super) async fn load_zones<'r, 't>(
+    store: &dyn StateStore,
     rules: Arc<RuleSet>,
     readings: &'r [Reading<'t>],
 ) -> Result<LoadedZones<'r, 't>, Unavailable> {
@@ -249,8 +249,8 @@ pub(super) async fn load_zones<'r, 't, T: StateStore>(
 /// One zone is evaluated without a yield. 2,000 devices that all raise an alert, as many as a zone keeps, take 56 million
 /// instructions, some 20 ms (`make bench-counts`). It grows with the readings: 200,000 of one zone, the most in a push, take up
 /// to a hundred times as long.
-pub(super) async fn evaluate_zones<T: StateStore>(
-    store: &T,
+pub(super) async fn evaluate_zones(
+    store: &dyn StateStore,
     noted: &KnownProjects,
     LoadedZones { rules, zones, documents, copies }: LoadedZones<'_, '_>,
     received: Timestamp,
@@ -295,7 +295,7 @@ pub(super) struct KnownProjects(Mutex<HashSet<(String, String)>>);
 
 impl KnownProjects {
     /// Notes that `project` has a zone of this id, unless that was done before.
-    async fn note<T: StateStore>(&self, store: &T, zone: &str, project: &str) -> Result<(), Unavailable> {
+    async fn note(&self, store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {
         let known = (zone.to_owned(), project.to_owned());
         if self.zones(|zones| zones.contains(&known)) {
             return Ok(());
@@ -321,13 +321,13 @@ fn projects_key(zone: &str) -> String {
 }
 
 /// The projects that have a zone of this id, as far as readings have told.
-pub(super) async fn known_projects<T: StateStore>(store: &T, zone: &str) -> Result<Vec<String>, Unavailable> {
+pub(super) async fn known_projects(store: &dyn StateStore, zone: &str) -> Result<Vec<String>, Unavailable> {
     Ok(load::<Projects>(store, &projects_key(zone)).await?.0.projects)
 }
 
 /// Notes the projects of those of `readings` that come from a zone of which `is_meant` is true.
-pub(super) async fn note_projects<T: StateStore>(
-    store: &T,
+pub(super) async fn note_projects(
+    store: &dyn StateStore,
     is_meant: impl Fn(&str) -> bool,
     readings: &[Reading<'_>],
 ) -> Result<(), Unavailable> {
@@ -344,7 +344,7 @@ pub(super) async fn note_projects<T: StateStore>(
 }
 
 /// Notes that `project` has a zone of this id, so that a cleaning which names no project finds it.
-async fn note_project<T: StateStore>(store: &T, zone: &str, project: &str) -> Result<(), Unavailable> {
+async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {
     let key = projects_key(zone);
     for attempt in 0..=RETRIES {
         let (mut known, document) = load::<Projects>(store, &key).await?;

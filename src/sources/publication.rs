@@ -16,8 +16,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::decode::Encoding;
-use crate::ingest::ports::{AlertPublisher, RawStore, RuleSource, StateStore};
-use crate::ingest::{Ingest, PushError, Receipt};
+use crate::ingest::{Ingest, PushError, RequestInfo};
 
 /// One message of an MQTT topic, whose payload is a push.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,27 +120,22 @@ impl Publication {
 /// # Errors
 /// [`PushError::Store`] only: it could neither be stored nor parked. A retry can help, so the invocation has to fail:
 /// Lambda invokes twice more then, and after that gives the event to the queue.
-pub async fn take_in<S, T, P, R>(
-    ingest: &Ingest<S, T, P, R>,
+pub async fn take_in(
+    ingest: &Ingest,
     publication: Publication,
     request_id: &str,
     now: Timestamp,
-) -> Result<Taken, PushError>
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-{
+) -> Result<Taken, PushError> {
     let started = Instant::now();
     let source = publication.source();
     // Of two clocks, the earlier one: nothing was received in the future.
     let received = publication.published.map_or(now, |published| published.min(now));
-    let receipt = Receipt { request_id: request_id.to_owned(), source, received };
-    let client = publication.client.as_deref().unwrap_or("unknown");
-    match ingest.push(publication.payload, Encoding::Identity, &receipt).await {
+    let verified_client = publication.client;
+    let info = RequestInfo { request_id: request_id.to_owned(), source, received, verified_client };
+    let client = info.verified_client.as_deref().unwrap_or("unknown");
+    match ingest.push(publication.payload, Encoding::Identity, &info).await {
         Ok(outcome) => {
-            outcome.log(&receipt, client, started);
+            outcome.log(&info, client, started);
             Ok(Taken::Push {
                 batch: outcome.batch.to_string(),
                 received: outcome.received,
@@ -152,7 +146,7 @@ where
             })
         }
         Err(error) => {
-            error.log(&receipt, client);
+            error.log(&info, client);
             match error {
                 PushError::Store(_) => Err(error),
                 PushError::NotABatch(_) | PushError::TooLarge => Ok(Taken::Refused { refused: error.to_string() }),

@@ -20,7 +20,7 @@ use super::{Event, Publication, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::parcel;
 use crate::ingest::Ingest;
-use crate::ingest::ports::{AlertPublisher, RawStore, RuleSource, StateStore, StoredObjects, Unavailable, chain};
+use crate::ingest::ports::{StoredObjects, Unavailable, chain};
 use crate::telemetry::MEASURED;
 
 /// A message as Lambda hands it over.
@@ -121,19 +121,12 @@ impl Task {
 
 /// Does what `messages` ask for. `bucket` is the store itself, with nothing behind it: what it does not take stays in the
 /// queue. What was done before is done again and changes nothing. Logs the age of the oldest message that failed.
-pub async fn process_messages<S, T, P, R, B>(
-    ingest: &Ingest<S, T, P, R>,
-    bucket: &B,
+pub async fn process_messages(
+    ingest: &Ingest,
+    bucket: &dyn StoredObjects,
     messages: Vec<Message>,
     now: Timestamp,
-) -> Failures
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    B: RawStore + StoredObjects,
-{
+) -> Failures {
     let mut failures = Failures::default();
     let mut oldest_failed = None;
     for Message { id, sent, task } in messages {
@@ -160,7 +153,7 @@ where
 }
 
 /// Stores an object. The bucket tells of it then, and so it is evaluated where that could not be done when it came.
-async fn store<B: RawStore>(bucket: &B, object: Object) -> Result<(), Unavailable> {
+async fn store(bucket: &dyn StoredObjects, object: Object) -> Result<(), Unavailable> {
     let key = object.key.clone();
     let stored = bucket.put(object).await?;
     tracing::info!(%key, ?stored, "stored at last");
@@ -168,37 +161,19 @@ async fn store<B: RawStore>(bucket: &B, object: Object) -> Result<(), Unavailabl
 }
 
 /// Takes in what was published. What is no batch is kept, and done.
-async fn push<S, T, P, R>(
-    ingest: &Ingest<S, T, P, R>,
-    publication: Publication,
-    message: &str,
-    now: Timestamp,
-) -> Result<(), Unavailable>
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-{
+async fn push(ingest: &Ingest, publication: Publication, message: &str, now: Timestamp) -> Result<(), Unavailable> {
     match take_in(ingest, publication, message, now).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Unavailable::new("what was published is not taken in", error)),
     }
 }
 
-async fn evaluate<S, T, P, R, B>(
-    ingest: &Ingest<S, T, P, R>,
-    bucket: &B,
+async fn evaluate(
+    ingest: &Ingest,
+    bucket: &dyn StoredObjects,
     keys: &[ObjectKey],
     now: Timestamp,
-) -> Result<(), Unavailable>
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    B: StoredObjects,
-{
+) -> Result<(), Unavailable> {
     for key in keys {
         match bucket.read(key).await? {
             Some((received, lines)) => {

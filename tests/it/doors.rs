@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use smartclean_push::http::RequestContext;
+use smartclean_push::ingest::RequestInfo;
 
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, push_request, reading};
 
@@ -105,7 +105,7 @@ async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verifi
         }
         assert_eq!(app.send(with(Request::get("/push/jwt"), "")).await.status, 405);
         assert!(app.lines().is_empty());
-        let verified = RequestContext {
+        let verified = RequestInfo {
             request_id: "request-1".into(),
             source: "203.0.113.7".into(),
             received: now(),

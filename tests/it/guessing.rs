@@ -10,12 +10,11 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
-use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::auth::{Check, Client, Credentials, Login, Secret};
-use smartclean_push::http::{App, Gate, RequestContext};
+use smartclean_push::http::{App, Gate};
+use smartclean_push::ingest::RequestInfo;
 use smartclean_push::ingest::ports::Unavailable;
 
-use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::support::{PASSWORD, USERNAME, World, basic, now, one_client};
 
 /// A secret that counts how often it is read.
@@ -30,18 +29,16 @@ impl CredentialReader for Counted {
     }
 }
 
-type Guarded = App<MemoryStore, MemoryState, MemoryPublisher, FixedRules, CachedCredentials<Counted>>;
-
-fn guarded() -> (Guarded, Counted) {
+fn guarded() -> (App, Counted) {
     let counted = Counted::default();
-    (World::new().with_gate(Gate::new(CachedCredentials::new(counted.clone()))).app(), counted)
+    (World::new().with_gate(Gate::new(Box::new(CachedCredentials::new(counted.clone())))).app(), counted)
 }
 
 /// Pushes with such a password, as somebody does at that address and that many milliseconds later.
-async fn push(app: &Guarded, password: &str, source: String, later: i64) -> u16 {
+async fn push(app: &App, password: &str, source: String, later: i64) -> u16 {
     let request = Request::post("/push").header("authorization", basic(USERNAME, password));
     let received = now() + SignedDuration::from_millis(later);
-    let context = RequestContext { request_id: "r".into(), source, received, verified_client: None };
+    let context = RequestInfo { request_id: "r".into(), source, received, verified_client: None };
     app.handle(request.body(Full::new(Bytes::from_static(b"[]"))).unwrap(), context).await.status().as_u16()
 }
 
@@ -62,7 +59,7 @@ async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out(
 
 #[tokio::test(start_paused = true)]
 async fn where_it_is_asked_for_guesses_wait_longer_and_longer_and_right_credentials_never() {
-    let app = World::new().with_gate(Gate::new(one_client()).with_slow_refusals()).start();
+    let app = World::new().with_gate(Gate::new(Box::new(one_client())).with_slow_refusals()).start();
     let waited = async |password: &str| {
         let started = tokio::time::Instant::now();
         let request = Request::post("/push").header("authorization", basic(USERNAME, password));

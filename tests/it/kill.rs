@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
@@ -16,7 +17,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Document, RateLimiter, RawStore, RuleSource, StateStore, Stored, Unavailable, Unevaluated,
+    AlertPublisher, Commit, Document, Journal, PendingPush, RateLimiter, RawStore, StateStore, Stored, Unavailable,
 };
 use smartclean_push::ingest::{Ingest, Outcome};
 use tokio::sync::{Mutex, MutexGuard};
@@ -61,11 +62,13 @@ impl Life {
 
 /// A port at each call of which the process may die; but for those that only read, because who dies before one of them
 /// leaves what they leave who die after it.
+#[derive(Clone)]
 struct Dying<P> {
     port: P,
     life: Arc<Life>,
 }
 
+#[async_trait]
 impl RawStore for Dying<FolderStore> {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         let mut steps = self.life.step(&format!("put {}", object.key)).await;
@@ -79,21 +82,29 @@ impl RawStore for Dying<FolderStore> {
         *steps += 1;
         self.port.put(object).await
     }
+}
 
-    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+#[async_trait]
+impl Journal for Dying<FolderStore> {
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
         let _step = self.life.step("evaluated").await;
-        self.port.evaluated(key).await
+        self.port.mark_evaluated(key).await
     }
 
-    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
-        self.port.unevaluated(received).await
+    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable> {
+        self.port.pending(received).await
     }
 
     async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
         self.port.lines(key).await
     }
+
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        self.port.set_aside(key).await
+    }
 }
 
+#[async_trait]
 impl RateLimiter for Dying<SqliteStore> {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         let _step = self.life.step("take tokens").await;
@@ -106,6 +117,7 @@ impl RateLimiter for Dying<SqliteStore> {
     }
 }
 
+#[async_trait]
 impl StateStore for Dying<SqliteStore> {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         self.port.load(keys).await
@@ -122,6 +134,7 @@ impl StateStore for Dying<SqliteStore> {
 }
 
 /// Message by message, because others than this log may have sent a part of them.
+#[async_trait]
 impl AlertPublisher for Dying<AlertLog> {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
         let mut outcomes = Vec::new();
@@ -180,11 +193,7 @@ fn pushed() -> Value {
     ])
 }
 
-async fn push<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource>(
-    ingest: &Ingest<S, T, P, R>,
-    items: &Value,
-    received: Timestamp,
-) -> Outcome {
+async fn push(ingest: &Ingest, items: &Value, received: Timestamp) -> Outcome {
     push_to(ingest, items.to_string(), received).await.unwrap()
 }
 
@@ -195,7 +204,7 @@ async fn live(part: &str, life: Life) {
     let state = SqliteStore::open(&folder.join("state.db")).unwrap();
     let life = Arc::new(life);
     let ingest = world()
-        .with_store(Dying { port: store.clone(), life: Arc::clone(&life) })
+        .with_journaled_store(Dying { port: store.clone(), life: Arc::clone(&life) })
         .with_state(Dying { port: state.clone(), life: Arc::clone(&life) })
         .with_publisher(Dying { port: AlertLog::open(&folder).unwrap(), life: Arc::clone(&life) })
         .ingest();
@@ -208,7 +217,7 @@ async fn live(part: &str, life: Life) {
             // None of its messages left.
             let unheard = MemoryPublisher::default();
             unheard.set_broken(true);
-            let broken = world().with_store(store).with_state(state).with_publisher(unheard).ingest();
+            let broken = world().with_journaled_store(store).with_state(state).with_publisher(unheard).ingest();
             let outcome = push(&broken, &pushed(), now()).await;
             assert!(!outcome.unevaluated && outcome.unsent > 0, "{outcome:?}");
             // The second one comes after the end of the block.
@@ -287,7 +296,7 @@ async fn used_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let state = SqliteStore::open(&folder.path().join("state.db")).unwrap();
-    let ingest = world().with_store(store).with_state(state).ingest();
+    let ingest = world().with_journaled_store(store).with_state(state).ingest();
     assert_eq!(push(&ingest, &earlier(), after(-1799)).await.messages, 1);
     folder
 }

@@ -12,7 +12,8 @@ async fn a_sweep_evaluates_what_was_left_once_whoever_began_has_had_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
-    let ingest = World::new().with_store(store).with_state(state.clone()).with_publisher(publisher.clone()).ingest();
+    let ingest =
+        World::new().with_journaled_store(store).with_state(state.clone()).with_publisher(publisher.clone()).ingest();
     state.set_broken(true);
     let smell = body(&[reading("ODRDTR_BATT_V1", &json!({"amm": 270}))]);
     assert!(push_to(&ingest, smell, now()).await.unwrap().unevaluated);

@@ -10,7 +10,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::Unavailable;
 
-use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
+use crate::support::memory::MemoryPublisher;
 use crate::support::{TestApp, World, body, now, push_to, reading};
 
 fn climate() -> Vec<u8> {
@@ -108,7 +108,7 @@ impl RuleReader for Edited {
 struct Edit {
     file: Edited,
     publisher: MemoryPublisher,
-    ingest: Ingest<MemoryStore, MemoryState, MemoryPublisher, CachedRules<Edited>>,
+    ingest: Ingest,
 }
 
 impl Edit {

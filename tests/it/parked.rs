@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 use smartclean_push::adapters::backed_store::{BackedStore, Parking};
-use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::parcel;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
@@ -22,6 +22,7 @@ struct Queue {
     is_full: Arc<Mutex<bool>>,
 }
 
+#[async_trait]
 impl Parking for Queue {
     async fn park(&self, object: &Object) -> Result<(), Unavailable> {
         if *self.is_full.lock().unwrap() {
@@ -36,16 +37,14 @@ impl Parking for Queue {
 #[derive(Clone, Debug)]
 struct Bucket(MemoryStore);
 
+#[async_trait]
 impl RawStore for Bucket {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         self.0.put(object).await
     }
-
-    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
-        self.0.evaluated(key).await
-    }
 }
 
+#[async_trait]
 impl StoredObjects for Bucket {
     async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
         let objects = self.0.objects();
@@ -60,7 +59,7 @@ struct Backed {
     state: MemoryState,
     publisher: MemoryPublisher,
     queue: Queue,
-    ingest: Ingest<BackedStore<MemoryStore, Queue>, MemoryState, MemoryPublisher, FixedRules>,
+    ingest: Ingest,
 }
 
 impl Backed {

@@ -4,17 +4,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::backed_store::{BackedStore, Parking};
-use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::hosts::lambda::{EventFault, reply};
 use smartclean_push::http::App;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 
 use crate::support::World;
-use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
+use crate::support::memory::{MemoryPublisher, MemoryStore};
 
 /// When the messages of `events/` were published.
 const PUBLISHED: i64 = 1_795_428_000_123;
@@ -23,6 +23,7 @@ const PUBLISHED: i64 = 1_795_428_000_123;
 #[derive(Clone, Debug, Default)]
 struct Queue(Arc<Mutex<bool>>);
 
+#[async_trait]
 impl Parking for Queue {
     async fn park(&self, _: &Object) -> Result<(), Unavailable> {
         if *self.0.lock().unwrap() {
@@ -37,16 +38,14 @@ impl Parking for Queue {
 #[derive(Debug)]
 struct NoBucket;
 
+#[async_trait]
 impl RawStore for NoBucket {
     async fn put(&self, _: Object) -> Result<Stored, Unavailable> {
         Err(Unavailable::new("not here", "no bucket"))
     }
-
-    async fn evaluated(&self, _: &ObjectKey) -> Result<(), Unavailable> {
-        Ok(())
-    }
 }
 
+#[async_trait]
 impl StoredObjects for NoBucket {
     async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
         Ok(None)
@@ -58,7 +57,7 @@ pub(crate) struct Backed {
     store: MemoryStore,
     publisher: MemoryPublisher,
     queue: Queue,
-    app: App<BackedStore<MemoryStore, Queue>, MemoryState, MemoryPublisher, FixedRules, FixedCredentials>,
+    app: App,
 }
 
 impl Backed {

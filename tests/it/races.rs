@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
@@ -32,6 +33,7 @@ struct Counting<T> {
     lost: Arc<AtomicUsize>,
 }
 
+#[async_trait]
 impl<T: StateStore> RateLimiter for Counting<T> {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         self.store.take_tokens(channel, request).await
@@ -42,6 +44,7 @@ impl<T: StateStore> RateLimiter for Counting<T> {
     }
 }
 
+#[async_trait]
 impl<T: StateStore> StateStore for Counting<T> {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         self.store.load(keys).await
@@ -84,13 +87,14 @@ async fn meet(folder: &Path, who: &str, others: &str, place: usize) {
 }
 
 /// What one process does. What it has to report.
-async fn run<T: StateStore>(state: T, part: &str, folder: &Path) -> Value {
+async fn run(state: impl StateStore + 'static, part: &str, folder: &Path) -> Value {
     let (who, others) = if part.starts_with('a') { ("a", "b") } else { ("b", "a") };
     let store = FolderStore::open_shared(folder).unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
     let state = Counting { store: state, lost: Arc::clone(&lost) };
     let world = World::new().with_rules(RuleSet::parse("rules.toml", RULES).unwrap());
-    let ingest = world.with_store(store).with_state(state).with_publisher(AlertLog::open(folder).unwrap()).ingest();
+    let ingest =
+        world.with_journaled_store(store).with_state(state).with_publisher(AlertLog::open(folder).unwrap()).ingest();
     let (mut alerts, mut duplicates, mut unevaluated) = (0, 0, 0);
     let mut push = async |reading: String| {
         let outcome = push_to(&ingest, body(&[reading]), now()).await.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -258,6 +259,7 @@ impl Counted {
     }
 }
 
+#[async_trait]
 impl RateLimiter for Counted {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         self.count(|calls| calls.tokens += 1);
@@ -270,6 +272,7 @@ impl RateLimiter for Counted {
     }
 }
 
+#[async_trait]
 impl StateStore for Counted {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         self.count(|calls| calls.loads += 1);

@@ -5,25 +5,24 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
-use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejections, unpack};
 use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::RawStore as _;
+use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
-use crate::support::{Ran, World, body, documents, files, gzip, now, push_to, reading_with, receipt, run};
+use crate::support::{Ran, World, body, documents, files, gzip, now, push_to, reading_with, request_info, run};
 
 fn replay(folder: &Path, arguments: &[&str]) -> Ran {
     run(folder, &[&["replay"], arguments].concat())
 }
 
 /// What `serve` has on this data folder.
-fn ingest(data: &Path) -> Ingest<FolderStore, SqliteStore, AlertLog, FixedRules> {
+fn ingest(data: &Path) -> Ingest {
     let (store, _) = FolderStore::open(data).unwrap();
     let state = SqliteStore::open(&data.join("state.db")).unwrap();
-    World::new().with_store(store).with_state(state).with_publisher(AlertLog::open(data).unwrap()).ingest()
+    World::new().with_journaled_store(store).with_state(state).with_publisher(AlertLog::open(data).unwrap()).ingest()
 }
 
 fn at(time: &str) -> Timestamp {
@@ -186,9 +185,9 @@ async fn a_rejection_is_kept_as_it_was_received_and_evaluated_only_where_that_is
         arguments.extend(alerts.then_some("--alerts"));
         assert_eq!(replay(folder.path(), &arguments).exit, Some(0));
         let (store, _) = FolderStore::open(&data).unwrap();
-        let unevaluated = store.unevaluated(Timestamp::MAX).await.unwrap();
-        assert_eq!(unevaluated.len(), waiting);
-        assert!(unevaluated.iter().all(|object| object.received == at("10:00:00")));
+        let pending = store.pending(Timestamp::MAX).await.unwrap();
+        assert_eq!(pending.len(), waiting);
+        assert!(pending.iter().all(|object| object.received == at("10:00:00")));
     }
 }
 
@@ -223,7 +222,7 @@ async fn what_a_push_was_rejected_for_it_is_refused_for_again() {
         let folder = served(&[]).await;
         let data = folder.path().join("data");
         // The answer, 200 or 400, is not what this is about.
-        let _ = ingest(&data).push(sent.clone().into(), encoding, &receipt(now())).await;
+        let _ = ingest(&data).push(sent.clone().into(), encoding, &request_info(now())).await;
         let ran = replay(folder.path(), &["rejected", "--from", "data", "--into", "data"]);
         assert_eq!(ran.exit, Some(0), "{}", ran.err);
         assert!(ran.out.starts_with(one) && ran.out.contains(reason), "{sent:?}: {}", ran.out);

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -295,6 +296,7 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+#[async_trait]
 impl RateLimiter for DynamoStore {
     /// As the port has it. A take whose answer was lost, and which the SDK makes again, is taken twice.
     ///
@@ -313,6 +315,7 @@ impl RateLimiter for DynamoStore {
     }
 }
 
+#[async_trait]
 impl StateStore for DynamoStore {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         let keys: Vec<_> = keys.iter().map(|key| item_key(key)).collect();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -70,17 +71,14 @@ impl S3RawStore {
     }
 }
 
+#[async_trait]
 impl RawStore for S3RawStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         within(STORING, NOT_STORED, self.put_unless_there(object)).await
     }
-
-    /// Nothing is noted: each object is evaluated once more when the queue tells of it, which changes nothing.
-    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
-        Ok(())
-    }
 }
 
+#[async_trait]
 impl StoredObjects for S3RawStore {
     async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
         within(STORING, NOT_READ, async {

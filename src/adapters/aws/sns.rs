@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::operation::publish_batch::PublishBatchOutput;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
@@ -110,6 +111,7 @@ impl SnsPublisher {
     }
 }
 
+#[async_trait]
 impl AlertPublisher for SnsPublisher {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
         let mut results: Vec<_> =

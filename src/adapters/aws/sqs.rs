@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 
 use super::{told, within};
@@ -33,6 +34,7 @@ impl RetryQueue {
     }
 }
 
+#[async_trait]
 impl Parking for RetryQueue {
     async fn park(&self, object: &Object) -> Result<(), Unavailable> {
         let text = parcel::wrap(object);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
+use async_trait::async_trait;
 
 use crate::domain::alert::render::{Attribute, Rendered};
 use crate::ingest::ports::{AlertPublisher, Unavailable};
@@ -77,6 +78,7 @@ impl Lines {
     }
 }
 
+#[async_trait]
 impl AlertPublisher for AlertLog {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
         let (log, owned) = (self.clone(), messages.to_vec());

@@ -6,13 +6,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
 use super::disk::{Disk, sync_one};
 use super::lock::FolderLock;
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
-use crate::ingest::ports::{RawStore, Stored, Unavailable, Unevaluated};
+use crate::ingest::ports::{Journal, PendingPush, RawStore, Stored, Unavailable};
 
 /// Where files are written before they have a name.
 const UNFINISHED: &str = "tmp";
@@ -119,7 +120,7 @@ impl FolderStore {
         self.root.join(folder).join(format!("{key}.json"))
     }
 
-    fn note_evaluated(&self, key: &ObjectKey) -> io::Result<()> {
+    fn note_as_evaluated(&self, key: &ObjectKey) -> io::Result<()> {
         // A repeated push was noted the first time, or was set aside.
         let is_noted = self.move_metadata(key, TO_EVALUATE, METADATA)?;
         if is_noted { Ok(()) } else { self.move_metadata(key, SET_ASIDE, METADATA).map(drop) }
@@ -139,7 +140,7 @@ impl FolderStore {
     }
 
     /// Objects that were stored and not evaluated, of those that were received before `received`.
-    fn read_unevaluated(&self, received: Timestamp) -> io::Result<Vec<Unevaluated>> {
+    fn read_pending(&self, received: Timestamp) -> io::Result<Vec<PendingPush>> {
         let root = self.root.join(TO_EVALUATE);
         let mut found = Vec::new();
         let mut folders = vec![root.clone()];
@@ -165,7 +166,7 @@ impl FolderStore {
 
     /// `None` where it is too new, and where the process ended before it stored the object: nothing was answered then, and
     /// the note is removed.
-    fn read_noted(&self, root: &Path, path: &Path, before: Timestamp) -> io::Result<Option<Unevaluated>> {
+    fn read_noted(&self, root: &Path, path: &Path, before: Timestamp) -> io::Result<Option<PendingPush>> {
         let name = path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|name| name.strip_suffix(".json"));
         // Other files are none of ours.
         let Some(key) = name.map(ObjectKey::known).filter(ObjectKey::is_evaluated) else { return Ok(None) };
@@ -185,7 +186,7 @@ impl FolderStore {
         if !self.root.join(key.as_str()).try_exists()? {
             return fs::remove_file(path).map(|()| None);
         }
-        Ok(Some(Unevaluated { key, received }))
+        Ok(Some(PendingPush { key, received }))
     }
 
     fn read_lines(&self, key: &ObjectKey) -> io::Result<String> {
@@ -242,22 +243,26 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+#[async_trait]
 impl RawStore for FolderStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         const WHAT: &str = "the data folder did not take the object";
         self.write(object).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
+}
 
-    async fn evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+#[async_trait]
+impl Journal for FolderStore {
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
         const WHAT: &str = "the data folder did not note that the object was evaluated";
         let (store, key) = (self.clone(), key.clone());
-        blocking(move || store.note_evaluated(&key)).await.map_err(|fault| Unavailable::new(WHAT, fault))
+        blocking(move || store.note_as_evaluated(&key)).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
 
-    async fn unevaluated(&self, received: Timestamp) -> Result<Vec<Unevaluated>, Unavailable> {
+    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable> {
         const WHAT: &str = "the data folder did not say what is to be evaluated";
         let store = self.clone();
-        blocking(move || store.read_unevaluated(received)).await.map_err(|fault| Unavailable::new(WHAT, fault))
+        blocking(move || store.read_pending(received)).await.map_err(|fault| Unavailable::new(WHAT, fault))
     }
 
     async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
@@ -317,8 +322,8 @@ mod tests {
         assert_eq!(store.put(again).await.unwrap(), Stored::Already);
         let key = object(b"x").key;
         assert_eq!(fs::read(folder.path().join(key.as_str())).unwrap(), b"x");
-        store.evaluated(&key).await.unwrap();
-        store.evaluated(&key).await.unwrap();
+        store.mark_evaluated(&key).await.unwrap();
+        store.mark_evaluated(&key).await.unwrap();
         let metadata = fs::read(folder.path().join(format!("metadata/{key}.json"))).unwrap();
         assert_eq!(serde_json::from_slice::<Metadata>(&metadata).unwrap().request_id, "r");
     }
@@ -331,14 +336,14 @@ mod tests {
         readings.bytes = zstd::encode_all(&b"{}\n"[..], 0).unwrap();
         store.put(readings.clone()).await.unwrap();
         let received = readings.metadata.received;
-        let expected = vec![Unevaluated { key: readings.key.clone(), received }];
-        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), expected);
+        let expected = vec![PendingPush { key: readings.key.clone(), received }];
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), expected);
         assert_eq!(store.lines(&readings.key).await.unwrap(), "{}\n");
-        assert_eq!(store.unevaluated(received).await.unwrap(), [], "it may still be on its way");
-        store.evaluated(&readings.key).await.unwrap();
-        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
+        assert_eq!(store.pending(received).await.unwrap(), [], "it may still be on its way");
+        store.mark_evaluated(&readings.key).await.unwrap();
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
         assert_eq!(store.put(readings).await.unwrap(), Stored::Already);
-        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -348,10 +353,10 @@ mod tests {
         let key = object(b"x").key;
         store.put(object(b"x")).await.unwrap();
         store.set_aside(&key).await.unwrap();
-        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
         let told = |part: &str| folder.path().join(format!("{part}/{key}.json")).exists();
         assert!(told(SET_ASIDE) && folder.path().join(key.as_str()).exists());
-        store.evaluated(&key).await.unwrap();
+        store.mark_evaluated(&key).await.unwrap();
         assert!(told(METADATA) && !told(SET_ASIDE));
     }
 
@@ -363,8 +368,8 @@ mod tests {
         store.put(object(b"x")).await.unwrap();
         fs::write(store.metadata_of(&key), b"").unwrap();
         fs::write(folder.path().join(TO_EVALUATE).join("notes.json"), b"mine").unwrap();
-        let unevaluated = store.unevaluated(Timestamp::MAX).await.unwrap();
-        assert_eq!(unevaluated.into_iter().map(|object| object.key).collect::<Vec<_>>(), [key]);
+        let pending = store.pending(Timestamp::MAX).await.unwrap();
+        assert_eq!(pending.into_iter().map(|object| object.key).collect::<Vec<_>>(), [key]);
         assert!(folder.path().join(TO_EVALUATE).join("notes.json").exists());
     }
 
@@ -374,7 +379,7 @@ mod tests {
         let (store, _) = FolderStore::open(folder.path()).unwrap();
         store.put(object(b"x")).await.unwrap();
         fs::remove_file(folder.path().join(object(b"x").key.as_str())).unwrap();
-        assert_eq!(store.unevaluated(Timestamp::MAX).await.unwrap(), []);
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
     }
 
     #[tokio::test]

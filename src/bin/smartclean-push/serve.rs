@@ -16,13 +16,13 @@ use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::config;
 use smartclean_push::domain::auth::{Credentials, Doors};
-use smartclean_push::domain::rules::{Refused, RuleSet};
+use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::utf8;
 use smartclean_push::hosts::server;
 use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::MAX_DECODED;
-use smartclean_push::ingest::ports::{CredentialSource, RuleSource, Unavailable};
+use smartclean_push::ingest::ports::{CredentialSource, RuleSource};
+use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry::{self, Measurements};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -77,50 +77,6 @@ struct KnownCredentials {
     file: Option<PathBuf>,
 }
 
-/// The rules in force: built in, or with a file laid over them.
-enum ServedRules {
-    BuiltIn(FixedRules),
-    File(Box<CachedRules<RuleFile>>),
-}
-
-impl RuleSource for ServedRules {
-    async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
-        match self {
-            Self::BuiltIn(rules) => rules.current(now).await,
-            Self::File(rules) => rules.current(now).await,
-        }
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        match self {
-            Self::BuiltIn(_) => None,
-            Self::File(rules) => rules.refused(),
-        }
-    }
-}
-
-/// The credentials in force: from the environment, or from a file that may be edited.
-enum ServedCredentials {
-    Environment(FixedCredentials),
-    File(Box<CachedCredentials<CredentialFile>>),
-}
-
-impl CredentialSource for ServedCredentials {
-    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
-        match self {
-            Self::Environment(credentials) => credentials.current(now).await,
-            Self::File(credentials) => credentials.current(now).await,
-        }
-    }
-
-    async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>> {
-        match self {
-            Self::Environment(credentials) => credentials.refreshed(now).await,
-            Self::File(credentials) => credentials.refreshed(now).await,
-        }
-    }
-}
-
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let measured = telemetry::start_for_server(config::verbosity());
@@ -169,11 +125,17 @@ impl Serve {
         let started = Timestamp::now();
         let count = rules.current(started).await.rules.len();
         self.welcome(address, &known, count);
-        let credentials = match known.file {
-            Some(path) => ServedCredentials::File(Box::new(CachedCredentials::new(CredentialFile::new(path)))),
-            None => ServedCredentials::Environment(FixedCredentials(known.credentials)),
+        let credentials: Box<dyn CredentialSource> = match known.file {
+            Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path))),
+            None => Box::new(FixedCredentials(known.credentials)),
         };
-        let ingest = Ingest::new(store, state, publisher, rules);
+        let ingest = Ingest::new(Environment {
+            store: Box::new(store.clone()),
+            journal: Some(Box::new(store)),
+            state: Box::new(state),
+            publisher: Box::new(publisher),
+            rules,
+        });
         let gate = Gate::new(credentials).with_doors(self.doors).with_slow_refusals();
         let app = Arc::new(
             App::new(ingest, gate).with_metrics(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
@@ -252,13 +214,15 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
 }
 
-async fn served_rules(path: Option<&Path>) -> Result<ServedRules, Failure> {
-    let Some(path) = path else { return Ok(ServedRules::BuiltIn(FixedRules(Arc::new(RuleSet::pack())))) };
-    let opened = CachedRules::open(RuleFile::new(path.to_owned()), LOOK_AGAIN, Timestamp::now()).await;
-    opened.map(|rules| ServedRules::File(Box::new(rules))).map_err(|faults| {
-        let count = rules::counted(faults.len());
-        Failure::new(format!("the rules file {} has {count}:\n{}", path.display(), faults.join("\n")))
-    })
+async fn served_rules(path: Option<&Path>) -> Result<Box<dyn RuleSource>, Failure> {
+    let Some(path) = path else { return Ok(Box::new(FixedRules(Arc::new(RuleSet::pack())))) };
+    match CachedRules::open(RuleFile::new(path.to_owned()), LOOK_AGAIN, Timestamp::now()).await {
+        Ok(rules) => Ok(Box::new(rules)),
+        Err(faults) => {
+            let count = rules::counted(faults.len());
+            Err(Failure::new(format!("the rules file {} has {count}:\n{}", path.display(), faults.join("\n"))))
+        }
+    }
 }
 
 /// Completes when the user or the system asks for the end. A second Ctrl-C is not waited for: it ends the process.

@@ -31,9 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::split_event::SplitEvent;
 pub use self::untouched::Untouched;
-use crate::http::{App, Problem, RequestContext};
-use crate::ingest::SweepStats;
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore, StoredObjects};
+use crate::http::{App, Problem};
+use crate::ingest::ports::StoredObjects;
+use crate::ingest::{RequestInfo, SweepStats};
 use crate::sources::{Event, Failures, Taken, process_messages, take_in};
 
 /// An answer as API Gateway takes it, in the form of the API that asked.
@@ -106,21 +106,13 @@ struct Told {
 ///
 /// # Errors
 /// [`EventFault`] where the event is none of these, or where it has to come again.
-pub async fn reply<S, T, P, R, C, B>(
-    app: &App<S, T, P, R, C>,
-    bucket: &B,
+pub async fn reply(
+    app: &App,
+    bucket: &dyn StoredObjects,
     event: &[u8],
     invocation: &str,
     now: Timestamp,
-) -> Result<Reply, EventFault>
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    C: CredentialSource,
-    B: RawStore + StoredObjects,
-{
+) -> Result<Reply, EventFault> {
     // Lambda's events are JSON, which is UTF-8 (RFC 8259 §8.1).
     let event = std::str::from_utf8(event).map_err(|_| EventFault::Shape { line: 1, column: 1 })?;
     let split = SplitEvent::of(event);
@@ -149,25 +141,18 @@ where
 ///
 /// # Errors
 /// [`EventFault`] where the event tells of no request.
-pub async fn answer<S, T, P, R, C>(
-    app: &App<S, T, P, R, C>,
+pub async fn answer(
+    app: &App,
     event: SplitEvent<'_>,
     invocation: &str,
     received: Timestamp,
-) -> Result<Answer, EventFault>
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    C: CredentialSource,
-{
+) -> Result<Answer, EventFault> {
     let told = Told::read(event)?;
     let named = |name: Option<String>| name.filter(|name| !name.is_empty());
     let request_id = named(told.request_id).unwrap_or_else(|| invocation.to_owned());
     let source = named(told.source).unwrap_or_else(|| "unknown".to_owned());
     let context =
-        RequestContext { request_id: request_id.clone(), source, received, verified_client: told.verified_client };
+        RequestInfo { request_id: request_id.clone(), source, received, verified_client: told.verified_client };
     let mut request = Request::new(Full::new(told.body));
     *request.method_mut() = told.method;
     *request.uri_mut() = told.uri;

@@ -31,8 +31,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_io_timeout::TimeoutWriter;
 
-use crate::http::{App, BodyTimeout, Problem, RequestContext};
-use crate::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
+use crate::http::{App, BodyTimeout, Problem};
+use crate::ingest::RequestInfo;
 
 /// Most bytes of a request's line and headers together; API Gateway takes 10,240.
 pub const LARGEST_HEAD: usize = 32 * 1024;
@@ -69,19 +69,7 @@ impl Default for Bounds {
 
 /// Serves `app` on `listener` within `bounds` until `end` completes, then lets the requests that have begun finish, for as
 /// long as the bounds say. Returns how many were cut off.
-pub async fn serve<S, T, P, R, C>(
-    app: Arc<App<S, T, P, R, C>>,
-    listener: TcpListener,
-    bounds: Bounds,
-    end: impl Future<Output = ()>,
-) -> usize
-where
-    S: RawStore + 'static,
-    T: StateStore + 'static,
-    P: AlertPublisher + 'static,
-    R: RuleSource + 'static,
-    C: CredentialSource + 'static,
-{
+pub async fn serve(app: Arc<App>, listener: TcpListener, bounds: Bounds, end: impl Future<Output = ()>) -> usize {
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(bounds.connections));
     let ids = Arc::new(RequestIds::new());
@@ -145,14 +133,7 @@ async fn accept(
 }
 
 /// Does what is due, every `interval` until it is cancelled. What fails is logged and tried again at the next turn.
-pub async fn sweep_every<S, T, P, R, C>(app: Arc<App<S, T, P, R, C>>, interval: Duration)
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    C: CredentialSource,
-{
+pub async fn sweep_every(app: Arc<App>, interval: Duration) {
     let mut turns = tokio::time::interval(interval);
     loop {
         turns.tick().await;
@@ -165,14 +146,7 @@ where
 
 /// Evaluates pending pushes, every `interval` until it is cancelled: those that were stored before `started`, by an earlier
 /// process, and those that could not be evaluated when they came. They may take long, and no sweep waits for them.
-pub async fn finish_every<S, T, P, R, C>(app: Arc<App<S, T, P, R, C>>, interval: Duration, started: Timestamp)
-where
-    S: RawStore,
-    T: StateStore,
-    P: AlertPublisher,
-    R: RuleSource,
-    C: CredentialSource,
-{
+pub async fn finish_every(app: Arc<App>, interval: Duration, started: Timestamp) {
     let mut turns = tokio::time::interval(interval);
     loop {
         turns.tick().await;
@@ -184,19 +158,12 @@ where
 
 /// Answers one request in a task of its own, so that a fault of ours is a 500 and neither ends the connection unanswered
 /// nor stops, halfway, a push whose sender has hung up.
-async fn answer<S, T, P, R, C>(
-    app: Arc<App<S, T, P, R, C>>,
+async fn answer(
+    app: Arc<App>,
     request: Request<Incoming>,
-    context: RequestContext,
+    context: RequestInfo,
     body_within: Duration,
-) -> Result<Response<Full<Bytes>>, Infallible>
-where
-    S: RawStore + 'static,
-    T: StateStore + 'static,
-    P: AlertPublisher + 'static,
-    R: RuleSource + 'static,
-    C: CredentialSource + 'static,
-{
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let request_id = context.request_id.clone();
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let request = request.map(|body| arriving(body, Instant::now() + body_within));
@@ -240,9 +207,9 @@ impl RequestIds {
         Self { start: Timestamp::now().as_millisecond(), next: AtomicU64::new(1) }
     }
 
-    fn context(&self, peer: SocketAddr) -> RequestContext {
+    fn context(&self, peer: SocketAddr) -> RequestInfo {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        RequestContext {
+        RequestInfo {
             request_id: format!("{:x}-{number}", self.start),
             source: peer.ip().to_string(),
             received: Timestamp::now(),

@@ -16,7 +16,7 @@ use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::history::Archive;
-use smartclean_push::ingest::ports::RawStore as _;
+use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 use smartclean_push::lake::{Limits, WholeArchive};
 
 use crate::support::{Ran, paths, reading_with, run};
@@ -50,7 +50,7 @@ async fn push(folder: &Path, received: &str, texts: &[String]) -> ObjectKey {
     let object = Object::of_readings(BatchId::of(texts.join(",").as_bytes()), &readings, metadata);
     let key = object.key.clone();
     store.put(object).await.unwrap();
-    store.evaluated(&key).await.unwrap();
+    store.mark_evaluated(&key).await.unwrap();
     key
 }
 

@@ -1,5 +1,6 @@
 //! Pushes that cannot be judged, again and again: they keep no others from it.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use smartclean_push::adapters::files::FolderStore;
 use smartclean_push::domain::rate_limit::TokenRequest;
@@ -13,6 +14,7 @@ use crate::support::{World, body, files, now, push_to};
 #[derive(Debug)]
 struct Stuck(MemoryState);
 
+#[async_trait]
 impl RateLimiter for Stuck {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         self.0.take_tokens(channel, request).await
@@ -23,6 +25,7 @@ impl RateLimiter for Stuck {
     }
 }
 
+#[async_trait]
 impl StateStore for Stuck {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         self.0.load(keys).await
@@ -45,7 +48,7 @@ async fn what_can_be_judged_is_whatever_stands_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let state = MemoryState::default();
-    let ingest = World::new().with_store(store).with_state(Stuck(state.clone())).ingest();
+    let ingest = World::new().with_journaled_store(store).with_state(Stuck(state.clone())).ingest();
     state.set_broken(true);
     for number in 0..4 {
         for name in ["stuck", "sound"] {
@@ -67,7 +70,7 @@ async fn what_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() 
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
-    let world = World::new().with_store(store).with_publisher(publisher.clone());
+    let world = World::new().with_journaled_store(store).with_publisher(publisher.clone());
     let ingest = world.with_state(Stuck(state.clone())).ingest();
     let text = feedback(now(), &[("InsID", "stuck")]);
     assert!(push_to(&ingest, body(&[text]), now()).await.unwrap().unevaluated);

@@ -221,7 +221,7 @@ impl Hosted {
     }
 
     pub(crate) fn start_with(bounds: Bounds, doors: Doors) -> Self {
-        let gate = Gate::new(one_client()).with_doors(doors);
+        let gate = Gate::new(Box::new(one_client())).with_doors(doors);
         Self::host(World::new().with_gate(gate).start(), bounds)
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -158,6 +159,7 @@ impl Shared {
 #[derive(Clone)]
 struct Copy(Arc<Shared>);
 
+#[async_trait]
 impl RateLimiter for Copy {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         self.0.limiter().await?;
@@ -170,6 +172,7 @@ impl RateLimiter for Copy {
     }
 }
 
+#[async_trait]
 impl StateStore for Copy {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         self.0.take_turns().await;
@@ -191,6 +194,7 @@ impl StateStore for Copy {
     }
 }
 
+#[async_trait]
 impl AlertPublisher for Copy {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
         self.0.take_turns().await;
@@ -209,7 +213,7 @@ impl AlertPublisher for Copy {
 /// All copies, and what they were given.
 struct Copies {
     shared: Arc<Shared>,
-    copies: Vec<Ingest<MemoryStore, Copy, Copy, FixedRules>>,
+    copies: Vec<Ingest>,
     limit: RateLimit,
     /// Every alert that is raised: its id and whether it is urgent.
     raised: Vec<(String, bool)>,

@@ -20,8 +20,8 @@ use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Untouched};
 use smartclean_push::http::{App, Gate};
-use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
+use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry;
 use tokio::process::Command;
 
@@ -53,8 +53,14 @@ async fn function_by_another_clock() {
     let _ = tokio::join!(rules.current(now()), credentials.current(now()), publisher.connect(), state.connect());
     let bucket = S3RawStore::new(s3, config.raw_bucket);
     let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
-    let store = BackedStore::new(bucket.clone(), queue);
-    let app = Arc::new(App::new(Ingest::new(store, state, publisher, rules), Gate::new(credentials)));
+    let ingest = Ingest::new(Environment {
+        store: Box::new(BackedStore::new(bucket.clone(), queue)),
+        journal: None,
+        state: Box::new(state),
+        publisher: Box::new(publisher),
+        rules: Box::new(rules),
+    });
+    let app = Arc::new(App::new(ingest, Gate::new(Box::new(credentials))));
     let events = Untouched::default();
     let reply = |event: LambdaEvent<()>| {
         let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());

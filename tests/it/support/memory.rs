@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use jiff::{Timestamp, civil};
 use smartclean_push::domain::alert::render::Rendered;
-use smartclean_push::domain::archive::{Object, ObjectKey};
+use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rate_limit::{Bucket, TokenRequest, utc_day};
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, Unavailable,
@@ -39,6 +40,7 @@ impl MemoryStore {
     }
 }
 
+#[async_trait]
 impl RawStore for MemoryStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
         let mut objects = lock(&self.0);
@@ -50,10 +52,6 @@ impl RawStore for MemoryStore {
         }
         objects.by_key.insert(object.key.to_string(), object);
         Ok(Stored::New)
-    }
-
-    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
-        Ok(())
     }
 }
 
@@ -79,6 +77,7 @@ impl MemoryPublisher {
     }
 }
 
+#[async_trait]
 impl AlertPublisher for MemoryPublisher {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
         let mut all = lock(&self.0);
@@ -154,6 +153,7 @@ impl MemoryState {
     }
 }
 
+#[async_trait]
 impl RateLimiter for MemoryState {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
         let mut state = self.limit()?;
@@ -172,6 +172,7 @@ impl RateLimiter for MemoryState {
     }
 }
 
+#[async_trait]
 impl StateStore for MemoryState {
     async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
         let state = self.answer()?;

@@ -13,7 +13,7 @@ use http::Request;
 use serde_json::Value;
 
 pub(crate) use self::command::{Ran, Server, StoredDocument, command, documents, eventually, files, paths, run, serve};
-pub(crate) use self::world::receipt;
+pub(crate) use self::world::request_info;
 pub(crate) use self::world::{Answer, TestApp, World, one_client, push_to};
 // It is mounted there, because the fuzz targets need it without the rest.
 pub(crate) use crate::properties::memory;

@@ -12,10 +12,10 @@ use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::auth::{Client, Credentials, Doors, Secret};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::http::{App, Gate, RequestContext};
+use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{AlertPublisher, CredentialSource, RawStore, RuleSource, StateStore};
-use smartclean_push::ingest::{Ingest, Outcome, PushError, Receipt};
+use smartclean_push::ingest::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore};
+use smartclean_push::ingest::{Environment, Ingest, Outcome, PushError, RequestInfo};
 
 use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{PASSWORD, USERNAME, now, push_request};
@@ -30,27 +30,68 @@ pub(crate) fn one_client() -> FixedCredentials {
 }
 
 /// The parts of a program. By default everything is in memory, the rules are the built-in ones, and [`one_client`] may push.
-pub(crate) struct World<S = MemoryStore, T = MemoryState, P = MemoryPublisher, R = FixedRules, C = FixedCredentials> {
-    store: S,
-    state: T,
-    publisher: P,
-    rules: R,
-    gate: Gate<C>,
+pub(crate) struct World {
+    environment: Environment,
+    gate: Gate,
+    store: MemoryStore,
+    state: MemoryState,
+    publisher: MemoryPublisher,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self {
-            store: MemoryStore::default(),
-            state: MemoryState::default(),
-            publisher: MemoryPublisher::default(),
-            rules: FixedRules(Arc::clone(&PACK)),
-            gate: Gate::new(one_client()),
-        }
+        let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
+        let environment = Environment {
+            store: Box::new(store.clone()),
+            journal: None,
+            state: Box::new(state.clone()),
+            publisher: Box::new(publisher.clone()),
+            rules: Box::new(FixedRules(Arc::clone(&PACK))),
+        };
+        Self { environment, gate: Gate::new(Box::new(one_client())), store, state, publisher }
     }
 
     pub(crate) fn with_rules(self, rules: RuleSet) -> Self {
         self.with_rule_source(FixedRules(Arc::new(rules)))
+    }
+
+    pub(crate) fn with_store(mut self, store: impl RawStore + 'static) -> Self {
+        self.environment.store = Box::new(store);
+        self
+    }
+
+    /// A store that also lists what is still to be evaluated.
+    pub(crate) fn with_journaled_store(mut self, store: impl RawStore + Journal + Clone + 'static) -> Self {
+        self.environment.journal = Some(Box::new(store.clone()));
+        self.with_store(store)
+    }
+
+    pub(crate) fn with_state(mut self, state: impl StateStore + 'static) -> Self {
+        self.environment.state = Box::new(state);
+        self
+    }
+
+    pub(crate) fn with_publisher(mut self, publisher: impl AlertPublisher + 'static) -> Self {
+        self.environment.publisher = Box::new(publisher);
+        self
+    }
+
+    pub(crate) fn with_rule_source(mut self, rules: impl RuleSource + 'static) -> Self {
+        self.environment.rules = Box::new(rules);
+        self
+    }
+
+    pub(crate) fn with_gate(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// The use case without HTTP.
+    pub(crate) fn ingest(self) -> Ingest {
+        Ingest::new(self.environment)
+    }
+
+    pub(crate) fn app(self) -> App {
+        App::new(Ingest::new(self.environment), self.gate)
     }
 
     /// The handler, and handles to what is around it.
@@ -60,51 +101,12 @@ impl World {
     }
 }
 
-impl<S, T, P, R, C> World<S, T, P, R, C> {
-    pub(crate) fn with_store<S2>(self, store: S2) -> World<S2, T, P, R, C> {
-        let Self { state, publisher, rules, gate, .. } = self;
-        World { store, state, publisher, rules, gate }
-    }
-
-    pub(crate) fn with_state<T2>(self, state: T2) -> World<S, T2, P, R, C> {
-        let Self { store, publisher, rules, gate, .. } = self;
-        World { store, state, publisher, rules, gate }
-    }
-
-    pub(crate) fn with_publisher<P2>(self, publisher: P2) -> World<S, T, P2, R, C> {
-        let Self { store, state, rules, gate, .. } = self;
-        World { store, state, publisher, rules, gate }
-    }
-
-    pub(crate) fn with_rule_source<R2>(self, rules: R2) -> World<S, T, P, R2, C> {
-        let Self { store, state, publisher, gate, .. } = self;
-        World { store, state, publisher, rules, gate }
-    }
-
-    pub(crate) fn with_gate<C2>(self, gate: Gate<C2>) -> World<S, T, P, R, C2> {
-        let Self { store, state, publisher, rules, .. } = self;
-        World { store, state, publisher, rules, gate }
-    }
-}
-
-impl<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource, C: CredentialSource> World<S, T, P, R, C> {
-    /// The use case without HTTP.
-    pub(crate) fn ingest(self) -> Ingest<S, T, P, R> {
-        Ingest::new(self.store, self.state, self.publisher, self.rules)
-    }
-
-    pub(crate) fn app(self) -> App<S, T, P, R, C> {
-        let Self { store, state, publisher, rules, gate } = self;
-        App::new(Ingest::new(store, state, publisher, rules), gate)
-    }
-}
-
 /// The handler with everything around it in memory.
 pub(crate) struct TestApp {
     pub(crate) store: MemoryStore,
     pub(crate) state: MemoryState,
     pub(crate) publisher: MemoryPublisher,
-    pub(crate) app: App<MemoryStore, MemoryState, MemoryPublisher, FixedRules, FixedCredentials>,
+    pub(crate) app: App,
 }
 
 /// An answer, its body read as JSON.
@@ -127,10 +129,10 @@ impl TestApp {
     /// With these doors open to whom these credentials' JSON names.
     pub(crate) fn with_credentials(json: &str, doors: Doors) -> Self {
         let credentials = FixedCredentials(Arc::new(Credentials::parse(json).unwrap()));
-        World::new().with_gate(Gate::new(credentials).with_doors(doors)).start()
+        World::new().with_gate(Gate::new(Box::new(credentials)).with_doors(doors)).start()
     }
 
-    pub(crate) fn ingest(&self) -> &Ingest<MemoryStore, MemoryState, MemoryPublisher, FixedRules> {
+    pub(crate) fn ingest(&self) -> &Ingest {
         self.app.ingest()
     }
 
@@ -141,9 +143,7 @@ impl TestApp {
 
     /// Sends any request at any time.
     pub(crate) async fn send_at(&self, request: Request<Full<Bytes>>, received: Timestamp) -> Answer {
-        let Receipt { request_id, source, received } = receipt(received);
-        let context = RequestContext { request_id, source, received, verified_client: None };
-        let response: Response<Bytes> = self.app.handle(request, context).await;
+        let response: Response<Bytes> = self.app.handle(request, request_info(received)).await;
         let (parts, body) = response.into_parts();
         Answer {
             status: parts.status.as_u16(),
@@ -175,16 +175,16 @@ impl TestApp {
     }
 }
 
-/// What is known of a push beside its body.
-pub(crate) fn receipt(received: Timestamp) -> Receipt {
-    Receipt { request_id: "request-1".into(), source: "203.0.113.7".into(), received }
+/// What is known of a request beside its body.
+pub(crate) fn request_info(received: Timestamp) -> RequestInfo {
+    RequestInfo { request_id: "request-1".into(), source: "203.0.113.7".into(), received, verified_client: None }
 }
 
 /// Pushes a body without HTTP.
-pub(crate) async fn push_to<S: RawStore, T: StateStore, P: AlertPublisher, R: RuleSource>(
-    ingest: &Ingest<S, T, P, R>,
+pub(crate) async fn push_to(
+    ingest: &Ingest,
     body: impl Into<Bytes>,
     received: Timestamp,
 ) -> Result<Outcome, PushError> {
-    ingest.push(body.into(), Encoding::Identity, &receipt(received)).await
+    ingest.push(body.into(), Encoding::Identity, &request_info(received)).await
 }

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::files::AlertLog;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
-use smartclean_push::domain::archive::{Object, ObjectKey};
+use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
-use smartclean_push::ingest::{Ingest, Replay, Replayed};
+use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use tokio::runtime::Runtime;
 
 use super::runtime;
@@ -57,6 +58,7 @@ struct Messages {
     log: Option<AlertLog>,
 }
 
+#[async_trait]
 impl AlertPublisher for Messages {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
         self.made.fetch_add(messages.len(), Ordering::Relaxed);
@@ -70,13 +72,10 @@ impl AlertPublisher for Messages {
 /// What is replayed is stored already.
 struct StoredAlready;
 
+#[async_trait]
 impl RawStore for StoredAlready {
     async fn put(&self, _object: Object) -> Result<Stored, Unavailable> {
         Ok(Stored::Already)
-    }
-
-    async fn evaluated(&self, _key: &ObjectKey) -> Result<(), Unavailable> {
-        Ok(())
     }
 }
 
@@ -101,7 +100,13 @@ impl Raw {
             .map_err(|fault| Failure::new(format!("{}: {fault}", self.state.display())))?;
         let made = Arc::new(AtomicUsize::new(0));
         let messages = Messages { made: Arc::clone(&made), log };
-        let ingest = Ingest::new(StoredAlready, state, messages, FixedRules(Arc::new(rules)));
+        let ingest = Ingest::new(Environment {
+            store: Box::new(StoredAlready),
+            journal: None,
+            state: Box::new(state),
+            publisher: Box::new(messages),
+            rules: Box::new(FixedRules(Arc::new(rules))),
+        });
         let runtime = runtime()?;
         let mut replay = Replay::of(&ingest);
         let fed = self.feed(&*archive, &mut replay, &runtime)?;
@@ -118,12 +123,7 @@ impl Raw {
         Ok(())
     }
 
-    fn feed(
-        &self,
-        archive: &dyn Archive,
-        replay: &mut Replay<'_, StoredAlready, SqliteStore, Messages, FixedRules>,
-        runtime: &Runtime,
-    ) -> Result<Fed, Failure> {
+    fn feed(&self, archive: &dyn Archive, replay: &mut Replay<'_>, runtime: &Runtime) -> Result<Fed, Failure> {
         let period = Period::from(self.period);
         let wanted = |start, length| period.touches(start, SignedDuration::from_hours(length));
         let hours = hours(archive, "raw/", wanted).map_err(unreadable)?;

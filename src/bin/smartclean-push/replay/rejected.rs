@@ -10,7 +10,7 @@ use smartclean_push::adapters::files::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack, unpack_rejections};
 use smartclean_push::domain::shown;
 use smartclean_push::history::{Archive, Hour, Period, StoredObject, Unreadable, hours};
-use smartclean_push::ingest::ports::{RawStore, Stored, Unavailable};
+use smartclean_push::ingest::ports::{Journal, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Reread, reread};
 use tokio::runtime::Runtime;
 
@@ -111,7 +111,7 @@ impl Rejected {
             let stored = store.put(object).await?;
             if !self.alerts && stored == Stored::New {
                 // Nobody evaluates it then, and so nobody is told.
-                store.evaluated(&key).await?;
+                store.mark_evaluated(&key).await?;
             }
             Ok(stored)
         });

@@ -86,7 +86,7 @@ impl Place {
         self.server = None;
         let (store, _) = FolderStore::open(&self.data).unwrap();
         let state = SqliteStore::open(&self.data.join("state.db")).unwrap();
-        let world = World::new().with_store(store).with_state(state);
+        let world = World::new().with_journaled_store(store).with_state(state);
         let ingest = world.with_publisher(AlertLog::open(&self.data).unwrap()).ingest();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(ingest.sweep(now)).unwrap();

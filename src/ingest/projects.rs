@@ -1,0 +1,74 @@
+//! Which projects have a zone: a cleaning names a zone and no project.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::documents::{load, written};
+use super::evaluator::{RETRIES, pause};
+use super::ports::{Commit, StateStore, Unavailable};
+use crate::domain::state::Format;
+
+/// Most zones that a process knows to be noted; then it begins anew.
+const MOST_NOTED: usize = 20_000;
+
+/// The projects that have a zone of one id.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Projects {
+    v: Format,
+    projects: Vec<String>,
+}
+
+/// Zones, each with its project, that this process has noted: a zone without state has no document, and would be looked up
+/// with every push.
+#[derive(Debug, Default)]
+pub(super) struct KnownProjects(Mutex<HashSet<(String, String)>>);
+
+impl KnownProjects {
+    /// Notes that `project` has a zone of this id, unless that was done before.
+    pub(super) async fn note(&self, store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {
+        let known = (zone.to_owned(), project.to_owned());
+        if self.zones().contains(&known) {
+            return Ok(());
+        }
+        note_project(store, zone, project).await?;
+        let mut zones = self.zones();
+        if zones.len() >= MOST_NOTED {
+            zones.clear();
+        }
+        zones.insert(known);
+        Ok(())
+    }
+
+    fn zones(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The document that lists the projects which have a zone of this id.
+fn key(zone: &str) -> String {
+    format!("projects-of/{zone}")
+}
+
+/// The projects that have a zone of this id, as far as readings have told.
+pub(super) async fn known_projects(store: &dyn StateStore, zone: &str) -> Result<Vec<String>, Unavailable> {
+    Ok(load::<Projects>(store, &key(zone)).await?.0.projects)
+}
+
+async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {
+    let key = key(zone);
+    for attempt in 0..=RETRIES {
+        let (mut known, document) = load::<Projects>(store, &key).await?;
+        if known.projects.iter().any(|known| known == project) {
+            return Ok(());
+        }
+        known.projects.push(project.to_owned());
+        match store.commit(&key, document.version, &written(&known)?, None).await? {
+            Commit::Done => return Ok(()),
+            Commit::Lost => pause(attempt).await,
+        }
+    }
+    Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
+}
