@@ -13,8 +13,9 @@ from ops import Stop
 # five minutes, or at once when a client comes with credentials that it does not know.
 PREVIOUS_ACCEPTED = datetime.timedelta(hours=24)
 READ_AGAIN = datetime.timedelta(minutes=5)
-# How the hashes begin that the function verifies, or refuses as hashes of another kind (crates/domain/src/auth/password.rs).
-HASHES = ("$argon2", "$scrypt", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$5$", "$6$", "$7$")
+# What is written as a hash of a password is: `$kind$…`, `{KIND}…` or `kind$…$…`. The function decides in the same way, and
+# verifies two kinds (crates/domain/src/auth/password.rs).
+HASH = re.compile(r"\$[a-z0-9PHS-]+\$|\{[A-Z0-9-]+\}|(?:argon2|bcrypt|md5|pbkdf2|scrypt|sha1|sha256|sha512)[^$]*\$[^$]*\$")
 
 
 class Secret:
@@ -114,7 +115,7 @@ def with_new_passwords(value, client=None):
     if not chosen:
         names = ", ".join(entry["username"] for entry in clients)
         raise Stop(f"The credentials have no client {client}; there are: {names}.", "name one of these.")
-    hashed = [entry["username"] for entry in chosen if entry["password"].startswith(HASHES)]
+    hashed = [entry["username"] for entry in chosen if HASH.match(entry["password"])]
     if hashed:
         raise Stop(
             f"The password of {', '.join(hashed)} is a hash, and a new password would not be hashed.",
