@@ -234,9 +234,15 @@ deploy: preflight build ## Puts it into your AWS account; asks a few questions t
 lake: preflight-lake build-compact ## Adds the lake: your readings as tables for questions in SQL. Run make deploy first
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) lake --architecture $(ARCH)
 
+SMOKE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) smoke --architecture $(ARCH) $(if $(REGION),--region '$(REGION)')
+
+.PHONY: preflight-smoke
+preflight-smoke: .venv/build.stamp
+	@$(SMOKE) --preflight
+
 .PHONY: smoke
-smoke: build-push build-compact ## Tries it in your AWS account: deploys a scratch stack, pushes, asks, removes it all. A few minutes, less than $1
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) smoke --architecture $(ARCH) $(if $(REGION),--region '$(REGION)')
+smoke: preflight-smoke build-push build-compact ## Tries it in your AWS account: deploys a scratch stack, pushes, asks, removes it all. A few minutes, less than $1
+	@$(SMOKE)
 
 ADDRESS = $(if $(EMAIL),--email '$(EMAIL)')$(if $(PHONE),--phone '$(PHONE)')$(if $(HTTPS),--https '$(HTTPS)')
 

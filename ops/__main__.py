@@ -41,6 +41,7 @@ def parser():
 
     command = add("smoke", help="deploy a scratch stack, use it, remove it, and print a report")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
+    command.add_argument("--preflight", action="store_true", help="find only what would make it fail")
     command.add_argument("--lake-template", type=Path, default=ROOT / ".aws-sam/lake/template.yaml")
     command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
     command.add_argument("--region", default=answers.DEFAULT_REGION)
@@ -73,6 +74,9 @@ def parser():
 def run(arguments):
     if arguments.command == "smoke":
         stack = smoke.new_stack(arguments.region)
+        if arguments.preflight:
+            preflight.check(stack, smoke.PARAMETERS)
+            return 0
         return smoke.main(stack, arguments.template, arguments.lake_template, arguments.architecture)
     path = arguments.config or answers.path_of(arguments.env)
     if not path.exists():

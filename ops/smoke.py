@@ -14,7 +14,7 @@ import uuid
 import botocore.exceptions
 import requests
 
-from ops import Stop, credentials, deploy, preflight
+from ops import Stop, credentials, deploy
 from ops.stack import Stack
 
 # Nobody is told of the scratch stack, and its logs do not stay.
@@ -32,17 +32,14 @@ def new_stack(region):
 def main(stack, template, lake_template, architecture, request=requests.request):
     """Runs the smoke test. Returns 1 if a check failed, or something could not be removed."""
     parameters = {**PARAMETERS, "Architecture": architecture}
-    preflight.check(stack, parameters)
     results = []
-    kept = []
     try:
         deploy.main(stack, template, parameters)
-        kept = _kept_resources(stack)
         deploy.lake(stack, lake_template, parameters)
         with _alert_queue(stack) as receive:
             results = [_run(check, Receiver(stack, request, receive)) for check in CHECKS]
     finally:
-        removed = _run(lambda _: _remove(stack, kept), None, "removed everything")
+        removed = _run(lambda _: _remove(stack), None, "removed everything")
         _print_report(stack, [*results, removed])
     return 0 if all(is_ok for is_ok, _, _ in [*results, removed]) else 1
 
@@ -203,13 +200,16 @@ def _alert_queue(stack):
 
 def _kept_resources(stack):
     """(type, id) of what outlives the stack."""
+    if not stack.status():
+        return []
     pages = stack.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name)
     summaries = [each for page in pages for each in page["StackResourceSummaries"] if each["ResourceType"] in KEPT]
-    return [(each["ResourceType"], each["PhysicalResourceId"]) for each in summaries]
+    return [(each["ResourceType"], each["PhysicalResourceId"]) for each in summaries if "PhysicalResourceId" in each]
 
 
-def _remove(stack, kept):
+def _remove(stack):
     """Deletes both stacks, and then what they keep."""
+    kept = _kept_resources(stack)
     Stack(f"{stack.name}-lake", stack.region).remove()
     stack.remove()
     for kind, id in kept:

@@ -4,16 +4,26 @@ import urllib.parse
 
 import pytest
 import requests
-from deployed import ARCHITECTURE, BUILD
+from deployed import ARCHITECTURE, BUILD, ROOT
 from local_aws import REGION
 from ops import smoke
 
 
 @pytest.fixture
 def as_operator(aws, monkeypatch):
-    """This process as the operator's."""
+    """This process as the operator's, who has the documented permissions of a deployer and no others."""
+    iam, policy = aws.client("iam"), (ROOT / "ops/deployer-policy.json").read_text(encoding="utf-8")
+    iam.create_user(UserName="deployer")
+    iam.put_user_policy(UserName="deployer", PolicyName="deploy", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    yield
+    iam.delete_access_key(UserName="deployer", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="deployer", PolicyName="deploy")
+    iam.delete_user(UserName="deployer")
 
 
 def run(aws, capsys, change=lambda response: response):

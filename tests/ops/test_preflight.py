@@ -167,6 +167,6 @@ def test_credentials_that_do_not_work_say_what_to_do(monkeypatch, tmp_path, erro
 
 def test_preflight_comes_before_the_build():
     """By what make would run."""
-    for target, check, build in [("deploy", "ops  preflight", "cargo lambda build"), ("lake", "ops  preflight --lake", "cargo lambda build")]:
+    for target, check, build in [("deploy", "ops  preflight", "cargo lambda build"), ("lake", "ops  preflight --lake", "cargo lambda build"), ("smoke", "ops  smoke --architecture arm64  --preflight", "cargo lambda build")]:
         plan = subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True, text=True).stdout
         assert 0 < plan.index(check) < plan.index(build), plan
