@@ -46,18 +46,13 @@ pub trait RuleReader: Send + Sync {
     ///
     /// # Errors
     /// [`Unavailable`] where it cannot be read now; a retry can help.
-    fn accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send {
-        std::future::ready(Ok(None))
-    }
+    fn accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
 
     /// Keeps an accepted file for processes that start while the file is broken.
     ///
     /// # Errors
     /// [`Unavailable`] where it was not confirmed as kept; a retry can help.
-    fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), Unavailable>> + Send {
-        let _ = bytes;
-        std::future::ready(Ok(()))
-    }
+    fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
 /// Rules from `R`, as last read and accepted; the compiled-in pack until then.
@@ -92,6 +87,8 @@ struct Reads {
     is_failing: bool,
     /// Whether the accepted text was asked for, which is worth doing once.
     has_fallen_back: bool,
+    /// Whether there was one, and it is in force.
+    found_accepted: bool,
 }
 
 impl<R: RuleReader> CachedRules<R> {
@@ -102,19 +99,17 @@ impl<R: RuleReader> CachedRules<R> {
         Self { reader, interval, in_force, refused, reads: Mutex::new(Reads::default()) }
     }
 
-    /// Reads the file now, for a start that must not go on with other rules than the file's.
+    /// Reads the file now, for a start that must not go on with other rules than somebody chose: the file's, or, where those
+    /// are refused or cannot be read, the ones that were accepted last.
     ///
     /// # Errors
-    /// What is wrong, one text a fault: the file cannot be read, or each fault in it. Only another file can help.
+    /// What is wrong, one text a fault, where no rules were ever accepted. Only another file can help.
     pub async fn open(reader: R, interval: SignedDuration, now: Timestamp) -> Result<Self, Vec<String>> {
         let cached = Self::new(reader, interval);
-        let found = cached.reader.read(None).await.map_err(|fault| vec![chain(&fault)])?;
-        let mut reads = Reads { last: Some(now), ..Reads::default() };
-        if let Found::Rules { version, bytes } = found {
-            let rules =
-                cached.parse(&bytes).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-            cached.accept(rules, &version);
-            reads.seen = Some(version);
+        let mut reads = Reads::default();
+        let faults = cached.update(&mut reads, now).await;
+        if !faults.is_empty() && !reads.found_accepted {
+            return Err(faults);
         }
         Ok(Self { reads: Mutex::new(reads), ..cached })
     }
@@ -149,12 +144,16 @@ impl<R: RuleReader> CachedRules<R> {
         RuleSet::read(self.reader.name(), bytes)
     }
 
-    async fn update(&self, reads: &mut Reads, now: Timestamp) {
+    /// Looks at the file again. What is wrong with it, one text a fault.
+    async fn update(&self, reads: &mut Reads, now: Timestamp) -> Vec<String> {
         let had_failed = std::mem::replace(&mut reads.is_failing, false);
         reads.last = Some(now);
         match self.reader.read(reads.seen.as_deref()).await {
-            Ok(Found::Unchanged) => {}
-            Ok(Found::Nothing) => self.return_to_pack(reads),
+            Ok(Found::Unchanged) => Vec::new(),
+            Ok(Found::Nothing) => {
+                self.return_to_pack(reads);
+                Vec::new()
+            }
             Ok(Found::Rules { version, bytes }) => self.judge(reads, version, &bytes).await,
             Err(fault) => {
                 reads.is_failing = true;
@@ -166,6 +165,7 @@ impl<R: RuleReader> CachedRules<R> {
                     );
                 }
                 self.fall_back(reads).await;
+                vec![chain(&fault)]
             }
         }
     }
@@ -177,12 +177,13 @@ impl<R: RuleReader> CachedRules<R> {
         self.replace(RuleSet::pack());
     }
 
-    async fn judge(&self, reads: &mut Reads, version: String, bytes: &[u8]) {
-        match self.parse(bytes) {
+    async fn judge(&self, reads: &mut Reads, version: String, bytes: &[u8]) -> Vec<String> {
+        let faults = match self.parse(bytes) {
             Ok(rules) => {
                 tracing::info!(file = self.reader.name(), version, "rules accepted");
                 self.accept(rules, &version);
                 self.keep(bytes).await;
+                Vec::new()
             }
             Err(faults) => {
                 for fault in &faults {
@@ -191,9 +192,11 @@ impl<R: RuleReader> CachedRules<R> {
                 self.fall_back(reads).await;
                 // After that, which settles for others.
                 self.set_refused(Some(Refused::of(self.reader.name(), &version, &faults)));
+                faults.iter().map(ToString::to_string).collect()
             }
-        }
+        };
         reads.seen = Some(version);
+        faults
     }
 
     /// Where no rules were accepted since the start: those that were accepted before it, else the pack.
@@ -213,6 +216,7 @@ impl<R: RuleReader> CachedRules<R> {
                 tracing::warn!("the rules that were accepted last are in force");
                 // Not settled by a read that failed: the file itself is still unknown.
                 self.put_in_force(rules, !reads.is_failing);
+                reads.found_accepted = true;
             }
             None => tracing::warn!("the compiled-in rules are in force"),
         }
@@ -482,7 +486,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_strict_start_names_every_fault() {
+    async fn a_strict_start_names_every_fault_where_no_rules_were_ever_accepted() {
         let memory = Memory::holding(BROKEN);
         let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
         assert_eq!(faults.len(), 2, "{faults:?}");
@@ -492,5 +496,10 @@ mod tests {
         memory.holds(TWO_HOURS);
         let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
         assert_eq!(hours(&cached, 0).await, 2);
+        for spoil in [|memory: &Memory| memory.holds(BROKEN), Memory::is_silent] {
+            spoil(&memory);
+            let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
+            assert_eq!(hours(&cached, 0).await, 2, "those that were accepted last");
+        }
     }
 }

@@ -103,6 +103,14 @@ impl RuleReader for Edited {
             Found::Rules { version: text.clone(), bytes: text.into() }
         })
     }
+
+    async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+        Ok(None)
+    }
+
+    async fn keep_accepted(&self, _: &[u8]) -> Result<(), Unavailable> {
+        Ok(())
+    }
 }
 
 struct Edit {

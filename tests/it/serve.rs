@@ -275,6 +275,35 @@ fn broken_rules_are_refused_with_every_fault_and_nothing_starts() {
 }
 
 #[test]
+fn rules_that_were_accepted_before_a_typo_outlive_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let rules = data.path().join("my-rules.toml");
+    let start = || start(data.path(), &["--rules", rules.to_str().unwrap()]);
+    let mut number = 0;
+    let mut alerts = |server: &Server| {
+        number += 1;
+        let envelope = json!({ "DEVID": number.to_string(), "InsID": number.to_string(), "unixT": now_ms() });
+        let smell = reading_with("ODRDTR_BATT_V1", &json!({ "amm": 270 }), &envelope);
+        push(&server.url(), "smartclean", &made_password(data.path()), &body(&[smell])).1["alerts"].as_u64().unwrap()
+    };
+    std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\nseverity = \"high\"\n").unwrap();
+    let server = start();
+    assert!(server.welcome.contains("built in, with "), "{}", server.welcome);
+    assert_eq!(alerts(&server), 0);
+    server.end();
+    for spoil in [|rules: &Path| std::fs::write(rules, "[[rule]\n"), |rules: &Path| std::fs::remove_file(rules)] {
+        spoil(&rules).unwrap();
+        let server = start();
+        assert_eq!(server.welcome.contains("as they were accepted last"), rules.exists(), "{}", server.welcome);
+        assert_eq!(alerts(&server), 0, "the limit of the file before it was spoilt");
+        server.end();
+    }
+    std::fs::write(&rules, "").unwrap();
+    let server = start();
+    assert_eq!(alerts(&server), 1, "the file is good again");
+}
+
+#[test]
 fn what_cannot_be_used_is_named_with_what_to_do() {
     let data = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

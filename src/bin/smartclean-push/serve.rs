@@ -111,7 +111,7 @@ impl Serve {
         let publisher = AlertLog::open(data).map_err(in_folder)?;
         let state = SqliteStore::open(&data.join(STATE_FILE))
             .map_err(|fault| Failure::new(format!("{}: {fault}", data.join(STATE_FILE).display())))?;
-        let rules = served_rules(self.rules.as_deref()).await?;
+        let rules = served_rules(self.rules.as_deref(), data).await?;
         let known = self.known_credentials()?;
         if let Some(lack) = known.credentials.lacks(self.doors) {
             return Err(Failure::new(format!(
@@ -124,7 +124,7 @@ impl Serve {
         let address = listener.local_addr().map_err(|fault| self.cannot_listen(&fault))?;
         let started = Timestamp::now();
         let count = rules.current(started).await.rules.len();
-        self.welcome(address, &known, count);
+        self.welcome(address, &known, count, rules.refused().is_some());
         let credentials: Box<dyn CredentialSource> = match known.file {
             Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path))),
             None => Box::new(FixedCredentials(known.credentials)),
@@ -163,9 +163,14 @@ impl Serve {
     }
 
     /// Prints what runs where, and a line to paste that raises an alert.
-    fn welcome(&self, address: SocketAddr, known: &KnownCredentials, count: usize) {
-        let rules = self.rules.as_deref();
-        let rules = rules.map_or("built in".to_owned(), |path| format!("built in, with {}", path.display()));
+    fn welcome(&self, address: SocketAddr, known: &KnownCredentials, count: usize, are_refused: bool) {
+        let rules = match self.rules.as_deref().map(Path::display) {
+            None => "built in".to_owned(),
+            Some(path) if are_refused => {
+                format!("as they were accepted last. {path} has faults: smartclean-push check {path}")
+            }
+            Some(path) => format!("built in, with {path}"),
+        };
         let client = known.credentials.clients().first();
         let (username, password) = client.map_or(("", ""), |client| (&client.username, client.password.expose()));
         let _ = writeln!(
@@ -214,9 +219,9 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
 }
 
-async fn served_rules(path: Option<&Path>) -> Result<Box<dyn RuleSource>, Failure> {
+async fn served_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSource>, Failure> {
     let Some(path) = path else { return Ok(Box::new(FixedRules(Arc::new(RuleSet::pack())))) };
-    match CachedRules::open(RuleFile::new(path.to_owned()), LOOK_AGAIN, Timestamp::now()).await {
+    match CachedRules::open(RuleFile::new(path.to_owned(), data), LOOK_AGAIN, Timestamp::now()).await {
         Ok(rules) => Ok(Box::new(rules)),
         Err(faults) => {
             let count = rules::counted(faults.len());
