@@ -1,8 +1,7 @@
 //! How the SDK's requests travel: HTTP/1.1 over one pool of connections for the clients of all services.
 //!
-//! The SDK has a client of its own. It builds itself anew for each service, and each time takes in all of the machine's
-//! certificates, for which every start of the function waited (docs/performance.md); and it brings HTTP/2 and proxies, which
-//! nobody here uses. This is what is left without them, over the same `hyper` and `rustls`.
+//! The SDK has a client of its own. It builds itself for each service and reads all of the machine's certificates each time,
+//! for which every start of the function waits (docs/performance.md), and it brings HTTP/2 and proxies, which nobody here uses.
 
 use std::error::Error;
 use std::fmt;
