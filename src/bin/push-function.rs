@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::Error;
 use smartclean_push::adapters::aws::{
     self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
     sqs::RetryQueue,
@@ -14,7 +14,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
-use smartclean_push::hosts::lambda::{self, Untouched};
+use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
@@ -63,13 +63,9 @@ async fn main() -> Result<(), Error> {
         rules: Box::new(rules),
     });
     let app = Arc::new(App::new(ingest, gate));
-    let events = Untouched::default();
-    let reply = |event: LambdaEvent<()>| {
-        let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());
-        async move {
-            let (bytes, invocation) = (&bytes, &event.context.request_id);
-            lambda::reply(&app, &bucket, bytes, invocation, Timestamp::now()).await.map_err(Error::from)
-        }
-    };
-    Runtime::new(service_fn(reply)).layer(events.clone()).run().await
+    lambda::run(|event, invocation| {
+        let (app, bucket) = (Arc::clone(&app), bucket.clone());
+        async move { app.reply(&bucket, &event, &invocation, Timestamp::now()).await }
+    })
+    .await
 }

@@ -1,10 +1,13 @@
 //! Reading a body within bounds.
 
+use std::error::Error;
+
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mime::Mime;
 
 use super::problem::Problem;
 use crate::ingest::decode::Encoding;
@@ -13,6 +16,11 @@ use crate::ingest::decode::Encoding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body took too long")]
 pub struct BodyTimeout;
+
+/// The body of a request.
+pub trait RequestBody: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> {}
+
+impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>> RequestBody for B {}
 
 /// How the body is encoded, by its header.
 ///
@@ -31,6 +39,12 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
     }
 }
 
+/// The media type of the body by its header, in lower case and without parameters; `None` if there is no usable header.
+pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
+    let sent: Mime = headers.get(CONTENT_TYPE)?.to_str().ok()?.parse().ok()?;
+    Some(sent.essence_str().to_owned())
+}
+
 /// The length of a body in bytes by its header, before a byte of it is read; `most` if the header is missing.
 ///
 /// # Errors
@@ -46,11 +60,7 @@ pub(super) fn declared_length(headers: &HeaderMap, most: usize) -> Result<usize,
 /// # Errors
 /// [`Problem::TooLarge`]; [`Problem::TooSlow`] if the host cuts the body off; [`Problem::IncompleteBody`] if the sender did
 /// not finish.
-pub(super) async fn read_bounded<B>(body: B, most: usize) -> Result<Bytes, Problem>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+pub(super) async fn read_bounded(body: impl RequestBody, most: usize) -> Result<Bytes, Problem> {
     match Limited::new(body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),

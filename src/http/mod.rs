@@ -20,10 +20,9 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use http_body::Body;
 use serde_json::json;
 
-pub use self::body::BodyTimeout;
+pub use self::body::{BodyTimeout, RequestBody};
 use self::body::{declared_length, encoding, read_bounded};
 use self::body_budget::BodyBudget;
 pub use self::gate::Gate;
@@ -73,11 +72,7 @@ impl App {
     }
 
     /// Answers one request. Never fails: what goes wrong is a response as well.
-    pub async fn handle<B>(&self, request: Request<B>, context: RequestInfo) -> Response<Bytes>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let answer = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
@@ -107,17 +102,13 @@ impl App {
     }
 
     /// Takes a push of the client that `authenticating` comes to.
-    async fn push<B>(
+    async fn push(
         &self,
         parts: &Parts,
-        body: B,
+        body: impl RequestBody,
         context: &RequestInfo,
         authenticating: impl Future<Output = Result<String, Problem>>,
-    ) -> Result<Response<Bytes>, Problem>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Response<Bytes>, Problem> {
         let started = Instant::now();
         let encoding = encoding(&parts.headers)?;
         let length = declared_length(&parts.headers, MAX_ENCODED)?;
@@ -125,7 +116,7 @@ impl App {
         let _permit = self.body_budget.permit(length, encoding).await?;
         let body = read_bounded(body, MAX_ENCODED).await?;
         let outcome = self.take(body, encoding, &client, context, started).await?;
-        Ok(json_response(&summary(&outcome)))
+        Ok(json_response(&json!(outcome)))
     }
 
     /// What was measured. It tells how much a building is used, so that it asks for the credentials as a push does.
@@ -182,17 +173,6 @@ impl App {
             }
         }
     }
-}
-
-fn summary(outcome: &Outcome) -> serde_json::Value {
-    json!({
-        "batch": outcome.batch.to_string(),
-        "received": outcome.received,
-        "accepted": outcome.accepted,
-        "rejected": outcome.rejected,
-        "duplicates": outcome.duplicates,
-        "alerts": outcome.alerts,
-    })
 }
 
 fn json_response(body: &serde_json::Value) -> Response<Bytes> {

@@ -1,15 +1,15 @@
 //! `POST /oauth2/token`: tokens for clients (RFC 6749 §4.4) and for those who bring a refresh token (§6).
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use http_body::Body;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::App;
-use super::body::{declared_length, read_bounded};
+use super::body::{RequestBody, content_type, declared_length, read_bounded};
 use super::gate::authorization;
 use super::problem::Problem;
 use crate::domain::auth::{ACCESS_SECONDS, Login, SCOPE, Secret};
@@ -52,16 +52,12 @@ impl Refused {
 }
 
 impl App {
-    pub(super) async fn token<B>(
+    pub(super) async fn token(
         &self,
         parts: &Parts,
-        body: B,
+        body: impl RequestBody,
         context: &RequestInfo,
-    ) -> Result<Response<Bytes>, Problem>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Response<Bytes>, Problem> {
         let too_large = Refused::Request("The form is larger than 16 KiB.");
         if declared_length(&parts.headers, MAX_FORM).is_err() {
             return Ok(too_large.response());
@@ -135,38 +131,33 @@ impl App {
 }
 
 /// A form's fields, none of them twice (RFC 6749 §3.2). An empty one counts as left out.
-struct Form(Vec<(String, String)>);
+struct Form(HashMap<String, String>);
 
 impl Form {
     fn read(parts: &Parts, body: &[u8]) -> Result<Self, Refused> {
-        let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let name = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        if !name.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        if content_type(&parts.headers).as_deref() != Some(mime::APPLICATION_WWW_FORM_URLENCODED.essence_str()) {
             return Err(Refused::Request("Send the fields as application/x-www-form-urlencoded."));
         }
-        let text = std::str::from_utf8(body).map_err(|_| Refused::Request("The form is not text."))?;
-        let mut fields: Vec<(String, String)> = Vec::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let field = form_decoded(name).zip(form_decoded(value));
-            let (name, value) = field.ok_or(Refused::Request("The form is not UTF-8."))?;
-            if fields.iter().any(|(known, _)| *known == name) {
+        let mut fields = HashMap::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            if fields.insert(name.into_owned(), value.into_owned()).is_some() {
                 return Err(Refused::Request("A field is there twice."));
             }
-            fields.push((name, value));
         }
         Ok(Self(fields))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, value)| known == name && !value.is_empty());
-        found.map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 
+/// One value of a form; `None` if the text holds more than one, so that no form encoder wrote it.
 fn form_decoded(text: &str) -> Option<String> {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    let text = format!("={text}");
+    let mut pairs = form_urlencoded::parse(text.as_bytes());
+    let (_, value) = pairs.next()?;
+    pairs.next().is_none().then(|| value.into_owned())
 }
 
 /// The logins that a client may mean, and whether it sent them as a header. By the header they are encoded as in a form

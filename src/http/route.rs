@@ -77,7 +77,6 @@ fn part(text: &str) -> Option<String> {
 
 /// A parameter of the query, where it is there and not empty.
 fn query(parts: &Parts, name: &str) -> Option<String> {
-    let pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(key, value)| *key == name && !value.is_empty())?;
-    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
+    let mut pairs = form_urlencoded::parse(parts.uri.query()?.as_bytes());
+    pairs.find_map(|(key, value)| (key == name && !value.is_empty()).then(|| value.into_owned()))
 }

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use tokio::time::timeout;
 
 #[cfg(feature = "command")]
@@ -114,6 +116,18 @@ pub struct Outcome {
     pub newest: Option<Timestamp>,
     /// How long it took.
     pub took: Took,
+}
+
+/// What the pusher is told of it.
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { batch, received, accepted, rejected, duplicates, alerts, .. } = self;
+        let told = json!({
+            "batch": batch.to_string(), "received": received, "accepted": accepted, "rejected": rejected,
+            "duplicates": duplicates, "alerts": alerts,
+        });
+        told.serialize(serializer)
+    }
 }
 
 /// How long the parts of a push took.

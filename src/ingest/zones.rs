@@ -1,11 +1,10 @@
 //! Zones and their state: loaded together, evaluated one by one, committed by compare-and-swap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use foldhash::fast::RandomState as Quick;
+use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -223,8 +222,8 @@ pub(super) async fn load_zones<'r, 't>(
     rules: Arc<RuleSet>,
     readings: &'r [Reading<'t>],
 ) -> Result<LoadedZones<'r, 't>, Unavailable> {
-    let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, Quick> = HashMap::default();
-    let mut texts = HashSet::with_capacity_and_hasher(readings.len(), Quick::default());
+    let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, RandomState> = HashMap::default();
+    let mut texts = HashSet::with_capacity_and_hasher(readings.len(), RandomState::default());
     let mut copies = 0;
     for reading in readings {
         if texts.insert(reading.text) {
@@ -362,7 +361,6 @@ async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Resu
 
 /// A pause of random length, so that those who met once do not meet again.
 pub(super) async fn pause(attempt: u32) {
-    let most = FIRST_PAUSE_MS << attempt;
-    let chance = RandomState::new().hash_one(attempt) % most;
-    tokio::time::sleep(Duration::from_millis(1 + chance)).await;
+    let milliseconds = fastrand::u64(1..=FIRST_PAUSE_MS << attempt);
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

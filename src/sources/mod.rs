@@ -1,17 +1,16 @@
 //! What reaches the function without HTTP: the schedule's tick, what was published on an MQTT topic, and messages of the
 //! queue.
 
+mod envelope;
 mod notice;
 mod publication;
 mod queue;
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
-pub use self::publication::{Publication, Taken, take_in};
-pub use self::queue::{Failures, Message, Task, process_messages};
+pub use self::envelope::{Envelope, MemberError};
+pub use self::publication::{Publication, Taken};
+pub use self::queue::{Failures, Message, Task};
 
 /// An event that is no request.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,27 +24,17 @@ pub enum Event {
 }
 
 impl Event {
-    /// Reads an event; `None` where it is something else, a request for example.
+    /// Reads an event; `None` if it is something else, a request for example.
     #[must_use]
-    pub fn read(event: &str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Told<'e> {
-            #[serde(borrow, default, rename = "smartclean-push")]
-            ours: Option<Cow<'e, str>>,
-            #[serde(borrow, default, rename = "Records")]
-            records: Option<Vec<queue::Record<'e>>>,
-            #[serde(default)]
-            data: Option<IgnoredAny>,
-        }
-        let told: Told<'_> = serde_json::from_str(event).ok()?;
-        if told.ours.as_deref() == Some("sweep") {
+    pub fn read(event: &Envelope<'_>) -> Option<Self> {
+        if event.get::<Cow<'_, str>>("smartclean-push").as_deref() == Some("sweep") {
             return Some(Self::Sweep);
         }
-        if told.data.is_some() {
-            return Publication::read(event).map(Self::Iot);
+        if let Some(publication) = Publication::selected(event) {
+            return Some(Self::Iot(publication));
         }
-        let records = told.records?.into_iter().filter(|record| record.source == "aws:sqs");
-        Some(Self::Queue(records.map(Message::from).collect()))
+        let records = event.get::<Vec<queue::Record<'_>>>("Records")?.into_iter();
+        Some(Self::Queue(records.filter(|record| record.source == "aws:sqs").map(Message::from).collect()))
     }
 }
 
@@ -53,25 +42,29 @@ impl Event {
 mod tests {
     use super::*;
 
+    fn read(event: &str) -> Option<Event> {
+        Event::read(&Envelope::read(event)?)
+    }
+
     #[test]
     fn the_schedules_tick_is_a_sweep() {
-        assert_eq!(Event::read(r#"{"smartclean-push":"sweep"}"#), Some(Event::Sweep));
-        assert_eq!(Event::read(r#"{"smartclean-push":"sleep"}"#), None);
+        assert_eq!(read(r#"{"smartclean-push":"sweep"}"#), Some(Event::Sweep));
+        assert_eq!(read(r#"{"smartclean-push":"sleep"}"#), None);
     }
 
     #[test]
     fn requests_are_something_else() {
-        assert_eq!(Event::read(r#"{"version":"2.0","rawPath":"/push","body":"{\"Records\":[]}"}"#), None);
-        assert_eq!(Event::read("[]"), None);
+        assert_eq!(read(r#"{"version":"2.0","rawPath":"/push","body":"{\"Records\":[]}"}"#), None);
+        assert_eq!(read("[]"), None);
     }
 
     #[test]
     fn what_was_published_is_told_from_requests_and_messages() {
         let published = r#"{"data":"W10=","topic":"smartclean/push","client":"c","published":1795428000000}"#;
-        assert!(matches!(Event::read(published), Some(Event::Iot(_))));
+        assert!(matches!(read(published), Some(Event::Iot(_))));
         // Whatever else it holds, a request is a request: what it says is its sender's to say.
         let request = r#"{"version":"2.0","rawPath":"/push","body":"{\"data\":\"W10=\",\"topic\":\"t\"}"}"#;
-        assert_eq!(Event::read(request), None);
+        assert_eq!(read(request), None);
     }
 
     #[test]
@@ -81,6 +74,6 @@ mod tests {
             {"messageId": "m-2", "eventSource": "aws:sns", "body": "hello"},
         ]});
         let expected = Message { id: "m-1".into(), sent: None, task: Task::Unknown };
-        assert_eq!(Event::read(&event.to_string()), Some(Event::Queue(vec![expected])));
+        assert_eq!(read(&event.to_string()), Some(Event::Queue(vec![expected])));
     }
 }

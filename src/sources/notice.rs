@@ -2,15 +2,8 @@
 
 use serde::Deserialize;
 
+use super::Envelope;
 use crate::domain::archive::ObjectKey;
-
-#[derive(Deserialize)]
-struct Notice {
-    #[serde(rename = "Records")]
-    records: Option<Vec<Record>>,
-    #[serde(rename = "Event")]
-    event: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Record {
@@ -27,24 +20,16 @@ struct Object {
     key: String,
 }
 
-/// The keys that a notice tells of, of objects that are to be evaluated; `None` where it is no notice of S3. The one that
-/// S3 sends when notices are set up tells of none.
-pub(super) fn keys(notice: &str) -> Option<Vec<ObjectKey>> {
-    let notice: Notice = serde_json::from_str(notice).ok()?;
-    match (notice.records, notice.event.as_deref()) {
-        (Some(records), _) => {
-            let keys = records.iter().map(|record| ObjectKey::known(&form_decoded(&record.s3.object.key)));
-            Some(keys.filter(ObjectKey::is_evaluated).collect())
-        }
-        (None, Some("s3:TestEvent")) => Some(Vec::new()),
-        (None, _) => None,
+/// The keys of the objects to evaluate that a notice names; `None` if it is no notice of S3. The one that S3 sends when notices
+/// are set up names none.
+pub(super) fn keys(notice: &Envelope<'_>) -> Option<Vec<ObjectKey>> {
+    if notice.get::<&str>("Event") == Some("s3:TestEvent") {
+        return Some(Vec::new());
     }
-}
-
-/// S3 writes keys as a form does: `%3D` for `=`, `+` for a space.
-fn form_decoded(key: &str) -> String {
-    let spaced = key.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    let records: Vec<Record> = notice.get("Records")?;
+    // S3 writes keys as values of a form: `%3D` for `=`, `+` for a space.
+    let keys = records.iter().flat_map(|record| form_urlencoded::parse(record.s3.object.key.as_bytes()));
+    Some(keys.map(|(key, _)| ObjectKey::known(&key)).filter(ObjectKey::is_evaluated).collect())
 }
 
 #[cfg(test)]
@@ -52,7 +37,7 @@ mod tests {
     use super::*;
 
     fn names(notice: &str) -> Option<Vec<String>> {
-        Some(keys(notice)?.iter().map(ToString::to_string).collect())
+        Some(keys(&Envelope::read(notice)?)?.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -73,11 +58,5 @@ mod tests {
     fn what_is_no_notice_is_none() {
         assert_eq!(names("hello"), None);
         assert_eq!(names(r#"{"Records":[{"sns":1}]}"#), None);
-    }
-
-    #[test]
-    fn keys_are_decoded_as_a_form_is() {
-        assert_eq!(form_decoded("a%3Db+c%2"), "a=b c%2");
-        assert_eq!(form_decoded("%E5%8E%95%zz"), "厕%zz");
     }
 }

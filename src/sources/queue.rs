@@ -11,12 +11,9 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::publication::take_in;
-use super::{Event, Publication, notice};
+use super::{Envelope, Event, Publication, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::parcel;
 use crate::ingest::Ingest;
@@ -41,15 +38,6 @@ struct Attributes<'e> {
     /// When it was sent, in milliseconds since 1970.
     #[serde(borrow, default, rename = "SentTimestamp")]
     sent: Option<Cow<'e, str>>,
-}
-
-/// What Lambda says of an event on which an asynchronous invocation failed to the end.
-#[derive(Deserialize)]
-struct Destination<'e> {
-    #[serde(rename = "requestContext")]
-    _context: IgnoredAny,
-    #[serde(borrow, rename = "requestPayload")]
-    event: &'e RawValue,
 }
 
 /// One message of the queue.
@@ -100,16 +88,19 @@ impl From<Record<'_>> for Message {
 
 impl Task {
     fn read(body: &str, sent: Option<Timestamp>) -> Self {
-        let noticed = || notice::keys(body).map(Self::Evaluate);
-        let parked = || parcel::unwrap(body).map(|object| Self::Store(Box::new(object)));
-        let not_handed_over = || Publication::of_error_action(body, sent).map(|it| Self::Push(Box::new(it)));
-        noticed().or_else(parked).or_else(not_handed_over).or_else(|| Self::not_got_done(body)).unwrap_or(Self::Unknown)
+        if let Some(object) = parcel::unwrap(body) {
+            return Self::Store(Box::new(object));
+        }
+        let Some(message) = Envelope::read(body) else { return Self::Unknown };
+        let noticed = notice::keys(&message).map(Self::Evaluate);
+        let not_handed_over = || Publication::of_error_action(&message, sent).map(|it| Self::Push(Box::new(it)));
+        noticed.or_else(not_handed_over).or_else(|| Self::not_got_done(&message)).unwrap_or(Self::Unknown)
     }
 
-    /// What an event asks for that Lambda gave up on.
-    fn not_got_done(body: &str) -> Option<Self> {
-        let destination: Destination<'_> = serde_json::from_str(body).ok()?;
-        match Event::read(destination.event.get())? {
+    /// What an event asks for that Lambda gave up on: an asynchronous invocation failed each time.
+    fn not_got_done(message: &Envelope<'_>) -> Option<Self> {
+        message.text("requestContext")?;
+        match Event::read(&Envelope::read(message.text("requestPayload")?)?)? {
             Event::Iot(publication) => Some(Self::Push(Box::new(publication))),
             // The next tick does what is due.
             Event::Sweep => Some(Self::Pass),
@@ -119,37 +110,61 @@ impl Task {
     }
 }
 
-/// Does what `messages` ask for. `bucket` is the store itself, with nothing behind it: what it does not take stays in the
-/// queue. What was done before is done again and changes nothing. Logs the age of the oldest message that failed.
-pub async fn process_messages(
-    ingest: &Ingest,
-    bucket: &dyn StoredObjects,
-    messages: Vec<Message>,
-    now: Timestamp,
-) -> Failures {
-    let mut failures = Failures::default();
-    let mut oldest_failed = None;
-    for Message { id, sent, task } in messages {
-        let done = match task {
-            Task::Evaluate(keys) => evaluate(ingest, bucket, &keys, now).await,
-            Task::Store(object) => store(bucket, *object).await,
-            Task::Push(publication) => push(ingest, *publication, &id, now).await,
-            Task::Pass => Ok(()),
-            // Coming again would not make it known; the queue's dead letters keep it for a look.
-            Task::Unknown => Err(Unavailable::new("it is not understood", "no envelope that is known here")),
-        };
-        if let Err(error) = done {
-            tracing::warn!(message = id, error = %chain(&error), "a message of the queue is not done, and comes again");
-            failures.items.push(Failure { message: id });
-            oldest_failed = oldest_failed.into_iter().chain(sent).min();
+impl Ingest {
+    /// Does what `messages` ask for. `bucket` is the store itself, with nothing behind it: what it does not take stays in the
+    /// queue. What was done before is done again and changes nothing. Logs the age of the oldest message that failed.
+    pub async fn process_messages(
+        &self,
+        bucket: &dyn StoredObjects,
+        messages: Vec<Message>,
+        now: Timestamp,
+    ) -> Failures {
+        let mut failures = Failures::default();
+        let mut oldest_failed = None;
+        for Message { id, sent, task } in messages {
+            let done = match task {
+                Task::Evaluate(keys) => self.evaluate_objects(bucket, &keys, now).await,
+                Task::Store(object) => store(bucket, *object).await,
+                // What is no batch is kept, and done.
+                Task::Push(publication) => self
+                    .take_publication(*publication, &id, now)
+                    .await
+                    .map(drop)
+                    .map_err(|error| Unavailable::new("what was published is not taken in", error)),
+                Task::Pass => Ok(()),
+                // Coming again would not make it known; the queue's dead letters keep it for a look.
+                Task::Unknown => Err(Unavailable::new("it is not understood", "no envelope that is known here")),
+            };
+            if let Err(error) = done {
+                tracing::warn!(message = id, error = %chain(&error), "a message of the queue is not done, and comes again");
+                failures.items.push(Failure { message: id });
+                oldest_failed = oldest_failed.into_iter().chain(sent).min();
+            }
         }
+        if let Some(sent) = oldest_failed {
+            // SQS leaves a message that was received three times out of ApproximateAgeOfOldestMessage.
+            let age = now.duration_since(sent).as_secs();
+            tracing::warn!(target: MEASURED, queue_failed_age_s = age, failed = failures.items.len(), "queue messages failed");
+        }
+        failures
     }
-    if let Some(sent) = oldest_failed {
-        // SQS leaves a message that was received three times out of ApproximateAgeOfOldestMessage.
-        let age = now.duration_since(sent).as_secs();
-        tracing::warn!(target: MEASURED, queue_failed_age_s = age, failed = failures.items.len(), "queue messages failed");
+
+    async fn evaluate_objects(
+        &self,
+        bucket: &dyn StoredObjects,
+        keys: &[ObjectKey],
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        for key in keys {
+            match bucket.read(key).await? {
+                Some((received, lines)) => {
+                    self.evaluate_stored(key, &lines, received.unwrap_or(now), now).await?;
+                }
+                None => tracing::warn!(%key, "an object that was stored is gone"),
+            }
+        }
+        Ok(())
     }
-    failures
 }
 
 /// Stores an object. The bucket tells of it then, and so it is evaluated where that could not be done when it came.
@@ -157,31 +172,6 @@ async fn store(bucket: &dyn StoredObjects, object: Object) -> Result<(), Unavail
     let key = object.key.clone();
     let stored = bucket.put(object).await?;
     tracing::info!(%key, ?stored, "stored at last");
-    Ok(())
-}
-
-/// Takes in what was published. What is no batch is kept, and done.
-async fn push(ingest: &Ingest, publication: Publication, message: &str, now: Timestamp) -> Result<(), Unavailable> {
-    match take_in(ingest, publication, message, now).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Unavailable::new("what was published is not taken in", error)),
-    }
-}
-
-async fn evaluate(
-    ingest: &Ingest,
-    bucket: &dyn StoredObjects,
-    keys: &[ObjectKey],
-    now: Timestamp,
-) -> Result<(), Unavailable> {
-    for key in keys {
-        match bucket.read(key).await? {
-            Some((received, lines)) => {
-                ingest.evaluate_stored(key, &lines, received.unwrap_or(now), now).await?;
-            }
-            None => tracing::warn!(%key, "an object that was stored is gone"),
-        }
-    }
     Ok(())
 }
 
@@ -210,7 +200,7 @@ mod tests {
             },
             "requestPayload": event,
             "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
-            "responsePayload": {"errorMessage": "the push was not stored", "errorType": "EventFault"},
+            "responsePayload": {"errorMessage": "the push was not stored", "errorType": "EventError"},
         })
     }
 
@@ -228,7 +218,9 @@ mod tests {
             "messageId": "m", "eventSource": "aws:sqs", "body": body.to_string(),
             "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": SENT.to_string()},
         });
-        let Some(Event::Queue(mut messages)) = Event::read(&json!({"Records": [record]}).to_string()) else {
+        let Some(Event::Queue(mut messages)) =
+            Event::read(&Envelope::read(&json!({"Records": [record]}).to_string()).unwrap())
+        else {
             panic!("no message")
         };
         messages.remove(0).task
@@ -236,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_lambda_gave_up_on_and_what_the_rule_did_not_hand_over_are_the_same_publication() {
-        let published = Publication::read(&event().to_string()).unwrap();
+        let published = Publication::selected(&Envelope::read(&event().to_string()).unwrap()).unwrap();
         assert_eq!(task(&destination(&event())), Task::Push(Box::new(published)));
         assert_eq!(task(&error_action()), task(&destination(&event())), "sent by the rule as it was published");
     }

@@ -210,7 +210,7 @@ async fn the_token_endpoint_refuses_by_the_names_of_the_rfc() {
         ("grant_type=client_credentials&client_id=other", 401, "invalid_client"),
         ("grant_type=refresh_token", 400, "invalid_request"),
         ("grant_type=refresh_token&refresh_token=x", 400, "invalid_grant"),
-        ("grant_type=%ff", 400, "invalid_request"),
+        ("grant_type=%ff", 400, "unsupported_grant_type"),
     ] {
         assert_eq!(error(&grant(&app, fields).await), (status, name), "{fields}");
     }

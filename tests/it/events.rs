@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::hosts::lambda;
+use smartclean_push::sources::Envelope;
 
 use crate::support::World;
 
@@ -23,9 +23,8 @@ fn expectations() -> BTreeMap<String, Value> {
 
 /// The function's answer as API Gateway would read it: status, headers in lower case, body as text.
 async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
-    let answer = lambda::answer(&World::new().app(), lambda::SplitEvent::of(event), "invocation", Timestamp::now())
-        .await
-        .unwrap();
+    let answer =
+        World::new().app().answer(&Envelope::read(event).unwrap(), "invocation", Timestamp::now()).await.unwrap();
     let answer = serde_json::to_value(answer).unwrap();
     assert_eq!(answer["isBase64Encoded"], false);
     let mut headers = BTreeMap::new();

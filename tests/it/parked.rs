@@ -10,7 +10,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::parcel;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 use smartclean_push::ingest::{Ingest, Outcome, PushError};
-use smartclean_push::sources::{Event, Failures, process_messages};
+use smartclean_push::sources::{Envelope, Event, Failures};
 
 use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::support::{World, body, now, push_to, reading};
@@ -80,8 +80,8 @@ impl Backed {
         let messages = std::mem::take(&mut *self.queue.messages.lock().unwrap());
         let record = |body: &String| json!({"messageId": "m", "eventSource": "aws:sqs", "body": body});
         let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()}).to_string();
-        let Some(Event::Queue(read)) = Event::read(&event) else { panic!("{event}") };
-        let failures = process_messages(&self.ingest, &Bucket(self.store.clone()), read, now()).await;
+        let Some(Event::Queue(read)) = Event::read(&Envelope::read(&event).unwrap()) else { panic!("{event}") };
+        let failures = self.ingest.process_messages(&Bucket(self.store.clone()), read, now()).await;
         if failures != Failures::default() {
             *self.queue.messages.lock().unwrap() = messages;
         }

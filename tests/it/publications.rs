@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::backed_store::{BackedStore, Parking};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
-use smartclean_push::hosts::lambda::{EventFault, reply};
+use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::http::App;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
 
@@ -69,11 +69,12 @@ impl Backed {
     }
 
     /// What the function replies to an event of `events/`, a minute after its message was published.
-    pub(crate) async fn reply_to(&self, name: &str) -> Result<Value, EventFault> {
+    pub(crate) async fn reply_to(&self, name: &str) -> Result<Value, EventError> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
         let event = std::fs::read_to_string(path).unwrap();
         let now = published() + SignedDuration::from_mins(1);
-        reply(&self.app, &NoBucket, event.as_bytes(), "invocation-1", now)
+        self.app
+            .reply(&NoBucket, event.as_bytes(), "invocation-1", now)
             .await
             .map(|reply| serde_json::to_value(reply).unwrap())
     }
@@ -148,7 +149,7 @@ async fn what_can_be_parked_is_done_and_what_cannot_makes_the_invocation_fail() 
     assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], 1);
     world.break_down(true);
     for name in ["iot/push-alert.json", "iot/not-an-array.json"] {
-        assert_eq!(world.reply_to(name).await.unwrap_err(), EventFault::Publication, "{name}");
+        assert_eq!(world.reply_to(name).await.unwrap_err(), EventError::Publication, "{name}");
     }
 }
 

@@ -16,10 +16,8 @@ pub mod secrets;
 pub mod sns;
 pub mod sqs;
 
-use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::Future;
-use std::hash::BuildHasher as _;
 use std::io;
 use std::time::Duration;
 
@@ -115,9 +113,7 @@ fn status<E>(fault: &SdkError<E, HttpResponse>) -> u16 {
 /// How long to wait before the attempt after `failures` failed ones: 50 to 100 ms, doubled each time. Random, so that
 /// those who collided do not meet again.
 fn backoff(failures: u32) -> Duration {
-    // A hasher's seed is the standard library's only source of chance.
-    let chance = RandomState::new().hash_one(failures) % 50;
-    Duration::from_millis((50 + chance) << failures.saturating_sub(1).min(5))
+    Duration::from_millis(fastrand::u64(50..100) << failures.saturating_sub(1).min(5))
 }
 
 #[cfg(test)]

@@ -5,16 +5,20 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::domain::batch::MOST_ITEMS;
-use smartclean_push::hosts::lambda::{self, EventFault};
+use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::ingest::decode::MAX_DECODED;
+use smartclean_push::sources::Envelope;
 
 use crate::hostile::support::{basic, reading};
 use crate::support::{TestApp, body, gzip};
 
 /// What the function replies to an event, as JSON, and how many objects it stored.
-async fn reply(event: &str) -> (Result<Value, EventFault>, usize) {
+async fn reply(event: &str) -> (Result<Value, EventError>, usize) {
     let app = TestApp::new();
-    let replied = lambda::answer(&app.app, lambda::SplitEvent::of(event), "invocation", Timestamp::now()).await;
+    let replied = match Envelope::read(event) {
+        Some(event) => app.app.answer(&event, "invocation", Timestamp::now()).await,
+        None => Err(EventError::Unknown),
+    };
     (replied.map(|reply| serde_json::to_value(reply).unwrap()), app.store.objects().len())
 }
 
@@ -32,7 +36,7 @@ fn event(members: &Value) -> String {
     event.to_string()
 }
 
-async fn status(event: &str) -> Result<u64, EventFault> {
+async fn status(event: &str) -> Result<u64, EventError> {
     reply(event).await.0.map(|reply| reply["statusCode"].as_u64().unwrap())
 }
 
@@ -156,7 +160,6 @@ async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores
 #[tokio::test]
 async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
     const DEEP: usize = 100_000;
-    let surrogate = event(&json!({"body": "HERE"})).replace("HERE", "\\ud800");
     let twice = event(&json!({})).replacen("{\"body\"", "{\"body\":\"[1]\",\"body\"", 1);
     for text in [
         String::new(),
@@ -172,8 +175,6 @@ async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
         event(&json!({"headers": {"x": "a\r\nb: c"}})),
         event(&json!({"headers": {"x": "a\u{0}b"}})),
         event(&json!({"body": {"an": "object"}})),
-        event(&json!({"isBase64Encoded": true, "body": "not Base64!"})),
-        surrogate,
     ] {
         let shown: String = text.chars().take(200).collect();
         assert!(status(&text).await.is_err(), "{shown}");
@@ -182,6 +183,22 @@ async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
     let deep =
         event(&json!({"requestContext": null})).replace("null", &format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP)));
     assert!(status(&deep).await.is_err());
+}
+
+/// Whoever cannot log in does not make the function decode megabytes.
+#[tokio::test]
+async fn a_body_is_decoded_only_after_its_sender_is_authenticated() {
+    let megabytes = "!".repeat(6 << 20);
+    let of = |authorization: &str, body: &str, is_base64: bool| {
+        let headers = json!({"authorization": authorization});
+        event(&json!({"headers": headers, "isBase64Encoded": is_base64, "body": body})).replace("HERE", "\\ud800")
+    };
+    for (body, is_base64) in [(megabytes.as_str(), true), ("HERE", false)] {
+        assert_eq!(status(&of("Basic eDp5", body, is_base64)).await, Ok(401));
+        let (replied, stored) = reply(&of(&basic(), body, is_base64)).await;
+        assert_eq!((replied.unwrap()["statusCode"].as_u64(), stored), (Some(400), 0));
+    }
+    assert_eq!(status(&of(&basic(), "W10=", true)).await, Ok(200));
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use smartclean_push::adapters::aws::rules::{BucketRules, LOOK_AGAIN};
 use smartclean_push::adapters::aws::s3::{self, S3RawStore};
 use smartclean_push::adapters::aws::secrets::SecretReader;
@@ -18,7 +17,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
-use smartclean_push::hosts::lambda::{self, Untouched};
+use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
@@ -61,13 +60,10 @@ async fn function_by_another_clock() {
         rules: Box::new(rules),
     });
     let app = Arc::new(App::new(ingest, Gate::new(Box::new(credentials))));
-    let events = Untouched::default();
-    let reply = |event: LambdaEvent<()>| {
-        let (app, bucket, bytes) = (Arc::clone(&app), bucket.clone(), events.take());
-        async move {
-            let invocation = &event.context.request_id;
-            lambda::reply(&app, &bucket, &bytes, invocation, now()).await.map_err(Error::from)
-        }
-    };
-    Runtime::new(service_fn(reply)).layer(events.clone()).run().await.unwrap();
+    lambda::run(|event, invocation| {
+        let (app, bucket) = (Arc::clone(&app), bucket.clone());
+        async move { app.reply(&bucket, &event, &invocation, now()).await }
+    })
+    .await
+    .unwrap();
 }

@@ -80,7 +80,7 @@ fn what_is_measured_has_the_same_names_whatever_is_said() {
 mod function {
     use jiff::Timestamp;
     use serde_json::{Value, json};
-    use smartclean_push::hosts::lambda;
+    use smartclean_push::sources::Envelope;
     use smartclean_push::telemetry::{self, Verbosity};
 
     use super::super::is_hidden;
@@ -123,7 +123,7 @@ mod function {
                 verified(&payload, &readings),
                 event(&format!("/zones/{}/cleaned", encoded(&payload)), &json!({"authorization": basic()}), ""),
             ] {
-                let _ = lambda::answer(&app, lambda::SplitEvent::of(&event), "invocation", Timestamp::now()).await;
+                let _ = app.answer(&Envelope::read(&event).unwrap(), "invocation", Timestamp::now()).await;
             }
         }
     }
