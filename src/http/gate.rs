@@ -6,8 +6,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::attempts::Attempts;
 use super::hashing::Hashing;
+use super::login_limit::{Limited, LoginLimit};
 use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
 use crate::domain::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
@@ -24,17 +24,26 @@ pub struct Gate {
     credentials: Box<dyn CredentialSource>,
     doors: Doors,
     hashing: Hashing,
-    attempts: Attempts,
+    login_limit: LoginLimit,
 }
 
 /// What was sent to prove who it is.
 enum Proof {
     Login(Login),
     Token(String),
-    Signature { sent: SharedAccess, host: String, path: String },
+    Signature { header: String, sent: SharedAccess, host: String, path: String },
 }
 
 impl Proof {
+    /// What was sent, for the digest of a verified login.
+    fn sent(&self) -> [&str; 2] {
+        match self {
+            Self::Login(login) => [&login.username, login.password.expose()],
+            Self::Token(token) => ["", token],
+            Self::Signature { header, .. } => ["", header],
+        }
+    }
+
     /// The name that was sent with it.
     fn name(&self) -> &str {
         match self {
@@ -69,20 +78,13 @@ impl Refusal {
 impl Gate {
     /// Lets in by Basic authentication alone.
     pub fn new(credentials: Box<dyn CredentialSource>) -> Self {
-        Self { credentials, doors: Doors::default(), hashing: Hashing::new(), attempts: Attempts::counted() }
+        Self { credentials, doors: Doors::default(), hashing: Hashing::new(), login_limit: LoginLimit::new() }
     }
 
     /// With these doors open, and no others.
     #[must_use]
     pub fn with_doors(mut self, doors: Doors) -> Self {
         self.doors = doors;
-        self
-    }
-
-    /// With refusals slowed after failed attempts from the same source. Not for where waiting is paid for.
-    #[must_use]
-    pub fn with_slow_refusals(mut self) -> Self {
-        self.attempts = Attempts::slowed();
         self
     }
 
@@ -95,9 +97,9 @@ impl Gate {
     pub(super) async fn caller(&self, headers: &HeaderMap, context: &RequestInfo) -> Result<String, Problem> {
         let asked = self.challenge(Bearer::Asked);
         let Some(proof) = self.proof(headers) else {
-            return Err(self.refuse("", headers.contains_key(AUTHORIZATION), "no usable header", context, asked).await);
+            return Err(self.nothing_usable("no usable header", context, Problem::Unauthorized(asked)));
         };
-        match self.proven(&proof, context).await? {
+        match self.authenticated(std::slice::from_ref(&proof), context).await? {
             Ok(name) => Ok(name),
             Err(Refusal::Token(TokenFault::Scope)) => {
                 tracing::warn!(request_id = %context.request_id, source = %context.source, "a token without the scope");
@@ -106,49 +108,45 @@ impl Gate {
             Err(refusal) => {
                 let is_token = matches!(refusal, Refusal::Token(_));
                 let challenge = if is_token { self.challenge(Bearer::InvalidToken) } else { asked };
-                Err(self.refuse(proof.name(), true, &refusal.reason(), context, challenge).await)
+                Err(self.refuse(proof.name(), &refusal.reason(), context, challenge))
             }
         }
     }
 
     /// The name of the client whose token the host has verified.
-    pub(super) async fn verified_client(&self, headers: &HeaderMap, context: &RequestInfo) -> Result<String, Problem> {
-        if let Some(client) = &context.verified_client {
-            return Ok(shown(client));
-        }
-        let has_sent = headers.contains_key(AUTHORIZATION);
-        let challenge = Challenge { basic: false, bearer: Some(Bearer::Asked), signature: false };
-        self.refuse("", has_sent, "no token that API Gateway has verified", context, challenge).await;
-        Err(Problem::NoVerifiedToken)
+    pub(super) fn verified_client(&self, context: &RequestInfo) -> Result<String, Problem> {
+        let client = context.verified_client.as_deref().map(shown);
+        client.ok_or_else(|| {
+            self.nothing_usable("no token that API Gateway has verified", context, Problem::NoVerifiedToken)
+        })
     }
 
     /// The name of the key that signed a call of Event Hubs'.
     pub(super) async fn sender(&self, parts: &Parts, context: &RequestInfo) -> Result<String, Problem> {
         let challenge = Challenge { basic: false, bearer: None, signature: true };
-        let Some(sent) = authorization(&parts.headers).and_then(SharedAccess::of_header) else {
-            let has_sent = parts.headers.contains_key(AUTHORIZATION);
-            return Err(self.refuse("", has_sent, "no usable header", context, challenge).await);
+        let header = authorization(&parts.headers);
+        let Some((header, sent)) =
+            header.and_then(|header| Some((header.to_owned(), SharedAccess::of_header(header)?)))
+        else {
+            return Err(self.nothing_usable("no usable header", context, Problem::Unauthorized(challenge)));
         };
         let (host, path) = (own_host(parts).to_owned(), parts.uri.path().to_owned());
-        let proof = Proof::Signature { sent, host, path };
-        match self.proven(&proof, context).await? {
+        let proof = Proof::Signature { header, sent, host, path };
+        match self.authenticated(std::slice::from_ref(&proof), context).await? {
             Ok(name) => Ok(name),
-            Err(refusal) => Err(self.refuse(proof.name(), true, &refusal.reason(), context, challenge).await),
+            Err(refusal) => Err(self.refuse(proof.name(), &refusal.reason(), context, challenge)),
         }
     }
 
-    /// The client that asks for tokens by one of these logins, `None` where it is nobody; that is counted and slowed.
+    /// The client that asks for tokens by one of these logins; `None` if all are wrong.
     pub(super) async fn client(&self, logins: Vec<Login>, context: &RequestInfo) -> Result<Option<String>, Problem> {
-        let mut name = String::new();
-        for login in logins {
-            name.clone_from(&login.username);
-            if let Ok(client) = self.proven(&Proof::Login(login), context).await? {
-                return Ok(Some(client));
-            }
+        let proofs: Vec<_> = logins.into_iter().map(Proof::Login).collect();
+        let client = self.authenticated(&proofs, context).await?.ok();
+        if client.is_none() {
+            let name = proofs.first().map_or("", Proof::name);
+            self.refuse(name, "no client that may have tokens", context, self.challenge(Bearer::Asked));
         }
-        let challenge = self.challenge(Bearer::Asked);
-        self.refuse(&name, true, "no client that may have tokens", context, challenge).await;
-        Ok(None)
+        Ok(client)
     }
 
     /// The credentials in force.
@@ -174,20 +172,46 @@ impl Gate {
         is_token.then(|| Proof::Token(token.trim().to_owned()))
     }
 
-    /// Whom a proof is of, by the credentials in force, and by newer ones where it is of nobody.
-    async fn proven(&self, proof: &Proof, context: &RequestInfo) -> Result<Result<String, Refusal>, Problem> {
+    /// The client of the first right proof, by the credentials in force, and by newer ones if they may know better.
+    async fn authenticated(&self, proofs: &[Proof], context: &RequestInfo) -> Result<Result<String, Refusal>, Problem> {
+        // Read first: if they cannot be read, nothing is checked, and nothing has failed.
         let known = self.credentials(context).await?;
-        let mut proven = self.prove(proof, &known, context).await?;
+        let RequestInfo { source, received, .. } = context;
+        let sent: Vec<_> = proofs.iter().flat_map(Proof::sent).collect();
+        let attempt = self.login_limit.attempt(source, &sent, *received).map_err(|Limited| {
+            if let Some(refused) = self.login_limit.refused(*received) {
+                self.log(refused, "", "too many failed logins from this network", context);
+            }
+            Problem::TooManyFailures
+        })?;
+        let mut checked = self.first_right(proofs, &known, context).await?;
         // They may have been rotated since they were read.
-        if proven.as_ref().is_err_and(|refusal| refusal.may_pass())
+        if checked.as_ref().is_err_and(|refusal| refusal.may_pass())
             && let Some(newer) = self.newer_credentials(context).await
         {
-            proven = self.prove(proof, &newer, context).await?;
+            checked = self.first_right(proofs, &newer, context).await?;
         }
-        if proven.is_ok() {
-            self.attempts.succeeded(&context.source);
+        match &checked {
+            Ok(_) => self.login_limit.verified(&attempt, *received),
+            Err(_) => self.login_limit.failed(&attempt),
         }
-        Ok(proven)
+        Ok(checked)
+    }
+
+    async fn first_right(
+        &self,
+        proofs: &[Proof],
+        known: &Credentials,
+        context: &RequestInfo,
+    ) -> Result<Result<String, Refusal>, Problem> {
+        let mut checked = Err(Refusal::Wrong);
+        for proof in proofs {
+            checked = self.prove(proof, known, context).await?;
+            if checked.is_ok() {
+                break;
+            }
+        }
+        Ok(checked)
     }
 
     async fn prove(
@@ -200,7 +224,7 @@ impl Gate {
         match proof {
             Proof::Login(login) => self.login(login, known, context).await,
             Proof::Token(token) => Ok(known.check_access(token, now).map_err(Refusal::Token)),
-            Proof::Signature { sent, host, path } => {
+            Proof::Signature { sent, host, path, .. } => {
                 Ok(known.check_signature(sent, host, path, now).map(str::to_owned).ok_or(Refusal::Wrong))
             }
         }
@@ -231,29 +255,29 @@ impl Gate {
         }
     }
 
-    /// Counts and logs a failure, and waits where that is asked for. Somebody who sent nothing has guessed nothing.
-    async fn refuse(
-        &self,
-        name: &str,
-        has_sent: bool,
-        reason: &str,
-        context: &RequestInfo,
-        challenge: Challenge,
-    ) -> Problem {
-        let RequestInfo { request_id, source, received, .. } = context;
-        let failed_lately = if has_sent { self.attempts.failed(source, *received) } else { 0 };
-        tracing::warn!(
-            target: MEASURED,
-            %request_id,
-            %source,
-            client = shown(name),
-            reason,
-            failed_lately,
-            auth_failures = 1,
-            "not authenticated"
-        );
-        self.attempts.wait(failed_lately).await;
+    /// Logs a failed login.
+    fn refuse(&self, name: &str, reason: &str, context: &RequestInfo, challenge: Challenge) -> Problem {
+        self.log(1, name, reason, context);
         Problem::Unauthorized(challenge)
+    }
+
+    /// Logs a request that brings nothing to check. Nothing was guessed, so it is never limited; its log line is.
+    fn nothing_usable(&self, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
+        let RequestInfo { source, received, .. } = context;
+        let refused = match self.login_limit.without_login(source) {
+            Ok(()) => Some(1),
+            Err(Limited) => self.login_limit.refused(*received),
+        };
+        if let Some(refused) = refused {
+            self.log(refused, "", reason, context);
+        }
+        problem
+    }
+
+    fn log(&self, refused: u64, name: &str, reason: &str, context: &RequestInfo) {
+        let RequestInfo { request_id, source, .. } = context;
+        let client = shown(name);
+        tracing::warn!(target: MEASURED, %request_id, %source, client, reason, auth_failures = refused, "not authenticated");
     }
 }
 

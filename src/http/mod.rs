@@ -3,12 +3,12 @@
 //! One handler for every host. What a request may cost grows only as it proves itself: method, path and declared size
 //! first, then who it is from, and only then its body.
 
-mod attempts;
 mod body;
 mod body_budget;
 mod event_hub;
 mod gate;
 mod hashing;
+mod login_limit;
 mod oauth;
 mod origin;
 mod problem;
@@ -79,7 +79,7 @@ impl App {
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
             Ok(Route::Push) => self.push(&parts, body, &context, self.gate.caller(&parts.headers, &context)).await,
             Ok(Route::PushJwt) => {
-                self.push(&parts, body, &context, self.gate.verified_client(&parts.headers, &context)).await
+                self.push(&parts, body, &context, std::future::ready(self.gate.verified_client(&context))).await
             }
             Ok(Route::Send) => self.send(&parts, body, &context).await,
             Ok(Route::Token) => self.token(&parts, body, &context).await,

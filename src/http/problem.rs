@@ -5,6 +5,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use super::login_limit;
 use crate::domain::batch::NotABatch;
 use crate::ingest::PushError;
 
@@ -77,6 +78,8 @@ pub enum Problem {
     Unauthorized(Challenge),
     /// No token of an external issuer that the host has verified.
     NoVerifiedToken,
+    /// Too many logins from this network failed lately.
+    TooManyFailures,
     /// A token that does not allow to push.
     InsufficientScope,
     /// A browser sends it for a page of another origin.
@@ -112,7 +115,7 @@ impl From<&PushError> for Problem {
 }
 
 impl Problem {
-    /// The status: 4xx means a retry cannot help, 5xx means it can, and so may it with 408.
+    /// The status: 4xx means a retry cannot help, except 408 and 429; 5xx means it can.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -121,6 +124,7 @@ impl Problem {
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized(_) | Self::NoVerifiedToken => StatusCode::UNAUTHORIZED,
+            Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
             Self::InsufficientScope | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::IncompleteBody | Self::NotABatch => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -145,6 +149,10 @@ impl Problem {
             Self::NoVerifiedToken => {
                 "This path takes tokens that API Gateway has verified for an external issuer, and no external issuer is set \
                  here. Push to POST /push."
+            }
+            Self::TooManyFailures => {
+                "Too many logins from your network failed lately, so that these credentials were not checked. Send the push \
+                 again later."
             }
             Self::InsufficientScope => "The token does not have the scope that pushing asks for.",
             Self::ForeignOrigin => {
@@ -178,6 +186,7 @@ impl Problem {
             Self::Unauthorized(challenge) => Some((WWW_AUTHENTICATE, challenge.header())),
             Self::NoVerifiedToken => Some((WWW_AUTHENTICATE, HeaderValue::from_static(BEARER))),
             Self::InsufficientScope => Some((WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE))),
+            Self::TooManyFailures => Some((RETRY_AFTER, HeaderValue::from_static(login_limit::RETRY_AFTER_SECONDS))),
             Self::CredentialsUnavailable
             | Self::StoreUnavailable
             | Self::StateUnavailable

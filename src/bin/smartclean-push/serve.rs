@@ -136,7 +136,7 @@ impl Serve {
             publisher: Box::new(publisher),
             rules,
         });
-        let gate = Gate::new(credentials).with_doors(self.doors).with_slow_refusals();
+        let gate = Gate::new(credentials).with_doors(self.doors);
         let app = Arc::new(
             App::new(ingest, gate).with_metrics(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
         );

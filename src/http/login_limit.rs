@@ -1,0 +1,239 @@
+//! The rate limit of failed logins, by network.
+//!
+//! Behind a proxy everybody comes from the same address. So a login that was verified lately passes the limit, whatever others
+//! send from its network.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::convert::Infallible;
+use std::hash::BuildHasher as _;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use jiff::{SignedDuration, Timestamp};
+
+/// Failed logins that are checked of a network at once, and then a minute.
+const FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+/// Seconds until one more login of a network is checked.
+pub(super) const RETRY_AFTER_SECONDS: &str = "3";
+/// Cells of the limit. Networks are spread over them, so that memory does not grow with the number of networks.
+const CELLS: usize = 4096;
+/// Verified logins that are known at a time: more than an installation has clients.
+const MOST_VERIFIED: usize = 1024;
+/// How long a login counts as verified after its last use. A building may be quiet for a night.
+const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How often refusals above the limit are logged.
+const LOGGED_EVERY: SignedDuration = SignedDuration::from_secs(1);
+
+/// Which logins are checked.
+#[derive(Debug)]
+pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
+    limiter: RateLimiter<usize, Cells, C, NoOpMiddleware<C::Instant>>,
+    cells: Cells,
+    /// Random, so that nobody can choose a network's cell or a login's digest.
+    hasher: RandomState,
+    /// Digests of verified logins, and when each was verified last.
+    verified: Mutex<HashMap<u64, Timestamp>>,
+    refusals: Mutex<Refusals>,
+}
+
+/// Refusals above the limit since they were logged last.
+#[derive(Debug, Default)]
+struct Refusals {
+    logged: Timestamp,
+    unlogged: u64,
+}
+
+/// A login that may be checked. It counts as failed until it is [verified](LoginLimit::verified).
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Attempt {
+    digest: u64,
+    /// `None` if the login was verified lately.
+    cell: Option<usize>,
+}
+
+/// The limit of a network is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limited;
+
+/// The state of the limit, of a fixed size.
+#[derive(Clone, Debug)]
+struct Cells(Arc<[InMemoryState]>);
+
+impl StateStore for Cells {
+    type Key = usize;
+
+    fn measure_and_replace<T, F, E>(&self, cell: &usize, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0[*cell].measure_and_replace(&NotKeyed::NonKey, measure)
+    }
+}
+
+impl LoginLimit {
+    pub(super) fn new() -> Self {
+        Self::with_clock(MonotonicClock)
+    }
+}
+
+impl<C: Clock> LoginLimit<C> {
+    fn with_clock(clock: C) -> Self {
+        let cells = Cells((0..CELLS).map(|_| InMemoryState::default()).collect());
+        Self {
+            limiter: RateLimiter::new(Quota::per_minute(FAILURES), cells.clone(), clock),
+            cells,
+            hasher: RandomState::new(),
+            verified: Mutex::default(),
+            refusals: Mutex::default(),
+        }
+    }
+
+    /// Permits to check `login`, which came from the address `source`.
+    ///
+    /// # Errors
+    /// [`Limited`] if too many of its network failed lately and this one was not verified lately.
+    pub(super) fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Result<Attempt, Limited> {
+        let digest = self.hasher.hash_one(login);
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
+        if verified.is_some_and(|verified| now.duration_since(verified) < VERIFIED_FOR) {
+            return Ok(Attempt { digest, cell: None });
+        }
+        let cell = self.take(source, true)?;
+        Ok(Attempt { digest, cell: Some(cell) })
+    }
+
+    /// Counts a request without a login from the address `source`, apart from failed logins.
+    ///
+    /// # Errors
+    /// [`Limited`] if there were too many of its network lately.
+    pub(super) fn without_login(&self, source: &str) -> Result<(), Limited> {
+        self.take(source, false).map(drop)
+    }
+
+    fn take(&self, source: &str, is_login: bool) -> Result<usize, Limited> {
+        let cell = self.hasher.hash_one((network(source), is_login)) as usize % CELLS;
+        self.limiter.check_key(&cell).map(|()| cell).map_err(|_| Limited)
+    }
+
+    /// The login of an attempt is right: the attempt does not count, and the login passes the limit from now on.
+    pub(super) fn verified(&self, attempt: &Attempt, now: Timestamp) {
+        if let Some(cell) = attempt.cell {
+            let one = Nanos::from(Quota::per_minute(FAILURES).replenish_interval());
+            let given_back = |taken: Option<Nanos>| Ok(((), taken.unwrap_or_default().saturating_sub(one)));
+            let Ok::<(), Infallible>(()) = self.cells.measure_and_replace(&cell, given_back);
+        }
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
+            let oldest = verified.iter().min_by_key(|(_, verified)| **verified).map(|(digest, _)| *digest);
+            oldest.and_then(|oldest| verified.remove(&oldest));
+        }
+        verified.insert(attempt.digest, now);
+    }
+
+    /// The login of an attempt is wrong, also if it was right before the credentials changed.
+    pub(super) fn failed(&self, attempt: &Attempt) {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt.digest);
+    }
+
+    /// Counts a refusal above the limit. Once a second it returns how many there were since it last did.
+    pub(super) fn refused(&self, now: Timestamp) -> Option<u64> {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.unlogged += 1;
+        if now.duration_since(refusals.logged).abs() < LOGGED_EVERY {
+            return None;
+        }
+        refusals.logged = now;
+        Some(std::mem::take(&mut refusals.unlogged))
+    }
+}
+
+/// The part of an address that one sender cannot change: all of an IPv4 one, the first 64 bits of an IPv6 one.
+fn network(source: &str) -> Box<str> {
+    match source.parse() {
+        Ok(IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
+            Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string().into()
+        }
+        _ => source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// How many of `times` failed logins are checked.
+    fn checked(limit: &LoginLimit<FakeRelativeClock>, source: &str, times: usize) -> usize {
+        let attempts = (0..times).filter_map(|guess| limit.attempt(source, &[&guess.to_string()], at(0)).ok());
+        attempts.inspect(|attempt| limit.failed(attempt)).count()
+    }
+
+    #[test]
+    fn a_network_has_twenty_failures_at_once_and_then_one_every_three_seconds() {
+        let clock = FakeRelativeClock::default();
+        let limit = LoginLimit::with_clock(clock.clone());
+        assert_eq!(checked(&limit, "192.0.2.1", 10_000), 20);
+        assert_eq!(checked(&limit, "192.0.2.2", 1), 1, "others are not limited");
+        clock.advance(Duration::from_secs(RETRY_AFTER_SECONDS.parse().unwrap()));
+        assert_eq!(checked(&limit, "192.0.2.1", 10_000), 1);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(checked(&limit, "192.0.2.1", 10_000), 20);
+    }
+
+    #[test]
+    fn a_verified_login_passes_the_limit_until_it_fails_or_is_a_day_old() {
+        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        let right = |second| limit.attempt("192.0.2.1", &["name", "password"], at(second));
+        limit.verified(&right(0).unwrap(), at(0));
+        assert_eq!(checked(&limit, "192.0.2.1", 10_000), 20, "a verified login does not count");
+        limit.verified(&right(80_000).unwrap(), at(80_000));
+        assert!(limit.attempt("192.0.2.1", &["namepassword"], at(80_000)).is_err());
+        assert!(right(80_000 + 86_399).is_ok());
+        assert_eq!(right(80_000 + 86_400).err(), Some(Limited));
+        limit.failed(&right(80_000).unwrap());
+        assert_eq!(right(80_000).err(), Some(Limited), "the credentials changed");
+    }
+
+    #[test]
+    fn an_ipv6_sender_with_many_addresses_is_one_network() {
+        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        assert_eq!(checked(&limit, "2001:db8:1:2::1", 30), 20);
+        assert_eq!(checked(&limit, "2001:db8:1:2:ffff::9", 30), 0);
+        assert_eq!(&*network("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
+    }
+
+    #[test]
+    fn verified_logins_are_bounded_and_the_one_used_last_stays() {
+        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        for number in 0..10_000 {
+            for login in ["client".to_owned(), number.to_string()] {
+                limit.verified(&limit.attempt("192.0.2.1", &[&login], at(number)).unwrap(), at(number));
+            }
+        }
+        assert_eq!(limit.verified.lock().unwrap().len(), MOST_VERIFIED);
+        checked(&limit, "192.0.2.1", 30);
+        assert!(limit.attempt("192.0.2.1", &["client"], at(10_000)).is_ok());
+    }
+
+    #[test]
+    fn refusals_are_logged_once_a_second_with_their_count() {
+        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        let told: Vec<_> = [0, 0, 0, 1, 1, 2].map(|second| limit.refused(at(second))).into();
+        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
+}
