@@ -19,7 +19,7 @@ pub const EXTENSION: &str = ".ndjson.zst";
 const COMPRESSION_LEVEL: i32 = 3;
 
 /// The name of an object below the store's root: `raw/dt=2022-06-01/hh=05/<batch id>.ndjson.zst`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {

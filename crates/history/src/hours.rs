@@ -1,10 +1,10 @@
 //! The hours that an archive is divided into.
 
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Archive, Unreadable};
+use super::lake::Day;
+use super::{Archive, ArchiveError};
 
 /// One hour of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,20 +28,21 @@ impl Hour {
 /// Folders of other names are somebody else's.
 ///
 /// # Errors
-/// [`Unreadable`] where a folder cannot be listed.
+/// [`ArchiveError::NotRead`] if a folder cannot be listed.
 pub fn hours(
     archive: &dyn Archive,
     root: &str,
     wanted: impl Fn(Timestamp, i64) -> bool,
-) -> Result<Vec<Hour>, Unreadable> {
+) -> Result<Vec<Hour>, ArchiveError> {
     let mut hours = Vec::new();
-    for day in archive.folders(root)? {
-        let Some(date) = day.strip_prefix(root).and_then(|name| part(name, "dt=")) else { continue };
-        if !moment(date, "00").is_some_and(|start| wanted(start, 24)) {
+    for below in archive.folders(root)? {
+        let Some(day) = Day::of_folder(root, &below) else { continue };
+        if !moment(day, 0).is_some_and(|start| wanted(start, 24)) {
             continue;
         }
-        for folder in archive.folders(&day)? {
-            let start = folder.strip_prefix(&day).and_then(|name| moment(date, part(name, "hh=")?));
+        for folder in archive.folders(&below)? {
+            let hour = folder.strip_prefix(&below).and_then(|name| name.strip_prefix("hh=")?.strip_suffix('/'));
+            let start = hour.filter(|hour| hour.len() == 2).and_then(|hour| moment(day, hour.parse().ok()?));
             if let Some(start) = start.filter(|start| wanted(*start, 1)) {
                 hours.push(Hour { start, folder });
             }
@@ -50,14 +51,8 @@ pub fn hours(
     Ok(hours)
 }
 
-/// What stands behind `dt=` in `dt=2026-11-23/`.
-fn part<'n>(name: &'n str, key: &str) -> Option<&'n str> {
-    name.strip_prefix(key)?.strip_suffix('/')
-}
-
-fn moment(date: &str, hour: &str) -> Option<Timestamp> {
-    let local: DateTime = format!("{date}T{hour}:00").parse().ok()?;
-    TimeZone::UTC.to_timestamp(local).ok()
+fn moment(day: Day, hour: i8) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(day.0.at(0, 0, 0, 0).with().hour(hour).build().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -69,18 +64,18 @@ mod tests {
     struct Folders(&'static [&'static str]);
 
     impl Archive for Folders {
-        fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
             let below = self.0.iter().filter_map(|path| path.strip_prefix(folder)?.split_once('/'));
             let mut below: Vec<_> = below.map(|(name, _)| format!("{folder}{name}/")).collect();
             below.dedup();
             Ok(below)
         }
 
-        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
             Ok(Vec::new())
         }
 
-        fn read(&self, _: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        fn read(&self, _: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
             Ok(Vec::new())
         }
     }

@@ -4,9 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Archive, Unreadable, hours};
+use super::{Archive, ArchiveError, hours};
 use domain::alert::Place;
-use domain::archive::unpack;
 use domain::reading::{Reading, Source};
 use domain::rules::{Fault, Kind, Mention, Mentioned, Rule, RuleSet, nearest};
 use domain::state::ZoneKey;
@@ -81,16 +80,16 @@ impl Inventory {
     /// Reads a history.
     ///
     /// # Errors
-    /// [`Unreadable`] where the archive cannot be read.
-    pub fn read(archive: &dyn Archive) -> Result<Self, Unreadable> {
+    /// [`ArchiveError`] where the archive cannot be read.
+    pub fn read(archive: &dyn Archive) -> Result<Self, ArchiveError> {
         let mut inventory = Self::default();
         for hour in hours(archive, "raw/", |_, _| true)? {
             let mut readings = Vec::new();
             for keys in archive.keys(&hour.folder)?.chunks(OBJECTS_AT_ONCE) {
                 for object in archive.read(keys)? {
-                    let text = unpack(&object.bytes).map_err(|fault| Unreadable::new(&object.key, fault))?;
+                    let text = object.text()?;
                     let read = text.lines().filter_map(|line| Reading::read(line).ok());
-                    readings.extend(read.filter_map(|reading| inventory.device(&reading, object.received)));
+                    readings.extend(read.filter_map(|reading| inventory.device(&reading, object.received())));
                 }
             }
             readings.sort_unstable();
@@ -193,20 +192,20 @@ mod tests {
     struct History(String);
 
     impl Archive for History {
-        fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+        fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
             Ok(match folder {
                 "raw/" => vec!["raw/dt=2026-11-23/".to_owned()],
                 _ => vec![format!("{folder}hh=10/")],
             })
         }
 
-        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
             Ok(vec![ObjectKey::of_readings(BatchId::of(self.0.as_bytes()), &[])])
         }
 
-        fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
             let bytes = zstd::encode_all(self.0.as_bytes(), 0).unwrap();
-            Ok(vec![StoredObject { key: keys[0].clone(), received: None, metadata: None, bytes }])
+            Ok(vec![StoredObject { key: keys[0].clone(), metadata: None, bytes }])
         }
     }
 

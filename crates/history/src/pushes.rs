@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
-use super::{Archive, Hour, StoredObject, Unreadable};
+use super::{Archive, ArchiveError, Hour, StoredObject};
 use domain::archive::{ObjectKey, unpack};
 use domain::reading::Reading;
 
@@ -62,12 +62,12 @@ pub struct Round {
 /// when it is read, after pushes that were received later.
 ///
 /// # Errors
-/// [`Unreadable`] if objects cannot be listed, read or unpacked.
+/// [`ArchiveError`] if objects cannot be listed, read or unpacked.
 pub fn read_pushes(
     archive: &dyn Archive,
     hours: &[Hour],
     mut take: impl FnMut(Round) -> bool,
-) -> Result<(), Unreadable> {
+) -> Result<(), ArchiveError> {
     let mut queue = Queue { most: MOST_WAITING, ..Queue::default() };
     queue.read(archive, UNDATED)?;
     for (index, hour) in hours.iter().enumerate() {
@@ -105,7 +105,7 @@ struct Queue {
 }
 
 impl Queue {
-    fn read(&mut self, archive: &dyn Archive, folder: &str) -> Result<(), Unreadable> {
+    fn read(&mut self, archive: &dyn Archive, folder: &str) -> Result<(), ArchiveError> {
         for keys in archive.keys(folder)?.chunks(OBJECTS_AT_ONCE) {
             let read = archive.read(keys)?.into_par_iter().map(Waiting::of);
             for waiting in read.collect::<Result<Vec<_>, _>>()? {
@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// Takes out those that were received first.
-    fn round(&mut self, hours: usize) -> Result<Round, Unreadable> {
+    fn round(&mut self, hours: usize) -> Result<Round, ArchiveError> {
         let mut first = Vec::new();
         let mut size = 0;
         while size < ROUND
@@ -133,7 +133,7 @@ impl Queue {
             first.push(waiting);
         }
         let pushes = first.into_par_iter().map(|Waiting { received, key, bytes }| {
-            let lines = unpacked(&key, &bytes)?;
+            let lines = unpack(&bytes).map_err(|error| ArchiveError::not_read(&key, error))?;
             Ok(ArchivedPush { key, received, lines })
         });
         let pushes = pushes.collect::<Result<_, _>>()?;
@@ -143,21 +143,17 @@ impl Queue {
 
 impl Waiting {
     /// `None` if nothing says when it was received.
-    fn of(StoredObject { key, received, bytes, .. }: StoredObject) -> Result<Option<Self>, Unreadable> {
-        let received = match received {
+    fn of(object: StoredObject) -> Result<Option<Self>, ArchiveError> {
+        let received = match object.received() {
             Some(received) => Some(received),
-            None => newest(&unpacked(&key, &bytes)?),
+            None => newest(&object.text()?),
         };
-        Ok(received.map(|received| Self { received, key, bytes }))
+        Ok(received.map(|received| Self { received, key: object.key, bytes: object.bytes }))
     }
 
     fn size(&self) -> usize {
         self.bytes.len() + OVERHEAD
     }
-}
-
-fn unpacked(key: &ObjectKey, bytes: &[u8]) -> Result<String, Unreadable> {
-    unpack(bytes).map_err(|fault| Unreadable::new(key, fault))
 }
 
 fn newest(lines: &str) -> Option<Timestamp> {
@@ -167,7 +163,7 @@ fn newest(lines: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::archive::pack_text;
+    use domain::archive::{Metadata, pack_text};
 
     fn at(clock: &str) -> Timestamp {
         format!("2026-11-23T{clock}:00Z").parse().unwrap()
@@ -186,20 +182,26 @@ mod tests {
     }
 
     impl Archive for Objects {
-        fn folders(&self, _: &str) -> Result<Vec<String>, Unreadable> {
+        fn folders(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
             Ok(Vec::new())
         }
 
-        fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+        fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
             let here = self.0.iter().filter(|(of, ..)| *of == folder);
             Ok(here.map(|(folder, name, ..)| ObjectKey::known(&format!("{folder}{name}"))).collect())
         }
 
-        fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+        fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
             let read = |key: &ObjectKey| {
                 let is_it = |(folder, name, ..): &&(_, _, _, _)| format!("{folder}{name}") == key.as_str();
                 let (_, _, received, text) = self.0.iter().find(is_it).unwrap();
-                StoredObject { key: key.clone(), received: *received, metadata: None, bytes: pack_text(text) }
+                let metadata = received.map(|received| Metadata {
+                    received,
+                    request_id: "r".into(),
+                    source: "s".into(),
+                    lines: 1,
+                });
+                StoredObject { key: key.clone(), metadata, bytes: pack_text(text) }
             };
             Ok(keys.iter().map(read).collect())
         }

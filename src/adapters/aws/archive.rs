@@ -1,5 +1,4 @@
-//! A bucket as an archive: read, and never changed. Where nobody waits for an answer: on an operator's machine, and in the
-//! function that compacts.
+//! A bucket as an archive, where nobody waits for an answer: on an operator's machine, and in the function that compacts.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::{connections, s3};
 use crate::adapters::https::Trust;
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
-use crate::history::{Archive, StoredObject, Unreadable};
+use crate::history::{Archive, ArchiveError, StoredObject};
 
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
 const AT_ONCE: usize = 64;
@@ -28,7 +27,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(180);
 /// How often a request is made before it has failed.
 const ATTEMPTS: u32 = 5;
 
-/// A bucket, or what is below a prefix in it, that is only read.
+/// A bucket, or what is below a prefix in it.
 #[derive(Debug)]
 pub struct S3Archive {
     pub(super) runtime: Runtime,
@@ -61,13 +60,13 @@ impl S3Archive {
     /// [`s3::client`].
     ///
     /// # Errors
-    /// [`Unreadable`] where `place` names no bucket, no region is configured, or the bucket cannot be listed; the error
+    /// [`ArchiveError`] where `place` names no bucket, no region is configured, or the bucket cannot be listed; the error
     /// says what to do.
-    pub fn open(place: &str, path_style: bool) -> Result<Self, Unreadable> {
-        let unreadable = |why: &str| Unreadable::new(place, why);
+    pub fn open(place: &str, path_style: bool) -> Result<Self, ArchiveError> {
+        let unreadable = |why: &str| ArchiveError::not_read(place, why);
         let (bucket, prefix) = parts(place).ok_or_else(|| unreadable("a bucket is named s3://bucket/prefix"))?;
-        let runtime = runtime().map_err(|fault| Unreadable::new(place, fault))?;
-        let config = runtime.block_on(config()).map_err(|fault| Unreadable::new(place, fault))?;
+        let runtime = runtime().map_err(|fault| ArchiveError::not_read(place, fault))?;
+        let config = runtime.block_on(config()).map_err(|fault| ArchiveError::not_read(place, fault))?;
         if config.region().is_none() {
             return Err(unreadable("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
         }
@@ -84,16 +83,16 @@ impl S3Archive {
     /// Reads the function's own bucket, by the function's own credentials. `path_style` as for [`s3::client`].
     ///
     /// # Errors
-    /// [`Unreadable`] where the system gives no threads.
-    pub fn of_function(bucket: String, path_style: bool) -> Result<Self, Unreadable> {
-        let runtime = runtime().map_err(|fault| Unreadable::new(&bucket, fault))?;
-        let config = runtime.block_on(config_of_function()).map_err(|fault| Unreadable::new(&bucket, fault))?;
+    /// [`ArchiveError`] where the system gives no threads.
+    pub fn of_function(bucket: String, path_style: bool) -> Result<Self, ArchiveError> {
+        let runtime = runtime().map_err(|fault| ArchiveError::not_read(&bucket, fault))?;
+        let config = runtime.block_on(config_of_function()).map_err(|fault| ArchiveError::not_read(&bucket, fault))?;
         let client = s3::client(&config, path_style);
         Ok(Self { runtime, client, bucket, prefix: String::new() })
     }
 
     /// Every page of what is directly in `folder`.
-    pub(super) fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, Unreadable> {
+    pub(super) fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, ArchiveError> {
         let prefix = format!("{}{folder}", self.prefix);
         let listing =
             self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).delimiter("/").into_paginator().send();
@@ -101,21 +100,20 @@ impl S3Archive {
         pages.map_err(|fault| self.unreadable(&prefix, &fault))
     }
 
-    async fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, Unreadable> {
+    async fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let name = format!("{}{key}", self.prefix);
         let got = self.client.get_object().bucket(&self.bucket).key(&name).send().await;
         let got = got.map_err(|fault| self.unreadable(&name, &fault))?;
         let metadata = got.metadata().and_then(metadata);
-        let received = metadata.as_ref().map(|metadata| metadata.received);
-        let bytes = got.body.collect().await.map_err(|fault| Unreadable::new(self.called(&name), fault))?;
-        Ok(StoredObject { key: key.clone(), received, metadata, bytes: bytes.to_vec() })
+        let bytes = got.body.collect().await.map_err(|fault| ArchiveError::not_read(self.called(&name), fault))?;
+        Ok(StoredObject { key: key.clone(), metadata, bytes: bytes.to_vec() })
     }
 
     pub(super) fn called(&self, name: &str) -> String {
         format!("s3://{}/{name}", self.bucket)
     }
 
-    pub(super) fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> Unreadable
+    pub(super) fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> ArchiveError
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
@@ -127,26 +125,26 @@ impl S3Archive {
             Some(_) => "",
             None => ". Does `aws s3 ls` work here? AWS_PROFILE and AWS_REGION choose account and region",
         };
-        Unreadable::new(self.called(name), format!("{}{advice}", told(fault)))
+        ArchiveError::not_read(self.called(name), format!("{}{advice}", told(fault)))
     }
 }
 
 impl Archive for S3Archive {
-    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
         let pages = self.pages(folder)?;
         let prefixes = pages.iter().flat_map(ListObjectsV2Output::common_prefixes);
         let below = prefixes.filter_map(|found| found.prefix()?.strip_prefix(&self.prefix).map(str::to_owned));
         Ok(below.collect())
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
         let pages = self.pages(folder)?;
         let names = pages.iter().flat_map(ListObjectsV2Output::contents).filter_map(|found| found.key());
         let names = names.filter(|name| name.ends_with(EXTENSION));
         Ok(names.filter_map(|name| name.strip_prefix(&self.prefix).map(ObjectKey::known)).collect())
     }
 
-    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
         let reads: Vec<_> = keys.iter().map(|key| self.read_one(key).boxed()).collect();
         self.runtime.block_on(stream::iter(reads).buffered(AT_ONCE).try_collect())
     }

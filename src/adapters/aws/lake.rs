@@ -8,55 +8,17 @@ use jiff::Timestamp;
 use super::archive::{S3Archive, told};
 use super::{backoff, code, status};
 use crate::domain::archive::ObjectKey;
-use crate::history::{Archive, StoredObject, Unreadable};
-use crate::lake::{LakeFiles, LakeStore, NotWritten, Put, StoredFile};
+use crate::history::ArchiveError;
+use crate::lake::{LakeStore, Put, StoredFile};
 
 /// How often a write that met another one of the same name is made.
 const ATTEMPTS: u32 = 4;
 /// Most names that S3 takes at a time.
 const REMOVED_AT_ONCE: usize = 1000;
 
-impl LakeFiles for S3Archive {
-    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, Unreadable> {
-        let mut files = Vec::new();
-        for found in self.pages(folder)?.iter().flat_map(|page| page.contents()) {
-            let (Some(name), Some(written)) = (found.key(), found.last_modified()) else { continue };
-            let Some(name) = name.strip_prefix(&self.prefix) else { continue };
-            let written = Timestamp::from_second(written.secs()).map_err(|fault| Unreadable::new(name, fault))?;
-            files.push(StoredFile { name: name.to_owned(), written });
-        }
-        Ok(files)
-    }
-
-    fn get(&self, name: &str) -> Result<Option<Bytes>, Unreadable> {
-        let name = format!("{}{name}", self.prefix);
-        self.runtime.block_on(async {
-            let got = match self.client.get_object().bucket(&self.bucket).key(&name).send().await {
-                Ok(got) => got,
-                Err(fault) if status(&fault) == 404 => return Ok(None),
-                Err(fault) => return Err(self.unreadable(&name, &fault)),
-            };
-            let bytes = got.body.collect().await.map_err(|fault| Unreadable::new(self.called(&name), fault))?;
-            Ok(Some(bytes.into_bytes()))
-        })
-    }
-}
-
-/// A bucket whose lake is written.
-#[derive(Debug)]
-pub struct S3Lake {
-    archive: S3Archive,
-}
-
-impl S3Lake {
-    /// The lake beside this archive.
-    #[must_use]
-    pub fn of(archive: S3Archive) -> Self {
-        Self { archive }
-    }
-
-    async fn put_unless_there(&self, name: &str, bytes: Bytes) -> Result<Put, NotWritten> {
-        let S3Archive { client, bucket, .. } = &self.archive;
+impl S3Archive {
+    async fn put_unless_there(&self, name: &str, bytes: Bytes) -> Result<Put, ArchiveError> {
+        let S3Archive { client, bucket, .. } = self;
         let content = if name.ends_with(".json") { "application/json" } else { "application/vnd.apache.parquet" };
         let mut failures = 0;
         loop {
@@ -70,21 +32,21 @@ impl S3Lake {
                 (409, "ConditionalRequestConflict") if failures < ATTEMPTS => {
                     tokio::time::sleep(backoff(failures)).await;
                 }
-                _ => return Err(NotWritten::new(self.archive.called(name), told(&fault))),
+                _ => return Err(ArchiveError::not_written(self.called(name), told(&fault))),
             }
         }
     }
 
-    fn remove_all(&self, names: &[&str]) -> Result<(), NotWritten> {
+    fn remove_all(&self, names: &[&str]) -> Result<(), ArchiveError> {
         for some in names.chunks(REMOVED_AT_ONCE) {
-            self.archive.runtime.block_on(self.remove_some(some))?;
+            self.runtime.block_on(self.remove_some(some))?;
         }
         Ok(())
     }
 
-    async fn remove_some(&self, names: &[&str]) -> Result<(), NotWritten> {
-        let S3Archive { client, bucket, prefix, .. } = &self.archive;
-        let not_removed = |name: &str, why: String| NotWritten::new(self.archive.called(name), why);
+    async fn remove_some(&self, names: &[&str]) -> Result<(), ArchiveError> {
+        let S3Archive { client, bucket, prefix, .. } = self;
+        let not_removed = |name: &str, why: String| ArchiveError::not_written(self.called(name), why);
         let first = names.first().copied().unwrap_or_default();
         let object = |name: &&str| ObjectIdentifier::builder().key(format!("{prefix}{name}")).build();
         let objects = names.iter().map(object).collect::<Result<Vec<_>, _>>();
@@ -102,42 +64,43 @@ impl S3Lake {
     }
 }
 
-impl Archive for S3Lake {
-    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
-        self.archive.folders(folder)
+impl LakeStore for S3Archive {
+    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, ArchiveError> {
+        let mut files = Vec::new();
+        for found in self.pages(folder)?.iter().flat_map(|page| page.contents()) {
+            let (Some(name), Some(written)) = (found.key(), found.last_modified()) else { continue };
+            let Some(name) = name.strip_prefix(&self.prefix) else { continue };
+            let written =
+                Timestamp::from_second(written.secs()).map_err(|fault| ArchiveError::not_read(name, fault))?;
+            files.push(StoredFile { name: name.to_owned(), written });
+        }
+        Ok(files)
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
-        self.archive.keys(folder)
+    fn get(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
+        let name = format!("{}{name}", self.prefix);
+        self.runtime.block_on(async {
+            let got = match self.client.get_object().bucket(&self.bucket).key(&name).send().await {
+                Ok(got) => got,
+                Err(fault) if status(&fault) == 404 => return Ok(None),
+                Err(fault) => return Err(self.unreadable(&name, &fault)),
+            };
+            let bytes = got.body.collect().await.map_err(|fault| ArchiveError::not_read(self.called(&name), fault))?;
+            Ok(Some(bytes.into_bytes()))
+        })
     }
 
-    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
-        self.archive.read(keys)
-    }
-}
-
-impl LakeFiles for S3Lake {
-    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, Unreadable> {
-        self.archive.files(folder)
+    fn put_new(&self, name: &str, bytes: Bytes) -> Result<Put, ArchiveError> {
+        let name = format!("{}{name}", self.prefix);
+        self.runtime.block_on(self.put_unless_there(&name, bytes))
     }
 
-    fn get(&self, name: &str) -> Result<Option<Bytes>, Unreadable> {
-        self.archive.get(name)
-    }
-}
-
-impl LakeStore for S3Lake {
-    fn put_new(&self, name: &str, bytes: Bytes) -> Result<Put, NotWritten> {
-        let name = format!("{}{name}", self.archive.prefix);
-        self.archive.runtime.block_on(self.put_unless_there(&name, bytes))
-    }
-
-    fn remove(&self, names: &[String]) -> Result<(), NotWritten> {
+    fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {
         self.remove_all(&names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// In a versioned bucket they are there for those who ask for versions, as long as the bucket's rules say.
-    fn expire(&self, keys: &[ObjectKey]) -> Result<u64, NotWritten> {
+    fn expire(&self, keys: &[ObjectKey]) -> Result<u64, ArchiveError> {
         self.remove_all(&keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>())?;
         Ok(keys.len() as u64)
     }

@@ -1,4 +1,4 @@
-//! A data folder as an archive: read, and never changed.
+//! A data folder as an archive.
 
 use std::fs;
 use std::io;
@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use super::folder::{METADATA, SET_ASIDE, TO_EVALUATE};
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
-use crate::history::{Archive, StoredObject, Unreadable};
+use crate::history::{Archive, ArchiveError, StoredObject};
 
-/// A data folder that is only read.
+/// A data folder. It is only read, but for its lake.
 #[derive(Clone, Debug)]
 pub struct FolderArchive {
     root: PathBuf,
@@ -20,9 +20,9 @@ impl FolderArchive {
     /// Reads the data folder `root`, the one that `raw/` is in.
     ///
     /// # Errors
-    /// [`Unreadable`] where it is not there, or no data folder; the error says what to name instead.
-    pub fn open(root: &Path) -> Result<Self, Unreadable> {
-        let unreadable = |why: &str| Err(Unreadable::new(root.display(), why));
+    /// [`ArchiveError`] where it is not there, or no data folder; the error says what to name instead.
+    pub fn open(root: &Path) -> Result<Self, ArchiveError> {
+        let unreadable = |why: &str| Err(ArchiveError::not_read(root.display(), why));
         if !root.is_dir() {
             return unreadable("there is no such folder. Name the one that `serve --data` was given");
         }
@@ -37,9 +37,9 @@ impl FolderArchive {
     }
 
     /// The names directly in `folder`, in order.
-    pub(super) fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, Unreadable> {
+    pub(super) fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, ArchiveError> {
         let path = self.root.join(folder);
-        let unreadable = |fault| Unreadable::new(path.display(), fault);
+        let unreadable = |fault| ArchiveError::not_read(path.display(), fault);
         let entries = match fs::read_dir(&path) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(unreadable)?,
@@ -55,30 +55,29 @@ impl FolderArchive {
         Ok(names)
     }
 
-    fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, Unreadable> {
+    fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let path = self.root.join(key.as_str());
-        let bytes = fs::read(&path).map_err(|fault| Unreadable::new(path.display(), fault))?;
+        let bytes = fs::read(&path).map_err(|fault| ArchiveError::not_read(path.display(), fault))?;
         let metadata = [METADATA, TO_EVALUATE, SET_ASIDE].iter().find_map(|folder| {
             let told = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
             serde_json::from_slice::<Metadata>(&told).ok()
         });
-        let received = metadata.as_ref().map(|metadata| metadata.received);
-        Ok(StoredObject { key: key.clone(), received, metadata, bytes })
+        Ok(StoredObject { key: key.clone(), metadata, bytes })
     }
 }
 
 impl Archive for FolderArchive {
-    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
         let names = self.names(folder, Path::is_dir)?;
         Ok(names.into_iter().map(|name| format!("{folder}{name}/")).collect())
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
         let names = self.names(folder, |path| path.to_string_lossy().ends_with(EXTENSION))?;
         Ok(names.into_iter().map(|name| ObjectKey::known(&format!("{folder}{name}"))).collect())
     }
 
-    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
         keys.par_iter().map(|key| self.read_one(key)).collect()
     }
 }

@@ -20,7 +20,6 @@ pub use self::alert_log::AlertLog;
 pub use self::archive::FolderArchive;
 pub use self::credentials::CredentialFile;
 pub use self::folder::FolderStore;
-pub use self::lake::FolderLake;
 pub use self::made::MadeFolder;
 pub use self::own_credentials::{CREDENTIALS_FILE, ensure_credentials};
 pub use self::rules::RuleFile;

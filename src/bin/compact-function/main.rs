@@ -6,24 +6,21 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use smartclean_push::adapters::aws::archive::S3Archive;
-use smartclean_push::adapters::aws::lake::S3Lake;
 use smartclean_push::config::{self, CompactConfig};
 use smartclean_push::hosts::compaction::{Tick, compact};
-use smartclean_push::lake::Expiry;
 use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
     telemetry::start_for_function(config::verbosity(), config::function_name());
     let config = CompactConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
-    let expiry = config.expire_raw_days.map_or(Expiry::Never, Expiry::AfterDays);
     // It waits for its requests itself, so it is made where nothing else is waited for.
-    let lake = Arc::new(S3Lake::of(S3Archive::of_function(config.raw_bucket, config.s3_path_style)?));
+    let lake = Arc::new(S3Archive::of_function(config.raw_bucket, config.s3_path_style)?);
     let reply = |event: LambdaEvent<Tick>| {
         let lake = Arc::clone(&lake);
         async move {
             let ends =
                 Instant::now() + event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-            let work = move || compact(&*lake, event.payload, expiry, Timestamp::now(), ends);
+            let work = move || compact(&*lake, event.payload, config.expire_raw_days, Timestamp::now(), ends);
             Ok::<_, Error>(tokio::task::spawn_blocking(work).await??)
         }
     };

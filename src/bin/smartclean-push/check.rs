@@ -46,7 +46,7 @@ impl Check {
         let file = self.rules.display().to_string();
         let mut parsed = RuleSet::read(&file, &rules::read(&self.rules)?);
         if let (Ok(rules), Some(from)) = (&mut parsed, &self.from) {
-            let history = Inventory::read(&*archive::open(from)?).map_err(archive::unreadable)?;
+            let history = Inventory::read(&*archive::open(from)?)?;
             rules.warnings.append(&mut history.warnings(rules));
         }
         let told = match self.format {

@@ -1,19 +1,16 @@
 //! `compact`: days of stored readings into Parquet.
 
 use std::io::Write;
-use std::path::Path;
 
 use clap::Args;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use smartclean_push::adapters::files::FolderLake;
 use smartclean_push::domain::shown;
-use smartclean_push::lake::{Compaction, Day, Done, Expiry, LakeStore, Limits, days};
+use smartclean_push::lake::{Compacted, Compaction, Limits, days};
 
-use crate::archive::unreadable;
 use crate::stop::{INTERRUPTED, Stop};
-use crate::{Failure, progress};
+use crate::{Failure, archive, progress};
 
 /// Make few Parquet files of the many small objects of each day, for DuckDB, Athena and the like
 ///
@@ -42,116 +39,46 @@ pub(super) struct Compact {
 /// Most that is named one by one.
 const NAMED: usize = 10;
 
-/// What a run came to.
-#[derive(Default)]
-struct Total {
-    days: u64,
-    objects: u64,
-    rows: u64,
-    files: usize,
-    bytes: u64,
-    expired: u64,
-    faults: Vec<String>,
-    is_cut_short: bool,
-}
-
 impl Compact {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let store = open(&self.data)?;
+        let store = archive::store(&self.data)?;
         let now = Timestamp::now();
         let stop = Stop::listening()?;
         let go_on = || !stop.is_asked();
         let run = Compaction {
             store: &*store,
             now,
-            expiry: self.expire_raw.map_or(Expiry::Never, Expiry::AfterDays),
+            expire_after_days: self.expire_raw,
             limits: Limits::default(),
             go_on: &go_on,
         };
-        let mut days = days(run.store).map_err(unreadable)?;
+        let mut days = days(run.store)?;
         days.retain(|day| day.0 < self.before.unwrap_or_else(|| yesterday(now)));
-        let bar = progress::days(days.len());
-        let mut total = Total::default();
-        for day in days {
-            if stop.is_asked() {
-                total.is_cut_short = true;
-                break;
-            }
+        let bar = progress::bar(days.len());
+        let done = run.days(days, |day| {
             bar.set_message(day.to_string());
-            match run.day(day) {
-                Ok(done) => total.add(day, done),
-                Err(fault) => total.faults.push(format!("{day} stays as it was: {fault}")),
-            }
             bar.inc(1);
-        }
+        });
         bar.finish_and_clear();
-        total.tell(&self)
-    }
-}
-
-fn yesterday(now: Timestamp) -> Date {
-    now.to_zoned_datetime(TimeZone::UTC).date().saturating_sub(1.day())
-}
-
-fn open(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    if data.starts_with("s3://") {
-        return bucket(data);
-    }
-    let opened = FolderLake::open(Path::new(data)).map_err(|fault| Failure::usage(fault.to_string()))?;
-    Ok(Box::new(opened))
-}
-
-#[cfg(feature = "s3")]
-fn bucket(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    use smartclean_push::adapters::aws::{archive::S3Archive, lake::S3Lake};
-    use smartclean_push::config;
-
-    let opened = S3Archive::open(data, config::s3_path_style_of_env()).map_err(unreadable)?;
-    Ok(Box::new(S3Lake::of(opened)))
-}
-
-#[cfg(not(feature = "s3"))]
-fn bucket(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    Err(Failure::usage(format!(
-        "this build of the command writes no buckets. {data} is compacted by the function that is deployed with it, every \
-         day; or build a command that does, with cargo build --release --features s3"
-    )))
-}
-
-impl Total {
-    fn add(&mut self, day: Day, done: Done) {
-        if let Some(committed) = done.committed {
-            self.days += 1;
-            self.rows += committed.rows;
-            self.files += committed.files;
-            self.bytes += committed.bytes;
-        }
-        self.objects += done.objects;
-        self.expired += done.expired;
-        self.is_cut_short |= done.is_cut_short;
-        self.faults
-            .extend(done.skipped.into_iter().map(|skipped| format!("{} stays as it is: {}", skipped.key, skipped.why)));
-        self.faults.extend(done.kept_back.into_iter().map(|why| format!("not expired: {why}")));
-        if done.is_lost {
-            self.faults.push(format!("{day} was compacted by somebody else at the same time. Run it again"));
-        }
+        self.report(done)
     }
 
-    fn tell(self, asked: &Compact) -> Result<(), Failure> {
-        let Self { days, objects, rows, files, bytes, expired, mut faults, is_cut_short } = self;
+    fn report(&self, done: Compacted) -> Result<(), Failure> {
+        let Compacted { days_compacted, objects, rows, files, bytes, expired, left, faults, is_cut_short } = done;
         let mut out = anstream::stdout();
         let _ = writeln!(
             out,
             "\
-Days      {days} compacted
+Days      {days_compacted} compacted
 Objects   {objects} new
 Rows      {rows} in {files} {}, {:.1} MB",
             if files == 1 { "file" } else { "files" },
             mega(bytes),
         );
-        if asked.expire_raw.is_some() {
+        if self.expire_raw.is_some() {
             let _ = writeln!(out, "Expired   {expired} {}", if expired == 1 { "object" } else { "objects" });
         }
+        let faults = [left, faults].concat();
         for fault in faults.iter().take(NAMED) {
             let _ = writeln!(out, "FAULT {}", shown::line(fault));
         }
@@ -162,12 +89,16 @@ Rows      {rows} in {files} {}, {:.1} MB",
             let what = "interrupted. Run the same again: it does what is left".into();
             return Err(Failure { what, exit: INTERRUPTED });
         }
-        match faults.len() {
-            0 => Ok(()),
-            1 => Err(Failure::new(faults.remove(0))),
-            count => Err(Failure::new(format!("{count} faults, named above; everything else is done"))),
+        match &*faults {
+            [] => Ok(()),
+            [fault] => Err(Failure::new(fault)),
+            _ => Err(Failure::new(format!("{} faults, named above; everything else is done", faults.len()))),
         }
     }
+}
+
+fn yesterday(now: Timestamp) -> Date {
+    now.to_zoned_datetime(TimeZone::UTC).date().saturating_sub(1.day())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown to a tenth")]

@@ -2,9 +2,9 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The way through the hours of a history.
-pub(super) fn hours(hours: usize) -> ProgressBar {
-    styled(ProgressBar::new(hours as u64))
+/// The way through so many hours or days of a history.
+pub(super) fn bar(length: usize) -> ProgressBar {
+    styled(ProgressBar::new(length as u64))
 }
 
 /// A bar with what is left, and a message behind it.
@@ -12,9 +12,4 @@ pub(super) fn styled(bar: ProgressBar) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
-}
-
-/// The way through days.
-pub(super) fn days(days: usize) -> ProgressBar {
-    styled(ProgressBar::new(days as u64))
 }

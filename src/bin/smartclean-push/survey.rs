@@ -5,13 +5,12 @@ use std::io::{BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Archive, Inventory, Period, Unreadable, hours, read_pushes};
+use smartclean_push::history::{Archive, ArchiveError, Inventory, Period, hours, read_pushes};
 use smartclean_push::survey::{Observation, Survey};
 
-use crate::archive::{open, unreadable};
+use crate::archive::open;
 use crate::{Failure, period, progress, rules};
 
 /// Say what the sensors really send, beside what SmartClean documents, and what to change because of it
@@ -60,7 +59,7 @@ impl SurveyOf {
             })?;
         }
         let archive = open(&self.from)?;
-        let warnings = self.read(&*archive, &mut survey, &rules).map_err(unreadable)?;
+        let warnings = self.read(&*archive, &mut survey, &rules)?;
         let mut observations = survey.observations(&rules);
         observations.extend(warnings);
         let text = match self.format {
@@ -81,11 +80,11 @@ impl SurveyOf {
         archive: &dyn Archive,
         survey: &mut Survey,
         rules: &RuleSet,
-    ) -> Result<Vec<Observation>, Unreadable> {
+    ) -> Result<Vec<Observation>, ArchiveError> {
         let period = Period::from(self.period);
         let wanted = |start, hours| period.touches(start, jiff::SignedDuration::from_hours(hours));
         let raw = hours(archive, "raw/", wanted)?;
-        let bar = progress::hours(raw.len());
+        let bar = progress::bar(raw.len());
         read_pushes(archive, &raw, |round| {
             round.pushes.iter().filter(|push| period.contains(push.received)).for_each(|push| survey.push(push));
             bar.set_position(round.hours as u64);
@@ -93,7 +92,7 @@ impl SurveyOf {
         })?;
         for hour in hours(archive, "rejected/", wanted)? {
             for object in archive.read(&archive.keys(&hour.folder)?)? {
-                survey.rejections(&unpack(&object.bytes).map_err(|fault| Unreadable::new(&object.key, fault))?);
+                survey.rejections(&object.text()?);
             }
         }
         bar.finish_and_clear();

@@ -50,11 +50,12 @@ fn bucket_contract() {
     assert_eq!(keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>(), many);
     let read = archive.read(&keys).unwrap();
     assert!(read.iter().zip(&many).all(|(object, key)| object.key.as_str() == key && object.bytes == key.as_bytes()));
-    assert!(read.iter().all(|object| object.received == Some("2026-11-23T10:00:00Z".parse().unwrap())));
-    assert!(archive.read(&[ObjectKey::known("raw/gone")]).unwrap_err().why.contains("NoSuchKey"));
+    assert!(read.iter().all(|object| object.received() == Some("2026-11-23T10:00:00Z".parse().unwrap())));
+    assert!(archive.read(&[ObjectKey::known("raw/gone")]).unwrap_err().to_string().contains("NoSuchKey"));
 
     let below = S3Archive::open(&format!("s3://{bucket}/raw"), true).unwrap_err();
-    assert!(below.why.contains("there is no `raw/` in it"), "{below}");
+    assert!(below.to_string().contains("there is no `raw/` in it"), "{below}");
     let nowhere = S3Archive::open("s3://no-such-bucket", true).unwrap_err();
-    assert!(nowhere.why.contains("NoSuchBucket") && nowhere.why.contains("AWS_REGION"), "{nowhere}");
+    let nowhere = nowhere.to_string();
+    assert!(nowhere.contains("NoSuchBucket") && nowhere.contains("AWS_REGION"), "{nowhere}");
 }

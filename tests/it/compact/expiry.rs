@@ -126,7 +126,8 @@ async fn an_object_whose_text_in_parquet_is_not_the_one_that_was_verified_stays(
     fs::write(newest, told.to_string()).unwrap();
     let ran = compact(folder.path(), &["--expire-raw", "0"]);
     assert_eq!((ran.exit, count(folder.path(), "raw")), (Some(1), 1), "{}", ran.out);
-    let why = format!("{} is not in lake/readings/dt={DAY}/", told["sources"][0]["key"].as_str().unwrap());
+    let key = told["sources"][0]["key"].as_str().unwrap();
+    let why = format!("is damaged: the text of {key} is not the one that was written");
     assert!(ran.err.contains(&why), "{}", ran.err);
 }
 
@@ -170,8 +171,9 @@ async fn a_push_that_is_repeated_after_it_has_expired_was_received_when_it_came_
     assert_eq!(push(folder.path(), "20:00:00", &texts).await, key);
     let ran = compact(folder.path(), &[]);
     assert!(ran.out.starts_with("Days      0 compacted"), "{}", ran.out);
-    let archive = WholeArchive::over(FolderArchive::open(&folder.path().join("data")).unwrap()).unwrap();
-    let received = archive.read(&[key]).unwrap()[0].received.unwrap();
+    let data = FolderArchive::open(&folder.path().join("data")).unwrap();
+    let archive = WholeArchive::over(Box::new(data)).unwrap();
+    let received = archive.read(&[key]).unwrap()[0].received().unwrap();
     assert_eq!(received.to_string(), format!("{DAY}T09:01:00Z"));
     assert_eq!(rows(folder.path()).len(), 1);
     assert!(compact(folder.path(), &["--expire-raw", "0"]).out.ends_with("Expired   1 object\n"));

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use smartclean_push::adapters::files::FolderLake;
+use smartclean_push::adapters::files::FolderArchive;
 use smartclean_push::domain::archive::ObjectKey;
-use smartclean_push::history::{Archive, StoredObject, Unreadable};
-use smartclean_push::lake::{Compaction, Expiry, LakeFiles, LakeStore, Limits, NotWritten, Put, StoredFile, days};
+use smartclean_push::history::{Archive, ArchiveError, StoredObject};
+use smartclean_push::lake::{Compaction, LakeStore, Limits, Put, StoredFile, days};
 
 use super::{SMALL, compact, count, history, manifest, push, pushed, rows, soap};
 use crate::support::{paths, process};
@@ -21,7 +21,7 @@ const FEWEST_STEPS: usize = 16;
 
 /// A lake at each change of which the process may die.
 struct Dying {
-    lake: FolderLake,
+    lake: FolderArchive,
     folder: PathBuf,
     steps: AtomicUsize,
     dies_at: usize,
@@ -42,36 +42,34 @@ impl Dying {
 }
 
 impl Archive for Dying {
-    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
         self.lake.folders(folder)
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
         self.lake.keys(folder)
     }
 
-    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
         self.lake.read(keys)
     }
 }
 
-impl LakeFiles for Dying {
-    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, Unreadable> {
+impl LakeStore for Dying {
+    fn files(&self, folder: &str) -> Result<Vec<StoredFile>, ArchiveError> {
         self.lake.files(folder)
     }
 
-    fn get(&self, name: &str) -> Result<Option<Bytes>, Unreadable> {
+    fn get(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
         self.lake.get(name)
     }
-}
 
-impl LakeStore for Dying {
-    fn put_new(&self, name: &str, bytes: Bytes) -> Result<Put, NotWritten> {
+    fn put_new(&self, name: &str, bytes: Bytes) -> Result<Put, ArchiveError> {
         self.step(&format!("put {name}"));
         self.lake.put_new(name, bytes)
     }
 
-    fn remove(&self, names: &[String]) -> Result<(), NotWritten> {
+    fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {
         for name in names {
             self.step(&format!("remove {name}"));
             self.lake.remove(std::slice::from_ref(name))?;
@@ -79,7 +77,7 @@ impl LakeStore for Dying {
         Ok(())
     }
 
-    fn expire(&self, keys: &[ObjectKey]) -> Result<u64, NotWritten> {
+    fn expire(&self, keys: &[ObjectKey]) -> Result<u64, ArchiveError> {
         let mut expired = 0;
         for key in keys {
             self.step(&format!("expire {key}"));
@@ -101,7 +99,7 @@ fn mortal() {
     let variable = |name| std::env::var(name).unwrap();
     let folder = PathBuf::from(variable("KILL_TEST_FOLDER"));
     let dies_at = variable("KILL_TEST_STEP").parse().unwrap();
-    let lake = FolderLake::open(&folder.join("data")).unwrap();
+    let lake = FolderArchive::open(&folder.join("data")).unwrap();
     let lake = Dying { lake, folder, steps: AtomicUsize::new(0), dies_at, printing: Mutex::new(()) };
     run(&lake, SMALL);
     lake.step("the end");
@@ -109,12 +107,9 @@ fn mortal() {
 
 /// Compacts all days, and lets expire what may.
 fn run(store: &dyn LakeStore, limits: Limits) {
-    let expiry = Expiry::AfterDays(0);
-    let run = Compaction { store, now: Timestamp::now(), expiry, limits, go_on: &|| true };
-    for day in days(store).unwrap() {
-        let done = run.day(day).unwrap();
-        assert!(done.kept_back.is_empty() && !done.is_lost, "{done:?}");
-    }
+    let run = Compaction { store, now: Timestamp::now(), expire_after_days: Some(0), limits, go_on: &|| true };
+    let done = run.days(days(store).unwrap(), |_| ());
+    assert!(done.faults.is_empty() && done.left.is_empty(), "{done:?}");
 }
 
 /// Runs a process that dies at a step. What it printed, and whether it came to its end before that.
@@ -138,7 +133,7 @@ async fn reopened() -> tempfile::TempDir {
     let waiting = folder.path().join(format!("data/to-evaluate/{kept}.json"));
     fs::create_dir_all(waiting.parent().unwrap()).unwrap();
     fs::write(&waiting, b"{}").unwrap();
-    run(&FolderLake::open(&folder.path().join("data")).unwrap(), SMALL);
+    run(&FolderArchive::open(&folder.path().join("data")).unwrap(), SMALL);
     fs::remove_file(waiting).unwrap();
     assert_eq!((count(folder.path(), "raw"), count(folder.path(), "lake/readings")), (1, 4));
     push(folder.path(), "12:01:00", &[soap(38, "08:00:00"), soap(36, "12:00:00")]).await;

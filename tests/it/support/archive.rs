@@ -1,12 +1,12 @@
 //! The store in memory as history.
 
 use smartclean_push::domain::archive::ObjectKey;
-use smartclean_push::history::{Archive, StoredObject, Unreadable};
+use smartclean_push::history::{Archive, ArchiveError, StoredObject};
 
 use super::memory::MemoryStore;
 
 impl Archive for MemoryStore {
-    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
         let below = |key: &String| {
             let (name, _) = key.strip_prefix(folder)?.split_once('/')?;
             Some(format!("{folder}{name}/"))
@@ -16,19 +16,18 @@ impl Archive for MemoryStore {
         Ok(folders)
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
         let is_there = |key: &&String| key.strip_prefix(folder).is_some_and(|name| !name.contains('/'));
         Ok(self.look(|objects| objects.keys().filter(is_there).map(|key| ObjectKey::known(key)).collect()))
     }
 
-    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
         self.look(|objects| {
             let read = |key: &ObjectKey| {
                 let object =
-                    objects.get(key.as_str()).ok_or_else(|| Unreadable::new(key, "there is no such object"))?;
+                    objects.get(key.as_str()).ok_or_else(|| ArchiveError::not_read(key, "there is no such object"))?;
                 let metadata = Some(object.metadata.clone());
-                let received = Some(object.metadata.received);
-                Ok(StoredObject { key: key.clone(), received, metadata, bytes: object.bytes.clone() })
+                Ok(StoredObject { key: key.clone(), metadata, bytes: object.bytes.clone() })
             };
             keys.iter().map(read).collect()
         })

@@ -32,7 +32,7 @@ use self::zone::Rules;
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
 use domain::rules::{Kind, Mentioned, RuleSet};
-use history::{Archive, ArchivedPush, Ids, Period, Round, Unreadable, hours, read_pushes};
+use history::{Archive, ArchiveError, ArchivedPush, Ids, Period, Round, hours, read_pushes};
 
 /// Shares of the zones: several for each core, because some zones have more to do than others.
 const SHARDS: usize = 64;
@@ -77,12 +77,12 @@ pub struct Progress {
 /// Judges rules by the readings of an archive. `progress` is told after each step.
 ///
 /// # Errors
-/// [`Unreadable`] where the archive cannot be read; nothing is found then.
+/// [`ArchiveError`] where the archive cannot be read; nothing is found then.
 pub fn backtest(
     archive: &dyn Archive,
     trial: &Trial,
     mut progress: impl FnMut(Progress),
-) -> Result<Findings, Unreadable> {
+) -> Result<Findings, ArchiveError> {
     let hours = hours(archive, "raw/", |start, length| trial.may_have(start, SignedDuration::from_hours(length)))?;
     let (rules, against) = (&trial.rules.1, trial.against.as_ref().map(|(_, rules)| rules));
     let loud = (without_silences(rules), against.map(without_silences));
@@ -104,7 +104,7 @@ pub fn backtest(
             told = Progress { hours_done: round.hours, readings: told.readings + court.readings, ..told };
             progress(told);
         }
-        reader.join().unwrap_or_else(|_| Err(Unreadable::new("the archive", "the reader failed; this is a bug")))
+        reader.join().unwrap_or_else(|_| Err(ArchiveError::not_read("the archive", "the reader failed; this is a bug")))
     })?;
     Ok(court.end())
 }

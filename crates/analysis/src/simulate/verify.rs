@@ -6,7 +6,7 @@ use std::fmt;
 use super::ledger::{Known, Ledger, ShortId};
 use domain::archive::{ObjectKey, unpack};
 use domain::digest::Digest;
-use history::{Archive, Hour, StoredObject, Unreadable, hours};
+use history::{Archive, ArchiveError, Hour, StoredObject, hours};
 
 /// Objects that are read at a time.
 const AT_A_TIME: usize = 64;
@@ -51,8 +51,8 @@ struct Found {
 /// Compares a ledger with an archive. It holds sixteen bytes and a little for each reading of the ledger.
 ///
 /// # Errors
-/// [`Unreadable`] where the archive cannot be read.
-pub fn prove(ledger: &Ledger, archive: &dyn Archive) -> Result<Proof, Unreadable> {
+/// [`ArchiveError`] where the archive cannot be read.
+pub fn prove(ledger: &Ledger, archive: &dyn Archive) -> Result<Proof, ArchiveError> {
     let mut proof = Proof {
         pushes: (ledger.answered, ledger.refused, ledger.unanswered),
         deliveries: ledger.deliveries,
@@ -71,7 +71,7 @@ pub fn prove(ledger: &Ledger, archive: &dyn Archive) -> Result<Proof, Unreadable
     Ok(proof)
 }
 
-fn each_object(archive: &dyn Archive, folder: &str, mut take: impl FnMut(StoredObject)) -> Result<(), Unreadable> {
+fn each_object(archive: &dyn Archive, folder: &str, mut take: impl FnMut(StoredObject)) -> Result<(), ArchiveError> {
     for keys in archive.keys(folder)?.chunks(AT_A_TIME) {
         archive.read(keys)?.into_iter().for_each(&mut take);
     }

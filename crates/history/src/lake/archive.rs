@@ -1,201 +1,130 @@
-//! History as a whole: objects, and the texts of those that have expired.
+//! History as a whole: objects, and the texts of those that were compacted, also once they have expired.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::day::{Day, MANIFESTS, days_below};
-use super::generation::{is_of, open, path, texts};
-use super::manifest::{FileEntry, Manifest, Source, key, newest};
-use super::ports::{Fault, LakeFiles};
-use super::table::Table;
-use crate::{Archive, StoredObject, Unreadable};
-use domain::archive::{Metadata, ObjectKey, pack_text};
+use super::file::LakeFile;
+use super::manifest::{Manifest, newest};
+use super::store::LakeStore;
+use crate::{Archive, ArchiveError, StoredObject};
+use domain::archive::{ObjectKey, pack_text};
 
-/// An archive whose expired objects are read from the lake: the same text, and the same that was told about it. Who reads
-/// it knows no difference.
-pub struct WholeArchive<A> {
-    archive: A,
-    /// Days of which there are manifests.
+/// An archive whose compacted objects are read from the lake: the same texts, with what was recorded about them. A reader
+/// finds objects that have expired like all others.
+pub struct WholeArchive {
+    store: Box<dyn LakeStore>,
+    /// Days that have manifests.
     days: HashSet<Day>,
-    /// The day that was asked for last: history is read day by day.
-    last: Mutex<Option<Arc<Compacted>>>,
-    /// The file that was read last, by its name.
-    open: Mutex<Option<(String, Arc<Table>)>>,
+    /// The day that was read last: history is read day by day.
+    last: Mutex<Option<CompactedDay>>,
 }
 
-/// A day that was compacted.
-struct Compacted {
+struct CompactedDay {
     day: Day,
     manifest: Manifest,
     /// Where each key is among the sources.
     sources: HashMap<ObjectKey, usize>,
-    /// What is there of each folder that was listed.
-    there: Mutex<HashMap<String, Arc<HashSet<ObjectKey>>>>,
+    /// The file that was read last.
+    file: Option<(usize, LakeFile)>,
 }
 
-impl<A: LakeFiles> WholeArchive<A> {
-    /// `archive`, with what is in its lake.
+impl WholeArchive {
+    /// The archive of `store`, with what is in its lake.
     ///
     /// # Errors
-    /// [`Unreadable`] where the lake cannot be listed.
-    pub fn over(archive: A) -> Result<Self, Unreadable> {
-        let days = days_below(&archive, MANIFESTS)?.into_iter().collect();
-        Ok(Self { archive, days, last: Mutex::default(), open: Mutex::default() })
+    /// [`ArchiveError::NotRead`] if the lake cannot be listed.
+    pub fn over(store: Box<dyn LakeStore>) -> Result<Self, ArchiveError> {
+        let days = days_below(&*store, MANIFESTS)?.into_iter().collect();
+        Ok(Self { store, days, last: Mutex::default() })
     }
 
-    /// The day of that folder or object, where it was compacted.
-    fn compacted(&self, name: &str) -> Result<Option<Arc<Compacted>>, Unreadable> {
-        let day = Day::of(&ObjectKey::known(name)).filter(|day| self.days.contains(day));
-        let Some(day) = day else { return Ok(None) };
-        let mut last = lock(&self.last);
-        if let Some(compacted) = last.as_ref().filter(|compacted| compacted.day == day) {
-            return Ok(Some(Arc::clone(compacted)));
+    /// What `look` finds in the day of that folder or object; `None` if the day was not compacted.
+    fn look<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&mut CompactedDay) -> Result<T, ArchiveError>,
+    ) -> Result<Option<T>, ArchiveError> {
+        let Some(day) = Day::of(name).filter(|day| self.days.contains(day)) else { return Ok(None) };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|last| last.day != day) {
+            *last = newest(&*self.store, day)?.map(|manifest| CompactedDay::of(day, manifest));
         }
-        let Some(manifest) = newest(&self.archive, day).map_err(unreadable)? else { return Ok(None) };
-        let sources = (0..).zip(&manifest.sources).map(|(index, source)| (key(source), index)).collect();
-        let compacted = Arc::new(Compacted { day, manifest, sources, there: Mutex::default() });
-        *last = Some(Arc::clone(&compacted));
-        Ok(Some(compacted))
+        last.as_mut().map(look).transpose()
     }
 
-    /// The objects that are there in a folder, as it was listed first.
-    fn there(&self, compacted: &Compacted, folder: &str) -> Result<Arc<HashSet<ObjectKey>>, Unreadable> {
-        if let Some(keys) = lock(&compacted.there).get(folder) {
-            return Ok(Arc::clone(keys));
-        }
-        let keys: Arc<HashSet<ObjectKey>> = Arc::new(self.archive.keys(folder)?.into_iter().collect());
-        lock(&compacted.there).insert(folder.to_owned(), Arc::clone(&keys));
-        Ok(keys)
+    /// Adds to `names` what `name` makes of the keys of the compacted day that `folder` is in; in order, each once.
+    fn with_compacted<T: Ord>(
+        &self,
+        folder: &str,
+        mut names: Vec<T>,
+        name: impl Fn(&ObjectKey) -> Option<T>,
+    ) -> Result<Vec<T>, ArchiveError> {
+        let compacted = self.look(folder, |day| Ok(day.sources.keys().filter_map(name).collect::<Vec<_>>()))?;
+        names.extend(compacted.into_iter().flatten());
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+impl CompactedDay {
+    fn of(day: Day, manifest: Manifest) -> Self {
+        let sources = manifest.sources.iter().enumerate().map(|(index, source)| (source.key.clone(), index)).collect();
+        Self { day, manifest, sources, file: None }
     }
 
-    fn table(&self, day: Day, file: &FileEntry) -> Result<Arc<Table>, Unreadable> {
-        let name = path(day, file);
-        let mut last = lock(&self.open);
-        if let Some((_, table)) = last.as_ref().filter(|(open, _)| *open == name) {
-            return Ok(Arc::clone(table));
-        }
-        let table = Arc::new(open(&self.archive, day, file).map_err(unreadable)?);
-        *last = Some((name, Arc::clone(&table)));
-        Ok(table)
-    }
-
-    /// The objects that are there and were received before, with when that was: one that is pushed again after it has
-    /// expired is not new.
-    fn read_there(&self, compacted: &Compacted, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
-        let mut objects = self.archive.read(keys)?;
-        for object in &mut objects {
-            if let Some(source) = compacted.source(&object.key).filter(|source| source.received() < object.received) {
-                object.metadata = source.told().or(object.metadata.take());
-                object.received = source.received().or(object.received);
+    /// An object from its Parquet file.
+    fn read(&mut self, store: &dyn LakeStore, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
+        let source = self.sources.get(key).map(|index| &self.manifest.sources[*index]);
+        let source = source.ok_or_else(|| ArchiveError::not_read(key, "no manifest names it"))?;
+        let file = match &mut self.file {
+            Some((index, file)) if *index == source.file => file,
+            other => {
+                let opened = LakeFile::open(store, self.day, &self.manifest.files[source.file])?;
+                &mut other.insert((source.file, opened)).1
             }
-        }
-        Ok(objects)
-    }
-
-    fn read_expired(&self, compacted: &Compacted, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
-        let Compacted { day, manifest, .. } = compacted;
-        let mut objects = Vec::with_capacity(keys.len());
-        for (index, file) in manifest.files.iter().enumerate() {
-            let sources = keys.iter().filter_map(|key| compacted.source(key));
-            let mut sources: Vec<&Source> = sources.filter(|source| source.file == index).collect();
-            if sources.is_empty() {
-                continue;
-            }
-            sources.sort_by_key(|source| source.row);
-            let name = path(*day, file);
-            let table = self.table(*day, file)?;
-            let taken = texts(&table, &name, &sources, |source, text| {
-                if !is_of(source, &text) {
-                    return Err(Fault::damaged(&name, format!("the text of {} is another", source.key)));
-                }
-                objects.push(StoredObject {
-                    key: key(source),
-                    received: source.received(),
-                    metadata: source.told(),
-                    bytes: pack_text(&text),
-                });
-                Ok(())
-            });
-            taken.map_err(unreadable)?;
-        }
-        Ok(objects)
-    }
-}
-
-impl Compacted {
-    fn source(&self, key: &ObjectKey) -> Option<&Source> {
-        self.sources.get(key).map(|index| &self.manifest.sources[*index])
-    }
-}
-
-impl Source {
-    fn told(&self) -> Option<Metadata> {
-        let told = self.metadata.clone()?;
-        let lines = usize::try_from(self.lines).unwrap_or(usize::MAX);
-        Some(Metadata { received: told.received, request_id: told.request_id, source: told.source, lines })
-    }
-}
-
-impl<A: LakeFiles> Archive for WholeArchive<A> {
-    fn folders(&self, folder: &str) -> Result<Vec<String>, Unreadable> {
-        let mut folders = self.archive.folders(folder)?;
-        if folder == "raw/" {
-            folders.extend(self.days.iter().map(|day| day.objects()));
-        } else if let Some(compacted) = self.compacted(folder)? {
-            let below = |key: &ObjectKey| {
-                let (name, _) = key.as_str().strip_prefix(folder)?.split_once('/')?;
-                Some(format!("{folder}{name}/"))
-            };
-            folders.extend(compacted.sources.keys().filter_map(below));
-        }
-        folders.sort_unstable();
-        folders.dedup();
-        Ok(folders)
-    }
-
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, Unreadable> {
-        let Some(compacted) = self.compacted(folder)? else { return self.archive.keys(folder) };
-        let mut keys: Vec<ObjectKey> = self.there(&compacted, folder)?.iter().cloned().collect();
-        let is_in = |key: &&ObjectKey| key.as_str().strip_prefix(folder).is_some_and(|name| !name.contains('/'));
-        keys.extend(compacted.sources.keys().filter(is_in).cloned());
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
-    }
-
-    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, Unreadable> {
-        let Some(compacted) = keys.first().map_or(Ok(None), |key| self.compacted(key.as_str()))? else {
-            return self.archive.read(keys);
         };
-        let folders: HashSet<&str> = keys.iter().filter_map(|key| Some(key.as_str().rsplit_once('/')?.0)).collect();
-        let mut there = HashSet::new();
-        for folder in folders {
-            there.extend(self.there(&compacted, &format!("{folder}/"))?.iter().cloned());
-        }
-        let expired = |key: &&ObjectKey| !there.contains(*key) && compacted.sources.contains_key(*key);
-        let (expired, there): (Vec<&ObjectKey>, Vec<&ObjectKey>) = keys.iter().partition(expired);
-        let cloned = |keys: Vec<&ObjectKey>| keys.into_iter().cloned().collect::<Vec<_>>();
-        let mut objects: HashMap<ObjectKey, StoredObject> = HashMap::new();
-        for object in self.read_there(&compacted, &cloned(there))? {
-            objects.insert(object.key.clone(), object);
-        }
-        for object in self.read_expired(&compacted, &cloned(expired))? {
-            objects.insert(object.key.clone(), object);
-        }
-        let object = |key| objects.remove(key).ok_or_else(|| Unreadable::new(key, "it is not there any more"));
+        Ok(StoredObject { key: key.clone(), metadata: source.metadata(), bytes: pack_text(&file.text(source)?) })
+    }
+
+    /// Objects of this day, in the order of `keys`. One of which the file is damaged is read itself, if it is there.
+    fn read_all(&mut self, store: &dyn LakeStore, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
+        let (mut compacted, others): (Vec<ObjectKey>, Vec<ObjectKey>) =
+            keys.iter().cloned().partition(|key| self.sources.contains_key(key));
+        // In the order of their rows.
+        compacted.sort_by_key(|key| self.sources[key]);
+        let from_lake = compacted.iter().map(|key| self.read(store, key)).collect::<Result<Vec<_>, _>>();
+        let from_lake = from_lake.or_else(|damaged| store.read(&compacted).map_err(|_| damaged))?;
+        let read = from_lake.into_iter().chain(store.read(&others)?);
+        let mut read: HashMap<ObjectKey, StoredObject> = read.map(|object| (object.key.clone(), object)).collect();
+        let object = |key| read.remove(key).ok_or_else(|| ArchiveError::not_read(key, "it is not there any more"));
         keys.iter().map(object).collect()
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+impl Archive for WholeArchive {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        let mut folders = self.store.folders(folder)?;
+        if folder == "raw/" {
+            folders.extend(self.days.iter().map(|day| day.objects()));
+        }
+        self.with_compacted(folder, folders, |key| {
+            let (name, _) = key.as_str().strip_prefix(folder)?.split_once('/')?;
+            Some(format!("{folder}{name}/"))
+        })
+    }
 
-fn unreadable(fault: Fault) -> Unreadable {
-    match fault {
-        Fault::Unreadable(unreadable) => unreadable,
-        Fault::Damaged { what, why } => Unreadable { what, why },
-        Fault::NotWritten(super::ports::NotWritten { what, why }) => Unreadable { what, why },
-        Fault::Newer { ref what, .. } => Unreadable::new(what, &fault),
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+        self.with_compacted(folder, self.store.keys(folder)?, |key| {
+            let is_in = key.as_str().strip_prefix(folder).is_some_and(|name| !name.contains('/'));
+            is_in.then(|| key.clone())
+        })
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
+        let day = keys.first().map_or("", ObjectKey::as_str);
+        let read = self.look(day, |day| day.read_all(&*self.store, keys))?;
+        read.map_or_else(|| self.store.read(keys), Ok)
     }
 }

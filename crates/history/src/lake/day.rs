@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::civil::Date;
 
-use crate::{Archive, Unreadable};
+use crate::{Archive, ArchiveError};
 use domain::archive::ObjectKey;
 
 /// A day of the archive, in UTC.
@@ -12,14 +12,13 @@ use domain::archive::ObjectKey;
 pub struct Day(pub Date);
 
 impl Day {
-    /// The day of `raw/dt=2026-11-23/…`; `None` where an object is filed otherwise.
-    #[must_use]
-    pub fn of(key: &ObjectKey) -> Option<Self> {
-        Self::of_folder("raw/", &key.as_str()[..=key.as_str().match_indices('/').nth(1)?.0])
+    /// The day of an object or a folder, `raw/dt=2026-11-23/…`; `None` if it is filed otherwise.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Self::of_folder("raw/", &name[..=name.match_indices('/').nth(1)?.0])
     }
 
     /// The day of the folder `raw/dt=2026-11-23/` below `root`.
-    pub(super) fn of_folder(root: &str, folder: &str) -> Option<Self> {
+    pub(crate) fn of_folder(root: &str, folder: &str) -> Option<Self> {
         let date = folder.strip_prefix(root)?.strip_prefix("dt=")?.strip_suffix('/')?;
         // `20261123` is a date as well, and no name of ours.
         date.parse().ok().map(Self).filter(|day| day.to_string() == date)
@@ -66,12 +65,12 @@ impl fmt::Display for Day {
 /// The days of which there are objects, in order.
 ///
 /// # Errors
-/// [`Unreadable`] where they cannot be listed.
-pub fn days(archive: &dyn Archive) -> Result<Vec<Day>, Unreadable> {
+/// [`ArchiveError::NotRead`] if they cannot be listed.
+pub fn days(archive: &dyn Archive) -> Result<Vec<Day>, ArchiveError> {
     days_below(archive, "raw/")
 }
 
-pub(super) fn days_below(archive: &dyn Archive, root: &str) -> Result<Vec<Day>, Unreadable> {
+pub(super) fn days_below(archive: &dyn Archive, root: &str) -> Result<Vec<Day>, ArchiveError> {
     let folders = archive.folders(root)?;
     let mut days: Vec<Day> = folders.iter().filter_map(|folder| Day::of_folder(root, folder)).collect();
     days.sort_unstable();
@@ -79,12 +78,10 @@ pub(super) fn days_below(archive: &dyn Archive, root: &str) -> Result<Vec<Day>, 
 }
 
 /// The day's objects, in order.
-pub(super) fn keys(archive: &dyn Archive, day: Day) -> Result<Vec<ObjectKey>, Unreadable> {
-    let mut keys = Vec::new();
-    for folder in archive.folders(&day.objects())? {
-        keys.extend(archive.keys(&folder)?);
-    }
-    Ok(keys)
+pub(super) fn keys(archive: &dyn Archive, day: Day) -> Result<Vec<ObjectKey>, ArchiveError> {
+    let folders = archive.folders(&day.objects())?.into_iter();
+    let keys = folders.map(|folder| archive.keys(&folder)).collect::<Result<Vec<_>, _>>()?;
+    Ok(keys.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -109,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_day_is_read_from_a_name_of_ours_and_from_no_other() {
-        let day = |key| Day::of(&ObjectKey::known(key)).map(|day| day.to_string());
+        let day = |key| Day::of(key).map(|day| day.to_string());
         assert_eq!(day("raw/dt=2026-11-23/hh=05/x.ndjson.zst").as_deref(), Some("2026-11-23"));
         for other in ["raw/dt=20261123/x", "raw/dt=2026-13-23/x", "raw-undated/x", "rejected/dt=2026-11-23/x", "raw/x"]
         {

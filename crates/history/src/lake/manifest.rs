@@ -1,22 +1,22 @@
 //! What a generation of a day consists of: JSON, of [`VERSION`].
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::day::Day;
-use super::ports::{Fault, LakeFiles};
-use crate::Unreadable;
+use super::store::LakeStore;
+use crate::ArchiveError;
 use domain::archive::{Metadata, ObjectKey};
 use domain::digest::Digest;
 
 /// The format that this program writes. It reads older ones, and refuses newer ones.
 pub(super) const VERSION: u64 = 1;
 
-/// A generation of a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A generation of a day. The default is what a day has that was never compacted: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The format, 1.
     pub version: u64,
@@ -46,7 +46,7 @@ pub struct FileEntry {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
-    /// What its bytes add up to.
+    /// SHA-256 of its bytes.
     pub sha256: Digest,
 }
 
@@ -54,7 +54,7 @@ pub struct FileEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Its key.
-    pub key: String,
+    pub key: ObjectKey,
     /// The file that has all of its lines, by its place in [`Manifest::files`], from 0.
     pub file: usize,
     /// The row of its first line, from 0; the others follow.
@@ -63,14 +63,14 @@ pub struct Source {
     pub lines: u64,
     /// SHA-256 of its text, unpacked: all lines, each with its line feed.
     pub sha256: Digest,
-    /// What was told about it, where anything was.
+    /// What was recorded about it, if anything was.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Told>,
+    pub receipt: Option<Receipt>,
 }
 
-/// What was told about an object.
+/// What was recorded about an object when it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Receipt {
     /// When it was first received.
     pub received: Timestamp,
     /// The id of the request that brought it.
@@ -83,18 +83,36 @@ pub struct Told {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its key.
-    pub key: String,
+    pub key: ObjectKey,
     /// Why.
     pub why: String,
 }
 
-impl Source {
-    pub(super) fn received(&self) -> Option<Timestamp> {
-        self.metadata.as_ref().map(|told| told.received)
+impl FileEntry {
+    /// Its whole name.
+    pub(super) fn path(&self, day: Day) -> String {
+        format!("{}{}", day.readings(), self.name)
     }
 }
 
-impl From<Metadata> for Told {
+impl Source {
+    pub(super) fn received(&self) -> Option<Timestamp> {
+        self.receipt.as_ref().map(|receipt| receipt.received)
+    }
+
+    /// Whether a text is that of the object.
+    pub(super) fn is_of(&self, text: &str) -> bool {
+        Digest::of(text.as_bytes()) == self.sha256
+    }
+
+    pub(super) fn metadata(&self) -> Option<Metadata> {
+        let Receipt { received, request_id, source } = self.receipt.clone()?;
+        let lines = usize::try_from(self.lines).unwrap_or(usize::MAX);
+        Some(Metadata { received, request_id, source, lines })
+    }
+}
+
+impl From<Metadata> for Receipt {
     fn from(Metadata { received, request_id, source, .. }: Metadata) -> Self {
         Self { received, request_id, source }
     }
@@ -106,60 +124,54 @@ impl Manifest {
         format!("{}{generation:06}.json", day.manifests())
     }
 
-    /// The sources by their keys.
-    pub(super) fn by_key(&self) -> HashMap<&str, &Source> {
-        self.sources.iter().map(|source| (source.key.as_str(), source)).collect()
+    /// The sources of a file.
+    pub(super) fn of_file(&self, file: usize) -> impl Iterator<Item = &Source> {
+        self.sources.iter().filter(move |source| source.file == file)
     }
 
-    /// The sources of a file, in the order of their rows.
-    pub(super) fn of_file(&self, file: usize) -> Vec<&Source> {
-        let mut sources: Vec<&Source> = self.sources.iter().filter(|source| source.file == file).collect();
-        sources.sort_by_key(|source| source.row);
-        sources
+    /// The keys of the sources.
+    pub(super) fn keys(&self) -> HashSet<&ObjectKey> {
+        self.sources.iter().map(|source| &source.key).collect()
     }
 
-    fn read(name: &str, bytes: &Bytes) -> Result<Self, Fault> {
+    fn read(name: &str, bytes: &Bytes) -> Result<Self, ArchiveError> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u64,
         }
-        let damaged =
-            |fault: serde_json::Error| Fault::damaged(name, format!("{fault}. Bring back an older version of it"));
+        let damaged = |error: serde_json::Error| {
+            ArchiveError::damaged(name, format!("{error}. Bring back an older version of it"))
+        };
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         if version > VERSION {
-            return Err(Fault::Newer { what: name.to_owned(), version });
+            return Err(ArchiveError::Newer { what: name.to_owned(), version });
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(damaged)?;
         if let Some(source) = manifest.sources.iter().find(|source| source.file >= manifest.files.len()) {
-            return Err(Fault::damaged(name, format!("{} is in a file that it does not name", source.key)));
+            return Err(ArchiveError::damaged(name, format!("{} is in a file that it does not name", source.key)));
         }
         Ok(manifest)
     }
 }
 
 /// The generations of a day of which there are manifests, in order.
-pub(super) fn generations(lake: &dyn LakeFiles, day: Day) -> Result<Vec<u64>, Unreadable> {
+pub(super) fn generations(store: &dyn LakeStore, day: Day) -> Result<Vec<u64>, ArchiveError> {
     let folder = day.manifests();
-    let files = lake.files(&folder)?;
+    let files = store.files(&folder)?;
     let number = |name: &str| name.strip_prefix(&folder)?.strip_suffix(".json")?.parse().ok();
     let mut generations: Vec<u64> = files.iter().filter_map(|file| number(&file.name)).collect();
     generations.sort_unstable();
     Ok(generations)
 }
 
-/// The day's newest manifest; `None` where it was never compacted.
-pub(super) fn newest(lake: &dyn LakeFiles, day: Day) -> Result<Option<Manifest>, Fault> {
+/// The day's newest manifest; `None` if it was never compacted.
+pub(super) fn newest(store: &dyn LakeStore, day: Day) -> Result<Option<Manifest>, ArchiveError> {
     loop {
-        let Some(generation) = generations(lake, day)?.pop() else { return Ok(None) };
+        let Some(generation) = generations(store, day)?.pop() else { return Ok(None) };
         let name = Manifest::name(day, generation);
-        // None where a newer one has taken its place since the folder was listed.
-        if let Some(bytes) = lake.get(&name)? {
+        // None if a newer one has taken its place since the folder was listed.
+        if let Some(bytes) = store.get(&name)? {
             return Manifest::read(&name, &bytes).map(Some);
         }
     }
-}
-
-/// The key of a source.
-pub(super) fn key(source: &Source) -> ObjectKey {
-    ObjectKey::known(&source.key)
 }

@@ -6,7 +6,7 @@
 //! - `lake/readings/dt=2026-11-23/g000001-<16 hex digits>.parquet`: the rows of that day's objects, a [`Row`] each. `g000001`
 //!   is the generation that wrote the file.
 //! - `lake/manifests/dt=2026-11-23/000001.json`: the [`Manifest`] of a generation: its files, and for each object where its
-//!   rows are, the SHA-256 of its text and what was told about it. The newest one is the day as it is; a file that it does
+//!   rows are, the SHA-256 of its text and what was recorded about it. The newest one is the day as it is; a file that it does
 //!   not name is nothing.
 //!
 //! The day is that of the objects' own folder, `raw/dt=2026-11-23/…`. Objects of `raw-undated/` and `rejected/` stay as they
@@ -21,22 +21,21 @@
 //!   opens its day again. Large files are taken over as they are, the others are written anew.
 //! - An object [expires](Compaction) only where it was asked for, long enough after the manifest that names it, and
 //!   when its text has just been read from the Parquet file again. What cannot be read never expires.
-//! - Whoever reads history through a [`WholeArchive`] finds the texts of expired objects as well.
+//! - A [`WholeArchive`] reads compacted objects from Parquet, so that it has the texts of expired ones as well.
 
 mod archive;
 mod compact;
 mod day;
-mod expire;
+mod file;
 mod generation;
 mod manifest;
-mod ports;
 mod row;
+mod store;
 mod table;
-mod tidy;
 
 pub use self::archive::WholeArchive;
-pub use self::compact::{Compaction, Done, Expiry, Limits};
+pub use self::compact::{Compacted, Compaction, Limits};
 pub use self::day::{Day, days};
-pub use self::manifest::{FileEntry, Manifest, Skipped, Source};
-pub use self::ports::{Fault, LakeFiles, LakeStore, NotWritten, Put, StoredFile};
+pub use self::manifest::{FileEntry, Manifest, Receipt, Skipped, Source};
 pub use self::row::Row;
+pub use self::store::{LakeStore, Put, StoredFile};

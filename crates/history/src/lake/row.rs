@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use domain::archive::EXTENSION;
+use domain::archive::{EXTENSION, ObjectKey};
 use domain::digest::Digest;
 use domain::reading::Reading;
 
@@ -74,8 +74,8 @@ impl Row {
 }
 
 /// The batch that an object's name tells: 32 hex digits; `None` where it is not named as ours are.
-pub(super) fn batch(key: &str) -> Option<&str> {
-    let name = key.rsplit('/').next()?.strip_suffix(EXTENSION)?;
+pub(super) fn batch(key: &ObjectKey) -> Option<&str> {
+    let name = key.as_str().rsplit('/').next()?.strip_suffix(EXTENSION)?;
     let is_ours = name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_ours.then_some(name)
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_named_as_ours_are() {
-        let named = |name: &str| batch(&format!("raw/dt=2026-11-23/hh=05/{name}")).is_some();
+        let named = |name: &str| batch(&ObjectKey::known(&format!("raw/dt=2026-11-23/hh=05/{name}"))).is_some();
         assert!(named("4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"));
         assert!(!named("4f53cda18c2baa0c0354bb5f9a3ecbe5.json"));
         assert!(!named("4F53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"));

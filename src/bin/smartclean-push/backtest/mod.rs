@@ -77,10 +77,10 @@ impl Backtest {
     pub(super) fn run(self) -> Result<(), Failure> {
         let trial = self.trial()?;
         let archive = archive::open(&self.from)?;
-        let bar = progress::hours(0);
+        let bar = progress::bar(0);
         let found = backtest(archive.as_ref(), &trial, |progress| show(&bar, progress));
         bar.finish_and_clear();
-        let findings = found.map_err(|fault| Failure::new(fault.to_string()))?;
+        let findings = found?;
         if let Some(path) = &self.html {
             write_whole(path, &report::page(&findings, Timestamp::now()))
                 .map_err(|fault| Failure::new(format!("{} cannot be written: {fault}", path.display())))?;

@@ -20,7 +20,7 @@ use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use tokio::runtime::Runtime;
 
 use super::runtime;
-use crate::archive::{open, unreadable};
+use crate::archive::open;
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, period, progress, rules};
 
@@ -126,9 +126,9 @@ impl Raw {
     fn feed(&self, archive: &dyn Archive, replay: &mut Replay<'_>, runtime: &Runtime) -> Result<Fed, Failure> {
         let period = Period::from(self.period);
         let wanted = |start, length| period.touches(start, SignedDuration::from_hours(length));
-        let hours = hours(archive, "raw/", wanted).map_err(unreadable)?;
+        let hours = hours(archive, "raw/", wanted)?;
         let stop = Stop::listening()?;
-        let bar = progress::hours(hours.len());
+        let bar = progress::bar(hours.len());
         let mut fed = Fed::default();
         let mut failure = None;
         let mut feed = |round: &Round| {
@@ -150,7 +150,7 @@ impl Raw {
             failure = feed(&round).err();
             failure.is_none() && !stop.is_asked()
         };
-        read_pushes(archive, &hours, is_wanted).map_err(unreadable)?;
+        read_pushes(archive, &hours, is_wanted)?;
         bar.finish_and_clear();
         failure.map_or(Ok(fed), |failure| Err(not_fed(&failure)))
     }

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::SignedDuration;
 use smartclean_push::adapters::files::FolderStore;
-use smartclean_push::domain::archive::{Metadata, Object, unpack, unpack_rejections};
+use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Archive, Hour, Period, StoredObject, Unreadable, hours};
+use smartclean_push::history::{Archive, ArchiveError, Hour, Period, hours};
 use smartclean_push::ingest::ports::{Journal, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Reread, reread};
 use tokio::runtime::Runtime;
 
 use super::{count, runtime};
-use crate::archive::{open, unreadable};
+use crate::archive::open;
 use crate::{Failure, period, progress};
 
 /// Read what was rejected with today's reader, after a fix: how much of it reads now, and why the rest does not
@@ -58,11 +58,11 @@ impl Rejected {
             self.into.as_deref().map(FolderStore::open_shared).transpose().map_err(|fault| self.in_folder(fault))?;
         let runtime = runtime()?;
         let wanted = |start, length| self.period().touches(start, SignedDuration::from_hours(length));
-        let hours = hours(&*archive, "rejected/", wanted).map_err(unreadable)?;
-        let bar = progress::hours(hours.len());
+        let hours = hours(&*archive, "rejected/", wanted)?;
+        let bar = progress::bar(hours.len());
         let mut found = Found::default();
         for hour in &hours {
-            for object in self.objects(&*archive, hour, &mut found).map_err(unreadable)? {
+            for object in self.objects(&*archive, hour, &mut found)? {
                 if let Some(store) = &store {
                     let stored = self.keep(store, object, &runtime)?;
                     found.stored += usize::from(stored == Stored::New);
@@ -76,19 +76,19 @@ impl Rejected {
     }
 
     /// What reads now of the rejections of an hour, as objects to be kept.
-    fn objects(&self, archive: &dyn Archive, hour: &Hour, found: &mut Found) -> Result<Vec<Object>, Unreadable> {
+    fn objects(&self, archive: &dyn Archive, hour: &Hour, found: &mut Found) -> Result<Vec<Object>, ArchiveError> {
         let mut objects = Vec::new();
-        for StoredObject { key, received, bytes, .. } in archive.read(&archive.keys(&hour.folder)?)? {
-            // An hour of which no more is known counts where any of it does.
+        for stored in archive.read(&archive.keys(&hour.folder)?)? {
+            let received = stored.received();
+            // An hour of which no more is known counts if any of it does.
             if received.is_some_and(|received| !self.period().contains(received)) {
                 continue;
             }
             // They are filed by when they came.
             let received = received.unwrap_or(hour.start);
-            let lines = unpack(&bytes).map_err(|fault| Unreadable::new(&key, fault))?;
-            for rejection in unpack_rejections(&lines) {
-                let metadata =
-                    Metadata { received, request_id: "replay".to_owned(), source: key.to_string(), lines: 0 };
+            for rejection in unpack_rejections(&stored.text()?) {
+                let source = stored.key.to_string();
+                let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
                 let Reread { object, readings, refused } = reread(&rejection, metadata);
                 found.rejections += 1;
                 found.readings += readings;

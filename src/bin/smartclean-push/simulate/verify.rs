@@ -22,7 +22,7 @@ pub(super) fn run(ledger: &Path, data: &str) -> Result<(), Failure> {
     let ledger =
         Ledger::read(BufReader::new(file)).map_err(|fault| Failure::new(format!("the ledger {shown}: {fault}")))?;
     let archive = archive::open(data)?;
-    let proof = prove(&ledger, archive.as_ref()).map_err(|fault| Failure::new(fault.to_string()))?;
+    let proof = prove(&ledger, archive.as_ref())?;
     let mut out = anstream::stdout();
     let _ = writeln!(out, "{proof}");
     if proof.holds() {
