@@ -1,31 +1,28 @@
 //! One device: what it measured, and what other limits would have made of that.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
 
+use super::curves::around;
 use super::findings::{DeviceFindings, Series};
 use super::gauge::Gauge;
 use super::histogram::Histogram;
-use super::ladder::ladder;
+use super::judge::TriedRules;
 use super::series::{Buckets, Course};
-use super::zone::Rules;
 use domain::alert::{Comparison, Place};
 use domain::device::Unit;
 use domain::reading::Reading;
-use domain::rules::{Condition, Join, Kind, Rule, RuleSet, Test};
+use domain::rules::{Condition, Join, Kind, Rule, Test};
 
 /// How many of its last readings a device is known by, so that copies are told from them: hours, at a reading a minute.
 const MOST_RECENT: usize = 128;
 
 /// A rule's test: the rule's place among the rules, and the test's among the rule's.
 pub(super) type TestKey = (usize, usize);
-
-/// How values are distributed, by device type and metric.
-pub(super) type Histograms = HashMap<(Arc<str>, Arc<str>), Histogram>;
 
 /// One device.
 #[derive(Debug)]
@@ -51,16 +48,15 @@ struct Measured<'r> {
     /// What a person calls it, and its unit; known with the first value.
     known: Option<(String, Unit)>,
     course: Course,
-    /// Whether single values are compared with the limit, and not their sum.
-    is_distributed: bool,
+    /// How its values are distributed, if single values are compared with a limit, and not their sum.
+    histogram: Option<Histogram>,
     gauges: Vec<(TestKey, Gauge<'r>)>,
 }
 
 impl<'r> Device<'r> {
     /// The device that a reading is of, before it is taken.
-    pub(super) fn of(reading: &Reading<'_>, rules: Rules<'r>) -> Self {
-        let is_watched = rules.each().map(|sets| sets.are_about(&reading.source)).collect();
-        let rules: &'r RuleSet = rules.rules.rules;
+    pub(super) fn of(reading: &Reading<'_>, rules: &'r [TriedRules<'r>]) -> Self {
+        let is_watched = rules.iter().map(|rules| rules.are_about(&reading.source)).collect();
         let mut device = Self {
             id: reading.source.device.as_deref().unwrap_or_default().to_owned(),
             device_type: reading.source.device_type.as_ref().into(),
@@ -71,7 +67,7 @@ impl<'r> Device<'r> {
             is_watched,
             recent: VecDeque::new(),
         };
-        for (number, rule) in rules.rules.iter().enumerate() {
+        for (number, rule) in rules[0].rules.rules.iter().enumerate() {
             device.watch(number, rule, reading);
         }
         device
@@ -99,7 +95,7 @@ impl<'r> Device<'r> {
     }
 
     /// Takes a reading of it as of `at`. `alerts` is whether it came early enough to alert.
-    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, alerts: bool, histograms: &mut Histograms) {
+    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, alerts: bool) {
         self.readings += 1;
         self.first = self.first.min(at);
         for metric in &mut self.metrics {
@@ -109,9 +105,8 @@ impl<'r> Device<'r> {
             if alerts {
                 metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value, reading));
             }
-            if metric.is_distributed {
-                let key = (Arc::clone(&self.device_type), Arc::clone(&metric.key));
-                histograms.entry(key).or_default().add(quantity.value);
+            if let Some(histogram) = &mut metric.histogram {
+                histogram.add(quantity.value);
             }
         }
     }
@@ -126,6 +121,14 @@ impl<'r> Device<'r> {
     pub(super) fn gauges(&self) -> impl Iterator<Item = (TestKey, &Arc<str>, Vec<u64>)> {
         let gauges = self.metrics.iter().flat_map(|metric| &metric.gauges);
         gauges.map(|(key, gauge)| (*key, &self.device_type, gauge.alerts()))
+    }
+
+    /// How the values of each metric are distributed, by type and metric.
+    pub(super) fn histograms(&self) -> impl Iterator<Item = ((Arc<str>, Arc<str>), &Histogram)> {
+        self.metrics.iter().filter_map(|metric| {
+            let histogram = metric.histogram.as_ref().filter(|histogram| histogram.count > 0)?;
+            Some(((Arc::clone(&self.device_type), Arc::clone(&metric.key)), histogram))
+        })
     }
 
     pub(super) fn findings(self, buckets: &Buckets) -> DeviceFindings {
@@ -144,7 +147,9 @@ impl<'r> Device<'r> {
         for (index, test) in condition.tests.iter().enumerate() {
             let is_sum = rule.kind == Kind::Accumulate;
             let metric = self.metric(&test.metric);
-            metric.is_distributed |= !is_sum && test.comparison != Comparison::Deviates;
+            if !is_sum && test.comparison != Comparison::Deviates {
+                metric.histogram.get_or_insert_default();
+            }
             let Some(limits) = limits(rule, index, test.metric.as_str(), reading) else { continue };
             if is_decided_by_one(condition)
                 && let Some(gauge) = Gauge::new(rule.kind, effective, test, limits)
@@ -158,7 +163,7 @@ impl<'r> Device<'r> {
         let known = self.metrics.iter().position(|metric| *metric.key == *key);
         let index = known.unwrap_or_else(|| {
             let course = Course::default();
-            let new = Measured { key: key.into(), known: None, course, is_distributed: false, gauges: Vec::new() };
+            let new = Measured { key: key.into(), known: None, course, histogram: None, gauges: Vec::new() };
             self.metrics.push(new);
             self.metrics.len() - 1
         });
@@ -182,5 +187,5 @@ fn limits(rule: &Rule, test: usize, metric: &str, reading: &Reading<'_>) -> Opti
 /// Limits to try for a test of a metric in `unit`.
 pub(super) fn limits_of(test: &Test, unit: Unit) -> Vec<f64> {
     let levels: Vec<f64> = test.levels.iter().map(|level| level.limit).collect();
-    ladder(&levels, unit)
+    around(&levels, unit)
 }

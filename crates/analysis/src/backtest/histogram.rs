@@ -1,8 +1,8 @@
 //! How values are distributed, counted as they come: no value is kept, and none has to be expected.
 
-use std::collections::BTreeMap;
+use super::bins::Bins;
 
-/// Most bins; where there would be more, each becomes twice as wide.
+/// Most bins.
 const MOST_BINS: usize = 256;
 /// The narrowest bin's width is two to the power of this: a thousandth.
 const NARROWEST: i32 = -10;
@@ -10,8 +10,7 @@ const NARROWEST: i32 = -10;
 /// Counts of values in bins of equal width, a power of two that grows as the values spread.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
-    exponent: i32,
-    bins: BTreeMap<i64, u64>,
+    bins: Bins<u64>,
     pub(super) count: u64,
     pub(super) least: f64,
     pub(super) greatest: f64,
@@ -19,7 +18,7 @@ pub(super) struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { exponent: NARROWEST, bins: BTreeMap::new(), count: 0, least: f64::INFINITY, greatest: f64::NEG_INFINITY }
+        Self { bins: Bins::new(MOST_BINS), count: 0, least: f64::INFINITY, greatest: f64::NEG_INFINITY }
     }
 }
 
@@ -32,50 +31,27 @@ impl Histogram {
         // Saturates: what is that far out shares the outermost bin until bins are wide enough.
         #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates")]
         let bin = (value / self.width()).floor() as i64;
-        *self.bins.entry(bin).or_default() += 1;
-        self.shrink();
+        self.bins.add(bin, 1);
     }
 
     /// Adds all that another one counted.
-    pub(super) fn merge(&mut self, mut other: Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.least = self.least.min(other.least);
         self.greatest = self.greatest.max(other.greatest);
-        while self.exponent < other.exponent {
-            self.widen();
-        }
-        while other.exponent < self.exponent {
-            other.widen();
-        }
-        for (bin, count) in other.bins {
-            *self.bins.entry(bin).or_default() += count;
-        }
-        self.shrink();
+        self.bins.merge(&other.bins);
     }
 
     /// The width of a bin.
     pub(super) fn width(&self) -> f64 {
-        f64::from(self.exponent).exp2()
+        f64::from(NARROWEST + self.bins.doublings()).exp2()
     }
 
     /// The lower bound of each bin that has a value in it, and how many.
     pub(super) fn bins(&self) -> Vec<(f64, u64)> {
         let width = self.width();
         #[expect(clippy::cast_precision_loss, reason = "bins are numbered by values, which are floats")]
-        self.bins.iter().map(|(bin, count)| (*bin as f64 * width, *count)).collect()
-    }
-
-    fn shrink(&mut self) {
-        while self.bins.len() > MOST_BINS {
-            self.widen();
-        }
-    }
-
-    fn widen(&mut self) {
-        self.exponent += 1;
-        for (bin, count) in std::mem::take(&mut self.bins) {
-            *self.bins.entry(bin.div_euclid(2)).or_default() += count;
-        }
+        self.bins.iter().map(|(bin, count)| (bin as f64 * width, count)).collect()
     }
 }
 
@@ -105,11 +81,11 @@ mod tests {
         let small = (0..300).map(|value| f64::from(value) / 1000.0);
         let large = (0..300).map(|value| f64::from(value) * 40.0);
         let mut merged = of(small.clone());
-        merged.merge(of(large.clone()));
+        merged.merge(&of(large.clone()));
         let whole = of(small.chain(large));
         assert_eq!((merged.bins(), merged.count), (whole.bins(), whole.count));
         let mut with_nothing = of([1.0]);
-        with_nothing.merge(Histogram::default());
+        with_nothing.merge(&Histogram::default());
         assert_eq!((with_nothing.count, with_nothing.least), (1, 1.0));
     }
 

@@ -5,37 +5,35 @@
 //! that each core takes its share of them. What is kept grows with devices and alerts, never with readings.
 
 mod arrivals;
+mod bins;
 mod curves;
 mod device;
 mod difference;
 pub mod findings;
 mod gauge;
-mod hearing;
 mod histogram;
-mod ladder;
+mod judge;
 mod series;
-mod shard;
 mod verdict;
 mod zone;
 
+use std::collections::HashMap;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
+use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use self::arrivals::Arrivals;
 use self::findings::{Findings, ReadingCounts};
-use self::hearing::RuleSets;
-use self::shard::{Portion, Shard};
-use self::zone::Rules;
+use self::judge::TriedRules;
+use self::zone::{Visit, Zone};
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
-use domain::rules::{Kind, Mentioned, RuleSet};
+use domain::rules::{Mentioned, RuleSet};
+use domain::state::ZoneKey;
 use history::{Archive, ArchiveError, ArchivedPush, Ids, Period, Round, hours, read_pushes};
-
-/// Shares of the zones: several for each core, because some zones have more to do than others.
-const SHARDS: usize = 64;
 
 /// What is to be judged, and by what.
 #[derive(Clone, Debug)]
@@ -84,14 +82,8 @@ pub fn backtest(
     mut progress: impl FnMut(Progress),
 ) -> Result<Findings, ArchiveError> {
     let hours = hours(archive, "raw/", |start, length| trial.may_have(start, SignedDuration::from_hours(length)))?;
-    let (rules, against) = (&trial.rules.1, trial.against.as_ref().map(|(_, rules)| rules));
-    let loud = (without_silences(rules), against.map(without_silences));
-    let sets = |rules, without_silences| RuleSets { rules, without_silences };
-    let rules = Rules {
-        rules: sets(rules, &loud.0),
-        against: against.zip(loud.1.as_ref()).map(|(rules, loud)| sets(rules, loud)),
-    };
-    let mut court = Court::new(trial, rules);
+    let tried: Vec<TriedRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TriedRules::of).collect();
+    let mut court = Court::new(trial, &tried);
     let mut told = Progress { hours: hours.len(), ..Progress::default() };
     progress(told);
     thread::scope(|scope| {
@@ -109,17 +101,14 @@ pub fn backtest(
     Ok(court.end())
 }
 
-/// The same rules without those that are about silence.
-fn without_silences(rules: &RuleSet) -> RuleSet {
-    let mut rules = rules.clone();
-    rules.rules.retain(|rule| rule.kind != Kind::Silence);
-    rules
-}
-
 /// Where a history is judged.
 struct Court<'r> {
     trial: &'r Trial,
-    rules: Rules<'r>,
+    tried: &'r [TriedRules<'r>],
+    zones: Vec<Zone<'r>>,
+    by_key: HashMap<ZoneKey<'static>, usize, RandomState>,
+    /// The zones of an id, one for each project: a cleaning names no project.
+    by_name: HashMap<String, Vec<usize>>,
     arrivals: Arrivals,
     /// When the first push with a wanted reading was received.
     began: Option<Timestamp>,
@@ -130,7 +119,6 @@ struct Court<'r> {
     counts: ReadingCounts,
     /// The ids of the history, if the rules on trial name any.
     ids: Option<Ids>,
-    shards: Vec<Shard<'r>>,
 }
 
 /// A push and its readings.
@@ -150,41 +138,46 @@ impl<'t> ReadPush<'t> {
 }
 
 impl<'r> Court<'r> {
-    fn new(trial: &'r Trial, rules: Rules<'r>) -> Self {
+    fn new(trial: &'r Trial, tried: &'r [TriedRules<'r>]) -> Self {
         Self {
             trial,
-            rules,
+            tried,
+            zones: Vec::new(),
+            by_key: HashMap::default(),
+            by_name: HashMap::new(),
             arrivals: Arrivals::default(),
             began: None,
             judged_until: Timestamp::MIN,
             readings: 0,
             counts: ReadingCounts::default(),
             ids: names_ids(&trial.rules.1).then(Ids::default),
-            shards: (0..SHARDS).map(|_| Shard::new(rules)).collect(),
         }
     }
 
     fn take(&mut self, round: &Round) {
         self.counts.undated += round.undated;
         let pushes: Vec<ReadPush<'_>> = round.pushes.par_iter().map(ReadPush::of).collect();
-        let mut shares: Vec<Vec<Portion<'_>>> = (0..SHARDS).map(|_| Vec::new()).collect();
+        let mut visits: Vec<Vec<Visit<'_>>> = Vec::new();
         self.readings = 0;
         for (number, push) in pushes.iter().enumerate() {
             self.counts.unreadable += push.unreadable;
             if !push.readings.is_empty() {
                 self.arrivals.note(push.received);
             }
-            self.share_out(number, push, &mut shares);
+            self.share_out(number, push, &mut visits);
         }
         // The earliest that a reading can be from which came with the first push.
         let since = self.began.and_then(|began| began.checked_sub(self.trial.rules.1.max_age).ok());
         let (arrivals, since) = (&self.arrivals, since.unwrap_or(Timestamp::MIN));
-        self.shards.par_iter_mut().zip(shares).for_each(|(shard, share)| shard.take(&share, arrivals, since));
+        self.zones.par_iter_mut().zip(visits).for_each(|(zone, visits)| {
+            visits.iter().for_each(|visit| zone.take(visit, arrivals, since));
+        });
     }
 
-    /// Gives each share of the zones what a push brought of it.
-    fn share_out<'t>(&mut self, number: usize, push: &'t ReadPush<'t>, shares: &mut [Vec<Portion<'t>>]) {
+    /// Gives each zone what a push brought of it.
+    fn share_out<'t>(&mut self, number: usize, push: &'t ReadPush<'t>, visits: &mut Vec<Vec<Visit<'t>>>) {
         let received = push.received;
+        let mut cleanings = Vec::new();
         for reading in &push.readings {
             if let Some(ids) = &mut self.ids {
                 ids.note(&reading.source);
@@ -196,17 +189,36 @@ impl<'r> Court<'r> {
             self.counts.late += u64::from(received < self.judged_until);
             if let Some(cleaning) = &reading.cleaning {
                 self.counts.cleanings += 1;
-                let share = &mut shares[shard::of_name(&cleaning.zone, SHARDS)];
-                portion(share, number, received).cleanings.push(cleaning);
+                cleanings.push(cleaning);
                 // Most often no rule is about what reports it.
-                if !self.rules.are_about(&reading.source) {
+                if !self.tried.iter().any(|rules| rules.are_about(&reading.source)) {
                     continue;
                 }
             }
             self.readings += 1;
-            portion(&mut shares[shard::of(reading, SHARDS)], number, received).readings.push(reading);
+            let zone = self.zone(ZoneKey::of(&reading.source));
+            visit(visits, zone, number, received).readings.push(reading);
+        }
+        // A cleaning also finds a zone that is known by a reading of its own push.
+        for cleaning in cleanings {
+            for zone in self.by_name.get(&cleaning.zone).into_iter().flatten() {
+                visit(visits, *zone, number, received).cleanings.push(cleaning.at);
+            }
         }
         self.judged_until = self.judged_until.max(received);
+    }
+
+    fn zone(&mut self, key: ZoneKey<'_>) -> usize {
+        if let Some(zone) = self.by_key.get(&key) {
+            return *zone;
+        }
+        let index = self.zones.len();
+        self.zones.push(Zone::new(self.tried));
+        if let ZoneKey::Zone { zone, .. } = &key {
+            self.by_name.entry(zone.clone().into_owned()).or_default().push(index);
+        }
+        self.by_key.insert(key.into_owned(), index);
+        index
     }
 
     fn is_wanted(&self, reading: &Reading<'_>, received: Timestamp) -> bool {
@@ -222,17 +234,8 @@ impl<'r> Court<'r> {
 
     fn end(self) -> Findings {
         let unknown = self.ids.map(|ids| ids.unknown(&self.trial.rules.1)).unwrap_or_default();
-        let names = std::iter::once(&self.trial.rules).chain(&self.trial.against).map(|(name, _)| name.clone());
-        verdict::findings(
-            self.shards,
-            verdict::Frame {
-                rules: &self.trial.rules.1,
-                names: names.collect(),
-                counts: self.counts,
-                unknown_ids: unknown.iter().map(ToString::to_string).collect(),
-                wanted_a_week: self.trial.wanted_a_week,
-            },
-        )
+        let unknown = unknown.iter().map(ToString::to_string).collect();
+        verdict::findings(self.zones, self.tried, self.counts, unknown, self.trial.wanted_a_week)
     }
 }
 
@@ -241,11 +244,20 @@ fn names_ids(rules: &RuleSet) -> bool {
     rules.mentions.iter().any(|mention| !matches!(mention.what, Mentioned::Rule | Mentioned::Type))
 }
 
-/// The portion of push number `number` in a share; it is the last one there, or begins now.
-fn portion<'s, 't>(share: &'s mut Vec<Portion<'t>>, number: usize, received: Timestamp) -> &'s mut Portion<'t> {
-    if share.last().is_none_or(|portion| portion.push != number) {
-        share.push(Portion { push: number, received, readings: Vec::new(), cleanings: Vec::new() });
+/// The visit of push number `push` in a zone; it is the zone's last one, or begins now.
+fn visit<'v, 't>(
+    visits: &'v mut Vec<Vec<Visit<'t>>>,
+    zone: usize,
+    push: usize,
+    received: Timestamp,
+) -> &'v mut Visit<'t> {
+    if visits.len() <= zone {
+        visits.resize_with(zone + 1, Vec::new);
     }
-    let last = share.len() - 1;
-    &mut share[last]
+    let of_zone = &mut visits[zone];
+    if of_zone.last().is_none_or(|visit| visit.push != push) {
+        of_zone.push(Visit { push, received, cleanings: Vec::new(), readings: Vec::new() });
+    }
+    let last = of_zone.len() - 1;
+    &mut of_zone[last]
 }

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::bins::{Bins, Merge as _};
 use super::findings::Span;
 
 /// Most buckets of a series.
@@ -39,19 +40,14 @@ impl Buckets {
     }
 }
 
-/// The least and the greatest value in each bucket so far. Buckets become longer as values come, and only those with a value
-/// are kept: one reading of another year costs one bucket.
+/// The least and the greatest value in each bucket so far, by the bucket's number since 1970. Buckets become longer as values
+/// come: one reading of another year costs one bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Course {
-    /// How long a bucket is, in seconds.
-    each: i64,
-    /// In order of time: the bucket's number since 1970, the least and the greatest value.
-    buckets: Vec<(i64, f32, f32)>,
-}
+pub(super) struct Course(Bins<(f32, f32)>);
 
 impl Default for Course {
     fn default() -> Self {
-        Self { each: SHORTEST, buckets: Vec::new() }
+        Self(Bins::new(MOST_OF_A_COURSE))
     }
 }
 
@@ -59,47 +55,27 @@ impl Course {
     pub(super) fn add(&mut self, at: Timestamp, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "for drawing")]
         let value = value as f32;
-        let number = at.as_second().div_euclid(self.each);
-        // Most often it is the last one, or comes after it.
-        match self.buckets.binary_search_by_key(&number, |bucket| bucket.0) {
-            Ok(index) => widen(&mut self.buckets[index], value, value),
-            Err(index) => self.buckets.insert(index, (number, value, value)),
-        }
-        while self.buckets.len() > MOST_OF_A_COURSE {
-            self.double();
-        }
+        self.0.add(at.as_second().div_euclid(self.each()), (value, value));
     }
 
-    /// Makes each bucket twice as long.
-    fn double(&mut self) {
-        self.each *= 2;
-        self.buckets.iter_mut().for_each(|bucket| bucket.0 = bucket.0.div_euclid(2));
-        self.buckets.dedup_by(|next, bucket| {
-            let is_same = next.0 == bucket.0;
-            if is_same {
-                widen(bucket, next.1, next.2);
-            }
-            is_same
-        });
+    /// How long a bucket is, in seconds.
+    fn each(&self) -> i64 {
+        SHORTEST << self.0.doublings()
     }
 
     /// The same in other buckets; what is outside of them is left out.
     pub(super) fn cut(&self, buckets: &Buckets) -> Vec<Option<(f32, f32)>> {
         let mut cut: Vec<Option<(f32, f32)>> = vec![None; buckets.count];
-        for (number, least, greatest) in &self.buckets {
-            let (start, first) = (number * self.each, buckets.from.as_second());
-            let start = if (start..start + self.each).contains(&first) { first } else { start };
+        let first = buckets.from.as_second();
+        for (number, values) in self.0.iter() {
+            let start = number * self.each();
+            let start = if (start..start + self.each()).contains(&first) { first } else { start };
             if let Some(index) = buckets.index(start) {
-                let known = cut[index].get_or_insert((*least, *greatest));
-                *known = (known.0.min(*least), known.1.max(*greatest));
+                cut[index].get_or_insert(values).merge(values);
             }
         }
         cut
     }
-}
-
-fn widen(bucket: &mut (i64, f32, f32), least: f32, greatest: f32) {
-    *bucket = (bucket.0, bucket.1.min(least), bucket.2.max(greatest));
 }
 
 #[cfg(test)]

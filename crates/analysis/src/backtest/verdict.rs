@@ -1,58 +1,60 @@
 //! What was found, put together: devices and alerts of all zones in one order, and what is learnt from them.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::curves::{OfDevice, differing, points, suggestion, total};
-use super::device::{Device, Histograms, TestKey, limits_of};
+use super::device::{Device, TestKey, limits_of};
 use super::difference::difference;
 use super::findings::{AlertFact, Curve, Distribution, Findings, Limit, ReadingCounts, Span, Verdict};
+use super::histogram::Histogram;
+use super::judge::TriedRules;
 use super::series::Buckets;
-use super::shard::Shard;
-use super::zone::{Said, Tally, Zone};
+use super::zone::{Tally, Zone};
 use domain::alert::Comparison;
 use domain::device::{DeviceType, Unit};
 use domain::rules::{Condition, Kind, RuleSet, Test};
 use domain::severity::Severity;
 
-/// What is known of a history beside its zones.
-pub(super) struct Frame<'r> {
-    /// The rules on trial.
-    pub(super) rules: &'r RuleSet,
-    /// What the sets of rules are called, the ones on trial first.
-    pub(super) names: Vec<String>,
-    /// What was counted outside of zones.
-    pub(super) counts: ReadingCounts,
-    pub(super) unknown_ids: Vec<String>,
-    pub(super) wanted_a_week: f64,
-}
-
-/// Puts together what was found in all zones.
-pub(super) fn findings(shards: Vec<Shard<'_>>, frame: Frame<'_>) -> Findings {
-    let mut histograms = Histograms::new();
-    let mut zones = Vec::new();
-    for shard in shards {
-        for (key, histogram) in shard.histograms {
-            histograms.entry(key).or_default().merge(histogram);
-        }
-        zones.extend(shard.zones);
-    }
+/// Puts together what was found in all zones: devices in order of their first appearance, alerts in order of time, whatever
+/// the number of cores and the order of zones. `tried` are the rules on trial, and those that they are compared with;
+/// `counts` what was counted outside of zones.
+pub(super) fn findings(
+    mut zones: Vec<Zone<'_>>,
+    tried: &[TriedRules<'_>],
+    counts: ReadingCounts,
+    unknown_ids: Vec<String>,
+    wanted_a_week: f64,
+) -> Findings {
     let span = zones.iter().filter_map(|zone| zone.tally.span).reduce(|one, other| one.and(Some(other)));
     let last = span.map_or(Timestamp::UNIX_EPOCH, |span| span.last);
-    let Ordered { devices, said, tally } = in_order(zones, last, frame.names.len());
+    zones.iter_mut().for_each(|zone| zone.end(last));
+    let numbers = numbers(&zones);
+    let verdict = |rules: &TriedRules<'_>| Verdict { name: rules.name.to_owned(), ..Verdict::default() };
+    let mut verdicts: Vec<Verdict> = tried.iter().map(verdict).collect();
+    let mut tally = Tally::default();
+    let mut devices = Vec::new();
+    for (zone, numbers) in zones.into_iter().zip(numbers) {
+        for (verdict, judge) in verdicts.iter_mut().zip(zone.judges) {
+            verdict.counted += judge.counted;
+            verdict.messages += judge.messages;
+            let numbered = |alert: AlertFact| AlertFact { device: numbers[alert.device], ..alert };
+            verdict.alerts.extend(judge.alerts.into_iter().map(numbered));
+        }
+        tally.add(zone.tally, |device| numbers[device]);
+        devices.extend(numbers.into_iter().zip(zone.devices.all));
+    }
+    devices.sort_by_key(|(number, _)| *number);
+    let devices: Vec<Device<'_>> = devices.into_iter().map(|(_, device)| device).collect();
+    for verdict in &mut verdicts {
+        verdict.alerts.sort_by(|a, b| (a.at, &a.rule, a.device, a.id).cmp(&(b.at, &b.rule, b.device, b.id)));
+        verdict.avoidable = verdict.alerts.iter().filter(|alert| alert.avoidable).count() as u64;
+    }
+    let mut verdicts = verdicts.into_iter();
+    let (rules, against) = (verdicts.next().unwrap_or_default(), verdicts.next());
     let buckets = Buckets::of(span.unwrap_or(Span { first: last, last }));
-    let mut verdicts = said.into_iter().zip(frame.names).map(|(said, name)| Verdict {
-        name,
-        avoidable: said.alerts.iter().filter(|alert| alert.avoidable).count() as u64,
-        alerts: said.alerts,
-        counted: said.counted,
-        messages: said.messages,
-    });
-    let rules = verdicts.next().unwrap_or_default();
-    let against = verdicts.next();
     Findings {
         span,
         readings: ReadingCounts {
@@ -60,96 +62,60 @@ pub(super) fn findings(shards: Vec<Shard<'_>>, frame: Frame<'_>) -> Findings {
             duplicates: tally.counts.duplicates,
             stale: tally.counts.stale,
             implausible: tally.counts.implausible,
-            ..frame.counts
+            ..counts
         },
         outliers: tally.outliers,
-        unknown_ids: frame.unknown_ids,
+        unknown_ids,
         difference: against.as_ref().map(|against| difference(&rules.alerts, &against.alerts)),
         rules,
         against,
-        distributions: distributions(histograms, frame.rules),
-        curves: curves(&devices, frame.rules, span, frame.wanted_a_week),
+        distributions: distributions(&devices, tried[0].rules),
+        curves: curves(&devices, tried[0].rules, span, wanted_a_week),
         devices: devices.into_iter().map(|device| device.findings(&buckets)).collect(),
     }
 }
 
-/// What was found in all zones, in one order.
-struct Ordered<'r> {
-    devices: Vec<Device<'r>>,
-    said: Vec<Said>,
-    tally: Tally,
+/// The number of each device of each zone among all devices, in order of their first appearance.
+fn numbers(zones: &[Zone<'_>]) -> Vec<Vec<usize>> {
+    let mut numbers: Vec<Vec<usize>> = zones.iter().map(|zone| vec![0; zone.devices.all.len()]).collect();
+    let all =
+        zones.iter().enumerate().flat_map(|(zone, of)| of.devices.all.iter().enumerate().map(move |at| (zone, at)));
+    let mut all: Vec<(usize, (usize, &Device<'_>))> = all.collect();
+    all.sort_by(|(_, (_, a)), (_, (_, b))| appearance(a).cmp(&appearance(b)));
+    for (number, (zone, (index, _))) in all.into_iter().enumerate() {
+        numbers[zone][index] = number;
+    }
+    numbers
 }
 
-/// Devices in order of their first appearance, and what was said of them in order of time, whatever the number of cores
-/// and the order of zones. The history ends with `last`.
-fn in_order(zones: Vec<Zone<'_>>, last: Timestamp, sets: usize) -> Ordered<'_> {
-    let mut places = Vec::new();
-    let mut devices = Vec::new();
-    let mut spoken = Vec::new();
-    for (number, mut zone) in zones.into_iter().enumerate() {
-        let tally = std::mem::take(&mut zone.tally);
-        let (of_zone, said) = zone.end(last);
-        places.extend((0..of_zone.len()).map(|index| (number, index)));
-        devices.extend(of_zone);
-        spoken.push((said, tally));
-    }
-    let mut order: Vec<usize> = (0..devices.len()).collect();
-    order.sort_by(|a, b| appeared(&devices[*a], &devices[*b]));
-    let mut numbers = BTreeMap::new();
-    for (number, index) in order.iter().enumerate() {
-        numbers.insert(places[*index], number);
-    }
-    let mut whole: Vec<Said> = (0..sets).map(|_| Said::default()).collect();
-    let mut tally = Tally::default();
-    for (zone, (said, of_zone)) in spoken.into_iter().enumerate() {
-        let numbered = |device: usize| numbers[&(zone, device)];
-        for (whole, said) in whole.iter_mut().zip(said) {
-            let Said { alerts, counted, messages, .. } = said;
-            whole.counted += counted;
-            whole.messages += messages;
-            let numbered = |alert: AlertFact| AlertFact { device: numbered(alert.device), ..alert };
-            whole.alerts.extend(alerts.into_iter().map(numbered));
-        }
-        tally.add(of_zone, numbered);
-    }
-    for said in &mut whole {
-        said.alerts.sort_by(|a, b| (a.at, &a.rule, a.device, a.id).cmp(&(b.at, &b.rule, b.device, b.id)));
-    }
-    let mut devices: Vec<Option<Device<'_>>> = devices.into_iter().map(Some).collect();
-    let devices = order.into_iter().filter_map(|index| devices[index].take()).collect();
-    Ordered { devices, said: whole, tally }
-}
-
-fn appeared(a: &Device<'_>, b: &Device<'_>) -> Ordering {
-    let names = |device: &Device<'_>| {
-        let place = device.place.clone();
-        (place.project, place.zone, place.device, place.device_type)
-    };
-    a.first.cmp(&b.first).then_with(|| names(a).cmp(&names(b)))
+/// What devices are ordered by.
+fn appearance<'d>(device: &'d Device<'_>) -> impl Ord + use<'d> {
+    let place = &device.place;
+    (device.first, &place.project, &place.zone, &place.device, &place.device_type)
 }
 
 /// How values are distributed, with the limits of the rules on trial.
-fn distributions(histograms: Histograms, rules: &RuleSet) -> Vec<Distribution> {
-    let mut distributions: Vec<Distribution> = histograms
-        .into_iter()
-        .map(|((device_type, metric), histogram)| {
-            let (label, unit) = known(&device_type, &metric);
-            Distribution {
-                limits: limits_on(&device_type, &metric, rules),
-                count: histogram.count,
-                least: histogram.least,
-                greatest: histogram.greatest,
-                width: histogram.width(),
-                bins: histogram.bins(),
-                label,
-                unit,
-                device_type,
-                metric,
-            }
-        })
-        .collect();
-    distributions.sort_by(|a, b| (&a.device_type, &a.metric).cmp(&(&b.device_type, &b.metric)));
-    distributions
+fn distributions(devices: &[Device<'_>], rules: &RuleSet) -> Vec<Distribution> {
+    let mut histograms: BTreeMap<(Arc<str>, Arc<str>), Histogram> = BTreeMap::new();
+    for (key, histogram) in devices.iter().flat_map(Device::histograms) {
+        histograms.entry(key).or_default().merge(histogram);
+    }
+    let distribution = |((device_type, metric), histogram): ((Arc<str>, Arc<str>), Histogram)| {
+        let (label, unit) = known(&device_type, &metric);
+        Distribution {
+            limits: limits_on(&device_type, &metric, rules),
+            count: histogram.count,
+            least: histogram.least,
+            greatest: histogram.greatest,
+            width: histogram.width(),
+            bins: histogram.bins(),
+            label,
+            unit,
+            device_type,
+            metric,
+        }
+    };
+    histograms.into_iter().map(distribution).collect()
 }
 
 /// The limits that rules set everywhere for values of a metric.
