@@ -73,7 +73,7 @@ async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTr
         pushes.extend(round.pushes);
         true
     };
-    read_pushes(archive, &hours(archive, "raw/", |_, _| true).unwrap(), take).unwrap();
+    read_pushes(archive, &hours(archive, "raw/", &Period::default()).unwrap(), take).unwrap();
     for push in &pushes {
         replay.push(&push.lines, push.received).await.unwrap();
     }

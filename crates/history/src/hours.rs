@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::lake::Day;
-use super::{Archive, ArchiveError};
+use super::{Archive, ArchiveError, Period};
 
 /// One hour of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,35 +15,22 @@ pub struct Hour {
     pub folder: String,
 }
 
-impl Hour {
-    /// The moment at which the next one begins.
-    #[must_use]
-    pub fn end(&self) -> Timestamp {
-        self.start.checked_add(SignedDuration::from_hours(1)).unwrap_or(self.start)
-    }
-}
-
-/// The hours below `root`, which is `raw/` or `rejected/`, in order, of those days and hours that are `wanted`: that is
-/// asked with a folder's first moment and its length in hours, so that days which nobody wants are not looked into.
-/// Folders of other names are somebody else's.
+/// The hours below `root`, which is `raw/` or `rejected/`, that `period` touches, in order. Days outside of it are not looked
+/// into. Folders of other names are somebody else's.
 ///
 /// # Errors
 /// [`ArchiveError::NotRead`] if a folder cannot be listed.
-pub fn hours(
-    archive: &dyn Archive,
-    root: &str,
-    wanted: impl Fn(Timestamp, i64) -> bool,
-) -> Result<Vec<Hour>, ArchiveError> {
+pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<Hour>, ArchiveError> {
     let mut hours = Vec::new();
     for below in archive.folders(root)? {
         let Some(day) = Day::of_folder(root, &below) else { continue };
-        if !moment(day, 0).is_some_and(|start| wanted(start, 24)) {
+        if !moment(day, 0).is_some_and(|start| period.touches(start, SignedDuration::from_hours(24))) {
             continue;
         }
         for folder in archive.folders(&below)? {
             let hour = folder.strip_prefix(&below).and_then(|name| name.strip_prefix("hh=")?.strip_suffix('/'));
             let start = hour.filter(|hour| hour.len() == 2).and_then(|hour| moment(day, hour.parse().ok()?));
-            if let Some(start) = start.filter(|start| wanted(*start, 1)) {
+            if let Some(start) = start.filter(|start| period.touches(*start, SignedDuration::from_hours(1))) {
                 hours.push(Hour { start, folder });
             }
         }
@@ -89,20 +76,19 @@ mod tests {
         "rejected/dt=2024-05-01/hh=10/",
     ]);
 
-    fn told(wanted: impl Fn(Timestamp, i64) -> bool) -> Vec<String> {
-        hours(&FOLDERS, "raw/", wanted).unwrap().iter().map(|hour| hour.start.to_string()).collect()
+    fn told(period: &Period) -> Vec<String> {
+        hours(&FOLDERS, "raw/", period).unwrap().iter().map(|hour| hour.start.to_string()).collect()
     }
 
     #[test]
     fn hours_are_found_in_order_and_nothing_else_is() {
-        assert_eq!(told(|_, _| true), ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
+        assert_eq!(told(&Period::default()), ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
     }
 
     #[test]
     fn days_and_hours_that_nobody_wants_are_left_out() {
         let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
-        let wanted =
-            |start: Timestamp, hours: i64| start <= ten && ten < start + jiff::SignedDuration::from_hours(hours);
-        assert_eq!(told(wanted), ["2024-05-01T10:00:00Z"]);
+        let minute = Period { since: Some(ten), until: Some(ten + SignedDuration::from_mins(1)) };
+        assert_eq!(told(&minute), ["2024-05-01T10:00:00Z"]);
     }
 }

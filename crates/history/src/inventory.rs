@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Archive, ArchiveError, hours};
+use super::{Archive, ArchiveError, Period, hours};
 use domain::alert::Place;
 use domain::reading::{Reading, Source};
 use domain::rules::{Fault, Kind, Mention, Mentioned, Rule, RuleSet, nearest};
@@ -83,7 +83,7 @@ impl Inventory {
     /// [`ArchiveError`] where the archive cannot be read.
     pub fn read(archive: &dyn Archive) -> Result<Self, ArchiveError> {
         let mut inventory = Self::default();
-        for hour in hours(archive, "raw/", |_, _| true)? {
+        for hour in hours(archive, "raw/", &Period::default())? {
             let mut readings = Vec::new();
             for keys in archive.keys(&hour.folder)?.chunks(OBJECTS_AT_ONCE) {
                 for object in archive.read(keys)? {

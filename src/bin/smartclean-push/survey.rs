@@ -82,15 +82,14 @@ impl SurveyOf {
         rules: &RuleSet,
     ) -> Result<Vec<Observation>, ArchiveError> {
         let period = Period::from(self.period);
-        let wanted = |start, hours| period.touches(start, jiff::SignedDuration::from_hours(hours));
-        let raw = hours(archive, "raw/", wanted)?;
+        let raw = hours(archive, "raw/", &period)?;
         let bar = progress::bar(raw.len());
         read_pushes(archive, &raw, |round| {
             round.pushes.iter().filter(|push| period.contains(push.received)).for_each(|push| survey.push(push));
             bar.set_position(round.hours as u64);
             true
         })?;
-        for hour in hours(archive, "rejected/", wanted)? {
+        for hour in hours(archive, "rejected/", &period)? {
             for object in archive.read(&archive.keys(&hour.folder)?)? {
                 survey.rejections(&object.text()?);
             }

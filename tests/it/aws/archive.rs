@@ -6,7 +6,7 @@ use smartclean_push::adapters::aws::{self, s3};
 use smartclean_push::adapters::https::Trust;
 use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
-use smartclean_push::history::{Archive as _, hours};
+use smartclean_push::history::{Archive as _, Period, hours};
 use smartclean_push::ingest::ports::{RawStore as _, Stored};
 
 /// More than S3 lists at a time.
@@ -45,7 +45,7 @@ fn bucket_contract() {
     assert_eq!(archive.folders("").unwrap(), ["raw/", "rejected/"]);
     assert_eq!(archive.folders("raw/").unwrap(), ["raw/dt=2026-11-23/"]);
     assert_eq!(archive.folders("raw/dt=2026-11-24/").unwrap(), [""; 0]);
-    let [hour] = hours(&archive, "raw/", |_, _| true).unwrap().try_into().unwrap();
+    let [hour] = hours(&archive, "raw/", &Period::default()).unwrap().try_into().unwrap();
     let keys = archive.keys(&hour.folder).unwrap();
     assert_eq!(keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>(), many);
     let read = archive.read(&keys).unwrap();

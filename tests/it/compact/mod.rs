@@ -15,7 +15,7 @@ use smartclean_push::adapters::files::{FolderArchive, FolderStore};
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::history::Archive;
+use smartclean_push::history::{Archive, Period, hours};
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 use smartclean_push::lake::{Limits, WholeArchive};
 
@@ -68,7 +68,7 @@ async fn pushed() -> tempfile::TempDir {
 fn history(folder: &Path) -> BTreeMap<(String, usize), String> {
     let archive = WholeArchive::over(Box::new(FolderArchive::open(&folder.join("data")).unwrap())).unwrap();
     let mut lines = BTreeMap::new();
-    for hour in smartclean_push::history::hours(&archive, "raw/", |_, _| true).unwrap() {
+    for hour in hours(&archive, "raw/", &Period::default()).unwrap() {
         for object in archive.read(&archive.keys(&hour.folder).unwrap()).unwrap() {
             assert!(object.metadata.is_some(), "{}", object.key);
             for (line, text) in unpack(&object.bytes).unwrap().lines().enumerate() {

@@ -53,11 +53,11 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether pushes whose newest reading is within `length` from `start` on may have a reading that is wanted. One that is
-    /// older than its push's newest by more than an hour came too late to alert, most often.
-    fn may_have(&self, start: Timestamp, length: SignedDuration) -> bool {
-        let hour = SignedDuration::from_hours(1);
-        self.period.touches(start.checked_sub(hour).unwrap_or(start), length.saturating_add(hour))
+    /// Where the newest readings lie of pushes that have a reading that is wanted. One that is older than its push's newest by
+    /// more than an hour came too late to alert, most often.
+    fn pushed_within(&self) -> Period {
+        let until = self.period.until.map(|until| until.checked_add(SignedDuration::from_hours(1)).unwrap_or(until));
+        Period { until, ..self.period }
     }
 }
 
@@ -81,7 +81,7 @@ pub fn backtest(
     trial: &Trial,
     mut progress: impl FnMut(Progress),
 ) -> Result<Findings, ArchiveError> {
-    let hours = hours(archive, "raw/", |start, length| trial.may_have(start, SignedDuration::from_hours(length)))?;
+    let hours = hours(archive, "raw/", &trial.pushed_within())?;
     let tried: Vec<TriedRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TriedRules::of).collect();
     let mut court = Court::new(trial, &tried);
     let mut told = Progress { hours: hours.len(), ..Progress::default() };

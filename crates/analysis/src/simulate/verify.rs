@@ -6,7 +6,7 @@ use std::fmt;
 use super::ledger::{Known, Ledger, ShortId};
 use domain::archive::{ObjectKey, unpack};
 use domain::digest::Digest;
-use history::{Archive, ArchiveError, Hour, StoredObject, hours};
+use history::{Archive, ArchiveError, Hour, Period, StoredObject, hours};
 
 /// Objects that are read at a time.
 const AT_A_TIME: usize = 64;
@@ -60,11 +60,11 @@ pub fn prove(ledger: &Ledger, archive: &dyn Archive) -> Result<Proof, ArchiveErr
         ..Proof::default()
     };
     let mut found = Found::default();
-    for Hour { folder, .. } in hours(archive, "raw/", |_, _| true)? {
+    for Hour { folder, .. } in hours(archive, "raw/", &Period::default())? {
         each_object(archive, &folder, |object| proof.take_readings(ledger, &mut found, &object))?;
     }
     each_object(archive, "raw-undated/", |object| proof.take_readings(ledger, &mut found, &object))?;
-    for Hour { folder, .. } in hours(archive, "rejected/", |_, _| true)? {
+    for Hour { folder, .. } in hours(archive, "rejected/", &Period::default())? {
         each_object(archive, &folder, |object| proof.take_rejections(ledger, &mut found, &object))?;
     }
     proof.conclude(ledger, &found);

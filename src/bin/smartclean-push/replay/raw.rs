@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use smartclean_push::adapters::files::AlertLog;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
@@ -125,8 +125,7 @@ impl Raw {
 
     fn feed(&self, archive: &dyn Archive, replay: &mut Replay<'_>, runtime: &Runtime) -> Result<Fed, Failure> {
         let period = Period::from(self.period);
-        let wanted = |start, length| period.touches(start, SignedDuration::from_hours(length));
-        let hours = hours(archive, "raw/", wanted)?;
+        let hours = hours(archive, "raw/", &period)?;
         let stop = Stop::listening()?;
         let bar = progress::bar(hours.len());
         let mut fed = Fed::default();

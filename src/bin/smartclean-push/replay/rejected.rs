@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use jiff::SignedDuration;
 use smartclean_push::adapters::files::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::shown;
@@ -57,8 +56,7 @@ impl Rejected {
         let store =
             self.into.as_deref().map(FolderStore::open_shared).transpose().map_err(|fault| self.in_folder(fault))?;
         let runtime = runtime()?;
-        let wanted = |start, length| self.period().touches(start, SignedDuration::from_hours(length));
-        let hours = hours(&*archive, "rejected/", wanted)?;
+        let hours = hours(&*archive, "rejected/", &self.period())?;
         let bar = progress::bar(hours.len());
         let mut found = Found::default();
         for hour in &hours {
