@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
@@ -37,41 +37,20 @@ pub struct S3Archive {
     pub(super) prefix: String,
 }
 
-/// Region and credentials as AWS's own command line finds them: environment, profiles, single sign-on, processes, and the
-/// roles of machines.
-async fn config() -> io::Result<SdkConfig> {
-    Ok(patient(aws_config::defaults(BehaviorVersion::v2026_01_12()))?.load().await)
-}
-
-/// The function's, from the environment.
-async fn config_of_function() -> io::Result<SdkConfig> {
-    Ok(patient(super::of_function())?.load().await)
-}
-
-fn patient(loader: ConfigLoader) -> io::Result<ConfigLoader> {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ANSWERED_WITHIN).build();
-    let http = connections::http_client(Trust::Machine, CONNECTED_WITHIN)?;
-    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
-    Ok(loader.http_client(http).timeout_config(timeouts).retry_config(retries))
-}
-
 impl S3Archive {
-    /// Reads `place`: `s3://bucket`, or `s3://bucket/prefix` where `raw/` is not at the bucket's root. `path_style` as for
-    /// [`s3::client`].
+    /// Opens `place`: `s3://bucket`, or `s3://bucket/prefix` if `raw/` is not at the bucket's root. Region and credentials are
+    /// found as AWS's own command line finds them: environment, profiles, single sign-on, processes, and the roles of
+    /// machines. `path_style` as for [`s3::client`].
     ///
     /// # Errors
-    /// [`ArchiveError`] where `place` names no bucket, no region is configured, or the bucket cannot be listed; the error
-    /// says what to do.
+    /// [`ArchiveError::NotRead`] if `place` names no bucket, no region is configured, or the bucket cannot be listed; the
+    /// error says what to do.
     pub fn open(place: &str, path_style: bool) -> Result<Self, ArchiveError> {
         let unreadable = |why: &str| ArchiveError::not_read(place, why);
         let (bucket, prefix) = parts(place).ok_or_else(|| unreadable("a bucket is named s3://bucket/prefix"))?;
-        let runtime = runtime().map_err(|fault| ArchiveError::not_read(place, fault))?;
-        let config = runtime.block_on(config()).map_err(|fault| ArchiveError::not_read(place, fault))?;
-        if config.region().is_none() {
-            return Err(unreadable("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
-        }
-        let client = s3::client(&config, path_style);
-        let archive = Self { runtime, client, bucket, prefix };
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let archive =
+            Self::of(loader, bucket, prefix, path_style).map_err(|fault| ArchiveError::not_read(place, fault))?;
         // At once, so that a login that has run out is said before anything is counted.
         const PARTS: [&str; 4] = ["raw/", "raw-undated/", "rejected/", "lake/"];
         if archive.folders("")?.iter().all(|folder| !PARTS.contains(&folder.as_str())) {
@@ -80,15 +59,26 @@ impl S3Archive {
         Ok(archive)
     }
 
-    /// Reads the function's own bucket, by the function's own credentials. `path_style` as for [`s3::client`].
+    /// Opens the function's own bucket, by the function's own credentials. `path_style` as for [`s3::client`].
     ///
     /// # Errors
-    /// [`ArchiveError`] where the system gives no threads.
-    pub fn of_function(bucket: String, path_style: bool) -> Result<Self, ArchiveError> {
-        let runtime = runtime().map_err(|fault| ArchiveError::not_read(&bucket, fault))?;
-        let config = runtime.block_on(config_of_function()).map_err(|fault| ArchiveError::not_read(&bucket, fault))?;
-        let client = s3::client(&config, path_style);
-        Ok(Self { runtime, client, bucket, prefix: String::new() })
+    /// If no region is configured, or the system gives no threads or no certificates.
+    pub fn of_function(bucket: String, path_style: bool) -> io::Result<Self> {
+        Self::of(super::of_function(), bucket, String::new(), path_style)
+    }
+
+    fn of(loader: ConfigLoader, bucket: String, prefix: String, path_style: bool) -> io::Result<Self> {
+        // What requests run on, beside whatever the caller runs on.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ANSWERED_WITHIN).build();
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        let http = connections::http_client(Trust::Machine, CONNECTED_WITHIN)?;
+        let loader = loader.http_client(http).timeout_config(timeouts).retry_config(retries);
+        let config = runtime.block_on(loader.load());
+        if config.region().is_none() {
+            return Err(io::Error::other("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
+        }
+        Ok(Self { client: s3::client(&config, path_style), runtime, bucket, prefix })
     }
 
     /// Every page of what is directly in `folder`.
@@ -148,11 +138,6 @@ impl Archive for S3Archive {
         let reads: Vec<_> = keys.iter().map(|key| self.read_one(key).boxed()).collect();
         self.runtime.block_on(stream::iter(reads).buffered(AT_ONCE).try_collect())
     }
-}
-
-/// What requests run on, beside whatever the caller runs on.
-fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
 /// What an object's headers tell about it; `None` where they do not tell when it was received.

@@ -1,42 +1,21 @@
 //! A bucket with its lake: `lake/…` beside `raw/…`.
 
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::archive::{S3Archive, told};
-use super::{backoff, code, status};
+use super::s3::put_new;
+use super::status;
 use crate::domain::archive::ObjectKey;
 use crate::history::ArchiveError;
+use crate::ingest::ports::Stored;
 use crate::lake::{LakeStore, Put, StoredFile};
 
-/// How often a write that met another one of the same name is made.
-const ATTEMPTS: u32 = 4;
 /// Most names that S3 takes at a time.
 const REMOVED_AT_ONCE: usize = 1000;
 
 impl S3Archive {
-    async fn put_unless_there(&self, name: &str, bytes: Bytes) -> Result<Put, ArchiveError> {
-        let S3Archive { client, bucket, .. } = self;
-        let content = if name.ends_with(".json") { "application/json" } else { "application/vnd.apache.parquet" };
-        let mut failures = 0;
-        loop {
-            let body = ByteStream::from(bytes.clone());
-            let put = client.put_object().bucket(bucket).key(name).if_none_match("*").content_type(content).body(body);
-            let Err(fault) = put.send().await else { return Ok(Put::New) };
-            failures += 1;
-            match (status(&fault), code(&fault)) {
-                (412, _) => return Ok(Put::Already),
-                // Another write of this name is going on. It may fail yet, so this one must be made all the same.
-                (409, "ConditionalRequestConflict") if failures < ATTEMPTS => {
-                    tokio::time::sleep(backoff(failures)).await;
-                }
-                _ => return Err(ArchiveError::not_written(self.called(name), told(&fault))),
-            }
-        }
-    }
-
     fn remove_all(&self, names: &[&str]) -> Result<(), ArchiveError> {
         for some in names.chunks(REMOVED_AT_ONCE) {
             self.runtime.block_on(self.remove_some(some))?;
@@ -92,7 +71,13 @@ impl LakeStore for S3Archive {
 
     fn put_new(&self, name: &str, bytes: Bytes) -> Result<Put, ArchiveError> {
         let name = format!("{}{name}", self.prefix);
-        self.runtime.block_on(self.put_unless_there(&name, bytes))
+        let content = if name.ends_with(".json") { "application/json" } else { "application/vnd.apache.parquet" };
+        let put = || self.client.put_object().bucket(&self.bucket).key(&name).content_type(content);
+        match self.runtime.block_on(put_new(put, bytes)) {
+            Ok(Stored::Already) => Ok(Put::Already),
+            Ok(Stored::New | Stored::Parked) => Ok(Put::New),
+            Err(fault) => Err(ArchiveError::not_written(self.called(&name), told(&fault))),
+        }
     }
 
     fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {

@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -41,32 +45,38 @@ impl S3RawStore {
         Self { client, bucket }
     }
 
-    async fn put_unless_there(&self, object: Object) -> Result<Stored, Unavailable> {
-        let key = object.key.as_str();
-        let bytes = Bytes::from(object.bytes);
-        let mut failures = 0;
-        loop {
-            let put = self
-                .client
+    async fn put_object(&self, object: Object) -> Result<Stored, Unavailable> {
+        let put = || {
+            self.client
                 .put_object()
                 .bucket(&self.bucket)
-                .key(key)
-                .if_none_match("*")
+                .key(object.key.as_str())
                 // Not a content encoding: the object is the compressed file, as its name says and as Athena reads it.
                 .content_type("application/zstd")
                 .set_metadata(Some(headers(&object.metadata).into_iter().collect()))
-                .body(ByteStream::from(bytes.clone()));
-            let Err(fault) = put.send().await else { return Ok(Stored::New) };
-            failures += 1;
-            match (status(&fault), code(&fault)) {
-                // Also after a write of ours whose answer was lost. The content is the same either way.
-                (412, _) => return Ok(Stored::Already),
-                // Another write of this key is going on. It may fail yet, so this one must be made all the same.
-                (409, "ConditionalRequestConflict") if failures < ATTEMPTS => {
-                    tokio::time::sleep(backoff(failures)).await;
-                }
-                _ => return Err(told(NOT_STORED, &fault)),
+        };
+        put_new(put, object.bytes.into()).await.map_err(|fault| told(NOT_STORED, &fault))
+    }
+}
+
+/// Puts an object if there is none of its key.
+pub(super) async fn put_new(
+    put: impl Fn() -> PutObjectFluentBuilder,
+    bytes: Bytes,
+) -> Result<Stored, SdkError<PutObjectError, HttpResponse>> {
+    let mut failures = 0;
+    loop {
+        let put = put().if_none_match("*").body(ByteStream::from(bytes.clone()));
+        let Err(fault) = put.send().await else { return Ok(Stored::New) };
+        failures += 1;
+        match (status(&fault), code(&fault)) {
+            // Also after a write of ours whose answer was lost. The content is the same either way.
+            (412, _) => return Ok(Stored::Already),
+            // Another write of this key is going on. It may fail yet, so this one must be made all the same.
+            (409, "ConditionalRequestConflict") if failures < ATTEMPTS => {
+                tokio::time::sleep(backoff(failures)).await;
             }
+            _ => return Err(fault),
         }
     }
 }
@@ -74,7 +84,7 @@ impl S3RawStore {
 #[async_trait]
 impl RawStore for S3RawStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
-        within(STORING, NOT_STORED, self.put_unless_there(object)).await
+        within(STORING, NOT_STORED, self.put_object(object)).await
     }
 }
 
