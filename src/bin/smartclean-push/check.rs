@@ -72,22 +72,11 @@ fn text(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
 }
 
 fn document(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
-    let fault = |fault: &Fault| {
-        json!({
-            "file": &*fault.location.file,
-            "line": fault.location.line,
-            "column": fault.location.column,
-            "message": fault.message,
-            "suggestion": fault.suggestion,
-        })
-    };
-    let listed = |faults: &[Fault]| faults.iter().map(fault).collect::<Vec<_>>();
     let document = match parsed {
-        Ok(rules) => {
-            let warnings = listed(&rules.warnings);
-            json!({ "file": file, "rules": rules.rules.len(), "faults": [], "warnings": warnings })
+        Ok(RuleSet { rules, warnings, .. }) => {
+            json!({ "file": file, "rules": rules.len(), "faults": [], "warnings": warnings })
         }
-        Err(faults) => json!({ "file": file, "faults": listed(faults), "warnings": [] }),
+        Err(faults) => json!({ "file": file, "faults": faults, "warnings": [] }),
     };
     document.to_string()
 }

@@ -50,12 +50,14 @@ impl Test {
     pub(super) fn run(self) -> Result<(), Failure> {
         let files = self.files()?;
         let ran = files.iter().map(|path| self.run_file(path)).collect::<Result<Vec<_>, _>>()?;
-        let mut told = String::new();
+        let (mut told, mut cases, mut failed) = (String::new(), 0, 0);
         for file in &ran {
-            let failed = file.cases.iter().filter(|(_, mismatches)| !mismatches.is_empty()).count();
+            let failed_here = file.cases.iter().filter(|(_, mismatches)| !mismatches.is_empty()).count();
             // Writing to a String cannot fail.
-            let _ = writeln!(told, "{}: {}, {failed} failed", file.name, counted(file.cases.len()));
+            let _ = writeln!(told, "{}: {}, {failed_here} failed", file.name, counted(file.cases.len()));
             file.cases.iter().for_each(|(case, mismatches)| told.push_str(&failure(&file.name, case, mismatches)));
+            cases += file.cases.len();
+            failed += failed_here;
         }
         let _ = write!(anstream::stdout(), "{}", shown::lines(&told));
         if let Some(path) = &self.junit {
@@ -64,11 +66,6 @@ impl Test {
             };
             let report = report(&ran).to_string().map_err(|fault| cannot(&fault))?;
             std::fs::write(path, report).map_err(|fault| cannot(&fault))?;
-        }
-        let (mut cases, mut failed) = (0, 0);
-        for (_, mismatches) in ran.iter().flat_map(|file| &file.cases) {
-            cases += 1;
-            failed += usize::from(!mismatches.is_empty());
         }
         match (cases, failed) {
             (0, _) => Err(Failure::usage("there is no case in these files")),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use domain::alert::{AlertId, Breach, Comparison, Place};
-use domain::device::{DeviceType, Unit};
+use domain::device::Unit;
 use domain::reading::ReadingId;
 use domain::severity::Severity;
 
@@ -36,25 +36,6 @@ pub struct Findings {
     pub curves: Vec<Curve>,
     /// Every device, in order of first appearance. [`AlertFact::device`] counts in here.
     pub devices: Vec<DeviceFindings>,
-}
-
-impl Findings {
-    /// What was crossed, in words: "ammonia 270 ppb (limit 200)"; "no data" where it is about silence.
-    #[must_use]
-    pub fn crossing(&self, alert: &AlertFact) -> String {
-        let Some(crossing) = &alert.breach else { return "no data".to_owned() };
-        let device_type = self.devices.get(alert.device).map_or("", |device| &device.place.device_type);
-        let documented = DeviceType::named(device_type).and_then(|known| known.metric(&crossing.metric));
-        let breach = Breach {
-            metric: crossing.metric.to_string(),
-            label: documented.map_or_else(|| crossing.metric.to_string(), |metric| metric.label.to_owned()),
-            value: crossing.value,
-            unit: crossing.unit,
-            comparison: crossing.comparison,
-            limit: crossing.limit,
-        };
-        breach.in_words()
-    }
 }
 
 /// A stretch of time, both ends in it.
@@ -167,8 +148,8 @@ pub struct AlertFact {
     /// When what it tells of was over: at a threshold when all was well again, at a silence when something came; the end of
     /// the history where it lasted until then. What happens at a moment, as a sum that is full, is over at once: `at`.
     pub over: Timestamp,
-    /// The first limit that was crossed; `None` where it is about silence.
-    pub breach: Option<Crossing>,
+    /// The first limit that was crossed; `None` if it is about silence.
+    pub breach: Option<Breach>,
     /// Whether the block of another alert held it back, so that it was named later.
     pub blocked: bool,
     /// Whether an earlier message of a cleaning would have avoided it, or put it off: a sum or a count was sent, and then a
@@ -177,20 +158,12 @@ pub struct AlertFact {
     pub avoidable: bool,
 }
 
-/// A limit that was crossed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Crossing {
-    /// The metric's key.
-    pub metric: Arc<str>,
-    /// The value, in `unit`.
-    pub value: f64,
-    /// Which side of the limit is bad.
-    pub comparison: Comparison,
-    /// The limit, in `unit`.
-    pub limit: f64,
-    /// What both are counted in.
-    #[serde(serialize_with = "symbol")]
-    pub unit: Unit,
+impl AlertFact {
+    /// What was crossed, in words: "ammonia 270 ppb (limit 200)"; "no data" if it is about silence.
+    #[must_use]
+    pub fn crossing(&self) -> String {
+        self.breach.as_ref().map_or_else(|| "no data".to_owned(), Breach::in_words)
+    }
 }
 
 /// What rules on trial do differently from the ones that they are compared with.
@@ -348,34 +321,4 @@ pub struct Series {
 
 fn symbol<S: Serializer>(unit: &Unit, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(unit.symbol())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::digest::Digest;
-
-    fn told(device_type: &str, metric: &str, comparison: Comparison) -> String {
-        let place = Place { device_type: device_type.to_owned(), ..Place::default() };
-        let alert = AlertFact {
-            id: serde_json::from_value(serde_json::to_value(Digest::of(b"")).unwrap()).unwrap(),
-            rule: "rule".into(),
-            severity: Severity::Medium,
-            device: 0,
-            at: Timestamp::UNIX_EPOCH,
-            over: Timestamp::UNIX_EPOCH,
-            breach: Some(Crossing { metric: metric.into(), value: 12.0, comparison, limit: 10.0, unit: Unit::Degree }),
-            blocked: false,
-            avoidable: false,
-        };
-        let devices = vec![DeviceFindings { place, readings: 1, series: Vec::new() }];
-        Findings { devices, ..Findings::default() }.crossing(&alert)
-    }
-
-    #[test]
-    fn a_crossing_is_told_as_the_message_would_tell_it() {
-        assert_eq!(told("TILT", "Xt", Comparison::Deviates), "tilt on X 12° from its baseline (limit 10)");
-        assert_eq!(told("TILT", "Xt", Comparison::AtLeast), "tilt on X 12° (limit 10)");
-        assert_eq!(told("ACME#X", "y", Comparison::AtLeast), "y 12° (limit 10)");
-    }
 }

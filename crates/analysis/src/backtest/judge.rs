@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::arrivals::Arrivals;
-use super::findings::{AlertFact, Crossing};
+use super::findings::AlertFact;
 use super::zone::{Devices, Visit};
 use domain::alert::{Alert, Course, Message, SuppressionReason};
 use domain::engine::{self, Evaluation, evaluate, next_due, sweep};
@@ -208,13 +208,7 @@ impl<'r> Judge<'r> {
             device,
             at: alert.at,
             over: over.unwrap_or(alert.at),
-            breach: alert.breaches.first().map(|breach| Crossing {
-                metric: Arc::from(breach.metric.as_str()),
-                value: breach.value,
-                comparison: breach.comparison,
-                limit: breach.limit,
-                unit: breach.unit,
-            }),
+            breach: alert.breaches.first().cloned(),
             blocked,
             avoidable: false,
         });

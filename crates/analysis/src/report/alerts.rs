@@ -107,7 +107,7 @@ pub(super) fn listed(view: &View<'_>, mut alerts: Vec<&AlertFact>) -> impl Itera
             badge(alert.severity),
             html! { (name(&place.name())) @if let Some(zone) = &place.zone { " " small { (name(zone)) } } },
             html! { (view.title(&alert.rule)) },
-            html! { (view.findings.crossing(alert)) },
+            html! { (alert.crossing()) },
         ]
     })
 }

@@ -8,7 +8,8 @@ use super::chart::{Axis, Chart, Days, Mark, ROW, WIDE, colour, range, with_limit
 use super::markup::legend;
 use super::view::View;
 use super::words::{plural, with_unit};
-use crate::backtest::findings::{AlertFact, Crossing, DeviceFindings, Series};
+use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
+use domain::alert::Breach;
 use domain::severity::Severity;
 
 /// Periods of a chart in the row of a table.
@@ -41,7 +42,7 @@ impl Course<'_> {
         let days = self.days();
         let runs = self.runs(&days, if size == ROW { ROW_PERIODS } else { self.series.buckets.len() });
         let values = runs.iter().flatten().flat_map(|(_, least, greatest)| [*least, *greatest]);
-        let crossed = self.alerts.iter().filter_map(|alert| self.crossing(alert)).map(|crossing| crossing.value);
+        let crossed = self.alerts.iter().filter_map(|alert| self.breach(alert)).map(|breach| breach.value);
         let y = with_limits(&range(values.chain(crossed)), limits.iter().map(|(_, limit)| *limit));
         // The whole history, so that the charts of all devices can be compared.
         let history = self.view.findings.span.into_iter().flat_map(|span| [days.at(span.first), days.at(span.last)]);
@@ -89,7 +90,7 @@ impl Course<'_> {
         let general = general.iter().map(|limit| ((limit.severity, &*limit.rule), limit.limit));
         let mut limits: BTreeMap<(Severity, &str), f64> = general.collect();
         for alert in self.alerts {
-            if let Some(Crossing { limit, .. }) = self.crossing(alert)
+            if let Some(Breach { limit, .. }) = self.breach(alert)
                 && limits.values().all(|known| known != limit)
             {
                 limits.insert((alert.severity, &alert.rule), *limit);
@@ -109,13 +110,13 @@ impl Course<'_> {
         let periods = self.alerts.chunk_by(|one, other| period(one) == period(other));
         let worst = periods.filter_map(|alerts| alerts.iter().max_by_key(|alert| alert.severity));
         chart.marks.extend(worst.map(|alert| {
-            let value = self.crossing(alert).map_or(bottom, |crossing| crossing.value);
+            let value = self.breach(alert).map_or(bottom, |breach| breach.value);
             Mark::Dot((days.at(alert.at), value), colour(alert.severity))
         }));
     }
 
     /// The limit of this metric that the alert is about.
-    fn crossing<'b>(&self, alert: &'b AlertFact) -> Option<&'b Crossing> {
-        alert.breach.as_ref().filter(|crossing| crossing.metric == self.series.metric)
+    fn breach<'b>(&self, alert: &'b AlertFact) -> Option<&'b Breach> {
+        alert.breach.as_ref().filter(|breach| *breach.metric == *self.series.metric)
     }
 }

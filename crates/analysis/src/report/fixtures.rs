@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::backtest::findings::{
-    AlertFact, Crossing, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Limit,
-    Outliers, ReadingCounts, Series, Span, Verdict,
+    AlertFact, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Limit, Outliers,
+    ReadingCounts, Series, Span, Verdict,
 };
-use domain::alert::{AlertId, Comparison, Place};
-use domain::device::{DeviceType, Unit};
+use domain::alert::{AlertId, Breach, Comparison, Place};
+use domain::device::{DEVICE_TYPES, DeviceType, Unit};
 use domain::severity::Severity;
 use domain::time::LocalZone;
 
@@ -64,8 +64,13 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
         device,
         at,
         over: at,
-        breach: crossing.map(|(metric, value, limit, unit)| Crossing {
+        breach: crossing.map(|(metric, value, limit, unit)| Breach {
             metric: metric.into(),
+            label: DEVICE_TYPES
+                .iter()
+                .find_map(|known| known.metric(metric))
+                .map_or(metric, |known| known.label)
+                .into(),
             value,
             comparison: Comparison::AtLeast,
             limit,
@@ -184,8 +189,9 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
                 device: index,
                 at,
                 over: at,
-                breach: Some(Crossing {
+                breach: Some(Breach {
                     metric: metric.into(),
+                    label: documented.label.into(),
                     value: extreme,
                     comparison,
                     limit,

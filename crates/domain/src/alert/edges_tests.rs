@@ -189,6 +189,9 @@ fn places_devices_and_limits_are_told_in_words() {
     assert_eq!(named("TH").device_title(), place("TH", "w").device_title());
     assert_eq!((named("NEW").device_title(), named("").device_title()), ("NEW", "device"));
     assert_eq!(bad_smell_at("w").breaches[0].in_words(), "ammonia 270 ppb (limit 200)");
+    let tilt = |comparison| breach("TILT", "Xt", 12.0, comparison, 10.0).in_words();
+    assert_eq!(tilt(Comparison::Deviates), "tilt on X 12° from its baseline (limit 10)");
+    assert_eq!(tilt(Comparison::AtLeast), "tilt on X 12° (limit 10)");
     assert_eq!(text::amount(270.0, crate::device::Unit::Ppb), "270 ppb");
     assert_eq!(format!("{:?}", crate::device::DeviceType::named("TH").unwrap()), "TH");
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::utf8::NotUtf8;
 
 /// A place in a rules file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Location {
     /// The file's name, as its reader knows it.
     pub file: Arc<str>,
@@ -25,9 +25,10 @@ impl fmt::Display for Location {
 }
 
 /// One thing that is wrong with a rules file. Prints as `rules.toml:12:8: what is wrong; what to do`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
     /// Where.
+    #[serde(flatten)]
     pub location: Location,
     /// What.
     pub message: String,

@@ -128,7 +128,7 @@ fn listed(findings: &Findings, alerts: &[AlertFact], which: &[usize]) -> String 
         .map(|alert| {
             let place = &findings.devices[alert.device].place;
             let at = place.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %H:%M").to_string();
-            vec![at, alert.severity.to_string(), alert.rule.to_string(), place.name(), findings.crossing(alert)]
+            vec![at, alert.severity.to_string(), alert.rule.to_string(), place.name(), alert.crossing()]
         })
         .collect();
     columns(&rows) + &more(which.len())
