@@ -6,6 +6,7 @@
 //! | an answer that the client does not read | [`Bounds::headers_within`] | closed |
 //! | a request's line and headers | [`LARGEST_HEAD`], [`MOST_HEADERS`], [`Bounds::headers_within`] | 431, or closed |
 //! | a request's body | [`MAX_ENCODED`](crate::ingest::decode::MAX_ENCODED), [`Bounds::body_within`] | 413, 408 |
+//! | a body that the handler did not want | [`MOST_DRAINED`], [`Bounds::body_within`] | closed |
 //! | all bodies together | the [body budget](App::with_body_budget) | wait; 503 when the time is over |
 
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -27,7 +28,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_io_timeout::TimeoutWriter;
 
@@ -38,6 +39,8 @@ use crate::ingest::RequestInfo;
 pub const LARGEST_HEAD: usize = 32 * 1024;
 /// Most headers of a request.
 pub const MOST_HEADERS: usize = 100;
+/// Most bytes of a body that the handler did not want, which are read so that the client gets its answer.
+const MOST_DRAINED: usize = 64 * 1024 * 1024;
 /// Most bytes that are read from a connection before they are looked at.
 const READ_AHEAD: usize = 64 * 1024;
 
@@ -166,13 +169,22 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let request_id = context.request_id.clone();
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let request = request.map(|body| arriving(body, Instant::now() + body_within));
+    // It sends no body until it is asked to.
+    let waits_to_be_asked = request.headers().contains_key(EXPECT);
+    let deadline = Instant::now() + body_within;
+    let (parts, body) = request.into_parts();
+    let body = Arc::new(Mutex::new(body));
+    let request = Request::from_parts(parts, arriving(Arc::clone(&body), deadline));
     let handled = tokio::spawn(async move { app.handle(request, context).await });
     let mut response = handled.await.unwrap_or_else(|fault| {
         tracing::error!(request_id, %fault, "the handler failed");
         Problem::Internal.response(&request_id)
     });
-    if is_chunked {
+    let is_unread = !body.lock().await.is_end_stream();
+    if is_unread && !waits_to_be_asked {
+        tokio::spawn(timeout_at(deadline, drain(body)));
+    }
+    if is_unread || is_chunked {
         // A length beside it is passed over, as it has to be, and what follows is not another request then: whoever is in
         // front of us may have gone by the length (RFC 9112 §6.1).
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -180,13 +192,25 @@ async fn answer(
     Ok(response.map(Full::new))
 }
 
+/// Reads what is left of a body that the handler did not want. A connection that is closed while its client still sends is
+/// reset, and the client never sees the answer (RFC 9112 §9.6).
+async fn drain(body: Arc<Mutex<Incoming>>) {
+    let mut body = body.lock().await;
+    let mut drained = 0;
+    while drained < MOST_DRAINED
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
 /// `body` as it arrives, cut off with [`BodyTimeout`] at `deadline`.
 fn arriving(
-    body: Incoming,
+    body: Arc<Mutex<Incoming>>,
     deadline: Instant,
 ) -> impl Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send {
-    let next = move |mut body: Incoming| async move {
-        let frame = match timeout_at(deadline, body.frame()).await {
+    let next = move |body: Arc<Mutex<Incoming>>| async move {
+        let frame = match timeout_at(deadline, async { body.lock().await.frame().await }).await {
             Ok(None) => return None,
             Ok(Some(frame)) => frame.map_err(Into::into),
             Err(_) => Err(BodyTimeout.into()),

@@ -8,6 +8,7 @@ mod events;
 mod framing;
 mod injection;
 mod left_over;
+mod refusals;
 mod size;
 mod slow;
 mod support;
