@@ -39,6 +39,21 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
     }
 }
 
+/// How every gzip file begins (RFC 1952 §2.3.1).
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
+/// How it begins after somebody took it for text: 8B is not UTF-8, and has become U+FFFD.
+const GZIP_AS_TEXT: &[u8] = "\u{1f}\u{fffd}".as_bytes();
+
+/// How a body really is encoded. A REST API undoes gzip and leaves the header.
+pub(super) fn actual_encoding(announced: Encoding, body: &[u8]) -> Encoding {
+    if body.starts_with(GZIP_MAGIC) || is_gzip_as_text(body) { announced } else { Encoding::Identity }
+}
+
+/// Whether a body is gzip that an HTTP API has taken for text, which cannot be undone.
+pub(super) fn is_gzip_as_text(body: &[u8]) -> bool {
+    body.starts_with(GZIP_AS_TEXT)
+}
+
 /// The media type of the body by its header, in lower case and without parameters; `None` if there is no usable header.
 pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     let sent: Mime = headers.get(CONTENT_TYPE)?.to_str().ok()?.parse().ok()?;

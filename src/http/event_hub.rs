@@ -1,17 +1,15 @@
 //! Azure Event Hubs' send call: what its senders over HTTPS can be pointed at instead.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::App;
-use super::body::{RequestBody, content_type, declared_length, encoding, read_bounded};
+use super::body::{RequestBody, content_type};
 use super::problem::Problem;
 use crate::domain::event_hub::{of_batch, of_single};
 use crate::ingest::RequestInfo;
-use crate::ingest::decode::{Encoding, MAX_ENCODED, decode};
+use crate::ingest::decode::{Encoding, decode};
 
 /// The type of a body that holds several events ("Send batch events", Event Hubs REST API).
 const BATCH: &str = "application/vnd.microsoft.servicebus.json";
@@ -24,20 +22,14 @@ impl App {
         body: impl RequestBody,
         context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem> {
-        let started = Instant::now();
-        let sent_as = encoding(&parts.headers)?;
-        let length = declared_length(&parts.headers, MAX_ENCODED)?;
-        let client = self.gate.sender(parts, context).await?;
-        let _permit = self.body_budget.permit(length, sent_as).await?;
-        let body = read_bounded(body, MAX_ENCODED).await?;
+        let mut received = self.receive(parts, body, self.gate.sender(parts, context)).await?;
         let is_batch = content_type(&parts.headers).as_deref() == Some(BATCH);
         // What does not decode is taken as it was sent, to be refused and kept like any push.
-        let (body, encoding) = match decode(body.clone(), sent_as) {
-            Ok(decoded) if is_batch => (Bytes::from(of_batch(&decoded).into_owned()), Encoding::Identity),
-            Ok(decoded) => (Bytes::from(of_single(&decoded).into_owned()), Encoding::Identity),
-            Err(_) => (body, sent_as),
-        };
-        self.take(body, encoding, &client, context, started).await?;
+        if let Ok(decoded) = decode(received.bytes.clone(), received.encoding) {
+            let body = if is_batch { of_batch(&decoded) } else { of_single(&decoded) };
+            (received.bytes, received.encoding) = (body.into_owned().into(), Encoding::Identity);
+        }
+        self.take(received, context).await?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::CREATED;
         Ok(response)

@@ -21,9 +21,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 
 pub use self::body::{BodyTimeout, RequestBody};
-use self::body::{declared_length, encoding, read_bounded};
+use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, read_bounded};
 use self::body_budget::BodyBudget;
 pub use self::gate::Gate;
 use self::gate::shown;
@@ -43,6 +44,16 @@ pub struct App {
     gate: Gate,
     measured: Option<Box<dyn Exposition>>,
     body_budget: BodyBudget,
+}
+
+/// A body that has arrived, of an authenticated client.
+struct ReceivedBody<'b> {
+    bytes: Bytes,
+    encoding: Encoding,
+    client: String,
+    /// When receiving it began.
+    started: Instant,
+    _permit: Option<SemaphorePermit<'b>>,
 }
 
 impl App {
@@ -109,14 +120,25 @@ impl App {
         context: &RequestInfo,
         authenticating: impl Future<Output = Result<String, Problem>>,
     ) -> Result<Response<Bytes>, Problem> {
+        let received = self.receive(parts, body, authenticating).await?;
+        let outcome = self.take(received, context).await?;
+        Ok(json_response(&json!(outcome)))
+    }
+
+    /// Receives the body of a request once the client is authenticated.
+    async fn receive(
+        &self,
+        parts: &Parts,
+        body: impl RequestBody,
+        authenticating: impl Future<Output = Result<String, Problem>>,
+    ) -> Result<ReceivedBody<'_>, Problem> {
         let started = Instant::now();
-        let encoding = encoding(&parts.headers)?;
+        let announced = encoding(&parts.headers)?;
         let length = declared_length(&parts.headers, MAX_ENCODED)?;
         let client = authenticating.await?;
-        let _permit = self.body_budget.permit(length, encoding).await?;
-        let body = read_bounded(body, MAX_ENCODED).await?;
-        let outcome = self.take(body, encoding, &client, context, started).await?;
-        Ok(json_response(&json!(outcome)))
+        let permit = self.body_budget.permit(length, announced).await?;
+        let bytes = read_bounded(body, MAX_ENCODED).await?;
+        Ok(ReceivedBody { encoding: actual_encoding(announced, &bytes), bytes, client, started, _permit: permit })
     }
 
     /// What was measured. It tells how much a building is used, so that it asks for the credentials as a push does.
@@ -130,22 +152,17 @@ impl App {
     }
 
     /// Takes in a body that has arrived, and says in the log what came of it.
-    async fn take(
-        &self,
-        body: Bytes,
-        encoding: Encoding,
-        client: &str,
-        context: &RequestInfo,
-        started: Instant,
-    ) -> Result<Outcome, Problem> {
-        match self.ingest.push(body, encoding, context).await {
+    async fn take(&self, received: ReceivedBody<'_>, context: &RequestInfo) -> Result<Outcome, Problem> {
+        let ReceivedBody { bytes, encoding, client, started, .. } = received;
+        let is_gzip_as_text = encoding == Encoding::Gzip && is_gzip_as_text(&bytes);
+        match self.ingest.push(bytes, encoding, context).await {
             Ok(outcome) => {
-                outcome.log(context, client, started);
+                outcome.log(context, &client, started);
                 Ok(outcome)
             }
             Err(error) => {
-                error.log(context, client);
-                Err(Problem::from(&error))
+                error.log(context, &client);
+                Err(if is_gzip_as_text { Problem::GzipAsText } else { Problem::from(&error) })
             }
         }
     }

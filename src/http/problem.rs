@@ -72,6 +72,8 @@ pub enum Problem {
     },
     /// A content encoding other than gzip.
     UnsupportedEncoding,
+    /// Bytes of gzip that arrived as text.
+    GzipAsText,
     /// A body over the size limit.
     TooLarge,
     /// No credentials, or wrong ones.
@@ -121,7 +123,7 @@ impl Problem {
         match self {
             Self::NotFound | Self::UnknownZone => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedEncoding | Self::GzipAsText => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized(_) | Self::NoVerifiedToken => StatusCode::UNAUTHORIZED,
             Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
@@ -140,6 +142,10 @@ impl Problem {
             Self::NotFound => "There is nothing at this path. Pushes go to POST /push.",
             Self::MethodNotAllowed { .. } => "This path does not take this method; see the Allow header.",
             Self::UnsupportedEncoding => "The body's content encoding is not known here. Use gzip or none.",
+            Self::GzipAsText => {
+                "The bytes of gzip arrived as text, which cannot be undone. Send them with Content-Type: \
+                 application/octet-stream, or send no gzip. The body was kept."
+            }
             Self::TooLarge => {
                 "The body is too large: at most 10 MB as sent, 64 MiB decoded, 200,000 items. Split the batch."
             }
@@ -195,6 +201,7 @@ impl Problem {
             Self::NotFound
             | Self::UnknownZone
             | Self::UnsupportedEncoding
+            | Self::GzipAsText
             | Self::TooLarge
             | Self::ForeignOrigin
             | Self::IncompleteBody

@@ -259,9 +259,35 @@ async fn gzip_is_undone_and_the_batch_is_known_by_what_was_packed() {
 #[tokio::test]
 async fn a_body_that_is_not_the_gzip_it_claims_is_refused_and_kept() {
     let app = TestApp::new();
-    let request = push_request().header("content-encoding", "gzip").body(Full::new("[]".into())).unwrap();
+    let packed = gzip(b"[]");
+    let cut = packed[..packed.len() - 1].to_vec();
+    let request = push_request().header("content-encoding", "gzip").body(Full::new(cut.into())).unwrap();
     problem(&app.send(request).await, 400);
     assert_eq!(app.lines().len(), 1);
+}
+
+/// As a REST API passes it on: it undoes gzip and leaves the header.
+#[tokio::test]
+async fn a_body_whose_gzip_is_undone_already_is_taken() {
+    let app = TestApp::new();
+    let request =
+        push_request().header("content-encoding", "gzip").body(Full::new(body(&[smell(270)]).into())).unwrap();
+    let (inflated, plain) = (app.send(request).await, app.push(body(&[smell(270)])).await);
+    assert_eq!((inflated.status, &inflated.body["batch"]), (200, &plain.body["batch"]));
+}
+
+/// As an HTTP API passes it on with a content type of text.
+#[tokio::test]
+async fn gzip_that_arrived_as_text_is_refused_with_a_remedy_and_kept() {
+    let app = TestApp::new();
+    let text = String::from_utf8_lossy(&gzip(&body(&[smell(270)]))).into_owned();
+    let request = push_request().header("content-encoding", "gzip").body(Full::new(text.clone().into())).unwrap();
+    let refused = app.send(request).await;
+    problem(&refused, 415);
+    assert!(refused.body["detail"].as_str().unwrap().contains("application/octet-stream"), "{}", refused.body);
+    assert_eq!(app.lines().len(), 1);
+    let request = push_request().body(Full::new(text.into())).unwrap();
+    problem(&app.send(request).await, 400);
 }
 
 #[tokio::test]
