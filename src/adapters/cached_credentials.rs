@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -14,8 +15,9 @@ use crate::ingest::ports::{CredentialSource, Unavailable, chain};
 const STRANGERS: SignedDuration = SignedDuration::from_secs(10);
 /// Known clients make them be read again this often, so that a password that was taken away stops working.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
-/// Where they were never read, trying again is worth more than sparing the reader: every push is refused meanwhile.
-const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+/// Where they were never read, trying again is worth more than sparing the reader: every push is refused meanwhile. It is
+/// waited for, once a push.
+pub(crate) const FIRST_READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long credentials stay in force beside those that replaced them, so that whoever pushes can follow.
 const FOLLOWED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -200,11 +202,15 @@ impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
             }
             return Ok(accepted.credentials);
         }
-        let mut reads = self.reads.lock().await;
-        if self.accepted().is_none() {
-            if !has_passed(FIRST_READ_AGAIN, reads.last, now) {
-                let why = "the last attempt failed less than a second ago";
-                return Err(Unavailable::new("the credentials were not read yet", why));
+        let (mut reads, has_waited) = match self.reads.try_lock() {
+            Ok(reads) => (reads, false),
+            Err(_) => (self.reads.lock().await, true),
+        };
+        if self.accepted().is_none() && !has_waited {
+            // The function starts for a push, and reads before it. A push is worth a second try.
+            if let Some(last) = reads.last {
+                let since = now.duration_since(last).abs();
+                tokio::time::sleep(FIRST_READ_AGAIN.saturating_sub(since.unsigned_abs())).await;
             }
             self.read(&mut reads, now).await?;
         }
@@ -361,15 +367,21 @@ mod tests {
         assert_eq!(memory.reads(), 1);
     }
 
-    #[tokio::test]
-    async fn a_reader_that_fails_at_first_is_asked_again_after_a_second() {
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_fails_at_first_is_asked_again_after_a_second_by_whoever_comes_next() {
         let memory = Memory::default();
         let cached = CachedCredentials::new(&memory);
         let (a, b) = tokio::join!(current(&cached, 0), current(&cached, 0));
         assert_eq!((a, b), (None, None));
         assert_eq!(memory.reads(), 1);
+        let started = tokio::time::Instant::now();
+        assert_eq!(current(&cached, 0).await, None);
+        assert_eq!((memory.reads(), started.elapsed()), (2, FIRST_READ_AGAIN));
         memory.says("1", "old");
-        assert_eq!(current(&cached, 1).await.as_deref(), Some("old"));
+        assert_eq!(current(&cached, 0).await.as_deref(), Some("old"));
+        assert_eq!((memory.reads(), started.elapsed()), (3, 2 * FIRST_READ_AGAIN));
+        assert_eq!(current(&cached, 0).await.as_deref(), Some("old"));
+        assert_eq!(started.elapsed(), 2 * FIRST_READ_AGAIN, "nobody waits once they are read");
     }
 
     #[tokio::test]
