@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +41,8 @@ use crate::{Failure, environment, rules};
 
 SmartClean pushes over HTTPS only: for pushes from outside put a TLS proxy such as Caddy or nginx in front.")]
 pub(super) struct Serve {
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    /// Address or name, and port, to listen on; port 0 takes a free one, :8080 is on 127.0.0.1
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
     /// Folder for everything that is kept; made if it is not there
     #[arg(long, value_name = "FOLDER", default_value = "data")]
@@ -266,6 +266,14 @@ fn curl_line(address: SocketAddr, username: &str, password: &str) -> String {
     format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json' -d '[\"{reading}\"]'")
 }
 
+/// Reads `--listen`. Of a name's addresses, IPv4 goes first: that is what most clients of this machine try.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    const EXPECTED: &str = "name an address and a port, for example 127.0.0.1:8080, localhost:8080 or :8080";
+    let host = if text.starts_with(':') { "127.0.0.1" } else { "" };
+    let addresses = format!("{host}{text}").to_socket_addrs().map_err(|fault| format!("{fault}; {EXPECTED}"))?;
+    addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("it has no address; {EXPECTED}"))
+}
+
 /// `text` as one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -274,6 +282,22 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_to_listen_on_may_be_names_or_ports_alone() {
+        for (text, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            (":8080", "127.0.0.1:8080"),
+            ("0.0.0.0:0", "0.0.0.0:0"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(listen_address(text), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for text in ["8080", "localhost", "127.0.0.1:99999", ":", ""] {
+            assert!(listen_address(text).unwrap_err().contains("localhost:8080"), "{text}");
+        }
+    }
 
     #[test]
     fn a_password_with_quotes_stays_one_word_of_the_shell() {
