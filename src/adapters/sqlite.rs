@@ -1,6 +1,6 @@
 //! State documents in a SQLite database: one file, which several processes may share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,61 +70,24 @@ enum Write {
     Sms { quota: u32, wanted: usize, now: Timestamp },
 }
 
-/// Why a database was not opened. No retry can help, but where [`OpenError::Failed`] says that another process has it
-/// locked.
+/// Why a database was not opened. No retry can help, except after [`OpenError::Failed`] if another process has it locked.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A newer release has written it. It is left as it is.
     #[error(
-        "{} was written by a newer release (its schema is version {found}, this program knows {SCHEMA_VERSION}); \
-         nothing was changed: start the newer release, or name another data folder",
-        .path.display()
+        "it was written by a newer release (its schema is version {0}, this program knows {SCHEMA_VERSION}); nothing was \
+         changed: start the newer release, or name another data folder"
     )]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// Its schema's version.
-        found: i64,
-    },
-    /// It is another program's. It is left as it is.
-    #[error("{} is a database of another program; nothing was changed: name another data folder", .path.display())]
-    Foreign {
-        /// The database.
-        path: PathBuf,
-    },
-    /// The file system cannot hold it.
-    #[error(
-        "{} cannot be kept where it is: its folder cannot be shared between processes (a network drive?); name a data \
-         folder on a local disk",
-        .path.display()
-    )]
-    Unfit {
-        /// The database.
-        path: PathBuf,
-    },
-    /// SQLite cannot open it.
-    #[error("{} cannot be opened", .path.display())]
-    Failed {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
-}
-
-/// [`OpenError`] without the path.
-enum Refusal {
     Newer(i64),
+    /// It is another program's. It is left as it is.
+    #[error("it is a database of another program; nothing was changed: name another data folder")]
     Foreign,
+    /// The file system cannot hold it.
+    #[error("its folder cannot be shared between processes (a network drive?); name a data folder on a local disk")]
     Unfit,
-    Failed(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Refusal {
-    fn from(fault: rusqlite::Error) -> Self {
-        Self::Failed(fault)
-    }
+    /// SQLite cannot open it.
+    #[error("it cannot be opened: {0}")]
+    Failed(#[from] rusqlite::Error),
 }
 
 impl SqliteStore {
@@ -134,18 +97,7 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], where it cannot be opened or is not ours to write.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connect = || {
-            open(path).map_err(|refusal| {
-                let path = path.to_owned();
-                match refusal {
-                    Refusal::Newer(found) => OpenError::Newer { path, found },
-                    Refusal::Foreign => OpenError::Foreign { path },
-                    Refusal::Unfit => OpenError::Unfit { path },
-                    Refusal::Failed(source) => OpenError::Failed { path, source },
-                }
-            })
-        };
-        let (reading, mut writing) = (connect()?, connect()?);
+        let (reading, mut writing) = (open(path)?, open(path)?);
         Ok(Self {
             reading: Arc::new(Mutex::new(reading)),
             writing: Arc::new(Grouped::by(move |writes| write_each(&mut writing, &writes))),
@@ -271,7 +223,7 @@ fn write_one(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<u
     }
 }
 
-fn open(path: &Path) -> Result<Connection, Refusal> {
+fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Looked at before anything is written; and until then, closing does not write what others have left in the log.
@@ -280,7 +232,7 @@ fn open(path: &Path) -> Result<Connection, Refusal> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     // Readers do not wait for a writer, and a commit is one sequential write.
     if switch_to_wal(&connection)? != "wal" {
-        return Err(Refusal::Unfit);
+        return Err(OpenError::Unfit);
     }
     // Each commit reaches the disk before it is answered. With NORMAL, which many use with WAL, a power cut takes the last
     // commits back, while the push was answered and its batch noted as evaluated: its alerts would be lost.
@@ -311,19 +263,19 @@ fn is_busy(fault: &rusqlite::Error) -> bool {
 }
 
 /// The version of the schema that is there; 0 where there is none.
-fn check(connection: &Connection) -> Result<i64, Refusal> {
+fn check(connection: &Connection) -> Result<i64, OpenError> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = connection.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (version, tables) {
         (0, 0) => Ok(version),
-        (..=0, _) => Err(Refusal::Foreign),
-        (newer, _) if newer > SCHEMA_VERSION => Err(Refusal::Newer(newer)),
+        (..=0, _) => Err(OpenError::Foreign),
+        (newer, _) if newer > SCHEMA_VERSION => Err(OpenError::Newer(newer)),
         (known, _) => Ok(known),
     }
 }
 
 /// Creates the schema, or what an older release has not created of it.
-fn create(connection: &mut Connection) -> Result<(), Refusal> {
+fn create(connection: &mut Connection) -> Result<(), OpenError> {
     // Immediate, because another process may be about to do the same: the second one waits, and then finds it done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if check(&transaction)? < SCHEMA_VERSION {
@@ -336,6 +288,7 @@ fn create(connection: &mut Connection) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -355,8 +308,8 @@ mod tests {
             let path = database(folder.path(), &sql);
             let before = fs::read(&path).unwrap();
             let refused = SqliteStore::open(&path).unwrap_err();
-            assert!(matches!(refused, OpenError::Newer { found: 3, .. }), "{refused:?}");
-            assert!(refused.to_string().contains("newer release") && refused.to_string().contains("state.db"));
+            assert!(matches!(refused, OpenError::Newer(3)), "{refused:?}");
+            assert!(refused.to_string().contains("newer release"), "{refused}");
             assert_eq!(fs::read(&path).unwrap(), before, "{journal}");
         }
     }
@@ -372,7 +325,7 @@ mod tests {
         let log = folder.path().join("state.db-wal");
         let before = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
         assert!(!before.1.is_empty());
-        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer { found: 3, .. })));
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer(3))));
         assert_eq!((fs::read(&path).unwrap(), fs::read(&log).unwrap()), before);
     }
 
@@ -381,10 +334,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = database(folder.path(), "CREATE TABLE theirs (a)");
         let before = fs::read(&path).unwrap();
-        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Foreign { .. })));
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Foreign)));
         assert_eq!(fs::read(&path).unwrap(), before);
         fs::write(&path, "no database, and long enough to be one").unwrap();
-        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Failed { .. })));
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Failed(_))));
         assert_eq!(fs::read(&path).unwrap(), b"no database, and long enough to be one");
     }
 

@@ -93,24 +93,9 @@ impl Gate {
         self.doors
     }
 
-    /// The name of the client that the headers prove the caller to be, by a password or a token.
+    /// The name of the client that the headers authenticate, by a password or a token.
     pub(super) async fn caller(&self, headers: &HeaderMap, context: &RequestInfo) -> Result<String, Problem> {
-        let asked = self.challenge(Bearer::Asked);
-        let Some(proof) = self.proof(headers) else {
-            return Err(self.nothing_usable("no usable header", context, Problem::Unauthorized(asked)));
-        };
-        match self.authenticated(std::slice::from_ref(&proof), context).await? {
-            Ok(name) => Ok(name),
-            Err(Refusal::Token(TokenFault::Scope)) => {
-                tracing::warn!(request_id = %context.request_id, source = %context.source, "a token without the scope");
-                Err(Problem::InsufficientScope)
-            }
-            Err(refusal) => {
-                let is_token = matches!(refusal, Refusal::Token(_));
-                let challenge = if is_token { self.challenge(Bearer::InvalidToken) } else { asked };
-                Err(self.refuse(proof.name(), &refusal.reason(), context, challenge))
-            }
-        }
+        self.admitted(self.proof(headers), self.challenge(Bearer::Asked), context).await
     }
 
     /// The name of the client whose token the host has verified.
@@ -123,17 +108,34 @@ impl Gate {
 
     /// The name of the key that signed a call of Event Hubs'.
     pub(super) async fn sender(&self, parts: &Parts, context: &RequestInfo) -> Result<String, Problem> {
+        let signature = |header: &str| {
+            let (host, path) = (own_host(parts).to_owned(), parts.uri.path().to_owned());
+            Some(Proof::Signature { sent: SharedAccess::of_header(header)?, header: header.to_owned(), host, path })
+        };
         let challenge = Challenge { basic: false, bearer: None, signature: true };
-        let header = authorization(&parts.headers);
-        let Some((header, sent)) =
-            header.and_then(|header| Some((header.to_owned(), SharedAccess::of_header(header)?)))
-        else {
+        self.admitted(authorization(&parts.headers).and_then(signature), challenge, context).await
+    }
+
+    /// The client of a proof. `challenge` is what a 401 asks for.
+    async fn admitted(
+        &self,
+        proof: Option<Proof>,
+        challenge: Challenge,
+        context: &RequestInfo,
+    ) -> Result<String, Problem> {
+        let Some(proof) = proof else {
             return Err(self.nothing_usable("no usable header", context, Problem::Unauthorized(challenge)));
         };
-        let (host, path) = (own_host(parts).to_owned(), parts.uri.path().to_owned());
-        let proof = Proof::Signature { header, sent, host, path };
         match self.authenticated(std::slice::from_ref(&proof), context).await? {
             Ok(name) => Ok(name),
+            Err(Refusal::Token(TokenFault::Scope)) => {
+                tracing::warn!(request_id = %context.request_id, source = %context.source, "a token without the scope");
+                Err(Problem::InsufficientScope)
+            }
+            Err(refusal @ Refusal::Token(_)) => {
+                let challenge = self.challenge(Bearer::InvalidToken);
+                Err(self.refuse(proof.name(), &refusal.reason(), context, challenge))
+            }
             Err(refusal) => Err(self.refuse(proof.name(), &refusal.reason(), context, challenge)),
         }
     }
