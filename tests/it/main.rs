@@ -12,6 +12,7 @@ mod commands;
 mod compact;
 mod corpus;
 mod cost;
+mod damaged;
 mod doors;
 mod events;
 mod goldens;

@@ -21,10 +21,10 @@ pub enum ArchiveError {
         /// What the system or the service said.
         why: String,
     },
-    /// A file of the lake is not what was written. No retry helps.
+    /// A file or object is not what was written. No retry helps.
     #[error("{what} is damaged: {why}")]
     Damaged {
-        /// The file.
+        /// The file or object.
         what: String,
         /// What is wrong with it, and what to do.
         why: String,
@@ -48,6 +48,12 @@ impl ArchiveError {
     /// `what` cannot be written or removed because of `why`.
     pub fn not_written(what: impl Display, why: impl Display) -> Self {
         Self::NotWritten { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// An object of raw readings is not what was written.
+    pub(crate) fn damaged_object(what: impl Display, why: impl Display) -> Self {
+        let remedy = "Restore it from a backup, or, in a bucket, from its earlier version";
+        Self::Damaged { what: what.to_string(), why: format!("{why}. {remedy}") }
     }
 
     pub(crate) fn damaged(what: impl Display, why: impl Display) -> Self {

@@ -40,6 +40,15 @@ impl Ids {
         }
     }
 
+    /// A warning for each of these zones that no reading has, with the nearest one that there is.
+    pub fn unknown_zones(&self, zones: &[String]) -> impl Iterator<Item = String> {
+        zones.iter().filter(|zone| !self.zones.contains(*zone)).map(|zone| {
+            let meant = nearest(zone, self.zones.iter().map(String::as_str));
+            let meant = meant.map(|meant| format!("; {meant}")).unwrap_or_default();
+            format!("the history has no reading of the zone `{zone}`{meant}")
+        })
+    }
+
     /// A warning for each id that rules name and no reading has, with the nearest one that there is.
     #[must_use]
     pub fn unknown(&self, rules: &RuleSet) -> Vec<Fault> {
@@ -66,6 +75,8 @@ pub struct Inventory {
     devices: Vec<Device>,
     /// By zone, id and type.
     by_key: HashMap<(ZoneKey<'static>, String, String), usize>,
+    /// Objects that are left out, because they are damaged.
+    pub damaged: Vec<ArchiveError>,
 }
 
 #[derive(Debug)]
@@ -77,7 +88,7 @@ struct Device {
 }
 
 impl Inventory {
-    /// Reads a history.
+    /// Reads a history, damaged objects aside.
     ///
     /// # Errors
     /// [`ArchiveError`] where the archive cannot be read.
@@ -87,7 +98,13 @@ impl Inventory {
             let mut readings = Vec::new();
             for keys in archive.keys(&hour.folder)?.chunks(OBJECTS_AT_ONCE) {
                 for object in archive.read(keys)? {
-                    let text = object.text()?;
+                    let text = match object.text() {
+                        Ok(text) => text,
+                        Err(damaged) => {
+                            inventory.damaged.push(damaged);
+                            continue;
+                        }
+                    };
                     let read = text.lines().filter_map(|line| Reading::read(line).ok());
                     readings.extend(read.filter_map(|reading| inventory.device(&reading, object.received())));
                 }

@@ -59,8 +59,8 @@ impl StoredObject {
     /// Its lines.
     ///
     /// # Errors
-    /// [`ArchiveError::NotRead`] if it is no Zstandard frame of text. No retry helps.
+    /// [`ArchiveError::Damaged`] if it is no Zstandard frame of text. No retry helps.
     pub fn text(&self) -> Result<String, ArchiveError> {
-        unpack(&self.bytes).map_err(|error| ArchiveError::not_read(&self.key, error))
+        unpack(&self.bytes).map_err(|error| ArchiveError::damaged_object(&self.key, error))
     }
 }

@@ -61,27 +61,29 @@ pub struct Round {
 /// At most 64 MiB of compressed objects wait to be put in order. A push that lies further from its place than that comes
 /// when it is read, after pushes that were received later.
 ///
+/// Damaged objects are left out, and returned as an error each.
+///
 /// # Errors
-/// [`ArchiveError`] if objects cannot be listed, read or unpacked.
+/// [`ArchiveError`] if objects cannot be listed or read.
 pub fn read_pushes(
     archive: &dyn Archive,
     hours: &[Hour],
     mut take: impl FnMut(Round) -> bool,
-) -> Result<(), ArchiveError> {
+) -> Result<Vec<ArchiveError>, ArchiveError> {
     let mut queue = Queue { most: MOST_WAITING, ..Queue::default() };
     queue.read(archive, UNDATED)?;
     for (index, hour) in hours.iter().enumerate() {
         queue.read(archive, &hour.folder)?;
         while queue.size > queue.most {
-            if !take(queue.round(index + 1)?) {
-                return Ok(());
+            if !take(queue.round(index + 1)) {
+                return Ok(queue.damaged);
             }
         }
     }
     loop {
-        let round = queue.round(hours.len())?;
+        let round = queue.round(hours.len());
         if !take(round) || queue.waiting.is_empty() {
-            return Ok(());
+            return Ok(queue.damaged);
         }
     }
 }
@@ -102,19 +104,22 @@ struct Queue {
     size: usize,
     most: usize,
     undated: u64,
+    /// Objects that are left out.
+    damaged: Vec<ArchiveError>,
 }
 
 impl Queue {
     fn read(&mut self, archive: &dyn Archive, folder: &str) -> Result<(), ArchiveError> {
         for keys in archive.keys(folder)?.chunks(OBJECTS_AT_ONCE) {
-            let read = archive.read(keys)?.into_par_iter().map(Waiting::of);
-            for waiting in read.collect::<Result<Vec<_>, _>>()? {
+            let read: Vec<_> = archive.read(keys)?.into_par_iter().map(Waiting::of).collect();
+            for waiting in read {
                 match waiting {
-                    Some(waiting) => {
+                    Ok(Some(waiting)) => {
                         self.size += waiting.size();
                         self.waiting.push(Reverse(waiting));
                     }
-                    None => self.undated += 1,
+                    Ok(None) => self.undated += 1,
+                    Err(damaged) => self.damaged.push(damaged),
                 }
             }
         }
@@ -122,7 +127,7 @@ impl Queue {
     }
 
     /// Takes out those that were received first.
-    fn round(&mut self, hours: usize) -> Result<Round, ArchiveError> {
+    fn round(&mut self, hours: usize) -> Round {
         let mut first = Vec::new();
         let mut size = 0;
         while size < ROUND
@@ -132,12 +137,15 @@ impl Queue {
             self.size -= waiting.size();
             first.push(waiting);
         }
-        let pushes = first.into_par_iter().map(|Waiting { received, key, bytes }| {
-            let lines = unpack(&bytes).map_err(|error| ArchiveError::not_read(&key, error))?;
-            Ok(ArchivedPush { key, received, lines })
-        });
-        let pushes = pushes.collect::<Result<_, _>>()?;
-        Ok(Round { pushes, hours, undated: std::mem::take(&mut self.undated) })
+        let unpacked: Vec<_> = first.into_par_iter().map(Waiting::unpacked).collect();
+        let mut pushes = Vec::with_capacity(unpacked.len());
+        for push in unpacked {
+            match push {
+                Ok(push) => pushes.push(push),
+                Err(damaged) => self.damaged.push(damaged),
+            }
+        }
+        Round { pushes, hours, undated: std::mem::take(&mut self.undated) }
     }
 }
 
@@ -149,6 +157,12 @@ impl Waiting {
             None => newest(&object.text()?),
         };
         Ok(received.map(|received| Self { received, key: object.key, bytes: object.bytes }))
+    }
+
+    fn unpacked(self) -> Result<ArchivedPush, ArchiveError> {
+        let Self { received, key, bytes } = self;
+        let lines = unpack(&bytes).map_err(|error| ArchiveError::damaged_object(&key, error))?;
+        Ok(ArchivedPush { key, received, lines })
     }
 
     fn size(&self) -> usize {
@@ -218,10 +232,10 @@ mod tests {
         for folder in [UNDATED, "hh=10/", "hh=11/", "hh=12/"] {
             queue.read(objects, folder).unwrap();
             while queue.size > queue.most {
-                note(queue.round(0).unwrap());
+                note(queue.round(0));
             }
         }
-        note(queue.round(0).unwrap());
+        note(queue.round(0));
         (names.join(" "), undated)
     }
 

@@ -1,8 +1,11 @@
 //! Where stored history is, as it is named on the command line.
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::path::Path;
 
 use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::domain::shown;
 use smartclean_push::history::{Archive, ArchiveError};
 use smartclean_push::lake::{LakeStore, WholeArchive};
 
@@ -20,6 +23,21 @@ pub(super) fn store(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
     }
     let opened = FolderArchive::open(Path::new(data)).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(Box::new(opened))
+}
+
+/// Names the damaged objects of a history, which are left out of what was printed.
+///
+/// # Errors
+/// A [`Failure`] where there is any.
+pub(super) fn complete<D: Display>(damaged: &[D]) -> Result<(), Failure> {
+    for object in damaged {
+        let _ = writeln!(anstream::stderr(), "{}", shown::line(&object.to_string()));
+    }
+    match damaged.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new("a damaged object was left out; it is named above")),
+        several => Err(Failure::new(format!("{several} damaged objects were left out; they are named above"))),
+    }
 }
 
 #[cfg(feature = "s3")]

@@ -44,10 +44,12 @@ enum Format {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let file = self.rules.display().to_string();
+        let mut damaged = Vec::new();
         let mut parsed = RuleSet::read(&file, &rules::read(&self.rules)?);
         if let (Ok(rules), Some(from)) = (&mut parsed, &self.from) {
             let history = Inventory::read(&*archive::open(from)?)?;
             rules.warnings.append(&mut history.warnings(rules));
+            damaged = history.damaged;
         }
         let told = match self.format {
             Format::Text => shown::lines(&text(&file, &parsed)),
@@ -55,7 +57,7 @@ impl Check {
         };
         let _ = writeln!(anstream::stdout(), "{told}");
         match parsed {
-            Ok(_) => Ok(()),
+            Ok(_) => archive::complete(&damaged),
             Err(faults) => Err(Failure::new(format!("{file} has {}", rules::counted(faults.len())))),
         }
     }

@@ -6,6 +6,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use smartclean_push::history::Period;
 
+use crate::Failure;
+
 /// From when to when, by the time at which readings were taken.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct Arguments {
@@ -17,9 +19,16 @@ pub(super) struct Arguments {
     until: Option<Timestamp>,
 }
 
-impl From<Arguments> for Period {
-    fn from(Arguments { since, until }: Arguments) -> Self {
-        Self { since, until }
+impl Arguments {
+    /// The period that is meant.
+    pub(super) fn read(self) -> Result<Period, Failure> {
+        let Self { since, until } = self;
+        match since.zip(until) {
+            Some((since, until)) if since >= until => {
+                Err(Failure::usage(format!("--since {since} is not before --until {until}: no reading is in between")))
+            }
+            _ => Ok(Period { since, until }),
+        }
     }
 }
 

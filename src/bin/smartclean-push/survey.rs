@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Archive, ArchiveError, Inventory, Period, hours, read_pushes};
+use smartclean_push::history::{Archive, ArchiveError, Inventory, hours, read_pushes};
 use smartclean_push::survey::{Observation, Survey};
 
-use crate::archive::open;
+use crate::archive::{complete, open};
 use crate::{Failure, period, progress, rules};
 
 /// Say what the sensors really send, beside what SmartClean documents, and what to change because of it
@@ -59,7 +59,7 @@ impl SurveyOf {
             })?;
         }
         let archive = open(&self.from)?;
-        let warnings = self.read(&*archive, &mut survey, &rules)?;
+        let (warnings, damaged) = self.read(&*archive, &mut survey, &rules)?;
         let mut observations = survey.observations(&rules);
         observations.extend(warnings);
         let text = match self.format {
@@ -67,6 +67,7 @@ impl SurveyOf {
             Format::Json => serde_json::to_string(&observations).map_err(|fault| Failure::new(fault.to_string()))?,
         };
         let _ = writeln!(anstream::stdout(), "{text}");
+        complete(&damaged)?;
         match observations.iter().filter(|observation| observation.advice.is_some()).count() {
             0 => Ok(()),
             1 => Err(Failure::new("one thing to look at, marked ! above")),
@@ -74,24 +75,27 @@ impl SurveyOf {
         }
     }
 
-    /// Reads the archive. What is returned is where its devices do not suit the rules.
+    /// Reads the archive. What is returned is where its devices do not suit the rules, and what is damaged.
     fn read(
         &self,
         archive: &dyn Archive,
         survey: &mut Survey,
         rules: &RuleSet,
-    ) -> Result<Vec<Observation>, ArchiveError> {
-        let period = Period::from(self.period);
+    ) -> Result<(Vec<Observation>, Vec<ArchiveError>), Failure> {
+        let period = self.period.read()?;
         let raw = hours(archive, "raw/", &period)?;
         let bar = progress::bar(raw.len());
-        read_pushes(archive, &raw, |round| {
+        let mut damaged = read_pushes(archive, &raw, |round| {
             round.pushes.iter().filter(|push| period.contains(push.received)).for_each(|push| survey.push(push));
             bar.set_position(round.hours as u64);
             true
         })?;
         for hour in hours(archive, "rejected/", &period)? {
             for object in archive.read(&archive.keys(&hour.folder)?)? {
-                survey.rejections(&object.text()?);
+                match object.text() {
+                    Ok(lines) => survey.rejections(&lines),
+                    Err(error) => damaged.push(error),
+                }
             }
         }
         bar.finish_and_clear();
@@ -101,7 +105,7 @@ impl SurveyOf {
             expected: "rules that suit the devices",
             advice: Some(warning.suggestion.unwrap_or_else(|| "Remove it from the rules file.".to_owned())),
         });
-        Ok(warnings.collect())
+        Ok((warnings.collect(), damaged))
     }
 }
 

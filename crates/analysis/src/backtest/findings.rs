@@ -22,8 +22,11 @@ pub struct Findings {
     pub readings: ReadingCounts,
     /// Readings whose time cannot be right.
     pub outliers: Outliers,
-    /// Warnings of ids that the rules on trial name and no reading has.
+    /// Warnings of ids that the trial names and no reading has.
     pub unknown_ids: Vec<String>,
+    /// Objects that are left out, because they are damaged: which, why, and what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
     /// What the rules on trial say.
     pub rules: Verdict,
     /// What the rules that they are compared with say.

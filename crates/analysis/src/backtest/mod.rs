@@ -86,7 +86,7 @@ pub fn backtest(
     let mut court = Court::new(trial, &tried);
     let mut told = Progress { hours: hours.len(), ..Progress::default() };
     progress(told);
-    thread::scope(|scope| {
+    let damaged = thread::scope(|scope| {
         // One round is read while the one before it is judged, and none before that is wanted.
         let (send, receive) = sync_channel(1);
         let hours = &hours;
@@ -98,7 +98,8 @@ pub fn backtest(
         }
         reader.join().unwrap_or_else(|_| Err(ArchiveError::not_read("the archive", "the reader failed; this is a bug")))
     })?;
-    Ok(court.end())
+    let damaged = damaged.iter().map(ToString::to_string).collect();
+    Ok(Findings { damaged, ..court.end() })
 }
 
 /// Where a history is judged.
@@ -117,7 +118,7 @@ struct Court<'r> {
     /// Readings of the last round.
     readings: u64,
     counts: ReadingCounts,
-    /// The ids of the history, if the rules on trial name any.
+    /// The ids of the history, if the trial names any.
     ids: Option<Ids>,
 }
 
@@ -150,7 +151,7 @@ impl<'r> Court<'r> {
             judged_until: Timestamp::MIN,
             readings: 0,
             counts: ReadingCounts::default(),
-            ids: names_ids(&trial.rules.1).then(Ids::default),
+            ids: (names_ids(&trial.rules.1) || !trial.zones.is_empty()).then(Ids::default),
         }
     }
 
@@ -233,8 +234,10 @@ impl<'r> Court<'r> {
     }
 
     fn end(self) -> Findings {
-        let unknown = self.ids.map(|ids| ids.unknown(&self.trial.rules.1)).unwrap_or_default();
-        let unknown = unknown.iter().map(ToString::to_string).collect();
+        let ids = self.ids.unwrap_or_default();
+        let of_rules = ids.unknown(&self.trial.rules.1);
+        let of_rules = of_rules.iter().map(ToString::to_string);
+        let unknown = ids.unknown_zones(&self.trial.zones).chain(of_rules).collect();
         verdict::findings(self.zones, self.tried, self.counts, unknown, self.trial.wanted_a_week)
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn findings(
         },
         outliers: tally.outliers,
         unknown_ids,
+        damaged: Vec::new(),
         difference: against.as_ref().map(|against| difference(&rules.alerts, &against.alerts)),
         rules,
         against,

@@ -140,6 +140,7 @@ pub(super) fn building(devices: usize) -> Findings {
     Findings {
         outliers: Outliers::default(),
         unknown_ids: Vec::new(),
+        damaged: Vec::new(),
         span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(24 * DAYS) }),
         readings: ReadingCounts {
             judged: 412_908,

@@ -94,7 +94,7 @@ impl Backtest {
             Format::Json => json(&findings)?,
         };
         let _ = write!(anstream::stdout(), "{told}");
-        Ok(())
+        archive::complete(&findings.damaged)
     }
 
     fn trial(&self) -> Result<Trial, Failure> {
@@ -104,7 +104,7 @@ impl Backtest {
         Ok(Trial {
             rules: named(&self.rules)?,
             against: self.against.as_deref().map(named).transpose()?,
-            period: self.period.into(),
+            period: self.period.read()?,
             zones: self.zones.clone(),
             device_types: self.device_types.iter().map(|name| device_type(name)).collect::<Result<_, _>>()?,
             wanted_a_week: self.wanted,

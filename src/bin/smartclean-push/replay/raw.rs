@@ -14,13 +14,13 @@ use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
+use smartclean_push::history::{Archive, ArchiveError, Round, hours, read_pushes};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use tokio::runtime::Runtime;
 
 use super::runtime;
-use crate::archive::open;
+use crate::archive::{complete, open};
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, period, progress, rules};
 
@@ -85,6 +85,7 @@ struct Fed {
     objects: usize,
     readings: Replayed,
     is_cut_short: bool,
+    damaged: Vec<ArchiveError>,
 }
 
 impl Raw {
@@ -120,11 +121,11 @@ impl Raw {
                 exit: INTERRUPTED,
             });
         }
-        Ok(())
+        complete(&fed.damaged)
     }
 
     fn feed(&self, archive: &dyn Archive, replay: &mut Replay<'_>, runtime: &Runtime) -> Result<Fed, Failure> {
-        let period = Period::from(self.period);
+        let period = self.period.read()?;
         let hours = hours(archive, "raw/", &period)?;
         let stop = Stop::listening()?;
         let bar = progress::bar(hours.len());
@@ -149,7 +150,7 @@ impl Raw {
             failure = feed(&round).err();
             failure.is_none() && !stop.is_asked()
         };
-        read_pushes(archive, &hours, is_wanted)?;
+        fed.damaged = read_pushes(archive, &hours, is_wanted)?;
         bar.finish_and_clear();
         failure.map_or(Ok(fed), |failure| Err(not_fed(&failure)))
     }

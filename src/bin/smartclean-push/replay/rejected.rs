@@ -14,7 +14,7 @@ use smartclean_push::ingest::{Reread, reread};
 use tokio::runtime::Runtime;
 
 use super::{count, runtime};
-use crate::archive::open;
+use crate::archive::{complete, open};
 use crate::{Failure, period, progress};
 
 /// Read what was rejected with today's reader, after a fix: how much of it reads now, and why the rest does not
@@ -48,6 +48,7 @@ struct Found {
     stored: usize,
     /// Why something is still refused, and how often.
     refused: BTreeMap<String, usize>,
+    damaged: Vec<ArchiveError>,
 }
 
 impl Rejected {
@@ -56,11 +57,12 @@ impl Rejected {
         let store =
             self.into.as_deref().map(FolderStore::open_shared).transpose().map_err(|fault| self.in_folder(fault))?;
         let runtime = runtime()?;
-        let hours = hours(&*archive, "rejected/", &self.period())?;
+        let period = self.period.read()?;
+        let hours = hours(&*archive, "rejected/", &period)?;
         let bar = progress::bar(hours.len());
         let mut found = Found::default();
         for hour in &hours {
-            for object in self.objects(&*archive, hour, &mut found)? {
+            for object in objects(&*archive, hour, &period, &mut found)? {
                 if let Some(store) = &store {
                     let stored = self.keep(store, object, &runtime)?;
                     found.stored += usize::from(stored == Stored::New);
@@ -70,37 +72,7 @@ impl Rejected {
         }
         bar.finish_and_clear();
         self.tell(&found);
-        Ok(())
-    }
-
-    /// What reads now of the rejections of an hour, as objects to be kept.
-    fn objects(&self, archive: &dyn Archive, hour: &Hour, found: &mut Found) -> Result<Vec<Object>, ArchiveError> {
-        let mut objects = Vec::new();
-        for stored in archive.read(&archive.keys(&hour.folder)?)? {
-            let received = stored.received();
-            // An hour of which no more is known counts if any of it does.
-            if received.is_some_and(|received| !self.period().contains(received)) {
-                continue;
-            }
-            // They are filed by when they came.
-            let received = received.unwrap_or(hour.start);
-            for rejection in unpack_rejections(&stored.text()?) {
-                let source = stored.key.to_string();
-                let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
-                let Reread { object, readings, refused } = reread(&rejection, metadata);
-                found.rejections += 1;
-                found.readings += readings;
-                for reason in refused {
-                    *found.refused.entry(without_place(&reason).to_owned()).or_default() += 1;
-                }
-                objects.extend(object);
-            }
-        }
-        Ok(objects)
-    }
-
-    fn period(&self) -> Period {
-        self.period.into()
+        complete(&found.damaged)
     }
 
     fn keep(&self, store: &FolderStore, object: Object, runtime: &Runtime) -> Result<Stored, Failure> {
@@ -125,7 +97,7 @@ impl Rejected {
 
     fn tell(&self, found: &Found) {
         let mut out = anstream::stdout().lock();
-        let Found { rejections, readings, stored, refused } = found;
+        let Found { rejections, readings, stored, refused, .. } = found;
         let _ = writeln!(out, "Rejected  {}", count(*rejections, "item"));
         let _ = writeln!(out, "Read now  {}", count(*readings, "reading"));
         let still: usize = refused.values().sum();
@@ -142,6 +114,44 @@ impl Rejected {
             }
         };
     }
+}
+
+/// What reads now of the rejections of an hour, as objects to be kept.
+fn objects(
+    archive: &dyn Archive,
+    hour: &Hour,
+    period: &Period,
+    found: &mut Found,
+) -> Result<Vec<Object>, ArchiveError> {
+    let mut objects = Vec::new();
+    for stored in archive.read(&archive.keys(&hour.folder)?)? {
+        let received = stored.received();
+        // An hour of which no more is known counts if any of it does.
+        if received.is_some_and(|received| !period.contains(received)) {
+            continue;
+        }
+        // They are filed by when they came.
+        let received = received.unwrap_or(hour.start);
+        let lines = match stored.text() {
+            Ok(lines) => lines,
+            Err(damaged) => {
+                found.damaged.push(damaged);
+                continue;
+            }
+        };
+        for rejection in unpack_rejections(&lines) {
+            let source = stored.key.to_string();
+            let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
+            let Reread { object, readings, refused } = reread(&rejection, metadata);
+            found.rejections += 1;
+            found.readings += readings;
+            for reason in refused {
+                *found.refused.entry(without_place(&reason).to_owned()).or_default() += 1;
+            }
+            objects.extend(object);
+        }
+    }
+    Ok(objects)
 }
 
 /// A reason without the line and column that differ from item to item.
