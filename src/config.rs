@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use http::Uri;
+
 use crate::domain::auth::Doors;
 use crate::telemetry::Verbosity;
 
@@ -60,6 +62,8 @@ pub struct FunctionConfig {
     pub retry_queue_url: String,
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
+    /// `HEARTBEAT_URL`: the URL that a sweep calls, so that a service outside AWS notices if sweeps end.
+    pub heartbeat_url: Option<Uri>,
     /// `DOORS`: the open doors, a list such as `basic,oauth`; Basic alone where it is not set.
     pub doors: Doors,
     /// Whether S3 is addressed as `host/bucket/key`: true where `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` sends its
@@ -148,6 +152,7 @@ impl FunctionConfig {
                 String::new()
             })
         };
+        let heartbeat_url = optional("HEARTBEAT_URL").map(|url| url.parse::<Uri>()).transpose();
         let doors = optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
         let config = Self {
             raw_bucket: required("RAW_BUCKET"),
@@ -157,10 +162,12 @@ impl FunctionConfig {
             state_table: required("STATE_TABLE"),
             retry_queue_url: required("RETRY_QUEUE_URL"),
             rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
+            heartbeat_url: heartbeat_url.as_ref().ok().cloned().flatten(),
             doors: doors.clone().unwrap_or_default(),
             s3_path_style: s3_path_style(&lookup),
         };
         fault.wrong.extend(config.wrong_topic());
+        fault.wrong.extend(heartbeat_url.err().map(|error| format!("HEARTBEAT_URL is not a URL: {error}")));
         fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
         if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
     }
@@ -238,6 +245,14 @@ mod tests {
         assert_eq!(read(&[("DOORS", "oauth, basic")]).unwrap().doors.to_string(), "basic,oauth");
         let message = read(&[("DOORS", "basic,oauht")]).unwrap_err();
         assert!(message.contains("DOORS: there is no door \"oauht\""), "{message}");
+    }
+
+    #[test]
+    fn the_heartbeat_is_a_url_or_none() {
+        let url = "https://hc-ping.com/0123";
+        assert_eq!(read(&[("HEARTBEAT_URL", url)]).unwrap().heartbeat_url, Some(Uri::from_static(url)));
+        assert_eq!(read(&[("HEARTBEAT_URL", "")]).unwrap().heartbeat_url, None);
+        assert!(read(&[("HEARTBEAT_URL", "not a url")]).unwrap_err().contains("HEARTBEAT_URL is not a URL"));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub mod files;
 pub mod fixed;
 #[cfg(feature = "command")]
 mod grouped;
+#[cfg(feature = "function")]
+pub mod heartbeat;
 #[cfg(feature = "aws")]
 pub mod https;
 #[cfg(test)]

@@ -12,9 +12,10 @@ use smartclean_push::adapters::aws::{
 use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::heartbeat::Heartbeat;
 use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
-use smartclean_push::hosts::lambda;
+use smartclean_push::hosts::lambda::{self, Reply};
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
@@ -63,9 +64,19 @@ async fn main() -> Result<(), Error> {
         rules: Box::new(rules),
     });
     let app = Arc::new(App::new(ingest, gate));
+    let heartbeat = Arc::new(config.heartbeat_url.map(|url| Heartbeat::new(trust, url)));
     lambda::run(|event, invocation| {
-        let (app, bucket) = (Arc::clone(&app), bucket.clone());
-        async move { app.reply(&bucket, &event, &invocation, Timestamp::now()).await }
+        let (app, bucket, heartbeat) = (Arc::clone(&app), bucket.clone(), Arc::clone(&heartbeat));
+        async move {
+            let reply = app.reply(&bucket, &event, &invocation, Timestamp::now()).await?;
+            // Not if messages wait: an alarm by SNS would wait with them.
+            if let (Reply::Schedule(swept), Some(heartbeat)) = (&reply, &*heartbeat)
+                && swept.delivers()
+            {
+                heartbeat.send().await;
+            }
+            Ok(reply)
+        }
     })
     .await
 }

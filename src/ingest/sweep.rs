@@ -54,7 +54,16 @@ pub struct SweepStats {
     pub rules_refused: bool,
 }
 
+/// How long a message waits at most while all is well.
+const LONGEST_WAIT_S: i64 = 600;
+
 impl SweepStats {
+    /// Whether messages leave: none has waited for ten minutes.
+    #[must_use]
+    pub fn delivers(&self) -> bool {
+        self.oldest_unsent_s < LONGEST_WAIT_S
+    }
+
     fn add(&mut self, dispatched: &Dispatched, now: Timestamp) {
         self.messages += dispatched.messages;
         self.failed += dispatched.failed;
@@ -235,5 +244,17 @@ impl Ingest {
     /// When something last arrived, from anywhere; `None` where nothing ever has.
     pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
         Ok(load::<Arrivals>(&*self.state, ARRIVALS).await?.0.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_leave_unless_one_has_waited_for_ten_minutes() {
+        let oldest = |seconds| SweepStats { oldest_unsent_s: seconds, ..SweepStats::default() };
+        assert!(oldest(0).delivers() && oldest(599).delivers());
+        assert!(!oldest(600).delivers());
     }
 }
