@@ -146,7 +146,7 @@ impl Inventory {
         for device in &self.devices {
             let Some(effective) = rule.effective(&device.place.source()) else { continue };
             let longest = match rule.kind {
-                Kind::Threshold if effective.lasting > SignedDuration::ZERO => effective.max_gap,
+                Kind::Threshold if effective.lasting > SignedDuration::ZERO => effective.longest_gap(),
                 Kind::Silence => effective.after?,
                 _ => return None,
             };

@@ -143,7 +143,7 @@ impl<'r> Device<'r> {
     /// Watches what a rule compares, where it is in force for this device.
     fn watch(&mut self, number: usize, rule: &'r Rule, reading: &Reading<'_>) {
         let Some(effective) = rule.effective(&reading.source) else { return };
-        let Some(condition) = effective.condition else { return };
+        let Some(condition) = &effective.condition else { return };
         for (index, test) in condition.tests.iter().enumerate() {
             let is_sum = rule.kind == Kind::Accumulate;
             let metric = self.metric(&test.metric);
@@ -152,7 +152,7 @@ impl<'r> Device<'r> {
             }
             let Some(limits) = limits(rule, index, test.metric.as_str(), reading) else { continue };
             if is_decided_by_one(condition)
-                && let Some(gauge) = Gauge::new(rule.kind, effective, test, limits)
+                && let Some(gauge) = Gauge::new(rule.kind, &effective, test, limits)
             {
                 metric.gauges.push(((number, index), gauge));
             }

@@ -1,5 +1,6 @@
 //! How many alerts each of many limits would make of one device's values: all limits at once, as the values come.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use domain::alert::Comparison;
 use domain::engine::deviation;
 use domain::reading::Reading;
-use domain::rules::{Effective, Kind, Test};
+use domain::rules::{Kind, Settings, Test};
 
 /// One rule's test at one device, with many limits.
 #[derive(Debug)]
 pub(super) struct Gauge<'r> {
-    effective: Effective<'r>,
-    test: &'r Test,
+    effective: Cow<'r, Settings>,
+    test: Test,
     adds_up: bool,
     limits: Arc<[f64]>,
     stands: Vec<Stand>,
@@ -46,12 +47,12 @@ struct Stand {
 
 impl<'r> Gauge<'r> {
     /// `None` where the rule is of a kind that one limit alone does not decide.
-    pub(super) fn new(kind: Kind, effective: Effective<'r>, test: &'r Test, limits: Arc<[f64]>) -> Option<Self> {
+    pub(super) fn new(kind: Kind, effective: &Cow<'r, Settings>, test: &Test, limits: Arc<[f64]>) -> Option<Self> {
         let is_decided = matches!(kind, Kind::Threshold | Kind::Accumulate);
         let stands = vec![Stand::default(); limits.len()];
         (is_decided && !limits.is_empty()).then_some(Self {
-            effective,
-            test,
+            effective: effective.clone(),
+            test: test.clone(),
             adds_up: kind == Kind::Accumulate,
             limits,
             stands,
@@ -61,11 +62,8 @@ impl<'r> Gauge<'r> {
 
     /// Takes a value of a reading, as it was measured at `at`.
     pub(super) fn take(&mut self, at: Timestamp, value: f64, reading: &Reading<'_>) {
-        let value = match (self.test.comparison, self.effective.baseline) {
-            (Comparison::Deviates, Some(baseline)) => match baseline.get(&self.test.metric) {
-                Some(baseline) => deviation(value, *baseline),
-                None => return,
-            },
+        let value = match (self.test.comparison, self.effective.baseline.get(&self.test.metric)) {
+            (Comparison::Deviates, Some(baseline)) => deviation(value, *baseline),
             (Comparison::Deviates, None) => return,
             _ => value,
         };
@@ -122,14 +120,7 @@ impl Stand {
     }
 
     /// Whether the limit is broken anew, for as long as the rule asks.
-    fn compare(
-        &mut self,
-        comparison: Comparison,
-        limit: f64,
-        value: f64,
-        at: Timestamp,
-        effective: &Effective<'_>,
-    ) -> bool {
+    fn compare(&mut self, comparison: Comparison, limit: f64, value: f64, at: Timestamp, effective: &Settings) -> bool {
         if Some(at) <= self.as_of {
             return false;
         }
@@ -145,7 +136,7 @@ impl Stand {
         if self.is_raised {
             return false;
         }
-        let is_gap = self.as_of.is_some_and(|as_of| at.duration_since(as_of) > effective.max_gap);
+        let is_gap = self.as_of.is_some_and(|as_of| at.duration_since(as_of) > effective.longest_gap());
         if self.since.is_none() || is_gap {
             self.since = Some(at);
         }
@@ -164,8 +155,8 @@ impl Stand {
 }
 
 /// The mildest limit of the rule's one test.
-fn first_limit(effective: &Effective<'_>) -> Option<f64> {
-    effective.condition?.tests.first()?.levels.first().map(|level| level.limit)
+fn first_limit(effective: &Settings) -> Option<f64> {
+    effective.condition.as_ref()?.tests.first()?.levels.first().map(|level| level.limit)
 }
 
 #[cfg(test)]
@@ -182,8 +173,8 @@ mod tests {
         let reading = Reading::read(&text).unwrap();
         let rule = rules.rules.iter().find(|rule| rule.scope.types.iter().any(|of| of == device)).unwrap();
         let effective = rule.effective(&reading.source).unwrap();
-        let test = &effective.condition.unwrap().tests[0];
-        let mut gauge = Gauge::new(rule.kind, effective, test, LIMITS.into()).unwrap();
+        let test = &effective.condition.as_ref().unwrap().tests[0];
+        let mut gauge = Gauge::new(rule.kind, &effective, test, LIMITS.into()).unwrap();
         for (index, value) in values.iter().enumerate() {
             gauge.take(Timestamp::from_second(i64::try_from(index).unwrap() * 300).unwrap(), *value, &reading);
         }
@@ -239,8 +230,8 @@ mod tests {
         let reading = Reading::read(r#"{"DevType":"UM","DEVID":"d","InsID":"z","v":{}}"#).unwrap();
         let rule = rules.rules.iter().find(|rule| rule.kind == Kind::Accumulate).unwrap();
         let effective = rule.effective(&reading.source).unwrap();
-        let test = &effective.condition.unwrap().tests[0];
-        let mut gauge = Gauge::new(rule.kind, effective, test, LIMITS.into()).unwrap();
+        let test = &effective.condition.as_ref().unwrap().tests[0];
+        let mut gauge = Gauge::new(rule.kind, &effective, test, LIMITS.into()).unwrap();
         let minute = |number: i64| Timestamp::from_second(number * 60).unwrap();
         for (at, value) in [(0, 90.0), (8, 20.0)] {
             gauge.take(minute(at), value, &reading);

@@ -16,7 +16,6 @@ use super::zone::{Tally, Zone};
 use domain::alert::Comparison;
 use domain::device::{DeviceType, Unit};
 use domain::rules::{Condition, Kind, RuleSet, Test};
-use domain::severity::Severity;
 
 /// Puts together what was found in all zones: devices in order of their first appearance, alerts in order of time, whatever
 /// the number of cores and the order of zones. `tried` are the rules on trial, and those that they are compared with;
@@ -123,12 +122,12 @@ fn distributions(devices: &[Device<'_>], rules: &RuleSet) -> Vec<Distribution> {
 fn limits_on(device_type: &str, metric: &str, rules: &RuleSet) -> Vec<Limit> {
     let mut limits = Vec::new();
     for rule in &rules.rules {
-        let is_in_force = rule.settings.enabled.unwrap_or(true) && has_type(&rule.scope.types, device_type);
+        let is_in_force = rule.settings.enabled && has_type(&rule.scope.types, device_type);
         let is_sum = rule.kind == Kind::Accumulate;
         let Some(Condition { tests, .. }) = rule.settings.condition.as_ref().filter(|_| is_in_force && !is_sum) else {
             continue;
         };
-        let severity = rule.settings.severity.unwrap_or(Severity::Medium);
+        let severity = rule.settings.severity;
         for test in tests.iter().filter(|test| test.metric == metric && test.comparison != Comparison::Deviates) {
             limits.extend(test.levels.iter().map(|level| Limit {
                 rule: rule.id.as_str().into(),

@@ -2,7 +2,7 @@
 
 use crate::alert::{Breach, Comparison};
 use crate::reading::Reading;
-use crate::rules::{Effective, Join, Test};
+use crate::rules::{Join, Settings, Test};
 use crate::severity::Severity;
 
 /// What a reading says about a condition.
@@ -19,8 +19,8 @@ pub(super) enum Verdict {
 }
 
 /// What `reading` says about the condition of a rule.
-pub(super) fn judge(effective: &Effective<'_>, reading: &Reading<'_>) -> Verdict {
-    let Some(condition) = effective.condition else { return Verdict::Unknown };
+pub(super) fn judge(effective: &Settings, reading: &Reading<'_>) -> Verdict {
+    let Some(condition) = &effective.condition else { return Verdict::Unknown };
     let mut broken = Vec::new();
     let mut worst = None;
     let (mut is_any_kept, mut are_all_clear) = (false, true);
@@ -49,14 +49,14 @@ pub(super) fn judge(effective: &Effective<'_>, reading: &Reading<'_>) -> Verdict
 }
 
 /// The value that a rule adds up: its one metric, where it is more than nothing.
-pub(super) fn addend(effective: &Effective<'_>, reading: &Reading<'_>) -> Option<f64> {
-    let [test] = effective.condition?.tests.as_slice() else { return None };
+pub(super) fn addend(effective: &Settings, reading: &Reading<'_>) -> Option<f64> {
+    let [test] = effective.condition.as_ref()?.tests.as_slice() else { return None };
     reading.metric(&test.metric).map(|quantity| quantity.value).filter(|value| *value > 0.0)
 }
 
 /// The worst level of a rule's one test that `total` breaks, as a breach.
-pub(super) fn judge_total(effective: &Effective<'_>, reading: &Reading<'_>, total: f64) -> Option<(Severity, Breach)> {
-    let [test] = effective.condition?.tests.as_slice() else { return None };
+pub(super) fn judge_total(effective: &Settings, reading: &Reading<'_>, total: f64) -> Option<(Severity, Breach)> {
+    let [test] = effective.condition.as_ref()?.tests.as_slice() else { return None };
     let quantity = reading.metric(&test.metric)?;
     Measured { test, value: total, quantity }.breach(effective.severity)
 }
@@ -69,10 +69,10 @@ struct Measured<'r> {
 }
 
 /// What `reading` carries for `test`; `None` where it is not there, or has nothing to deviate from.
-fn measure<'r>(test: &'r Test, effective: &Effective<'_>, reading: &Reading<'_>) -> Option<Measured<'r>> {
+fn measure<'r>(test: &'r Test, effective: &Settings, reading: &Reading<'_>) -> Option<Measured<'r>> {
     let quantity = reading.metric(&test.metric)?;
     let value = match test.comparison {
-        Comparison::Deviates => deviation(quantity.value, *effective.baseline?.get(&test.metric)?),
+        Comparison::Deviates => deviation(quantity.value, *effective.baseline.get(&test.metric)?),
         _ => quantity.value,
     };
     Some(Measured { test, value, quantity })

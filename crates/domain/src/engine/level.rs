@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use super::judge::Verdict;
-use crate::rules::Effective;
+use crate::rules::Settings;
 use crate::state::Level;
 
 /// What a reading does to a threshold.
@@ -28,7 +28,7 @@ pub(super) enum Step {
 }
 
 /// What `verdict` at `at` does where the threshold stands at `level`.
-pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effective: &Effective<'_>) -> Step {
+pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effective: &Settings) -> Step {
     match level.map(|level| at.cmp(&level.as_of())) {
         // What is known is newer.
         Some(Ordering::Less) => return Step::Stay,
@@ -39,7 +39,7 @@ pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effe
     match (verdict, level) {
         (Verdict::Broken(..), None | Some(Level::Well { .. })) => begin(at, at, effective),
         (Verdict::Broken(..), Some(Level::Pending { since, as_of })) => {
-            let is_gap = at.duration_since(*as_of) > effective.max_gap;
+            let is_gap = at.duration_since(*as_of) > effective.longest_gap();
             begin(if is_gap { at } else { *since }, at, effective)
         }
         (Verdict::Broken(now, _), Some(Level::Firing { severity, since, .. })) if now > severity => {
@@ -62,6 +62,6 @@ fn worse_at_once(level: Option<&Level>, verdict: &Verdict) -> Step {
     }
 }
 
-fn begin(since: Timestamp, at: Timestamp, effective: &Effective<'_>) -> Step {
+fn begin(since: Timestamp, at: Timestamp, effective: &Settings) -> Step {
     if at.duration_since(since) >= effective.lasting { Step::Raise { since } } else { Step::Wait { since } }
 }

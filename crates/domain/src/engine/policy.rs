@@ -1,5 +1,6 @@
 //! What the rules say for a source, found once for all of its readings.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
@@ -7,13 +8,13 @@ use foldhash::fast::RandomState;
 use jiff::SignedDuration;
 
 use crate::reading::Source;
-use crate::rules::{Effective, Kind, Rule, RuleSet};
+use crate::rules::{Kind, Rule, RuleSet, Settings};
 
 /// What the rules say for one source.
 #[derive(Debug)]
 pub(super) struct Policy<'r> {
     /// The rules that apply, in their order, each with what it says there.
-    pub(super) rules: Vec<(&'r Rule, Effective<'r>)>,
+    pub(super) rules: Vec<(&'r Rule, Cow<'r, Settings>)>,
     /// The shortest silence that any of them watches for.
     pub(super) shortest_silence: Option<SignedDuration>,
 }

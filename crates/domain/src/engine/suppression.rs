@@ -1,19 +1,20 @@
 //! When people are told: at once, when a block ends, or when the active hours of a rule begin.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::zone::Zone;
 use crate::alert::{Alert, Message, Place, SuppressedAlert, SuppressionReason};
-use crate::rules::{Blocked, Effective, Kind, LONGEST_BLOCK, RuleSet};
+use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
 use crate::state::{Level, Released, Suppression, Track};
 
 /// An alert that a reading or a sweep raised.
 pub(super) struct Raised<'p> {
     pub(super) alert: Alert,
     pub(super) kind: Kind,
-    pub(super) effective: &'p Effective<'p>,
+    pub(super) effective: &'p Settings,
 }
 
 impl Zone<'_> {
@@ -101,7 +102,7 @@ impl Zone<'_> {
     }
 
     /// Sends the notice that an alert of which people were told is over since `at`, if its rule asks for one.
-    pub(super) fn resolve(&mut self, effective: &Effective<'_>, alert: Box<Alert>, device: &str, at: Timestamp) {
+    pub(super) fn resolve(&mut self, effective: &Settings, alert: Box<Alert>, device: &str, at: Timestamp) {
         if !effective.resolved {
             return;
         }
@@ -172,7 +173,7 @@ impl Zone<'_> {
     }
 
     /// Notes that people were told of `alert`: from `at` on they are reminded of it, and told when it is over.
-    fn announced(&mut self, alert: &Alert, device: &str, effective: &Effective<'_>, at: Timestamp) {
+    fn announced(&mut self, alert: &Alert, device: &str, effective: &Settings, at: Timestamp) {
         match self.evaluation.state.track_mut(&alert.rule, device) {
             Some(Track::Level(Level::Firing { announced, remind, suppressed, .. })) => {
                 *suppressed = false;
@@ -186,12 +187,12 @@ impl Zone<'_> {
 }
 
 /// What the rule of an alert says where it was raised, if it is still in force there.
-pub(super) fn effective_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Effective<'r>> {
+pub(super) fn effective_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'r, Settings>> {
     rules.rules.iter().find(|rule| rule.id == alert.rule)?.effective(&alert.place.source())
 }
 
 /// When the active hours of a rule begin at `place`; `None` within them.
-pub(super) fn hours_begin(effective: &Effective<'_>, place: &Place, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn hours_begin(effective: &Settings, place: &Place, now: Timestamp) -> Option<Timestamp> {
     let active = effective.active.filter(|active| !active.contain(now, &place.local_zone))?;
     Some(active.next(now, &place.local_zone))
 }

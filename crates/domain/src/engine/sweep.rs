@@ -70,7 +70,7 @@ pub(super) fn watched<'r, 's>(rules: &'r RuleSet, state: &'s ZoneState) -> impl 
                 return None;
             }
             // What is known may be older than the truth by a quarter: rather late than wrong.
-            let after = rule.after(&known.place.source())?;
+            let after = rule.effective(&known.place.source())?.after?;
             let due = known.at.checked_add(after + after / 4).ok()?;
             Some(Watched { rule, device, known, due })
         })
@@ -133,7 +133,7 @@ impl Zone<'_> {
 fn unheard_since(rules: &RuleSet, alert: &Alert, heard: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let source = alert.place.source();
     let silences = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
-    let watched_for = silences.filter_map(|rule| rule.after(&source)).min();
+    let watched_for = silences.filter_map(|rule| rule.effective(&source)?.after).min();
     let longest = watched_for.unwrap_or(REMINDED_WITHOUT_READING);
     let since = heard.checked_add(longest / 4).ok()?;
     (now.duration_since(since) >= longest).then_some(since)

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::rules::Effective;
+use crate::rules::Settings;
 use crate::state::Tally;
 
 /// Most occurrences that are remembered of one reason; no rule counts further than 1,000.
@@ -14,7 +14,7 @@ pub(super) fn count(
     tally: &mut Tally,
     reason: &str,
     at: Timestamp,
-    effective: &Effective<'_>,
+    effective: &Settings,
     max_age: SignedDuration,
 ) -> Option<bool> {
     if tally.restarted.get(reason).is_some_and(|restarted| at <= *restarted) {
@@ -37,7 +37,7 @@ pub(super) fn count(
 
 /// The end of the first window that holds the occurrence at `position`, and with it as many as the rule asks for. One
 /// that comes late may be what was missing to others that are newer.
-fn first_full(times: &[Timestamp], position: usize, effective: &Effective<'_>) -> Option<Timestamp> {
+fn first_full(times: &[Timestamp], position: usize, effective: &Settings) -> Option<Timestamp> {
     (position..times.len()).find_map(|index| {
         let last = times[index];
         let is_outside = |time: &Timestamp| effective.within.is_some_and(|within| last.duration_since(*time) >= within);
@@ -47,7 +47,7 @@ fn first_full(times: &[Timestamp], position: usize, effective: &Effective<'_>) -
 }
 
 /// Forgets what no reading can count with any more, however late it comes.
-fn forget(times: &mut Vec<Timestamp>, effective: &Effective<'_>, max_age: SignedDuration) {
+fn forget(times: &mut Vec<Timestamp>, effective: &Settings, max_age: SignedDuration) {
     if let (Some(within), Some(newest)) = (effective.within, times.last().copied()) {
         let longest = within.saturating_add(max_age);
         times.retain(|time| newest.duration_since(*time) < longest);

@@ -9,7 +9,7 @@ use super::sweep::REMINDED_WITHOUT_READING;
 use super::{Evaluation, level, sum, tally};
 use crate::alert::{Alert, AlertId, Breach, Course, Place, presentable};
 use crate::reading::Reading;
-use crate::rules::{Effective, Kind, Rule, RuleSet};
+use crate::rules::{Kind, Rule, RuleSet, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, Level, Tally, Track};
 
@@ -140,7 +140,7 @@ impl<'e> Zone<'e> {
 struct Step<'s, 'e, 'p, 'r> {
     zone: &'s mut Zone<'e>,
     rule: &'p Rule,
-    effective: &'p Effective<'p>,
+    effective: &'p Settings,
     reading: &'s Reading<'r>,
     device: &'s str,
     at: Timestamp,
@@ -285,7 +285,7 @@ fn reasons(reading: &Reading<'_>) -> Vec<String> {
 /// The alert that nothing came from a device since `since`.
 pub(super) fn silence_alert(
     rule: &Rule,
-    effective: &Effective<'_>,
+    effective: &Settings,
     place: &Place,
     device: &str,
     since: Timestamp,

@@ -190,7 +190,7 @@ fn what_an_override_says_counts_where_it_says() {
     let limit = |device_type: &str| {
         let text = format!(r#"{{"DevType":"{device_type}"}}"#);
         let reading = Reading::read(&text).unwrap();
-        rule.effective(&reading.source).unwrap().condition.unwrap().tests[0].levels[0].limit
+        rule.effective(&reading.source).unwrap().condition.as_ref().unwrap().tests[0].levels[0].limit
     };
     assert_eq!((limit("TR"), limit("PT")), (5.0, 20.0));
 }

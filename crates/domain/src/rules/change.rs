@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::draft::{LimitDraft, SettingsDraft};
+use super::Level;
+use super::draft::{LimitDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location};
 use crate::alert::Comparison;
 use crate::severity::Severity;
@@ -36,9 +37,9 @@ impl SettingsDraft {
             return;
         };
         self.severity = Some(At { value: *severity, location: limit.location.clone() });
-        let listed = self.several.iter_mut().flat_map(|several| &mut several.tests);
-        let limits = listed.filter_map(|test| test.limit.as_mut()).chain(&mut self.limit);
-        limits.flat_map(|limit| &mut limit.levels).for_each(|(severity, _)| *severity = None);
+        let listed = self.several.iter_mut().flat_map(|several| &mut several.tests).map(|test| &mut test.value);
+        let limits = listed.chain([&mut self.test]).filter_map(|test| test.limit.as_mut());
+        limits.flat_map(|limit| &mut limit.levels).for_each(|level| level.severity = None);
     }
 
     /// Checks what `newer` changes of these settings of the rule `id`.
@@ -49,33 +50,13 @@ impl SettingsDraft {
 
     /// Every setting that is written: its key, and its place.
     pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Location)> {
-        fn at<'d, T>(key: &'static str, written: &'d Option<At<T>>) -> Option<(&'static str, &'d Location)> {
-            written.as_ref().map(|written| (key, &written.location))
-        }
-        let baseline = self.baseline.as_ref().and_then(|baseline| baseline.first());
-        let several = self.several.as_ref();
-        [
-            at("enabled", &self.enabled),
-            at("severity", &self.severity),
-            at("metric", &self.metric),
-            self.limit.as_ref().map(|limit| (limit.key, &limit.location)),
-            several.map(|several| (if several.all { "all" } else { "any" }, &several.location)),
-            baseline.map(|(metric, _)| ("baseline", &metric.location)),
-            at("active", &self.active),
-            at("block", &self.block),
-            at("clear", &self.clear),
-            at("for", &self.lasting),
-            at("max_gap", &self.max_gap),
-            at("resolved", &self.resolved),
-            at("reminder", &self.reminder),
-            at("count", &self.count),
-            at("within", &self.within),
-            at("carry", &self.carry),
-            at("restart_at", &self.restart_at),
-            at("after", &self.after),
-        ]
-        .into_iter()
-        .flatten()
+        let test = self.test.metric.iter().map(|metric| ("metric", &metric.location));
+        let limit = self.test.limit.iter().map(|limit| (limit.key, &limit.location));
+        let several = self.several.iter().map(|several| (several.join.as_str(), &several.location));
+        let baseline = self.baseline.iter().flatten().take(1).map(|(metric, _)| ("baseline", &metric.location));
+        let severity = self.severity.iter().map(|severity| ("severity", &severity.location));
+        let others = self.others.iter().map(|(key, setting)| (*key, &setting.location));
+        test.chain(limit).chain(several).chain(baseline).chain(severity).chain(others)
     }
 
     /// Each setting that `other` sets as well, for the same scope, is a fault: only one of the two has an effect.
@@ -95,19 +76,22 @@ impl SettingsDraft {
     }
 
     fn limits(&self) -> impl Iterator<Item = &LimitDraft> {
-        let listed = self.several.iter().flat_map(|several| &several.tests);
-        listed.filter_map(|test| test.limit.as_ref()).chain(&self.limit).filter(|limit| !limit.levels.is_empty())
+        self.tests().filter_map(|test| test.limit.as_ref()).filter(|limit| !limit.levels.is_empty())
+    }
+
+    fn tests(&self) -> impl Iterator<Item = &TestDraft> {
+        self.several.iter().flat_map(|several| &several.tests).map(|test| &test.value).chain([&self.test])
     }
 
     /// The severities of all limits; `None` for a limit without one of its own.
     fn severities(&self) -> BTreeSet<Option<Severity>> {
-        self.limits().flat_map(|limit| &limit.levels).map(|(severity, _)| *severity).collect()
+        self.limits().flat_map(|limit| &limit.levels).map(|level| level.severity).collect()
     }
 
     /// One limit with `severity`, as it would be written.
     fn one_limit(&self, severity: Severity) -> String {
         let leave_out = "leave it out";
-        match self.limit.as_ref().and_then(|limit| Some((limit.key, limit.levels.first()?.1))) {
+        match self.test.limit.as_ref().and_then(|limit| Some((limit.key, limit.levels.first()?.limit))) {
             Some((key, limit)) => {
                 format!("{leave_out}, or write one limit: {key} = {limit}, severity = \"{severity}\"")
             }
@@ -122,11 +106,12 @@ impl SettingsDraft {
         if severities.len() < 2 {
             return;
         }
-        let plain =
-            newer.limits().find_map(|limit| Some((limit, limit.levels.iter().find(|(own, _)| own.is_none())?.1)));
+        let plain = newer
+            .limits()
+            .find_map(|limit| Some((limit, limit.levels.iter().find(|level| level.severity.is_none())?.limit)));
         match (&newer.severity, plain) {
             (None, Some((limit, value))) => {
-                let known = self.limit.as_ref().map(|known| changed(known, limit, value));
+                let known = self.test.limit.as_ref().map(|known| changed(known, limit, value));
                 let message =
                     format!("the limits of `{id}` have several severities, and `{} = {value}` has none", limit.key);
                 let table =
@@ -145,7 +130,7 @@ impl SettingsDraft {
     /// A limit in the other direction turns a rule into another one.
     fn check_direction(&self, newer: &Self, id: &str, faults: &mut Faults) {
         let known = self.compared(None);
-        let only_metric = self.metric.as_ref().map(|metric| metric.value.as_str());
+        let only_metric = self.test.metric.as_ref().map(|metric| metric.value.as_str());
         for (metric, limit) in newer.compared(only_metric) {
             let turned =
                 known.iter().find(|(of, other)| *of == metric && rises(other.comparison) != rises(limit.comparison));
@@ -159,13 +144,11 @@ impl SettingsDraft {
 
     /// Each limit with its metric, which is `default` where none is written.
     fn compared<'d>(&'d self, default: Option<&'d str>) -> Vec<(&'d str, &'d LimitDraft)> {
-        let one = self.limit.as_ref().map(|limit| (self.metric.as_ref(), limit));
-        let listed = self.several.iter().flat_map(|several| &several.tests);
-        let listed = listed.filter_map(|test| Some((test.metric.as_ref(), test.limit.as_ref()?)));
-        let named = |(metric, limit): (Option<&'d At<String>>, _)| {
-            Some((metric.map(|metric| metric.value.as_str()).or(default)?, limit))
+        let compared = |test: &'d TestDraft| {
+            let metric = test.metric.as_ref().map(|metric| metric.value.as_str()).or(default)?;
+            Some((metric, test.limit.as_ref()?))
         };
-        one.into_iter().chain(listed).filter_map(named).collect()
+        self.tests().filter_map(compared).collect()
     }
 }
 
@@ -178,15 +161,23 @@ pub(super) fn rises(comparison: Comparison) -> bool {
 fn changed(known: &LimitDraft, limit: &LimitDraft, value: f64) -> String {
     let with = |index: usize| {
         let mut levels = known.levels.clone();
-        levels[index].1 = value;
+        levels[index].limit = value;
         levels
     };
-    let is_ordered = |levels: &[(Option<Severity>, f64)]| {
-        levels
-            .windows(2)
-            .all(|pair| if rises(limit.comparison) { pair[0].1 < pair[1].1 } else { pair[0].1 > pair[1].1 })
-    };
+    let is_ordered = |levels: &[Level]| levels.windows(2).all(|pair| are_ordered(limit.comparison, pair));
     let levels = (0..known.levels.len()).map(with).find(|levels| is_ordered(levels)).unwrap_or_else(|| with(0));
-    let written = levels.iter().map(|(severity, limit)| format!("{} = {limit}", severity.map_or("", Severity::as_str)));
+    let written = levels.iter().map(|level| format!("{} = {}", level.name(), level.limit));
     format!("{} = {{ {} }}", limit.key, written.collect::<Vec<_>>().join(", "))
+}
+
+/// Whether the limits of two levels, the milder first, are in the order in which a worsening value breaks them.
+pub(super) fn are_ordered(comparison: Comparison, pair: &[Level]) -> bool {
+    if rises(comparison) { pair[0].limit < pair[1].limit } else { pair[0].limit > pair[1].limit }
+}
+
+impl Level {
+    /// Its key in a table of limits.
+    pub(super) fn name(&self) -> &'static str {
+        self.severity.map_or("", Severity::as_str)
+    }
 }

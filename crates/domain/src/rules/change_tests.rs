@@ -13,7 +13,7 @@ fn levels(rules: &RuleSet, rule: &str) -> Vec<(f64, Severity)> {
     let rule = rules.rules.iter().find(|known| known.id == rule).unwrap();
     let text = format!(r#"{{"DevType":"{}","InsID":"lobby","PID":"tower"}}"#, rule.scope.types[0]);
     let effective = rule.effective(&Reading::read(&text).unwrap().source).unwrap();
-    let levels = &effective.condition.unwrap().tests[0].levels;
+    let levels = &effective.condition.as_ref().unwrap().tests[0].levels;
     levels.iter().map(|level| (level.limit, level.severity.unwrap_or(effective.severity))).collect()
 }
 

@@ -1,18 +1,15 @@
 //! Written rules become rules in force, or faults: what is missing, what cannot be meant.
 
-use std::collections::HashMap;
-
-use super::change::rises;
-use super::draft::{FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, TestDraft};
-use super::fault::{At, Faults, Location, nearest};
-use super::{
-    Condition, DEFAULT_MAX_AGE, DEFAULT_QUIET_AFTER, DEFAULT_SMS_FROM, Join, Kind, Level, Rule, RuleSet, Scope,
-    Settings, Test,
+use super::change::{are_ordered, rises};
+use super::draft::{
+    FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, SeveralDraft, TestDraft,
 };
+use super::fault::{At, Faults, Location, nearest};
+use super::settings::{DECLARATIONS, Setting, Settings};
+use super::{Block, Condition, Join, Kind, Level, Mentioned, Rule, RuleSet, Scope, Test};
 use crate::alert::Comparison;
 use crate::alert::template::{PLACEHOLDERS, unknown_placeholders};
 use crate::device::{DEVICE_TYPES, DeviceType, short_name};
-use crate::severity::Severity;
 
 /// Longest title, in characters: it has to leave room for the place in a subject of 100.
 const LONGEST_TITLE: usize = 40;
@@ -21,46 +18,37 @@ const LONGEST_MESSAGE: usize = 400;
 /// Longest id, in characters.
 const LONGEST_ID: usize = 64;
 
-pub(super) fn compile(draft: FileDraft, faults: &mut Faults) -> RuleSet {
-    let max_age = draft.max_age.map_or(DEFAULT_MAX_AGE, |max_age| max_age.value);
-    let block = draft.block.map(|block| block.value);
-    let mentions = draft.rules.iter().flat_map(RuleDraft::mentions).collect();
-    let mut rules: Vec<Rule> = draft.rules.into_iter().filter_map(|rule| compile_rule(rule, faults)).collect();
-    for rule in &mut rules {
-        rule.settings.block = rule.settings.block.or(block);
+impl FileDraft {
+    pub(super) fn compile(self, faults: &mut Faults) -> RuleSet {
+        let mentions = self.rules.iter().flat_map(RuleDraft::mentions).collect();
+        let compile = |rule: &RuleDraft| {
+            let place = &rule.id.location;
+            faults.of_rule(place, |faults| compile_rule(rule, self.block, faults))
+        };
+        RuleSet { rules: self.rules.iter().filter_map(compile).collect(), mentions, ..self.set }
     }
-    let quiet_after = draft.quiet_after.map_or(DEFAULT_QUIET_AFTER, |quiet_after| quiet_after.value);
-    let blocked = draft.blocked.map(|blocked| blocked.value).unwrap_or_default();
-    let sms_from = draft.sms_from.map_or(DEFAULT_SMS_FROM, |sms_from| sms_from.value);
-    let rate_limit = draft.rate_limit;
-    RuleSet { max_age, blocked, quiet_after, rate_limit, sms_from, rules, warnings: Vec::new(), mentions }
 }
 
-fn compile_rule(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
-    let place = draft.id.location.clone();
-    faults.of_rule(&place, |faults| compile_all_of(draft, faults))
-}
-
-fn compile_all_of(draft: RuleDraft, faults: &mut Faults) -> Option<Rule> {
+fn compile_rule(draft: &RuleDraft, block: Block, faults: &mut Faults) -> Option<Rule> {
     check_id(&draft.id, faults);
     let kind = compile_kind(draft.kind.as_ref(), faults);
-    let title = compile_title(&draft, faults);
+    let title = compile_title(draft, faults);
     check_message(draft.message.as_ref(), faults);
-    let types = compile_types(draft.scope.types.as_deref().unwrap_or_default(), faults);
-    let compiler = RuleCompiler { types: &types, rule: &draft, kind };
+    let scope = compile_scope(&draft.scope, faults);
+    let compiler = RuleCompiler { types: &scope.types, rule: draft, kind };
     let condition = compiler.condition(&draft.settings, faults);
     compiler.say_what_is_missing(condition.as_ref(), faults);
-    let settings = Settings { condition, ..compiler.settings(&draft.settings, faults) };
-    let overrides = compiler.overrides(settings.condition.as_ref(), faults);
-    let scope = Scope { types: types.clone(), ..compile_scope(&draft.scope) };
+    let overrides = compiler.overrides(condition.as_ref(), faults);
+    let mut settings = Settings { block, ..Settings::default() };
+    compiler.settings(&draft.settings, condition, faults).iter().for_each(|setting| settings.set(setting));
     (settings.condition.is_some() || kind == Kind::Silence).then(|| Rule {
         id: draft.id.value.clone(),
         kind,
         title,
         template: draft.message.as_ref().map(|message| message.value.clone()),
-        scope,
         settings,
         overrides,
+        scope,
     })
 }
 
@@ -116,10 +104,6 @@ fn compile_kind(written: Option<&At<String>>, faults: &mut Faults) -> Kind {
     known.unwrap_or(Kind::Threshold)
 }
 
-fn value<T: Copy>(written: &Option<At<T>>) -> Option<T> {
-    written.as_ref().map(|written| written.value)
-}
-
 /// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is
 /// taken at its word.
 fn compile_types(written: &[At<String>], faults: &mut Faults) -> Vec<String> {
@@ -135,16 +119,20 @@ fn compile_types(written: &[At<String>], faults: &mut Faults) -> Vec<String> {
     written.iter().map(|name| short_name(&name.value).to_owned()).collect()
 }
 
-fn compile_scope(draft: &ScopeDraft) -> Scope {
-    let names =
-        |list: &Option<Vec<At<String>>>| list.iter().flatten().map(|name| name.value.clone()).collect::<Vec<_>>();
-    Scope {
-        types: Vec::new(),
-        properties: names(&draft.properties),
-        projects: names(&draft.projects),
-        zones: names(&draft.zones),
-        devices: names(&draft.devices),
+fn compile_scope(draft: &ScopeDraft, faults: &mut Faults) -> Scope {
+    let mut scope = Scope::default();
+    for (what, names) in draft.lists() {
+        let named = || names.iter().map(|name| name.value.clone()).collect();
+        match what {
+            Mentioned::Rule => {}
+            Mentioned::Type => scope.types = compile_types(names, faults),
+            Mentioned::Property => scope.properties = named(),
+            Mentioned::Project => scope.projects = named(),
+            Mentioned::Zone => scope.zones = named(),
+            Mentioned::Device => scope.devices = named(),
+        }
     }
+    scope
 }
 
 /// What is needed of the rule around a test to judge it.
@@ -155,47 +143,28 @@ pub(super) struct RuleCompiler<'d> {
 }
 
 impl RuleCompiler<'_> {
-    fn settings(&self, draft: &SettingsDraft, faults: &mut Faults) -> Settings {
-        let baseline = draft.baseline.as_ref().map(|baseline| {
-            for (metric, _) in baseline {
-                self.check_metric(metric, None, faults);
-            }
-            baseline.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect::<HashMap<_, _>>()
-        });
-        self.check_belonging(draft, faults);
-        Settings {
-            enabled: value(&draft.enabled),
-            severity: value(&draft.severity),
-            condition: None,
-            baseline,
-            active: value(&draft.active),
-            block: value(&draft.block),
-            clear: value(&draft.clear),
-            lasting: value(&draft.lasting),
-            max_gap: value(&draft.max_gap),
-            resolved: value(&draft.resolved),
-            reminder: value(&draft.reminder),
-            count: value(&draft.count),
-            within: value(&draft.within),
-            carry: value(&draft.carry),
-            restart_at: value(&draft.restart_at),
-            after: value(&draft.after),
+    /// What is written, and what it compares.
+    fn settings(&self, draft: &SettingsDraft, condition: Option<Condition>, faults: &mut Faults) -> Vec<Setting> {
+        for (metric, _) in draft.baseline.iter().flatten() {
+            self.check_metric(metric, None, faults);
         }
+        self.check_belonging(draft, faults);
+        let by_metric = |all: &Vec<(At<String>, f64)>| {
+            Setting::Baseline(all.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect())
+        };
+        let severity = draft.severity.iter().map(|severity| Setting::Severity(severity.value));
+        let others = draft.others.values().map(|setting| setting.value.clone());
+        let condition = condition.map(Setting::Condition).into_iter();
+        condition.chain(severity).chain(draft.baseline.iter().map(by_metric)).chain(others).collect()
     }
 
     /// Each setting of another kind of rule is a fault: it would say nothing here.
     fn check_belonging(&self, draft: &SettingsDraft, faults: &mut Faults) {
-        use Kind::{Accumulate, Count, Reasons, Silence, Threshold};
+        use Kind::{Accumulate, Count, Reasons, Threshold};
+        const COMPARING: &[Kind] = &[Threshold, Count, Reasons, Accumulate];
         for (name, location) in draft.written() {
-            let kinds: &[Kind] = match name {
-                "for" | "max_gap" | "clear" | "reminder" => &[Threshold],
-                "resolved" => &[Threshold, Silence],
-                "count" | "within" => &[Count, Reasons],
-                "carry" | "restart_at" => &[Accumulate],
-                "after" => &[Silence],
-                "metric" => &[Threshold, Count, Reasons, Accumulate],
-                _ => continue,
-            };
+            let declared = DECLARATIONS.iter().find(|declared| declared.key == name).map(|declared| declared.kinds);
+            let Some(kinds) = declared.or((name == "metric").then_some(COMPARING)) else { continue };
             if kinds.contains(&self.kind) {
                 continue;
             }
@@ -206,7 +175,7 @@ impl RuleCompiler<'_> {
     }
 
     /// The overrides, the widest first. Stable: of two equally narrow ones the later in the file wins.
-    fn overrides(&self, whole: Option<&Condition>, faults: &mut Faults) -> Vec<(Scope, Settings)> {
+    fn overrides(&self, whole: Option<&Condition>, faults: &mut Faults) -> Vec<(Scope, Vec<Setting>)> {
         let with_scope = |part| (self.scope_of(part, faults), part);
         let mut parts: Vec<(Scope, &OverrideDraft)> = self.rule.overrides.iter().map(with_scope).collect();
         parts.sort_by_key(|(scope, _)| scope.narrowness());
@@ -225,9 +194,8 @@ impl RuleCompiler<'_> {
 
     /// Where an override applies: somewhere, and nowhere where the rule does not.
     fn scope_of(&self, part: &OverrideDraft, faults: &mut Faults) -> Scope {
-        let types = compile_types(part.scope.types.as_deref().unwrap_or_default(), faults);
-        let scope = Scope { types, ..compile_scope(&part.scope) };
-        let lists = self.rule.scope.lists().into_iter().zip(part.scope.lists());
+        let scope = compile_scope(&part.scope, faults);
+        let lists = self.rule.scope.lists().zip(part.scope.lists());
         for ((what, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
             let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));
             for name in written.iter().filter(|name| !is_inside(&name.value)) {
@@ -242,50 +210,41 @@ impl RuleCompiler<'_> {
         scope
     }
 
-    fn part(&self, part: &OverrideDraft, whole: Option<&Condition>, faults: &mut Faults) -> Settings {
-        let written = &part.settings;
-        let condition = match (&written.limit, &written.metric, whole) {
+    fn part(&self, part: &OverrideDraft, whole: Option<&Condition>, faults: &mut Faults) -> Vec<Setting> {
+        let TestDraft { metric, limit, .. } = &part.settings.test;
+        let condition = match (limit, metric, whole) {
             // Only a limit: the rule's one metric is meant.
             (Some(limit), None, Some(Condition { tests, .. })) => match tests.as_slice() {
-                [test] => Some(Condition {
-                    join: Join::Any,
-                    tests: vec![Test {
-                        metric: test.metric.clone(),
-                        comparison: limit.comparison,
-                        levels: compile_levels(limit, faults),
-                    }],
-                }),
+                [test] => {
+                    let (metric, levels) = (test.metric.clone(), compile_levels(limit, faults));
+                    let tests = vec![Test { metric, comparison: limit.comparison, levels }];
+                    Some(Condition { join: Join::Any, tests })
+                }
                 [] => None,
                 _ => {
-                    let message = "the rule has several tests, so a limit alone does not say whose it is".to_owned();
+                    let message = "the rule has several tests, so a limit alone does not say whose it is";
                     faults.suggest(&limit.location, message, "write the whole `all` or `any` list here");
                     None
                 }
             },
-            _ => self.condition(written, faults),
+            _ => self.condition(&part.settings, faults),
         };
-        if let (Some(limit), None, Some(metric)) = (&written.limit, &written.metric, &self.rule.settings.metric) {
+        if let (Some(limit), None, Some(metric)) = (limit, metric, &self.rule.settings.test.metric) {
             self.check_reachable(metric, limit, faults);
         }
-        Settings { condition, ..self.settings(written, faults) }
+        self.settings(&part.settings, condition, faults)
     }
 
     fn condition(&self, draft: &SettingsDraft, faults: &mut Faults) -> Option<Condition> {
-        if let Some(several) = &draft.several {
-            let tests: Vec<Test> = several.tests.iter().filter_map(|test| self.test(test, faults)).collect();
-            let join = if several.all { Join::All } else { Join::Any };
-            return Some(Condition { join, tests });
+        if let Some(SeveralDraft { join, tests, .. }) = &draft.several {
+            let tests = tests.iter().filter_map(|test| self.test(&test.value, &test.location, faults)).collect();
+            return Some(Condition { join: *join, tests });
         }
-        let location =
-            draft.limit.as_ref().map(|limit| &limit.location).or(draft.metric.as_ref().map(|m| &m.location))?;
-        let test = TestDraft {
-            metric: draft.metric.clone(),
-            unit: draft.unit.clone(),
-            limit: draft.limit.clone(),
-            location: location.clone(),
-        };
+        let TestDraft { metric, limit, .. } = &draft.test;
+        let location = limit.as_ref().map(|limit| &limit.location).or(metric.as_ref().map(|of| &of.location))?;
         // A test with a fault still is a condition: one fault is enough to say so.
-        Some(Condition { join: Join::Any, tests: self.test(&test, faults).into_iter().collect() })
+        let tests = self.test(&draft.test, location, faults).into_iter().collect();
+        Some(Condition { join: Join::Any, tests })
     }
 
     /// What every rule of the kind needs, and this one does not have.
@@ -294,7 +253,7 @@ impl RuleCompiler<'_> {
         let needs = |what: &str| format!("the rule `{}` needs {what}", id.value);
         match (self.kind, condition) {
             (Kind::Silence, _) => {
-                if draft.after.is_none() {
+                if !draft.others.contains_key("after") {
                     faults.suggest(&id.location, needs("an `after`"), "how long silence is normal: after = \"24h\"");
                 }
             }
@@ -311,7 +270,7 @@ impl RuleCompiler<'_> {
                 }
             }
             (Kind::Threshold, Some(condition)) => self.check_clear(condition, faults),
-            (Kind::Count, Some(_)) if draft.within.is_none() => {
+            (Kind::Count, Some(_)) if !draft.others.contains_key("within") => {
                 faults.suggest(&id.location, needs("a `within`"), "the time in which it counts: within = \"10m\"");
             }
             (Kind::Count | Kind::Reasons, Some(_)) => {}
@@ -320,27 +279,27 @@ impl RuleCompiler<'_> {
 
     /// The level to clear is on the good side of the mildest limit.
     fn check_clear(&self, condition: &Condition, faults: &mut Faults) {
-        let Some(clear) = &self.rule.settings.clear else { return };
+        let clear = self.rule.settings.others.get("clear");
+        let Some(At { value: Setting::Clear(clear), location }) = clear else { return };
         let [test] = condition.tests.as_slice() else {
-            faults.suggest(&clear.location, "`clear` needs one metric", "several tests have no one level");
+            faults.suggest(location, "`clear` needs one metric", "several tests have no one level");
             return;
         };
         let Some(mildest) = test.levels.first() else { return };
-        let is_bad_side =
-            if rises(test.comparison) { clear.value > mildest.limit } else { clear.value < mildest.limit };
+        let is_bad_side = if rises(test.comparison) { *clear > mildest.limit } else { *clear < mildest.limit };
         if is_bad_side {
-            let message = format!("all would be well at {} while {} still is an alert", clear.value, mildest.limit);
-            faults.suggest(&clear.location, message, "`clear` lies on the good side of the limit");
+            let message = format!("all would be well at {clear} while {} still is an alert", mildest.limit);
+            faults.suggest(location, message, "`clear` lies on the good side of the limit");
         }
     }
 
-    fn test(&self, draft: &TestDraft, faults: &mut Faults) -> Option<Test> {
+    fn test(&self, draft: &TestDraft, location: &Location, faults: &mut Faults) -> Option<Test> {
         if draft.metric.is_none() {
-            faults.suggest(&draft.location, "a limit of what?", "name a `metric`");
+            faults.suggest(location, "a limit of what?", "name a `metric`");
         }
         if draft.limit.is_none() {
-            let message = "a metric without a limit".to_owned();
-            faults.suggest(&draft.location, message, "add one of above, at_least, below, at_most, deviates");
+            let message = "a metric without a limit";
+            faults.suggest(location, message, "add one of above, at_least, below, at_most, deviates");
         }
         let metric = draft.metric.as_ref()?;
         self.check_metric(metric, draft.unit.as_ref(), faults);
@@ -353,30 +312,17 @@ impl RuleCompiler<'_> {
 
 /// Levels in order of severity; their limits have to go the same way.
 fn compile_levels(limit: &LimitDraft, faults: &mut Faults) -> Vec<Level> {
-    let levels: Vec<Level> = limit.levels.iter().map(|&(severity, limit)| Level { limit, severity }).collect();
-    let rising = rises(limit.comparison);
-    for pair in levels.windows(2) {
-        let ordered = if rising { pair[0].limit < pair[1].limit } else { pair[0].limit > pair[1].limit };
-        if !ordered {
-            let name = |level: &Level| level.severity.map_or("", Severity::as_str);
-            let message = format!(
-                "{} at {} would never be reached before {} at {}",
-                name(&pair[0]),
-                pair[0].limit,
-                name(&pair[1]),
-                pair[1].limit
-            );
-            let suggestion = if rising { "limits rise with severity" } else { "limits fall as severity rises" };
-            faults.suggest(&limit.location, message, suggestion);
-        }
+    for pair in limit.levels.windows(2).filter(|pair| !are_ordered(limit.comparison, pair)) {
+        let said = |level: &Level| format!("{} at {}", level.name(), level.limit);
+        let message = format!("{} would never be reached before {}", said(&pair[0]), said(&pair[1]));
+        let rising = rises(limit.comparison);
+        let suggestion = if rising { "limits rise with severity" } else { "limits fall as severity rises" };
+        faults.suggest(&limit.location, message, suggestion);
     }
-    check_deviation(limit, &limit.location, faults);
-    levels
-}
-
-fn check_deviation(limit: &LimitDraft, location: &Location, faults: &mut Faults) {
-    if limit.comparison == Comparison::Deviates && limit.levels.iter().any(|&(_, limit)| limit <= 0.0 || limit > 180.0)
-    {
-        faults.suggest(location, "`deviates` is an angle from the baseline", "more than 0 and at most 180 degrees");
+    let is_angle = |level: &Level| level.limit > 0.0 && level.limit <= 180.0;
+    if limit.comparison == Comparison::Deviates && !limit.levels.iter().all(is_angle) {
+        let message = "`deviates` is an angle from the baseline";
+        faults.suggest(&limit.location, message, "more than 0 and at most 180 degrees");
     }
+    limit.levels.clone()
 }

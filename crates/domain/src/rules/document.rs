@@ -1,5 +1,6 @@
 //! A TOML document read for its values *and* where each stands, so that a fault found much later still has a place.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -24,12 +25,12 @@ impl<'i> Document<'i> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let offset = error.span().map_or(0, |span| span.start);
-            faults.add(&self.location(offset), error.message().trim().replace('\n', ", "));
+            faults.add(&self.position(offset), error.message().trim().replace('\n', ", "));
         }
         root.into_inner()
     }
 
-    pub(super) fn location(&self, offset: usize) -> Location {
+    fn position(&self, offset: usize) -> Location {
         let before = &self.text[..self.text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |index| index + 1);
         Location {
@@ -39,8 +40,17 @@ impl<'i> Document<'i> {
         }
     }
 
+    pub(super) fn location<T>(&self, spanned: &Spanned<T>) -> Location {
+        self.position(spanned.span().start)
+    }
+
     pub(super) fn at<T, U>(&self, spanned: &Spanned<T>, value: U) -> At<U> {
-        At { value, location: self.location(spanned.span().start) }
+        At { value, location: self.location(spanned) }
+    }
+
+    /// That something else is needed than `value`, in these words.
+    pub(super) fn wrong(&self, needed: &str, value: &Spanned<DeValue<'i>>, faults: &mut Faults) {
+        faults.add(&self.location(value), format!("{needed}, not {}", describe(value.get_ref())));
     }
 }
 
@@ -77,8 +87,7 @@ impl<'a, 'i> TableReader<'a, 'i> {
         let (_, value) = self.take(key)?;
         let converted = convert(value.get_ref());
         if converted.is_none() {
-            let found = describe(value.get_ref());
-            faults.add(&self.document.location(value.span().start), format!("`{key}` is {wanted}, not {found}"));
+            self.document.wrong(&format!("`{key}` is {wanted}"), value, faults);
         }
         converted.map(|converted| self.document.at(value, converted))
     }
@@ -122,18 +131,16 @@ impl<'a, 'i> TableReader<'a, 'i> {
         let (_, value) = self.take(key)?;
         let empty = |value: &Spanned<DeValue<'_>>, what: &str, faults: &mut Faults| {
             let message = format!("`{key}` {what}");
-            faults.suggest(&document.location(value.span().start), message, "leave the key out to mean all of them");
+            faults.suggest(&document.location(value), message, "leave the key out to mean all of them");
         };
-        let one = |value: &Spanned<DeValue<'_>>, faults: &mut Faults| match value.get_ref().as_str() {
+        let one = |value: &Spanned<DeValue<'i>>, faults: &mut Faults| match value.get_ref().as_str() {
             Some(text) if text.trim().is_empty() => {
                 empty(value, "has an empty text", faults);
                 None
             }
             Some(text) => Some(document.at(value, text.to_owned())),
             None => {
-                let found = describe(value.get_ref());
-                let location = document.location(value.span().start);
-                faults.add(&location, format!("`{key}` is a list of texts in quotes, not {found}"));
+                document.wrong(&format!("`{key}` is a list of texts in quotes"), value, faults);
                 None
             }
         };
@@ -150,6 +157,22 @@ impl<'a, 'i> TableReader<'a, 'i> {
     /// A number.
     pub(super) fn number(&mut self, key: &'static str, faults: &mut Faults) -> Option<At<f64>> {
         self.value(key, "a number", faults, number)
+    }
+
+    /// A whole number in `range`, which `wanted` says.
+    pub(super) fn whole(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        range: RangeInclusive<u32>,
+        faults: &mut Faults,
+    ) -> Option<At<u32>> {
+        let whole = |number: f64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, then differs")]
+            let whole = number as u32;
+            (f64::from(whole) == number && range.contains(&whole)).then_some(whole)
+        };
+        self.value(key, wanted, faults, |value| whole(number(value)?))
     }
 
     /// The value whatever its kind, for a member that has several.
@@ -173,13 +196,12 @@ impl<'a, 'i> TableReader<'a, 'i> {
         };
         let mut tables = Vec::new();
         for item in items {
-            let location = document.location(item.span().start);
             match item.get_ref().as_table() {
-                Some(table) => tables.extend(read(TableReader::new(document, table, what), location, faults)),
-                None => {
-                    let found = describe(item.get_ref());
-                    faults.add(&location, format!("`{key}` is {what}, in braces or under [[{key}]], not {found}"));
+                Some(table) => {
+                    let reader = TableReader::new(document, table, what);
+                    tables.extend(read(reader, document.location(item), faults));
                 }
+                None => document.wrong(&format!("`{key}` is {what}, in braces or under [[{key}]]"), item, faults),
             }
         }
         Some(document.at(value, tables))
@@ -188,23 +210,20 @@ impl<'a, 'i> TableReader<'a, 'i> {
     /// The members of a table of numbers, such as `{ Xt = -87.5 }`; at least one.
     pub(super) fn numbers(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<(At<String>, f64)>> {
         let value = self.any(key)?;
-        let location = self.document.location(value.span().start);
         let Some(table) = value.get_ref().as_table() else {
-            let found = describe(value.get_ref());
-            faults.add(&location, format!("`{key}` is a table of numbers such as {{ Xt = -87.5 }}, not {found}"));
+            let needed = format!("`{key}` is a table of numbers such as {{ Xt = -87.5 }}");
+            self.document.wrong(&needed, value, faults);
             return None;
         };
         if table.is_empty() {
-            faults.suggest(&location, format!("`{key}` is an empty table"), "write for example { Xt = -87.5 }");
+            let message = format!("`{key}` is an empty table");
+            faults.suggest(&self.document.location(value), message, "write for example { Xt = -87.5 }");
         }
         let mut numbers = Vec::new();
         for (name, value) in table {
             match number(value.get_ref()) {
                 Some(value) => numbers.push((self.document.at(name, name.get_ref().clone().into_owned()), value)),
-                None => {
-                    let found = describe(value.get_ref());
-                    faults.add(&self.document.location(value.span().start), format!("a number is needed, not {found}"));
-                }
+                None => self.document.wrong("a number is needed", value, faults),
             }
         }
         Some(numbers)
@@ -219,7 +238,7 @@ impl<'a, 'i> TableReader<'a, 'i> {
         for (name, _) in self.entries {
             let written: &str = name.get_ref();
             faults.maybe_suggest(
-                &self.document.location(name.span().start),
+                &self.document.location(name),
                 format!("{} has no `{written}`", self.what),
                 synonym(written)
                     .or_else(|| nearest(written, self.taken.iter().copied()))
@@ -261,7 +280,7 @@ pub(super) fn number(value: &DeValue<'_>) -> Option<f64> {
 }
 
 /// What a person calls the kind of a value.
-pub(super) fn describe(value: &DeValue<'_>) -> String {
+fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the text \"{}\"", text.escape_debug()),
         DeValue::Integer(number) => format!("the number {number}"),

@@ -95,6 +95,13 @@ impl<T> At<T> {
     }
 }
 
+/// Changes `known` if something else is written.
+pub(super) fn replace<T>(known: &mut T, written: Option<At<T>>) {
+    if let Some(written) = written {
+        *known = written.value;
+    }
+}
+
 /// The faults found so far, and the warnings: what can be used and is probably not meant.
 #[derive(Debug, Default)]
 pub(super) struct Faults {

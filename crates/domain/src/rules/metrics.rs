@@ -1,9 +1,9 @@
 //! Whether a rule can compare what it says it compares: its device types report the metric, in that unit and range.
 
-use super::Kind;
 use super::compile::RuleCompiler;
 use super::draft::LimitDraft;
 use super::fault::{At, Faults, nearest};
+use super::{Kind, Level};
 use crate::alert::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, Metric, Unit};
 
@@ -16,7 +16,7 @@ impl RuleCompiler<'_> {
         let all =
             DEVICE_TYPES.iter().filter(|of| self.types.is_empty() || self.types.iter().any(|name| name == of.name));
         let known: Vec<&Metric> = all.filter_map(|of| of.metric(&metric.value)).collect();
-        for (_, level) in &limit.levels {
+        for Level { limit: level, .. } in &limit.levels {
             let breaks = |value: &f64| limit.comparison.is_broken(*value, *level);
             let is_reachable =
                 known.iter().any(|metric| breaks(metric.plausible.start()) || breaks(metric.plausible.end()));

@@ -14,15 +14,17 @@ mod draft;
 mod fault;
 mod metrics;
 pub mod schema;
+mod settings;
 mod values;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp, civil};
 
 use self::draft::FileDraft;
 use self::fault::Faults;
 pub use self::fault::{Fault, Location, Refused, nearest};
+pub use self::settings::{Setting, Settings};
 use super::alert::Comparison;
 use super::rate_limit::RateLimit;
 use super::reading::Source;
@@ -33,18 +35,6 @@ use super::utf8;
 /// The compiled-in rules, as text: what a user's file is laid over.
 pub const PACK: &str = include_str!("../../../../rules/pack.toml");
 
-/// A reading older than this when it is first received is stored and does not alert, unless the file says otherwise.
-const DEFAULT_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
-
-/// How long nothing may come from anywhere, unless the file says otherwise.
-const DEFAULT_QUIET_AFTER: SignedDuration = SignedDuration::from_hours(1);
-
-/// The lowest severity that goes out by SMS, unless the file says otherwise: a low battery wakes nobody.
-const DEFAULT_SMS_FROM: Severity = Severity::Medium;
-
-/// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise or asks for
-/// a breach that lasts longer than this.
-const DEFAULT_MAX_GAP: SignedDuration = SignedDuration::from_mins(30);
 /// Longest block that a rule may ask for: what was sent is remembered for so long.
 pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
 
@@ -125,10 +115,10 @@ pub struct Rule {
     pub kind: Kind,
     /// Where it applies.
     pub scope: Scope,
-    /// What it says everywhere; complete.
+    /// Its settings where nothing overrides them.
     pub settings: Settings,
-    /// What it says elsewhere, the widest scope first.
-    pub overrides: Vec<(Scope, Settings)>,
+    /// What is different in parts of its scope, the widest first.
+    pub overrides: Vec<(Scope, Vec<Setting>)>,
 }
 
 /// How a rule judges.
@@ -279,58 +269,19 @@ impl Scope {
 
     /// Whether a reading can be inside both.
     fn overlaps(&self, other: &Self) -> bool {
-        let share = |one: &[String], other: &[String]| {
-            one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name))
-        };
-        share(&self.types, &other.types)
-            && share(&self.properties, &other.properties)
-            && share(&self.projects, &other.projects)
-            && share(&self.zones, &other.zones)
-            && share(&self.devices, &other.devices)
+        let mut pairs = self.lists().into_iter().zip(other.lists());
+        pairs.all(|(one, other)| one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name)))
     }
 
     /// How narrow it is: a device is narrower than a zone, a zone than a project, that than a property, that than a type.
     fn narrowness(&self) -> u8 {
-        let lists = [&self.types, &self.properties, &self.projects, &self.zones, &self.devices];
-        lists.iter().enumerate().filter(|(_, list)| !list.is_empty()).map(|(index, _)| 1 << index).sum()
+        self.lists().iter().enumerate().filter(|(_, list)| !list.is_empty()).map(|(index, _)| 1 << index).sum()
     }
-}
 
-/// What a rule says at a place. In an override, `None` is "as elsewhere".
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Whether it says anything at all.
-    pub enabled: Option<bool>,
-    /// How bad a limit without a severity of its own is.
-    pub severity: Option<Severity>,
-    /// What is compared.
-    pub condition: Option<Condition>,
-    /// What [`Comparison::Deviates`] measures from, by metric.
-    pub baseline: Option<HashMap<String, f64>>,
-    /// Hours of the day outside of which its messages wait.
-    pub active: Option<ActiveHours>,
-    /// For how long others keep it from being sent.
-    pub block: Option<Block>,
-    /// The level at which a broken limit is well again, where that is not the limit itself.
-    pub clear: Option<f64>,
-    /// How long a breach must last.
-    pub lasting: Option<SignedDuration>,
-    /// Longest silence between two readings of a breach that still counts as lasting.
-    pub max_gap: Option<SignedDuration>,
-    /// Whether it is said when it is over.
-    pub resolved: Option<bool>,
-    /// How often it is said again while it lasts.
-    pub reminder: Option<SignedDuration>,
-    /// How many times.
-    pub count: Option<usize>,
-    /// Within which time.
-    pub within: Option<SignedDuration>,
-    /// Whether what is above the limit counts for the next sum.
-    pub carry: Option<bool>,
-    /// Local time of day at which a sum restarts by itself.
-    pub restart_at: Option<civil::Time>,
-    /// How long a device may be silent.
-    pub after: Option<SignedDuration>,
+    /// The widest first.
+    fn lists(&self) -> [&[String]; 5] {
+        [&self.types, &self.properties, &self.projects, &self.zones, &self.devices]
+    }
 }
 
 /// One test or several.
@@ -349,6 +300,16 @@ pub enum Join {
     All,
     /// One broken test is enough.
     Any,
+}
+
+impl Join {
+    /// The key in rules: `all`.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Any => "any",
+        }
+    }
 }
 
 /// One metric against its limits.
@@ -371,93 +332,37 @@ pub struct Level {
     pub severity: Option<Severity>,
 }
 
-/// What a rule says for one reading, after the narrowest override of each setting has won.
-#[derive(Clone, Copy, Debug)]
-pub struct Effective<'r> {
-    /// What is compared; `None` for silence.
-    pub condition: Option<&'r Condition>,
-    /// How bad a limit without a severity of its own is.
-    pub severity: Severity,
-    /// What [`Comparison::Deviates`] measures from, by metric.
-    pub baseline: Option<&'r HashMap<String, f64>>,
-    /// Hours of the day outside of which its messages wait.
-    pub active: Option<ActiveHours>,
-    /// For how long others keep it from being sent.
-    pub block: Block,
-    /// The level at which a broken limit is well again, where that is not the limit itself.
-    pub clear: Option<f64>,
-    /// How long a breach must last; zero where one reading is enough.
-    pub lasting: SignedDuration,
-    /// Longest silence between two readings of a breach that still counts as lasting.
-    pub max_gap: SignedDuration,
-    /// Whether it is said when it is over.
-    pub resolved: bool,
-    /// How often it is said again while it lasts.
-    pub reminder: Option<SignedDuration>,
-    /// How many times; at least one.
-    pub count: usize,
-    /// Within which time; `None` where that does not matter.
-    pub within: Option<SignedDuration>,
-    /// Whether what is above the limit counts for the next sum.
-    pub carry: bool,
-    /// Local time of day at which a sum restarts by itself.
-    pub restart_at: Option<civil::Time>,
-    /// How long a device may be silent.
-    pub after: Option<SignedDuration>,
-}
-
 impl Rule {
-    /// What applies there; `None` where the rule does not, or is switched off.
-    fn applying(&self, source: &Source<'_>) -> Option<Applying<'_>> {
+    /// The settings for a reading from `source`, of which the narrowest scope decides each; `None` if the rule does not apply
+    /// there, or is not in force.
+    #[must_use]
+    pub fn effective(&self, source: &Source<'_>) -> Option<Cow<'_, Settings>> {
         if !self.scope.contains(source) {
             return None;
         }
-        // Allocates nothing where there is none, which is the rule.
-        let overrides = self.overrides.iter().filter(|(scope, _)| scope.contains(source)).map(|(_, settings)| settings);
-        let applying = Applying { everywhere: &self.settings, overrides: overrides.collect() };
-        narrowest(&applying, |settings| settings.enabled).unwrap_or(true).then_some(applying)
-    }
-
-    /// How long a device at `source` may be silent; `None` if this rule does not apply there, or is not about silence.
-    #[must_use]
-    pub fn after(&self, source: &Source<'_>) -> Option<SignedDuration> {
-        narrowest(&self.applying(source)?, |settings| settings.after)
-    }
-
-    /// What this rule says for a reading from `source`; `None` where it does not apply there.
-    #[must_use]
-    pub fn effective(&self, source: &Source<'_>) -> Option<Effective<'_>> {
-        let applying = self.applying(source)?;
-        let lasting = narrowest(&applying, |settings| settings.lasting).unwrap_or_default();
-        Some(Effective {
-            condition: narrowest(&applying, |settings| settings.condition.as_ref()),
-            severity: narrowest(&applying, |settings| settings.severity).unwrap_or(Severity::Medium),
-            baseline: narrowest(&applying, |settings| settings.baseline.as_ref()),
-            active: narrowest(&applying, |settings| settings.active),
-            block: narrowest(&applying, |settings| settings.block).unwrap_or_default(),
-            clear: narrowest(&applying, |settings| settings.clear),
-            lasting,
-            max_gap: narrowest(&applying, |settings| settings.max_gap).unwrap_or(DEFAULT_MAX_GAP.max(lasting)),
-            resolved: narrowest(&applying, |settings| settings.resolved).unwrap_or(false),
-            reminder: narrowest(&applying, |settings| settings.reminder),
-            count: narrowest(&applying, |settings| settings.count).unwrap_or(1),
-            within: narrowest(&applying, |settings| settings.within),
-            carry: narrowest(&applying, |settings| settings.carry).unwrap_or(false),
-            restart_at: narrowest(&applying, |settings| settings.restart_at),
-            after: narrowest(&applying, |settings| settings.after),
-        })
+        let mut effective = Cow::Borrowed(&self.settings);
+        for (_, settings) in self.overrides.iter().filter(|(scope, _)| scope.contains(source)) {
+            settings.iter().for_each(|setting| effective.to_mut().set(setting));
+        }
+        effective.enabled.then_some(effective)
     }
 }
 
-/// What a rule says at one place: everywhere, and then ever narrower.
-struct Applying<'r> {
-    everywhere: &'r Settings,
-    overrides: Vec<&'r Settings>,
-}
-
-/// What the narrowest says that says anything.
-fn narrowest<'r, T>(applying: &Applying<'r>, of: impl Fn(&'r Settings) -> Option<T>) -> Option<T> {
-    applying.overrides.iter().rev().find_map(|settings| of(settings)).or_else(|| of(applying.everywhere))
+/// No rules, and what holds unless a file says otherwise.
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self {
+            max_age: SignedDuration::from_hours(1),
+            blocked: Blocked::default(),
+            quiet_after: SignedDuration::from_hours(1),
+            rate_limit: RateLimit::default(),
+            // A low battery wakes nobody.
+            sms_from: Severity::Medium,
+            rules: Vec::new(),
+            warnings: Vec::new(),
+            mentions: Vec::new(),
+        }
+    }
 }
 
 impl RuleSet {
@@ -469,8 +374,7 @@ impl RuleSet {
     #[expect(clippy::panic, reason = "the pack is part of the program, and a test reads it")]
     pub fn pack() -> Self {
         let mut faults = Faults::default();
-        let draft = FileDraft::read("pack.toml", PACK, &mut faults);
-        let rules = compile::compile(draft, &mut faults);
+        let rules = FileDraft::default().overlay("pack.toml", PACK, &mut faults).compile(&mut faults);
         let (rules, _) =
             faults.or(rules).unwrap_or_else(|faults| panic!("the built-in rules have faults: {faults:#?}"));
         rules
@@ -493,10 +397,8 @@ impl RuleSet {
     /// ```
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
-        let pack = FileDraft::read("pack.toml", PACK, &mut faults);
-        let newer = FileDraft::read(file, text, &mut faults);
-        let draft = pack.overlaid_by(newer, &mut faults);
-        let rules = compile::compile(draft, &mut faults);
+        let draft = FileDraft::default().overlay("pack.toml", PACK, &mut faults).overlay(file, text, &mut faults);
+        let rules = draft.compile(&mut faults);
         let (rules, warnings) = faults.or(rules)?;
         Ok(Self { warnings, ..rules })
     }

@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::draft::SCOPES;
+use super::settings::DECLARATIONS;
 use super::{Blocked, Kind};
 use crate::device::DEVICE_TYPES;
 use crate::severity::Severity;
@@ -131,16 +133,11 @@ fn scope() -> Map<String, Value> {
     let types: Vec<&str> = DEVICE_TYPES.iter().map(|device_type| device_type.name).collect();
     // Any other name is one with its provider in front.
     let one = json!({ "anyOf": [{ "enum": types }, { "type": "string", "pattern": "#" }] });
-    members([
-        (
-            "types",
-            json!({ "oneOf": [one, { "type": "array", "items": one }], "description": "Device types (DevType)." }),
-        ),
-        ("properties", reference("names", "Properties (PropId).")),
-        ("projects", reference("names", "Projects (PID).")),
-        ("zones", reference("names", "Zones (InsID).")),
-        ("devices", reference("names", "Devices (DEVID).")),
-    ])
+    let of = |(_, key, about): (_, &str, &str)| match key {
+        "types" => json!({ "oneOf": [one, { "type": "array", "items": one }], "description": about }),
+        _ => reference("names", about),
+    };
+    members(SCOPES.map(|scope| (scope.1, of(scope))))
 }
 
 /// What one comparison is made of.
@@ -161,32 +158,14 @@ fn test() -> Map<String, Value> {
 }
 
 fn settings() -> Map<String, Value> {
-    let own = members([
-        ("enabled", of("boolean", "Whether it is in force: true.")),
+    let checked_together = members([
         ("severity", json!({ "enum": severities(), "description": "How bad it is." })),
         ("all", list("test")),
         ("any", list("test")),
         ("baseline", json!({ "type": "object", "additionalProperties": { "type": "number" } })),
-        (
-            "active",
-            json!({ "type": "string", "examples": ["07:00-22:00"], "description": "Hours of the place's day." }),
-        ),
-        ("block", reference("block", "For this rule.")),
-        ("clear", of("number", "From where on it is over, where that is not the limit.")),
-        ("for", reference("duration", "It must have lasted so long.")),
-        (
-            "max_gap",
-            reference("duration", "Longest pause between two readings of what lasts: the longer of 30m and `for`."),
-        ),
-        ("resolved", of("boolean", "Whether it is said that it is over: false.")),
-        ("reminder", reference("duration", "It is said again each time while it lasts: never.")),
-        ("count", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "description": "So many times." })),
-        ("within", reference("duration", "Within this time.")),
-        ("carry", of("boolean", "Whether what is above the limit counts for the next sum: false.")),
-        ("restart_at", reference("clock", "Time of the place's day at which the sum starts again.")),
-        ("after", reference("duration", "Nothing has come for so long.")),
     ]);
-    joined([own, test()])
+    let others = members(DECLARATIONS.each_ref().map(|declared| (declared.key, declared.schema())));
+    joined([checked_together, others, test()])
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, civil};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::document::{Document, TableReader, describe, number};
+use super::document::{Document, TableReader, number};
 use super::draft::{LimitDraft, SeveralDraft, TestDraft};
-use super::fault::{At, Faults, Location, nearest};
-use super::{ActiveHours, Block, LONGEST_BLOCK};
+use super::fault::{At, Faults, Location, nearest, replace};
+use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
 use crate::alert::Comparison;
 use crate::rate_limit::RateLimit;
 use crate::severity::Severity;
@@ -25,20 +25,13 @@ pub(super) fn read_rate_limit(table: &mut TableReader<'_, '_>, faults: &mut Faul
     let mut limit = RateLimit::default();
     table.tables("rate_limit", "a table of limits", faults, |mut table, _, faults| {
         // More than SNS takes of one account and region in a second helps nobody.
-        let whole = |value: &DeValue<'_>, least: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 30,000")]
-            number(value)
-                .filter(|number| number.fract() == 0.0 && (least..=30_000.0).contains(number))
-                .map(|number| number as u32)
-        };
-        let mut read = |name, wanted, least, into: &mut u32, faults: &mut Faults| {
-            if let Some(written) = table.value(name, wanted, faults, |value| whole(value, least)) {
-                *into = written.value;
-            }
-        };
-        read("burst", "messages at once, a whole number from 1 to 30,000", 1.0, &mut limit.burst, faults);
-        read("per_minute", "messages a minute, a whole number from 1 to 30,000", 1.0, &mut limit.per_minute, faults);
-        read("sms_per_day", "a whole number from 0 to 30,000", 0.0, &mut limit.sms_per_day, faults);
+        for (key, wanted, least, known) in [
+            ("burst", "messages at once, a whole number from 1 to 30,000", 1, &mut limit.burst),
+            ("per_minute", "messages a minute, a whole number from 1 to 30,000", 1, &mut limit.per_minute),
+            ("sms_per_day", "a whole number from 0 to 30,000", 0, &mut limit.sms_per_day),
+        ] {
+            replace(known, table.whole(key, wanted, least..=30_000, faults));
+        }
         table.finish(faults);
         None::<()>
     });
@@ -46,9 +39,13 @@ pub(super) fn read_rate_limit(table: &mut TableReader<'_, '_>, faults: &mut Faul
 }
 
 /// `active = "07:00-22:00"`; all day is `"00:00-24:00"`, and nothing else begins when it ends.
-pub(super) fn read_active(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<ActiveHours>> {
+pub(super) fn read_active(
+    key: &'static str,
+    table: &mut TableReader<'_, '_>,
+    faults: &mut Faults,
+) -> Option<At<ActiveHours>> {
     let wanted = "hours of the day such as \"07:00-22:00\", which do not end when they begin";
-    table.value("active", wanted, faults, |value| {
+    table.value(key, wanted, faults, |value| {
         let (from, to) = value.as_str()?.split_once('-')?;
         let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
         let hours = ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? };
@@ -56,8 +53,17 @@ pub(super) fn read_active(table: &mut TableReader<'_, '_>, faults: &mut Faults) 
     })
 }
 
+/// `restart_at = "06:00"`.
+pub(super) fn read_time_of_day(
+    key: &'static str,
+    table: &mut TableReader<'_, '_>,
+    faults: &mut Faults,
+) -> Option<At<civil::Time>> {
+    table.value(key, "a time of day such as \"06:00\"", faults, |value| time_of_day(value.as_str()?))
+}
+
 /// A time of day such as `06:00`; `24:00` is midnight.
-pub(super) fn time_of_day(text: &str) -> Option<civil::Time> {
+fn time_of_day(text: &str) -> Option<civil::Time> {
     let (hour, minute) = text.trim().split_once(':')?;
     let two_digits = |text: &str| (text.len() == 2).then(|| text.parse::<i8>().ok()).flatten();
     match (two_digits(hour)?, two_digits(minute)?) {
@@ -111,34 +117,37 @@ fn unknown_severity(written: &str, location: &Location, faults: &mut Faults) {
     faults.suggest(location, format!("unknown severity `{written}`"), suggestion);
 }
 
-pub(super) fn read_several(
-    table: &mut TableReader<'_, '_>,
-    key: &'static str,
-    faults: &mut Faults,
-) -> Option<SeveralDraft> {
-    let tests = table.tables(key, "a test", faults, |mut table, here, faults| {
-        let test = TestDraft {
-            metric: table.string("metric", faults),
-            unit: table.string("unit", faults),
-            limit: read_limit(&mut table, faults),
-            location: here,
-        };
+/// `all = [...]` or `any = [...]`.
+pub(super) fn read_several(join: Join, table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<SeveralDraft> {
+    let key = join.as_str();
+    let At { value: tests, location } = table.tables(key, "a test", faults, |mut table, location, faults| {
+        let test = TestDraft::read(&mut table, faults);
         table.finish(faults);
-        Some(test)
+        Some(At { value: test, location })
     })?;
-    if tests.value.is_empty() {
+    if tests.is_empty() {
         let message = format!("`{key}` has no test");
-        faults.suggest(&tests.location, message, "write for example [{ metric = \"AreaP\", at_least = 5 }]");
+        faults.suggest(&location, message, "write for example [{ metric = \"AreaP\", at_least = 5 }]");
     }
-    Some(SeveralDraft { all: key == "all", tests: tests.value, location: tests.location })
+    Some(SeveralDraft { join, tests, location })
 }
 
-pub(super) fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
+impl TestDraft {
+    pub(super) fn read(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Self {
+        Self {
+            metric: table.string("metric", faults),
+            unit: table.string("unit", faults),
+            limit: read_limit(table, faults),
+        }
+    }
+}
+
+fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
     let document = table.document();
     let mut found: Option<LimitDraft> = None;
     for (key, comparison) in COMPARISONS {
         let Some(value) = table.any(key) else { continue };
-        let location = document.location(value.span().start);
+        let location = document.location(value);
         if found.is_some() {
             let message = format!("`{key}` beside another comparison");
             faults.suggest(&location, message, "a test has one; for two limits use `any` or two rules");
@@ -150,38 +159,37 @@ pub(super) fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -
     found
 }
 
-fn read_levels(
-    document: &Document<'_>,
+/// `at_least = 200`, or one limit for each severity.
+fn read_levels<'i>(
+    document: &Document<'i>,
     key: &str,
-    value: &Spanned<DeValue<'_>>,
+    value: &Spanned<DeValue<'i>>,
     faults: &mut Faults,
-) -> Vec<(Option<Severity>, f64)> {
+) -> Vec<Level> {
     if let Some(limit) = number(value.get_ref()) {
-        return vec![(None, limit)];
+        return vec![Level { limit, severity: None }];
     }
     let Some(table) = value.get_ref().as_table() else {
-        let found = describe(value.get_ref());
-        let message = format!("`{key}` is a number, or a table such as {{ medium = 200, high = 500 }}, not {found}");
-        faults.add(&document.location(value.span().start), message);
+        let needed = format!("`{key}` is a number, or a table such as {{ medium = 200, high = 500 }}");
+        document.wrong(&needed, value, faults);
         return Vec::new();
     };
     if table.is_empty() {
-        let location = document.location(value.span().start);
-        faults.suggest(&location, format!("`{key}` has no limit"), "write a number, or one for each severity");
+        let message = format!("`{key}` has no limit");
+        faults.suggest(&document.location(value), message, "write a number, or one for each severity");
     }
     let mut levels = Vec::new();
     for (name, value) in table {
         let severity = Severity::named(name.get_ref());
         let limit = number(value.get_ref());
         if severity.is_none() {
-            unknown_severity(name.get_ref(), &document.location(name.span().start), faults);
+            unknown_severity(name.get_ref(), &document.location(name), faults);
         }
         if limit.is_none() {
-            let found = describe(value.get_ref());
-            faults.add(&document.location(value.span().start), format!("a limit is a number, not {found}"));
+            document.wrong("a limit is a number", value, faults);
         }
-        levels.extend(severity.map(Some).zip(limit));
+        levels.extend(limit.filter(|_| severity.is_some()).map(|limit| Level { limit, severity }));
     }
-    levels.sort_by_key(|(severity, _)| *severity);
+    levels.sort_by_key(|level| level.severity);
     levels
 }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::alert::Comparison;
 use smartclean_push::domain::rules::{
-    ActiveHours, Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Settings, Test,
+    ActiveHours, Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Setting, Settings, Test,
 };
 use smartclean_push::domain::severity::Severity;
 
@@ -214,30 +214,30 @@ impl RuleSpec {
 
     fn rule(&self) -> Rule {
         let settings = Settings {
-            severity: Some(self.severity),
+            severity: self.severity,
             condition: (self.kind != Kind::Silence).then(|| self.condition(usize::MAX)),
             active: self.active.map(|(from, to)| ActiveHours { from: time_of_day(from), to: time_of_day(to) }),
-            block: Some(Block {
+            block: Block {
                 device: minutes(self.block.device),
                 zone: minutes(self.block.zone),
                 rule: self.block.rule.map(minutes),
-            }),
+            },
             clear: self.clear,
-            lasting: Some(minutes(self.lasting)),
+            lasting: minutes(self.lasting),
             max_gap: Some(minutes(self.max_gap)),
-            resolved: Some(self.resolved),
+            resolved: self.resolved,
             reminder: self.reminder.map(minutes),
-            count: Some(self.count),
+            count: self.count,
             within: self.within.map(minutes),
-            carry: Some(self.carry),
+            carry: self.carry,
             after: (self.kind == Kind::Silence).then(|| minutes(self.after)),
             restart_at: self.restart_at.map(time_of_day),
             ..Settings::default()
         };
         let only_first = Scope { devices: vec!["d0".to_owned()], ..Scope::default() };
         let part = self.part.map(|part| match part {
-            Part::Off => Settings { enabled: Some(false), ..Settings::default() },
-            Part::Other(_) => Settings { condition: Some(self.condition(0)), ..Settings::default() },
+            Part::Off => vec![Setting::Enabled(false)],
+            Part::Other(_) => vec![Setting::Condition(self.condition(0))],
         });
         Rule {
             id: self.id.clone(),
