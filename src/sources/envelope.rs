@@ -24,7 +24,7 @@ impl<'e> Envelope<'e> {
         let mut members = HashMap::new();
         let mut scanner = Scanner::new(text);
         scanner.object(|scanner, name| {
-            members.insert(name, scanner.value()?);
+            members.insert(name, scanner.value()?.as_str());
             Some(())
         })?;
         scanner.end()?;

@@ -8,10 +8,10 @@ use std::fmt;
 use std::ops::Range;
 
 use memchr::memchr2;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 
 use super::digest::Digest;
-use super::json::{self, Raw, Scanner, Unescaped};
+use super::json::{self, Scanner};
 use super::reading::Reading;
 
 /// Most items that a batch may have. What is made of an item takes a hundred times the memory of the shortest one, `{}`. The
@@ -142,43 +142,24 @@ impl<'b> Items<'b> {
     pub fn split(body: &'b [u8]) -> Result<Self, NotABatch> {
         let text = std::str::from_utf8(body).map_err(|fault| NotABatch::Utf8(fault.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if let Some(items) = Self::of_strings(text) {
+        let mut items = Self { texts: String::new(), items: Vec::new(), rejections: Vec::new() };
+        let (mut texts, mut end) = (vec![0; text.len()], 0);
+        let mut scanner = Scanner::new(text);
+        let walked = scanner.array(|scanner| {
+            end += items.take(scanner, end, texts.get_mut(end..)?)?;
+            (!items.is_overfull()).then_some(())
+        });
+        if walked.and_then(|()| scanner.end()).is_some() {
+            texts.truncate(end);
+            items.texts =
+                String::from_utf8(texts).map_err(|fault| NotABatch::Utf8(fault.utf8_error().valid_up_to()))?;
             return Ok(items);
         }
-        let mut splitter = Self::with_room_for(text);
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let split = deserializer.deserialize_seq(Elements(&mut splitter)).and_then(|()| deserializer.end());
-        match split {
-            Ok(()) => Ok(splitter),
-            Err(_) if splitter.is_overfull() => Err(NotABatch::TooMany),
-            Err(_) if json::is_well_formed(text) => Err(NotABatch::Shape),
+        match serde_json::from_str::<IgnoredAny>(text) {
+            _ if items.is_overfull() => Err(NotABatch::TooMany),
+            Ok(_) => Err(NotABatch::Shape),
             Err(fault) => Err(NotABatch::Json(fault.to_string())),
         }
-    }
-
-    fn with_room_for(text: &str) -> Self {
-        Self { texts: String::with_capacity(text.len()), items: Vec::new(), rejections: Vec::new() }
-    }
-
-    /// The items of a body whose elements are all strings of Unicode text, as SmartClean sends it: each is walked over once.
-    /// `None` for any other body, which is worth a second, closer look.
-    fn of_strings(text: &str) -> Option<Self> {
-        let mut scanner = Scanner::new(text);
-        let (mut texts, mut end) = (vec![0; text.len()], 0);
-        let mut items = Vec::new();
-        scanner.array(|scanner| {
-            let begin = end;
-            end += scanner.unescape(texts.get_mut(begin..)?)?;
-            let text = texts.get_mut(begin..end)?;
-            if is_reading_of_lines(text) {
-                text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-            }
-            items.push(Item { part: RejectedPart::String(items.len()), text: begin..end });
-            (items.len() <= MOST_ITEMS).then_some(())
-        })?;
-        scanner.end()?;
-        texts.truncate(end);
-        Some(Self { texts: String::from_utf8(texts).ok()?, items, rejections: Vec::new() })
     }
 
     /// How many items the body holds, good and bad.
@@ -221,33 +202,37 @@ impl<'b> Items<'b> {
         batch
     }
 
-    fn take(&mut self, element: Raw<'b>) {
-        let (part, sent) = (RejectedPart::Json(self.len()), element.as_str());
-        // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
-        let reason = if element.is_object() {
-            self.take_text(part, sent);
-            None
-        } else if !sent.starts_with('"') {
-            Some("neither a string nor an object")
-        } else if let Ok(text) = serde_json::from_str::<Unescaped<'_>>(sent) {
-            self.take_text(RejectedPart::String(self.len()), &text.0);
-            None
+    /// Takes the next element. Its text goes into `room`, which is at this byte of the texts; returns how long it is there.
+    fn take(&mut self, scanner: &mut Scanner<'b>, at: usize, room: &mut [u8]) -> Option<usize> {
+        let index = self.len();
+        let place = scanner.place();
+        let (part, length) = if scanner.upcoming()? == b'"'
+            && let Some(length) = scanner.unescape(room)
+        {
+            (RejectedPart::String(index), length)
         } else {
-            Some("a string that is not Unicode text: it holds an unpaired surrogate")
+            scanner.return_to(place);
+            let element = scanner.value()?;
+            let sent = element.as_str();
+            if !element.is_object() {
+                let reason = match sent.starts_with('"') {
+                    true => "a string that is not Unicode text: it holds an unpaired surrogate",
+                    false => "neither a string nor an object",
+                };
+                let (part, raw) = (RejectedPart::Json(index), Cow::Borrowed(sent.as_bytes()));
+                self.rejections.push(Rejection { part, reason: reason.to_owned(), raw });
+                return Some(0);
+            }
+            // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
+            room.get_mut(..sent.len())?.copy_from_slice(sent.as_bytes());
+            (RejectedPart::Json(index), sent.len())
         };
-        if let Some(reason) = reason {
-            self.rejections.push(Rejection { part, reason: reason.to_owned(), raw: Cow::Borrowed(sent.as_bytes()) });
+        let text = room.get_mut(..length)?;
+        if is_reading_of_lines(text) {
+            text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         }
-    }
-
-    fn take_text(&mut self, part: RejectedPart, text: &str) {
-        let start = self.texts.len();
-        if is_reading_of_lines(text.as_bytes()) {
-            self.texts.push_str(&text.replace(['\n', '\r'], " "));
-        } else {
-            self.texts.push_str(text);
-        }
-        self.items.push(Item { part, text: start..self.texts.len() });
+        self.items.push(Item { part, text: at..at + length });
+        Some(length)
     }
 }
 
@@ -259,26 +244,6 @@ fn is_reading_of_lines(text: &[u8]) -> bool {
     memchr2(b'\n', b'\r', text).is_some()
         && text.trim_ascii_start().starts_with(b"{")
         && std::str::from_utf8(text).is_ok_and(json::is_well_formed)
-}
-
-struct Elements<'s, 'b>(&'s mut Items<'b>);
-
-impl<'b> Visitor<'b> for Elements<'_, 'b> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'b>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(element) = elements.next_element()? {
-            self.0.take(element);
-            if self.0.is_overfull() {
-                return Err(serde::de::Error::custom(NotABatch::TooMany));
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -300,7 +265,6 @@ mod tests {
     fn strings_alone_are_read_as_they_are_beside_something_else() {
         let strings = r#""{\"a\":\"é\\n\"}","{\r\n}","not json","\ud83e\uddfb","""#;
         let (alone, beside) = (format!("[{strings}]"), format!("[{strings},7,\"\\ud800\"]"));
-        assert!(Items::of_strings(&alone).is_some() && Items::of_strings(&beside).is_none());
         assert_eq!(texts(&alone), texts(&beside));
         assert_eq!(rejected(&alone), rejected(&beside)[..rejected(&alone).len()]);
         assert_eq!(rejected(&beside).len(), rejected(&alone).len() + 2);

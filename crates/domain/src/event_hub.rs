@@ -69,7 +69,7 @@ fn push(items: &mut String, item: &str) {
 fn each_element<'t>(text: &'t str, mut visit: impl FnMut(&'t str)) -> Option<()> {
     let mut scanner = Scanner::new(text);
     scanner.array(|scanner| {
-        visit(scanner.value()?);
+        visit(scanner.value()?.as_str());
         Some(())
     })?;
     scanner.end()

@@ -6,10 +6,8 @@
 mod scan;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{Error as _, IgnoredAny};
 
 pub use self::scan::Scanner;
 
@@ -66,7 +64,7 @@ impl<'a> Raw<'a> {
         let mut members = Vec::new();
         let mut scanner = Scanner::new(self.0);
         scanner.object(|scanner, name| {
-            members.push((name, Self(scanner.value()?)));
+            members.push((name, scanner.value()?));
             Some(())
         })?;
         Some(members)
@@ -85,31 +83,27 @@ impl<'a> Raw<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Raw<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&'de RawValue>::deserialize(deserializer).map(|raw| Self(raw.get()))
-    }
-}
-
 /// Decodes a JSON string, quotes included. `None` where `quoted` is not one.
 fn string_content(quoted: &str) -> Option<Cow<'_, str>> {
     let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(quoted);
-    Lenient::deserialize(&mut deserializer).ok().map(|text| text.0)
+    let mut text = vec![0; quoted.len()];
+    let length = Scanner::new(quoted).with_surrogates().unescape(&mut text)?;
+    text.truncate(length);
+    String::from_utf8(text).ok().map(Cow::Owned)
 }
 
 /// Calls `visit` with each member of the JSON object in `text`, in order. A repeated name is visited each time, so that
 /// "the last one wins" is the caller's natural reading.
 ///
 /// # Errors
-/// [`ObjectError`]; members before the fault have been visited by then, once or twice.
+/// [`ObjectError`]; members before the fault have been visited by then.
 pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Result<(), ObjectError> {
     let mut scanner = Scanner::new(text).with_most_members(MOST_MEMBERS);
     let walked = scanner.object(|scanner, name| {
-        visit(name, Raw(scanner.value()?));
+        visit(name, scanner.value()?);
         Some(())
     });
     if walked.and_then(|()| scanner.end()).is_some() {
@@ -119,81 +113,8 @@ pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a
         return Err(ObjectError::TooManyMembers);
     }
     // Says what is wrong, and where. Not with the value itself, which may be as long as the text.
-    if !text.trim_start().starts_with('{') {
-        serde_json::from_str::<IgnoredAny>(text)?;
-        return Err(serde_json::Error::custom("expected an object").into());
-    }
-    let mut has_control = false;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.deserialize_map(Members(visit, &mut has_control))?;
-    deserializer.end()?;
-    // Names are read leniently, and so also with control characters, which JSON has only as escapes.
-    if has_control {
-        serde_json::from_str::<IgnoredAny>(text)?;
-    }
-    Ok(())
-}
-
-/// Visits each member, and notes whether there is a control character in a name.
-struct Members<'c, F>(F, &'c mut bool);
-
-impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<'_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Lenient(name)) = map.next_key()? {
-            *self.1 |= name.bytes().any(|byte| byte < b' ');
-            (self.0)(name, map.next_value()?);
-        }
-        Ok(())
-    }
-}
-
-/// A JSON string of Unicode text, borrowed where nothing in it is escaped.
-#[derive(Debug, serde::Deserialize)]
-pub struct Unescaped<'a>(#[serde(borrow)] pub Cow<'a, str>);
-
-/// A JSON string that may hold unpaired surrogates, each of which reads as U+FFFD.
-struct Lenient<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Lenient<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Lenient<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                // The quick way first: nearly all is text.
-                Ok(Lenient(std::str::from_utf8(bytes).map_or_else(|_| whole_characters(bytes).into(), Cow::Borrowed)))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Lenient(whole_characters(bytes).into()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-/// What `serde_json` makes of a string with unpaired surrogates, each of which is three bytes there, as text.
-fn whole_characters(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        // The first of the three. The others are chunks of their own.
-        if chunk.invalid() == [0xed] {
-            text.push('\u{fffd}');
-        }
-    }
-    text
+    serde_json::from_str::<IgnoredAny>(text)?;
+    Err(serde_json::Error::custom("expected an object").into())
 }
 
 /// Whether `text` is well-formed JSON of any kind, however deeply nested.
@@ -207,7 +128,7 @@ mod tests {
     use super::*;
 
     fn raw(text: &str) -> Raw<'_> {
-        serde_json::from_str(text).unwrap()
+        Scanner::new(text).value().unwrap()
     }
 
     #[test]

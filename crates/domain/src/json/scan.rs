@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use super::Raw;
+
 /// A place in a JSON text. Each step goes over something well-formed, or is `None` and leaves the place of no further use.
 #[derive(Debug)]
 pub struct Scanner<'t> {
@@ -17,19 +19,27 @@ pub struct Scanner<'t> {
     /// Members that were walked over, at any depth.
     members: usize,
     most_members: usize,
+    /// Whether a half of a surrogate pair that stands alone is unescaped, as U+FFFD.
+    takes_surrogates: bool,
 }
 
 impl<'t> Scanner<'t> {
     /// At the beginning of `text`.
     #[must_use]
     pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0, nesting: Vec::new(), members: 0, most_members: usize::MAX }
+        Self { text, at: 0, nesting: Vec::new(), members: 0, most_members: usize::MAX, takes_surrogates: false }
     }
 
     /// The same, but it gives up at a member beyond `most` of them, those of nested objects included.
     #[must_use]
     pub fn with_most_members(self, most: usize) -> Self {
         Self { most_members: most, ..self }
+    }
+
+    /// The same, but it unescapes half of a surrogate pair that stands alone, which JSON allows, as U+FFFD.
+    #[must_use]
+    pub fn with_surrogates(self) -> Self {
+        Self { takes_surrogates: true, ..self }
     }
 
     /// Whether it gave up because there are too many members.
@@ -67,8 +77,8 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Over a value of any kind, however deeply nested: its text.
-    pub fn value(&mut self) -> Option<&'t str> {
+    /// Over a value of any kind, however deeply nested.
+    pub fn value(&mut self) -> Option<Raw<'t>> {
         self.space();
         let from = self.at;
         let outside = self.nesting.len();
@@ -113,7 +123,7 @@ impl<'t> Scanner<'t> {
                 self.nesting.pop();
             }
             if self.nesting.len() == outside {
-                return self.text.get(from..self.at);
+                return self.text.get(from..self.at).map(Raw);
             }
         }
     }
@@ -182,6 +192,17 @@ impl<'t> Scanner<'t> {
     pub fn upcoming(&mut self) -> Option<u8> {
         self.space();
         self.peek()
+    }
+
+    /// Where it is, to [return to](Self::return_to).
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Goes back to a [place](Self::place), also if it has given up since.
+    pub fn return_to(&mut self, place: usize) {
+        self.at = place;
     }
 
     /// How much of the text is left, in bytes.
@@ -285,9 +306,13 @@ impl<'t> Scanner<'t> {
         if let Some(character) = char::from_u32(u32::from(first)) {
             return Some(character);
         }
-        self.text.as_bytes().get(self.at..)?.starts_with(b"\\u").then_some(())?;
-        self.at += 2;
-        char::decode_utf16([first, self.code_unit()?]).next()?.ok()
+        let alone = self.at;
+        let pair = self.word("\\u").and_then(|()| char::decode_utf16([first, self.code_unit()?]).next()?.ok());
+        if pair.is_none() && self.takes_surrogates {
+            self.at = alone;
+            return Some(char::REPLACEMENT_CHARACTER);
+        }
+        pair
     }
 
     fn code_unit(&mut self) -> Option<u16> {
@@ -513,7 +538,7 @@ mod tests {
     fn what_comes_next_is_told_without_going_over_it() {
         let mut scanner = Scanner::new("  [1]");
         assert_eq!((scanner.left(), scanner.upcoming(), scanner.left()), (5, Some(b'['), 3));
-        assert_eq!((scanner.value(), scanner.upcoming(), scanner.left()), (Some("[1]"), None, 0));
+        assert_eq!((scanner.value(), scanner.upcoming(), scanner.left()), (Some(Raw("[1]")), None, 0));
     }
 
     #[test]
