@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attributes::{attributes, values};
-use super::email::wrapped;
+use super::attributes::{NAMES, attributes, values};
+use super::email::{laid_out, wrapped};
 use super::facts::Stage;
-use super::list::{Entry, counted, groups, newest, sentence, sms, sorted, worst_mark};
-use super::payload::SCHEMA;
+use super::list::{Entry, counted, groups, sentence, sms, sorted, worst_mark};
+use super::payload::{ListPayload, as_shown};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered};
 use super::subject::LONGEST_SUBJECT;
 use super::text::{Letters, cut_to_fit, utf16_units};
@@ -45,7 +45,7 @@ pub fn digest(messages: &[&Message]) -> Rendered {
         default: format!("{mark}{text}"),
         email: email(&entries, &counted),
         sms: sms(&head, &entries, true, entries.len()),
-        json: json(&entries, [&subject, &text]),
+        json: ListPayload::json(None, [&subject, &text], &entries, (usize::MAX, 0), EntryPayload::of),
         attributes: attributes("digest", entries.iter().map(Entry::alert), usize::MAX),
         ascii_subject: subject.clone(),
         subject,
@@ -53,27 +53,24 @@ pub fn digest(messages: &[&Message]) -> Rendered {
 }
 
 fn entries(message: &Message) -> Vec<Entry> {
-    match message {
+    let (mut entries, more): (Vec<Entry>, usize) = match message {
         Message::Firing { alerts, blocked } => {
-            let mut entries: Vec<Entry> = alerts.iter().map(|alert| Entry::of(alert, Stage::Raised)).collect();
-            entries.iter_mut().rev().take(1).for_each(|last| last.more = *blocked);
-            entries
+            (alerts.iter().map(|alert| Entry::of(alert, Stage::Raised)).collect(), *blocked)
         }
         Message::Reminder { alert, at, unheard_since } => {
             let mut entry = Entry::of(alert, Stage::Still(*at));
             entry.facts.unheard_since = *unheard_since;
-            vec![entry]
+            (vec![entry], 0)
         }
-        Message::Resolved { alert, at } => vec![Entry::of(alert, Stage::Over(*at))],
-        Message::Suppressed { alerts, more, .. } => {
-            let of = |one: &super::SuppressedAlert| Entry { over: one.over, ..Entry::of(&one.alert, Stage::Raised) };
-            let mut entries: Vec<Entry> = alerts.iter().map(of).collect();
-            entries.iter_mut().rev().take(1).for_each(|last| last.more = *more);
-            entries
-        }
+        Message::Resolved { alert, at } => (vec![Entry::of(alert, Stage::Over(*at))], 0),
+        Message::Suppressed { alerts, more, .. } => (alerts.iter().map(Entry::of_suppressed).collect(), *more),
         // Never one of many: it is sent by itself.
-        Message::Notice(_) => Vec::new(),
+        Message::Notice(_) => (Vec::new(), 0),
+    };
+    if let Some(last) = entries.last_mut() {
+        last.more = more;
     }
+    entries
 }
 
 /// Cuts `messages` into groups, in their order, each of as many as one digest names in full: with an email text of at most
@@ -124,7 +121,8 @@ impl Room {
     }
 
     fn take_entry(&mut self, entry: &Entry) -> bool {
-        let of_alert = values(entry.alert()).into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
+        let of_alert = NAMES.into_iter().zip(values(entry.alert()));
+        let of_alert = of_alert.filter_map(|(name, value)| Some((name, value?.to_owned())));
         let new: Vec<_> = of_alert.filter(|value| !self.values.contains(value)).collect();
         let json = serde_json::to_string(&EntryPayload::of(entry)).unwrap_or_default();
         let fits = take(&mut self.email, in_json(&format!("{}\n", line(entry))))
@@ -155,22 +153,7 @@ fn email(entries: &[Entry], head: &str) -> String {
     let why = "More came at once than is sent one by one, so one message names them all.";
     let mut blocks = vec![vec![head.to_owned()], vec![why.to_owned()]];
     blocks.extend(groups(entries));
-    let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n");
-    format!("{}\n", blocks.iter().map(block).collect::<Vec<_>>().join("\n\n"))
-}
-
-#[derive(Serialize)]
-struct DigestPayload<'a> {
-    schema: &'static str,
-    kind: &'static str,
-    /// The worst of the alerts'.
-    severity: Severity,
-    subject: &'a str,
-    text: &'a str,
-    /// The newest moment that any of them speaks of, RFC 3339 in UTC.
-    at: Timestamp,
-    /// The worst first.
-    alerts: Vec<EntryPayload<'a>>,
+    format!("{}\n", laid_out(&blocks))
 }
 
 /// One alert: enough to know what it is about and where. The readings themselves are in the raw store.
@@ -215,18 +198,4 @@ impl<'a> EntryPayload<'a> {
             zone: alert.place.zone.as_deref(),
         }
     }
-}
-
-fn json(entries: &[Entry], [subject, text]: [&str; 2]) -> String {
-    let severity = entries.iter().map(|entry| entry.alert().severity).max().unwrap_or(Severity::Low);
-    let alerts = entries.iter().map(EntryPayload::of).collect();
-    let at = newest(entries);
-    let payload = DigestPayload { schema: SCHEMA, kind: "digest", severity, subject, text, at, alerts };
-    // Texts, numbers and lists of them: there is nothing that JSON could refuse.
-    serde_json::to_string(&payload).unwrap_or_default()
-}
-
-/// Writes the id as every other text has it, 32 hex digits.
-fn as_shown<S: serde::Serializer>(id: &AlertId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
 }

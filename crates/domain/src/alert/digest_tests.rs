@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::attributes::Channel;
 use super::digest::{digest, grouped};
 use super::fixtures::*;
 use super::gsm7::is_one_part;
@@ -325,9 +324,9 @@ fn a_message_is_in_a_digest_with_all_of_its_alerts_or_not_at_all() {
 }
 
 #[test]
-fn a_notice_is_for_the_operator_and_goes_where_it_is_sent() {
+fn a_notice_is_for_the_operator_and_goes_by_email_alone() {
     let text = "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?\nrules.toml:9:1: no such metric\n\nThe last good file stays in force.";
-    let rendered = notice("rules-abc", "Rules refused: 2 faults", text, &[Channel::Email]);
+    let rendered = notice("rules-abc", "Rules refused: 2 faults", text);
     assert_eq!(rendered.id, "rules-abc");
     assert_eq!(rendered.subject, "[NOTICE] Rules refused: 2 faults");
     assert_eq!(rendered.email, format!("Rules refused: 2 faults\n\n{text}\n"));
@@ -336,16 +335,14 @@ fn a_notice_is_for_the_operator_and_goes_where_it_is_sent() {
     assert_eq!(attribute(&rendered, "channel"), many(&["email"]));
     assert_eq!(rendered.attributes.len(), 2);
     assert_eq!(facts(&rendered)["kind"], "notice");
-    let both = notice("quiet", "Nothing arrives", "since 13:40", &[Channel::Email, Channel::Sms]);
-    assert_eq!(attribute(&both, "channel"), many(&["email", "sms"]));
-    assert_eq!(attribute(&notice("quiet", "", "", &[]), "channel"), many(&["email"]));
+    assert_eq!(attribute(&notice("quiet", "", ""), "channel"), many(&["email"]));
 }
 
 #[test]
 fn a_notice_of_many_lines_counts_those_it_has_no_room_for() {
     let lines: Vec<String> =
         (0..2000).map(|index| format!("rules.toml:{index}:1: \"{}\u{1b}", "x".repeat(80))).collect();
-    let rendered = notice("rules", "Rules refused", &lines.join("\r\n"), &[Channel::Email]);
+    let rendered = notice("rules", "Rules refused", &lines.join("\r\n"));
     let shown = rendered.email.matches("rules.toml:").count();
     assert!(rendered.email.ends_with(&format!("\nand {} more lines\n", 2000 - shown)), "{shown}");
     assert!(shown > 90 && rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
@@ -361,6 +358,6 @@ fn without_sms_the_email_says_why_and_the_channel_leaves_it_out() {
     assert_eq!((&kept.sms, &kept.json, &kept.id), (&rendered.sms, &rendered.json, &rendered.id));
     // Twice is once, and what does not go by SMS has nothing to explain.
     assert_eq!(kept.clone().without_sms("again"), kept);
-    let notice = notice("rules", "Rules refused", "1 fault", &[Channel::Email]);
+    let notice = notice("rules", "Rules refused", "1 fault");
     assert_eq!(notice.clone().without_sms("again"), notice);
 }

@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Stage, each_once};
 use super::sentence::times;
-use super::text::{Letters, date_and_time, device_title, flag, graphemes, quantity, value_and_limit, with_decimals};
+use super::text::{Letters, date_and_time, flag, graphemes, quantity, value_and_limit, with_decimals};
 use super::when::elapsed;
 use super::{Alert, Breach, Comparison, Course};
 use crate::device::Unit;
@@ -23,7 +23,7 @@ impl Facts {
         let mut header = vec![
             format!("Where: {}", self.place),
             format!("When: {}", date_and_time(&first.place, self.at())),
-            format!("Device: {}", device_title(&first.place)),
+            format!("Device: {}", first.place.device_title()),
         ];
         if self.stage != Stage::Raised {
             header.insert(2, format!("Raised: {}", date_and_time(&first.place, first.at)));
@@ -35,13 +35,8 @@ impl Facts {
         }
         blocks.extend(self.blocked().map(|blocked| vec![format!("{blocked}.")]));
         blocks.push(self.ids(most));
-        let blocks =
-            blocks.iter().map(|lines| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n"));
         // The sentence stays one line, as it is in every other text.
-        let mut text = vec![sentence.to_owned()];
-        text.extend(blocks);
-        text.push(wrapped(&self.rules(most), ""));
-        format!("{}\n", text.join("\n\n"))
+        format!("{sentence}\n\n{}\n\n{}\n", laid_out(&blocks), wrapped(&self.rules(most), ""))
     }
 
     /// What an alert is about, and each limit that was crossed.
@@ -77,16 +72,8 @@ impl Facts {
     }
 
     fn ids(&self, most: usize) -> Vec<String> {
-        let place = &self.first().place;
-        let named = [
-            ("Device id", &place.device),
-            ("Zone id", &place.zone),
-            ("Project id", &place.project),
-            ("Property id", &place.property),
-        ];
-        let known = named.into_iter().filter_map(|(name, id)| id.as_ref().map(|id| format!("{name}: {id}")));
         let alerts = self.alerts.iter().take(most).map(|alert| format!("Alert id: {}", alert.id));
-        known.chain(alerts).collect()
+        self.first().place.ids().chain(alerts).collect()
     }
 
     fn rules(&self, most: usize) -> String {
@@ -141,6 +128,12 @@ fn beyond(breach: &Breach) -> String {
 /// Whether "twice as much" is a thing to say of it. It is not of a temperature in °C, an index or a battery's voltage.
 fn is_concentration(unit: Unit) -> bool {
     matches!(unit, Unit::Ppm | Unit::Ppb | Unit::MilligramsPerCubicMetre | Unit::MicrogramsPerCubicMetre)
+}
+
+/// Blocks of lines, an empty line between them.
+pub(super) fn laid_out(blocks: &[Vec<String>]) -> String {
+    let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n");
+    blocks.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
 
 /// `line` broken between words where it is longer than [`WIDTH`], its further lines set in by `indent`.

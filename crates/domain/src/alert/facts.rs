@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use jiff::Timestamp;
 
-use super::text::{clock, place_name};
+use super::text::clock;
 use super::{Alert, Breach, Course, Place, presentable};
 use crate::severity::Severity;
 use crate::shown;
@@ -88,7 +88,7 @@ impl Facts {
         let worst = &alerts[0];
         Self {
             severity: alerts.iter().map(|alert| alert.severity).max().unwrap_or(worst.severity),
-            place: place_name(&worst.place),
+            place: worst.place.name(),
             clock: clock(&worst.place, worst.at),
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
             parts: parts(&alerts),
@@ -209,17 +209,9 @@ fn cleaned(alert: &Alert) -> Alert {
 }
 
 fn cleaned_place(place: &Place) -> Place {
-    let clean = |name: &Option<String>| name.as_deref().and_then(presentable);
-    Place {
-        // A name of nothing but marks without width would leave the reader without a place.
-        display: clean(&place.display).filter(|name| !name.chars().all(is_without_width)),
-        device: clean(&place.device),
-        device_type: presentable(&place.device_type).unwrap_or_default(),
-        zone: clean(&place.zone),
-        project: clean(&place.project),
-        property: clean(&place.property),
-        local_zone: place.local_zone.clone(),
-    }
+    let clean = Place::new(&place.source(), place.local_zone.clone());
+    // A name of nothing but marks without width would leave the reader without a place.
+    Place { display: clean.display.filter(|name| !name.chars().all(is_without_width)), ..clean }
 }
 
 fn is_without_width(character: char) -> bool {

@@ -169,7 +169,7 @@ fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
         let messages = messages_of(&name);
         let mut every: Vec<Rendered> = messages.iter().map(render).collect();
         every.extend(digest::grouped(&messages.iter().collect::<Vec<_>>(), 24 * 1024).into_iter().map(digest::digest));
-        every.push(notice::notice("id", &name, &format!("{name}\n{name}"), &[]));
+        every.push(notice::notice("id", &name, &format!("{name}\n{name}")));
         for rendered in every {
             assert_within_limits(&rendered, &name);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");

@@ -12,7 +12,7 @@ use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, mark};
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, utf16_units};
 use super::when::moment;
-use super::{Alert, Course};
+use super::{Alert, Course, SuppressedAlert};
 use crate::severity::Severity;
 
 /// Longest line, in UTF-16 code units. Place and title stand at its beginning and have at most 120 characters each.
@@ -38,6 +38,10 @@ impl Entry {
     pub(super) fn of(alert: &Alert, stage: Stage) -> Self {
         let facts = Facts::later(&Alert { template: None, ..alert.clone() }, stage);
         Self { facts, over: None, more: 0 }
+    }
+
+    pub(super) fn of_suppressed(one: &SuppressedAlert) -> Self {
+        Self { over: one.over, ..Self::of(&one.alert, Stage::Raised) }
     }
 
     /// The alert, its names fit to be shown.

@@ -200,8 +200,12 @@ impl Place {
     /// The place that a reading names.
     #[must_use]
     pub fn of(reading: &Reading<'_>) -> Self {
+        Self::new(&reading.source, reading.local_zone())
+    }
+
+    /// The place of these names, made fit to be shown.
+    fn new(source: &Source<'_>, local_zone: LocalZone) -> Self {
         let own = |name: &Option<Cow<'_, str>>| name.as_deref().and_then(presentable);
-        let source = &reading.source;
         Self {
             display: own(&source.display),
             device: own(&source.device),
@@ -209,14 +213,16 @@ impl Place {
             zone: own(&source.zone),
             project: own(&source.project),
             property: own(&source.property),
-            local_zone: reading.local_zone(),
+            local_zone,
         }
     }
 
     /// The names again, for asking which rules apply here.
     #[must_use]
     pub fn source(&self) -> Source<'_> {
-        let borrowed = |name: &'_ Option<String>| name.clone().map(Cow::Owned);
+        fn borrowed(name: &Option<String>) -> Option<Cow<'_, str>> {
+            name.as_deref().map(Cow::Borrowed)
+        }
         Source {
             device_type: Cow::Borrowed(&self.device_type),
             device: borrowed(&self.device),
@@ -359,26 +365,31 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Message {
+    /// The alerts that it names; none of a notice.
+    fn alerts(&self) -> Vec<&Alert> {
+        match self {
+            Self::Notice(_) => Vec::new(),
+            Self::Firing { alerts, .. } => alerts.iter().collect(),
+            Self::Reminder { alert, .. } | Self::Resolved { alert, .. } => vec![alert],
+            Self::Suppressed { alerts, .. } => alerts.iter().map(|one| &one.alert).collect(),
+        }
+    }
+
     /// The worst severity of its alerts. Notices are `critical`: they are few, and about all that follows.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        let worst = match self {
-            Self::Notice(_) => Some(Severity::Critical),
-            Self::Firing { alerts, .. } => alerts.iter().map(|alert| alert.severity).max(),
-            Self::Reminder { alert, .. } | Self::Resolved { alert, .. } => Some(alert.severity),
-            Self::Suppressed { alerts, .. } => alerts.iter().map(|one| one.alert.severity).max(),
-        };
-        worst.unwrap_or(Severity::Low)
+        match self {
+            Self::Notice(_) => Severity::Critical,
+            _ => self.alerts().iter().map(|alert| alert.severity).max().unwrap_or(Severity::Low),
+        }
     }
 
     /// For sorting: the worst first, then the oldest.
     #[must_use]
     pub fn urgency(&self) -> impl Ord + use<> {
         let at = match self {
-            Self::Notice(_) => None,
-            Self::Firing { alerts, .. } => alerts.first().map(|alert| alert.at),
             Self::Reminder { at, .. } | Self::Resolved { at, .. } => Some(*at),
-            Self::Suppressed { alerts, .. } => alerts.first().map(|one| one.alert.at),
+            _ => self.alerts().first().map(|alert| alert.at),
         };
         (std::cmp::Reverse(self.severity()), at)
     }
@@ -386,22 +397,18 @@ impl Message {
     /// The message's identity: the same cause makes the same message.
     #[must_use]
     pub fn id(&self) -> Digest {
-        let ids = |kind: &[u8], alerts: &mut dyn Iterator<Item = &Alert>| {
-            let digests: Vec<Digest> = alerts.map(|alert| alert.id.0).collect();
-            let mut fields: Vec<&[u8]> = vec![kind];
-            fields.extend(digests.iter().map(|digest| digest.as_bytes().as_slice()));
-            Digest::of_fields(&fields)
+        let (kind, at) = match self {
+            Self::Notice(notice) => return notice.id(),
+            Self::Firing { .. } => ("firing", None),
+            Self::Reminder { at, .. } => ("reminder", Some(at.as_nanosecond().to_be_bytes())),
+            Self::Resolved { .. } => ("resolved", None),
+            Self::Suppressed { .. } => ("suppressed", None),
         };
-        match self {
-            Self::Notice(notice) => notice.id(),
-            Self::Firing { alerts, .. } => ids(b"firing", &mut alerts.iter()),
-            Self::Reminder { alert, at, .. } => {
-                let at = at.as_nanosecond().to_be_bytes();
-                Digest::of_fields(&[b"reminder", alert.id.0.as_bytes(), &at])
-            }
-            Self::Resolved { alert, .. } => ids(b"resolved", &mut std::iter::once(alert.as_ref())),
-            Self::Suppressed { alerts, .. } => ids(b"suppressed", &mut alerts.iter().map(|one| &one.alert)),
-        }
+        let alerts = self.alerts();
+        let mut fields = vec![kind.as_bytes()];
+        fields.extend(alerts.iter().map(|alert| alert.id.0.as_bytes().as_slice()));
+        fields.extend(at.iter().map(|at| at.as_slice()));
+        Digest::of_fields(&fields)
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::attributes::{Channel, channel};
+use super::attributes::{EMAIL, channel};
 use super::gsm7::{septets, with_plain_marks};
 use super::payload::SCHEMA;
 use super::presentable;
@@ -83,7 +83,7 @@ fn rules_refused(id: String, refused: &Refused) -> Rendered {
         lines.push(format!("and {more} more"));
     }
     lines.extend([String::new(), "What to do: correct these places and put the file there again.".to_owned()]);
-    notice(&id, &subject, &lines.join("\n"), &[Channel::Email])
+    notice(&id, &subject, &lines.join("\n"))
 }
 
 fn nothing_arrives(id: String, since: Timestamp) -> Rendered {
@@ -95,7 +95,7 @@ fn nothing_arrives(id: String, since: Timestamp) -> Rendered {
          What to do: see with `make test-alert` whether a push gets through. Where it does, ask SmartClean whether they \
          still push to this URL with these credentials, and what they are answered."
     );
-    notice(&id, "Nothing arrives", &text, &[Channel::Email])
+    notice(&id, "Nothing arrives", &text)
 }
 
 fn set_aside(id: String, key: &str, reason: &str) -> Rendered {
@@ -107,13 +107,12 @@ fn set_aside(id: String, key: &str, reason: &str) -> Rendered {
          mkdir -p $(dirname to-evaluate/{key})\n\
          mv set-aside/{key}.json to-evaluate/{key}.json"
     );
-    notice(&id, "A push was not evaluated", &text, &[Channel::Email])
+    notice(&id, "A push was not evaluated", &text)
 }
 
 /// A message of kind `notice`: `text` of one line or several under `subject`. `id` names its cause, so that the same
-/// cause has the same id. Goes to `channels`, to email where that is empty. Lines that SNS would not take any more are
-/// counted.
-pub(super) fn notice(id: &str, subject: &str, text: &str, channels: &[Channel]) -> Rendered {
+/// cause has the same id. Goes by email alone. Lines that SNS would not take any more are counted.
+pub(super) fn notice(id: &str, subject: &str, text: &str) -> Rendered {
     let title = presentable(subject).unwrap_or_else(|| "smartclean-push".to_owned());
     let lines: Vec<String> = text.lines().map(line).collect();
     let text = bounded(&lines);
@@ -125,7 +124,6 @@ pub(super) fn notice(id: &str, subject: &str, text: &str, channels: &[Channel]) 
         cut_to_fit(&format!("[NOTICE] {title}"), letters.ellipsis(), LONGEST_SUBJECT, utf16_units)
     };
     let plain = with_plain_marks(&sentence);
-    let channels = if channels.is_empty() { &[Channel::Email] } else { channels };
     let subject_unicode = subject(&title, Letters::Unicode);
     Rendered {
         id: id.to_owned(),
@@ -137,7 +135,7 @@ pub(super) fn notice(id: &str, subject: &str, text: &str, channels: &[Channel]) 
             "schema": SCHEMA, "kind": "notice", "id": id, "subject": subject_unicode, "text": text,
         })
         .to_string(),
-        attributes: vec![("kind", Attribute::One("notice".to_owned())), channel(channels)],
+        attributes: vec![("kind", Attribute::One("notice".to_owned())), channel(&[EMAIL])],
         subject: subject_unicode,
     }
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::facts::{Facts, Stage};
-use super::text::device_title;
-use super::{Alert, AlertId, Breach, Comparison, Course, Place};
+use super::list::{Entry, newest};
+use super::{Alert, AlertId, Breach, Comparison, Course, Place, SuppressionReason, is_zero};
 use crate::reading::ReadingId;
 use crate::severity::Severity;
 
@@ -20,7 +20,7 @@ struct Payload<'a> {
     schema: &'static str,
     kind: &'static str,
     /// Whether it was said before and still lasts.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     reminder: bool,
     /// The worst of the alerts'.
     severity: Severity,
@@ -46,6 +46,51 @@ struct Payload<'a> {
     /// Alerts of the zone that were blocked since its last message, where they are only counted.
     #[serde(skip_serializing_if = "is_zero")]
     blocked_before: usize,
+}
+
+/// Many alerts, each told as `E` does it.
+#[derive(Serialize)]
+pub(super) struct ListPayload<'a, E> {
+    schema: &'static str,
+    kind: &'static str,
+    /// Why the alerts were suppressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<SuppressionReason>,
+    /// The worst of the alerts'.
+    severity: Severity,
+    subject: &'a str,
+    text: &'a str,
+    /// The newest moment that any of them speaks of, RFC 3339 in UTC.
+    at: Timestamp,
+    /// The worst first.
+    alerts: Vec<E>,
+    #[serde(skip_serializing_if = "is_zero")]
+    alerts_left_out: usize,
+}
+
+impl<'a, E: Serialize> ListPayload<'a, E> {
+    /// The JSON text of `entries`, each told by `of`. At most `most` of them are in it, the rest is counted with `more`.
+    pub(super) fn json(
+        reason: Option<SuppressionReason>,
+        [subject, text]: [&'a str; 2],
+        entries: &'a [Entry],
+        (most, more): (usize, usize),
+        of: impl Fn(&'a Entry) -> E,
+    ) -> String {
+        let payload = Self {
+            schema: SCHEMA,
+            kind: "digest",
+            reason,
+            severity: entries.iter().map(|entry| entry.alert().severity).max().unwrap_or(Severity::Low),
+            subject,
+            text,
+            at: newest(entries),
+            alerts: entries.iter().take(most).map(of).collect(),
+            alerts_left_out: more + entries.len().saturating_sub(most),
+        };
+        // Texts, numbers and lists of them: there is nothing that JSON could refuse.
+        serde_json::to_string(&payload).unwrap_or_default()
+    }
 }
 
 #[derive(Serialize)]
@@ -198,7 +243,7 @@ impl<'a> PlacePayload<'a> {
             display: place.display.as_deref(),
             device: place.device.as_deref(),
             device_type: &place.device_type,
-            device_title: device_title(place),
+            device_title: place.device_title(),
             zone: place.zone.as_deref(),
             project: place.project.as_deref(),
             property: place.property.as_deref(),
@@ -255,19 +300,10 @@ fn as_written<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Err
 }
 
 /// Writes the id as every other text has it, 32 hex digits.
-fn as_shown<S: Serializer>(id: &AlertId, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_shown<S: Serializer>(id: &AlertId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
 fn is_not_finite(value: &f64) -> bool {
     !value.is_finite()
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(is: &bool) -> bool {
-    !is
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::attributes::{Channel, channel};
+use super::attributes::{EMAIL, SMS, channel};
 use super::facts::{Facts, Stage};
 use super::{Alert, Message, presentable, suppressed};
 
@@ -138,7 +138,7 @@ impl Rendered {
     #[must_use]
     pub fn by_email_only(mut self) -> Self {
         if let Some(attribute) = self.attributes.iter_mut().find(|attribute| is_by_sms(attribute)) {
-            *attribute = channel(&[Channel::Email]);
+            *attribute = channel(&[EMAIL]);
         }
         self
     }
@@ -181,7 +181,7 @@ impl Rendered {
 
 fn is_by_sms(attribute: &(&str, Attribute)) -> bool {
     match attribute {
-        ("channel", Attribute::Many(channels)) => channels.iter().any(|channel| channel == Channel::Sms.as_str()),
+        ("channel", Attribute::Many(channels)) => channels.iter().any(|channel| channel == SMS),
         _ => false,
     }
 }
@@ -254,7 +254,7 @@ mod tests {
     fn filters_see_one_value_or_each_of_several_and_never_an_empty_one() {
         let one = rendered(&[bad_smell_at("Lobby")]);
         let names: Vec<&str> = one.attributes.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["severity", "rule", "kind", "device_type", "project", "zone", "channel"]);
+        assert_eq!(names, ["kind", "severity", "rule", "device_type", "project", "zone", "channel"]);
         assert_eq!(attribute(&one, "severity"), Some(Attribute::One("medium".into())));
         assert_eq!(attribute(&one, "kind"), Some(Attribute::One("firing".into())));
         assert_eq!(attribute(&one, "device_type"), Some(Attribute::One("ODRDTR_BATT_V1".into())));

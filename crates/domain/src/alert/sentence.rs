@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::facts::{Facts, Part, Stage, Told};
 use super::template::filled;
-use super::text::{Letters, cut_to_fit, cut_to_graphemes, date, device_title, phrase, utf16_units, value_and_limit};
+use super::text::{Letters, cut_to_fit, cut_to_graphemes, date, phrase, utf16_units, value_and_limit};
 use super::when::{elapsed, moment, span};
 use super::{Alert, Breach, Course};
 use crate::device::Unit;
@@ -155,7 +155,7 @@ fn value_of(name: &str, facts: &Facts, alert: &Alert, told: &Told, wording: &Wor
         "project" => id(&alert.place.project),
         "property" => id(&alert.place.property),
         "device" => id(&alert.place.device),
-        "type" => device_title(&alert.place).to_owned(),
+        "type" => alert.place.device_title().to_owned(),
         "severity" => alert.severity.to_string(),
         "title" => alert.title.clone(),
         "reasons" => reasons(told, wording),

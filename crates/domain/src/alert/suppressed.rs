@@ -4,37 +4,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::attributes::attributes;
-use super::email::wrapped;
-use super::facts::Stage;
+use super::email::laid_out;
 use super::list::{Entry, and_others, common_place, groups, newest, sentence, sms, sorted, subjects, worst_mark};
-use super::payload::{AlertPayload, PlacePayload, SCHEMA};
+use super::payload::{AlertPayload, ListPayload, PlacePayload};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::text::{cut_to_graphemes, date_and_time};
-use super::{SuppressedAlert, SuppressionReason};
-use crate::severity::Severity;
+use super::{Place, SuppressedAlert, SuppressionReason};
 
 /// Most values of one attribute: more than are suppressed by name.
 const MOST_VALUES: usize = 64;
 /// Most of the place's name in an SMS, in graphemes.
 const PLACE_KEEPS: usize = 30;
-
-#[derive(Serialize)]
-struct SuppressedPayload<'a> {
-    schema: &'static str,
-    kind: &'static str,
-    /// Why the alerts were suppressed.
-    reason: SuppressionReason,
-    /// The worst of the alerts'.
-    severity: Severity,
-    subject: &'a str,
-    text: &'a str,
-    /// Event time of the newest, RFC 3339 in UTC.
-    at: Timestamp,
-    /// The worst first.
-    alerts: Vec<EntryPayload<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    alerts_left_out: usize,
-}
 
 #[derive(Serialize)]
 struct EntryPayload<'a> {
@@ -49,8 +29,7 @@ struct EntryPayload<'a> {
 
 /// The message that lists `alerts`; `more` is how many there were beside them.
 pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[SuppressedAlert], more: usize) -> Rendered {
-    let of = |one: &SuppressedAlert| Entry { over: one.over, ..Entry::of(&one.alert, Stage::Raised) };
-    let entries = sorted(alerts.iter().map(of).collect());
+    let entries = sorted(alerts.iter().map(Entry::of_suppressed).collect());
     let total = entries.len() + more;
     let (place, others) = common_place(&entries);
     let mark = worst_mark(&entries);
@@ -65,7 +44,10 @@ pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[Suppress
         default: format!("{mark}{text}"),
         email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, [&head(&place, ""), why])),
         sms: sms(&head(&short_place, ""), &entries, others > 0, total),
-        json: within(LARGEST_LIST_JSON, |most| json(reason, &entries, more, most, [&subject, &text])),
+        json: within(LARGEST_LIST_JSON, |most| {
+            let of = |entry| EntryPayload::of(entry, most);
+            ListPayload::json(Some(reason), [&subject, &text], &entries, (most, more), of)
+        }),
         attributes: attributes("digest", entries.iter().map(Entry::alert), MOST_VALUES),
         subject,
     }
@@ -101,7 +83,6 @@ impl Words {
 
 fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) -> String {
     let listed = &entries[..entries.len().min(most)];
-    let newest_at = newest(entries);
     let mut blocks = vec![vec![head.to_owned()], vec![why.to_owned()]];
     blocks.extend(groups(listed));
     let left_out = more + entries.len() - listed.len();
@@ -110,30 +91,13 @@ fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) ->
     }
     if let Some(entry) = entries.first() {
         let place = &entry.alert().place;
-        let ids = [("Zone id", &place.zone), ("Project id", &place.project), ("Property id", &place.property)];
-        let mut lines = vec![format!("Newest: {}", date_and_time(place, newest_at))];
-        lines.extend(ids.into_iter().filter_map(|(name, id)| id.as_ref().map(|id| format!("{name}: {id}"))));
-        blocks.push(lines);
+        let newest = format!("Newest: {}", date_and_time(place, newest(entries)));
+        // Of several devices none stands for all.
+        let ids = Place { device: None, ..place.clone() };
+        blocks.push(std::iter::once(newest).chain(ids.ids()).collect());
     }
     blocks.push(listed.iter().map(|entry| format!("Alert id: {}", entry.alert().id)).collect());
-    let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n");
-    format!("{}\n", blocks.iter().map(block).collect::<Vec<_>>().join("\n\n"))
-}
-
-fn json(reason: SuppressionReason, entries: &[Entry], more: usize, most: usize, [subject, text]: [&str; 2]) -> String {
-    let payload = SuppressedPayload {
-        schema: SCHEMA,
-        kind: "digest",
-        reason,
-        severity: entries.iter().filter_map(Entry::severity).max().unwrap_or(Severity::Low),
-        subject,
-        text,
-        at: newest(entries),
-        alerts: entries.iter().take(most).map(|entry| EntryPayload::of(entry, most)).collect(),
-        alerts_left_out: more + entries.len().saturating_sub(most),
-    };
-    // Texts, numbers and lists of them: there is nothing that JSON could refuse.
-    serde_json::to_string(&payload).unwrap_or_default()
+    format!("{}\n", laid_out(&blocks))
 }
 
 impl<'a> EntryPayload<'a> {
@@ -146,8 +110,4 @@ impl<'a> EntryPayload<'a> {
             place: PlacePayload::of(&alert.place, &entry.facts.place, alert.at),
         }
     }
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }

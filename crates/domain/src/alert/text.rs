@@ -20,13 +20,41 @@ impl Place {
     /// What to call it: the name that people gave the device, else its id, else what kind of device it is.
     #[must_use]
     pub fn name(&self) -> String {
-        place_name(self)
+        if let Some(display) = &self.display {
+            return display.clone();
+        }
+        if let Some(device) = &self.device {
+            return format!("device {device}");
+        }
+        match DeviceType::named(&self.device_type) {
+            Some(device_type) => {
+                let article = if device_type.title.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+                format!("{article} {} without a name", device_type.title)
+            }
+            None if self.device_type.is_empty() => "a device without a name".to_owned(),
+            None => format!("a device of type {} without a name", self.device_type),
+        }
     }
 
     /// What kind of device it is: in words where the type is documented, else the type's name.
     #[must_use]
     pub fn device_title(&self) -> &str {
-        device_title(self)
+        match DeviceType::named(&self.device_type) {
+            Some(device_type) => device_type.title,
+            None if self.device_type.is_empty() => "device",
+            None => &self.device_type,
+        }
+    }
+
+    /// Its ids that are known, a line each, the device's first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = String> {
+        let ids = [
+            ("Device id", &self.device),
+            ("Zone id", &self.zone),
+            ("Project id", &self.project),
+            ("Property id", &self.property),
+        ];
+        ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", id.as_ref()?)))
     }
 }
 
@@ -155,33 +183,6 @@ pub(super) fn phrase(breach: &Breach, label: &str, letters: Letters) -> String {
     let value = quantity(&value, breach.unit, letters);
     let from = if breach.comparison == Comparison::Deviates { " from its baseline" } else { "" };
     format!("{label} {value}{from} (limit {limit})")
-}
-
-/// What to call a place: the name that people gave the device, else its id, else what kind of device it is.
-pub(super) fn place_name(place: &Place) -> String {
-    if let Some(display) = &place.display {
-        return display.clone();
-    }
-    if let Some(device) = &place.device {
-        return format!("device {device}");
-    }
-    match DeviceType::named(&place.device_type) {
-        Some(device_type) => {
-            let article = if device_type.title.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-            format!("{article} {} without a name", device_type.title)
-        }
-        None if place.device_type.is_empty() => "a device without a name".to_owned(),
-        None => format!("a device of type {} without a name", place.device_type),
-    }
-}
-
-/// What kind of device it is, in words where the type is documented.
-pub(super) fn device_title(place: &Place) -> &str {
-    match DeviceType::named(&place.device_type) {
-        Some(device_type) => device_type.title,
-        None if place.device_type.is_empty() => "device",
-        None => &place.device_type,
-    }
 }
 
 /// The time of day at `place`, to the minute; with "UTC" where the local time is not known.
@@ -339,12 +340,12 @@ mod tests {
             device_type: device_type.to_owned(),
             ..Place::default()
         };
-        assert_eq!(place_name(&place(Some("Ladies L3"), Some("d1"), "UM")), "Ladies L3");
-        assert_eq!(place_name(&place(None, Some("d1"), "UM")), "device d1");
-        assert_eq!(place_name(&place(None, None, "UM")), "a people counter without a name");
-        assert_eq!(place_name(&place(None, None, "ODRDTR")), "an air quality sensor without a name");
-        assert_eq!(place_name(&place(None, None, "ACME#BIN")), "a device of type ACME#BIN without a name");
-        assert_eq!(place_name(&place(None, None, "")), "a device without a name");
+        assert_eq!(place(Some("Ladies L3"), Some("d1"), "UM").name(), "Ladies L3");
+        assert_eq!(place(None, Some("d1"), "UM").name(), "device d1");
+        assert_eq!(place(None, None, "UM").name(), "a people counter without a name");
+        assert_eq!(place(None, None, "ODRDTR").name(), "an air quality sensor without a name");
+        assert_eq!(place(None, None, "ACME#BIN").name(), "a device of type ACME#BIN without a name");
+        assert_eq!(place(None, None, "").name(), "a device without a name");
     }
 
     #[test]
