@@ -1,14 +1,10 @@
 //! Values that are added up towards a limit, with as much of their past as a late cleaning can take back.
 
-use std::fmt;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
-use serde::de::{Error, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::packed::{push_number, take_number};
+use super::packed::{pack, push_number, take_bytes, take_number, unpack};
 use super::seen::in_milliseconds;
 
 /// Most values that are kept one by one.
@@ -126,20 +122,14 @@ impl Accumulator {
 /// Base64 without padding of one value after the other: the milliseconds since the one before (of the first: since 1970),
 /// and the value, which nearly always is a small whole number. Twice a whole number, or 1 and the bytes of any other.
 fn serialize<S: Serializer>(values: &[TimedValue], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut bytes = Vec::with_capacity(values.len() * 5);
-    let mut before = 0;
-    for (time, value) in values {
-        push_number(&mut bytes, time - before);
-        match whole(*value) {
-            Some(number) => push_number(&mut bytes, number * 2),
-            None => {
-                push_number(&mut bytes, 1);
-                bytes.extend(value.to_bits().to_be_bytes());
-            }
+    let push = |bytes: &mut Vec<u8>, value: &f64| match whole(*value) {
+        Some(number) => push_number(bytes, number * 2),
+        None => {
+            push_number(bytes, 1);
+            bytes.extend(value.to_bits().to_be_bytes());
         }
-        before = *time;
-    }
-    serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+    };
+    serializer.serialize_str(&pack(values, 5, push))
 }
 
 /// The value as a whole number, if it comes back from that to the last bit.
@@ -151,42 +141,18 @@ fn whole(value: f64) -> Option<i64> {
 }
 
 fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimedValue>, D::Error> {
-    struct Packed;
-    impl Visitor<'_> for Packed {
-        type Value = Vec<TimedValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("values with their times")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<TimedValue>, E> {
-            let bytes = STANDARD_NO_PAD.decode(text).map_err(E::custom)?;
-            unpack(&bytes).ok_or_else(|| E::custom("these are no values with their times"))
-        }
-    }
-    deserializer.deserialize_str(Packed)
-}
-
-fn unpack(mut bytes: &[u8]) -> Option<Vec<TimedValue>> {
-    let mut values = Vec::with_capacity(bytes.len() / 4);
-    let mut before = 0_i64;
-    while !bytes.is_empty() {
-        let time = before.checked_add(take_number(&mut bytes)?)?;
-        Timestamp::from_millisecond(time).ok()?;
-        let value = match take_number(&mut bytes)? {
-            1 => {
-                let (bits, rest) = bytes.split_first_chunk()?;
-                bytes = rest;
-                f64::from_bits(u64::from_be_bytes(*bits))
-            }
+    let text = String::deserialize(deserializer)?;
+    let take = |bytes: &mut &[u8]| {
+        let value = match take_number(bytes)? {
+            1 => f64::from_bits(u64::from_be_bytes(take_bytes(bytes)?)),
             #[expect(clippy::cast_precision_loss, reason = "below 2^53, as they are written")]
             double => (double / 2) as f64,
         };
-        values.push((time, Some(value).filter(|value| value.is_finite())?));
-        before = time;
-    }
+        Some(value).filter(|value| value.is_finite())
+    };
+    let mut values = unpack(&text, take).ok_or_else(|| D::Error::custom("these are no times and values"))?;
     values.sort_by_key(|(time, _)| *time);
-    Some(values)
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -279,7 +245,7 @@ mod tests {
             assert!(serde_json::from_str::<Accumulator>(&text).is_err(), "{text}");
         }
         let fault = serde_json::from_str::<Accumulator>(r#"{"values":7}"#).unwrap_err().to_string();
-        assert!(fault.contains("expected values with their times"), "{fault}");
+        assert!(fault.contains("expected a string"), "{fault}");
     }
 
     #[test]

@@ -4,55 +4,53 @@
 //! The text is Base64 without padding of one entry after the other, in order: the milliseconds since the entry before (of
 //! the first: since 1970) as LEB128, zigzag, and the mark's 8 bytes, the first one first.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
-use serde::de::{Error, Visitor};
-use serde::{Deserializer, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize as _, Deserializer, Serializer};
 
 use super::seen::{Known, Mark};
 
 pub(super) fn serialize<S: Serializer>(readings: &[Known], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut bytes = Vec::with_capacity(readings.len() * 12);
-    let mut before = 0;
-    for (at, mark) in readings {
-        push_number(&mut bytes, at - before);
-        bytes.extend(mark.to_be_bytes());
-        before = *at;
-    }
-    serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+    serializer.serialize_str(&pack(readings, 12, |bytes, mark| bytes.extend(mark.to_be_bytes())))
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Known>, D::Error> {
-    struct Packed;
-    impl<'de> Visitor<'de> for Packed {
-        type Value = Vec<Known>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("readings that were seen")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<Known>, E> {
-            let bytes = STANDARD_NO_PAD.decode(text).map_err(E::custom)?;
-            unpack(&bytes).ok_or_else(|| E::custom("these are no times and marks"))
-        }
-    }
-    deserializer.deserialize_str(Packed)
+    let text = String::deserialize(deserializer)?;
+    let readings = unpack(&text, |bytes| Some(Mark::from_be_bytes(take_bytes(bytes)?)));
+    readings.map(in_order).ok_or_else(|| D::Error::custom("these are no times and marks"))
 }
 
-fn unpack(mut bytes: &[u8]) -> Option<Vec<Known>> {
-    let mut readings = Vec::with_capacity(bytes.len() / 9);
-    let mut before = 0_i64;
-    while !bytes.is_empty() {
-        let at = before.checked_add(take_number(&mut bytes)?)?;
-        let (mark, rest) = bytes.split_first_chunk()?;
-        Timestamp::from_millisecond(at).ok()?;
-        readings.push((at, Mark::from_be_bytes(*mark)));
-        (before, bytes) = (at, rest);
+/// `entries`, each a time in milliseconds and what `push` writes behind it, about so many bytes an entry.
+pub(super) fn pack<T>(entries: &[(i64, T)], size: usize, push: impl Fn(&mut Vec<u8>, &T)) -> String {
+    let mut bytes = Vec::with_capacity(entries.len() * size);
+    let mut before = 0;
+    for (at, value) in entries {
+        push_number(&mut bytes, at - before);
+        push(&mut bytes, value);
+        before = *at;
     }
-    Some(in_order(readings))
+    STANDARD_NO_PAD.encode(bytes)
+}
+
+/// The entries of a text again, of which `take` reads what is behind the time.
+pub(super) fn unpack<T>(text: &str, take: impl Fn(&mut &[u8]) -> Option<T>) -> Option<Vec<(i64, T)>> {
+    let bytes = STANDARD_NO_PAD.decode(text).ok()?;
+    let (mut left, mut before) = (bytes.as_slice(), 0_i64);
+    let mut entries = Vec::with_capacity(bytes.len() / 4);
+    while !left.is_empty() {
+        before = before.checked_add(take_number(&mut left)?)?;
+        Timestamp::from_millisecond(before).ok()?;
+        entries.push((before, take(&mut left)?));
+    }
+    Some(entries)
+}
+
+pub(super) fn take_bytes<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
 }
 
 /// Ascending and each once, as they are written already but by somebody else.
@@ -77,8 +75,7 @@ pub(super) fn push_number(bytes: &mut Vec<u8>, number: i64) {
 pub(super) fn take_number(bytes: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
     for place in 0..10 {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
+        let [byte] = take_bytes(bytes)?;
         number |= u64::from(byte & 0x7f).checked_shl(7 * place)?;
         if byte & 0x80 == 0 {
             return Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
@@ -115,6 +112,6 @@ mod tests {
     #[test]
     fn what_is_no_such_text_says_what_was_expected() {
         let fault = serde_json::from_str::<Seen>(r#"{"readings":7}"#).unwrap_err().to_string();
-        assert!(fault.contains("expected readings that were seen"), "{fault}");
+        assert!(fault.contains("expected a string"), "{fault}");
     }
 }
