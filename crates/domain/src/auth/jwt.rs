@@ -49,15 +49,6 @@ pub enum TokenFault {
     Scope,
 }
 
-/// A token in compact form (RFC 7515 §7.1) whose signature is not verified yet.
-#[derive(Debug)]
-pub(super) struct Unverified<'t> {
-    kind: Option<String>,
-    message: &'t str,
-    claims: &'t str,
-    signature: Vec<u8>,
-}
-
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -65,53 +56,40 @@ struct Header {
     crit: Option<IgnoredAny>,
 }
 
-impl<'t> Unverified<'t> {
-    /// Takes a token apart.
-    ///
-    /// # Errors
-    /// [`TokenFault::Malformed`] if it is too long, is not in compact form, names another algorithm, or has extensions
-    /// that must be understood.
-    pub(super) fn parse(token: &'t str) -> Result<Self, TokenFault> {
-        let parsed = || {
-            let (message, signature) = token.rsplit_once('.')?;
-            let (header, claims) = message.split_once('.')?;
-            let header: Header = json(header)?;
-            // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
-            let is_ours = header.alg == ALGORITHM && header.crit.is_none();
-            let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-            is_ours.then_some(Self { kind: header.typ, message, claims, signature })
-        };
-        if token.len() > LONGEST { None } else { parsed() }.ok_or(TokenFault::Malformed)
+/// The claims of a token in compact form (RFC 7515 §7.1), if one of the keys has signed it and it is of this kind (`typ`).
+///
+/// # Errors
+/// [`TokenFault::Malformed`] if it is too long, is not in compact form, names another algorithm, has extensions that must
+/// be understood, or claims that are not what is read; [`TokenFault::Signature`], [`TokenFault::Kind`].
+pub(super) fn verified<'k, T: DeserializeOwned>(
+    token: &str,
+    kind: &str,
+    keys: impl IntoIterator<Item = &'k [u8]>,
+) -> Result<T, TokenFault> {
+    let parts = || {
+        let (message, signature) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
+        let (header, claims) = message.split_once('.')?;
+        let header: Header = json(header)?;
+        // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
+        let is_ours = header.alg == ALGORITHM && header.crit.is_none();
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        is_ours.then_some((message, header.typ, claims, signature))
+    };
+    let (message, typ, claims, signature) = parts().ok_or(TokenFault::Malformed)?;
+    // In constant time.
+    let is_signed_by = |key| mac(key, message.as_bytes()).is_some_and(|mac| mac.verify_slice(&signature).is_ok());
+    if !keys.into_iter().any(is_signed_by) {
+        return Err(TokenFault::Signature);
     }
-
-    /// The claims, if one of the keys has signed the token and it is of this kind (`typ`).
-    ///
-    /// # Errors
-    /// [`TokenFault::Signature`], [`TokenFault::Kind`], or [`TokenFault::Malformed`] if the claims are not what is read.
-    pub(super) fn verified_by<'k, T: DeserializeOwned>(
-        &self,
-        keys: impl IntoIterator<Item = &'k [u8]>,
-        kind: &str,
-    ) -> Result<T, TokenFault> {
-        // In constant time.
-        let is_signed_by =
-            |key| mac(key, self.message.as_bytes()).is_some_and(|mac| mac.verify_slice(&self.signature).is_ok());
-        if !keys.into_iter().any(is_signed_by) {
-            return Err(TokenFault::Signature);
-        }
-        let claims = json(self.claims).ok_or(TokenFault::Malformed)?;
-        if self.kind.as_deref() == Some(kind) { Ok(claims) } else { Err(TokenFault::Kind) }
+    if typ.as_deref() != Some(kind) {
+        return Err(TokenFault::Kind);
     }
+    json(claims).ok_or(TokenFault::Malformed)
 }
 
 /// A token of this kind (`typ`) and these claims, signed with `key`.
 pub(super) fn signed<T: Serialize>(kind: &str, claims: &T, key: &[u8]) -> Option<String> {
-    #[derive(Serialize)]
-    struct Header<'k> {
-        typ: &'k str,
-        alg: &'static str,
-    }
-    let header = serde_json::to_vec(&Header { typ: kind, alg: ALGORITHM }).ok()?;
+    let header = serde_json::json!({ "typ": kind, "alg": ALGORITHM }).to_string();
     let claims = serde_json::to_vec(claims).ok()?;
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = mac(key, message.as_bytes())?.finalize().into_bytes();
@@ -119,7 +97,7 @@ pub(super) fn signed<T: Serialize>(kind: &str, claims: &T, key: &[u8]) -> Option
 }
 
 /// What HMAC makes of `message`. A key has any length, so there is always one.
-fn mac(key: &[u8], message: &[u8]) -> Option<Hmac<Sha256>> {
+pub(super) fn mac(key: &[u8], message: &[u8]) -> Option<Hmac<Sha256>> {
     Some(Hmac::new_from_slice(key).ok()?.chain_update(message))
 }
 
@@ -154,6 +132,11 @@ mod tests {
 
     use super::*;
 
+    /// Why a token that no key has signed is not taken.
+    fn fault(token: &str) -> TokenFault {
+        verified::<Value>(token, "JWT", []).unwrap_err()
+    }
+
     #[test]
     fn the_rfcs_token_by_hmac_is_verified_and_a_changed_one_is_not() {
         // RFC 7515 appendix A.1.
@@ -161,7 +144,7 @@ mod tests {
             .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
             .unwrap();
         let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let verified = |token: &str, kind| Unverified::parse(token)?.verified_by::<Value>([&key[..]], kind);
+        let verified = |token: &str, kind| super::verified::<Value>(token, kind, [&key[..]]);
         let claims = verified(token, "JWT").unwrap();
         assert_eq!(claims, json!({"iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true}));
         assert_eq!(verified(&token.replace(".dBj", ".eBj"), "JWT"), Err(TokenFault::Signature));
@@ -215,13 +198,13 @@ mod tests {
     #[test]
     fn what_must_be_understood_and_is_not_is_refused() {
         let token = |header: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
-        assert!(Unverified::parse(&token(json!({"alg": "HS256"}))).is_ok());
+        assert_eq!(fault(&token(json!({"alg": "HS256"}))), TokenFault::Signature);
         for wrong in [json!({"alg": "HS256", "crit": ["exp"]}), json!({"alg": "none"}), json!({"typ": "JWT"}), json!(7)]
         {
-            assert_eq!(Unverified::parse(&token(wrong)).unwrap_err(), TokenFault::Malformed);
+            assert_eq!(fault(&token(wrong)), TokenFault::Malformed);
         }
         for text in ["", ".", "..", "a.b", "a.b.c.d", &"a".repeat(9000)] {
-            assert_eq!(Unverified::parse(text).unwrap_err(), TokenFault::Malformed, "{text}");
+            assert_eq!(fault(text), TokenFault::Malformed, "{text}");
         }
     }
 
@@ -232,7 +215,7 @@ mod tests {
             let start = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#));
             format!("{start}{}", "A".repeat(length - start.len()))
         };
-        assert!(Unverified::parse(&token(LONGEST)).is_ok());
-        assert_eq!(Unverified::parse(&token(LONGEST + 1)).unwrap_err(), TokenFault::Malformed);
+        assert_eq!(fault(&token(LONGEST)), TokenFault::Signature);
+        assert_eq!(fault(&token(LONGEST + 1)), TokenFault::Malformed);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
-use super::jwt::{self, Times, TokenFault, Unverified};
+use super::jwt::{self, Times, TokenFault};
 
 /// How long an access token lasts, in seconds. A password that is taken away stops working for new tokens at once, and
 /// for those given before after as long.
@@ -81,7 +81,7 @@ impl Credentials {
 
     fn check_token(&self, kind: &str, token: &str, now: i64) -> Result<String, TokenFault> {
         let keys = self.signing_keys().iter().map(|key| key.expose().as_bytes());
-        let claims: Verified = Unverified::parse(token)?.verified_by(keys, kind)?;
+        let claims: Verified = jwt::verified(token, kind, keys)?;
         if claims.iss != OURSELVES {
             return Err(TokenFault::Issuer);
         }
