@@ -94,14 +94,6 @@ pub struct TokenRequest {
     pub now: Timestamp,
 }
 
-impl TokenRequest {
-    /// Takes the tokens from `bucket`, as [`RateLimit::take`] describes.
-    #[must_use]
-    pub fn take(&self, bucket: Bucket) -> Take {
-        self.limit.take(bucket, self.wanted, self.sender, self.now)
-    }
-}
-
 /// What a limiter keeps. Moments are in Unix microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
@@ -143,33 +135,32 @@ pub enum Expected {
     },
 }
 
-impl RateLimit {
-    /// Takes tokens from `bucket` at `now`.
+impl TokenRequest {
+    /// Takes the tokens from `bucket`.
     ///
     /// - `low` and `medium` leave the last three tokens to `high` and `critical`.
     /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last two to the
     ///   sweep. Otherwise pushes would take each token as it comes, and what waits would wait as long as they do.
     /// - The sweep gets up to two for its digests even if only the last three are left: two digests name a thousand alerts.
     #[must_use]
-    pub fn take(&self, bucket: Bucket, wanted: Wanted, sender: Sender, now: Timestamp) -> Take {
-        let now = now.as_microsecond();
-        let interval = self.interval();
-        let empty = now + interval * i64::from(self.burst);
+    pub fn take(&self, bucket: Bucket) -> Take {
+        let now = self.now.as_microsecond();
+        let interval = self.limit.interval();
+        let empty = now + interval * i64::from(self.limit.burst);
         let implausible = empty + AHEAD;
         let ahead = bucket.tat.filter(|tat| *tat > now && *tat <= implausible);
         let available = usize::try_from((empty - ahead.unwrap_or(now)) / interval).unwrap_or(0);
         let is_waiting = bucket.waiting.is_some_and(|waiting| waiting > now - WAITING);
-        let grant = |available, is_waiting| self.grant(available, wanted, sender, is_waiting);
-        let granted = grant(available, is_waiting);
-        let if_waiting = grant(available, true);
-        let needed = (granted..available).find(|fewer| grant(*fewer, if_waiting == granted) == granted);
+        let granted = self.grant(available, is_waiting);
+        let if_waiting = self.grant(available, true);
+        let needed = (granted..available).find(|fewer| self.grant(*fewer, if_waiting == granted) == granted);
         let cost = |tokens: usize| interval * i64::try_from(tokens).unwrap_or(i64::MAX / interval);
         Take {
             granted,
             bucket: Bucket {
                 tat: if granted == 0 { bucket.tat } else { Some(ahead.unwrap_or(now) + cost(granted)) },
-                waiting: match sender {
-                    Sender::Push if granted < wanted.total() && !is_waiting => Some(now),
+                waiting: match self.sender {
+                    Sender::Push if granted < self.wanted.total() && !is_waiting => Some(now),
                     Sender::Push => bucket.waiting,
                     Sender::Sweep { digests } => (granted < digests).then_some(now),
                 },
@@ -183,10 +174,11 @@ impl RateLimit {
     }
 
     /// How many of the wanted tokens are granted if `available` are left.
-    fn grant(&self, available: usize, wanted: Wanted, sender: Sender, is_waiting: bool) -> usize {
+    fn grant(&self, available: usize, is_waiting: bool) -> usize {
+        let wanted = self.wanted;
         // Of a burst of one nothing can be left to others.
-        let reserve = |tokens: usize| tokens.min((self.burst as usize).saturating_sub(1));
-        match sender {
+        let reserve = |tokens: usize| tokens.min((self.limit.burst as usize).saturating_sub(1));
+        match self.sender {
             Sender::Push => {
                 let left_to_sweep = if is_waiting { reserve(LEFT_TO_SWEEP) } else { 0 };
                 let urgent = wanted.urgent.min(available.saturating_sub(left_to_sweep));
@@ -201,7 +193,9 @@ impl RateLimit {
             }
         }
     }
+}
 
+impl RateLimit {
     /// Time between two messages at the long-run rate, in microseconds. Rounded up: never more than the rate.
     fn interval(&self) -> i64 {
         let per_minute = i64::from(self.per_minute.max(1));
@@ -225,6 +219,10 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + (second * 1000.0) as i64).unwrap()
     }
 
+    fn take_tokens(limit: RateLimit, bucket: Bucket, wanted: Wanted, sender: Sender, now: Timestamp) -> Take {
+        TokenRequest { limit, wanted, sender, now }.take(bucket)
+    }
+
     fn urgent(urgent: usize) -> Wanted {
         Wanted { urgent, other: 0 }
     }
@@ -239,7 +237,7 @@ mod tests {
 
     impl Limiter {
         fn take(&mut self, wanted: Wanted, sender: Sender, second: f64) -> usize {
-            let take = LIMIT.take(self.0, wanted, sender, at(second));
+            let take = take_tokens(LIMIT, self.0, wanted, sender, at(second));
             self.0 = take.bucket;
             take.granted
         }
@@ -301,7 +299,11 @@ mod tests {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(Wanted { urgent: 2, other: 100 }, 0.0), 2 + 5);
         let one = RateLimit { burst: 1, ..LIMIT };
-        assert_eq!(one.take(Bucket::default(), other(2), Sender::Push, at(0.0)).granted, 1, "or nothing would ever go");
+        assert_eq!(
+            take_tokens(one, Bucket::default(), other(2), Sender::Push, at(0.0)).granted,
+            1,
+            "or nothing would ever go"
+        );
     }
 
     #[test]
@@ -384,7 +386,7 @@ mod tests {
         for sender in [Sender::Push, Sender::Sweep { digests: 1 }, Sender::Sweep { digests: 3 }] {
             for (wanted, from) in wanted.iter().flat_map(|wanted| buckets.iter().map(move |bucket| (*wanted, *bucket)))
             {
-                let take = LIMIT.take(from, wanted, sender, at(0.0));
+                let take = take_tokens(LIMIT, from, wanted, sender, at(0.0));
                 for bucket in &buckets {
                     let fits = match take.expected {
                         Expected::Full { now, implausible } => {
@@ -394,7 +396,7 @@ mod tests {
                     } && take
                         .waiting_until
                         .is_none_or(|until| bucket.waiting.is_none_or(|waiting| waiting <= until));
-                    let other = LIMIT.take(*bucket, wanted, sender, at(0.0)).granted;
+                    let other = take_tokens(LIMIT, *bucket, wanted, sender, at(0.0)).granted;
                     assert!(!fits || other >= take.granted, "{sender:?} {wanted:?} {from:?} {bucket:?}");
                     assert!(fits || *bucket != from || take.granted == 0, "its own: {sender:?} {wanted:?} {from:?}");
                 }

@@ -8,7 +8,7 @@ use super::suppression::{Raised, effective_at};
 use super::sweep::REMINDED_WITHOUT_READING;
 use super::{Evaluation, level, sum, tally};
 use crate::alert::{Alert, AlertId, Breach, Course, Place, presentable};
-use crate::reading::Reading;
+use crate::reading::{Reading, ReadingId};
 use crate::rules::{Kind, Rule, RuleSet, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, Level, Tally, Track};
@@ -261,19 +261,8 @@ impl<'p> Step<'_, '_, 'p, '_> {
     }
 
     fn raise(&self, raised: &mut Vec<Raised<'p>>, cause: Cause) {
-        let alert = Alert {
-            id: AlertId::of(&self.rule.id, self.reading),
-            rule: self.rule.id.clone(),
-            title: self.rule.title.clone(),
-            template: self.rule.template.clone(),
-            severity: cause.severity,
-            breaches: cause.breaches,
-            course: cause.course,
-            reasons: cause.reasons,
-            at: self.at,
-            reading: self.reading.id(),
-            place: Place::of(self.reading),
-        };
+        let id = AlertId::of(&self.rule.id, self.reading);
+        let alert = alert(self.rule, id, self.reading.id(), cause, self.at, Place::of(self.reading));
         raised.push(Raised { alert, kind: self.rule.kind, effective: self.effective });
     }
 }
@@ -292,17 +281,13 @@ pub(super) fn silence_alert(
     at: Timestamp,
 ) -> Alert {
     let id = AlertId::of_silence(&rule.id, device, since);
-    Alert {
-        id,
-        rule: rule.id.clone(),
-        title: rule.title.clone(),
-        template: rule.template.clone(),
-        severity: effective.severity,
-        breaches: Vec::new(),
-        course: Course::Silence { since },
-        reasons: Vec::new(),
-        at,
-        reading: id.digest(),
-        place: place.clone(),
-    }
+    let course = Course::Silence { since };
+    let cause = Cause { severity: effective.severity, breaches: Vec::new(), reasons: Vec::new(), course };
+    alert(rule, id, id.digest(), cause, at, place.clone())
+}
+
+fn alert(rule: &Rule, id: AlertId, reading: ReadingId, cause: Cause, at: Timestamp, place: Place) -> Alert {
+    let Cause { severity, breaches, reasons, course } = cause;
+    let (title, template) = (rule.title.clone(), rule.template.clone());
+    Alert { id, rule: rule.id.clone(), title, template, severity, breaches, course, reasons, at, reading, place }
 }
