@@ -205,13 +205,13 @@ impl<'b> Items<'b> {
     /// Takes the next element. Its text goes into `room`, which is at this byte of the texts; returns how long it is there.
     fn take(&mut self, scanner: &mut Scanner<'b>, at: usize, room: &mut [u8]) -> Option<usize> {
         let index = self.len();
-        let place = scanner.place();
+        let offset = scanner.offset();
         let (part, length) = if scanner.upcoming()? == b'"'
             && let Some(length) = scanner.unescape(room)
         {
             (RejectedPart::String(index), length)
         } else {
-            scanner.return_to(place);
+            scanner.return_to(offset);
             let element = scanner.value()?;
             let sent = element.as_str();
             if !element.is_object() {

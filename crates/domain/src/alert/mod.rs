@@ -34,10 +34,10 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use unicode_segmentation::UnicodeSegmentation as _;
 
 use self::notice::Notice;
 pub use self::text::amount;
+use self::text::{first_graphemes, first_that_fit};
 use super::device::Unit;
 use super::digest::Digest;
 use super::reading::{Reading, ReadingId, Source};
@@ -244,32 +244,14 @@ const LONGEST_NAME: usize = 120;
 /// a person sees as one. `None` where nothing is left of it.
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
-    let looked_at = &name[..nth_grapheme(name, 4 * LONGEST_NAME)];
+    let looked_at = first_graphemes(name, 4 * LONGEST_NAME);
     let spaced = shown::line(looked_at).split_whitespace().collect::<Vec<_>>().join(" ");
-    (!spaced.is_empty()).then(|| spaced[..end_of_name(&spaced)].trim_end().to_owned())
-}
-
-/// Where the grapheme number `nth` of `text` begins, else its end.
-fn nth_grapheme(text: &str, nth: usize) -> usize {
-    if text.len() <= nth {
-        return text.len();
-    }
-    text.grapheme_indices(true).nth(nth).map_or(text.len(), |(at, _)| at)
-}
-
-/// Where `name` has to end. Between graphemes, so that no accent and no part of a joined emoji is left alone; where the
-/// very first one is longer than any name may be, inside of that.
-fn end_of_name(name: &str) -> usize {
-    let mut length = 0;
-    let too_long = name.grapheme_indices(true).find(|(_, grapheme)| {
-        length += grapheme.chars().count();
-        length > LONGEST_NAME
-    });
-    match too_long {
-        None => name.len(),
-        Some((0, _)) => name.char_indices().nth(LONGEST_NAME).map_or(name.len(), |(at, _)| at),
-        Some((at, _)) => at,
-    }
+    let fitting = first_that_fit(&spaced, LONGEST_NAME, |text| text.chars().count());
+    // Where the very first grapheme is longer than any name may be, the name ends inside of that.
+    let is_one_too_long = fitting.is_empty() && !spaced.is_empty();
+    let fitting =
+        if is_one_too_long { spaced.chars().take(LONGEST_NAME).collect() } else { fitting.trim_end().to_owned() };
+    (!fitting.is_empty()).then_some(fitting)
 }
 
 /// One limit crossed.

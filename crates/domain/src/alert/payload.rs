@@ -94,7 +94,7 @@ impl<'a, E: Serialize> ListPayload<'a, E> {
 }
 
 #[derive(Serialize)]
-pub(super) struct PlacePayload<'a> {
+struct PlacePayload<'a> {
     /// What the texts call it.
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,17 +115,36 @@ pub(super) struct PlacePayload<'a> {
     time_zone: Option<String>,
 }
 
+/// An alert, and what of it is not that of the message.
 #[derive(Serialize)]
-struct DatedPayload<'a> {
+pub(super) struct DatedPayload<'a> {
     #[serde(flatten)]
     alert: AlertPayload<'a>,
-    /// Event time, RFC 3339 in UTC; absent if it is that of the first alert.
+    /// Event time, RFC 3339 in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<Timestamp>,
+    /// Since when it is over; absent where it lasts, or where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    over: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<PlacePayload<'a>>,
+}
+
+impl<'a> DatedPayload<'a> {
+    /// An alert of a list.
+    pub(super) fn of(entry: &'a Entry, most: usize) -> Self {
+        let alert = entry.alert();
+        Self {
+            alert: AlertPayload::of(alert, most),
+            at: Some(alert.at),
+            over: entry.over,
+            place: Some(PlacePayload::of(&alert.place, &entry.facts.place, alert.at)),
+        }
+    }
 }
 
 #[derive(Serialize)]
-pub(super) struct AlertPayload<'a> {
+struct AlertPayload<'a> {
     #[serde(serialize_with = "as_shown")]
     id: AlertId,
     rule: &'a str,
@@ -185,6 +204,8 @@ impl Facts {
         let dated = |alert| DatedPayload {
             alert: AlertPayload::of(alert, most),
             at: Some(alert.at).filter(|at| *at != first.at),
+            over: None,
+            place: None,
         };
         let payload = Payload {
             schema: SCHEMA,
@@ -237,7 +258,7 @@ impl CoursePayload {
 }
 
 impl<'a> PlacePayload<'a> {
-    pub(super) fn of(place: &'a Place, name: &'a str, at: Timestamp) -> Self {
+    fn of(place: &'a Place, name: &'a str, at: Timestamp) -> Self {
         Self {
             name,
             display: place.display.as_deref(),
@@ -257,7 +278,7 @@ impl<'a> PlacePayload<'a> {
 }
 
 impl<'a> AlertPayload<'a> {
-    pub(super) fn of(alert: &'a Alert, most: usize) -> Self {
+    fn of(alert: &'a Alert, most: usize) -> Self {
         Self {
             id: alert.id,
             rule: &alert.rule,

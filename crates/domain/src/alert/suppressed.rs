@@ -1,12 +1,9 @@
 //! The list of alerts that were suppressed, for their reason.
 
-use jiff::Timestamp;
-use serde::Serialize;
-
 use super::attributes::attributes;
 use super::email::laid_out;
 use super::list::{Entry, and_others, common_place, groups, newest, sentence, sms, sorted, subjects, worst_mark};
-use super::payload::{AlertPayload, ListPayload, PlacePayload};
+use super::payload::{DatedPayload, ListPayload};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::text::{cut_to_graphemes, date_and_time};
 use super::{Place, SuppressedAlert, SuppressionReason};
@@ -15,17 +12,6 @@ use super::{Place, SuppressedAlert, SuppressionReason};
 const MOST_VALUES: usize = 64;
 /// Most of the place's name in an SMS, in graphemes.
 const PLACE_KEEPS: usize = 30;
-
-#[derive(Serialize)]
-struct EntryPayload<'a> {
-    #[serde(flatten)]
-    alert: AlertPayload<'a>,
-    at: Timestamp,
-    /// Since when it is over; absent where it lasts, or where that is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    over: Option<Timestamp>,
-    place: PlacePayload<'a>,
-}
 
 /// The message that lists `alerts`; `more` is how many there were beside them.
 pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[SuppressedAlert], more: usize) -> Rendered {
@@ -45,7 +31,7 @@ pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[Suppress
         email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, [&head(&place, ""), why])),
         sms: sms(&head(&short_place, ""), &entries, others > 0, total),
         json: within(LARGEST_LIST_JSON, |most| {
-            let of = |entry| EntryPayload::of(entry, most);
+            let of = |entry| DatedPayload::of(entry, most);
             ListPayload::json(Some(reason), [&subject, &text], &entries, (most, more), of)
         }),
         attributes: attributes("digest", entries.iter().map(Entry::alert), MOST_VALUES),
@@ -98,16 +84,4 @@ fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) ->
     }
     blocks.push(listed.iter().map(|entry| format!("Alert id: {}", entry.alert().id)).collect());
     format!("{}\n", laid_out(&blocks))
-}
-
-impl<'a> EntryPayload<'a> {
-    fn of(entry: &'a Entry, most: usize) -> Self {
-        let alert = entry.alert();
-        Self {
-            alert: AlertPayload::of(alert, most),
-            at: alert.at,
-            over: entry.over,
-            place: PlacePayload::of(&alert.place, &entry.facts.place, alert.at),
-        }
-    }
 }

@@ -17,28 +17,28 @@ pub const PLACEHOLDERS: &[&str] = &[
 enum Piece<'a> {
     /// To be taken as it is.
     Text(&'a str),
-    /// A name in braces, and where its opening brace stands, in bytes.
-    Placeholder(usize, &'a str),
-    /// A brace without a partner, and where it stands, in bytes.
-    Stray(usize, &'a str),
+    /// A name in braces.
+    Placeholder(&'a str),
+    /// A brace without a partner.
+    Stray(&'a str),
 }
 
-/// What is wrong with `template`: each place, in bytes from its start, with the name that is not one of
-/// [`PLACEHOLDERS`], or the brace that has no partner (`{` or `}`). Empty where all is well.
+/// What is wrong with `template`: each name that is not one of [`PLACEHOLDERS`], and each brace that has no partner (`{` or
+/// `}`). Empty where all is well.
 ///
 /// ```
 /// use domain::alert::template::unknown_placeholders;
-/// assert_eq!(unknown_placeholders("{place}: {valu} }"), [(9, "valu".to_owned()), (16, "}".to_owned())]);
+/// assert_eq!(unknown_placeholders("{place}: {valu} }"), ["valu", "}"]);
 /// assert!(unknown_placeholders("{{{place}}}").is_empty());
 /// ```
 #[must_use]
-pub fn unknown_placeholders(template: &str) -> Vec<(usize, String)> {
+pub fn unknown_placeholders(template: &str) -> Vec<&str> {
     let fault = |piece| match piece {
-        Piece::Placeholder(at, name) if !PLACEHOLDERS.contains(&name) => Some((at, name.to_owned())),
-        Piece::Stray(at, brace) => Some((at, brace.to_owned())),
-        Piece::Text(_) | Piece::Placeholder(..) => None,
+        Piece::Placeholder(name) if !PLACEHOLDERS.contains(&name) => Some(name),
+        Piece::Stray(brace) => Some(brace),
+        Piece::Text(_) | Piece::Placeholder(_) => None,
     };
-    pieces(template).into_iter().filter_map(fault).collect()
+    pieces(template).filter_map(fault).collect()
 }
 
 /// `template` with each placeholder replaced by what `value_of` has for it. What is filled in is never read again, so
@@ -48,8 +48,8 @@ pub(super) fn filled(template: &str, value_of: impl Fn(&str) -> Option<String>) 
     let mut text = String::with_capacity(template.len());
     for piece in pieces(template) {
         match piece {
-            Piece::Text(plain) | Piece::Stray(_, plain) => text.push_str(plain),
-            Piece::Placeholder(_, name) => match value_of(name) {
+            Piece::Text(plain) | Piece::Stray(plain) => text.push_str(plain),
+            Piece::Placeholder(name) => match value_of(name) {
                 Some(value) => text.push_str(&value),
                 None => text.extend(["{", name, "}"]),
             },
@@ -58,34 +58,30 @@ pub(super) fn filled(template: &str, value_of: impl Fn(&str) -> Option<String>) 
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn pieces(template: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut at = 0;
-    while let Some(found) = template[at..].find(['{', '}']) {
-        let brace = at + found;
-        if found > 0 {
-            pieces.push(Piece::Text(&template[at..brace]));
-        }
-        let (piece, next) = piece_at(template, brace);
-        pieces.push(piece);
-        at = next;
-    }
-    if at < template.len() {
-        pieces.push(Piece::Text(&template[at..]));
-    }
-    pieces
+fn pieces(mut template: &str) -> impl Iterator<Item = Piece<'_>> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = match template.find(['{', '}']) {
+            Some(0) => brace(template),
+            found => {
+                let (text, rest) = template.split_at(found.unwrap_or(template.len()));
+                (Piece::Text(text), rest)
+            }
+        };
+        let piece = (!template.is_empty()).then_some(piece);
+        template = rest;
+        piece
+    })
 }
 
-/// The piece that begins with the brace at byte `at` of `template`, and where the next one begins.
-fn piece_at(template: &str, at: usize) -> (Piece<'_>, usize) {
-    let (brace, rest) = template[at..].split_at(1);
-    if rest.starts_with(brace) {
-        return (Piece::Text(brace), at + 2);
+/// The piece that begins with the brace at the beginning of `template`, and what is left behind it.
+fn brace(template: &str) -> (Piece<'_>, &str) {
+    let (brace, rest) = template.split_at(1);
+    if let Some(rest) = rest.strip_prefix(brace) {
+        return (Piece::Text(brace), rest);
     }
-    let closing = rest.find(['{', '}']).filter(|&end| brace == "{" && rest[end..].starts_with('}'));
-    match closing {
-        Some(end) => (Piece::Placeholder(at, &rest[..end]), at + 1 + end + 1),
-        None => (Piece::Stray(at, brace), at + 1),
+    match rest.split_once('}').filter(|(name, _)| brace == "{" && !name.contains('{')) {
+        Some((name, rest)) => (Piece::Placeholder(name), rest),
+        None => (Piece::Stray(brace), rest),
     }
 }
 
@@ -126,22 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_placeholder_is_known_and_others_are_reported_where_they_stand() {
+    fn every_documented_placeholder_is_known_and_others_are_reported() {
         for name in PLACEHOLDERS {
             assert!(unknown_placeholders(&format!("é {{{name}}}")).is_empty(), "{name}");
         }
         for (template, faults) in [
-            ("é {plaze}", &[(3, "plaze")][..]),
-            ("{}{ place }{Place}", &[(0, ""), (2, " place "), (11, "Place")]),
-            ("{place", &[(0, "{")]),
-            ("{pla{place}", &[(0, "{")]),
-            ("place}", &[(5, "}")]),
-            ("{place}}", &[(7, "}")]),
-            ("}{", &[(0, "}"), (1, "{")]),
+            ("é {plaze}", &["plaze"][..]),
+            ("{}{ place }{Place}", &["", " place ", "Place"]),
+            ("{place", &["{"]),
+            ("{pla{place}", &["{"]),
+            ("place}", &["}"]),
+            ("{place}}", &["}"]),
+            ("}{", &["}", "{"]),
         ] {
-            let found = unknown_placeholders(template);
-            let found: Vec<(usize, &str)> = found.iter().map(|(at, name)| (*at, name.as_str())).collect();
-            assert_eq!(found, faults, "{template}");
+            assert_eq!(unknown_placeholders(template), faults, "{template}");
         }
     }
 

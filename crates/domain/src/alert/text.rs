@@ -217,24 +217,31 @@ pub(super) fn cut_to_fit(text: &str, ellipsis: &str, room: usize, width: impl Fn
     if width(text) <= room {
         return text.to_owned();
     }
-    let mut used = width(ellipsis);
-    let kept = text.grapheme_indices(true).find(|(_, grapheme)| {
+    let kept = first_that_fit(text, room.saturating_sub(width(ellipsis)), width);
+    format!("{}{ellipsis}", kept.trim_end())
+}
+
+/// The first graphemes of `text` that fit into `room` by `width`.
+pub(super) fn first_that_fit(text: &str, room: usize, width: impl Fn(&str) -> usize) -> &str {
+    let mut used = 0;
+    let too_much = text.grapheme_indices(true).find(|(_, grapheme)| {
         used += width(grapheme);
         used > room
     });
-    let end = kept.map_or(text.len(), |(index, _)| index);
-    format!("{}{ellipsis}", text[..end].trim_end())
+    &text[..too_much.map_or(text.len(), |(index, _)| index)]
 }
 
 /// The first `graphemes` of `text`, with `ellipsis` where some had to go.
 pub(super) fn cut_to_graphemes(text: &str, ellipsis: &str, graphemes: usize) -> String {
-    if text.len() <= graphemes {
-        return text.to_owned();
-    }
-    match text.grapheme_indices(true).nth(graphemes) {
-        Some((end, _)) => format!("{}{ellipsis}", text[..end].trim_end()),
-        None => text.to_owned(),
-    }
+    let kept = first_graphemes(text, graphemes);
+    if kept.len() == text.len() { text.to_owned() } else { format!("{}{ellipsis}", kept.trim_end()) }
+}
+
+/// The first `graphemes` of `text`.
+pub(super) fn first_graphemes(text: &str, graphemes: usize) -> &str {
+    // No grapheme has less than a byte.
+    let end = if text.len() <= graphemes { None } else { text.grapheme_indices(true).nth(graphemes) };
+    &text[..end.map_or(text.len(), |(end, _)| end)]
 }
 
 /// How many graphemes `text` has: what a person counts as characters.

@@ -3,7 +3,8 @@
 //!
 //! A push is JSON within JSON within JSON, and most of what it costs is finding the ends of strings. This does that eight
 //! bytes at a time: a body is split in about half of the time that `serde_json` takes to merely walk it (`make bench-parts`). It
-//! does not say what is wrong with a text: where it gives up, `serde_json` reads the text again and has the last word.
+//! takes what `serde_json` takes. It does not say what is wrong with a text: if it gives up, `serde_json` reads the text
+//! again and says so.
 
 use std::borrow::Cow;
 
@@ -194,15 +195,15 @@ impl<'t> Scanner<'t> {
         self.peek()
     }
 
-    /// Where it is, to [return to](Self::return_to).
+    /// Its offset in the text, in bytes, to [return to](Self::return_to).
     #[must_use]
-    pub fn place(&self) -> usize {
+    pub fn offset(&self) -> usize {
         self.at
     }
 
-    /// Goes back to a [place](Self::place), also if it has given up since.
-    pub fn return_to(&mut self, place: usize) {
-        self.at = place;
+    /// Goes back to an [offset](Self::offset), also if it has given up since.
+    pub fn return_to(&mut self, offset: usize) {
+        self.at = offset;
     }
 
     /// How much of the text is left, in bytes.

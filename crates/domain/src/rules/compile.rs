@@ -4,7 +4,7 @@ use super::change::{are_ordered, rises};
 use super::draft::{
     FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, SeveralDraft, TestDraft,
 };
-use super::fault::{At, Faults, Location, nearest};
+use super::fault::{At, Faults, Location, nearest, nearest_or_all};
 use super::settings::{DECLARATIONS, Setting, Settings};
 use super::{Block, Condition, Join, Kind, Level, Mentioned, Rule, RuleSet, Scope, Test};
 use crate::alert::Comparison;
@@ -31,7 +31,7 @@ impl FileDraft {
 
 fn compile_rule(draft: &RuleDraft, block: Block, faults: &mut Faults) -> Option<Rule> {
     check_id(&draft.id, faults);
-    let kind = compile_kind(draft.kind.as_ref(), faults);
+    let kind = draft.kind.as_ref().map_or(Kind::Threshold, |kind| kind.value);
     let title = compile_title(draft, faults);
     check_message(draft.message.as_ref(), faults);
     let scope = compile_scope(&draft.scope, faults);
@@ -81,27 +81,16 @@ fn check_message(message: Option<&At<String>>, faults: &mut Faults) {
         let suggestion = format!("use at most {LONGEST_MESSAGE} characters: an SMS has room for fewer still");
         faults.suggest(&message.location, "the message is too long", suggestion);
     }
-    for (_, name) in unknown_placeholders(&message.value) {
-        let (fault, suggestion) = match name.as_str() {
-            "{" | "}" => {
-                (format!("a `{name}` without its partner"), Some("a brace itself is written twice".to_owned()))
+    for name in unknown_placeholders(&message.value) {
+        let (fault, suggestion) = match name {
+            "{" | "}" => (format!("a `{name}` without its partner"), "a brace itself is written twice".to_owned()),
+            _ => {
+                let suggestion = nearest_or_all(name, PLACEHOLDERS.iter().copied(), "it can be:");
+                (format!("unknown placeholder `{{{name}}}`"), suggestion)
             }
-            _ => (format!("unknown placeholder `{{{name}}}`"), nearest(&name, PLACEHOLDERS.iter().copied())),
         };
-        let suggestion = suggestion.unwrap_or_else(|| format!("it can be: {}", PLACEHOLDERS.join(", ")));
         faults.suggest(&message.location, fault, suggestion);
     }
-}
-
-fn compile_kind(written: Option<&At<String>>, faults: &mut Faults) -> Kind {
-    let Some(written) = written else { return Kind::Threshold };
-    let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == written.value);
-    if known.is_none() {
-        let names = Kind::ALL.map(Kind::as_str);
-        let suggestion = nearest(&written.value, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
-        faults.suggest(&written.location, format!("unknown kind `{}`", written.value), suggestion);
-    }
-    known.unwrap_or(Kind::Threshold)
 }
 
 /// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is
@@ -202,8 +191,7 @@ impl RuleCompiler<'_> {
                 let id = &self.rule.id.value;
                 let message = format!("the rule `{id}` does not apply to the {} `{}`", what.as_str(), name.value);
                 let known = known.iter().map(|name| name.value.as_str());
-                let suggestion = nearest(&name.value, known.clone())
-                    .unwrap_or_else(|| format!("it applies to {}", known.collect::<Vec<_>>().join(", ")));
+                let suggestion = nearest_or_all(&name.value, known, "it applies to");
                 faults.suggest(&name.location, message, suggestion);
             }
         }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::fault::{At, Faults, Location, nearest};
+use super::fault::{At, Faults, Location, nearest_or_all};
 
 /// The text of a rules file, and how offsets in it become lines and columns.
 pub(super) struct Document<'i> {
@@ -107,6 +107,17 @@ impl<'a, 'i> TableReader<'a, 'i> {
             return None;
         }
         Some(text)
+    }
+
+    /// One of these words, which are for a `what`.
+    pub(super) fn word<T: Copy, const N: usize>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        words: [(&'static str, T); N],
+        faults: &mut Faults,
+    ) -> Option<At<T>> {
+        word(self.string(key, faults)?, what, words, faults)
     }
 
     /// Whether it has a member of this name that nobody took yet.
@@ -237,15 +248,29 @@ impl<'a, 'i> TableReader<'a, 'i> {
     pub(super) fn finish(self, faults: &mut Faults) {
         for (name, _) in self.entries {
             let written: &str = name.get_ref();
-            faults.maybe_suggest(
+            faults.suggest(
                 &self.document.location(name),
                 format!("{} has no `{written}`", self.what),
-                synonym(written)
-                    .or_else(|| nearest(written, self.taken.iter().copied()))
-                    .or_else(|| Some(format!("it can have: {}", self.taken.join(", ")))),
+                synonym(written).unwrap_or_else(|| nearest_or_all(written, self.taken.iter().copied(), "it can have:")),
             );
         }
     }
+}
+
+/// What one of these words means, which are for a `what`; any other is a fault.
+pub(super) fn word<T: Copy, const N: usize>(
+    written: At<String>,
+    what: &str,
+    words: [(&'static str, T); N],
+    faults: &mut Faults,
+) -> Option<At<T>> {
+    let At { value: text, location } = &written;
+    let Some((_, meaning)) = words.iter().find(|(word, _)| word == text) else {
+        let suggestion = nearest_or_all(text, words.map(|(word, _)| word), "it is one of");
+        faults.suggest(location, format!("unknown {what} `{text}`"), suggestion);
+        return None;
+    };
+    Some(written.map(|_| *meaning))
 }
 
 /// What other programs call something that has another name here.

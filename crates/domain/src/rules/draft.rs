@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::document::{Document, TableReader};
 use super::fault::{At, Faults, Location, nearest, replace};
 use super::settings::{DECLARATIONS, Declaration, Setting};
-use super::values::{read_block, read_rate_limit, read_several, read_severity};
-use super::{Block, Blocked, Join, Level, Mention, Mentioned, RuleSet};
+use super::values::{read_block, read_rate_limit, read_several, severities};
+use super::{Block, Blocked, Join, Kind, Level, Mention, Mentioned, RuleSet};
 use crate::alert::Comparison;
 use crate::severity::Severity;
 
@@ -24,7 +24,7 @@ pub(super) struct FileDraft {
 #[derive(Debug)]
 pub(super) struct RuleDraft {
     pub(super) id: At<String>,
-    pub(super) kind: Option<At<String>>,
+    pub(super) kind: Option<At<Kind>>,
     pub(super) title: Option<At<String>>,
     pub(super) message: Option<At<String>>,
     pub(super) scope: ScopeDraft,
@@ -111,7 +111,7 @@ impl FileDraft {
         });
         replace(&mut self.set.blocked, blocked);
         self.set.rate_limit = read_rate_limit(&mut table, faults);
-        replace(&mut self.set.sms_from, read_severity(&mut table, "sms_from", faults));
+        replace(&mut self.set.sms_from, table.word("sms_from", "severity", severities(), faults));
         let rules = table.tables("rule", "a rule", faults, RuleDraft::read);
         table.finish(faults);
         self.overlay_rules(rules.map(|rules| rules.value).unwrap_or_default(), faults);
@@ -167,7 +167,7 @@ impl RuleDraft {
         }
         let draft = Self {
             id: id.unwrap_or(At { value: String::new(), location }),
-            kind: table.string("kind", faults),
+            kind: table.word("kind", "kind", Kind::ALL.map(|kind| (kind.as_str(), kind)), faults),
             // That it says something is asked of it with its length.
             title: table.text("title", faults),
             message: table.string("message", faults),
@@ -234,7 +234,7 @@ impl SettingsDraft {
         let other = |of: &Declaration| Some((of.key, of.read(table, faults)?));
         let others = DECLARATIONS.iter().filter_map(other).collect();
         let mut draft = Self {
-            severity: read_severity(table, "severity", faults),
+            severity: table.word("severity", "severity", severities(), faults),
             test: TestDraft::read(table, faults),
             several: all.or(any),
             baseline: table.numbers("baseline", faults),

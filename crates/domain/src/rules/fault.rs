@@ -173,6 +173,16 @@ fn in_a_line(text: String) -> String {
     shown
 }
 
+/// What was probably meant by `written`; if nothing is near enough, all that is known behind `otherwise`: "it can be: a, b".
+pub(super) fn nearest_or_all<'k>(
+    written: &str,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+    otherwise: &str,
+) -> String {
+    let all = || known.clone().into_iter().collect::<Vec<_>>().join(", ");
+    nearest(written, known.clone()).unwrap_or_else(|| format!("{otherwise} {}", all()))
+}
+
 /// "did you mean `amm`?", where one of `known` is near enough to what was written.
 #[must_use]
 pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {

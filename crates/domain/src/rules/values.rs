@@ -4,9 +4,9 @@ use jiff::{SignedDuration, civil};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::document::{Document, TableReader, number};
+use super::document::{Document, TableReader, number, word};
 use super::draft::{LimitDraft, SeveralDraft, TestDraft};
-use super::fault::{At, Faults, Location, nearest, replace};
+use super::fault::{At, Faults, replace};
 use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
 use crate::alert::Comparison;
 use crate::rate_limit::RateLimit;
@@ -98,23 +98,9 @@ pub(super) fn read_block(table: &mut TableReader<'_, '_>, faults: &mut Faults) -
     })
 }
 
-pub(super) fn read_severity(
-    table: &mut TableReader<'_, '_>,
-    key: &'static str,
-    faults: &mut Faults,
-) -> Option<At<Severity>> {
-    let written = table.string(key, faults)?;
-    let severity = Severity::named(&written.value);
-    if severity.is_none() {
-        unknown_severity(&written.value, &written.location, faults);
-    }
-    severity.map(|severity| written.map(|_| severity))
-}
-
-fn unknown_severity(written: &str, location: &Location, faults: &mut Faults) {
-    let names = Severity::ALL.map(Severity::as_str);
-    let suggestion = nearest(written, names).unwrap_or_else(|| format!("it is one of {}", names.join(", ")));
-    faults.suggest(location, format!("unknown severity `{written}`"), suggestion);
+/// The severities by their words.
+pub(super) fn severities() -> [(&'static str, Severity); 4] {
+    Severity::ALL.map(|severity| (severity.as_str(), severity))
 }
 
 /// `all = [...]` or `any = [...]`.
@@ -180,11 +166,9 @@ fn read_levels<'i>(
     }
     let mut levels = Vec::new();
     for (name, value) in table {
-        let severity = Severity::named(name.get_ref());
+        let name = document.at(name, name.get_ref().to_string());
+        let severity = word(name, "severity", severities(), faults).map(|severity| severity.value);
         let limit = number(value.get_ref());
-        if severity.is_none() {
-            unknown_severity(name.get_ref(), &document.location(name), faults);
-        }
         if limit.is_none() {
             document.wrong("a limit is a number", value, faults);
         }
