@@ -1,7 +1,7 @@
 //! When a reading was taken, and how that moment is called where it was taken.
 
 use jiff::tz::{Offset, TimeZone};
-use jiff::{SignedDuration, Timestamp, ZonedDateTime, civil};
+use jiff::{Timestamp, ZonedDateTime, civil};
 use serde::{Deserialize, Serialize};
 
 /// First moment that an event time may name: 2015-01-01T00:00:00Z, in seconds since the epoch. SmartClean is younger.
@@ -96,12 +96,6 @@ impl LocalZone {
         let by_region = self.region.as_deref().and_then(|region| TimeZone::get(region).ok());
         by_region.or_else(|| Offset::from_seconds(self.offset_seconds?).ok().map(TimeZone::fixed))
     }
-}
-
-/// How long before `now` the moment `at` was; negative where it is still to come.
-#[must_use]
-pub fn age(at: Timestamp, now: Timestamp) -> SignedDuration {
-    now.duration_since(at)
 }
 
 #[cfg(test)]

@@ -61,19 +61,20 @@ impl Notice {
         }
     }
 
-    pub(super) fn rendered(&self, id: String) -> Rendered {
+    pub(super) fn rendered(&self, id: &str) -> Rendered {
         match self {
-            Self::RulesRefused(refused) => rules_refused(id, refused),
-            Self::NothingArrives { since } => nothing_arrives(id, *since),
-            Self::SetAside { key, reason, .. } => set_aside(id, key, reason),
+            Self::RulesRefused(refused) => {
+                let count = refused.faults.len() + refused.more;
+                let subject = format!("Rules refused: {count} fault{}", if count == 1 { "" } else { "s" });
+                notice(id, &subject, &rules_refused(refused))
+            }
+            Self::NothingArrives { since } => notice(id, "Nothing arrives", &nothing_arrives(*since)),
+            Self::SetAside { key, reason, .. } => notice(id, "A push was not evaluated", &set_aside(key, reason)),
         }
     }
 }
 
-fn rules_refused(id: String, refused: &Refused) -> Rendered {
-    let Refused { file, faults, more, .. } = refused;
-    let count = faults.len() + more;
-    let subject = format!("Rules refused: {count} fault{}", if count == 1 { "" } else { "s" });
+fn rules_refused(Refused { file, faults, more, .. }: &Refused) -> String {
     let mut lines = vec![
         format!("{file} was changed and cannot be used. The rules that were accepted before it stay in force."),
         String::new(),
@@ -83,31 +84,29 @@ fn rules_refused(id: String, refused: &Refused) -> Rendered {
         lines.push(format!("and {more} more"));
     }
     lines.extend([String::new(), "What to do: correct these places and put the file there again.".to_owned()]);
-    notice(&id, &subject, &lines.join("\n"))
+    lines.join("\n")
 }
 
-fn nothing_arrives(id: String, since: Timestamp) -> Rendered {
+fn nothing_arrives(since: Timestamp) -> String {
     let since = since.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string();
-    let text = format!(
+    format!(
         "No reading has come from any device since {since}.\n\n\
          All devices at once are rarely silent: most likely SmartClean's push does not get here any more. Until a reading \
          comes again, no single device is reported as silent.\n\n\
          What to do: see with `make test-alert` whether a push gets through. Where it does, ask SmartClean whether they \
          still push to this URL with these credentials, and what they are answered."
-    );
-    notice(&id, "Nothing arrives", &text)
+    )
 }
 
-fn set_aside(id: String, key: &str, reason: &str) -> Rendered {
-    let text = format!(
+fn set_aside(key: &str, reason: &str) -> String {
+    format!(
         "{key} could not be evaluated, and is not tried again. Its readings are kept; their alerts are missing. Others of \
          today, of which no notice says so, are in the folder set-aside as well.\n\n\
          The last error: {reason}\n\n\
          What to do: in the data folder, look at the readings with `zstd -dc {key}`. To have them evaluated again:\n\
          mkdir -p $(dirname to-evaluate/{key})\n\
          mv set-aside/{key}.json to-evaluate/{key}.json"
-    );
-    notice(&id, "A push was not evaluated", &text)
+    )
 }
 
 /// A message of kind `notice`: `text` of one line or several under `subject`. `id` names its cause, so that the same

@@ -57,7 +57,7 @@ pub fn render(message: &Message) -> Rendered {
         }
         Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
         Message::Suppressed { reason, alerts, more } => suppressed::rendered(id(), *reason, alerts, *more),
-        Message::Notice(notice) => notice.rendered(id()),
+        Message::Notice(notice) => notice.rendered(&id()),
     }
 }
 

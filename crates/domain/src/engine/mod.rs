@@ -35,7 +35,6 @@ use super::alert::notice::Notice;
 use super::reading::Reading;
 use super::rules::RuleSet;
 use super::state::{EntryId, Seen, ZoneState};
-use super::time::age;
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
 pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -101,13 +100,13 @@ pub fn evaluate(
 /// The moment as of which a reading counts: its own time, but the receipt where it has none or is from the future.
 #[must_use]
 pub fn counts_at(time: Option<Timestamp>, received: Timestamp) -> Timestamp {
-    time.filter(|time| age(*time, received) >= -TOLERATED_LEAD).unwrap_or(received)
+    time.filter(|time| time.duration_since(received) <= TOLERATED_LEAD).unwrap_or(received)
 }
 
 /// Whether a reading that counts as of `at` was too old to alert when it was first received.
 #[must_use]
 pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
-    age(at, received) > rules.max_age
+    received.duration_since(at) > rules.max_age
 }
 
 /// Evaluates readings of one zone, each at the moment as of which it counts, in the order in which they are given.

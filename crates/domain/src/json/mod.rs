@@ -90,7 +90,7 @@ fn string_content(quoted: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     }
     let mut text = vec![0; quoted.len()];
-    let length = Scanner::new(quoted).with_surrogates().unescape(&mut text)?;
+    let length = Scanner::new(quoted).unescape_any(&mut text)?;
     text.truncate(length);
     String::from_utf8(text).ok().map(Cow::Owned)
 }

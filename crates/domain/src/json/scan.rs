@@ -20,27 +20,19 @@ pub struct Scanner<'t> {
     /// Members that were walked over, at any depth.
     members: usize,
     most_members: usize,
-    /// Whether a half of a surrogate pair that stands alone is unescaped, as U+FFFD.
-    takes_surrogates: bool,
 }
 
 impl<'t> Scanner<'t> {
     /// At the beginning of `text`.
     #[must_use]
     pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0, nesting: Vec::new(), members: 0, most_members: usize::MAX, takes_surrogates: false }
+        Self { text, at: 0, nesting: Vec::new(), members: 0, most_members: usize::MAX }
     }
 
     /// The same, but it gives up at a member beyond `most` of them, those of nested objects included.
     #[must_use]
     pub fn with_most_members(self, most: usize) -> Self {
         Self { most_members: most, ..self }
-    }
-
-    /// The same, but it unescapes half of a surrogate pair that stands alone, which JSON allows, as U+FFFD.
-    #[must_use]
-    pub fn with_surrogates(self) -> Self {
-        Self { takes_surrogates: true, ..self }
     }
 
     /// Whether it gave up because there are too many members.
@@ -132,6 +124,15 @@ impl<'t> Scanner<'t> {
     /// Over a string of Unicode text, which is unescaped into `into` from its first byte on: how many bytes that are. `into`
     /// has to be as long as the string's text.
     pub fn unescape(&mut self, into: &mut [u8]) -> Option<usize> {
+        self.unescape_with(Self::character, into)
+    }
+
+    /// The same of any string: half of a surrogate pair that stands alone, which JSON allows, becomes U+FFFD.
+    pub(super) fn unescape_any(&mut self, into: &mut [u8]) -> Option<usize> {
+        self.unescape_with(Self::any_character, into)
+    }
+
+    fn unescape_with(&mut self, unit: fn(&mut Self) -> Option<char>, into: &mut [u8]) -> Option<usize> {
         self.byte(b'"')?;
         let bytes = self.text.as_bytes();
         let mut end = 0;
@@ -165,7 +166,7 @@ impl<'t> Scanner<'t> {
                 }
                 (b'\\', _) => {
                     self.at += 1;
-                    let character = self.escaped()?;
+                    let character = self.escaped(unit)?;
                     // Never more bytes than its escape has, so that there is room.
                     let room = into.get_mut(end..end + character.len_utf8())?;
                     end += character.encode_utf8(room).len();
@@ -204,12 +205,6 @@ impl<'t> Scanner<'t> {
     /// Goes back to an [offset](Self::offset), also if it has given up since.
     pub fn return_to(&mut self, offset: usize) {
         self.at = offset;
-    }
-
-    /// How much of the text is left, in bytes.
-    #[must_use]
-    pub fn left(&self) -> usize {
-        self.text.len() - self.at
     }
 
     fn peek(&self) -> Option<u8> {
@@ -272,12 +267,7 @@ impl<'t> Scanner<'t> {
                 b'"' => return Some(is_plain),
                 b'\\' => {
                     is_plain = false;
-                    self.at += 1;
-                    match bytes.get(self.at - 1)? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                        b'u' => drop(self.code_unit()?),
-                        _ => return None,
-                    }
+                    self.escaped(Self::any_character)?;
                 }
                 0..=0x1f => return None,
                 _ => {}
@@ -286,7 +276,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Over what follows a backslash: what that stands for.
-    fn escaped(&mut self) -> Option<char> {
+    fn escaped(&mut self, unit: fn(&mut Self) -> Option<char>) -> Option<char> {
         let kind = self.peek()?;
         self.at += 1;
         Some(match kind {
@@ -296,7 +286,7 @@ impl<'t> Scanner<'t> {
             b'n' => '\n',
             b'r' => '\r',
             b't' => '\t',
-            b'u' => self.character()?,
+            b'u' => unit(self)?,
             _ => return None,
         })
     }
@@ -307,13 +297,17 @@ impl<'t> Scanner<'t> {
         if let Some(character) = char::from_u32(u32::from(first)) {
             return Some(character);
         }
-        let alone = self.at;
-        let pair = self.word("\\u").and_then(|()| char::decode_utf16([first, self.code_unit()?]).next()?.ok());
-        if pair.is_none() && self.takes_surrogates {
-            self.at = alone;
-            return Some(char::REPLACEMENT_CHARACTER);
-        }
-        pair
+        self.word("\\u")?;
+        char::decode_utf16([first, self.code_unit()?]).next()?.ok()
+    }
+
+    /// The same, but of half of a surrogate pair that stands alone it is U+FFFD.
+    fn any_character(&mut self) -> Option<char> {
+        let from = self.at;
+        self.character().or_else(|| {
+            self.at = from;
+            self.code_unit().map(|_| char::REPLACEMENT_CHARACTER)
+        })
     }
 
     fn code_unit(&mut self) -> Option<u16> {
@@ -538,8 +532,8 @@ mod tests {
     #[test]
     fn what_comes_next_is_told_without_going_over_it() {
         let mut scanner = Scanner::new("  [1]");
-        assert_eq!((scanner.left(), scanner.upcoming(), scanner.left()), (5, Some(b'['), 3));
-        assert_eq!((scanner.value(), scanner.upcoming(), scanner.left()), (Some(Raw("[1]")), None, 0));
+        assert_eq!((scanner.upcoming(), scanner.upcoming()), (Some(b'['), Some(b'[')));
+        assert_eq!((scanner.value(), scanner.upcoming()), (Some(Raw("[1]")), None));
     }
 
     #[test]

@@ -13,9 +13,7 @@ impl RuleCompiler<'_> {
         if self.kind == Kind::Accumulate || limit.comparison == Comparison::Deviates {
             return;
         }
-        let all =
-            DEVICE_TYPES.iter().filter(|of| self.types.is_empty() || self.types.iter().any(|name| name == of.name));
-        let known: Vec<&Metric> = all.filter_map(|of| of.metric(&metric.value)).collect();
+        let known: Vec<&Metric> = self.device_types().iter().filter_map(|of| of.metric(&metric.value)).collect();
         for Level { limit: level, .. } in &limit.levels {
             let breaks = |value: &f64| limit.comparison.is_broken(*value, *level);
             let is_reachable =
@@ -23,29 +21,26 @@ impl RuleCompiler<'_> {
             if let Some(metric) = known.first().filter(|_| !is_reachable) {
                 let (least, most) = (metric.plausible.start(), metric.plausible.end());
                 let message = format!("no value breaks `{} = {level}`", limit.key);
-                let unit = metric.unit.symbol();
-                faults.suggest(
-                    &limit.location,
-                    message,
-                    format!("`{}` is from {least} to {most} {unit}", metric.key).trim(),
-                );
+                let range = format!("`{}` is from {least} to {most} {}", metric.key, metric.unit.symbol());
+                faults.suggest(&limit.location, message, range.trim());
             }
         }
     }
 
+    /// The documented types to which the rule applies.
+    fn device_types(&self) -> Vec<&'static DeviceType> {
+        DEVICE_TYPES
+            .iter()
+            .filter(|of| self.types.is_empty() || self.types.iter().any(|name| name == of.name))
+            .collect()
+    }
+
     /// Whether the rule's types report such a metric, and in that unit.
     pub(super) fn check_metric(&self, metric: &At<String>, unit: Option<&At<String>>, faults: &mut Faults) {
-        let named: Vec<&DeviceType> = self.types.iter().filter_map(|name| DeviceType::named(name)).collect();
-        let anywhere = self.types.is_empty();
-        let candidates = if anywhere { DEVICE_TYPES.iter().collect() } else { named };
-        let known: Vec<_> = candidates.iter().filter_map(|device_type| device_type.metric(&metric.value)).collect();
-        if anywhere && known.is_empty() {
-            let suggestion = suggest_metric(&metric.value, &candidates);
-            faults.maybe_suggest(
-                &metric.location,
-                format!("no device type has a metric `{}`", metric.value),
-                suggestion,
-            );
+        let (anywhere, candidates) = (self.types.is_empty(), self.device_types());
+        if anywhere && candidates.iter().all(|device_type| device_type.metric(&metric.value).is_none()) {
+            let message = format!("no device type has a metric `{}`", metric.value);
+            faults.maybe_suggest(&metric.location, message, suggest_metric(&metric.value, &candidates));
         }
         for device_type in candidates.iter().filter(|_| !anywhere) {
             if device_type.metric(&metric.value).is_none() {
