@@ -40,7 +40,7 @@ pub const LARGEST_HEAD: usize = 32 * 1024;
 /// Most headers of a request.
 pub const MOST_HEADERS: usize = 100;
 /// Most bytes of a body that the handler did not want, which are read so that the client gets its answer.
-const MOST_DRAINED: usize = 64 * 1024 * 1024;
+const MOST_DRAINED: usize = 16 * 1024 * 1024;
 /// Most bytes that are read from a connection before they are looked at.
 const READ_AHEAD: usize = 64 * 1024;
 

@@ -19,8 +19,16 @@ const RAW: usize = 13;
 
 /// Whether a file of the data folder is named as all are: by digits of a time and of content, in folders of ours.
 fn is_own(file: &str) -> bool {
-    const ONCE: [&str; 7] =
-        ["alerts.ndjson", "state.db", "state.db-wal", "state.db-shm", "credentials.json", "serve.lock", "write.lock"];
+    const ONCE: [&str; 8] = [
+        "rules.accepted.toml",
+        "alerts.ndjson",
+        "state.db",
+        "state.db-wal",
+        "state.db-shm",
+        "credentials.json",
+        "serve.lock",
+        "write.lock",
+    ];
     let file = file.strip_prefix("metadata/").or(file.strip_prefix("to-evaluate/")).unwrap_or(file);
     let file = file.strip_suffix(".json").unwrap_or(file);
     let is_hex = |name: &str| name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
