@@ -40,7 +40,10 @@ fn judge(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> usiz
     for reading in readings {
         zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
     }
-    zones.values().map(|readings| evaluate(rules, ZoneState::default(), readings, received, received).alerts).sum()
+    zones
+        .values()
+        .map(|readings| evaluate(rules, ZoneState::default(), readings, received, received).stats.alerts)
+        .sum()
 }
 
 /// Texts of readings of so many devices of one zone, each of which raises an alert.
@@ -56,8 +59,7 @@ fn crowd(devices: usize) -> Vec<String> {
 /// Messages that these readings make, one for each zone that has any.
 fn messages(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> Vec<Message> {
     let evaluated = |reading| evaluate(rules, ZoneState::default(), &[reading], received, received);
-    let outboxes = readings.iter().map(|reading| evaluated(reading).state.outbox);
-    outboxes.flat_map(|outbox| outbox.entries().iter().map(|entry| entry.message.clone()).collect::<Vec<_>>()).collect()
+    readings.iter().flat_map(|reading| evaluated(reading).messages).map(|entry| entry.message).collect()
 }
 
 /// A whole push, everything in memory and nothing known from before.
@@ -74,7 +76,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
     let request = RequestInfo { request_id: "1".into(), source, received, verified_client: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let outcome = runtime.block_on(ingest.push(body.clone(), Encoding::Identity, &request)).expect("a store in memory");
-    outcome.accepted + outcome.messages
+    outcome.accepted + outcome.delivery.messages
 }
 
 /// All parts of a push of so many readings from so many zones. What they work on stays until the end of the program.

@@ -93,12 +93,12 @@ fn word(value: &RawValue) -> Result<Option<String>, ()> {
 /// It is judged, its state survives being written down, and judged again it changes nothing.
 fn judged(reading: &Reading<'_>) {
     let evaluation = evaluate(pack(), ZoneState::default(), &[reading], now(), now());
-    for entry in evaluation.state.outbox.entries() {
+    for entry in &evaluation.messages {
         limits::check(&smartclean_push::domain::alert::render::render(&entry.message));
     }
     let written = serde_json::to_string(&evaluation.state).expect("JSON");
     let state: ZoneState = serde_json::from_str(&written).expect("what was written here");
     assert_eq!(serde_json::to_string(&state).expect("JSON"), written);
     let again = evaluate(pack(), state, &[reading], now(), now());
-    assert_eq!((again.alerts, again.made.len()), (0, 0), "judged again, it changes nothing");
+    assert_eq!((again.stats.alerts, again.messages.len()), (0, 0), "judged again, it changes nothing");
 }

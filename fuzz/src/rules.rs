@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::alert::digest::{digest, grouped};
 use smartclean_push::domain::alert::render::render;
-use smartclean_push::domain::engine::{cleaned, evaluate, next_due, sweep};
+use smartclean_push::domain::engine::{Evaluation, cleaned, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
@@ -88,17 +88,20 @@ fn live_through(rules: &RuleSet, begin: Timestamp) {
         let texts: Vec<String> =
             READINGS.iter().map(|text| text.replace("TIME", &at.as_millisecond().to_string())).collect();
         let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).expect("a reading")).collect();
-        state = evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at).state;
+        let mut commit = |evaluation: Evaluation| {
+            messages.extend(evaluation.messages.into_iter().map(|entry| entry.message));
+            evaluation.state
+        };
+        state = commit(evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at));
         if minute == 1 {
-            state = cleaned(rules, state, at, at).state;
+            state = commit(cleaned(rules, state, at, at));
         }
     }
-    for _ in 0..4 {
-        messages.extend(state.outbox.entries().iter().map(|entry| entry.message.clone()));
-        let ids: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
-        state.outbox.remove(&ids);
+    for _ in 0..3 {
         let Some(due) = next_due(rules, &state) else { break };
-        state = sweep(rules, state, due, true).state;
+        let evaluation = sweep(rules, state, due, true);
+        messages.extend(evaluation.messages.into_iter().map(|entry| entry.message));
+        state = evaluation.state;
     }
     messages.iter().for_each(|message| limits::check(&render(message)));
     let all: Vec<_> = messages.iter().collect();

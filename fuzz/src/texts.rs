@@ -77,7 +77,7 @@ fn raised(device_type: &str, values: Value, envelope: &Value) -> Alert {
     let text = reading.to_string();
     let reading = Reading::read(&text).expect("an object");
     let evaluation = evaluate(pack(), ZoneState::default(), &[&reading], now(), now());
-    match &evaluation.state.outbox.entries()[0].message {
+    match &evaluation.messages[0].message {
         Message::Firing { alerts, .. } if alerts.len() == 1 => alerts[0].clone(),
         other => panic!("{other:?}"),
     }

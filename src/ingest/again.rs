@@ -1,38 +1,31 @@
 //! What is stored, taken in once more: pushes as they were first received, and what was rejected by today's reader.
 
+use std::ops::AddAssign;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::Unavailable;
-use super::{Accounted, Ingest, JUDGED_WITHIN, SweepStats};
+use super::{Ingest, JUDGED_WITHIN};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
+use crate::domain::engine::EvaluationStats;
 use crate::domain::reading::Reading;
 
-/// What came of a stored object that was taken in again.
+/// Counts of stored pushes that were fed to a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// Readings in it.
+    /// Readings in them.
     pub readings: usize,
-    /// Those that were known already, or came too late to be told from known ones.
-    pub known: usize,
-    /// Those that were too old when they were first received.
-    pub stale: usize,
-    /// Limits that were crossed, and silences before it.
-    pub alerts: usize,
-    /// Limits that were crossed while another alert's block lasted.
-    pub blocked: usize,
+    /// Counts of their evaluation, and of the sweeps before them.
+    pub stats: EvaluationStats,
 }
 
-impl Replayed {
-    /// Counts another object as well.
-    pub fn add(&mut self, other: Self) {
+impl AddAssign for Replayed {
+    fn add_assign(&mut self, other: Self) {
         self.readings += other.readings;
-        self.known += other.known;
-        self.stale += other.stale;
-        self.alerts += other.alerts;
-        self.blocked += other.blocked;
+        self.stats += other.stats;
     }
 }
 
@@ -62,9 +55,12 @@ impl<'i> Replay<'i> {
         let silences = self.sweep_until(received).await?;
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let Accounted { alerts, blocked, duplicates, late, stale, .. } =
-            self.ingest.evaluate(&readings, None, received, received, JUDGED_WITHIN).await.whole()?;
-        Ok(Replayed { readings: readings.len(), known: duplicates + late, stale, alerts: alerts + silences, blocked })
+        let evaluated = self.ingest.evaluate(&readings, None, received, received, JUDGED_WITHIN).await;
+        if let Some(failure) = evaluated.failure {
+            return Err(failure);
+        }
+        let stats = EvaluationStats { alerts: evaluated.stats.alerts + silences, ..evaluated.stats };
+        Ok(Replayed { readings: readings.len(), stats })
     }
 
     /// Does what history has left due by `now`: blocks end, and reminders are over. Silences are left to whoever receives
@@ -74,7 +70,7 @@ impl<'i> Replay<'i> {
     /// [`Unavailable`] if the state cannot be read or written. A retry can help.
     pub async fn conclude(&self, now: Timestamp) -> Result<(), Unavailable> {
         let rules = self.ingest.rules.current(now).await;
-        self.ingest.sweep_zones(&rules, now, false, &mut SweepStats::default()).await
+        self.ingest.sweep_zones(&rules, now, false).await.map(drop)
     }
 
     /// Sweeps at each whole minute up to `until` at which anything is due. How many silences that raised.

@@ -22,14 +22,6 @@ impl Arrivals {
     }
 }
 
-/// The projects that have a zone of one id.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Projects {
-    v: Format,
-    pub(super) projects: Vec<String>,
-}
-
 /// What a document says; nothing where it is not there.
 pub(super) fn read<T: Default + DeserializeOwned>(key: &str, document: &Document) -> Result<T, Unavailable> {
     let Some(body) = &document.body else { return Ok(T::default()) };

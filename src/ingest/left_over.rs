@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Ingest;
+use super::evaluator::SENT_WITHIN;
 use super::ports::{Journal, PendingPush, Unavailable, chain};
-use super::zones::SENT_WITHIN;
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
 

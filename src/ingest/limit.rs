@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::ports::{StateStore, Unavailable};
+use super::evaluator::Evaluator;
+use super::ports::Unavailable;
 use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
-use crate::domain::rules::RuleSet;
 use crate::domain::severity::Severity;
 
 /// The limiter of all messages.
@@ -19,11 +18,9 @@ const ALLOWED_TO_SWEEP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many of these messages may be sent now, the urgent ones first.
 pub(super) async fn take_tokens(
-    limiter: &dyn StateStore,
-    rules: &RuleSet,
+    Evaluator { store, rules, now }: &Evaluator<'_>,
     messages: impl Iterator<Item = Severity>,
     sender: Sender,
-    now: Timestamp,
 ) -> usize {
     let mut wanted = Wanted::default();
     messages.for_each(|severity| wanted += severity);
@@ -34,16 +31,16 @@ pub(super) async fn take_tokens(
         Sender::Push => ALLOWED_WITHIN,
         Sender::Sweep { .. } => ALLOWED_TO_SWEEP_WITHIN,
     };
-    let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now };
-    allowed(within, limiter.take_tokens(CHANNEL, request)).await
+    let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now: *now };
+    allowed(within, store.take_tokens(CHANNEL, request)).await
 }
 
 /// How many of `wanted` messages may go out by SMS today.
-pub(super) async fn take_sms(limiter: &dyn StateStore, rules: &RuleSet, wanted: usize, now: Timestamp) -> usize {
+pub(super) async fn take_sms(Evaluator { store, rules, now }: &Evaluator<'_>, wanted: usize) -> usize {
     if wanted == 0 {
         return 0;
     }
-    allowed(ALLOWED_WITHIN, limiter.take_sms(rules.rate_limit.sms_per_day, wanted, now)).await
+    allowed(ALLOWED_WITHIN, store.take_sms(rules.rate_limit.sms_per_day, wanted, *now)).await
 }
 
 async fn allowed(within: Duration, asked: impl Future<Output = Result<usize, Unavailable>>) -> usize {

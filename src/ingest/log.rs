@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accounted, Outcome, PushError, RequestInfo, SweepStats};
+use super::{Delivery, EvaluatedReadings, Outcome, PushError, RequestInfo, SweepStats};
 use crate::domain::archive::ObjectKey;
-use crate::ingest::ports::{Subscriptions, chain};
+use crate::ingest::ports::{Stored, Subscriptions, chain};
 use crate::telemetry::MEASURED;
 
 impl Outcome {
     /// Writes the line. `client` is who it came from; `started` is when work on it began.
     pub fn log(&self, request: &RequestInfo, client: &str, started: Instant) {
+        let Self { stats, delivery, timings, .. } = self;
         let lag = self.newest.map(|newest| request.received.duration_since(newest).as_millis());
         tracing::info!(
             target: MEASURED,
@@ -18,26 +19,26 @@ impl Outcome {
             client,
             source = %request.source,
             received = self.received,
-            stale = self.stale,
-            early = self.early,
+            stale = stats.stale,
+            early = stats.early,
             pushes = 1,
-            pushes_repeated = u8::from(self.repeated),
-            pushes_parked = u8::from(self.parked),
-            pushes_unevaluated = u8::from(self.unevaluated),
+            pushes_repeated = u8::from(self.stored == Stored::Already),
+            pushes_parked = u8::from(self.stored == Stored::Parked),
+            pushes_unevaluated = u8::from(!self.evaluated),
             readings_accepted = self.accepted,
             readings_rejected = self.rejected,
-            readings_duplicate = self.duplicates,
-            readings_late = self.late,
-            implausible_values = self.implausible,
-            readings_over_device_limit = self.over_device_limit,
-            alerts_fired = self.alerts,
-            alerts_blocked = self.blocked,
-            alerts_sent = self.messages,
-            alerts_failed = self.unsent,
-            digests_sent = self.digests,
-            store_ms = milliseconds(self.took.store),
-            evaluate_ms = milliseconds(self.took.evaluate),
-            publish_ms = milliseconds(self.took.publish),
+            readings_duplicate = stats.duplicates,
+            readings_late = stats.late,
+            implausible_values = stats.implausible,
+            readings_over_device_limit = stats.over_device_limit,
+            alerts_fired = stats.alerts,
+            alerts_blocked = stats.blocked,
+            alerts_sent = delivery.messages,
+            alerts_failed = delivery.failed,
+            digests_sent = delivery.digests,
+            store_ms = milliseconds(timings.store),
+            evaluate_ms = milliseconds(timings.evaluate),
+            publish_ms = milliseconds(timings.publish),
             push_ms = milliseconds(started.elapsed()),
             event_lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
             "push"
@@ -65,45 +66,47 @@ impl PushError {
     }
 }
 
-impl Accounted {
+impl EvaluatedReadings {
     /// Writes the line of a push that was stored earlier and is evaluated now; one in which nothing is new is not worth
     /// reading.
     pub(super) fn log(&self, key: &ObjectKey) {
+        let Self { stats, delivery, .. } = self;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: MEASURED,
                     %key,
-                    implausible_values = self.implausible,
-                    readings_over_device_limit = self.over_device_limit,
-                    alerts_fired = self.alerts,
-                    alerts_blocked = self.blocked,
-                    alerts_sent = self.messages,
-                    alerts_failed = self.unsent,
-                    digests_sent = self.digests,
+                    implausible_values = stats.implausible,
+                    readings_over_device_limit = stats.over_device_limit,
+                    alerts_fired = stats.alerts,
+                    alerts_blocked = stats.blocked,
+                    alerts_sent = delivery.messages,
+                    alerts_failed = delivery.failed,
+                    digests_sent = delivery.digests,
                     "stored push evaluated"
                 )
             };
         }
-        if self.alerts + self.blocked + self.messages + self.unsent == 0 { line!(debug) } else { line!(info) }
+        let is_nothing_new = stats.alerts + stats.blocked == 0 && *delivery == Delivery::default();
+        if is_nothing_new { line!(debug) } else { line!(info) }
     }
 }
 
 impl SweepStats {
     /// Writes the line; one of a sweep that found nothing is not worth reading.
     pub fn log(&self) {
-        let Self { zones, alerts, messages, failed, waiting, digests, oldest_unsent_s, rules_refused } = *self;
+        let Self { zones, alerts, delivery, rules_refused } = *self;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: MEASURED,
                     zones,
-                    waiting,
+                    waiting = delivery.waiting,
                     alerts_fired = alerts,
-                    alerts_sent = messages,
-                    alerts_failed = failed,
-                    digests_sent = digests,
-                    outbox_age_s = oldest_unsent_s,
+                    alerts_sent = delivery.messages,
+                    alerts_failed = delivery.failed,
+                    digests_sent = delivery.digests,
+                    outbox_age_s = delivery.oldest_unsent_s,
                     rules_refused = u8::from(rules_refused),
                     "sweep"
                 )

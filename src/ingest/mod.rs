@@ -7,14 +7,15 @@
 #[cfg(feature = "command")]
 mod again;
 pub mod decode;
-mod dispatch;
+mod dispatcher;
 mod documents;
+mod evaluator;
 mod left_over;
 mod limit;
 mod log;
 pub mod ports;
-mod sweep;
-mod zones;
+mod projects;
+mod sweeper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,20 +30,20 @@ use tokio::time::timeout;
 #[cfg(feature = "command")]
 pub use self::again::{Replay, Replayed, Reread, reread};
 use self::decode::{DecodeError, Encoding, decode};
-pub use self::dispatch::FORGOTTEN_WITHIN;
-use self::dispatch::send_each;
+use self::dispatcher::Dispatcher;
+pub use self::dispatcher::{Delivery, FORGOTTEN_WITHIN};
+use self::evaluator::{Evaluator, LoadedZones};
 use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable};
-use self::sweep::LastDone;
-pub use self::sweep::SweepStats;
-use self::zones::{
-    Change, KnownProjects, LoadedZones, commit_all, evaluate_zones, known_projects, load_zones, note_projects,
-};
+use self::projects::{KnownProjects, known_projects};
+use self::sweeper::LastDone;
+pub use self::sweeper::SweepStats;
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchId, Items, NotABatch, RejectedPart, Rejection};
-use crate::domain::engine;
+use crate::domain::engine::{self, EvaluationStats};
 use crate::domain::reading::Reading;
+use crate::domain::rules::RuleSet;
 use crate::domain::state::{ZoneKey, ZoneState};
 
 /// Longest that judging a push takes, reading and writing what is remembered included. What takes longer is stored, and
@@ -73,7 +74,7 @@ impl RequestInfo {
     }
 }
 
-/// What came of a push that is stored and accounted for.
+/// The result of a push that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The batch's identity.
@@ -84,47 +85,27 @@ pub struct Outcome {
     pub accepted: usize,
     /// The others, kept apart.
     pub rejected: usize,
-    /// Accepted ones that were known already.
-    pub duplicates: usize,
-    /// Limits that were crossed.
-    pub alerts: usize,
-    /// Limits that were crossed while another alert's block lasted.
-    pub blocked: usize,
-    /// Messages that were sent.
-    pub messages: usize,
-    /// Messages that could not be sent yet; they stay in the outbox.
-    pub unsent: usize,
-    /// Digests among those that were sent.
-    pub digests: usize,
-    /// Accepted items that came too late to be told from known ones.
-    pub late: usize,
-    /// Whether evaluation has still to happen, because the state could not be committed.
-    pub unevaluated: bool,
-    /// Readings too old to alert.
-    pub stale: usize,
-    /// Readings from the future.
-    pub early: usize,
-    /// Values that no such sensor can measure.
-    pub implausible: usize,
-    /// Readings of devices beyond the limit of their zone, which are stored and not evaluated.
-    pub over_device_limit: usize,
-    /// Whether the very same body was stored before.
-    pub repeated: bool,
-    /// Whether the store did not take it, and it waits in another place as safe.
-    pub parked: bool,
     /// Event time of the newest reading.
     pub newest: Option<Timestamp>,
-    /// How long it took.
-    pub took: Took,
+    /// Where it is stored.
+    pub stored: Stored,
+    /// Whether all readings were evaluated. If the state could not be committed, they are evaluated later.
+    pub evaluated: bool,
+    /// Counts of the evaluation.
+    pub stats: EvaluationStats,
+    /// What became of its messages.
+    pub delivery: Delivery,
+    /// How long its parts took.
+    pub timings: Timings,
 }
 
 /// What the pusher is told of it.
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { batch, received, accepted, rejected, duplicates, alerts, .. } = self;
+        let Self { batch, received, accepted, rejected, stats, .. } = self;
         let told = json!({
             "batch": batch.to_string(), "received": received, "accepted": accepted, "rejected": rejected,
-            "duplicates": duplicates, "alerts": alerts,
+            "duplicates": stats.duplicates, "alerts": stats.alerts,
         });
         told.serialize(serializer)
     }
@@ -132,10 +113,10 @@ impl Serialize for Outcome {
 
 /// How long the parts of a push took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Took {
+pub struct Timings {
     /// Storing it.
     pub store: Duration,
-    /// Judging it, reading and writing what is remembered included.
+    /// Evaluating it, reading and writing state included.
     pub evaluate: Duration,
     /// Sending its messages.
     pub publish: Duration,
@@ -238,22 +219,12 @@ impl Ingest {
             received: items.len(),
             accepted: batch.readings.len(),
             rejected: batch.rejections.len(),
-            duplicates: evaluated.duplicates,
-            late: evaluated.late,
-            alerts: evaluated.alerts,
-            blocked: evaluated.blocked,
-            messages: evaluated.messages,
-            unsent: evaluated.unsent,
-            digests: evaluated.digests,
-            stale: evaluated.stale,
-            early: evaluated.early,
-            implausible: evaluated.implausible,
-            over_device_limit: evaluated.over_device_limit,
-            unevaluated: evaluated.failure.is_some(),
-            repeated: stored == Stored::Already,
-            parked: stored == Stored::Parked,
-            newest: newest(&batch.readings),
-            took: Took { store, ..evaluated.took },
+            newest: batch.readings.iter().filter_map(|reading| reading.time).max(),
+            stored,
+            evaluated: evaluated.failure.is_none(),
+            stats: evaluated.stats,
+            delivery: evaluated.delivery,
+            timings: Timings { store, ..evaluated.timings },
         })
     }
 
@@ -284,7 +255,9 @@ impl Ingest {
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
         let evaluated = self.evaluate(&readings, None, received, now, within).await;
         evaluated.log(key);
-        evaluated.whole()?;
+        if let Some(failure) = evaluated.failure {
+            return Err(failure);
+        }
         self.mark_evaluated(key).await;
         Ok(())
     }
@@ -308,13 +281,19 @@ impl Ingest {
             .filter(|known| project.is_none_or(|project| project == known))
             .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
             .collect();
-        let cleaned = |state: ZoneState| engine::cleaned(&rules, state, at, now);
-        let documents = self.state.load(&keys).await?;
-        let changes = keys.iter().zip(&documents).map(|(key, document)| Change::new(key.clone(), document, cleaned));
-        let changes = changes.collect::<Result<Vec<_>, _>>()?;
-        let evaluated = commit_all(&*self.state, &rules, changes, now).await;
-        send_each(&*self.state, &*self.publisher, &rules, evaluated.outgoing, now).await;
+        let cleaned = |_: &str, state: ZoneState| engine::cleaned(&rules, state, at, now);
+        let dispatcher = self.dispatcher(&rules, now);
+        let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
+        dispatcher.send_each(evaluated.outgoing).await;
         evaluated.failure.map_or(Ok(keys.len()), Err)
+    }
+
+    fn evaluator<'e>(&'e self, rules: &'e RuleSet, now: Timestamp) -> Evaluator<'e> {
+        Evaluator { store: &*self.state, rules, now }
+    }
+
+    fn dispatcher<'d>(&'d self, rules: &'d RuleSet, now: Timestamp) -> Dispatcher<'d> {
+        Dispatcher { evaluator: self.evaluator(rules, now), publisher: &*self.publisher }
     }
 
     /// Does what the cleanings among these readings say, before the readings: what was measured up to a cleaning is over,
@@ -329,7 +308,11 @@ impl Ingest {
             return Ok(());
         }
         // A zone may be new, and come with this very push.
-        note_projects(&*self.state, |zone| cleanings.contains_key(zone), readings).await?;
+        for source in readings.iter().map(|reading| &reading.source) {
+            if let Some(zone) = source.zone.as_deref().filter(|zone| cleanings.contains_key(zone)) {
+                self.projects.note(&*self.state, zone, source.project.as_deref().unwrap_or_default()).await?;
+            }
+        }
         for (zone, at) in cleanings {
             self.cleaned(zone, None, at, now).await?;
         }
@@ -345,12 +328,13 @@ impl Ingest {
         if readings.iter().any(|reading| reading.cleaning.is_some()) {
             return None;
         }
-        let read = timeout(JUDGED_WITHIN, load_zones(&*self.state, self.rules.current(now).await, readings)).await;
+        let read =
+            timeout(JUDGED_WITHIN, LoadedZones::load(&*self.state, self.rules.current(now).await, readings)).await;
         Some(read.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))))
     }
 
-    /// Evaluates readings, commits what is remembered, and sends the messages that makes: those of the zones that could be
-    /// judged, where others could not.
+    /// Evaluates readings, commits the state, and sends the messages that this makes: also those of the zones that could be
+    /// evaluated if others could not.
     async fn evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
@@ -358,54 +342,32 @@ impl Ingest {
         received: Timestamp,
         now: Timestamp,
         within: Duration,
-    ) -> Accounted {
-        let accounted = self.try_evaluate(readings, prefetched, received, now, within).await;
-        accounted.unwrap_or_else(|failure| Accounted { failure: Some(failure), ..Accounted::default() })
-    }
-
-    async fn try_evaluate<'t>(
-        &self,
-        readings: &[Reading<'t>],
-        prefetched: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
-        received: Timestamp,
-        now: Timestamp,
-        within: Duration,
-    ) -> Result<Accounted, Unavailable> {
+    ) -> EvaluatedReadings {
         let began = Instant::now();
-        let judged = async {
+        let evaluated = async {
             self.clean(readings, now).await?;
             let loaded = match prefetched {
                 Some(loaded) => loaded?,
-                None => load_zones(&*self.state, self.rules.current(now).await, readings).await?,
+                None => LoadedZones::load(&*self.state, self.rules.current(now).await, readings).await?,
             };
             let rules = Arc::clone(&loaded.rules);
-            Ok((rules, evaluate_zones(&*self.state, &self.projects, loaded, received, now).await))
+            let evaluator = self.evaluator(&rules, now);
+            let evaluated = evaluator.evaluate_readings(&self.projects, loaded, received).await;
+            Ok((rules, evaluated))
         };
-        let judged = timeout(within, judged).await;
-        let (rules, evaluated) = judged.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late)))?;
+        let evaluated = timeout(within, evaluated).await;
+        let (rules, evaluated) = match evaluated.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))) {
+            Ok(evaluated) => evaluated,
+            Err(failure) => return EvaluatedReadings { failure: Some(failure), ..EvaluatedReadings::default() },
+        };
         if !readings.is_empty() {
             self.note_arrival(now).await;
         }
-        let judged = Instant::now();
-        let dispatched = send_each(&*self.state, &*self.publisher, &rules, evaluated.outgoing, now).await;
-        if let Some(error) = &dispatched.first_failure {
-            tracing::error!(unsent = dispatched.failed, error = %error.chain(), "messages stay in the outbox");
-        }
-        Ok(Accounted {
-            alerts: evaluated.alerts,
-            blocked: evaluated.blocked,
-            duplicates: evaluated.duplicates,
-            late: evaluated.late,
-            stale: evaluated.stale,
-            early: evaluated.early,
-            implausible: evaluated.implausible,
-            over_device_limit: evaluated.over_device_limit,
-            messages: dispatched.messages,
-            unsent: dispatched.failed,
-            digests: dispatched.digests,
-            failure: evaluated.failure,
-            took: Took { evaluate: judged - began, publish: judged.elapsed(), ..Took::default() },
-        })
+        let evaluation_ended = Instant::now();
+        let delivery = self.dispatcher(&rules, now).send_each(evaluated.outgoing).await;
+        let (evaluate, publish) = (evaluation_ended - began, evaluation_ended.elapsed());
+        let timings = Timings { evaluate, publish, ..Timings::default() };
+        EvaluatedReadings { stats: evaluated.stats, delivery, timings, failure: evaluated.failure }
     }
 
     async fn mark_evaluated(&self, key: &ObjectKey) {
@@ -470,36 +432,12 @@ impl Ingest {
     }
 }
 
-/// What came of evaluating readings.
+/// The result of evaluating readings.
 #[derive(Debug, Default)]
-struct Accounted {
+struct EvaluatedReadings {
+    stats: EvaluationStats,
+    delivery: Delivery,
+    timings: Timings,
     /// Why some of them could not be evaluated.
     failure: Option<Unavailable>,
-    alerts: usize,
-    blocked: usize,
-    duplicates: usize,
-    late: usize,
-    stale: usize,
-    early: usize,
-    implausible: usize,
-    over_device_limit: usize,
-    messages: usize,
-    unsent: usize,
-    digests: usize,
-    took: Took,
-}
-
-impl Accounted {
-    /// Itself, where all of the readings were evaluated.
-    fn whole(self) -> Result<Self, Unavailable> {
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => Ok(self),
-        }
-    }
-}
-
-/// Event time of the newest reading; `None` where none tells its time.
-fn newest(readings: &[Reading<'_>]) -> Option<Timestamp> {
-    readings.iter().filter_map(|reading| reading.time).max()
 }

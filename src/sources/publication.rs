@@ -36,7 +36,7 @@ pub struct Publication {
 #[serde(untagged)]
 pub enum Taken {
     /// It is stored and accounted for.
-    Push(Outcome),
+    Push(Box<Outcome>),
     /// It is no batch. It is kept, and nothing more can be done about it.
     Refused {
         /// Why.
@@ -102,7 +102,7 @@ impl Ingest {
         match self.push(publication.payload, Encoding::Identity, &info).await {
             Ok(outcome) => {
                 outcome.log(&info, client, started);
-                Ok(Taken::Push(outcome))
+                Ok(Taken::Push(Box::new(outcome)))
             }
             Err(error) => {
                 error.log(&info, client);

@@ -211,7 +211,7 @@ async fn live(part: &str, life: Life) {
     match part {
         "push" => {
             let outcome = push(&ingest, &pushed(), now()).await;
-            assert!(!outcome.unevaluated && outcome.unsent == 0, "{outcome:?}");
+            assert!(outcome.evaluated && outcome.delivery.failed == 0, "{outcome:?}");
         }
         "sweeps" => {
             // None of its messages left.
@@ -219,7 +219,7 @@ async fn live(part: &str, life: Life) {
             unheard.set_broken(true);
             let broken = world().with_journaled_store(store).with_state(state).with_publisher(unheard).ingest();
             let outcome = push(&broken, &pushed(), now()).await;
-            assert!(!outcome.unevaluated && outcome.unsent > 0, "{outcome:?}");
+            assert!(outcome.evaluated && outcome.delivery.failed > 0, "{outcome:?}");
             // The second one comes after the end of the block.
             for seconds in [61, 1000] {
                 ingest.sweep(after(seconds)).await.unwrap();
@@ -297,7 +297,7 @@ async fn used_folder() -> tempfile::TempDir {
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let state = SqliteStore::open(&folder.path().join("state.db")).unwrap();
     let ingest = world().with_journaled_store(store).with_state(state).ingest();
-    assert_eq!(push(&ingest, &earlier(), after(-1799)).await.messages, 1);
+    assert_eq!(push(&ingest, &earlier(), after(-1799)).await.delivery.messages, 1);
     folder
 }
 

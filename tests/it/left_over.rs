@@ -16,7 +16,7 @@ async fn a_sweep_evaluates_what_was_left_once_whoever_began_has_had_its_time() {
         World::new().with_journaled_store(store).with_state(state.clone()).with_publisher(publisher.clone()).ingest();
     state.set_broken(true);
     let smell = body(&[reading("ODRDTR_BATT_V1", &json!({"amm": 270}))]);
-    assert!(push_to(&ingest, smell, now()).await.unwrap().unevaluated);
+    assert!(!push_to(&ingest, smell, now()).await.unwrap().evaluated);
     let sweep = async |seconds| ingest.sweep(now() + SignedDuration::from_secs(seconds)).await;
     assert!(sweep(61).await.is_err(), "the state is still down");
     state.set_broken(false);

@@ -388,7 +388,8 @@ async fn a_message_that_cannot_be_sent_stays_in_the_outbox_until_the_sweep_sends
     let answer = app.push(body(&[smell(270)])).await;
     assert_eq!((answer.status, counts(&answer).alerts), (200, 1), "stored and accounted for");
     app.publisher.set_broken(false);
-    let sweep = async |seconds| app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap().messages;
+    let sweep =
+        async |seconds| app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap().delivery.messages;
     assert_eq!(sweep(59).await, 0, "whoever made it may still be sending it");
     assert_eq!(sweep(60).await, 1);
     assert_eq!(sweep(180).await, 0);
@@ -522,11 +523,11 @@ async fn a_sweep_tells_how_long_the_oldest_unsent_message_has_waited() {
     app.push(body(&[smell(270)])).await;
     assert_eq!(sweep(59).await, SweepStats::default(), "whoever made it may still be at it");
     let swept = sweep(61).await;
-    assert_eq!((swept.failed, swept.oldest_unsent_s), (1, 61));
-    assert_eq!(sweep(200).await.oldest_unsent_s, 200);
+    assert_eq!((swept.delivery.failed, swept.delivery.oldest_unsent_s), (1, 61));
+    assert_eq!(sweep(200).await.delivery.oldest_unsent_s, 200);
     app.publisher.set_broken(false);
     let swept = sweep(300).await;
-    assert_eq!((swept.messages, swept.failed, swept.oldest_unsent_s), (1, 0, 0));
+    assert_eq!((swept.delivery.messages, swept.delivery.failed, swept.delivery.oldest_unsent_s), (1, 0, 0));
 }
 
 #[tokio::test]
@@ -545,7 +546,7 @@ async fn silences_that_are_held_back_do_not_keep_a_sweep_from_what_else_is_due()
     let later = now() + SignedDuration::from_hours(48);
     let swept = app.ingest().sweep(later).await.unwrap();
     assert!(swept.zones >= 121);
-    assert_eq!((swept.alerts, swept.messages, swept.failed), (0, 2, 0));
+    assert_eq!((swept.alerts, swept.delivery.messages, swept.delivery.failed), (0, 2, 0));
     let again = app.ingest().sweep(later + SignedDuration::from_secs(1)).await.unwrap();
-    assert_eq!((again.alerts, again.messages, again.failed), (0, 0, 0));
+    assert_eq!((again.alerts, again.delivery.messages, again.delivery.failed), (0, 0, 0));
 }

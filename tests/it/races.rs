@@ -98,9 +98,9 @@ async fn run(state: impl StateStore + 'static, part: &str, folder: &Path) -> Val
     let (mut alerts, mut duplicates, mut unevaluated) = (0, 0, 0);
     let mut push = async |reading: String| {
         let outcome = push_to(&ingest, body(&[reading]), now()).await.unwrap();
-        alerts += outcome.alerts;
-        duplicates += outcome.duplicates;
-        unevaluated += usize::from(outcome.unevaluated);
+        alerts += outcome.stats.alerts;
+        duplicates += outcome.stats.duplicates;
+        unevaluated += usize::from(!outcome.evaluated);
     };
     match part {
         "a smells" | "b smells" => {

@@ -69,7 +69,7 @@ async fn a_storm_of_pushes_is_a_burst_and_the_next_sweep_names_the_rest() {
     assert_eq!(sent.len(), 7, "a burst of ten, of which three are left to what is urgent");
     assert!(sent.iter().all(|message| !named(message).1), "a push sends no digest");
     let swept = sweep(&app, 60).await;
-    assert_eq!((swept.messages, swept.digests, swept.waiting), (7, 1, 0));
+    assert_eq!((swept.delivery.messages, swept.delivery.digests, swept.delivery.waiting), (7, 1, 0));
     let times = times_named(&app.publisher.sent());
     assert_eq!(times.len(), STORM);
     assert!(times.values().all(|times| *times == 1), "{times:?}");
@@ -86,7 +86,7 @@ async fn a_storm_of_one_push_is_a_burst_as_well() {
     while times_named(&app.publisher.sent()).len() < 2000 {
         minutes += 1;
         let swept = sweep(&app, 60 * minutes).await;
-        assert!((1..=10).contains(&swept.messages), "{swept:?}");
+        assert!((1..=10).contains(&swept.delivery.messages), "{swept:?}");
     }
     assert!(minutes <= 2, "{minutes}");
     assert!(times_named(&app.publisher.sent()).values().all(|times| *times == 1));
@@ -112,7 +112,7 @@ async fn a_storm_that_lasts_stays_within_the_rate_and_nothing_waits_for_longer_t
             }
         }
         let swept = sweep(&app, 60 * minute + 59).await;
-        assert_eq!(swept.waiting, 0, "minute {minute}: {swept:?}");
+        assert_eq!(swept.delivery.waiting, 0, "minute {minute}: {swept:?}");
         assert_eq!(times_named(&app.publisher.sent()).len(), known, "minute {minute}");
     }
     assert!(times_named(&app.publisher.sent()).values().all(|times| *times == 1));
@@ -145,7 +145,7 @@ async fn a_storm_of_urgent_ones_leaves_the_sweep_a_token_for_what_waits() {
     let app = TestApp::new();
     push_each(&app, (0..STORM).map(spill).collect()).await;
     assert_eq!(app.publisher.sent().len(), 10);
-    assert_eq!(sweep(&app, 6).await.digests, 1);
+    assert_eq!(sweep(&app, 6).await.delivery.digests, 1);
     assert_eq!(times_named(&app.publisher.sent()).len(), STORM);
 }
 
@@ -155,12 +155,12 @@ async fn without_an_answer_of_the_limiter_nothing_is_sent_and_everything_is_sent
     app.state.set_limiter_broken(true);
     push_each(&app, vec![empty_soap(1), empty_soap(2), spill(1)]).await;
     let swept = sweep(&app, 60).await;
-    assert_eq!((swept.messages, swept.waiting, swept.oldest_unsent_s), (0, 3, 60));
+    assert_eq!((swept.delivery.messages, swept.delivery.waiting, swept.delivery.oldest_unsent_s), (0, 3, 60));
     assert_eq!(app.publisher.sent().len(), 0);
     app.state.set_limiter_broken(false);
     // One by one: there is a token for each.
     let swept = sweep(&app, 120).await;
-    assert_eq!((swept.messages, swept.digests, swept.waiting), (3, 0, 0));
+    assert_eq!((swept.delivery.messages, swept.delivery.digests, swept.delivery.waiting), (3, 0, 0));
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn what_two_sweeps_find_is_sent_once() {
     push_each(&app, (0..STORM).map(empty_soap).collect()).await;
     let at = now() + SignedDuration::from_secs(60);
     let (one, other) = tokio::join!(app.ingest().sweep(at), app.ingest().sweep(at));
-    assert!(one.unwrap().failed + other.unwrap().failed == 0);
+    assert!(one.unwrap().delivery.failed + other.unwrap().delivery.failed == 0);
     sweep(&app, 180).await;
     let times = times_named(&app.publisher.sent());
     assert!(times.len() == STORM && times.values().all(|times| *times == 1), "{times:?}");

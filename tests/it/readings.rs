@@ -66,7 +66,7 @@ pub(crate) fn alerts(rules: &RuleSet, text: &str) -> Vec<Alert> {
 pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec<Alert> {
     let reading = Reading::read(text).unwrap();
     let evaluation = evaluate(rules, ZoneState::default(), &[&reading], received, received);
-    let raised = evaluation.state.outbox.entries().iter().flat_map(|entry| match &entry.message {
+    let raised = evaluation.messages.iter().flat_map(|entry| match &entry.message {
         Message::Firing { alerts, .. } => alerts.clone(),
         other => panic!("{other:?}"),
     });

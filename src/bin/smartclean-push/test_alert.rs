@@ -89,6 +89,6 @@ mod tests {
         let now = jiff::Timestamp::now();
         let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&readings[0]], now, now);
         let rules: Vec<_> = evaluation.state.tracks.keys().map(String::as_str).collect();
-        assert_eq!((evaluation.alerts, rules), (1, vec!["test-alert"]));
+        assert_eq!((evaluation.stats.alerts, rules), (1, vec!["test-alert"]));
     }
 }

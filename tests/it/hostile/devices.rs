@@ -8,7 +8,7 @@ use smartclean_push::domain::alert::{Alert, Message};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::{Block, RuleSet};
-use smartclean_push::domain::state::{Blocks, Outbox, ZoneState};
+use smartclean_push::domain::state::{Blocks, Outbox, OutboxEntry, ZoneState};
 
 use crate::support::{World, body, push_to};
 
@@ -103,7 +103,7 @@ fn eight_times_as_many_waiting_messages_of_a_zone_cost_about_eight_times_as_much
         let mut outbox = Outbox::default();
         for second in 0..count {
             let since = jiff::Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
-            outbox.push(Message::Notice(Notice::NothingArrives { since }), since);
+            outbox.put(vec![OutboxEntry::new(Message::Notice(Notice::NothingArrives { since }), since)], 0, since);
         }
         assert_eq!(outbox.entries().len(), count);
     });
@@ -115,7 +115,7 @@ fn alert() -> Alert {
     let reading = Reading::read(&text).unwrap();
     let now = reading.time.unwrap();
     let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&reading], now, now);
-    match &evaluation.state.outbox.entries()[0].message {
+    match &evaluation.messages[0].message {
         Message::Firing { alerts, .. } => alerts[0].clone(),
         other => panic!("{other:?}"),
     }

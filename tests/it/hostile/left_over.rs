@@ -54,7 +54,7 @@ async fn what_can_be_judged_is_whatever_stands_before_it() {
         for name in ["stuck", "sound"] {
             let text = feedback(now(), &[("InsID", &format!("{name}-{number}"))]);
             let outcome = push_to(&ingest, body(&[text]), now()).await.unwrap();
-            assert!(outcome.unevaluated);
+            assert!(!outcome.evaluated);
         }
     }
     state.set_broken(false);
@@ -73,7 +73,7 @@ async fn what_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() 
     let world = World::new().with_journaled_store(store).with_publisher(publisher.clone());
     let ingest = world.with_state(Stuck(state.clone())).ingest();
     let text = feedback(now(), &[("InsID", "stuck")]);
-    assert!(push_to(&ingest, body(&[text]), now()).await.unwrap().unevaluated);
+    assert!(!push_to(&ingest, body(&[text]), now()).await.unwrap().evaluated);
     let count = |part: &str| files(&folder.path().join(part)).len();
     // While nothing can be written, it is not the object's fault.
     state.set_broken(true);

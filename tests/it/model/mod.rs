@@ -54,13 +54,8 @@ impl<'w> Engine<'w> {
 
     fn commit(&mut self, evaluation: Evaluation) -> Vec<Said> {
         self.state = evaluation.state;
-        let entries = self.state.outbox.entries();
-        let said: Vec<Said> = entries.iter().map(|entry| said(&entry.message)).collect();
-        let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id).collect();
-        assert_eq!(ids, evaluation.made, "what is in the outbox was just made");
-        self.state.outbox.remove(&ids);
-        self.ids.extend(ids);
-        said
+        self.ids.extend(evaluation.messages.iter().map(|entry| entry.id));
+        evaluation.messages.iter().map(|entry| said(&entry.message)).collect()
     }
 
     /// All messages of a history, each step's by itself.

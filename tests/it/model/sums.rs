@@ -103,7 +103,7 @@ fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> 
             }
         };
         let (truth, most) = counted.totals();
-        let is_raised = evaluation.alerts > 0;
+        let is_raised = evaluation.stats.alerts > 0;
         prop_assert!(!is_raised || most >= limit, "step {number}: raised at {truth} to {most} of {limit}");
         prop_assert!(is_raised || truth < limit, "step {number}: not raised at {truth} to {most} of {limit}");
         state = evaluation.state;

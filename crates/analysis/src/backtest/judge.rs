@@ -159,11 +159,11 @@ impl<'r> Judge<'r> {
     /// Takes over the state, and notes what its messages tell.
     fn commit(&mut self, evaluation: Evaluation, devices: &Devices<'_>) {
         self.state = evaluation.state;
-        self.messages += evaluation.made.len() as u64;
+        self.messages += evaluation.messages.len() as u64;
         if self.rules.rules.blocked == Blocked::Counted {
-            self.counted += evaluation.blocked as u64;
+            self.counted += evaluation.stats.blocked as u64;
         }
-        for entry in std::mem::take(&mut self.state.outbox).entries() {
+        for entry in &evaluation.messages {
             match &entry.message {
                 Message::Firing { alerts, .. } => {
                     alerts.iter().for_each(|alert| self.raise(alert, false, None, devices));

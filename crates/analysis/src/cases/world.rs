@@ -58,26 +58,23 @@ impl World {
 
 /// Takes over what is remembered, and tells what was made.
 fn commit(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
-    let entries = evaluation.state.outbox.entries().iter();
-    let mut said: Vec<String> =
-        entries.filter(|entry| evaluation.made.contains(&entry.id)).map(|entry| told(&entry.message)).collect();
+    let Evaluation { state: changed, messages, stats } = evaluation;
+    let mut said: Vec<String> = messages.iter().map(|entry| told(&entry.message)).collect();
     for (count, word) in [
-        (evaluation.blocked, "blocked"),
-        (evaluation.suppressed - evaluation.blocked, "suppressed"),
-        (evaluation.duplicates, "duplicate"),
-        (evaluation.late, "late"),
-        (evaluation.stale, "stale"),
-        (evaluation.early, "early"),
-        (evaluation.implausible, "implausible"),
+        (stats.blocked, "blocked"),
+        (stats.suppressed - stats.blocked, "suppressed"),
+        (stats.duplicates, "duplicate"),
+        (stats.late, "late"),
+        (stats.stale, "stale"),
+        (stats.early, "early"),
+        (stats.implausible, "implausible"),
     ] {
         said.extend((count > 0).then(|| word.to_owned()));
     }
     // Through its stored form, as it goes outside.
-    let stored = serde_json::to_string(&evaluation.state).and_then(|text| serde_json::from_str(&text));
-    *state = stored.unwrap_or_else(|_| evaluation.state.clone());
-    debug_assert_eq!(*state, evaluation.state, "what is stored is what was meant");
-    let sent: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
-    state.outbox.remove(&sent);
+    let stored = serde_json::to_string(&changed).and_then(|text| serde_json::from_str(&text));
+    *state = stored.unwrap_or_else(|_| changed.clone());
+    debug_assert_eq!(*state, changed, "what is stored is what was meant");
     said
 }
 

@@ -8,7 +8,7 @@ use crate::alert::notice::Notice;
 use crate::alert::{Course, Message};
 use crate::reading::Reading;
 use crate::rules::RuleSet;
-use crate::state::{Track, ZoneState};
+use crate::state::{OutboxEntry, Track, ZoneState};
 
 /// A moment of the day on which all of it happens, in UTC.
 pub(super) fn at(clock: &str) -> Timestamp {
@@ -28,24 +28,37 @@ fn reading(device_type: &str, metric: &str, value: f64, clock: &str) -> String {
     .to_string()
 }
 
-/// What is remembered after these, each received when it was taken, and each a push of its own.
+/// The state after these, each received when it was taken, and each a push of its own.
 fn after(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> ZoneState {
-    readings.iter().fold(ZoneState::default(), |state, (device_type, metric, value, clock)| {
-        taken(rules, &state, &reading(device_type, metric, *value, clock), clock).state
-    })
+    state_and_messages(rules, readings).0
+}
+
+/// How the alerts of these came about.
+fn courses_of(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> Vec<Course> {
+    courses(&state_and_messages(rules, readings).1)
+}
+
+fn state_and_messages(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> (ZoneState, Vec<OutboxEntry>) {
+    let mut messages = Vec::new();
+    let state = readings.iter().fold(ZoneState::default(), |state, (device_type, metric, value, clock)| {
+        let evaluation = taken(rules, &state, &reading(device_type, metric, *value, clock), clock);
+        messages.extend(evaluation.messages);
+        evaluation.state
+    });
+    (state, messages)
 }
 
 pub(super) fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
     evaluate(rules, state.clone(), &[&Reading::read(text).unwrap()], at(received), at(received))
 }
 
-/// How the alerts in the outbox came about.
-fn courses(state: &ZoneState) -> Vec<Course> {
+/// How the alerts of messages came about.
+fn courses(messages: &[OutboxEntry]) -> Vec<Course> {
     let of = |message: &Message| match message {
         Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.course).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
-    state.outbox.entries().iter().flat_map(|entry| of(&entry.message)).collect()
+    messages.iter().flat_map(|entry| of(&entry.message)).collect()
 }
 
 #[test]
@@ -72,7 +85,7 @@ fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
     let evaluation = evaluate(&pack, state.clone(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
-    assert_eq!((evaluation.late, evaluation.duplicates, evaluation.alerts), (2, 0, 1));
+    assert_eq!((evaluation.stats.late, evaluation.stats.duplicates, evaluation.stats.alerts), (2, 0, 1));
 }
 
 #[test]
@@ -81,26 +94,23 @@ fn readings_known_from_this_push_or_from_before_are_counted() {
     let text = reading("SS", "p", 4.0, "10:00");
     let reading = Reading::read(&text).unwrap();
     let first = evaluate(&pack, ZoneState::default(), &[&reading, &reading, &reading], at("10:00"), at("10:00"));
-    assert_eq!((first.duplicates, first.alerts), (2, 1));
+    assert_eq!((first.stats.duplicates, first.stats.alerts), (2, 1));
     let again = evaluate(&pack, first.state.clone(), &[&reading], at("10:01"), at("10:01"));
-    assert_eq!((again.duplicates, again.alerts, again.made.len()), (1, 0, 0));
+    assert_eq!((again.stats.duplicates, again.stats.alerts, again.messages.len()), (1, 0, 0));
 }
 
 #[test]
 fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
     let notice = Notice::NothingArrives { since: at("09:00") };
     let first = announce(ZoneState::default(), &notice, at("10:00"));
-    let [entry] = first.state.outbox.entries() else { panic!("{first:?}") };
-    assert_eq!(first.made, [entry.id]);
+    let [entry] = &first.messages[..] else { panic!("{first:?}") };
     assert_eq!(entry.message, Message::Notice(notice.clone()));
     assert_eq!((entry.made, entry.due), (at("10:00"), at("10:00")));
 
-    let mut sent = first.state.clone();
-    sent.outbox.remove(&first.made);
-    let again = announce(sent.clone(), &notice, at("10:30"));
-    assert_eq!((again.state, again.made), (sent.clone(), Vec::new()));
-    let other = announce(sent.clone(), &Notice::NothingArrives { since: at("10:15") }, at("11:15"));
-    assert_eq!(other.made.len(), 1);
+    let again = announce(first.state.clone(), &notice, at("10:30"));
+    assert_eq!((&again.state, again.messages), (&first.state, Vec::new()));
+    let other = announce(first.state, &Notice::NothingArrives { since: at("10:15") }, at("11:15"));
+    assert_eq!(other.messages.len(), 1);
 }
 
 #[test]
@@ -114,28 +124,28 @@ fn nothing_is_due_where_nothing_can_happen_by_itself() {
 #[test]
 fn a_message_is_due_at_once() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
-    let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
-    assert_eq!(next_due(&rules, &state), Some(at("10:00")));
+    let mut evaluation = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "10:00"), "10:00");
+    assert_eq!(next_due(&rules, &evaluation.state), None);
+    evaluation.state.outbox.put(evaluation.messages, 0, Timestamp::MAX);
+    assert_eq!(next_due(&rules, &evaluation.state), Some(at("10:00")));
 }
 
 #[test]
 fn what_is_held_back_is_due_when_the_block_ends() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
-    let mut state = after(&rules, &[("SS", "p", 4.0, "10:00"), ("PT", "p", 4.0, "10:05")]);
-    let sent: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
-    assert_eq!(sent.len(), 1, "the second is held back");
-    state.outbox.remove(&sent);
+    let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
+    let second = taken(&rules, &state, &reading("PT", "p", 4.0, "10:05"), "10:05");
+    assert_eq!(second.messages, [], "it is suppressed");
+    let state = second.state;
     assert_eq!(next_due(&rules, &state), Some(at("10:15")));
-    assert!(sweep(&rules, state.clone(), at("10:14"), true).made.is_empty());
-    assert_eq!(sweep(&rules, state.clone(), at("10:15"), true).made.len(), 1);
+    assert!(sweep(&rules, state.clone(), at("10:14"), true).messages.is_empty());
+    assert_eq!(sweep(&rules, state.clone(), at("10:15"), true).messages.len(), 1);
 }
 
 #[test]
 fn a_reminder_is_due_as_long_as_it_lasts() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"soap-low\"\nreminder = \"30m\"\n");
-    let mut state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
-    let sent: Vec<_> = state.outbox.entries().iter().map(|entry| entry.id).collect();
-    state.outbox.remove(&sent);
+    let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
     assert_eq!(next_due(&rules, &state), Some(at("10:30")));
     let well = taken(&rules, &state, &reading("SS", "p", 90.0, "10:20"), "10:20").state;
     assert_eq!(next_due(&rules, &well), None);
@@ -148,11 +158,11 @@ fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
     assert!(awaits(&rules, &state));
     // What is known may be older than the truth by a quarter.
     assert_eq!(next_due(&rules, &state), Some(at("15:00")));
-    assert_eq!(sweep(&rules, state.clone(), at("14:59"), true).alerts, 0);
-    assert_eq!(sweep(&rules, state.clone(), at("15:00"), false).alerts, 0, "nothing arrives from anywhere");
+    assert_eq!(sweep(&rules, state.clone(), at("14:59"), true).stats.alerts, 0);
+    assert_eq!(sweep(&rules, state.clone(), at("15:00"), false).stats.alerts, 0, "nothing arrives from anywhere");
     let silent = sweep(&rules, state.clone(), at("15:00"), true);
-    assert_eq!(silent.alerts, 1);
-    assert_eq!(courses(&silent.state), [Course::Silence { since: at("10:00") }]);
+    assert_eq!(silent.stats.alerts, 1);
+    assert_eq!(courses(&silent.messages), [Course::Silence { since: at("10:00") }]);
     assert!(!awaits(&rules, &silent.state));
 }
 
@@ -168,12 +178,12 @@ fn a_sum_is_since_the_first_that_counts_in_it() {
     let pack = RuleSet::pack();
     let happened = [("UM", "count", 30.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 10.0, "10:45")];
     let expected = [Course::AtOnce, Course::Sum { since: at("10:30") }];
-    assert_eq!(courses(&after(&pack, &happened)), expected);
+    assert_eq!(courses_of(&pack, &happened), expected);
     // What was carried over has been there since then.
     let carrying = rules("[[rule]]\nid = \"high-usage\"\ncarry = true\n");
     let happened = [("UM", "count", 34.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 6.0, "10:45")];
     let expected = [Course::AtOnce, Course::Sum { since: at("10:00") }];
-    assert_eq!(courses(&after(&carrying, &happened)), expected);
+    assert_eq!(courses_of(&carrying, &happened), expected);
 }
 
 #[test]
@@ -182,7 +192,7 @@ fn a_time_of_day_starts_a_sum_again_at_its_very_moment() {
     let rules = rules("[[rule]]\nid = \"high-usage\"\nrestart_at = \"06:00\"\n");
     let alerts = |clock| {
         let state = after(&rules, &[("UM", "count", 29.0, "21:00")]);
-        taken(&rules, &state, &reading("UM", "count", 1.0, clock), clock).alerts
+        taken(&rules, &state, &reading("UM", "count", 1.0, clock), clock).stats.alerts
     };
     assert_eq!(["21:59", "22:00", "22:01"].map(alerts), [1, 0, 0]);
 }
@@ -192,7 +202,7 @@ fn of_two_readings_of_one_moment_only_a_worse_one_is_said_as_well() {
     let rules = rules("[[rule]]\nid = \"ammonia-lite\"\nblock = \"none\"\n");
     let alerts = |first: f64, second: f64| {
         let state = after(&rules, &[("ODRDTR_BATT_V1", "amm", first, "10:00")]);
-        taken(&rules, &state, &reading("ODRDTR_BATT_V1", "amm", second, "10:00"), "10:00").alerts
+        taken(&rules, &state, &reading("ODRDTR_BATT_V1", "amm", second, "10:00"), "10:00").stats.alerts
     };
     assert_eq!(alerts(250.0, 270.0), 0, "no worse by its severity");
     assert_eq!(alerts(550.0, 250.0), 0);
@@ -204,11 +214,11 @@ fn a_reading_from_far_in_the_future_counts_as_of_its_receipt_and_is_told_of() {
     let pack = RuleSet::pack();
     let of = |clock: &str| {
         let evaluation = taken(&pack, &ZoneState::default(), &reading("SS", "p", 4.0, clock), "10:00");
-        let moment = match &evaluation.state.outbox.entries()[0].message {
+        let moment = match &evaluation.messages[0].message {
             Message::Firing { alerts, .. } => alerts[0].at,
             other => panic!("{other:?}"),
         };
-        (evaluation.early, moment)
+        (evaluation.stats.early, moment)
     };
     assert_eq!(of("10:05"), (0, at("10:05")));
     assert_eq!(of("10:06"), (1, at("10:00")));
@@ -223,7 +233,7 @@ pub(super) fn quiet(text: &str) -> RuleSet {
 fn what_is_measured_at_the_moment_of_a_cleaning_is_over() {
     let rules = quiet("");
     let clean = cleaned(&rules, ZoneState::default(), at("10:05"), at("10:05")).state;
-    let alerts = |clock| taken(&rules, &clean, &reading("SS", "p", 4.0, clock), "10:10").alerts;
+    let alerts = |clock| taken(&rules, &clean, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
     assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
 }
 
@@ -232,10 +242,10 @@ fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nresolved = true\n");
     let state = after(&rules, &[("UM", "count", 29.0, "10:10"), ("SS", "p", 4.0, "10:10")]);
     // How much is missing to thirty, and how many alerts a cleaning ends.
-    let count = |state: &ZoneState| taken(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").alerts;
+    let count = |state: &ZoneState| taken(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
         let clean = cleaned(&rules, state.clone(), at(clock), at("10:12"));
-        assert_eq!((count(&clean.state), clean.made.len()), (alerts, ended), "{clock}");
+        assert_eq!((count(&clean.state), clean.messages.len()), (alerts, ended), "{clock}");
     }
     // Once more, and one that is told of late.
     let clean = cleaned(&rules, state.clone(), at("10:11"), at("10:12")).state;
@@ -247,13 +257,13 @@ fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
 #[test]
 fn an_alert_says_since_when_it_lasts_and_how_often_it_was() {
     let lasting = quiet("[[rule]]\nid = \"soap-low\"\nfor = \"10m\"\n");
-    let state = after(&lasting, &[("SS", "p", 4.0, "10:00"), ("SS", "p", 3.0, "10:10")]);
-    assert_eq!(courses(&state), [Course::Lasting { since: at("10:00") }]);
-    assert_eq!(courses(&after(&quiet(""), &[("SS", "p", 4.0, "10:00")])), [Course::AtOnce]);
+    let soap = [("SS", "p", 4.0, "10:00"), ("SS", "p", 3.0, "10:10")];
+    assert_eq!(courses_of(&lasting, &soap), [Course::Lasting { since: at("10:00") }]);
+    assert_eq!(courses_of(&quiet(""), &[("SS", "p", 4.0, "10:00")]), [Course::AtOnce]);
 
     let feedback = |count: usize| {
         let rules = quiet(&format!("[[rule]]\nid = \"bad-feedback\"\ncount = {count}\nwithin = \"1h\"\n"));
-        courses(&after(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")]))
+        courses_of(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")])
     };
     let within = Some(SignedDuration::from_hours(1));
     assert_eq!(feedback(1), [Course::AtOnce, Course::AtOnce]);
@@ -264,12 +274,10 @@ fn an_alert_says_since_when_it_lasts_and_how_often_it_was() {
 #[test]
 fn missed_reminders_are_not_made_up_for() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nreminder = \"30m\"\n");
-    let mut state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
-    state.outbox = Default::default();
+    let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
     let next = |clock| {
-        let mut reminded = sweep(&rules, state.clone(), at(clock), true);
-        assert_eq!(reminded.made.len(), 1, "{clock}");
-        reminded.state.outbox = Default::default();
+        let reminded = sweep(&rules, state.clone(), at(clock), true);
+        assert_eq!(reminded.messages.len(), 1, "{clock}");
         next_due(&rules, &reminded.state)
     };
     assert_eq!(next("10:30"), Some(at("11:00")));
@@ -304,11 +312,6 @@ fn occurrences_are_forgotten_when_no_late_reading_can_count_with_them() {
 /// Soap dispensers are spoken of from 08:00 to 20:00 in Singapore, which is 00:00 to 12:00 in UTC.
 const BY_DAY: &str = "[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\nreminder = \"1h\"\nresolved = true\n";
 
-/// When something is due, messages aside.
-fn due_but_for_messages(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
-    next_due(rules, &ZoneState { outbox: Default::default(), ..state.clone() })
-}
-
 fn next_day(clock: &str) -> Timestamp {
     at(clock) + SignedDuration::from_hours(24)
 }
@@ -316,14 +319,15 @@ fn next_day(clock: &str) -> Timestamp {
 #[test]
 fn what_is_suppressed_by_hours_is_due_when_they_begin() {
     let rules = quiet(BY_DAY);
-    let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
-    assert!(state.outbox.is_empty());
+    let night = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
+    assert_eq!(night.messages, []);
+    let state = night.state;
     assert_eq!(next_due(&rules, &state), Some(next_day("00:00")));
-    assert!(sweep(&rules, state.clone(), at("23:59"), true).made.is_empty());
+    assert!(sweep(&rules, state.clone(), at("23:59"), true).messages.is_empty());
     let sent = sweep(&rules, state.clone(), next_day("00:00"), true);
-    assert_eq!((sent.made.len(), sent.state.suppressed.is_empty()), (1, true));
-    assert_eq!(due_but_for_messages(&rules, &sent.state), Some(next_day("01:00")), "then people are reminded of it");
-    assert_eq!(sweep(&rules, sent.state.clone(), next_day("00:01"), true).made, []);
+    assert_eq!((sent.messages.len(), sent.state.suppressed.is_empty()), (1, true));
+    assert_eq!(next_due(&rules, &sent.state), Some(next_day("01:00")), "then people are reminded of it");
+    assert_eq!(sweep(&rules, sent.state.clone(), next_day("00:01"), true).messages, []);
 }
 
 #[test]
@@ -332,13 +336,16 @@ fn a_silence_that_is_first_swept_after_its_hours_is_due_when_they_begin() {
     let state = after(&rules, &[("SS", "p", 50.0, "06:30")]);
     assert_eq!(next_due(&rules, &state), Some(at("11:30")));
     let swept = sweep(&rules, state, at("12:30"), true);
-    assert_eq!((swept.made.len(), swept.suppressed, next_due(&rules, &swept.state)), (0, 1, Some(next_day("00:00"))));
+    assert_eq!(
+        (swept.messages.len(), swept.stats.suppressed, next_due(&rules, &swept.state)),
+        (0, 1, Some(next_day("00:00")))
+    );
     let morning = sweep(&rules, swept.state.clone(), next_day("00:00"), true);
-    assert_eq!(courses(&morning.state), [Course::Silence { since: at("06:30") }]);
-    assert_eq!(due_but_for_messages(&rules, &morning.state), None);
+    assert_eq!(courses(&morning.messages), [Course::Silence { since: at("06:30") }]);
+    assert_eq!(next_due(&rules, &morning.state), None);
     // A device that sends again before was never silent.
     let back = taken(&rules, &swept.state, &reading("SS", "p", 50.0, "20:00"), "20:00").state;
-    assert!(sweep(&rules, back, next_day("00:00"), true).made.is_empty());
+    assert!(sweep(&rules, back, next_day("00:00"), true).messages.is_empty());
 }
 
 #[test]
@@ -347,16 +354,18 @@ fn two_sweeps_at_once_make_the_same_message() {
     let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
     let one = sweep(&rules, state.clone(), next_day("00:00"), true);
     assert_eq!(sweep(&rules, state.clone(), next_day("00:00"), true), one);
-    assert_eq!(sweep(&rules, state.clone(), next_day("00:01"), true).made, one.made);
+    let later = sweep(&rules, state.clone(), next_day("00:01"), true);
+    let ids = |messages: &[OutboxEntry]| messages.iter().map(|entry| entry.id).collect::<Vec<_>>();
+    assert_eq!(ids(&later.messages), ids(&one.messages));
 }
 
 #[test]
 fn reminders_and_resolved_notices_are_due_within_active_hours() {
     let rules = quiet(BY_DAY);
     let state = after(&rules, &[("SS", "p", 4.0, "11:30")]);
-    assert_eq!(due_but_for_messages(&rules, &state), Some(next_day("00:00")));
+    assert_eq!(next_due(&rules, &state), Some(next_day("00:00")));
     let well = taken(&rules, &state, &reading("SS", "p", 50.0, "12:30"), "12:30");
-    assert_eq!((well.made.len(), due_but_for_messages(&rules, &well.state)), (0, Some(next_day("00:00"))));
+    assert_eq!((well.messages.len(), next_due(&rules, &well.state)), (0, Some(next_day("00:00"))));
 }
 
 #[test]
@@ -364,10 +373,10 @@ fn suppressed_alerts_are_counted_by_their_reason() {
     let rules =
         rules("[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
     let night = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
-    assert_eq!((night.alerts, night.suppressed, night.blocked), (0, 1, 0));
+    assert_eq!((night.stats.alerts, night.stats.suppressed, night.stats.blocked), (0, 1, 0));
     let state = after(&rules, &[("PT", "p", 4.0, "10:00")]);
     let blocked = taken(&rules, &state, &reading("SS", "p", 4.0, "10:05"), "10:05");
-    assert_eq!((blocked.alerts, blocked.suppressed, blocked.blocked), (0, 1, 1));
+    assert_eq!((blocked.stats.alerts, blocked.stats.suppressed, blocked.stats.blocked), (0, 1, 1));
 }
 
 /// A soap dispenser of its own for each number, each a millisecond after the one before.
@@ -383,14 +392,13 @@ fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
     let texts: Vec<String> = (0..43).map(|number| dispenser(number, 4.0, "13:00")).collect();
     let night = texts.iter().fold(ZoneState::default(), |state, text| taken(&rules, &state, text, "13:00").state);
-    let released =
-        |state: &ZoneState| match sweep(&rules, state.clone(), next_day("00:00"), true).state.outbox.entries() {
-            [entry] => match &entry.message {
-                Message::Suppressed { alerts, more, .. } => Some((alerts.len(), *more)),
-                other => panic!("{other:?}"),
-            },
-            _ => None,
-        };
+    let released = |state: &ZoneState| match &sweep(&rules, state.clone(), next_day("00:00"), true).messages[..] {
+        [entry] => match &entry.message {
+            Message::Suppressed { alerts, more, .. } => Some((alerts.len(), *more)),
+            other => panic!("{other:?}"),
+        },
+        _ => None,
+    };
     assert_eq!(released(&night), Some((40, 3)));
     // Where all that have a name are over, the zone's next alert says how many more there were.
     let over =
@@ -404,7 +412,7 @@ fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
         at("14:10"),
         next_day("00:10"),
     );
-    let Message::Firing { blocked, .. } = &next.state.outbox.entries()[0].message else { panic!("{next:?}") };
+    let Message::Firing { blocked, .. } = &next.messages[0].message else { panic!("{next:?}") };
     assert_eq!(*blocked, 3);
 }
 
@@ -419,11 +427,10 @@ fn a_device_whose_silence_was_only_counted_is_not_said_to_send_again() {
         silent.devices.get_mut("e").unwrap().at = at("10:00");
         // Something more severe has just been sent in the zone.
         let silent = taken(&rules, &silent, &reading("BIN", "p", 4.0, "14:55"), "14:55").state;
-        let mut silent = sweep(&rules, silent.clone(), at("15:00"), true).state;
-        silent.outbox = Default::default();
+        let silent = sweep(&rules, silent, at("15:00"), true).state;
         let mut back: serde_json::Value = serde_json::from_str(&reading("SS", "p", 60.0, "15:30")).unwrap();
         back["DEVID"] = "e".into();
-        taken(&rules, &silent, &back.to_string(), "15:30").made.len()
+        taken(&rules, &silent, &back.to_string(), "15:30").messages.len()
     };
     assert_eq!(of("counted"), 0);
     // The list, and then that it sends again.

@@ -41,7 +41,7 @@ fn every_metric_alerts_at_both_ends_of_its_range_and_not_one_step_outside() {
             rules.rules.retain(|rule| rule.id == "any-value");
             let counts = |value| {
                 let evaluation = judged(&rules, device_type, metric, value);
-                (evaluation.alerts, evaluation.implausible)
+                (evaluation.stats.alerts, evaluation.stats.implausible)
             };
             for (value, expected) in [(least, (1, 0)), (most, (1, 0)), (least - STEP, (0, 1)), (most + STEP, (0, 1))] {
                 assert_eq!(counts(value), expected, "{} {} = {value}", device_type.name, metric.key);
@@ -58,5 +58,5 @@ fn a_type_that_is_not_documented_has_no_range() {
     let reading = Reading::read(text).unwrap();
     let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
     let evaluation = evaluate(&rules, ZoneState::default(), &[&reading], now, now);
-    assert_eq!((evaluation.alerts, evaluation.implausible), (1, 0));
+    assert_eq!((evaluation.stats.alerts, evaluation.stats.implausible), (1, 0));
 }

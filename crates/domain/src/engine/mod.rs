@@ -21,6 +21,7 @@ mod tally;
 mod zone;
 
 use std::collections::HashSet;
+use std::ops::AddAssign;
 
 use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
@@ -34,7 +35,7 @@ use super::alert::Message;
 use super::alert::notice::Notice;
 use super::reading::Reading;
 use super::rules::RuleSet;
-use super::state::{EntryId, Seen, ZoneState};
+use super::state::{OutboxEntry, Seen, ZoneState};
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
 pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -44,14 +45,21 @@ pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 /// 30 days ago, and nothing of it fires or waits.
 pub const DEVICES_PER_ZONE: usize = 2_000;
 
-/// What came of evaluating the readings of one zone.
+/// The result of evaluating readings of one zone, or another change of its state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
-    /// What is remembered now.
+    /// The state afterwards.
     pub state: ZoneState,
-    /// Messages that were made and are in the outbox of `state`.
-    pub made: Vec<EntryId>,
-    /// Alerts that they raise.
+    /// Messages that this made. They are not in the outbox of `state` yet: who commits it puts them there.
+    pub messages: Vec<OutboxEntry>,
+    /// Counts.
+    pub stats: EvaluationStats,
+}
+
+/// Counts of an evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EvaluationStats {
+    /// Alerts that messages raise.
     pub alerts: usize,
     /// Alerts that are suppressed, for any reason.
     pub suppressed: usize,
@@ -69,6 +77,20 @@ pub struct Evaluation {
     pub early: usize,
     /// Values that no such sensor can measure: sensor errors, which were not compared with limits.
     pub implausible: usize,
+}
+
+impl AddAssign for EvaluationStats {
+    fn add_assign(&mut self, other: Self) {
+        self.alerts += other.alerts;
+        self.suppressed += other.suppressed;
+        self.blocked += other.blocked;
+        self.duplicates += other.duplicates;
+        self.late += other.late;
+        self.over_device_limit += other.over_device_limit;
+        self.stale += other.stale;
+        self.early += other.early;
+        self.implausible += other.implausible;
+    }
 }
 
 /// Evaluates readings of one zone, in any order, that were first received at `received`; it is `now`.
@@ -93,8 +115,10 @@ pub fn evaluate(
     }
     // Stable: readings of one moment stay in the order in which they were sent.
     timed.sort_by_key(|(at, _)| *at);
-    let evaluation = evaluate_in_order(rules, state, timed, now);
-    Evaluation { stale, early, ..evaluation }
+    let mut evaluation = evaluate_in_order(rules, state, timed, now);
+    evaluation.stats.stale = stale;
+    evaluation.stats.early = early;
+    evaluation
 }
 
 /// The moment as of which a reading counts: its own time, but the receipt where it has none or is from the future.
@@ -131,15 +155,15 @@ pub fn evaluate_in_order<'r, 't: 'r>(
         // Where nothing is remembered, nothing is looked for, and no identity has to be made for it.
         let is_known = !seen.is_empty() && seen.knows(Seen::mark(&reading.id()));
         if is_known || !taken.insert(reading.text) {
-            zone.evaluation.duplicates += 1;
+            zone.evaluation.stats.duplicates += 1;
         } else if zone.evaluation.state.seen.is_late(at) {
-            zone.evaluation.late += 1;
+            zone.evaluation.stats.late += 1;
         } else if devices.admits(device, at, &zone.evaluation.state) {
-            zone.evaluation.implausible += reading.implausible();
+            zone.evaluation.stats.implausible += reading.implausible();
             zone.take(reading, at, policies.of(&reading.source));
             devices.note(device, &mut zone.evaluation.state);
         } else {
-            zone.evaluation.over_device_limit += 1;
+            zone.evaluation.stats.over_device_limit += 1;
         }
     }
     evaluation
@@ -160,7 +184,7 @@ pub fn announce(state: ZoneState, notice: &Notice, now: Timestamp) -> Evaluation
     let id = notice.id();
     if !evaluation.state.seen.knows(Seen::mark(&id)) {
         evaluation.state.seen.insert(now, &id);
-        evaluation.made.push(evaluation.state.outbox.push(Message::Notice(notice.clone()), now));
+        evaluation.messages.push(OutboxEntry::new(Message::Notice(notice.clone()), now));
     }
     evaluation
 }

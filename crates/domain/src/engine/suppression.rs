@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::zone::Zone;
 use crate::alert::{Alert, Message, Place, SuppressedAlert, SuppressionReason};
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
-use crate::state::{Level, Released, Suppression, Track};
+use crate::state::{Level, OutboxEntry, Released, Suppression, Track};
 
 /// An alert that a reading or a sweep raised.
 pub(super) struct Raised<'p> {
@@ -44,7 +44,7 @@ impl Zone<'_> {
             self.evaluation.state.blocks.sent(alert, device, alert.at, LONGEST_BLOCK);
             self.announced(alert, device, effective, alert.at);
         }
-        self.evaluation.alerts += alerts.len();
+        self.evaluation.stats.alerts += alerts.len();
         self.fire(alerts.into_iter().map(|raised| raised.alert).collect());
     }
 
@@ -120,8 +120,7 @@ impl Zone<'_> {
     }
 
     pub(super) fn push(&mut self, message: Message) {
-        let id = self.evaluation.state.outbox.push(message, self.now);
-        self.evaluation.made.push(id);
+        self.evaluation.messages.push(OutboxEntry::new(message, self.now));
     }
 
     /// One message of these alerts, the worst first; rules of one severity stay in the file's order.
@@ -132,9 +131,9 @@ impl Zone<'_> {
     }
 
     fn suppress(&mut self, alert: Alert, device: &str, reason: SuppressionReason, until: Timestamp) {
-        self.evaluation.suppressed += 1;
+        self.evaluation.stats.suppressed += 1;
         if reason == SuppressionReason::Block {
-            self.evaluation.blocked += 1;
+            self.evaluation.stats.blocked += 1;
             if self.rules.blocked == Blocked::Counted {
                 self.evaluation.state.suppressed.count(1);
                 return;

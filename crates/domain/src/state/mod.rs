@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::accumulator::Accumulator;
 pub use self::blocks::Blocks;
 pub use self::format::Format;
-pub use self::outbox::{Entry, EntryId, Outbox};
+pub use self::outbox::{EntryId, Outbox, OutboxEntry};
 pub use self::seen::{Mark, Seen};
 pub use self::suppressions::{Released, Suppression, Suppressions};
 pub use self::track::{Level, Silence, Tally, Track};

@@ -14,7 +14,7 @@ pub type EntryId = Digest;
 
 /// A message that is to be sent: facts, from which the words are made when it is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct OutboxEntry {
     /// Its identity.
     pub id: EntryId,
     /// When it was put here.
@@ -25,17 +25,25 @@ pub struct Entry {
     pub message: Message,
 }
 
-/// Messages that are to be sent, in the order they were made. Written as the list of them.
+impl OutboxEntry {
+    /// A message made at `made`. It is due at once.
+    #[must_use]
+    pub fn new(message: Message, made: Timestamp) -> Self {
+        Self { id: message.id(), made, due: made, message }
+    }
+}
+
+/// Messages that are to be sent. Written as the list of them.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(from = "Vec<Entry>")]
+#[serde(from = "Vec<OutboxEntry>")]
 pub struct Outbox {
-    entries: Vec<Entry>,
+    entries: Vec<OutboxEntry>,
     /// Their ids: thousands of messages can wait.
     ids: HashSet<EntryId, RandomState>,
 }
 
-impl From<Vec<Entry>> for Outbox {
-    fn from(entries: Vec<Entry>) -> Self {
+impl From<Vec<OutboxEntry>> for Outbox {
+    fn from(entries: Vec<OutboxEntry>) -> Self {
         let ids = entries.iter().map(|entry| entry.id).collect();
         Self { entries, ids }
     }
@@ -56,17 +64,31 @@ impl Outbox {
 
     /// The messages.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[OutboxEntry] {
         &self.entries
     }
 
-    /// Adds a message made at `made`, unless it is there. It is due at once.
-    pub fn push(&mut self, message: Message, made: Timestamp) -> EntryId {
-        let id = message.id();
-        if self.ids.insert(id) {
-            self.entries.push(Entry { id, made, due: made, message });
+    /// Adds messages, but for those that are there, and leases the `most` most urgent ones to the caller until `until`:
+    /// nobody else sends them before that.
+    pub fn put(&mut self, mut messages: Vec<OutboxEntry>, most: usize, until: Timestamp) -> Vec<OutboxEntry> {
+        messages.retain(|entry| self.ids.insert(entry.id));
+        messages.sort_by_key(|entry| entry.message.urgency());
+        messages.iter_mut().take(most).for_each(|entry| entry.due = until);
+        let leased = messages.iter().take(most).cloned().collect();
+        self.entries.append(&mut messages);
+        leased
+    }
+
+    /// Takes out those of these messages that are due at `now`.
+    pub fn take(&mut self, ids: &HashSet<EntryId>, now: Timestamp) -> Vec<OutboxEntry> {
+        let (taken, left) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition::<Vec<_>, _>(|entry| entry.due <= now && ids.contains(&entry.id));
+        self.entries = left;
+        for entry in &taken {
+            self.ids.remove(&entry.id);
         }
-        id
+        taken
     }
 
     /// When the first message is due.
@@ -76,31 +98,8 @@ impl Outbox {
     }
 
     /// The messages that are due at `now`: nobody is sending them.
-    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Entry> {
+    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(move |entry| entry.due <= now)
-    }
-
-    /// Leases those of these messages that are due at `now`, the `most` most urgent of them, to the caller until `until`:
-    /// nobody else sends them before that.
-    pub fn lease(&mut self, ids: &HashSet<EntryId>, most: usize, now: Timestamp, until: Timestamp) -> Vec<Entry> {
-        let mut leased: Vec<&mut Entry> =
-            self.entries.iter_mut().filter(|entry| entry.due <= now && ids.contains(&entry.id)).collect();
-        leased.sort_by_key(|entry| entry.message.urgency());
-        let leased = leased.into_iter().take(most);
-        leased
-            .map(|entry| {
-                entry.due = until;
-                entry.clone()
-            })
-            .collect()
-    }
-
-    /// Forgets messages that were sent.
-    pub fn remove<'i>(&mut self, sent: impl IntoIterator<Item = &'i EntryId>) {
-        for id in sent {
-            self.ids.remove(id);
-        }
-        self.entries.retain(|entry| self.ids.contains(&entry.id));
     }
 }
 
@@ -120,22 +119,26 @@ mod tests {
     /// Three messages, made at these seconds.
     fn made_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
         let mut outbox = Outbox::default();
-        let ids = [0, 1, 2].map(|number| {
+        let entries = [0, 1, 2].map(|number| {
             let made = second(seconds[usize::try_from(number).unwrap()]);
-            outbox.push(message(number), made)
+            OutboxEntry::new(message(number), made)
         });
+        let ids = [0, 1, 2].map(|number: usize| entries[number].id);
+        outbox.put(entries.to_vec(), 0, Timestamp::MAX);
         (outbox, ids)
     }
 
-    fn ids<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<EntryId> {
+    fn ids<'e>(entries: impl IntoIterator<Item = &'e OutboxEntry>) -> Vec<EntryId> {
         entries.into_iter().map(|entry| entry.id).collect()
     }
 
     #[test]
     fn a_message_is_there_once_and_keeps_its_place_and_time() {
         let (mut outbox, known) = made_at([60, 61, 62]);
-        assert_eq!(outbox.push(message(1), second(99)), known[1]);
-        assert_eq!(ids(outbox.entries()), known);
+        assert_eq!(outbox.put(vec![OutboxEntry::new(message(1), second(99))], 1, second(120)), []);
+        let twice = OutboxEntry::new(message(3), second(99));
+        assert_eq!(outbox.put(vec![twice.clone(), twice.clone()], 0, second(120)), []);
+        assert_eq!(ids(outbox.entries()), [known.as_slice(), &[twice.id]].concat());
         assert_eq!((outbox.entries()[1].made, outbox.entries()[1].due), (second(61), second(61)));
     }
 
@@ -149,30 +152,39 @@ mod tests {
     fn what_is_due_is_leased_to_one_at_a_time() {
         let (mut outbox, known) = made_at([60, 61, 60]);
         let all = HashSet::from(known);
-        assert_eq!(outbox.lease(&all, 9, second(59), second(99)), []);
-        let leased = outbox.lease(&all, 9, second(60), second(90));
+        let lease = |outbox: &mut Outbox, now, until| {
+            let due = outbox.take(&all, now);
+            outbox.put(due, 9, until)
+        };
+        assert_eq!(lease(&mut outbox, second(59), second(99)), []);
+        let leased = lease(&mut outbox, second(60), second(90));
         assert_eq!(ids(&leased), [known[0], known[2]]);
-        assert!(leased.iter().all(|entry| entry.due == second(90)));
-        assert_eq!(outbox.lease(&all, 9, second(60), second(90)), []);
+        assert!(leased.iter().all(|entry| (entry.made, entry.due) == (second(60), second(90))));
+        assert_eq!(lease(&mut outbox, second(60), second(90)), []);
         assert_eq!((outbox.due(), ids(outbox.waiting(second(61)))), (Some(second(61)), vec![known[1]]));
-        assert_eq!(outbox.lease(&all, 9, second(90), second(120)).len(), 3, "whoever had them is over");
+        assert_eq!(lease(&mut outbox, second(90), second(120)).len(), 3, "whoever had them is over");
     }
 
     #[test]
     fn no_more_is_leased_than_was_asked_for() {
         let (mut outbox, known) = made_at([60, 60, 60]);
-        assert_eq!(ids(&outbox.lease(&HashSet::from([known[1], known[2]]), 1, second(60), second(90))), [known[1]]);
-        assert_eq!(outbox.lease(&HashSet::from(known), 0, second(60), second(90)), []);
+        let taken = outbox.take(&HashSet::from([known[1], known[2]]), second(60));
+        assert_eq!(ids(&outbox.put(taken, 1, second(90))), [known[1]]);
         assert_eq!(ids(outbox.waiting(second(60))), [known[0], known[2]]);
     }
 
     #[test]
     fn what_was_sent_is_forgotten_and_nothing_else() {
         let (mut outbox, known) = made_at([60, 61, 62]);
-        outbox.remove(&[known[0], known[2]]);
+        outbox.take(&HashSet::from([known[0], known[2]]), Timestamp::MAX);
         assert_eq!(ids(outbox.entries()), [known[1]]);
         assert!(!outbox.is_empty());
-        outbox.remove(&known);
+        outbox.take(&HashSet::from(known), Timestamp::MAX);
         assert!(outbox.is_empty());
+        assert_eq!(
+            outbox.put(vec![OutboxEntry::new(message(0), second(60))], 1, second(90)).len(),
+            1,
+            "it may come again"
+        );
     }
 }

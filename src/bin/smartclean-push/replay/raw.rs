@@ -13,6 +13,7 @@ use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
 use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::Object;
+use smartclean_push::domain::engine::EvaluationStats;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, ArchiveError, Round, hours, read_pushes};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
@@ -140,7 +141,7 @@ impl Raw {
                     fed.is_cut_short = true;
                     return Ok(());
                 }
-                fed.readings.add(runtime.block_on(replay.push(&push.lines, push.received))?);
+                fed.readings += runtime.block_on(replay.push(&push.lines, push.received))?;
                 fed.objects += 1;
             }
             bar.set_position(round.hours as u64);
@@ -156,7 +157,8 @@ impl Raw {
     }
 
     fn tell(&self, fed: &Fed, messages: usize) {
-        let Replayed { readings, known, stale, alerts, blocked } = fed.readings;
+        let Replayed { readings, stats } = fed.readings;
+        let EvaluationStats { duplicates, late, stale, alerts, blocked, .. } = stats;
         let sent = if self.alerts { "written to alerts.ndjson" } else { "sent to nobody" };
         let _ = writeln!(
             anstream::stdout(),
@@ -167,6 +169,7 @@ Alerts    {alerts} raised, {blocked} held back
 Messages  {messages}, {sent}
 State     {state}",
             objects = fed.objects,
+            known = duplicates + late,
             state = self.state.display(),
         );
         if fed.objects == 0 {

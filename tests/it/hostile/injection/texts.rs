@@ -25,7 +25,7 @@ fn largest_document(app: &TestApp) -> usize {
 async fn sent(fields: &[(&str, &str)]) -> (Vec<Rendered>, usize) {
     let app = TestApp::with_rules(RULES.clone());
     let outcome = push_to(app.ingest(), body(&[feedback(now(), fields)]), now()).await.unwrap();
-    assert!(outcome.accepted == 1 && !outcome.unevaluated);
+    assert!(outcome.accepted == 1 && outcome.evaluated);
     (app.publisher.sent(), largest_document(&app))
 }
 

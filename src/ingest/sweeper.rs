@@ -1,16 +1,15 @@
-//! What comes due without a push: messages that were not sent, ends of blocks, reminders, silences.
+//! The sweeper: does what comes due without a push: messages that were not sent, ends of blocks, reminders, silences.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Ingest;
-use super::dispatch::{Dispatched, send_waiting};
+use super::dispatcher::Delivery;
 use super::documents::{Arrivals, load, read, written};
-use super::ports::{Document, Unavailable};
-use super::zones::{CONCURRENT, Change, Committed, FoundDue, Outgoing};
+use super::evaluator::{Committed, FoundDue, Outgoing};
+use super::ports::Unavailable;
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine;
 use crate::domain::rules::RuleSet;
@@ -33,23 +32,16 @@ const OPERATIONS: &str = "operations";
 /// Longer than any silence that is worth a rule: whatever is due within it.
 const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 
-/// What came of a sweep.
+/// Counts of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SweepStats {
     /// Zones about which something was due.
     pub zones: usize,
     /// Alerts that were raised: silences.
     pub alerts: usize,
-    /// Messages that were sent.
-    pub messages: usize,
-    /// Messages that were not; they are due again in a minute.
-    pub failed: usize,
-    /// Messages that wait for the next sweep, because the rate limit allows no more.
-    pub waiting: usize,
-    /// Digests among those that were sent.
-    pub digests: usize,
-    /// Age of the oldest message that was not, in seconds; 0 where there is none.
-    pub oldest_unsent_s: i64,
+    /// What became of messages.
+    #[serde(flatten)]
+    pub delivery: Delivery,
     /// Whether the newest rules are refused.
     pub rules_refused: bool,
 }
@@ -61,16 +53,7 @@ impl SweepStats {
     /// Whether messages leave: none has waited for ten minutes.
     #[must_use]
     pub fn delivers(&self) -> bool {
-        self.oldest_unsent_s < LONGEST_WAIT_S
-    }
-
-    fn add(&mut self, dispatched: &Dispatched, now: Timestamp) {
-        self.messages += dispatched.messages;
-        self.failed += dispatched.failed;
-        self.waiting += dispatched.waiting;
-        self.digests += dispatched.digests;
-        let age = dispatched.oldest_unsent.map_or(0, |made| now.duration_since(made).as_secs());
-        self.oldest_unsent_s = self.oldest_unsent_s.max(age);
+        self.delivery.oldest_unsent_s < LONGEST_WAIT_S
     }
 }
 
@@ -112,9 +95,8 @@ impl Ingest {
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;
-        let mut swept = SweepStats { rules_refused: self.rules.refused().is_some(), ..SweepStats::default() };
-        self.sweep_zones(&rules, now, !is_quiet, &mut swept).await?;
-        announced.map(|()| swept)
+        let stats = self.sweep_zones(&rules, now, !is_quiet).await?;
+        announced.map(|()| SweepStats { rules_refused: self.rules.refused().is_some(), ..stats })
     }
 
     /// Does what is due in zones, then sends what waits in any of their outboxes. The others are done where one of them
@@ -124,55 +106,25 @@ impl Ingest {
         rules: &RuleSet,
         now: Timestamp,
         silences: bool,
-        swept: &mut SweepStats,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<SweepStats, Unavailable> {
+        let dispatcher = self.dispatcher(rules, now);
         let keys = self.state.due(now, MOST_ZONES).await?;
-        let found = FoundDue { now, is_one_of_many: keys.len() == MOST_ZONES };
-        let (mut waiting, mut failure) = (Vec::new(), None);
+        let found = FoundDue { is_one_of_many: keys.len() == MOST_ZONES };
+        let sweep = |_: &str, state: ZoneState| engine::sweep(rules, state, now, silences);
+        let mut stats = SweepStats { zones: keys.len(), ..SweepStats::default() };
+        let (mut waiting, mut first_failure) = (Vec::new(), None);
         for keys in keys.chunks(AT_ONCE) {
-            let outcomes = match self.state.load(keys).await {
-                Ok(documents) => self.sweep_each(rules, keys, &documents, found, silences).await,
-                Err(error) => vec![Err(error)],
-            };
-            for outcome in outcomes {
-                match outcome {
-                    Ok(Committed { zone, evaluation, .. }) => {
-                        swept.alerts += evaluation.alerts;
-                        let left = MOST_WAITING - waiting.len();
-                        let entries = evaluation.state.outbox.waiting(now).take(left).cloned();
-                        waiting.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry }));
-                    }
-                    Err(error) => drop(failure.get_or_insert(error)),
-                }
+            // Messages stay in the outboxes.
+            let (committed, failure) = dispatcher.evaluator.change_each(keys, &sweep, 0, Some(found)).await;
+            first_failure = first_failure.or(failure);
+            for Committed { zone, state, stats: of_zone, .. } in committed {
+                stats.alerts += of_zone.alerts;
+                let entries = state.outbox.waiting(now).take(MOST_WAITING - waiting.len()).cloned();
+                waiting.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry }));
             }
         }
-        swept.zones += keys.len();
-        swept.add(&send_waiting(&*self.state, &*self.publisher, rules, waiting, now).await, now);
-        failure.map_or(Ok(()), Err)
-    }
-
-    /// Does what is due in each of these zones, and commits it. Messages stay in the outboxes.
-    async fn sweep_each(
-        &self,
-        rules: &RuleSet,
-        keys: &[String],
-        documents: &[Document],
-        found: FoundDue,
-        silences: bool,
-    ) -> Vec<Result<Committed, Unavailable>> {
-        let now = found.now;
-        let work: Vec<_> = keys
-            .iter()
-            .zip(documents)
-            .map(|(key, document)| {
-                let committed = async move {
-                    let sweep = move |state: ZoneState| engine::sweep(rules, state, now, silences);
-                    Change::new(key.clone(), document, sweep)?.of_due(found).commit(&*self.state, rules, 0, now).await
-                };
-                committed.boxed()
-            })
-            .collect();
-        stream::iter(work).buffer_unordered(CONCURRENT).collect().await
+        stats.delivery = dispatcher.send_waiting(waiting).await;
+        first_failure.map_or(Ok(stats), Err)
     }
 
     /// Makes notices of what the operator has to know about the program itself: rules that are refused, and that nothing
@@ -203,9 +155,10 @@ impl Ingest {
         notice: &Notice,
         now: Timestamp,
     ) -> Result<(), Unavailable> {
-        let document = self.state.load(&[OPERATIONS.to_owned()]).await?.into_iter().next().unwrap_or_default();
-        let announce = |state: ZoneState| engine::announce(state, notice, now);
-        Change::new(OPERATIONS.to_owned(), &document, announce)?.commit(&*self.state, rules, 0, now).await.map(drop)
+        let announce = |_: &str, state: ZoneState| engine::announce(state, notice, now);
+        let key = [OPERATIONS.to_owned()];
+        let (_, failure) = self.evaluator(rules, now).change_each(&key, &announce, 0, None).await;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.
@@ -253,7 +206,10 @@ mod tests {
 
     #[test]
     fn messages_leave_unless_one_has_waited_for_ten_minutes() {
-        let oldest = |seconds| SweepStats { oldest_unsent_s: seconds, ..SweepStats::default() };
+        let oldest = |oldest_unsent_s| SweepStats {
+            delivery: Delivery { oldest_unsent_s, ..Delivery::default() },
+            ..SweepStats::default()
+        };
         assert!(oldest(0).delivers() && oldest(599).delivers());
         assert!(!oldest(600).delivers());
     }

@@ -1,0 +1,285 @@
+//! The dispatcher: sends what the outboxes hold, one by one while there are tokens, else in digests. What has no token waits.
+
+use std::collections::{HashMap, HashSet};
+use std::iter::repeat_n;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::evaluator::{Committed, Evaluator, Outgoing};
+use super::limit::{take_sms, take_tokens};
+use super::ports::AlertPublisher;
+use crate::domain::alert::Message;
+use crate::domain::alert::digest::{digest, grouped};
+use crate::domain::alert::render::{Rendered, render};
+use crate::domain::engine::Evaluation;
+use crate::domain::rate_limit::Sender;
+use crate::domain::state::{EntryId, Outbox, OutboxEntry, ZoneState};
+
+/// Most bytes of text in one digest: about five hundred lines, more than anybody reads. SNS takes 256 KB with all other
+/// texts of a message.
+const LARGEST_DIGEST: usize = 64 * 1024;
+/// Longest that a push takes to take what it has sent out of the outboxes.
+pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(2);
+/// Longest that the sweep takes for that: its digests are of thousands of zones, and nobody waits for its answer. Well below
+/// the lease of a message.
+const FORGOTTEN_BY_SWEEP_WITHIN: Duration = Duration::from_secs(12);
+const QUOTA_REACHED: &str = "the limit on text messages a day is reached";
+
+/// Counts of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// Messages that were sent.
+    pub messages: usize,
+    /// Digests among them.
+    pub digests: usize,
+    /// Messages that could not be sent. Their alerts stay in the outboxes.
+    pub failed: usize,
+    /// Messages that wait for the next sweep, because the rate limit allows no more.
+    pub waiting: usize,
+    /// Age of the oldest message that was not sent, in seconds; 0 if there is none.
+    pub oldest_unsent_s: i64,
+}
+
+impl Delivery {
+    /// Notes a message that was not sent.
+    fn keep(&mut self, outgoing: &Outgoing, now: Timestamp) {
+        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(outgoing.entry.made).as_secs());
+    }
+}
+
+/// Sends messages.
+#[derive(Clone, Copy)]
+pub(super) struct Dispatcher<'d> {
+    pub(super) evaluator: Evaluator<'d>,
+    pub(super) publisher: &'d dyn AlertPublisher,
+}
+
+impl Dispatcher<'_> {
+    /// Sends messages that are leased to the caller, one by one.
+    pub(super) async fn send_each(&self, mut leased: Vec<Outgoing>) -> Delivery {
+        leased.sort_by_key(|outgoing| outgoing.entry.message.urgency());
+        let groups = leased.into_iter().map(|outgoing| vec![outgoing]).collect();
+        self.send(groups, FORGOTTEN_WITHIN).await
+    }
+
+    /// Sends what waits in the outboxes, the most urgent first, as far as the rate limit allows. One by one while there are
+    /// tokens for that, else in digests of two or more, each for one token.
+    pub(super) async fn send_waiting(&self, mut waiting: Vec<Outgoing>) -> Delivery {
+        waiting.sort_by_key(|outgoing| outgoing.entry.message.urgency());
+        let messages: Vec<&Message> = waiting.iter().map(|outgoing| &outgoing.entry.message).collect();
+        let fewest = fewest_messages(&messages);
+        let severities = messages.iter().map(|message| message.severity());
+        let sender = Sender::Sweep { digests: fewest.len() };
+        let tokens = take_tokens(&self.evaluator, severities, sender).await;
+        let mut rest = waiting.into_iter();
+        let sizes = one_by_one(&fewest, tokens);
+        let groups: Vec<Vec<Outgoing>> = sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect();
+        let groups = self.lease(groups).await;
+        let mut delivery = self.send(groups, FORGOTTEN_BY_SWEEP_WITHIN).await;
+        for outgoing in rest {
+            delivery.waiting += 1;
+            delivery.keep(&outgoing, self.evaluator.now);
+        }
+        delivery
+    }
+
+    /// Leases these messages to the caller. Those that somebody else has leased or sent meanwhile are left out.
+    async fn lease(&self, mut groups: Vec<Vec<Outgoing>>) -> Vec<Vec<Outgoing>> {
+        let lease = |outbox: &mut Outbox, ids: &HashSet<EntryId>| outbox.take(ids, self.evaluator.now);
+        let committed = self.change_outboxes(groups.iter().flatten(), lease).await;
+        let leased = committed
+            .iter()
+            .flat_map(|Committed { zone, leased, .. }| leased.iter().map(move |entry| (zone.as_str(), entry.id)));
+        let leased: HashSet<(&str, EntryId)> = leased.collect();
+        for group in &mut groups {
+            group.retain(|outgoing| leased.contains(&(outgoing.zone.as_str(), outgoing.entry.id)));
+        }
+        groups.retain(|group| !group.is_empty());
+        groups
+    }
+
+    /// Sends each group as one message, and takes what was sent out of the outboxes. What is not sent stays there for the
+    /// sweep.
+    async fn send(&self, groups: Vec<Vec<Outgoing>>, forgotten_within: Duration) -> Delivery {
+        let mut delivery = Delivery::default();
+        if groups.is_empty() {
+            return delivery;
+        }
+        let outcomes = self.publisher.publish(&self.words(&groups).await).await;
+        let (mut sent, mut first_failure) = (Vec::new(), None);
+        for (group, outcome) in groups.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => {
+                    delivery.messages += 1;
+                    delivery.digests += usize::from(group.len() > 1);
+                    sent.extend(group);
+                }
+                Err(failure) => {
+                    delivery.failed += 1;
+                    first_failure.get_or_insert(failure);
+                    group.iter().for_each(|outgoing| delivery.keep(outgoing, self.evaluator.now));
+                }
+            }
+        }
+        if let Some(error) = first_failure {
+            tracing::error!(unsent = delivery.failed, error = %error.chain(), "messages stay in the outbox");
+        }
+        if timeout(forgotten_within, self.forget(&sent)).await.is_err() {
+            tracing::warn!("what was sent could not be noted in time, and will be sent again");
+        }
+        delivery
+    }
+
+    /// The words of each group's message. It goes out by SMS if it is severe enough and the day's quota allows it.
+    async fn words(&self, groups: &[Vec<Outgoing>]) -> Vec<Rendered> {
+        let of_group = |group: &Vec<Outgoing>| {
+            let messages: Vec<&Message> = group.iter().map(|outgoing| &outgoing.entry.message).collect();
+            let rendered = if let [message] = messages[..] { render(message) } else { digest(&messages) };
+            let worst = messages.iter().map(|message| message.severity()).max();
+            if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
+        };
+        let mut rendered: Vec<Rendered> = groups.iter().map(of_group).collect();
+        let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
+        let granted = take_sms(&self.evaluator, wanted).await;
+        for rendered in rendered.iter_mut().filter(|rendered| rendered.goes_by_sms()).skip(granted) {
+            *rendered = rendered.clone().without_sms(QUOTA_REACHED);
+        }
+        rendered
+    }
+
+    /// Takes what was sent out of the outboxes. If that fails, the sweep sends it once more, with the same id.
+    async fn forget(&self, sent: &[&Outgoing]) {
+        let forget = |outbox: &mut Outbox, ids: &HashSet<EntryId>| {
+            outbox.take(ids, Timestamp::MAX);
+            Vec::new()
+        };
+        self.change_outboxes(sent.iter().copied(), forget).await;
+    }
+
+    /// Changes the outboxes of these messages, given their ids. What the change returns is put back, leased to the caller.
+    async fn change_outboxes(
+        &self,
+        outgoing: impl Iterator<Item = &Outgoing>,
+        change: impl Fn(&mut Outbox, &HashSet<EntryId>) -> Vec<OutboxEntry> + Send + Sync,
+    ) -> Vec<Committed> {
+        let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
+        for Outgoing { zone, entry } in outgoing {
+            ids.entry(zone).or_default().insert(entry.id);
+        }
+        let zones: Vec<String> = ids.keys().map(|zone| (*zone).to_owned()).collect();
+        let change = |zone: &str, mut state: ZoneState| {
+            let messages = change(&mut state.outbox, &ids[zone]);
+            Evaluation { state, messages, ..Evaluation::default() }
+        };
+        let (committed, failure) = self.evaluator.change_each(&zones, &change, usize::MAX, None).await;
+        if let Some(error) = failure {
+            let zones = zones.len() - committed.len();
+            tracing::warn!(zones, error = %error.chain(), "outboxes not changed, the next sweep sends their messages");
+        }
+        committed
+    }
+}
+
+/// The fewest messages that name all of `messages`, which are in order of urgency: how many each of them names. A notice is
+/// never part of a digest, which is about devices. Notices are first, and few.
+fn fewest_messages(messages: &[&Message]) -> Vec<usize> {
+    let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
+    let digests = grouped(&messages[notices..], LARGEST_DIGEST);
+    repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
+}
+
+/// The first `tokens` of the fewest messages. With tokens to spare, messages go out one by one, the most urgent first.
+fn one_by_one(fewest: &[usize], tokens: usize) -> Vec<usize> {
+    let mut spare = tokens.saturating_sub(fewest.len());
+    let mut sizes = Vec::new();
+    for size in fewest.iter().take(tokens) {
+        let alone = if size - 1 <= spare { *size } else { spare };
+        sizes.extend(repeat_n(1, alone));
+        sizes.extend((*size > alone).then_some(size - alone));
+        spare -= alone.min(size - 1);
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::alert::notice::Notice;
+    use crate::domain::engine::evaluate;
+    use crate::domain::reading::Reading;
+    use crate::domain::rules::RuleSet;
+
+    /// Messages of so many devices, in order of urgency.
+    fn storm(devices: usize) -> Vec<Message> {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let message = |device| {
+            let text =
+                format!(r#"{{"DevType":"SMARTCLEAN#SS","DEVID":"device {device}","unixT":1800000000,"v":{{"p":3}}}}"#);
+            let readings = [&Reading::read(&text).unwrap()];
+            let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &readings, now, now);
+            evaluation.messages[0].message.clone()
+        };
+        (0..devices).map(message).collect()
+    }
+
+    fn fewest(messages: &[Message]) -> Vec<usize> {
+        fewest_messages(&messages.iter().collect::<Vec<_>>())
+    }
+
+    fn planned(messages: &[Message], tokens: usize) -> Vec<usize> {
+        one_by_one(&fewest(messages), tokens)
+    }
+
+    #[test]
+    fn one_by_one_while_there_are_tokens_else_one_digest_of_all_the_rest() {
+        for (devices, tokens, sizes) in [
+            (0, 5, &[][..]),
+            (3, 0, &[]),
+            (1, 1, &[1]),
+            (3, 3, &[1, 1, 1]),
+            (3, 9, &[1, 1, 1]),
+            (4, 3, &[1, 1, 2]),
+            (40, 3, &[1, 1, 38]),
+            (2, 1, &[2]),
+        ] {
+            assert_eq!(planned(&storm(devices), tokens), sizes, "{devices} messages, {tokens} tokens");
+        }
+    }
+
+    #[test]
+    fn a_digest_costs_a_token_and_what_has_none_is_left() {
+        let fewest = fewest(&storm(2000));
+        let all = one_by_one(&fewest, 2000);
+        assert_eq!(all.len(), 2000);
+        let in_digests = one_by_one(&fewest, 1);
+        assert_eq!(in_digests.len(), 1);
+        assert!((100..1000).contains(&in_digests[0]), "{in_digests:?}");
+        for tokens in 1..50 {
+            let sizes = one_by_one(&fewest, tokens);
+            assert!(sizes.len() <= tokens, "{tokens}: {sizes:?}");
+            let named: usize = sizes.iter().sum();
+            assert!(
+                named == 2000 || sizes.len() == tokens && sizes.iter().all(|size| *size > 1),
+                "{tokens}: {sizes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lease_lasts_a_minute_which_is_longer_than_its_holder_sends() {
+        let lease = Duration::try_from(crate::ingest::evaluator::SENT_WITHIN).unwrap();
+        assert_eq!(lease, Duration::from_secs(60));
+        assert!(lease > FORGOTTEN_WITHIN + FORGOTTEN_BY_SWEEP_WITHIN);
+    }
+
+    #[test]
+    fn a_notice_is_never_in_a_digest() {
+        let notice = Message::Notice(Notice::NothingArrives { since: Timestamp::UNIX_EPOCH });
+        let messages: Vec<Message> = std::iter::once(notice).chain(storm(5)).collect();
+        assert_eq!(planned(&messages, 2), [1, 5]);
+        assert_eq!(planned(&messages, 1), [1]);
+    }
+}
