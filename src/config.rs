@@ -103,30 +103,56 @@ impl CompactConfig {
     /// # Errors
     /// As for [`FunctionConfig::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
-        let optional = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut fault = ConfigFault { missing: Vec::new(), wrong: Vec::new() };
-        let raw_bucket = optional("RAW_BUCKET").unwrap_or_else(|| {
-            fault.missing.push("RAW_BUCKET");
-            String::new()
-        });
-        let days = optional("EXPIRE_RAW_DAYS").unwrap_or_else(|| "0".to_owned());
+        let mut variables = Variables::new(lookup);
+        let days = variables.optional("EXPIRE_RAW_DAYS").unwrap_or_else(|| "0".to_owned());
         let expire_raw_days = days.parse().ok().filter(|days| *days == 0 || *days >= FEWEST_DAYS_KEPT);
         if expire_raw_days.is_none() {
-            let fault_of_days =
-                format!("EXPIRE_RAW_DAYS is \"{days}\", which is neither 0 nor {FEWEST_DAYS_KEPT} to 65535 days");
-            fault.wrong.push(fault_of_days);
+            let allowed = format!("neither 0 nor {FEWEST_DAYS_KEPT} to 65535 days");
+            variables.fault.wrong.push(format!("EXPIRE_RAW_DAYS is \"{days}\", which is {allowed}"));
         }
-        let expire_raw_days = expire_raw_days.filter(|days| *days > 0);
-        let config = Self { raw_bucket, expire_raw_days, s3_path_style: s3_path_style(&lookup) };
-        if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
+        let config = Self {
+            raw_bucket: variables.required("RAW_BUCKET"),
+            expire_raw_days: expire_raw_days.filter(|days| *days > 0),
+            s3_path_style: s3_path_style(&variables.lookup),
+        };
+        variables.checked(config)
     }
 }
 
 /// Everything that is wrong with the environment, in one message that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigFault {
     missing: Vec<&'static str>,
     wrong: Vec<String>,
+}
+
+/// The variables of an environment, and what is wrong with them so far.
+struct Variables<L> {
+    lookup: L,
+    fault: ConfigFault,
+}
+
+impl<L: Fn(&str) -> Option<String>> Variables<L> {
+    fn new(lookup: L) -> Self {
+        Self { lookup, fault: ConfigFault::default() }
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a variable; an empty text if it is missing, which is then a fault.
+    fn required(&mut self, name: &'static str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.fault.missing.push(name);
+            String::new()
+        })
+    }
+
+    /// What was read, if nothing is wrong with it.
+    fn checked<C>(self, config: C) -> Result<C, ConfigFault> {
+        if self.fault == ConfigFault::default() { Ok(config) } else { Err(self.fault) }
+    }
 }
 
 impl FunctionConfig {
@@ -144,32 +170,25 @@ impl FunctionConfig {
     /// # Errors
     /// As for [`Self::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
-        let optional = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut fault = ConfigFault { missing: Vec::new(), wrong: Vec::new() };
-        let mut required = |name: &'static str| {
-            optional(name).unwrap_or_else(|| {
-                fault.missing.push(name);
-                String::new()
-            })
-        };
-        let heartbeat_url = optional("HEARTBEAT_URL").map(|url| url.parse::<Uri>()).transpose();
-        let doors = optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
+        let mut variables = Variables::new(lookup);
+        let heartbeat_url = variables.optional("HEARTBEAT_URL").map(|url| url.parse::<Uri>()).transpose();
+        let doors = variables.optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
         let config = Self {
-            raw_bucket: required("RAW_BUCKET"),
-            alert_topic_arn: required("ALERT_TOPIC_ARN"),
-            credentials_secret_arn: required("CREDENTIALS_SECRET_ARN"),
-            signing_key_secret_arn: optional("SIGNING_KEY_SECRET_ARN"),
-            state_table: required("STATE_TABLE"),
-            retry_queue_url: required("RETRY_QUEUE_URL"),
-            rules_key: optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
+            raw_bucket: variables.required("RAW_BUCKET"),
+            alert_topic_arn: variables.required("ALERT_TOPIC_ARN"),
+            credentials_secret_arn: variables.required("CREDENTIALS_SECRET_ARN"),
+            signing_key_secret_arn: variables.optional("SIGNING_KEY_SECRET_ARN"),
+            state_table: variables.required("STATE_TABLE"),
+            retry_queue_url: variables.required("RETRY_QUEUE_URL"),
+            rules_key: variables.optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             heartbeat_url: heartbeat_url.as_ref().ok().cloned().flatten(),
             doors: doors.clone().unwrap_or_default(),
-            s3_path_style: s3_path_style(&lookup),
+            s3_path_style: s3_path_style(&variables.lookup),
         };
-        fault.wrong.extend(config.wrong_topic());
-        fault.wrong.extend(heartbeat_url.err().map(|error| format!("HEARTBEAT_URL is not a URL: {error}")));
-        fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
-        if fault.missing.is_empty() && fault.wrong.is_empty() { Ok(config) } else { Err(fault) }
+        variables.fault.wrong.extend(config.wrong_topic());
+        variables.fault.wrong.extend(heartbeat_url.err().map(|error| format!("HEARTBEAT_URL is not a URL: {error}")));
+        variables.fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
+        variables.checked(config)
     }
 
     fn wrong_topic(&self) -> Option<String> {

@@ -64,8 +64,6 @@ pub struct CachedRules<R> {
     reader: R,
     interval: SignedDuration,
     in_force: RwLock<InForce>,
-    /// The version that was read last, where it was refused.
-    refused: RwLock<Option<Refused>>,
     /// Held while reading.
     reads: Mutex<Reads>,
 }
@@ -75,6 +73,8 @@ struct InForce {
     rules: Arc<RuleSet>,
     /// Whether they are what the reader said, and not what there is as long as it says nothing.
     are_settled: bool,
+    /// The version that was read last, if it was refused.
+    refused: Option<Refused>,
 }
 
 #[derive(Debug, Default)]
@@ -94,9 +94,8 @@ struct Reads {
 impl<R: RuleReader> CachedRules<R> {
     /// Nothing is read yet. `interval` is how often the file is looked at again.
     pub fn new(reader: R, interval: SignedDuration) -> Self {
-        let pack = InForce { rules: Arc::new(RuleSet::pack()), are_settled: false };
-        let (in_force, refused) = (RwLock::new(pack), RwLock::new(None));
-        Self { reader, interval, in_force, refused, reads: Mutex::new(Reads::default()) }
+        let pack = InForce { rules: Arc::new(RuleSet::pack()), are_settled: false, refused: None };
+        Self { reader, interval, in_force: RwLock::new(pack), reads: Mutex::new(Reads::default()) }
     }
 
     /// Reads the file now, for a start that must not go on with other rules than somebody chose: the file's, or, where those
@@ -118,9 +117,13 @@ impl<R: RuleReader> CachedRules<R> {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn put_in_force(&self, rules: RuleSet, are_settled: bool) {
-        let in_force = InForce { rules: Arc::new(rules), are_settled };
+    fn put_in_force(&self, rules: RuleSet, are_settled: bool, refused: Option<Refused>) {
+        let in_force = InForce { rules: Arc::new(rules), are_settled, refused };
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+    }
+
+    fn refuse(&self, refused: Refused) {
+        self.in_force.write().unwrap_or_else(PoisonError::into_inner).refused = Some(refused);
     }
 
     /// Puts rules of a file in force, and logs their warnings.
@@ -128,16 +131,7 @@ impl<R: RuleReader> CachedRules<R> {
         for warning in &rules.warnings {
             tracing::warn!(file = self.reader.name(), version, %warning, "rules accepted with a warning");
         }
-        self.replace(rules);
-    }
-
-    fn replace(&self, rules: RuleSet) {
-        self.set_refused(None);
-        self.put_in_force(rules, true);
-    }
-
-    fn set_refused(&self, refused: Option<Refused>) {
-        *self.refused.write().unwrap_or_else(PoisonError::into_inner) = refused;
+        self.put_in_force(rules, true, None);
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<RuleSet, Vec<impl Display + use<R>>> {
@@ -174,7 +168,7 @@ impl<R: RuleReader> CachedRules<R> {
         if reads.seen.take().is_some() {
             tracing::info!(file = self.reader.name(), "the rules file is gone; the compiled-in rules are in force");
         }
-        self.replace(RuleSet::pack());
+        self.put_in_force(RuleSet::pack(), true, None);
     }
 
     async fn judge(&self, reads: &mut Reads, version: String, bytes: &[u8]) -> Vec<String> {
@@ -190,8 +184,7 @@ impl<R: RuleReader> CachedRules<R> {
                     tracing::error!(file = self.reader.name(), version, %fault, "new rules are refused; the last ones stay");
                 }
                 self.fall_back(reads).await;
-                // After that, which settles for others.
-                self.set_refused(Some(Refused::of(self.reader.name(), &version, &faults)));
+                self.refuse(Refused::of(self.reader.name(), &version, &faults));
                 faults.iter().map(ToString::to_string).collect()
             }
         };
@@ -215,7 +208,7 @@ impl<R: RuleReader> CachedRules<R> {
             Some(rules) => {
                 tracing::warn!("the rules that were accepted last are in force");
                 // Not settled by a read that failed: the file itself is still unknown.
-                self.put_in_force(rules, !reads.is_failing);
+                self.put_in_force(rules, !reads.is_failing, None);
                 reads.found_accepted = true;
             }
             None => tracing::warn!("the compiled-in rules are in force"),
@@ -262,7 +255,7 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
     }
 
     fn refused(&self) -> Option<Refused> {
-        self.refused.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.in_force().refused
     }
 }
 

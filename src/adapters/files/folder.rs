@@ -111,6 +111,16 @@ impl FolderStore {
         Ok(Unnamed { file, name })
     }
 
+    /// Runs `work` where it may block. `what` says what did not happen if it fails.
+    async fn run<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let store = self.clone();
+        blocking(move || work(&store)).await.map_err(|fault| Unavailable::new(what, fault))
+    }
+
     /// Where it is noted first what is told about an object.
     fn metadata_of(&self, key: &ObjectKey) -> PathBuf {
         self.metadata(if key.is_evaluated() { TO_EVALUATE } else { METADATA }, key)
@@ -246,36 +256,32 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 #[async_trait]
 impl RawStore for FolderStore {
     async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
-        const WHAT: &str = "the data folder did not take the object";
-        self.write(object).await.map_err(|fault| Unavailable::new(WHAT, fault))
+        self.write(object).await.map_err(|fault| Unavailable::new("the data folder did not take the object", fault))
     }
 }
 
 #[async_trait]
 impl Journal for FolderStore {
-    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
-        const WHAT: &str = "the data folder did not note that the object was evaluated";
-        let (store, key) = (self.clone(), key.clone());
-        blocking(move || store.note_as_evaluated(&key)).await.map_err(|fault| Unavailable::new(WHAT, fault))
-    }
-
     async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable> {
-        const WHAT: &str = "the data folder did not say what is to be evaluated";
-        let store = self.clone();
-        blocking(move || store.read_pending(received)).await.map_err(|fault| Unavailable::new(WHAT, fault))
+        let work = move |store: &Self| store.read_pending(received);
+        self.run("the data folder did not say what is to be evaluated", work).await
     }
 
     async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
-        const WHAT: &str = "the data folder did not give the object";
-        let (store, key) = (self.clone(), key.clone());
-        blocking(move || store.read_lines(&key)).await.map_err(|fault| Unavailable::new(WHAT, fault))
+        let key = key.clone();
+        self.run("the data folder did not give the object", move |store| store.read_lines(&key)).await
+    }
+
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+        let key = key.clone();
+        let work = move |store: &Self| store.note_as_evaluated(&key);
+        self.run("the data folder did not note that the object was evaluated", work).await
     }
 
     async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
-        const WHAT: &str = "the data folder did not set the object aside";
-        let (store, key) = (self.clone(), key.clone());
-        let moved = blocking(move || store.move_metadata(&key, TO_EVALUATE, SET_ASIDE)).await;
-        moved.map(drop).map_err(|fault| Unavailable::new(WHAT, fault))
+        let key = key.clone();
+        let work = move |store: &Self| store.move_metadata(&key, TO_EVALUATE, SET_ASIDE).map(drop);
+        self.run("the data folder did not set the object aside", work).await
     }
 }
 
