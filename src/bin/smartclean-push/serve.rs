@@ -27,6 +27,7 @@ use smartclean_push::telemetry::{self, Measurements};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::stop::{INTERRUPTED, Signals};
 use crate::{Failure, environment, rules};
 
 /// Receive pushes here: raw readings into a folder, alerts on the terminal and in a file
@@ -232,25 +233,14 @@ async fn served_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSo
 
 /// Completes when the user or the system asks for the end. A second Ctrl-C is not waited for: it ends the process.
 fn end_asked_for() -> io::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            let _ = writeln!(anstream::stderr(), "\nStopping: requests that have begun are finished first.");
-            tokio::spawn(async move {
-                interrupt.recv().await;
-                std::process::exit(130);
-            });
-        })
-    }
-    #[cfg(not(unix))]
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
+    let mut signals = Signals::new()?;
+    Ok(async move {
+        signals.next().await;
+        let _ = writeln!(anstream::stderr(), "\nStopping: requests that have begun are finished first.");
+        tokio::spawn(async move {
+            signals.next().await;
+            std::process::exit(i32::from(INTERRUPTED));
+        });
     })
 }
 
