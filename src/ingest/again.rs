@@ -55,7 +55,7 @@ impl<'i> Replay<'i> {
         let silences = self.sweep_until(received).await?;
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.ingest.evaluate(&readings, None, received, received, JUDGED_WITHIN).await;
+        let evaluated = self.ingest.evaluate(&readings, Ok(None), received, received, JUDGED_WITHIN).await;
         if let Some(failure) = evaluated.failure {
             return Err(failure);
         }

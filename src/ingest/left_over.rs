@@ -70,7 +70,7 @@ impl Ingest {
         let PendingPush { key, received } = push;
         tracing::info!(%key, "evaluating pending push");
         let lines = journal.lines(key).await?;
-        self.evaluate_lines(key, &lines, *received, now, EVALUATED_WITHIN).await
+        self.evaluate_stored(key, &lines, *received, now, EVALUATED_WITHIN).await
     }
 
     /// Counts a failed try, and sets the object aside after the last one.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::evaluator::Evaluator;
-use super::ports::Unavailable;
+use super::ports::{Unavailable, within};
 use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
 use crate::domain::severity::Severity;
 
@@ -27,12 +25,12 @@ pub(super) async fn take_tokens(
     if wanted == Wanted::default() {
         return 0;
     }
-    let within = match sender {
+    let limit = match sender {
         Sender::Push => ALLOWED_WITHIN,
         Sender::Sweep { .. } => ALLOWED_TO_SWEEP_WITHIN,
     };
     let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now: *now };
-    allowed(within, store.take_tokens(CHANNEL, request)).await
+    allowed(limit, store.take_tokens(CHANNEL, request)).await
 }
 
 /// How many of `wanted` messages may go out by SMS today.
@@ -43,9 +41,8 @@ pub(super) async fn take_sms(Evaluator { store, rules, now }: &Evaluator<'_>, wa
     allowed(ALLOWED_WITHIN, store.take_sms(rules.rate_limit.sms_per_day, wanted, *now)).await
 }
 
-async fn allowed(within: Duration, asked: impl Future<Output = Result<usize, Unavailable>>) -> usize {
-    let answer = timeout(within, asked).await;
-    match answer.unwrap_or_else(|late| Err(Unavailable::new("the rate limiter took too long", late))) {
+async fn allowed(limit: Duration, asked: impl Future<Output = Result<usize, Unavailable>> + Send) -> usize {
+    match within(limit, "the rate limiter took too long", asked).await {
         Ok(granted) => granted,
         Err(error) => {
             tracing::warn!(error = %error.chain(), "rate limiter not available, nothing granted");

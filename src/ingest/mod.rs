@@ -25,7 +25,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use tokio::time::timeout;
 
 #[cfg(feature = "command")]
 pub use self::again::{Replay, Replayed, Reread, reread};
@@ -35,7 +34,7 @@ pub use self::dispatcher::{Delivery, FORGOTTEN_WITHIN};
 use self::evaluator::{Evaluator, LoadedZones};
 use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
-use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable};
+use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable, within};
 use self::projects::{KnownProjects, known_projects};
 use self::sweeper::LastDone;
 pub use self::sweeper::SweepStats;
@@ -232,28 +231,18 @@ impl Ingest {
     /// changes nothing, so that this is safe at any time.
     ///
     /// # Errors
-    /// [`Unavailable`] where the state cannot be read or written. A retry can help.
+    /// [`Unavailable`] where the state cannot be read or written, or if that takes longer than `limit`. A retry can help.
     pub async fn evaluate_stored(
         &self,
         key: &ObjectKey,
         lines: &str,
         received: Timestamp,
         now: Timestamp,
-    ) -> Result<(), Unavailable> {
-        self.evaluate_lines(key, lines, received, now, JUDGED_WITHIN).await
-    }
-
-    async fn evaluate_lines(
-        &self,
-        key: &ObjectKey,
-        lines: &str,
-        received: Timestamp,
-        now: Timestamp,
-        within: Duration,
+        limit: Duration,
     ) -> Result<(), Unavailable> {
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.evaluate(&readings, None, received, now, within).await;
+        let evaluated = self.evaluate(&readings, Ok(None), received, now, limit).await;
         evaluated.log(key);
         if let Some(failure) = evaluated.failure {
             return Err(failure);
@@ -324,13 +313,12 @@ impl Ingest {
         &self,
         readings: &'r [Reading<'t>],
         now: Timestamp,
-    ) -> Option<Result<LoadedZones<'r, 't>, Unavailable>> {
+    ) -> Result<Option<LoadedZones<'r, 't>>, Unavailable> {
         if readings.iter().any(|reading| reading.cleaning.is_some()) {
-            return None;
+            return Ok(None);
         }
-        let read =
-            timeout(JUDGED_WITHIN, LoadedZones::load(&*self.state, self.rules.current(now).await, readings)).await;
-        Some(read.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))))
+        let rules = self.rules.current(now).await;
+        within(JUDGED_WITHIN, TOO_LONG, LoadedZones::load(&*self.state, rules, readings)).await.map(Some)
     }
 
     /// Evaluates readings, commits the state, and sends the messages that this makes: also those of the zones that could be
@@ -338,16 +326,16 @@ impl Ingest {
     async fn evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
-        prefetched: Option<Result<LoadedZones<'_, 't>, Unavailable>>,
+        prefetched: Result<Option<LoadedZones<'_, 't>>, Unavailable>,
         received: Timestamp,
         now: Timestamp,
-        within: Duration,
+        limit: Duration,
     ) -> EvaluatedReadings {
         let began = Instant::now();
         let evaluated = async {
             self.clean(readings, now).await?;
-            let loaded = match prefetched {
-                Some(loaded) => loaded?,
+            let loaded = match prefetched? {
+                Some(loaded) => loaded,
                 None => LoadedZones::load(&*self.state, self.rules.current(now).await, readings).await?,
             };
             let rules = Arc::clone(&loaded.rules);
@@ -355,8 +343,7 @@ impl Ingest {
             let evaluated = evaluator.evaluate_readings(&self.projects, loaded, received).await;
             Ok((rules, evaluated))
         };
-        let evaluated = timeout(within, evaluated).await;
-        let (rules, evaluated) = match evaluated.unwrap_or_else(|late| Err(Unavailable::new(TOO_LONG, late))) {
+        let (rules, evaluated) = match within(limit, TOO_LONG, evaluated).await {
             Ok(evaluated) => evaluated,
             Err(failure) => return EvaluatedReadings { failure: Some(failure), ..EvaluatedReadings::default() },
         };

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -56,6 +57,18 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// `work`, or [`Unavailable`] with this text if it takes longer than `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    what: &'static str,
+    work: impl Future<Output = Result<T, Unavailable>> + Send,
+) -> Result<T, Unavailable> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Unavailable::new(what, format!("no answer within {} s", limit.as_secs_f32()))),
+    }
 }
 
 /// Keeps raw objects for ever.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::{Envelope, Event, Publication, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::parcel;
-use crate::ingest::Ingest;
 use crate::ingest::ports::{StoredObjects, Unavailable, chain};
+use crate::ingest::{Ingest, JUDGED_WITHIN};
 use crate::telemetry::MEASURED;
 
 /// A message as Lambda hands it over.
@@ -158,7 +158,7 @@ impl Ingest {
         for key in keys {
             match bucket.read(key).await? {
                 Some((received, lines)) => {
-                    self.evaluate_stored(key, &lines, received.unwrap_or(now), now).await?;
+                    self.evaluate_stored(key, &lines, received.unwrap_or(now), now, JUDGED_WITHIN).await?;
                 }
                 None => tracing::warn!(%key, "an object that was stored is gone"),
             }

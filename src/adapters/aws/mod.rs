@@ -17,7 +17,6 @@ pub mod sns;
 pub mod sqs;
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::adapters::https::Trust;
-use crate::ingest::ports::{Unavailable, chain};
+use crate::ingest::ports::{Unavailable, chain, within};
 
 /// Longest that reaching a server takes.
 const CONNECTING: Duration = Duration::from_secs(1);
@@ -78,18 +77,6 @@ pub fn with_limits(loader: ConfigLoader, trust: Trust) -> io::Result<ConfigLoade
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(2)).build();
     let http = connections::http_client(trust, CONNECTING)?;
     Ok(loader.http_client(http).timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls))
-}
-
-/// `work`, or [`Unavailable`] where it takes longer than `limit`.
-async fn within<T>(
-    limit: Duration,
-    what: &'static str,
-    work: impl Future<Output = Result<T, Unavailable>> + Send,
-) -> Result<T, Unavailable> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Unavailable::new(what, format!("no answer within {} s", limit.as_secs_f32()))),
-    }
 }
 
 /// What went wrong, as text for the log: the SDK's own `Debug` prints whole answers, and one of them is the secret.
