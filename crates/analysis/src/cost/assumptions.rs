@@ -1,5 +1,5 @@
-//! What the reckoning takes as given: how large and how long things are. Each with where the number is from, so that it can
-//! be replaced by what your own bill and your own metrics say.
+//! What the bill assumes: how large things are and how long they take. Each number has its source, so that you can compare it
+//! with your own bill and your own metrics.
 
 /// One number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,9 +33,7 @@ pub const OBJECT: Assumption = given(
     "S3 keys and metadata that the function writes",
 );
 /// Bytes of a reading as it is stored, by how many are in the object: more compress better.
-pub const STORED: [(u32, f64); 5] = [(1, 402.0), (5, 198.0), (25, 112.0), (100, 73.0), (500, 50.0)];
-/// Share of readings that change what is remembered.
-pub const CHANGING: Assumption = given("readings that change what is remembered", 7.0, "%", MEASURED);
+pub const STORED: [(f64, f64); 5] = [(1.0, 402.0), (5.0, 198.0), (25.0, 112.0), (100.0, 73.0), (500.0, 50.0)];
 /// KB of a zone's item for each of its devices.
 pub const REMEMBERED: Assumption = given("what is remembered of a device", 0.5, "KB", MEASURED);
 /// Write units of the index with each write of a zone: what is due in it moves with one in four.
@@ -43,9 +41,7 @@ pub const INDEX: Assumption = given("write units of the index with a zone's writ
 /// Messages about a device in a month, by the built-in rules. Alerts that come together or are suppressed share a message, and a
 /// message is what is paid for.
 pub const MESSAGES: Assumption = given("messages about a device a month", 10.5, "", SIMULATED);
-/// Milliseconds of a push that do not depend on its size.
-pub const PUSH_MS: Assumption = given("a push, until it is answered", 80.0, "ms", NOT_MEASURED);
-/// Milliseconds of a stored object's second look, the same way.
+/// Milliseconds of a stored object's second look, without its readings.
 pub const LOOK_MS: Assumption = given("the second look at a stored push", 30.0, "ms", NOT_MEASURED);
 /// Milliseconds for each reading of either.
 pub const READING_MS: Assumption = given("each reading of a push, at either", 0.1, "ms", NOT_MEASURED);
@@ -90,14 +86,12 @@ pub const ALARMS: Assumption = given("alarms", 10.0, "", "template.yaml");
 pub const DASHBOARDS: Assumption = given("dashboards", 1.0, "", "template.yaml");
 
 /// All of them that are one number.
-pub const ALL: [Assumption; 22] = [
+pub const ALL: [Assumption; 20] = [
     SENT,
     OBJECT,
-    CHANGING,
     REMEMBERED,
     INDEX,
     MESSAGES,
-    PUSH_MS,
     LOOK_MS,
     READING_MS,
     SWEEP_MS,
@@ -117,7 +111,7 @@ pub const ALL: [Assumption; 22] = [
 
 /// Bytes of a reading in an object of `batch` readings: as measured with so many, or with the next fewer.
 #[must_use]
-pub fn stored(batch: u32) -> f64 {
+pub fn stored(batch: f64) -> f64 {
     STORED.iter().rev().find(|(readings, _)| *readings <= batch).map_or(STORED[0].1, |(_, bytes)| *bytes)
 }
 
@@ -127,6 +121,9 @@ mod tests {
 
     #[test]
     fn a_reading_takes_what_was_measured_with_as_many_or_the_next_fewer() {
-        assert_eq!([1, 4, 5, 24, 25, 500, 7_000].map(stored), [402.0, 402.0, 198.0, 198.0, 112.0, 50.0, 50.0]);
+        assert_eq!(
+            [1.0, 4.0, 5.0, 24.0, 25.0, 500.0, 7_000.0].map(stored),
+            [402.0, 402.0, 198.0, 198.0, 112.0, 50.0, 50.0]
+        );
     }
 }

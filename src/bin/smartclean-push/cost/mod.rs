@@ -5,14 +5,13 @@ mod text;
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 use smartclean_push::cost::assumptions::MESSAGES;
-use smartclean_push::cost::{Bill, Region, Workload, reckon};
+use smartclean_push::cost::{Bill, Region, Workload};
 
 use crate::Failure;
 use crate::simulate::Every;
 
-/// Reckon what a month in AWS costs, service by service, and which line of it dominates
+/// Estimate what a month in AWS costs, service by service, and which line of it dominates
 ///
 /// From one dated table of list prices, and from how this program works: an object, a notice and a second look a push, a
 /// write for each zone that changes, an SNS message for each message about alerts. No account is asked, and nothing is sent.
@@ -28,8 +27,8 @@ Not counted: compaction and queries of the lake (each reads every object once mo
 IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID for SMS, support, tax.")]
 pub(super) struct Cost {
     /// How many devices send
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-    devices: u64,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    devices: u32,
     /// How often each sends a reading, such as 30s, 5m or 1h
     #[arg(long, value_name = "TIME")]
     interval: Every,
@@ -82,25 +81,29 @@ enum Format {
 
 impl Cost {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let bill = reckon(&self.workload(), self.region, self.free_tier);
-        let told = match self.format {
+        let bill = Bill::of(&self.workload(), self.region, self.free_tier);
+        let text = match self.format {
             Format::Text => text::text(&bill, self.explain),
-            Format::Json => document(&bill)?,
+            Format::Json => serde_json::to_string(&bill)
+                .map(|json| json + "\n")
+                .map_err(|error| Failure::new(format!("the bill cannot be written as JSON: {error}")))?,
         };
-        let _ = write!(anstream::stdout(), "{told}");
+        let _ = write!(anstream::stdout(), "{text}");
         Ok(())
     }
 
     fn workload(&self) -> Workload {
         Workload {
-            devices_per_zone: self.devices_per_zone,
+            devices: self.devices.into(),
+            interval: self.interval.0,
+            batch: self.batch.into(),
+            devices_per_zone: self.devices_per_zone.into(),
             changing_percent: self.changing,
             messages_per_device_month: self.messages_per_device_month,
-            emails: self.emails,
-            phones: self.sms,
-            months_kept: self.months_kept,
-            push_ms: f64::from(self.push_ms),
-            ..Workload::new(self.devices, self.interval.0, self.batch)
+            emails: self.emails.into(),
+            phones: self.sms.into(),
+            months_kept: self.months_kept.into(),
+            push_ms: self.push_ms.into(),
         }
     }
 }
@@ -115,21 +118,6 @@ fn messages(text: &str) -> Result<f64, &'static str> {
 
 fn within(text: &str, most: f64) -> Option<f64> {
     text.parse().ok().filter(|number| (0.0..=most).contains(number))
-}
-
-fn document(bill: &Bill) -> Result<String, Failure> {
-    let fault = |fault| Failure::new(format!("the bill does not become JSON: {fault}"));
-    let mut document = serde_json::to_value(bill).map_err(fault)?;
-    if let Value::Object(members) = &mut document {
-        let services = bill.services().into_iter().map(|(service, cost)| json!({ "service": service, "cost": cost }));
-        members.insert("services".to_owned(), services.collect());
-        let line = bill.dominating();
-        members.insert(
-            "dominates".to_owned(),
-            json!(line.map(|line| json!({ "service": line.service, "what": line.what, "cost": line.cost }))),
-        );
-    }
-    Ok(format!("{document}\n"))
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
-//! A bill as a table for a terminal, and what to make of it in sentences.
+//! A bill as a table for a terminal.
 
-use std::fmt::Write as _;
-
-use smartclean_push::cost::prices::Known;
-use smartclean_push::cost::{Bill, Lever, Line, Workload, assumptions, best_lever, reckon};
+use smartclean_push::cost::workload::MONTH;
+use smartclean_push::cost::{Bill, Line, Workload, assumptions};
 use smartclean_push::report::count;
 
 use crate::columns::columns;
@@ -12,7 +10,13 @@ use crate::columns::columns;
 pub(super) fn text(bill: &Bill, explain: bool) -> String {
     let mut text = heading(bill);
     text += &table(bill);
-    text += &sentences(bill);
+    if bill.lines.iter().any(|line| !line.item.is_confirmed) {
+        text += "* of this size as far as we know; look at AWS's page (--explain) before you rely on it\n";
+    }
+    if let Some(Line { item, cost, .. }) = bill.dominating() {
+        let (cost, total, share) = (dollars(*cost), dollars(bill.total), share(*cost, bill));
+        text += &format!("\nWhat dominates: {} of {}, {cost} of {total} ({share}).\n", item.what, item.service);
+    }
     if explain {
         text += &explained(bill);
     }
@@ -25,10 +29,10 @@ fn heading(bill: &Bill) -> String {
     format!(
         "{} devices, a reading of each every {interval:#}, {batch} in a push: {} readings in {} pushes a month, {} a second\n\
          {}, list prices of {} in US dollars, {free}, without tax\n\n",
-        count(devices),
+        whole(devices),
         amount(bill.readings),
         amount(bill.pushes),
-        amount(bill.workload.pushes_a_second()),
+        amount(bill.pushes / MONTH),
         bill.region.code(),
         bill.prices_of,
     )
@@ -41,65 +45,14 @@ fn table(bill: &Bill) -> String {
     for (service, cost) in bill.services() {
         rows.push(vec![service.to_owned(), blank(), blank(), dollars(cost), share(cost, bill)]);
         let mut lines: Vec<&Line> =
-            bill.lines.iter().filter(|line| line.service == service && line.amount > 0.0).collect();
+            bill.lines.iter().filter(|line| line.item.service == service && line.amount > 0.0).collect();
         lines.sort_by(|a, b| b.cost.total_cmp(&a.cost));
         rows.extend(lines.into_iter().map(|line| {
-            vec![format!("  {}", line.what), amount(line.amount), price(line), dollars(line.cost), blank()]
+            vec![format!("  {}", line.item.what), amount(line.amount), price(line), dollars(line.cost), blank()]
         }));
     }
     rows.push(vec!["total".to_owned(), blank(), blank(), dollars(bill.total), blank()]);
     columns(&rows)
-}
-
-fn sentences(bill: &Bill) -> String {
-    let mut text = String::new();
-    if bill.lines.iter().any(|line| line.known == Known::Check) {
-        text += "* of this size as far as we know; look at AWS's page (--explain) before you rely on it\n";
-    }
-    if let Some(line) = bill.dominating() {
-        let _ = writeln!(
-            text,
-            "\nWhat dominates: {} of {}, {} of {} ({}).",
-            line.what,
-            line.service,
-            dollars(line.cost),
-            dollars(bill.total),
-            share(line.cost, bill),
-        );
-    }
-    match best_lever(bill) {
-        Some((lever, spared)) => {
-            let _ = writeln!(
-                text,
-                "What would lower it most: {}, {} less ({}).",
-                named(lever, &bill.workload),
-                dollars(spared),
-                share(spared, bill)
-            );
-        }
-        None => text += "Most of it does not depend on what is sent: watching costs the same with no device at all.\n",
-    }
-    let with = |change: &dyn Fn(&mut Workload)| {
-        let mut workload = bill.workload;
-        change(&mut workload);
-        reckon(&workload, bill.region, bill.free_tier).total - bill.total
-    };
-    if bill.workload.messages_per_device_month > 0.0 {
-        let phone = with(&|workload| workload.phones += 1);
-        let _ = writeln!(text, "Each telephone more that gets alerts by SMS: {} more.", dollars(phone));
-    }
-    let year = with(&|workload| workload.months_kept += 12);
-    let _ = writeln!(text, "Each year more of readings that are kept: {} more, a month.", dollars(year));
-    text
-}
-
-fn named(lever: Lever, workload: &Workload) -> String {
-    match lever {
-        Lever::Batch(batch) => format!("{} readings in a push and not {}", count(batch.into()), workload.batch),
-        Lever::Interval => format!("a reading every {:#} and not every {:#}", workload.interval * 2, workload.interval),
-        Lever::Messages => "half as many messages".to_owned(),
-        Lever::NoTexts => "no SMS".to_owned(),
-    }
 }
 
 fn explained(bill: &Bill) -> String {
@@ -107,7 +60,9 @@ fn explained(bill: &Bill) -> String {
     let rows: Vec<_> = bill
         .lines
         .iter()
-        .map(|line| [format!("  {}: {}", line.service, line.what), line.how.to_owned(), line.page.to_owned()].to_vec())
+        .map(|Line { item, .. }| {
+            vec![format!("  {}: {}", item.service, item.what), item.how.to_owned(), item.page.to_owned()]
+        })
         .collect();
     text += &columns(&rows);
     text += "\nWhat is assumed\n";
@@ -115,12 +70,12 @@ fn explained(bill: &Bill) -> String {
         .iter()
         .map(|given| {
             let value = format!("{} {}", amount(given.value), given.unit);
-            [format!("  {}", given.what), value.trim_end().to_owned(), given.source.to_owned()].to_vec()
+            vec![format!("  {}", given.what), value.trim_end().to_owned(), given.source.to_owned()]
         })
         .collect();
     rows.extend(assumptions::STORED.iter().map(|(batch, bytes)| {
         let what = format!("  a reading as it is stored with {batch} in an object");
-        [what, format!("{} bytes", amount(*bytes)), assumptions::SENT.source.to_owned()].to_vec()
+        vec![what, format!("{} bytes", amount(*bytes)), assumptions::SENT.source.to_owned()]
     }));
     text + &columns(&rows)
 }
@@ -150,8 +105,8 @@ fn price(line: &Line) -> String {
     while price.ends_with('0') && !price.ends_with(".00") && price.len() > "0.00".len() {
         price.pop();
     }
-    let star = if line.known == Known::Check { "*" } else { "" };
-    format!("{price} {}{star}", line.each)
+    let star = if line.item.is_confirmed { "" } else { "*" };
+    format!("{price} {}{star}", line.item.each)
 }
 
 fn share(cost: f64, bill: &Bill) -> String {
