@@ -12,7 +12,7 @@ use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
 use smartclean_push::ingest::Replay;
-use smartclean_push::simulate::{Faults, Plan, Push, Pushes, SiteClock, objects};
+use smartclean_push::simulate::{Faults, Plan, Push, Pushes, SiteClock};
 
 use crate::support::{TestApp, body, push_to, reading_with};
 
@@ -58,7 +58,7 @@ fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
 fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
     let folder = MadeFolder::create(data).unwrap();
     for (number, (at, body)) in (1..).zip(pushes) {
-        for object in objects(&Push::new(*at, number, body.as_slice()), number) {
+        for object in (Push { at: *at, number, body: body.as_slice().into() }).objects() {
             folder.put(&object).unwrap();
         }
     }

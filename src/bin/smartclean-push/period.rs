@@ -1,9 +1,9 @@
-//! A stretch of time, as it is named on the command line.
+//! Stretches of time, as they are named on the command line.
 
 use clap::Args;
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use smartclean_push::history::Period;
 
 use crate::Failure;
@@ -42,6 +42,13 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     TimeZone::UTC.to_timestamp(local).map_err(|fault| fault.to_string())
 }
 
+/// Reads how often something happens: from a second to a day.
+pub(super) fn interval(text: &str) -> Result<SignedDuration, &'static str> {
+    let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
+    let interval = text.parse().ok().filter(|interval| (least..=most).contains(interval));
+    interval.ok_or("a time such as 30s, 5m or 1h, from a second to a day")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +66,11 @@ mod tests {
         for text in ["", "yesterday", "2026-13-01", "08:00", "2026-11"] {
             assert!(moment(text).unwrap_err().contains("2026-11-01T08:00+08:00"), "{text}");
         }
+    }
+
+    #[test]
+    fn intervals_are_from_a_second_to_a_day() {
+        assert_eq!(interval("30s"), Ok(SignedDuration::from_secs(30)));
+        assert!(["0s", "2d", "5", ""].iter().all(|wrong| interval(wrong).is_err()));
     }
 }

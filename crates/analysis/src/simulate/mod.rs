@@ -5,6 +5,7 @@
 //!
 //! [`Fleet`] makes events in order of time, [`Gateway`] cuts them into batches as the vendor's gateways do, and
 //! [`Pushes`] makes bodies of them, with [`Faults`] where they are wanted. None of these knows a clock, a file or a socket.
+//! A [`LedgerEntry`] records what was pushed and answered, and [`verify`] compares a ledger with what is stored.
 
 mod building;
 mod clock;
@@ -16,7 +17,6 @@ mod gateway;
 mod ledger;
 mod pushes;
 mod rhythm;
-mod stored;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -27,7 +27,6 @@ pub use self::clock::SiteClock;
 pub use self::faults::{Faults, UnknownFault};
 pub use self::fleet::{Event, Fleet, Plan};
 pub use self::gateway::{Batch, Gateway, Item};
-pub use self::ledger::{Answer, Entry, Ledger, LedgerFault, Reply, ShortId};
+pub use self::ledger::{Answer, LedgerEntry, LedgerError, read_ledger};
 pub use self::pushes::{Push, Pushes};
-pub use self::stored::objects;
-pub use self::verify::{Proof, prove};
+pub use self::verify::{Proof, verify};

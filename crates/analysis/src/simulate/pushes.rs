@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::iter::Peekable;
+use std::slice;
 use std::sync::Arc;
 
+use domain::archive::{Metadata, Object};
+use domain::batch::{BatchId, Items, RejectedPart, Rejection};
 use jiff::{SignedDuration, Timestamp};
 
 use super::dice::Dice;
@@ -17,17 +20,36 @@ use super::gateway::{Batch, Gateway, Item};
 pub struct Push {
     /// When it reaches the receiver.
     pub at: Timestamp,
-    /// The number of its making; of two pushes of one moment the lower goes first.
-    number: u64,
+    /// Its number. Of two pushes at the same moment the lower goes first.
+    pub number: u64,
     /// Its body.
     pub body: Arc<[u8]>,
 }
 
 impl Push {
-    /// A push that reaches the receiver at `at`.
+    /// What a receiver stores of it if it is received at its moment: readings and rejections, each if there are any.
     #[must_use]
-    pub fn new(at: Timestamp, number: u64, body: impl Into<Arc<[u8]>>) -> Self {
-        Self { at, number, body: body.into() }
+    pub fn objects(&self) -> Vec<Object> {
+        let id = BatchId::of(&self.body);
+        let metadata = || Metadata {
+            received: self.at,
+            request_id: format!("simulate-{}", self.number),
+            source: "simulate".to_owned(),
+            lines: 0,
+        };
+        let items = match Items::split(&self.body) {
+            Ok(items) => items,
+            Err(error) => {
+                let raw = self.body.as_ref().into();
+                let whole = Rejection { part: RejectedPart::Body, reason: error.to_string(), raw };
+                return vec![Object::of_rejections(id, slice::from_ref(&whole), metadata())];
+            }
+        };
+        let batch = items.read();
+        let readings = (!batch.readings.is_empty()).then(|| Object::of_readings(id, &batch.readings, metadata()));
+        let rejections =
+            (!batch.rejections.is_empty()).then(|| Object::of_rejections(id, &batch.rejections, metadata()));
+        readings.into_iter().chain(rejections).collect()
     }
 }
 

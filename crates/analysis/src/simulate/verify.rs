@@ -1,79 +1,92 @@
 //! Whether everything that was acknowledged is stored, and nothing twice.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
+use std::collections::HashMap;
+use std::{fmt, io};
 
-use super::ledger::{Known, Ledger, ShortId};
 use domain::archive::{ObjectKey, unpack};
 use domain::digest::Digest;
-use history::{Archive, ArchiveError, Hour, Period, StoredObject, hours};
+use history::{Archive, ArchiveError, Period, hours};
+
+use super::ledger::LedgerEntry;
 
 /// Objects that are read at a time.
-const AT_A_TIME: usize = 64;
+const OBJECTS_AT_ONCE: usize = 64;
 
-/// What a ledger and an archive say of each other.
-#[derive(Clone, Debug, Default)]
+/// The comparison of a ledger with an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// Pushes that were answered with 2xx, refused with 400, and not answered.
-    pub pushes: (u64, u64, u64),
-    /// Readings in answered pushes, copies counted.
-    pub deliveries: u64,
-    /// Distinct readings that were acknowledged.
-    pub acknowledged: u64,
-    /// Those of them that are stored.
-    pub stored: u64,
-    /// Distinct readings of pushes without an answer alone.
-    pub in_doubt: u64,
-    /// Those of them that are stored.
-    pub in_doubt_stored: u64,
-    /// Bad items and bodies that were acknowledged.
-    pub bad: u64,
-    /// Those of them that are kept.
-    pub bad_kept: u64,
-    /// Objects of the ledger's pushes under `raw/` and `raw-undated/`.
-    pub objects: u64,
-    /// Objects of pushes that the ledger does not know.
-    pub others: u64,
+    /// Pushes that were answered 2xx.
+    pub answered: usize,
+    /// Bodies that were refused with 400, and have to be stored all the same.
+    pub refused: usize,
+    /// Pushes without an answer, or with one that promises nothing.
+    pub unanswered: usize,
+    /// Readings of acknowledged bodies, and how many of them are stored.
+    pub readings: (usize, usize),
+    /// Rejections of acknowledged bodies, and how many of them are stored.
+    pub rejections: (usize, usize),
+    /// Objects of readings of the ledger's pushes.
+    pub objects: usize,
+    /// Objects of readings of other pushes.
+    pub others: usize,
     /// Everything that is not as it should be.
     pub faults: Vec<String>,
 }
 
-/// What was found of the ledger's bodies.
-#[derive(Default)]
-struct Found {
-    /// Of each body with readings: its object.
-    raw: HashMap<usize, ObjectKey>,
-    /// Of each body with rejections: how many are kept.
-    rejected: HashMap<usize, usize>,
-    readings: HashSet<ShortId>,
+/// A body, however often it was pushed.
+struct Body<'l> {
+    entry: &'l LedgerEntry,
+    /// Whether one of its pushes was answered 2xx, or 400 if it is no batch.
+    is_acknowledged: bool,
+    /// The object of its readings.
+    object: Option<ObjectKey>,
+    /// How many of its readings and rejections are stored.
+    readings: usize,
+    rejections: usize,
 }
 
-/// Compares a ledger with an archive. It holds sixteen bytes and a little for each reading of the ledger.
+/// Compares a ledger with an archive.
 ///
 /// # Errors
-/// [`ArchiveError`] where the archive cannot be read.
-pub fn prove(ledger: &Ledger, archive: &dyn Archive) -> Result<Proof, ArchiveError> {
-    let mut proof = Proof {
-        pushes: (ledger.answered, ledger.refused, ledger.unanswered),
-        deliveries: ledger.deliveries,
-        faults: ledger.faults.clone(),
-        ..Proof::default()
-    };
-    let mut found = Found::default();
-    for Hour { folder, .. } in hours(archive, "raw/", &Period::default())? {
-        each_object(archive, &folder, |object| proof.take_readings(ledger, &mut found, &object))?;
+/// [`ArchiveError`] if the archive cannot be read.
+pub fn verify(ledger: &[LedgerEntry], archive: &dyn Archive) -> Result<Proof, ArchiveError> {
+    let mut proof = Proof::default();
+    let mut bodies: HashMap<&str, Body<'_>> = HashMap::new();
+    for entry in ledger {
+        let new = Body { entry, is_acknowledged: false, object: None, readings: 0, rejections: 0 };
+        bodies.entry(&entry.batch).or_insert(new).is_acknowledged |= proof.is_acknowledged(entry);
     }
-    each_object(archive, "raw-undated/", |object| proof.take_readings(ledger, &mut found, &object))?;
-    for Hour { folder, .. } in hours(archive, "rejected/", &Period::default())? {
-        each_object(archive, &folder, |object| proof.take_rejections(ledger, &mut found, &object))?;
+    each_object(archive, "raw/", |key, text| match bodies.get_mut(batch(&key)) {
+        Some(body) => proof.compare_readings(body, key, text),
+        None => proof.others += 1,
+    })?;
+    each_object(archive, "rejected/", |key, text| match (bodies.get_mut(batch(&key)), text) {
+        // A push that is repeated in another hour is rejected there again: by receipt, the only time that bad items have.
+        (Some(body), Ok(text)) => body.rejections = text.lines().count(),
+        (Some(_), Err(error)) => proof.faults.push(format!("{key} is no Zstandard frame of text: {error}")),
+        (None, _) => {}
+    })?;
+    // In the order of the ledger, so that the first that is missing is the first that was sent.
+    for body in ledger.iter().filter_map(|entry| bodies.remove(entry.batch.as_str())) {
+        if body.is_acknowledged {
+            proof.conclude(&body);
+        }
     }
-    proof.conclude(ledger, &found);
     Ok(proof)
 }
 
-fn each_object(archive: &dyn Archive, folder: &str, mut take: impl FnMut(StoredObject)) -> Result<(), ArchiveError> {
-    for keys in archive.keys(folder)?.chunks(AT_A_TIME) {
-        archive.read(keys)?.into_iter().for_each(&mut take);
+/// Gives `take` each object in the hours below `root`, and of those beside them that have no time, with its text.
+fn each_object(
+    archive: &dyn Archive,
+    root: &str,
+    mut take: impl FnMut(ObjectKey, io::Result<String>),
+) -> Result<(), ArchiveError> {
+    let hours = hours(archive, root, &Period::default())?.into_iter().map(|hour| hour.folder);
+    let undated = (root == "raw/").then(|| "raw-undated/".to_owned());
+    for folder in hours.chain(undated) {
+        for keys in archive.keys(&folder)?.chunks(OBJECTS_AT_ONCE) {
+            archive.read(keys)?.into_iter().for_each(|object| take(object.key, unpack(&object.bytes)));
+        }
     }
     Ok(())
 }
@@ -91,98 +104,151 @@ impl Proof {
         self.faults.is_empty()
     }
 
-    fn take_readings(&mut self, ledger: &Ledger, found: &mut Found, object: &StoredObject) {
-        let key = &object.key;
-        let Some(index) = ledger.body(batch(key)) else {
-            self.others += 1;
-            return;
-        };
-        self.objects += 1;
-        if let Some(first) = found.raw.insert(index, key.clone()) {
-            self.faults.push(format!("stored twice: {first} and {key}"));
-        }
-        let text = match unpack(&object.bytes) {
-            Ok(text) => text,
-            Err(fault) => return self.faults.push(format!("{key} is no Zstandard frame of text: {fault}")),
-        };
-        let expected = ledger.bodies[index].readings;
-        let lines = text.lines().count();
-        if lines != expected {
-            self.faults.push(format!("{key} has {lines} lines, and its push had {expected} readings"));
-        }
-        found.readings.extend(text.lines().map(|line| ShortId::of(&Digest::of(line.as_bytes()))));
-    }
-
-    fn take_rejections(&mut self, ledger: &Ledger, found: &mut Found, object: &StoredObject) {
-        let Some(index) = ledger.body(batch(&object.key)) else { return };
-        match unpack(&object.bytes) {
-            // A push that is repeated in another hour is rejected there again: by receipt, the only time that bad items have.
-            Ok(text) => drop(found.rejected.insert(index, text.lines().count())),
-            Err(fault) => self.faults.push(format!("{} is no Zstandard frame of text: {fault}", object.key)),
-        }
-    }
-
-    fn conclude(&mut self, ledger: &Ledger, found: &Found) {
-        for (index, body) in ledger.bodies.iter().enumerate().filter(|(_, body)| body.is_acknowledged) {
-            self.conclude_body(body, found.raw.contains_key(&index), found.rejected.get(&index).copied());
-        }
-        // In the order of the ledger, so that the first that is missing is the first that was sent.
-        let mut missing = Vec::new();
-        for (id, index) in &ledger.readings {
-            let is_stored = found.readings.contains(id);
-            if ledger.bodies[*index].is_acknowledged {
-                self.acknowledged += 1;
-                self.stored += u64::from(is_stored);
-                if !is_stored {
-                    missing.push((*index, *id));
+    /// Counts a push. Returns whether its answer says that it is stored.
+    fn is_acknowledged(&mut self, entry: &LedgerEntry) -> bool {
+        let LedgerEntry { batch, readings, rejections, .. } = entry;
+        match (entry.status, entry.is_batch) {
+            (Some(200..=299), true) => {
+                self.answered += 1;
+                let counts = entry.answer.map(|answer| (answer.received, answer.accepted, answer.rejected));
+                if counts != Some((readings + rejections, *readings, *rejections)) {
+                    let counts =
+                        counts.map_or("nothing".to_owned(), |(all, good, bad)| format!("{all}, {good} and {bad}"));
+                    self.faults.push(format!(
+                        "batch {batch} was {} items, {readings} good and {rejections} bad; its answer counts {counts}",
+                        readings + rejections
+                    ));
                 }
-            } else {
-                self.in_doubt += 1;
-                self.in_doubt_stored += u64::from(is_stored);
+                true
+            }
+            (Some(400), false) => {
+                self.refused += 1;
+                true
+            }
+            (Some(status @ (200..=299 | 400)), is_batch) => {
+                let what = if is_batch { "a batch" } else { "no batch" };
+                self.faults.push(format!("batch {batch} is {what}, and was answered {status}"));
+                false
+            }
+            _ => {
+                self.unanswered += 1;
+                false
             }
         }
-        missing.sort_unstable();
-        self.faults.extend(
-            missing
-                .iter()
-                .map(|(index, id)| format!("reading {id} of batch {} is missing", ledger.bodies[*index].batch)),
-        );
     }
 
-    fn conclude_body(&mut self, body: &Known, is_stored: bool, rejected: Option<usize>) {
-        if let Some(object) = body.object.as_deref().filter(|_| !is_stored) {
-            self.faults.push(format!("{object} is missing, {} readings", body.readings));
+    fn compare_readings(&mut self, body: &mut Body<'_>, key: ObjectKey, text: io::Result<String>) {
+        self.objects += 1;
+        if let Some(first) = &body.object {
+            self.faults.push(format!("stored twice: {first} and {key}"));
         }
-        self.bad += body.bad as u64;
-        self.bad_kept += body.bad.min(rejected.unwrap_or(0)) as u64;
-        if body.bad != rejected.unwrap_or(0) {
-            self.faults.push(format!(
-                "batch {} had {} bad items, and {} are under rejected/",
-                body.batch,
-                body.bad,
-                rejected.unwrap_or(0)
-            ));
+        let readings = body.entry.readings;
+        match text {
+            Ok(text) if Digest::of(text.as_bytes()) == body.entry.text => body.readings = readings,
+            Ok(text) => self.faults.push(format!(
+                "{key} has {} lines, which are not the {readings} readings of its push",
+                text.lines().count()
+            )),
+            Err(error) => self.faults.push(format!("{key} is no Zstandard frame of text: {error}")),
+        }
+        body.object = Some(key);
+    }
+
+    /// Counts what was acknowledged of a body, and names what is missing.
+    fn conclude(&mut self, body: &Body<'_>) {
+        let LedgerEntry { batch, readings, rejections, object, .. } = body.entry;
+        self.readings.0 += readings;
+        self.readings.1 += body.readings;
+        self.rejections.0 += rejections;
+        self.rejections.1 += body.rejections.min(*rejections);
+        if let (Some(object), None) = (object, &body.object) {
+            self.faults.push(format!("{object} is missing, {readings} readings"));
+        }
+        if body.rejections != *rejections {
+            self.faults
+                .push(format!("batch {batch} had {rejections} bad items, and {} are under rejected/", body.rejections));
         }
     }
 }
 
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (answered, refused, unanswered) = self.pushes;
-        let stored = |of: u64, stored: u64| format!("{stored} of {of}");
-        writeln!(f, "Pushes answered 2xx          {answered}")?;
-        writeln!(f, "Bodies refused 400           {refused}")?;
-        writeln!(f, "Pushes without an answer     {unanswered}")?;
-        writeln!(f, "Readings delivered           {}", self.deliveries)?;
-        writeln!(f, "Distinct readings stored     {}", stored(self.acknowledged, self.stored))?;
-        writeln!(f, "Bad items and bodies kept    {}", stored(self.bad, self.bad_kept))?;
-        if self.in_doubt > 0 {
-            writeln!(f, "Unanswered, stored anyway    {}", stored(self.in_doubt, self.in_doubt_stored))?;
-        }
+        writeln!(f, "Pushes answered 2xx          {}", self.answered)?;
+        writeln!(f, "Bodies refused 400           {}", self.refused)?;
+        writeln!(f, "Pushes without an answer     {}", self.unanswered)?;
+        writeln!(f, "Readings stored              {} of {}", self.readings.1, self.readings.0)?;
+        writeln!(f, "Bad items and bodies stored  {} of {}", self.rejections.1, self.rejections.0)?;
         write!(f, "Objects of these pushes      {}", self.objects)?;
         if self.others > 0 {
             write!(f, "\nObjects of other pushes      {}", self.others)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::ledger::Answer;
+    use super::*;
+
+    const BODY: &[u8] = br#"["{\"unixT\":1654063185}", 7, "{\"unixT\":1654063186}"]"#;
+
+    fn entry(body: &[u8], status: u16, (received, accepted, rejected): (usize, usize, usize)) -> LedgerEntry {
+        let answer = Answer { received, accepted, rejected, ..Answer::default() };
+        LedgerEntry { status: Some(status), answer: Some(answer), ..LedgerEntry::new(Timestamp::UNIX_EPOCH, body) }
+    }
+
+    /// What the answers of these pushes say: how many are acknowledged, and how many are wrong.
+    fn counts(entries: &[LedgerEntry]) -> (usize, usize) {
+        let mut proof = Proof::default();
+        let acknowledged = entries.iter().filter(|entry| proof.is_acknowledged(entry)).count();
+        (acknowledged, proof.faults.len())
+    }
+
+    #[test]
+    fn an_answered_push_is_acknowledged_and_an_unanswered_one_is_not() {
+        let unanswered = LedgerEntry { status: None, ..entry(BODY, 200, (3, 2, 1)) };
+        assert_eq!(counts(&[entry(BODY, 200, (3, 2, 1)), entry(BODY, 503, (0, 0, 0)), unanswered]), (1, 0));
+    }
+
+    #[test]
+    fn an_answer_that_miscounts_is_a_fault() {
+        assert_eq!(counts(&[entry(BODY, 200, (3, 3, 0))]), (1, 1));
+    }
+
+    #[test]
+    fn a_refused_body_is_acknowledged_only_if_it_is_no_batch() {
+        assert_eq!(counts(&[entry(b"{}", 400, (0, 0, 0))]), (1, 0));
+        assert_eq!(counts(&[entry(BODY, 400, (0, 0, 0))]), (0, 1));
+        assert_eq!(counts(&[entry(b"{}", 200, (0, 0, 0))]), (0, 1));
+    }
+
+    /// An archive of nothing.
+    struct Empty;
+
+    impl Archive for Empty {
+        fn folders(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
+            Ok(Vec::new())
+        }
+
+        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+            Ok(Vec::new())
+        }
+
+        fn read(&self, _: &[ObjectKey]) -> Result<Vec<history::StoredObject>, ArchiveError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_body_that_was_answered_once_has_to_be_stored_whatever_came_of_its_copy() {
+        let (answered, failed) = (entry(BODY, 200, (3, 2, 1)), entry(BODY, 503, (0, 0, 0)));
+        for ledger in [[answered.clone(), failed.clone()], [failed.clone(), answered]] {
+            let proof = verify(&ledger, &Empty).unwrap();
+            assert_eq!((proof.readings, proof.rejections, proof.faults.len()), ((2, 0), (1, 0), 2));
+        }
+        assert!(verify(&[failed.clone(), failed], &Empty).unwrap().holds());
     }
 }

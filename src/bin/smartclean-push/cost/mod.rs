@@ -5,11 +5,12 @@ mod text;
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use smartclean_push::cost::assumptions::MESSAGES;
 use smartclean_push::cost::{Bill, Region, Workload};
 
 use crate::Failure;
-use crate::simulate::Every;
+use crate::period::interval;
 
 /// Estimate what a month in AWS costs, service by service, and which line of it dominates
 ///
@@ -30,8 +31,8 @@ pub(super) struct Cost {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     devices: u32,
     /// How often each sends a reading, such as 30s, 5m or 1h
-    #[arg(long, value_name = "TIME")]
-    interval: Every,
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    interval: SignedDuration,
     /// Readings in a push, on average. SmartClean does not say; the log's summary lines do (received)
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=7_000))]
     batch: u32,
@@ -95,7 +96,7 @@ impl Cost {
     fn workload(&self) -> Workload {
         Workload {
             devices: self.devices.into(),
-            interval: self.interval.0,
+            interval: self.interval,
             batch: self.batch.into(),
             devices_per_zone: self.devices_per_zone.into(),
             changing_percent: self.changing,

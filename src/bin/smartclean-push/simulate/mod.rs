@@ -1,25 +1,26 @@
-//! `simulate`: a believable building, pushed to an endpoint or written into a folder; and the proof that all was kept.
+//! `simulate`: a believable building, pushed to an endpoint or written into a folder; and whether all of it is stored.
 
-mod client;
-mod folder;
-mod ledger_file;
-mod progress;
-mod send;
+mod run;
+mod target;
 mod verify;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::thread;
 
 use clap::{ArgGroup, Args};
 use jiff::{SignedDuration, Timestamp, Unit};
 use smartclean_push::simulate::{Faults, Plan, Pushes, SiteClock};
 
+use self::run::{Pace, run};
+use self::target::Target;
 use crate::Failure;
+use crate::period::interval;
 
-/// Push what a believable building would: people, smells, empty soap, full bins, cleanings; then prove that all was kept
+/// Push what a believable building would: people, smells, empty soap, full bins, cleanings; then verify that all is stored
 ///
 /// Devices of all sixteen types in washrooms, meeting rooms, lobbies and gardens follow the hour and the day of the week.
-/// The same seed and --from make the same pushes to the letter. What was sent and answered is noted in a ledger, which
+/// The same seed and --from make the same pushes to the letter. What was sent and answered is recorded in a ledger, which
 /// --verify compares with what is stored. The username and password come from PUSH_USERNAME and PUSH_PASSWORD.
 ///
 /// Without --from the simulated time ends at the moment at which the run ends: at full speed it begins that many days ago,
@@ -39,21 +40,21 @@ pub(super) struct Simulate {
     /// Write into this new folder what a receiver would have stored, without any receiver
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Prove that everything in the ledger is stored in this data folder, each thing once
+    /// Verify that everything in the ledger is stored in this data folder, and nothing twice
     #[arg(long, value_name = "DATA", conflicts_with_all = ["from", "speed", "faults", "push_every"])]
     verify: Option<String>,
     /// How many devices
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     devices: u32,
     /// How many days; 0.25 is six hours
-    #[arg(long, value_name = "D", default_value = "1")]
-    days: Days,
+    #[arg(long, value_name = "D", default_value = "1", value_parser = days)]
+    days: f64,
     /// When it begins: 2026-10-01, 2026-10-01T08:00 on the site's clock, or a moment with its offset
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
-    /// Simulated seconds in a real one, or `max`: as fast as the endpoint answers
-    #[arg(long, value_name = "X", default_value = "max", conflicts_with = "out")]
-    speed: Speed,
+    /// Simulated seconds in a real one: 1 is live, 60 a minute a second [default: as fast as the endpoint answers]
+    #[arg(long, value_name = "X", value_parser = speed, conflicts_with = "out")]
+    speed: Option<f64>,
     /// Pushes that are under way at the same time; with 1 they arrive in their order
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), conflicts_with = "out")]
     connections: u8,
@@ -64,84 +65,50 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "FAULTS")]
     faults: Option<Faults>,
     /// How often each building pushes, such as 30s or 5m [default: 1m, with --out 15m]
-    #[arg(long, value_name = "TIME")]
-    push_every: Option<Every>,
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    push_every: Option<SignedDuration>,
     /// The time zone of the site
     #[arg(long, value_name = "REGION", default_value = "Asia/Singapore")]
     region: String,
-    /// Where it is noted what was sent and answered; added to. With --out only where this is given [default:
-    /// simulate-ledger.ndjson]
+    /// The ledger of what was sent and answered; added to. With --out only if it is given [default: simulate-ledger.ndjson]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 }
 
 const LEDGER: &str = "simulate-ledger.ndjson";
 
-/// A positive number of days.
-#[derive(Clone, Copy, Debug)]
-struct Days(f64);
-
-impl FromStr for Days {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let days = text.parse().ok().filter(|days: &f64| *days > 0.0 && *days <= 3_660.0);
-        days.map(Self).ok_or("days are a number above 0, at most 3660: 30, or 0.25 for six hours")
-    }
+fn days(text: &str) -> Result<f64, &'static str> {
+    positive(text, 3_660.0).ok_or("days are a number above 0, at most 3660: 30, or 0.25 for six hours")
 }
 
-/// Simulated seconds in a real one; `None` is as fast as can be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Speed(Option<f64>);
-
-impl FromStr for Speed {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "max" {
-            return Ok(Self(None));
-        }
-        let speed = text.parse().ok().filter(|speed: &f64| *speed > 0.0 && speed.is_finite());
-        speed
-            .map(|speed| Self(Some(speed)))
-            .ok_or("a speed is a number above 0, or max: 1 is live, 60 a minute a second")
-    }
+fn speed(text: &str) -> Result<f64, &'static str> {
+    positive(text, f64::MAX).ok_or("a speed is a number above 0: 1 is live, 60 a minute a second")
 }
 
-/// An interval, between pushes or between readings.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Every(pub(super) SignedDuration);
-
-impl FromStr for Every {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
-        let every = text.parse().ok().filter(|every| (least..=most).contains(every));
-        every.map(Self).ok_or("a time such as 30s, 5m or 1h, from a second to a day")
-    }
+fn positive(text: &str, most: f64) -> Option<f64> {
+    text.parse().ok().filter(|number| *number > 0.0 && *number <= most)
 }
 
 impl Simulate {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let ledger = self.ledger.as_deref().unwrap_or(Path::new(LEDGER));
-        if let Some(data) = &self.verify {
-            return verify::run(ledger, data);
-        }
-        let now = Timestamp::now();
-        let plan = self.plan(now)?;
-        let every = |minutes| self.push_every.map_or(SignedDuration::from_mins(minutes), |every| every.0);
-        let faults = self.faults.unwrap_or_default();
-        match (&self.url, &self.out) {
-            (Some(url), _) => send::run(
-                url,
-                &plan,
-                Pushes::new(&plan, every(1), faults),
-                send::Pace { speed: self.speed.0, connections: usize::from(self.connections) },
-                ledger,
-            ),
-            (None, Some(out)) => folder::run(out, &plan, Pushes::new(&plan, every(15), faults), self.ledger.as_deref()),
-            (None, None) => Err(Failure::usage("name --url, --out or --verify")),
+        let ledger = self.ledger.as_deref();
+        let pushes = |minutes| {
+            let plan = self.plan(Timestamp::now())?;
+            let every = self.push_every.unwrap_or(SignedDuration::from_mins(minutes));
+            let pushes = Pushes::new(&plan, every, self.faults.unwrap_or_default());
+            Ok::<_, Failure>((plan, pushes))
+        };
+        if let Some(url) = &self.url {
+            let (plan, pushes) = pushes(1)?;
+            let pace = Pace { speed: self.speed, at_a_time: self.connections.into() };
+            run(&Target::endpoint(url, pace.at_a_time)?, &plan, pushes, pace, ledger.or(Some(Path::new(LEDGER))))
+        } else if let Some(folder) = &self.out {
+            let (plan, pushes) = pushes(15)?;
+            let pace = Pace { speed: None, at_a_time: thread::available_parallelism().map_or(1, NonZero::get) };
+            run(&Target::folder(folder)?, &plan, pushes, pace, ledger)
+        } else {
+            let data = self.verify.as_deref().unwrap_or_default();
+            verify::run(ledger.unwrap_or(Path::new(LEDGER)), data)
         }
     }
 
@@ -149,7 +116,7 @@ impl Simulate {
         let clock = SiteClock::of(&self.region).ok_or_else(|| {
             Failure::usage(format!("there is no time zone \"{}\"; zones are named like Asia/Singapore", self.region))
         })?;
-        let length = SignedDuration::from_secs_f64(self.days.0 * 86_400.0);
+        let length = SignedDuration::from_secs_f64(self.days * 86_400.0);
         let from = match &self.from {
             Some(text) => clock.moment(text).ok_or_else(|| {
                 Failure::usage(format!(
@@ -165,8 +132,8 @@ impl Simulate {
 }
 
 /// When to begin so that the simulated time ends when the run does: at full speed now, at speed 1 after `length` has passed.
-fn begin(now: Timestamp, length: SignedDuration, speed: Speed) -> Timestamp {
-    let ahead = speed.0.map_or(0.0, |speed| 1.0 / speed).min(1.0);
+fn begin(now: Timestamp, length: SignedDuration, speed: Option<f64>) -> Timestamp {
+    let ahead = speed.map_or(0.0, |speed| 1.0 / speed).min(1.0);
     let back = SignedDuration::from_secs_f64(length.as_secs_f64() * (1.0 - ahead));
     now.checked_sub(back).and_then(|from| from.round(Unit::Millisecond)).unwrap_or(now)
 }
@@ -179,7 +146,7 @@ mod tests {
     fn without_a_beginning_the_simulated_time_ends_with_the_run() {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
         let day = SignedDuration::from_hours(24);
-        let begins = |speed| begin(now, day, Speed(speed)).to_string();
+        let begins = |speed| begin(now, day, speed).to_string();
         assert_eq!(begins(None), "2026-11-22T10:00:00Z");
         assert_eq!(begins(Some(1.0)), "2026-11-23T10:00:00Z");
         assert_eq!(begins(Some(2.0)), "2026-11-22T22:00:00Z");
@@ -187,12 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn speeds_days_and_intervals_are_positive() {
-        assert_eq!("max".parse(), Ok(Speed(None)));
-        assert_eq!("60".parse(), Ok(Speed(Some(60.0))));
-        for wrong in ["0", "-1", "fast", "NaN", "inf"] {
-            assert!(wrong.parse::<Speed>().is_err() && wrong.parse::<Days>().is_err(), "{wrong}");
+    fn speeds_and_days_are_positive() {
+        assert_eq!((speed("60"), days("0.25")), (Ok(60.0), Ok(0.25)));
+        for wrong in ["0", "-1", "max", "NaN", "inf", ""] {
+            assert!(speed(wrong).is_err() && days(wrong).is_err(), "{wrong}");
         }
-        assert!("30s".parse::<Every>().is_ok() && "0s".parse::<Every>().is_err() && "2d".parse::<Every>().is_err());
     }
 }

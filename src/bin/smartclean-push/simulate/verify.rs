@@ -5,38 +5,35 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use smartclean_push::domain::shown;
-use smartclean_push::simulate::{Ledger, prove};
+use smartclean_push::simulate::{read_ledger, verify};
 
 use crate::{Failure, archive};
 
 /// Most faults that are named one by one.
 const NAMED: usize = 10;
 
-pub(super) fn run(ledger: &Path, data: &str) -> Result<(), Failure> {
-    let shown = ledger.display();
-    let file = File::open(ledger).map_err(|fault| {
+pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
+    let path_shown = path.display();
+    let file = File::open(path).map_err(|error| {
         Failure::usage(format!(
-            "the ledger {shown} cannot be read: {fault}. `simulate --url` writes it; name it with --ledger"
+            "the ledger {path_shown} cannot be read: {error}. `simulate --url` writes it; name it with --ledger"
         ))
     })?;
     let ledger =
-        Ledger::read(BufReader::new(file)).map_err(|fault| Failure::new(format!("the ledger {shown}: {fault}")))?;
-    let archive = archive::open(data)?;
-    let proof = prove(&ledger, archive.as_ref())?;
-    let mut out = anstream::stdout();
-    let _ = writeln!(out, "{proof}");
+        read_ledger(BufReader::new(file)).map_err(|error| Failure::new(format!("the ledger {path_shown}: {error}")))?;
+    let proof = verify(&ledger, archive::open(data)?.as_ref())?;
+    let mut text = format!("{proof}\n");
     if proof.holds() {
-        let _ = writeln!(out, "Proven: all that was acknowledged is stored in {data}, and nothing twice");
-        return Ok(());
+        text += &format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n");
+    } else {
+        let faults = proof.faults.iter().take(NAMED).map(|fault| format!("\nFAULT {}", shown::line(fault)));
+        text.extend(faults);
+        text.push('\n');
     }
-    let _ = writeln!(out);
-    for fault in proof.faults.iter().take(NAMED) {
-        let _ = writeln!(out, "FAULT {}", shown::line(&fault.to_string()));
+    let _ = write!(anstream::stdout(), "{text}");
+    match proof.faults.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new(format!("{data} and {path_shown} do not agree: a fault"))),
+        faults => Err(Failure::new(format!("{data} and {path_shown} do not agree: {faults} faults"))),
     }
-    let more = proof.faults.len().saturating_sub(NAMED);
-    if more > 0 {
-        let _ = writeln!(out, "and {more} more");
-    }
-    let count = if proof.faults.len() == 1 { "a fault".to_owned() } else { format!("{} faults", proof.faults.len()) };
-    Err(Failure::new(format!("{data} and {shown} do not agree: {count}")))
 }

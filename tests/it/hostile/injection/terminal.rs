@@ -169,18 +169,18 @@ fn commands_that_read_a_file_show_its_faults_plainly() {
             let output = run(folder.path(), &[verb, name]);
             assert_eq!(assert_output_plain(&output, &format!("{attempt}, {verb}")), Some(1), "{output:?}");
         }
-        std::fs::write(
-            folder.path().join("ledger.ndjson"),
-            format!(
-                "{{\"run\":1,\"push\":1,\"batch\":{},\"object\":{}}}\n{payload}\n",
-                serde_json::json!(payload),
-                serde_json::json!(payload)
-            ),
-        )
-        .unwrap();
-        std::fs::create_dir_all(folder.path().join("data")).unwrap();
-        let output = run(folder.path(), &["simulate", "--verify", "data", "--ledger", "ledger.ndjson"]);
-        assert_eq!(assert_output_plain(&output, &format!("{attempt}, verify")), Some(1), "{output:?}");
+        std::fs::create_dir_all(folder.path().join("data/raw")).unwrap();
+        let entry = serde_json::json!({
+            "at": "2026-11-01T00:00:00Z", "batch": payload, "is_batch": true, "readings": 1, "rejections": 0,
+            "object": payload, "text": "0".repeat(64), "status": 200,
+        });
+        for (line, shown) in [(entry.to_string(), "FAULT "), (payload, "line 1 is not one of a ledger")] {
+            std::fs::write(folder.path().join("ledger.ndjson"), line + "\n").unwrap();
+            let output = run(folder.path(), &["simulate", "--verify", "data", "--ledger", "ledger.ndjson"]);
+            assert_eq!(assert_output_plain(&output, &format!("{attempt}, verify")), Some(1), "{output:?}");
+            let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(printed.contains(shown), "{attempt}: {printed}");
+        }
     }
 }
 

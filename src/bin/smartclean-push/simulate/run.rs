@@ -1,0 +1,153 @@
+//! Delivers pushes: several at a time, at their pace, each recorded in the ledger.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::iter;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
+use smartclean_push::simulate::{LedgerEntry, Plan, Push, Pushes};
+
+use super::target::Target;
+use crate::stop::{INTERRUPTED, Stop};
+use crate::{Failure, progress};
+
+/// How pushes are delivered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Simulated seconds in a real one; `None` is as fast as the target takes them.
+    pub(super) speed: Option<f64>,
+    /// Pushes that are under way at the same time.
+    pub(super) at_a_time: usize,
+}
+
+/// Delivers all pushes of a plan, until something goes wrong or Ctrl-C is pressed.
+pub(super) fn run(
+    target: &Target,
+    plan: &Plan,
+    pushes: Pushes,
+    pace: Pace,
+    ledger: Option<&Path>,
+) -> Result<(), Failure> {
+    let mut ledger = ledger.map(Ledger::open).transpose()?;
+    let stop = Stop::listening()?;
+    let pool = ThreadPoolBuilder::new().num_threads(pace.at_a_time).build();
+    let pool = pool.map_err(|error| Failure::new(format!("threads cannot be started: {error}")))?;
+    let from = plan.from;
+    let (began, mut totals) = (Instant::now(), Totals::default());
+    let bar = progress::styled(ProgressBar::new(seconds(from, plan.to)));
+    // How long it is until a push is due.
+    let wait = |push: &Push| {
+        let due = pace.speed.map_or(0.0, |speed| push.at.duration_since(from).as_secs_f64().max(0.0) / speed);
+        Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX).saturating_sub(began.elapsed())
+    };
+    let deliver = |push: &Push| {
+        let mut entry = LedgerEntry::new(push.at, &push.body);
+        let delivered = target.deliver(push, &mut entry, &stop);
+        (entry, delivered)
+    };
+    let mut pushes = pushes.peekable();
+    let mut result = Ok(());
+    while let (Ok(()), Some(next)) = (&result, pushes.peek()) {
+        bar.set_position(seconds(from, next.at));
+        bar.set_message(format!("{} readings, {:.0} a second", totals.readings, totals.rate(began)));
+        stop.sleep(wait(next));
+        if stop.is_asked() {
+            let what = "interrupted; each push until then was delivered as a whole".to_owned();
+            result = Err(Failure { what, exit: INTERRUPTED });
+            break;
+        }
+        let due = iter::from_fn(|| pushes.next_if(|push| wait(push).is_zero()));
+        let due: Vec<Push> = due.take(pace.at_a_time).collect();
+        let delivered: Vec<_> = pool.install(|| due.par_iter().with_max_len(1).map(deliver).collect());
+        for (entry, delivered) in delivered {
+            totals.add(&entry);
+            let recorded = ledger.as_mut().map_or(Ok(()), |ledger| ledger.add(&entry));
+            result = result.and(delivered).and(recorded);
+        }
+    }
+    bar.finish_and_clear();
+    totals.print(began, ledger.as_ref());
+    result
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_secs()).unwrap_or(0)
+}
+
+/// The sums of what was delivered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    pushes: usize,
+    readings: usize,
+    rejections: usize,
+    refused: usize,
+    duplicates: usize,
+    alerts: usize,
+    unanswered: usize,
+}
+
+impl Totals {
+    fn add(&mut self, entry: &LedgerEntry) {
+        let answer = entry.answer.unwrap_or_default();
+        self.pushes += 1;
+        self.readings += answer.accepted;
+        self.rejections += answer.rejected;
+        self.refused += usize::from(entry.status == Some(400));
+        self.duplicates += answer.duplicates;
+        self.alerts += answer.alerts;
+        self.unanswered += usize::from(entry.status.is_none_or(|status| status > 400));
+    }
+
+    /// Readings a second.
+    fn rate(&self, began: Instant) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 readings")]
+        let readings = self.readings as f64;
+        readings / began.elapsed().as_secs_f64().max(0.001)
+    }
+
+    fn print(&self, began: Instant, ledger: Option<&Ledger<'_>>) {
+        let Self { pushes, readings, rejections, refused, duplicates, alerts, unanswered } = self;
+        let (seconds, rate) = (began.elapsed().as_secs_f64(), self.rate(began));
+        let mut text = format!(
+            "{pushes} pushes, {readings} readings in {seconds:.1} s ({rate:.0} a second); {rejections} bad items, {refused} \
+             bodies refused, {duplicates} duplicates, {alerts} alerts, {unanswered} pushes without an answer\n"
+        );
+        if let Some(Ledger { path, .. }) = ledger {
+            let path = path.display();
+            text += &format!(
+                "Recorded in {path}. To verify that all is stored: smartclean-push simulate --verify DATA --ledger {path}\n"
+            );
+        }
+        let _ = write!(anstream::stdout(), "{text}");
+    }
+}
+
+/// The ledger's file, which lines are added to.
+struct Ledger<'p> {
+    path: &'p Path,
+    file: File,
+}
+
+impl<'p> Ledger<'p> {
+    fn open(path: &'p Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            Failure::new(format!(
+                "the ledger {} cannot be written: {error}. Choose another with --ledger",
+                path.display()
+            ))
+        })?;
+        Ok(Self { path, file })
+    }
+
+    /// Adds a line, in one write: whatever ends the process, the line is there or it is not.
+    fn add(&mut self, entry: &LedgerEntry) -> Result<(), Failure> {
+        let written = serde_json::to_string(entry).map_err(Into::into);
+        let written = written.and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()));
+        written.map_err(|error| Failure::new(format!("the ledger {} cannot be written: {error}", self.path.display())))
+    }
+}
