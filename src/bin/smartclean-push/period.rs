@@ -12,10 +12,10 @@ use crate::Failure;
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct Arguments {
     /// From then on: 2026-11-01, 2026-11-01T08:00 (both in UTC), 2026-11-01T08:00+08:00. Else from the first
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = moment_in_utc)]
     since: Option<Timestamp>,
     /// Up to and not including then, as for --since; a date means its first moment. Else to the last
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = moment_in_utc)]
     until: Option<Timestamp>,
 }
 
@@ -32,14 +32,18 @@ impl Arguments {
     }
 }
 
-/// Reads a moment: RFC 3339, or a date or a date and time in UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
+fn moment_in_utc(text: &str) -> Result<Timestamp, String> {
+    moment(text, &TimeZone::UTC)
+}
+
+/// Reads a moment: RFC 3339, or a date or a date and time in `zone`.
+pub(super) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
     let local: DateTime =
         text.parse().map_err(|_| "a time is written 2026-11-01, 2026-11-01T08:00 or 2026-11-01T08:00+08:00")?;
-    TimeZone::UTC.to_timestamp(local).map_err(|fault| fault.to_string())
+    zone.to_timestamp(local).map_err(|error| error.to_string())
 }
 
 /// Reads how often something happens: from a second to a day.
@@ -54,17 +58,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_in_utc_unless_they_say_otherwise() {
+    fn times_are_in_the_given_zone_unless_they_say_otherwise() {
         for (text, expected) in [
             ("2026-11-01", "2026-11-01T00:00:00Z"),
             ("2026-11-01T08:00", "2026-11-01T08:00:00Z"),
             ("2026-11-01T08:00+08:00", "2026-11-01T00:00:00Z"),
             ("2026-11-01T08:00:05.5Z", "2026-11-01T08:00:05.5Z"),
         ] {
-            assert_eq!(moment(text).unwrap().to_string(), expected, "{text}");
+            assert_eq!(moment_in_utc(text).unwrap().to_string(), expected, "{text}");
+        }
+        let singapore = TimeZone::get("Asia/Singapore").unwrap();
+        for (text, expected) in [
+            ("2026-11-01", "2026-10-31T16:00:00Z"),
+            ("2026-11-01T08:00", "2026-11-01T00:00:00Z"),
+            ("2026-11-01T08:00Z", "2026-11-01T08:00:00Z"),
+        ] {
+            assert_eq!(moment(text, &singapore).unwrap().to_string(), expected, "{text}");
         }
         for text in ["", "yesterday", "2026-13-01", "08:00", "2026-11"] {
-            assert!(moment(text).unwrap_err().contains("2026-11-01T08:00+08:00"), "{text}");
+            assert!(moment_in_utc(text).unwrap_err().contains("2026-11-01T08:00+08:00"), "{text}");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, ZonedDateTime};
 use serde_json::Value;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::simulate::{Plan, Pushes, SiteClock};
+use smartclean_push::simulate::{Plan, Pushes};
 
 use super::compare;
 use crate::alert_ids::live_messages;
@@ -53,9 +53,9 @@ active = "06:00-22:00"
 /// The lines of a small building from an afternoon to the next day's noon, with every fault of the way to the receiver.
 async fn alerts(seed: u64, every: i64) -> String {
     let rules = RuleSet::parse("rules.toml", RULES).unwrap();
-    let clock = SiteClock::of("Asia/Singapore").unwrap();
-    let (from, to) = (clock.moment("2026-09-01T15:30").unwrap(), clock.moment("2026-09-02T12:30").unwrap());
-    let plan = Plan { devices: 16, from, to, seed, clock };
+    let from: ZonedDateTime = "2026-09-01T15:30[Asia/Singapore]".parse().unwrap();
+    let to = from.timestamp() + SignedDuration::from_hours(21);
+    let plan = Plan { devices: 16, from, to, seed };
     let pushes = Pushes::new(&plan, SignedDuration::from_mins(every), "all".parse().unwrap());
     let pushes: Vec<_> = pushes.map(|push| (push.at, push.body.to_vec())).collect();
     live_messages(&rules, &pushes).await.iter().map(|message| format!("{}\n", message.record())).collect()

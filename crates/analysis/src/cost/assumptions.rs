@@ -19,7 +19,7 @@ const fn given(what: &'static str, value: f64, unit: &'static str, source: &'sta
 }
 
 const MEASURED: &str = "measured: a simulated day of 200 devices of all types, 21,017 readings, into `serve`";
-const SIMULATED: &str = "measured: `simulate --out history --devices 200 --days 30 --from 2026-10-01`, \
+const SIMULATED: &str = "measured: `simulate --out history --devices 100 --days 7 --from 2026-10-01`, \
                          then `replay raw --from history --state state.db --alerts`";
 const NOT_MEASURED: &str = "assumed; see Duration of the function in CloudWatch";
 
@@ -40,7 +40,7 @@ pub const REMEMBERED: Assumption = given("what is remembered of a device", 0.5, 
 pub const INDEX: Assumption = given("write units of the index with a zone's write", 0.5, "", MEASURED);
 /// Messages about a device in a month, by the built-in rules. Alerts that come together or are suppressed share a message, and a
 /// message is what is paid for.
-pub const MESSAGES: Assumption = given("messages about a device a month", 10.5, "", SIMULATED);
+pub const MESSAGES: Assumption = given("messages about a device a month", 6.3, "", SIMULATED);
 /// Milliseconds of a stored object's second look, without its readings.
 pub const LOOK_MS: Assumption = given("the second look at a stored push", 30.0, "ms", NOT_MEASURED);
 /// Milliseconds for each reading of either.

@@ -193,21 +193,15 @@ pub(super) static ITEMS: [Item; 21] = [
     item(S3, "GB kept", "compressed readings of all months that are kept", Month::gigabytes_stored)
         .at(GIGABYTE, 0.025, 0.023)
         .steps(&[(50.0 * TB, 0.024), (500.0 * TB, 0.023)], &[(50.0 * TB, 0.022), (500.0 * TB, 0.021)]),
-    item(
-        SQS,
-        "requests",
-        "a notice a push; fetching and deleting of ten; Lambda's looks when it is empty",
-        Month::queue_requests,
-    )
-    .at(MILLION, 0.40, 0.40)
-    .steps(QUEUE, QUEUE)
-    .free(1e6),
+    item(SQS, "requests", "a notice a push; two for ten of them; Lambda's looks if it is empty", Month::queue_requests)
+        .at(MILLION, 0.40, 0.40)
+        .steps(QUEUE, QUEUE)
+        .free(1e6),
     // A unit is a started KB of an item.
     item(
         DYNAMODB,
         "write units",
-        "zones that change, with the index; for a message its zone, the rate limit and the SMS of the day; that something \
-         arrives, each 5 minutes",
+        "changed zones and the index; three a message; one each 5 minutes",
         Month::write_units,
     )
     .at(MILLION, 0.7115, 0.625)

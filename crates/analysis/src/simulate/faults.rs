@@ -1,17 +1,15 @@
 //! What goes wrong between sensors and receiver, on purpose.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
 use super::dice::Dice;
-use super::gateway::Item;
 
 /// Which faults are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// A push is sent again.
     pub duplicates: bool,
-    /// Readings are held back, for up to hours.
+    /// Readings come late, by up to hours.
     pub late: bool,
     /// Readings within a push, and pushes, change places.
     pub reordered: bool,
@@ -21,21 +19,11 @@ pub struct Faults {
     pub rebatch: bool,
 }
 
-impl Faults {
-    /// Their names, in the order of the fields.
-    pub const NAMES: [&str; 5] = ["duplicates", "late", "reordered", "bad", "rebatch"];
-}
-
-/// A fault that does not exist.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no fault \"{0}\"; there are {names} and all", names = Faults::NAMES.join(", "))]
-pub struct UnknownFault(String);
-
 impl FromStr for Faults {
-    type Err = UnknownFault;
+    type Err = String;
 
     /// Names with commas between them, or `all`.
-    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let mut faults = Self::default();
         for name in text.split(',').map(str::trim) {
             match name {
@@ -45,45 +33,41 @@ impl FromStr for Faults {
                 "bad" => faults.bad = true,
                 "rebatch" => faults.rebatch = true,
                 "all" => faults = Self { duplicates: true, late: true, reordered: true, bad: true, rebatch: true },
-                unknown => return Err(UnknownFault(unknown.to_owned())),
+                unknown => {
+                    return Err(format!(
+                        "there is no fault \"{unknown}\"; there are duplicates, late, reordered, bad, rebatch and all"
+                    ));
+                }
             }
         }
         Ok(faults)
     }
 }
 
-/// JSON values that are no reading, as elements of a batch: not JSON inside, cut off, of the wrong kind, not Unicode.
+/// Elements of a batch that are no reading: not JSON inside, cut off, of the wrong kind, not Unicode.
 const NO_READINGS: [&str; 7] =
     [r#""{oops}""#, r#""{\"DevType\":\"SMARTCLEAN#UM\",\"v\":{\"cou""#, "7", "null", "[1]", r#""\ud800""#, r#""""#];
 
-/// Something broken for a batch. Some of it is a JSON object all the same, and has to be kept as a reading is: without any
-/// id, or with members of the wrong kinds.
-pub(super) fn bad_item(dice: &mut Dice) -> Item {
+/// An element that is broken. Some are JSON objects all the same, and have to be stored as a reading is: without any id, or with
+/// members of the wrong kinds.
+pub(super) fn bad_element(dice: &mut Dice) -> String {
     let number = dice.below(1_000_000_000);
     match dice.below(NO_READINGS.len() + 2) {
-        7 => Item::Reading(format!(r#"{{"v":{{"p":{number}}}}}"#).into()),
-        8 => {
-            let text = format!(r#"{{"DevType":5,"DEVID":{{"a":{number}}},"unixT":"soon","v":[],"t":null}}"#);
-            Item::Reading(text.into())
-        }
-        index => Item::Bare(NO_READINGS[index].into()),
+        7 => format!(r#""{{\"v\":{{\"p\":{number}}}}}""#),
+        8 => format!(r#""{{\"DevType\":5,\"DEVID\":{{\"a\":{number}}},\"unixT\":\"soon\",\"v\":[],\"t\":null}}""#),
+        index => NO_READINGS[index].to_owned(),
     }
 }
 
-/// A body that is no batch: no array, cut off, no JSON, not UTF-8. Each is another, so that each is kept by itself.
-pub(super) fn bad_body(dice: &mut Dice) -> Arc<[u8]> {
+/// A body that is no batch: no array, cut off, no JSON, not UTF-8. Each is another, so that each is stored by itself.
+pub(super) fn bad_body(dice: &mut Dice) -> Vec<u8> {
     let number = dice.below(1_000_000_000);
-    let mut body = match dice.below(4) {
-        0 => format!(r#"{{"readings":[],"number":{number}}}"#),
-        1 => format!(r#"["{{\"number\":{number}"#),
-        2 => format!("<html><body>Bad gateway {number}</body></html>"),
-        _ => format!("[\"{number} "),
+    match dice.below(4) {
+        0 => format!(r#"{{"readings":[],"number":{number}}}"#).into_bytes(),
+        1 => format!(r#"["{{\"number\":{number}"#).into_bytes(),
+        2 => format!("<html><body>Bad gateway {number}</body></html>").into_bytes(),
+        _ => [format!("[\"{number} ").as_bytes(), b"\xff\"]"].concat(),
     }
-    .into_bytes();
-    if body.ends_with(b" ") {
-        body.extend(b"\xff\"]");
-    }
-    body.into()
 }
 
 #[cfg(test)]
@@ -95,19 +79,19 @@ mod tests {
     fn faults_are_named_one_by_one_or_all_at_once() {
         let one: Faults = "late, bad".parse().unwrap();
         assert_eq!(one, Faults { late: true, bad: true, ..Faults::default() });
-        let all: Faults = "all".parse().unwrap();
-        assert_eq!(Faults::NAMES.join(",").parse(), Ok(all));
+        assert_eq!("duplicates,late,reordered,bad,rebatch".parse::<Faults>(), "all".parse());
     }
 
     #[test]
     fn an_unknown_fault_is_answered_with_the_known_ones() {
-        let told = "lat".parse::<Faults>().unwrap_err().to_string();
-        assert_eq!(told, "there is no fault \"lat\"; there are duplicates, late, reordered, bad, rebatch and all");
+        let error = "lat".parse::<Faults>().unwrap_err();
+        assert_eq!(error, "there is no fault \"lat\"; there are duplicates, late, reordered, bad, rebatch and all");
     }
 
     #[test]
-    fn a_bad_body_is_never_a_batch() {
-        let mut dice = Dice::new(1, 1);
+    fn a_bad_body_is_never_a_batch_and_a_bad_element_never_costs_one() {
+        let mut dice = Dice::new(1, &[]);
         assert!((0..200).all(|_| Items::split(&bad_body(&mut dice)).is_err()));
+        assert!((0..200).all(|_| Items::split(format!("[{}]", bad_element(&mut dice)).as_bytes()).is_ok()));
     }
 }

@@ -2,120 +2,134 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 
-use super::building::{Site, id};
-use super::clock::SiteClock;
-use super::devices::DeviceLife;
-use super::dice::Dice;
-use super::wire::{self, Envelope, Place};
-use super::zone::ZoneLife;
+use super::building::{DevicePlan, LEVEL, LEVELS, building_name};
+use super::device::Device;
+use super::dice::digest;
+use super::zone::{People, Zone};
 
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// How many devices.
     pub devices: usize,
-    /// The first moment.
-    pub from: Timestamp,
+    /// The first moment, in the time zone of the site, which has an IANA name.
+    pub from: ZonedDateTime,
     /// The first moment that is not simulated any more.
     pub to: Timestamp,
     /// The same seed makes the same site and the same days, to the letter.
     pub seed: u64,
-    /// The time zone of the site.
-    pub clock: SiteClock,
 }
 
-/// One thing that is told: a sensor's reading or a Matrix event.
+/// Something that happens: a sensor's reading or a Matrix event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When it happened.
+    /// When it happens.
     pub at: Timestamp,
     /// Which building it is from, from 0.
     pub building: usize,
-    /// Whether a sensor says it; else it is a Matrix event.
+    /// Whether it is a sensor's reading. Otherwise it is a Matrix event.
     pub is_reading: bool,
     /// Its JSON text.
-    pub text: Arc<str>,
+    pub text: String,
+}
+
+/// Who acts: a device, or the cleaner of a zone, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Actor {
+    Device(usize),
+    Cleaner(usize),
 }
 
 /// All events of a site in order of time. It holds one next moment for each device and zone, however long it runs.
 #[derive(Debug)]
 pub struct Fleet {
-    site: Site,
-    clock: SiteClock,
+    time_zone: TimeZone,
     to_ms: i64,
-    zones: Vec<ZoneLife>,
-    devices: Vec<(DeviceLife, Envelope)>,
-    /// When each actor acts next: devices by their number, zones' cleaners after them.
-    next: BinaryHeap<Reverse<(i64, usize)>>,
-    values: String,
+    /// The ids of the buildings.
+    buildings: Vec<String>,
+    zones: Vec<Zone>,
+    devices: Vec<Device>,
+    /// When each acts next, in milliseconds since 1970.
+    next: BinaryHeap<Reverse<(i64, Actor)>>,
 }
 
 impl Fleet {
     /// The events of a plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let (from_ms, seed) = (plan.from.as_millisecond(), plan.seed);
-        let site = Site::of(plan.devices, seed);
-        let mut next = BinaryHeap::with_capacity(site.devices.len() + site.zones.len());
-        let property = id(seed, &["property"]);
-        let mut streams = 0..;
-        let mut dice = || Dice::new(seed, streams.next().unwrap_or_default());
-        let mut devices = Vec::with_capacity(site.devices.len());
-        for (index, device) in site.devices.iter().enumerate() {
-            let mut life = DeviceLife::new(device.kind, dice(), from_ms);
-            next.push(Reverse((from_ms + life.first_look(), index)));
-            let zone = &site.zones[device.zone];
-            let project = &site.buildings[zone.building];
-            let place = Place { project, property: &property, zone, region: plan.clock.region() };
-            devices.push((life, Envelope::of(device, place)));
-        }
-        let mut zones = Vec::with_capacity(site.zones.len());
-        // Of another range than those of the devices, so that a zone's days do not depend on how many devices there are.
-        for (index, zone) in site.zones.iter().enumerate() {
-            let mut life = ZoneLife::new(zone.use_, Dice::new(seed, (1 << 40) + index as u64), from_ms);
-            if zone.use_.has_rounds() {
-                next.push(Reverse((from_ms + life.until_next_round(), devices.len() + index)));
+        let mut fleet = Self {
+            time_zone: plan.from.time_zone().clone(),
+            to_ms: plan.to.as_millisecond(),
+            buildings: Vec::new(),
+            zones: Vec::new(),
+            devices: Vec::new(),
+            next: BinaryHeap::new(),
+        };
+        let levels = (0..).flat_map(|level| LEVEL.iter().map(move |zone| (level, zone)));
+        for (level, (name, people, devices)) in levels {
+            let wanted = plan.devices.saturating_sub(fleet.devices.len());
+            if wanted == 0 {
+                break;
             }
-            zones.push(life);
+            let (building, name) = (level / LEVELS, format!("Level {} {name}", 1 + level % LEVELS));
+            fleet.add_zone(plan, building, name, *people, &devices[..devices.len().min(wanted)]);
         }
-        let (clock, to_ms) = (plan.clock.clone(), plan.to.as_millisecond());
-        Self { site, clock, to_ms, zones, devices, next, values: String::new() }
+        fleet
+    }
+
+    fn add_zone(&mut self, plan: &Plan, building: usize, name: String, people: People, devices: &[DevicePlan]) {
+        let Plan { seed, from, .. } = plan;
+        let (from_ms, building_name) = (from.timestamp().as_millisecond(), building_name(building));
+        let id = |names: &[&str]| format!("{:.32}", digest(*seed, names));
+        if self.buildings.len() == building {
+            self.buildings.push(id(&[&building_name]));
+        }
+        let mut zone = Zone::new(*seed, (building, &building_name), name, people, from_ms);
+        let (index, property) = (self.zones.len(), id(&["property"]));
+        let region = from.time_zone().iana_name().unwrap_or("UTC");
+        for &(model, name) in devices {
+            let ids = [property.as_str(), self.buildings[building].as_str(), region];
+            let mut device = Device::new(*seed, model, name, (index, &zone), ids);
+            self.next.push(Reverse((from_ms + device.first_look(), Actor::Device(self.devices.len()))));
+            self.devices.push(device);
+        }
+        if matches!(people, People::Visitors(_)) {
+            self.next.push(Reverse((from_ms + zone.until_next_round(), Actor::Cleaner(index))));
+        }
+        self.zones.push(zone);
     }
 
     /// How many buildings there are.
     #[must_use]
     pub fn buildings(&self) -> usize {
-        self.site.buildings.len()
+        self.buildings.len()
     }
 
-    /// What actor number `actor` says at a moment, if anything.
-    fn act(&mut self, at_ms: i64, actor: usize) -> Option<Event> {
-        let now = self.clock.at(at_ms);
-        let told = |building, is_reading, text: String| {
-            let at = Timestamp::from_millisecond(at_ms).ok()?;
-            Some(Event { at, building, is_reading, text: text.into() })
+    /// Lets a device or a cleaner act at a moment. Returns what is sent of it, if anything.
+    fn act(&mut self, at: Timestamp, actor: Actor) -> Option<Event> {
+        let now = at.to_zoned_datetime(self.time_zone.clone());
+        let (zone, text, wait) = match actor {
+            Actor::Device(index) => {
+                let device = &mut self.devices[index];
+                let zone = &mut self.zones[device.zone];
+                zone.advance(&now);
+                (&*zone, device.look(zone, &now), device.next_look())
+            }
+            Actor::Cleaner(index) => {
+                let zone = &mut self.zones[index];
+                zone.advance(&now);
+                let cleaning = zone.clean(&now, &self.buildings[zone.building]);
+                let wait = zone.until_next_round();
+                (&*zone, cleaning, wait)
+            }
         };
-        let Some((device, envelope)) = self.devices.get_mut(actor) else {
-            let index = actor - self.devices.len();
-            let zone = &mut self.zones[index];
-            self.next.push(Reverse((at_ms + zone.until_next_round(), actor)));
-            zone.advance(&now);
-            let began = zone.round(&now)?;
-            let site = &self.site.zones[index];
-            let project = &self.site.buildings[site.building];
-            return told(site.building, false, wire::cleaning(site, project, began, at_ms.div_euclid(1000)));
-        };
-        let index = self.site.devices[actor].zone;
-        let zone = &mut self.zones[index];
-        zone.advance(&now);
-        self.values.clear();
-        let has_told = device.look(zone, &now, &mut self.values);
-        self.next.push(Reverse((at_ms + device.next_look(), actor)));
-        has_told.then(|| told(self.site.zones[index].building, true, envelope.write(&now, &self.values)))?
+        self.next.push(Reverse((at.as_millisecond() + wait, actor)));
+        let is_reading = matches!(actor, Actor::Device(_));
+        Some(Event { at, building: zone.building, is_reading, text: text? })
     }
 }
 
@@ -124,11 +138,8 @@ impl Iterator for Fleet {
 
     fn next(&mut self) -> Option<Event> {
         loop {
-            let Reverse((at_ms, actor)) = self.next.pop()?;
-            if at_ms >= self.to_ms {
-                return None;
-            }
-            if let Some(event) = self.act(at_ms, actor) {
+            let Reverse((at_ms, actor)) = self.next.pop().filter(|next| next.0.0 < self.to_ms)?;
+            if let Some(event) = self.act(Timestamp::from_millisecond(at_ms).ok()?, actor) {
                 return Some(event);
             }
         }

@@ -55,24 +55,29 @@ impl LedgerEntry {
     #[must_use]
     pub fn new(at: Timestamp, body: &[u8]) -> Self {
         let id = BatchId::of(body);
-        let (status, answer) = (None, None);
-        let Ok(items) = Items::split(body) else {
-            let (batch, text) = (id.to_string(), Digest::of(b""));
-            return Self { at, batch, is_batch: false, readings: 0, rejections: 1, object: None, text, status, answer };
-        };
-        let batch = items.read();
-        let text: String = batch.readings.iter().flat_map(|reading| [reading.text, "\n"]).collect();
+        let items = Items::split(body).ok();
+        let batch = items.as_ref().map(Items::read);
+        let readings = batch.as_ref().map_or(&[][..], |batch| &batch.readings);
+        let text: String = readings.iter().flat_map(|reading| [reading.text, "\n"]).collect();
         Self {
             at,
             batch: id.to_string(),
-            is_batch: true,
-            readings: batch.readings.len(),
-            rejections: batch.rejections.len(),
-            object: (!batch.readings.is_empty()).then(|| ObjectKey::of_readings(id, &batch.readings).to_string()),
+            is_batch: batch.is_some(),
+            readings: readings.len(),
+            rejections: batch.as_ref().map_or(1, |batch| batch.rejections.len()),
+            object: (!readings.is_empty()).then(|| ObjectKey::of_readings(id, readings).to_string()),
             text: Digest::of(text.as_bytes()),
-            status,
-            answer,
+            status: None,
+            answer: None,
         }
+    }
+
+    /// The status and the counts that a receiver answers: 200, and 400 if the body is no batch.
+    #[must_use]
+    pub fn expected_answer(&self) -> (u16, Option<Answer>) {
+        let (accepted, rejected) = (self.readings, self.rejections);
+        let answer = Answer { received: accepted + rejected, accepted, rejected, ..Answer::default() };
+        if self.is_batch { (200, Some(answer)) } else { (400, None) }
     }
 }
 

@@ -1,19 +1,21 @@
-//! Bodies, as they go over the wire.
+//! What the gateways of buildings make of events: now and then a push of what came since the last, after an outage a large one;
+//! and what faults make of that.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::iter::Peekable;
+use std::mem::take;
 use std::slice;
 use std::sync::Arc;
 
 use domain::archive::{Metadata, Object};
 use domain::batch::{BatchId, Items, RejectedPart, Rejection};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::dice::Dice;
-use super::faults::{Faults, bad_body, bad_item};
-use super::fleet::Plan;
-use super::gateway::{Batch, Gateway, Item};
+use super::faults::{Faults, bad_body, bad_element};
+use super::fleet::{Event, Fleet, Plan};
 
 /// One push.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,105 +55,166 @@ impl Push {
     }
 }
 
+/// A gateway loses its connection once in this many days, on average.
+const DAYS_BETWEEN_OUTAGES: f64 = 12.0;
+/// How long it then is offline, in minutes.
+const OUTAGE_MINUTES: (f64, f64) = (15.0, 100.0);
+/// A push reaches the receiver within this many minutes.
+const TRANSIT_MINUTES: (f64, f64) = (0.0, 2.0 / 60.0);
 /// Readings that may come again in another cut: the last so many.
-const REMEMBERED: usize = 400;
+const RECENT: usize = 400;
 /// Most readings that come again at once.
 const COME_AGAIN: usize = 60;
 /// How likely a push meets each fault.
 const DUPLICATED: f64 = 0.06;
-const HELD_BACK: f64 = 0.06;
+const DELAYED: f64 = 0.06;
 const SHUFFLED: f64 = 0.2;
 const OVERTAKEN: f64 = 0.05;
 const BROKEN_ITEM: f64 = 0.06;
 const BROKEN_BODY: f64 = 0.02;
 const CUT_AGAIN: f64 = 0.04;
-/// The faults' own dice, apart from those of the site.
-const STREAM: u64 = 1 << 42;
+
+/// An element of a push's array, as JSON: a reading as a string, a Matrix event as the object that it is.
+type Element = Arc<str>;
+
+/// What a building's gateway has not sent yet.
+#[derive(Clone, Debug, Default)]
+struct Building {
+    readings: Vec<Element>,
+    events: Vec<Element>,
+    /// Until when it has no connection.
+    offline_until_ms: i64,
+}
 
 /// All pushes of a site in the order in which they arrive. What waits is bounded by the faults' delays: hours.
 #[derive(Debug)]
 pub struct Pushes {
-    batches: Peekable<Gateway>,
-    faults: Faults,
+    events: Peekable<Fleet>,
+    every_ms: i64,
     to: Timestamp,
+    faults: Faults,
     dice: Dice,
+    buildings: Vec<Building>,
     waiting: BinaryHeap<Reverse<Push>>,
-    recent: VecDeque<Item>,
+    recent: VecDeque<Element>,
     made: u64,
 }
 
 impl Pushes {
-    /// The pushes of a plan, one every `every` of each building, with these faults.
+    /// The pushes of a plan, one every `every` of each building if there is something to send, with these faults. At least a
+    /// second, at most a day.
     #[must_use]
     pub fn new(plan: &Plan, every: SignedDuration, faults: Faults) -> Self {
+        let fleet = Fleet::new(plan);
         Self {
-            batches: Gateway::new(plan, every).peekable(),
-            faults,
+            buildings: vec![Building::default(); fleet.buildings()],
+            events: fleet.peekable(),
+            every_ms: every.as_millis().clamp(1_000, 86_400_000) as i64,
             to: plan.to,
-            dice: Dice::new(plan.seed, STREAM),
+            faults,
+            dice: Dice::new(plan.seed, &["pushes"]),
             waiting: BinaryHeap::new(),
             recent: VecDeque::new(),
             made: 0,
         }
     }
 
-    /// Makes what a batch becomes: the push itself, and whatever else the faults make of it.
-    fn take(&mut self, batch: Batch) {
-        let Batch { at, mut items } = batch;
+    /// The end of the interval of the next event, if there is one.
+    fn next_end_ms(&mut self) -> Option<i64> {
+        let at_ms = self.events.peek()?.at.as_millisecond();
+        Some((at_ms.div_euclid(self.every_ms) + 1) * self.every_ms)
+    }
+
+    /// Sends what happens until `end_ms`, and what is left from before, from the buildings that have a connection. After the last
+    /// event all have one.
+    fn send_until(&mut self, end_ms: i64) {
+        while let Some(event) = self.events.next_if(|event| event.at.as_millisecond() < end_ms) {
+            let Event { building, is_reading, text, .. } = event;
+            let building = &mut self.buildings[building];
+            match is_reading {
+                true => building.readings.push(Value::from(text).to_string().into()),
+                false => building.events.push(text.into()),
+            }
+        }
+        let is_last = self.events.peek().is_none();
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a day")]
+        let outage = self.every_ms as f64 / (DAYS_BETWEEN_OUTAGES * 86_400_000.0);
+        for index in 0..self.buildings.len() {
+            let building = &mut self.buildings[index];
+            if end_ms < building.offline_until_ms && !is_last {
+                continue;
+            }
+            if self.dice.chance(outage) && !is_last {
+                building.offline_until_ms = end_ms + self.dice.minutes(OUTAGE_MINUTES.0, OUTAGE_MINUTES.1);
+                continue;
+            }
+            // Matrix events are a push of their own, as the vendor switches them on separately.
+            for elements in [take(&mut building.readings), take(&mut building.events)] {
+                if !elements.is_empty() {
+                    let transit = self.dice.minutes(TRANSIT_MINUTES.0, TRANSIT_MINUTES.1);
+                    self.send(end_ms + transit, elements);
+                }
+            }
+        }
+    }
+
+    /// Makes a push of these elements, and whatever else the faults make of it.
+    fn send(&mut self, at_ms: i64, mut elements: Vec<Element>) {
         let faults = self.faults;
         if faults.rebatch {
-            self.cut_again(at, &items);
+            self.cut_again(at_ms, &elements);
         }
-        if faults.late && self.dice.chance(HELD_BACK) {
-            let (late, rest) = items.into_iter().partition::<Vec<_>, _>(|_| self.dice.chance(0.4));
-            items = rest;
-            self.send_after(at, (3.0, 240.0), &late);
+        if faults.late && self.dice.chance(DELAYED) {
+            let (late, rest) = elements.into_iter().partition::<Vec<_>, _>(|_| self.dice.chance(0.4));
+            elements = rest;
+            self.enqueue(at_ms, (3.0, 240.0), &late);
         }
         if faults.reordered && self.dice.chance(SHUFFLED) {
-            for last in (1..items.len()).rev() {
-                items.swap(last, self.dice.below(last + 1));
+            for last in (1..elements.len()).rev() {
+                elements.swap(last, self.dice.below(last + 1));
             }
         }
         if faults.bad && self.dice.chance(BROKEN_ITEM) {
-            let place = self.dice.below(items.len() + 1);
-            items.insert(place, bad_item(&mut self.dice));
+            let place = self.dice.below(elements.len() + 1);
+            elements.insert(place, bad_element(&mut self.dice).into());
         }
         if faults.bad && self.dice.chance(BROKEN_BODY) {
             let body = bad_body(&mut self.dice);
-            self.enqueue(at, body);
+            self.enqueue_body(at_ms, body);
         }
-        let minutes = if faults.reordered && self.dice.chance(OVERTAKEN) { (1.0, 6.0) } else { (0.0, 0.0) };
-        self.send_after(at, minutes, &items);
+        let is_overtaken = faults.reordered && self.dice.chance(OVERTAKEN);
+        self.enqueue(at_ms, if is_overtaken { (1.0, 6.0) } else { (0.0, 0.0) }, &elements);
         if faults.duplicates && self.dice.chance(DUPLICATED) {
-            self.send_after(at, (0.1, 20.0), &items);
+            self.enqueue(at_ms, (0.1, 20.0), &elements);
         }
     }
 
-    fn cut_again(&mut self, at: Timestamp, items: &[Item]) {
-        self.recent.extend(items.iter().cloned());
-        let forgotten = self.recent.len().saturating_sub(REMEMBERED);
-        self.recent.drain(..forgotten);
+    /// Now and then sends some of the last readings again.
+    fn cut_again(&mut self, at_ms: i64, elements: &[Element]) {
+        self.recent.extend(elements.iter().cloned());
+        let surplus = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..surplus);
         if self.dice.chance(CUT_AGAIN) {
-            let count = 1 + self.dice.below(self.recent.len().min(COME_AGAIN));
-            let first = self.dice.below(self.recent.len().saturating_sub(count) + 1);
-            let again: Vec<_> = self.recent.range(first..(first + count).min(self.recent.len())).cloned().collect();
-            self.send_after(at, (0.5, 30.0), &again);
+            let first = self.dice.below(self.recent.len());
+            let count = 1 + self.dice.below(COME_AGAIN);
+            let again: Vec<_> = self.recent.iter().skip(first).take(count).cloned().collect();
+            self.enqueue(at_ms, (0.5, 30.0), &again);
         }
     }
 
-    /// Sends items so many minutes after `at`, and no later than the last moment that is simulated.
-    fn send_after(&mut self, at: Timestamp, (least, most): (f64, f64), items: &[Item]) {
-        if items.is_empty() {
-            return;
+    /// Makes a body of these elements, if there are any, which arrives so many minutes after `at_ms`.
+    fn enqueue(&mut self, at_ms: i64, (least, most): (f64, f64), elements: &[Element]) {
+        if !elements.is_empty() {
+            let delay = self.dice.minutes(least, most);
+            self.enqueue_body(at_ms + delay, format!("[{}]", elements.join(",")).into_bytes());
         }
-        let delay = if most > 0.0 { self.dice.minutes(least, most) } else { 0 };
-        let at = at.checked_add(SignedDuration::from_millis(delay)).unwrap_or(self.to);
-        self.enqueue(at, body(items).into());
     }
 
-    fn enqueue(&mut self, at: Timestamp, body: Arc<[u8]>) {
+    /// Adds a push that arrives at `at_ms`, and no later than the last moment that is simulated.
+    fn enqueue_body(&mut self, at_ms: i64, body: Vec<u8>) {
         self.made += 1;
-        self.waiting.push(Reverse(Push { at: at.min(self.to), number: self.made, body }));
+        let at = Timestamp::from_millisecond(at_ms).unwrap_or(self.to).min(self.to);
+        self.waiting.push(Reverse(Push { at, number: self.made, body: body.into() }));
     }
 }
 
@@ -159,40 +222,12 @@ impl Iterator for Pushes {
     type Item = Push;
 
     fn next(&mut self) -> Option<Push> {
-        loop {
-            let next = self.waiting.peek().map(|push| push.0.at);
-            // What is delayed by nothing goes before what is still to be made.
-            match self.batches.next_if(|batch| next.is_none_or(|next| batch.at < next)) {
-                Some(batch) => self.take(batch),
-                None => return self.waiting.pop().map(|push| push.0),
-            }
+        // What happens in an interval arrives after its end.
+        while let Some(end_ms) = self.next_end_ms()
+            && self.waiting.peek().is_none_or(|push| push.0.at.as_millisecond() >= end_ms)
+        {
+            self.send_until(end_ms);
         }
-    }
-}
-
-/// The body of a push: an array of strings, each the JSON text of a reading; and of bare objects.
-fn body(items: &[Item]) -> Vec<u8> {
-    let length: usize = items.iter().map(|item| item.text().len() + 100).sum();
-    let mut body = Vec::with_capacity(length);
-    body.push(b'[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
-        }
-        match item {
-            // Writing to memory cannot fail, and any text is a JSON string.
-            Item::Reading(text) => drop(serde_json::to_writer(&mut body, text.as_ref())),
-            Item::Bare(text) => body.extend_from_slice(text.as_bytes()),
-        }
-    }
-    body.push(b']');
-    body
-}
-
-impl Item {
-    fn text(&self) -> &str {
-        match self {
-            Self::Reading(text) | Self::Bare(text) => text,
-        }
+        self.waiting.pop().map(|push| push.0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::Value;
 
 use super::*;
@@ -15,10 +15,9 @@ use domain::rules::RuleSet;
 use domain::state::ZoneState;
 
 fn plan(devices: usize, days: i64, seed: u64) -> Plan {
-    let clock = SiteClock::of("Asia/Singapore").unwrap();
     // A Monday.
-    let from = clock.moment("2026-10-05").unwrap();
-    Plan { devices, from, to: from + SignedDuration::from_hours(24 * days), seed, clock }
+    let from: ZonedDateTime = "2026-10-05T00:00[Asia/Singapore]".parse().unwrap();
+    Plan { devices, to: from.timestamp() + SignedDuration::from_hours(24 * days), from, seed }
 }
 
 fn minute() -> SignedDuration {
@@ -116,17 +115,38 @@ fn every_reading_is_read_with_its_time_place_and_plausible_values() {
 }
 
 #[test]
-fn every_way_to_tell_the_time_tells_the_same() {
+fn every_member_with_the_time_has_the_same() {
     for event in Fleet::new(&plan(16, 1, 1)).filter(|event| event.is_reading) {
-        let told: Value = serde_json::from_str(&event.text).unwrap();
-        let (iso, offset) = domain::time::from_iso(told["time"].as_str().unwrap()).unwrap();
-        let local = domain::time::from_local(told["t"].as_str().unwrap(), "Asia/Singapore").unwrap();
+        let reading: Value = serde_json::from_str(&event.text).unwrap();
+        let (iso, offset) = domain::time::from_iso(reading["time"].as_str().unwrap()).unwrap();
+        let local = domain::time::from_local(reading["t"].as_str().unwrap(), "Asia/Singapore").unwrap();
         assert_eq!((iso, offset.seconds(), iso.as_second()), (local, 8 * 3600, event.at.as_second()));
         let wall = iso.in_tz("Asia/Singapore").unwrap();
         let parts = wall.strftime("%w %m %d %H %M").to_string();
-        let words = ["dow", "month", "dom", "hour", "minute"].map(|name| told[name].as_str().unwrap());
+        let words = ["dow", "month", "dom", "hour", "minute"].map(|name| reading[name].as_str().unwrap());
         assert_eq!(words.join(" "), parts);
     }
+}
+
+#[test]
+fn the_first_sixteen_devices_are_of_all_types_and_each_is_named_by_where_it_is() {
+    let mut names = BTreeMap::new();
+    for event in Fleet::new(&plan(16, 2, 1)).filter(|event| event.is_reading) {
+        let reading = Reading::read(&event.text).unwrap();
+        names.insert(reading.device_type().unwrap().name, reading.source.display.unwrap().into_owned());
+    }
+    assert_eq!((names.len(), names["ODRDTR_BATT_V1"].as_str()), (16, "Level 1 Male Washroom Ammonia"));
+}
+
+#[test]
+fn a_site_has_exactly_as_many_devices_as_wanted_and_each_its_own_id() {
+    for devices in [1, 16, 120] {
+        let readings = Fleet::new(&plan(devices, 2, 1)).filter(|event| event.is_reading);
+        let ids: BTreeSet<String> =
+            readings.map(|event| event.text.split("\"DEVID\":").nth(1).unwrap()[..34].to_owned()).collect();
+        assert_eq!(ids.len(), devices);
+    }
+    assert_eq!([1, 125, 126, 3_000].map(|devices| Fleet::new(&plan(devices, 1, 1)).buildings()), [1, 1, 2, 24]);
 }
 
 #[test]
@@ -134,7 +154,7 @@ fn events_come_in_order_of_time_and_within_the_plan() {
     let plan = plan(200, 1, 1);
     let times: Vec<_> = Fleet::new(&plan).map(|event| event.at).collect();
     assert!(times.is_sorted());
-    assert!(times[0] >= plan.from && times[times.len() - 1] < plan.to);
+    assert!(times[0] >= plan.from.timestamp() && times[times.len() - 1] < plan.to);
     assert!(times.len() > 20_000, "{}", times.len());
 }
 
@@ -229,15 +249,17 @@ fn seldom_a_device_falls_silent_for_hours() {
 
 #[test]
 fn after_an_outage_of_a_gateway_comes_one_large_push_of_late_readings() {
-    let lags: Vec<_> = Gateway::new(&plan(25, 28, 1), minute())
-        .map(|batch| {
-            let Item::Reading(first) = &batch.items[0] else { return (0, 0) };
-            (batch.at.as_second() - Reading::read(first).unwrap().time.unwrap().as_second(), batch.items.len())
+    let lags: Vec<_> = Pushes::new(&plan(25, 28, 1), minute(), Faults::default())
+        .filter_map(|push| {
+            let items = Items::split(&push.body).unwrap();
+            let readings = items.read().readings;
+            let first = readings.iter().find(|reading| reading.cleaning.is_none())?;
+            Some((push.at.as_second() - first.time.unwrap().as_second(), readings.len()))
         })
         .collect();
     let late: Vec<_> = lags.iter().filter(|(lag, _)| *lag > 10 * 60).collect();
     assert!((1..10).contains(&late.len()), "{late:?}");
-    assert!(late.iter().all(|(_, items)| *items > 25), "{late:?}");
+    assert!(late.iter().all(|(_, readings)| *readings > 25), "{late:?}");
     assert!(lags.iter().filter(|(lag, _)| *lag <= 63).count() + late.len() == lags.len(), "all others at once");
 }
 
@@ -245,7 +267,7 @@ fn after_an_outage_of_a_gateway_comes_one_large_push_of_late_readings() {
 fn a_week_raises_some_alerts_and_not_absurdly_many() {
     let rules = RuleSet::pack();
     let mut zones: BTreeMap<String, ZoneState> = BTreeMap::new();
-    let (mut raised, mut rules_raised, devices) = (0, BTreeMap::<String, usize>::new(), 25);
+    let (mut raised, mut rules_raised, devices) = (0, BTreeMap::<String, usize>::new(), 50);
     for event in Fleet::new(&plan(devices, 7, 1)) {
         let reading = Reading::read(&event.text).unwrap();
         let zone = reading.cleaning.as_ref().map(|cleaning| cleaning.zone.clone());
@@ -283,7 +305,7 @@ fn without_faults_each_reading_is_pushed_once_and_none_is_bad() {
 
 #[test]
 fn each_fault_does_what_it_says_and_loses_nothing() {
-    let told = |faults: &str| {
+    let seen = |faults: &str| {
         let mut readings: BTreeMap<String, usize> = BTreeMap::new();
         let (mut lag, mut bodies, mut bad, mut no_batch) = (0, BTreeMap::new(), 0, 0);
         let mut is_ordered = true;
@@ -305,7 +327,7 @@ fn each_fault_does_what_it_says_and_loses_nothing() {
         }
         let copies = readings.values().filter(|count| **count > 1).count();
         let repeated = bodies.values().filter(|count| **count > 1).count();
-        Told {
+        Seen {
             readings: readings.len(),
             pushes_repeat: repeated > 0,
             readings_repeat: copies > 0,
@@ -315,19 +337,19 @@ fn each_fault_does_what_it_says_and_loses_nothing() {
         }
     };
     let all = Fleet::new(&plan(16, 1, 1)).count();
-    let none = Told { readings: all, is_ordered: true, ..Told::default() };
-    assert_eq!(told("duplicates"), Told { pushes_repeat: true, readings_repeat: true, ..none });
-    assert_eq!(told("late"), Told { hours_late: true, ..none });
-    assert_eq!(told("reordered"), Told { is_ordered: false, ..none });
-    let rebatch = told("rebatch");
+    let none = Seen { readings: all, is_ordered: true, ..Seen::default() };
+    assert_eq!(seen("duplicates"), Seen { pushes_repeat: true, readings_repeat: true, ..none });
+    assert_eq!(seen("late"), Seen { hours_late: true, ..none });
+    assert_eq!(seen("reordered"), Seen { is_ordered: false, ..none });
+    let rebatch = seen("rebatch");
     assert!(rebatch.readings == all && rebatch.readings_repeat && !rebatch.is_bad);
-    let bad = told("bad");
+    let bad = seen("bad");
     assert!(bad.readings >= all && bad.is_bad && !bad.pushes_repeat && !bad.hours_late);
 }
 
 /// What is to be seen of the faults in a day's pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Told {
+struct Seen {
     readings: usize,
     pushes_repeat: bool,
     readings_repeat: bool,

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::{ArgGroup, Args};
-use jiff::{SignedDuration, Timestamp, Unit};
-use smartclean_push::simulate::{Faults, Plan, Pushes, SiteClock};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use smartclean_push::simulate::{Faults, Plan, Pushes};
 
-use self::run::{Pace, run};
+use self::run::run;
 use self::target::Target;
 use crate::Failure;
-use crate::period::interval;
+use crate::period::{interval, moment};
 
 /// Push what a believable building would: people, smells, empty soap, full bins, cleanings; then verify that all is stored
 ///
@@ -68,8 +69,8 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "TIME", value_parser = interval)]
     push_every: Option<SignedDuration>,
     /// The time zone of the site
-    #[arg(long, value_name = "REGION", default_value = "Asia/Singapore")]
-    region: String,
+    #[arg(long, value_name = "REGION", default_value = "Asia/Singapore", value_parser = region)]
+    region: TimeZone,
     /// The ledger of what was sent and answered; added to. With --out only if it is given [default: simulate-ledger.ndjson]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -83,6 +84,10 @@ fn days(text: &str) -> Result<f64, &'static str> {
 
 fn speed(text: &str) -> Result<f64, &'static str> {
     positive(text, f64::MAX).ok_or("a speed is a number above 0: 1 is live, 60 a minute a second")
+}
+
+fn region(text: &str) -> Result<TimeZone, &'static str> {
+    TimeZone::get(text).map_err(|_| "there is no such time zone; zones are named like Asia/Singapore")
 }
 
 fn positive(text: &str, most: f64) -> Option<f64> {
@@ -100,12 +105,12 @@ impl Simulate {
         };
         if let Some(url) = &self.url {
             let (plan, pushes) = pushes(1)?;
-            let pace = Pace { speed: self.speed, at_a_time: self.connections.into() };
-            run(&Target::endpoint(url, pace.at_a_time)?, &plan, pushes, pace, ledger.or(Some(Path::new(LEDGER))))
+            let (connections, ledger) = (self.connections.into(), ledger.unwrap_or(Path::new(LEDGER)));
+            run(&Target::endpoint(url, connections)?, &plan, pushes, self.speed, connections, Some(ledger))
         } else if let Some(folder) = &self.out {
             let (plan, pushes) = pushes(15)?;
-            let pace = Pace { speed: None, at_a_time: thread::available_parallelism().map_or(1, NonZero::get) };
-            run(&Target::folder(folder)?, &plan, pushes, pace, ledger)
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            run(&Target::folder(folder)?, &plan, pushes, None, cores, ledger)
         } else {
             let data = self.verify.as_deref().unwrap_or_default();
             verify::run(ledger.unwrap_or(Path::new(LEDGER)), data)
@@ -113,21 +118,16 @@ impl Simulate {
     }
 
     fn plan(&self, now: Timestamp) -> Result<Plan, Failure> {
-        let clock = SiteClock::of(&self.region).ok_or_else(|| {
-            Failure::usage(format!("there is no time zone \"{}\"; zones are named like Asia/Singapore", self.region))
-        })?;
         let length = SignedDuration::from_secs_f64(self.days * 86_400.0);
         let from = match &self.from {
-            Some(text) => clock.moment(text).ok_or_else(|| {
-                Failure::usage(format!(
-                    "--from {text} is no time: write 2026-10-01, 2026-10-01T08:00 or 2026-10-01T00:00:00Z"
-                ))
-            })?,
+            Some(text) => {
+                moment(text, &self.region).map_err(|error| Failure::usage(format!("--from {text}: {error}")))?
+            }
             None => begin(now, length, self.speed),
         };
         let to = from.checked_add(length).map_err(|_| Failure::usage("that is too many days after --from"))?;
         let devices = usize::try_from(self.devices).unwrap_or(usize::MAX);
-        Ok(Plan { devices, from, to, seed: self.seed, clock })
+        Ok(Plan { devices, from: from.to_zoned_datetime(self.region.clone()), to, seed: self.seed })
     }
 }
 
@@ -135,7 +135,7 @@ impl Simulate {
 fn begin(now: Timestamp, length: SignedDuration, speed: Option<f64>) -> Timestamp {
     let ahead = speed.map_or(0.0, |speed| 1.0 / speed).min(1.0);
     let back = SignedDuration::from_secs_f64(length.as_secs_f64() * (1.0 - ahead));
-    now.checked_sub(back).and_then(|from| from.round(Unit::Millisecond)).unwrap_or(now)
+    now.checked_sub(back).unwrap_or(now)
 }
 
 #[cfg(test)]

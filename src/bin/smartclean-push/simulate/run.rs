@@ -1,7 +1,7 @@
 //! Delivers pushes: several at a time, at their pace, each recorded in the ledger.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::iter;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,33 +16,26 @@ use super::target::Target;
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, progress};
 
-/// How pushes are delivered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    /// Simulated seconds in a real one; `None` is as fast as the target takes them.
-    pub(super) speed: Option<f64>,
-    /// Pushes that are under way at the same time.
-    pub(super) at_a_time: usize,
-}
-
-/// Delivers all pushes of a plan, until something goes wrong or Ctrl-C is pressed.
+/// Delivers all pushes of a plan, `at_a_time` at the same time, until something goes wrong or Ctrl-C is pressed. `speed` is in
+/// simulated seconds in a real one; `None` is as fast as the target takes them.
 pub(super) fn run(
     target: &Target,
     plan: &Plan,
     pushes: Pushes,
-    pace: Pace,
+    speed: Option<f64>,
+    at_a_time: usize,
     ledger: Option<&Path>,
 ) -> Result<(), Failure> {
     let mut ledger = ledger.map(Ledger::open).transpose()?;
     let stop = Stop::listening()?;
-    let pool = ThreadPoolBuilder::new().num_threads(pace.at_a_time).build();
+    let pool = ThreadPoolBuilder::new().num_threads(at_a_time).build();
     let pool = pool.map_err(|error| Failure::new(format!("threads cannot be started: {error}")))?;
-    let from = plan.from;
+    let from = plan.from.timestamp();
     let (began, mut totals) = (Instant::now(), Totals::default());
     let bar = progress::styled(ProgressBar::new(seconds(from, plan.to)));
     // How long it is until a push is due.
     let wait = |push: &Push| {
-        let due = pace.speed.map_or(0.0, |speed| push.at.duration_since(from).as_secs_f64().max(0.0) / speed);
+        let due = speed.map_or(0.0, |speed| push.at.duration_since(from).as_secs_f64().max(0.0) / speed);
         Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX).saturating_sub(began.elapsed())
     };
     let deliver = |push: &Push| {
@@ -54,7 +47,7 @@ pub(super) fn run(
     let mut result = Ok(());
     while let (Ok(()), Some(next)) = (&result, pushes.peek()) {
         bar.set_position(seconds(from, next.at));
-        bar.set_message(format!("{} readings, {:.0} a second", totals.readings, totals.rate(began)));
+        bar.set_message(format!("{} readings", totals.readings));
         stop.sleep(wait(next));
         if stop.is_asked() {
             let what = "interrupted; each push until then was delivered as a whole".to_owned();
@@ -62,7 +55,7 @@ pub(super) fn run(
             break;
         }
         let due = iter::from_fn(|| pushes.next_if(|push| wait(push).is_zero()));
-        let due: Vec<Push> = due.take(pace.at_a_time).collect();
+        let due: Vec<Push> = due.take(at_a_time).collect();
         let delivered: Vec<_> = pool.install(|| due.par_iter().with_max_len(1).map(deliver).collect());
         for (entry, delivered) in delivered {
             totals.add(&entry);
@@ -103,16 +96,11 @@ impl Totals {
         self.unanswered += usize::from(entry.status.is_none_or(|status| status > 400));
     }
 
-    /// Readings a second.
-    fn rate(&self, began: Instant) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 readings")]
-        let readings = self.readings as f64;
-        readings / began.elapsed().as_secs_f64().max(0.001)
-    }
-
     fn print(&self, began: Instant, ledger: Option<&Ledger<'_>>) {
         let Self { pushes, readings, rejections, refused, duplicates, alerts, unanswered } = self;
-        let (seconds, rate) = (began.elapsed().as_secs_f64(), self.rate(began));
+        let seconds = began.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 readings")]
+        let rate = *readings as f64 / seconds.max(0.001);
         let mut text = format!(
             "{pushes} pushes, {readings} readings in {seconds:.1} s ({rate:.0} a second); {rejections} bad items, {refused} \
              bodies refused, {duplicates} duplicates, {alerts} alerts, {unanswered} pushes without an answer\n"
@@ -135,19 +123,18 @@ struct Ledger<'p> {
 
 impl<'p> Ledger<'p> {
     fn open(path: &'p Path) -> Result<Self, Failure> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-            Failure::new(format!(
-                "the ledger {} cannot be written: {error}. Choose another with --ledger",
-                path.display()
-            ))
-        })?;
-        Ok(Self { path, file })
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        file.map(|file| Self { path, file }).map_err(|error| not_written(path, &error))
     }
 
     /// Adds a line, in one write: whatever ends the process, the line is there or it is not.
     fn add(&mut self, entry: &LedgerEntry) -> Result<(), Failure> {
         let written = serde_json::to_string(entry).map_err(Into::into);
         let written = written.and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()));
-        written.map_err(|error| Failure::new(format!("the ledger {} cannot be written: {error}", self.path.display())))
+        written.map_err(|error| not_written(self.path, &error))
     }
+}
+
+fn not_written(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("the ledger {} cannot be written: {error}. Choose another with --ledger", path.display()))
 }

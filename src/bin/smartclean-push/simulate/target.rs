@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use smartclean_push::adapters::files::MadeFolder;
-use smartclean_push::simulate::{Answer, LedgerEntry, Push};
+use smartclean_push::simulate::{LedgerEntry, Push};
 
 use crate::endpoint::{Answered, Endpoint};
 use crate::stop::Stop;
@@ -58,10 +58,8 @@ impl Target {
             Self::Folder(folder) => {
                 let stored = push.objects().iter().try_for_each(|object| folder.put(object));
                 stored.map_err(|error| Failure::new(format!("an object cannot be stored: {error}")))?;
-                let LedgerEntry { readings: accepted, rejections: rejected, .. } = *entry;
-                let answer = Answer { received: accepted + rejected, accepted, rejected, ..Answer::default() };
-                entry.status = Some(if entry.is_batch { 200 } else { 400 });
-                entry.answer = entry.is_batch.then_some(answer);
+                let (status, answer) = entry.expected_answer();
+                (entry.status, entry.answer) = (Some(status), answer);
                 None
             }
             Self::Endpoint { endpoint, has_answered } => {

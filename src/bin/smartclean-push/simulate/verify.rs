@@ -19,21 +19,17 @@ pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
             "the ledger {path_shown} cannot be read: {error}. `simulate --url` writes it; name it with --ledger"
         ))
     })?;
-    let ledger =
-        read_ledger(BufReader::new(file)).map_err(|error| Failure::new(format!("the ledger {path_shown}: {error}")))?;
+    let ledger = read_ledger(BufReader::new(file)).map_err(|error| {
+        Failure::new(format!("the ledger {path_shown}: {error}. Remove the file, or name another with --ledger"))
+    })?;
     let proof = verify(&ledger, archive::open(data)?.as_ref())?;
-    let mut text = format!("{proof}\n");
-    if proof.holds() {
-        text += &format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n");
-    } else {
-        let faults = proof.faults.iter().take(NAMED).map(|fault| format!("\nFAULT {}", shown::line(fault)));
-        text.extend(faults);
-        text.push('\n');
-    }
-    let _ = write!(anstream::stdout(), "{text}");
+    let result = match proof.faults.len() {
+        0 => format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n"),
+        _ => proof.faults.iter().take(NAMED).map(|fault| format!("FAULT {}\n", shown::line(fault))).collect(),
+    };
+    let _ = write!(anstream::stdout(), "{proof}\n{result}");
     match proof.faults.len() {
         0 => Ok(()),
-        1 => Err(Failure::new(format!("{data} and {path_shown} do not agree: a fault"))),
-        faults => Err(Failure::new(format!("{data} and {path_shown} do not agree: {faults} faults"))),
+        faults => Err(Failure::new(format!("{data} and {path_shown} do not agree. Faults: {faults}"))),
     }
 }
