@@ -124,49 +124,50 @@ impl<'t> Scanner<'t> {
     /// Over a string of Unicode text, which is unescaped into `into` from its first byte on: how many bytes that are. `into`
     /// has to be as long as the string's text.
     pub fn unescape(&mut self, into: &mut [u8]) -> Option<usize> {
-        self.unescape_with(Self::character, into)
+        self.unescape_as::<false>(into)
     }
 
     /// The same of any string: half of a surrogate pair that stands alone, which JSON allows, becomes U+FFFD.
     pub(super) fn unescape_any(&mut self, into: &mut [u8]) -> Option<usize> {
-        self.unescape_with(Self::any_character, into)
+        self.unescape_as::<true>(into)
     }
 
-    fn unescape_with(&mut self, unit: fn(&mut Self) -> Option<char>, into: &mut [u8]) -> Option<usize> {
+    fn unescape_as<const ANY: bool>(&mut self, into: &mut [u8]) -> Option<usize> {
         self.byte(b'"')?;
         let bytes = self.text.as_bytes();
-        let mut end = 0;
+        let (mut at, mut end) = (self.at, 0);
         loop {
             // Copied before it is known how much of it is plain: what is too much is overwritten.
-            if let Some(eight) = bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>())
+            if let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>())
                 && let Some(room) = into.get_mut(end..).and_then(|rest| rest.first_chunk_mut::<8>())
             {
                 *room = *eight;
                 let plain = plain_bytes(*eight);
-                (self.at, end) = (self.at + plain, end + plain);
+                (at, end) = (at + plain, end + plain);
                 if plain == 8 {
                     continue;
                 }
             }
             // Each quote of JSON within JSON within JSON is one of these.
-            if bytes.get(self.at..).is_some_and(|rest| rest.starts_with(br#"\\\""#)) {
+            if bytes.get(at..).is_some_and(|rest| rest.starts_with(br#"\\\""#)) {
                 into.get_mut(end..end + 2)?.copy_from_slice(br#"\""#);
-                (self.at, end) = (self.at + 4, end + 2);
+                (at, end) = (at + 4, end + 2);
                 continue;
             }
-            let byte = match (self.peek()?, bytes.get(self.at + 1)) {
+            let byte = match (*bytes.get(at)?, bytes.get(at + 1)) {
                 (b'"', _) => {
-                    self.at += 1;
+                    self.at = at + 1;
                     return Some(end);
                 }
                 // Each quote of JSON within JSON is one of these.
                 (b'\\', Some(escaped @ (b'"' | b'\\' | b'/'))) => {
-                    self.at += 2;
+                    at += 2;
                     *escaped
                 }
                 (b'\\', _) => {
-                    self.at += 1;
-                    let character = self.escaped(unit)?;
+                    self.at = at + 1;
+                    let character = self.escaped::<ANY>()?;
+                    at = self.at;
                     // Never more bytes than its escape has, so that there is room.
                     let room = into.get_mut(end..end + character.len_utf8())?;
                     end += character.encode_utf8(room).len();
@@ -175,7 +176,7 @@ impl<'t> Scanner<'t> {
                 // Control characters have to be escaped.
                 (0..=0x1f, _) => return None,
                 (plain, _) => {
-                    self.at += 1;
+                    at += 1;
                     plain
                 }
             };
@@ -267,7 +268,7 @@ impl<'t> Scanner<'t> {
                 b'"' => return Some(is_plain),
                 b'\\' => {
                     is_plain = false;
-                    self.escaped(Self::any_character)?;
+                    self.escaped::<true>()?;
                 }
                 0..=0x1f => return None,
                 _ => {}
@@ -276,7 +277,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Over what follows a backslash: what that stands for.
-    fn escaped(&mut self, unit: fn(&mut Self) -> Option<char>) -> Option<char> {
+    fn escaped<const ANY: bool>(&mut self) -> Option<char> {
         let kind = self.peek()?;
         self.at += 1;
         Some(match kind {
@@ -286,7 +287,8 @@ impl<'t> Scanner<'t> {
             b'n' => '\n',
             b'r' => '\r',
             b't' => '\t',
-            b'u' => unit(self)?,
+            b'u' if ANY => self.any_character()?,
+            b'u' => self.character()?,
             _ => return None,
         })
     }
