@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 use foldhash::fast::RandomState;
 use jiff::SignedDuration;
@@ -26,11 +27,32 @@ pub struct Policies<'r, 's> {
 }
 
 /// The names of a source that a scope can hold: sources of the same names are the same to every rule.
-type Names<'s> = [Option<&'s str>; 5];
+#[derive(Debug, PartialEq, Eq)]
+struct Names<'s> {
+    device_type: &'s str,
+    device: Option<&'s str>,
+    zone: Option<&'s str>,
+    project: Option<&'s str>,
+    property: Option<&'s str>,
+}
 
-fn names<'s>(source: &'s Source<'_>) -> Names<'s> {
-    let Source { device_type, device, zone, project, property, .. } = source;
-    [Some(device_type), device.as_deref(), zone.as_deref(), project.as_deref(), property.as_deref()]
+/// Zone and project are left out: they are the same for all readings that are evaluated together.
+impl Hash for Names<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.device_type, self.device, self.property).hash(state);
+    }
+}
+
+impl<'s> Names<'s> {
+    fn of(source: &'s Source<'s>) -> Self {
+        Self {
+            device_type: &source.device_type,
+            device: source.device.as_deref(),
+            zone: source.zone.as_deref(),
+            project: source.project.as_deref(),
+            property: source.property.as_deref(),
+        }
+    }
 }
 
 impl<'r, 's> Policies<'r, 's> {
@@ -48,7 +70,7 @@ impl<'r, 's> Policies<'r, 's> {
     /// What the rules say for `source`.
     pub(super) fn of(&mut self, source: &'s Source<'s>) -> &Policy<'r> {
         let rules = self.rules;
-        self.known.entry(names(source)).or_insert_with(|| Policy::of(rules, source))
+        self.known.entry(Names::of(source)).or_insert_with(|| Policy::of(rules, source))
     }
 }
 
@@ -76,7 +98,7 @@ mod tests {
         let sources = |changed: &str, are: bool| {
             let (one, other) = (text(changed, "a"), text(changed, "b"));
             let (one, other) = (Reading::read(&one).unwrap(), Reading::read(&other).unwrap());
-            assert_eq!(names(&one.source) == names(&other.source), are, "{changed}");
+            assert_eq!(Names::of(&one.source) == Names::of(&other.source), are, "{changed}");
         };
         ["DevType", "DEVID", "InsID", "PID", "PropId"].into_iter().for_each(|name| sources(name, false));
         sources("Display", true);
