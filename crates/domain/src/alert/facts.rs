@@ -201,7 +201,7 @@ fn cleaned(alert: &Alert) -> Alert {
                 ..breach.clone()
             })
             .collect(),
-        reasons: each_once(alert.reasons.iter().filter_map(|reason| presentable(reason))),
+        reasons: each_once(alert.reasons.iter().filter_map(|reason| presentable(&shown::unlinked(reason)))),
         template: alert.template.as_deref().map(shown::line),
         place: cleaned_place(&alert.place),
         ..alert.clone()
@@ -211,7 +211,8 @@ fn cleaned(alert: &Alert) -> Alert {
 fn cleaned_place(place: &Place) -> Place {
     let clean = Place::new(&place.source(), place.local_zone.clone());
     // A name of nothing but marks without width would leave the reader without a place.
-    Place { display: clean.display.filter(|name| !name.chars().all(is_without_width)), ..clean }
+    let display = clean.display.filter(|name| !name.chars().all(is_without_width));
+    Place { display, device_type: shown::unlinked(&clean.device_type), ..clean }
 }
 
 fn is_without_width(character: char) -> bool {

@@ -9,6 +9,7 @@ use super::text::{Letters, cut_to_fit, cut_to_graphemes, date, phrase, utf16_uni
 use super::when::{elapsed, moment, span};
 use super::{Alert, Breach, Course};
 use crate::device::Unit;
+use crate::shown::unlinked;
 
 /// What of the facts a sentence says, and in which letters. What is left out is counted: "+2 more".
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,7 @@ impl Part {
 
 /// What a template's placeholder stands for; `None` where there is none of that name.
 fn value_of(name: &str, facts: &Facts, alert: &Alert, told: &Told, wording: &Wording<'_>) -> Option<String> {
-    let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "unknown".to_owned());
+    let id = |id: &Option<String>| id.as_deref().map_or_else(|| "unknown".to_owned(), unlinked);
     let of_breach = |part: fn(&Breach, &Wording<'_>) -> String| {
         told.breaches.first().map(|breach| part(breach, wording)).unwrap_or_default()
     };

@@ -7,6 +7,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::{Breach, Comparison, Place};
 use crate::device::{DeviceType, Unit};
+use crate::shown::unlinked;
 
 /// Whole numbers from here on are not written out: f64 no longer tells neighbours apart, and nothing that a washroom
 /// sensor measures comes near.
@@ -21,10 +22,10 @@ impl Place {
     #[must_use]
     pub fn name(&self) -> String {
         if let Some(display) = &self.display {
-            return display.clone();
+            return unlinked(display);
         }
         if let Some(device) = &self.device {
-            return format!("device {device}");
+            return format!("device {}", unlinked(device));
         }
         match DeviceType::named(&self.device_type) {
             Some(device_type) => {
@@ -54,7 +55,7 @@ impl Place {
             ("Project id", &self.project),
             ("Property id", &self.property),
         ];
-        ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", id.as_ref()?)))
+        ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", unlinked(id.as_ref()?))))
     }
 }
 
