@@ -277,7 +277,15 @@ impl Naive<'_> {
             let Raised { rule, device, .. } = reminding.alert;
             let is_suppressed =
                 self.suppressed.iter().any(|waiting| waiting.over.is_none() && waiting.alert == reminding.alert);
-            if reminding.next > self.now || is_suppressed || !self.is_active(rule, device) {
+            if reminding.next > self.now || is_suppressed {
+                self.reminding.push(reminding);
+                continue;
+            }
+            if !self.is_active(rule, device) {
+                // It came due within hours, and the sweep came after them: it is due when they begin again.
+                if self.is_active_at(rule, device, reminding.next) {
+                    reminding.next = (self.now..).find(|minute| self.is_active_at(rule, device, *minute)).unwrap();
+                }
                 self.reminding.push(reminding);
                 continue;
             }
