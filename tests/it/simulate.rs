@@ -96,6 +96,10 @@ fn a_ledger_that_tells_of_more_than_is_stored_is_not_proven() {
     let halved = site.verify();
     assert_eq!(halved.exit, Some(1));
     assert!(halved.err.contains("is not one of a ledger"), "{}", halved.err);
+    fs::write(site.ledger(), "").unwrap();
+    let empty = site.verify();
+    assert_eq!((empty.exit, empty.out.contains("Proven")), (Some(1), false), "{}", empty.out);
+    assert!(empty.err.contains("has no push, so nothing is proven"), "{}", empty.err);
 }
 
 #[test]

@@ -22,6 +22,11 @@ pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
     let ledger = read_ledger(BufReader::new(file)).map_err(|error| {
         Failure::new(format!("the ledger {path_shown}: {error}. Remove the file, or name another with --ledger"))
     })?;
+    if ledger.is_empty() {
+        return Err(Failure::new(format!(
+            "the ledger {path_shown} has no push, so nothing is proven. Push with `simulate --url`, which writes it"
+        )));
+    }
     let proof = verify(&ledger, archive::open(data)?.as_ref())?;
     let result = match proof.faults.len() {
         0 => format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n"),
