@@ -35,12 +35,12 @@ enum Proof {
 }
 
 impl Proof {
-    /// What was sent, for the digest of a verified login.
-    fn sent(&self) -> [&str; 2] {
+    /// What somebody could guess: a password, or a signature by a key that an operator chose. Tokens are signed by 256 bits.
+    fn guessable(&self) -> Option<[&str; 2]> {
         match self {
-            Self::Login(login) => [&login.username, login.password.expose()],
-            Self::Token(token) => ["", token],
-            Self::Signature { header, .. } => ["", header],
+            Self::Login(login) => Some([&login.username, login.password.expose()]),
+            Self::Signature { header, .. } => Some(["", header]),
+            Self::Token(_) => None,
         }
     }
 
@@ -102,7 +102,7 @@ impl Gate {
     pub(super) fn verified_client(&self, context: &RequestInfo) -> Result<String, Problem> {
         let client = context.verified_client.as_deref().map(shown);
         client.ok_or_else(|| {
-            self.nothing_usable("no token that API Gateway has verified", context, Problem::NoVerifiedToken)
+            self.without_guess("", "no token that API Gateway has verified", context, Problem::NoVerifiedToken)
         })
     }
 
@@ -124,7 +124,7 @@ impl Gate {
         context: &RequestInfo,
     ) -> Result<String, Problem> {
         let Some(proof) = proof else {
-            return Err(self.nothing_usable("no usable header", context, Problem::Unauthorized(challenge)));
+            return Err(self.without_guess("", "no usable header", context, Problem::Unauthorized(challenge)));
         };
         match self.authenticated(std::slice::from_ref(&proof), context).await? {
             Ok(name) => Ok(name),
@@ -133,8 +133,8 @@ impl Gate {
                 Err(Problem::InsufficientScope)
             }
             Err(refusal @ Refusal::Token(_)) => {
-                let challenge = self.challenge(Bearer::InvalidToken);
-                Err(self.refuse(proof.name(), &refusal.reason(), context, challenge))
+                let problem = Problem::Unauthorized(self.challenge(Bearer::InvalidToken));
+                Err(self.without_guess(proof.name(), &refusal.reason(), context, problem))
             }
             Err(refusal) => Err(self.refuse(proof.name(), &refusal.reason(), context, challenge)),
         }
@@ -178,24 +178,38 @@ impl Gate {
     async fn authenticated(&self, proofs: &[Proof], context: &RequestInfo) -> Result<Result<String, Refusal>, Problem> {
         // Read first: if they cannot be read, nothing is checked, and nothing has failed.
         let known = self.credentials(context).await?;
+        let guessable: Vec<_> = proofs.iter().filter_map(Proof::guessable).flatten().collect();
+        if guessable.is_empty() {
+            return self.checked(proofs, &known, context).await;
+        }
         let RequestInfo { source, received, .. } = context;
-        let sent: Vec<_> = proofs.iter().flat_map(Proof::sent).collect();
-        let attempt = self.login_limit.attempt(source, &sent, *received).map_err(|Limited| {
+        let attempt = self.login_limit.attempt(source, &guessable, *received).await.map_err(|Limited| {
             if let Some(refused) = self.login_limit.refused(*received) {
                 self.log(refused, "", "too many failed logins from this network", context);
             }
             Problem::TooManyFailures
         })?;
-        let mut checked = self.first_right(proofs, &known, context).await?;
+        let checked = self.checked(proofs, &known, context).await;
+        match &checked {
+            Ok(Ok(_)) => self.login_limit.verified(&attempt, *received),
+            Ok(Err(_)) => self.login_limit.failed(&attempt),
+            Err(_) => self.login_limit.undecided(&attempt),
+        }
+        checked
+    }
+
+    async fn checked(
+        &self,
+        proofs: &[Proof],
+        known: &Credentials,
+        context: &RequestInfo,
+    ) -> Result<Result<String, Refusal>, Problem> {
+        let checked = self.first_right(proofs, known, context).await?;
         // They may have been rotated since they were read.
         if checked.as_ref().is_err_and(|refusal| refusal.may_pass())
             && let Some(newer) = self.newer_credentials(context).await
         {
-            checked = self.first_right(proofs, &newer, context).await?;
-        }
-        match &checked {
-            Ok(_) => self.login_limit.verified(&attempt, *received),
-            Err(_) => self.login_limit.failed(&attempt),
+            return self.first_right(proofs, &newer, context).await;
         }
         Ok(checked)
     }
@@ -263,15 +277,15 @@ impl Gate {
         Problem::Unauthorized(challenge)
     }
 
-    /// Logs a request that brings nothing to check. Nothing was guessed, so it is never limited; its log line is.
-    fn nothing_usable(&self, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
+    /// Logs a refused request in which nothing is guessed. It is never limited; its log line is.
+    fn without_guess(&self, name: &str, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
         let RequestInfo { source, received, .. } = context;
-        let refused = match self.login_limit.without_login(source) {
+        let refused = match self.login_limit.without_guess(source) {
             Ok(()) => Some(1),
             Err(Limited) => self.login_limit.refused(*received),
         };
         if let Some(refused) = refused {
-            self.log(refused, "", reason, context);
+            self.log(refused, name, reason, context);
         }
         problem
     }

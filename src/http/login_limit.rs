@@ -17,6 +17,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Failed logins that are checked of a network at once, and then a minute.
 const FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
@@ -40,6 +41,9 @@ pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
     hasher: RandomState,
     /// Digests of verified logins, and when each was verified last.
     verified: Mutex<HashMap<u64, Timestamp>>,
+    /// A lock for each login that is checked and not verified yet, by its digest: copies of it that come meanwhile wait, and
+    /// count only if it was wrong.
+    under_way: Mutex<HashMap<u64, Arc<AsyncMutex<()>>>>,
     refusals: Mutex<Refusals>,
 }
 
@@ -50,13 +54,21 @@ struct Refusals {
     unlogged: u64,
 }
 
-/// A login that may be checked. It counts as failed until it is [verified](LoginLimit::verified).
+/// A login that may be checked. It counts as failed unless it is [verified](LoginLimit::verified) or
+/// [undecided](LoginLimit::undecided).
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Attempt {
     digest: u64,
-    /// `None` if the login was verified lately.
-    cell: Option<usize>,
+    /// `None` if the login was verified lately: it does not count.
+    counted: Option<Counted>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    cell: usize,
+    /// Held until the attempt ends.
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// The limit of a network is reached.
@@ -92,6 +104,7 @@ impl<C: Clock> LoginLimit<C> {
             cells,
             hasher: RandomState::new(),
             verified: Mutex::default(),
+            under_way: Mutex::default(),
             refusals: Mutex::default(),
         }
     }
@@ -100,21 +113,35 @@ impl<C: Clock> LoginLimit<C> {
     ///
     /// # Errors
     /// [`Limited`] if too many of its network failed lately and this one was not verified lately.
-    pub(super) fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Result<Attempt, Limited> {
+    pub(super) async fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Result<Attempt, Limited> {
         let digest = self.hasher.hash_one(login);
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
-        if verified.is_some_and(|verified| now.duration_since(verified) < VERIFIED_FOR) {
-            return Ok(Attempt { digest, cell: None });
+        if self.is_verified(digest, now) {
+            return Ok(Attempt { digest, counted: None });
+        }
+        let turn = self.turn(digest).lock_owned().await;
+        if self.is_verified(digest, now) {
+            return Ok(Attempt { digest, counted: None });
         }
         let cell = self.take(source, true)?;
-        Ok(Attempt { digest, cell: Some(cell) })
+        Ok(Attempt { digest, counted: Some(Counted { cell, _turn: turn }) })
     }
 
-    /// Counts a request without a login from the address `source`, apart from failed logins.
+    fn is_verified(&self, digest: u64, now: Timestamp) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
+        verified.is_some_and(|verified| now.duration_since(verified) < VERIFIED_FOR)
+    }
+
+    fn turn(&self, digest: u64) -> Arc<AsyncMutex<()>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(under_way.entry(digest).or_default())
+    }
+
+    /// Counts a refused request in which nothing is guessed, from the address `source`, apart from failed logins.
     ///
     /// # Errors
     /// [`Limited`] if there were too many of its network lately.
-    pub(super) fn without_login(&self, source: &str) -> Result<(), Limited> {
+    pub(super) fn without_guess(&self, source: &str) -> Result<(), Limited> {
         self.take(source, false).map(drop)
     }
 
@@ -125,17 +152,22 @@ impl<C: Clock> LoginLimit<C> {
 
     /// The login of an attempt is right: the attempt does not count, and the login passes the limit from now on.
     pub(super) fn verified(&self, attempt: &Attempt, now: Timestamp) {
-        if let Some(cell) = attempt.cell {
-            let one = Nanos::from(Quota::per_minute(FAILURES).replenish_interval());
-            let given_back = |taken: Option<Nanos>| Ok(((), taken.unwrap_or_default().saturating_sub(one)));
-            let Ok::<(), Infallible>(()) = self.cells.measure_and_replace(&cell, given_back);
-        }
+        self.undecided(attempt);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
             let oldest = verified.iter().min_by_key(|(_, verified)| **verified).map(|(digest, _)| *digest);
             oldest.and_then(|oldest| verified.remove(&oldest));
         }
         verified.insert(attempt.digest, now);
+    }
+
+    /// Nobody knows whether the login of an attempt is right: the attempt does not count.
+    pub(super) fn undecided(&self, attempt: &Attempt) {
+        if let Some(Counted { cell, .. }) = &attempt.counted {
+            let one = Nanos::from(Quota::per_minute(FAILURES).replenish_interval());
+            let given_back = |taken: Option<Nanos>| Ok(((), taken.unwrap_or_default().saturating_sub(one)));
+            let Ok::<(), Infallible>(()) = self.cells.measure_and_replace(cell, given_back);
+        }
     }
 
     /// The login of an attempt is wrong, also if it was right before the credentials changed.
@@ -169,6 +201,7 @@ fn network(source: &str) -> Box<str> {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
     use governor::clock::FakeRelativeClock;
 
     use super::*;
@@ -177,16 +210,23 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
+    type Limit = LoginLimit<FakeRelativeClock>;
+
+    /// What comes of a login of which no copy is under way.
+    fn attempt(limit: &Limit, source: &str, login: &[&str], second: i64) -> Result<Attempt, Limited> {
+        limit.attempt(source, login, at(second)).now_or_never().unwrap()
+    }
+
     /// How many of `times` failed logins are checked.
-    fn checked(limit: &LoginLimit<FakeRelativeClock>, source: &str, times: usize) -> usize {
-        let attempts = (0..times).filter_map(|guess| limit.attempt(source, &[&guess.to_string()], at(0)).ok());
+    fn checked(limit: &Limit, source: &str, times: usize) -> usize {
+        let attempts = (0..times).filter_map(|guess| attempt(limit, source, &[&guess.to_string()], 0).ok());
         attempts.inspect(|attempt| limit.failed(attempt)).count()
     }
 
     #[test]
     fn a_network_has_twenty_failures_at_once_and_then_one_every_three_seconds() {
         let clock = FakeRelativeClock::default();
-        let limit = LoginLimit::with_clock(clock.clone());
+        let limit = Limit::with_clock(clock.clone());
         assert_eq!(checked(&limit, "192.0.2.1", 10_000), 20);
         assert_eq!(checked(&limit, "192.0.2.2", 1), 1, "others are not limited");
         clock.advance(Duration::from_secs(RETRY_AFTER_SECONDS.parse().unwrap()));
@@ -197,21 +237,51 @@ mod tests {
 
     #[test]
     fn a_verified_login_passes_the_limit_until_it_fails_or_is_a_day_old() {
-        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
-        let right = |second| limit.attempt("192.0.2.1", &["name", "password"], at(second));
+        let limit = Limit::with_clock(FakeRelativeClock::default());
+        let right = |second| attempt(&limit, "192.0.2.1", &["name", "password"], second);
         limit.verified(&right(0).unwrap(), at(0));
         assert_eq!(checked(&limit, "192.0.2.1", 10_000), 20, "a verified login does not count");
         limit.verified(&right(80_000).unwrap(), at(80_000));
-        assert!(limit.attempt("192.0.2.1", &["namepassword"], at(80_000)).is_err());
+        assert!(attempt(&limit, "192.0.2.1", &["namepassword"], 80_000).is_err());
         assert!(right(80_000 + 86_399).is_ok());
-        assert_eq!(right(80_000 + 86_400).err(), Some(Limited));
+        assert_eq!(right(80_000 + 86_400).unwrap_err(), Limited);
         limit.failed(&right(80_000).unwrap());
-        assert_eq!(right(80_000).err(), Some(Limited), "the credentials changed");
+        assert_eq!(right(80_000).unwrap_err(), Limited, "the credentials changed");
+    }
+
+    #[tokio::test]
+    async fn a_hundred_copies_of_a_right_login_at_once_all_pass_and_of_a_wrong_one_twenty_are_checked() {
+        for (is_right, passed) in [(true, 100), (false, 20)] {
+            let limit = Limit::with_clock(FakeRelativeClock::default());
+            let copies = (0..100).map(async |_| {
+                let attempt = limit.attempt("192.0.2.1", &["name", "password"], at(0)).await.ok()?;
+                tokio::task::yield_now().await;
+                if is_right {
+                    limit.verified(&attempt, at(0))
+                } else {
+                    limit.failed(&attempt)
+                }
+                Some(())
+            });
+            let copies = futures_util::future::join_all(copies).await;
+            assert_eq!(copies.into_iter().flatten().count(), passed);
+            attempt(&limit, "192.0.2.1", &["other"], 0).map(drop).unwrap_or_default();
+            assert_eq!(limit.under_way.lock().unwrap().len(), 1, "ended ones are forgotten");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_was_not_decided_does_not_count() {
+        let limit = Limit::with_clock(FakeRelativeClock::default());
+        for _ in 0..100 {
+            limit.undecided(&attempt(&limit, "192.0.2.1", &["name", "password"], 0).unwrap());
+        }
+        assert_eq!(checked(&limit, "192.0.2.1", 30), 20);
     }
 
     #[test]
     fn an_ipv6_sender_with_many_addresses_is_one_network() {
-        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        let limit = Limit::with_clock(FakeRelativeClock::default());
         assert_eq!(checked(&limit, "2001:db8:1:2::1", 30), 20);
         assert_eq!(checked(&limit, "2001:db8:1:2:ffff::9", 30), 0);
         assert_eq!(&*network("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
@@ -219,20 +289,20 @@ mod tests {
 
     #[test]
     fn verified_logins_are_bounded_and_the_one_used_last_stays() {
-        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        let limit = Limit::with_clock(FakeRelativeClock::default());
         for number in 0..10_000 {
             for login in ["client".to_owned(), number.to_string()] {
-                limit.verified(&limit.attempt("192.0.2.1", &[&login], at(number)).unwrap(), at(number));
+                limit.verified(&attempt(&limit, "192.0.2.1", &[&login], number).unwrap(), at(number));
             }
         }
         assert_eq!(limit.verified.lock().unwrap().len(), MOST_VERIFIED);
         checked(&limit, "192.0.2.1", 30);
-        assert!(limit.attempt("192.0.2.1", &["client"], at(10_000)).is_ok());
+        assert!(attempt(&limit, "192.0.2.1", &["client"], 10_000).is_ok());
     }
 
     #[test]
     fn refusals_are_logged_once_a_second_with_their_count() {
-        let limit = LoginLimit::with_clock(FakeRelativeClock::default());
+        let limit = Limit::with_clock(FakeRelativeClock::default());
         let told: Vec<_> = [0, 0, 0, 1, 1, 2].map(|second| limit.refused(at(second))).into();
         assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
     }

@@ -31,7 +31,7 @@ use self::gate::shown;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
-use crate::ingest::{Ingest, Outcome, RequestInfo};
+use crate::ingest::{Ingest, Outcome, PushError, RequestInfo};
 use crate::telemetry::Exposition;
 
 /// The format of what is measured; Prometheus has read it since version 2.5.
@@ -162,7 +162,10 @@ impl App {
             }
             Err(error) => {
                 error.log(context, &client);
-                Err(if is_gzip_as_text { Problem::GzipAsText } else { Problem::from(&error) })
+                Err(match error {
+                    PushError::NotABatch(_) if is_gzip_as_text => Problem::GzipAsText,
+                    error => Problem::from(&error),
+                })
             }
         }
     }

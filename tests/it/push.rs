@@ -286,8 +286,12 @@ async fn gzip_that_arrived_as_text_is_refused_with_a_remedy_and_kept() {
     problem(&refused, 415);
     assert!(refused.body["detail"].as_str().unwrap().contains("application/octet-stream"), "{}", refused.body);
     assert_eq!(app.lines().len(), 1);
-    let request = push_request().body(Full::new(text.into())).unwrap();
+    let request = push_request().body(Full::new(text.clone().into())).unwrap();
     problem(&app.send(request).await, 400);
+    let app = TestApp::new();
+    app.store.set_broken(true);
+    let request = push_request().header("content-encoding", "gzip").body(Full::new(text.into())).unwrap();
+    problem(&app.send(request).await, 503);
 }
 
 #[tokio::test]
