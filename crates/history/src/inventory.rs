@@ -88,13 +88,13 @@ struct Device {
 }
 
 impl Inventory {
-    /// Reads a history, damaged objects aside.
+    /// Reads the hours of a history that `period` touches, damaged objects aside.
     ///
     /// # Errors
     /// [`ArchiveError`] where the archive cannot be read.
-    pub fn read(archive: &dyn Archive) -> Result<Self, ArchiveError> {
+    pub fn read(archive: &dyn Archive, period: &Period) -> Result<Self, ArchiveError> {
         let mut inventory = Self::default();
-        for hour in hours(archive, "raw/", &Period::default())? {
+        for hour in hours(archive, "raw/", period)? {
             let mut readings = Vec::new();
             for keys in archive.keys(&hour.folder)?.chunks(OBJECTS_AT_ONCE) {
                 for object in archive.read(keys)? {
@@ -235,7 +235,7 @@ mod tests {
                 "{{\"DevType\":\"ODRDTR_BATT_V1\",\"DEVID\":\"lite\",\"InsID\":\"lobby\",\"PID\":\"tower\",\"unixT\":{at},\"n\":{minute}}}\n"
             )
         };
-        let inventory = Inventory::read(&History(minutes.iter().map(line).collect())).unwrap();
+        let inventory = Inventory::read(&History(minutes.iter().map(line).collect()), &Period::default()).unwrap();
         let warnings = inventory.warnings(&RuleSet::parse("r", rules).unwrap());
         warnings.iter().map(ToString::to_string).collect()
     }

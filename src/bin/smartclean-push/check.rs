@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use smartclean_push::domain::rules::{Fault, RuleSet};
 use smartclean_push::domain::shown;
-use smartclean_push::history::Inventory;
+use smartclean_push::history::{Inventory, Period};
 
 use crate::{Failure, archive, rules};
 
@@ -47,7 +47,7 @@ impl Check {
         let mut damaged = Vec::new();
         let mut parsed = RuleSet::read(&file, &rules::read(&self.rules)?);
         if let (Ok(rules), Some(from)) = (&mut parsed, &self.from) {
-            let history = Inventory::read(&*archive::open(from)?)?;
+            let history = Inventory::read(&*archive::open(from)?, &Period::default())?;
             rules.warnings.append(&mut history.warnings(rules));
             damaged = history.damaged;
         }

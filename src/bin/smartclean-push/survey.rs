@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::shown;
+use smartclean_push::domain::shown::line;
 use smartclean_push::history::{Archive, ArchiveError, Inventory, hours, read_pushes};
 use smartclean_push::survey::{Observation, Survey};
 
@@ -63,7 +63,7 @@ impl SurveyOf {
         let mut observations = survey.observations(&rules);
         observations.extend(warnings);
         let text = match self.format {
-            Format::Text => shown::lines(&text(&observations)),
+            Format::Text => text(&observations),
             Format::Json => serde_json::to_string(&observations).map_err(|fault| Failure::new(fault.to_string()))?,
         };
         let _ = writeln!(anstream::stdout(), "{text}");
@@ -99,7 +99,7 @@ impl SurveyOf {
             }
         }
         bar.finish_and_clear();
-        let warnings = Inventory::read(archive)?.warnings(rules).into_iter().map(|warning| Observation {
+        let warnings = Inventory::read(archive, &period)?.warnings(rules).into_iter().map(|warning| Observation {
             subject: format!("rules, {}", warning.location),
             seen: warning.message,
             expected: "rules that suit the devices",
@@ -110,6 +110,7 @@ impl SurveyOf {
 }
 
 fn read_log(path: &Path, survey: &mut Survey) -> std::io::Result<()> {
+    survey.expect_log();
     for line in BufReader::new(File::open(path)?).split(b'\n') {
         survey.log_line(&String::from_utf8_lossy(&line?));
     }
@@ -117,9 +118,13 @@ fn read_log(path: &Path, survey: &mut Survey) -> std::io::Result<()> {
 }
 
 fn text(observations: &[Observation]) -> String {
-    let line = |Observation { subject, seen, expected, advice }: &Observation| match advice {
-        Some(advice) => format!("! {subject}: {seen} (expected: {expected})\n      {advice}"),
-        None => format!("  {subject}: {seen} (expected: {expected})"),
+    // Names are from outside, and must not begin a line of their own.
+    let told = |Observation { subject, seen, expected, advice }: &Observation| {
+        let what = line(&format!("{subject}: {seen} (expected: {expected})"));
+        match advice {
+            Some(advice) => format!("! {what}\n      {}", line(advice)),
+            None => format!("  {what}"),
+        }
     };
-    observations.iter().map(line).collect::<Vec<_>>().join("\n")
+    observations.iter().map(told).collect::<Vec<_>>().join("\n")
 }

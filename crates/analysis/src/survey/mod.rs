@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
 use domain::archive::unpack_rejections;
+use domain::engine::counts_at;
 use domain::reading::Reading;
 use domain::state::ZoneKey;
 use foldhash::fast::FixedState;
@@ -131,24 +132,30 @@ impl Survey {
         }
     }
 
+    /// A log is read, even if it has no line.
+    pub fn expect_log(&mut self) {
+        self.auth_failures.get_or_insert_default();
+    }
+
     /// Counts a line of the receiver's log: text, as `serve` writes it, or JSON, as the function does. Lines about something
     /// else are passed over.
     pub fn log_line(&mut self, line: &str) {
-        let failures = self.auth_failures.get_or_insert_default();
         let told = match serde_json::from_str::<Value>(line) {
             Ok(line) => {
                 let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).cloned();
                 field("auth_failures").and_then(|times| Some((times.as_u64()?, field("reason")?.as_str()?.to_owned())))
             }
             Err(_) => {
-                let after = |name: &str| line.split_once(name).map(|(_, after)| after);
+                // The last ones: what a client calls itself stands before them.
+                let after = |name: &str| line.rsplit_once(name).map(|(_, after)| after);
                 let times = after(" auth_failures=").and_then(|times| times.split_whitespace().next()?.parse().ok());
                 let reason = after(" reason=\"").and_then(|reason| reason.split('"').next());
                 times.zip(reason.map(str::to_owned))
             }
         };
         if let Some((times, reason)) = told {
-            *failures.entry(reason).or_default() += times;
+            let failures = self.auth_failures.get_or_insert_default().entry(reason).or_default();
+            *failures = failures.saturating_add(times);
         }
     }
 
@@ -185,7 +192,7 @@ impl Survey {
         self.without_region += u64::from(!reading.local_zone().is_known());
         self.zones.insert(ZoneKey::of(source).into_owned());
         let of_type = self.types.entry(source.device_type.to_string()).or_default();
-        self.out_of_order += u64::from(of_type.reading(reading, members.get("v"), reading.time.unwrap_or(received)));
+        self.out_of_order += u64::from(of_type.reading(reading, members.get("v"), counts_at(reading.time, received)));
     }
 
     fn share(&self, of: u64) -> Share {

@@ -56,9 +56,14 @@ impl Survey {
             ),
             _ => "no readings".to_owned(),
         };
-        let advice = (self.readings == 0).then(|| {
-            "Nothing was received. Ask SmartClean whether the push is switched on, and for which URL.".to_owned()
-        });
+        let advice = match (self.readings, self.rejected.is_empty()) {
+            (0, true) => {
+                Some("Nothing was received. Ask SmartClean whether the push is switched on, and for which URL.")
+            }
+            (0, false) => Some("Nothing that was received is a reading: see the rejected items below."),
+            _ => None,
+        };
+        let advice = advice.map(str::to_owned);
         Observation { subject: "readings".to_owned(), seen, expected: "every device of the contract", advice }
     }
 
@@ -184,16 +189,16 @@ impl Survey {
             seen = format!("{seen}: {}", by_name.join(", "));
         }
         let advice = match (events, self.cleanings) {
-            (0, _) => {
-                Some("Counts of visitors never restart at a cleaning. Ask SmartClean to switch on Matrix events.")
-            }
+            (0, _) => Some(
+                "Counts of visitors restart at a cleaning only if POST /zones/…/cleaned says so. Ask SmartClean to switch on Matrix events.",
+            ),
             (_, 0) => Some("No event has AEnd above 0. Ask SmartClean whether finished tasks are pushed."),
             _ => None,
         };
         Observation {
             subject: "Matrix events".to_owned(),
             seen,
-            expected: "switched on separately; the only sign of a cleaning",
+            expected: "switched on separately; the only sign of a cleaning that SmartClean pushes",
             advice: advice.map(str::to_owned),
         }
     }
@@ -221,16 +226,18 @@ impl Survey {
 impl TypeSurvey {
     fn observations(&self, name: &str) -> Vec<Observation> {
         let [half, most] = self.pauses.percentiles([50, 90]);
+        let every = match self.pauses.len() {
+            0 => String::new(),
+            _ => format!(", every {} (90 % within {})", time(half), time(most)),
+        };
         let known = DeviceType::named(name);
         let called = if name.is_empty() { "(none)" } else { name };
         let mut observations = vec![Observation {
             subject: format!("type {called}"),
             seen: format!(
-                "{}, {}, every {} (90 % within {})",
+                "{}, {}{every}",
                 counted(self.readings, "reading"),
                 counted(self.devices.len() as u64, "device"),
-                time(half),
-                time(most)
             ),
             expected: if known.is_some() { "documented" } else { "not documented" },
             advice: known.is_none().then(|| match name {

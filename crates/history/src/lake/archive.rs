@@ -94,10 +94,16 @@ impl CompactedDay {
             keys.iter().cloned().partition(|key| self.sources.contains_key(key));
         // In the order of their rows.
         compacted.sort_by_key(|key| self.sources[key]);
-        let from_lake = compacted.iter().map(|key| self.read(store, key)).collect::<Result<Vec<_>, _>>();
-        let from_lake = from_lake.or_else(|damaged| store.read(&compacted).map_err(|_| damaged))?;
-        let read = from_lake.into_iter().chain(store.read(&others)?);
-        let mut read: HashMap<ObjectKey, StoredObject> = read.map(|object| (object.key.clone(), object)).collect();
+        let mut read: HashMap<ObjectKey, StoredObject> = HashMap::new();
+        let mut take =
+            |objects: Vec<StoredObject>| read.extend(objects.into_iter().map(|object| (object.key.clone(), object)));
+        take(store.read(&others)?);
+        let file = |day: &Self, key: &ObjectKey| day.manifest.sources[day.sources[key]].file;
+        let of_files: Vec<_> = compacted.chunk_by(|one, other| file(self, one) == file(self, other)).collect();
+        for of_file in of_files {
+            let objects = of_file.iter().map(|key| self.read(store, key)).collect::<Result<Vec<_>, _>>();
+            take(objects.or_else(|damaged| store.read(of_file).map_err(|_| damaged))?);
+        }
         let object = |key| read.remove(key).ok_or_else(|| ArchiveError::not_read(key, "it is not there any more"));
         keys.iter().map(object).collect()
     }
