@@ -111,8 +111,12 @@ def check_state(stack):
 
 
 def _remove(stack, status):
-    print(f"\nThe first deploy of {stack.name} failed, and AWS takes no other one until it is removed ({status}).")
-    print("It never worked, so there are no readings in it.")
+    if status == "DELETE_FAILED":
+        print(f"\nRemoving {stack.name} failed, and AWS takes no deploy until it is removed ({status}).")
+        print("Its readings stay in their bucket; the new stack begins with an empty one (docs/operate.md, Restore).")
+    else:
+        print(f"\nThe first deploy of {stack.name} failed, and AWS takes no other one until it is removed ({status}).")
+        print("It never worked, so there are no readings in it.")
     try:
         is_wanted = input("Remove it now? [y/N]: ").strip().lower() in ("y", "yes")
     except EOFError:

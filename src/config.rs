@@ -6,6 +6,7 @@
 use std::fmt;
 
 use http::Uri;
+use http::uri::InvalidUri;
 
 use crate::domain::auth::Doors;
 use crate::telemetry::Verbosity;
@@ -63,6 +64,7 @@ pub struct FunctionConfig {
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
     /// `HEARTBEAT_URL`: the URL that a sweep calls, so that a service outside AWS notices if sweeps end.
+    /// What is no URL counts as none: an optional service must not keep pushes out.
     pub heartbeat_url: Option<Uri>,
     /// `DOORS`: the open doors, a list such as `basic,oauth`; Basic alone where it is not set.
     pub doors: Doors,
@@ -171,7 +173,11 @@ impl FunctionConfig {
     /// As for [`Self::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
         let mut variables = Variables::new(lookup);
-        let heartbeat_url = variables.optional("HEARTBEAT_URL").map(|url| url.parse::<Uri>()).transpose();
+        let heartbeat_url = variables.optional("HEARTBEAT_URL").and_then(|url| {
+            let wrong =
+                |error: &InvalidUri| tracing::error!(url, %error, "HEARTBEAT_URL is not a URL: no sweep calls it");
+            url.parse::<Uri>().inspect_err(wrong).ok()
+        });
         let doors = variables.optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
         let config = Self {
             raw_bucket: variables.required("RAW_BUCKET"),
@@ -181,12 +187,11 @@ impl FunctionConfig {
             state_table: variables.required("STATE_TABLE"),
             retry_queue_url: variables.required("RETRY_QUEUE_URL"),
             rules_key: variables.optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
-            heartbeat_url: heartbeat_url.as_ref().ok().cloned().flatten(),
+            heartbeat_url,
             doors: doors.clone().unwrap_or_default(),
             s3_path_style: s3_path_style(&variables.lookup),
         };
         variables.fault.wrong.extend(config.wrong_topic());
-        variables.fault.wrong.extend(heartbeat_url.err().map(|error| format!("HEARTBEAT_URL is not a URL: {error}")));
         variables.fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
         variables.checked(config)
     }
@@ -271,7 +276,13 @@ mod tests {
         let url = "https://hc-ping.com/0123";
         assert_eq!(read(&[("HEARTBEAT_URL", url)]).unwrap().heartbeat_url, Some(Uri::from_static(url)));
         assert_eq!(read(&[("HEARTBEAT_URL", "")]).unwrap().heartbeat_url, None);
-        assert!(read(&[("HEARTBEAT_URL", "not a url")]).unwrap_err().contains("HEARTBEAT_URL is not a URL"));
+        for wrong in ["not a url", "https://hc-ping.com/<uuid>", "https:///x"] {
+            assert_eq!(
+                read(&[("HEARTBEAT_URL", wrong)]).unwrap().heartbeat_url,
+                None,
+                "{wrong}: pushes are taken all the same"
+            );
+        }
     }
 
     #[test]

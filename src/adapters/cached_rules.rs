@@ -98,16 +98,17 @@ impl<R: RuleReader> CachedRules<R> {
         Self { reader, interval, in_force: RwLock::new(pack), reads: Mutex::new(Reads::default()) }
     }
 
-    /// Reads the file now, for a start that must not go on with other rules than somebody chose: the file's, or, where those
-    /// are refused or cannot be read, the ones that were accepted last.
+    /// Reads the file now, for a start that must not go on with other rules than somebody chose: the file's, or, if that has
+    /// faults, the ones that were accepted last.
     ///
     /// # Errors
-    /// What is wrong, one text a fault, where no rules were ever accepted. Only another file can help.
+    /// What is wrong, one text a fault: the file cannot be read, or has faults and no rules were ever accepted. Only another
+    /// file can help.
     pub async fn open(reader: R, interval: SignedDuration, now: Timestamp) -> Result<Self, Vec<String>> {
         let cached = Self::new(reader, interval);
         let mut reads = Reads::default();
         let faults = cached.update(&mut reads, now).await;
-        if !faults.is_empty() && !reads.found_accepted {
+        if !faults.is_empty() && (reads.is_failing || !reads.found_accepted) {
             return Err(faults);
         }
         Ok(Self { reads: Mutex::new(reads), ..cached })
@@ -489,10 +490,11 @@ mod tests {
         memory.holds(TWO_HOURS);
         let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
         assert_eq!(hours(&cached, 0).await, 2);
-        for spoil in [|memory: &Memory| memory.holds(BROKEN), Memory::is_silent] {
-            spoil(&memory);
-            let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
-            assert_eq!(hours(&cached, 0).await, 2, "those that were accepted last");
-        }
+        memory.holds(BROKEN);
+        let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
+        assert_eq!(hours(&cached, 0).await, 2, "those that were accepted last");
+        memory.is_silent();
+        let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
+        assert_eq!(faults, ["the bucket did not answer: no route"], "perhaps another file was meant");
     }
 }

@@ -187,8 +187,10 @@ impl Ingest {
         if !self.noted.is_due(now, NOTED_EVERY) {
             return;
         }
-        let Ok((_, document)) = load::<Arrivals>(&*self.state, ARRIVALS).await else { return };
-        if let Ok(body) = written(&Arrivals::at(now)) {
+        let Ok((known, document)) = load::<Arrivals>(&*self.state, ARRIVALS).await else { return };
+        // What waited in a queue arrived before what is known already.
+        let newest = known.last.map_or(now, |last| last.max(now));
+        if let Ok(body) = written(&Arrivals::at(newest)) {
             // Somebody else noting it at the same time is as good.
             let _ = self.state.commit(ARRIVALS, document.version, &body, None).await;
         }

@@ -6,7 +6,7 @@
 //! | an answer that the client does not read | [`Bounds::headers_within`] | closed |
 //! | a request's line and headers | [`LARGEST_HEAD`], [`MOST_HEADERS`], [`Bounds::headers_within`] | 431, or closed |
 //! | a request's body | [`MAX_ENCODED`](crate::ingest::decode::MAX_ENCODED), [`Bounds::body_within`] | 413, 408 |
-//! | a body that the handler did not want | [`MOST_DRAINED`], [`Bounds::body_within`] | closed |
+//! | a body that the handler did not want | 16 MiB, 10 s, [`Bounds::body_within`] | closed |
 //! | all bodies together | the [body budget](App::with_body_budget) | wait; 503 when the time is over |
 
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_io_timeout::TimeoutWriter;
 
 use crate::http::{App, BodyTimeout, Problem};
@@ -41,6 +41,8 @@ pub const LARGEST_HEAD: usize = 32 * 1024;
 pub const MOST_HEADERS: usize = 100;
 /// Most bytes of a body that the handler did not want, which are read so that the client gets its answer.
 const MOST_DRAINED: usize = 16 * 1024 * 1024;
+/// How long that takes at most. Meanwhile the connection is not free for others.
+const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 /// Most bytes that are read from a connection before they are looked at.
 const READ_AHEAD: usize = 64 * 1024;
 
@@ -107,7 +109,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, bounds: Bounds, end: im
     }
     drop(listener);
     let unfinished = graceful.count();
-    match tokio::time::timeout(bounds.end_within, graceful.shutdown()).await {
+    match timeout(bounds.end_within, graceful.shutdown()).await {
         Ok(()) => 0,
         Err(_) => unfinished,
     }
@@ -182,7 +184,7 @@ async fn answer(
     });
     let is_unread = !body.lock().await.is_end_stream();
     if is_unread && !waits_to_be_asked {
-        tokio::spawn(timeout_at(deadline, drain(body)));
+        tokio::spawn(timeout_at(deadline.min(Instant::now() + DRAINED_WITHIN), drain(body)));
     }
     if is_unread || is_chunked {
         // A length beside it is passed over, as it has to be, and what follows is not another request then: whoever is in
