@@ -7,9 +7,9 @@ use smartclean_push::telemetry::{Exposition, Kind, METRICS, Unit};
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic};
 
 #[derive(Debug)]
-struct Told;
+struct FixedMetrics;
 
-impl Exposition for Told {
+impl Exposition for FixedMetrics {
     fn text(&self) -> String {
         "# EOF\n".to_owned()
     }
@@ -25,7 +25,7 @@ async fn get(app: &TestApp, password: Option<&str>) -> Answer {
 
 fn app_with_metrics() -> TestApp {
     let app = TestApp::new();
-    TestApp { app: app.app.with_metrics(Box::new(Told)), ..app }
+    TestApp { app: app.app.with_metrics(Box::new(FixedMetrics)), ..app }
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ fn a_ledger_that_tells_of_more_than_is_stored_is_not_proven() {
     fs::write(site.ledger(), "").unwrap();
     let empty = site.verify();
     assert_eq!((empty.exit, empty.out.contains("Proven")), (Some(1), false), "{}", empty.out);
-    assert!(empty.err.contains("has no push, so nothing is proven"), "{}", empty.err);
+    assert!(empty.err.contains("has no push, so nothing can be verified"), "{}", empty.err);
 }
 
 #[test]

@@ -37,12 +37,12 @@ pub(super) struct SurveyOf {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// How the report is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = SurveyFormat::Text)]
+    format: SurveyFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum SurveyFormat {
     /// A line for each thing that was looked at, and what to do below it
     Text,
     /// An array of objects: `subject`, `seen`, `expected`, `advice`
@@ -63,8 +63,10 @@ impl SurveyOf {
         let mut observations = survey.observations(&rules);
         observations.extend(warnings);
         let text = match self.format {
-            Format::Text => text(&observations),
-            Format::Json => serde_json::to_string(&observations).map_err(|fault| Failure::new(fault.to_string()))?,
+            SurveyFormat::Text => text(&observations),
+            SurveyFormat::Json => {
+                serde_json::to_string(&observations).map_err(|fault| Failure::new(fault.to_string()))?
+            }
         };
         let _ = writeln!(anstream::stdout(), "{text}");
         complete(&damaged)?;

@@ -24,7 +24,7 @@ pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
     })?;
     if ledger.is_empty() {
         return Err(Failure::new(format!(
-            "the ledger {path_shown} has no push, so nothing is proven. Push with `simulate --url`, which writes it"
+            "the ledger {path_shown} has no push, so nothing can be verified. Push with `simulate --url`, which writes it"
         )));
     }
     let proof = verify(&ledger, archive::open(data)?.as_ref())?;
