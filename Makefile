@@ -149,7 +149,7 @@ coverage: needs-rust .venv-audit/audit.stamp ## Which lines the unit and integra
 	@.venv-audit/bin/cargo-llvm-cov llvm-cov $(ALL) --lib --test it --summary-only -- --skip hostile::
 
 .PHONY: mutants
-mutants: needs-rust ## Breaks crates/domain at 300 places, one at a time, and fails if the tests notice fewer than 95 %; SAMPLE=20 SEED=1
+mutants: needs-rust ## Breaks the pure crates at 300 places, one at a time, and fails if the tests notice fewer than 95 %; SAMPLE=20 SEED=1
 	@SAMPLE='$(SAMPLE)' SEED='$(SEED)' .make/mutants $(ARGS)
 
 .PHONY: look

@@ -14,7 +14,7 @@ from ops import Stop
 PREVIOUS_ACCEPTED = datetime.timedelta(hours=24)
 READ_AGAIN = datetime.timedelta(minutes=5)
 # What is written as a hash of a password is: `$kind$…`, `{KIND}…` or `kind$…$…`. The function decides in the same way, and
-# verifies two kinds (crates/domain/src/auth/password.rs).
+# verifies two kinds (crates/auth/src/password.rs).
 HASH = re.compile(r"\$[a-z0-9PHS-]+\$|\{[A-Z0-9-]+\}|(?:argon2|bcrypt|md5|pbkdf2|scrypt|sha1|sha256|sha512)[^$]*\$[^$]*\$")
 
 

@@ -8,7 +8,7 @@ use std::fmt;
 use http::Uri;
 use http::uri::InvalidUri;
 
-use crate::domain::auth::Doors;
+use crate::auth::Doors;
 use crate::telemetry::Verbosity;
 
 /// Where the rules are, below the bucket's root, unless `RULES_KEY` says otherwise.

@@ -24,7 +24,7 @@
 //!
 //! [`telemetry`] stands below all of them: whoever knows a number logs it, and there it becomes a metric.
 //!
-//! Three crates below this one hold what needs neither AWS nor HTTP: [`domain`] is pure, `history` reads what is stored in the
+//! Four crates below this one hold what needs neither AWS nor HTTP: [`domain`] and [`auth`] are pure, `history` reads what is stored in the
 //! order in which it happened and makes days of it Parquet files (`lake`), and `analysis` is what the command has beside
 //! receiving: it judges rules by history and reports what that found (`backtest`, `report`), tries rules by hand (`cases`),
 //! simulates a building (`simulate`) and estimates a bill (`cost`).
@@ -39,6 +39,7 @@ pub mod telemetry;
 
 #[cfg(feature = "command")]
 pub use analysis::{backtest, cases, cost, report, simulate, survey};
+pub use auth;
 pub use domain;
 #[cfg(feature = "lake")]
 pub use history::{self, lake};

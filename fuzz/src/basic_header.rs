@@ -1,7 +1,7 @@
 //! Basic authentication: who gets in is whom a second, plainer reading of the header finds.
 
 use http_body_util::Full;
-use smartclean_push::domain::auth::Login;
+use smartclean_push::auth::Login;
 
 use super::world::{CLIENTS, World, request};
 

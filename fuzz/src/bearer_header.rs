@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::Full;
 use serde_json::Value;
 use sha2::Sha256;
-use smartclean_push::domain::auth::TokenFault;
+use smartclean_push::auth::TokenFault;
 
 use super::world::{CLIENTS, NOW, SIGNING_KEY, World, credentials, request};
 

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::Sha256;
-use smartclean_push::domain::auth::SharedAccess;
+use smartclean_push::auth::SharedAccess;
 
 use super::world::{HOST, HUB_KEY, HUB_KEY_NAME, NOW, World, credentials, request};
 

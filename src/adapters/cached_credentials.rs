@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::domain::auth::{Credentials, CredentialsFault, Secret, signing_key_of};
+use crate::auth::{Credentials, CredentialsFault, Secret, signing_key_of};
 use crate::ingest::ports::{CredentialSource, Unavailable, chain};
 
 /// A stranger makes the credentials be read again at most this often, so that guessing costs no more than one read.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::auth::Credentials;
+use crate::auth::Credentials;
 use crate::domain::rules::RuleSet;
 use crate::ingest::ports::{CredentialSource, RuleSource, Unavailable};
 

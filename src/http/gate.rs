@@ -10,7 +10,7 @@ use super::hashing::Hashing;
 use super::login_limit::{Limited, LoginLimit};
 use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
-use crate::domain::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
+use crate::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
 use crate::domain::shown::is_hidden;
 use crate::ingest::RequestInfo;
 use crate::ingest::ports::{CredentialSource, chain};

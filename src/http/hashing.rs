@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::domain::auth::HashCheck;
+use crate::auth::HashCheck;
 use crate::domain::digest::Digest;
 
 /// Pairs of name and password remembered to have held: more than an installation has clients.
@@ -81,7 +81,7 @@ impl Hashing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::auth::{Check, Client, Credentials, Login, Secret};
+    use crate::auth::{Check, Client, Credentials, Login, Secret};
 
     /// argon2id of "password" with the least memory there is.
     fn hash() -> String {

@@ -12,7 +12,7 @@ use super::App;
 use super::body::{RequestBody, content_type, declared_length, read_bounded};
 use super::gate::authorization;
 use super::problem::Problem;
-use crate::domain::auth::{ACCESS_SECONDS, Login, SCOPE, Secret};
+use crate::auth::{ACCESS_SECONDS, Login, SCOPE, Secret};
 use crate::domain::digest::Digest;
 use crate::ingest::RequestInfo;
 

@@ -5,7 +5,7 @@ use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
-use crate::domain::auth::{Door, Doors};
+use crate::auth::{Door, Doors};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

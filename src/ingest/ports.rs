@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::auth::Credentials;
 use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
-use crate::domain::auth::Credentials;
 use crate::domain::rate_limit::TokenRequest;
 use crate::domain::rules::{Refused, RuleSet};
 

@@ -11,7 +11,7 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
-use smartclean_push::domain::auth::{Check, Client, Credentials, Login, Secret};
+use smartclean_push::auth::{Check, Client, Credentials, Login, Secret};
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::RequestInfo;
 use smartclean_push::ingest::ports::Unavailable;

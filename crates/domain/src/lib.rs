@@ -3,7 +3,6 @@
 
 pub mod alert;
 pub mod archive;
-pub mod auth;
 pub mod batch;
 pub mod cleaning;
 pub mod device;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{PROVING, code, told, within};
 use crate::adapters::cached_credentials::{CredentialReader, Document, Kept};
-use crate::domain::auth::Secret;
+use crate::auth::Secret;
 use crate::ingest::ports::Unavailable;
 
 const NOT_READ: &str = "the credentials' secret could not be read";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::version;
 use crate::adapters::cached_credentials::{CredentialReader, Document};
-use crate::domain::auth::Secret;
+use crate::auth::Secret;
 use crate::domain::utf8;
 use crate::ingest::ports::Unavailable;
 

@@ -56,7 +56,7 @@ fn make_password() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::auth::Credentials;
+    use crate::auth::Credentials;
 
     #[test]
     fn credentials_are_made_once_for_their_owner_only() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use smartclean_push::domain::auth::Client;
+use smartclean_push::auth::Client;
 
 /// How long one exchange may take: a cold function answers within a few seconds, and API Gateway gives up after 30.
 const WITHIN: Duration = Duration::from_secs(35);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
 
-use smartclean_push::domain::auth::{Client, Secret};
+use smartclean_push::auth::{Client, Secret};
 
 use crate::Failure;
 

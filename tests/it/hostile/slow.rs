@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use smartclean_push::domain::auth::{Door, Doors};
+use smartclean_push::auth::{Door, Doors};
 use smartclean_push::hosts::server::Bounds;
 use smartclean_push::ingest::decode::MAX_DECODED;
 

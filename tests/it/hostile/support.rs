@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use smartclean_push::domain::auth::Doors;
+use smartclean_push::auth::Doors;
 use smartclean_push::hosts::server::{self, Bounds};
 use smartclean_push::http::Gate;
 use tokio::net::TcpListener;

@@ -4,7 +4,7 @@
 
 use http::Request;
 use http_body_util::Full;
-use smartclean_push::domain::auth::Credentials;
+use smartclean_push::auth::Credentials;
 
 use crate::support::{TestApp, basic};
 

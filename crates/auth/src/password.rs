@@ -6,7 +6,7 @@ use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
 use scrypt::Scrypt;
 
 use super::credentials::Secret;
-use crate::digest::Digest;
+use domain::digest::Digest;
 
 /// Most memory that one hash may take, in bytes: RFC 9106's second choice is 64 MiB, and scrypt's customary `ln=17,r=8`
 /// is 128. The function has 512 MB.
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn hashes_of_other_kinds_are_refused_and_what_looks_a_little_like_one_is_a_password() {
         let cases: serde_json::Value =
-            serde_json::from_str(include_str!("../../../../tests/data/password-hashes.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/data/password-hashes.json")).unwrap();
         let texts = |name: &str| cases[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
         for text in texts("hashes") {
             assert_eq!(read(text).err(), Some(PasswordFault::Kind), "{text}");

@@ -1,4 +1,4 @@
-//! Who may push, and how that is proven: one file for each way, all of them pure functions of the credentials, of what
+//! Who may push, and how a sender is authenticated: one file for each way, all of them pure functions of the credentials, of what
 //! was sent, and of the time.
 //!
 //! Whatever is compared with a secret is compared by its SHA-256 digest and to the end, so that the time it takes tells

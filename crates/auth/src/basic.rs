@@ -7,7 +7,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::credentials::{Client, Credentials, Secret};
 use super::password::{Hash, Password};
-use crate::digest::Digest;
+use domain::digest::Digest;
 
 /// Standard alphabet; padding is required by RFC 7617's reference to RFC 4648, yet some clients leave it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
