@@ -8,7 +8,7 @@
 //!    does not take waits in a queue ([`adapters::backed_store`]);
 //! 4. [`domain::engine`] evaluates the rules: a pure function of rules, state, readings and time. State and the messages it
 //!    makes commit together, zone by zone, by compare-and-swap;
-//! 5. [`domain::alert::render`] makes the words, and a publisher sends them; what is not sent stays for the
+//! 5. [`notify::render`] makes the words, and a publisher sends them; what is not sent stays for the
 //!    [sweep](ingest::Ingest::sweep);
 //! 6. 200 is answered when the push is stored and accounted for. 4xx means a retry cannot help, 5xx means it can.
 //!
@@ -24,10 +24,11 @@
 //!
 //! [`telemetry`] stands below all of them: whoever knows a number logs it, and there it becomes a metric.
 //!
-//! Four crates below this one hold what needs neither AWS nor HTTP: [`domain`] and [`auth`] are pure, `history` reads what is stored in the
-//! order in which it happened and makes days of it Parquet files (`lake`), and `analysis` is what the command has beside
-//! receiving: it judges rules by history and reports what that found (`backtest`, `report`), tries rules by hand (`cases`),
-//! simulates a building (`simulate`) and estimates a bill (`cost`).
+//! Five crates below this one hold what needs neither AWS nor HTTP. Three are pure: [`domain`] (readings, rules, state, the
+//! engine), [`auth`] (who may push) and [`notify`] (from facts to words). `history` reads what is stored in the order in which
+//! it happened and makes days of it Parquet files (`lake`). `analysis` is what the command has beside receiving: it judges
+//! rules by history and reports what that found (`backtest`, `report`), tries rules by hand (`cases`), simulates a building
+//! (`simulate`) and estimates a bill (`cost`).
 
 pub mod adapters;
 pub mod config;
@@ -43,3 +44,4 @@ pub use auth;
 pub use domain;
 #[cfg(feature = "lake")]
 pub use history::{self, lake};
+pub use notify;

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::Message;
-use smartclean_push::domain::alert::render::render;
 use smartclean_push::domain::archive::pack_readings;
 use smartclean_push::domain::batch::{Batch, BatchId, Items};
 use smartclean_push::domain::engine::{DEVICES_PER_ZONE, evaluate};
@@ -18,6 +17,7 @@ use smartclean_push::domain::rules::{Kind, RuleSet};
 use smartclean_push::domain::state::{ZoneKey, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
+use smartclean_push::notify::render::render;
 
 use crate::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::{pushes, text};

@@ -1,6 +1,7 @@
 //! What every message keeps to, whatever is in it.
 
-use smartclean_push::domain::alert::render::{Attribute, LARGEST_SNS_MESSAGE, Rendered};
+use smartclean_push::notify::attributes::Attribute;
+use smartclean_push::notify::render::{LARGEST_SNS_MESSAGE, Rendered};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Panics where SNS, a mail program, a telephone or a terminal could not take `message`, or would be commanded by it.

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
-use smartclean_push::domain::alert::presentable;
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::json::MOST_MEMBERS;
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::shown::presentable;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::domain::time::is_plausible;
 
@@ -94,7 +94,7 @@ fn word(value: &RawValue) -> Result<Option<String>, ()> {
 fn judged(reading: &Reading<'_>) {
     let evaluation = evaluate(pack(), ZoneState::default(), &[reading], now(), now());
     for entry in &evaluation.messages {
-        limits::check(&smartclean_push::domain::alert::render::render(&entry.message));
+        limits::check(&smartclean_push::notify::render::render(&entry.message));
     }
     let written = serde_json::to_string(&evaluation.state).expect("JSON");
     let state: ZoneState = serde_json::from_str(&written).expect("what was written here");

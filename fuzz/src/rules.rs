@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::alert::digest::{digest, grouped};
-use smartclean_push::domain::alert::render::render;
 use smartclean_push::domain::engine::{Evaluation, cleaned, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
+use smartclean_push::notify::digest::{digest, grouped};
+use smartclean_push::notify::render::render;
 
 use super::limits;
 use super::world::{now, pack};

@@ -6,12 +6,13 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use smartclean_push::domain::alert::digest::{digest, grouped};
-use smartclean_push::domain::alert::render::{Rendered, render};
-use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, presentable};
+use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
+use smartclean_push::domain::shown::presentable;
 use smartclean_push::domain::state::ZoneState;
+use smartclean_push::notify::digest::{digest, grouped};
+use smartclean_push::notify::render::{Rendered, render};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::limits;

@@ -12,11 +12,11 @@ use super::evaluator::{Committed, Evaluator, Outgoing};
 use super::limit::{take_sms, take_tokens};
 use super::ports::AlertPublisher;
 use crate::domain::alert::Message;
-use crate::domain::alert::digest::{digest, grouped};
-use crate::domain::alert::render::{Rendered, render};
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Sender;
 use crate::domain::state::{EntryId, Outbox, OutboxEntry, ZoneState};
+use crate::notify::digest::{digest, grouped};
+use crate::notify::render::{Rendered, render};
 
 /// Most bytes of text in one digest: about five hundred lines, more than anybody reads. SNS takes 256 KB with all other
 /// texts of a message.

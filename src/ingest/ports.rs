@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::auth::Credentials;
-use crate::domain::alert::render::Rendered;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::rate_limit::TokenRequest;
 use crate::domain::rules::{Refused, RuleSet};
+use crate::notify::render::Rendered;
 
 /// What came of storing an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

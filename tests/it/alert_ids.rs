@@ -8,10 +8,10 @@ use serde_json::json;
 use smartclean_push::adapters::files::{FolderArchive, MadeFolder};
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Trial, backtest};
-use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
 use smartclean_push::ingest::Replay;
+use smartclean_push::notify::render::Rendered;
 use smartclean_push::simulate::{Faults, Plan, Push, Pushes};
 
 use crate::support::{TestApp, body, push_to, reading_with};

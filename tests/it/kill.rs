@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::files::{AlertLog, FolderStore};
 use smartclean_push::adapters::sqlite::SqliteStore;
-use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
@@ -20,6 +19,7 @@ use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Document, Journal, PendingPush, RateLimiter, RawStore, StateStore, Stored, Unavailable,
 };
 use smartclean_push::ingest::{Ingest, Outcome};
+use smartclean_push::notify::render::Rendered;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::memory::MemoryPublisher;

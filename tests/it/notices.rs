@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use jiff::SignedDuration;
 use serde_json::json;
 use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader};
-use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::Unavailable;
+use smartclean_push::notify::attributes::Attribute;
+use smartclean_push::notify::render::Rendered;
 
 use crate::support::memory::MemoryPublisher;
 use crate::support::{TestApp, World, body, now, push_to, reading};

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::SweepStats;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::notify::attributes::Attribute;
+use smartclean_push::notify::render::Rendered;
 
 use crate::support::memory::MemoryState;
 use crate::support::{TestApp, World, body, now, push_to, reading_with};

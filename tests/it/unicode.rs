@@ -5,8 +5,8 @@ use http::Request;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use smartclean_push::domain::alert::presentable;
-use smartclean_push::domain::alert::render::Rendered;
+use smartclean_push::domain::shown::presentable;
+use smartclean_push::notify::render::Rendered;
 
 use crate::properties::limits;
 use crate::support::{PASSWORD, TestApp, USERNAME, basic, now};

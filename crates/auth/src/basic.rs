@@ -5,8 +5,9 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::credentials::{Client, Credentials, Secret};
+use super::credentials::{Client, Credentials};
 use super::password::{Hash, Password};
+use super::secret::Secret;
 use domain::digest::Digest;
 
 /// Standard alphabet; padding is required by RFC 7617's reference to RFC 4648, yet some clients leave it out.

@@ -7,28 +7,10 @@ use serde::Deserialize;
 
 use super::door::{Door, Doors};
 use super::password::{Password, PasswordFault};
+use super::secret::Secret;
 
 /// Least bytes of a signing key: as many as the digest has that it keys (RFC 7518 §3.2).
 pub const SIGNING_KEY_BYTES: usize = 32;
-
-/// A text that must not be shown. Prints as `Secret(..)`.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself, for the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
 
 /// The signing key of a secret that is kept for it alone: `{"signing_key":"…"}`, or the key itself and nothing else.
 #[must_use]
@@ -39,12 +21,6 @@ pub fn signing_key_of(text: &Secret) -> Secret {
     }
     let document = serde_json::from_str::<Document>(text.expose());
     document.map_or_else(|_| Secret::new(text.expose().trim().to_owned()), |document| document.signing_key)
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
 }
 
 /// One client that may push.

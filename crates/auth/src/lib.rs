@@ -9,13 +9,15 @@ mod credentials;
 mod door;
 mod jwt;
 mod password;
+mod secret;
 mod signature;
 mod token;
 
 pub use self::basic::{Check, HashCheck, Login};
-pub use self::credentials::{Client, Credentials, CredentialsFault, SIGNING_KEY_BYTES, Secret, signing_key_of};
+pub use self::credentials::{Client, Credentials, CredentialsFault, SIGNING_KEY_BYTES, signing_key_of};
 pub use self::door::{Door, Doors, DoorsFault};
 pub use self::jwt::TokenFault;
 pub use self::password::PasswordFault;
+pub use self::secret::Secret;
 pub use self::signature::SharedAccess;
 pub use self::token::{ACCESS_SECONDS, Issued, SCOPE};

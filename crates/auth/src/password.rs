@@ -5,7 +5,7 @@ use std::fmt;
 use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
 use scrypt::Scrypt;
 
-use super::credentials::Secret;
+use super::secret::Secret;
 use domain::digest::Digest;
 
 /// Most memory that one hash may take, in bytes: RFC 9106's second choice is 64 MiB, and scrypt's customary `ln=17,r=8`

@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod archive;
 pub mod batch;
+pub mod breach;
 pub mod cleaning;
 pub mod device;
 pub mod digest;
@@ -11,6 +12,7 @@ pub mod engine;
 pub mod event_hub;
 pub mod json;
 pub mod parcel;
+pub mod place;
 pub mod rate_limit;
 pub mod reading;
 pub mod rules;

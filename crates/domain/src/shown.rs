@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
 /// Whether `character` shows nothing by itself and changes how what stands around it is shown: controls, the ends of lines
 /// and paragraphs, marks that turn the direction of reading, the byte order mark.
 #[must_use]
@@ -110,6 +112,44 @@ fn push_number(shown: &mut String, number: &str) {
     }
 }
 
+/// Longest name that is carried into messages, in characters. The vendor's ids have 32 and its names fewer; whatever is
+/// longer must not fill a message, or the state that remembers it.
+const LONGEST_NAME: usize = 120;
+
+/// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
+/// turn the reading direction of what follows, single spaces, at most `LONGEST_NAME` (120) characters and no part of what
+/// a person sees as one. `None` where nothing is left of it.
+#[must_use]
+pub fn presentable(name: &str) -> Option<String> {
+    let looked_at = first_graphemes(name, 4 * LONGEST_NAME);
+    let spaced = line(looked_at).split_whitespace().collect::<Vec<_>>().join(" ");
+    let fitting = first_that_fit(&spaced, LONGEST_NAME, |text| text.chars().count());
+    // Where the very first grapheme is longer than any name may be, the name ends inside of that.
+    let is_one_too_long = fitting.is_empty() && !spaced.is_empty();
+    let fitting =
+        if is_one_too_long { spaced.chars().take(LONGEST_NAME).collect() } else { fitting.trim_end().to_owned() };
+    (!fitting.is_empty()).then_some(fitting)
+}
+
+/// The first graphemes of `text` that fit into `room` by `width`.
+#[must_use]
+pub fn first_that_fit(text: &str, room: usize, width: impl Fn(&str) -> usize) -> &str {
+    let mut used = 0;
+    let too_much = text.grapheme_indices(true).find(|(_, grapheme)| {
+        used += width(grapheme);
+        used > room
+    });
+    &text[..too_much.map_or(text.len(), |(index, _)| index)]
+}
+
+/// The first `graphemes` of `text`.
+#[must_use]
+pub fn first_graphemes(text: &str, graphemes: usize) -> &str {
+    // No grapheme has less than a byte.
+    let end = if text.len() <= graphemes { None } else { text.grapheme_indices(true).nth(graphemes) };
+    &text[..end.map_or(text.len(), |(end, _)| end)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +206,38 @@ mod tests {
     fn lines_keep_their_ends_and_nothing_else() {
         assert_eq!(lines("a\nb\r\u{2028}c\n"), "a\nb  c\n");
         assert_eq!(line("a\nb"), "a b");
+    }
+
+    #[test]
+    fn names_lose_what_could_command_a_terminal_or_turn_the_text() {
+        assert_eq!(presentable(" Toilet\r\n\t3 ").unwrap(), "Toilet 3");
+        assert_eq!(presentable("\u{1b}[31mred\u{202e}der").unwrap(), "[31mred der");
+        assert_eq!(presentable("厕所 \u{1f6bb} é").unwrap(), "厕所 \u{1f6bb} é");
+        for nothing in ["", "  ", "\u{0}\n", "\u{202e}"] {
+            assert_eq!(presentable(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_what_a_person_sees_as_characters() {
+        for joined in ["👩\u{200d}👩\u{200d}👧", "🇸🇬", "e\u{301}\u{302}", "👍🏽"] {
+            let whole = format!("{}{joined}", "x".repeat(LONGEST_NAME - joined.chars().count()));
+            assert_eq!(presentable(&whole).as_deref(), Some(&*whole));
+            assert_eq!(
+                presentable(&format!("x{whole}")).unwrap(),
+                "x".repeat(1 + LONGEST_NAME - joined.chars().count())
+            );
+        }
+        // And what is not looked at any more because of all the space before it is not missed in part.
+        let late = format!("a{}{}", " ".repeat(477), "👩\u{200d}👩\u{200d}👧".repeat(9));
+        assert_eq!(presentable(&late).unwrap(), "a 👩\u{200d}👩\u{200d}👧👩\u{200d}👩\u{200d}👧");
+        let endless = format!("a{}", "\u{301}".repeat(10_000));
+        assert_eq!(presentable(&endless).unwrap().chars().count(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_cut_at_a_character() {
+        let long = presentable(&"é".repeat(5_000_000)).unwrap();
+        assert_eq!(long.chars().count(), LONGEST_NAME);
     }
 }

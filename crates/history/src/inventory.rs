@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, ArchiveError, Period, hours};
-use domain::alert::Place;
+use domain::place::Place;
 use domain::reading::{Reading, Source};
 use domain::rules::{Fault, Kind, Mention, Mentioned, Rule, RuleSet, nearest};
 use domain::state::ZoneKey;

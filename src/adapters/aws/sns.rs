@@ -11,8 +11,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::{PUBLISHING, READING, backoff, code, status, told, within};
-use crate::domain::alert::render::{Attribute, Rendered};
 use crate::ingest::ports::{AlertPublisher, Subscriptions, Unavailable, chain};
+use crate::notify::attributes::Attribute;
+use crate::notify::render::Rendered;
 
 /// Entries that a request may have; SNS, `PublishBatch`.
 const MOST_ENTRIES: usize = 10;

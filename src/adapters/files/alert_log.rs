@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Style};
 use async_trait::async_trait;
 
-use crate::domain::alert::render::{Attribute, Rendered};
 use crate::ingest::ports::{AlertPublisher, Unavailable};
+use crate::notify::attributes::Attribute;
+use crate::notify::render::Rendered;
 
 /// The file's name in the data folder.
 const FILE: &str = "alerts.ndjson";

@@ -5,8 +5,9 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 
 use smartclean_push::adapters::aws::sns::SnsPublisher;
-use smartclean_push::domain::alert::render::{Attribute, Rendered};
 use smartclean_push::ingest::ports::{AlertPublisher as _, Subscriptions};
+use smartclean_push::notify::attributes::Attribute;
+use smartclean_push::notify::render::Rendered;
 
 use super::stand_in::{Reply, Seen, StandIn};
 

@@ -14,13 +14,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::AlertId;
-use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::rate_limit::{RateLimit, TokenRequest};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::notify::render::Rendered;
 use tokio::task::yield_now;
 
 use crate::model::config;

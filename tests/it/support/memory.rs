@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, civil};
-use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rate_limit::{Bucket, TokenRequest, utc_day};
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, Unavailable,
 };
+use smartclean_push::notify::render::Rendered;
 
 /// A raw store.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The GSM 7-bit default alphabet, 3GPP TS 23.038 §6.2.1 and §6.2.1.1, written down by code; and what a part of an SMS
 //! takes of it, 3GPP TS 23.040 §9.2.3.16.
 
-use smartclean_push::domain::alert::gsm7::{PART_SEPTETS, PART_UTF16_UNITS, is_one_part, septets, septets_of};
+use smartclean_push::notify::gsm7::{PART_SEPTETS, PART_UTF16_UNITS, is_one_part, septets, septets_of};
 
 use crate::properties::limits;
 

@@ -2,7 +2,7 @@
 //! devices that need one of their own.
 
 use super::findings::{CurvePoint, DeviceCurve};
-use domain::alert::Comparison;
+use domain::breach::Comparison;
 use domain::device::Unit;
 
 /// A device differs from the others where it makes more than so many times the alerts of one of them.

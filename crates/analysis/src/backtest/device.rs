@@ -13,8 +13,9 @@ use super::gauge::Gauge;
 use super::histogram::Histogram;
 use super::judge::TriedRules;
 use super::series::{Buckets, Course};
-use domain::alert::{Comparison, Place};
+use domain::breach::Comparison;
 use domain::device::Unit;
+use domain::place::Place;
 use domain::reading::Reading;
 use domain::rules::{Condition, Join, Kind, Rule, Test};
 

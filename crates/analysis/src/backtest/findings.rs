@@ -5,8 +5,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use domain::alert::{AlertId, Breach, Comparison, Place};
+use domain::alert::AlertId;
+use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
+use domain::place::Place;
 use domain::reading::ReadingId;
 use domain::severity::Severity;
 
@@ -165,7 +167,7 @@ impl AlertFact {
     /// What was crossed, in words: "ammonia 270 ppb (limit 200)"; "no data" if it is about silence.
     #[must_use]
     pub fn crossing(&self) -> String {
-        self.breach.as_ref().map_or_else(|| "no data".to_owned(), Breach::in_words)
+        self.breach.as_ref().map_or_else(|| "no data".to_owned(), notify::in_words)
     }
 }
 

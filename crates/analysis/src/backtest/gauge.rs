@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use domain::alert::Comparison;
+use domain::breach::Comparison;
 use domain::engine::deviation;
 use domain::reading::Reading;
 use domain::rules::{Kind, Settings, Test};

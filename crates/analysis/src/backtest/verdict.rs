@@ -13,7 +13,7 @@ use super::histogram::Histogram;
 use super::judge::TriedRules;
 use super::series::Buckets;
 use super::zone::{Tally, Zone};
-use domain::alert::Comparison;
+use domain::breach::Comparison;
 use domain::device::{DeviceType, Unit};
 use domain::rules::{Condition, Kind, RuleSet, Test};
 

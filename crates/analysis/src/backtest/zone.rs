@@ -8,8 +8,9 @@ use super::arrivals::Arrivals;
 use super::device::Device;
 use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
 use super::judge::{Judge, TriedRules};
-use domain::alert::{Alert, Place};
+use domain::alert::Alert;
 use domain::engine::{counts_at, is_stale};
+use domain::place::Place;
 use domain::reading::Reading;
 
 /// What one push brought of one zone.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::step::{Event, Step, What, told as time};
 use domain::alert::Message;
-use domain::alert::render::render;
 use domain::engine::{Evaluation, cleaned, evaluate, sweep};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
 use domain::state::{ZoneKey, ZoneState};
+use notify::render::render;
 
 /// Where a case takes place; each zone has its own state.
 pub(super) struct World {

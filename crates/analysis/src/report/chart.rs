@@ -9,10 +9,10 @@ use maud::{Markup, PreEscaped, html};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use domain::alert::amount;
 use domain::device::Unit;
 use domain::severity::Severity;
 use domain::time::LocalZone;
+use notify::amount;
 
 // Each colour has a contrast of at least 3 to 1 on white and on the dark panel of the style sheet.
 /// Values that were measured.

@@ -9,7 +9,7 @@ use super::markup::legend;
 use super::view::View;
 use super::words::{plural, with_unit};
 use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
-use domain::alert::Breach;
+use domain::breach::Breach;
 use domain::severity::Severity;
 
 /// Periods of a chart in the row of a table.

@@ -6,8 +6,10 @@ use crate::backtest::findings::{
     AlertFact, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Limit, Outliers,
     ReadingCounts, Series, Span, Verdict,
 };
-use domain::alert::{AlertId, Breach, Comparison, Place};
+use domain::alert::AlertId;
+use domain::breach::{Breach, Comparison};
 use domain::device::{DEVICE_TYPES, DeviceType, Unit};
+use domain::place::Place;
 use domain::severity::Severity;
 use domain::time::LocalZone;
 

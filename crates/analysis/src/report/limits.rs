@@ -8,7 +8,7 @@ use super::summary::suggestion;
 use super::view::{View, type_title};
 use super::words::{alerts_a_week, capitalised, count, plural, rate, with_unit};
 use crate::backtest::findings::{Curve, CurvePoint};
-use domain::alert::amount;
+use notify::amount;
 
 /// Bytes for the section.
 const ROOM: usize = 800_000;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use maud::{Markup, html};
 
-use domain::alert::amount;
 use domain::device::Unit;
 use domain::severity::Severity;
+use notify::amount;
 
 /// Rows of a table that are shown. The others are folded.
 const SHOWN: usize = 20;

@@ -8,9 +8,10 @@ use super::chart::{NOW, SUGGESTED, VALUES, colour};
 use super::fixtures::{alert, building, device, findings, place, start};
 use super::{LARGEST_PAGE, STYLE, page};
 use crate::backtest::findings::{Curve, CurvePoint, Distribution, Findings, Limit, OddTimes, Outliers, Span, Verdict};
-use domain::alert::{Comparison, Place};
+use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::digest::Digest;
+use domain::place::Place;
 use domain::severity::Severity;
 
 fn made() -> Timestamp {

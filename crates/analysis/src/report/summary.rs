@@ -8,8 +8,8 @@ use super::markup::name;
 use super::view::{View, type_title};
 use super::words::{alerts_a_week, capitalised, count, counted, date, moment, plural, rate, zone_name};
 use crate::backtest::findings::{Curve, Findings, Verdict};
-use domain::alert::amount;
 use domain::device::Unit;
+use notify::amount;
 
 /// Suggestions in the summary, at most. Every one is beside its curve as well.
 const SUGGESTIONS: usize = 12;

@@ -10,9 +10,10 @@ use super::markup::{fit, left_out, legend};
 use super::view::{View, type_title};
 use super::words::{capitalised, count};
 use crate::backtest::findings::{Distribution, Limit};
-use domain::alert::{Comparison, amount};
+use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::severity::Severity;
+use notify::amount;
 
 /// Bytes for the section.
 const ROOM: usize = 800_000;

@@ -4,8 +4,8 @@ use jiff::ZonedDateTime;
 
 use super::words::capitalised;
 use crate::backtest::findings::{AlertFact, Findings, Limit};
-use domain::alert::Place;
 use domain::device::DeviceType;
+use domain::place::Place;
 
 /// The findings with their indices.
 pub(super) struct View<'a> {

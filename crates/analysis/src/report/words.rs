@@ -3,8 +3,8 @@
 use indicatif::HumanCount;
 use jiff::Timestamp;
 
-use domain::alert::Place;
 use domain::device::Unit;
+use domain::place::Place;
 
 /// A count with a comma at each thousand: "1,234,567".
 #[must_use]

@@ -1,49 +1,16 @@
-//! What is known when a limit is crossed: facts only. Words are made from them when a message is sent ([`render`]).
+//! What is known when a limit is crossed: facts only. The crate `notify` makes words of them when a message is sent.
 
-mod attributes;
-#[cfg(test)]
-mod course_tests;
-pub mod digest;
-#[cfg(test)]
-mod digest_tests;
-#[cfg(test)]
-mod edges_tests;
-mod email;
-mod facts;
-#[cfg(test)]
-mod fixtures;
-pub mod gsm7;
-mod later;
-#[cfg(test)]
-mod limits_tests;
-mod list;
 pub mod notice;
-mod payload;
-pub mod render;
-mod sentence;
-mod sms;
-mod subject;
-mod suppressed;
-pub mod template;
-mod text;
-#[cfg(test)]
-mod text_tests;
-mod when;
-
-use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::notice::Notice;
-pub use self::text::amount;
-use self::text::{first_graphemes, first_that_fit};
-use super::device::Unit;
 use super::digest::Digest;
-use super::reading::{Reading, ReadingId, Source};
+use super::reading::{Reading, ReadingId};
 use super::severity::Severity;
-use super::shown;
-use super::time::LocalZone;
+use crate::breach::Breach;
+use crate::place::Place;
 
 /// An alert's identity, derived from its cause: the same rule broken by the same reading has the same id for ever, also
 /// when the message is sent twice.
@@ -177,129 +144,6 @@ pub struct SuppressedAlert {
     pub over: Option<Timestamp>,
 }
 
-/// Where a reading comes from, for people and for filters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// The device's human name.
-    pub display: Option<String>,
-    /// The device's id.
-    pub device: Option<String>,
-    /// The device's type, short: `UM`.
-    pub device_type: String,
-    /// The zone's id.
-    pub zone: Option<String>,
-    /// The project's (building's) id.
-    pub project: Option<String>,
-    /// The property's id.
-    pub property: Option<String>,
-    /// Local time there.
-    pub local_zone: LocalZone,
-}
-
-impl Place {
-    /// The place that a reading names.
-    #[must_use]
-    pub fn of(reading: &Reading<'_>) -> Self {
-        Self::new(&reading.source, reading.local_zone())
-    }
-
-    /// The place of these names, made fit to be shown.
-    fn new(source: &Source<'_>, local_zone: LocalZone) -> Self {
-        let own = |name: &Option<Cow<'_, str>>| name.as_deref().and_then(presentable);
-        Self {
-            display: own(&source.display),
-            device: own(&source.device),
-            device_type: presentable(&source.device_type).unwrap_or_default(),
-            zone: own(&source.zone),
-            project: own(&source.project),
-            property: own(&source.property),
-            local_zone,
-        }
-    }
-
-    /// The names again, for asking which rules apply here.
-    #[must_use]
-    pub fn source(&self) -> Source<'_> {
-        fn borrowed(name: &Option<String>) -> Option<Cow<'_, str>> {
-            name.as_deref().map(Cow::Borrowed)
-        }
-        Source {
-            device_type: Cow::Borrowed(&self.device_type),
-            device: borrowed(&self.device),
-            display: borrowed(&self.display),
-            zone: borrowed(&self.zone),
-            project: borrowed(&self.project),
-            property: borrowed(&self.property),
-            region: borrowed(&self.local_zone.region),
-        }
-    }
-}
-
-/// Longest name that is carried into messages, in characters. The vendor's ids have 32 and its names fewer; whatever is
-/// longer must not fill a message, or the state that remembers it.
-const LONGEST_NAME: usize = 120;
-
-/// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
-/// turn the reading direction of what follows, single spaces, at most `LONGEST_NAME` (120) characters and no part of what
-/// a person sees as one. `None` where nothing is left of it.
-#[must_use]
-pub fn presentable(name: &str) -> Option<String> {
-    let looked_at = first_graphemes(name, 4 * LONGEST_NAME);
-    let spaced = shown::line(looked_at).split_whitespace().collect::<Vec<_>>().join(" ");
-    let fitting = first_that_fit(&spaced, LONGEST_NAME, |text| text.chars().count());
-    // Where the very first grapheme is longer than any name may be, the name ends inside of that.
-    let is_one_too_long = fitting.is_empty() && !spaced.is_empty();
-    let fitting =
-        if is_one_too_long { spaced.chars().take(LONGEST_NAME).collect() } else { fitting.trim_end().to_owned() };
-    (!fitting.is_empty()).then_some(fitting)
-}
-
-/// One limit crossed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Breach {
-    /// The metric's key in rules: `amm`.
-    pub metric: String,
-    /// What a person calls the metric: "ammonia".
-    pub label: String,
-    /// The value that crossed the limit, in `unit`.
-    pub value: f64,
-    /// What value and limit are counted in.
-    pub unit: Unit,
-    /// Which side of the limit is bad.
-    pub comparison: Comparison,
-    /// The limit, in `unit`.
-    pub limit: f64,
-}
-
-/// When a value breaks a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Comparison {
-    /// Value > limit.
-    Above,
-    /// Value ≥ limit.
-    AtLeast,
-    /// Value < limit.
-    Below,
-    /// Value ≤ limit.
-    AtMost,
-    /// |value − baseline| ≥ limit, the shorter way round the circle. The breach's value is that difference.
-    Deviates,
-}
-
-impl Comparison {
-    /// Whether `value` breaks `limit`. For [`Comparison::Deviates`] the value is the difference from the baseline.
-    #[must_use]
-    pub fn is_broken(self, value: f64, limit: f64) -> bool {
-        match self {
-            Self::Above => value > limit,
-            Self::AtLeast | Self::Deviates => value >= limit,
-            Self::Below => value < limit,
-            Self::AtMost => value <= limit,
-        }
-    }
-}
-
 /// What one message says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -391,43 +235,5 @@ impl Message {
         fields.extend(alerts.iter().map(|alert| alert.id.0.as_bytes().as_slice()));
         fields.extend(at.iter().map(|at| at.as_slice()));
         Digest::of_fields(&fields)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_lose_what_could_command_a_terminal_or_turn_the_text() {
-        assert_eq!(presentable(" Toilet\r\n\t3 ").unwrap(), "Toilet 3");
-        assert_eq!(presentable("\u{1b}[31mred\u{202e}der").unwrap(), "[31mred der");
-        assert_eq!(presentable("厕所 \u{1f6bb} é").unwrap(), "厕所 \u{1f6bb} é");
-        for nothing in ["", "  ", "\u{0}\n", "\u{202e}"] {
-            assert_eq!(presentable(nothing), None, "{nothing:?}");
-        }
-    }
-
-    #[test]
-    fn a_long_name_is_cut_between_what_a_person_sees_as_characters() {
-        for joined in ["👩\u{200d}👩\u{200d}👧", "🇸🇬", "e\u{301}\u{302}", "👍🏽"] {
-            let whole = format!("{}{joined}", "x".repeat(LONGEST_NAME - joined.chars().count()));
-            assert_eq!(presentable(&whole).as_deref(), Some(&*whole));
-            assert_eq!(
-                presentable(&format!("x{whole}")).unwrap(),
-                "x".repeat(1 + LONGEST_NAME - joined.chars().count())
-            );
-        }
-        // And what is not looked at any more because of all the space before it is not missed in part.
-        let late = format!("a{}{}", " ".repeat(477), "👩\u{200d}👩\u{200d}👧".repeat(9));
-        assert_eq!(presentable(&late).unwrap(), "a 👩\u{200d}👩\u{200d}👧👩\u{200d}👩\u{200d}👧");
-        let endless = format!("a{}", "\u{301}".repeat(10_000));
-        assert_eq!(presentable(&endless).unwrap().chars().count(), LONGEST_NAME);
-    }
-
-    #[test]
-    fn a_name_of_megabytes_is_cut_at_a_character() {
-        let long = presentable(&"é".repeat(5_000_000)).unwrap();
-        assert_eq!(long.chars().count(), LONGEST_NAME);
     }
 }

@@ -1,6 +1,6 @@
 //! The one place where a limit is compared.
 
-use crate::alert::{Breach, Comparison};
+use crate::breach::{Breach, Comparison};
 use crate::reading::Reading;
 use crate::rules::{Join, Settings, Test};
 use crate::severity::Severity;

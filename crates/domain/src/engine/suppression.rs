@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::zone::Zone;
-use crate::alert::{Alert, Message, Place, SuppressedAlert, SuppressionReason};
+use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
+use crate::place::Place;
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
 use crate::state::{Level, OutboxEntry, Released, Suppression, Track};
 

@@ -7,10 +7,13 @@ use super::policy::Policy;
 use super::suppression::{Raised, effective_at};
 use super::sweep::REMINDED_WITHOUT_READING;
 use super::{Evaluation, level, sum, tally};
-use crate::alert::{Alert, AlertId, Breach, Course, Place, presentable};
+use crate::alert::{Alert, AlertId, Course};
+use crate::breach::Breach;
+use crate::place::Place;
 use crate::reading::{Reading, ReadingId};
 use crate::rules::{Kind, Rule, RuleSet, Settings};
 use crate::severity::Severity;
+use crate::shown::presentable;
 use crate::state::{Accumulator, LastSeen, Level, Tally, Track};
 
 /// One zone while its readings are taken one by one.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::Level;
 use super::draft::{LimitDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location};
-use crate::alert::Comparison;
+use crate::breach::Comparison;
 use crate::severity::Severity;
 
 impl SettingsDraft {

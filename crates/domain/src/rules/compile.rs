@@ -7,9 +7,9 @@ use super::draft::{
 use super::fault::{At, Faults, Location, nearest, nearest_or_all};
 use super::settings::{DECLARATIONS, Setting, Settings};
 use super::{Block, Condition, Join, Kind, Level, Mentioned, Rule, RuleSet, Scope, Test};
-use crate::alert::Comparison;
-use crate::alert::template::{PLACEHOLDERS, unknown_placeholders};
+use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, short_name};
+use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
 
 /// Longest title, in characters: it has to leave room for the place in a subject of 100.
 const LONGEST_TITLE: usize = 40;

@@ -7,7 +7,7 @@ use super::fault::{At, Faults, Location, nearest, replace};
 use super::settings::{DECLARATIONS, Declaration, Setting};
 use super::values::{read_block, read_rate_limit, read_several, severities};
 use super::{Block, Blocked, Join, Kind, Level, Mention, Mentioned, RuleSet};
-use crate::alert::Comparison;
+use crate::breach::Comparison;
 use crate::severity::Severity;
 
 /// Rules files as they are written, one laid over the other.

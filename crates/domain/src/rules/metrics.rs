@@ -4,7 +4,7 @@ use super::compile::RuleCompiler;
 use super::draft::LimitDraft;
 use super::fault::{At, Faults, nearest};
 use super::{Kind, Level};
-use crate::alert::Comparison;
+use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, Metric, Unit};
 
 impl RuleCompiler<'_> {

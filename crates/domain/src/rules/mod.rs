@@ -15,6 +15,7 @@ mod fault;
 mod metrics;
 pub mod schema;
 mod settings;
+pub mod template;
 mod values;
 
 use std::borrow::Cow;
@@ -25,7 +26,7 @@ use self::draft::FileDraft;
 use self::fault::Faults;
 pub use self::fault::{Fault, Location, Refused, nearest};
 pub use self::settings::{Setting, Settings};
-use super::alert::Comparison;
+use super::breach::Comparison;
 use super::rate_limit::RateLimit;
 use super::reading::Source;
 use super::severity::Severity;

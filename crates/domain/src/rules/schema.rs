@@ -174,8 +174,8 @@ mod tests {
 
     use super::super::RuleSet;
     use super::*;
-    use crate::alert::template::PLACEHOLDERS;
     use crate::device::Unit;
+    use crate::rules::template::PLACEHOLDERS;
 
     /// The members that the reader knows of the table in which `text` has one that is none: its fault names them all.
     fn known(text: &str) -> BTreeSet<String> {

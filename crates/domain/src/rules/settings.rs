@@ -62,7 +62,7 @@ pub struct Settings {
     pub severity: Severity,
     /// What is compared; `None` for silence.
     pub condition: Option<Condition>,
-    /// What [`Comparison::Deviates`](crate::alert::Comparison::Deviates) measures from, by metric.
+    /// What [`Comparison::Deviates`](crate::breach::Comparison::Deviates) measures from, by metric.
     pub baseline: HashMap<String, f64>,
     /// Hours of the day outside of which its messages wait; `None` for all day.
     pub active: Option<ActiveHours>,

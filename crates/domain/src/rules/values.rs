@@ -8,7 +8,7 @@ use super::document::{Document, TableReader, number, word};
 use super::draft::{LimitDraft, SeveralDraft, TestDraft};
 use super::fault::{At, Faults, replace};
 use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
-use crate::alert::Comparison;
+use crate::breach::Comparison;
 use crate::rate_limit::RateLimit;
 use crate::severity::Severity;
 

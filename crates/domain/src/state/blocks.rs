@@ -107,8 +107,9 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::alert::{AlertId, Course, Place};
+    use crate::alert::{AlertId, Course};
     use crate::digest::Digest;
+    use crate::place::Place;
     use crate::reading::Reading;
     use crate::rules::LONGEST_BLOCK;
 

@@ -23,7 +23,7 @@ pub use self::outbox::{EntryId, Outbox, OutboxEntry};
 pub use self::seen::{Mark, Seen};
 pub use self::suppressions::{Released, Suppression, Suppressions};
 pub use self::track::{Level, Silence, Tally, Track};
-use super::alert::Place;
+use super::place::Place;
 use super::reading::Source;
 
 /// The unit that alerts are judged and remembered by: a zone of a project; a device without a zone is its own zone.

@@ -194,8 +194,9 @@ impl Suppressions {
 mod tests {
     use super::SuppressionReason::{Block, Hours};
     use super::*;
-    use crate::alert::{AlertId, Course, Place};
+    use crate::alert::{AlertId, Course};
     use crate::digest::Digest;
+    use crate::place::Place;
     use crate::reading::Reading;
 
     fn minute(number: i64) -> Timestamp {

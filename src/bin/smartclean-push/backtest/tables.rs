@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use smartclean_push::backtest::findings::{
     AlertFact, Curve, CurvePoint, Difference, Findings, OddTimes, Outliers, Span, Verdict,
 };
-use smartclean_push::domain::alert::{Comparison, amount};
+use smartclean_push::domain::breach::Comparison;
+use smartclean_push::notify::amount;
 use smartclean_push::report::count as grouped;
 
 use crate::columns::columns;
@@ -236,8 +237,8 @@ fn more(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use smartclean_push::backtest::findings::DeviceFindings;
-    use smartclean_push::domain::alert::Place;
     use smartclean_push::domain::digest::Digest;
+    use smartclean_push::domain::place::Place;
 
     use super::*;
 

@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use smartclean_push::adapters::files::AlertLog;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::sqlite::SqliteStore;
-use smartclean_push::domain::alert::render::Rendered;
 use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::engine::EvaluationStats;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::history::{Archive, ArchiveError, Round, hours, read_pushes};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
+use smartclean_push::notify::render::Rendered;
 use tokio::runtime::Runtime;
 
 use super::runtime;

@@ -1,6 +1,6 @@
 //! What a rule makes of all the facts there are: it goes through them from the first to the last.
 
-use smartclean_push::domain::alert::Comparison;
+use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 

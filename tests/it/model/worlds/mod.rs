@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp, civil};
-use smartclean_push::domain::alert::Comparison;
+use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::rules::{
     ActiveHours, Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Setting, Settings, Test,
 };

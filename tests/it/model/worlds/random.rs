@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use smartclean_push::domain::alert::Comparison;
+use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 

@@ -1,11 +1,14 @@
 //! How it came about and what became of it, word for word.
 
+use domain::alert::{Alert, Course, Message};
+use domain::breach::Comparison;
+use domain::severity::Severity;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::attributes::Attribute;
 use super::fixtures::*;
-use super::render::{Attribute, Rendered, render};
-use super::*;
+use super::render::{Rendered, render};
 
 /// 13:40 in Singapore, 19 minutes before [`AT`].
 const SINCE: &str = "2022-06-01T05:40:12Z";

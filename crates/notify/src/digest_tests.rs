@@ -1,15 +1,17 @@
 //! Several alerts in one message, and what is no alert, word for word.
 
+use domain::alert::{Alert, AlertId, Course, Message, SuppressedAlert, SuppressionReason};
+use domain::severity::Severity;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::attributes::Attribute;
 use super::digest::{digest, grouped};
 use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::notice::notice;
-use super::render::{Attribute, LARGEST_SNS_MESSAGE, Rendered, render};
+use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
 use super::subject::LONGEST_SUBJECT;
-use super::*;
 
 const LARGE: usize = usize::MAX;
 
@@ -41,7 +43,7 @@ fn firing(alert: Alert) -> Message {
 fn many_at(count: usize, name: impl Fn(usize) -> String) -> Vec<Message> {
     let of = |index| {
         let mut alert = if index % 9 == 0 { spill(&name(index)) } else { bad_smell_at(&name(index)) };
-        alert.id = AlertId(Digest::of(format!("{index}").as_bytes()));
+        alert.id = AlertId::of_silence(&index.to_string(), "", jiff::Timestamp::UNIX_EPOCH);
         alert.place.device = Some(format!("device{index:026}"));
         alert.place.zone = Some(format!("zone{index:028}"));
         firing(alert)

@@ -1,11 +1,14 @@
 //! What the protocols can take holds for every name, however nasty.
 
+use domain::alert::{Alert, Course, Message, SuppressedAlert, SuppressionReason};
+use domain::breach::Breach;
+use domain::place::Place;
+use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
-use super::*;
 
 /// What names are made of here: a script, or something that a cut could break.
 const UNITS: [&str; 26] = [
@@ -128,7 +131,7 @@ fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
 fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
     for name in names() {
         let alert = bad_smell_at(&name);
-        let shown_name = facts::Facts::of(std::slice::from_ref(&alert)).place;
+        let shown_name = crate::facts::Facts::of(std::slice::from_ref(&alert)).place;
         let rendered = render(&Message::Firing { alerts: vec![alert], blocked: 0 });
         assert_within_limits(&rendered, &name);
 
@@ -138,10 +141,10 @@ fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
 
         let place = rendered.sms.strip_suffix(": ammonia 270 ppb (limit 200) at 13:59");
         let place = place.unwrap_or_else(|| panic!("{name:?} costs the facts: {}", rendered.sms));
-        if gsm7::septets(&rendered.sms).is_none() {
+        if crate::gsm7::septets(&rendered.sms).is_none() {
             assert_cut_between_graphemes(place, &shown_name, "…");
         } else {
-            let plain = gsm7::with_plain_marks(&shown_name);
+            let plain = crate::gsm7::with_plain_marks(&shown_name);
             assert!(place == plain || plain.starts_with(place.strip_suffix("...").unwrap()), "{place:?} {plain:?}");
         }
     }
@@ -168,8 +171,12 @@ fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
     for name in names().step_by(131) {
         let messages = messages_of(&name);
         let mut every: Vec<Rendered> = messages.iter().map(render).collect();
-        every.extend(digest::grouped(&messages.iter().collect::<Vec<_>>(), 24 * 1024).into_iter().map(digest::digest));
-        every.push(notice::notice("id", &name, &format!("{name}\n{name}")));
+        every.extend(
+            crate::digest::grouped(&messages.iter().collect::<Vec<_>>(), 24 * 1024)
+                .into_iter()
+                .map(crate::digest::digest),
+        );
+        every.push(crate::notice::notice("id", &name, &format!("{name}\n{name}")));
         for rendered in every {
             assert_within_limits(&rendered, &name);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");
@@ -206,7 +213,8 @@ fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long()
         };
         let messages: Vec<Message> = (0..200).map(of).collect();
         let storm: Vec<&Message> = messages.iter().collect();
-        let digests: Vec<Rendered> = digest::grouped(&storm, usize::MAX).into_iter().map(digest::digest).collect();
+        let digests: Vec<Rendered> =
+            crate::digest::grouped(&storm, usize::MAX).into_iter().map(crate::digest::digest).collect();
         let emails: Vec<&str> = digests.iter().flat_map(|digest| digest.email.split_whitespace()).collect();
         let emails = emails.join(" ");
         for index in 0..200 {

@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 
 use super::facts::{Facts, Part, Stage, Told};
-use super::template::filled;
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, date, phrase, utf16_units, value_and_limit};
 use super::when::{elapsed, moment, span};
-use super::{Alert, Breach, Course};
-use crate::device::Unit;
-use crate::shown::unlinked;
+use domain::alert::{Alert, Course};
+use domain::breach::Breach;
+use domain::device::Unit;
+use domain::rules::template::filled;
+use domain::shown::unlinked;
 
 /// What of the facts a sentence says, and in which letters. What is left out is counted: "+2 more".
 #[derive(Clone, Copy, Debug)]

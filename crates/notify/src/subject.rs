@@ -4,7 +4,7 @@ use deunicode::deunicode_with_tofu;
 
 use super::facts::{Facts, Stage};
 use super::text::{Letters, cut_to_fit, utf16_units};
-use crate::severity::Severity;
+use domain::severity::Severity;
 
 /// Longest subject, in UTF-16 code units and so also in characters: SNS wants less than 100 characters
 /// (API reference, Publish, parameter Subject).

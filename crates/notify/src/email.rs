@@ -3,10 +3,11 @@
 
 use super::facts::{Facts, Stage, each_once};
 use super::sentence::times;
-use super::text::{Letters, date_and_time, flag, graphemes, quantity, value_and_limit, with_decimals};
+use super::text::{Letters, date_and_time, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
 use super::when::elapsed;
-use super::{Alert, Breach, Comparison, Course};
-use crate::device::Unit;
+use domain::alert::{Alert, Course};
+use domain::breach::{Breach, Comparison};
+use domain::device::Unit;
 
 /// Width that lines are broken at, in graphemes (RFC 5322, section 2.1.1, recommends 78 characters). A single longer
 /// word stays whole.
@@ -73,7 +74,7 @@ impl Facts {
 
     fn ids(&self, most: usize) -> Vec<String> {
         let alerts = self.alerts.iter().take(most).map(|alert| format!("Alert id: {}", alert.id));
-        self.first().place.ids().chain(alerts).collect()
+        ids(&self.first().place).chain(alerts).collect()
     }
 
     fn rules(&self, most: usize) -> String {

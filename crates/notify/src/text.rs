@@ -5,9 +5,10 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{Breach, Comparison, Place};
-use crate::device::{DeviceType, Unit};
-use crate::shown::unlinked;
+use domain::breach::{Breach, Comparison};
+use domain::device::Unit;
+use domain::place::Place;
+use domain::shown::{first_graphemes, first_that_fit, unlinked};
 
 /// Whole numbers from here on are not written out: f64 no longer tells neighbours apart, and nothing that a washroom
 /// sensor measures comes near.
@@ -17,60 +18,27 @@ const MOST_DECIMALS: usize = 9;
 /// Decimals that a limit keeps at most: it is shown as it was written in the rules.
 const LIMIT_DECIMALS: usize = 6;
 
-impl Place {
-    /// What to call it: the name that people gave the device, else its id, else what kind of device it is.
-    #[must_use]
-    pub fn name(&self) -> String {
-        if let Some(display) = &self.display {
-            return unlinked(display);
-        }
-        if let Some(device) = &self.device {
-            return format!("device {}", unlinked(device));
-        }
-        match DeviceType::named(&self.device_type) {
-            Some(device_type) => {
-                let article = if device_type.title.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-                format!("{article} {} without a name", device_type.title)
-            }
-            None if self.device_type.is_empty() => "a device without a name".to_owned(),
-            None => format!("a device of type {} without a name", self.device_type),
-        }
-    }
-
-    /// What kind of device it is: in words where the type is documented, else the type's name.
-    #[must_use]
-    pub fn device_title(&self) -> &str {
-        match DeviceType::named(&self.device_type) {
-            Some(device_type) => device_type.title,
-            None if self.device_type.is_empty() => "device",
-            None => &self.device_type,
-        }
-    }
-
-    /// Its ids that are known, a line each, the device's first.
-    pub(super) fn ids(&self) -> impl Iterator<Item = String> {
-        let ids = [
-            ("Device id", &self.device),
-            ("Zone id", &self.zone),
-            ("Project id", &self.project),
-            ("Property id", &self.property),
-        ];
-        ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", unlinked(id.as_ref()?))))
-    }
-}
-
-impl Breach {
-    /// The crossed limit in words: "ammonia 270 ppb (limit 200)".
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        phrase(self, &self.label, Letters::Unicode)
-    }
+/// The crossed limit in words: "ammonia 270 ppb (limit 200)".
+#[must_use]
+pub fn in_words(breach: &Breach) -> String {
+    phrase(breach, &breach.label, Letters::Unicode)
 }
 
 /// `value` with its unit, as messages tell it: "270 ppb", "12.3°", "0.05 mg/m³".
 #[must_use]
 pub fn amount(value: f64, unit: Unit) -> String {
     quantity(&number(value), unit, Letters::Unicode)
+}
+
+/// The ids of `place` that are known, a line each, the device's first.
+pub(super) fn ids(place: &Place) -> impl Iterator<Item = String> {
+    let ids = [
+        ("Device id", &place.device),
+        ("Zone id", &place.zone),
+        ("Project id", &place.project),
+        ("Property id", &place.property),
+    ];
+    ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", unlinked(id.as_ref()?))))
 }
 
 /// The letters that a text may be written in.
@@ -222,27 +190,10 @@ pub(super) fn cut_to_fit(text: &str, ellipsis: &str, room: usize, width: impl Fn
     format!("{}{ellipsis}", kept.trim_end())
 }
 
-/// The first graphemes of `text` that fit into `room` by `width`.
-pub(super) fn first_that_fit(text: &str, room: usize, width: impl Fn(&str) -> usize) -> &str {
-    let mut used = 0;
-    let too_much = text.grapheme_indices(true).find(|(_, grapheme)| {
-        used += width(grapheme);
-        used > room
-    });
-    &text[..too_much.map_or(text.len(), |(index, _)| index)]
-}
-
 /// The first `graphemes` of `text`, with `ellipsis` where some had to go.
 pub(super) fn cut_to_graphemes(text: &str, ellipsis: &str, graphemes: usize) -> String {
     let kept = first_graphemes(text, graphemes);
     if kept.len() == text.len() { text.to_owned() } else { format!("{}{ellipsis}", kept.trim_end()) }
-}
-
-/// The first `graphemes` of `text`.
-pub(super) fn first_graphemes(text: &str, graphemes: usize) -> &str {
-    // No grapheme has less than a byte.
-    let end = if text.len() <= graphemes { None } else { text.grapheme_indices(true).nth(graphemes) };
-    &text[..end.map_or(text.len(), |(end, _)| end)]
 }
 
 /// How many graphemes `text` has: what a person counts as characters.
@@ -252,9 +203,9 @@ pub(super) fn graphemes(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::breach;
     use super::*;
-    use crate::time::LocalZone;
+    use crate::fixtures::breach;
+    use domain::time::LocalZone;
 
     #[test]
     fn numbers_are_as_short_as_they_read_well() {

@@ -1,13 +1,18 @@
 //! What the words of a message depend on, one step either side.
 
+use domain::alert::{Alert, Course, Message, SuppressedAlert, SuppressionReason};
+use domain::breach::Comparison;
+use domain::place::Place;
+use domain::severity::Severity;
+use domain::shown::presentable;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::fixtures::*;
-use super::notice::Notice;
+use super::in_words;
 use super::render::{Rendered, render};
-use super::*;
-use crate::rules::Refused;
+use domain::alert::notice::Notice;
+use domain::rules::Refused;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -42,7 +47,7 @@ fn silence(display: &str) -> Alert {
 
 #[test]
 fn each_comparison_is_broken_on_its_side_of_the_limit() {
-    use Comparison::{Above, AtLeast, AtMost, Below, Deviates};
+    use domain::breach::Comparison::{Above, AtLeast, AtMost, Below, Deviates};
     let broken = |comparison: Comparison| [9.0, 10.0, 11.0].map(|value| comparison.is_broken(value, 10.0));
     assert_eq!(broken(Above), [false, false, true]);
     assert_eq!(broken(AtLeast), [false, true, true]);
@@ -188,17 +193,17 @@ fn places_devices_and_limits_are_told_in_words() {
     let named = |device_type: &str| Place { device_type: device_type.into(), ..Place::default() };
     assert_eq!(named("TH").device_title(), place("TH", "w").device_title());
     assert_eq!((named("NEW").device_title(), named("").device_title()), ("NEW", "device"));
-    assert_eq!(bad_smell_at("w").breaches[0].in_words(), "ammonia 270 ppb (limit 200)");
-    let tilt = |comparison| breach("TILT", "Xt", 12.0, comparison, 10.0).in_words();
+    assert_eq!(in_words(&bad_smell_at("w").breaches[0]), "ammonia 270 ppb (limit 200)");
+    let tilt = |comparison| in_words(&breach("TILT", "Xt", 12.0, comparison, 10.0));
     assert_eq!(tilt(Comparison::Deviates), "tilt on X 12° from its baseline (limit 10)");
     assert_eq!(tilt(Comparison::AtLeast), "tilt on X 12° (limit 10)");
-    assert_eq!(text::amount(270.0, crate::device::Unit::Ppb), "270 ppb");
-    assert_eq!(format!("{:?}", crate::device::DeviceType::named("TH").unwrap()), "TH");
+    assert_eq!(crate::text::amount(270.0, domain::device::Unit::Ppb), "270 ppb");
+    assert_eq!(format!("{:?}", domain::device::DeviceType::named("TH").unwrap()), "TH");
 }
 
 #[test]
 fn numbers_beyond_every_measurement_are_still_told_apart_from_their_limit() {
-    let words = |value: f64, limit: f64| breach("TH", "t", value, Comparison::Above, limit).in_words();
+    let words = |value: f64, limit: f64| in_words(&breach("TH", "t", value, Comparison::Above, limit));
     // 10¹⁵ is the first that is not written out.
     assert_eq!(words(1e15, 5.0), words(2e15, 5.0));
     assert_ne!(words(9e14, 5.0), words(8e14, 5.0));
@@ -211,12 +216,12 @@ fn an_email_counts_what_it_has_no_room_for_and_nothing_else() {
         let one = |index: usize| Alert { title: format!("Title {index}"), ..bad_smell_at("w") };
         (0..count).map(one).collect::<Vec<_>>()
     };
-    let facts = |count: usize| facts::Facts::of(&alerts(count));
+    let facts = |count: usize| crate::facts::Facts::of(&alerts(count));
     assert!(!facts(4).email("s", 4).contains("more"), "{}", facts(4).email("s", 4));
     assert!(facts(5).email("s", 4).contains("\nAnd 1 more.\n"));
     let reasons = |count: usize| {
         let reasons = (0..count).map(|index| format!("Reason {index}")).collect();
-        facts::Facts::of(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
+        crate::facts::Facts::of(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
     };
     assert!(!reasons(4).contains("more"), "{}", reasons(4));
     assert!(reasons(5).contains("\n- and 1 more\n") && !reasons(5).contains("Reason 4"), "{}", reasons(5));
@@ -236,7 +241,7 @@ fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
     hard.breaches[0].label = "ammonia as it was measured by a device that has a very long name for it".into();
     hard.reasons = (0..5).map(|index| format!("a reason that takes much room, number {index}")).collect();
     let sms = firing(vec![hard.clone()]).sms;
-    assert!(gsm7::is_one_part(&sms) && sms.contains("270 ppb (limit 200)") && sms.contains("13:59"), "{sms}");
+    assert!(crate::gsm7::is_one_part(&sms) && sms.contains("270 ppb (limit 200)") && sms.contains("13:59"), "{sms}");
     assert!(!sms.contains("a reason"), "{sms}");
     // Letters outside the GSM alphabet leave less room, and are kept.
     let unicode = firing(vec![Alert { title: "厕所".into(), ..bad_smell_at("三楼厕所") }]).sms;
@@ -245,5 +250,5 @@ fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
     assert!(plain.is_ascii() && plain.contains("Washroom's end..."), "{plain}");
     let twice = vec![bad_smell_at(&long), spill(&long)];
     let sms = firing(twice).sms;
-    assert!(sms.contains("ammonia") && gsm7::is_one_part(&sms), "{sms}");
+    assert!(sms.contains("ammonia") && crate::gsm7::is_one_part(&sms), "{sms}");
 }

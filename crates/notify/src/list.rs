@@ -12,8 +12,8 @@ use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, mark};
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, utf16_units};
 use super::when::moment;
-use super::{Alert, Course, SuppressedAlert};
-use crate::severity::Severity;
+use domain::alert::{Alert, Course, SuppressedAlert};
+use domain::severity::Severity;
 
 /// Longest line, in UTF-16 code units. Place and title stand at its beginning and have at most 120 characters each.
 const LONGEST_LINE: usize = 600;

@@ -27,7 +27,7 @@ enum Piece<'a> {
 /// `}`). Empty where all is well.
 ///
 /// ```
-/// use domain::alert::template::unknown_placeholders;
+/// use domain::rules::template::unknown_placeholders;
 /// assert_eq!(unknown_placeholders("{place}: {valu} }"), ["valu", "}"]);
 /// assert!(unknown_placeholders("{{{place}}}").is_empty());
 /// ```
@@ -44,7 +44,8 @@ pub fn unknown_placeholders(template: &str) -> Vec<&str> {
 /// `template` with each placeholder replaced by what `value_of` has for it. What is filled in is never read again, so
 /// that a device named `{value}` is called that. What is faulty stays as it is written. One line: white space of any
 /// kind and length becomes one space, also where nothing was filled in between two.
-pub(super) fn filled(template: &str, value_of: impl Fn(&str) -> Option<String>) -> String {
+#[must_use]
+pub fn filled(template: &str, value_of: impl Fn(&str) -> Option<String>) -> String {
     let mut text = String::with_capacity(template.len());
     for piece in pieces(template) {
         match piece {

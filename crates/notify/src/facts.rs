@@ -6,9 +6,12 @@ use std::hash::Hash;
 use jiff::Timestamp;
 
 use super::text::clock;
-use super::{Alert, Breach, Course, Place, presentable};
-use crate::severity::Severity;
-use crate::shown;
+use domain::alert::{Alert, Course};
+use domain::breach::Breach;
+use domain::place::Place;
+use domain::severity::Severity;
+use domain::shown;
+use domain::shown::presentable;
 
 /// The alerts of one reading, or of one device, with what all of their texts need.
 pub(super) struct Facts {

@@ -4,9 +4,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::attributes::{EMAIL, SMS, channel};
+use super::attributes::{Attribute, EMAIL, SMS, channel};
 use super::facts::{Facts, Stage};
-use super::{Alert, Message, presentable, suppressed};
+use super::{notice, suppressed};
+use domain::alert::{Alert, Message};
+use domain::shown::presentable;
 
 /// Most that [`Rendered::sns_message`] can be, in bytes. SNS takes 256 KB (262,144 bytes) for message and attributes,
 /// of one message and of a whole batch.
@@ -34,15 +36,6 @@ pub struct Rendered {
     pub attributes: Vec<(&'static str, Attribute)>,
 }
 
-/// A message attribute's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attribute {
-    /// A single value; never empty.
-    One(String),
-    /// Several values, each once; never empty.
-    Many(Vec<String>),
-}
-
 /// Makes the words of `message`.
 ///
 /// # Panics
@@ -57,7 +50,7 @@ pub fn render(message: &Message) -> Rendered {
         }
         Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
         Message::Suppressed { reason, alerts, more } => suppressed::rendered(id(), *reason, alerts, *more),
-        Message::Notice(notice) => notice.rendered(&id()),
+        Message::Notice(about) => notice::rendered(about, &id()),
     }
 }
 
@@ -188,9 +181,9 @@ fn is_by_sms(attribute: &(&str, Attribute)) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Place;
-    use super::super::fixtures::{bad_feedback, bad_smell_at, stale_and_dusty_air};
     use super::*;
+    use crate::fixtures::{bad_feedback, bad_smell_at, stale_and_dusty_air};
+    use domain::place::Place;
 
     fn rendered(alerts: &[Alert]) -> Rendered {
         render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })

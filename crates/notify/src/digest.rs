@@ -14,9 +14,9 @@ use super::payload::{ListPayload, as_shown};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered};
 use super::subject::LONGEST_SUBJECT;
 use super::text::{Letters, cut_to_fit, utf16_units};
-use super::{AlertId, Message};
-use crate::digest::Digest;
-use crate::severity::Severity;
+use domain::alert::{AlertId, Message};
+use domain::digest::Digest;
+use domain::severity::Severity;
 
 /// Most that the values of all attributes take, in bytes. With the message they stay below the 256 KB that SNS takes
 /// (API reference, Publish: message and attributes together).

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::Course;
 use super::facts::{Facts, Part, Told};
 use super::sentence::Wording;
 use super::text::cut_to_graphemes;
 use super::when::elapsed;
+use domain::alert::Course;
 
 impl Facts {
     /// When what was raised began: the first reading of it that is known.

@@ -5,8 +5,9 @@ use super::email::laid_out;
 use super::list::{Entry, and_others, common_place, groups, newest, sentence, sms, sorted, subjects, worst_mark};
 use super::payload::{DatedPayload, ListPayload};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
-use super::text::{cut_to_graphemes, date_and_time};
-use super::{Place, SuppressedAlert, SuppressionReason};
+use super::text::{cut_to_graphemes, date_and_time, ids};
+use domain::alert::{SuppressedAlert, SuppressionReason};
+use domain::place::Place;
 
 /// Most values of one attribute: more than are suppressed by name.
 const MOST_VALUES: usize = 64;
@@ -79,8 +80,8 @@ fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) ->
         let place = &entry.alert().place;
         let newest = format!("Newest: {}", date_and_time(place, newest(entries)));
         // Of several devices none stands for all.
-        let ids = Place { device: None, ..place.clone() };
-        blocks.push(std::iter::once(newest).chain(ids.ids()).collect());
+        let of_none = Place { device: None, ..place.clone() };
+        blocks.push(std::iter::once(newest).chain(ids(&of_none)).collect());
     }
     blocks.push(listed.iter().map(|entry| format!("Alert id: {}", entry.alert().id)).collect());
     format!("{}\n", laid_out(&blocks))

@@ -3,7 +3,11 @@
 use super::facts::Facts;
 use super::fixtures::*;
 use super::render::{Rendered, render};
-use super::*;
+use domain::alert::{Alert, Message};
+use domain::breach::Comparison;
+use domain::place::Place;
+use domain::severity::Severity;
+use domain::time::LocalZone;
 
 fn rendered(alerts: &[Alert]) -> Rendered {
     render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
@@ -313,7 +317,7 @@ fn a_template_has_the_ids_the_reasons_and_all_limits() {
 
 #[test]
 fn every_documented_placeholder_is_filled() {
-    for name in template::PLACEHOLDERS {
+    for name in domain::rules::template::PLACEHOLDERS {
         let alert = with_template(&format!("<{{{name}}}>"), bad_feedback("Gents", &["No soap"]));
         let default = rendered(&[alert]).default;
         assert!(!default.contains('{'), "{name}: {default}");

@@ -32,7 +32,7 @@ pub fn septets_of(character: char) -> Option<usize> {
 /// The length of `text` in septets; `None` where a character of it is outside the alphabet.
 ///
 /// ```
-/// use domain::alert::gsm7::septets;
+/// use notify::gsm7::septets;
 /// assert_eq!(septets("bin 3 %"), Some(7));
 /// assert_eq!(septets("[3 €]"), Some(8));
 /// assert_eq!(septets("3 µg"), None);

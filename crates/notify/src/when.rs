@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Place;
 use super::text::clock;
+use domain::place::Place;
 
 /// The time of day at `place`, to the minute, with as much of the date as it takes to find it from `now`: none on the
 /// same day there, "Tue" within a week, "25 May" within the year, else "25 May 2021".
@@ -52,9 +52,9 @@ pub(super) fn span(span: SignedDuration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::place;
     use super::*;
-    use crate::time::LocalZone;
+    use crate::fixtures::place;
+    use domain::time::LocalZone;
 
     #[test]
     fn a_moment_of_another_day_has_a_date() {

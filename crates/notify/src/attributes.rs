@@ -1,8 +1,7 @@
 //! Message attributes, which subscriptions filter on.
 
-use super::Alert;
 use super::facts::{Facts, each_once};
-use super::render::Attribute;
+use domain::alert::Alert;
 
 /// Most values of one attribute of a message that is not split, so that attributes stay small beside the texts: SNS
 /// counts them to the same 256 KB (API reference, Publish).
@@ -11,6 +10,15 @@ const MOST_VALUES: usize = 64;
 /// Email and text messages, as the `channel` attribute names them.
 pub(super) const EMAIL: &str = "email";
 pub(super) const SMS: &str = "sms";
+
+/// A message attribute's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// A single value; never empty.
+    One(String),
+    /// Several values, each once; never empty.
+    Many(Vec<String>),
+}
 
 impl Facts {
     /// The attributes. Several alerts of one message give each of their values.

@@ -1,11 +1,13 @@
 //! Alerts as tests need them: each builder takes what its test is about.
 
-use super::{Alert, AlertId, Breach, Comparison, Course, Place};
-use crate::device::DeviceType;
-use crate::digest::Digest;
-use crate::reading::Reading;
-use crate::severity::Severity;
-use crate::time::LocalZone;
+use domain::alert::{Alert, AlertId, Course};
+use domain::breach::{Breach, Comparison};
+use domain::device::DeviceType;
+use domain::digest::Digest;
+use domain::place::Place;
+use domain::reading::Reading;
+use domain::severity::Severity;
+use domain::time::LocalZone;
 
 /// The moment of the vendor's ODRDTR_BATT_V1 example: 13:59:45 in Singapore.
 pub(super) const AT: &str = "2022-06-01T05:59:45.904Z";

@@ -8,9 +8,11 @@ use serde::{Serialize, Serializer};
 
 use super::facts::{Facts, Stage};
 use super::list::{Entry, newest};
-use super::{Alert, AlertId, Breach, Comparison, Course, Place, SuppressionReason, is_zero};
-use crate::reading::ReadingId;
-use crate::severity::Severity;
+use domain::alert::{Alert, AlertId, Course, SuppressionReason};
+use domain::breach::{Breach, Comparison};
+use domain::place::Place;
+use domain::reading::ReadingId;
+use domain::severity::Severity;
 
 /// The name and number of the shape.
 pub(super) const SCHEMA: &str = "smartclean-push/alert/1";
@@ -327,4 +329,8 @@ pub(super) fn as_shown<S: Serializer>(id: &AlertId, serializer: S) -> Result<S::
 
 fn is_not_finite(value: &f64) -> bool {
     !value.is_finite()
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
