@@ -35,7 +35,6 @@ pub fn names_certificates() -> bool {
 
 /// Whether S3 is addressed as `host/bucket/key`, as the process's environment has it: see
 /// [`FunctionConfig::s3_path_style`].
-#[cfg(feature = "s3")]
 #[must_use]
 pub fn s3_path_style_of_env() -> bool {
     s3_path_style(|name| std::env::var(name).ok())

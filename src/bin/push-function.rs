@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use lambda_runtime::Error;
+use smartclean_push::adapters::aws::heartbeat::Heartbeat;
+use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::{
     self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
     sqs::RetryQueue,
@@ -12,8 +14,6 @@ use smartclean_push::adapters::aws::{
 use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
-use smartclean_push::adapters::heartbeat::Heartbeat;
-use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Reply};
 use smartclean_push::http::{App, Gate};
@@ -25,7 +25,7 @@ use smartclean_push::telemetry::{self, MEASURED};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = Instant::now();
-    telemetry::start_for_function(config::verbosity(), config::function_name());
+    telemetry::function::start(config::verbosity(), config::function_name());
     let config =
         FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
     let trust = Trust::of_function(config::names_certificates());

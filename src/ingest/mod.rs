@@ -4,7 +4,6 @@
 //! stored push can be evaluated again and a lost one cannot. State and the messages it makes commit together; messages
 //! leave afterwards, and what does not leave is found by the [sweep](Ingest::sweep).
 
-#[cfg(feature = "command")]
 mod again;
 pub mod decode;
 mod dispatcher;
@@ -26,7 +25,6 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-#[cfg(feature = "command")]
 pub use self::again::{Replay, Replayed, Reread, reread};
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatcher::Dispatcher;

@@ -8,25 +8,17 @@
 
 mod catalogue;
 #[cfg(feature = "command")]
-mod exposition;
+pub mod command;
 #[cfg(feature = "function")]
-mod function_lines;
+pub mod function;
 
 use std::fmt::Debug;
-#[cfg(feature = "command")]
-use std::io::IsTerminal as _;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-#[cfg(feature = "command")]
-use tracing_subscriber::{Layer, registry::LookupSpan};
 
 pub use self::catalogue::{Kind, MEASURED, METRICS, Metric, Unit, metric};
-#[cfg(feature = "command")]
-pub use self::exposition::Measurements;
 
 const OWN_CRATE: &str = env!("CARGO_CRATE_NAME");
 const OWN_FUNCTION: &str = "push_function";
@@ -62,53 +54,6 @@ impl Verbosity {
 pub trait Exposition: Debug + Send + Sync {
     /// All of it as OpenMetrics' text.
     fn text(&self) -> String;
-}
-
-/// Logs of the function `name`: one JSON object a line on standard output, as Lambda takes them. Lines with measurements
-/// are written whatever the verbosity. A panic is logged by its place alone, since its message may quote what was being
-/// read. Does nothing where logs are set up already.
-#[cfg(feature = "function")]
-pub fn start_for_function(verbosity: Verbosity, name: Option<String>) {
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(function_lines::FunctionLines { function: name })
-        .with_writer(std::io::stdout);
-    let filter = verbosity.filter().with_target(MEASURED, verbosity.0.max(LevelFilter::INFO));
-    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
-        std::panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(place, "a panic");
-        }));
-    }
-}
-
-/// Logs of the command: readable lines on standard error, coloured where that is a terminal. Does nothing where logs
-/// are set up already.
-#[cfg(feature = "command")]
-pub fn start_for_command(verbosity: Verbosity) {
-    // Only fails where logs are set up already.
-    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).try_init();
-}
-
-/// The same, and what is measured is added up, whatever the verbosity.
-#[cfg(feature = "command")]
-#[must_use]
-pub fn start_for_server(verbosity: Verbosity) -> Measurements {
-    let measurements = Measurements::default();
-    let adding = measurements.clone().with_filter(Targets::new().with_target(MEASURED, LevelFilter::TRACE));
-    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).with(adding).try_init();
-    measurements
-}
-
-#[cfg(feature = "command")]
-fn readable_lines<S>(verbosity: Verbosity) -> impl Layer<S>
-where
-    S: tracing::Subscriber + for<'l> LookupSpan<'l>,
-{
-    tracing_subscriber::fmt::layer()
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .with_filter(verbosity.filter())
 }
 
 #[cfg(test)]

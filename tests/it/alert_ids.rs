@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::json;
-use smartclean_push::adapters::files::{FolderArchive, MadeFolder};
+use smartclean_push::adapters::local::{FolderArchive, MadeFolder};
 use smartclean_push::backtest::findings::Findings;
 use smartclean_push::backtest::{Trial, backtest};
 use smartclean_push::domain::rules::RuleSet;

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
-use smartclean_push::adapters::files::FolderStore;
+use smartclean_push::adapters::local::FolderStore;
 
 use crate::support::memory::{MemoryPublisher, MemoryState};
 use crate::support::{World, body, now, push_to, reading};

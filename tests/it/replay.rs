@@ -4,8 +4,8 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use smartclean_push::adapters::files::{AlertLog, FolderStore};
-use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::adapters::local::sqlite::SqliteStore;
+use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejections, unpack};
 use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
 use smartclean_push::ingest::Ingest;

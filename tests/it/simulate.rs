@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::history::Archive;

@@ -241,11 +241,11 @@ async fn memory_shows_its_documents_and_fails_when_told_to() {
 async fn sqlite_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let store = smartclean_push::adapters::sqlite::SqliteStore::open(&path).unwrap();
+    let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(&path).unwrap();
     keeps_the_contract(store.clone()).await;
     // Kept also by those who open it later.
     drop(store);
-    let store = smartclean_push::adapters::sqlite::SqliteStore::open(&path).unwrap();
+    let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(&path).unwrap();
     assert_eq!(load(&store, "counted").await, document("20", 20));
 }
 
@@ -274,7 +274,7 @@ async fn sqlite_loses_nothing_when_processes_race() {
         let (_, number) = text.split_once("races lost: ").unwrap();
         lost += number.lines().next().unwrap().parse::<u32>().unwrap();
     }
-    let store = smartclean_push::adapters::sqlite::SqliteStore::open(&path).unwrap();
+    let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(&path).unwrap();
     assert_eq!(load(&store, "raced").await, document(&count.to_string(), count));
     assert!(lost > 0, "they did not meet, so this has shown nothing");
 }
@@ -285,7 +285,7 @@ async fn sqlite_loses_nothing_when_processes_race() {
 #[ignore = "a part of sqlite_loses_nothing_when_processes_race, which starts it"]
 async fn sqlite_racer() {
     let path = std::env::var_os("STATE_TEST_DATABASE").expect("the database's path in STATE_TEST_DATABASE");
-    let store = smartclean_push::adapters::sqlite::SqliteStore::open(path.as_ref()).unwrap();
+    let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(path.as_ref()).unwrap();
     let mut lost = 0;
     for _ in 0..ROUNDS {
         lost += increment(&store, "raced").await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use smartclean_push::adapters::files::FolderStore;
+use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object};
 use smartclean_push::domain::batch::{BatchId, Items};
 use smartclean_push::ingest::ports::RawStore as _;

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
 use super::{connections, s3};
-use crate::adapters::https::Trust;
+use crate::adapters::aws::https::Trust;
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, ArchiveError, StoredObject};
 

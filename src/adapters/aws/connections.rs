@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::retry::ErrorKind;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 
-use crate::adapters::https::{self, HttpsClient, Trust};
+use crate::adapters::aws::https::{self, HttpsClient, Trust};
 
 /// The SDK's HTTP client. `connecting` is the longest that reaching a server takes, before TLS.
 ///

@@ -7,6 +7,8 @@
 pub mod archive;
 mod connections;
 pub mod dynamodb;
+pub mod heartbeat;
+pub mod https;
 mod items;
 #[cfg(feature = "lake")]
 pub mod lake;
@@ -28,7 +30,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::adapters::https::Trust;
+use crate::adapters::aws::https::Trust;
 use crate::ingest::ports::{Unavailable, chain, within};
 
 /// Longest that reaching a server takes.

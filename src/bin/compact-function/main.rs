@@ -11,7 +11,7 @@ use smartclean_push::hosts::compaction::{Tick, compact};
 use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
-    telemetry::start_for_function(config::verbosity(), config::function_name());
+    telemetry::function::start(config::verbosity(), config::function_name());
     let config = CompactConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
     // It waits for its requests itself, so it is made where nothing else is waited for.
     let lake = Arc::new(S3Archive::of_function(config.raw_bucket, config.s3_path_style)?);

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
 
-use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::shown;
 use smartclean_push::history::{Archive, ArchiveError};
 use smartclean_push::lake::{LakeStore, WholeArchive};

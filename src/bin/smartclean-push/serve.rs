@@ -11,9 +11,9 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
-use smartclean_push::adapters::files::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
-use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::adapters::local::sqlite::SqliteStore;
+use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::auth::{Credentials, Doors};
 use smartclean_push::config;
 use smartclean_push::domain::rules::RuleSet;
@@ -23,7 +23,8 @@ use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource};
 use smartclean_push::ingest::{Environment, Ingest};
-use smartclean_push::telemetry::{self, Measurements};
+use smartclean_push::telemetry;
+use smartclean_push::telemetry::command::Measurements;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -80,7 +81,7 @@ struct KnownCredentials {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let measured = telemetry::start_for_server(config::verbosity());
+        let measured = telemetry::command::start_server(config::verbosity());
         // One more for each of the largest pushes that are worked on at a time: it keeps a thread busy for a while, and
         // others are to be served meanwhile.
         let threads = std::thread::available_parallelism().map_or(1, usize::from) + BODY_BUDGET / MAX_DECODED;

@@ -2,8 +2,8 @@
 
 use futures_util::{StreamExt as _, stream};
 use smartclean_push::adapters::aws::archive::S3Archive;
+use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::{self, s3};
-use smartclean_push::adapters::https::Trust;
 use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::history::{Archive as _, Period, hours};

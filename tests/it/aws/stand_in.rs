@@ -15,8 +15,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::with_limits;
-use smartclean_push::adapters::https::Trust;
 use tokio::net::TcpListener;
 
 /// A request that came.

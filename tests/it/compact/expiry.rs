@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::history::Archive;
 use smartclean_push::lake::WholeArchive;
 

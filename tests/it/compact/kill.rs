@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::history::{Archive, ArchiveError, StoredObject};
 use smartclean_push::lake::{Compaction, LakeStore, Limits, Put, StoredFile, days};

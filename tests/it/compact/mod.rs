@@ -11,7 +11,7 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use serde_json::{Value, json};
-use smartclean_push::adapters::files::{FolderArchive, FolderStore};
+use smartclean_push::adapters::local::{FolderArchive, FolderStore};
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, unpack};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;

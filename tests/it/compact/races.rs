@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use smartclean_push::adapters::files::FolderArchive;
+use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::ObjectKey;
 use smartclean_push::history::{Archive, ArchiveError, StoredObject};
 use smartclean_push::lake::{Compacted, Compaction, Day, LakeStore, Limits, Put, StoredFile, days};

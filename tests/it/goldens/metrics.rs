@@ -1,6 +1,7 @@
 //! Every metric as `serve` emits it. The names in CloudWatch are in docs/metrics.md, which is compared with them too.
 
-use smartclean_push::telemetry::{Exposition as _, Measurements};
+use smartclean_push::telemetry::Exposition as _;
+use smartclean_push::telemetry::command::Measurements;
 
 use super::compare;
 

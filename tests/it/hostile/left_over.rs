@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use smartclean_push::adapters::files::FolderStore;
+use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::rules::{BucketRules, LOOK_AGAIN};
 use smartclean_push::adapters::aws::s3::{self, S3RawStore};
 use smartclean_push::adapters::aws::secrets::SecretReader;
@@ -15,7 +16,6 @@ use smartclean_push::adapters::aws::{self, dynamodb};
 use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
-use smartclean_push::adapters::https::Trust;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Gate};
@@ -40,7 +40,7 @@ pub(crate) fn command() -> Command {
 async fn function_by_another_clock() {
     let ahead: i64 = std::env::var(AHEAD).unwrap().parse().unwrap();
     let now = move || Timestamp::now() + SignedDuration::from_secs(ahead);
-    telemetry::start_for_function(config::verbosity(), config::function_name());
+    telemetry::function::start(config::verbosity(), config::function_name());
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = s3::client(&sdk, config.s3_path_style);

@@ -64,8 +64,8 @@ pub(crate) fn process(module: &str, test: &str) -> Command {
 
 /// The DynamoDB that an end-to-end test has started.
 pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
+    use smartclean_push::adapters::aws::https::Trust;
     use smartclean_push::adapters::aws::{self, dynamodb};
-    use smartclean_push::adapters::https::Trust;
 
     // The rest of the SDK's configuration is in AWS's own variables.
     let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));

@@ -27,7 +27,7 @@ enum What {
 
 impl Replay {
     pub(super) fn run(self) -> Result<(), Failure> {
-        telemetry::start_for_command(config::verbosity());
+        telemetry::command::start(config::verbosity());
         match self.what {
             What::Rejected(rejected) => rejected.run(),
             What::Raw(raw) => raw.run(),

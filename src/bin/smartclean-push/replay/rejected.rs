@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use smartclean_push::adapters::files::FolderStore;
+use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::shown;
 use smartclean_push::history::{Archive, ArchiveError, Hour, Period, hours};

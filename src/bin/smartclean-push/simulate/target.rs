@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use smartclean_push::adapters::files::MadeFolder;
+use smartclean_push::adapters::local::MadeFolder;
 use smartclean_push::simulate::{LedgerEntry, Push};
 
 use crate::endpoint::{Answered, Endpoint};

@@ -5,7 +5,7 @@ use std::fs::File;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor as _;
-use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::ZoneKey;
 use smartclean_push::ingest::ports::StateStore;

@@ -109,7 +109,7 @@ mod function {
     #[tokio::test]
     #[ignore = "a part of the test that starts it"]
     async fn function_that_logs() {
-        telemetry::start_for_function(Verbosity::from_lookup(|_| Some("trace".into())), Some("f".into()));
+        telemetry::function::start(Verbosity::from_lookup(|_| Some("trace".into())), Some("f".into()));
         let app = World::new().app();
         for (_, payload) in payloads() {
             let in_zone = feedback(Timestamp::now(), &[("InsID", &payload), ("PID", &payload)]);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::files::{AlertLog, FolderStore};
-use smartclean_push::adapters::sqlite::SqliteStore;
+use smartclean_push::adapters::local::sqlite::SqliteStore;
+use smartclean_push::adapters::local::{AlertLog, FolderStore};
 
 use crate::oracle::judge::Evidence;
 use crate::oracle::ledger::{Answer, Ledger, Push};

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
-use super::due::{due_from, due_until};
 use super::grouped::Grouped;
+use crate::adapters::due::{due_from, due_until};
 use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
 use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 

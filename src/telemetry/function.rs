@@ -8,11 +8,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::Verbosity;
 use super::catalogue::{MEASURED, metric};
 
 /// The namespace of our metrics.
@@ -20,11 +24,26 @@ const NAMESPACE: &str = "SmartCleanPush";
 /// The one dimension that they have: CloudWatch bills each name by each combination of dimensions, $0.30 a month.
 const DIMENSION: &str = "FunctionName";
 
+/// Logs of the function `name`: one JSON object a line on standard output, as Lambda takes them. Lines with measurements
+/// are written whatever the verbosity. A panic is logged by its place alone, since its message may quote what was being
+/// read. Does nothing where logs are set up already.
+pub fn start(verbosity: Verbosity, name: Option<String>) {
+    let lines =
+        tracing_subscriber::fmt::layer().event_format(FunctionLines { function: name }).with_writer(std::io::stdout);
+    let filter = verbosity.filter().with_target(MEASURED, verbosity.0.max(LevelFilter::INFO));
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(place, "a panic");
+        }));
+    }
+}
+
 /// Writes the lines.
 #[derive(Debug)]
-pub(super) struct FunctionLines {
+struct FunctionLines {
     /// The function's name; without one nothing is told to CloudWatch.
-    pub(super) function: Option<String>,
+    function: Option<String>,
 }
 
 impl<S, N> FormatEvent<S, N> for FunctionLines

@@ -1,7 +1,8 @@
-//! What `serve` has measured since it was started, for Prometheus to fetch.
+//! The command's logs, and what `serve` has measured since it was started, for Prometheus to fetch.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,12 +12,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::Exposition;
 use super::catalogue::{Kind, MEASURED, METRICS};
+use super::{Exposition, Verbosity};
 
 /// What each name begins with.
 const PREFIX: &str = "smartclean_push";
@@ -24,6 +29,33 @@ const PREFIX: &str = "smartclean_push";
 /// counts as stale.
 const BUCKETS_MS: [f64; 12] =
     [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 60_000.0, 600_000.0, 3_600_000.0];
+
+/// Logs of the command: readable lines on standard error, coloured where that is a terminal. Does nothing where logs
+/// are set up already.
+pub fn start(verbosity: Verbosity) {
+    // Only fails where logs are set up already.
+    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).try_init();
+}
+
+/// The same, and what is measured is added up, whatever the verbosity.
+#[must_use]
+pub fn start_server(verbosity: Verbosity) -> Measurements {
+    let measurements = Measurements::default();
+    let adding = measurements.clone().with_filter(Targets::new().with_target(MEASURED, LevelFilter::TRACE));
+    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).with(adding).try_init();
+    measurements
+}
+
+fn readable_lines<S>(verbosity: Verbosity) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'l> LookupSpan<'l>,
+{
+    tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_filter(verbosity.filter())
+}
 
 /// Adds up what is measured. Clones share the sums.
 #[derive(Clone, Debug)]

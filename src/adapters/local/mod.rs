@@ -1,16 +1,18 @@
-//! A data folder instead of the cloud: `raw/…`, `rejected/…` and `metadata/…` by the same keys, `alerts.ndjson`. Beside
-//! it the files that an operator edits: credentials and rules.
+//! A data folder instead of the cloud: `raw/…`, `rejected/…` and `metadata/…` by the same keys, `alerts.ndjson`, and the state
+//! in `state.db`. Beside it the files that an operator edits: credentials and rules.
 
 mod alert_log;
 mod archive;
 mod credentials;
 mod disk;
 mod folder;
+mod grouped;
 mod lake;
 mod lock;
 mod made;
 mod own_credentials;
 mod rules;
+pub mod sqlite;
 
 use std::io;
 use std::path::Path;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::adapters::grouped::Grouped;
+use crate::adapters::local::grouped::Grouped;
 
 /// From so many that wait at a time on, the whole file system is synchronised by one call in place of each file by itself.
 /// Below, it would wait for what other programs have written as well, and gain nothing.

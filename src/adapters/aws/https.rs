@@ -25,14 +25,12 @@ pub(super) type HttpsClient<B> = Client<HttpsConnector<HttpConnector>, B>;
 pub enum Trust {
     /// Those that this machine trusts, or that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reading them takes milliseconds.
     Machine,
-    #[cfg(feature = "function")]
     /// Those that Mozilla trusts, as compiled in: what a machine has in general, at no time at all.
     Mozilla,
 }
 
 impl Trust {
     /// The function's: it waits for no file unless its environment names one.
-    #[cfg(feature = "function")]
     #[must_use]
     pub fn of_function(names_certificates: bool) -> Self {
         if names_certificates { Self::Machine } else { Self::Mozilla }
@@ -48,14 +46,10 @@ where
     B: http_body::Body + Send,
     B::Data: Send,
 {
-    #[cfg(feature = "function")]
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(not(feature = "function"))]
     let provider = rustls::crypto::ring::default_provider();
     let https = HttpsConnectorBuilder::new();
     let https = match trust {
         Trust::Machine => https.with_provider_and_native_roots(provider)?,
-        #[cfg(feature = "function")]
         Trust::Mozilla => https.with_provider_and_webpki_roots(provider).map_err(io::Error::other)?,
     };
     let mut tcp = HttpConnector::new();
