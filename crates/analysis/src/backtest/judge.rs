@@ -182,9 +182,8 @@ impl<'r> Judge<'r> {
     fn raise(&mut self, alert: &Alert, blocked: bool, over: Option<Timestamp>, devices: &Devices<'_>) {
         let Some(device) = devices.of(alert) else { return };
         let (index, rule) = (self.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
-        let kind = self.rules.rules.rules.iter().find(|known| known.id == alert.rule).map(|rule| rule.kind);
-        match kind {
-            Some(Kind::Accumulate | Kind::Count | Kind::Reasons) => {
+        match self.rules.rules.rule(&alert.rule) {
+            Some(raised_by) if !raised_by.kind.lasts() => {
                 let from = match alert.course {
                     Course::Sum { since } => since,
                     Course::AtOnce => alert.at,
@@ -196,7 +195,7 @@ impl<'r> Judge<'r> {
                     self.sums.push((index, after.map_or(from, |after| after.max(from))));
                 }
             }
-            Some(Kind::Threshold | Kind::Silence) | None if over.is_none() => {
+            _ if over.is_none() => {
                 self.open.entry(device).or_default().push(index);
             }
             _ => {}

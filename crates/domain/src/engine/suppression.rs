@@ -188,7 +188,7 @@ impl Zone<'_> {
 
 /// What the rule of an alert says where it was raised, if it is still in force there.
 pub(super) fn effective_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'r, Settings>> {
-    rules.rules.iter().find(|rule| rule.id == alert.rule)?.effective(&alert.place.source())
+    rules.rule(&alert.rule)?.effective(&alert.place.source())
 }
 
 /// When the active hours of a rule begin at `place`; `None` within them.

@@ -6,7 +6,7 @@ use super::Evaluation;
 use super::suppression::{Raised, effective_at, hours_begin};
 use super::zone::{Zone, silence_alert};
 use crate::alert::{Alert, Message};
-use crate::rules::{Kind, Rule, RuleSet};
+use crate::rules::{Rule, RuleSet};
 use crate::state::{LastSeen, Level, Silence, Track, ZoneState};
 
 /// For how long people are reminded of a device that sends nothing, if no silence rule watches it.
@@ -63,8 +63,7 @@ pub(super) struct Watched<'r, 's> {
 }
 
 pub(super) fn watched<'r, 's>(rules: &'r RuleSet, state: &'s ZoneState) -> impl Iterator<Item = Watched<'r, 's>> {
-    let silence_rules = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
-    silence_rules.flat_map(move |rule| {
+    rules.silences().flat_map(move |rule| {
         state.devices.iter().filter_map(move |(device, known)| {
             if matches!(state.track(&rule.id, device), Some(Track::Silence(_))) {
                 return None;
@@ -132,8 +131,7 @@ impl Zone<'_> {
 /// watches for. What is known may be older than the truth by a quarter of that.
 fn unheard_since(rules: &RuleSet, alert: &Alert, heard: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let source = alert.place.source();
-    let silences = rules.rules.iter().filter(|rule| rule.kind == Kind::Silence);
-    let watched_for = silences.filter_map(|rule| rule.effective(&source)?.after).min();
+    let watched_for = rules.silences().filter_map(|rule| rule.effective(&source)?.after).min();
     let longest = watched_for.unwrap_or(REMINDED_WITHOUT_READING);
     let since = heard.checked_add(longest / 4).ok()?;
     (now.duration_since(since) >= longest).then_some(since)

@@ -77,7 +77,7 @@ impl<'e> Zone<'e> {
             return;
         }
         let place = Place::of(reading);
-        for rule in self.rules.rules.iter().filter(|rule| rule.kind == Kind::Silence) {
+        for rule in self.rules.silences() {
             let Some(&Track::Silence(silence)) = self.evaluation.state.track(&rule.id, device) else {
                 continue;
             };
@@ -118,10 +118,7 @@ impl<'e> Zone<'e> {
             }
         }
         let rules = self.rules;
-        let counts = |alert: &Alert| {
-            let rule = rules.rules.iter().find(|rule| rule.id == alert.rule);
-            rule.is_some_and(|rule| matches!(rule.kind, Kind::Count | Kind::Reasons | Kind::Accumulate))
-        };
+        let counts = |alert: &Alert| rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
         self.evaluation.state.suppressed.cleaned(at, counts);
     }
 

@@ -152,6 +152,16 @@ impl Kind {
             Self::Silence => "silence",
         }
     }
+
+    /// Whether what it raises lasts until something ends it: a limit that stays broken, a silence. What is counted or added up
+    /// happens at one moment.
+    #[must_use]
+    pub fn lasts(self) -> bool {
+        match self {
+            Self::Threshold | Self::Silence => true,
+            Self::Count | Self::Reasons | Self::Accumulate => false,
+        }
+    }
 }
 
 /// For how long an alert keeps others of the same zone from being sent.
@@ -411,5 +421,16 @@ impl RuleSet {
     pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
         let text = utf8::text(bytes).map_err(|fault| vec![Fault::not_utf8(file, &fault)])?;
         Self::parse(file, text)
+    }
+
+    /// The rule of this id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// The rules that watch for silence.
+    pub fn silences(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| rule.kind == Kind::Silence)
     }
 }
