@@ -5,11 +5,13 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use jiff::Timestamp;
 
 use super::hashing::Hashing;
 use super::login_limit::{Limited, LoginLimit};
 use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
+use super::refusal_log::{RefusalLine, RefusalLog};
 use crate::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
 use crate::domain::shown::is_hidden;
 use crate::ingest::RequestInfo;
@@ -25,6 +27,7 @@ pub struct Gate {
     doors: Doors,
     hashing: Hashing,
     login_limit: LoginLimit,
+    refusals: RefusalLog,
 }
 
 /// What was sent to prove who it is.
@@ -78,7 +81,8 @@ impl Refusal {
 impl Gate {
     /// Lets in by Basic authentication alone.
     pub fn new(credentials: Box<dyn CredentialSource>) -> Self {
-        Self { credentials, doors: Doors::default(), hashing: Hashing::new(), login_limit: LoginLimit::new() }
+        let (hashing, login_limit) = (Hashing::new(), LoginLimit::new());
+        Self { credentials, doors: Doors::default(), hashing, login_limit, refusals: RefusalLog::default() }
     }
 
     /// With these doors open, and no others.
@@ -102,7 +106,7 @@ impl Gate {
     pub(super) fn verified_client(&self, context: &RequestInfo) -> Result<String, Problem> {
         let client = context.verified_client.as_deref().map(shown);
         client.ok_or_else(|| {
-            self.without_guess("", "no token that API Gateway has verified", context, Problem::NoVerifiedToken)
+            self.without_guess("no token that API Gateway has verified", context, Problem::NoVerifiedToken)
         })
     }
 
@@ -124,7 +128,7 @@ impl Gate {
         context: &RequestInfo,
     ) -> Result<String, Problem> {
         let Some(proof) = proof else {
-            return Err(self.without_guess("", "no usable header", context, Problem::Unauthorized(challenge)));
+            return Err(self.without_guess("no usable header", context, Problem::Unauthorized(challenge)));
         };
         match self.authenticated(std::slice::from_ref(&proof), context).await? {
             Ok(name) => Ok(name),
@@ -134,7 +138,7 @@ impl Gate {
             }
             Err(refusal @ Refusal::Token(_)) => {
                 let problem = Problem::Unauthorized(self.challenge(Bearer::InvalidToken));
-                Err(self.without_guess(proof.name(), &refusal.reason(), context, problem))
+                Err(self.without_guess(&refusal.reason(), context, problem))
             }
             Err(refusal) => Err(self.refuse(proof.name(), &refusal.reason(), context, challenge)),
         }
@@ -184,9 +188,7 @@ impl Gate {
         }
         let RequestInfo { source, received, .. } = context;
         let attempt = self.login_limit.attempt(source, &guessable, *received).await.map_err(|Limited| {
-            if let Some(refused) = self.login_limit.refused(*received) {
-                self.log(refused, "", "too many failed logins from this network", context);
-            }
+            self.refusals.count("too many failed logins from this network", context);
             Problem::TooManyFailures
         })?;
         let checked = self.checked(proofs, &known, context).await;
@@ -278,16 +280,19 @@ impl Gate {
     }
 
     /// Logs a refused request in which nothing is guessed. It is never limited; its log line is.
-    fn without_guess(&self, name: &str, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
-        let RequestInfo { source, received, .. } = context;
-        let refused = match self.login_limit.without_guess(source) {
-            Ok(()) => Some(1),
-            Err(Limited) => self.login_limit.refused(*received),
-        };
-        if let Some(refused) = refused {
-            self.log(refused, name, reason, context);
+    fn without_guess(&self, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
+        match self.login_limit.without_guess(&context.source) {
+            Ok(()) => self.log(1, "", reason, context),
+            Err(Limited) => self.refusals.count(reason, context),
         }
         problem
+    }
+
+    /// Logs the refusals above the limit of a network that are due in the log.
+    pub(super) fn log_refusals(&self, now: Timestamp) {
+        for RefusalLine { reason, count, last } in self.refusals.due(now) {
+            self.log(count, "", &reason, &last);
+        }
     }
 
     fn log(&self, refused: u64, name: &str, reason: &str, context: &RequestInfo) {

@@ -29,8 +29,6 @@ const CELLS: usize = 4096;
 const MOST_VERIFIED: usize = 1024;
 /// How long a login counts as verified after its last use. A building may be quiet for a night.
 const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// How often refusals above the limit are logged.
-const LOGGED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
 /// Which logins are checked.
 #[derive(Debug)]
@@ -44,14 +42,6 @@ pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
     /// A lock for each login that is checked and not verified yet, by its digest: copies of it that come meanwhile wait, and
     /// count only if it was wrong.
     under_way: Mutex<HashMap<u64, Arc<AsyncMutex<()>>>>,
-    refusals: Mutex<Refusals>,
-}
-
-/// Refusals above the limit since they were logged last.
-#[derive(Debug, Default)]
-struct Refusals {
-    logged: Timestamp,
-    unlogged: u64,
 }
 
 /// A login that may be checked. It counts as failed unless it is [verified](LoginLimit::verified) or
@@ -105,7 +95,6 @@ impl<C: Clock> LoginLimit<C> {
             hasher: RandomState::new(),
             verified: Mutex::default(),
             under_way: Mutex::default(),
-            refusals: Mutex::default(),
         }
     }
 
@@ -173,17 +162,6 @@ impl<C: Clock> LoginLimit<C> {
     /// The login of an attempt is wrong, also if it was right before the credentials changed.
     pub(super) fn failed(&self, attempt: &Attempt) {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt.digest);
-    }
-
-    /// Counts a refusal above the limit. Once a second it returns how many there were since it last did.
-    pub(super) fn refused(&self, now: Timestamp) -> Option<u64> {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.unlogged += 1;
-        if now.duration_since(refusals.logged).abs() < LOGGED_EVERY {
-            return None;
-        }
-        refusals.logged = now;
-        Some(std::mem::take(&mut refusals.unlogged))
     }
 }
 
@@ -298,12 +276,5 @@ mod tests {
         assert_eq!(limit.verified.lock().unwrap().len(), MOST_VERIFIED);
         checked(&limit, "192.0.2.1", 30);
         assert!(attempt(&limit, "192.0.2.1", &["client"], 10_000).is_ok());
-    }
-
-    #[test]
-    fn refusals_are_logged_once_a_second_with_their_count() {
-        let limit = Limit::with_clock(FakeRelativeClock::default());
-        let told: Vec<_> = [0, 0, 0, 1, 1, 2].map(|second| limit.refused(at(second))).into();
-        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
     }
 }

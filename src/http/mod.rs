@@ -12,6 +12,7 @@ mod login_limit;
 mod oauth;
 mod origin;
 mod problem;
+mod refusal_log;
 mod route;
 
 use std::time::{Duration, Instant};
@@ -97,6 +98,8 @@ impl App {
             Ok(Route::Cleaned { zone, project }) => self.cleaned(&parts, &zone, project.as_deref(), &context).await,
             Err(problem) => Err(problem),
         };
+        // At every request, so that the rest of a flood does not wait for the next one.
+        self.gate.log_refusals(context.received);
         answer.unwrap_or_else(|problem| problem.response(&context.request_id))
     }
 
