@@ -75,7 +75,9 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
     let source = "203.0.113.7".into();
     let request = RequestInfo { request_id: "1".into(), source, received, verified_client: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let outcome = runtime.block_on(ingest.push(body.clone(), Encoding::Identity, &request)).expect("a store in memory");
+    let outcome = runtime
+        .block_on(ingest.push(body.clone(), Encoding::Identity, &request, request.received))
+        .expect("a store in memory");
     outcome.accepted + outcome.delivery.messages
 }
 

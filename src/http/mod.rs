@@ -158,7 +158,7 @@ impl App {
     async fn take(&self, received: ReceivedBody<'_>, context: &RequestInfo) -> Result<Outcome, Problem> {
         let ReceivedBody { bytes, encoding, client, started, .. } = received;
         let is_gzip_as_text = encoding == Encoding::Gzip && is_gzip_as_text(&bytes);
-        match self.ingest.push(bytes, encoding, context).await {
+        match self.ingest.push(bytes, encoding, context, context.received).await {
             Ok(outcome) => {
                 outcome.log(context, &client, started);
                 Ok(outcome)

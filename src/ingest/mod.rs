@@ -177,11 +177,18 @@ impl Ingest {
         }
     }
 
-    /// Takes in one push. `body` is as it was sent, in `encoding`.
+    /// Takes in one push. `body` is as it was sent, in `encoding`. `now` is later than the receipt if the push waited
+    /// somewhere: messages are leased and limited as of now.
     ///
     /// # Errors
     /// [`PushError`] says for each case whether a retry can help.
-    pub async fn push(&self, body: Bytes, encoding: Encoding, request: &RequestInfo) -> Result<Outcome, PushError> {
+    pub async fn push(
+        &self,
+        body: Bytes,
+        encoding: Encoding,
+        request: &RequestInfo,
+        now: Timestamp,
+    ) -> Result<Outcome, PushError> {
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
             Err(fault) => return Err(self.refuse_encoded(&body, fault, request).await?),
@@ -201,10 +208,9 @@ impl Ingest {
             let began = Instant::now();
             (self.store(id, &batch, request).await, began.elapsed())
         };
-        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, request.received));
+        let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, now));
         let stored = stored?;
-        let evaluated =
-            self.evaluate(&batch.readings, prefetched, request.received, request.received, JUDGED_WITHIN).await;
+        let evaluated = self.evaluate(&batch.readings, prefetched, request.received, now, JUDGED_WITHIN).await;
         match &evaluated.failure {
             // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),

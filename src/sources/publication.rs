@@ -99,7 +99,7 @@ impl Ingest {
         let verified_client = publication.client;
         let info = RequestInfo { request_id: request_id.to_owned(), source, received, verified_client };
         let client = info.verified_client.as_deref().unwrap_or("unknown");
-        match self.push(publication.payload, Encoding::Identity, &info).await {
+        match self.push(publication.payload, Encoding::Identity, &info, now).await {
             Ok(outcome) => {
                 outcome.log(&info, client, started);
                 Ok(Taken::Push(Box::new(outcome)))

@@ -79,6 +79,13 @@ impl Backed {
             .map(|reply| serde_json::to_value(reply).unwrap())
     }
 
+    /// How many messages were sent, after a sweep so long after the event.
+    async fn sent_after_sweep(&self, seconds: i64) -> usize {
+        let now = published() + SignedDuration::from_mins(1) + SignedDuration::from_secs(seconds);
+        self.app.ingest().sweep(now).await.unwrap();
+        self.publisher.sent().len()
+    }
+
     fn break_down(&self, broken: bool) {
         self.store.set_broken(broken);
         *self.queue.0.lock().unwrap() = broken;
@@ -193,4 +200,14 @@ async fn a_sweep_that_failed_is_left_to_the_next_and_what_nobody_understands_sta
     let unknown = world.reply_to("queue/not-understood.json").await.unwrap();
     assert_eq!(unknown, comes_again("4b1424d4-f796-459a-8184-9c92662be6da"));
     assert!(world.store.objects().is_empty() && world.publisher.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_of_a_publication_that_came_late_is_leased_from_now_on() {
+    let world = Backed::new();
+    world.publisher.set_broken(true);
+    world.reply_to("iot/push-alert.json").await.unwrap();
+    world.publisher.set_broken(false);
+    assert_eq!(world.sent_after_sweep(59).await, 0, "whoever leased it may still send it");
+    assert_eq!(world.sent_after_sweep(60).await, 1);
 }

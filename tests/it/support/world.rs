@@ -186,5 +186,5 @@ pub(crate) async fn push_to(
     body: impl Into<Bytes>,
     received: Timestamp,
 ) -> Result<Outcome, PushError> {
-    ingest.push(body.into(), Encoding::Identity, &request_info(received)).await
+    ingest.push(body.into(), Encoding::Identity, &request_info(received), received).await
 }
