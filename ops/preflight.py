@@ -33,10 +33,12 @@ def check_name(name):
 
 
 def check_region(region):
+    """Prints a note about a region that is unknown here: AWS opens regions after a release of its library."""
     known = {name for partition in ("aws", "aws-cn", "aws-us-gov") for name in _regions(partition)}
     if region not in known:
         near = sorted(name for name in known if name.startswith(region[:2])) or sorted(known)
-        raise Stop(f"There is no AWS region {region}.", f"give one as region in the saved answers: {', '.join(near)}.")
+        print(f"\nNote: region {region} is not among those that this machine knows. If it is new, that does not matter; else give one")
+        print(f"as region in the saved answers: {', '.join(near)}.")
 
 
 def _regions(partition):

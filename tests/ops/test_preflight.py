@@ -80,10 +80,23 @@ def test_stack_has_a_name_that_bucket_and_database_can_have(name, is_taken):
             preflight.check_name(name)
 
 
-def test_region_that_is_none_is_named_with_those_that_are_near():
+def test_region_that_is_unknown_here_is_noted_and_may_be_new(capsys):
     preflight.check_region("ap-southeast-1")
-    with pytest.raises(Stop, match=r"no AWS region ap-south-east-1\.\s[\s\S]* ap-southeast-1,"):
-        preflight.check_region("ap-south-east-1")
+    assert capsys.readouterr().out == ""
+    stack = FakeStack()
+    stack.region = "ap-south-east-1"
+    preflight.check(stack, {})
+    said = capsys.readouterr().out
+    assert "Note: region ap-south-east-1 is not among those" in said and " ap-southeast-1," in said
+
+
+@pytest.mark.parametrize("url, is_taken", [("https://hc-ping.com/a-1", True), ("https://x/?a=b&c=%20", True), ("https://x/<id>", False), ("https://x/{id}", False), ("http://x", False)])
+def test_heartbeat_is_a_url_that_can_be_called(url, is_taken):
+    if is_taken:
+        preflight.check_parameters({"HeartbeatUrl": url})
+    else:
+        with pytest.raises(Stop, match="a URL that begins with https://"):
+            preflight.check_parameters({"HeartbeatUrl": url})
 
 
 @pytest.mark.parametrize(
