@@ -307,6 +307,12 @@ rules-history: .venv/build.stamp ## Lists the versions of the deployed stack's r
 rules-restore: .venv/build.stamp ## Makes an older version the newest again: make rules-restore VERSION=...
 	@$(STACK) rules-restore $(if $(VERSION),'$(VERSION)')
 
+.PHONY: rebuild-state
+rebuild-state: needs-rust .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
+	@echo 'Building smartclean-push for AWS; the first time takes 5 to 8 minutes.'
+	@cargo build --locked --profile optimized --features s3 --bin smartclean-push
+	@$(STACK) rebuild-state --program target/optimized/smartclean-push $(if $(SINCE),--since '$(SINCE)') $(if $(REPLACE),--replace)
+
 # ---- Behind them ----------------------------------------------------------------------------------------------------
 
 # cargo-lambda first by itself: it shows its progress, which SAM keeps to itself for minutes; SAM then finds the same

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import botocore.exceptions
 
-from ops import ROOT, Stop, answers, credentials, deploy, preflight, report, rules, smoke, subscriptions
+from ops import ROOT, Stop, answers, credentials, deploy, preflight, report, rules, smoke, state, subscriptions
 from ops.stack import Stack
 
 
@@ -54,6 +54,11 @@ def parser():
     add("rules-show", help="print the rules of the stack, or a version of them").add_argument("version", nargs="?")
     add("rules-history", help="list the versions of the rules: when, who, what")
     add("rules-restore", help="make an older version the newest again").add_argument("version", nargs="?")
+
+    command = add("rebuild-state", help="replay the stored readings into a state table that was lost")
+    command.add_argument("--program", type=Path, required=True, help="a smartclean-push that uses buckets and tables")
+    command.add_argument("--since", metavar="TIME", help="leave older readings out")
+    command.add_argument("--replace", action="store_true", help="replace zones that are in the table")
 
     for name, what in [("subscribe", "send alerts to an address"), ("unsubscribe", "send no more alerts to an address")]:
         command = add(name, help=what)
@@ -112,6 +117,8 @@ def run(arguments):
             rules.history(stack)
         case "rules-restore":
             rules.restore(stack, arguments.version)
+        case "rebuild-state":
+            return state.rebuild(stack, arguments.program, arguments.since, arguments.replace)
         case "subscribe" | "unsubscribe":
             protocol, endpoint = next(
                 (name, value) for name in ("email", "phone", "https") if (value := getattr(arguments, name)) is not None

@@ -30,6 +30,11 @@ class Stack:
             raise Stop(f"There is no stack {self.name} in {self.region}.", "run make deploy.")
         return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
+    def resource(self, logical_id):
+        """The name that AWS gave to a resource of the template."""
+        described = self.client("cloudformation").describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
+        return described["StackResourceDetail"]["PhysicalResourceId"]
+
     def status(self):
         """Its state, as CloudFormation names it; None if it does not exist."""
         described = self._describe()

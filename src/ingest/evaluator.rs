@@ -28,7 +28,7 @@ pub(super) const RETRIES: u32 = 5;
 /// The first pause before that, in milliseconds; each further one is twice as long, and each a random part of it.
 const FIRST_PAUSE_MS: u64 = 10;
 /// Documents that are written at a time.
-const CONCURRENT: usize = 32;
+pub(super) const CONCURRENT: usize = 32;
 
 /// A message of an outbox, and the zone whose outbox it is in.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,6 +14,7 @@ mod limit;
 mod log;
 pub mod ports;
 mod projects;
+mod restore;
 mod sweeper;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable, within};
 use self::projects::{KnownProjects, known_projects};
+pub use self::restore::{ReplayedDocument, Restored, restore};
 use self::sweeper::LastDone;
 pub use self::sweeper::SweepStats;
 use crate::domain::archive::{Metadata, Object, ObjectKey};

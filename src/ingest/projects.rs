@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::documents::{load, written};
+use super::documents::{load, read, written};
 use super::evaluator::{RETRIES, pause};
-use super::ports::{Commit, StateStore, Unavailable};
+use super::ports::{Commit, Document, StateStore, Unavailable};
 use crate::domain::state::Format;
 
 /// Most zones that a process knows to be noted; then it begins anew.
@@ -47,14 +47,30 @@ impl KnownProjects {
     }
 }
 
+const PREFIX: &str = "projects-of/";
+
 /// The document that lists the projects which have a zone of this id.
 fn key(zone: &str) -> String {
-    format!("projects-of/{zone}")
+    format!("{PREFIX}{zone}")
 }
 
 /// The projects that have a zone of this id, as far as readings have told.
 pub(super) async fn known_projects(store: &dyn StateStore, zone: &str) -> Result<Vec<String>, Unavailable> {
     Ok(load::<Projects>(store, &key(zone)).await?.0.projects)
+}
+
+/// Whether a document of this key lists projects.
+pub(super) fn is_key(key: &str) -> bool {
+    key.starts_with(PREFIX)
+}
+
+/// Notes every project that a document of another store lists.
+pub(super) async fn restore_projects(store: &dyn StateStore, key: &str, body: &str) -> Result<(), Unavailable> {
+    let listed: Projects = read(key, &Document { body: Some(body.to_owned()), version: 0 })?;
+    for project in listed.projects {
+        note_project(store, key.strip_prefix(PREFIX).unwrap_or(key), &project).await?;
+    }
+    Ok(())
 }
 
 async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {

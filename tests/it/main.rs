@@ -36,6 +36,7 @@ mod races;
 mod rate_limit;
 mod readings;
 mod replay;
+mod restore;
 mod rule_cases;
 mod rules;
 mod samples;

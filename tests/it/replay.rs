@@ -222,7 +222,7 @@ async fn what_a_push_was_rejected_for_it_is_refused_for_again() {
         let folder = served(&[]).await;
         let data = folder.path().join("data");
         // The answer, 200 or 400, is not what this is about.
-        let _ = ingest(&data).push(sent.clone().into(), encoding, &request_info(now())).await;
+        let _ = ingest(&data).push(sent.clone().into(), encoding, &request_info(now()), now()).await;
         let ran = replay(folder.path(), &["rejected", "--from", "data", "--into", "data"]);
         assert_eq!(ran.exit, Some(0), "{}", ran.err);
         assert!(ran.out.starts_with(one) && ran.out.contains(reason), "{sent:?}: {}", ran.out);
@@ -245,6 +245,14 @@ async fn what_cannot_be_meant_says_what_to_do() {
     assert_eq!(ran.exit, Some(2));
     assert!(ran.err.contains("nowhere cannot be read: there is no such folder. Name the one"), "{}", ran.err);
     assert_eq!(replay(folder.path(), &["raw", "--from", "data"]).exit, Some(2), "no state");
+    let raw = |more: &[&str]| replay(folder.path(), &[&["raw", "--from", "data"], more].concat());
+    for (arguments, remedy) in [
+        (["--state", "s.db", "--replace"], "--replace is about the zones of a dynamodb://table; leave it out"),
+        (["--state", "dynamodb://t", "--alerts"], "Leave it out, or give a file as --state"),
+    ] {
+        let ran = raw(&arguments);
+        assert!(ran.exit == Some(2) && ran.err.contains(remedy), "{}", ran.err);
+    }
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "s.db", "--since", "yesterday"]);
     assert_eq!(ran.exit, Some(2));
     assert!(ran.err.contains("2026-11-01T08:00+08:00"), "{}", ran.err);

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -13,19 +10,12 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
-use super::{connections, s3};
-use crate::adapters::aws::https::Trust;
+use super::s3;
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use crate::history::{Archive, ArchiveError, StoredObject};
 
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
 const AT_ONCE: usize = 64;
-/// Longest that connecting takes.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
-/// Longest that one attempt takes: a Parquet file, over a slow line too.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(180);
-/// How often a request is made before it has failed.
-const ATTEMPTS: u32 = 5;
 
 /// A bucket, or what is below a prefix in it.
 #[derive(Debug)]
@@ -70,14 +60,7 @@ impl S3Archive {
     fn of(loader: ConfigLoader, bucket: String, prefix: String, path_style: bool) -> io::Result<Self> {
         // What requests run on, beside whatever the caller runs on.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ANSWERED_WITHIN).build();
-        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
-        let http = connections::http_client(Trust::Machine, CONNECTED_WITHIN)?;
-        let loader = loader.http_client(http).timeout_config(timeouts).retry_config(retries);
-        let config = runtime.block_on(loader.load());
-        if config.region().is_none() {
-            return Err(io::Error::other("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
-        }
+        let config = runtime.block_on(super::patient(loader))?;
         Ok(Self { client: s3::client(&config, path_style), runtime, bucket, prefix })
     }
 

@@ -81,6 +81,26 @@ pub fn with_limits(loader: ConfigLoader, trust: Trust) -> io::Result<ConfigLoade
     Ok(loader.http_client(http).timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls))
 }
 
+/// Longest that connecting takes where nobody waits for an answer.
+const PATIENTLY_CONNECTING: Duration = Duration::from_secs(10);
+/// Longest that one attempt takes there: a Parquet file, over a slow line too.
+const PATIENT_ATTEMPT: Duration = Duration::from_secs(180);
+
+/// The SDK's configuration where nobody waits for an answer: on an operator's machine, and in the function that compacts.
+///
+/// # Errors
+/// If no region is configured, or the system gives no certificates.
+async fn patient(loader: ConfigLoader) -> io::Result<SdkConfig> {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENT_ATTEMPT).build();
+    let retries = RetryConfig::standard().with_max_attempts(5);
+    let http = connections::http_client(Trust::Machine, PATIENTLY_CONNECTING)?;
+    let config = loader.http_client(http).timeout_config(timeouts).retry_config(retries).load().await;
+    if config.region().is_none() {
+        return Err(io::Error::other("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
+    }
+    Ok(config)
+}
+
 /// What went wrong, as text for the log: the SDK's own `Debug` prints whole answers, and one of them is the secret.
 fn told<E>(what: &'static str, fault: &SdkError<E, HttpResponse>) -> Unavailable
 where

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, 
 use super::grouped::Grouped;
 use crate::adapters::due::{due_from, due_until};
 use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
+use crate::ingest::ReplayedDocument;
 use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
 
 /// The version of the schema below, kept as the database's `user_version`.
@@ -27,6 +28,7 @@ const SCHEMA: &str = "
 ";
 
 const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
+const ALL: &str = "SELECT key, body, due FROM documents ORDER BY key";
 // One statement each, which SQLite runs while nobody else can write: of two who have read the same version, one finds it
 // gone.
 const INSERT: &str =
@@ -102,6 +104,22 @@ impl SqliteStore {
             reading: Arc::new(Mutex::new(reading)),
             writing: Arc::new(Grouped::by(move |writes| write_each(&mut writing, &writes))),
         })
+    }
+
+    /// Every document, in the order of the keys.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the database cannot be read now; a retry can help.
+    pub async fn documents(&self) -> Result<Vec<ReplayedDocument>, Unavailable> {
+        let all = |connection: &mut Connection| {
+            let mut select = connection.prepare_cached(ALL)?;
+            let documents = select.query_map([], |row| {
+                let due = row.get::<_, Option<i64>>(2)?.and_then(|due| Timestamp::from_millisecond(due).ok());
+                Ok(ReplayedDocument { key: row.get(0)?, body: row.get(1)?, due })
+            });
+            documents?.collect()
+        };
+        self.read(NOT_READ, all).await
     }
 
     /// Writes together with others that are written at this time.

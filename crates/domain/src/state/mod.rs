@@ -56,6 +56,12 @@ impl<'a> ZoneKey<'a> {
         }
     }
 
+    /// Whether a document of this key is the state of a zone.
+    #[must_use]
+    pub fn is_key(key: &str) -> bool {
+        key.starts_with("zone/") || key.starts_with("device/")
+    }
+
     /// The same, borrowing nothing.
     #[must_use]
     pub fn into_owned(self) -> ZoneKey<'static> {
@@ -178,6 +184,8 @@ mod tests {
         assert_ne!(zone("a/b", "c").to_string(), zone("a", "b/c").to_string());
         let device = ZoneKey::Device { project: "a".into(), device: "b".into() };
         assert_ne!(zone("a", "b").to_string(), device.to_string());
+        assert!(ZoneKey::is_key(&device.to_string()) && ZoneKey::is_key(&zone("", "").to_string()));
+        assert!(!["arrivals", "operations", "projects-of/zone/1"].into_iter().any(ZoneKey::is_key));
     }
 
     #[test]

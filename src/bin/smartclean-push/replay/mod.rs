@@ -2,6 +2,7 @@
 
 mod raw;
 mod rejected;
+mod table;
 
 use clap::{Args, Subcommand};
 use smartclean_push::{config, telemetry};

@@ -21,6 +21,7 @@ use smartclean_push::notify::render::Rendered;
 use tokio::runtime::Runtime;
 
 use super::runtime;
+use super::table::Table;
 use crate::archive::{complete, open};
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, period, progress, rules};
@@ -34,17 +35,23 @@ use crate::{Failure, period, progress, rules};
   smartclean-push replay raw --from data --state new/state.db
   smartclean-push replay raw --from s3://my-readings --since 2026-11-01 --state new/state.db --rules rules.toml
   smartclean-push replay raw --from data --since 2026-11-01T08:00+08:00 --until 2026-11-02 --state try.db --alerts
+  smartclean-push replay raw --from s3://my-readings --state dynamodb://my-table --rules rules.toml
 
-Then start the installation with it: smartclean-push serve --data new --rules rules.toml")]
+Then start the installation with it: smartclean-push serve --data new --rules rules.toml
+A deployed stack uses its table at once; make rebuild-state runs the last example with its names.")]
 pub(super) struct Raw {
     /// Where the readings are: a data folder, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
     period: period::Arguments,
-    /// The state to feed: the file state.db of a data folder; made if it is not there
-    #[arg(long, value_name = "FILE")]
-    state: PathBuf,
+    /// The state to feed: the file state.db of a data folder, made if it is not there; or dynamodb://table, where zones that
+    /// are there already stay as they are
+    #[arg(long, value_name = "STATE")]
+    state: String,
+    /// Also replace the zones of dynamodb://table that were there before and that nothing writes meanwhile
+    #[arg(long)]
+    replace: bool,
     /// Rules of your own, laid over the built-in ones
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -91,25 +98,30 @@ struct Fed {
 
 impl Raw {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let runtime = runtime()?;
+        let table = self.table(&runtime)?;
         let archive = open(&self.from)?;
         let rules = self.rules.as_deref().map_or_else(|| Ok(RuleSet::pack()), rules::of_file)?;
-        let folder = self.state.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // A table is fed by a copy, so that the stack that uses it never sees zones as they were in the past.
+        let scratch = tempfile::tempdir().map_err(|fault| {
+            Failure::new(format!("no temporary folder: {fault}. Set TMPDIR to one that can be used"))
+        })?;
+        let file = if table.is_some() { scratch.path().join("state.db") } else { PathBuf::from(&self.state) };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let in_folder =
             |fault| Failure::new(format!("{} cannot be used: {fault}. Choose another --state", folder.display()));
         std::fs::create_dir_all(folder).map_err(in_folder)?;
         let log = if self.alerts { Some(AlertLog::open(folder).map_err(in_folder)?) } else { None };
-        let state = SqliteStore::open(&self.state)
-            .map_err(|fault| Failure::new(format!("{}: {fault}", self.state.display())))?;
+        let state = SqliteStore::open(&file).map_err(|fault| Failure::new(format!("{}: {fault}", file.display())))?;
         let made = Arc::new(AtomicUsize::new(0));
         let messages = Messages { made: Arc::clone(&made), log };
         let ingest = Ingest::new(Environment {
             store: Box::new(StoredAlready),
             journal: None,
-            state: Box::new(state),
+            state: Box::new(state.clone()),
             publisher: Box::new(messages),
             rules: Box::new(FixedRules(Arc::new(rules))),
         });
-        let runtime = runtime()?;
         let mut replay = Replay::of(&ingest);
         let fed = self.feed(&*archive, &mut replay, &runtime)?;
         if !fed.is_cut_short {
@@ -117,12 +129,26 @@ impl Raw {
         }
         self.tell(&fed, made.load(Ordering::Relaxed));
         if fed.is_cut_short {
-            return Err(Failure {
-                what: "interrupted. Run the same again: what is in the state already changes nothing".into(),
-                exit: INTERRUPTED,
-            });
+            let left =
+                if table.is_some() { "nothing was written" } else { "what is in the state already changes nothing" };
+            return Err(Failure { what: format!("interrupted. Run the same again: {left}"), exit: INTERRUPTED });
         }
-        complete(&fed.damaged)
+        let written = table.map_or(Ok(()), |table| table.restore(&state, self.replace, &runtime));
+        complete(&fed.damaged).and(written)
+    }
+
+    /// The table to be restored, if `--state` names one.
+    fn table(&self, runtime: &Runtime) -> Result<Option<Table>, Failure> {
+        let Some(name) = self.state.strip_prefix("dynamodb://") else {
+            let of_a_table = || Failure::usage("--replace is about the zones of a dynamodb://table; leave it out");
+            return if self.replace { Err(of_a_table()) } else { Ok(None) };
+        };
+        if self.alerts {
+            return Err(Failure::usage(
+                "--alerts writes beside a state in a file. Leave it out, or give a file as --state",
+            ));
+        }
+        Table::open(name, runtime).map(Some)
     }
 
     fn feed(&self, archive: &dyn Archive, replay: &mut Replay<'_>, runtime: &Runtime) -> Result<Fed, Failure> {
@@ -170,7 +196,7 @@ Messages  {messages}, {sent}
 State     {state}",
             objects = fed.objects,
             known = duplicates + late,
-            state = self.state.display(),
+            state = self.state,
         );
         if fed.objects == 0 {
             let _ = writeln!(anstream::stderr(), "No readings of that time are stored in {}.", self.from);

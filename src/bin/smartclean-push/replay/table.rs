@@ -1,0 +1,76 @@
+//! The state table of a deployed stack, as what `replay raw` feeds.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+
+use smartclean_push::adapters::local::sqlite::SqliteStore;
+use smartclean_push::domain::shown;
+use smartclean_push::ingest::ports::StateStore;
+use smartclean_push::ingest::{Restored, restore};
+use tokio::runtime::Runtime;
+
+use crate::{Failure, progress};
+
+/// A table, and the versions of the zones that were in it when it was opened.
+pub(super) struct Table {
+    store: Box<dyn StateStore>,
+    versions: HashMap<String, u64>,
+}
+
+impl Table {
+    /// Opens a table. Its zones are listed at once: what they know then was stored before the history is read.
+    pub(super) fn open(name: &str, runtime: &Runtime) -> Result<Self, Failure> {
+        runtime.block_on(opened(name))
+    }
+
+    /// Writes what `replayed` holds into the table, and prints what became of it. Zones that are there already are replaced
+    /// if `replace` says so and nothing has written them since.
+    pub(super) fn restore(self, replayed: &SqliteStore, replace: bool, runtime: &Runtime) -> Result<(), Failure> {
+        let replaceable = if replace { self.versions } else { HashMap::new() };
+        let documents = runtime.block_on(replayed.documents()).map_err(|fault| Failure::new(fault.chain()))?;
+        let bar = progress::bar(documents.len());
+        let restored = runtime.block_on(restore(documents, &*self.store, &replaceable, || bar.inc(1)));
+        bar.finish_and_clear();
+        tell(restored)
+    }
+}
+
+fn tell(Restored { written, mut kept, failed }: Restored) -> Result<(), Failure> {
+    kept.sort_unstable();
+    let mut out = anstream::stdout().lock();
+    let _ = writeln!(out, "Zones     {written} written, {} were there already and are left as they are", kept.len());
+    for key in &kept {
+        let _ = writeln!(out, "  {}", shown::line(key));
+    }
+    for (key, fault) in &failed {
+        let _ = writeln!(anstream::stderr(), "{}: {}", shown::line(key), shown::line(&fault.chain()));
+    }
+    match failed.len() {
+        0 => Ok(()),
+        failed => Err(Failure::new(format!(
+            "documents that could not be written: {failed}, named above. Run the same again: what was written stays"
+        ))),
+    }
+}
+
+#[cfg(feature = "s3")]
+async fn opened(name: &str) -> Result<Table, Failure> {
+    use smartclean_push::adapters::aws::dynamodb::DynamoStore;
+
+    let unusable = |why: String| {
+        Failure::new(format!(
+            "dynamodb://{name} cannot be used: {why}. Are the table's name and AWS_REGION right, and may the profile \
+             dynamodb:Scan, BatchGetItem and PutItem there?"
+        ))
+    };
+    let store = DynamoStore::of_operator(name.to_owned()).await.map_err(|fault| unusable(fault.to_string()))?;
+    let versions = store.versions().await.map_err(|fault| unusable(fault.chain()))?;
+    Ok(Table { store: Box::new(store), versions })
+}
+
+#[cfg(not(feature = "s3"))]
+async fn opened(_: &str) -> Result<Table, Failure> {
+    Err(Failure::usage(
+        "this build of the command uses no tables. Build one that does: cargo build --release --features s3",
+    ))
+}
