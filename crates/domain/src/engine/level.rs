@@ -10,7 +10,7 @@ use crate::state::Level;
 
 /// What a reading does to a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Transition {
     /// Nothing.
     Stay,
     /// It waits for the breach to last.
@@ -28,10 +28,10 @@ pub(super) enum Step {
 }
 
 /// What `verdict` at `at` does where the threshold stands at `level`.
-pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effective: &Settings) -> Step {
+pub(super) fn transition(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effective: &Settings) -> Transition {
     match level.map(|level| at.cmp(&level.as_of())) {
         // What is known is newer.
-        Some(Ordering::Less) => return Step::Stay,
+        Some(Ordering::Less) => return Transition::Stay,
         // Of two readings of one moment the worse counts, in whichever order they come.
         Some(Ordering::Equal) => return worse_at_once(level, verdict),
         Some(Ordering::Greater) | None => {}
@@ -43,25 +43,25 @@ pub(super) fn step(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effe
             begin(if is_gap { at } else { *since }, at, effective)
         }
         (Verdict::Broken(now, _), Some(Level::Firing { severity, since, .. })) if now > severity => {
-            Step::Raise { since: *since }
+            Transition::Raise { since: *since }
         }
         (Verdict::Well, Some(Level::Pending { .. } | Level::Firing { .. }))
-        | (Verdict::Between, Some(Level::Pending { .. })) => Step::End,
+        | (Verdict::Between, Some(Level::Pending { .. })) => Transition::End,
         (Verdict::Broken(..) | Verdict::Between, Some(Level::Firing { .. }))
         | (Verdict::Well | Verdict::Between, None | Some(Level::Well { .. }))
-        | (Verdict::Unknown, _) => Step::Stay,
+        | (Verdict::Unknown, _) => Transition::Stay,
     }
 }
 
-fn worse_at_once(level: Option<&Level>, verdict: &Verdict) -> Step {
+fn worse_at_once(level: Option<&Level>, verdict: &Verdict) -> Transition {
     match (verdict, level) {
         (Verdict::Broken(now, _), Some(Level::Firing { severity, since, .. })) if now > severity => {
-            Step::Raise { since: *since }
+            Transition::Raise { since: *since }
         }
-        _ => Step::Stay,
+        _ => Transition::Stay,
     }
 }
 
-fn begin(since: Timestamp, at: Timestamp, effective: &Settings) -> Step {
-    if at.duration_since(since) >= effective.lasting { Step::Raise { since } } else { Step::Wait { since } }
+fn begin(since: Timestamp, at: Timestamp, effective: &Settings) -> Transition {
+    if at.duration_since(since) >= effective.lasting { Transition::Raise { since } } else { Transition::Wait { since } }
 }

@@ -163,13 +163,13 @@ impl<'p> Step<'_, '_, 'p, '_> {
             _ => None,
         };
         let verdict = judge(self.effective, self.reading);
-        match level::step(before, &verdict, self.at, self.effective) {
-            level::Step::Stay => false,
-            level::Step::Wait { since } => {
+        match level::transition(before, &verdict, self.at, self.effective) {
+            level::Transition::Stay => false,
+            level::Transition::Wait { since } => {
                 self.set(Track::Level(Level::Pending { since, as_of: self.at }));
                 true
             }
-            level::Step::Raise { since } => {
+            level::Transition::Raise { since } => {
                 let Verdict::Broken(severity, breaches) = verdict else { return false };
                 let course = if since < self.at { Course::Lasting { since } } else { Course::AtOnce };
                 self.raise(raised, Cause { severity, breaches, reasons: reasons(self.reading), course });
@@ -188,7 +188,7 @@ impl<'p> Step<'_, '_, 'p, '_> {
                 }));
                 true
             }
-            level::Step::End => {
+            level::Transition::End => {
                 if let Some(level) = before.cloned() {
                     self.zone.level_over(&self.rule.id, self.device, level, self.at);
                 }
