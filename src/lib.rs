@@ -12,6 +12,14 @@
 //!    [sweep](ingest::Ingest::sweep);
 //! 6. 200 is answered when the push is stored and accounted for. 4xx means a retry cannot help, 5xx means it can.
 //!
+//! # When something behind it fails
+//! | fails | the push is | who goes on |
+//! |---|---|---|
+//! | storing, in AWS | put into the queue as it is; 200 | [`sources`], every few minutes for hours |
+//! | storing and the queue, or the disk of `serve` | not stored; 503 with `Retry-After` | the sender |
+//! | reading or writing state (DynamoDB throttles, say) | stored, and evaluated later; 200 | in AWS S3's notice of the new object in [`sources`]; in `serve` the note that the folder keeps (`ingest/left_over.rs`), once a minute |
+//! | sending a message | evaluated; the message stays in the outbox | the [sweep](ingest::Ingest::sweep), once a minute |
+//!
 //! # What always holds
 //! - Nothing that arrived authenticated and within the size limit is lost: what is no batch is kept as well.
 //! - One bad item never costs a good one.

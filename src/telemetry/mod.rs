@@ -3,6 +3,11 @@
 //! A measurement is a number in a log event: whoever knows it logs it, once, and what becomes of it (a metric in
 //! CloudWatch, a sum for Prometheus) is decided here, by the [catalogue](METRICS).
 //!
+//! # To add a metric
+//! Give it a line in the [catalogue](METRICS), and log a field of that name in an event whose target is [`MEASURED`]. What the
+//! engine counts is a field of [`EvaluationStats`](crate::domain::engine::EvaluationStats), which `ingest/log.rs` logs. Renew
+//! docs/metrics.md, which a test compares with the catalogue.
+//!
 //! No line ever holds a body, a header or a credential. What other crates say below `info` would (the Lambda runtime
 //! prints whole events at `trace`, the AWS SDK whole requests), so their levels are capped there, whatever is asked for.
 

@@ -19,9 +19,9 @@ pub(super) struct Raised<'p> {
 }
 
 impl Zone<'_> {
-    /// Sends the alerts that one reading raised, unless they are suppressed. An alert outside its active hours is suppressed
+    /// Puts the alerts that one reading raised into the outbox, unless they are suppressed. An alert outside its active hours is suppressed
     /// by itself; the others are one message, unless all of them are blocked.
-    pub(super) fn send(&mut self, raised: Vec<Raised<'_>>, device: &str) {
+    pub(super) fn enqueue(&mut self, raised: Vec<Raised<'_>>, device: &str) {
         let mut alerts = Vec::new();
         for raised in raised {
             self.supersede(&raised, device);
@@ -46,10 +46,10 @@ impl Zone<'_> {
             self.announced(alert, device, effective, alert.at);
         }
         self.evaluation.stats.alerts += alerts.len();
-        self.fire(alerts.into_iter().map(|raised| raised.alert).collect());
+        self.enqueue_firing(alerts.into_iter().map(|raised| raised.alert).collect());
     }
 
-    /// Does what is due at `at`: sends what was suppressed until then.
+    /// Does what is due at `at`: puts what was suppressed until then into the outbox.
     pub(super) fn release(&mut self, at: Timestamp) {
         if self.evaluation.state.suppressed.due().is_none_or(|due| due > at) {
             return;
@@ -75,7 +75,7 @@ impl Zone<'_> {
         }
         for (reason, suppressions) in lists {
             let more = unnamed.remove(&reason).unwrap_or_default();
-            self.send_released(reason, suppressions, more, at);
+            self.enqueue_released(reason, suppressions, more, at);
         }
         self.evaluation.state.suppressed.count(unnamed.into_values().sum());
         for Suppression { alert, over, .. } in resolved {
@@ -83,8 +83,14 @@ impl Zone<'_> {
         }
     }
 
-    /// Sends alerts that were suppressed for `reason`, and the number of those that have no name.
-    fn send_released(&mut self, reason: SuppressionReason, suppressions: Vec<Suppression>, more: usize, at: Timestamp) {
+    /// Puts alerts into the outbox that were suppressed for `reason`, and the number of those that have no name.
+    fn enqueue_released(
+        &mut self,
+        reason: SuppressionReason,
+        suppressions: Vec<Suppression>,
+        more: usize,
+        at: Timestamp,
+    ) {
         for Suppression { alert, device, .. } in suppressions.iter().filter(|suppression| suppression.over.is_none()) {
             if let Some(effective) = effective_at(self.rules, alert) {
                 self.announced(alert, device, &effective, at);
@@ -95,7 +101,7 @@ impl Zone<'_> {
         }
         let is_one_device = suppressions.windows(2).all(|pair| pair[0].device == pair[1].device);
         if reason != SuppressionReason::Block && is_one_device && more == 0 {
-            self.fire(suppressions.into_iter().map(|suppression| suppression.alert).collect());
+            self.enqueue_firing(suppressions.into_iter().map(|suppression| suppression.alert).collect());
             return;
         }
         let listed = |Suppression { alert, over, .. }| SuppressedAlert { alert, over };
@@ -125,7 +131,7 @@ impl Zone<'_> {
     }
 
     /// One message of these alerts, the worst first; rules of one severity stay in the file's order.
-    fn fire(&mut self, mut alerts: Vec<Alert>) {
+    fn enqueue_firing(&mut self, mut alerts: Vec<Alert>) {
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         let blocked = self.evaluation.state.suppressed.take_counted();
         self.push(Message::Firing { alerts, blocked });

@@ -122,7 +122,7 @@ impl Zone<'_> {
         for (rule, effective, device, since, alert) in raised {
             let silence = Silence { since, suppressed: true };
             self.evaluation.state.set_track(&rule.id, &device, Some(Track::Silence(silence)));
-            self.send(vec![Raised { alert, kind: rule.kind, effective: &effective }], &device);
+            self.enqueue(vec![Raised { alert, kind: rule.kind, effective: &effective }], &device);
         }
     }
 }

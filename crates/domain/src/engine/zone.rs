@@ -54,7 +54,7 @@ impl<'e> Zone<'e> {
         }
         self.heard_of(reading, device, at, policy);
         if !raised.is_empty() {
-            self.send(raised, device);
+            self.enqueue(raised, device);
         }
     }
 

@@ -2,6 +2,17 @@
 //!
 //! People write them as TOML ([`RuleSet::parse`]); a pack for every documented device type is compiled in
 //! ([`RuleSet::pack`]). A file is accepted as a whole or refused as a whole, with every fault in it.
+//!
+//! # To add a setting
+//! Declare it in `settings.rs`: its key, its form, the kinds of rules that it belongs to. Drafts, overrides, the schema and the
+//! faults follow from that. Then give it an effect in [`engine`](crate::engine), and in the naive model of `tests/it/model`;
+//! what the backtest says of other limits follows the engine by hand (`gauge.rs`). Document it in docs/rules.md, which a test
+//! compares with the declarations.
+//!
+//! # To add a kind
+//! Declare it in [`Kind`]: the compiler then asks for its name, for whether what it raises [lasts](Kind::lasts), for what its
+//! rules need (`compile.rs`) and for its step at a reading (`engine/zone.rs`). What it remembers is a variant of
+//! [`Track`](crate::state::Track). Its cases stand in tests/rules.
 
 #[cfg(test)]
 mod bounds_tests;
