@@ -72,19 +72,12 @@ pub struct FunctionConfig {
     pub s3_path_style: bool,
 }
 
-/// Days that an object stays at least: what waits among the dead letters is judged from its object, for 14 days.
-#[cfg(feature = "lake")]
-const FEWEST_DAYS_KEPT: u16 = 15;
-
 /// What the function that compacts needs to know.
 #[cfg(feature = "lake")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompactConfig {
     /// `RAW_BUCKET`: the bucket that keeps every reading.
     pub raw_bucket: String,
-    /// `EXPIRE_RAW_DAYS`: days after which an object may go whose text is in Parquet, 15 or more; `None`, never, where it is
-    /// 0 or not set.
-    pub expire_raw_days: Option<u16>,
     /// As [`FunctionConfig::s3_path_style`].
     pub s3_path_style: bool,
 }
@@ -105,17 +98,8 @@ impl CompactConfig {
     /// As for [`FunctionConfig::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
         let mut variables = Variables::new(lookup);
-        let days = variables.optional("EXPIRE_RAW_DAYS").unwrap_or_else(|| "0".to_owned());
-        let expire_raw_days = days.parse().ok().filter(|days| *days == 0 || *days >= FEWEST_DAYS_KEPT);
-        if expire_raw_days.is_none() {
-            let allowed = format!("neither 0 nor {FEWEST_DAYS_KEPT} to 65535 days");
-            variables.fault.wrong.push(format!("EXPIRE_RAW_DAYS is \"{days}\", which is {allowed}"));
-        }
-        let config = Self {
-            raw_bucket: variables.required("RAW_BUCKET"),
-            expire_raw_days: expire_raw_days.filter(|days| *days > 0),
-            s3_path_style: s3_path_style(&variables.lookup),
-        };
+        let config =
+            Self { raw_bucket: variables.required("RAW_BUCKET"), s3_path_style: s3_path_style(&variables.lookup) };
         variables.checked(config)
     }
 }
@@ -307,20 +291,9 @@ mod tests {
 
     #[cfg(feature = "lake")]
     #[test]
-    fn objects_expire_only_after_a_number_of_days() {
-        let read = |days: Option<&str>| {
-            let lookup = |name: &str| match name {
-                "RAW_BUCKET" => Some("readings".to_owned()),
-                "EXPIRE_RAW_DAYS" => days.map(str::to_owned),
-                _ => None,
-            };
-            CompactConfig::from_lookup(lookup).map(|config| config.expire_raw_days).map_err(|fault| fault.to_string())
-        };
-        assert_eq!((read(None), read(Some("")), read(Some("0"))), (Ok(None), Ok(None), Ok(None)));
-        assert_eq!((read(Some("15")), read(Some("30"))), (Ok(Some(15)), Ok(Some(30))));
-        for wrong in ["-1", "1", "14", "soon", "99999"] {
-            assert!(read(Some(wrong)).unwrap_err().contains("EXPIRE_RAW_DAYS is"), "{wrong}");
-        }
+    fn the_function_that_compacts_needs_a_bucket() {
+        let bucket = |name: &str| (name == "RAW_BUCKET").then(|| "readings".to_owned());
+        assert_eq!(CompactConfig::from_lookup(bucket).unwrap().raw_bucket, "readings");
         assert!(CompactConfig::from_lookup(|_| None).unwrap_err().to_string().contains("RAW_BUCKET must be set"));
     }
 

@@ -34,7 +34,7 @@
 //!
 //! Five crates below this one hold what needs neither AWS nor HTTP. Three are pure: [`domain`] (readings, rules, state, the
 //! engine), [`auth`] (who may push) and [`notify`] (from facts to words). `history` reads what is stored in the order in which
-//! it happened and makes days of it Parquet files (`lake`). `analysis` is what the command has beside receiving: it judges
+//! it happened and copies it into Parquet files (`lake`). `analysis` is what the command has beside receiving: it judges
 //! rules by history and reports what that found (`backtest`, `report`), tries rules by hand (`cases`), simulates a building
 //! (`simulate`) and estimates a bill (`cost`).
 

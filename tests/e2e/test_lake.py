@@ -1,5 +1,5 @@
 """Questions to what was pushed: the named queries as they are deployed, through Athena's API, against what the readings say
-by other means; before their days are compacted, after, and once the small objects are gone."""
+by other means; before their hours are compacted, after, and from the Parquet files alone."""
 
 import datetime
 import json
@@ -222,7 +222,7 @@ def test_no_question_can_cost_more_than_the_limit(stack, lake):
     assert group["ResultConfiguration"]["OutputLocation"] == f"s3://{stack.bucket}/athena-results/"
 
 
-# ---- Days gone by ----------------------------------------------------------------------------------------------------
+# ---- Compaction ------------------------------------------------------------------------------------------------------
 
 
 def compact(stack, lake):
@@ -258,37 +258,41 @@ def assert_odd_rows_are_as_they_should_be(athena):
     assert answers == ["1"], "told in two ways, counted once"
 
 
-def test_questions_are_answered_the_same_before_and_after_and_without_the_small_objects(pushed, lake, athena):
+def test_questions_are_answered_the_same_before_and_after_and_from_parquet_alone(pushed, lake, athena):
     before = everything(athena)
     assert_odd_rows_are_as_they_should_be(athena)
     assert not pushed.keys("lake/")
 
     done = compact(pushed, lake)
-    assert done["days_compacted"] >= 1 and done["left"] == [], done
-    assert pushed.keys("lake/readings/") and pushed.keys("lake/manifests/")
+    assert done["hours"] >= 1 and done["faults"] == [], done
+    names = [key.rsplit("/", 1)[1] for key in pushed.keys("lake/readings/")]
+    markers = [name for name in names if re.fullmatch(r"_\d\d-[0-9a-f]{16}", name)]
+    parts = [name for name in names if re.fullmatch(r"\d\d-[0-9a-f]{16}-00\.parquet", name)]
+    assert len(markers) == len(parts) == done["hours"] and len(names) == len(markers) + len(parts), names
     assert everything(athena) == before
     assert_odd_rows_are_as_they_should_be(athena)
     days = {row["dt"] for row in athena.ask("SELECT DISTINCT dt FROM compacted")}
     assert {str(DAY.date()), str((DAY + datetime.timedelta(days=1)).date())} <= days
 
     again = compact(pushed, lake)
-    assert (again["days_compacted"], again["objects"]) == (0, 0), "nothing has come since"
+    assert (again["hours"], again["objects"]) == (0, 0), "nothing has come since"
 
-    # What is in Parquet answers alone. (Who may let objects expire: tests/it/compact.)
+    # After a late push, its hour is written anew.
+    late = reading("FD", "late", at(4), {"rating": 1})
+    assert pushed.push(late).status_code == 200
+    assert compact(pushed, lake)["hours"] == 1
+    assert len(pushed.keys("lake/readings/")) == len(names), "the files before are removed"
+    after = everything(athena)
+    assert [row["zone"] for row in after["Average rating per zone"]] == ["b", "a", "late"]
+    assert after["People per zone and day"] == before["People per zone and day"]
+
+    # What is in Parquet answers alone.
     for day in days:
         for key in pushed.keys(f"raw/dt={day}/"):
             pushed.s3.delete_object(Bucket=pushed.bucket, Key=key)
     assert athena.ask(f"SELECT count(*) AS n FROM raw_lines WHERE dt = '{DAY.date()}'") == [{"n": "0"}]
-    assert everything(athena) == before
+    assert everything(athena) == after
     assert_odd_rows_are_as_they_should_be(athena)
-
-    # A late push opens its day again.
-    late = reading("FD", "late", at(4), {"rating": 1})
-    assert pushed.push(late).status_code == 200
-    assert compact(pushed, lake)["days_compacted"] == 1
-    after = everything(athena)
-    assert [row["zone"] for row in after["Average rating per zone"]] == ["b", "a", "late"]
-    assert after["People per zone and day"] == before["People per zone and day"]
 
 
 # ---- Without AWS -----------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ NOT_THE_TEMPLATES = {
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 ACTIONS = {
     "batch_get_item": "dynamodb:BatchGetItem",
-    "delete_objects": "s3:DeleteObject",
+    "delete_object": "s3:DeleteObject",
     "get_object": "s3:GetObject",
     "get_secret_value": "secretsmanager:GetSecretValue",
     "get_topic_attributes": "sns:GetTopicAttributes",

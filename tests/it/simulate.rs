@@ -250,7 +250,7 @@ fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
     for day in archive.folders("raw/").unwrap() {
         for hour in archive.folders(&day).unwrap() {
             for object in archive.read(&archive.keys(&hour).unwrap()).unwrap() {
-                let (text, received) = (unpack(&object.bytes).unwrap(), object.received().unwrap());
+                let (text, received) = (unpack(&object.bytes).unwrap(), object.received.unwrap());
                 readings += text.lines().count();
                 let ages = text.lines().filter_map(|line| Reading::read(line).unwrap().time);
                 is_late |= ages.map(|at| received.duration_since(at)).any(|age| age.as_hours() >= 1);

@@ -127,7 +127,7 @@ def test_parameter_that_cloudformation_would_refuse_is_named(given, wrong):
         {"AlertEmail": "a@example.com", "AlertPhone": "+6591234567", "QuietMinutes": "5", "ReservedConcurrency": "-1"},
         {"Doors": "iot", "IotTopic": "smartclean/push"},
         {"OAuthIssuer": "https://issuer.example.com", "OAuthAudience": "push"},
-        {"ExpireRawDays": "30"},
+        {"LakeScanLimitGb": "30"},
     ],
 )
 def test_parameters_that_cloudformation_would_take_are_taken(given):

@@ -121,12 +121,6 @@ pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
     pack(rejections.iter(), write_rejection)
 }
 
-/// An object's text, lines each ended by a line feed, compressed again.
-#[must_use]
-pub fn pack_text(text: &str) -> Vec<u8> {
-    pack(text.split_terminator('\n'), write_text)
-}
-
 /// The lines of an object again.
 ///
 /// # Errors
@@ -301,11 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_text_is_unpacked_again_line_by_line() {
-        for text in ["", "{}\n", "{\"a\":\"é\"}\n\n{}\n"] {
-            assert_eq!(unpack(&pack_text(text)).unwrap(), text);
-        }
-        assert_eq!(unpack(&pack_text("{}\n{}")).unwrap(), "{}\n{}\n", "every line is ended");
+    fn packed_lines_are_unpacked_again_and_nothing_else_is() {
+        let lines = ["{}", "{\"a\":\"é\"}", "{}"].map(|text| Reading::read(text).unwrap());
+        assert_eq!(unpack(&pack_readings(&lines)).unwrap(), "{}\n{\"a\":\"é\"}\n{}\n");
+        assert_eq!(unpack(&pack_readings(&[])).unwrap(), "");
         assert!(unpack(b"no frame").is_err());
         let no_text = pack(std::iter::once(b"\xff"), |line, to| to.write_all(line));
         assert!(unpack(&no_text).is_err(), "no text");

@@ -21,21 +21,13 @@ pub enum ArchiveError {
         /// What the system or the service said.
         why: String,
     },
-    /// A file or object is not what was written. No retry helps.
+    /// An object is not what was written. No retry helps.
     #[error("{what} is damaged: {why}")]
     Damaged {
-        /// The file or object.
+        /// The object.
         what: String,
         /// What is wrong with it, and what to do.
         why: String,
-    },
-    /// A file of the lake was written by a newer version of this program.
-    #[error("{what} was written by a newer version (format {version}). Use that version")]
-    Newer {
-        /// The file.
-        what: String,
-        /// Its format.
-        version: u64,
     },
 }
 
@@ -50,13 +42,9 @@ impl ArchiveError {
         Self::NotWritten { what: what.to_string(), why: why.to_string() }
     }
 
-    /// An object of raw readings is not what was written.
-    pub(crate) fn damaged_object(what: impl Display, why: impl Display) -> Self {
+    /// An object is not what was written.
+    pub(crate) fn damaged(what: impl Display, why: impl Display) -> Self {
         let remedy = "Restore it from a backup, or, in a bucket, from its earlier version";
         Self::Damaged { what: what.to_string(), why: format!("{why}. {remedy}") }
-    }
-
-    pub(crate) fn damaged(what: impl Display, why: impl Display) -> Self {
-        Self::Damaged { what: what.to_string(), why: why.to_string() }
     }
 }

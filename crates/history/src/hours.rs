@@ -1,9 +1,9 @@
 //! The hours that an archive is divided into.
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::lake::Day;
 use super::{Archive, ArchiveError, Period};
 
 /// One hour of an archive.
@@ -15,6 +15,14 @@ pub struct Hour {
     pub folder: String,
 }
 
+impl Hour {
+    /// The day that it is of, in UTC.
+    #[must_use]
+    pub fn date(&self) -> Date {
+        self.start.to_zoned_datetime(TimeZone::UTC).date()
+    }
+}
+
 /// The hours below `root`, which is `raw/` or `rejected/`, that `period` touches, in order. Days outside of it are not looked
 /// into. Folders of other names are somebody else's.
 ///
@@ -23,7 +31,7 @@ pub struct Hour {
 pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<Hour>, ArchiveError> {
     let mut hours = Vec::new();
     for below in archive.folders(root)? {
-        let Some(day) = Day::of_folder(root, &below) else { continue };
+        let Some(day) = day(root, &below) else { continue };
         if !moment(day, 0).is_some_and(|start| period.touches(start, SignedDuration::from_hours(24))) {
             continue;
         }
@@ -38,8 +46,15 @@ pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<H
     Ok(hours)
 }
 
-fn moment(day: Day, hour: i8) -> Option<Timestamp> {
-    TimeZone::UTC.to_timestamp(day.0.at(0, 0, 0, 0).with().hour(hour).build().ok()?).ok()
+/// The day of the folder `raw/dt=2026-11-23/` below the root `raw/`.
+fn day(root: &str, folder: &str) -> Option<Date> {
+    let name = folder.strip_prefix(root)?.strip_prefix("dt=")?.strip_suffix('/')?;
+    // `20261123` is a date as well, and no name of ours.
+    name.parse().ok().filter(|day: &Date| day.to_string() == name)
+}
+
+fn moment(day: Date, hour: i8) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0).with().hour(hour).build().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -73,6 +88,8 @@ mod tests {
         "raw/dt=2024-05-02/hh=00/",
         "raw/dt=2024-05-02/notes/",
         "raw/notes/hh=10/",
+        "raw/dt=20240501/hh=10/",
+        "raw/dt=2024-13-01/hh=10/",
         "rejected/dt=2024-05-01/hh=10/",
     ]);
 

@@ -106,7 +106,7 @@ impl Inventory {
                         }
                     };
                     let read = text.lines().filter_map(|line| Reading::read(line).ok());
-                    readings.extend(read.filter_map(|reading| inventory.device(&reading, object.received())));
+                    readings.extend(read.filter_map(|reading| inventory.device(&reading, object.received)));
                 }
             }
             readings.sort_unstable();
@@ -222,7 +222,7 @@ mod tests {
 
         fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
             let bytes = zstd::encode_all(self.0.as_bytes(), 0).unwrap();
-            Ok(vec![StoredObject { key: keys[0].clone(), metadata: None, bytes }])
+            Ok(vec![StoredObject { key: keys[0].clone(), received: None, bytes }])
         }
     }
 

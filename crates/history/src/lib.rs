@@ -1,4 +1,4 @@
-//! What was stored, read again in the order in which it was first received; and `lake`, which makes days of it Parquet files.
+//! What was stored, read again in the order in which it was first received; and `lake`, which copies it into Parquet files.
 
 mod error;
 mod hours;
@@ -14,7 +14,7 @@ pub use self::hours::{Hour, hours};
 pub use self::inventory::{Ids, Inventory};
 pub use self::period::Period;
 pub use self::pushes::{ArchivedPush, Round, read_pushes};
-use domain::archive::{Metadata, ObjectKey, unpack};
+use domain::archive::{ObjectKey, unpack};
 
 /// Where stored objects are read from: a data folder, a bucket.
 pub trait Archive: Send + Sync {
@@ -43,24 +43,18 @@ pub trait Archive: Send + Sync {
 pub struct StoredObject {
     /// Its name.
     pub key: ObjectKey,
-    /// What was recorded about it; `None` for a copy of the object alone.
-    pub metadata: Option<Metadata>,
+    /// When it was first received; `None` for a copy of the object alone, with nothing recorded about it.
+    pub received: Option<Timestamp>,
     /// Its compressed bytes.
     pub bytes: Vec<u8>,
 }
 
 impl StoredObject {
-    /// When it was first received, if that was recorded.
-    #[must_use]
-    pub fn received(&self) -> Option<Timestamp> {
-        self.metadata.as_ref().map(|metadata| metadata.received)
-    }
-
     /// Its lines.
     ///
     /// # Errors
     /// [`ArchiveError::Damaged`] if it is no Zstandard frame of text. No retry helps.
     pub fn text(&self) -> Result<String, ArchiveError> {
-        unpack(&self.bytes).map_err(|error| ArchiveError::damaged_object(&self.key, error))
+        unpack(&self.bytes).map_err(|error| ArchiveError::damaged(&self.key, error))
     }
 }

@@ -152,7 +152,7 @@ impl Queue {
 impl Waiting {
     /// `None` if nothing says when it was received.
     fn of(object: StoredObject) -> Result<Option<Self>, ArchiveError> {
-        let received = match object.received() {
+        let received = match object.received {
             Some(received) => Some(received),
             None => newest(&object.text()?),
         };
@@ -161,7 +161,7 @@ impl Waiting {
 
     fn unpacked(self) -> Result<ArchivedPush, ArchiveError> {
         let Self { received, key, bytes } = self;
-        let lines = unpack(&bytes).map_err(|error| ArchiveError::damaged_object(&key, error))?;
+        let lines = unpack(&bytes).map_err(|error| ArchiveError::damaged(&key, error))?;
         Ok(ArchivedPush { key, received, lines })
     }
 
@@ -177,7 +177,6 @@ fn newest(lines: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::archive::{Metadata, pack_text};
 
     fn at(clock: &str) -> Timestamp {
         format!("2026-11-23T{clock}:00Z").parse().unwrap()
@@ -209,13 +208,8 @@ mod tests {
             let read = |key: &ObjectKey| {
                 let is_it = |(folder, name, ..): &&(_, _, _, _)| format!("{folder}{name}") == key.as_str();
                 let (_, _, received, text) = self.0.iter().find(is_it).unwrap();
-                let metadata = received.map(|received| Metadata {
-                    received,
-                    request_id: "r".into(),
-                    source: "s".into(),
-                    lines: 1,
-                });
-                StoredObject { key: key.clone(), metadata, bytes: pack_text(text) }
+                let bytes = zstd::encode_all(text.as_bytes(), 0).unwrap();
+                StoredObject { key: key.clone(), received: *received, bytes }
             };
             Ok(keys.iter().map(read).collect())
         }

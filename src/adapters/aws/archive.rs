@@ -1,6 +1,5 @@
 //! A bucket as an archive, where nobody waits for an answer: on an operator's machine, and in the function that compacts.
 
-use std::collections::HashMap;
 use std::io;
 
 use aws_config::{BehaviorVersion, ConfigLoader};
@@ -11,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
 use super::s3;
-use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
+use crate::domain::archive::{EXTENSION, ObjectKey};
 use crate::history::{Archive, ArchiveError, StoredObject};
 
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
@@ -42,7 +41,7 @@ impl S3Archive {
         let archive =
             Self::of(loader, bucket, prefix, path_style).map_err(|fault| ArchiveError::not_read(place, fault))?;
         // At once, so that a login that has run out is said before anything is counted.
-        const PARTS: [&str; 4] = ["raw/", "raw-undated/", "rejected/", "lake/"];
+        const PARTS: [&str; 3] = ["raw/", "raw-undated/", "rejected/"];
         if archive.folders("")?.iter().all(|folder| !PARTS.contains(&folder.as_str())) {
             return Err(unreadable("there is no `raw/` in it. Name the bucket that the stack's output names"));
         }
@@ -65,7 +64,7 @@ impl S3Archive {
     }
 
     /// Every page of what is directly in `folder`.
-    pub(super) fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, ArchiveError> {
+    fn pages(&self, folder: &str) -> Result<Vec<ListObjectsV2Output>, ArchiveError> {
         let prefix = format!("{}{folder}", self.prefix);
         let listing =
             self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix).delimiter("/").into_paginator().send();
@@ -73,20 +72,27 @@ impl S3Archive {
         pages.map_err(|fault| self.unreadable(&prefix, &fault))
     }
 
+    /// The names of the objects directly in `folder`, in order.
+    pub(super) fn names(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        let pages = self.pages(folder)?;
+        let found = pages.iter().flat_map(ListObjectsV2Output::contents);
+        Ok(found.filter_map(|found| found.key()?.strip_prefix(&self.prefix).map(str::to_owned)).collect())
+    }
+
     async fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let name = format!("{}{key}", self.prefix);
         let got = self.client.get_object().bucket(&self.bucket).key(&name).send().await;
         let got = got.map_err(|fault| self.unreadable(&name, &fault))?;
-        let metadata = got.metadata().and_then(metadata);
+        let received = got.metadata().and_then(|headers| headers.get("received")?.parse().ok());
         let bytes = got.body.collect().await.map_err(|fault| ArchiveError::not_read(self.called(&name), fault))?;
-        Ok(StoredObject { key: key.clone(), metadata, bytes: bytes.to_vec() })
+        Ok(StoredObject { key: key.clone(), received, bytes: bytes.to_vec() })
     }
 
     pub(super) fn called(&self, name: &str) -> String {
         format!("s3://{}/{name}", self.bucket)
     }
 
-    pub(super) fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> ArchiveError
+    fn unreadable<E, R>(&self, name: &str, fault: &SdkError<E, R>) -> ArchiveError
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
@@ -111,24 +117,14 @@ impl Archive for S3Archive {
     }
 
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
-        let pages = self.pages(folder)?;
-        let names = pages.iter().flat_map(ListObjectsV2Output::contents).filter_map(|found| found.key());
-        let names = names.filter(|name| name.ends_with(EXTENSION));
-        Ok(names.filter_map(|name| name.strip_prefix(&self.prefix).map(ObjectKey::known)).collect())
+        let names = self.names(folder)?.into_iter().filter(|name| name.ends_with(EXTENSION));
+        Ok(names.map(|name| ObjectKey::known(&name)).collect())
     }
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
         let reads: Vec<_> = keys.iter().map(|key| self.read_one(key).boxed()).collect();
         self.runtime.block_on(stream::iter(reads).buffered(AT_ONCE).try_collect())
     }
-}
-
-/// What an object's headers tell about it; `None` where they do not tell when it was received.
-fn metadata(told: &HashMap<String, String>) -> Option<Metadata> {
-    let text = |name| told.get(name).cloned().unwrap_or_default();
-    let received = told.get("received")?.parse().ok()?;
-    let lines = text("lines").parse().unwrap_or(0);
-    Some(Metadata { received, request_id: text("request-id"), source: text("source"), lines })
 }
 
 /// What the service said, else everything that went wrong on the way to it.

@@ -60,7 +60,7 @@ impl S3RawStore {
 }
 
 /// Puts an object if there is none of its key.
-pub(super) async fn put_new(
+async fn put_new(
     put: impl Fn() -> PutObjectFluentBuilder,
     bytes: Bytes,
 ) -> Result<Stored, SdkError<PutObjectError, HttpResponse>> {

@@ -58,11 +58,11 @@ impl FolderArchive {
     fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let path = self.root.join(key.as_str());
         let bytes = fs::read(&path).map_err(|fault| ArchiveError::not_read(path.display(), fault))?;
-        let metadata = [METADATA, TO_EVALUATE, SET_ASIDE].iter().find_map(|folder| {
-            let told = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
-            serde_json::from_slice::<Metadata>(&told).ok()
+        let received = [METADATA, TO_EVALUATE, SET_ASIDE].iter().find_map(|folder| {
+            let metadata = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
+            serde_json::from_slice(&metadata).ok().map(|Metadata { received, .. }| received)
         });
-        Ok(StoredObject { key: key.clone(), metadata, bytes })
+        Ok(StoredObject { key: key.clone(), received, bytes })
     }
 }
 

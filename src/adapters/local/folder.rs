@@ -203,13 +203,12 @@ impl FolderStore {
         unpack(&fs::read(self.root.join(key.as_str()))?)
     }
 
-    /// Writes a file that survives a power cut once this returns, unless there is one of that name.
-    pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<Stored> {
-        let unnamed = self.write_unnamed(path.to_owned(), bytes)?;
-        unnamed.file.as_file().sync_all()?;
-        let stored = unnamed.give_name()?;
-        sync_one(path.parent().unwrap_or(&self.root))?;
-        Ok(stored)
+    /// Writes a file, in place of one of that name, that survives a power cut once this returns.
+    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let Unnamed { file, name } = self.write_unnamed(path.to_owned(), bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(name).map_err(|fault| fault.error)?;
+        sync_one(path.parent().unwrap_or(&self.root))
     }
 }
 

@@ -20,7 +20,7 @@ fn main() -> Result<(), Error> {
         async move {
             let ends =
                 Instant::now() + event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-            let work = move || compact(&*lake, event.payload, config.expire_raw_days, Timestamp::now(), ends);
+            let work = move || compact(&*lake, event.payload, Timestamp::now(), ends);
             Ok::<_, Error>(tokio::task::spawn_blocking(work).await??)
         }
     };

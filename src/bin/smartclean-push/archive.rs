@@ -7,17 +7,17 @@ use std::path::Path;
 use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::shown;
 use smartclean_push::history::{Archive, ArchiveError};
-use smartclean_push::lake::{LakeStore, WholeArchive};
+use smartclean_push::lake::LakeStore;
 
 use crate::Failure;
 
-/// Opens a data folder, or `s3://bucket/prefix`, with what has expired and is in the lake beside it.
+/// Opens a data folder, or `s3://bucket/prefix`, to read it.
 pub(super) fn open(from: &str) -> Result<Box<dyn Archive>, Failure> {
-    Ok(Box::new(WholeArchive::over(store(from)?)?))
+    Ok(open_lake(from)?)
 }
 
-/// Opens a data folder, or `s3://bucket/prefix`, as it is.
-pub(super) fn store(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
+/// Opens a data folder, or `s3://bucket/prefix`, to write its lake.
+pub(super) fn open_lake(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
     if data.starts_with("s3://") {
         return bucket(data);
     }

@@ -8,6 +8,7 @@ use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::history::{Archive as _, Period, hours};
 use smartclean_push::ingest::ports::{RawStore as _, Stored};
+use smartclean_push::lake::LakeStore as _;
 
 /// More than S3 lists at a time.
 const MANY: usize = 1_005;
@@ -50,8 +51,20 @@ fn bucket_contract() {
     assert_eq!(keys.iter().map(ObjectKey::as_str).collect::<Vec<_>>(), many);
     let read = archive.read(&keys).unwrap();
     assert!(read.iter().zip(&many).all(|(object, key)| object.key.as_str() == key && object.bytes == key.as_bytes()));
-    assert!(read.iter().all(|object| object.received() == Some("2026-11-23T10:00:00Z".parse().unwrap())));
+    assert!(read.iter().all(|object| object.received == Some("2026-11-23T10:00:00Z".parse().unwrap())));
     assert!(archive.read(&[ObjectKey::known("raw/gone")]).unwrap_err().to_string().contains("NoSuchKey"));
+
+    let lake = "lake/readings/dt=2026-11-23/";
+    let [part, marker] = ["09-x-00.parquet", "_09-x"].map(|name| format!("{lake}{name}"));
+    for bytes in [b"first", b"other"] {
+        archive.put(&part, bytes.to_vec()).unwrap();
+    }
+    archive.put(&marker, Vec::new()).unwrap();
+    assert_eq!(archive.files(lake).unwrap(), [part.clone(), marker.clone()]);
+    assert_eq!(archive.read(&[ObjectKey::known(&part)]).unwrap()[0].bytes, b"other", "in place of the first");
+    archive.remove(&[marker, "lake/gone".to_owned()]).unwrap();
+    assert_eq!(archive.files(lake).unwrap(), std::slice::from_ref(&part));
+    archive.remove(&[part]).unwrap();
 
     let below = S3Archive::open(&format!("s3://{bucket}/raw"), true).unwrap_err();
     assert!(below.to_string().contains("there is no `raw/` in it"), "{below}");

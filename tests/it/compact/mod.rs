@@ -1,8 +1,7 @@
-//! `compact`, as a shell runs it, on data folders that pushes have filled; and what reads history after it.
+//! `compact`, as a shell runs it, on data folders that pushes have filled.
 
-mod expiry;
-mod kill;
-mod races;
+mod function;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,22 +9,21 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
-use serde_json::{Value, json};
+use serde_json::json;
 use smartclean_push::adapters::local::{FolderArchive, FolderStore};
-use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, unpack};
+use smartclean_push::domain::archive::{Metadata, Object};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::history::{Archive, Period, hours};
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
-use smartclean_push::lake::{Limits, WholeArchive};
 
-use crate::support::{Ran, paths, reading_with, run};
+use crate::support::{Ran, files, paths, reading_with, run};
 
 /// The day that most of this is about.
 const DAY: &str = "2024-05-01";
 
-/// So small that a few readings make several files of several groups of rows.
-const SMALL: Limits = Limits { group: 300, file: 1, kept_from: u64::MAX };
+/// Lines of objects, by batch and number.
+type Lines = BTreeMap<(String, usize), String>;
 
 fn compact(folder: &Path, more: &[&str]) -> Ran {
     run(folder, &[&["compact", "--data", "data"], more].concat())
@@ -38,7 +36,7 @@ fn soap(percent: i32, time: &str) -> String {
 }
 
 /// A push as it is stored, received at a time of the day, and evaluated.
-async fn push(folder: &Path, received: &str, texts: &[String]) -> ObjectKey {
+async fn push(folder: &Path, received: &str, texts: &[String]) {
     let (store, _) = FolderStore::open(&folder.join("data")).unwrap();
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
     let metadata = Metadata {
@@ -51,10 +49,9 @@ async fn push(folder: &Path, received: &str, texts: &[String]) -> ObjectKey {
     let key = object.key.clone();
     store.put(object).await.unwrap();
     store.mark_evaluated(&key).await.unwrap();
-    key
 }
 
-/// A folder in which three pushes were stored, one of them with a reading of another.
+/// A folder in which three pushes were stored, two in the hour 09 and one in the hour 10 with a reading of another.
 async fn pushed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let twice = soap(44, "09:30:00");
@@ -64,48 +61,46 @@ async fn pushed() -> tempfile::TempDir {
     folder
 }
 
-/// Every line of every object of history, by key and place, as whoever reads history finds it.
-fn history(folder: &Path) -> BTreeMap<(String, usize), String> {
-    let archive = WholeArchive::over(Box::new(FolderArchive::open(&folder.join("data")).unwrap())).unwrap();
+/// Every line of every object that can be unpacked.
+fn history(folder: &Path) -> Lines {
+    let archive = FolderArchive::open(&folder.join("data")).unwrap();
     let mut lines = BTreeMap::new();
     for hour in hours(&archive, "raw/", &Period::default()).unwrap() {
         for object in archive.read(&archive.keys(&hour.folder).unwrap()).unwrap() {
-            assert!(object.metadata.is_some(), "{}", object.key);
-            for (line, text) in unpack(&object.bytes).unwrap().lines().enumerate() {
-                lines.insert((object.key.to_string(), line), text.to_owned());
+            let name = object.key.as_str().rsplit('/').next().unwrap();
+            let batch = name.strip_suffix(".ndjson.zst").unwrap();
+            for (line, text) in object.text().unwrap_or_default().lines().enumerate() {
+                lines.insert((batch.to_owned(), line), text.to_owned());
             }
         }
     }
     lines
 }
 
-/// The newest manifest of the day.
-fn manifest(folder: &Path) -> Value {
-    let newest = paths(&folder.join(format!("data/lake/manifests/dt={DAY}"))).pop().unwrap();
-    serde_json::from_slice(&fs::read(newest).unwrap()).unwrap()
-}
-
-/// Every row of the files that the newest manifest names, by key and place, read by another way than the product's.
-fn rows(folder: &Path) -> BTreeMap<(String, usize), String> {
-    let manifest = manifest(folder);
-    let sources = manifest["sources"].as_array().unwrap();
-    let key_of = |batch: &str| {
-        let is_of = |source: &&Value| source["key"].as_str().unwrap().contains(batch);
-        sources.iter().find(is_of).unwrap()["key"].as_str().unwrap().to_owned()
-    };
-    let mut rows = BTreeMap::new();
-    for file in manifest["files"].as_array().unwrap() {
-        let path = folder.join(format!("data/lake/readings/dt={DAY}/{}", file["name"].as_str().unwrap()));
-        let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
+/// Every row that a query finds, and how many are there more than once.
+fn readable(folder: &Path) -> (Lines, usize) {
+    let (mut rows, mut repeated) = (BTreeMap::new(), 0);
+    let parquet = |name: &String| name.ends_with(".parquet") && !name.starts_with('_');
+    for name in lake(folder).into_iter().filter(parquet) {
+        let file = File::open(folder.join("data/lake/readings").join(format!("dt={DAY}/{name}"))).unwrap();
+        let reader = SerializedFileReader::new(file).unwrap();
         for row in reader.get_row_iter(None).unwrap().map(Result::unwrap) {
-            let key = key_of(row.get_string(1).unwrap());
-            let line = usize::try_from(row.get_int(2).unwrap()).unwrap();
-            let there = rows.insert((key, line), row.get_string(13).unwrap().clone());
-            assert_eq!(there, None, "a row is there twice");
+            let place = (row.get_string(1).unwrap().clone(), usize::try_from(row.get_int(2).unwrap()).unwrap());
+            repeated += usize::from(rows.insert(place, row.get_string(13).unwrap().clone()).is_some());
         }
     }
-    assert_eq!(manifest["rows"], rows.len());
-    rows
+    (rows, repeated)
+}
+
+/// The names of the files of the day.
+fn lake(folder: &Path) -> Vec<String> {
+    files(&folder.join(format!("data/lake/readings/dt={DAY}")))
+}
+
+/// The names of the files of an hour.
+fn of_hour(folder: &Path, hour: &str) -> Vec<String> {
+    let is_of = |name: &String| name.trim_start_matches('_').starts_with(&format!("{hour}-"));
+    lake(folder).into_iter().filter(is_of).collect()
 }
 
 fn count(folder: &Path, part: &str) -> usize {
@@ -118,69 +113,96 @@ async fn every_line_becomes_a_row_and_objects_stay() {
     let before = history(folder.path());
     let ran = compact(folder.path(), &[]);
     assert_eq!(ran.exit, Some(0), "{}", ran.err);
-    assert!(ran.out.starts_with("Days      1 compacted\nObjects   3 new\nRows      7 in 1 file, "), "{}", ran.out);
-    assert_eq!(rows(folder.path()), before);
+    assert!(ran.out.starts_with("Hours     2 compacted\nObjects   3\nRows      7 in 2 files, "), "{}", ran.out);
+    assert_eq!(readable(folder.path()), (before.clone(), 0));
     assert_eq!((before.len(), count(folder.path(), "raw"), count(folder.path(), "metadata")), (7, 3, 3));
     assert_eq!(history(folder.path()), before);
 }
 
 #[tokio::test]
-async fn a_day_is_compacted_once_and_again_after_a_late_push() {
+async fn an_hour_has_parts_and_a_marker_with_the_digest_of_its_keys() {
     let folder = pushed().await;
     compact(folder.path(), &[]);
+    let digest = |name: &str| name.split_once('-').unwrap().1.trim_end_matches("-00.parquet").to_owned();
+    for hour in ["09", "10"] {
+        let [part, marker] = &of_hour(folder.path(), hour)[..] else { panic!("{:?}", lake(folder.path())) };
+        assert_eq!((part.as_str(), digest(part).len()), (&*format!("{hour}-{}-00.parquet", digest(part)), 16));
+        assert_eq!(*marker, format!("_{hour}-{}", digest(part)));
+        let path = folder.path().join(format!("data/lake/readings/dt={DAY}/{marker}"));
+        assert_eq!(fs::metadata(path).unwrap().len(), 0);
+    }
+    assert_ne!(digest(&lake(folder.path())[0]), digest(&lake(folder.path())[1]));
+}
+
+#[tokio::test]
+async fn an_hour_is_written_once_and_anew_after_a_late_push() {
+    let folder = pushed().await;
+    compact(folder.path(), &[]);
+    let (nine, ten) = (of_hour(folder.path(), "09"), of_hour(folder.path(), "10"));
     let again = compact(folder.path(), &[]);
-    assert!(again.out.starts_with("Days      0 compacted\nObjects   0 new\n"), "{}", again.out);
-    assert_eq!(manifest(folder.path())["generation"], 1);
-    push(folder.path(), "23:00:00", &[soap(12, "08:00:00")]).await;
+    assert!(again.out.starts_with("Hours     0 compacted\nObjects   0\nRows      0 in 0 files, "), "{}", again.out);
+    assert_eq!(lake(folder.path()).len(), 4);
+    push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
     let late = compact(folder.path(), &[]);
-    assert!(late.out.starts_with("Days      1 compacted\nObjects   1 new\nRows      8 in 1 file, "), "{}", late.out);
-    assert_eq!(manifest(folder.path())["generation"], 2);
-    assert_eq!(rows(folder.path()), history(folder.path()));
-    assert_eq!(count(folder.path(), "lake"), 2, "nothing is left of the first generation");
+    assert!(late.out.starts_with("Hours     1 compacted\nObjects   3\nRows      6 in 1 file, "), "{}", late.out);
+    assert_eq!(of_hour(folder.path(), "10"), ten);
+    assert!(of_hour(folder.path(), "09").len() == 2 && nine.iter().all(|name| !lake(folder.path()).contains(name)));
+    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+}
+
+#[tokio::test]
+async fn a_lake_that_is_removed_is_made_again_to_the_byte() {
+    let folder = pushed().await;
+    compact(folder.path(), &[]);
+    let lake = folder.path().join("data/lake");
+    let bytes = || paths(&lake).into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>();
+    let before = bytes();
+    fs::remove_dir_all(&lake).unwrap();
+    compact(folder.path(), &[]);
+    assert!(before.len() == 4 && bytes() == before);
 }
 
 #[tokio::test]
 async fn a_day_that_is_not_over_is_left_alone() {
     let folder = pushed().await;
     let ran = compact(folder.path(), &["--before", DAY]);
-    assert!(ran.out.starts_with("Days      0 compacted"), "{}", ran.out);
+    assert!(ran.out.starts_with("Hours     0 compacted"), "{}", ran.out);
     assert_eq!(count(folder.path(), "lake"), 0);
-    assert!(compact(folder.path(), &["--before", "2024-05-02"]).out.starts_with("Days      1 compacted"));
+    assert!(compact(folder.path(), &["--before", "2024-05-02"]).out.starts_with("Hours     2 compacted"));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_named_and_stops_nothing_else() {
+async fn a_damaged_object_is_named_once_and_left_out_and_the_others_are_there() {
     let folder = pushed().await;
     let hour = folder.path().join(format!("data/raw/dt={DAY}/hh=09"));
-    let id = "0".repeat(32);
-    fs::write(hour.join(format!("{id}.ndjson.zst")), b"no frame").unwrap();
-    fs::write(hour.join("notes.ndjson.zst"), zstd::encode_all(&b"{}\n"[..], 0).unwrap()).unwrap();
-    fs::write(hour.join(format!("{}1.ndjson.zst", &id[1..])), zstd::encode_all(&b"{}"[..], 0).unwrap()).unwrap();
+    let damaged = format!("{}.ndjson.zst", "0".repeat(32));
+    fs::write(hour.join(&damaged), b"no frame").unwrap();
     fs::write(hour.join("README"), b"somebody else's").unwrap();
-    let expected = history_of_ours(folder.path());
-    for (generation, run) in [(1, ["--expire-raw", "0"]), (1, ["--expire-raw", "0"])] {
-        let ran = compact(folder.path(), &run);
-        assert_eq!(ran.exit, Some(1), "{}", ran.out);
-        assert!(ran.err.contains("3 faults"), "{}", ran.err);
-        assert!(ran.out.contains(&format!("{id}.ndjson.zst stays as it is: it is no Zstandard frame")), "{}", ran.out);
-        assert!(ran.out.contains("notes.ndjson.zst stays as it is: its name is not 32 hex digits"), "{}", ran.out);
-        assert!(ran.out.contains("1.ndjson.zst stays as it is: its text is not lines"), "{}", ran.out);
-        assert_eq!(manifest(folder.path())["generation"], generation, "they do not open the day again");
-        assert_eq!(rows(folder.path()), expected);
-        assert_eq!(count(folder.path(), "raw"), 4, "{:?}", paths(&hour));
-    }
+    let ran = compact(folder.path(), &[]);
+    assert_eq!(ran.exit, Some(1), "{}", ran.out);
+    assert!(ran.out.starts_with("Hours     2 compacted\nObjects   3\nRows      7 in 2 files, "), "{}", ran.out);
+    let named = format!("hh=09/{damaged} is damaged: ");
+    assert!(ran.out.contains(&named) && ran.err.contains("Restore it from a backup"), "{}{}", ran.out, ran.err);
+    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+    let again = compact(folder.path(), &[]);
+    assert_eq!(again.exit, Some(0), "the hour is done: {}{}", again.out, again.err);
+    push(folder.path(), "23:00:00", &[soap(12, "10:10:00")]).await;
+    assert_eq!(compact(folder.path(), &[]).exit, Some(0), "another hour does not name it");
+    push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
+    assert!(compact(folder.path(), &[]).out.contains(&named), "its hour is written anew");
 }
 
-/// The lines of what `pushed` has stored.
-fn history_of_ours(folder: &Path) -> BTreeMap<(String, usize), String> {
-    let metadata = folder.join("data/metadata");
-    let mut lines = BTreeMap::new();
-    for path in paths(&metadata) {
-        let key = path.strip_prefix(&metadata).unwrap().to_str().unwrap().strip_suffix(".json").unwrap().to_owned();
-        let text = unpack(&fs::read(folder.join("data").join(&key)).unwrap()).unwrap();
-        lines.extend(text.lines().enumerate().map(|(line, text)| ((key.clone(), line), text.to_owned())));
-    }
-    lines
+#[tokio::test]
+async fn files_of_other_names_stay() {
+    let folder = pushed().await;
+    compact(folder.path(), &[]);
+    let day = folder.path().join(format!("data/lake/readings/dt={DAY}"));
+    let others = ["_09-notes", "notes.txt"];
+    others.iter().for_each(|name| fs::write(day.join(name), b"of somebody else").unwrap());
+    push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
+    assert_eq!(compact(folder.path(), &[]).exit, Some(0));
+    assert!(others.iter().all(|name| day.join(name).exists()));
+    assert_eq!(lake(folder.path()).len(), 6);
 }
 
 #[test]
@@ -190,7 +212,6 @@ fn what_cannot_be_meant_says_what_to_do() {
     assert_eq!(ran.exit, Some(2));
     assert!(ran.err.contains("data cannot be read: there is no such folder"), "{}", ran.err);
     assert_eq!(compact(folder.path(), &["--before", "yesterday"]).exit, Some(2));
-    assert_eq!(compact(folder.path(), &["--expire-raw", "-1"]).exit, Some(2));
     let help = run(folder.path(), &["compact", "--help"]);
     assert!(help.exit == Some(0) && help.out.contains("Examples:"), "{}", help.out);
 }

@@ -26,8 +26,8 @@ impl Archive for MemoryStore {
             let read = |key: &ObjectKey| {
                 let object =
                     objects.get(key.as_str()).ok_or_else(|| ArchiveError::not_read(key, "there is no such object"))?;
-                let metadata = Some(object.metadata.clone());
-                Ok(StoredObject { key: key.clone(), metadata, bytes: object.bytes.clone() })
+                let received = Some(object.metadata.received);
+                Ok(StoredObject { key: key.clone(), received, bytes: object.bytes.clone() })
             };
             keys.iter().map(read).collect()
         })

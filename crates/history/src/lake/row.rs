@@ -4,47 +4,45 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use domain::archive::{EXTENSION, ObjectKey};
 use domain::digest::Digest;
 use domain::reading::Reading;
 
 /// A row: what the line says, in columns, and the line itself. A line that is no reading has the line, its id and its place.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
     /// SHA-256 of the text, 64 hex digits: the reading's id.
-    pub reading_id: String,
-    /// The batch that it came with: the object's name, 32 hex digits.
-    pub batch: String,
+    pub(super) reading_id: String,
+    /// The batch that it came with: the object's name without the extension.
+    pub(super) batch: String,
     /// Which line of the object it is, from 0.
-    pub line: i32,
+    pub(super) line: i32,
     /// When the batch was first received, in milliseconds since 1970.
-    pub received: Option<i64>,
+    pub(super) received: Option<i64>,
     /// When the reading was taken, in milliseconds since 1970.
-    pub event_time: Option<i64>,
+    pub(super) event_time: Option<i64>,
     /// The device.
-    pub device_id: Option<String>,
+    pub(super) device_id: Option<String>,
     /// Its type, without SmartClean's provider prefix.
-    pub device_type: Option<String>,
+    pub(super) device_type: Option<String>,
     /// Its human name.
-    pub display: Option<String>,
+    pub(super) display: Option<String>,
     /// The zone.
-    pub zone: Option<String>,
+    pub(super) zone: Option<String>,
     /// The project (building).
-    pub project: Option<String>,
+    pub(super) project: Option<String>,
     /// The property.
-    pub property: Option<String>,
+    pub(super) property: Option<String>,
     /// The IANA time zone.
-    pub region: Option<String>,
+    pub(super) region: Option<String>,
     /// What was measured, each number once: [`Reading::metrics`].
-    pub metrics: Vec<(String, f64)>,
+    pub(super) metrics: Vec<(String, f64)>,
     /// The text as received.
-    pub raw: String,
+    pub(super) raw: String,
 }
 
 impl Row {
     /// The row of a line of an object.
-    #[must_use]
-    pub fn of(text: &str, batch: &str, line: i32, received: Option<Timestamp>) -> Self {
+    pub(super) fn new(text: &str, batch: &str, line: i32, received: Option<Timestamp>) -> Self {
         let received = received.map(Timestamp::as_millisecond);
         let bare = Self {
             reading_id: Digest::of(text.as_bytes()).to_string(),
@@ -73,19 +71,12 @@ impl Row {
     }
 }
 
-/// The batch that an object's name tells: 32 hex digits; `None` where it is not named as ours are.
-pub(super) fn batch(key: &ObjectKey) -> Option<&str> {
-    let name = key.as_str().rsplit('/').next()?.strip_suffix(EXTENSION)?;
-    let is_ours = name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_ours.then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn row(text: &str) -> Row {
-        Row::of(text, "b", 7, None)
+        Row::new(text, "b", 7, None)
     }
 
     #[test]
@@ -119,16 +110,7 @@ mod tests {
     #[test]
     fn times_are_milliseconds() {
         let received = "2026-11-23T10:00:00.1239Z".parse().unwrap();
-        let row = Row::of(r#"{"unixT":1654063185904}"#, "b", 0, Some(received));
+        let row = Row::new(r#"{"unixT":1654063185904}"#, "b", 0, Some(received));
         assert_eq!((row.event_time, row.received), (Some(1_654_063_185_904), Some(received.as_millisecond())));
-    }
-
-    #[test]
-    fn a_batch_is_named_as_ours_are() {
-        let named = |name: &str| batch(&ObjectKey::known(&format!("raw/dt=2026-11-23/hh=05/{name}"))).is_some();
-        assert!(named("4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"));
-        assert!(!named("4f53cda18c2baa0c0354bb5f9a3ecbe5.json"));
-        assert!(!named("4F53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst"));
-        assert!(!named("notes.ndjson.zst"));
     }
 }

@@ -1,24 +1,21 @@
-//! The table's form, and its rows written and read.
+//! The table's form, and its rows written.
 //!
 //! Columns are compressed with Zstandard. Times are in UTC. Names of columns are those of [`Row`]'s members; `metrics` is a
 //! map from text to double.
 
 use std::mem::take;
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::record::{Field, RowAccessor};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnPath, TypePtr};
+use parquet::schema::types::ColumnPath;
 
 use super::row::Row;
+use crate::ArchiveError;
 
 const FORM: &str = "
 message reading {
@@ -43,103 +40,14 @@ message reading {
     required binary raw (UTF8);
 }";
 
-/// The column of the texts alone.
-const TEXTS: &str = "message reading { required binary raw (UTF8); }";
 /// Most rows of a group, whatever their size: readers skip whole groups.
 const MOST_ROWS: usize = 1 << 17;
 /// As for the objects themselves.
 const COMPRESSION_LEVEL: i32 = 3;
 
-fn form() -> Result<TypePtr> {
-    parse_message_type(FORM).map(TypePtr::new)
-}
-
-/// A Parquet file of our form.
-pub(super) struct Table {
-    reader: SerializedFileReader<Bytes>,
-    /// The group of rows whose texts were read last, and those.
-    last: Option<(usize, Vec<String>)>,
-}
-
-impl Table {
-    /// Opens a file whose bytes are known to be those that were written.
-    pub(super) fn open(bytes: Bytes) -> Result<Self> {
-        let reader = SerializedFileReader::new(bytes)?;
-        let is_ours = reader.metadata().file_metadata().schema() == form()?.as_ref();
-        if is_ours {
-            Ok(Self { reader, last: None })
-        } else {
-            Err(ParquetError::General("its columns are others".to_owned()))
-        }
-    }
-
-    /// All rows.
-    pub(super) fn rows(&self) -> Result<impl Iterator<Item = Result<Row>>> {
-        Ok(self.reader.get_row_iter(None)?.map(|record| record.map(row)))
-    }
-
-    /// The texts of these rows, each with a line feed; fewer if there are fewer rows. The group of rows that was read last is
-    /// not read again.
-    pub(super) fn text(&mut self, rows: Range<u64>) -> Result<String> {
-        let mut text = String::new();
-        let mut start = 0;
-        for group in 0..self.reader.num_row_groups() {
-            let end = start + u64::try_from(self.reader.metadata().row_group(group).num_rows()).unwrap_or(0);
-            if rows.start < end && start < rows.end {
-                for (_, line) in (start..).zip(self.texts(group)?).filter(|(row, _)| rows.contains(row)) {
-                    text.push_str(line);
-                    text.push('\n');
-                }
-            }
-            start = end;
-        }
-        Ok(text)
-    }
-
-    fn texts(&mut self, group: usize) -> Result<&[String]> {
-        let texts = match take(&mut self.last) {
-            Some((last, texts)) if last == group => texts,
-            _ => {
-                let group = self.reader.get_row_group(group)?;
-                let rows = group.get_row_iter(Some(parse_message_type(TEXTS)?))?;
-                rows.map(|row| row?.get_string(0).cloned()).collect::<Result<_>>()?
-            }
-        };
-        Ok(&self.last.insert((group, texts)).1)
-    }
-}
-
-/// A row as the Parquet library gives it.
-fn row(record: parquet::record::Row) -> Row {
-    let mut row = Row::default();
-    for (name, field) in record.into_columns() {
-        match (name.as_str(), field) {
-            ("reading_id", Field::Str(id)) => row.reading_id = id,
-            ("batch", Field::Str(batch)) => row.batch = batch,
-            ("line", Field::Int(line)) => row.line = line,
-            ("received", Field::TimestampMillis(at)) => row.received = Some(at),
-            ("event_time", Field::TimestampMillis(at)) => row.event_time = Some(at),
-            ("metrics", Field::MapInternal(metrics)) => {
-                row.metrics = metrics.entries().iter().filter_map(metric).collect()
-            }
-            ("raw", Field::Str(raw)) => row.raw = raw,
-            (name, Field::Str(text)) => {
-                let column = NAMES.iter().find(|(known, _)| *known == name);
-                if let Some((_, member)) = column {
-                    *member(&mut row) = Some(text);
-                }
-            }
-            // A cell without a value.
-            _ => {}
-        }
-    }
-    row
-}
-
-fn metric((name, value): &(Field, Field)) -> Option<(String, f64)> {
-    match (name, value) {
-        (Field::Str(name), Field::Double(value)) => Some((name.clone(), *value)),
-        _ => None,
+impl From<ParquetError> for ArchiveError {
+    fn from(error: ParquetError) -> Self {
+        Self::not_written("a Parquet file in memory", error)
     }
 }
 
@@ -168,7 +76,8 @@ impl TableWriter {
             .set_column_dictionary_enabled(column("raw"), false)
             .set_column_statistics_enabled(column("raw"), EnabledStatistics::None)
             .build();
-        let file = SerializedFileWriter::new(Vec::new(), form()?, Arc::new(properties))?;
+        let schema = Arc::new(parse_message_type(FORM)?);
+        let file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
         Ok(Self { file, rows: Vec::new(), text: 0, most_text, count: 0 })
     }
 
@@ -208,32 +117,22 @@ impl TableWriter {
         required::<Int32Type>(&mut group, rows.iter().map(|row| row.line))?;
         optional::<Int64Type>(&mut group, rows.iter().map(|row| row.received))?;
         optional::<Int64Type>(&mut group, rows.iter().map(|row| row.event_time))?;
-        for (_, member) in NAMES {
-            optional::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| member(row).as_mut().map(text)))?;
-        }
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.device_id))?;
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.device_type))?;
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.display))?;
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.zone))?;
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.project))?;
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.property))?;
+        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.region))?;
         metrics(&mut group, &mut rows)?;
         required::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| text(&mut row.raw)))?;
         group.close().map(drop)
     }
 }
 
-/// The envelope's names, in the order of their columns.
-const NAMES: [(&str, Member); 7] = [
-    ("device_id", |row| &mut row.device_id),
-    ("device_type", |row| &mut row.device_type),
-    ("display", |row| &mut row.display),
-    ("zone", |row| &mut row.zone),
-    ("project", |row| &mut row.project),
-    ("property", |row| &mut row.property),
-    ("region", |row| &mut row.region),
-];
-
-/// A member of a row.
-type Member = fn(&mut Row) -> &mut Option<String>;
-
 /// The text, without a copy.
 fn text(text: &mut String) -> ByteArray {
-    ByteArray::from(Bytes::from(take(text)))
+    ByteArray::from(take(text).into_bytes())
 }
 
 fn required<T: DataType>(group: &mut Group<'_>, values: impl Iterator<Item = T::T>) -> Result<()> {
@@ -248,6 +147,10 @@ fn optional<T: DataType>(group: &mut Group<'_>, cells: impl Iterator<Item = Opti
         values.extend(cell);
     }
     column::<T>(group, &values, Some(&definitions), None)
+}
+
+fn optional_text<'r>(group: &mut Group<'_>, cells: impl Iterator<Item = &'r mut Option<String>>) -> Result<()> {
+    optional::<ByteArrayType>(group, cells.map(|cell| cell.as_mut().map(text)))
 }
 
 fn metrics(group: &mut Group<'_>, rows: &mut [Row]) -> Result<()> {
@@ -284,52 +187,65 @@ fn column<T: DataType>(
 
 #[cfg(test)]
 mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
     use super::*;
 
-    fn rows(count: i32) -> Vec<Row> {
+    fn texts(count: i32) -> Vec<String> {
         let text = |line| match line % 4 {
             0 => format!(r#"{{"DevType":"UM","DEVID":"d{line}","unixT":1654063185,"v":{{"count":{line},"b":2.5}}}}"#),
             1 => format!("no reading {line}"),
             2 => r#"{"DevType":"ACME#X","Display":"Toilet 厕所","Region":"Asia/Singapore"}"#.to_owned(),
             _ => "{}".to_owned(),
         };
-        (0..count).map(|line| Row::of(&text(line), "b", line, None)).collect()
+        (0..count).map(text).collect()
     }
 
-    fn written(rows: &[Row], most_text: usize) -> Table {
+    fn written(texts: &[String], most_text: usize) -> SerializedFileReader<bytes::Bytes> {
         let mut writer = TableWriter::new(most_text).unwrap();
-        rows.iter().for_each(|row| writer.push(row.clone()).unwrap());
-        Table::open(writer.finish().unwrap().into()).unwrap()
+        for (line, text) in (0..).zip(texts) {
+            writer.push(Row::new(text, "batch", line, "2026-11-23T10:00:00Z".parse().ok())).unwrap();
+        }
+        SerializedFileReader::new(writer.finish().unwrap().into()).unwrap()
     }
 
     #[test]
-    fn rows_come_back_as_they_were() {
+    fn rows_come_back_in_order_whatever_the_size_of_groups() {
         for most_text in [1, 300, usize::MAX] {
-            let mut table = written(&rows(50), most_text);
-            assert_eq!(table.rows().unwrap().map(Result::unwrap).collect::<Vec<_>>(), rows(50));
-            let texts = |range: std::ops::Range<usize>| -> String {
-                rows(50)[range].iter().map(|row| format!("{}\n", row.raw)).collect()
-            };
-            assert_eq!(table.text(0..50).unwrap(), texts(0..50));
-            assert_eq!(table.text(7..23).unwrap(), texts(7..23));
-            assert_eq!(table.text(48..60).unwrap(), texts(48..50), "there are no more");
+            let rows =
+                written(&texts(50), most_text).get_row_iter(None).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+            let read = rows.iter().map(|row| (row.get_int(2).unwrap(), row.get_string(13).unwrap().clone()));
+            assert!(read.eq((0..).zip(texts(50))));
         }
     }
 
     #[test]
-    fn text_is_written_some_at_a_time() {
-        assert_eq!(written(&rows(50), usize::MAX).reader.num_row_groups(), 1);
-        assert_eq!(written(&rows(50), 1).reader.num_row_groups(), 50);
+    fn every_member_is_in_its_column() {
+        let full = r#"{"DevType":"TH","DEVID":"d","Display":"n","InsID":"z","PID":"p","PropId":"o","Region":"r","unixT":1654063185,"v":{"t":2,"h":3}}"#;
+        let reader = written(&[full.to_owned(), "no reading".to_owned()], usize::MAX);
+        let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        let id = |text: &str| domain::digest::Digest::of(text.as_bytes());
+        let expected = [
+            format!(
+                "{{reading_id: \"{}\", batch: \"batch\", line: 0, received: 2026-11-23 10:00:00.000 +00:00, event_time: \
+                 2022-06-01 05:59:45.000 +00:00, device_id: \"d\", device_type: \"TH\", display: \"n\", zone: \"z\", \
+                 project: \"p\", property: \"o\", region: \"r\", metrics: {{\"t\" -> 2.0, \"h\" -> 3.0}}, raw: \"{full}\"}}",
+                id(full)
+            ),
+            format!(
+                "{{reading_id: \"{}\", batch: \"batch\", line: 1, received: 2026-11-23 10:00:00.000 +00:00, event_time: \
+                 null, device_id: null, device_type: null, display: null, zone: null, project: null, property: null, \
+                 region: null, metrics: {{}}, raw: \"no reading\"}}",
+                id("no reading")
+            ),
+        ];
+        assert_eq!(rows, expected);
     }
 
     #[test]
-    fn another_table_is_refused() {
-        use parquet::file::properties::WriterProperties;
-        use parquet::file::writer::SerializedFileWriter;
-        let other = parse_message_type("message reading { required int32 line; }").unwrap();
-        let properties = WriterProperties::builder().build();
-        let file = SerializedFileWriter::new(Vec::new(), TypePtr::new(other), properties.into()).unwrap();
-        assert!(Table::open(file.into_inner().unwrap().into()).is_err());
-        assert!(Table::open(b"no table".as_slice().into()).is_err());
+    fn text_is_written_some_at_a_time() {
+        assert_eq!(written(&texts(50), usize::MAX).num_row_groups(), 1);
+        assert_eq!(written(&texts(50), 1).num_row_groups(), 50);
     }
 }

@@ -125,7 +125,7 @@ fn objects(
 ) -> Result<Vec<Object>, ArchiveError> {
     let mut objects = Vec::new();
     for stored in archive.read(&archive.keys(&hour.folder)?)? {
-        let received = stored.received();
+        let received = stored.received;
         // An hour of which no more is known counts if any of it does.
         if received.is_some_and(|received| !period.contains(received)) {
             continue;

@@ -1,0 +1,204 @@
+//! Compactions that are killed, overtaken or cut short at any step. At every moment each reading is in a file that queries
+//! read, and the next run completes what is left.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smartclean_push::adapters::local::FolderArchive;
+use smartclean_push::domain::archive::ObjectKey;
+use smartclean_push::history::{Archive, ArchiveError, Period, StoredObject, hours};
+use smartclean_push::lake::{Compacted, Compaction, LakeStore, Limits};
+use tokio::runtime::Runtime;
+
+use super::{Lines, history, lake, of_hour, push, pushed, readable, soap};
+
+/// So small that each object makes a file.
+const SMALL: Limits = Limits { group: 300, file: 1 };
+/// Fewest steps of a run: with fewer the tests would not see what they are about.
+const FEWEST_STEPS: usize = 12;
+
+/// A lake that lets something happen before one of its steps.
+struct Watched<F> {
+    lake: FolderArchive,
+    /// How many steps were made.
+    steps: AtomicUsize,
+    /// How many objects were read.
+    objects: AtomicUsize,
+    /// Called with the number of each step before it.
+    before: F,
+}
+
+impl<F: Fn(usize)> Watched<F> {
+    fn new(folder: &Path, before: F) -> Self {
+        Self { lake: open(folder), steps: AtomicUsize::new(0), objects: AtomicUsize::new(0), before }
+    }
+
+    fn step(&self) {
+        (self.before)(self.steps.fetch_add(1, Ordering::SeqCst));
+    }
+}
+
+impl<F: Fn(usize) + Send + Sync> Archive for Watched<F> {
+    fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        self.lake.folders(folder)
+    }
+
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+        self.step();
+        self.lake.keys(folder)
+    }
+
+    fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
+        self.step();
+        self.objects.fetch_add(keys.len(), Ordering::SeqCst);
+        self.lake.read(keys)
+    }
+}
+
+impl<F: Fn(usize) + Send + Sync> LakeStore for Watched<F> {
+    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        self.step();
+        self.lake.files(folder)
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
+        self.step();
+        self.lake.put(name, bytes)
+    }
+
+    fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {
+        names.iter().try_for_each(|name| {
+            self.step();
+            self.lake.remove(std::slice::from_ref(name))
+        })
+    }
+}
+
+fn open(folder: &Path) -> FolderArchive {
+    FolderArchive::open(&folder.join("data")).unwrap()
+}
+
+fn run(store: &dyn LakeStore, go_on: &(dyn Fn() -> bool + Sync)) -> Compacted {
+    let hours = hours(store, "raw/", &Period::default()).unwrap();
+    let done = Compaction { store, limits: SMALL, go_on }.run(&hours, |_| ());
+    assert!(done.faults.is_empty(), "{done:?}");
+    done
+}
+
+/// A folder whose hours were compacted before a late push came, and the lines that were compacted.
+async fn with_late_push() -> (tempfile::TempDir, Lines) {
+    let folder = pushed().await;
+    run(&open(folder.path()), &|| true);
+    let compacted = history(folder.path());
+    push(folder.path(), "12:01:00", &[soap(38, "09:20:00"), soap(36, "09:40:00")]).await;
+    (folder, compacted)
+}
+
+#[track_caller]
+fn assert_has(folder: &Path, expected: &Lines, when: &str) {
+    let (rows, _) = readable(folder);
+    let missing: Vec<_> = expected.iter().filter(|(place, text)| rows.get(place) != Some(text)).collect();
+    assert!(missing.is_empty(), "{when}: {missing:?} of {:?}", lake(folder));
+}
+
+#[track_caller]
+fn assert_markers_have_files(folder: &Path, when: &str) {
+    let names = lake(folder);
+    for marker in names.iter().filter_map(|name| name.strip_prefix('_')) {
+        assert!(names.contains(&format!("{marker}-00.parquet")), "{when}: {marker} of {names:?}");
+    }
+}
+
+#[track_caller]
+fn assert_complete(folder: &Path, when: &str) {
+    run(&open(folder), &|| true);
+    assert_eq!(readable(folder), (history(folder), 0), "{when}: {:?}", lake(folder));
+    let parts = of_hour(folder, "09").into_iter().filter(|name| name.ends_with(".parquet")).count();
+    assert_eq!(of_hour(folder, "09").len(), parts + 1, "{when}: one marker in {:?}", lake(folder));
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_step_loses_no_reading_and_the_next_one_completes_it() {
+    let runtime = Runtime::new().unwrap();
+    for step in 0.. {
+        let (folder, compacted) = runtime.block_on(with_late_push());
+        let killed = Watched::new(folder.path(), |at| {
+            if at == step {
+                resume_unwind(Box::new("killed"));
+            }
+        });
+        let ended = catch_unwind(AssertUnwindSafe(|| run(&killed, &|| true))).is_ok();
+        assert_has(folder.path(), &compacted, &format!("killed at step {step}"));
+        assert_markers_have_files(folder.path(), &format!("killed at step {step}"));
+        assert_complete(folder.path(), &format!("killed at step {step}"));
+        if ended {
+            assert!(step >= FEWEST_STEPS, "{step}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_overtaken_by_a_newer_one_at_any_step_removes_no_file_of_it() {
+    let runtime = Runtime::new().unwrap();
+    for step in 0.. {
+        let (folder, _) = runtime.block_on(with_late_push());
+        let overtaken = Watched::new(folder.path(), |at| {
+            if at == step {
+                runtime.block_on(push(folder.path(), "12:30:00", &[soap(34, "09:50:00")]));
+                run(&open(folder.path()), &|| true);
+            }
+        });
+        run(&overtaken, &|| true);
+        if overtaken.steps.into_inner() <= step {
+            assert!(step >= FEWEST_STEPS, "{step}");
+            break;
+        }
+        assert_has(folder.path(), &history(folder.path()), &format!("overtaken at step {step}"));
+        assert_complete(folder.path(), &format!("overtaken at step {step}"));
+    }
+}
+
+#[tokio::test]
+async fn a_second_run_reads_no_object_and_a_late_push_lets_only_its_hour_be_read() {
+    let folder = pushed().await;
+    let objects = || {
+        let watched = Watched::new(folder.path(), |_| ());
+        run(&watched, &|| true);
+        watched.objects.into_inner()
+    };
+    assert_eq!((objects(), objects()), (3, 0));
+    push(folder.path(), "23:00:00", &[soap(12, "10:10:00")]).await;
+    assert_eq!((objects(), objects()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_large_hour_has_several_files() {
+    let folder = pushed().await;
+    run(&open(folder.path()), &|| true);
+    let parts = of_hour(folder.path(), "09").into_iter().filter_map(|name| Some(name.split_once('-')?.1.to_owned()));
+    let numbers: Vec<_> = parts.filter_map(|name| Some(name.rsplit_once('-')?.1.to_owned())).collect();
+    assert_eq!(numbers, ["00.parquet", "01.parquet"]);
+    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+}
+
+#[tokio::test]
+async fn an_hour_that_is_cut_short_has_no_marker_and_the_next_run_writes_it() {
+    let folder = pushed().await;
+    for number in 0..40 {
+        push(folder.path(), "11:00:00", &[soap(number, "11:00:00")]).await;
+    }
+    let store = open(folder.path());
+    assert_eq!(run(&store, &|| false), Compacted { is_cut_short: true, ..Compacted::default() });
+    assert!(lake(folder.path()).is_empty());
+    // Before the hours 09 and 10 and their objects, before the hour 11 and its first 32 objects.
+    let asked = AtomicUsize::new(0);
+    let done = run(&store, &|| asked.fetch_add(1, Ordering::SeqCst) < 6);
+    assert_eq!((done.is_cut_short, done.hours, done.objects), (true, 2, 35));
+    let markers = || lake(folder.path()).iter().filter(|name| name.starts_with('_')).count();
+    assert_eq!((markers(), of_hour(folder.path(), "11").len()), (2, 32));
+    let done = run(&store, &|| true);
+    assert_eq!((done.is_cut_short, done.hours, done.objects), (false, 1, 40));
+    assert_eq!((markers(), readable(folder.path())), (3, (history(folder.path()), 0)));
+}
