@@ -10,7 +10,7 @@ MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
 
 
 # Crates that the command asks for and that are in the function as well, because what it asks for itself brings them.
-BROUGHT_BY_THE_SDK = {"hyper", "hyper-util"}
+BROUGHT_BY_THE_SDK = {"getrandom", "hyper", "hyper-util"}
 
 
 def function_tree(*arguments):

@@ -25,7 +25,7 @@ impl Facts {
         self.subject_of(&titles, &ascii(&self.place), Letters::Plain)
     }
 
-    /// What the subject and the default text begin with: "[HIGH] ", and "[OK] " of what is over.
+    /// What the subject and the default text begin with: `"[HIGH] "`, and `"[OK] "` of what is over.
     pub(super) fn mark(&self) -> String {
         if matches!(self.stage, Stage::Over(_)) { "[OK] ".to_owned() } else { mark(self.severity) }
     }
@@ -48,7 +48,7 @@ impl Facts {
     }
 }
 
-/// "[HIGH] ".
+/// `"[HIGH] "`.
 pub(super) fn mark(severity: Severity) -> String {
     format!("[{}] ", severity.as_str().to_uppercase())
 }

@@ -5,7 +5,7 @@
 //!
 //! [`Fleet`] makes events in order of time, and [`Pushes`] packs them into bodies as the vendor's gateways do, with [`Faults`]
 //! if they are wanted. None of these knows a clock, a file or a socket. A [`LedgerEntry`] records what was pushed and answered,
-//! and [`verify`] compares a ledger with what is stored.
+//! and [`verify()`] compares a ledger with what is stored.
 
 mod building;
 mod device;
