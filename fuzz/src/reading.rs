@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 use smartclean_push::domain::engine::evaluate;
-use smartclean_push::domain::json::MOST_MEMBERS;
+use smartclean_push::domain::reading::MOST_MEMBERS;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::shown::presentable;
 use smartclean_push::domain::state::ZoneState;

@@ -1,16 +1,15 @@
 //! An event or a queue's message, as its members.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use crate::domain::json::Scanner;
+use crate::domain::json::Raw;
 
-/// The members of a JSON object by name, each as its JSON text. Members are found in one walk and are read when they are needed:
-/// an event holds megabytes of body.
-#[derive(Debug)]
-pub struct Envelope<'e>(HashMap<Cow<'e, str>, &'e str>);
+/// The members of a JSON object by name, each as its JSON text; `None` is `null`. Members are found in one walk and are read when
+/// they are needed: an event holds megabytes of body.
+#[derive(Debug, Deserialize)]
+pub struct Envelope<'e>(#[serde(borrow)] HashMap<String, Option<Raw<'e>>>);
 
 /// A member is not what its sender makes it. Holds nothing of the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,20 +20,19 @@ impl<'e> Envelope<'e> {
     /// Finds the members of `text`; `None` if it is not a JSON object. Of members with the same name the last one counts.
     #[must_use]
     pub fn read(text: &'e str) -> Option<Self> {
-        let mut members = HashMap::new();
-        let mut scanner = Scanner::new(text);
-        scanner.object(|scanner, name| {
-            members.insert(name, scanner.value()?.as_str());
-            Some(())
-        })?;
-        scanner.end()?;
-        Some(Self(members))
+        serde_json::from_str(text).ok()
+    }
+
+    /// A member's value, unread; `None` if it is missing or `null`.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<Raw<'e>> {
+        self.0.get(name).copied().flatten()
     }
 
     /// The JSON text of a member; `None` if it is missing or `null`.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&'e str> {
-        self.0.get(name).copied().filter(|text| *text != "null")
+        self.raw(name).map(Raw::as_str)
     }
 
     /// A member's value; `None` if it is missing or `null`.

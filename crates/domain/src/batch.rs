@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
 use super::digest::Digest;
-use super::json::{self, Scanner};
+use super::json::{self, Raw};
 use super::reading::Reading;
 
 /// Most items that a batch may have. What is made of an item takes a hundred times the memory of the shortest one, `{}`. The
@@ -108,21 +107,20 @@ impl Rejection<'_> {
     }
 }
 
-/// The items of a body, unescaped into one text.
+/// The items of a body, unescaped.
 ///
 /// The text of an item is as it was received but for line breaks, which JSON allows between tokens only: each is a
 /// space here, so that a reading is a line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Items<'b> {
-    texts: String,
-    items: Vec<Item>,
+    items: Vec<Item<'b>>,
     rejections: Vec<Rejection<'b>>,
 }
 
 #[derive(Debug)]
-struct Item {
+struct Item<'b> {
     part: RejectedPart,
-    text: Range<usize>,
+    text: Cow<'b, str>,
 }
 
 /// The readings of a push in the order received, and what was not a reading.
@@ -142,23 +140,14 @@ impl<'b> Items<'b> {
     pub fn split(body: &'b [u8]) -> Result<Self, NotABatch> {
         let text = std::str::from_utf8(body).map_err(|fault| NotABatch::Utf8(fault.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut items = Self { texts: String::new(), items: Vec::new(), rejections: Vec::new() };
-        let (mut texts, mut end) = (vec![0; text.len()], 0);
-        let mut scanner = Scanner::new(text);
-        let walked = scanner.array(|scanner| {
-            end += items.take(scanner, end, texts.get_mut(end..)?)?;
-            (!items.is_overfull()).then_some(())
-        });
-        if walked.and_then(|()| scanner.end()).is_some() {
-            texts.truncate(end);
-            items.texts =
-                String::from_utf8(texts).map_err(|fault| NotABatch::Utf8(fault.utf8_error().valid_up_to()))?;
-            return Ok(items);
-        }
-        match serde_json::from_str::<IgnoredAny>(text) {
-            _ if items.is_overfull() => Err(NotABatch::TooMany),
-            Ok(_) => Err(NotABatch::Shape),
-            Err(fault) => Err(NotABatch::Json(fault.to_string())),
+        let mut items = Self::default();
+        match json::each_element(text, |element| items.push(element)) {
+            Ok(()) if items.len() > MOST_ITEMS => Err(NotABatch::TooMany),
+            Ok(()) => Ok(items),
+            Err(_) => match serde_json::from_str::<IgnoredAny>(text) {
+                Ok(_) => Err(NotABatch::Shape),
+                Err(error) => Err(NotABatch::Json(error.to_string())),
+            },
         }
     }
 
@@ -166,11 +155,6 @@ impl<'b> Items<'b> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len() + self.rejections.len()
-    }
-
-    /// Whether it holds more than it may, and nothing further is looked at.
-    fn is_overfull(&self) -> bool {
-        self.len() > MOST_ITEMS
     }
 
     /// Whether the body is the empty array.
@@ -185,8 +169,7 @@ impl<'b> Items<'b> {
         let mut batch = Batch { readings: Vec::with_capacity(self.items.len()), rejections: self.rejections.clone() };
         let mut values = 0;
         for item in &self.items {
-            let text = &self.texts[item.text.clone()];
-            let reason = match Reading::read(text) {
+            let reason = match Reading::read(&item.text) {
                 Ok(reading) if values + reading.value_count() <= MOST_VALUES => {
                     values += reading.value_count();
                     batch.readings.push(reading);
@@ -195,60 +178,54 @@ impl<'b> Items<'b> {
                 Ok(_) => format!("more than {MOST_VALUES} values in one batch: send fewer readings at a time"),
                 Err(fault) => fault.to_string(),
             };
-            let raw = Cow::Borrowed(text.as_bytes());
+            let raw = Cow::Borrowed(item.text.as_bytes());
             batch.rejections.push(Rejection { part: item.part, reason, raw });
         }
         batch.rejections.sort_by_key(|rejection| rejection.part.index());
         batch
     }
 
-    /// Takes the next element. Its text goes into `room`, which is at this byte of the texts; returns how long it is there.
-    fn take(&mut self, scanner: &mut Scanner<'b>, at: usize, room: &mut [u8]) -> Option<usize> {
+    /// Adds an element of the body's array. What is beyond [`MOST_ITEMS`] takes no memory.
+    fn push(&mut self, element: Raw<'b>) {
         let index = self.len();
-        let offset = scanner.offset();
-        let (part, length) = if scanner.upcoming()? == b'"'
-            && let Some(length) = scanner.unescape(room)
-        {
-            (RejectedPart::String(index), length)
-        } else {
-            scanner.return_to(offset);
-            let element = scanner.value()?;
-            let sent = element.as_str();
-            if !element.is_object() {
-                let reason = match sent.starts_with('"') {
-                    true => "a string that is not Unicode text: it holds an unpaired surrogate",
-                    false => "neither a string nor an object",
-                };
-                let (part, raw) = (RejectedPart::Json(index), Cow::Borrowed(sent.as_bytes()));
-                self.rejections.push(Rejection { part, reason: reason.to_owned(), raw });
-                return Some(0);
-            }
-            // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
-            room.get_mut(..sent.len())?.copy_from_slice(sent.as_bytes());
-            (RejectedPart::Json(index), sent.len())
-        };
-        let text = room.get_mut(..length)?;
-        if is_reading_of_lines(text) {
-            text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        if index > MOST_ITEMS {
+            return;
         }
-        self.items.push(Item { part, text: at..at + length });
-        Some(length)
+        let sent = element.as_str();
+        // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
+        let (part, text) = if sent.starts_with('{') {
+            (RejectedPart::Json(index), Cow::Borrowed(sent))
+        } else if let Some(text) = element.string() {
+            (RejectedPart::String(index), Cow::Owned(text))
+        } else {
+            let reason = match sent.starts_with('"') {
+                true => "a string that is not Unicode text: it holds an unpaired surrogate",
+                false => "neither a string nor an object",
+            };
+            let (part, raw) = (RejectedPart::Json(index), Cow::Borrowed(sent.as_bytes()));
+            self.rejections.push(Rejection { part, reason: reason.to_owned(), raw });
+            return;
+        };
+        self.items.push(Item { part, text: on_one_line(text) });
     }
 }
 
-/// Whether an item is a reading with line breaks, each of which is to be a space.
+/// A reading with each line break as a space; anything else as it is.
 ///
-/// A reading has them between tokens alone: inside of a string a line break is no JSON, and a space would make it some. What is
-/// no reading stays as it is.
-fn is_reading_of_lines(text: &[u8]) -> bool {
-    memchr2(b'\n', b'\r', text).is_some()
-        && text.trim_ascii_start().starts_with(b"{")
-        && std::str::from_utf8(text).is_ok_and(json::is_well_formed)
+/// A reading has line breaks between tokens alone: inside of a string a line break is no JSON, and a space would make it some.
+fn on_one_line(text: Cow<'_, str>) -> Cow<'_, str> {
+    let has_breaks = memchr2(b'\n', b'\r', text.as_bytes()).is_some();
+    if has_breaks && text.trim_start().starts_with('{') && json::is_well_formed(&text) {
+        Cow::Owned(text.replace(['\n', '\r'], " "))
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reading::MOST_MEMBERS;
 
     fn texts(body: &str) -> Vec<String> {
         let items = Items::split(body.as_bytes()).unwrap();
@@ -375,10 +352,10 @@ mod tests {
     #[test]
     fn an_item_of_too_many_members_is_rejected_and_costs_no_good_one() {
         let item = |members: usize| format!(r#"{{"v":{{{}}}}}"#, vec![r#""":1"#; members].join(","));
-        let (most, more) = (item(json::MOST_MEMBERS - 1), item(json::MOST_MEMBERS));
+        let (most, more) = (item(MOST_MEMBERS), item(MOST_MEMBERS + 1));
         let body = format!("[{most},{more},{{}}]");
         assert_eq!(texts(&body), [most, "{}".to_owned()]);
-        let reason = "more than 4096 members, those of nested objects included".to_owned();
+        let reason = "more than 4096 members in `v`".to_owned();
         assert_eq!(rejected(&body), [(Some(1), reason)]);
     }
 

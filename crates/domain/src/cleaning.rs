@@ -22,10 +22,8 @@ impl Cleaning {
         if !routing_key.text()?.starts_with("matrix.") {
             return None;
         }
-        let members = meta.members()?;
-        let last = |key| members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value);
-        let at = from_unix(last("AEnd")?.number()?)?;
-        Some(Self { zone: last("Zone")?.text()?.into_owned(), at })
+        let at = from_unix(meta.member("AEnd")?.number()?)?;
+        Some(Self { zone: meta.member("Zone")?.text()?.into_owned(), at })
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{self, Scanner};
+use super::json;
 
 /// The body of a single event as a push's body: one reading becomes a batch of one, anything else stays as it is.
 #[must_use]
@@ -32,7 +32,8 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
     let mut items = String::new();
     let events = text.and_then(|text| {
         items.reserve(text.len());
-        each_element(text, |event| {
+        json::each_element(text, |event| {
+            let event = event.as_str();
             // An array would be read as an event's members in their order.
             let read = event.starts_with('{').then(|| serde_json::from_str::<Event<'_>>(event).ok()).flatten();
             match read.map(|event| event.body.get()) {
@@ -40,6 +41,7 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
                 None => push(&mut items, event),
             }
         })
+        .ok()
     });
     if events.is_none() {
         return Cow::Borrowed(body);
@@ -53,7 +55,7 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
 fn push_body(items: &mut String, sent: &str) {
     let unescaped = serde_json::from_str::<String>(sent).ok();
     let before = items.len();
-    if each_element(unescaped.as_deref().unwrap_or(sent), |element| push(items, element)).is_none() {
+    if json::each_element(unescaped.as_deref().unwrap_or(sent), |element| push(items, element.as_str())).is_err() {
         items.truncate(before);
         push(items, sent);
     }
@@ -62,17 +64,6 @@ fn push_body(items: &mut String, sent: &str) {
 fn push(items: &mut String, item: &str) {
     items.push(if items.is_empty() { '[' } else { ',' });
     items.push_str(item);
-}
-
-/// Calls `visit` with each element of the JSON array in `text`; a list of them could take eight times the memory of the text.
-/// `None` if it is not exactly one well-formed array; elements before the fault have been visited by then.
-fn each_element<'t>(text: &'t str, mut visit: impl FnMut(&'t str)) -> Option<()> {
-    let mut scanner = Scanner::new(text);
-    scanner.array(|scanner| {
-        visit(scanner.value()?.as_str());
-        Some(())
-    })?;
-    scanner.end()
 }
 
 #[cfg(test)]

@@ -14,11 +14,15 @@ use jiff::tz::Offset;
 use super::cleaning::Cleaning;
 use super::device::{self, DeviceType, Metric, Unit};
 use super::digest::Digest;
-use super::json::{ObjectError, Raw, each_member};
+use super::json::{Raw, each_member};
 use super::time::{self, LocalZone};
 
 /// A reading's identity: the SHA-256 of its text as it is stored.
 pub type ReadingId = Digest;
+
+/// Most members that `v` may have. A member of five bytes takes 40 bytes of memory. The vendor's largest reading, of a feedback
+/// tablet, has fewer than 60. Members of other objects are not kept.
+pub const MOST_MEMBERS: usize = 4_096;
 
 /// Longest id that is one, in bytes. The vendor's have 32; what is remembered is kept under them, and must not be as long as
 /// somebody likes.
@@ -27,6 +31,17 @@ const LONGEST_ID: usize = 512;
 /// Most reasons of a reading that are read: each is compared with all others, and counted and remembered by itself. A tablet
 /// offers a dozen.
 const MOST_REASONS: usize = 32;
+
+/// Why a text is not a reading. A retry cannot help.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadingError {
+    /// It is not well-formed JSON, or not an object.
+    #[error("not a JSON object: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Its `v` has more members than [`MOST_MEMBERS`].
+    #[error("more than {MOST_MEMBERS} members in `v`")]
+    TooManyMembers,
+}
 
 /// One reading, borrowing from the item's text.
 #[derive(Debug)]
@@ -84,12 +99,13 @@ impl<'a> Reading<'a> {
     /// Reads the text of one item.
     ///
     /// # Errors
-    /// [`ObjectError`] if `text` is not exactly one well-formed JSON object of at most
-    /// [`MOST_MEMBERS`](super::json::MOST_MEMBERS) members. A retry cannot help.
-    pub fn read(text: &'a str) -> Result<Self, ObjectError> {
+    /// [`ReadingError`] if `text` is not exactly one well-formed JSON object whose `v` has at most [`MOST_MEMBERS`] members. A
+    /// retry cannot help.
+    pub fn read(text: &'a str) -> Result<Self, ReadingError> {
         let mut fields = Fields::default();
         each_member(text, |name, value| fields.take(&name, value))?;
-        Ok(fields.into_reading(text))
+        let reading = fields.into_reading(text);
+        if reading.values.len() > MOST_MEMBERS { Err(ReadingError::TooManyMembers) } else { Ok(reading) }
     }
 
     /// Identity; the same text is the same reading, however it is batched.
@@ -143,11 +159,9 @@ impl<'a> Reading<'a> {
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for (_, reason) in self.value("reasons").and_then(Raw::members).unwrap_or_default() {
-            let members = reason.members().unwrap_or_default();
-            let last = |key| members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value);
-            let selected = last("selector").and_then(Raw::number).is_none_or(|selector| selector != 0.0);
-            if let Some(name) = last("Name").and_then(Raw::text).filter(|_| selected) {
+        for (_, reason) in self.value("reasons").map(|reasons| reasons.members(MOST_MEMBERS)).unwrap_or_default() {
+            let selected = reason.member("selector").and_then(Raw::number).is_none_or(|selector| selector != 0.0);
+            if let Some(name) = reason.member("Name").and_then(Raw::text).filter(|_| selected) {
                 let name = name.trim().to_owned();
                 if !names.contains(&name) {
                     names.push(name);
@@ -271,7 +285,8 @@ impl<'a> Fields<'a> {
             time,
             cleaning: self.routing_key.zip(self.meta).and_then(|(key, meta)| Cleaning::read(key, meta)),
             written_time: self.time,
-            values: self.values.and_then(Raw::members).unwrap_or_default(),
+            // One more than there may be, so that it is seen.
+            values: self.values.map(|values| values.members(MOST_MEMBERS + 1)).unwrap_or_default(),
         }
     }
 }
@@ -383,6 +398,20 @@ mod tests {
         let text = format!(r#"{{"v":{{"reasons":{{{}}}}}}}"#, reasons.join(","));
         let read = Reading::read(&text).unwrap().reasons();
         assert_eq!((read.len(), read[0].as_str()), (MOST_REASONS, "n0"));
+    }
+
+    #[test]
+    fn v_may_have_so_many_members_and_one_more_is_too_many() {
+        let members = |count: usize| vec![r#""":1"#; count].join(",");
+        let read =
+            |text: &str| Reading::read(text).map(|reading| reading.value_count()).map_err(|error| error.to_string());
+        assert_eq!(read(&format!(r#"{{"v":{{{}}}}}"#, members(MOST_MEMBERS))), Ok(MOST_MEMBERS));
+        let error = read(&format!(r#"{{"v":{{{}}}}}"#, members(MOST_MEMBERS + 1))).unwrap_err();
+        assert_eq!(error, "more than 4096 members in `v`");
+        // Members of other objects, and elements, take no memory of their own.
+        assert_eq!(read(&format!("{{{}}}", members(MOST_MEMBERS + 1))), Ok(0));
+        assert_eq!(read(&format!(r#"{{"v":{{"a":{{{}}}}}}}"#, members(MOST_MEMBERS + 1))), Ok(1));
+        assert_eq!(read(&format!(r#"{{"v":[{}0]}}"#, "0,".repeat(MOST_MEMBERS))), Ok(0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::EventError;
 use super::answer::Format;
-use crate::domain::json::Scanner;
+use crate::domain::json::Raw;
 use crate::sources::{Envelope, MemberError};
 
 /// RFC 3986 §3.4, and the percent sign of what is encoded already.
@@ -56,8 +56,8 @@ pub(super) struct ApiRequest<'e> {
 /// A body as its event holds it. It is unescaped and decoded when it is first polled, after the sender is authenticated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventBody<'e> {
-    /// A JSON string.
-    text: &'e str,
+    /// A JSON string; `None` for a request without a body.
+    text: Option<Raw<'e>>,
     is_base64: bool,
 }
 
@@ -149,8 +149,9 @@ fn verified_client(authorizer: ApiGatewayRequestAuthorizer) -> Option<String> {
 impl<'e> EventBody<'e> {
     fn read(event: &Envelope<'e>) -> Result<Self, MemberError> {
         let is_base64 = event.member("isBase64Encoded")?.unwrap_or_default();
-        let text = event.text("body").unwrap_or(r#""""#);
-        if text.starts_with('"') { Ok(Self { text, is_base64 }) } else { Err(MemberError("body")) }
+        let text = event.raw("body");
+        let is_string = text.is_none_or(|text| text.as_str().starts_with('"'));
+        if is_string { Ok(Self { text, is_base64 }) } else { Err(MemberError("body")) }
     }
 
     pub(super) fn into_stream(self) -> impl Body<Data = Bytes, Error = BodyError> {
@@ -158,14 +159,11 @@ impl<'e> EventBody<'e> {
     }
 
     fn decoded(self) -> Result<Bytes, BodyError> {
-        let mut bytes = vec![0; self.text.len()];
-        // In bytes: whether they are UTF-8 is checked where that matters.
-        let length = Scanner::new(self.text).unescape(&mut bytes).ok_or(BodyError::Text)?;
-        bytes.truncate(length);
+        let text = self.text.map_or_else(|| Some(String::new()), Raw::string).ok_or(BodyError::Text)?;
         if self.is_base64 {
-            bytes = STANDARD.decode(bytes).map_err(|_| BodyError::Base64)?;
+            return STANDARD.decode(text).map(Bytes::from).map_err(|_| BodyError::Base64);
         }
-        Ok(bytes.into())
+        Ok(text.into())
     }
 }
 

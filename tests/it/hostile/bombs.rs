@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use smartclean_push::domain::batch::MOST_ITEMS;
-use smartclean_push::domain::json::MOST_MEMBERS;
+use smartclean_push::domain::reading::MOST_MEMBERS;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
 use crate::hostile::support::{Neighbour, Served, exchange, push, reading, told};
@@ -78,7 +78,7 @@ fn members(count: usize) -> String {
 #[test]
 fn an_item_of_too_many_members_is_kept_as_a_rejection_and_costs_no_other() {
     let server = Served::start();
-    let pushed = format!("[{},{},{}]", members(MOST_MEMBERS - 1), members(1_000_000), reading(1));
+    let pushed = format!("[{},{},{}]", members(MOST_MEMBERS), members(1_000_000), reading(1));
     let answer = exchange(server.address, push(GZIP, &gzip(pushed.as_bytes()))).unwrap();
     let count = |name: &str| answer.json()[name].as_u64().unwrap();
     assert_eq!((answer.status, count("accepted"), count("rejected")), (200, 2, 1));
@@ -89,6 +89,12 @@ fn an_item_of_too_many_members_is_kept_as_a_rejection_and_costs_no_other() {
 fn an_item_of_a_million_members_takes_memory_that_is_bounded() {
     let body = format!("[{}]", members(1_000_000));
     assert_eq!(is_borne("one item of a million members", body.as_bytes(), BLANK_MIB / 2), 200);
+    // Not in `v`, and so not kept.
+    for place in ["{}", r#"{"a":{}}"#, r#"{"v":{"reasons":{}}}"#, r#"{"RoutingKey":"matrix.x","Meta":{}}"#] {
+        let million = format!("{{{}\"\":1}}", r#""":1,"#.repeat(1_000_000));
+        let body = format!("[{}]", place.replace("{}", &million));
+        assert_eq!(is_borne("a million members elsewhere", body.as_bytes(), BLANK_MIB / 2), 200);
+    }
 }
 
 #[test]
@@ -100,7 +106,7 @@ fn the_worst_push_takes_memory_that_is_bounded() {
     let most = format!("[{}]", members((MAX_DECODED - 20) / 5));
     assert_eq!(is_borne("one item of 13 million members", most.as_bytes(), MEMBERS_MIB), 200);
     // As many as are read in one item, and as few as make room for as many items as there may be.
-    for (count, what) in [(MOST_MEMBERS - 1, "13 million members, 4,095 in an item"), (70, "70 members in each item")] {
+    for (count, what) in [(MOST_MEMBERS, "13 million members, 4,096 in an item"), (70, "70 members in each item")] {
         assert_eq!(is_borne(what, items(&members(count)).as_bytes(), MEMBERS_MIB), 200);
     }
     // JSON has each as an escape of six bytes.
