@@ -6,13 +6,14 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::door::{Door, Doors};
-use super::password::{Password, PasswordFault};
+use super::password::{Password, PasswordFault, is_verified_hash};
 use super::secret::Secret;
 
 /// Least bytes of a signing key: as many as the digest has that it keys (RFC 7518 §3.2).
 pub const SIGNING_KEY_BYTES: usize = 32;
 
-/// The signing key of a secret that is kept for it alone: `{"signing_key":"…"}`, or the key itself and nothing else.
+/// The signing key of a secret that is kept for it alone: `{"signing_key":"…"}`, or the key itself. A line break at the end
+/// of that, which editors and `echo` add, is not part of the key.
 #[must_use]
 pub fn signing_key_of(text: &Secret) -> Secret {
     #[derive(Deserialize)]
@@ -20,7 +21,11 @@ pub fn signing_key_of(text: &Secret) -> Secret {
         signing_key: Secret,
     }
     let document = serde_json::from_str::<Document>(text.expose());
-    document.map_or_else(|_| Secret::new(text.expose().trim().to_owned()), |document| document.signing_key)
+    document.map_or_else(|_| Secret::new(without_line_break(text.expose()).to_owned()), |document| document.signing_key)
+}
+
+fn without_line_break(text: &str) -> &str {
+    text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(text)
 }
 
 /// One client that may push.
@@ -30,6 +35,14 @@ pub struct Client {
     pub username: String,
     /// Its password, or a hash of it: `$argon2id$…` or `$scrypt$…`.
     pub password: Secret,
+}
+
+impl Client {
+    /// Whether a hash is kept in place of the password.
+    #[must_use]
+    pub fn has_hash(&self) -> bool {
+        is_verified_hash(self.password.expose())
+    }
 }
 
 /// Everybody who may push. Read from JSON: `{"clients":[{"username":"…","password":"…"}],"signing_key":"…",
@@ -74,6 +87,20 @@ pub enum CredentialsFault {
     /// A name has a colon, which Basic authentication cannot carry (RFC 7617 §2).
     #[error("client {0} of the credentials has a colon in its username, which Basic authentication cannot carry")]
     Colon(usize),
+    /// A name, password or key has a control character (RFC 7617 §2 forbids them).
+    #[error(
+        "{what} of the credentials has the control character U+{:04X} as character {position}, which clients cannot send: \
+         remove that character from the file or secret",
+        *.character as u32
+    )]
+    Control {
+        /// Where it is, such as "the password of client 2".
+        what: String,
+        /// Which one.
+        character: char,
+        /// Its place in the text, from 1.
+        position: usize,
+    },
     /// A password is a hash that cannot be used.
     #[error("client {0} of the credentials has {1}")]
     Password(usize, PasswordFault),
@@ -110,8 +137,13 @@ impl Credentials {
             _ => return Err(shape(1, 1)),
         }
         let event_hub_keys: Vec<_> = document.event_hub_keys.into_iter().collect();
-        if let Some(blank) = event_hub_keys.iter().position(|(name, key)| name.is_empty() || key.expose().is_empty()) {
-            return Err(CredentialsFault::EventHubKey(blank + 1));
+        for (index, (name, key)) in event_hub_keys.iter().enumerate() {
+            let number = index + 1;
+            if name.is_empty() || key.expose().is_empty() {
+                return Err(CredentialsFault::EventHubKey(number));
+            }
+            without_control(name, || format!("the name of key {number} in event_hub_keys"))?;
+            without_control(key.expose(), || format!("the text of key {number} in event_hub_keys"))?;
         }
         if clients.is_empty() && event_hub_keys.is_empty() {
             return Err(CredentialsFault::Empty);
@@ -138,6 +170,8 @@ impl Credentials {
             if client.username.contains(':') {
                 return Err(CredentialsFault::Colon(index + 1));
             }
+            without_control(&client.username, || format!("the username of client {}", index + 1))?;
+            without_control(client.password.expose(), || format!("the password of client {}", index + 1))?;
             let password = Password::read(&client.password);
             passwords.push(password.map_err(|fault| CredentialsFault::Password(index + 1, fault))?);
         }
@@ -147,11 +181,14 @@ impl Credentials {
     /// The same with these signing keys before its own, the newest first.
     ///
     /// # Errors
-    /// [`CredentialsFault::SigningKey`] where one is too short.
+    /// [`CredentialsFault::SigningKey`] if one is too short, [`CredentialsFault::Control`] if one has a control character.
     pub fn with_signing_keys(mut self, keys: impl IntoIterator<Item = Secret>) -> Result<Self, CredentialsFault> {
         let keys: Vec<_> = keys.into_iter().collect();
         if let Some(short) = keys.iter().map(|key| key.expose().len()).find(|length| *length < SIGNING_KEY_BYTES) {
             return Err(CredentialsFault::SigningKey(short));
+        }
+        for key in &keys {
+            without_control(key.expose(), || "the signing_key".to_owned())?;
         }
         self.signing_keys.splice(..0, keys);
         Ok(self)
@@ -189,7 +226,9 @@ impl Credentials {
     /// What an open door needs and these do not have; `None` where everything is there.
     #[must_use]
     pub fn lacks(&self, doors: Doors) -> Option<&'static str> {
-        if doors.contains(Door::Oauth) && self.signing_keys.is_empty() {
+        if self.clients.is_empty() && (doors.contains(Door::Basic) || doors.contains(Door::Oauth)) {
+            Some("the doors basic and oauth need a client, with username and password")
+        } else if doors.contains(Door::Oauth) && self.signing_keys.is_empty() {
             Some("the door oauth needs a signing_key of at least 32 random bytes")
         } else if doors.contains(Door::EventHub) && self.event_hub_keys.is_empty() {
             Some("the door event-hub needs event_hub_keys")
@@ -201,6 +240,15 @@ impl Credentials {
     /// Each client with what its password is compared with.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Client, &Password)> {
         self.clients.iter().zip(&self.passwords)
+    }
+}
+
+/// # Errors
+/// [`CredentialsFault::Control`] with the first control character of `text`, which is `what` of the credentials.
+fn without_control(text: &str, what: impl FnOnce() -> String) -> Result<(), CredentialsFault> {
+    match text.chars().zip(1..).find(|(character, _)| character.is_control()) {
+        Some((character, position)) => Err(CredentialsFault::Control { what: what(), character, position }),
+        None => Ok(()),
     }
 }
 
@@ -239,6 +287,43 @@ mod tests {
     }
 
     #[test]
+    fn a_control_character_is_refused_with_its_place_and_nothing_else_is() {
+        let key = "k".repeat(32);
+        for (json, what, character, position) in [
+            (r#"{"username":"a\u0000b","password":"c"}"#.to_owned(), "the username of client 1", '\0', 2),
+            (r#"{"username":"a","password":"hunter2\n"}"#.to_owned(), "the password of client 1", '\n', 8),
+            (
+                r#"{"clients":[{"username":"a","password":"é\u0085"}]}"#.to_owned(),
+                "the password of client 1",
+                '\u{85}',
+                2,
+            ),
+            (format!(r#"{{"username":"a","password":"b","signing_key":"{key}\t"}}"#), "the signing_key", '\t', 33),
+            (
+                r#"{"event_hub_keys":{"a":"b","se\u007fnd":"c"}}"#.to_owned(),
+                "the name of key 2 in event_hub_keys",
+                '\u{7f}',
+                3,
+            ),
+            (r#"{"event_hub_keys":{"send":"a2V5\r"}}"#.to_owned(), "the text of key 1 in event_hub_keys", '\r', 5),
+        ] {
+            assert_eq!(
+                fault(&json),
+                CredentialsFault::Control { what: what.to_owned(), character, position },
+                "{json}"
+            );
+        }
+        let said = fault(r#"{"username":"a","password":"hunter2\n"}"#).to_string();
+        assert_eq!(
+            said,
+            "the password of client 1 of the credentials has the control character U+000A as character 8, which clients \
+             cannot send: remove that character from the file or secret"
+        );
+        let kept = r#"{"username":" smart clean é\u200b","password":" pass word \u00a0 "}"#;
+        assert_eq!(Credentials::parse(kept).unwrap().clients()[0].password.expose(), " pass word \u{a0} ");
+    }
+
+    #[test]
     fn keys_for_event_hubs_door_need_no_client() {
         let known = Credentials::parse(r#"{"event_hub_keys":{"send":"a2V5"}}"#).unwrap();
         assert!(known.clients().is_empty());
@@ -265,8 +350,24 @@ mod tests {
 
     #[test]
     fn a_signing_key_of_its_own_secret_stands_alone_or_in_json() {
-        for text in [r#"{"signing_key":"a key"}"#, "a key", "a key\n"] {
+        for text in [r#"{"signing_key":"a key"}"#, "{\"signing_key\":\"a key\"}\n\n", "a key", "a key\n", "a key\r\n"] {
             assert_eq!(signing_key_of(&Secret::new(text.into())).expose(), "a key");
+        }
+    }
+
+    #[test]
+    fn of_a_signing_key_exactly_one_line_break_is_cut_off() {
+        let key = format!(" {} ", "k".repeat(32));
+        let read = |end: &str| {
+            let key = signing_key_of(&Secret::new(format!("{key}{end}")));
+            Credentials::default().with_signing_keys([key]).map(|known| known.signing_keys()[0].expose().to_owned())
+        };
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(read(end).unwrap(), key, "spaces are part of it: {end:?}");
+        }
+        for (end, character) in [("\n\n", '\n'), ("\r\n\n", '\r'), ("\n\r\n", '\n'), ("\r", '\r'), ("\t", '\t')] {
+            let what = "the signing_key".to_owned();
+            assert_eq!(read(end).unwrap_err(), CredentialsFault::Control { what, character, position: 35 }, "{end:?}");
         }
     }
 
@@ -276,6 +377,13 @@ mod tests {
         let lacks = |doors: &str| bare.lacks(doors.parse().unwrap()).is_some();
         assert!(!lacks("basic,iot"));
         assert!(lacks("oauth") && lacks("basic,event-hub"));
+        let nobody = Credentials::parse(
+            r#"{"event_hub_keys":{"send":"a2V5"},"signing_key":"a-key-of-thirty-two-bytes-or-more"}"#,
+        )
+        .unwrap();
+        let lacks = |doors: &str| nobody.lacks(doors.parse().unwrap()).is_some();
+        assert!(!lacks("event-hub,iot"));
+        assert!(lacks("basic,event-hub") && lacks("oauth"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Password {
     pub(super) fn read(text: &Secret) -> Result<Self, PasswordFault> {
         let text = text.expose();
         let is_scrypt = text.starts_with("$scrypt$");
-        if !is_scrypt && !text.starts_with("$argon2id$") {
+        if !is_verified_hash(text) {
             return match looks_like_a_hash(text) {
                 true => Err(PasswordFault::Kind),
                 false => Ok(Self::Plain(Digest::of(text.as_bytes()))),
@@ -87,6 +87,11 @@ impl Hash {
         };
         verified.is_ok()
     }
+}
+
+/// Whether `text` is written as a hash of a kind that is verified here.
+pub(super) fn is_verified_hash(text: &str) -> bool {
+    text.starts_with("$argon2id$") || text.starts_with("$scrypt$")
 }
 
 /// Whether `text` is written as hashes are. As a password it would let in whoever has seen the hash.
