@@ -92,6 +92,8 @@ pub enum Problem {
     UnsupportedEncoding,
     /// Bytes of gzip that arrived as text.
     GzipAsText,
+    /// A body in gzip that does not unpack.
+    BrokenGzip,
     /// A body over the size limit.
     TooLarge,
     /// No credentials, or wrong ones.
@@ -104,6 +106,8 @@ pub enum Problem {
     InsufficientScope,
     /// A browser sends it for a page of another origin.
     ForeignOrigin,
+    /// An HTTP/1.1 request that does not name its host, or names two.
+    NotOneHost,
     /// The body ended early.
     IncompleteBody,
     /// The body took too long.
@@ -128,6 +132,7 @@ impl From<&PushError> for Problem {
     fn from(error: &PushError) -> Self {
         match error {
             PushError::NotABatch(NotABatch::TooMany) | PushError::TooLarge => Self::TooLarge,
+            PushError::NotABatch(NotABatch::Encoding(_)) => Self::BrokenGzip,
             PushError::NotABatch(_) => Self::NotABatch,
             PushError::Store(_) => Self::StoreUnavailable,
         }
@@ -187,6 +192,11 @@ impl Problem {
                 "The bytes of gzip arrived as text, which cannot be undone. Send them with Content-Type: \
                  application/octet-stream, or send no gzip. The body was kept.",
             ),
+            Self::BrokenGzip => new(
+                StatusCode::BAD_REQUEST,
+                "broken-gzip",
+                "The body's gzip is damaged or not whole. It was kept; the same body will not be taken. Compress the batch anew.",
+            ),
             Self::TooLarge => new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
@@ -219,6 +229,11 @@ impl Problem {
                 "foreign-origin",
                 "A browser sent this for a web page of another origin; see its headers Origin and Sec-Fetch-Site. Send it \
                  from a program, or from a page of this host. A proxy in front has to pass on the Host header.",
+            ),
+            Self::NotOneHost => new(
+                StatusCode::BAD_REQUEST,
+                "not-one-host",
+                "An HTTP/1.1 request names its host in exactly one header Host.",
             ),
             Self::IncompleteBody => {
                 new(StatusCode::BAD_REQUEST, "incomplete-body", "The body did not arrive whole.")
@@ -306,6 +321,7 @@ mod tests {
             (Problem::MethodNotAllowed { allow: "POST" }, 405, "method-not-allowed", "allow: POST"),
             (Problem::UnsupportedEncoding, 415, "unsupported-encoding", ""),
             (Problem::GzipAsText, 415, "gzip-as-text", ""),
+            (Problem::BrokenGzip, 400, "broken-gzip", ""),
             (Problem::TooLarge, 413, "too-large", ""),
             (challenge(true, None, false), 401, "unauthorized", "www-authenticate: Basic realm="),
             (challenge(true, Some(Bearer::Asked), false), 401, "unauthorized", "www-authenticate: Basic realm="),
@@ -321,6 +337,7 @@ mod tests {
             (Problem::TooManyFailures, 429, "too-many-failures", "retry-after: 3"),
             (Problem::InsufficientScope, 403, "insufficient-scope", "www-authenticate: Bearer realm="),
             (Problem::ForeignOrigin, 403, "foreign-origin", ""),
+            (Problem::NotOneHost, 400, "not-one-host", ""),
             (Problem::IncompleteBody, 400, "incomplete-body", ""),
             (Problem::TooSlow, 408, "too-slow", ""),
             (Problem::Busy, 503, "busy", "retry-after: 30"),

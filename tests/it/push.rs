@@ -259,11 +259,28 @@ async fn gzip_is_undone_and_the_batch_is_known_by_what_was_packed() {
 #[tokio::test]
 async fn a_body_that_is_not_the_gzip_it_claims_is_refused_and_kept() {
     let app = TestApp::new();
-    let packed = gzip(b"[]");
-    let cut = packed[..packed.len() - 1].to_vec();
-    let request = push_request().header("content-encoding", "gzip").body(Full::new(cut.into())).unwrap();
-    problem(&app.send(request).await, 400);
-    assert_eq!(app.lines().len(), 1);
+    let packed = gzip(&body(&[smell(270)]));
+    let mut changed = packed.clone();
+    changed[20] ^= 1;
+    for (number, broken) in
+        [packed[..packed.len() - 1].to_vec(), packed[..10].to_vec(), changed].into_iter().enumerate()
+    {
+        let request = push_request().header("content-encoding", "gzip").body(Full::new(broken.into())).unwrap();
+        let refused = app.send(request).await;
+        problem(&refused, 400);
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("The body's gzip is damaged or not whole.")
+                && detail.ends_with("Compress the batch anew.")
+        );
+        assert_eq!(app.lines().len(), number + 1);
+    }
+    // Whole gzip of what is no batch, and no gzip at all.
+    let packed = push_request().header("content-encoding", "gzip").body(Full::new(gzip(b"[oops").into())).unwrap();
+    let plain = push_request().body(Full::new("[oops".into())).unwrap();
+    for request in [packed, plain] {
+        assert!(app.send(request).await.body["detail"].as_str().unwrap().starts_with("The body is not a JSON array"));
+    }
 }
 
 /// As a REST API passes it on: it undoes gzip and leaves the header.

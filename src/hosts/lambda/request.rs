@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
+use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body::{Body, Frame};
 use http_body_util::StreamBody;
@@ -88,7 +89,7 @@ impl<'e> ApiRequest<'e> {
         let headers = one_value_each(event.member("headers")?.unwrap_or_default());
         Ok(Self {
             format: Format::Http,
-            request: request(event, context.http.method, uri, &headers)?,
+            request: request(event, context.http.method, uri, &headers, context.domain_name)?,
             request_id: context.request_id,
             source: context.http.source_ip,
             verified_client: context.authorizer.and_then(verified_client),
@@ -112,7 +113,7 @@ impl<'e> ApiRequest<'e> {
         };
         Ok(Self {
             format: Format::Rest,
-            request: request(event, context.http_method, uri, &headers)?,
+            request: request(event, context.http_method, uri, &headers, context.domain_name)?,
             request_id: context.request_id,
             source: context.identity.source_ip,
             // A REST API has no JWT authorizer.
@@ -121,11 +122,13 @@ impl<'e> ApiRequest<'e> {
     }
 }
 
+/// The request, to the host that API Gateway names: signatures are for a host, and a client can send any header `Host`.
 fn request<'e>(
     event: &Envelope<'e>,
     method: Method,
     uri: Uri,
     headers: &Values,
+    host: Option<String>,
 ) -> Result<Request<EventBody<'e>>, MemberError> {
     let mut request = Request::new(EventBody::read(event)?);
     *request.method_mut() = method;
@@ -134,6 +137,11 @@ fn request<'e>(
         let name = HeaderName::try_from(name).map_err(|_| MemberError("headers"))?;
         let value = HeaderValue::try_from(value).map_err(|_| MemberError("headers"))?;
         request.headers_mut().append(name, value);
+    }
+    request.headers_mut().remove(HOST);
+    if let Some(host) = host {
+        let host = HeaderValue::try_from(host).map_err(|_| MemberError("requestContext"))?;
+        request.headers_mut().insert(HOST, host);
     }
     Ok(request)
 }
@@ -233,6 +241,21 @@ mod tests {
         });
         changes(&mut event);
         read(event.to_string())
+    }
+
+    #[test]
+    fn the_host_is_the_one_that_api_gateway_names_whatever_the_client_sends() {
+        let forged = json!({ "host": "other.example.com", "Host": "third.example.com" });
+        for named in [Some("push.example.com"), None] {
+            let change = |event: &mut Value| {
+                event["headers"] = forged.clone();
+                event["requestContext"]["domainName"] = named.into();
+            };
+            for request in [http_api(change).unwrap(), rest_api(change).unwrap()] {
+                let hosts: Vec<_> = request.request.headers().get_all(HOST).iter().collect();
+                assert_eq!(hosts, Vec::from_iter(named));
+            }
+        }
     }
 
     #[test]

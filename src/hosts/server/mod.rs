@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
@@ -28,7 +28,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_io_timeout::TimeoutWriter;
 
@@ -168,34 +168,54 @@ async fn answer(
     request: Request<Incoming>,
     context: RequestInfo,
     body_within: Duration,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
     let request_id = context.request_id.clone();
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    // It sends no body until it is asked to.
-    let waits_to_be_asked = request.headers().contains_key(EXPECT);
     let deadline = Instant::now() + body_within;
     let (parts, body) = request.into_parts();
     let body = Arc::new(Mutex::new(body));
     let request = Request::from_parts(parts, arriving(Arc::clone(&body), deadline));
-    let handled = tokio::spawn(async move { app.handle(request, context).await });
+    let handled = tokio::spawn(async move {
+        if has_one_host(&request) {
+            app.handle(request, context).await
+        } else {
+            Problem::NotOneHost.response(&context.request_id)
+        }
+    });
     let mut response = handled.await.unwrap_or_else(|fault| {
         tracing::error!(request_id, %fault, "the handler failed");
         Problem::Internal.response(&request_id)
     });
     let is_unread = !body.lock().await.is_end_stream();
-    if is_unread && !waits_to_be_asked {
-        tokio::spawn(timeout_at(deadline.min(Instant::now() + DRAINED_WITHIN), drain(body)));
-    }
     if is_unread || is_chunked {
         // A length beside it is passed over, as it has to be, and what follows is not another request then: whoever is in
         // front of us may have gone by the length (RFC 9112 §6.1).
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(Full::new))
+    // The answer's body holds this until it is sent.
+    let (sending, is_sent) = oneshot::channel::<Infallible>();
+    if is_unread {
+        tokio::spawn(async move {
+            let _ = is_sent.await;
+            let _ = timeout_at(deadline.min(Instant::now() + DRAINED_WITHIN), drain(body)).await;
+        });
+    }
+    Ok(response.map(|answer| {
+        Full::new(answer).map_err(move |never| {
+            let _sending = &sending;
+            never
+        })
+    }))
+}
+
+/// Whether the request names its host once, as HTTP/1.1 has it (RFC 9112 §3.2).
+fn has_one_host<B>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
 }
 
 /// Reads what is left of a body that the handler did not want. A connection that is closed while its client still sends is
-/// reset, and the client never sees the answer (RFC 9112 §9.6).
+/// reset, and the client never sees the answer (RFC 9112 §9.6). Only after the answer: a client that waits for `100 Continue`
+/// would get it if its body was read before.
 async fn drain(body: Arc<Mutex<Incoming>>) {
     let mut body = body.lock().await;
     let mut drained = 0;

@@ -127,17 +127,33 @@ async fn a_verified_token_is_what_api_gateway_says_in_the_event_and_nothing_that
 }
 
 #[tokio::test]
+async fn gzip_that_is_not_whole_is_called_that() {
+    let packed = gzip(&body(&[reading(1)]));
+    let sent = |bytes: &[u8]| {
+        let headers = json!({"authorization": basic(), "content-encoding": "gzip"});
+        event(&json!({"headers": headers, "body": STANDARD.encode(bytes), "isBase64Encoded": true}))
+    };
+    let (refused, kept) = reply(&sent(&packed[..packed.len() - 1])).await;
+    let refused = refused.unwrap();
+    assert_eq!((&refused["statusCode"], kept), (&json!(400), 1));
+    assert!(refused["body"].as_str().unwrap().contains("gzip is damaged or not whole"), "{refused}");
+    assert_eq!(reply(&sent(&packed)).await.0.unwrap()["statusCode"], 200);
+}
+
+#[tokio::test]
 async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores_nothing() {
     let readings = String::from_utf8(body(&[reading(1)])).unwrap();
     let sent = |path: &str, headers: &[(&str, &str)]| {
         let mut all = json!({"authorization": basic(), "host": "push.example.com"});
         headers.iter().for_each(|(name, value)| all[name] = (*value).into());
-        event(&json!({"rawPath": path, "headers": all, "body": readings}))
+        let context = json!({"http": {"method": "POST", "path": path}, "domainName": "push.example.com"});
+        event(&json!({"rawPath": path, "headers": all, "requestContext": context, "body": readings}))
     };
     let of_rest = |origin: &str| {
         let mut event: Value = serde_json::from_str(include_str!("../../../events/rest-api/push-alert.json")).unwrap();
         event["multiValueHeaders"] =
             json!({"Authorization": [basic()], "Host": ["push.example.com"], "Origin": [origin]});
+        event["requestContext"]["domainName"] = "push.example.com".into();
         event.to_string()
     };
     for (event, expected) in [

@@ -290,12 +290,54 @@ fn who_it_is_is_said_once_and_before_the_body() {
 #[test]
 fn nobody_is_told_to_send_a_body_that_will_not_be_taken() {
     let server = Hosted::start(Bounds::default());
-    let head = "POST /push HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9000000\r\n\r\n";
-    let mut raw = Raw::to(server.address);
-    assert!(raw.send(head));
-    let mut first = [0; 12];
-    std::io::Read::read_exact(&mut raw.stream, &mut first).unwrap();
-    assert_eq!(&first, b"HTTP/1.1 401", "and no 100 before it");
+    for (authorization, length, status) in [("", 9_000_000, 401), (&*basic(), 12_000_000, 413)] {
+        let mut raw = Raw::to(server.address);
+        let head =
+            format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nExpect: 100-continue\r\n");
+        assert!(raw.send(head + &format!("Content-Length: {length}\r\n\r\n")));
+        let mut first = [0; 12];
+        std::io::Read::read_exact(&mut raw.stream, &mut first).unwrap();
+        assert_eq!(first, *format!("HTTP/1.1 {status}").as_bytes(), "and no 100 before it");
+    }
+}
+
+#[test]
+fn a_request_names_its_host_once() {
+    let server = Hosted::start(Bounds::default());
+    let authorization = basic();
+    let status = |version: &str, hosts: &str| {
+        let head = format!("POST /push HTTP/{version}\r\n{hosts}Authorization: {authorization}\r\n");
+        exchange(server.address, head + "Connection: close\r\nContent-Length: 2\r\n\r\n[]").unwrap()
+    };
+    for hosts in ["", "Host: x\r\nHost: x\r\n", "Host: x\r\nHost: y\r\n"] {
+        let answer = status("1.1", hosts);
+        assert_eq!(answer.status, 400, "{hosts:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("exactly one header Host"), "{answer:?}");
+    }
+    for (version, hosts) in [("1.1", "Host: x\r\n"), ("1.1", "Host:\r\n"), ("1.0", ""), ("1.0", "Host: x\r\n")] {
+        assert_eq!(status(version, hosts).status, 200, "{version} {hosts:?}");
+    }
+}
+
+/// curl waits a second for `100 Continue`, and then sends.
+#[test]
+fn a_client_that_expects_a_continue_gets_the_status_of_its_refusal_also_if_it_sends() {
+    let server = Hosted::start(Bounds::default());
+    let (right, wrong) = (basic(), "Basic eDp5".to_owned());
+    for (authorization, framing, status) in [
+        (&wrong, "Content-Length: 8000000", 401),
+        (&wrong, "Transfer-Encoding: chunked", 401),
+        (&right, "Content-Length: 12000000", 413),
+        (&right, "Transfer-Encoding: chunked", 413),
+    ] {
+        let mut raw = Raw::to(server.address);
+        let head = format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n{framing}\r\n");
+        assert!(raw.send(head + "Expect: 100-continue\r\n\r\n"));
+        let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+        let sent = (0..if status == 401 { 122 } else { 183 }).all(|_| raw.send(&chunk));
+        assert!(sent, "{framing} {status}: the connection was reset");
+        assert_eq!(raw.answer().map(|answer| answer.status), Some(status), "{framing}");
+    }
 }
 
 #[test]
