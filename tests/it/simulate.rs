@@ -151,10 +151,15 @@ struct Busy {
 
 impl Busy {
     fn start(busy: usize, retry_after: u64) -> Self {
+        Self::answering(busy, &format!("503 Service Unavailable\r\nRetry-After: {retry_after}"))
+    }
+
+    /// Refuses its first requests with this status and these headers.
+    fn answering(busy: usize, refusal: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/push", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&seen);
+        let (noted, refusal) = (Arc::clone(&seen), refusal.to_owned());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let body = request_body(stream.as_ref().unwrap());
@@ -164,8 +169,8 @@ impl Busy {
                     noted.len()
                 };
                 let head = match count <= busy {
-                    true => format!("503 Service Unavailable\r\nRetry-After: {retry_after}"),
-                    false => "200 OK".to_owned(),
+                    true => refusal.as_str(),
+                    false => "200 OK",
                 };
                 let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}");
                 stream.unwrap().write_all(answer.as_bytes()).unwrap();
@@ -227,11 +232,34 @@ fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
     );
     fs::create_dir_all(folder.path().join("data/raw")).unwrap();
     let verified = run(folder.path(), &["simulate", "--verify", "data"]);
-    assert_eq!(
-        (verified.exit, verified.out.contains("Readings stored              0 of 0")),
-        (Some(0), true),
-        "{verified:?}"
-    );
+    let said = "acknowledged no push of the ledger simulate-ledger.ndjson, so nothing can be verified. Refused: ";
+    assert_eq!((verified.exit, verified.err.contains(said)), (Some(1), true), "{verified:?}");
+    assert!(!verified.out.contains("Proven"), "{verified:?}");
+}
+
+#[test]
+fn refusals_are_counted_by_their_status_and_fail_and_are_not_taken_for_stored() {
+    for (status, refused_count) in
+        [("401 Unauthorized", 1), ("413 Payload Too Large", 2), ("429 Too Many Requests\r\nRetry-After: 0", 1)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        // A refused push is sent up to six times if it may be taken later.
+        let busy = Busy::answering(if status.starts_with("429") { usize::MAX } else { refused_count }, status);
+        let arguments = ["simulate", "--url", &busy.url, "--connections", "1"];
+        let simulated = run(folder.path(), &[&arguments[..], &MINUTES[..]].concat());
+        let code = &status[..3];
+        assert_eq!(simulated.exit, Some(1), "{simulated:?}");
+        assert!(
+            simulated.out.contains(&format!("{refused_count} pushes refused, 0 without an answer")),
+            "{simulated:?}"
+        );
+        assert!(simulated.err.contains(code), "{simulated:?}");
+        if code == "413" {
+            let told = "pushes were refused, and nothing of them was stored: 2 with 413";
+            assert!(simulated.err.contains(told), "{simulated:?}");
+            assert!(busy.seen.lock().unwrap().len() > 2, "the others are sent");
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,9 @@ pub struct Proof {
     pub answered: usize,
     /// Bodies that were refused with 400, and have to be stored all the same.
     pub refused: usize,
-    /// Pushes without an answer, or with one that promises nothing.
+    /// Pushes that were refused for another reason, such as their credentials. Nothing of them has to be stored.
+    pub turned_away: usize,
+    /// Pushes without an answer.
     pub unanswered: usize,
     /// Readings of acknowledged bodies, and how many of them are stored.
     pub readings: (usize, usize),
@@ -126,7 +128,11 @@ impl Proof {
                 self.faults.push(format!("batch {} was answered {status} and not {expected_status}", entry.batch));
                 false
             }
-            _ => {
+            Some(_) => {
+                self.turned_away += 1;
+                false
+            }
+            None => {
                 self.unanswered += 1;
                 false
             }
@@ -170,7 +176,8 @@ impl Proof {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Pushes answered 2xx          {}", self.answered)?;
-        writeln!(f, "Bodies refused 400           {}", self.refused)?;
+        writeln!(f, "Bad bodies refused 400       {}", self.refused)?;
+        writeln!(f, "Pushes refused otherwise     {}", self.turned_away)?;
         writeln!(f, "Pushes without an answer     {}", self.unanswered)?;
         writeln!(f, "Readings stored              {} of {}", self.readings.1, self.readings.0)?;
         writeln!(f, "Bad items and bodies stored  {} of {}", self.rejections.1, self.rejections.0)?;

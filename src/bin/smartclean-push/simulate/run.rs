@@ -1,5 +1,6 @@
 //! Delivers pushes: several at a time, at their pace, each recorded in the ledger.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::iter;
@@ -65,7 +66,7 @@ pub(super) fn run(
     }
     bar.finish_and_clear();
     totals.print(began, ledger.as_ref());
-    result
+    result.and(totals.without_refusals())
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> u64 {
@@ -73,14 +74,17 @@ fn seconds(from: Timestamp, to: Timestamp) -> u64 {
 }
 
 /// The sums of what was delivered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Totals {
     pushes: usize,
     readings: usize,
     rejections: usize,
-    refused: usize,
+    /// Bodies that are no batch, and were refused as such.
+    bad_bodies: usize,
     duplicates: usize,
     alerts: usize,
+    /// Other refused pushes, by their status.
+    refused: BTreeMap<u16, usize>,
     unanswered: usize,
 }
 
@@ -90,20 +94,37 @@ impl Totals {
         self.pushes += 1;
         self.readings += answer.accepted;
         self.rejections += answer.rejected;
-        self.refused += usize::from(entry.status == Some(400));
         self.duplicates += answer.duplicates;
         self.alerts += answer.alerts;
-        self.unanswered += usize::from(entry.status.is_none_or(|status| status > 400));
+        match entry.status {
+            None => self.unanswered += 1,
+            Some(400) if !entry.is_batch => self.bad_bodies += 1,
+            Some(status @ 300..) => *self.refused.entry(status).or_default() += 1,
+            Some(_) => {}
+        }
+    }
+
+    /// Fails if a push was refused that should have been stored.
+    fn without_refusals(&self) -> Result<(), Failure> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        let each = self.refused.iter().map(|(status, count)| format!("{count} with {status}"));
+        let each = each.collect::<Vec<_>>().join(", ");
+        Err(Failure::new(format!(
+            "pushes were refused, and nothing of them was stored: {each}. The endpoint's log says why"
+        )))
     }
 
     fn print(&self, began: Instant, ledger: Option<&Ledger<'_>>) {
-        let Self { pushes, readings, rejections, refused, duplicates, alerts, unanswered } = self;
+        let Self { pushes, readings, rejections, bad_bodies, duplicates, alerts, refused, unanswered } = self;
+        let refused: usize = refused.values().sum();
         let seconds = began.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 readings")]
         let rate = *readings as f64 / seconds.max(0.001);
         let mut text = format!(
-            "{pushes} pushes, {readings} readings in {seconds:.1} s ({rate:.0} a second); {rejections} bad items, {refused} \
-             bodies refused, {duplicates} duplicates, {alerts} alerts, {unanswered} pushes without an answer\n"
+            "{pushes} pushes, {readings} readings in {seconds:.1} s ({rate:.0} a second); {rejections} bad items, {bad_bodies} \
+             bad bodies, {duplicates} duplicates, {alerts} alerts, {refused} pushes refused, {unanswered} without an answer\n"
         );
         if let Some(Ledger { path, .. }) = ledger {
             let path = path.display();

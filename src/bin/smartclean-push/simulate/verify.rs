@@ -28,6 +28,13 @@ pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
         )));
     }
     let proof = verify(&ledger, archive::open(data)?.as_ref())?;
+    if proof.answered + proof.refused == 0 && proof.faults.is_empty() {
+        return Err(Failure::new(format!(
+            "the endpoint acknowledged no push of the ledger {path_shown}, so nothing can be verified. Refused: {}; without an \
+             answer: {}",
+            proof.turned_away, proof.unanswered
+        )));
+    }
     let result = match proof.faults.len() {
         0 => format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n"),
         _ => proof.faults.iter().take(NAMED).map(|fault| format!("FAULT {}\n", shown::line(fault))).collect(),
