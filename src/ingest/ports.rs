@@ -139,6 +139,16 @@ pub struct Document {
     pub version: u64,
 }
 
+/// How the keys of documents begin that list a zone's projects.
+pub const PROJECTS_OF: &str = "projects-of/";
+
+/// Whether a store may delete a document that was not written for a season and about which nothing is due. The list of a
+/// zone's projects is written once, when the zone is new.
+#[must_use]
+pub fn may_expire(key: &str) -> bool {
+    !key.starts_with(PROJECTS_OF)
+}
+
 /// What came of writing a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::{load, read, written};
 use super::evaluator::{RETRIES, pause};
-use super::ports::{Commit, Document, StateStore, Unavailable};
+use super::ports::{Commit, Document, PROJECTS_OF, StateStore, Unavailable};
 use crate::domain::state::Format;
 
 /// Most zones that a process knows to be noted; then it begins anew.
@@ -47,11 +47,9 @@ impl KnownProjects {
     }
 }
 
-const PREFIX: &str = "projects-of/";
-
 /// The document that lists the projects which have a zone of this id.
 fn key(zone: &str) -> String {
-    format!("{PREFIX}{zone}")
+    format!("{PROJECTS_OF}{zone}")
 }
 
 /// The projects that have a zone of this id, as far as readings have told.
@@ -61,14 +59,14 @@ pub(super) async fn known_projects(store: &dyn StateStore, zone: &str) -> Result
 
 /// Whether a document of this key lists projects.
 pub(super) fn is_key(key: &str) -> bool {
-    key.starts_with(PREFIX)
+    key.starts_with(PROJECTS_OF)
 }
 
 /// Notes every project that a document of another store lists.
 pub(super) async fn restore_projects(store: &dyn StateStore, key: &str, body: &str) -> Result<(), Unavailable> {
     let listed: Projects = read(key, &Document { body: Some(body.to_owned()), version: 0 })?;
     for project in listed.projects {
-        note_project(store, key.strip_prefix(PREFIX).unwrap_or(key), &project).await?;
+        note_project(store, key.strip_prefix(PROJECTS_OF).unwrap_or(key), &project).await?;
     }
     Ok(())
 }

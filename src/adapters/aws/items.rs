@@ -5,7 +5,7 @@
 //! | `pk` | S | the document's key, shortened where DynamoDB would refuse it |
 //! | `version` | N | how often it was written |
 //! | `body` | S or B | its text; B is the text compressed by Zstandard |
-//! | `ttl` | N | when DynamoDB may delete it, in epoch seconds |
+//! | `ttl` | N | when DynamoDB may delete it, in epoch seconds; absent if it never may |
 //! | `due` | N | when something about it is due, in Unix milliseconds; absent where nothing is |
 //! | `shard` | S | absent where `due` is, so that only documents about which something is due are in the index `due` |
 //!
@@ -27,7 +27,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use crate::adapters::due::due_from;
 use crate::domain::digest::Digest;
-use crate::ingest::ports::Document;
+use crate::ingest::ports::{Document, may_expire};
 
 /// Longest partition key, in bytes; DynamoDB, "Service, account, and table quotas".
 const LONGEST_KEY: usize = 2_048;
@@ -69,13 +69,16 @@ impl fmt::Debug for Items {
 impl Items {
     /// The item of a document that is written at `now`.
     pub(super) fn write(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>, now: Timestamp) -> Item {
+        let may_expire = may_expire(key);
         let key = item_key(key);
-        let expires = expires(due.map_or(now, |due| due.max(now)));
         let mut item = HashMap::from([
             ("version".to_owned(), AttributeValue::N(version.to_string())),
             ("body".to_owned(), self.body(body, key.len())),
-            ("ttl".to_owned(), AttributeValue::N(expires.to_string())),
         ]);
+        if may_expire {
+            let expires = expires(due.map_or(now, |due| due.max(now)));
+            item.insert("ttl".to_owned(), AttributeValue::N(expires.to_string()));
+        }
         if let Some(due) = due {
             item.insert("due".to_owned(), AttributeValue::N(due_from(due).to_string()));
             item.insert("shard".to_owned(), AttributeValue::S(shard_of(&key).to_string()));
@@ -205,6 +208,8 @@ mod tests {
         assert_eq!(expires(Some(seconds(99))), 100 + SEASON);
         assert_eq!(expires(Some(seconds(101))), 101 + SEASON);
         assert_eq!(expires(Some(Timestamp::MAX)), Timestamp::MAX.as_second());
+        let projects = Items::default().write("projects-of/zone", 1, "{}", None, seconds(100));
+        assert!(!projects.contains_key("ttl"), "it is written once, and a zone lives longer");
     }
 
     #[test]

@@ -13,27 +13,36 @@ use super::grouped::Grouped;
 use crate::adapters::due::{due_from, due_until};
 use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
 use crate::ingest::ReplayedDocument;
-use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable, may_expire};
 
 /// The version of the schema below, kept as the database's `user_version`.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// `due` is in Unix milliseconds. The index holds only the documents about which something is due, and their keys too, so
-/// that the sweep reads nothing else. `rate_limits` has a row a channel, `sms` the count of the last day.
+/// that the sweep reads nothing else. `expires` is in days of Unix time, so that its index changes once a day. `rate_limits` has
+/// a row a channel, `sms` the count of the last day.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS documents
-        (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER) STRICT;
+        (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER, expires INTEGER) STRICT;
     CREATE INDEX IF NOT EXISTS documents_due ON documents (due, key) WHERE due IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS documents_expires ON documents (expires) WHERE due IS NULL;
     CREATE TABLE IF NOT EXISTS rate_limits (channel TEXT PRIMARY KEY, tat INTEGER, waiting INTEGER) STRICT;
     CREATE TABLE IF NOT EXISTS sms (day TEXT PRIMARY KEY, sent INTEGER NOT NULL) STRICT;
 ";
+
+/// What documents of an older schema lack.
+const ADD_EXPIRES: &str = "ALTER TABLE documents ADD COLUMN expires INTEGER";
 
 const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
 const ALL: &str = "SELECT key, body, due FROM documents ORDER BY key";
 // One statement each, which SQLite runs while nobody else can write: of two who have read the same version, one finds it
 // gone.
-const INSERT: &str =
-    "INSERT INTO documents (key, version, body, due) VALUES (?1, 1, ?2, ?3) ON CONFLICT (key) DO NOTHING";
-const UPDATE: &str = "UPDATE documents SET version = version + 1, body = ?2, due = ?3 WHERE key = ?1 AND version = ?4";
+const INSERT: &str = "INSERT INTO documents (key, version, body, due, expires) VALUES (?1, 1, ?2, ?3, ?4) \
+                      ON CONFLICT (key) DO NOTHING";
+const UPDATE: &str =
+    "UPDATE documents SET version = version + 1, body = ?2, due = ?3, expires = ?4 WHERE key = ?1 AND version = ?5";
+/// A few at a time: a push waits for it.
+const EXPIRE: &str = "DELETE FROM documents WHERE rowid IN \
+                      (SELECT rowid FROM documents WHERE due IS NULL AND expires < ?1 LIMIT 100)";
 const BUCKET: &str = "SELECT tat, waiting FROM rate_limits WHERE channel = ?1";
 const SET_BUCKET: &str = "INSERT OR REPLACE INTO rate_limits (channel, tat, waiting) VALUES (?1, ?2, ?3)";
 const SMS_SENT: &str = "SELECT sent FROM sms WHERE day = ?1";
@@ -44,6 +53,11 @@ const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key L
 /// Longest wait for another process that is writing. Each write takes milliseconds, but SQLite's turns are not fair, and a
 /// disk that is busy makes all of them long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Days that a document stays after it was last written, or after something about it was due if that is later: as many as in
+/// DynamoDB. Nothing expires while something about it is due.
+const KEPT_DAYS: i64 = 90;
+const DAY_MS: i64 = 86_400_000;
 
 /// Pause between two tries to switch to a write-ahead log.
 const SWITCH_PAUSE: Duration = Duration::from_millis(5);
@@ -65,7 +79,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 enum Write {
     /// A document, if it is still of this version: 1, else 0.
-    Document { key: String, version: u64, body: String, due: Option<i64> },
+    Document { key: String, version: u64, body: String, due: Option<i64>, today: i64 },
     /// Tokens of a channel: how many are granted.
     Tokens { channel: String, request: TokenRequest },
     /// A count of the day's SMS: how many of these fit.
@@ -87,18 +101,31 @@ pub enum OpenError {
     /// The file system cannot hold it.
     #[error("its folder cannot be shared between processes (a network drive?); name a data folder on a local disk")]
     Unfit,
+    /// Something in it is not as SQLite has written it. It is left as it is.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
     /// SQLite cannot open it.
-    #[error("it cannot be opened: {0}")]
-    Failed(#[from] rusqlite::Error),
+    #[error("it cannot be opened: {0}; nothing was changed: it has to be a file that this user can read and write")]
+    Failed(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Failed(error),
+        }
+    }
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, making it where it is not there. Its folder must be there. Blocks, for a few
-    /// milliseconds where no other process holds it.
+    /// Opens the database at `path`, making it where it is not there. Its folder must be there. Blocks while the whole file is
+    /// read once, to see that it is not damaged.
     ///
     /// # Errors
     /// [`OpenError`], where it cannot be opened or is not ours to write.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        examine(path)?;
         let (reading, mut writing) = (open(path)?, open(path)?);
         Ok(Self {
             reading: Arc::new(Mutex::new(reading)),
@@ -176,7 +203,9 @@ impl StateStore for SqliteStore {
     }
 
     async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
-        let write = Write::Document { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_from) };
+        let today = day(Timestamp::now());
+        let write =
+            Write::Document { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_from), today };
         let written = self.write(NOT_WRITTEN, write).await?;
         Ok(if written == 0 { Commit::Lost } else { Commit::Done })
     }
@@ -212,11 +241,13 @@ fn write_all(connection: &mut Connection, writes: &[Write]) -> rusqlite::Result<
 /// Writes within a transaction, during which nobody else can write.
 fn write_one(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<usize> {
     match write {
-        Write::Document { key, version: 0, body, due } => {
-            transaction.prepare_cached(INSERT)?.execute(params![key, body, due])
-        }
-        Write::Document { key, version, body, due } => {
-            transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, version])
+        Write::Document { key, version, body, due, today } => {
+            transaction.prepare_cached(EXPIRE)?.execute([today])?;
+            let expires = may_expire(key).then(|| due.map_or(*today, |due| (due / DAY_MS).max(*today)) + KEPT_DAYS);
+            match version {
+                0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due, expires]),
+                _ => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, expires, version]),
+            }
         }
         Write::Tokens { channel, request } => {
             let bucket = |row: &Row<'_>| Ok(Bucket { tat: row.get(0)?, waiting: row.get(1)? });
@@ -241,13 +272,30 @@ fn write_one(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<u
     }
 }
 
-fn open(path: &Path) -> Result<Connection, OpenError> {
-    let mut connection = Connection::open(path)?;
+/// The day of a moment, of Unix time.
+fn day(moment: Timestamp) -> i64 {
+    moment.as_millisecond().div_euclid(DAY_MS)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Looked at before anything is written; and until then, closing does not write what others have left in the log.
+    Ok(connection)
+}
+
+/// Looks at a database before anything is written to it.
+fn examine(path: &Path) -> Result<(), OpenError> {
+    let mut connection = connect(path)?;
+    // Closing does not write what others have left in the log.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    check(&*connection.transaction()?)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    let transaction = connection.transaction()?;
+    check(&transaction)?;
+    let found: String = transaction.query_one("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Damaged(found)) }
+}
+
+fn open(path: &Path) -> Result<Connection, OpenError> {
+    let mut connection = connect(path)?;
     // Readers do not wait for a writer, and a commit is one sequential write.
     if switch_to_wal(&connection)? != "wal" {
         return Err(OpenError::Unfit);
@@ -296,7 +344,11 @@ fn check(connection: &Connection) -> Result<i64, OpenError> {
 fn create(connection: &mut Connection) -> Result<(), OpenError> {
     // Immediate, because another process may be about to do the same: the second one waits, and then finds it done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if check(&transaction)? < SCHEMA_VERSION {
+    let version = check(&transaction)?;
+    if version < SCHEMA_VERSION {
+        if version > 0 {
+            transaction.execute_batch(ADD_EXPIRES)?;
+        }
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
@@ -322,11 +374,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for journal in ["delete", "wal"] {
             let sql =
-                format!("PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = 3");
+                format!("PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = 4");
             let path = database(folder.path(), &sql);
             let before = fs::read(&path).unwrap();
             let refused = SqliteStore::open(&path).unwrap_err();
-            assert!(matches!(refused, OpenError::Newer(3)), "{refused:?}");
+            assert!(matches!(refused, OpenError::Newer(4)), "{refused:?}");
             assert!(refused.to_string().contains("newer release"), "{refused}");
             assert_eq!(fs::read(&path).unwrap(), before, "{journal}");
         }
@@ -338,12 +390,12 @@ mod tests {
         let path = database(folder.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (a)");
         let writer = Connection::open(&path).unwrap();
         writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-        writer.execute_batch("PRAGMA user_version = 3").unwrap();
+        writer.execute_batch("PRAGMA user_version = 4").unwrap();
         drop(writer);
         let log = folder.path().join("state.db-wal");
         let before = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
         assert!(!before.1.is_empty());
-        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer(3))));
+        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer(4))));
         assert_eq!((fs::read(&path).unwrap(), fs::read(&log).unwrap()), before);
     }
 
@@ -354,9 +406,74 @@ mod tests {
         let before = fs::read(&path).unwrap();
         assert!(matches!(SqliteStore::open(&path), Err(OpenError::Foreign)));
         assert_eq!(fs::read(&path).unwrap(), before);
-        fs::write(&path, "no database, and long enough to be one").unwrap();
-        assert!(matches!(SqliteStore::open(&path), Err(OpenError::Failed(_))));
-        assert_eq!(fs::read(&path).unwrap(), b"no database, and long enough to be one");
+    }
+
+    #[test]
+    fn a_damaged_database_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO documents \
+                    SELECT 'zone ' || i, 1, hex(randomblob(200)), i, 0 FROM n";
+        SqliteStore::open(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch(rows).unwrap();
+        assert!(SqliteStore::open(&path).is_ok());
+        let whole = fs::read(&path).unwrap();
+        assert!(whole.len() > 100_000);
+        let mut spoilt = whole.clone();
+        spoilt[40_000..60_000].fill(0x5a);
+        let cases: [&[u8]; 6] = [
+            b"no database, and long enough to be one",
+            &[0xa5; 8_192],
+            &whole[..1_000],
+            &whole[..whole.len() / 2],
+            &whole[..whole.len() - 4_096],
+            &spoilt,
+        ];
+        for damaged in cases {
+            fs::write(&path, damaged).unwrap();
+            let refused = SqliteStore::open(&path).unwrap_err();
+            assert!(matches!(refused, OpenError::Damaged(_)), "{} bytes: {refused:?}", damaged.len());
+            assert_eq!(fs::read(&path).unwrap(), damaged);
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_or_cannot_be_written_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = SqliteStore::open(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("has to be a file that this user can read and write"), "{refused}");
+        let read_only = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        let refused = OpenError::from(rusqlite::Error::SqliteFailure(read_only, None));
+        assert!(matches!(refused, OpenError::Failed(_)), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn an_idle_document_expires_after_a_season_and_one_with_something_due_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
+        let (now, hour) = (Timestamp::now(), jiff::SignedDuration::from_hours(1));
+        let write = async |key: &str, due: Option<Timestamp>| store.commit(key, 0, "{}", due).await.unwrap();
+        for key in ["idle", "used", "projects-of/zone"] {
+            write(key, None).await;
+        }
+        write("suppressed", Some(now + hour)).await;
+        write("overdue", Some(now - hour * 24 * 400)).await;
+        write("later", Some(now + hour * 24 * 30)).await;
+        let connection = Connection::open(folder.path().join("state.db")).unwrap();
+        let expires = |key: &str| -> Option<i64> {
+            connection.query_one("SELECT expires FROM documents WHERE key = ?1", [key], |row| row.get(0)).unwrap()
+        };
+        let kept_from_now = ["idle", "suppressed", "overdue", "later"].map(|key| expires(key).unwrap() - day(now));
+        assert_eq!(expires("projects-of/zone"), None);
+        assert!((90..=91).contains(&kept_from_now[0]) && kept_from_now[2] == kept_from_now[0], "{kept_from_now:?}");
+        assert!((119..=121).contains(&kept_from_now[3]), "{kept_from_now:?}");
+        // As if all were written 91 days ago, and 90.
+        connection.execute("UPDATE documents SET expires = ?1 WHERE expires > 0", [day(now) - 1]).unwrap();
+        connection.execute("UPDATE documents SET expires = ?1 WHERE key = 'used'", [day(now)]).unwrap();
+        write("new", None).await;
+        let mut select = connection.prepare("SELECT key FROM documents ORDER BY key").unwrap();
+        let keys: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(keys, ["later", "new", "overdue", "projects-of/zone", "suppressed", "used"]);
     }
 
     #[test]
@@ -400,6 +517,7 @@ mod tests {
             connection.query_one(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
         };
         assert_eq!([count("documents"), count("rate_limits"), count("sms")], [1, 0, 0]);
+        assert_eq!(count("documents WHERE expires IS NULL"), 1);
     }
 
     #[test]
@@ -418,7 +536,8 @@ mod tests {
     fn of_documents_written_together_each_has_its_own_outcome() {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = open(&folder.path().join("state.db")).map_err(|_| "refused").unwrap();
-        let write = |key: &str, version| Write::Document { key: key.into(), version, body: "{}".into(), due: None };
+        let write =
+            |key: &str, version| Write::Document { key: key.into(), version, body: "{}".into(), due: None, today: 0 };
         let outcomes = |connection: &mut Connection, writes: &[Write]| -> Vec<bool> {
             write_each(connection, writes).into_iter().map(|outcome| outcome.unwrap() == 1).collect()
         };
@@ -436,10 +555,26 @@ mod tests {
         let trigger =
             "CREATE TRIGGER t BEFORE INSERT ON documents WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END";
         connection.execute_batch(trigger).unwrap();
-        let writes =
-            ["a", "bad", "b"].map(|key| Write::Document { key: key.into(), version: 0, body: "{}".into(), due: None });
+        let writes = ["a", "bad", "b"].map(|key| Write::Document {
+            key: key.into(),
+            version: 0,
+            body: "{}".into(),
+            due: None,
+            today: 0,
+        });
         let outcomes = write_each(&mut connection, &writes);
         assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    }
+
+    #[test]
+    fn what_expires_is_found_in_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
+        let connection = store.reading.lock().unwrap();
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {EXPIRE}")).unwrap();
+        let plan: Vec<String> =
+            explain.query_map([0], |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(plan.contains(&"SEARCH documents USING INDEX documents_expires (expires<?)".to_owned()), "{plan:?}");
     }
 
     #[test]
