@@ -17,7 +17,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 /// Failed logins that are checked of a network at once, and then a minute.
 const FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
@@ -39,26 +39,26 @@ pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
     hasher: RandomState,
     /// Digests of verified logins, and when each was verified last.
     verified: Mutex<HashMap<u64, Timestamp>>,
-    /// A lock for each login that is checked and not verified yet, by its digest: copies of it that come meanwhile wait, and
-    /// count only if it was wrong.
-    under_way: Mutex<HashMap<u64, Arc<AsyncMutex<()>>>>,
+    /// A lock for each cell: of a network, one login is checked at a time. Copies of one that is right wait, and do not count.
+    /// Guesses at a slow hash occupy one processor, and keep no other network waiting.
+    turns: Box<[AsyncMutex<()>]>,
 }
 
 /// A login that may be checked. It counts as failed unless it is [verified](LoginLimit::verified) or
 /// [undecided](LoginLimit::undecided).
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Attempt {
+pub(super) struct Attempt<'l> {
     digest: u64,
     /// `None` if the login was verified lately: it does not count.
-    counted: Option<Counted>,
+    counted: Option<Counted<'l>>,
 }
 
 #[derive(Debug)]
-struct Counted {
+struct Counted<'l> {
     cell: usize,
     /// Held until the attempt ends.
-    _turn: OwnedMutexGuard<()>,
+    _turn: MutexGuard<'l, ()>,
 }
 
 /// The limit of a network is reached.
@@ -94,7 +94,7 @@ impl<C: Clock> LoginLimit<C> {
             cells,
             hasher: RandomState::new(),
             verified: Mutex::default(),
-            under_way: Mutex::default(),
+            turns: (0..CELLS).map(|_| AsyncMutex::default()).collect(),
         }
     }
 
@@ -102,16 +102,17 @@ impl<C: Clock> LoginLimit<C> {
     ///
     /// # Errors
     /// [`Limited`] if too many of its network failed lately and this one was not verified lately.
-    pub(super) async fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Result<Attempt, Limited> {
+    pub(super) async fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Result<Attempt<'_>, Limited> {
         let digest = self.hasher.hash_one(login);
         if self.is_verified(digest, now) {
             return Ok(Attempt { digest, counted: None });
         }
-        let turn = self.turn(digest).lock_owned().await;
+        let cell = self.cell(source, true);
+        let turn = self.turns[cell].lock().await;
         if self.is_verified(digest, now) {
             return Ok(Attempt { digest, counted: None });
         }
-        let cell = self.take(source, true)?;
+        self.take(cell)?;
         Ok(Attempt { digest, counted: Some(Counted { cell, _turn: turn }) })
     }
 
@@ -120,27 +121,24 @@ impl<C: Clock> LoginLimit<C> {
         verified.is_some_and(|verified| now.duration_since(verified) < VERIFIED_FOR)
     }
 
-    fn turn(&self, digest: u64) -> Arc<AsyncMutex<()>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(under_way.entry(digest).or_default())
-    }
-
     /// Counts a refused request in which nothing is guessed, from the address `source`, apart from failed logins.
     ///
     /// # Errors
     /// [`Limited`] if there were too many of its network lately.
     pub(super) fn without_guess(&self, source: &str) -> Result<(), Limited> {
-        self.take(source, false).map(drop)
+        self.take(self.cell(source, false))
     }
 
-    fn take(&self, source: &str, is_login: bool) -> Result<usize, Limited> {
-        let cell = self.hasher.hash_one((network(source), is_login)) as usize % CELLS;
-        self.limiter.check_key(&cell).map(|()| cell).map_err(|_| Limited)
+    fn cell(&self, source: &str, is_login: bool) -> usize {
+        self.hasher.hash_one((network(source), is_login)) as usize % CELLS
+    }
+
+    fn take(&self, cell: usize) -> Result<(), Limited> {
+        self.limiter.check_key(&cell).map_err(|_| Limited)
     }
 
     /// The login of an attempt is right: the attempt does not count, and the login passes the limit from now on.
-    pub(super) fn verified(&self, attempt: &Attempt, now: Timestamp) {
+    pub(super) fn verified(&self, attempt: &Attempt<'_>, now: Timestamp) {
         self.undecided(attempt);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
@@ -151,7 +149,7 @@ impl<C: Clock> LoginLimit<C> {
     }
 
     /// Nobody knows whether the login of an attempt is right: the attempt does not count.
-    pub(super) fn undecided(&self, attempt: &Attempt) {
+    pub(super) fn undecided(&self, attempt: &Attempt<'_>) {
         if let Some(Counted { cell, .. }) = &attempt.counted {
             let one = Nanos::from(Quota::per_minute(FAILURES).replenish_interval());
             let given_back = |taken: Option<Nanos>| Ok(((), taken.unwrap_or_default().saturating_sub(one)));
@@ -160,16 +158,17 @@ impl<C: Clock> LoginLimit<C> {
     }
 
     /// The login of an attempt is wrong, also if it was right before the credentials changed.
-    pub(super) fn failed(&self, attempt: &Attempt) {
+    pub(super) fn failed(&self, attempt: &Attempt<'_>) {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt.digest);
     }
 }
 
-/// The part of an address that one sender cannot change: all of an IPv4 one, the first 64 bits of an IPv6 one.
+/// The part of an address that one sender cannot change: all of an IPv4 one, the first 48 bits of an IPv6 one. That is the most
+/// that a provider gives to a customer (RFC 6177 §2); by 64 bits, one customer would have a network for each of the cells.
 fn network(source: &str) -> Box<str> {
     match source.parse() {
         Ok(IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
-            Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string().into()
+            Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).to_string().into()
         }
         _ => source.into(),
     }
@@ -191,7 +190,7 @@ mod tests {
     type Limit = LoginLimit<FakeRelativeClock>;
 
     /// What comes of a login of which no copy is under way.
-    fn attempt(limit: &Limit, source: &str, login: &[&str], second: i64) -> Result<Attempt, Limited> {
+    fn attempt<'l>(limit: &'l Limit, source: &str, login: &[&str], second: i64) -> Result<Attempt<'l>, Limited> {
         limit.attempt(source, login, at(second)).now_or_never().unwrap()
     }
 
@@ -243,9 +242,22 @@ mod tests {
             });
             let copies = futures_util::future::join_all(copies).await;
             assert_eq!(copies.into_iter().flatten().count(), passed);
-            attempt(&limit, "192.0.2.1", &["other"], 0).map(drop).unwrap_or_default();
-            assert_eq!(limit.under_way.lock().unwrap().len(), 1, "ended ones are forgotten");
+            assert_eq!(attempt(&limit, "192.0.2.1", &["other"], 0).is_ok(), is_right, "all have ended");
         }
+    }
+
+    #[tokio::test]
+    async fn of_a_network_one_login_is_checked_at_a_time_and_a_verified_one_waits_for_none() {
+        let limit = Limit::with_clock(FakeRelativeClock::default());
+        let attempt = |source: &'static str, login: &'static str| limit.attempt(source, &[login], at(0)).now_or_never();
+        limit.verified(&attempt("192.0.2.1", "verified").unwrap().unwrap(), at(0));
+        let first = attempt("192.0.2.1", "first").unwrap().unwrap();
+        assert!(attempt("192.0.2.1", "second").is_none(), "it waits");
+        assert!(attempt("192.0.2.1", "verified").is_some());
+        assert!((2..20).any(|host| limit.attempt(&format!("192.0.2.{host}"), &["x"], at(0)).now_or_never().is_some()));
+        limit.failed(&first);
+        drop(first);
+        assert!(attempt("192.0.2.1", "second").is_some());
     }
 
     #[test]
@@ -262,6 +274,10 @@ mod tests {
         let limit = Limit::with_clock(FakeRelativeClock::default());
         assert_eq!(checked(&limit, "2001:db8:1:2::1", 30), 20);
         assert_eq!(checked(&limit, "2001:db8:1:2:ffff::9", 30), 0);
+        let many = (0..=u16::MAX).map(|subnet| checked(&limit, &format!("2001:db8:1:{subnet:x}::1"), 1));
+        assert_eq!(many.sum::<usize>(), 0, "a customer has up to 65,536 subnets");
+        let others = (0..1_000).map(|network| checked(&limit, &format!("2001:db9:{network:x}::1"), 1));
+        assert!(others.sum::<usize>() >= 990, "which keep others out of none of their cells, or hardly one");
         assert_eq!(&*network("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
     }
 

@@ -11,6 +11,7 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
+use smartclean_push::adapters::fixed::FixedCredentials;
 use smartclean_push::auth::{Check, Client, Credentials, Login, Secret};
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::RequestInfo;
@@ -95,6 +96,38 @@ async fn a_right_password_that_was_never_verified_waits_until_the_limit_permits_
     let other = Request::post("/push").header("authorization", basic("other", PASSWORD));
     let answer = app.handle(other.body(Full::new(Bytes::new())).unwrap(), context).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "3"));
+}
+
+/// A hash of "password" that is about as slow as hashes may be.
+fn slow_hash() -> String {
+    let slow = argon2::Argon2::from(argon2::Params::new(64 << 10, 6, 1, None).unwrap());
+    argon2::PasswordHasher::hash_password_with_salt(&slow, b"password", b"somesalt").unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn forty_connections_that_guess_at_a_slow_hash_do_not_keep_the_real_client_waiting() {
+    let client = Client { username: USERNAME.into(), password: Secret::new(slow_hash()) };
+    let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
+    let app = Arc::new(World::new().with_gate(Gate::new(Box::new(credentials))).app());
+    let timed = async |source: &str, password: &str| {
+        let began = Instant::now();
+        (push(&app, password, source.to_owned(), 0).await, began.elapsed())
+    };
+    let (status, alone) = timed("192.0.2.1", "guess").await;
+    assert_eq!(status, 401);
+    let guessers = (0..40).map(|guesser| {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move { push(&app, &format!("guess {guesser}"), "203.0.113.7".into(), 0).await })
+    });
+    let guessers: Vec<_> = guessers.collect();
+    tokio::time::sleep(alone / 2).await;
+    let (status, first) = timed("198.51.100.1", "password").await;
+    assert_eq!(status, 200);
+    assert!(first < alone * 4, "{first:?} beside guesses, {alone:?} alone");
+    let (status, again) = timed("203.0.113.7", "password").await;
+    assert_eq!(status, 200, "a login that was verified passes, also from the address of the guesser");
+    assert!(again < alone, "{again:?}");
+    guessers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 /// Bytes of memory that this process holds of its own: not the pages of the program's file, which come in as its parts are
