@@ -250,6 +250,11 @@ mod tests {
         assert_eq!(read(&[]).unwrap().doors.to_string(), "basic");
         assert_eq!(read(&[("DOORS", "")]).unwrap().doors.to_string(), "basic");
         assert_eq!(read(&[("DOORS", "oauth, basic")]).unwrap().doors.to_string(), "basic,oauth");
+        assert_eq!(
+            read(&[("DOORS", "iot")]).unwrap().doors.to_string(),
+            "iot",
+            "AWS IoT hands readings to the function"
+        );
         let message = read(&[("DOORS", "basic,oauht")]).unwrap_err();
         assert!(message.contains("DOORS: there is no door \"oauht\""), "{message}");
     }

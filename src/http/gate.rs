@@ -25,6 +25,7 @@ const LONGEST_NAME: usize = 64;
 pub struct Gate {
     credentials: Box<dyn CredentialSource>,
     doors: Doors,
+    public_host: Option<String>,
     hashing: Hashing,
     login_limit: LoginLimit,
     refusals: RefusalLog,
@@ -81,14 +82,28 @@ impl Refusal {
 impl Gate {
     /// Lets in by Basic authentication alone.
     pub fn new(credentials: Box<dyn CredentialSource>) -> Self {
-        let (hashing, login_limit) = (Hashing::new(), LoginLimit::new());
-        Self { credentials, doors: Doors::default(), hashing, login_limit, refusals: RefusalLog::default() }
+        Self {
+            credentials,
+            doors: Doors::default(),
+            public_host: None,
+            hashing: Hashing::new(),
+            login_limit: LoginLimit::new(),
+            refusals: RefusalLog::default(),
+        }
     }
 
     /// With these doors open, and no others.
     #[must_use]
     pub fn with_doors(mut self, doors: Doors) -> Self {
         self.doors = doors;
+        self
+    }
+
+    /// Takes signatures for this host. Without one, a signature has to be for the host that the header `Host` names: only if
+    /// the client cannot choose that, as behind API Gateway.
+    #[must_use]
+    pub fn with_public_host(mut self, host: Option<String>) -> Self {
+        self.public_host = host;
         self
     }
 
@@ -113,7 +128,8 @@ impl Gate {
     /// The name of the key that signed a call of Event Hubs'.
     pub(super) async fn sender(&self, parts: &Parts, context: &RequestInfo) -> Result<String, Problem> {
         let signature = |header: &str| {
-            let (host, path) = (own_host(parts).to_owned(), parts.uri.path().to_owned());
+            let host = self.public_host.clone().unwrap_or_else(|| own_host(parts).to_owned());
+            let path = parts.uri.path().to_owned();
             Some(Proof::Signature { sent: SharedAccess::of_header(header)?, header: header.to_owned(), host, path })
         };
         let challenge = Challenge { basic: false, bearer: None, signature: true };

@@ -1,5 +1,7 @@
 //! Every door from request to answer: what it lets in and what it does not, open and closed.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -11,9 +13,12 @@ use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use smartclean_push::adapters::fixed::FixedCredentials;
+use smartclean_push::auth::Credentials;
+use smartclean_push::http::Gate;
 use smartclean_push::ingest::RequestInfo;
 
-use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, push_request, reading};
+use crate::support::{Answer, PASSWORD, TestApp, USERNAME, World, basic, body, now, push_request, reading};
 
 const CREDENTIALS: &str = r#"{"clients":[{"username":"smartclean","password":"s3cret-Pa55"},{"username":"other","password":"p+%c3%a9 é"}],
     "signing_key":"a-key-of-thirty-two-bytes-or-more","event_hub_keys":{"send":"a2V5"}}"#;
@@ -338,6 +343,25 @@ async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
     let elsewhere = Request::post("/push").header("host", "push.example.com");
     let elsewhere = elsewhere.header("authorization", signature("https://push.example.com/", "a2V5", 600));
     assert_eq!(app.send(with(elsewhere, "[]")).await.status, 401, "a signature is for events alone");
+}
+
+#[tokio::test]
+async fn a_signature_for_another_host_is_refused_whatever_host_the_request_names() {
+    let credentials = FixedCredentials(Arc::new(Credentials::parse(CREDENTIALS).unwrap()));
+    let gate = Gate::new(Box::new(credentials)).with_doors("event-hub".parse().unwrap());
+    let app = World::new().with_gate(gate.with_public_host(Some("push.example.com".to_owned()))).start();
+    let (own, other) = ("https://push.example.com/washrooms", "https://other.example.com/washrooms");
+    for (resource, host, status) in [
+        (other, "other.example.com", 401),
+        (other, "push.example.com", 401),
+        (own, "push.example.com", 201),
+        (own, "127.0.0.1:8080", 201),
+        (own, "other.example.com", 201),
+    ] {
+        let request = Request::post("/washrooms/messages").header("host", host);
+        let answer = app.send(with(request.header("authorization", signature(resource, "a2V5", 600)), "[]")).await;
+        assert_eq!(answer.status, status, "{resource} sent to {host}");
+    }
 }
 
 /// argon2's own test vector: the password is "password".

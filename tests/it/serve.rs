@@ -23,18 +23,74 @@ fn start(data: &Path, arguments: &[&str]) -> Server {
     Server::start(serve(data, arguments).stderr(Stdio::null()))
 }
 
-fn curl_line(server: &Server) -> &str {
-    server.welcome.lines().find(|line| line.starts_with("curl ")).unwrap()
+/// A call of curl in the line that `serve` prints.
+#[derive(Debug, Default)]
+struct Call {
+    url: String,
+    user: Option<String>,
+    headers: Vec<String>,
+    body: String,
 }
 
-/// Runs the line that it prints, as a user pastes it. Needs no curl: a stand-in with the same words sends it.
+impl Call {
+    fn read(words: &[u8]) -> Self {
+        let mut call = Self::default();
+        let mut words = words.split(|byte| *byte == 0).map(|word| String::from_utf8(word.to_owned()).unwrap());
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "-s" | "" => {}
+                "-u" => call.user = words.next(),
+                "-H" => call.headers.extend(words.next()),
+                "-d" => call.body = words.next().unwrap(),
+                _ => call.url = word,
+            }
+        }
+        call
+    }
+
+    /// Sends it. The password that curl asks for is the one in the file that `serve` names.
+    fn send(&self, server: &Server) -> (u16, String) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut request = agent.post(&self.url);
+        if let Some(username) = &self.user {
+            request = request.header("Authorization", basic(username, &file_password(server)));
+        }
+        if self.url.ends_with("/oauth2/token") {
+            request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        }
+        for header in &self.headers {
+            let (name, value) = header.split_once(": ").unwrap();
+            request = request.header(name, value);
+        }
+        let mut answer = request.send(self.body.as_bytes()).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+}
+
+/// The calls of the line that `serve` prints, once a shell has run it. Each call prints `answer`.
+fn calls(server: &Server, answer: &str) -> Vec<Call> {
+    let line = server.welcome.lines().find(|line| line.contains("curl ") && line.contains(" -d ")).unwrap();
+    let curl = r#"curl() { for word; do printf '%s\0' "$word"; done >&2; printf '\001' >&2; printf '%s' "$ANSWER"; }"#;
+    let output = Command::new("sh").arg("-c").arg(format!("{curl}\n{line}")).env("ANSWER", answer).output().unwrap();
+    let calls = output.stderr.split(|byte| *byte == 1).filter(|words| !words.is_empty());
+    calls.map(Call::read).collect()
+}
+
+/// Runs the line that it prints, as a user pastes it. Needs no curl: its calls are sent from here.
 fn paste(server: &Server) -> (u16, Value) {
-    let script = format!("curl() {{ for word; do printf '%s\\0' \"$word\"; done; }}\n{}", curl_line(server));
-    let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
-    let words: Vec<_> = output.stdout.split(|byte| *byte == 0).collect();
-    let text = |index: usize| std::str::from_utf8(words[index]).unwrap().to_owned();
-    let (username, password) = text(1).split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned())).unwrap();
-    push(&text(2), &username, &password, words[6])
+    let mut calls_made = calls(server, "");
+    if calls_made.len() > 1 {
+        let (_, token) = calls_made[0].send(server);
+        calls_made = calls(server, &token);
+    }
+    let (status, body) = calls_made.last().unwrap().send(server);
+    (status, serde_json::from_str(&body).unwrap_or_default())
+}
+
+/// The password in the file that `serve` names.
+fn file_password(server: &Server) -> String {
+    let line = server.welcome.lines().find_map(|line| line.strip_prefix("Credentials ")).unwrap();
+    made_password(Path::new(line.trim()).parent().unwrap())
 }
 
 fn now_ms() -> i64 {
@@ -57,11 +113,9 @@ fn push(url: &str, username: &str, password: &str, body: &[u8]) -> (u16, Value) 
 
 /// What `/metrics` tells, line by line.
 fn metrics(server: &Server) -> Vec<String> {
-    let user = curl_line(server).split('\'').nth(1).unwrap();
-    let (username, password) = user.split_once(':').unwrap();
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let request = agent.get(server.url().replace("/push", "/metrics"));
-    let mut answer = request.header("Authorization", basic(username, password)).call().unwrap();
+    let mut answer = request.header("Authorization", basic("smartclean", &file_password(server))).call().unwrap();
     assert_eq!(answer.status().as_u16(), 200);
     answer.body_mut().read_to_string().unwrap().lines().map(str::to_owned).collect()
 }
@@ -124,10 +178,10 @@ fn what_happens_is_counted_whatever_is_logged() {
 fn credentials_are_made_once_and_outlive_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let first = start(data.path(), &[]);
-    let line = curl_line(&first).split(" http").next().unwrap().to_owned();
+    let password = made_password(data.path());
     first.end();
     let second = start(data.path(), &[]);
-    assert!(curl_line(&second).starts_with(&line), "{line}");
+    assert_eq!(made_password(data.path()), password);
     assert_eq!(paste(&second).0, 200);
 }
 
@@ -322,6 +376,139 @@ fn what_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[test]
+fn the_printed_line_works_for_every_auth_method_that_has_one() {
+    for doors in ["basic", "oauth", "basic,oauth", "oauth,iot", "basic,event-hub", "oauth,event-hub"] {
+        let data = tempfile::tempdir().unwrap();
+        let credentials = data.path().join("credentials.json");
+        let known = json!({"username": "smartclean", "password": "p'w \"$x", "event_hub_keys": {"send": "a2V5"},
+            "signing_key": "a-key-of-thirty-two-bytes-or-more"});
+        std::fs::write(&credentials, known.to_string()).unwrap();
+        let server = start(data.path(), &["--doors", doors, "--public-host", "push.example.com"]);
+        let (status, answer) = paste(&server);
+        assert_eq!((status, &answer["alerts"]), (200, &1.into()), "{doors}: {}", server.welcome);
+    }
+}
+
+#[test]
+fn without_a_line_for_its_auth_method_it_says_how_to_push() {
+    let data = tempfile::tempdir().unwrap();
+    let known = json!({"event_hub_keys": {"send": "a2V5"}});
+    std::fs::write(data.path().join("credentials.json"), known.to_string()).unwrap();
+    let server = start(data.path(), &["--doors", "event-hub", "--public-host", "push.example.com"]);
+    let welcome = server.welcome.clone();
+    assert!(welcome.contains("/push/messages\n") && welcome.contains("docs/connect.md"), "{welcome}");
+    assert!(!welcome.contains("curl"), "{welcome}");
+    server.end();
+    let output = serve(data.path(), &["--doors", "basic,event-hub"]).output().unwrap();
+    assert!(failed(&output).contains("the doors basic and oauth need a client"), "nobody could push by basic");
+    let output = serve(data.path(), &["--doors", "event-hub"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("needs --public-host"));
+}
+
+/// A journal keeps what is printed.
+#[test]
+fn no_password_is_printed_unless_it_is_to_a_terminal() {
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("log");
+    let server = Server::start(serve(data.path(), &[]).stderr(File::create(&log).unwrap()));
+    let file = data.path().join("credentials.json");
+    let welcome = server.welcome.clone();
+    assert!(welcome.contains(&format!("asks for the password: it is in {}", file.display())), "{welcome}");
+    let (_, printed) = server.end();
+    let printed = [welcome, printed, std::fs::read_to_string(&log).unwrap()].concat();
+    assert!(!printed.contains(&made_password(data.path())), "{printed}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_kept_is_for_its_owner_alone_and_credentials_that_others_can_read_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let log = folder.path().join("log");
+    let credentials = data.join("credentials.json");
+    let start = || {
+        let mut serve = serve(&data, &[]);
+        let server = Server::start(serve.stderr(File::create(&log).unwrap()));
+        assert_eq!(paste(&server).0, 200);
+        server.end();
+        std::fs::read_to_string(&log).unwrap()
+    };
+    assert!(!start().contains("chmod"), "it has made the file");
+    let mut looked_at = vec![data.clone()];
+    while let Some(path) = looked_at.pop() {
+        let metadata = std::fs::metadata(&path).unwrap();
+        let expected = if metadata.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(metadata.permissions().mode() & 0o777, expected, "{}", path.display());
+        if metadata.is_dir() {
+            looked_at.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    for mode in [0o640, 0o604] {
+        std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(mode)).unwrap();
+        let said = start();
+        assert!(said.contains(&format!("chmod 600 {}", credentials.display())), "{said}");
+    }
+}
+
+#[test]
+fn by_iot_alone_nobody_could_push_and_credentials_of_control_characters_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let output = serve(data.path(), &["--doors", "iot"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Add basic, oauth or event-hub"));
+    let file = data.path().join("mine.json");
+    let refused = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        failed(&serve(data.path(), &["--credentials", file.to_str().unwrap()]).output().unwrap())
+    };
+    let said = refused(r#"{"username":"smartclean","password":"s3cret\n"}"#);
+    assert!(said.contains("mine.json: the password of client 1") && said.contains("U+000A as character 7"), "{said}");
+    assert!(said.contains("remove that character") && !said.contains("s3cret"), "{said}");
+    let mut by_environment = serve(data.path(), &[]);
+    let output = by_environment.env("PUSH_USERNAME", "u\t").env("PUSH_PASSWORD", "p").output().unwrap();
+    assert!(failed(&output).contains("the username of client 1 of the credentials has the control character U+0009"));
+}
+
+#[test]
+fn a_state_that_cannot_be_used_is_named_with_what_to_do_and_is_left_as_it_is() {
+    let data = tempfile::tempdir().unwrap();
+    let state = data.path().join("state.db");
+    let server = start(data.path(), &[]);
+    assert_eq!(paste(&server).0, 200);
+    server.end();
+    let whole = std::fs::read(&state).unwrap();
+    let random: Vec<u8> = (0..20_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for damaged in [&random[..], &whole[..whole.len() - 4_096], &whole[..50]] {
+        std::fs::write(&state, damaged).unwrap();
+        let output = serve(data.path(), &[]).output().unwrap();
+        let said = failed(&output);
+        for part in
+            ["state.db: it is damaged: ", "Stored readings are safe.", "away", "messages that wait in it are lost"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(output.stdout.is_empty());
+        assert_eq!(std::fs::read(&state).unwrap(), damaged);
+        // What it says is what helps.
+        std::fs::remove_file(&state).unwrap();
+        let line = said.split("start again: smartclean-push ").nth(1).unwrap().trim();
+        let replayed = command(&line.split(' ').collect::<Vec<_>>()).output().unwrap();
+        assert_eq!(replayed.status.code(), Some(0), "{replayed:?}");
+        let server = start(data.path(), &[]);
+        assert!(!support::documents(&state).is_empty(), "it knows the zone of the reading again");
+        server.end();
+    }
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let said = failed(&serve(data.path(), &[]).output().unwrap());
+    assert!(said.contains("state.db: it cannot be opened: ") && said.contains("nothing was changed"), "{said}");
+    assert!(said.contains("has to be a file that this user can read and write") && !said.contains("damaged"), "{said}");
+}
+
+#[test]
 fn open_doors_need_their_keys_and_made_credentials_have_the_one_for_tokens() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &["--doors", "basic,oauth"]);
@@ -406,4 +593,49 @@ fn a_storm_is_a_burst_and_then_one_digest_and_what_is_critical_is_not_in_it() {
     named.dedup();
     assert_eq!(named.len(), 41);
     assert!(log(data.path()).iter().all(|message| message["kind"] != "digest" || message["alerts"][1].is_object()));
+}
+
+#[test]
+fn sixty_alerts_at_the_same_time_stay_within_the_rate_and_the_quota_of_sms_and_none_is_lost() {
+    const BURST: usize = 30;
+    const QUOTA: usize = 10;
+    let data = tempfile::tempdir().unwrap();
+    let rules = data.path().join("rules.toml");
+    let limit = format!("[rate_limit]\nburst = {BURST}\nper_minute = 1\nsms_per_day = {QUOTA}\n");
+    std::fs::write(&rules, limit).unwrap();
+    let start = || Server::start(support::serve(data.path()).arg("--rules").arg(&rules).stderr(Stdio::null()));
+    let server = start();
+    let url = server.url();
+    std::thread::scope(|scope| {
+        for number in 0..60 {
+            let url = &url;
+            scope.spawn(move || {
+                let envelope = json!({ "InsID": number.to_string(), "DEVID": number.to_string(), "unixT": now_ms() });
+                let text = reading_with("SS", &json!({ "p": 3 }), &envelope);
+                let (status, answer) = push(url, USERNAME, PASSWORD, &body(&[text]));
+                assert_eq!((status, &answer["alerts"]), (200, &1.into()), "{answer}");
+            });
+        }
+    });
+    let by_sms = || {
+        let log = std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
+        let channels =
+            log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["attributes"]["channel"].clone());
+        channels.filter(|channel| channel.as_array().unwrap().contains(&"sms".into())).count()
+    };
+    assert!((QUOTA + 1..=BURST).contains(&log(data.path()).len()), "{}", log(data.path()).len());
+    assert_eq!(by_sms(), QUOTA);
+    drop(server);
+    // It sweeps when it starts. What was left of the burst suffices for a digest.
+    let server = start();
+    let named = || log(data.path()).iter().flat_map(alert_ids).collect::<Vec<_>>();
+    eventually("the rest is named", || named().len() >= 60);
+    drop(server);
+    let mut named = named();
+    assert_eq!(named.len(), 60, "each once");
+    named.sort();
+    named.dedup();
+    assert_eq!(named.len(), 60);
+    assert_eq!(by_sms(), QUOTA, "a digest counts as well");
+    assert!(log(data.path()).len() <= BURST + 1);
 }

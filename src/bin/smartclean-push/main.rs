@@ -74,6 +74,9 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
+    // What is written says when a building is used: it is for its owner alone.
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let done = match Arguments::parse().verb {
         Verb::Serve(serve) => serve.run(),
         Verb::Simulate(simulate) => simulate.run(),

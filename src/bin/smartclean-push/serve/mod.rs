@@ -1,7 +1,9 @@
 //! `serve`: the push endpoint on a machine of one's own.
 
+mod try_it;
+
 use std::future::Future;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,9 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
-use smartclean_push::adapters::local::sqlite::SqliteStore;
+use smartclean_push::adapters::local::sqlite::{OpenError, SqliteStore};
 use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
-use smartclean_push::auth::{Credentials, Doors};
+use smartclean_push::auth::{Credentials, Door, Doors, DoorsFault};
 use smartclean_push::config;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::utf8;
@@ -28,6 +30,7 @@ use smartclean_push::telemetry::command::Measurements;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use self::try_it::try_it;
 use crate::stop::{INTERRUPTED, Signals};
 use crate::{Failure, environment, rules};
 
@@ -57,8 +60,11 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
-    #[arg(long, value_name = "DOORS", default_value_t = Doors::default())]
+    #[arg(long, value_name = "DOORS", default_value_t = Doors::default(), value_parser = served_doors)]
     doors: Doors,
+    /// The host that Event Hubs' signatures are for, such as push.example.com; needed for the door event-hub
+    #[arg(long, value_name = "NAME")]
+    public_host: Option<String>,
 }
 
 /// What is remembered from one push to the next, in the data folder.
@@ -111,14 +117,19 @@ impl Serve {
             tracing::info!(removed, "unfinished files of an earlier run removed");
         }
         let publisher = AlertLog::open(data).map_err(in_folder)?;
-        let state = SqliteStore::open(&data.join(STATE_FILE))
-            .map_err(|fault| Failure::new(format!("{}: {fault}", data.join(STATE_FILE).display())))?;
+        let state = SqliteStore::open(&data.join(STATE_FILE)).map_err(|fault| self.without_state(&fault))?;
         let rules = served_rules(self.rules.as_deref(), data).await?;
         let known = self.known_credentials()?;
         if let Some(lack) = known.credentials.lacks(self.doors) {
             return Err(Failure::new(format!(
                 "{lack}: add it to the credentials file, or leave the door out of --doors"
             )));
+        }
+        if self.doors.contains(Door::EventHub) && self.public_host.is_none() {
+            return Err(Failure::usage(
+                "the door event-hub needs --public-host: the host of the URL that SmartClean was given, such as \
+                 push.example.com. A signature for any other host is refused",
+            ));
         }
         // Heard from now on, so that an early Ctrl-C is graceful as well.
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
@@ -138,7 +149,7 @@ impl Serve {
             publisher: Box::new(publisher),
             rules,
         });
-        let gate = Gate::new(credentials).with_doors(self.doors);
+        let gate = Gate::new(credentials).with_doors(self.doors).with_public_host(self.public_host);
         let app = Arc::new(
             App::new(ingest, gate).with_metrics(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
         );
@@ -151,6 +162,21 @@ impl Serve {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
         }
+    }
+
+    fn without_state(&self, fault: &OpenError) -> Failure {
+        let (data, state) = (self.data.display(), self.data.join(STATE_FILE));
+        let state = state.display();
+        let rules = self.rules.as_ref().map(|rules| format!(" --rules {}", rules.display())).unwrap_or_default();
+        let remedy = match fault {
+            OpenError::Damaged(_) => format!(
+                ". Stored readings are safe. Move {state} away, and {state}-wal and {state}-shm if they are there: messages that \
+                 wait in it are lost, and cleanings by a button. Rebuild the rest from the readings, then start again: \
+                 smartclean-push replay raw --from {data} --state {state}{rules}"
+            ),
+            OpenError::Newer(_) | OpenError::Foreign | OpenError::Unfit | OpenError::Failed(_) => String::new(),
+        };
+        Failure::new(format!("{state}: {fault}{remedy}"))
     }
 
     fn cannot_listen(&self, fault: &io::Error) -> Failure {
@@ -173,26 +199,25 @@ impl Serve {
             }
             Some(path) => format!("built in, with {path}"),
         };
-        let client = known.credentials.clients().first();
-        let (username, password) = client.map_or(("", ""), |client| (&client.username, client.password.expose()));
+        let kept_in =
+            known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string());
+        let has_push = self.doors.contains(Door::Basic) || self.doors.contains(Door::Oauth);
         let _ = writeln!(
             anstream::stdout(),
             "\
-Receiving pushes at  http://{address}/push
+Receiving pushes at  http://{address}/push{messages}
 Credentials          {kept_in}
 Data                 {data}
 Rules                {count}, {rules}
 
-Try it: this pushes a reading that raises an alert. Paste it into another terminal.
-
-{curl}
+{try_it}
 
 Stop with Ctrl-C.
 ",
-            kept_in =
-                known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string()),
+            messages = if has_push { "" } else { "/messages" },
             data = self.data.display(),
-            curl = curl_line(address, username, password),
+            // A journal keeps what is printed, and who reads it need not know the password.
+            try_it = try_it(address, self.doors, &known.credentials, &kept_in, io::stdout().is_terminal()),
         );
     }
 
@@ -218,7 +243,19 @@ fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
         .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
     let text = utf8::text(&bytes).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
     let credentials = Credentials::parse(text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
+    warn_of_readers(path);
     Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
+}
+
+/// Warns if others than its owner can read the file.
+fn warn_of_readers(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(metadata) = std::fs::metadata(path)
+        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o044 != 0
+    {
+        let path = path.display();
+        tracing::warn!("others on this machine can read the credentials file; to end that: chmod 600 {path}");
+    }
 }
 
 async fn served_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSource>, Failure> {
@@ -245,18 +282,6 @@ fn end_asked_for() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A line for any POSIX shell. It computes its time when it is run, so that the reading is fresh an hour later too, and a
-/// device of its own, so that pasted again it is not taken for the same smell that lasts.
-fn curl_line(address: SocketAddr, username: &str, password: &str) -> String {
-    let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-'$(date +%s)'\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-'$(date +%s)'\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
-    let host = match address.ip() {
-        ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
-        _ => address.to_string(),
-    };
-    let user = quoted(&format!("{username}:{password}"));
-    format!("curl -u {user} http://{host}/push -H 'Content-Type: application/json' -d '[\"{reading}\"]'")
-}
-
 /// Reads `--listen`. Of a name's addresses, IPv4 goes first: that is what most clients of this machine try.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     const EXPECTED: &str = "name an address and a port, for example 127.0.0.1:8080, localhost:8080 or :8080";
@@ -265,9 +290,17 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
     addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("it has no address; {EXPECTED}"))
 }
 
-/// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+/// Reads `--doors`.
+fn served_doors(list: &str) -> Result<Doors, String> {
+    let doors: Doors = list.parse().map_err(|fault: DoorsFault| fault.to_string())?;
+    if doors == Doors::of(&[Door::Iot]) {
+        return Err(
+            "by iot alone nobody can push: AWS IoT hands readings to the function on AWS and not to `serve`. Add \
+                    basic, oauth or event-hub"
+                .to_owned(),
+        );
+    }
+    Ok(doors)
 }
 
 #[cfg(test)]
@@ -288,23 +321,5 @@ mod tests {
         for text in ["8080", "localhost", "127.0.0.1:99999", ":", ""] {
             assert!(listen_address(text).unwrap_err().contains("localhost:8080"), "{text}");
         }
-    }
-
-    #[test]
-    fn a_password_with_quotes_stays_one_word_of_the_shell() {
-        assert_eq!(quoted("a'b $c"), r"'a'\''b $c'");
-    }
-
-    #[test]
-    fn the_line_to_paste_is_a_batch_once_the_shell_has_run_it() {
-        let line = curl_line("0.0.0.0:8080".parse().unwrap(), "u", "p'w");
-        let script = format!("curl() {{ for word; do printf '%s\\n' \"$word\"; done; }}\n{line}");
-        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
-        let words = String::from_utf8(output.stdout).unwrap();
-        let words: Vec<_> = words.lines().collect();
-        assert_eq!(words[..3], ["-u", "u:p'w", "http://127.0.0.1:8080/push"]);
-        let items: Vec<String> = serde_json::from_str(words.last().unwrap()).unwrap();
-        let reading: serde_json::Value = serde_json::from_str(&items[0]).unwrap();
-        assert!(reading["unixT"].as_i64().unwrap() > 1_700_000_000);
     }
 }
