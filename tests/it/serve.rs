@@ -596,6 +596,38 @@ fn a_storm_is_a_burst_and_then_one_digest_and_what_is_critical_is_not_in_it() {
 }
 
 #[test]
+fn an_idle_zone_goes_after_a_season_and_one_that_fires_or_waits_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start(data.path(), &[]);
+    let send = |device_type: &str, values: Value, zone: &str| {
+        let text =
+            reading_with(device_type, &values, &json!({ "InsID": zone, "DEVID": device_type, "unixT": now_ms() }));
+        let (status, _) = push(&server.url(), "smartclean", &made_password(data.path()), &body(&[text]));
+        assert_eq!(status, 200);
+    };
+    send("UM", json!({ "count": 1 }), "idle");
+    send("ODRDTR_BATT_V1", json!({ "amm": 270 }), "firing");
+    for device_type in ["SS", "BIN"] {
+        send(device_type, json!({ "p": 3 }), "suppressed");
+    }
+    let zones = || {
+        let documents = support::documents(&data.path().join("state.db")).into_iter();
+        let zones =
+            documents.filter_map(|document| Some(document.key.strip_prefix("zone/")?.rsplit('/').next()?.to_owned()));
+        zones.collect::<Vec<_>>()
+    };
+    assert_eq!(zones(), ["firing", "idle", "suppressed"]);
+    let connection = rusqlite::Connection::open(data.path().join("state.db")).unwrap();
+    // As if nothing had come for 91 days.
+    let aged = connection.execute("UPDATE documents SET expires = expires - 91", []).unwrap();
+    assert!(aged >= 3);
+    send("UM", json!({ "count": 1 }), "new");
+    assert_eq!(zones(), ["firing", "new", "suppressed"]);
+    send("UM", json!({ "count": 1 }), "idle");
+    assert_eq!(zones(), ["firing", "idle", "new", "suppressed"], "it starts anew");
+}
+
+#[test]
 fn sixty_alerts_at_the_same_time_stay_within_the_rate_and_the_quota_of_sms_and_none_is_lost() {
     const BURST: usize = 30;
     const QUOTA: usize = 10;
