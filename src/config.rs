@@ -73,7 +73,6 @@ pub struct FunctionConfig {
 }
 
 /// What the function that compacts needs to know.
-#[cfg(feature = "lake")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompactConfig {
     /// `RAW_BUCKET`: the bucket that keeps every reading.
@@ -82,7 +81,6 @@ pub struct CompactConfig {
     pub s3_path_style: bool,
 }
 
-#[cfg(feature = "lake")]
 impl CompactConfig {
     /// Reads the process's environment.
     ///
@@ -294,7 +292,6 @@ mod tests {
         assert!(message.contains("variable RAW_BUCKET must be set; ALERT_TOPIC_ARN is \"alerts\""), "{message}");
     }
 
-    #[cfg(feature = "lake")]
     #[test]
     fn the_function_that_compacts_needs_a_bucket() {
         let bucket = |name: &str| (name == "RAW_BUCKET").then(|| "readings".to_owned());

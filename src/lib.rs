@@ -46,10 +46,6 @@ pub mod ingest;
 pub mod sources;
 pub mod telemetry;
 
-#[cfg(feature = "command")]
-pub use analysis::{backtest, cases, cost, report, simulate, survey};
 pub use auth;
 pub use domain;
-#[cfg(feature = "lake")]
-pub use history::{self, lake};
 pub use notify;

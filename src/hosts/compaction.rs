@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
-use crate::history::{Period, hours};
-use crate::lake::{Compacted, Compaction, LakeStore, Limits};
+use history::lake::{Compacted, Compaction, LakeStore, Limits};
+use history::{Period, hours};
 
 /// Age in days up to which each day is looked at every time: most late pushes come in this time.
 const RECENT: i32 = 40;

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use analysis::backtest::findings::Findings;
+use analysis::backtest::{Trial, backtest};
+use analysis::simulate::{Faults, Plan, Push, Pushes};
+use history::{Archive, Period, Round, hours, read_pushes};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::json;
 use smartclean_push::adapters::local::{FolderArchive, MadeFolder};
-use smartclean_push::backtest::findings::Findings;
-use smartclean_push::backtest::{Trial, backtest};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::history::{Archive, Period, Round, hours, read_pushes};
 use smartclean_push::ingest::Replay;
 use smartclean_push::notify::render::Rendered;
-use smartclean_push::simulate::{Faults, Plan, Push, Pushes};
 
 use crate::support::{TestApp, body, push_to, reading_with};
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use analysis::backtest::findings::Findings;
+use analysis::backtest::{Trial, backtest};
+use history::Period;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::backtest::findings::Findings;
-use smartclean_push::backtest::{Trial, backtest};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::history::Period;
 
 use crate::support::memory::MemoryStore;
 use crate::support::{TestApp, body, push_to, reading_with};

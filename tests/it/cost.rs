@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::Output;
 
+use analysis::cost::{assumptions, workload};
+use analysis::report::count;
 use serde_json::Value;
-use smartclean_push::cost::{assumptions, workload};
 use smartclean_push::domain::archive::{Metadata, Object, unpack};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::report::count;
 
 use crate::support::command;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use smartclean_push::cases::CaseFile;
+use analysis::cases::CaseFile;
 use smartclean_push::domain::rules::RuleSet;
 
 /// Runs a case file; what is wrong with it, and how many cases it has.

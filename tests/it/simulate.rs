@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use history::Archive;
 use serde_json::Value;
 use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::history::Archive;
 
 use crate::support::{PASSWORD, Ran, Server, command, eventually, paths, run, serve};
 

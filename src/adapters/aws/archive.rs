@@ -1,5 +1,7 @@
 //! A bucket as an archive, where nobody waits for an answer: on an operator's machine, and in the function that compacts.
 
+mod lake;
+
 use std::io;
 
 use aws_config::{BehaviorVersion, ConfigLoader};
@@ -11,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::s3;
 use crate::domain::archive::{EXTENSION, ObjectKey};
-use crate::history::{Archive, ArchiveError, StoredObject};
+use history::{Archive, ArchiveError, StoredObject};
 
 /// Objects that are read at a time: what is read is small, so that most of the time is waiting.
 const AT_ONCE: usize = 64;

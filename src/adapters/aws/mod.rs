@@ -10,8 +10,6 @@ pub mod dynamodb;
 pub mod heartbeat;
 pub mod https;
 mod items;
-#[cfg(feature = "lake")]
-pub mod lake;
 pub mod rules;
 pub mod s3;
 pub mod secrets;

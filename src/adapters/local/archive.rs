@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::folder::{METADATA, SET_ASIDE, TO_EVALUATE};
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
-use crate::history::{Archive, ArchiveError, StoredObject};
+use history::{Archive, ArchiveError, StoredObject};
 
 /// A data folder. It is only read, but for its lake.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::FolderArchive;
 use super::folder::FolderStore;
-use crate::history::ArchiveError;
-use crate::lake::LakeStore;
+use history::ArchiveError;
+use history::lake::LakeStore;
 
 impl LakeStore for FolderArchive {
     fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {

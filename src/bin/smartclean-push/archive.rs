@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
 
+use history::lake::LakeStore;
+use history::{Archive, ArchiveError};
 use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Archive, ArchiveError};
-use smartclean_push::lake::LakeStore;
 
-use crate::Failure;
+use crate::{Failure, cloud};
 
 /// Opens a data folder, or `s3://bucket/prefix`, to read it.
 pub(super) fn open(from: &str) -> Result<Box<dyn Archive>, Failure> {
@@ -19,7 +19,7 @@ pub(super) fn open(from: &str) -> Result<Box<dyn Archive>, Failure> {
 /// Opens a data folder, or `s3://bucket/prefix`, to write its lake.
 pub(super) fn open_lake(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
     if data.starts_with("s3://") {
-        return bucket(data);
+        return cloud::bucket(data);
     }
     let opened = FolderArchive::open(Path::new(data)).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(Box::new(opened))
@@ -38,23 +38,6 @@ pub(super) fn complete<D: Display>(damaged: &[D]) -> Result<(), Failure> {
         1 => Err(Failure::new("a damaged object was left out; it is named above")),
         several => Err(Failure::new(format!("{several} damaged objects were left out; they are named above"))),
     }
-}
-
-#[cfg(feature = "s3")]
-fn bucket(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    use smartclean_push::adapters::aws::archive::S3Archive;
-    use smartclean_push::config;
-
-    Ok(Box::new(S3Archive::open(data, config::s3_path_style_of_env())?))
-}
-
-#[cfg(not(feature = "s3"))]
-fn bucket(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    Err(Failure::usage(format!(
-        "this build of the command uses no buckets. Build one that does, with cargo build --release --features s3, or copy \
-         the objects here first: aws s3 sync {data} copy, and then name the folder copy. A copy does not know when its \
-         objects were received; the bucket does"
-    )))
 }
 
 impl From<ArchiveError> for Failure {

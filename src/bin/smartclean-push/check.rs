@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use history::{Inventory, Period};
 use serde_json::json;
 use smartclean_push::domain::rules::{Fault, RuleSet};
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Inventory, Period};
 
 use crate::{Failure, archive, rules};
 

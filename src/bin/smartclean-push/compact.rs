@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use clap::Args;
+use history::lake::{Compacted, Compaction, Limits};
+use history::{Period, hours};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Period, hours};
-use smartclean_push::lake::{Compacted, Compaction, Limits};
 
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, archive, progress};

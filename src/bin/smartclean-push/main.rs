@@ -6,6 +6,8 @@
 mod archive;
 mod backtest;
 mod check;
+#[cfg_attr(not(feature = "s3"), path = "no_cloud.rs")]
+mod cloud;
 mod columns;
 mod compact;
 mod completions;

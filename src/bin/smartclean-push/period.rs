@@ -1,10 +1,10 @@
 //! Stretches of time, as they are named on the command line.
 
 use clap::Args;
+use history::Period;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::history::Period;
 
 use crate::Failure;
 

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use analysis::survey::{Observation, Survey};
 use clap::{Args, ValueEnum};
+use history::{Archive, ArchiveError, Inventory, hours, read_pushes};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::shown::line;
-use smartclean_push::history::{Archive, ArchiveError, Inventory, hours, read_pushes};
-use smartclean_push::survey::{Observation, Survey};
 
 use crate::archive::{complete, open};
 use crate::{Failure, period, progress, rules};

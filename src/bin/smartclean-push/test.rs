@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use analysis::cases::{Case, CaseFile, Mismatch};
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use smartclean_push::cases::{Case, CaseFile, Mismatch};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::{shown, utf8};
 

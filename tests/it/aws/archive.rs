@@ -1,14 +1,14 @@
 //! A bucket as an archive, against the S3 that an end-to-end test has started.
 
 use futures_util::{StreamExt as _, stream};
+use history::lake::LakeStore as _;
+use history::{Archive as _, Period, hours};
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::{self, s3};
 use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
-use smartclean_push::history::{Archive as _, Period, hours};
 use smartclean_push::ingest::ports::{RawStore as _, Stored};
-use smartclean_push::lake::LakeStore as _;
 
 /// More than S3 lists at a time.
 const MANY: usize = 1_005;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use history::lake::Compacted;
 use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::hosts::compaction::{CompactionError, FINISHING, compact};
-use smartclean_push::lake::Compacted;
 
 use super::{DAY, lake, pushed};
 

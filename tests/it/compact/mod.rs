@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
+use history::{Archive, Period, hours};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use serde_json::json;
@@ -14,7 +15,6 @@ use smartclean_push::adapters::local::{FolderArchive, FolderStore};
 use smartclean_push::domain::archive::{Metadata, Object};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::history::{Archive, Period, hours};
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
 use crate::support::{Ran, files, paths, reading_with, run};

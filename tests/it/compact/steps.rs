@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use history::lake::{Compacted, Compaction, LakeStore, Limits};
+use history::{Archive, ArchiveError, Period, StoredObject, hours};
 use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::ObjectKey;
-use smartclean_push::history::{Archive, ArchiveError, Period, StoredObject, hours};
-use smartclean_push::lake::{Compacted, Compaction, LakeStore, Limits};
 use tokio::runtime::Runtime;
 
 use super::{Lines, history, lake, of_hour, push, pushed, readable, soap};

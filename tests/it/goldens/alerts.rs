@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use analysis::simulate::{Plan, Pushes};
 use jiff::{SignedDuration, ZonedDateTime};
 use serde_json::Value;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::simulate::{Plan, Pushes};
 
 use super::compare;
 use crate::alert_ids::live_messages;

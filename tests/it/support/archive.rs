@@ -1,7 +1,7 @@
 //! The store in memory as history.
 
+use history::{Archive, ArchiveError, StoredObject};
 use smartclean_push::domain::archive::ObjectKey;
-use smartclean_push::history::{Archive, ArchiveError, StoredObject};
 
 use super::memory::MemoryStore;
 

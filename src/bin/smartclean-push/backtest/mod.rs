@@ -5,15 +5,15 @@ mod tables;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use analysis::backtest::findings::Findings;
+use analysis::backtest::{Progress, Trial, backtest};
+use analysis::report::{self, count};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use smartclean_push::backtest::findings::Findings;
-use smartclean_push::backtest::{Progress, Trial, backtest};
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::shown::line;
-use smartclean_push::report::{self, count};
 use tempfile::NamedTempFile;
 
 use crate::period;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-use smartclean_push::backtest::findings::{
+use analysis::backtest::findings::{
     AlertFact, Curve, CurvePoint, Difference, Findings, OddTimes, Outliers, Span, Verdict,
 };
+use analysis::report::count as grouped;
+use jiff::Timestamp;
 use smartclean_push::domain::breach::Comparison;
 use smartclean_push::notify::amount;
-use smartclean_push::report::count as grouped;
 
 use crate::columns::columns;
 
@@ -236,7 +236,7 @@ fn more(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use smartclean_push::backtest::findings::DeviceFindings;
+    use analysis::backtest::findings::DeviceFindings;
     use smartclean_push::domain::digest::Digest;
     use smartclean_push::domain::place::Place;
 

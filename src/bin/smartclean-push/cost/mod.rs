@@ -4,10 +4,10 @@ mod text;
 
 use std::io::Write;
 
+use analysis::cost::assumptions::MESSAGES;
+use analysis::cost::{Bill, Region, Workload};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
-use smartclean_push::cost::assumptions::MESSAGES;
-use smartclean_push::cost::{Bill, Region, Workload};
 
 use crate::Failure;
 use crate::period::interval;

@@ -1,8 +1,8 @@
 //! A bill as a table for a terminal.
 
-use smartclean_push::cost::workload::MONTH;
-use smartclean_push::cost::{Bill, Line, Workload, assumptions};
-use smartclean_push::report::count;
+use analysis::cost::workload::MONTH;
+use analysis::cost::{Bill, Line, Workload, assumptions};
+use analysis::report::count;
 
 use crate::columns::columns;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use clap::Args;
+use history::{Archive, ArchiveError, Round, hours, read_pushes};
 use jiff::Timestamp;
 use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::local::AlertLog;
@@ -14,7 +15,6 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::engine::EvaluationStats;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::history::{Archive, ArchiveError, Round, hours, read_pushes};
 use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use smartclean_push::notify::render::Rendered;

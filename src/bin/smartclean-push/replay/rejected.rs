@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use history::{Archive, ArchiveError, Hour, Period, hours};
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::shown;
-use smartclean_push::history::{Archive, ArchiveError, Hour, Period, hours};
 use smartclean_push::ingest::ports::{Journal, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Reread, reread};
 use tokio::runtime::Runtime;

@@ -9,7 +9,7 @@ use smartclean_push::ingest::ports::StateStore;
 use smartclean_push::ingest::{Restored, restore};
 use tokio::runtime::Runtime;
 
-use crate::{Failure, progress};
+use crate::{Failure, cloud, progress};
 
 /// A table, and the versions of the zones that were in it when it was opened.
 pub(super) struct Table {
@@ -20,7 +20,8 @@ pub(super) struct Table {
 impl Table {
     /// Opens a table. Its zones are listed at once: what they know then was stored before the history is read.
     pub(super) fn open(name: &str, runtime: &Runtime) -> Result<Self, Failure> {
-        runtime.block_on(opened(name))
+        let (store, versions) = runtime.block_on(cloud::table(name))?;
+        Ok(Self { store, versions })
     }
 
     /// Writes what `replayed` holds into the table, and prints what became of it. Zones that are there already are replaced
@@ -51,26 +52,4 @@ fn tell(Restored { written, mut kept, failed }: Restored) -> Result<(), Failure>
             "documents that could not be written: {failed}, named above. Run the same again: what was written stays"
         ))),
     }
-}
-
-#[cfg(feature = "s3")]
-async fn opened(name: &str) -> Result<Table, Failure> {
-    use smartclean_push::adapters::aws::dynamodb::DynamoStore;
-
-    let unusable = |why: String| {
-        Failure::new(format!(
-            "dynamodb://{name} cannot be used: {why}. Are the table's name and AWS_REGION right, and may the profile \
-             dynamodb:Scan, BatchGetItem and PutItem there?"
-        ))
-    };
-    let store = DynamoStore::of_operator(name.to_owned()).await.map_err(|fault| unusable(fault.to_string()))?;
-    let versions = store.versions().await.map_err(|fault| unusable(fault.chain()))?;
-    Ok(Table { store: Box::new(store), versions })
-}
-
-#[cfg(not(feature = "s3"))]
-async fn opened(_: &str) -> Result<Table, Failure> {
-    Err(Failure::usage(
-        "this build of the command uses no tables. Build one that does: cargo build --release --features s3",
-    ))
 }

@@ -8,10 +8,10 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use analysis::simulate::{Faults, Plan, Pushes};
 use clap::{ArgGroup, Args};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::simulate::{Faults, Plan, Pushes};
 
 use self::run::run;
 use self::target::Target;

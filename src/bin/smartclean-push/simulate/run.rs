@@ -7,11 +7,11 @@ use std::iter;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use analysis::simulate::{LedgerEntry, Plan, Push, Pushes};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use smartclean_push::simulate::{LedgerEntry, Plan, Push, Pushes};
 
 use super::target::Target;
 use crate::stop::{INTERRUPTED, Stop};

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use analysis::simulate::{LedgerEntry, Push};
 use jiff::Timestamp;
 use smartclean_push::adapters::local::MadeFolder;
-use smartclean_push::simulate::{LedgerEntry, Push};
 
 use crate::endpoint::{Answered, Endpoint};
 use crate::stop::Stop;

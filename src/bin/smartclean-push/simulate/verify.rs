@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
+use analysis::simulate::{read_ledger, verify};
 use smartclean_push::domain::shown;
-use smartclean_push::simulate::{read_ledger, verify};
 
 use crate::{Failure, archive};
 

@@ -1,8 +1,8 @@
 //! A bucket with its lake: `lake/…` beside `raw/…`.
 
-use super::archive::{S3Archive, told};
-use crate::history::ArchiveError;
-use crate::lake::LakeStore;
+use super::{S3Archive, told};
+use history::ArchiveError;
+use history::lake::LakeStore;
 
 impl LakeStore for S3Archive {
     fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
