@@ -21,7 +21,7 @@ def rebuild(stack, program, since=None, replace=False):
         print("A zone that is in the table is replaced, unless a push or a message of it is under way. A cleaning that was reported")
         print("to POST /zones/{zone}/cleaned is not among the readings: replaced zones lose it.")
     else:
-        print("A zone that is in the table already stays as it is.")
+        print("A zone that is in the table already stays as it is; REPLACE=yes replaces it.")
     try:
         is_wanted = input("Rebuild it now? [y/N]: ").strip().lower() in ("y", "yes")
     except EOFError:

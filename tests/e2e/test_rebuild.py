@@ -89,6 +89,20 @@ def test_zone_that_was_pushed_to_since_stays_unless_it_is_to_be_replaced(stack, 
     assert stack.push(reading(anew, "UM", count=7)).json()["alerts"] == 1, "20 and 3 before"
 
 
+def test_damaged_object_is_named_and_then_no_zone_is_replaced(stack, table):
+    zone = f"zone-{uuid.uuid4()}"
+    stack.push(reading(zone, "UM", count=3))
+    live = table.items([zone])
+    key = f"raw/{datetime.datetime.now(datetime.timezone.utc):dt=%Y-%m-%d/hh=%H}/{uuid.uuid4().hex}.ndjson.zst"
+    stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=b"no Zstandard")
+    try:
+        done = table.rebuild("--replace")
+    finally:
+        stack.s3.delete_object(Bucket=stack.bucket, Key=key)
+    assert done.returncode == 1 and key in done.stdout and f"\n  zone/10:building-1/{zone}\n" in done.stdout, done.stdout
+    assert table.items([zone]) == live
+
+
 def test_nothing_is_done_without_a_yes_or_without_the_permission(stack, table):
     zone = f"zone-{uuid.uuid4()}"
     stack.push(reading(zone, "UM", count=20))

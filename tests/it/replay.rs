@@ -247,10 +247,11 @@ async fn what_cannot_be_meant_says_what_to_do() {
     assert_eq!(replay(folder.path(), &["raw", "--from", "data"]).exit, Some(2), "no state");
     let raw = |more: &[&str]| replay(folder.path(), &[&["raw", "--from", "data"], more].concat());
     for (arguments, remedy) in [
-        (["--state", "s.db", "--replace"], "--replace is about the zones of a dynamodb://table; leave it out"),
-        (["--state", "dynamodb://t", "--alerts"], "Leave it out, or give a file as --state"),
+        (&["--state", "s.db", "--replace"][..], "--replace is about the zones of a dynamodb://table; leave it out"),
+        (&["--state", "dynamodb://t", "--alerts"], "Leave it out, or give a file as --state"),
+        (&["--state", "dynamodb://t", "--until", "2026-11-01"], "Leave --until out"),
     ] {
-        let ran = raw(&arguments);
+        let ran = raw(arguments);
         assert!(ran.exit == Some(2) && ran.err.contains(remedy), "{}", ran.err);
     }
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "s.db", "--since", "yesterday"]);

@@ -133,7 +133,9 @@ impl Raw {
                 if table.is_some() { "nothing was written" } else { "what is in the state already changes nothing" };
             return Err(Failure { what: format!("interrupted. Run the same again: {left}"), exit: INTERRUPTED });
         }
-        let written = table.map_or(Ok(()), |table| table.restore(&state, self.replace, &runtime));
+        // A zone whose reading is in a damaged object knows more than its replay.
+        let replace = self.replace && fed.damaged.is_empty();
+        let written = table.map_or(Ok(()), |table| table.restore(&state, replace, &runtime));
         complete(&fed.damaged).and(written)
     }
 
@@ -147,6 +149,9 @@ impl Raw {
             return Err(Failure::usage(
                 "--alerts writes beside a state in a file. Leave it out, or give a file as --state",
             ));
+        }
+        if self.period.read()?.until.is_some() {
+            return Err(Failure::usage("a table is in use, so that its state is that of now. Leave --until out"));
         }
         Table::open(name, runtime).map(Some)
     }

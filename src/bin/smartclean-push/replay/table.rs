@@ -39,7 +39,7 @@ impl Table {
 fn tell(Restored { written, mut kept, failed }: Restored) -> Result<(), Failure> {
     kept.sort_unstable();
     let mut out = anstream::stdout().lock();
-    let _ = writeln!(out, "Zones     {written} written, {} were there already and are left as they are", kept.len());
+    let _ = writeln!(out, "Zones     {written} written; in the table already, and left as they are: {}", kept.len());
     for key in &kept {
         let _ = writeln!(out, "  {}", shown::line(key));
     }
