@@ -33,9 +33,7 @@ help: ## Lists these targets
 # ---- On this machine ------------------------------------------------------------------------------------------------
 
 .PHONY: run
-run: needs-rust ## Starts a server here; options: make run ARGS="--listen 127.0.0.1:9000"
-	@echo 'Building smartclean-push; the first time takes 2 to 3 minutes and shows each part as it is compiled.'
-	@cargo build --locked --bin smartclean-push
+run: command ## Starts a server here; options: make run ARGS="--listen 127.0.0.1:9000"
 	@cargo run --quiet --locked --bin smartclean-push -- serve $(ARGS)
 
 # For work on much data: as fast as a release, built in a third of its time.
@@ -166,11 +164,11 @@ fuzz-all: needs-rust
 	@for target in $$(ls fuzz/seeds); do $(STAGE) "fuzzing $$target" .make/fuzz "$$target" '$(or $(SECONDS),60)' || exit; done
 
 .PHONY: check-rules
-check-rules: needs-rust ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml
+check-rules: command ## Names every mistake in a rules file: make check-rules FILE=my-rules.toml
 	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'
 
 .PHONY: schema
-schema: needs-rust ## Writes rules.schema.json, by which an editor completes and checks rules files
+schema: command ## Writes rules.schema.json, by which an editor completes and checks rules files
 	@cargo run --quiet --locked --bin smartclean-push -- schema > rules.schema.json
 
 .PHONY: tables
@@ -283,7 +281,7 @@ event-hub-key: .venv/build.stamp ## Makes a shared access key for Azure Event Hu
 	@$(STACK) event-hub-key '$(NAME)'
 
 .PHONY: test-alert
-test-alert: needs-rust ## Sends one alert through the deployed stack; or URL=http://... with PUSH_USERNAME, PUSH_PASSWORD
+test-alert: command ## Sends one alert through the deployed stack; or URL=http://... with PUSH_USERNAME, PUSH_PASSWORD
 ifdef URL
 	@cargo run --quiet --locked --bin smartclean-push -- test-alert '$(URL)'
 else
@@ -338,6 +336,12 @@ e2e-build: ARCH := $(HOST_ARCH)
 e2e-build: build-push build-compact
 	@rm -rf .aws-sam/e2e && cp -r .aws-sam/build .aws-sam/e2e
 	@cp -r .aws-sam/lake/CompactFunction .aws-sam/e2e/ && cp .aws-sam/lake/template.yaml .aws-sam/e2e/lake.yaml
+
+# Not quiet: it takes minutes after an upgrade too.
+.PHONY: command
+command: needs-rust
+	@test -e target/debug/smartclean-push || echo 'Building smartclean-push; the first time takes 2 to 3 minutes.'
+	@cargo build --locked --bin smartclean-push
 
 .PHONY: optimized
 optimized: needs-rust

@@ -62,7 +62,7 @@ def parser():
 
     for name, what in [("subscribe", "send alerts to an address"), ("unsubscribe", "send no more alerts to an address")]:
         command = add(name, help=what)
-        address = command.add_mutually_exclusive_group(required=True)
+        address = command.add_mutually_exclusive_group()
         address.add_argument("--email", metavar="ADDRESS")
         address.add_argument("--phone", metavar="NUMBER", help="with country code: +6591234567")
         address.add_argument("--https", metavar="URL")
@@ -120,9 +120,10 @@ def run(arguments):
         case "rebuild-state":
             return state.rebuild(stack, arguments.program, arguments.since, arguments.replace)
         case "subscribe" | "unsubscribe":
-            protocol, endpoint = next(
-                (name, value) for name in ("email", "phone", "https") if (value := getattr(arguments, name)) is not None
-            )
+            named = [(name, value) for name in ("email", "phone", "https") if (value := getattr(arguments, name)) is not None]
+            if not named:
+                raise Stop("No address is named.", f"call this as: make {arguments.command} EMAIL=you@example.com, or PHONE=, HTTPS=")
+            protocol, endpoint = named[0]
             change = subscriptions.subscribe if arguments.command == "subscribe" else subscriptions.unsubscribe
             change(stack, subscriptions.Address(protocol, endpoint), parameters)
         case "confirm":

@@ -308,5 +308,20 @@ def test_every_parameter_is_deployed_with_a_value():
     assert (values["AlertEmail"], values["AlertPhone"], values["Alarms"], values["QuietMinutes"]) == ("a@example.com", "", "yes", "720")
 
 
+@pytest.mark.parametrize("command", ["subscribe", "unsubscribe"])
+def test_address_that_is_missing_is_asked_for_as_make_takes_it(tmp_path, command):
+    config = tmp_path / "samconfig.local.toml"
+    config.write_text('[default.global.parameters]\nstack_name = "a"\nregion = "eu-west-1"\nparameter_overrides = []\n')
+    done = run("--config", config, command)
+    assert done.returncode == 1 and f"make {command} EMAIL=you@example.com" in done.stderr, done.stderr
+
+
+def test_every_target_that_runs_the_command_builds_it_first_and_shows_that():
+    """A build takes minutes, in which nothing is to be seen otherwise."""
+    for target in ("run", "check-rules FILE=r.toml", "rules FILE=r.toml", "schema", "test-alert"):
+        planned = subprocess.run(["make", "--dry-run", *target.split()], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert "\ncargo build --locked --bin smartclean-push\n" in planned, planned
+
+
 def test_help_names_every_command():
     assert {"deploy", "lake", "subscribe", "confirm"} <= set(re.findall(r"^    ([a-z-]+)", run("--help").stdout, re.MULTILINE))
