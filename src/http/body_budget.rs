@@ -45,10 +45,7 @@ impl BodyBudget {
         match tokio::time::timeout(*within, bytes.acquire_many(most)).await {
             // Fails only if the semaphore is closed, which it never is.
             Ok(permit) => Ok(permit.ok()),
-            Err(_) => {
-                tracing::warn!(bytes = most, "body budget exhausted");
-                Err(Problem::Busy)
-            }
+            Err(_) => Err(Problem::Busy),
         }
     }
 }

@@ -58,24 +58,27 @@ impl Proof {
     }
 }
 
-/// Why a proof proves nothing.
+/// Why nobody is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
+    /// The password or the signature is wrong, or its owner unknown.
     Wrong,
+    /// The token is wrong.
     Token(TokenFault),
+    /// It could not be checked.
+    Unchecked(Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Unchecked(problem)
+    }
 }
 
 impl Refusal {
     /// Whether newer credentials may know better.
     fn may_pass(self) -> bool {
         matches!(self, Self::Wrong | Self::Token(TokenFault::Signature | TokenFault::Client))
-    }
-
-    fn reason(self) -> String {
-        match self {
-            Self::Wrong => "unknown or wrong".to_owned(),
-            Self::Token(fault) => fault.to_string(),
-        }
     }
 }
 
@@ -146,29 +149,32 @@ impl Gate {
         let Some(proof) = proof else {
             return Err(self.without_guess("no usable header", context, Problem::Unauthorized(challenge)));
         };
-        match self.authenticated(std::slice::from_ref(&proof), context).await? {
-            Ok(name) => Ok(name),
-            Err(Refusal::Token(TokenFault::Scope)) => {
+        self.authenticated(std::slice::from_ref(&proof), context).await.map_err(|refusal| match refusal {
+            Refusal::Token(TokenFault::Scope) => {
                 tracing::warn!(request_id = %context.request_id, source = %context.source, "a token without the scope");
-                Err(Problem::InsufficientScope)
+                Problem::InsufficientScope
             }
-            Err(refusal @ Refusal::Token(_)) => {
+            Refusal::Token(fault) => {
                 let problem = Problem::Unauthorized(self.challenge(Bearer::InvalidToken));
-                Err(self.without_guess(&refusal.reason(), context, problem))
+                self.without_guess(&fault.to_string(), context, problem)
             }
-            Err(refusal) => Err(self.refuse(proof.name(), &refusal.reason(), context, challenge)),
-        }
+            Refusal::Wrong => self.refuse(proof.name(), "unknown or wrong", context, challenge),
+            Refusal::Unchecked(problem) => problem,
+        })
     }
 
     /// The client that asks for tokens by one of these logins; `None` if all are wrong.
     pub(super) async fn client(&self, logins: Vec<Login>, context: &RequestInfo) -> Result<Option<String>, Problem> {
         let proofs: Vec<_> = logins.into_iter().map(Proof::Login).collect();
-        let client = self.authenticated(&proofs, context).await?.ok();
-        if client.is_none() {
-            let name = proofs.first().map_or("", Proof::name);
-            self.refuse(name, "no client that may have tokens", context, self.challenge(Bearer::Asked));
+        match self.authenticated(&proofs, context).await {
+            Ok(client) => Ok(Some(client)),
+            Err(Refusal::Unchecked(problem)) => Err(problem),
+            Err(Refusal::Wrong | Refusal::Token(_)) => {
+                let name = proofs.first().map_or("", Proof::name);
+                self.refuse(name, "no client that may have tokens", context, self.challenge(Bearer::Asked));
+                Ok(None)
+            }
         }
-        Ok(client)
     }
 
     /// The credentials in force.
@@ -195,7 +201,7 @@ impl Gate {
     }
 
     /// The client of the first right proof, by the credentials in force, and by newer ones if they may know better.
-    async fn authenticated(&self, proofs: &[Proof], context: &RequestInfo) -> Result<Result<String, Refusal>, Problem> {
+    async fn authenticated(&self, proofs: &[Proof], context: &RequestInfo) -> Result<String, Refusal> {
         // Read first: if they cannot be read, nothing is checked, and nothing has failed.
         let known = self.credentials(context).await?;
         let guessable: Vec<_> = proofs.iter().filter_map(Proof::guessable).flatten().collect();
@@ -209,27 +215,22 @@ impl Gate {
         })?;
         let checked = self.checked(proofs, &known, context).await;
         match &checked {
-            Ok(Ok(_)) => self.login_limit.verified(&attempt, *received),
-            Ok(Err(_)) => self.login_limit.failed(&attempt),
-            Err(_) => self.login_limit.undecided(&attempt),
+            Ok(_) => self.login_limit.verified(&attempt, *received),
+            Err(Refusal::Wrong | Refusal::Token(_)) => self.login_limit.failed(&attempt),
+            Err(Refusal::Unchecked(_)) => self.login_limit.undecided(&attempt),
         }
         checked
     }
 
-    async fn checked(
-        &self,
-        proofs: &[Proof],
-        known: &Credentials,
-        context: &RequestInfo,
-    ) -> Result<Result<String, Refusal>, Problem> {
-        let checked = self.first_right(proofs, known, context).await?;
+    async fn checked(&self, proofs: &[Proof], known: &Credentials, context: &RequestInfo) -> Result<String, Refusal> {
+        let checked = self.first_right(proofs, known, context).await;
         // They may have been rotated since they were read.
         if checked.as_ref().is_err_and(|refusal| refusal.may_pass())
             && let Some(newer) = self.newer_credentials(context).await
         {
             return self.first_right(proofs, &newer, context).await;
         }
-        Ok(checked)
+        checked
     }
 
     async fn first_right(
@@ -237,48 +238,35 @@ impl Gate {
         proofs: &[Proof],
         known: &Credentials,
         context: &RequestInfo,
-    ) -> Result<Result<String, Refusal>, Problem> {
+    ) -> Result<String, Refusal> {
         let mut checked = Err(Refusal::Wrong);
         for proof in proofs {
-            checked = self.prove(proof, known, context).await?;
-            if checked.is_ok() {
+            checked = self.check(proof, known, context).await;
+            if !matches!(checked, Err(Refusal::Wrong | Refusal::Token(_))) {
                 break;
             }
         }
-        Ok(checked)
+        checked
     }
 
-    async fn prove(
-        &self,
-        proof: &Proof,
-        known: &Credentials,
-        context: &RequestInfo,
-    ) -> Result<Result<String, Refusal>, Problem> {
+    async fn check(&self, proof: &Proof, known: &Credentials, context: &RequestInfo) -> Result<String, Refusal> {
         let now = context.received.as_second();
         match proof {
-            Proof::Login(login) => self.login(login, known, context).await,
-            Proof::Token(token) => Ok(known.check_access(token, now).map_err(Refusal::Token)),
+            Proof::Login(login) => self.login(login, known).await,
+            Proof::Token(token) => known.check_access(token, now).map_err(Refusal::Token),
             Proof::Signature { sent, host, path, .. } => {
-                Ok(known.check_signature(sent, host, path, now).map(str::to_owned).ok_or(Refusal::Wrong))
+                known.check_signature(sent, host, path, now).map(str::to_owned).ok_or(Refusal::Wrong)
             }
         }
     }
 
-    async fn login(
-        &self,
-        login: &Login,
-        known: &Credentials,
-        context: &RequestInfo,
-    ) -> Result<Result<String, Refusal>, Problem> {
+    async fn login(&self, login: &Login, known: &Credentials) -> Result<String, Refusal> {
         let name = match known.check(login) {
             Check::Known(client) => Some(client.username.clone()),
             Check::Unknown => None,
-            Check::Hashed(checks) => self.hashing.first_that_holds(checks).await.map_err(|_| {
-                tracing::error!(request_id = %context.request_id, "too many password hashes wait to be checked");
-                Problem::CredentialsUnavailable
-            })?,
+            Check::Hashed(checks) => self.hashing.first_that_holds(checks).await.map_err(|_| Problem::Busy)?,
         };
-        Ok(name.ok_or(Refusal::Wrong))
+        name.ok_or(Refusal::Wrong)
     }
 
     fn challenge(&self, bearer: Bearer) -> Challenge {

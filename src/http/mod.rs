@@ -100,7 +100,12 @@ impl App {
         };
         // At every request, so that the rest of a flood does not wait for the next one.
         self.gate.log_refusals(context.received);
-        answer.unwrap_or_else(|problem| problem.response(&context.request_id))
+        answer.unwrap_or_else(|problem| {
+            if problem == Problem::Busy {
+                tracing::warn!(request_id = %context.request_id, source = %context.source, "too busy for a request");
+            }
+            problem.response(&context.request_id)
+        })
     }
 
     /// What the request asks for, if it may come from where it does.

@@ -23,15 +23,26 @@ const MAX_FORM: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     Request(&'static str),
-    Client { by_header: bool },
+    Client {
+        by_header: bool,
+    },
     Grant,
     GrantType,
     Scope,
+    /// None of the RFC's: the request could not be looked at.
+    Unchecked(Problem),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Unchecked(problem)
+    }
 }
 
 impl Refused {
-    fn response(self) -> Response<Bytes> {
+    fn response(self) -> Result<Response<Bytes>, Problem> {
         let (error, description) = match self {
+            Self::Unchecked(problem) => return Err(problem),
             Self::Request(what) => ("invalid_request", what),
             Self::Client { .. } => ("invalid_client", "The client id or secret is wrong or missing."),
             Self::Grant => ("invalid_grant", "The refresh token is wrong, expired, revoked or of another client."),
@@ -41,13 +52,13 @@ impl Refused {
         let mut response = answer(&json!({ "error": error, "error_description": description }));
         *response.status_mut() = match self {
             Self::Client { .. } => StatusCode::UNAUTHORIZED,
-            Self::Request(_) | Self::Grant | Self::GrantType | Self::Scope => StatusCode::BAD_REQUEST,
+            _ => StatusCode::BAD_REQUEST,
         };
         if self == (Self::Client { by_header: true }) {
             let challenge = HeaderValue::from_static(r#"Basic realm="smartclean-push", charset="UTF-8""#);
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
-        response
+        Ok(response)
     }
 }
 
@@ -60,59 +71,51 @@ impl App {
     ) -> Result<Response<Bytes>, Problem> {
         let too_large = Refused::Request("The form is larger than 16 KiB.");
         if declared_length(&parts.headers, MAX_FORM).is_err() {
-            return Ok(too_large.response());
+            return too_large.response();
         }
         let body = match read_bounded(body, MAX_FORM).await {
-            Err(Problem::TooLarge) => return Ok(too_large.response()),
+            Err(Problem::TooLarge) => return too_large.response(),
             body => body?,
         };
-        Ok(self.granted(parts, &body, context).await?.unwrap_or_else(Refused::response))
+        self.granted(parts, &body, context).await.or_else(Refused::response)
     }
 
-    async fn granted(
-        &self,
-        parts: &Parts,
-        body: &[u8],
-        context: &RequestInfo,
-    ) -> Result<Result<Response<Bytes>, Refused>, Problem> {
-        let asked = Form::read(parts, body).and_then(|form| Ok((logins(parts, &form)?, form)));
-        let ((logins, by_header), form) = match asked {
-            Ok(asked) => asked,
-            Err(refused) => return Ok(Err(refused)),
-        };
+    async fn granted(&self, parts: &Parts, body: &[u8], context: &RequestInfo) -> Result<Response<Bytes>, Refused> {
+        let form = Form::read(parts, body)?;
+        let (logins, by_header) = logins(parts, &form)?;
         let Some(client) = self.gate.client(logins, context).await? else {
-            return Ok(Err(Refused::Client { by_header }));
+            return Err(Refused::Client { by_header });
         };
         let is_known_scope = |scopes: &str| scopes.split_ascii_whitespace().all(|scope| scope == SCOPE);
         if !form.get("scope").is_none_or(is_known_scope) {
-            return Ok(Err(Refused::Scope));
+            return Err(Refused::Scope);
         }
         match (form.get("grant_type"), form.get("refresh_token")) {
-            (None, _) => return Ok(Err(Refused::Request("grant_type is missing."))),
+            (None, _) => return Err(Refused::Request("grant_type is missing.")),
             (Some("client_credentials"), _) => {}
-            (Some("refresh_token"), None) => return Ok(Err(Refused::Request("refresh_token is missing."))),
+            (Some("refresh_token"), None) => return Err(Refused::Request("refresh_token is missing.")),
             (Some("refresh_token"), Some(token)) => {
                 if !self.is_refresh_token_of(&client, token, context).await? {
-                    return Ok(Err(Refused::Grant));
+                    return Err(Refused::Grant);
                 }
             }
-            (Some(_), _) => return Ok(Err(Refused::GrantType)),
+            (Some(_), _) => return Err(Refused::GrantType),
         }
         let id = [context.request_id.as_bytes(), context.source.as_bytes(), client.as_bytes()];
         let id = format!("{:.32}-{}", Digest::of_fields(&id), context.received.as_millisecond());
         let known = self.gate.credentials(context).await?;
         let Some(issued) = known.issue(&client, &id, context.received.as_second()) else {
             tracing::error!(request_id = %context.request_id, "the credentials have no signing_key, so that no token can be given");
-            return Err(Problem::CredentialsUnavailable);
+            return Err(Problem::NoSigningKey.into());
         };
         tracing::info!(request_id = %context.request_id, client, grant = form.get("grant_type"), "token given");
-        Ok(Ok(answer(&json!({
+        Ok(answer(&json!({
             "access_token": issued.access,
             "token_type": "Bearer",
             "expires_in": ACCESS_SECONDS,
             "refresh_token": issued.refresh,
             "scope": SCOPE,
-        }))))
+        })))
     }
 
     async fn is_refresh_token_of(&self, client: &str, token: &str, context: &RequestInfo) -> Result<bool, Problem> {

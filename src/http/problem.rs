@@ -112,12 +112,14 @@ pub enum Problem {
     IncompleteBody,
     /// The body took too long.
     TooSlow,
-    /// More is being worked on than there is memory for.
+    /// More is being worked on than there is memory for, or more password hashes than there are processors for.
     Busy,
     /// A body that is not a batch.
     NotABatch,
     /// Credentials cannot be read now.
     CredentialsUnavailable,
+    /// Tokens are asked for, and there is no key to sign them with.
+    NoSigningKey,
     /// The store does not answer.
     StoreUnavailable,
     /// A zone that no reading has named yet.
@@ -260,6 +262,12 @@ impl Problem {
                 "Credentials cannot be checked right now. Send the push again later.",
             )
             .retry_after(RETRY_AFTER_SECONDS),
+            Self::NoSigningKey => new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no-signing-key",
+                "No token can be given: the operator has to set a signing key first. Ask again later.",
+            )
+            .retry_after(RETRY_AFTER_SECONDS),
             Self::StoreUnavailable => new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store-unavailable",
@@ -343,6 +351,7 @@ mod tests {
             (Problem::Busy, 503, "busy", "retry-after: 30"),
             (Problem::NotABatch, 400, "not-a-batch", ""),
             (Problem::CredentialsUnavailable, 503, "credentials-unavailable", "retry-after: 30"),
+            (Problem::NoSigningKey, 503, "no-signing-key", "retry-after: 30"),
             (Problem::StoreUnavailable, 503, "store-unavailable", "retry-after: 30"),
             (Problem::UnknownZone, 404, "unknown-zone", ""),
             (Problem::StateUnavailable, 503, "state-unavailable", "retry-after: 30"),
