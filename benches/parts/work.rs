@@ -7,7 +7,6 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
-use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::Message;
 use smartclean_push::domain::archive::pack_readings;
 use smartclean_push::domain::batch::{Batch, BatchId, Items};
@@ -70,7 +69,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
         journal: None,
         state: Box::new(state),
         publisher: Box::new(publisher),
-        rules: Box::new(FixedRules(Arc::clone(rules))),
+        rules: Box::new(Arc::clone(rules)),
     });
     let source = "203.0.113.7".into();
     let request = RequestInfo { request_id: "1".into(), source, received, verified_client: None };

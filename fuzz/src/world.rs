@@ -9,7 +9,6 @@ use http::{Request, Response};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::auth::Credentials;
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::rules::RuleSet;
@@ -50,7 +49,7 @@ impl World {
     /// With every door open.
     pub(super) fn new() -> Self {
         let (store, publisher) = (MemoryStore::default(), MemoryPublisher::default());
-        let rules = FixedRules(Arc::clone(&RULES));
+        let rules = Arc::clone(&RULES);
         let ingest = Ingest::new(Environment {
             store: Box::new(store.clone()),
             journal: None,
@@ -59,7 +58,7 @@ impl World {
             rules: Box::new(rules),
         });
         let doors = "basic,oauth,event-hub,iot".parse().expect("the doors");
-        let gate = Gate::new(Box::new(FixedCredentials(Arc::clone(&CREDENTIALS)))).with_doors(doors);
+        let gate = Gate::new(Box::new(Arc::clone(&CREDENTIALS))).with_doors(doors);
         Self { store, publisher, app: App::new(ingest, gate) }
     }
 

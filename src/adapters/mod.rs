@@ -6,7 +6,6 @@ pub mod backed_store;
 pub mod cached_credentials;
 pub mod cached_rules;
 mod due;
-pub mod fixed;
 #[cfg(feature = "command")]
 pub mod local;
 #[cfg(test)]

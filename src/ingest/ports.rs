@@ -240,6 +240,14 @@ pub trait RuleSource: Send + Sync {
     }
 }
 
+/// Rules that never change.
+#[async_trait]
+impl RuleSource for Arc<RuleSet> {
+    async fn current(&self, _now: Timestamp) -> Arc<RuleSet> {
+        Arc::clone(self)
+    }
+}
+
 /// Knows who may push.
 #[async_trait]
 pub trait CredentialSource: Send + Sync {
@@ -252,4 +260,16 @@ pub trait CredentialSource: Send + Sync {
     /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
     /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
     async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>>;
+}
+
+/// Credentials that never change.
+#[async_trait]
+impl CredentialSource for Arc<Credentials> {
+    async fn current(&self, _now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
+        Ok(Arc::clone(self))
+    }
+
+    async fn refreshed(&self, _now: Timestamp) -> Option<Arc<Credentials>> {
+        None
+    }
 }

@@ -13,7 +13,6 @@ use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use smartclean_push::adapters::fixed::FixedCredentials;
 use smartclean_push::auth::Credentials;
 use smartclean_push::http::Gate;
 use smartclean_push::ingest::RequestInfo;
@@ -347,7 +346,7 @@ async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
 
 #[tokio::test]
 async fn a_signature_for_another_host_is_refused_whatever_host_the_request_names() {
-    let credentials = FixedCredentials(Arc::new(Credentials::parse(CREDENTIALS).unwrap()));
+    let credentials = Arc::new(Credentials::parse(CREDENTIALS).unwrap());
     let gate = Gate::new(Box::new(credentials)).with_doors("event-hub".parse().unwrap());
     let app = World::new().with_gate(gate.with_public_host(Some("push.example.com".to_owned()))).start();
     let (own, other) = ("https://push.example.com/washrooms", "https://other.example.com/washrooms");

@@ -11,7 +11,6 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
-use smartclean_push::adapters::fixed::FixedCredentials;
 use smartclean_push::auth::{Check, Client, Credentials, Login, Secret};
 use smartclean_push::http::{App, Gate};
 use smartclean_push::ingest::RequestInfo;
@@ -107,7 +106,7 @@ fn slow_hash() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn forty_connections_that_guess_at_a_slow_hash_do_not_keep_the_real_client_waiting() {
     let client = Client { username: USERNAME.into(), password: Secret::new(slow_hash()) };
-    let credentials = FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()));
+    let credentials = Arc::new(Credentials::of(vec![client]).unwrap());
     let app = Arc::new(World::new().with_gate(Gate::new(Box::new(credentials))).app());
     let timed = async |source: &str, password: &str| {
         let began = Instant::now();

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::domain::alert::AlertId;
 use smartclean_push::domain::rate_limit::{RateLimit, TokenRequest};
 use smartclean_push::domain::reading::Reading;
@@ -226,7 +225,7 @@ impl Copies {
         static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::parse("rules.toml", AMMONIA).unwrap());
         let mut rules = RULES.clone();
         rules.rate_limit = RateLimit { burst: world.burst, per_minute: world.per_minute, ..RateLimit::default() };
-        let (limit, rules) = (rules.rate_limit, FixedRules(Arc::new(rules)));
+        let (limit, rules) = (rules.rate_limit, Arc::new(rules));
         let (shared, store) = (Arc::new(Shared::default()), MemoryStore::default());
         let copy = |_| {
             let (state, publisher) = (Copy(Arc::clone(&shared)), Copy(Arc::clone(&shared)));

@@ -8,7 +8,6 @@ use http::{Request, Response};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::auth::{Client, Credentials, Doors, Secret};
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::rules::RuleSet;
@@ -24,9 +23,9 @@ use super::{PASSWORD, USERNAME, now, push_request};
 static PACK: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::pack()));
 
 /// Whoever knows [`USERNAME`] and [`PASSWORD`] may push.
-pub(crate) fn one_client() -> FixedCredentials {
+pub(crate) fn one_client() -> Arc<Credentials> {
     let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-    FixedCredentials(Arc::new(Credentials::of(vec![client]).unwrap()))
+    Arc::new(Credentials::of(vec![client]).unwrap())
 }
 
 /// The parts of a program. By default everything is in memory, the rules are the built-in ones, and [`one_client`] may push.
@@ -46,13 +45,13 @@ impl World {
             journal: None,
             state: Box::new(state.clone()),
             publisher: Box::new(publisher.clone()),
-            rules: Box::new(FixedRules(Arc::clone(&PACK))),
+            rules: Box::new(Arc::clone(&PACK)),
         };
         Self { environment, gate: Gate::new(Box::new(one_client())), store, state, publisher }
     }
 
     pub(crate) fn with_rules(self, rules: RuleSet) -> Self {
-        self.with_rule_source(FixedRules(Arc::new(rules)))
+        self.with_rule_source(Arc::new(rules))
     }
 
     pub(crate) fn with_store(mut self, store: impl RawStore + 'static) -> Self {
@@ -128,7 +127,7 @@ impl TestApp {
 
     /// With these doors open to whom these credentials' JSON names.
     pub(crate) fn with_credentials(json: &str, doors: Doors) -> Self {
-        let credentials = FixedCredentials(Arc::new(Credentials::parse(json).unwrap()));
+        let credentials = Arc::new(Credentials::parse(json).unwrap());
         World::new().with_gate(Gate::new(Box::new(credentials)).with_doors(doors)).start()
     }
 

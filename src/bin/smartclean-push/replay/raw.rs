@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use clap::Args;
 use history::{Archive, ArchiveError, Round, hours, read_pushes};
 use jiff::Timestamp;
-use smartclean_push::adapters::fixed::FixedRules;
 use smartclean_push::adapters::local::AlertLog;
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::archive::Object;
@@ -120,7 +119,7 @@ impl Raw {
             journal: None,
             state: Box::new(state.clone()),
             publisher: Box::new(messages),
-            rules: Box::new(FixedRules(Arc::new(rules))),
+            rules: Box::new(Arc::new(rules)),
         });
         let mut replay = Replay::of(&ingest);
         let fed = self.feed(&*archive, &mut replay, &runtime)?;

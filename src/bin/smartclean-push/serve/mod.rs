@@ -13,7 +13,6 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
-use smartclean_push::adapters::fixed::{FixedCredentials, FixedRules};
 use smartclean_push::adapters::local::sqlite::{OpenError, SqliteStore};
 use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::auth::{Credentials, Door, Doors, DoorsFault};
@@ -140,7 +139,7 @@ impl Serve {
         self.welcome(address, &known, count, rules.refused().is_some());
         let credentials: Box<dyn CredentialSource> = match known.file {
             Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path))),
-            None => Box::new(FixedCredentials(known.credentials)),
+            None => Box::new(known.credentials),
         };
         let ingest = Ingest::new(Environment {
             store: Box::new(store.clone()),
@@ -259,7 +258,7 @@ fn warn_of_readers(path: &Path) {
 }
 
 async fn served_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSource>, Failure> {
-    let Some(path) = path else { return Ok(Box::new(FixedRules(Arc::new(RuleSet::pack())))) };
+    let Some(path) = path else { return Ok(Box::new(Arc::new(RuleSet::pack()))) };
     match CachedRules::open(RuleFile::new(path.to_owned(), data), LOOK_AGAIN, Timestamp::now()).await {
         Ok(rules) => Ok(Box::new(rules)),
         Err(faults) => {
