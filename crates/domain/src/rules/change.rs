@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::Level;
 use super::draft::{LimitDraft, SettingsDraft, TestDraft};
 use super::fault::{At, Faults, Location};
+use super::values::COMPARISONS;
 use crate::breach::Comparison;
 use crate::severity::Severity;
 
@@ -63,7 +64,7 @@ impl SettingsDraft {
     pub(super) fn check_not_set_by(&self, other: &Self, faults: &mut Faults) {
         /// Limits take each other's place, whatever they are.
         fn subject(key: &str) -> String {
-            let is_limit = matches!(key, "all" | "any" | "above" | "at_least" | "below" | "at_most" | "deviates");
+            let is_limit = matches!(key, "all" | "any") || COMPARISONS.iter().any(|(known, ..)| *known == key);
             if is_limit { "a limit".to_owned() } else { format!("`{key}`") }
         }
         for (key, location) in self.written() {

@@ -204,6 +204,7 @@ impl RuleCompiler<'_> {
             // Only a limit: the rule's one metric is meant.
             (Some(limit), None, Some(Condition { tests, .. })) => match tests.as_slice() {
                 [test] => {
+                    self.check_reachable(&test.metric, limit, faults);
                     let (metric, levels) = (test.metric.clone(), compile_levels(limit, faults));
                     let tests = vec![Test { metric, comparison: limit.comparison, levels }];
                     Some(Condition { join: Join::Any, tests })
@@ -217,9 +218,6 @@ impl RuleCompiler<'_> {
             },
             _ => self.condition(&part.settings, faults),
         };
-        if let (Some(limit), None, Some(metric)) = (limit, metric, &self.rule.settings.test.metric) {
-            self.check_reachable(metric, limit, faults);
-        }
         self.settings(&part.settings, condition, faults)
     }
 
@@ -293,7 +291,7 @@ impl RuleCompiler<'_> {
         self.check_metric(metric, draft.unit.as_ref(), faults);
         let limit = draft.limit.as_ref()?;
         let levels = compile_levels(limit, faults);
-        self.check_reachable(metric, limit, faults);
+        self.check_reachable(&metric.value, limit, faults);
         (!levels.is_empty()).then(|| Test { metric: metric.value.clone(), comparison: limit.comparison, levels })
     }
 }

@@ -195,21 +195,14 @@ impl RuleDraft {
         self.settings.check_change(&newer.settings, &self.id.value, faults);
         // The newer place: faults of the whole rule are the doing of who changed it last.
         self.id = newer.id;
-        keep_newer(&mut self.kind, newer.kind);
-        keep_newer(&mut self.title, newer.title);
-        keep_newer(&mut self.message, newer.message);
+        self.kind = newer.kind.or(self.kind.take());
+        self.title = newer.title.or(self.title.take());
+        self.message = newer.message.or(self.message.take());
         for (known, newer) in self.scope.0.iter_mut().zip(newer.scope.0) {
-            keep_newer(known, newer);
+            *known = newer.or(known.take());
         }
         self.settings.overlay(newer.settings);
         self.overrides.extend(newer.overrides);
-    }
-}
-
-/// Changes `known` if something newer is written.
-fn keep_newer<T>(known: &mut Option<T>, newer: Option<T>) {
-    if newer.is_some() {
-        *known = newer;
     }
 }
 
@@ -264,12 +257,12 @@ impl SettingsDraft {
             // Another metric may have another unit.
             self.test.unit = None;
         }
-        keep_newer(&mut self.severity, newer.severity);
-        keep_newer(&mut self.test.metric, newer.test.metric);
-        keep_newer(&mut self.test.unit, newer.test.unit);
-        keep_newer(&mut self.test.limit, newer.test.limit);
-        keep_newer(&mut self.several, newer.several);
-        keep_newer(&mut self.baseline, newer.baseline);
+        self.severity = newer.severity.or(self.severity.take());
+        self.test.metric = newer.test.metric.or(self.test.metric.take());
+        self.test.unit = newer.test.unit.or(self.test.unit.take());
+        self.test.limit = newer.test.limit.or(self.test.limit.take());
+        self.several = newer.several.or(self.several.take());
+        self.baseline = newer.baseline.or(self.baseline.take());
         self.others.extend(newer.others);
     }
 }

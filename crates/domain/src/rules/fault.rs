@@ -45,8 +45,8 @@ impl Fault {
 
     /// A fault at `location`, and what to write instead where that is known.
     pub fn new(location: &Location, message: impl Into<String>, suggestion: Option<String>) -> Self {
-        let (message, suggestion) = (in_a_line(message.into()), suggestion.map(in_a_line));
-        Self { location: location.clone(), message, suggestion }
+        let suggestion = suggestion.map(|suggestion| in_a_line(&suggestion));
+        Self { location: location.clone(), message: in_a_line(&message.into()), suggestion }
     }
 }
 
@@ -159,16 +159,10 @@ impl Faults {
 }
 
 /// `text` without anything that could break a line or command a terminal: what it quotes of the file may do both.
-fn in_a_line(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
+fn in_a_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match character.is_control() {
-            true => shown.extend(character.escape_debug()),
-            false => shown.push(character),
-        }
+        if character.is_control() { shown.extend(character.escape_debug()) } else { shown.push(character) }
     }
     shown
 }

@@ -9,11 +9,11 @@ use crate::device::{DEVICE_TYPES, DeviceType, Metric, Unit};
 
 impl RuleCompiler<'_> {
     /// A limit that no plausible value breaks would keep its rule silent. A sum may reach any.
-    pub(super) fn check_reachable(&self, metric: &At<String>, limit: &LimitDraft, faults: &mut Faults) {
+    pub(super) fn check_reachable(&self, metric: &str, limit: &LimitDraft, faults: &mut Faults) {
         if self.kind == Kind::Accumulate || limit.comparison == Comparison::Deviates {
             return;
         }
-        let known: Vec<&Metric> = self.device_types().iter().filter_map(|of| of.metric(&metric.value)).collect();
+        let known: Vec<&Metric> = self.device_types().iter().filter_map(|of| of.metric(metric)).collect();
         for Level { limit: level, .. } in &limit.levels {
             let breaks = |value: &f64| limit.comparison.is_broken(*value, *level);
             let is_reachable =

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::SCOPES;
 use super::settings::DECLARATIONS;
+use super::values::COMPARISONS;
 use super::{Blocked, Kind};
 use crate::device::DEVICE_TYPES;
 use crate::severity::Severity;
@@ -71,10 +72,6 @@ fn reference(name: &str, description: &str) -> Value {
 fn list(name: &str) -> Value {
     let one = json!({ "$ref": format!("#/$defs/{name}") });
     json!({ "oneOf": [one, { "type": "array", "items": one }] })
-}
-
-fn of(kind: &str, description: &str) -> Value {
-    json!({ "type": kind, "description": description })
 }
 
 fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
@@ -146,15 +143,12 @@ fn test() -> Map<String, Value> {
         DEVICE_TYPES.iter().flat_map(|device_type| device_type.metrics).map(|metric| metric.key).collect();
     metrics.sort_unstable();
     metrics.dedup();
-    members([
+    let unit = "What the limit is counted in, where it is not what the sensor reports.";
+    let own = members([
         ("metric", json!({ "type": "string", "examples": metrics, "description": "What is compared." })),
-        ("unit", of("string", "What the limit is counted in, where it is not what the sensor reports.")),
-        ("above", reference("limit", "Worse than this: value > limit.")),
-        ("at_least", reference("limit", "This or worse: value ≥ limit.")),
-        ("below", reference("limit", "Worse than this: value < limit.")),
-        ("at_most", reference("limit", "This or worse: value ≤ limit.")),
-        ("deviates", reference("limit", "So many degrees or more away from the baseline.")),
-    ])
+        ("unit", json!({ "type": "string", "description": unit })),
+    ]);
+    joined([own, members(COMPARISONS.map(|(key, _, about)| (key, reference("limit", about))))])
 }
 
 fn settings() -> Map<String, Value> {

@@ -12,12 +12,13 @@ use crate::breach::Comparison;
 use crate::rate_limit::RateLimit;
 use crate::severity::Severity;
 
-const COMPARISONS: [(&str, Comparison); 5] = [
-    ("above", Comparison::Above),
-    ("at_least", Comparison::AtLeast),
-    ("below", Comparison::Below),
-    ("at_most", Comparison::AtMost),
-    ("deviates", Comparison::Deviates),
+/// How a value is compared with a limit: the key, and what editors say about it.
+pub(super) const COMPARISONS: [(&str, Comparison, &str); 5] = [
+    ("above", Comparison::Above, "Worse than this: value > limit."),
+    ("at_least", Comparison::AtLeast, "This or worse: value ≥ limit."),
+    ("below", Comparison::Below, "Worse than this: value < limit."),
+    ("at_most", Comparison::AtMost, "This or worse: value ≤ limit."),
+    ("deviates", Comparison::Deviates, "So many degrees or more away from the baseline."),
 ];
 
 /// `[rate_limit]`: `burst`, `per_minute` and `sms_per_day`. The built-in rules do not set them.
@@ -131,7 +132,7 @@ impl TestDraft {
 fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
     let document = table.document();
     let mut found: Option<LimitDraft> = None;
-    for (key, comparison) in COMPARISONS {
+    for (key, comparison, _) in COMPARISONS {
         let Some(value) = table.any(key) else { continue };
         let location = document.location(value);
         if found.is_some() {
