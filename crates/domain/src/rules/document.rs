@@ -138,31 +138,25 @@ impl<'a, 'i> TableReader<'a, 'i> {
 
     /// A list of at least one text, none of them blank; a single text is a list of one.
     pub(super) fn strings(&mut self, key: &'static str, faults: &mut Faults) -> Option<Vec<At<String>>> {
+        const REMEDY: &str = "leave the key out to mean all of them";
         let document = self.document;
         let (_, value) = self.take(key)?;
-        let empty = |value: &Spanned<DeValue<'_>>, what: &str, faults: &mut Faults| {
-            let message = format!("`{key}` {what}");
-            faults.suggest(&document.location(value), message, "leave the key out to mean all of them");
-        };
-        let one = |value: &Spanned<DeValue<'i>>, faults: &mut Faults| match value.get_ref().as_str() {
-            Some(text) if text.trim().is_empty() => {
-                empty(value, "has an empty text", faults);
-                None
+        let items = items(value);
+        if items.is_empty() {
+            faults.suggest(&document.location(value), format!("`{key}` is an empty list"), REMEDY);
+            return None;
+        }
+        let mut texts = Vec::new();
+        for item in items {
+            match item.get_ref().as_str() {
+                Some(text) if text.trim().is_empty() => {
+                    faults.suggest(&document.location(item), format!("`{key}` has an empty text"), REMEDY);
+                }
+                Some(text) => texts.push(document.at(item, text.to_owned())),
+                None => document.wrong(&format!("`{key}` is a list of texts in quotes"), item, faults),
             }
-            Some(text) => Some(document.at(value, text.to_owned())),
-            None => {
-                document.wrong(&format!("`{key}` is a list of texts in quotes"), value, faults);
-                None
-            }
-        };
-        Some(match value.get_ref().as_array() {
-            Some(items) if items.is_empty() => {
-                empty(value, "is an empty list", faults);
-                return None;
-            }
-            Some(items) => items.iter().filter_map(|item| one(item, faults)).collect(),
-            None => one(value, faults).into_iter().collect(),
-        })
+        }
+        Some(texts)
     }
 
     /// A number.
@@ -201,12 +195,8 @@ impl<'a, 'i> TableReader<'a, 'i> {
     ) -> Option<At<Vec<T>>> {
         let document = self.document;
         let (_, value) = self.take(key)?;
-        let items: Vec<_> = match value.get_ref() {
-            DeValue::Array(items) => items.iter().collect(),
-            _ => vec![value],
-        };
         let mut tables = Vec::new();
-        for item in items {
+        for item in items(value) {
             match item.get_ref().as_table() {
                 Some(table) => {
                     let reader = TableReader::new(document, table, what);
@@ -255,6 +245,11 @@ impl<'a, 'i> TableReader<'a, 'i> {
             );
         }
     }
+}
+
+/// The items of a list; anything else is a list of one.
+fn items<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Vec<&'a Spanned<DeValue<'i>>> {
+    value.get_ref().as_array().map_or_else(|| vec![value], |items| items.iter().collect())
 }
 
 /// What one of these words means, which are for a `what`; any other is a fault.

@@ -3,6 +3,8 @@
 //! It says what can be written where. What cannot be meant, such as a metric that a type does not have, only
 //! [`RuleSet::parse`](super::RuleSet::parse) knows.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::draft::SCOPES;
@@ -20,7 +22,20 @@ pub fn schema() -> Value {
         "title": "Rules of smartclean-push",
         "type": "object",
         "additionalProperties": false,
-        "properties": file(),
+        "properties": {
+            "version": { "const": 1 },
+            "max_age": reference("duration", "A reading older than this when it first comes is stored, and silent: 1h."),
+            "quiet_after": reference("duration", "After so long without anything from anywhere that is said: 1h."),
+            "block": reference("block", "For all rules: 15m for device and zone."),
+            "blocked": { "enum": Blocked::ALL.map(Blocked::as_str), "description": "What becomes of blocked alerts: named." },
+            "sms_from": { "enum": severities(), "description": "Messages below this severity go out without SMS: medium." },
+            "rate_limit": table("How many messages go out.", json!({
+                "burst": { "type": "integer", "minimum": 1, "maximum": 30_000 },
+                "per_minute": { "type": "integer", "minimum": 1, "maximum": 30_000 },
+                "sms_per_day": { "type": "integer", "minimum": 0, "maximum": 30_000 },
+            }), &[]),
+            "rule": list("rule"),
+        },
         "$defs": {
             "duration": {
                 "type": "string", "description": "A span of time.", "examples": ["15m", "1h 30m", "30s"],
@@ -46,13 +61,13 @@ pub fn schema() -> Value {
                 ],
             },
             "test": table("One of several tests.", test(), &[]),
-            "rule": table("One rule; a known id changes what it names.", rule(), &["id"]),
+            "rule": table("One rule; a known id changes what it names.", joined([rule(), scope(), settings()]), &["id"]),
             "override": table("What is different in a part of the rule's scope.", joined([scope(), settings()]), &[]),
         },
     })
 }
 
-fn table(description: &str, properties: Map<String, Value>, required: &[&str]) -> Value {
+fn table(description: &str, properties: Value, required: &[&str]) -> Value {
     json!({
         "type": "object", "description": description, "additionalProperties": false, "properties": properties,
         "required": required,
@@ -74,91 +89,55 @@ fn list(name: &str) -> Value {
     json!({ "oneOf": [one, { "type": "array", "items": one }] })
 }
 
-fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
-    members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+/// The members of several objects.
+fn joined<const N: usize>(objects: [Value; N]) -> Value {
+    let mut members = Map::new();
+    objects.into_iter().filter_map(|object| object.as_object().cloned()).for_each(|object| members.extend(object));
+    members.into()
 }
 
-fn joined<const N: usize>(parts: [Map<String, Value>; N]) -> Map<String, Value> {
-    parts.into_iter().flatten().collect()
+/// What only a rule has.
+fn rule() -> Value {
+    json!({
+        "id": { "type": "string", "pattern": "^[a-z0-9._-]{1,64}$", "description": "Its name." },
+        "kind": { "enum": Kind::ALL.map(Kind::as_str), "description": "How it judges: threshold." },
+        "title": { "type": "string", "maxLength": 40, "description": "What heads the alert." },
+        "message": { "type": "string", "maxLength": 400, "description": "Its own words, with {placeholders}." },
+        "override": list("override"),
+    })
 }
 
-fn file() -> Map<String, Value> {
-    members([
-        ("version", json!({ "const": 1 })),
-        ("max_age", reference("duration", "A reading older than this when it first comes is stored, and silent: 1h.")),
-        ("quiet_after", reference("duration", "After so long without anything from anywhere that is said: 1h.")),
-        ("block", reference("block", "For all rules: 15m for device and zone.")),
-        (
-            "blocked",
-            json!({ "enum": Blocked::ALL.map(Blocked::as_str), "description": "What becomes of blocked alerts: named." }),
-        ),
-        (
-            "sms_from",
-            json!({ "enum": severities(), "description": "Messages below this severity go out without SMS: medium." }),
-        ),
-        (
-            "rate_limit",
-            table(
-                "How many messages go out.",
-                members([
-                    ("burst", json!({ "type": "integer", "minimum": 1, "maximum": 30_000 })),
-                    ("per_minute", json!({ "type": "integer", "minimum": 1, "maximum": 30_000 })),
-                    ("sms_per_day", json!({ "type": "integer", "minimum": 0, "maximum": 30_000 })),
-                ]),
-                &[],
-            ),
-        ),
-        ("rule", list("rule")),
-    ])
-}
-
-fn rule() -> Map<String, Value> {
-    let own = members([
-        ("id", json!({ "type": "string", "pattern": "^[a-z0-9._-]{1,64}$", "description": "Its name." })),
-        ("kind", json!({ "enum": Kind::ALL.map(Kind::as_str), "description": "How it judges: threshold." })),
-        ("title", json!({ "type": "string", "maxLength": 40, "description": "What heads the alert." })),
-        (
-            "message",
-            json!({ "type": "string", "maxLength": 400, "description": "Its own words, with {placeholders}." }),
-        ),
-        ("override", list("override")),
-    ]);
-    joined([own, scope(), settings()])
-}
-
-fn scope() -> Map<String, Value> {
+fn scope() -> Value {
     let types: Vec<&str> = DEVICE_TYPES.iter().map(|device_type| device_type.name).collect();
     // Any other name is one with its provider in front.
     let one = json!({ "anyOf": [{ "enum": types }, { "type": "string", "pattern": "#" }] });
-    let of = |(_, key, about): (_, &str, &str)| match key {
-        "types" => json!({ "oneOf": [one, { "type": "array", "items": one }], "description": about }),
-        _ => reference("names", about),
+    let of = |(_, key, about)| match key {
+        "types" => (key, json!({ "oneOf": [one, { "type": "array", "items": one }], "description": about })),
+        _ => (key, reference("names", about)),
     };
-    members(SCOPES.map(|scope| (scope.1, of(scope))))
+    SCOPES.into_iter().map(of).collect()
 }
 
 /// What one comparison is made of.
-fn test() -> Map<String, Value> {
-    let mut metrics: Vec<&str> =
-        DEVICE_TYPES.iter().flat_map(|device_type| device_type.metrics).map(|metric| metric.key).collect();
-    metrics.sort_unstable();
-    metrics.dedup();
+fn test() -> Value {
+    let metrics = DEVICE_TYPES.iter().flat_map(|device_type| device_type.metrics);
+    let metrics: BTreeSet<&str> = metrics.map(|metric| metric.key).collect();
     let unit = "What the limit is counted in, where it is not what the sensor reports.";
-    let own = members([
-        ("metric", json!({ "type": "string", "examples": metrics, "description": "What is compared." })),
-        ("unit", json!({ "type": "string", "description": unit })),
-    ]);
-    joined([own, members(COMPARISONS.map(|(key, _, about)| (key, reference("limit", about))))])
+    let own = json!({
+        "metric": { "type": "string", "examples": metrics, "description": "What is compared." },
+        "unit": { "type": "string", "description": unit },
+    });
+    joined([own, COMPARISONS.into_iter().map(|(key, _, about)| (key, reference("limit", about))).collect()])
 }
 
-fn settings() -> Map<String, Value> {
-    let checked_together = members([
-        ("severity", json!({ "enum": severities(), "description": "How bad it is." })),
-        ("all", list("test")),
-        ("any", list("test")),
-        ("baseline", json!({ "type": "object", "additionalProperties": { "type": "number" } })),
-    ]);
-    let others = members(DECLARATIONS.each_ref().map(|declared| (declared.key, declared.schema())));
+fn settings() -> Value {
+    let checked_together = json!({
+        "severity": { "enum": severities(), "description": "How bad it is." },
+        "all": list("test"),
+        "any": list("test"),
+        "baseline": { "type": "object", "additionalProperties": { "type": "number" } },
+    });
+    let others = DECLARATIONS.iter().map(|declared| (declared.key, declared.schema())).collect();
     joined([checked_together, others, test()])
 }
 
