@@ -55,14 +55,8 @@ impl MadeFolder {
 /// Written aside and then named, so that a file is whole or not there. Not synchronised: it can be made again.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    let aside = |parent| NamedTempFile::with_prefix_in(".made-", parent);
-    let mut file = match aside(parent) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(parent)?;
-            aside(parent)?
-        }
-        file => file?,
-    };
+    fs::create_dir_all(parent)?;
+    let mut file = NamedTempFile::with_prefix_in(".made-", parent)?;
     file.write_all(bytes)?;
     file.persist(path).map(drop).map_err(|fault| fault.error)
 }
