@@ -83,7 +83,7 @@ fn pushed_again(batch: &Batch<'_>, items: usize) {
     assert_eq!(taken(&again), taken(batch));
 }
 
-/// The same items come out where another one among them sends the whole body the slow way.
+/// The same items come out if there is another one among them.
 fn beside_something_else(text: &str, batch: &Batch<'_>, items: usize) {
     let (before, after) = text.rsplit_once(']').expect("an array ends");
     let body = format!("{before}{}7]{after}", if items == 0 { "" } else { "," });
