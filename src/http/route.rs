@@ -34,7 +34,7 @@ impl Route {
 /// # Errors
 /// [`Problem::NotFound`] or [`Problem::MethodNotAllowed`].
 pub(super) fn route(parts: &Parts, doors: Doors, has_metrics: bool) -> Result<Route, Problem> {
-    let takes_pushes = doors.contains(Door::Basic) || doors.contains(Door::Oauth);
+    let takes_pushes = doors.takes_pushes();
     let path = parts.uri.path();
     let (allow, route) = match path {
         "/health" => ("GET, HEAD", Route::Health),

@@ -226,7 +226,7 @@ impl Credentials {
     /// What an open door needs and these do not have; `None` where everything is there.
     #[must_use]
     pub fn lacks(&self, doors: Doors) -> Option<&'static str> {
-        if self.clients.is_empty() && (doors.contains(Door::Basic) || doors.contains(Door::Oauth)) {
+        if self.clients.is_empty() && doors.takes_pushes() {
             Some("the doors basic and oauth need a client, with username and password")
         } else if doors.contains(Door::Oauth) && self.signing_keys.is_empty() {
             Some("the door oauth needs a signing_key of at least 32 random bytes")

@@ -58,6 +58,12 @@ impl Doors {
         Self(doors.iter().fold(0, |bits, door| bits | door.bit()))
     }
 
+    /// Whether clients push with a password or a token.
+    #[must_use]
+    pub fn takes_pushes(self) -> bool {
+        self.contains(Door::Basic) || self.contains(Door::Oauth)
+    }
+
     /// Whether `door` is open.
     #[must_use]
     pub fn contains(self, door: Door) -> bool {

@@ -119,17 +119,7 @@ impl Serve {
         let state = SqliteStore::open(&data.join(STATE_FILE)).map_err(|fault| self.without_state(&fault))?;
         let rules = served_rules(self.rules.as_deref(), data).await?;
         let known = self.known_credentials()?;
-        if let Some(lack) = known.credentials.lacks(self.doors) {
-            return Err(Failure::new(format!(
-                "{lack}: add it to the credentials file, or leave the door out of --doors"
-            )));
-        }
-        if self.doors.contains(Door::EventHub) && self.public_host.is_none() {
-            return Err(Failure::usage(
-                "the door event-hub needs --public-host: the host of the URL that SmartClean was given, such as \
-                 push.example.com. A signature for any other host is refused",
-            ));
-        }
+        self.check_doors(&known.credentials)?;
         // Heard from now on, so that an early Ctrl-C is graceful as well.
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
@@ -161,6 +151,22 @@ impl Serve {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
         }
+    }
+
+    /// Fails if nobody could come in by an open door.
+    fn check_doors(&self, credentials: &Credentials) -> Result<(), Failure> {
+        if let Some(lack) = credentials.lacks(self.doors) {
+            return Err(Failure::new(format!(
+                "{lack}: add it to the credentials file, or leave the door out of --doors"
+            )));
+        }
+        if self.doors.contains(Door::EventHub) && self.public_host.is_none() {
+            return Err(Failure::usage(
+                "the door event-hub needs --public-host: the host of the URL that SmartClean was given, such as \
+                 push.example.com. A signature for any other host is refused",
+            ));
+        }
+        Ok(())
     }
 
     fn without_state(&self, fault: &OpenError) -> Failure {
@@ -200,7 +206,6 @@ impl Serve {
         };
         let kept_in =
             known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string());
-        let has_push = self.doors.contains(Door::Basic) || self.doors.contains(Door::Oauth);
         let _ = writeln!(
             anstream::stdout(),
             "\
@@ -213,7 +218,7 @@ Rules                {count}, {rules}
 
 Stop with Ctrl-C.
 ",
-            messages = if has_push { "" } else { "/messages" },
+            messages = if self.doors.takes_pushes() { "" } else { "/messages" },
             data = self.data.display(),
             // A journal keeps what is printed, and who reads it need not know the password.
             try_it = try_it(address, self.doors, &known.credentials, &kept_in, io::stdout().is_terminal()),

@@ -16,8 +16,7 @@ pub(super) fn try_it(
     shows_password: bool,
 ) -> String {
     let url = base_url(address);
-    let takes_logins = doors.contains(Door::Basic) || doors.contains(Door::Oauth);
-    let Some(client) = credentials.clients().first().filter(|_| takes_logins) else {
+    let Some(client) = credentials.clients().first().filter(|_| doors.takes_pushes()) else {
         return "To try it: each call needs a signature of its own. \"Azure Event Hubs\" in docs/connect.md has a line that makes \
                 one."
             .to_owned();
