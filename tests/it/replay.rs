@@ -8,6 +8,7 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejections, unpack};
 use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
+use smartclean_push::domain::reading::Reading;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
@@ -119,6 +120,35 @@ async fn alerts_are_written_where_that_is_asked_for() {
         text.lines().map(id).collect()
     };
     assert_eq!(ids(&new), ids(&old));
+}
+
+#[tokio::test]
+async fn what_the_server_of_the_state_has_not_evaluated_is_left_to_it() {
+    let folder = served(&history()).await;
+    let data = folder.path().join("data");
+    let told = || lines(&data.join("alerts.ndjson"));
+    // As a push is stored whose evaluation fails, because the state is damaged.
+    let envelope = json!({"InsID": "other", "DEVID": "other", "unixT": at("12:12:00").as_millisecond()});
+    let text = reading_with("SS", &json!({"p": 3}), &envelope);
+    let metadata = Metadata { received: at("12:12:10"), request_id: "r".into(), source: "s".into(), lines: 1 };
+    let object = Object::of_readings(BatchId::of(b"pending"), &[Reading::read(&text).unwrap()], metadata);
+    let (store, _) = FolderStore::open(&data).unwrap();
+    store.put(object).await.unwrap();
+    let arguments = ["raw", "--from", "data", "--state", "data/state.db"];
+    let before = std::fs::read(data.join("state.db")).unwrap();
+    let ran = replay(folder.path(), &arguments);
+    assert!(ran.exit == Some(1) && ran.err.contains("uses the data folder data. Stop it"), "{}", ran.err);
+    assert_eq!(std::fs::read(data.join("state.db")).unwrap(), before);
+    drop(store);
+    std::fs::remove_file(data.join("state.db")).unwrap();
+    let ran = replay(folder.path(), &arguments);
+    assert!(ran.exit == Some(0) && ran.out.starts_with("Objects   4\n"), "{}{}", ran.out, ran.err);
+    assert!(ran.err.starts_with("Left out, because they are not evaluated yet: 1 object. `serve`"), "{}", ran.err);
+    assert_eq!(told(), 4);
+    ingest(&data).sweep(at("12:20:00")).await.unwrap();
+    assert_eq!(told(), 5, "its alert is sent");
+    let elsewhere = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db"]);
+    assert!(elsewhere.out.starts_with("Objects   5\n") && elsewhere.err.is_empty(), "{}", elsewhere.out);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `replay raw`: stored readings into a state, as they were first received.
 
-use std::io::Write;
+use std::collections::HashSet;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,18 +10,18 @@ use async_trait::async_trait;
 use clap::Args;
 use history::{Archive, ArchiveError, Round, hours, read_pushes};
 use jiff::Timestamp;
-use smartclean_push::adapters::local::AlertLog;
 use smartclean_push::adapters::local::sqlite::SqliteStore;
-use smartclean_push::domain::archive::Object;
+use smartclean_push::adapters::local::{AlertLog, FolderStore};
+use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::engine::EvaluationStats;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::ports::{AlertPublisher, RawStore, Stored, Unavailable};
+use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, Unavailable};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use smartclean_push::notify::render::Rendered;
 use tokio::runtime::Runtime;
 
-use super::runtime;
 use super::table::Table;
+use super::{count, runtime};
 use crate::archive::{complete, open};
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, period, progress, rules};
@@ -91,6 +92,8 @@ impl RawStore for StoredAlready {
 struct Fed {
     objects: usize,
     readings: Replayed,
+    /// Objects that are left to the server of the state.
+    pending: usize,
     is_cut_short: bool,
     damaged: Vec<ArchiveError>,
 }
@@ -107,9 +110,23 @@ impl Raw {
         })?;
         let file = if table.is_some() { scratch.path().join("state.db") } else { PathBuf::from(&self.state) };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let in_folder =
-            |fault| Failure::new(format!("{} cannot be used: {fault}. Choose another --state", folder.display()));
+        let in_folder = |fault: io::Error| {
+            let folder = folder.display();
+            Failure::new(match fault.kind() {
+                io::ErrorKind::ResourceBusy => {
+                    format!("`smartclean-push serve` uses the data folder {folder}. Stop it, and run the same again")
+                }
+                _ => format!("{folder} cannot be used: {fault}. Choose another --state"),
+            })
+        };
         std::fs::create_dir_all(folder).map_err(in_folder)?;
+        // Held to the end: a server beside it would see its zones as they were in the past.
+        let server = server_of(folder).map_err(in_folder)?;
+        let pending = match &server {
+            Some(store) => runtime.block_on(store.pending(Timestamp::MAX)).map_err(|fault| not_fed(&fault))?,
+            None => Vec::new(),
+        };
+        let pending = pending.into_iter().map(|push| push.key).collect();
         let log = if self.alerts { Some(AlertLog::open(folder).map_err(in_folder)?) } else { None };
         let state = SqliteStore::open(&file).map_err(|fault| Failure::new(format!("{}: {fault}", file.display())))?;
         let made = Arc::new(AtomicUsize::new(0));
@@ -122,7 +139,7 @@ impl Raw {
             rules: Box::new(Arc::new(rules)),
         });
         let mut replay = Replay::of(&ingest);
-        let fed = self.feed(&*archive, &mut replay, &runtime)?;
+        let fed = self.feed(&*archive, &mut replay, &pending, &runtime)?;
         if !fed.is_cut_short {
             runtime.block_on(replay.conclude(Timestamp::now())).map_err(|fault| not_fed(&fault))?;
         }
@@ -155,7 +172,14 @@ impl Raw {
         Table::open(name, runtime).map(Some)
     }
 
-    fn feed(&self, archive: &dyn Archive, replay: &mut Replay<'_>, runtime: &Runtime) -> Result<Fed, Failure> {
+    /// Feeds all of `archive` but what is `pending`: the server of the state evaluates that, and sends its alerts.
+    fn feed(
+        &self,
+        archive: &dyn Archive,
+        replay: &mut Replay<'_>,
+        pending: &HashSet<ObjectKey>,
+        runtime: &Runtime,
+    ) -> Result<Fed, Failure> {
         let period = self.period.read()?;
         let hours = hours(archive, "raw/", &period)?;
         let stop = Stop::listening()?;
@@ -165,6 +189,10 @@ impl Raw {
         let mut feed = |round: &Round| {
             for push in &round.pushes {
                 if !period.contains(push.newest().unwrap_or(push.received)) {
+                    continue;
+                }
+                if pending.contains(&push.key) {
+                    fed.pending += 1;
                     continue;
                 }
                 if stop.is_asked() {
@@ -202,10 +230,22 @@ State     {state}",
             known = duplicates + late,
             state = self.state,
         );
-        if fed.objects == 0 {
+        if fed.pending > 0 {
+            let _ = writeln!(
+                anstream::stderr(),
+                "Left out, because they are not evaluated yet: {}. `serve` does that when it starts, and sends their alerts.",
+                count(fed.pending, "object")
+            );
+        } else if fed.objects == 0 {
             let _ = writeln!(anstream::stderr(), "No readings of that time are stored in {}.", self.from);
         }
     }
+}
+
+/// The data folder `folder`, opened in place of its server; `None` if it is no data folder.
+fn server_of(folder: &Path) -> io::Result<Option<FolderStore>> {
+    let is_data_folder = folder.join("raw").is_dir();
+    is_data_folder.then(|| FolderStore::open(folder).map(|(store, _)| store)).transpose()
 }
 
 fn not_fed(fault: &Unavailable) -> Failure {
