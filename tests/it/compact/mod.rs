@@ -193,6 +193,27 @@ async fn a_damaged_object_is_named_once_and_left_out_and_the_others_are_there() 
 }
 
 #[tokio::test]
+async fn readings_of_an_object_that_is_damaged_after_its_hour_was_compacted_are_still_found() {
+    let folder = pushed().await;
+    compact(folder.path(), &[]);
+    let (compacted, _) = readable(folder.path());
+    let object = paths(&folder.path().join(format!("data/raw/dt={DAY}/hh=09"))).remove(0);
+    let whole = fs::read(&object).unwrap();
+    fs::write(&object, b"no frame").unwrap();
+    push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
+    for _ in 0..2 {
+        let ran = compact(folder.path(), &[]);
+        assert!(ran.exit == Some(1) && ran.out.contains(" is damaged: "), "{}", ran.out);
+        let (rows, _) = readable(folder.path());
+        assert!(compacted.iter().all(|(place, text)| rows.get(place) == Some(text)), "{:?}", lake(folder.path()));
+        assert_eq!(rows.len(), compacted.len() + 1, "the late one too");
+    }
+    fs::write(&object, whole).unwrap();
+    assert_eq!(compact(folder.path(), &[]).exit, Some(0));
+    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+}
+
+#[tokio::test]
 async fn files_of_other_names_stay() {
     let folder = pushed().await;
     compact(folder.path(), &[]);

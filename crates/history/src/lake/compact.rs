@@ -86,17 +86,21 @@ impl Compaction<'_> {
         let there = self.store.files(&folder)?;
         let keys = self.store.keys(&hour.folder)?;
         let names = Names::new(folder, hour, &keys);
-        if !there.contains(&names.marker()) {
+        let is_complete = there.contains(&names.marker());
+        let outdated: Vec<_> = there.into_iter().filter(|name| names.is_outdated(name)).collect();
+        if !is_complete {
+            let faults = done.faults.len();
             self.write(&keys, &names, done)?;
-            if done.is_cut_short {
+            // Outdated files may have been written before an object was damaged: then only they still have its lines.
+            let is_needed = done.faults.len() > faults && !outdated.is_empty();
+            if done.is_cut_short || is_needed {
                 return Ok(());
             }
             self.store.put(&names.marker(), Vec::new())?;
             done.hours += 1;
         }
-        let outdated = there.into_iter().filter(|name| names.is_outdated(name));
         // Markers first: a marker must not be left without its files.
-        let (parts, markers): (Vec<_>, Vec<_>) = outdated.partition(|name| name.ends_with(PARQUET));
+        let (parts, markers): (Vec<_>, Vec<_>) = outdated.into_iter().partition(|name| name.ends_with(PARQUET));
         self.store.remove(&markers)?;
         self.store.remove(&parts)
     }

@@ -18,6 +18,7 @@
 //!   hour anew.
 //! - Files are put before their marker. Files and markers of other keys are removed after it. So every reading is in a file
 //!   at any moment, at least once, even if a run is killed, or two runs work on one hour.
+//! - While an object of an hour is damaged, older files of that hour stay: they may have its lines. Each run names the object.
 
 mod compact;
 mod row;
