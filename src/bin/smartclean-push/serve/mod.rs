@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use http::Uri;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
@@ -62,7 +63,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "DOORS", default_value_t = Doors::default(), value_parser = served_doors)]
     doors: Doors,
     /// The host that Event Hubs' signatures are for, such as push.example.com; needed for the door event-hub
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = public_host)]
     public_host: Option<String>,
 }
 
@@ -294,6 +295,14 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
     addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("it has no address; {EXPECTED}"))
 }
 
+/// Reads `--public-host`. A URL would be compared with the host of a signature, and never be it.
+fn public_host(text: &str) -> Result<String, String> {
+    match text.parse::<Uri>() {
+        Ok(uri) if uri.authority().is_some_and(|host| host == text && !text.contains('@')) => Ok(text.to_owned()),
+        _ => Err("name the host alone, such as push.example.com".to_owned()),
+    }
+}
+
 /// Reads `--doors`.
 fn served_doors(list: &str) -> Result<Doors, String> {
     let doors: Doors = list.parse().map_err(|fault: DoorsFault| fault.to_string())?;
@@ -310,6 +319,16 @@ fn served_doors(list: &str) -> Result<Doors, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_host_is_a_host_and_no_url() {
+        for host in ["push.example.com", "push.example.com:8443", "127.0.0.1", "[::1]:8080"] {
+            assert_eq!(public_host(host), Ok(host.to_owned()));
+        }
+        for other in ["https://push.example.com", "push.example.com/", "/push", "u@push.example.com", "a b", "*", ""] {
+            assert!(public_host(other).unwrap_err().contains("the host alone"), "{other}");
+        }
+    }
 
     #[test]
     fn addresses_to_listen_on_may_be_names_or_ports_alone() {
