@@ -12,8 +12,8 @@ use super::cached_credentials::has_passed;
 use crate::domain::rules::{Refused, RuleSet};
 use crate::ingest::ports::{RuleSource, Unavailable, chain};
 
-/// Where the first read failed, the rules in force may be the wrong ones: it is tried again this soon.
-const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// Where the first read failed, pushes are stored and evaluated later: it is tried again this soon.
+const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// What a reader found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub trait RuleReader: Send + Sync {
     fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
-/// Rules from `R`, as last read and accepted; the compiled-in pack until then.
+/// Rules from `R`, as last read and accepted; the compiled-in pack if there is no file.
 ///
 /// The file is read at first use and looked at again at most once an interval. A broken version is refused as a whole,
 /// every fault of it logged once; the last accepted rules stay in force.
@@ -68,10 +68,11 @@ pub struct CachedRules<R> {
     reads: Mutex<Reads>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct InForce {
-    rules: Arc<RuleSet>,
-    /// Whether they are what the reader said, and not what there is as long as it says nothing.
+    /// `None` as long as the reader has said nothing.
+    rules: Option<Arc<RuleSet>>,
+    /// Whether they are what the reader said, and not what was accepted before it fell silent.
     are_settled: bool,
     /// The version that was read last, if it was refused.
     refused: Option<Refused>,
@@ -94,8 +95,7 @@ struct Reads {
 impl<R: RuleReader> CachedRules<R> {
     /// Nothing is read yet. `interval` is how often the file is looked at again.
     pub fn new(reader: R, interval: SignedDuration) -> Self {
-        let pack = InForce { rules: Arc::new(RuleSet::pack()), are_settled: false, refused: None };
-        Self { reader, interval, in_force: RwLock::new(pack), reads: Mutex::new(Reads::default()) }
+        Self { reader, interval, in_force: RwLock::default(), reads: Mutex::default() }
     }
 
     /// Reads the file now, for a start that must not go on with other rules than somebody chose: the file's, or, if that has
@@ -119,7 +119,7 @@ impl<R: RuleReader> CachedRules<R> {
     }
 
     fn put_in_force(&self, rules: RuleSet, are_settled: bool, refused: Option<Refused>) {
-        let in_force = InForce { rules: Arc::new(rules), are_settled, refused };
+        let in_force = InForce { rules: Some(Arc::new(rules)), are_settled, refused };
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
     }
 
@@ -156,7 +156,7 @@ impl<R: RuleReader> CachedRules<R> {
                     tracing::warn!(
                         file = self.reader.name(),
                         fault = chain(&fault),
-                        "the rules could not be read; the last ones stay"
+                        "the rules could not be read; the last ones stay, if there are any"
                     );
                 }
                 self.fall_back(reads).await;
@@ -193,7 +193,8 @@ impl<R: RuleReader> CachedRules<R> {
         faults
     }
 
-    /// Where no rules were accepted since the start: those that were accepted before it, else the pack.
+    /// Where no rules were accepted since the start: those that were accepted before it, else the pack if the file is there and
+    /// broken. If it could not be read, there are none.
     async fn fall_back(&self, reads: &mut Reads) {
         if self.in_force().are_settled || std::mem::replace(&mut reads.has_fallen_back, true) {
             return;
@@ -212,7 +213,11 @@ impl<R: RuleReader> CachedRules<R> {
                 self.put_in_force(rules, !reads.is_failing, None);
                 reads.found_accepted = true;
             }
-            None => tracing::warn!("the compiled-in rules are in force"),
+            None if reads.is_failing => {}
+            None => {
+                tracing::warn!("the compiled-in rules are in force");
+                self.put_in_force(RuleSet::pack(), true, None);
+            }
         }
     }
 
@@ -236,7 +241,7 @@ impl<R: RuleReader> CachedRules<R> {
 
 #[async_trait]
 impl<R: RuleReader> RuleSource for CachedRules<R> {
-    async fn current(&self, now: Timestamp) -> Arc<RuleSet> {
+    async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, Unavailable> {
         let before = self.in_force();
         let reads = if before.are_settled {
             // Whoever finds another reading does not wait for it: the last rules are good enough.
@@ -244,7 +249,7 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
         } else {
             Some(self.reads.lock().await)
         };
-        match reads {
+        let rules = match reads {
             Some(mut reads) if self.is_due(&reads, now) => {
                 self.update(&mut reads, now).await;
                 self.in_force().rules
@@ -252,7 +257,8 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
             // Read again: another may have finished while this one waited.
             Some(_) => self.in_force().rules,
             None => before.rules,
-        }
+        };
+        rules.ok_or_else(|| Unavailable::new("the rules are not known", "they could not be read since the start"))
     }
 
     fn refused(&self) -> Option<Refused> {
@@ -345,7 +351,7 @@ mod tests {
 
     /// The one setting by which these tests tell rules apart; the pack's is 1.
     async fn hours(cached: &CachedRules<&Memory>, second: i64) -> i64 {
-        cached.current(at(second)).await.max_age.as_hours()
+        cached.current(at(second)).await.unwrap().max_age.as_hours()
     }
 
     #[tokio::test]
@@ -475,8 +481,22 @@ mod tests {
         let started_anew = cached(&memory);
         assert_eq!(hours(&started_anew, 0).await, 2);
         memory.holds(THREE_HOURS);
-        assert_eq!(hours(&started_anew, 9).await, 2);
-        assert_eq!(hours(&started_anew, 10).await, 3);
+        assert_eq!(hours(&started_anew, 0).await, 2);
+        assert_eq!(hours(&started_anew, 1).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_can_read_nothing_has_no_rules_until_it_can() {
+        let memory = Memory::default();
+        memory.is_silent();
+        let cached = cached(&memory);
+        let fault = cached.current(at(0)).await.unwrap_err();
+        assert_eq!(fault.chain(), "the rules are not known: they could not be read since the start");
+        memory.holds(THREE_HOURS);
+        assert!(cached.current(at(0)).await.is_err(), "it asks again after a second, not with each push");
+        assert_eq!(hours(&cached, 1).await, 3);
+        memory.is_silent();
+        assert_eq!(hours(&cached, 70).await, 3);
     }
 
     #[tokio::test]

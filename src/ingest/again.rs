@@ -69,7 +69,7 @@ impl<'i> Replay<'i> {
     /// # Errors
     /// [`Unavailable`] if the state cannot be read or written. A retry can help.
     pub async fn conclude(&self, now: Timestamp) -> Result<(), Unavailable> {
-        let rules = self.ingest.rules.current(now).await;
+        let rules = self.ingest.rules.current(now).await?;
         self.ingest.sweep_zones(&rules, now, false).await.map(drop)
     }
 
@@ -92,7 +92,7 @@ impl<'i> Replay<'i> {
 
     /// The first minute at which nothing has arrived from anywhere for too long: that is worth a notice.
     async fn quiet_from(&self, now: Timestamp) -> Result<Option<Timestamp>, Unavailable> {
-        let quiet_after = self.ingest.rules.current(now).await.quiet_after;
+        let quiet_after = self.ingest.rules.current(now).await?.quiet_after;
         let last = self.ingest.last_arrival().await?;
         Ok(last.and_then(|last| last.checked_add(quiet_after).ok()).map(|last| after(whole_minute(last))))
     }

@@ -85,7 +85,7 @@ impl Ingest {
         let day = now.to_zoned_datetime(TimeZone::UTC).date();
         let notice = Notice::SetAside { key: key.to_string(), reason: error, day };
         let set_aside = async {
-            let rules = self.rules.current(now).await;
+            let rules = self.rules.current(now).await?;
             self.make_notice(&rules, &notice, now).await?;
             journal.set_aside(key).await
         };

@@ -269,7 +269,7 @@ impl Ingest {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<usize, Unavailable> {
-        let rules = self.rules.current(now).await;
+        let rules = self.rules.current(now).await?;
         let projects = known_projects(&*self.state, zone).await?;
         let keys: Vec<String> = projects
             .into_iter()
@@ -323,7 +323,7 @@ impl Ingest {
         if readings.iter().any(|reading| reading.cleaning.is_some()) {
             return Ok(None);
         }
-        let rules = self.rules.current(now).await;
+        let rules = self.rules.current(now).await?;
         within(JUDGED_WITHIN, TOO_LONG, LoadedZones::load(&*self.state, rules, readings)).await.map(Some)
     }
 
@@ -342,7 +342,7 @@ impl Ingest {
             self.clean(readings, now).await?;
             let loaded = match prefetched? {
                 Some(loaded) => loaded,
-                None => LoadedZones::load(&*self.state, self.rules.current(now).await, readings).await?,
+                None => LoadedZones::load(&*self.state, self.rules.current(now).await?, readings).await?,
             };
             let rules = Arc::clone(&loaded.rules);
             let evaluator = self.evaluator(&rules, now);

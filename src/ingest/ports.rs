@@ -230,9 +230,12 @@ pub struct Subscriptions {
 /// Knows the rules in force.
 #[async_trait]
 pub trait RuleSource: Send + Sync {
-    /// The rules in force at `now`. Never fails: where newer rules cannot be read or are refused, the last accepted ones
-    /// stay in force.
-    async fn current(&self, now: Timestamp) -> Arc<RuleSet>;
+    /// The rules in force at `now`. Where newer rules cannot be read or are refused, the last accepted ones stay in force.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where they were never read and cannot be now: by other rules than the operator's, alerts would be false
+    /// or missing, and more SMS might go out than allowed. A retry can help.
+    async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, Unavailable>;
 
     /// The newest rules, where they are refused and others are in force.
     fn refused(&self) -> Option<Refused> {
@@ -243,8 +246,8 @@ pub trait RuleSource: Send + Sync {
 /// Rules that never change.
 #[async_trait]
 impl RuleSource for Arc<RuleSet> {
-    async fn current(&self, _now: Timestamp) -> Arc<RuleSet> {
-        Arc::clone(self)
+    async fn current(&self, _now: Timestamp) -> Result<Arc<RuleSet>, Unavailable> {
+        Ok(Arc::clone(self))
     }
 }
 

@@ -91,7 +91,7 @@ impl Ingest {
     /// # Errors
     /// As there.
     pub async fn sweep_due(&self, now: Timestamp) -> Result<SweepStats, Unavailable> {
-        let rules = self.rules.current(now).await;
+        let rules = self.rules.current(now).await?;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;

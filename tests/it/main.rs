@@ -47,5 +47,6 @@ mod state_stores;
 mod support;
 mod survey;
 mod unicode;
+mod unknown_rules;
 mod upgrades;
 mod vectors;

@@ -173,7 +173,7 @@ impl Bucket {
 }
 
 async fn hours(rules: &CachedRules<BucketRules>, second: i64) -> i64 {
-    rules.current(after(second)).await.max_age.as_hours()
+    rules.current(after(second)).await.unwrap().max_age.as_hours()
 }
 
 #[tokio::test]

@@ -1,0 +1,60 @@
+//! A copy of the function that has not been able to read the rules file yet: what it does with pushes and sweeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use smartclean_push::domain::archive::{ObjectKey, unpack};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::JUDGED_WITHIN;
+use smartclean_push::ingest::ports::{RuleSource, Unavailable};
+
+use crate::support::{TestApp, World, body, now, reading_with};
+
+/// Rules of an operator who wants to know of 1,000 ppb and not, as is built in, of 200.
+#[derive(Clone, Default)]
+struct LateRules(Arc<AtomicBool>);
+
+#[async_trait]
+impl RuleSource for LateRules {
+    async fn current(&self, _: Timestamp) -> Result<Arc<RuleSet>, Unavailable> {
+        if self.0.load(Ordering::Relaxed) {
+            let text = "[[rule]]\nid = \"ammonia-lite\"\nabove = 1000\nseverity = \"high\"\n";
+            return Ok(Arc::new(RuleSet::parse("rules.toml", text).unwrap()));
+        }
+        Err(Unavailable::new("the rules are not known", "told to fail"))
+    }
+}
+
+fn smell(ppb: u32, zone: &str) -> String {
+    reading_with("ODRDTR_BATT_V1", &json!({"amm": ppb}), &json!({"InsID": zone, "DEVID": zone}))
+}
+
+/// Evaluates every stored object, as the queue does after minutes.
+async fn evaluate_stored(app: &TestApp) -> Result<(), Unavailable> {
+    for (key, object) in app.store.objects() {
+        let (lines, received) = (unpack(&object.bytes).unwrap(), object.metadata.received);
+        let later = now() + SignedDuration::from_mins(3);
+        app.app.ingest().evaluate_stored(&ObjectKey::known(&key), &lines, received, later, JUDGED_WITHIN).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_push_is_stored_and_judged_by_the_operators_rules_once_they_are_known() {
+    let rules = LateRules::default();
+    let app = World::new().with_rule_source(rules.clone()).start();
+    let answer = app.push(body(&[smell(270, "fair"), smell(1_500, "foul")])).await;
+    assert_eq!((answer.status, &answer.body["accepted"], &answer.body["alerts"]), (200, &2.into(), &0.into()));
+    assert_eq!((app.store.objects().len(), app.publisher.sent().len()), (1, 0));
+    assert!(evaluate_stored(&app).await.is_err(), "it has to come again");
+    assert!(app.app.ingest().sweep(now()).await.is_err());
+    assert_eq!(app.publisher.sent().len(), 0);
+    rules.0.store(true, Ordering::Relaxed);
+    evaluate_stored(&app).await.unwrap();
+    let sent = app.publisher.sent();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert!(sent[0].json.contains("\"foul\"") && !sent[0].json.contains("\"fair\""), "{}", sent[0].json);
+}
