@@ -45,7 +45,7 @@ impl BodyBudget {
         match tokio::time::timeout(*within, bytes.acquire_many(most)).await {
             // Fails only if the semaphore is closed, which it never is.
             Ok(permit) => Ok(permit.ok()),
-            Err(_) => Err(Problem::Busy),
+            Err(_) => Err(Problem::Busy { with: "bodies" }),
         }
     }
 }
@@ -63,7 +63,10 @@ mod tests {
         let budget = budget(MAX_DECODED + 2 * FREE);
         let bomb = budget.permit(1_000_000, Encoding::Gzip).await.unwrap();
         assert!(budget.permit(2 * FREE, Encoding::Identity).await.is_ok(), "there is room beside it");
-        assert_eq!(budget.permit(2 * FREE + 1, Encoding::Identity).await.unwrap_err(), Problem::Busy);
+        assert_eq!(
+            budget.permit(2 * FREE + 1, Encoding::Identity).await.unwrap_err(),
+            Problem::Busy { with: "bodies" }
+        );
         drop(bomb);
         assert!(budget.permit(2 * FREE + 1, Encoding::Identity).await.is_ok());
     }

@@ -264,7 +264,9 @@ impl Gate {
         let name = match known.check(login) {
             Check::Known(client) => Some(client.username.clone()),
             Check::Unknown => None,
-            Check::Hashed(checks) => self.hashing.first_that_holds(checks).await.map_err(|_| Problem::Busy)?,
+            Check::Hashed(checks) => {
+                self.hashing.first_that_holds(checks).await.map_err(|_| Problem::Busy { with: "password hashes" })?
+            }
         };
         name.ok_or(Refusal::Wrong)
     }

@@ -101,8 +101,8 @@ impl App {
         // At every request, so that the rest of a flood does not wait for the next one.
         self.gate.log_refusals(context.received);
         answer.unwrap_or_else(|problem| {
-            if problem == Problem::Busy {
-                tracing::warn!(request_id = %context.request_id, source = %context.source, "too busy for a request");
+            if let Problem::Busy { with } = problem {
+                tracing::warn!(request_id = %context.request_id, source = %context.source, with, "too busy");
             }
             problem.response(&context.request_id)
         })

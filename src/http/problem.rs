@@ -113,7 +113,10 @@ pub enum Problem {
     /// The body took too long.
     TooSlow,
     /// More is being worked on than there is memory for, or more password hashes than there are processors for.
-    Busy,
+    Busy {
+        /// What of, for the log.
+        with: &'static str,
+    },
     /// A body that is not a batch.
     NotABatch,
     /// Credentials cannot be read now.
@@ -245,7 +248,7 @@ impl Problem {
                 "too-slow",
                 "The body took too long. Send it again, faster or in parts.",
             ),
-            Self::Busy => new(
+            Self::Busy { .. } => new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
                 "Too much is being worked on right now. Send the push again later.",
@@ -348,7 +351,7 @@ mod tests {
             (Problem::NotOneHost, 400, "not-one-host", ""),
             (Problem::IncompleteBody, 400, "incomplete-body", ""),
             (Problem::TooSlow, 408, "too-slow", ""),
-            (Problem::Busy, 503, "busy", "retry-after: 30"),
+            (Problem::Busy { with: "bodies" }, 503, "busy", "retry-after: 30"),
             (Problem::NotABatch, 400, "not-a-batch", ""),
             (Problem::CredentialsUnavailable, 503, "credentials-unavailable", "retry-after: 30"),
             (Problem::NoSigningKey, 503, "no-signing-key", "retry-after: 30"),

@@ -42,7 +42,7 @@ impl FailedTries {
 
 impl Ingest {
     /// Evaluates pending pushes: those that were stored before `started`, by an earlier process, and those that were stored so
-    /// long ago that the process which received them has ended. Returns their number. A push that fails three times is set
+    /// long ago that nobody is evaluating them any more. Returns their number. A push that fails three times is set
     /// aside, with one notice a day.
     ///
     /// # Errors

@@ -4,7 +4,6 @@
 //! stored push can be evaluated again and a lost one cannot. State and the messages it makes commit together; messages
 //! leave afterwards, and what does not leave is found by the [sweep](Ingest::sweep).
 
-mod again;
 pub mod decode;
 mod dispatcher;
 mod documents;
@@ -14,6 +13,7 @@ mod limit;
 mod log;
 pub mod ports;
 mod projects;
+mod replay;
 mod restore;
 mod sweeper;
 
@@ -26,7 +26,6 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-pub use self::again::{Replay, Replayed, Reread, reread};
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::{Delivery, FORGOTTEN_WITHIN};
@@ -35,6 +34,7 @@ use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable, within};
 use self::projects::{KnownProjects, known_projects};
+pub use self::replay::{Replay, Replayed, Reread, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
 use self::sweeper::LastDone;
 pub use self::sweeper::SweepStats;

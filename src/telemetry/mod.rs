@@ -5,8 +5,9 @@
 //!
 //! # To add a metric
 //! Give it a line in the [catalogue](METRICS), and log a field of that name in an event whose target is [`MEASURED`]. What the
-//! engine counts is a field of [`EvaluationStats`](crate::domain::engine::EvaluationStats), which `ingest/log.rs` logs. Renew
-//! docs/metrics.md, which a test compares with the catalogue.
+//! engine counts is a field of [`EvaluationStats`](crate::domain::engine::EvaluationStats) and of its sum; `ingest/log.rs` logs it
+//! twice, for pushes and for what is evaluated later. Renew docs/metrics.md, which a test compares with the catalogue, and the
+//! golden: `make goldens RECORD=yes`.
 //!
 //! No line ever holds a body, a header or a credential. What other crates say below `info` would (the Lambda runtime
 //! prints whole events at `trace`, the AWS SDK whole requests), so their levels are capped there, whatever is asked for.

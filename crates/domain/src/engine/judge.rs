@@ -1,4 +1,4 @@
-//! The one place where a limit is compared.
+//! The one place of the engine where values are compared with limits, by [`Comparison::is_broken`].
 
 use crate::breach::{Breach, Comparison};
 use crate::reading::Reading;

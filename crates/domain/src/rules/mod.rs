@@ -7,12 +7,18 @@
 //! Declare it in `settings.rs`: its key, its form, the kinds of rules that it belongs to. Drafts, overrides, the schema and the
 //! faults follow from that. Then give it an effect in [`engine`](crate::engine), and in the naive model of `tests/it/model`;
 //! what the backtest says of other limits follows the engine by hand (`gauge.rs`). Document it in docs/rules.md, which a test
-//! compares with the declarations.
+//! compares with the declarations. A setting that has to remember something changes [`Track`](crate::state::Track), and perhaps
+//! the version of the state (`state/format.rs`).
 //!
 //! # To add a kind
 //! Declare it in [`Kind`]: the compiler then asks for its name, for whether what it raises [lasts](Kind::lasts), for what its
-//! rules need (`compile.rs`) and for its step at a reading (`engine/zone.rs`). What it remembers is a variant of
-//! [`Track`](crate::state::Track). Its cases stand in tests/rules.
+//! rules need (`compile.rs`), for its step at a reading (`engine/zone.rs`) and for what of it a new alert replaces
+//! (`engine/suppression.rs`). It does not ask for these:
+//! - `Kind::ALL`, and the kinds of each setting (`settings.rs`; `COMPARING` in `compile.rs` for `metric`);
+//! - what it remembers, a variant of [`Track`](crate::state::Track), and what a cleaning does to that (`Zone::cleaned`);
+//! - how its alerts came about ([`Course`](crate::alert::Course)), in words in the crate `notify`;
+//! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
+//! - the backtest (`gauge.rs`, `judge.rs`), and hints from history (`inventory.rs`).
 
 #[cfg(test)]
 mod bounds_tests;

@@ -126,7 +126,7 @@ impl Serve {
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
         let address = listener.local_addr().map_err(|fault| self.cannot_listen(&fault))?;
         let started = Timestamp::now();
-        let count = rules.current(started).await.map_or(0, |rules| rules.rules.len());
+        let count = rules.current(started).await.map_err(|fault| Failure::new(fault.chain()))?.rules.len();
         self.welcome(address, &known, count, rules.refused().is_some());
         let credentials: Box<dyn CredentialSource> = match known.file {
             Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path))),
