@@ -5,7 +5,7 @@
 //! tested with.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
@@ -149,9 +149,11 @@ impl<'a> Reading<'a> {
         let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
         let is_told =
             |name: &str| documented.iter().any(|metric| metric.key == name || metric.sent_as().contains(&name));
-        let others: BTreeSet<_> = self.values.iter().map(|(name, _)| name).filter(|name| !is_told(name)).collect();
+        // Of several values of one name the last one counts.
+        let others: BTreeMap<_, _> = self.values.iter().map(|(name, value)| (name, *value)).collect();
+        let others = others.into_iter().filter(|(name, _)| !is_told(name));
         let known = documented.iter().filter_map(|metric| Some((metric.key.into(), self.sent(metric)?)));
-        known.chain(others.into_iter().filter_map(|name| Some((name.clone(), self.number(name)?)))).collect()
+        known.chain(others.filter_map(|(name, value)| Some((name.clone(), value.number()?)))).collect()
     }
 
     /// The names of the reasons that were selected on a feedback tablet, in order; each once, the first 32 of them.

@@ -73,6 +73,8 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn row(text: &str) -> Row {
@@ -98,6 +100,18 @@ mod tests {
         let unknown = row(r#"{"DevType":"ACME#BIN","v":{"p":3,"x":"4","name":"bin","p":5}}"#);
         assert_eq!(unknown.metrics, [("p".to_owned(), 5.0), ("x".to_owned(), 4.0)]);
         assert_eq!(unknown.device_type.as_deref(), Some("ACME#BIN"));
+    }
+
+    #[test]
+    fn readings_of_the_most_members_become_rows_in_a_time_that_grows_with_their_length() {
+        let members: Vec<_> = (0..domain::reading::MOST_MEMBERS).map(|name| format!("\"{name:04}\":1")).collect();
+        let text = format!("{{\"v\":{{{}}}}}", members.join(","));
+        let began = Instant::now();
+        for _ in 0..30 {
+            assert_eq!(row(&text).metrics.len(), members.len());
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
     }
 
     #[test]
