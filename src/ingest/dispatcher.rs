@@ -27,6 +27,7 @@ pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(2);
 /// the lease of a message.
 const FORGOTTEN_BY_SWEEP_WITHIN: Duration = Duration::from_secs(12);
 const QUOTA_REACHED: &str = "the limit on text messages a day is reached";
+const QUOTA_UNKNOWN: &str = "the limit on text messages a day could not be looked up";
 
 /// Counts of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -144,8 +145,10 @@ impl Dispatcher<'_> {
         let mut rendered: Vec<Rendered> = groups.iter().map(of_group).collect();
         let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
         let granted = take_sms(&self.evaluator, wanted).await;
-        for rendered in rendered.iter_mut().filter(|rendered| rendered.goes_by_sms()).skip(granted) {
-            *rendered = rendered.clone().without_sms(QUOTA_REACHED);
+        let reason = if granted.is_some() { QUOTA_REACHED } else { QUOTA_UNKNOWN };
+        let by_sms = rendered.iter_mut().filter(|rendered| rendered.goes_by_sms());
+        for rendered in by_sms.skip(granted.unwrap_or_default()) {
+            *rendered = rendered.clone().without_sms(reason);
         }
         rendered
     }

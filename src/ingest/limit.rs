@@ -30,23 +30,20 @@ pub(super) async fn take_tokens(
         Sender::Sweep { .. } => ALLOWED_TO_SWEEP_WITHIN,
     };
     let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now: *now };
-    allowed(limit, store.take_tokens(CHANNEL, request)).await
+    allowed(limit, store.take_tokens(CHANNEL, request)).await.unwrap_or_default()
 }
 
-/// How many of `wanted` messages may go out by SMS today.
-pub(super) async fn take_sms(Evaluator { store, rules, now }: &Evaluator<'_>, wanted: usize) -> usize {
+/// How many of `wanted` messages may go out by SMS today; `None` without an answer.
+pub(super) async fn take_sms(Evaluator { store, rules, now }: &Evaluator<'_>, wanted: usize) -> Option<usize> {
     if wanted == 0 {
-        return 0;
+        return Some(0);
     }
     allowed(ALLOWED_WITHIN, store.take_sms(rules.rate_limit.sms_per_day, wanted, *now)).await
 }
 
-async fn allowed(limit: Duration, asked: impl Future<Output = Result<usize, Unavailable>> + Send) -> usize {
-    match within(limit, "the rate limiter took too long", asked).await {
-        Ok(granted) => granted,
-        Err(error) => {
-            tracing::warn!(error = %error.chain(), "rate limiter not available, nothing granted");
-            0
-        }
-    }
+async fn allowed(limit: Duration, asked: impl Future<Output = Result<usize, Unavailable>> + Send) -> Option<usize> {
+    let granted = within(limit, "the rate limiter took too long", asked).await;
+    granted
+        .inspect_err(|error| tracing::warn!(error = %error.chain(), "rate limiter not available, nothing granted"))
+        .ok()
 }

@@ -13,6 +13,9 @@ use crate::domain::state::Format;
 /// Most zones that a process knows to be noted; then it begins anew.
 const MOST_NOTED: usize = 20_000;
 
+/// Most projects of a zone. A vendor has one or a few; whoever pushes could name any number.
+const MOST_PROJECTS: usize = 1_000;
+
 /// The projects that have a zone of one id.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,7 +78,7 @@ async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Resu
     let key = key(zone);
     for attempt in 0..=RETRIES {
         let (mut known, document) = load::<Projects>(store, &key).await?;
-        if known.projects.iter().any(|known| known == project) {
+        if known.projects.len() >= MOST_PROJECTS || known.projects.iter().any(|known| known == project) {
             return Ok(());
         }
         known.projects.push(project.to_owned());
@@ -85,4 +88,24 @@ async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Resu
         }
     }
     Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::local::sqlite::SqliteStore;
+
+    #[tokio::test]
+    async fn a_zone_has_its_first_thousand_projects_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
+        let projects: Vec<String> = (0..MOST_PROJECTS - 1).map(|number| number.to_string()).collect();
+        let listed = written(&Projects { projects, ..Projects::default() }).unwrap();
+        store.commit(&key("zone"), 0, &listed, None).await.unwrap();
+        for project in ["last", "too many"] {
+            note_project(&store, "zone", project).await.unwrap();
+        }
+        let known = known_projects(&store, "zone").await.unwrap();
+        assert_eq!((known.len(), known.last().map(String::as_str)), (MOST_PROJECTS, Some("last")));
+    }
 }

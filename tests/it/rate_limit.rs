@@ -14,7 +14,7 @@ use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, 
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::Rendered;
 
-use crate::support::memory::MemoryState;
+use crate::support::memory::{MemoryPublisher, MemoryState};
 use crate::support::{TestApp, World, body, now, push_to, reading_with};
 
 /// Pushes of a storm.
@@ -236,6 +236,16 @@ async fn above_the_days_quota_messages_go_out_without_sms_and_say_so() {
     assert!(sent[3].email.ends_with("Not sent by SMS: the limit on text messages a day is reached.\n"));
 }
 
+#[tokio::test]
+async fn without_a_count_of_sms_messages_go_out_without_sms_and_say_why() {
+    let (state, publisher) = (Counted { cannot_count_sms: true, ..Counted::default() }, MemoryPublisher::default());
+    let ingest = World::new().with_state(state).with_publisher(publisher.clone()).ingest();
+    push_to(&ingest, body(&[empty_soap(1)]), now()).await.unwrap();
+    let [sent] = publisher.sent().try_into().unwrap();
+    assert_eq!(channels(&sent), by(&["email"]));
+    assert!(sent.email.ends_with("Not sent by SMS: the limit on text messages a day could not be looked up.\n"));
+}
+
 /// How often a state store was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Calls {
@@ -252,6 +262,7 @@ struct Calls {
 struct Counted {
     state: MemoryState,
     calls: Arc<Mutex<Calls>>,
+    cannot_count_sms: bool,
 }
 
 impl Counted {
@@ -269,6 +280,9 @@ impl RateLimiter for Counted {
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
         self.count(|calls| calls.sms += 1);
+        if self.cannot_count_sms {
+            return Err(Unavailable::new("the rate limiter did not answer", "told to fail"));
+        }
         self.state.take_sms(quota, wanted, now).await
     }
 }
