@@ -20,6 +20,8 @@ use crate::telemetry::MEASURED;
 
 /// Longest that a client's name is in the log, in characters. Anybody can send any.
 const LONGEST_NAME: usize = 64;
+/// Why a password or a signature is refused.
+const WRONG: &str = "unknown or wrong";
 
 /// The doors, with what tells who may come in by them.
 pub struct Gate {
@@ -39,11 +41,11 @@ enum Proof {
 }
 
 impl Proof {
-    /// What somebody could guess: a password, or a signature by a key that an operator chose. Tokens are signed by 256 bits.
-    fn guessable(&self) -> Option<[&str; 2]> {
+    /// What somebody could guess: a password, or a signature by a short key. Tokens are signed by 256 bits.
+    fn guessable(&self, known: &Credentials) -> Option<[&str; 2]> {
         match self {
             Self::Login(login) => Some([&login.username, login.password.expose()]),
-            Self::Signature { header, .. } => Some(["", header]),
+            Self::Signature { header, sent, .. } => (!known.has_long_key_of(sent)).then_some(["", header]),
             Self::Token(_) => None,
         }
     }
@@ -124,7 +126,7 @@ impl Gate {
     pub(super) fn verified_client(&self, context: &RequestInfo) -> Result<String, Problem> {
         let client = context.verified_client.as_deref().map(shown);
         client.ok_or_else(|| {
-            self.without_guess("no token that API Gateway has verified", context, Problem::NoVerifiedToken)
+            self.without_guess("", "no token that API Gateway has verified", context, Problem::NoVerifiedToken)
         })
     }
 
@@ -147,7 +149,7 @@ impl Gate {
         context: &RequestInfo,
     ) -> Result<String, Problem> {
         let Some(proof) = proof else {
-            return Err(self.without_guess("no usable header", context, Problem::Unauthorized(challenge)));
+            return Err(self.without_guess("", "no usable header", context, Problem::Unauthorized(challenge)));
         };
         self.authenticated(std::slice::from_ref(&proof), context).await.map_err(|refusal| match refusal {
             Refusal::Token(TokenFault::Scope) => {
@@ -156,9 +158,12 @@ impl Gate {
             }
             Refusal::Token(fault) => {
                 let problem = Problem::Unauthorized(self.challenge(Bearer::InvalidToken));
-                self.without_guess(&fault.to_string(), context, problem)
+                self.without_guess(proof.name(), &fault.to_string(), context, problem)
             }
-            Refusal::Wrong => self.refuse(proof.name(), "unknown or wrong", context, challenge),
+            Refusal::Wrong if matches!(proof, Proof::Signature { .. }) => {
+                self.without_guess(proof.name(), WRONG, context, Problem::Unauthorized(challenge))
+            }
+            Refusal::Wrong => self.refuse(proof.name(), WRONG, context, challenge),
             Refusal::Unchecked(problem) => problem,
         })
     }
@@ -204,7 +209,7 @@ impl Gate {
     async fn authenticated(&self, proofs: &[Proof], context: &RequestInfo) -> Result<String, Refusal> {
         // Read first: if they cannot be read, nothing is checked, and nothing has failed.
         let known = self.credentials(context).await?;
-        let guessable: Vec<_> = proofs.iter().filter_map(Proof::guessable).flatten().collect();
+        let guessable: Vec<_> = proofs.iter().filter_map(|proof| proof.guessable(&known)).flatten().collect();
         if guessable.is_empty() {
             return self.checked(proofs, &known, context).await;
         }
@@ -285,10 +290,10 @@ impl Gate {
         Problem::Unauthorized(challenge)
     }
 
-    /// Logs a refused request in which nothing is guessed. It is never limited; its log line is.
-    fn without_guess(&self, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
+    /// Logs a refused request that the limit of failed logins is not for. Its log line is limited.
+    fn without_guess(&self, name: &str, reason: &str, context: &RequestInfo, problem: Problem) -> Problem {
         match self.login_limit.without_guess(&context.source) {
-            Ok(()) => self.log(1, "", reason, context),
+            Ok(()) => self.log(1, name, reason, context),
             Err(Limited) => self.refusals.count(reason, context),
         }
         problem

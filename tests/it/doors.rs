@@ -363,6 +363,26 @@ async fn a_signature_for_another_host_is_refused_whatever_host_the_request_names
     }
 }
 
+#[tokio::test]
+async fn wrong_signatures_keep_a_new_right_one_out_only_if_its_key_is_short() {
+    let hub = "https://push.example.com/washrooms";
+    for (key, limited) in [("k".repeat(32), false), ("k".repeat(31), true)] {
+        let credentials = json!({ "event_hub_keys": { "send": key } }).to_string();
+        let credentials = Arc::new(Credentials::parse(&credentials).unwrap());
+        let gate = Gate::new(Box::new(credentials)).with_doors("event-hub".parse().unwrap());
+        let app = World::new().with_gate(gate.with_public_host(Some("push.example.com".to_owned()))).start();
+        let send = async |key: &str, expiry: i64| {
+            let request = Request::post("/washrooms/messages").header("authorization", signature(hub, key, expiry));
+            app.send(with(request, "[]")).await.status
+        };
+        for number in 0..30 {
+            let expected = if limited && number >= 20 { 429 } else { 401 };
+            assert_eq!(send("wrong", 600 + number).await, expected, "{number}");
+        }
+        assert_eq!(send(&key, 700).await, if limited { 429 } else { 201 }, "a key of {} bytes", key.len());
+    }
+}
+
 /// argon2's own test vector: the password is "password".
 const HASHED: &str = r#"{"clients":[{"username":"hashed","password":"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"},
     {"username":"plain","password":"plain"}],"signing_key":"a-key-of-thirty-two-bytes-or-more"}"#;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::Mac as _;
 use percent_encoding::percent_decode_str;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, SIGNING_KEY_BYTES};
 use super::jwt::{LEEWAY, mac};
 
 /// A signature as it was sent.
@@ -81,6 +81,13 @@ impl SharedAccess {
 }
 
 impl Credentials {
+    /// Whether there are keys of the name that it is signed with, each as long as a signing key has to be: nobody guesses them.
+    #[must_use]
+    pub fn has_long_key_of(&self, sent: &SharedAccess) -> bool {
+        let mut named = self.event_hub_keys().iter().filter(|(name, _)| *name == sent.key_name).peekable();
+        named.peek().is_some() && named.all(|(_, key)| key.expose().len() >= SIGNING_KEY_BYTES)
+    }
+
     /// The name of the key that signed it, where it is for `host` and `path` and still holds at `now`, in Unix seconds.
     #[must_use]
     pub fn check_signature<'s>(&self, sent: &'s SharedAccess, host: &str, path: &str, now: i64) -> Option<&'s str> {
