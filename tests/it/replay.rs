@@ -13,7 +13,9 @@ use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
-use crate::support::{Ran, World, body, documents, files, gzip, now, push_to, reading_with, request_info, run};
+use crate::support::{
+    Ran, World, body, documents, eventually, files, gzip, now, push_to, reading_with, request_info, run,
+};
 
 fn replay(folder: &Path, arguments: &[&str]) -> Ran {
     run(folder, &[&["replay"], arguments].concat())
@@ -135,6 +137,7 @@ async fn what_the_server_of_the_state_has_not_evaluated_is_left_to_it() {
     let (store, _) = FolderStore::open(&data).unwrap();
     store.put(object).await.unwrap();
     let arguments = ["raw", "--from", "data", "--state", "data/state.db"];
+    eventually("the server's state is closed", || !data.join("state.db-wal").exists());
     let before = std::fs::read(data.join("state.db")).unwrap();
     let ran = replay(folder.path(), &arguments);
     assert!(ran.exit == Some(1) && ran.err.contains("uses the data folder data. Stop it"), "{}", ran.err);
