@@ -94,11 +94,17 @@ def test_push_is_not_accepted_when_credentials_cannot_be_read(stack):
         refused(stack.push(reading()))
 
 
-def test_deployed_rules_are_not_in_force_when_they_cannot_be_read(stack):
-    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'):
-        assert stack.push(reading(270)).json()["alerts"] == 0
+def test_push_that_comes_while_the_rules_cannot_be_read_is_judged_by_them_later(stack):
+    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'), stack.queue() as received:
         with stack.without("s3:GetObject", cold=True):
-            assert stack.push(reading(270)).json()["alerts"] == 1
+            answers = [stack.push(reading(ammonia)) for ammonia in (270, 290)]
+            assert [(answer.status_code, answer.json()["alerts"]) for answer in answers] == [(200, 0), (200, 0)]
+        assert received() == []
+        for answer in answers:
+            (key,) = stack.keys_of(answer)
+            stack.tell_of(key)
+        (alert,) = received()
+        assert "ammonia 290 ppb" in str(alert)
 
 
 @pytest.fixture

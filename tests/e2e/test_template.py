@@ -97,7 +97,7 @@ FUNCTIONS = [
         # Without s3:ListBucket a rules file that is not there looks like one that may not be read.
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
-    Function("CompactFunction", "CompactConfig", ["archive.rs", "lake.rs"], LOGS),
+    Function("CompactFunction", "CompactConfig", ["archive.rs", "archive/lake.rs"], LOGS),
 ]
 
 
