@@ -8,6 +8,8 @@ import botocore.exceptions
 from ops import ROOT, Stop, credentials
 
 KEY = "config/rules.toml"
+# What the function accepted last. It stays when the rules file is taken away.
+ACCEPTED = "config/rules.accepted.toml"
 
 
 def put(stack, path):
@@ -21,7 +23,7 @@ def put(stack, path):
 
 def show(stack, version=None):
     """Prints the rules of the stack, or a version of them."""
-    text = _read(stack, version)
+    text = _read(stack, KEY, version)
     if text is None:
         print("# No rules file was put: the built-in rules apply (rules/pack.toml).")
     else:
@@ -49,14 +51,19 @@ def restore(stack, version):
     """Makes an older version the newest again. Nothing is lost: what was in force stays a version."""
     if not version:
         raise Stop("No version is named.", "call this as: make rules-restore VERSION=... ; make rules-history lists them.")
-    _write(stack, _read(stack, version), f"version {version}")
+    _write(stack, _read(stack, KEY, version), f"version {version}")
 
 
-def _read(stack, version):
+def in_force(stack):
+    """The rules that the function goes by; None while the built-in ones apply."""
+    return None if _read(stack, KEY) is None else _read(stack, ACCEPTED)
+
+
+def _read(stack, key, version=None):
     """The text of a version; of the newest one without `version`, and None if there is none."""
     which = {"VersionId": version} if version else {}
     try:
-        return stack.client("s3").get_object(Bucket=stack.outputs()["RawBucketName"], Key=KEY, **which)["Body"].read()
+        return stack.client("s3").get_object(Bucket=stack.outputs()["RawBucketName"], Key=key, **which)["Body"].read()
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchKey" and not version:
             return None

@@ -4,12 +4,7 @@ import os
 import subprocess
 import tempfile
 
-import botocore.exceptions
-
-from ops import Stop
-
-# The rules in force: what the function accepted last. There is none while the built-in ones apply.
-RULES = "config/rules.accepted.toml"
+from ops import Stop, rules
 
 
 def rebuild(stack, program, since=None, replace=False):
@@ -28,19 +23,10 @@ def rebuild(stack, program, since=None, replace=False):
         is_wanted = False
     if not is_wanted:
         raise Stop("Nothing was changed.", "run this in a terminal, and answer y.")
-    with tempfile.NamedTemporaryFile(suffix=".toml") as rules:
-        rules.write(_rules(stack, bucket))
-        rules.flush()
-        command = [program, "replay", "raw", "--from", f"s3://{bucket}", "--state", f"dynamodb://{table}", "--rules", rules.name]
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        file.write(rules.in_force(stack) or b"")
+        file.flush()
+        command = [program, "replay", "raw", "--from", f"s3://{bucket}", "--state", f"dynamodb://{table}", "--rules", file.name]
         command += ["--since", since] if since else []
         command += ["--replace"] if replace else []
         return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
-
-
-def _rules(stack, bucket):
-    try:
-        return stack.client("s3").get_object(Bucket=bucket, Key=RULES)["Body"].read()
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return b""
-        raise

@@ -86,7 +86,7 @@ struct Reads {
     seen: Option<String>,
     /// Whether the last one failed, so that a failure that goes on is logged once.
     is_failing: bool,
-    /// Whether the accepted text was asked for, which is worth doing once.
+    /// Whether the accepted text was asked for because the file could not be read, which is worth doing once.
     has_fallen_back: bool,
     /// Whether there was one, and it is in force.
     found_accepted: bool,
@@ -189,24 +189,26 @@ impl<R: RuleReader> CachedRules<R> {
                 faults.iter().map(ToString::to_string).collect()
             }
         };
-        reads.seen = Some(version);
+        // Looked at again as long as no rules are in force for it.
+        reads.seen = self.in_force().are_settled.then_some(version);
         faults
     }
 
     /// Where no rules were accepted since the start: those that were accepted before it, else the pack if the file is there and
-    /// broken. If it could not be read, there are none.
+    /// broken. If either could not be read, nothing changes.
     async fn fall_back(&self, reads: &mut Reads) {
-        if self.in_force().are_settled || std::mem::replace(&mut reads.has_fallen_back, true) {
+        let was_asked = reads.is_failing && std::mem::replace(&mut reads.has_fallen_back, true);
+        if self.in_force().are_settled || was_asked {
             return;
         }
         let kept = match self.reader.accepted().await {
-            Ok(kept) => kept.and_then(|bytes| self.parse(&bytes).ok()),
+            Ok(kept) => kept,
             Err(fault) => {
                 tracing::warn!(fault = chain(&fault), "the rules accepted last could not be read");
-                None
+                return;
             }
         };
-        match kept {
+        match kept.and_then(|bytes| self.parse(&bytes).ok()) {
             Some(rules) => {
                 tracing::warn!("the rules that were accepted last are in force");
                 // Not settled by a read that failed: the file itself is still unknown.
@@ -234,8 +236,8 @@ impl<R: RuleReader> CachedRules<R> {
     }
 
     fn is_due(&self, reads: &Reads, now: Timestamp) -> bool {
-        let first = reads.is_failing && !self.in_force().are_settled;
-        has_passed(if first { FIRST_READ_AGAIN.min(self.interval) } else { self.interval }, reads.last, now)
+        let interval = if self.in_force().are_settled { self.interval } else { FIRST_READ_AGAIN.min(self.interval) };
+        has_passed(interval, reads.last, now)
     }
 }
 
@@ -269,6 +271,7 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex as StdMutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::adapters::log_lines::LogLines;
@@ -278,6 +281,7 @@ mod tests {
     struct Memory {
         file: StdMutex<Option<Result<(String, String), ()>>>,
         accepted: StdMutex<Option<String>>,
+        hides_accepted: AtomicBool,
         asked: StdMutex<Vec<&'static str>>,
     }
 
@@ -327,6 +331,9 @@ mod tests {
 
         async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
             self.asked.lock().unwrap().push("accepted");
+            if self.hides_accepted.load(Ordering::Relaxed) {
+                return Err(Unavailable::new("the bucket did not answer", "no route"));
+            }
             Ok(self.accepted.lock().unwrap().clone().map(String::into_bytes))
         }
 
@@ -497,6 +504,25 @@ mod tests {
         assert_eq!(hours(&cached, 1).await, 3);
         memory.is_silent();
         assert_eq!(hours(&cached, 70).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_could_not_be_read_and_then_is_broken_gives_way_to_what_was_accepted_or_to_the_pack() {
+        for (accepted, expected) in [(None, 1), (Some(TWO_HOURS), 2)] {
+            let memory = Memory::default();
+            *memory.accepted.lock().unwrap() = accepted.map(str::to_owned);
+            memory.hides_accepted.store(true, Ordering::Relaxed);
+            memory.is_silent();
+            let cached = cached(&memory);
+            assert!(cached.current(at(0)).await.is_err());
+            memory.holds(BROKEN);
+            assert!(cached.current(at(1)).await.is_err(), "what was accepted last is still not known");
+            memory.hides_accepted.store(false, Ordering::Relaxed);
+            assert_eq!(hours(&cached, 2).await, expected);
+            assert!(cached.refused().is_some());
+            memory.holds(THREE_HOURS);
+            assert_eq!((hours(&cached, 61).await, hours(&cached, 62).await), (expected, 3));
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{DynamoStore, NOT_READ, client};
+use aws_sdk_dynamodb::Client;
+
+use super::{DynamoStore, NOT_READ};
 use crate::adapters::aws::items::{Item, number, text};
 use crate::adapters::aws::{patient, told};
 use crate::ingest::ports::Unavailable;
@@ -14,7 +16,7 @@ impl DynamoStore {
     /// If no region is configured, or the system gives no certificates.
     pub async fn of_operator(table: String) -> std::io::Result<Self> {
         let loader = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
-        Ok(Self::new(client(&patient(loader).await?), table))
+        Ok(Self::new(Client::new(&patient(loader).await?), table))
     }
 
     /// The versions of all documents, by key. Reads the whole table.
