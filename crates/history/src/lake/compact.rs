@@ -1,4 +1,4 @@
-//! Compaction: the objects of an hour become Parquet files.
+//! Compaction: writes the archived objects of an hour as Parquet files.
 
 use std::mem::replace;
 
@@ -11,19 +11,19 @@ use crate::{ArchiveError, Hour};
 use domain::archive::{EXTENSION, ObjectKey};
 use domain::digest::Digest;
 
-/// Objects that are read at a time: the largest that a push makes, that many times, fit into memory.
+/// Objects that are read at a time. So many of the largest size fit into memory.
 const OBJECTS_AT_ONCE: usize = 32;
 /// Hex digits of a digest in a file's name.
 const DIGITS: usize = 16;
 /// How the names of Parquet files end.
 const PARQUET: &str = ".parquet";
 
-/// How large files are made.
+/// Sizes of files, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of text that are written as a group of rows, which readers skip or read as a whole.
+    /// Text of a row group, which readers skip or read as a whole.
     pub group: usize,
-    /// Bytes at which a file is closed and another begun.
+    /// Size of a Parquet file at which it is closed and the next one is begun.
     pub file: usize,
 }
 
@@ -33,20 +33,20 @@ impl Default for Limits {
     }
 }
 
-/// A run over hours of a store.
+/// A compaction of hours.
 pub struct Compaction<'s> {
-    /// Where objects and lake are.
+    /// The store that holds the archive and the lake.
     pub store: &'s dyn LakeStore,
-    /// How large files are made.
+    /// Sizes of files.
     pub limits: Limits,
-    /// Whether to go on. An hour that is cut short has no marker, and the next run writes it again.
+    /// Returns false if the run has to stop. An hour that is cut short has no marker, and the next run writes it again.
     pub go_on: &'s (dyn Fn() -> bool + Sync),
 }
 
-/// What a run did.
+/// The result of a compaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Compacted {
-    /// Hours that were written.
+    /// Hours that were completed: their marker was written.
     pub hours: u64,
     /// Objects whose lines became rows.
     pub objects: u64,
@@ -56,9 +56,9 @@ pub struct Compacted {
     pub files: u64,
     /// Size of these files in bytes.
     pub bytes: u64,
-    /// Damaged objects, which are left out, and hours that stay as they were, each with the reason.
+    /// Damaged objects, which are left out, and hours that failed, each with its error.
     pub faults: Vec<String>,
-    /// Whether the run was ended before it was done.
+    /// Whether the run stopped early.
     pub is_cut_short: bool,
 }
 
@@ -73,7 +73,7 @@ impl Compaction<'_> {
             }
             begin(hour);
             if let Err(error) = self.compact(hour, &mut done) {
-                done.faults.push(format!("{} was not compacted: {error}", hour.folder));
+                done.faults.push(format!("{} could not be compacted: {error}. The next run tries again", hour.folder));
             }
         }
         done
@@ -81,40 +81,40 @@ impl Compaction<'_> {
 
     fn compact(&self, hour: &Hour, done: &mut Compacted) -> Result<(), ArchiveError> {
         let folder = hour.start.strftime("lake/readings/dt=%Y-%m-%d/").to_string();
-        // Listed before the keys. Objects are only added, so no file in this list has an object that our keys lack: it may be
-        // removed when ours are complete. Files of a newer run are not in this list.
-        let there = self.store.files(&folder)?;
+        // Listed before the keys. Objects are never removed, so our keys include every object in the listed files. These files
+        // can be removed when ours are complete. Files of a newer run are not listed, so they are never removed here.
+        let existing = self.store.files(&folder)?;
         let keys = self.store.keys(&hour.folder)?;
         let names = Names::new(folder, hour, &keys);
-        let is_complete = there.contains(&names.marker());
-        let outdated: Vec<_> = there.into_iter().filter(|name| names.is_outdated(name)).collect();
+        let is_complete = existing.contains(&names.marker());
+        let outdated: Vec<_> = existing.into_iter().filter(|name| names.is_outdated(name)).collect();
         if !is_complete {
             let faults = done.faults.len();
             self.write(&keys, &names, done)?;
-            // Outdated files may have been written before an object was damaged: then only they still have its lines.
-            let is_needed = done.faults.len() > faults && !outdated.is_empty();
-            if done.is_cut_short || is_needed {
+            // If an object was intact when the outdated files were written, they hold the only copy of its lines.
+            let must_keep_outdated = done.faults.len() > faults && !outdated.is_empty();
+            if done.is_cut_short || must_keep_outdated {
                 return Ok(());
             }
             self.store.put(&names.marker(), Vec::new())?;
             done.hours += 1;
         }
-        // Markers first: a marker must not be left without its files.
+        // Markers first: a run that is killed in between leaves no marker without its files.
         let (parts, markers): (Vec<_>, Vec<_>) = outdated.into_iter().partition(|name| name.ends_with(PARQUET));
         self.store.remove(&markers)?;
         self.store.remove(&parts)
     }
 
-    /// Writes the files of an hour, unless it is cut short.
+    /// Writes the files of an hour. If it stops early, the files written so far stay.
     fn write(&self, keys: &[ObjectKey], names: &Names, done: &mut Compacted) -> Result<(), ArchiveError> {
         let mut part = 0;
         let mut file = TableWriter::new(self.limits.group)?;
-        for some in keys.chunks(OBJECTS_AT_ONCE) {
+        for chunk in keys.chunks(OBJECTS_AT_ONCE) {
             if !(self.go_on)() {
                 done.is_cut_short = true;
                 return Ok(());
             }
-            for object in self.store.read(some)? {
+            for object in self.store.read(chunk)? {
                 match object.text() {
                     Ok(text) => {
                         done.objects += 1;
@@ -144,19 +144,19 @@ impl Compaction<'_> {
     }
 }
 
-/// The batch that an object has the lines of: its name without the folder and the extension.
+/// The id of the batch that an object holds: its name without the folder and the extension.
 fn batch(key: &ObjectKey) -> &str {
     let name = key.as_str().rsplit_once('/').map_or(key.as_str(), |(_, name)| name);
     name.strip_suffix(EXTENSION).unwrap_or(name)
 }
 
-/// The names of an hour's files.
+/// The names of an hour's files for one set of object keys.
 struct Names {
     /// The folder of the day, `lake/readings/dt=2026-11-23/`.
     folder: String,
     /// The hour, `05`.
     hour: String,
-    /// The beginning of the digest of its keys.
+    /// First 16 hex digits of the SHA-256 of the keys.
     digest: String,
 }
 
@@ -177,7 +177,7 @@ impl Names {
         format!("{folder}_{hour}-{digest}")
     }
 
-    /// Whether a file is a part or a marker of this hour, of other keys. Files with other names are somebody else's.
+    /// Whether a file is a part or a marker of this hour with another digest. Files with unknown names are not ours.
     fn is_outdated(&self, name: &str) -> bool {
         let Some(name) = name.strip_prefix(&self.folder) else { return false };
         let stem = match (name.strip_prefix('_'), name.strip_suffix(PARQUET)) {
