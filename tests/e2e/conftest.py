@@ -22,10 +22,10 @@ def lake(stack):
 
 
 @pytest.fixture(autouse=True)
-def full_burst(request):
-    """Each test has a whole burst of messages, whatever the tests before it have sent."""
+def separate(request):
+    """What earlier tests sent, or left to be sent, does not count in this one."""
     if {"stack", "doors"} & set(request.fixturenames):
-        request.getfixturevalue("stack").refill()
+        request.getfixturevalue("stack").start_test()
 
 
 @pytest.fixture(scope="session")
