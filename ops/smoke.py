@@ -103,7 +103,7 @@ def wrong_password(receiver):
 
 
 def cleaned_zone(receiver):
-    """A zone can be said to be cleaned."""
+    """A cleaning of a zone is answered 200."""
     return _expect(receiver.post(f"/zones/{ZONE}/cleaned", b""), 200)
 
 
