@@ -1,14 +1,14 @@
 //! What the function is told by its environment. Nothing else in the crate reads the environment, but for the AWS SDK,
 //! which reads the variables that are its own.
 
-#![expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
+#![expect(clippy::disallowed_methods, reason = "the location where the environment is read")]
 
 use std::fmt;
 
 use http::Uri;
 use http::uri::InvalidUri;
 
-use crate::auth::Doors;
+use crate::auth::AuthMethods;
 use crate::telemetry::Verbosity;
 
 /// Where the rules are, below the bucket's root, unless `RULES_KEY` says otherwise.
@@ -65,8 +65,8 @@ pub struct FunctionConfig {
     /// `HEARTBEAT_URL`: the URL that a sweep calls, so that a service outside AWS notices if sweeps end.
     /// What is no URL counts as none: an optional service must not keep pushes out.
     pub heartbeat_url: Option<Uri>,
-    /// `DOORS`: the open doors, a list such as `basic,oauth`; Basic alone where it is not set.
-    pub doors: Doors,
+    /// `AUTH_METHODS`: the enabled auth methods, for example `basic,oauth`; the default is `basic`.
+    pub auth_methods: AuthMethods,
     /// Whether S3 is addressed as `host/bucket/key`: true where `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` sends its
     /// requests to another host. S3 itself takes that form at every endpoint; its stand-ins often take no other.
     pub s3_path_style: bool,
@@ -86,7 +86,7 @@ impl CompactConfig {
     ///
     /// # Errors
     /// As for [`FunctionConfig::from_env`].
-    pub fn from_env() -> Result<Self, ConfigFault> {
+    pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
@@ -94,7 +94,7 @@ impl CompactConfig {
     ///
     /// # Errors
     /// As for [`FunctionConfig::from_env`].
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut variables = Variables::new(lookup);
         let config =
             Self { raw_bucket: variables.required("RAW_BUCKET"), s3_path_style: s3_path_style(&variables.lookup) };
@@ -104,7 +104,7 @@ impl CompactConfig {
 
 /// Everything that is wrong with the environment, in one message that says what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConfigFault {
+pub struct ConfigError {
     missing: Vec<&'static str>,
     wrong: Vec<String>,
 }
@@ -112,12 +112,12 @@ pub struct ConfigFault {
 /// The variables of an environment, and what is wrong with them so far.
 struct Variables<L> {
     lookup: L,
-    fault: ConfigFault,
+    fault: ConfigError,
 }
 
 impl<L: Fn(&str) -> Option<String>> Variables<L> {
     fn new(lookup: L) -> Self {
-        Self { lookup, fault: ConfigFault::default() }
+        Self { lookup, fault: ConfigError::default() }
     }
 
     fn optional(&self, name: &str) -> Option<String> {
@@ -133,8 +133,8 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
     }
 
     /// What was read, if nothing is wrong with it.
-    fn checked<C>(self, config: C) -> Result<C, ConfigFault> {
-        if self.fault == ConfigFault::default() { Ok(config) } else { Err(self.fault) }
+    fn checked<C>(self, config: C) -> Result<C, ConfigError> {
+        if self.fault == ConfigError::default() { Ok(config) } else { Err(self.fault) }
     }
 }
 
@@ -142,8 +142,8 @@ impl FunctionConfig {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// [`ConfigFault`] names every variable that is missing or cannot be right. Only another deployment can help.
-    pub fn from_env() -> Result<Self, ConfigFault> {
+    /// [`ConfigError`] names every variable that is missing or cannot be right. Only another deployment can help.
+    pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
@@ -152,14 +152,14 @@ impl FunctionConfig {
     ///
     /// # Errors
     /// As for [`Self::from_env`].
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigFault> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut variables = Variables::new(lookup);
         let heartbeat_url = variables.optional("HEARTBEAT_URL").and_then(|url| {
             let wrong =
                 |error: &InvalidUri| tracing::error!(url, %error, "HEARTBEAT_URL is not a URL: no sweep calls it");
             url.parse::<Uri>().inspect_err(wrong).ok()
         });
-        let doors = variables.optional("DOORS").map_or(Ok(Doors::default()), |list| list.parse());
+        let auth_methods = variables.optional("AUTH_METHODS").map_or(Ok(AuthMethods::default()), |list| list.parse());
         let config = Self {
             raw_bucket: variables.required("RAW_BUCKET"),
             alert_topic_arn: variables.required("ALERT_TOPIC_ARN"),
@@ -169,11 +169,11 @@ impl FunctionConfig {
             retry_queue_url: variables.required("RETRY_QUEUE_URL"),
             rules_key: variables.optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             heartbeat_url,
-            doors: doors.clone().unwrap_or_default(),
+            auth_methods: auth_methods.clone().unwrap_or_default(),
             s3_path_style: s3_path_style(&variables.lookup),
         };
         variables.fault.wrong.extend(config.wrong_topic());
-        variables.fault.wrong.extend(doors.err().map(|fault| format!("DOORS: {fault}")));
+        variables.fault.wrong.extend(auth_methods.err().map(|fault| format!("AUTH_METHODS: {fault}")));
         variables.checked(config)
     }
 
@@ -191,7 +191,7 @@ impl FunctionConfig {
     }
 }
 
-impl fmt::Display for ConfigFault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sentences = Vec::new();
         if !self.missing.is_empty() {
@@ -207,7 +207,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-impl std::error::Error for ConfigFault {}
+impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {
@@ -245,16 +245,16 @@ mod tests {
 
     #[test]
     fn doors_are_basic_alone_unless_a_list_says_otherwise() {
-        assert_eq!(read(&[]).unwrap().doors.to_string(), "basic");
-        assert_eq!(read(&[("DOORS", "")]).unwrap().doors.to_string(), "basic");
-        assert_eq!(read(&[("DOORS", "oauth, basic")]).unwrap().doors.to_string(), "basic,oauth");
+        assert_eq!(read(&[]).unwrap().auth_methods.to_string(), "basic");
+        assert_eq!(read(&[("AUTH_METHODS", "")]).unwrap().auth_methods.to_string(), "basic");
+        assert_eq!(read(&[("AUTH_METHODS", "oauth, basic")]).unwrap().auth_methods.to_string(), "basic,oauth");
         assert_eq!(
-            read(&[("DOORS", "iot")]).unwrap().doors.to_string(),
+            read(&[("AUTH_METHODS", "iot")]).unwrap().auth_methods.to_string(),
             "iot",
             "AWS IoT hands readings to the function"
         );
-        let message = read(&[("DOORS", "basic,oauht")]).unwrap_err();
-        assert!(message.contains("DOORS: there is no door \"oauht\""), "{message}");
+        let message = read(&[("AUTH_METHODS", "basic,oauht")]).unwrap_err();
+        assert!(message.contains("AUTH_METHODS: unknown auth method \"oauht\""), "{message}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ def stand_in(certificate=()):
         try:
             address = f"{'https://localhost' if certificate else 'http://127.0.0.1'}:{aws.stdout.readline().strip()}"
             yield address, {
-                "AWS_ENDPOINT_URL": address, "RAW_BUCKET": "raw", "STATE_TABLE": "state", "DOORS": "basic",
+                "AWS_ENDPOINT_URL": address, "RAW_BUCKET": "raw", "STATE_TABLE": "state", "AUTH_METHODS": "basic",
                 "ALERT_TOPIC_ARN": "arn:aws:sns:ap-southeast-1:123456789012:alerts",
                 "CREDENTIALS_SECRET_ARN": "arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:push",
                 "RETRY_QUEUE_URL": f"{address}/123456789012/queue",

@@ -25,8 +25,8 @@ pub(crate) fn text_at(number: usize, zone: usize, at: i64) -> String {
 /// The body of a push of these: an array of JSON texts, as the vendor sends it.
 pub(crate) fn body(texts: &[String]) -> String {
     let mut body = String::from("[");
-    for (place, text) in texts.iter().enumerate() {
-        let comma = if place == 0 { "" } else { "," };
+    for (location, text) in texts.iter().enumerate() {
+        let comma = if location == 0 { "" } else { "," };
         let _ = write!(body, "{comma}{}", serde_json::Value::from(text.as_str()));
     }
     body.push(']');

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::Full;
 use serde_json::Value;
 use sha2::Sha256;
-use smartclean_push::auth::TokenFault;
+use smartclean_push::auth::TokenError;
 
 use super::world::{CLIENTS, NOW, SIGNING_KEY, World, credentials, request};
 
@@ -31,7 +31,7 @@ pub(super) fn check(data: &[u8]) {
     let Some(token) = token else { return };
     let checked = credentials().check_access(token, NOW);
     assert_eq!(checked.is_ok(), status == 200);
-    assert_eq!(checked.as_ref().err() == Some(&TokenFault::Scope), status == 403);
+    assert_eq!(checked.as_ref().err() == Some(&TokenError::Scope), status == 403);
     assert!(checked.is_err() || credentials().check_refresh(token, NOW).is_err(), "one token, one use");
     // And the other way round, where a token is as plain as those that are given here.
     if is_good && is_plain(token) {

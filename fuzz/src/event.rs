@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::hosts::lambda::Reply;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
 
 use super::split::sha256;
 use super::world::{World, now, wait};
@@ -64,14 +64,14 @@ struct Bucket;
 
 #[async_trait]
 impl RawStore for Bucket {
-    async fn put(&self, _: Object) -> Result<Stored, Unavailable> {
+    async fn put(&self, _: Object) -> Result<Stored, UnavailableError> {
         Ok(Stored::New)
     }
 }
 
 #[async_trait]
 impl StoredObjects for Bucket {
-    async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<jiff::Timestamp>, String)>, Unavailable> {
+    async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<jiff::Timestamp>, String)>, UnavailableError> {
         Ok(None)
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
+use smartclean_push::domain::display::presentable;
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::MOST_MEMBERS;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::domain::shown::presentable;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::domain::time::is_plausible;
 

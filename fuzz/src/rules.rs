@@ -46,8 +46,8 @@ pub(super) fn check(data: &[u8]) {
         Err(faults) => {
             assert!(!faults.is_empty() && faults.is_sorted(), "{faults:?}");
             for fault in &faults {
-                within(text, fault.location.line, fault.location.column);
-                assert_eq!(&*fault.location.file, "rules.toml");
+                within(text, fault.position.line, fault.position.column);
+                assert_eq!(&*fault.position.file, "rules.toml");
                 assert!(
                     !fault.message.is_empty() && !fault.to_string().contains(['\n', '\r']),
                     "{:?}",
@@ -72,7 +72,7 @@ pub(super) fn check(data: &[u8]) {
     }
 }
 
-/// Whether a place is one of the text's, the one behind its end included.
+/// Whether a location is one of the text's, the one behind its end included.
 fn within(text: &str, line: usize, column: usize) {
     let found = line.checked_sub(1).and_then(|line| text.split('\n').nth(line));
     let found = found.unwrap_or_else(|| panic!("there is no line {line}"));

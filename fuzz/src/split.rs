@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use smartclean_push::domain::archive::{pack_readings, pack_rejections, unpack, unpack_rejections};
-use smartclean_push::domain::batch::{Batch, BatchId, Items, NotABatch};
+use smartclean_push::domain::batch::{Batch, BatchError, BatchId, Items};
 
 use super::json;
 
@@ -16,9 +16,9 @@ pub(super) fn check(body: &[u8]) {
     let elements = text.as_ref().ok().and_then(|text| json::elements(text));
     let is_json = |text| serde_json::from_str::<&RawValue>(text).is_ok();
     match (Items::split(body), text, elements) {
-        (Err(NotABatch::Utf8(at)), Err(fault), _) => assert_eq!(at, fault.valid_up_to()),
-        (Err(NotABatch::Shape), Ok(text), None) => assert!(is_json(text), "it is no JSON at all"),
-        (Err(NotABatch::Json(_)), Ok(text), None) => assert!(!is_json(text), "it is JSON, and no array"),
+        (Err(BatchError::Utf8(at)), Err(fault), _) => assert_eq!(at, fault.valid_up_to()),
+        (Err(BatchError::Shape), Ok(text), None) => assert!(is_json(text), "it is no JSON at all"),
+        (Err(BatchError::Json(_)), Ok(text), None) => assert!(!is_json(text), "it is JSON, and no array"),
         (Ok(items), Ok(text), Some(elements)) => {
             assert_eq!((items.len(), items.is_empty()), (elements.len(), elements.is_empty()));
             let batch = items.read();

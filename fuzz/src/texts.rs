@@ -7,9 +7,9 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use smartclean_push::domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
+use smartclean_push::domain::display::presentable;
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
-use smartclean_push::domain::shown::presentable;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::notify::digest::{digest, grouped};
 use smartclean_push::notify::render::{Rendered, render};
@@ -37,8 +37,8 @@ pub(super) fn check(data: &[u8]) {
     let feedback = Alert { title: line(8).to_owned(), ..raised("FD", reasons, &envelope) };
     // Marks of direction are the operator's own, who may write from right to left.
     let words = line(9).replace(limits::is_command, " ");
-    let mut in_own_words = Alert { template: Some(format!("{{place}} {words}")), ..smell.clone() };
-    in_own_words.place.device_type = presentable(line(6)).unwrap_or_default();
+    let mut in_own_words = Alert { template: Some(format!("{{location}} {words}")), ..smell.clone() };
+    in_own_words.location.device_type = presentable(line(6)).unwrap_or_default();
     in_own_words.breaches[0].label = line(8).to_owned();
 
     let messages = messages(&[smell, feedback, in_own_words]);
@@ -84,20 +84,20 @@ fn raised(device_type: &str, values: Value, envelope: &Value) -> Alert {
     }
 }
 
-/// Place, what, value, limit and time are in each short text, the place as far as there is room.
+/// Location, what, value, limit and time are in each short text, the location as far as there is room.
 fn facts_survive(alert: &Alert) {
     let Rendered { subject, sms, json, .. } = render(&Message::Firing { alerts: vec![alert.clone()], blocked: 0 });
     let facts: Value = serde_json::from_str(&json).expect("JSON");
-    let place = facts["place"]["name"].as_str().expect("a place has a name");
+    let location = facts["location"]["name"].as_str().expect("a location has a name");
     let is_whole_or_cut =
-        |shown: &str| shown == place || shown.strip_suffix('…').is_some_and(|begin| limits::begins(begin, place));
+        |shown: &str| shown == location || shown.strip_suffix('…').is_some_and(|begin| limits::begins(begin, location));
     let shown = subject.strip_prefix("[MEDIUM] Bad smell: ").expect("severity and title");
-    assert!(is_whole_or_cut(shown), "{shown:?} of {place:?}");
+    assert!(is_whole_or_cut(shown), "{shown:?} of {location:?}");
     let (shown, time) = sms.rsplit_once(": ammonia 270 ppb (limit 200) at ").expect("what, value and limit");
     assert!(time.len() >= 5 && time.as_bytes()[2] == b':', "{sms:?}");
     // In the small alphabet marks are spelled otherwise, and its characters are what they are alone.
     let is_plain = sms.chars().all(|character| limits::septets(character).is_some());
-    assert!(is_plain || is_whole_or_cut(shown), "{shown:?} of {place:?}");
+    assert!(is_plain || is_whole_or_cut(shown), "{shown:?} of {location:?}");
 }
 
 /// A message of each kind about them.

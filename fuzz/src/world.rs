@@ -12,7 +12,7 @@ use serde_json::Value;
 use smartclean_push::auth::Credentials;
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::http::{App, Gate};
+use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
 use tokio::runtime::{Builder, Runtime};
 
@@ -46,7 +46,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// With every door open.
+    /// With every auth method enabled.
     pub(super) fn new() -> Self {
         let (store, publisher) = (MemoryStore::default(), MemoryPublisher::default());
         let rules = Arc::clone(&RULES);
@@ -57,9 +57,9 @@ impl World {
             publisher: Box::new(publisher.clone()),
             rules: Box::new(rules),
         });
-        let doors = "basic,oauth,event-hub,iot".parse().expect("the doors");
-        let gate = Gate::new(Box::new(Arc::clone(&CREDENTIALS))).with_doors(doors);
-        Self { store, publisher, app: App::new(ingest, gate) }
+        let auth_methods = "basic,oauth,event-hub,iot".parse().expect("the list is valid");
+        let authenticator = Authenticator::new(Box::new(Arc::clone(&CREDENTIALS))).with_auth_methods(auth_methods);
+        Self { store, publisher, app: App::new(ingest, authenticator) }
     }
 
     /// The answer to a request. Whatever it was, what is stored then are lines of JSON, and what is said keeps to its limits.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::auth::{Credentials, CredentialsFault, Secret, signing_key_of};
-use crate::ingest::ports::{CredentialSource, Unavailable, chain};
+use crate::auth::{Credentials, CredentialsError, Secret, signing_key_of};
+use crate::ingest::ports::{CredentialSource, UnavailableError, chain};
 
 /// A stranger makes the credentials be read again at most this often, so that guessing costs no more than one read.
 const STRANGERS: SignedDuration = SignedDuration::from_secs(10);
@@ -55,8 +55,8 @@ pub trait CredentialReader: Send + Sync {
     /// Reads it once.
     ///
     /// # Errors
-    /// [`Unavailable`] where it cannot be read now; a retry can help.
-    fn read(&self) -> impl Future<Output = Result<Document, Unavailable>> + Send;
+    /// [`UnavailableError`] where it cannot be read now; a retry can help.
+    fn read(&self) -> impl Future<Output = Result<Document, UnavailableError>> + Send;
 }
 
 /// Credentials from `R`, as last read and accepted.
@@ -93,11 +93,11 @@ struct Texts {
 }
 
 impl Texts {
-    fn read(document: &Document) -> Result<Self, CredentialsFault> {
+    fn read(document: &Document) -> Result<Self, CredentialsError> {
         // What was replaced was accepted once, or never: no reason to refuse what is in force.
         let previous =
             |kept: &Kept| Some((Credentials::parse(kept.text.expose()).ok()?, kept.replaced? + FOLLOWED_WITHIN));
-        let in_force = document.credentials.first().ok_or(CredentialsFault::Empty)?;
+        let in_force = document.credentials.first().ok_or(CredentialsError::Empty)?;
         let keys = document.signing_keys.iter();
         let key = keys.clone().filter(|kept| kept.replaced.is_none()).map(|kept| signing_key_of(&kept.text));
         let current = Credentials::parse(in_force.text.expose())?.with_signing_keys(key)?;
@@ -159,7 +159,7 @@ impl<R: CredentialReader> CachedCredentials<R> {
     }
 
     /// Reads the credentials now and says whether they are new.
-    async fn read(&self, reads: &mut Reads, now: Timestamp) -> Result<bool, Unavailable> {
+    async fn read(&self, reads: &mut Reads, now: Timestamp) -> Result<bool, UnavailableError> {
         reads.last = Some(now);
         let document = self.reader.read().await.inspect_err(|fault| {
             tracing::warn!(fault = chain(fault), "the credentials could not be read; the last ones stay");
@@ -182,7 +182,7 @@ impl<R: CredentialReader> CachedCredentials<R> {
                     tracing::error!(version = document.version, %fault, "new credentials are refused; the last ones stay");
                     reads.refused = Some(document.version);
                 }
-                Err(Unavailable::new("the credentials cannot be used", fault))
+                Err(UnavailableError::new("the credentials cannot be used", fault))
             }
         }
     }
@@ -190,7 +190,7 @@ impl<R: CredentialReader> CachedCredentials<R> {
 
 #[async_trait]
 impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
-    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
+    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError> {
         if let Some(accepted) = self.in_force(now) {
             if has_passed(LIFETIME, Some(accepted.confirmed), now)
                 // Whoever finds another reading does not wait for it: the last ones are good enough.
@@ -214,7 +214,7 @@ impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
             }
             self.read(&mut reads, now).await?;
         }
-        let unread = || Unavailable::new("the credentials were not read yet", "nothing was accepted");
+        let unread = || UnavailableError::new("the credentials were not read yet", "nothing was accepted");
         self.accepted().map(|accepted| accepted.credentials).ok_or_else(unread)
     }
 
@@ -255,7 +255,7 @@ mod tests {
     }
 
     impl CredentialReader for &Memory {
-        async fn read(&self) -> Result<Document, Unavailable> {
+        async fn read(&self) -> Result<Document, UnavailableError> {
             self.reads.fetch_add(1, Ordering::Relaxed);
             // Everybody who could come in between does.
             tokio::task::yield_now().await;
@@ -267,7 +267,7 @@ mod tests {
                     }
                     Ok(document)
                 }
-                None => Err(Unavailable::new("the secret did not answer", "no route")),
+                None => Err(UnavailableError::new("the secret did not answer", "no route")),
             }
         }
     }
@@ -458,7 +458,7 @@ mod tests {
         };
         assert_eq!(keys(86_399), [new.clone(), old.clone()]);
         assert_eq!(keys(86_400), vec![new.clone()]);
-        assert_eq!(Texts::read(&document("short", &old)).unwrap_err(), CredentialsFault::SigningKey(5));
+        assert_eq!(Texts::read(&document("short", &old)).unwrap_err(), CredentialsError::SigningKey(5));
         assert!(Texts::read(&document(&new, "short")).unwrap().previous.is_empty());
     }
 

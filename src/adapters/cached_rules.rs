@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::cached_credentials::has_passed;
-use crate::domain::rules::{Refused, RuleSet};
-use crate::ingest::ports::{RuleSource, Unavailable, chain};
+use crate::domain::rules::{RefusedRules, RuleSet};
+use crate::ingest::ports::{RuleSource, UnavailableError, chain};
 
 /// Where the first read failed, pushes are stored and evaluated later: it is tried again this soon.
 const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
@@ -39,20 +39,20 @@ pub trait RuleReader: Send + Sync {
     /// Reads the file, unless it still is of the version `seen`.
     ///
     /// # Errors
-    /// [`Unavailable`] where it cannot be read now; a retry can help.
-    fn read(&self, seen: Option<&str>) -> impl Future<Output = Result<Found, Unavailable>> + Send;
+    /// [`UnavailableError`] where it cannot be read now; a retry can help.
+    fn read(&self, seen: Option<&str>) -> impl Future<Output = Result<Found, UnavailableError>> + Send;
 
     /// The file that was accepted last, by this process or another; `None` where nothing is kept.
     ///
     /// # Errors
-    /// [`Unavailable`] where it cannot be read now; a retry can help.
-    fn accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> + Send;
+    /// [`UnavailableError`] where it cannot be read now; a retry can help.
+    fn accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, UnavailableError>> + Send;
 
     /// Keeps an accepted file for processes that start while the file is broken.
     ///
     /// # Errors
-    /// [`Unavailable`] where it was not confirmed as kept; a retry can help.
-    fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    /// [`UnavailableError`] where it was not confirmed as kept; a retry can help.
+    fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), UnavailableError>> + Send;
 }
 
 /// Rules from `R`, as last read and accepted; the compiled-in pack if there is no file.
@@ -75,7 +75,7 @@ struct InForce {
     /// Whether they are what the reader said, and not what was accepted before it fell silent.
     are_settled: bool,
     /// The version that was read last, if it was refused.
-    refused: Option<Refused>,
+    refused: Option<RefusedRules>,
 }
 
 #[derive(Debug, Default)]
@@ -118,12 +118,12 @@ impl<R: RuleReader> CachedRules<R> {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn put_in_force(&self, rules: RuleSet, are_settled: bool, refused: Option<Refused>) {
+    fn put_in_force(&self, rules: RuleSet, are_settled: bool, refused: Option<RefusedRules>) {
         let in_force = InForce { rules: Some(Arc::new(rules)), are_settled, refused };
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
     }
 
-    fn refuse(&self, refused: Refused) {
+    fn refuse(&self, refused: RefusedRules) {
         self.in_force.write().unwrap_or_else(PoisonError::into_inner).refused = Some(refused);
     }
 
@@ -185,7 +185,7 @@ impl<R: RuleReader> CachedRules<R> {
                     tracing::error!(file = self.reader.name(), version, %fault, "new rules are refused; the last ones stay");
                 }
                 self.fall_back(reads).await;
-                self.refuse(Refused::of(self.reader.name(), &version, &faults));
+                self.refuse(RefusedRules::of(self.reader.name(), &version, &faults));
                 faults.iter().map(ToString::to_string).collect()
             }
         };
@@ -243,7 +243,7 @@ impl<R: RuleReader> CachedRules<R> {
 
 #[async_trait]
 impl<R: RuleReader> RuleSource for CachedRules<R> {
-    async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, Unavailable> {
+    async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError> {
         let before = self.in_force();
         let reads = if before.are_settled {
             // Whoever finds another reading does not wait for it: the last rules are good enough.
@@ -260,10 +260,10 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
             Some(_) => self.in_force().rules,
             None => before.rules,
         };
-        rules.ok_or_else(|| Unavailable::new("the rules are not known", "they could not be read since the start"))
+        rules.ok_or_else(|| UnavailableError::new("the rules are not known", "they could not be read since the start"))
     }
 
-    fn refused(&self) -> Option<Refused> {
+    fn refused(&self) -> Option<RefusedRules> {
         self.in_force().refused
     }
 }
@@ -318,26 +318,26 @@ mod tests {
             "rules.toml"
         }
 
-        async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
+        async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
             self.asked.lock().unwrap().push("read");
             tokio::task::yield_now().await;
             match self.file.lock().unwrap().clone() {
                 None => Ok(Found::Nothing),
                 Some(Ok((version, _))) if seen == Some(&version) => Ok(Found::Unchanged),
                 Some(Ok((version, text))) => Ok(Found::Rules { version, bytes: text.into() }),
-                Some(Err(())) => Err(Unavailable::new("the bucket did not answer", "no route")),
+                Some(Err(())) => Err(UnavailableError::new("the bucket did not answer", "no route")),
             }
         }
 
-        async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+        async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
             self.asked.lock().unwrap().push("accepted");
             if self.hides_accepted.load(Ordering::Relaxed) {
-                return Err(Unavailable::new("the bucket did not answer", "no route"));
+                return Err(UnavailableError::new("the bucket did not answer", "no route"));
             }
             Ok(self.accepted.lock().unwrap().clone().map(String::into_bytes))
         }
 
-        async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
+        async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
             self.asked.lock().unwrap().push("keep");
             *self.accepted.lock().unwrap() = Some(String::from_utf8(bytes.to_vec()).unwrap());
             Ok(())

@@ -16,7 +16,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Reply};
-use smartclean_push::http::{App, Gate};
+use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry::{self, MEASURED};
@@ -46,11 +46,11 @@ async fn main() -> Result<(), Error> {
         tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
     if let Ok(known) = credentials.current(now).await
-        && let Some(lack) = known.lacks(config.doors)
+        && let Some(lack) = known.lacks(config.auth_methods)
     {
-        tracing::error!("{lack}; until the secret has it, the door stays shut");
+        tracing::error!("{lack}; the auth method refuses every request until the secret has it");
     }
-    let gate = Gate::new(Box::new(credentials)).with_doors(config.doors);
+    let authenticator = Authenticator::new(Box::new(credentials)).with_auth_methods(config.auth_methods);
 
     tracing::info!(target: MEASURED, cold_starts = 1, start_ms = started.elapsed().as_secs_f64() * 1000.0, "started");
 
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Error> {
         publisher: Box::new(publisher),
         rules: Box::new(rules),
     });
-    let app = Arc::new(App::new(ingest, gate));
+    let app = Arc::new(App::new(ingest, authenticator));
     let heartbeat = Arc::new(config.heartbeat_url.map(|url| Heartbeat::new(trust, url)));
     lambda::run(|event, invocation| {
         let (app, bucket, heartbeat) = (Arc::clone(&app), bucket.clone(), Arc::clone(&heartbeat));

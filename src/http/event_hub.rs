@@ -22,7 +22,7 @@ impl App {
         body: impl RequestBody,
         context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem> {
-        let mut received = self.receive(parts, body, self.gate.sender(parts, context)).await?;
+        let mut received = self.receive(parts, body, self.authenticator.sender(parts, context)).await?;
         let is_batch = content_type(&parts.headers).as_deref() == Some(BATCH);
         // What does not decode is taken as it was sent, to be refused and kept like any push.
         if let Ok(decoded) = decode(received.bytes.clone(), received.encoding) {

@@ -60,11 +60,11 @@ impl Hashing {
 
     fn remembered(&self, checks: &[HashCheck]) -> Option<String> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let (place, check) = checks.iter().find_map(|check| {
-            let place = held.iter().position(|identity| *identity == check.identity)?;
-            Some((place, check))
+        let (location, check) = checks.iter().find_map(|check| {
+            let location = held.iter().position(|identity| *identity == check.identity)?;
+            Some((location, check))
         })?;
-        held.remove(place);
+        held.remove(location);
         held.push_back(check.identity);
         Some(check.username.clone())
     }

@@ -3,10 +3,10 @@
 //! One handler for every host. What a request may cost grows only as it proves itself: method, path and declared size
 //! first, then who it is from, and only then its body.
 
+mod authenticator;
 mod body;
 mod body_budget;
 mod event_hub;
-mod gate;
 mod hashing;
 mod login_limit;
 mod oauth;
@@ -24,11 +24,11 @@ use http::{HeaderValue, Request, Response};
 use serde_json::json;
 use tokio::sync::SemaphorePermit;
 
+pub use self::authenticator::Authenticator;
+use self::authenticator::shown;
 pub use self::body::{BodyTimeout, RequestBody};
 use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, read_bounded};
 use self::body_budget::BodyBudget;
-pub use self::gate::Gate;
-use self::gate::shown;
 pub use self::problem::{Bearer, Challenge, Problem};
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
@@ -42,7 +42,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// The handler, with what it needs of the world.
 pub struct App {
     ingest: Ingest,
-    gate: Gate,
+    authenticator: Authenticator,
     measured: Option<Box<dyn Exposition>>,
     body_budget: BodyBudget,
 }
@@ -59,8 +59,8 @@ struct ReceivedBody<'b> {
 
 impl App {
     /// Puts the handler together.
-    pub fn new(ingest: Ingest, gate: Gate) -> Self {
-        Self { ingest, gate, measured: None, body_budget: BodyBudget::default() }
+    pub fn new(ingest: Ingest, authenticator: Authenticator) -> Self {
+        Self { ingest, authenticator, measured: None, body_budget: BodyBudget::default() }
     }
 
     /// Tells at `/metrics` what was measured, to whoever may push.
@@ -89,9 +89,12 @@ impl App {
         let answer = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
-            Ok(Route::Push) => self.push(&parts, body, &context, self.gate.caller(&parts.headers, &context)).await,
+            Ok(Route::Push) => {
+                self.push(&parts, body, &context, self.authenticator.caller(&parts.headers, &context)).await
+            }
             Ok(Route::PushJwt) => {
-                self.push(&parts, body, &context, std::future::ready(self.gate.verified_client(&context))).await
+                self.push(&parts, body, &context, std::future::ready(self.authenticator.verified_client(&context)))
+                    .await
             }
             Ok(Route::Send) => self.send(&parts, body, &context).await,
             Ok(Route::Token) => self.token(&parts, body, &context).await,
@@ -99,7 +102,7 @@ impl App {
             Err(problem) => Err(problem),
         };
         // At every request, so that the rest of a flood does not wait for the next one.
-        self.gate.log_refusals(context.received);
+        self.authenticator.log_refusals(context.received);
         answer.unwrap_or_else(|problem| {
             if let Problem::Busy { with } = problem {
                 tracing::warn!(request_id = %context.request_id, source = %context.source, with, "too busy");
@@ -110,7 +113,7 @@ impl App {
 
     /// What the request asks for, if it may come from where it does.
     fn route(&self, parts: &Parts, context: &RequestInfo) -> Result<Route, Problem> {
-        let route = route(parts, self.gate.doors(), self.measured.is_some())?;
+        let route = route(parts, self.authenticator.auth_methods(), self.measured.is_some())?;
         if route.changes_state() {
             origin::check(parts).inspect_err(|_| {
                 let RequestInfo { request_id, source, .. } = context;
@@ -152,7 +155,7 @@ impl App {
     /// What was measured. It tells how much a building is used, so that it asks for the credentials as a push does.
     async fn metrics(&self, parts: &Parts, context: &RequestInfo) -> Result<Response<Bytes>, Problem> {
         let measured = self.measured.as_ref().ok_or(Problem::NotFound)?;
-        self.gate.caller(&parts.headers, context).await?;
+        self.authenticator.caller(&parts.headers, context).await?;
         let mut response = Response::new(Bytes::from(measured.text()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -171,7 +174,7 @@ impl App {
             Err(error) => {
                 error.log(context, &client);
                 Err(match error {
-                    PushError::NotABatch(_) if is_gzip_as_text => Problem::GzipAsText,
+                    PushError::BatchError(_) if is_gzip_as_text => Problem::GzipAsText,
                     error => Problem::from(&error),
                 })
             }
@@ -186,7 +189,7 @@ impl App {
         project: Option<&str>,
         context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem> {
-        let client = self.gate.caller(&parts.headers, context).await?;
+        let client = self.authenticator.caller(&parts.headers, context).await?;
         let at = context.received;
         match self.ingest.cleaned(zone, project, at, at).await {
             Ok(0) => Err(Problem::UnknownZone),

@@ -9,8 +9,8 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::App;
+use super::authenticator::authorization;
 use super::body::{RequestBody, content_type, declared_length, read_bounded};
-use super::gate::authorization;
 use super::problem::Problem;
 use crate::auth::{ACCESS_SECONDS, Login, SCOPE, Secret};
 use crate::domain::digest::Digest;
@@ -83,7 +83,7 @@ impl App {
     async fn granted(&self, parts: &Parts, body: &[u8], context: &RequestInfo) -> Result<Response<Bytes>, Refused> {
         let form = Form::read(parts, body)?;
         let (logins, by_header) = logins(parts, &form)?;
-        let Some(client) = self.gate.client(logins, context).await? else {
+        let Some(client) = self.authenticator.client(logins, context).await? else {
             return Err(Refused::Client { by_header });
         };
         let is_known_scope = |scopes: &str| scopes.split_ascii_whitespace().all(|scope| scope == SCOPE);
@@ -103,7 +103,7 @@ impl App {
         }
         let id = [context.request_id.as_bytes(), context.source.as_bytes(), client.as_bytes()];
         let id = format!("{:.32}-{}", Digest::of_fields(&id), context.received.as_millisecond());
-        let known = self.gate.credentials(context).await?;
+        let known = self.authenticator.credentials(context).await?;
         let Some(issued) = known.issue(&client, &id, context.received.as_second()) else {
             tracing::error!(request_id = %context.request_id, "the credentials have no signing_key, so that no token can be given");
             return Err(Problem::NoSigningKey.into());
@@ -120,9 +120,9 @@ impl App {
 
     async fn is_refresh_token_of(&self, client: &str, token: &str, context: &RequestInfo) -> Result<bool, Problem> {
         let now = context.received.as_second();
-        let mut checked = self.gate.credentials(context).await?.check_refresh(token, now);
+        let mut checked = self.authenticator.credentials(context).await?.check_refresh(token, now);
         if checked.is_err()
-            && let Some(newer) = self.gate.newer_credentials(context).await
+            && let Some(newer) = self.authenticator.newer_credentials(context).await
         {
             checked = newer.check_refresh(token, now);
         }

@@ -1,11 +1,11 @@
-//! Which path is whose. A path that belongs to closed doors only does not exist.
+//! Maps a path and a method to a route. The paths of disabled auth methods do not exist.
 
 use http::Method;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
-use crate::auth::{Door, Doors};
+use crate::auth::{AuthMethod, AuthMethods};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,17 +33,17 @@ impl Route {
 ///
 /// # Errors
 /// [`Problem::NotFound`] or [`Problem::MethodNotAllowed`].
-pub(super) fn route(parts: &Parts, doors: Doors, has_metrics: bool) -> Result<Route, Problem> {
-    let takes_pushes = doors.takes_pushes();
+pub(super) fn route(parts: &Parts, auth_methods: AuthMethods, has_metrics: bool) -> Result<Route, Problem> {
+    let takes_pushes = auth_methods.takes_pushes();
     let path = parts.uri.path();
     let (allow, route) = match path {
         "/health" => ("GET, HEAD", Route::Health),
         "/metrics" if has_metrics && takes_pushes => ("GET, HEAD", Route::Metrics),
         "/push" if takes_pushes => ("POST", Route::Push),
-        // Of no door: API Gateway opens it, where an issuer is set.
+        // Belongs to no auth method: API Gateway opens it if an issuer is set.
         "/push/jwt" => ("POST", Route::PushJwt),
-        "/oauth2/token" if doors.contains(Door::Oauth) => ("POST", Route::Token),
-        _ if doors.contains(Door::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {
+        "/oauth2/token" if auth_methods.contains(AuthMethod::Oauth) => ("POST", Route::Token),
+        _ if auth_methods.contains(AuthMethod::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {
             ("POST", Route::Send)
         }
         _ if takes_pushes && let Some(zone) = cleaned_zone(path) => {

@@ -47,7 +47,7 @@ pub struct Delivery {
 impl Delivery {
     /// Notes a message that was not sent.
     fn keep(&mut self, outgoing: &Outgoing, now: Timestamp) {
-        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(outgoing.entry.made).as_secs());
+        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(outgoing.entry.created).as_secs());
     }
 }
 

@@ -4,30 +4,30 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{Document, StateStore, Unavailable};
-use crate::domain::state::Format;
+use super::ports::{Document, StateStore, UnavailableError};
+use crate::domain::state::StateVersion;
 use crate::telemetry::MEASURED;
 
 /// When something last arrived, from anywhere.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Arrivals {
-    v: Format,
+    v: StateVersion,
     pub(super) last: Option<Timestamp>,
 }
 
 impl Arrivals {
     pub(super) fn at(now: Timestamp) -> Self {
-        Self { v: Format, last: Some(now) }
+        Self { v: StateVersion, last: Some(now) }
     }
 }
 
 /// What a document says; nothing where it is not there.
-pub(super) fn read<T: Default + DeserializeOwned>(key: &str, document: &Document) -> Result<T, Unavailable> {
+pub(super) fn read<T: Default + DeserializeOwned>(key: &str, document: &Document) -> Result<T, UnavailableError> {
     let Some(body) = &document.body else { return Ok(T::default()) };
     serde_json::from_str(body).map_err(|fault| {
         tracing::error!(target: MEASURED, state_refused = 1, key, error = %fault, "what is remembered cannot be read");
-        Unavailable::new("what is remembered is not what this release writes", fault)
+        UnavailableError::new("what is remembered is not what this release writes", fault)
     })
 }
 
@@ -35,12 +35,13 @@ pub(super) fn read<T: Default + DeserializeOwned>(key: &str, document: &Document
 pub(super) async fn load<T: Default + DeserializeOwned>(
     store: &dyn StateStore,
     key: &str,
-) -> Result<(T, Document), Unavailable> {
+) -> Result<(T, Document), UnavailableError> {
     let document = store.load(&[key.to_owned()]).await?.into_iter().next().unwrap_or_default();
     Ok((read(key, &document)?, document))
 }
 
 /// A document that says this.
-pub(super) fn written(value: &impl Serialize) -> Result<String, Unavailable> {
-    serde_json::to_string(value).map_err(|fault| Unavailable::new("what is remembered does not become JSON", fault))
+pub(super) fn written(value: &impl Serialize) -> Result<String, UnavailableError> {
+    serde_json::to_string(value)
+        .map_err(|fault| UnavailableError::new("what is remembered does not become JSON", fault))
 }

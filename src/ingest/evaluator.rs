@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::documents::{read, written};
 use super::limit::take_tokens;
-use super::ports::{Commit, Document, StateStore, Unavailable};
+use super::ports::{Commit, Document, StateStore, UnavailableError};
 use super::projects::KnownProjects;
 use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, EvaluationStats, Policies, evaluate, next_due};
 use crate::domain::rate_limit::Sender;
@@ -44,7 +44,7 @@ pub(super) struct Evaluated {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) stats: EvaluationStats,
     /// Why a zone could not be evaluated; the others were.
-    pub(super) failure: Option<Unavailable>,
+    pub(super) failure: Option<UnavailableError>,
 }
 
 /// A change of the state of the zone that is named. It is made again if somebody else writes the zone meanwhile.
@@ -60,7 +60,7 @@ struct Change<'c> {
 }
 
 impl<'c> Change<'c> {
-    fn new(zone: String, document: &Document, evaluate: Evaluate<'c>) -> Result<Self, Unavailable> {
+    fn new(zone: String, document: &Document, evaluate: Evaluate<'c>) -> Result<Self, UnavailableError> {
         let before: ZoneState = read(&zone, document)?;
         let evaluation = evaluate(&zone, before.clone());
         Ok(Self { zone, version: document.version, before, evaluation, evaluate })
@@ -130,7 +130,11 @@ impl Evaluator<'_> {
     }
 
     /// Changes these zones, and commits them with the messages that the change makes.
-    pub(super) async fn change_all(&self, keys: &[String], change: Evaluate<'_>) -> Result<Evaluated, Unavailable> {
+    pub(super) async fn change_all(
+        &self,
+        keys: &[String],
+        change: Evaluate<'_>,
+    ) -> Result<Evaluated, UnavailableError> {
         let documents = self.store.load(keys).await?;
         let changes = keys.iter().zip(&documents).map(|(key, document)| Change::new(key.clone(), document, change));
         Ok(self.commit_sharing_tokens(changes.collect::<Result<_, _>>()?).await)
@@ -144,7 +148,7 @@ impl Evaluator<'_> {
         change: Evaluate<'_>,
         tokens: usize,
         found: Option<FoundDue>,
-    ) -> (Vec<Committed>, Option<Unavailable>) {
+    ) -> (Vec<Committed>, Option<UnavailableError>) {
         let documents = match self.store.load(keys).await {
             Ok(documents) => documents,
             Err(error) => return (Vec::new(), Some(error)),
@@ -198,7 +202,7 @@ impl Evaluator<'_> {
         change: Change<'_>,
         tokens: usize,
         found: Option<FoundDue>,
-    ) -> Result<Committed, Unavailable> {
+    ) -> Result<Committed, UnavailableError> {
         let Change { zone, mut version, mut before, mut evaluation, evaluate } = change;
         let leased_until = self.now.checked_add(SENT_WITHIN).unwrap_or(self.now);
         for attempt in 0..=RETRIES {
@@ -222,12 +226,12 @@ impl Evaluator<'_> {
                 }
             }
         }
-        Err(Unavailable::new("a zone's state could not be written", "others wrote it each time"))
+        Err(UnavailableError::new("a zone's state could not be written", "others wrote it each time"))
     }
 }
 
 /// Does all of this work, a bounded number at a time. What came of it, and the first failure.
-async fn all<T>(work: Vec<BoxFuture<'_, Result<T, Unavailable>>>) -> (Vec<T>, Option<Unavailable>) {
+async fn all<T>(work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>) -> (Vec<T>, Option<UnavailableError>) {
     let mut outcomes = stream::iter(work).buffer_unordered(CONCURRENT);
     let (mut done, mut failure) = (Vec::new(), None);
     while let Some(outcome) = outcomes.next().await {
@@ -254,7 +258,7 @@ impl<'r, 't> LoadedZones<'r, 't> {
         store: &dyn StateStore,
         rules: Arc<RuleSet>,
         readings: &'r [Reading<'t>],
-    ) -> Result<Self, Unavailable> {
+    ) -> Result<Self, UnavailableError> {
         let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, RandomState> = HashMap::default();
         let mut texts = HashSet::with_capacity_and_hasher(readings.len(), RandomState::default());
         let mut copies = 0;

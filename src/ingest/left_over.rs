@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::Ingest;
 use super::evaluator::SENT_WITHIN;
-use super::ports::{Journal, PendingPush, Unavailable, chain};
+use super::ports::{Journal, PendingPush, UnavailableError, chain};
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
 
@@ -46,8 +46,8 @@ impl Ingest {
     /// aside, with one notice a day.
     ///
     /// # Errors
-    /// The first [`Unavailable`]; the other pushes are evaluated all the same. A retry can help.
-    pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, Unavailable> {
+    /// The first [`UnavailableError`]; the other pushes are evaluated all the same. A retry can help.
+    pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, UnavailableError> {
         let received = now.checked_sub(SENT_WITHIN).unwrap_or(now).max(started);
         let Some(journal) = self.journal.as_deref() else { return Ok(0) };
         let (mut finished, mut failure) = (0, None);
@@ -66,7 +66,12 @@ impl Ingest {
         failure.map_or(Ok(finished), Err)
     }
 
-    async fn finish_one(&self, journal: &dyn Journal, push: &PendingPush, now: Timestamp) -> Result<(), Unavailable> {
+    async fn finish_one(
+        &self,
+        journal: &dyn Journal,
+        push: &PendingPush,
+        now: Timestamp,
+    ) -> Result<(), UnavailableError> {
         let PendingPush { key, received } = push;
         tracing::info!(%key, "evaluating pending push");
         let lines = journal.lines(key).await?;
@@ -74,7 +79,7 @@ impl Ingest {
     }
 
     /// Counts a failed try, and sets the object aside after the last one.
-    async fn note_failed(&self, journal: &dyn Journal, key: &ObjectKey, error: &Unavailable, now: Timestamp) {
+    async fn note_failed(&self, journal: &dyn Journal, key: &ObjectKey, error: &UnavailableError, now: Timestamp) {
         let tries = self.failed.add(key);
         let error = error.chain();
         tracing::error!(%key, tries, error, "pending push not evaluated");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::evaluator::Evaluator;
-use super::ports::{Unavailable, within};
+use super::ports::{UnavailableError, within};
 use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
 use crate::domain::severity::Severity;
 
@@ -41,7 +41,10 @@ pub(super) async fn take_sms(Evaluator { store, rules, now }: &Evaluator<'_>, wa
     allowed(ALLOWED_WITHIN, store.take_sms(rules.rate_limit.sms_per_day, wanted, *now)).await
 }
 
-async fn allowed(limit: Duration, asked: impl Future<Output = Result<usize, Unavailable>> + Send) -> Option<usize> {
+async fn allowed(
+    limit: Duration,
+    asked: impl Future<Output = Result<usize, UnavailableError>> + Send,
+) -> Option<usize> {
     let granted = within(limit, "the rate limiter took too long", asked).await;
     granted
         .inspect_err(|error| tracing::warn!(error = %error.chain(), "rate limiter not available, nothing granted"))

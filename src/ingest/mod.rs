@@ -32,14 +32,14 @@ pub use self::dispatcher::{Delivery, FORGOTTEN_WITHIN};
 use self::evaluator::{Evaluator, LoadedZones};
 use self::left_over::FailedTries;
 pub use self::limit::ALLOWED_WITHIN;
-use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, Unavailable, within};
+use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
 use self::projects::{KnownProjects, known_projects};
 pub use self::replay::{Replay, Replayed, Reread, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
 use self::sweeper::LastDone;
 pub use self::sweeper::SweepStats;
 use crate::domain::archive::{Metadata, Object, ObjectKey};
-use crate::domain::batch::{Batch, BatchId, Items, NotABatch, RejectedPart, Rejection};
+use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::engine::{self, EvaluationStats};
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
@@ -126,13 +126,13 @@ pub struct Timings {
 pub enum PushError {
     /// The body is no batch. It is kept; no retry can help.
     #[error("the body is not a batch")]
-    NotABatch(#[source] NotABatch),
+    BatchError(#[source] BatchError),
     /// The body is too large once decoded. It is kept as it was sent; no retry can help.
     #[error("the decoded body is too large")]
     TooLarge,
     /// The store did not take it. A retry can help.
     #[error("the push was not stored")]
-    Store(#[source] Unavailable),
+    Store(#[source] UnavailableError),
 }
 
 /// What ingest needs of the world.
@@ -200,7 +200,7 @@ impl Ingest {
             Ok(items) => items,
             Err(fault) => {
                 self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), request).await?;
-                return Err(PushError::NotABatch(fault));
+                return Err(PushError::BatchError(fault));
             }
         };
         let batch = items.read();
@@ -237,7 +237,7 @@ impl Ingest {
     /// changes nothing, so that this is safe at any time.
     ///
     /// # Errors
-    /// [`Unavailable`] where the state cannot be read or written, or if that takes longer than `limit`. A retry can help.
+    /// [`UnavailableError`] where the state cannot be read or written, or if that takes longer than `limit`. A retry can help.
     pub async fn evaluate_stored(
         &self,
         key: &ObjectKey,
@@ -245,7 +245,7 @@ impl Ingest {
         received: Timestamp,
         now: Timestamp,
         limit: Duration,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), UnavailableError> {
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
         let evaluated = self.evaluate(&readings, Ok(None), received, now, limit).await;
@@ -261,14 +261,14 @@ impl Ingest {
     /// zones of that id in every project are meant. How many zones are known by that name.
     ///
     /// # Errors
-    /// [`Unavailable`] where the state cannot be read or written. A retry can help.
+    /// [`UnavailableError`] where the state cannot be read or written. A retry can help.
     pub async fn cleaned(
         &self,
         zone: &str,
         project: Option<&str>,
         at: Timestamp,
         now: Timestamp,
-    ) -> Result<usize, Unavailable> {
+    ) -> Result<usize, UnavailableError> {
         let rules = self.rules.current(now).await?;
         let projects = known_projects(&*self.state, zone).await?;
         let keys: Vec<String> = projects
@@ -293,7 +293,7 @@ impl Ingest {
 
     /// Does what the cleanings among these readings say, before the readings: what was measured up to a cleaning is over,
     /// whichever of them arrives first. The last cleaning of a zone says what those before it say.
-    async fn clean(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), Unavailable> {
+    async fn clean(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), UnavailableError> {
         let mut cleanings: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
             let at = cleanings.entry(&cleaning.zone).or_insert(cleaning.at);
@@ -319,7 +319,7 @@ impl Ingest {
         &self,
         readings: &'r [Reading<'t>],
         now: Timestamp,
-    ) -> Result<Option<LoadedZones<'r, 't>>, Unavailable> {
+    ) -> Result<Option<LoadedZones<'r, 't>>, UnavailableError> {
         if readings.iter().any(|reading| reading.cleaning.is_some()) {
             return Ok(None);
         }
@@ -332,7 +332,7 @@ impl Ingest {
     async fn evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
-        prefetched: Result<Option<LoadedZones<'_, 't>>, Unavailable>,
+        prefetched: Result<Option<LoadedZones<'_, 't>>, UnavailableError>,
         received: Timestamp,
         now: Timestamp,
         limit: Duration,
@@ -390,7 +390,7 @@ impl Ingest {
         id: BatchId,
         rejections: &[Rejection<'_>],
         request: &RequestInfo,
-    ) -> Result<Stored, Unavailable> {
+    ) -> Result<Stored, UnavailableError> {
         if rejections.is_empty() {
             return Ok(Stored::New);
         }
@@ -407,7 +407,7 @@ impl Ingest {
         self.keep_body(BatchId::of(body), RejectedPart::Gzip, body, &fault.to_string(), request).await?;
         Ok(match fault {
             DecodeError::TooLarge => PushError::TooLarge,
-            DecodeError::Corrupt(_) => PushError::NotABatch(NotABatch::Encoding(fault.to_string())),
+            DecodeError::Corrupt(_) => PushError::BatchError(BatchError::Encoding(fault.to_string())),
         })
     }
 
@@ -432,5 +432,5 @@ struct EvaluatedReadings {
     delivery: Delivery,
     timings: Timings,
     /// Why some of them could not be evaluated.
-    failure: Option<Unavailable>,
+    failure: Option<UnavailableError>,
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::auth::Credentials;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::rate_limit::TokenRequest;
-use crate::domain::rules::{Refused, RuleSet};
+use crate::domain::rules::{RefusedRules, RuleSet};
 use crate::notify::render::Rendered;
 
 /// What came of storing an object.
@@ -27,13 +27,13 @@ pub enum Stored {
 /// Something outside does not answer as it should. A retry later can help. The source says what happened, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
-pub struct Unavailable {
+pub struct UnavailableError {
     what: &'static str,
     #[source]
     source: Box<dyn Error + Send + Sync>,
 }
 
-impl Unavailable {
+impl UnavailableError {
     /// `what` names the thing and what it did not do: "the raw store did not take the object".
     pub fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { what, source: source.into() }
@@ -59,15 +59,15 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// `work`, or [`Unavailable`] with this text if it takes longer than `limit`.
+/// `work`, or [`UnavailableError`] with this text if it takes longer than `limit`.
 pub(crate) async fn within<T>(
     limit: Duration,
     what: &'static str,
-    work: impl Future<Output = Result<T, Unavailable>> + Send,
-) -> Result<T, Unavailable> {
+    work: impl Future<Output = Result<T, UnavailableError>> + Send,
+) -> Result<T, UnavailableError> {
     match tokio::time::timeout(limit, work).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Unavailable::new(what, format!("no answer within {} s", limit.as_secs_f32()))),
+        Err(_) => Err(UnavailableError::new(what, format!("no answer within {} s", limit.as_secs_f32()))),
     }
 }
 
@@ -77,8 +77,8 @@ pub trait RawStore: Send + Sync {
     /// Stores `object` unless one of its key is there. When this returns `Ok`, the object survives a power cut.
     ///
     /// # Errors
-    /// [`Unavailable`] where the store did not confirm. The object may be there all the same; storing it again is safe.
-    async fn put(&self, object: Object) -> Result<Stored, Unavailable>;
+    /// [`UnavailableError`] where the store did not confirm. The object may be there all the same; storing it again is safe.
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError>;
 }
 
 /// Lists the stored objects that are still to be evaluated. For a raw store that nobody else watches: a bucket sends notices
@@ -89,26 +89,26 @@ pub trait Journal: Send + Sync {
     /// their keys.
     ///
     /// # Errors
-    /// [`Unavailable`] if they cannot be read now; a retry can help.
-    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable>;
+    /// [`UnavailableError`] if they cannot be read now; a retry can help.
+    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, UnavailableError>;
 
     /// The lines of an object that [`Self::pending`] names.
     ///
     /// # Errors
-    /// [`Unavailable`] if they cannot be read now; a retry can help.
-    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable>;
+    /// [`UnavailableError`] if they cannot be read now; a retry can help.
+    async fn lines(&self, key: &ObjectKey) -> Result<String, UnavailableError>;
 
     /// Marks an object as evaluated: [`Self::pending`] does not name it any more.
     ///
     /// # Errors
-    /// [`Unavailable`] if that cannot be noted. The object is evaluated once more then, which changes nothing.
-    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable>;
+    /// [`UnavailableError`] if that cannot be noted. The object is evaluated once more then, which changes nothing.
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), UnavailableError>;
 
     /// Sets an object aside: it stays stored, and [`Self::pending`] does not name it any more.
     ///
     /// # Errors
-    /// [`Unavailable`] if that cannot be noted now; a retry can help.
-    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable>;
+    /// [`UnavailableError`] if that cannot be noted now; a retry can help.
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError>;
 }
 
 /// A stored object that is still to be evaluated.
@@ -126,8 +126,8 @@ pub trait StoredObjects: RawStore {
     /// When an object was first received, where that is known, and its lines; `None` where there is no such object.
     ///
     /// # Errors
-    /// [`Unavailable`] where it cannot be read now; a retry can help.
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable>;
+    /// [`UnavailableError`] where it cannot be read now; a retry can help.
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError>;
 }
 
 /// A document as it was read.
@@ -165,14 +165,14 @@ pub trait RateLimiter: Send + Sync {
     /// first. Copies that ask at the same time never get more than the limit together.
     ///
     /// # Errors
-    /// [`Unavailable`] if the store did not confirm. The tokens may be taken all the same: nothing may be sent.
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable>;
+    /// [`UnavailableError`] if the store did not confirm. The tokens may be taken all the same: nothing may be sent.
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError>;
 
     /// Counts messages that are about to go out by SMS against `quota`, the most of a UTC day. How many of them may.
     ///
     /// # Errors
-    /// [`Unavailable`] if the store did not confirm. They may be counted all the same: nothing may go out by SMS.
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable>;
+    /// [`UnavailableError`] if the store did not confirm. They may be counted all the same: nothing may go out by SMS.
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError>;
 }
 
 /// Keeps what is remembered: small documents, each written as a whole by compare-and-swap. All copies of the program share
@@ -182,21 +182,27 @@ pub trait StateStore: RateLimiter {
     /// The documents of these keys, in their order.
     ///
     /// # Errors
-    /// [`Unavailable`] where the store does not answer.
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable>;
+    /// [`UnavailableError`] where the store does not answer.
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError>;
 
     /// Writes a document that was read at `version`, and when something about it is due next.
     ///
     /// # Errors
-    /// [`Unavailable`] where the store did not confirm. It may have been written all the same.
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable>;
+    /// [`UnavailableError`] where the store did not confirm. It may have been written all the same.
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError>;
 
     /// The keys of documents about which something is due at `now`, the most overdue first, at most `most` of them. A
     /// query by time: it costs nothing for documents that are not due.
     ///
     /// # Errors
-    /// [`Unavailable`] where the store does not answer.
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable>;
+    /// [`UnavailableError`] where the store does not answer.
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError>;
 }
 
 /// Sends messages to the people who subscribed.
@@ -205,15 +211,15 @@ pub trait AlertPublisher: Send + Sync {
     /// Sends each message; the outcomes are in the order of `messages`, one each.
     ///
     /// # Errors
-    /// Each outcome by itself: [`Unavailable`] where the message was not confirmed as sent. Sending it again is safe: its
+    /// Each outcome by itself: [`UnavailableError`] where the message was not confirmed as sent. Sending it again is safe: its
     /// id is the same.
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>>;
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>>;
 
     /// How many have subscribed; `None` where nobody has to.
     ///
     /// # Errors
-    /// [`Unavailable`] where that cannot be asked now; a retry can help.
-    async fn subscriptions(&self) -> Result<Option<Subscriptions>, Unavailable> {
+    /// [`UnavailableError`] where that cannot be asked now; a retry can help.
+    async fn subscriptions(&self) -> Result<Option<Subscriptions>, UnavailableError> {
         Ok(None)
     }
 }
@@ -233,12 +239,12 @@ pub trait RuleSource: Send + Sync {
     /// The rules in force at `now`. Where newer rules cannot be read or are refused, the last accepted ones stay in force.
     ///
     /// # Errors
-    /// [`Unavailable`] where they were never read and cannot be now: by other rules than the operator's, alerts would be false
+    /// [`UnavailableError`] where they were never read and cannot be now: by other rules than the operator's, alerts would be false
     /// or missing, and more SMS might go out than allowed. A retry can help.
-    async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, Unavailable>;
+    async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError>;
 
     /// The newest rules, where they are refused and others are in force.
-    fn refused(&self) -> Option<Refused> {
+    fn refused(&self) -> Option<RefusedRules> {
         None
     }
 }
@@ -246,7 +252,7 @@ pub trait RuleSource: Send + Sync {
 /// Rules that never change.
 #[async_trait]
 impl RuleSource for Arc<RuleSet> {
-    async fn current(&self, _now: Timestamp) -> Result<Arc<RuleSet>, Unavailable> {
+    async fn current(&self, _now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError> {
         Ok(Arc::clone(self))
     }
 }
@@ -257,8 +263,8 @@ pub trait CredentialSource: Send + Sync {
     /// The credentials in force, as last read.
     ///
     /// # Errors
-    /// [`Unavailable`] where they were never read and cannot be now.
-    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, Unavailable>;
+    /// [`UnavailableError`] where they were never read and cannot be now.
+    async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError>;
 
     /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
     /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
@@ -268,7 +274,7 @@ pub trait CredentialSource: Send + Sync {
 /// Credentials that never change.
 #[async_trait]
 impl CredentialSource for Arc<Credentials> {
-    async fn current(&self, _now: Timestamp) -> Result<Arc<Credentials>, Unavailable> {
+    async fn current(&self, _now: Timestamp) -> Result<Arc<Credentials>, UnavailableError> {
         Ok(Arc::clone(self))
     }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::{load, read, written};
 use super::evaluator::{RETRIES, pause};
-use super::ports::{Commit, Document, PROJECTS_OF, StateStore, Unavailable};
-use crate::domain::state::Format;
+use super::ports::{Commit, Document, PROJECTS_OF, StateStore, UnavailableError};
+use crate::domain::state::StateVersion;
 
 /// Most zones that a process knows to be noted; then it begins anew.
 const MOST_NOTED: usize = 20_000;
@@ -20,7 +20,7 @@ const MOST_PROJECTS: usize = 1_000;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Projects {
-    v: Format,
+    v: StateVersion,
     projects: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct KnownProjects(Mutex<HashSet<(String, String)>>);
 
 impl KnownProjects {
     /// Notes that `project` has a zone of this id, unless that was done before.
-    pub(super) async fn note(&self, store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {
+    pub(super) async fn note(&self, store: &dyn StateStore, zone: &str, project: &str) -> Result<(), UnavailableError> {
         let known = (zone.to_owned(), project.to_owned());
         if self.zones().contains(&known) {
             return Ok(());
@@ -56,7 +56,7 @@ fn key(zone: &str) -> String {
 }
 
 /// The projects that have a zone of this id, as far as readings have told.
-pub(super) async fn known_projects(store: &dyn StateStore, zone: &str) -> Result<Vec<String>, Unavailable> {
+pub(super) async fn known_projects(store: &dyn StateStore, zone: &str) -> Result<Vec<String>, UnavailableError> {
     Ok(load::<Projects>(store, &key(zone)).await?.0.projects)
 }
 
@@ -66,7 +66,7 @@ pub(super) fn is_key(key: &str) -> bool {
 }
 
 /// Notes every project that a document of another store lists.
-pub(super) async fn restore_projects(store: &dyn StateStore, key: &str, body: &str) -> Result<(), Unavailable> {
+pub(super) async fn restore_projects(store: &dyn StateStore, key: &str, body: &str) -> Result<(), UnavailableError> {
     let listed: Projects = read(key, &Document { body: Some(body.to_owned()), version: 0 })?;
     for project in listed.projects {
         note_project(store, key.strip_prefix(PROJECTS_OF).unwrap_or(key), &project).await?;
@@ -74,7 +74,7 @@ pub(super) async fn restore_projects(store: &dyn StateStore, key: &str, body: &s
     Ok(())
 }
 
-async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Result<(), Unavailable> {
+async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Result<(), UnavailableError> {
     let key = key(zone);
     for attempt in 0..=RETRIES {
         let (mut known, document) = load::<Projects>(store, &key).await?;
@@ -87,7 +87,7 @@ async fn note_project(store: &dyn StateStore, zone: &str, project: &str) -> Resu
             Commit::Lost => pause(attempt).await,
         }
     }
-    Err(Unavailable::new("a zone's project could not be noted", "others wrote it each time"))
+    Err(UnavailableError::new("a zone's project could not be noted", "others wrote it each time"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decode::{DecodeError, Encoding, decode};
-use super::ports::Unavailable;
+use super::ports::UnavailableError;
 use super::{Ingest, JUDGED_WITHIN};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
@@ -50,8 +50,8 @@ impl<'i> Replay<'i> {
     /// nothing.
     ///
     /// # Errors
-    /// [`Unavailable`] if the state cannot be read or written. A retry can help.
-    pub async fn push(&mut self, lines: &str, received: Timestamp) -> Result<Replayed, Unavailable> {
+    /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
+    pub async fn push(&mut self, lines: &str, received: Timestamp) -> Result<Replayed, UnavailableError> {
         let silences = self.sweep_until(received).await?;
         // Lines were accepted when they were stored.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
@@ -67,14 +67,14 @@ impl<'i> Replay<'i> {
     /// from now on.
     ///
     /// # Errors
-    /// [`Unavailable`] if the state cannot be read or written. A retry can help.
-    pub async fn conclude(&self, now: Timestamp) -> Result<(), Unavailable> {
+    /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
+    pub async fn conclude(&self, now: Timestamp) -> Result<(), UnavailableError> {
         let rules = self.ingest.rules.current(now).await?;
         self.ingest.sweep_zones(&rules, now, false).await.map(drop)
     }
 
     /// Sweeps at each whole minute up to `until` at which anything is due. How many silences that raised.
-    async fn sweep_until(&mut self, until: Timestamp) -> Result<usize, Unavailable> {
+    async fn sweep_until(&mut self, until: Timestamp) -> Result<usize, UnavailableError> {
         let last = whole_minute(until);
         let mut from = self.swept.map_or(last, after);
         let quiet = self.quiet_from(until).await?;
@@ -91,14 +91,14 @@ impl<'i> Replay<'i> {
     }
 
     /// The first minute at which nothing has arrived from anywhere for too long: that is worth a notice.
-    async fn quiet_from(&self, now: Timestamp) -> Result<Option<Timestamp>, Unavailable> {
+    async fn quiet_from(&self, now: Timestamp) -> Result<Option<Timestamp>, UnavailableError> {
         let quiet_after = self.ingest.rules.current(now).await?.quiet_after;
         let last = self.ingest.last_arrival().await?;
         Ok(last.and_then(|last| last.checked_add(quiet_after).ok()).map(|last| after(whole_minute(last))))
     }
 
     /// The first whole minute from `from` to `last` at which anything is due.
-    async fn first_due(&self, from: Timestamp, last: Timestamp) -> Result<Option<Timestamp>, Unavailable> {
+    async fn first_due(&self, from: Timestamp, last: Timestamp) -> Result<Option<Timestamp>, UnavailableError> {
         if !self.is_due(last).await? {
             return Ok(None);
         }
@@ -112,7 +112,7 @@ impl<'i> Replay<'i> {
         Ok(from.checked_add(SignedDuration::from_mins(most)).ok())
     }
 
-    async fn is_due(&self, now: Timestamp) -> Result<bool, Unavailable> {
+    async fn is_due(&self, now: Timestamp) -> Result<bool, UnavailableError> {
         Ok(!self.ingest.state.due(now, 1).await?.is_empty())
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::documents::read;
 use super::evaluator::CONCURRENT;
-use super::ports::{Commit, StateStore, Unavailable};
+use super::ports::{Commit, StateStore, UnavailableError};
 use super::projects;
 use crate::domain::state::{ZoneKey, ZoneState};
 
@@ -33,7 +33,7 @@ pub struct Restored {
     /// Keys of zones that the store has already; they are left as they are.
     pub kept: Vec<String>,
     /// Keys of documents that could not be written, and why.
-    pub failed: Vec<(String, Unavailable)>,
+    pub failed: Vec<(String, UnavailableError)>,
 }
 
 /// Writes each document that `store` does not have. A zone that it has is left as it is, unless it still has the version in
@@ -72,7 +72,7 @@ async fn write(
     ReplayedDocument { key, body, due }: &ReplayedDocument,
     store: &dyn StateStore,
     replaceable: &HashMap<String, u64>,
-) -> Result<Commit, Unavailable> {
+) -> Result<Commit, UnavailableError> {
     if projects::is_key(key) {
         projects::restore_projects(store, key, body).await?;
         return Ok(Commit::Done);

@@ -9,7 +9,7 @@ use super::Ingest;
 use super::dispatcher::Delivery;
 use super::documents::{Arrivals, load, read, written};
 use super::evaluator::{Committed, FoundDue, Outgoing};
-use super::ports::Unavailable;
+use super::ports::UnavailableError;
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine;
 use crate::domain::rules::RuleSet;
@@ -77,9 +77,9 @@ impl Ingest {
     /// Does everything that is due at `now`. Safe to run at any time, also beside pushes and other sweeps.
     ///
     /// # Errors
-    /// [`Unavailable`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
+    /// [`UnavailableError`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
     /// What was not done is due at the next sweep.
-    pub async fn sweep(&self, now: Timestamp) -> Result<SweepStats, Unavailable> {
+    pub async fn sweep(&self, now: Timestamp) -> Result<SweepStats, UnavailableError> {
         let finished = self.finish_begun(Timestamp::MIN, now).await;
         let swept = self.sweep_due(now).await?;
         self.count_subscriptions(now).await;
@@ -90,7 +90,7 @@ impl Ingest {
     ///
     /// # Errors
     /// As there.
-    pub async fn sweep_due(&self, now: Timestamp) -> Result<SweepStats, Unavailable> {
+    pub async fn sweep_due(&self, now: Timestamp) -> Result<SweepStats, UnavailableError> {
         let rules = self.rules.current(now).await?;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
@@ -106,7 +106,7 @@ impl Ingest {
         rules: &RuleSet,
         now: Timestamp,
         silences: bool,
-    ) -> Result<SweepStats, Unavailable> {
+    ) -> Result<SweepStats, UnavailableError> {
         let dispatcher = self.dispatcher(rules, now);
         let keys = self.state.due(now, MOST_ZONES).await?;
         let found = FoundDue { is_one_of_many: keys.len() == MOST_ZONES };
@@ -134,7 +134,7 @@ impl Ingest {
         rules: &RuleSet,
         quiet_since: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), UnavailableError> {
         let mut notices: Vec<Notice> = self.rules.refused().map(Notice::RulesRefused).into_iter().collect();
         // Devices that report on events only may well have none for a night.
         if let Some(since) = quiet_since
@@ -154,7 +154,7 @@ impl Ingest {
         rules: &RuleSet,
         notice: &Notice,
         now: Timestamp,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), UnavailableError> {
         let announce = |_: &str, state: ZoneState| engine::announce(state, notice, now);
         let key = [OPERATIONS.to_owned()];
         let (_, failure) = self.evaluator(rules, now).change_each(&key, &announce, 0, None).await;
@@ -162,7 +162,7 @@ impl Ingest {
     }
 
     /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.
-    async fn is_anything_awaited(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, Unavailable> {
+    async fn is_anything_awaited(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, UnavailableError> {
         let keys = self.state.due(now.checked_add(EVER).unwrap_or(now), AT_ONCE).await?;
         let documents = self.state.load(&keys).await?;
         let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
@@ -197,7 +197,7 @@ impl Ingest {
     }
 
     /// When something last arrived, from anywhere; `None` where nothing ever has.
-    pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, Unavailable> {
+    pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, UnavailableError> {
         Ok(load::<Arrivals>(&*self.state, ARRIVALS).await?.0.last)
     }
 }

@@ -4,7 +4,7 @@
 //! | sender | envelope | asks for |
 //! |---|---|---|
 //! | S3 | its notice | [`Task::Evaluate`] |
-//! | the function, where the bucket took nothing | [`parcel`] | [`Task::Store`] |
+//! | the function, where the bucket took nothing | [`queued_object`] | [`Task::Store`] |
 //! | the topic rule's error action, where Lambda took nothing | [AWS IoT's](https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html) | [`Task::Push`] |
 //! | Lambda, where the function failed on an event three times | [its own](https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html) | what the event asked for |
 
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Envelope, Event, Publication, notice};
 use crate::domain::archive::{Object, ObjectKey};
-use crate::domain::parcel;
-use crate::ingest::ports::{StoredObjects, Unavailable, chain};
+use crate::domain::queued_object;
+use crate::ingest::ports::{StoredObjects, UnavailableError, chain};
 use crate::ingest::{Ingest, JUDGED_WITHIN};
 use crate::telemetry::MEASURED;
 
@@ -88,7 +88,7 @@ impl From<Record<'_>> for Message {
 
 impl Task {
     fn read(body: &str, sent: Option<Timestamp>) -> Self {
-        if let Some(object) = parcel::unwrap(body) {
+        if let Some(object) = queued_object::from_text(body) {
             return Self::Store(Box::new(object));
         }
         let Some(message) = Envelope::read(body) else { return Self::Unknown };
@@ -130,10 +130,10 @@ impl Ingest {
                     .take_publication(*publication, &id, now)
                     .await
                     .map(drop)
-                    .map_err(|error| Unavailable::new("what was published is not taken in", error)),
+                    .map_err(|error| UnavailableError::new("what was published is not taken in", error)),
                 Task::Pass => Ok(()),
                 // Coming again would not make it known; the queue's dead letters keep it for a look.
-                Task::Unknown => Err(Unavailable::new("it is not understood", "no envelope that is known here")),
+                Task::Unknown => Err(UnavailableError::new("it is not understood", "no envelope that is known here")),
             };
             if let Err(error) = done {
                 tracing::warn!(message = id, error = %chain(&error), "a message of the queue is not done, and comes again");
@@ -154,7 +154,7 @@ impl Ingest {
         bucket: &dyn StoredObjects,
         keys: &[ObjectKey],
         now: Timestamp,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), UnavailableError> {
         for key in keys {
             match bucket.read(key).await? {
                 Some((received, lines)) => {
@@ -168,7 +168,7 @@ impl Ingest {
 }
 
 /// Stores an object. The bucket tells of it then, and so it is evaluated where that could not be done when it came.
-async fn store(bucket: &dyn StoredObjects, object: Object) -> Result<(), Unavailable> {
+async fn store(bucket: &dyn StoredObjects, object: Object) -> Result<(), UnavailableError> {
     let key = object.key.clone();
     let stored = bucket.put(object).await?;
     tracing::info!(%key, ?stored, "stored at last");

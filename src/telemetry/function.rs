@@ -33,8 +33,8 @@ pub fn start(verbosity: Verbosity, name: Option<String>) {
     let filter = verbosity.filter().with_target(MEASURED, verbosity.0.max(LevelFilter::INFO));
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(place, "a panic");
+            let location = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(location, "a panic");
         }));
     }
 }

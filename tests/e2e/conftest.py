@@ -24,14 +24,14 @@ def lake(stack):
 @pytest.fixture(autouse=True)
 def separate(request):
     """What earlier tests sent, or left to be sent, does not count in this one."""
-    if {"stack", "doors"} & set(request.fixturenames):
+    if {"stack", "all_methods"} & set(request.fixturenames):
         request.getfixturevalue("stack").start_test()
 
 
 @pytest.fixture(scope="session")
-def doors(stack):
-    """The stack with every door open. What is tested with Basic alone open holds with all of them open as well."""
-    stack.open_doors()
+def all_methods(stack):
+    """The stack with every auth method open. What is tested with Basic alone open holds with all of them open as well."""
+    stack.open_auth_methods()
     return stack
 
 

@@ -146,15 +146,15 @@ class Deployed:
         first = value["clients"][0] if "clients" in value else value
         self.credentials = (first["username"], first["password"])
 
-    def open_doors(self):
-        """Opens every door that the template has; those that were closed say nothing until then."""
+    def open_auth_methods(self):
+        """Opens every auth method that the template has; those that were closed say nothing until then."""
         for path, status in {"/oauth2/token": 404, "/push/messages": 404, "/push/jwt": 401}.items():
             answer = self.request("POST", path, auth=self.credentials)
-            assert answer.status_code == status, f"{path} is answered behind a closed door: {answer.text}"
+            assert answer.status_code == status, f"{path} is answered behind a closed auth method: {answer.text}"
             assert answer.headers["Content-Type"] == "application/problem+json"
         self.pool = UserPool(self.aws)
         self.deploy_with(
-            Doors="basic,oauth,event-hub", IotTopic=TOPIC,
+            AuthMethods="basic,oauth,event-hub", IotTopic=TOPIC,
             OAuthIssuer=self.pool.issuer, OAuthAudience=self.pool.client["ClientId"], OAuthScope=UserPool.SCOPE,
         )  # fmt: skip
 

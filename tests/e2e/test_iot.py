@@ -52,51 +52,51 @@ class Publisher:
 
 
 @pytest.fixture(scope="module")
-def publisher(doors, tmp_path_factory):
-    return Publisher(doors, tmp_path_factory.mktemp("publisher"))
+def publisher(all_methods, tmp_path_factory):
+    return Publisher(all_methods, tmp_path_factory.mktemp("publisher"))
 
 
 def text(ammonia_ppb=270):
     return json.dumps(reading(ammonia_ppb), ensure_ascii=False)
 
 
-def test_what_is_published_is_stored_byte_for_byte_and_alerts(doors, publisher):
-    with doors.queue() as received:
+def test_what_is_published_is_stored_byte_for_byte_and_alerts(all_methods, publisher):
+    with all_methods.queue() as received:
         body = publisher.publish(said := text())
-        key = doors.stored(body)
-        assert doors.text(key) == f"{said}\n"
+        key = all_methods.stored(body)
+        assert all_methods.text(key) == f"{said}\n"
         (envelope,) = received()
         assert "270 ppb" in envelope["Message"]
-    metadata = doors.s3.head_object(Bucket=doors.bucket, Key=key)["Metadata"]
+    metadata = all_methods.s3.head_object(Bucket=all_methods.bucket, Key=key)["Metadata"]
     assert f"mqtt:smartclean-push/1@{TOPIC}" in metadata.values()
 
 
-def test_the_same_message_twice_is_one_object_and_one_alert(doors, publisher):
+def test_the_same_message_twice_is_one_object_and_one_alert(all_methods, publisher):
     said = text()
-    with doors.queue() as received:
+    with all_methods.queue() as received:
         first, again = publisher.publish(said), publisher.publish(said)
-        assert doors.stored(first) == doors.stored(again)
+        assert all_methods.stored(first) == all_methods.stored(again)
         time.sleep(2)
         assert len(received()) == 1
 
 
-def test_message_that_is_no_batch_is_kept(doors, publisher):
+def test_message_that_is_no_batch_is_kept(all_methods, publisher):
     body = f'{{"no": "array", "{uuid.uuid4()}'.encode()
     with publisher.connected() as client:
         client.publish(TOPIC, body, qos=1).wait_for_publish(15)
-    key = doors.stored(body)
+    key = all_methods.stored(body)
     assert key.startswith("rejected/")
-    assert json.loads(doors.text(key))["raw"] == body.decode()
+    assert json.loads(all_methods.text(key))["raw"] == body.decode()
 
 
-def test_certificate_is_good_for_the_topic_and_for_ids_of_the_stack_only(doors, publisher):
+def test_certificate_is_good_for_the_topic_and_for_ids_of_the_stack_only(all_methods, publisher):
     # The last two are the stack smartclean-push-dev's.
     for other in ("somebody", "smartclean-pusher", "smartclean-push-dev", "smartclean-push-dev/1"):
         with publisher.connected(other) as client:
             assert not client.is_connected(), other
     with publisher.connected("smartclean-push") as client:
         assert client.is_connected()
-    before = set(doors.keys())
+    before = set(all_methods.keys())
     with publisher.connected() as client:
         assert client.is_connected()
         client.publish("another/topic", json.dumps([text()]), qos=1)
@@ -105,46 +105,46 @@ def test_certificate_is_good_for_the_topic_and_for_ids_of_the_stack_only(doors, 
             assert time.monotonic() < deadline, "it may publish elsewhere"
             time.sleep(0.1)
     time.sleep(2)
-    assert set(doors.keys()) == before
+    assert set(all_methods.keys()) == before
 
 
-def test_message_that_the_function_may_not_be_given_waits_in_the_queue(doors, publisher):
+def test_message_that_the_function_may_not_be_given_waits_in_the_queue(all_methods, publisher):
     """The rule's error action, with the role's one permission."""
-    policy = json.loads(doors.functions.get_policy(FunctionName=doors.function)["Policy"])
+    policy = json.loads(all_methods.functions.get_policy(FunctionName=all_methods.function)["Policy"])
     (allowed,) = (s for s in policy["Statement"] if "iot.amazonaws.com" in json.dumps(s["Principal"]))
     condition = allowed["Condition"]
-    doors.functions.remove_permission(FunctionName=doors.function, StatementId=allowed["Sid"])
+    all_methods.functions.remove_permission(FunctionName=all_methods.function, StatementId=allowed["Sid"])
     try:
-        with doors.queue_delay(3):
+        with all_methods.queue_delay(3):
             body = publisher.publish(text(1))
-            doors.stored(body, seconds=60)
+            all_methods.stored(body, seconds=60)
     finally:
-        doors.functions.add_permission(
-            FunctionName=doors.function,
+        all_methods.functions.add_permission(
+            FunctionName=all_methods.function,
             StatementId=allowed["Sid"],
             Action=allowed["Action"],
             Principal="iot.amazonaws.com",
             SourceArn=condition["ArnLike"]["AWS:SourceArn"],
             SourceAccount=condition["StringEquals"]["AWS:SourceAccount"],
         )
-    doors.stored(publisher.publish(text(1)))
+    all_methods.stored(publisher.publish(text(1)))
 
 
-def test_message_that_the_function_cannot_store_is_pushed_again_from_the_queue(doors, publisher):
+def test_message_that_the_function_cannot_store_is_pushed_again_from_the_queue(all_methods, publisher):
     """Three failed invocations, and Lambda's own record of them."""
-    with doors.queue_delay(10), doors.queue() as received:
-        with doors.without("s3:PutObject"), doors.without("sqs:SendMessage"):
+    with all_methods.queue_delay(10), all_methods.queue() as received:
+        with all_methods.without("s3:PutObject"), all_methods.without("sqs:SendMessage"):
             body = publisher.publish(text())
-            doors.delayed(seconds=30)
+            all_methods.delayed(seconds=30)
             assert received() == []
-        doors.stored(body, seconds=60)
+        all_methods.stored(body, seconds=60)
         assert len(received()) == 1
 
 
-def test_rule_may_put_into_the_queue_and_nothing_else(doors):
-    role = doors.ids["IotErrorRole"]
-    assert doors.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
-    (name,) = doors.iam.list_role_policies(RoleName=role)["PolicyNames"]
-    (statement,) = doors.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+def test_rule_may_put_into_the_queue_and_nothing_else(all_methods):
+    role = all_methods.ids["IotErrorRole"]
+    assert all_methods.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    (name,) = all_methods.iam.list_role_policies(RoleName=role)["PolicyNames"]
+    (statement,) = all_methods.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
     assert statement["Action"] == "sqs:SendMessage"
-    assert statement["Resource"].endswith(doors.ids["StoredQueue"].rsplit("/", 1)[-1])
+    assert statement["Resource"].endswith(all_methods.ids["StoredQueue"].rsplit("/", 1)[-1])

@@ -173,7 +173,7 @@ def test_role_allows_single_resources_only(stack):
                     stack.bucket,
                     stack.topic,
                     stack.outputs["CredentialsSecretArn"],
-                    stack.outputs.get("SigningKeySecretArn", stack.bucket),  # where the oauth door is open
+                    stack.outputs.get("SigningKeySecretArn", stack.bucket),  # with the auth method oauth
                     stack.ids["PushFunctionLogGroup"],
                     stack.ids["StateTable"],
                     stack.ids["StoredQueue"].rsplit("/", 1)[-1],

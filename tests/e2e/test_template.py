@@ -63,7 +63,7 @@ class Function:
         shared = re.sub(r"(?:impl \w+ |pub struct \w+ )\{.*?\n\}\n", "", config, flags=re.DOTALL)
         shared += (ROOT / "src/telemetry/mod.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
         at_compile_time = set(re.findall(r'\benv!\("(\w+)"\)', shared))
-        return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DOORS)"', part + shared)) - at_compile_time
+        return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|AUTH_METHODS)"', part + shared)) - at_compile_time
 
     def is_told(self, template):
         return set(template["Resources"][self.id]["Properties"]["Environment"]["Variables"])

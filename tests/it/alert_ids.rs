@@ -256,7 +256,7 @@ async fn a_reading_of_another_year_does_not_stretch_the_period_and_is_named() {
     let (before, ahead) = (findings.outliers.before.unwrap(), findings.outliers.ahead.unwrap());
     assert_eq!((before.count, before.oldest.to_string()), (1, "2016-02-29T00:00:00Z".to_owned()));
     assert_eq!((ahead.count, ahead.newest.to_string()), (1, "2098-01-01T00:00:00Z".to_owned()));
-    let device = |index: usize| findings.devices[index].place.device.clone().unwrap();
+    let device = |index: usize| findings.devices[index].location.device.clone().unwrap();
     assert_eq!((device(before.device), device(ahead.device)), ("odd".to_owned(), "ahead".to_owned()));
     assert!(findings.devices.iter().flat_map(|device| &device.series).all(|series| series.buckets.len() < 40));
     // Old, and no outlier: the history began before it.

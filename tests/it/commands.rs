@@ -20,8 +20,8 @@ const BROKEN: &str = "[[rule]]\nid = \"ammonia-lite\"\nat_lest = 100\n\n[[rule]]
 fn check_tells_every_fault_with_its_place() {
     let folder = folder(&[("rules.toml", BROKEN)]);
     let ran = run(folder.path(), &["check", "rules.toml"]);
-    let places: Vec<_> = ran.out.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!((places, ran.exit), (vec!["rules.toml:3:1", "rules.toml:7:9"], Some(1)));
+    let locations: Vec<_> = ran.out.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!((locations, ran.exit), (vec!["rules.toml:3:1", "rules.toml:7:9"], Some(1)));
     assert_eq!(ran.err, "error: rules.toml has 2 faults\n");
 }
 

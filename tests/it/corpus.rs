@@ -72,7 +72,7 @@ fn every_seed_and_everything_that_was_found_holds() {
     }
 }
 
-/// What may become of some bytes; places are a share of their length.
+/// What may become of some bytes; locations are a share of their length.
 #[derive(Clone, Debug)]
 enum Change {
     Alter(Index, u8),
@@ -85,26 +85,28 @@ enum Change {
 
 impl Change {
     fn apply(&self, bytes: &mut Vec<u8>) {
-        let at = |place: &Index, bytes: &[u8]| place.index(bytes.len() + 1);
+        let at = |location: &Index, bytes: &[u8]| location.index(bytes.len() + 1);
         match self {
             // At the end there is nothing to change.
-            Self::Alter(place, change) => {
-                let at = at(place, bytes);
+            Self::Alter(location, change) => {
+                let at = at(location, bytes);
                 bytes[at..].iter_mut().take(1).for_each(|byte| *byte ^= change);
             }
-            Self::Insert(place, token) => drop(bytes.splice(at(place, bytes)..at(place, bytes), token.iter().copied())),
-            Self::Remove(place, length) => {
-                let from = at(place, bytes);
+            Self::Insert(location, token) => {
+                drop(bytes.splice(at(location, bytes)..at(location, bytes), token.iter().copied()))
+            }
+            Self::Remove(location, length) => {
+                let from = at(location, bytes);
                 drop(bytes.drain(from..bytes.len().min(from + length)));
             }
-            Self::Repeat(place, length, times) => {
-                let from = at(place, bytes);
+            Self::Repeat(location, length, times) => {
+                let from = at(location, bytes);
                 let repeated = bytes[from..bytes.len().min(from + length)].repeat(*times);
                 drop(bytes.splice(from..from, repeated));
             }
-            Self::CutOff(place) => bytes.truncate(at(place, bytes)),
-            Self::GoOnAs(place, other, from) => {
-                bytes.truncate(at(place, bytes));
+            Self::CutOff(location) => bytes.truncate(at(location, bytes)),
+            Self::GoOnAs(location, other, from) => {
+                bytes.truncate(at(location, bytes));
                 bytes.extend_from_slice(&other[at(from, other)..]);
             }
         }
@@ -112,16 +114,16 @@ impl Change {
 }
 
 fn change(corpus: Vec<Vec<u8>>, tokens: Vec<Vec<u8>>) -> impl Strategy<Value = Change> {
-    let place = any::<Index>;
+    let location = any::<Index>;
     prop_oneof![
-        2 => (place(), 0..8_u8).prop_map(|(place, bit)| Change::Alter(place, 1 << bit)),
-        2 => (place(), any::<u8>()).prop_map(|(place, byte)| Change::Alter(place, byte)),
-        4 => (place(), select(tokens)).prop_map(|(place, token)| Change::Insert(place, token)),
-        1 => (place(), vec(any::<u8>(), 1..4)).prop_map(|(place, bytes)| Change::Insert(place, bytes)),
-        2 => (place(), 1..40_usize).prop_map(|(place, length)| Change::Remove(place, length)),
-        1 => (place(), 1..40_usize, 1..20_usize).prop_map(|(place, length, times)| Change::Repeat(place, length, times)),
-        1 => place().prop_map(Change::CutOff),
-        1 => (place(), select(corpus), place()).prop_map(|(place, other, from)| Change::GoOnAs(place, other, from)),
+        2 => (location(), 0..8_u8).prop_map(|(location, bit)| Change::Alter(location, 1 << bit)),
+        2 => (location(), any::<u8>()).prop_map(|(location, byte)| Change::Alter(location, byte)),
+        4 => (location(), select(tokens)).prop_map(|(location, token)| Change::Insert(location, token)),
+        1 => (location(), vec(any::<u8>(), 1..4)).prop_map(|(location, bytes)| Change::Insert(location, bytes)),
+        2 => (location(), 1..40_usize).prop_map(|(location, length)| Change::Remove(location, length)),
+        1 => (location(), 1..40_usize, 1..20_usize).prop_map(|(location, length, times)| Change::Repeat(location, length, times)),
+        1 => location().prop_map(Change::CutOff),
+        1 => (location(), select(corpus), location()).prop_map(|(location, other, from)| Change::GoOnAs(location, other, from)),
     ]
 }
 

@@ -12,9 +12,9 @@ use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
 use smartclean_push::auth::{Check, Client, Credentials, Login, Secret};
-use smartclean_push::http::{App, Gate};
+use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::RequestInfo;
-use smartclean_push::ingest::ports::Unavailable;
+use smartclean_push::ingest::ports::UnavailableError;
 
 use crate::support::{PASSWORD, USERNAME, World, basic, now};
 
@@ -23,7 +23,7 @@ use crate::support::{PASSWORD, USERNAME, World, basic, now};
 struct Counted(Arc<AtomicUsize>);
 
 impl CredentialReader for Counted {
-    async fn read(&self) -> Result<Document, Unavailable> {
+    async fn read(&self) -> Result<Document, UnavailableError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let text = format!(r#"{{"username":"{USERNAME}","password":"{PASSWORD}"}}"#);
         Ok(Document::new("1".into(), Secret::new(text)))
@@ -32,7 +32,10 @@ impl CredentialReader for Counted {
 
 fn guarded() -> (App, Counted) {
     let counted = Counted::default();
-    (World::new().with_gate(Gate::new(Box::new(CachedCredentials::new(counted.clone())))).app(), counted)
+    (
+        World::new().with_authenticator(Authenticator::new(Box::new(CachedCredentials::new(counted.clone())))).app(),
+        counted,
+    )
 }
 
 /// Pushes with such a password, as somebody does at that address and that many milliseconds later.
@@ -107,7 +110,7 @@ fn slow_hash() -> String {
 async fn forty_connections_that_guess_at_a_slow_hash_do_not_keep_the_real_client_waiting() {
     let client = Client { username: USERNAME.into(), password: Secret::new(slow_hash()) };
     let credentials = Arc::new(Credentials::of(vec![client]).unwrap());
-    let app = Arc::new(World::new().with_gate(Gate::new(Box::new(credentials))).app());
+    let app = Arc::new(World::new().with_authenticator(Authenticator::new(Box::new(credentials))).app());
     let checked = Arc::new(AtomicUsize::new(0));
     let guessers = (0..40).map(|guesser| {
         let (app, checked) = (Arc::clone(&app), Arc::clone(&checked));

@@ -2,7 +2,7 @@
 //! name and a number inside of an item.
 
 use serde_json::Value;
-use smartclean_push::domain::batch::{Items, NotABatch};
+use smartclean_push::domain::batch::{BatchError, Items};
 use smartclean_push::domain::reading::Reading;
 
 use crate::properties::json::{elements, is_object};
@@ -90,9 +90,9 @@ fn as_a_body_a_case_is_a_batch_where_it_is_an_array() {
         let split = Items::split(&case.bytes);
         let became = match &split {
             Ok(_) => "batch",
-            Err(NotABatch::Utf8(_)) => "no UTF-8",
-            Err(NotABatch::Shape) => "no array",
-            Err(NotABatch::Json(_)) => "no JSON",
+            Err(BatchError::Utf8(_)) => "no UTF-8",
+            Err(BatchError::Shape) => "no array",
+            Err(BatchError::Json(_)) => "no JSON",
             Err(other) => panic!("{}: {other}", case.name),
         };
         let expected: &[&str] = match (case.kind, &case.chosen) {

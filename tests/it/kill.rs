@@ -16,7 +16,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Document, Journal, PendingPush, RateLimiter, RawStore, StateStore, Stored, Unavailable,
+    AlertPublisher, Commit, Document, Journal, PendingPush, RateLimiter, RawStore, StateStore, Stored, UnavailableError,
 };
 use smartclean_push::ingest::{Ingest, Outcome};
 use smartclean_push::notify::render::Rendered;
@@ -70,7 +70,7 @@ struct Dying<P> {
 
 #[async_trait]
 impl RawStore for Dying<FolderStore> {
-    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
         let mut steps = self.life.step(&format!("put {}", object.key)).await;
         if *steps == self.life.dies_at {
             // The note that it is to be evaluated is written first: as if it had come no further.
@@ -86,32 +86,32 @@ impl RawStore for Dying<FolderStore> {
 
 #[async_trait]
 impl Journal for Dying<FolderStore> {
-    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         let _step = self.life.step("evaluated").await;
         self.port.mark_evaluated(key).await
     }
 
-    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable> {
+    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, UnavailableError> {
         self.port.pending(received).await
     }
 
-    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
+    async fn lines(&self, key: &ObjectKey) -> Result<String, UnavailableError> {
         self.port.lines(key).await
     }
 
-    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         self.port.set_aside(key).await
     }
 }
 
 #[async_trait]
 impl RateLimiter for Dying<SqliteStore> {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         let _step = self.life.step("take tokens").await;
         self.port.take_tokens(channel, request).await
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         let _step = self.life.step("take SMS").await;
         self.port.take_sms(quota, wanted, now).await
     }
@@ -119,16 +119,22 @@ impl RateLimiter for Dying<SqliteStore> {
 
 #[async_trait]
 impl StateStore for Dying<SqliteStore> {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         self.port.load(keys).await
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         let _step = self.life.step(&format!("commit {key}")).await;
         self.port.commit(key, version, body, due).await
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.port.due(now, most).await
     }
 }
@@ -136,7 +142,7 @@ impl StateStore for Dying<SqliteStore> {
 /// Message by message, because others than this log may have sent a part of them.
 #[async_trait]
 impl AlertPublisher for Dying<AlertLog> {
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let mut outcomes = Vec::new();
         for message in messages {
             let _step = self.life.step(&format!("publish {}", message.subject)).await;

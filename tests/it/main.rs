@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alert_ids;
+mod auth_methods;
 mod aws;
 mod backtest;
 mod commands;
@@ -13,7 +14,6 @@ mod compact;
 mod corpus;
 mod cost;
 mod damaged;
-mod doors;
 mod events;
 mod goldens;
 mod guessing;

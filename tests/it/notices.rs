@@ -7,7 +7,7 @@ use serde_json::json;
 use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::Unavailable;
+use smartclean_push::ingest::ports::UnavailableError;
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::Rendered;
 
@@ -96,7 +96,7 @@ impl RuleReader for Edited {
         "config/rules.toml"
     }
 
-    async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
+    async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
         let text = self.0.lock().unwrap().clone();
         Ok(if seen == Some(&text) {
             Found::Unchanged
@@ -105,11 +105,11 @@ impl RuleReader for Edited {
         })
     }
 
-    async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+    async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
         Ok(None)
     }
 
-    async fn keep_accepted(&self, _: &[u8]) -> Result<(), Unavailable> {
+    async fn keep_accepted(&self, _: &[u8]) -> Result<(), UnavailableError> {
         Ok(())
     }
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
-use smartclean_push::adapters::backed_store::{BackedStore, Parking};
+use smartclean_push::adapters::backed_store::{BackedStore, FallbackQueue};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
-use smartclean_push::domain::parcel;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+use smartclean_push::domain::queued_object;
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
 use smartclean_push::ingest::{Ingest, Outcome, PushError};
 use smartclean_push::sources::{Envelope, Event, Failures};
 
@@ -23,12 +23,12 @@ struct Queue {
 }
 
 #[async_trait]
-impl Parking for Queue {
-    async fn park(&self, object: &Object) -> Result<(), Unavailable> {
+impl FallbackQueue for Queue {
+    async fn park(&self, object: &Object) -> Result<(), UnavailableError> {
         if *self.is_full.lock().unwrap() {
-            return Err(Unavailable::new("the queue did not take the object", "told to fail"));
+            return Err(UnavailableError::new("the queue did not take the object", "told to fail"));
         }
-        self.messages.lock().unwrap().push(parcel::wrap(object));
+        self.messages.lock().unwrap().push(queued_object::to_text(object));
         Ok(())
     }
 }
@@ -39,14 +39,14 @@ struct Bucket(MemoryStore);
 
 #[async_trait]
 impl RawStore for Bucket {
-    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
         self.0.put(object).await
     }
 }
 
 #[async_trait]
 impl StoredObjects for Bucket {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError> {
         let objects = self.0.objects();
         let found = objects.get(key.as_str());
         Ok(found.map(|object| (Some(object.metadata.received), unpack(&object.bytes).unwrap())))
@@ -131,7 +131,7 @@ async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
 async fn a_body_that_is_no_batch_is_parked_as_well() {
     let world = Backed::new();
     world.store.set_broken(true);
-    assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
+    assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::BatchError(_))));
     world.store.set_broken(false);
     assert_eq!(world.drain_queue().await, Failures::default());
     assert!(world.store.objects().keys().all(|key| key.starts_with("rejected/")));

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::adapters::backed_store::{BackedStore, Parking};
+use smartclean_push::adapters::backed_store::{BackedStore, FallbackQueue};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::http::App;
-use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
 
 use crate::support::World;
 use crate::support::memory::{MemoryPublisher, MemoryStore};
@@ -24,10 +24,10 @@ const PUBLISHED: i64 = 1_795_428_000_123;
 struct Queue(Arc<Mutex<bool>>);
 
 #[async_trait]
-impl Parking for Queue {
-    async fn park(&self, _: &Object) -> Result<(), Unavailable> {
+impl FallbackQueue for Queue {
+    async fn park(&self, _: &Object) -> Result<(), UnavailableError> {
         if *self.0.lock().unwrap() {
-            Err(Unavailable::new("the queue did not take the object", "full"))
+            Err(UnavailableError::new("the queue did not take the object", "full"))
         } else {
             Ok(())
         }
@@ -40,14 +40,14 @@ struct NoBucket;
 
 #[async_trait]
 impl RawStore for NoBucket {
-    async fn put(&self, _: Object) -> Result<Stored, Unavailable> {
-        Err(Unavailable::new("not here", "no bucket"))
+    async fn put(&self, _: Object) -> Result<Stored, UnavailableError> {
+        Err(UnavailableError::new("not here", "no bucket"))
     }
 }
 
 #[async_trait]
 impl StoredObjects for NoBucket {
-    async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
+    async fn read(&self, _: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError> {
         Ok(None)
     }
 }

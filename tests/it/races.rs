@@ -15,8 +15,8 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::{Track, ZoneKey, ZoneState};
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::domain::state::{RuleState, ZoneKey, ZoneState};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
 
 use crate::support::{World, body, now, process, push_to, reading_with};
 
@@ -35,22 +35,28 @@ struct Counting<T> {
 
 #[async_trait]
 impl<T: StateStore> RateLimiter for Counting<T> {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         self.store.take_tokens(channel, request).await
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         self.store.take_sms(quota, wanted, now).await
     }
 }
 
 #[async_trait]
 impl<T: StateStore> StateStore for Counting<T> {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         self.store.load(keys).await
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         let outcome = self.store.commit(key, version, body, due).await;
         if key.starts_with("zone/") && matches!(outcome, Ok(Commit::Lost)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -58,7 +64,7 @@ impl<T: StateStore> StateStore for Counting<T> {
         outcome
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.store.due(now, most).await
     }
 }
@@ -78,8 +84,8 @@ fn person(counter: &str, number: usize) -> String {
 }
 
 /// Waits until the other process is here as well.
-async fn meet(folder: &Path, who: &str, others: &str, place: usize) {
-    let mark = |name: &str| folder.join(format!("{name} at {place}"));
+async fn meet(folder: &Path, who: &str, others: &str, location: usize) {
+    let mark = |name: &str| folder.join(format!("{name} at {location}"));
     fs::write(mark(who), "").unwrap();
     while !mark(others).exists() {
         tokio::time::sleep(Duration::from_micros(200)).await;
@@ -193,7 +199,7 @@ async fn one_reading_is_one_alert_whoever_pushes_it<T: StateStore>(state: impl A
     let state = state(folder.path()).await;
     for zone in 0..ZONES {
         let remembered = remembered(&state, &format!("zone {zone}")).await;
-        assert_eq!((remembered.seen.len(), remembered.outbox.is_empty()), (1, true));
+        assert_eq!((remembered.dedup_window.len(), remembered.outbox.is_empty()), (1, true));
     }
     they_have_met(&both);
 }
@@ -204,9 +210,9 @@ async fn everybody_is_counted_once<T: StateStore>(state: impl AsyncFnOnce(&Path)
     // A hundred people, an alert at each thirty.
     assert_eq!(sent(folder.path()).len(), 3);
     let remembered = remembered(&state(folder.path()).await, "zone").await;
-    assert_eq!((remembered.seen.len(), remembered.outbox.is_empty()), (2 * PEOPLE, true));
-    match remembered.track("high-usage", "device-UM") {
-        Some(Track::Accumulator(sum)) => assert!((sum.total() - 10.0).abs() < f64::EPSILON, "{sum:?}"),
+    assert_eq!((remembered.dedup_window.len(), remembered.outbox.is_empty()), (2 * PEOPLE, true));
+    match remembered.rule_state("high-usage", "device-UM") {
+        Some(RuleState::Accumulator(sum)) => assert!((sum.total() - 10.0).abs() < f64::EPSILON, "{sum:?}"),
         other => panic!("{other:?}"),
     }
     they_have_met(&both);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::SweepStats;
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::Rendered;
 
@@ -273,15 +273,15 @@ impl Counted {
 
 #[async_trait]
 impl RateLimiter for Counted {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         self.count(|calls| calls.tokens += 1);
         self.state.take_tokens(channel, request).await
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         self.count(|calls| calls.sms += 1);
         if self.cannot_count_sms {
-            return Err(Unavailable::new("the rate limiter did not answer", "told to fail"));
+            return Err(UnavailableError::new("the rate limiter did not answer", "told to fail"));
         }
         self.state.take_sms(quota, wanted, now).await
     }
@@ -289,17 +289,23 @@ impl RateLimiter for Counted {
 
 #[async_trait]
 impl StateStore for Counted {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         self.count(|calls| calls.loads += 1);
         self.state.load(keys).await
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         self.count(|calls| calls.commits += 1);
         self.state.commit(key, version, body, due).await
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.state.due(now, most).await
     }
 }

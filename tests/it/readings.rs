@@ -30,7 +30,7 @@ pub(crate) fn samples() -> Vec<(String, String)> {
     samples
 }
 
-/// A reading of a type with these values, taken [`NOW`], at a place in Singapore.
+/// A reading of a type with these values, taken [`NOW`], at a location in Singapore.
 pub(crate) fn reading(device_type: &str, values: &Value) -> String {
     reading_with(device_type, values, &json!({}))
 }

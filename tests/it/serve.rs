@@ -377,15 +377,15 @@ fn what_cannot_be_used_is_named_with_what_to_do() {
 
 #[test]
 fn the_printed_line_works_for_every_auth_method_that_has_one() {
-    for doors in ["basic", "oauth", "basic,oauth", "oauth,iot", "basic,event-hub", "oauth,event-hub"] {
+    for auth_methods in ["basic", "oauth", "basic,oauth", "oauth,iot", "basic,event-hub", "oauth,event-hub"] {
         let data = tempfile::tempdir().unwrap();
         let credentials = data.path().join("credentials.json");
         let known = json!({"username": "smartclean", "password": "p'w \"$x", "event_hub_keys": {"send": "a2V5"},
             "signing_key": "a-key-of-thirty-two-bytes-or-more"});
         std::fs::write(&credentials, known.to_string()).unwrap();
-        let server = start(data.path(), &["--doors", doors, "--public-host", "push.example.com"]);
+        let server = start(data.path(), &["--auth", auth_methods, "--public-host", "push.example.com"]);
         let (status, answer) = paste(&server);
-        assert_eq!((status, &answer["alerts"]), (200, &1.into()), "{doors}: {}", server.welcome);
+        assert_eq!((status, &answer["alerts"]), (200, &1.into()), "{auth_methods}: {}", server.welcome);
     }
 }
 
@@ -394,14 +394,17 @@ fn without_a_line_for_its_auth_method_it_says_how_to_push() {
     let data = tempfile::tempdir().unwrap();
     let known = json!({"event_hub_keys": {"send": "a2V5"}});
     std::fs::write(data.path().join("credentials.json"), known.to_string()).unwrap();
-    let server = start(data.path(), &["--doors", "event-hub", "--public-host", "push.example.com"]);
+    let server = start(data.path(), &["--auth", "event-hub", "--public-host", "push.example.com"]);
     let welcome = server.welcome.clone();
     assert!(welcome.contains("/push/messages\n") && welcome.contains("docs/connect.md"), "{welcome}");
     assert!(!welcome.contains("curl"), "{welcome}");
     server.end();
-    let output = serve(data.path(), &["--doors", "basic,event-hub"]).output().unwrap();
-    assert!(failed(&output).contains("the doors basic and oauth need a client"), "nobody could push by basic");
-    let output = serve(data.path(), &["--doors", "event-hub"]).output().unwrap();
+    let output = serve(data.path(), &["--auth", "basic,event-hub"]).output().unwrap();
+    assert!(
+        failed(&output).contains("the auth methods basic and oauth require a client"),
+        "nobody could push by basic"
+    );
+    let output = serve(data.path(), &["--auth", "event-hub"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("needs --public-host"));
 }
@@ -456,7 +459,7 @@ fn what_is_kept_is_for_its_owner_alone_and_credentials_that_others_can_read_are_
 #[test]
 fn by_iot_alone_nobody_could_push_and_credentials_of_control_characters_are_refused() {
     let data = tempfile::tempdir().unwrap();
-    let output = serve(data.path(), &["--doors", "iot"]).output().unwrap();
+    let output = serve(data.path(), &["--auth", "iot"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("Add basic, oauth or event-hub"));
     let file = data.path().join("mine.json");
@@ -511,17 +514,17 @@ fn a_state_that_cannot_be_used_is_named_with_what_to_do_and_is_left_as_it_is() {
 #[test]
 fn open_doors_need_their_keys_and_made_credentials_have_the_one_for_tokens() {
     let data = tempfile::tempdir().unwrap();
-    let server = start(data.path(), &["--doors", "basic,oauth"]);
+    let server = start(data.path(), &["--auth", "basic,oauth"]);
     assert_eq!(paste(&server).0, 200);
     server.end();
-    let output = serve(data.path(), &["--doors", "event-hub"]).output().unwrap();
+    let output = serve(data.path(), &["--auth", "event-hub"]).output().unwrap();
     assert!(failed(&output).contains("event_hub_keys"));
-    let mut nameless = serve(data.path(), &["--doors", "basic,oauth"]);
+    let mut nameless = serve(data.path(), &["--auth", "basic,oauth"]);
     let output = nameless.env("PUSH_USERNAME", "u").env("PUSH_PASSWORD", "p").output().unwrap();
     assert!(failed(&output).contains("signing_key of at least 32"));
-    let output = serve(data.path(), &["--doors", "bsic"]).output().unwrap();
+    let output = serve(data.path(), &["--auth", "bsic"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no door \"bsic\""));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("unknown auth method \"bsic\""));
 }
 
 #[test]

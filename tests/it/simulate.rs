@@ -151,7 +151,7 @@ struct Busy {
 
 impl Busy {
     fn start(busy: usize, retry_after: u64) -> Self {
-        Self::answering(busy, &format!("503 Service Unavailable\r\nRetry-After: {retry_after}"))
+        Self::answering(busy, &format!("503 Service UnavailableError\r\nRetry-After: {retry_after}"))
     }
 
     /// Refuses its first requests with this status and these headers.

@@ -5,7 +5,7 @@ use http::Request;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use smartclean_push::domain::shown::presentable;
+use smartclean_push::domain::display::presentable;
 use smartclean_push::notify::render::Rendered;
 
 use crate::properties::limits;
@@ -39,7 +39,7 @@ const TEXTS: [&str; 28] = [
     r"\u0000\u0007\u001b[31m\u009b31m\u007f",
     r"line\r\nWhere: elsewhere\n\nRule x",
     r#"\"quoted\" \\ \/ \u0022"#,
-    "{place} {{value}} %s $x `y`",
+    "{location} {{value}} %s $x `y`",
     "  spaced \t out  ",
     "1e999",
 ];
@@ -143,11 +143,11 @@ async fn any_text_in_any_field_is_kept_to_the_letter_and_said_within_limits() {
             let facts: Value = serde_json::from_str(&sent.json).unwrap();
             let shown = presentable(&read(text));
             let told = match field {
-                "Display" => &facts["place"]["display"],
-                "DEVID" | "ID" | "DASSOC" => &facts["place"]["device"],
-                "InsID" => &facts["place"]["zone"],
-                "PID" => &facts["place"]["project"],
-                "PropId" => &facts["place"]["property"],
+                "Display" => &facts["location"]["display"],
+                "DEVID" | "ID" | "DASSOC" => &facts["location"]["device"],
+                "InsID" => &facts["location"]["zone"],
+                "PID" => &facts["location"]["project"],
+                "PropId" => &facts["location"]["property"],
                 _ => continue,
             };
             let is_hidden = field == "Display"
@@ -201,7 +201,7 @@ async fn a_character_of_four_bytes_or_of_several_is_whole_at_every_cut() {
                 let (_, sent) = pushed(&reading(field, &name)).await;
                 let facts: Value = serde_json::from_str(&sent.json).unwrap();
                 let shown = match field {
-                    "Display" => facts["place"]["display"].as_str().unwrap(),
+                    "Display" => facts["location"]["display"].as_str().unwrap(),
                     _ => facts["alerts"][0]["reasons"][0].as_str().unwrap(),
                 };
                 assert!(limits::begins(shown, &name), "{shown:?} breaks {name:?}");

@@ -9,7 +9,7 @@ use serde_json::json;
 use smartclean_push::domain::archive::{ObjectKey, unpack};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::JUDGED_WITHIN;
-use smartclean_push::ingest::ports::{RuleSource, Unavailable};
+use smartclean_push::ingest::ports::{RuleSource, UnavailableError};
 
 use crate::support::{TestApp, World, body, now, reading_with};
 
@@ -19,12 +19,12 @@ struct LateRules(Arc<AtomicBool>);
 
 #[async_trait]
 impl RuleSource for LateRules {
-    async fn current(&self, _: Timestamp) -> Result<Arc<RuleSet>, Unavailable> {
+    async fn current(&self, _: Timestamp) -> Result<Arc<RuleSet>, UnavailableError> {
         if self.0.load(Ordering::Relaxed) {
             let text = "[[rule]]\nid = \"ammonia-lite\"\nabove = 1000\nseverity = \"high\"\n";
             return Ok(Arc::new(RuleSet::parse("rules.toml", text).unwrap()));
         }
-        Err(Unavailable::new("the rules are not known", "told to fail"))
+        Err(UnavailableError::new("the rules are not known", "told to fail"))
     }
 }
 
@@ -33,7 +33,7 @@ fn smell(ppb: u32, zone: &str) -> String {
 }
 
 /// Evaluates every stored object, as the queue does after minutes.
-async fn evaluate_stored(app: &TestApp) -> Result<(), Unavailable> {
+async fn evaluate_stored(app: &TestApp) -> Result<(), UnavailableError> {
     for (key, object) in app.store.objects() {
         let (lines, received) = (unpack(&object.bytes).unwrap(), object.metadata.received);
         let later = now() + SignedDuration::from_mins(3);

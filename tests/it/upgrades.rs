@@ -12,7 +12,7 @@ use smartclean_push::ingest::ports::{Commit, StateStore as _};
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, reading, reading_with};
 
 /// What a newer release might write: the version above this one's, in a form that nobody can know yet.
-const NEWER: &str = r#"{"v":4,"tracks":["in","another","form"],"promised":true}"#;
+const NEWER: &str = r#"{"v":4,"rule_states":["in","another","form"],"promised":true}"#;
 const ZONE: &str = "zone/8:building/zone";
 
 async fn put(app: &TestApp, key: &str, body: &str) {
@@ -56,7 +56,7 @@ async fn a_zone_that_a_newer_release_wrote_is_left_alone_and_its_push_judged_onc
     assert!(!evaluate_stored(&app).await, "it has to come again");
     assert_eq!(document(&app, ZONE), NEWER);
     // The newer release again, or whoever can read it: here one that remembers nothing.
-    put(&app, ZONE, r#"{"v":3}"#).await;
+    put(&app, ZONE, r#"{"v":4}"#).await;
     assert!(evaluate_stored(&app).await);
     assert_eq!(app.publisher.sent().len(), 1);
 }
@@ -96,7 +96,7 @@ async fn a_sweep_that_meets_what_a_newer_release_wrote_fails_and_changes_nothing
         assert!(app.ingest().sweep(now()).await.is_err() || key == "operations", "{key}");
         app.push(body(&[smell()])).await;
         assert_eq!(document(&app, key), NEWER);
-        put(&app, key, r#"{"v":3}"#).await;
+        put(&app, key, r#"{"v":4}"#).await;
     }
 }
 
@@ -113,7 +113,7 @@ async fn a_zone_of_an_older_version_is_left_alone() {
 /// What this release writes stays readable, and is written back as it was.
 #[test]
 fn a_document_of_this_version_is_read_and_written_as_it_is() {
-    let zones: Vec<Value> = serde_json::from_str(include_str!("../data/state/v3.json")).unwrap();
+    let zones: Vec<Value> = serde_json::from_str(include_str!("../data/state/v4.json")).unwrap();
     for zone in &zones {
         let state: ZoneState = serde_json::from_value(zone.clone()).unwrap();
         assert_eq!(serde_json::to_value(&state).unwrap(), *zone);
@@ -123,14 +123,14 @@ fn a_document_of_this_version_is_read_and_written_as_it_is() {
     let parts = [
         "pending",
         "firing",
-        "well",
+        "resolved",
         "accumulator",
-        "tally",
-        "silence",
+        "occurrences",
+        "no_data",
         "blocks",
         "suppressed",
         "outbox",
-        "seen",
+        "dedup_window",
         "cleaned",
     ];
     for part in parts {

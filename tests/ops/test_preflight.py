@@ -108,7 +108,7 @@ def test_heartbeat_is_a_url_that_can_be_called(url, is_taken):
         ({"QuietMinutes": "an hour"}, "QuietMinutes=an hour"),
         ({"Alarms": "maybe"}, "Alarms=maybe: it should be one of yes, no"),
         ({"IotTopic": "a" * 257}, "IotTopic="),
-        ({"Doors": "iot"}, "Doors=iot needs an IotTopic or an OAuthIssuer"),
+        ({"AuthMethods": "iot"}, "AuthMethods=iot needs an IotTopic or an OAuthIssuer"),
         ({"OAuthIssuer": "https://issuer.example.com"}, "OAuthIssuer needs OAuthAudience"),
         ({"DomainName": "push.example.com"}, "DomainName needs DomainCertificateArn"),
         ({"AlertEmail2": "b@example.com"}, "no parameter AlertEmail2 in template.yaml or lake.yaml"),
@@ -125,7 +125,7 @@ def test_parameter_that_cloudformation_would_refuse_is_named(given, wrong):
     [
         {},
         {"AlertEmail": "a@example.com", "AlertPhone": "+6591234567", "QuietMinutes": "5", "ReservedConcurrency": "-1"},
-        {"Doors": "iot", "IotTopic": "smartclean/push"},
+        {"AuthMethods": "iot", "IotTopic": "smartclean/push"},
         {"OAuthIssuer": "https://issuer.example.com", "OAuthAudience": "push"},
         {"LakeScanLimitGb": "30"},
     ],

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::door::{Door, Doors};
-use super::password::{Password, PasswordFault, is_verified_hash};
+use super::method::{AuthMethod, AuthMethods};
+use super::password::{Password, PasswordError, is_verified_hash};
 use super::secret::Secret;
 
 /// Least bytes of a signing key: as many as the digest has that it keys (RFC 7518 §3.2).
@@ -47,7 +47,7 @@ impl Client {
 
 /// Everybody who may push. Read from JSON: `{"clients":[{"username":"…","password":"…"}],"signing_key":"…",
 /// "event_hub_keys":{"name":"key text"}}`, or the shorter `{"username":"…","password":"…"}` for one client. All but the
-/// clients may be left out, and these as well where there are keys for Event Hubs' door.
+/// clients may be left out, and these as well where there are keys for the auth method event-hub.
 #[derive(Clone, Default)]
 pub struct Credentials {
     clients: Vec<Client>,
@@ -66,7 +66,7 @@ impl fmt::Debug for Credentials {
 
 /// Why a text is not credentials. Holds nothing of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialsFault {
+pub enum CredentialsError {
     /// It is not JSON of the right shape.
     #[error(
         "the credentials are not JSON of the form {{\"username\":\"…\",\"password\":\"…\"}} \
@@ -98,12 +98,12 @@ pub enum CredentialsFault {
         what: String,
         /// Which one.
         character: char,
-        /// Its place in the text, from 1.
+        /// Its position in the text, from 1.
         position: usize,
     },
     /// A password is a hash that cannot be used.
     #[error("client {0} of the credentials has {1}")]
-    Password(usize, PasswordFault),
+    Password(usize, PasswordError),
     /// The signing key is too short to be one.
     #[error("the credentials' signing_key has {0} bytes; it must have at least {SIGNING_KEY_BYTES}, and be random")]
     SigningKey(usize),
@@ -116,8 +116,8 @@ impl Credentials {
     /// Reads credentials from their JSON.
     ///
     /// # Errors
-    /// [`CredentialsFault`] where the text is something else. Only other text can help.
-    pub fn parse(json: &str) -> Result<Self, CredentialsFault> {
+    /// [`CredentialsError`] where the text is something else. Only other text can help.
+    pub fn parse(json: &str) -> Result<Self, CredentialsError> {
         #[derive(Deserialize)]
         struct Document {
             #[serde(default)]
@@ -128,7 +128,7 @@ impl Credentials {
             #[serde(default)]
             event_hub_keys: BTreeMap<String, Secret>,
         }
-        let shape = |line, column| CredentialsFault::Shape { line, column };
+        let shape = |line, column| CredentialsError::Shape { line, column };
         let document: Document = serde_json::from_str(json).map_err(|fault| shape(fault.line(), fault.column()))?;
         let mut clients = document.clients;
         match (document.username, document.password) {
@@ -140,13 +140,13 @@ impl Credentials {
         for (index, (name, key)) in event_hub_keys.iter().enumerate() {
             let number = index + 1;
             if name.is_empty() || key.expose().is_empty() {
-                return Err(CredentialsFault::EventHubKey(number));
+                return Err(CredentialsError::EventHubKey(number));
             }
             without_control(name, || format!("the name of key {number} in event_hub_keys"))?;
             without_control(key.expose(), || format!("the text of key {number} in event_hub_keys"))?;
         }
         if clients.is_empty() && event_hub_keys.is_empty() {
-            return Err(CredentialsFault::Empty);
+            return Err(CredentialsError::Empty);
         }
         let credentials = Self { event_hub_keys, ..Self::checked(clients)? };
         credentials.with_signing_keys(document.signing_key)
@@ -155,25 +155,25 @@ impl Credentials {
     /// Credentials of these clients.
     ///
     /// # Errors
-    /// [`CredentialsFault`] where there is none, or one that Basic authentication cannot carry, or one whose password is
+    /// [`CredentialsError`] where there is none, or one that Basic authentication cannot carry, or one whose password is
     /// a hash that cannot be used.
-    pub fn of(clients: Vec<Client>) -> Result<Self, CredentialsFault> {
-        if clients.is_empty() { Err(CredentialsFault::Empty) } else { Self::checked(clients) }
+    pub fn of(clients: Vec<Client>) -> Result<Self, CredentialsError> {
+        if clients.is_empty() { Err(CredentialsError::Empty) } else { Self::checked(clients) }
     }
 
-    fn checked(clients: Vec<Client>) -> Result<Self, CredentialsFault> {
+    fn checked(clients: Vec<Client>) -> Result<Self, CredentialsError> {
         let mut passwords = Vec::with_capacity(clients.len());
         for (index, client) in clients.iter().enumerate() {
             if client.username.is_empty() || client.password.expose().is_empty() {
-                return Err(CredentialsFault::Blank(index + 1));
+                return Err(CredentialsError::Blank(index + 1));
             }
             if client.username.contains(':') {
-                return Err(CredentialsFault::Colon(index + 1));
+                return Err(CredentialsError::Colon(index + 1));
             }
             without_control(&client.username, || format!("the username of client {}", index + 1))?;
             without_control(client.password.expose(), || format!("the password of client {}", index + 1))?;
             let password = Password::read(&client.password);
-            passwords.push(password.map_err(|fault| CredentialsFault::Password(index + 1, fault))?);
+            passwords.push(password.map_err(|fault| CredentialsError::Password(index + 1, fault))?);
         }
         Ok(Self { clients, passwords, signing_keys: Vec::new(), event_hub_keys: Vec::new() })
     }
@@ -181,11 +181,11 @@ impl Credentials {
     /// The same with these signing keys before its own, the newest first.
     ///
     /// # Errors
-    /// [`CredentialsFault::SigningKey`] if one is too short, [`CredentialsFault::Control`] if one has a control character.
-    pub fn with_signing_keys(mut self, keys: impl IntoIterator<Item = Secret>) -> Result<Self, CredentialsFault> {
+    /// [`CredentialsError::SigningKey`] if one is too short, [`CredentialsError::Control`] if one has a control character.
+    pub fn with_signing_keys(mut self, keys: impl IntoIterator<Item = Secret>) -> Result<Self, CredentialsError> {
         let keys: Vec<_> = keys.into_iter().collect();
         if let Some(short) = keys.iter().map(|key| key.expose().len()).find(|length| *length < SIGNING_KEY_BYTES) {
-            return Err(CredentialsFault::SigningKey(short));
+            return Err(CredentialsError::SigningKey(short));
         }
         for key in &keys {
             without_control(key.expose(), || "the signing_key".to_owned())?;
@@ -223,15 +223,15 @@ impl Credentials {
         &self.event_hub_keys
     }
 
-    /// What an open door needs and these do not have; `None` where everything is there.
+    /// Names the credential that an enabled auth method requires and that is missing; `None` if all are there.
     #[must_use]
-    pub fn lacks(&self, doors: Doors) -> Option<&'static str> {
-        if self.clients.is_empty() && doors.takes_pushes() {
-            Some("the doors basic and oauth need a client, with username and password")
-        } else if doors.contains(Door::Oauth) && self.signing_keys.is_empty() {
-            Some("the door oauth needs a signing_key of at least 32 random bytes")
-        } else if doors.contains(Door::EventHub) && self.event_hub_keys.is_empty() {
-            Some("the door event-hub needs event_hub_keys")
+    pub fn lacks(&self, auth_methods: AuthMethods) -> Option<&'static str> {
+        if self.clients.is_empty() && auth_methods.takes_pushes() {
+            Some("the auth methods basic and oauth require a client, with username and password")
+        } else if auth_methods.contains(AuthMethod::Oauth) && self.signing_keys.is_empty() {
+            Some("the auth method oauth requires a signing_key of at least 32 random bytes")
+        } else if auth_methods.contains(AuthMethod::EventHub) && self.event_hub_keys.is_empty() {
+            Some("the auth method event-hub requires event_hub_keys")
         } else {
             None
         }
@@ -244,10 +244,10 @@ impl Credentials {
 }
 
 /// # Errors
-/// [`CredentialsFault::Control`] with the first control character of `text`, which is `what` of the credentials.
-fn without_control(text: &str, what: impl FnOnce() -> String) -> Result<(), CredentialsFault> {
+/// [`CredentialsError::Control`] with the first control character of `text`, which is `what` of the credentials.
+fn without_control(text: &str, what: impl FnOnce() -> String) -> Result<(), CredentialsError> {
     match text.chars().zip(1..).find(|(character, _)| character.is_control()) {
-        Some((character, position)) => Err(CredentialsFault::Control { what: what(), character, position }),
+        Some((character, position)) => Err(CredentialsError::Control { what: what(), character, position }),
         None => Ok(()),
     }
 }
@@ -256,17 +256,17 @@ fn without_control(text: &str, what: impl FnOnce() -> String) -> Result<(), Cred
 mod tests {
     use super::*;
 
-    fn fault(json: &str) -> CredentialsFault {
+    fn fault(json: &str) -> CredentialsError {
         Credentials::parse(json).unwrap_err()
     }
 
     #[test]
     fn what_names_nobody_is_refused_without_repeating_it() {
-        assert_eq!(fault("{}"), CredentialsFault::Empty);
-        assert_eq!(fault(r#"{"clients":[]}"#), CredentialsFault::Empty);
-        assert_eq!(fault(r#"{"username":"a","password":""}"#), CredentialsFault::Blank(1));
-        assert_eq!(fault(r#"{"username":"a:b","password":"c"}"#), CredentialsFault::Colon(1));
-        assert!(matches!(fault(r#"{"username":"hunter2"}"#), CredentialsFault::Shape { .. }));
+        assert_eq!(fault("{}"), CredentialsError::Empty);
+        assert_eq!(fault(r#"{"clients":[]}"#), CredentialsError::Empty);
+        assert_eq!(fault(r#"{"username":"a","password":""}"#), CredentialsError::Blank(1));
+        assert_eq!(fault(r#"{"username":"a:b","password":"c"}"#), CredentialsError::Colon(1));
+        assert!(matches!(fault(r#"{"username":"hunter2"}"#), CredentialsError::Shape { .. }));
         assert!(!fault(r#"{"username":"a","password":7hunter2}"#).to_string().contains("hunter2"));
     }
 
@@ -274,15 +274,15 @@ mod tests {
     fn faults_of_keys_and_hashes_say_which_and_nothing_of_them() {
         let key =
             |length: usize| format!(r#"{{"username":"a","password":"b","signing_key":"{}"}}"#, "k".repeat(length));
-        assert_eq!(fault(&key(31)), CredentialsFault::SigningKey(31));
+        assert_eq!(fault(&key(31)), CredentialsError::SigningKey(31));
         assert!(Credentials::parse(&key(32)).is_ok());
         assert_eq!(
             fault(r#"{"username":"a","password":"b","event_hub_keys":{"send":""}}"#),
-            CredentialsFault::EventHubKey(1)
+            CredentialsError::EventHubKey(1)
         );
         let hashed =
             fault(r#"{"clients":[{"username":"a","password":"b"},{"username":"c","password":"$argon2id$x"}]}"#);
-        assert_eq!(hashed, CredentialsFault::Password(2, PasswordFault::Malformed));
+        assert_eq!(hashed, CredentialsError::Password(2, PasswordError::Malformed));
         assert!(hashed.to_string().starts_with("client 2 of the credentials has a password hash that is not whole"));
     }
 
@@ -309,7 +309,7 @@ mod tests {
         ] {
             assert_eq!(
                 fault(&json),
-                CredentialsFault::Control { what: what.to_owned(), character, position },
+                CredentialsError::Control { what: what.to_owned(), character, position },
                 "{json}"
             );
         }
@@ -367,21 +367,21 @@ mod tests {
         }
         for (end, character) in [("\n\n", '\n'), ("\r\n\n", '\r'), ("\n\r\n", '\n'), ("\r", '\r'), ("\t", '\t')] {
             let what = "the signing_key".to_owned();
-            assert_eq!(read(end).unwrap_err(), CredentialsFault::Control { what, character, position: 35 }, "{end:?}");
+            assert_eq!(read(end).unwrap_err(), CredentialsError::Control { what, character, position: 35 }, "{end:?}");
         }
     }
 
     #[test]
     fn an_open_door_needs_its_keys() {
         let bare = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
-        let lacks = |doors: &str| bare.lacks(doors.parse().unwrap()).is_some();
+        let lacks = |auth_methods: &str| bare.lacks(auth_methods.parse().unwrap()).is_some();
         assert!(!lacks("basic,iot"));
         assert!(lacks("oauth") && lacks("basic,event-hub"));
         let nobody = Credentials::parse(
             r#"{"event_hub_keys":{"send":"a2V5"},"signing_key":"a-key-of-thirty-two-bytes-or-more"}"#,
         )
         .unwrap();
-        let lacks = |doors: &str| nobody.lacks(doors.parse().unwrap()).is_some();
+        let lacks = |auth_methods: &str| nobody.lacks(auth_methods.parse().unwrap()).is_some();
         assert!(!lacks("event-hub,iot"));
         assert!(lacks("basic,event-hub") && lacks("oauth"));
     }

@@ -19,7 +19,7 @@ pub(super) const LEEWAY: i64 = 60;
 
 /// Why a token is not taken. No retry of the same token can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
+pub enum TokenError {
     /// It is no token, or one of an algorithm that is not taken.
     #[error("not a token that is taken here")]
     Malformed,
@@ -59,13 +59,13 @@ struct Header {
 /// The claims of a token in compact form (RFC 7515 §7.1), if one of the keys has signed it and it is of this kind (`typ`).
 ///
 /// # Errors
-/// [`TokenFault::Malformed`] if it is too long, is not in compact form, names another algorithm, has extensions that must
-/// be understood, or claims that are not what is read; [`TokenFault::Signature`], [`TokenFault::Kind`].
+/// [`TokenError::Malformed`] if it is too long, is not in compact form, names another algorithm, has extensions that must
+/// be understood, or claims that are not what is read; [`TokenError::Signature`], [`TokenError::Kind`].
 pub(super) fn verified<'k, T: DeserializeOwned>(
     token: &str,
     kind: &str,
     keys: impl IntoIterator<Item = &'k [u8]>,
-) -> Result<T, TokenFault> {
+) -> Result<T, TokenError> {
     let parts = || {
         let (message, signature) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
         let (header, claims) = message.split_once('.')?;
@@ -75,16 +75,16 @@ pub(super) fn verified<'k, T: DeserializeOwned>(
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         is_ours.then_some((message, header.typ, claims, signature))
     };
-    let (message, typ, claims, signature) = parts().ok_or(TokenFault::Malformed)?;
+    let (message, typ, claims, signature) = parts().ok_or(TokenError::Malformed)?;
     // In constant time.
     let is_signed_by = |key| mac(key, message.as_bytes()).is_some_and(|mac| mac.verify_slice(&signature).is_ok());
     if !keys.into_iter().any(is_signed_by) {
-        return Err(TokenFault::Signature);
+        return Err(TokenError::Signature);
     }
     if typ.as_deref() != Some(kind) {
-        return Err(TokenFault::Kind);
+        return Err(TokenError::Kind);
     }
-    json(claims).ok_or(TokenFault::Malformed)
+    json(claims).ok_or(TokenError::Malformed)
 }
 
 /// A token of this kind (`typ`) and these claims, signed with `key`.
@@ -115,14 +115,14 @@ pub(super) struct Times {
 
 impl Times {
     /// Whether a token of these times is valid at `now`, in Unix seconds.
-    pub(super) fn check(self, now: i64) -> Result<(), TokenFault> {
+    pub(super) fn check(self, now: i64) -> Result<(), TokenError> {
         #[expect(clippy::cast_precision_loss, reason = "exact until the year 285 million")]
         let (now, leeway) = (now as f64, LEEWAY as f64);
         if now >= self.exp + leeway {
-            return Err(TokenFault::Expired);
+            return Err(TokenError::Expired);
         }
         let begins = [self.nbf, self.iat].into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
-        if begins > now + leeway { Err(TokenFault::Early) } else { Ok(()) }
+        if begins > now + leeway { Err(TokenError::Early) } else { Ok(()) }
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     /// Why a token that no key has signed is not taken.
-    fn fault(token: &str) -> TokenFault {
+    fn fault(token: &str) -> TokenError {
         verified::<Value>(token, "JWT", []).unwrap_err()
     }
 
@@ -147,8 +147,8 @@ mod tests {
         let verified = |token: &str, kind| super::verified::<Value>(token, kind, [&key[..]]);
         let claims = verified(token, "JWT").unwrap();
         assert_eq!(claims, json!({"iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true}));
-        assert_eq!(verified(&token.replace(".dBj", ".eBj"), "JWT"), Err(TokenFault::Signature));
-        assert_eq!(verified(token, "at+jwt"), Err(TokenFault::Kind));
+        assert_eq!(verified(&token.replace(".dBj", ".eBj"), "JWT"), Err(TokenError::Signature));
+        assert_eq!(verified(token, "at+jwt"), Err(TokenError::Kind));
     }
 
     #[test]
@@ -189,22 +189,22 @@ mod tests {
             serde_json::from_value::<Times>(json!({"exp": exp, "nbf": nbf})).unwrap().check(now)
         };
         assert_eq!(check(1000, None, 1059), Ok(()));
-        assert_eq!(check(1000, None, 1060), Err(TokenFault::Expired));
+        assert_eq!(check(1000, None, 1060), Err(TokenError::Expired));
         assert_eq!(check(1000, Some(900), 840), Ok(()));
-        assert_eq!(check(1000, Some(900), 839), Err(TokenFault::Early));
+        assert_eq!(check(1000, Some(900), 839), Err(TokenError::Early));
         assert!(serde_json::from_value::<Times>(json!({"nbf": 1})).is_err(), "a token that never ends is none");
     }
 
     #[test]
     fn what_must_be_understood_and_is_not_is_refused() {
         let token = |header: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
-        assert_eq!(fault(&token(json!({"alg": "HS256"}))), TokenFault::Signature);
+        assert_eq!(fault(&token(json!({"alg": "HS256"}))), TokenError::Signature);
         for wrong in [json!({"alg": "HS256", "crit": ["exp"]}), json!({"alg": "none"}), json!({"typ": "JWT"}), json!(7)]
         {
-            assert_eq!(fault(&token(wrong)), TokenFault::Malformed);
+            assert_eq!(fault(&token(wrong)), TokenError::Malformed);
         }
         for text in ["", ".", "..", "a.b", "a.b.c.d", &"a".repeat(9000)] {
-            assert_eq!(fault(text), TokenFault::Malformed, "{text}");
+            assert_eq!(fault(text), TokenError::Malformed, "{text}");
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
             let start = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#));
             format!("{start}{}", "A".repeat(length - start.len()))
         };
-        assert_eq!(fault(&token(LONGEST)), TokenFault::Signature);
-        assert_eq!(fault(&token(LONGEST + 1)), TokenFault::Malformed);
+        assert_eq!(fault(&token(LONGEST)), TokenError::Signature);
+        assert_eq!(fault(&token(LONGEST + 1)), TokenError::Malformed);
     }
 }

@@ -6,18 +6,18 @@
 
 mod basic;
 mod credentials;
-mod door;
 mod jwt;
+mod method;
 mod password;
 mod secret;
 mod signature;
 mod token;
 
 pub use self::basic::{Check, HashCheck, Login};
-pub use self::credentials::{Client, Credentials, CredentialsFault, SIGNING_KEY_BYTES, signing_key_of};
-pub use self::door::{Door, Doors, DoorsFault};
-pub use self::jwt::TokenFault;
-pub use self::password::PasswordFault;
+pub use self::credentials::{Client, Credentials, CredentialsError, SIGNING_KEY_BYTES, signing_key_of};
+pub use self::jwt::TokenError;
+pub use self::method::{AuthMethod, AuthMethods, AuthMethodsError};
+pub use self::password::PasswordError;
 pub use self::secret::Secret;
 pub use self::signature::SharedAccess;
 pub use self::token::{ACCESS_SECONDS, Issued, SCOPE};

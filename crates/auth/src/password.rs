@@ -17,7 +17,7 @@ const MOST_WORK: u64 = 512 << 20;
 const LEAST_OUTPUT: usize = 16;
 /// Why a text is not a usable hash. Holds nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasswordFault {
+pub enum PasswordError {
     /// It begins as a hash does and is none, or one without salt or of fewer than 128 bits.
     Malformed,
     /// It is a hash of another kind.
@@ -26,7 +26,7 @@ pub enum PasswordFault {
     Cost,
 }
 
-impl fmt::Display for PasswordFault {
+impl fmt::Display for PasswordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "a password hash that is not whole: $argon2id$v=19$m=…,t=…,p=…$salt$hash is expected",
@@ -55,23 +55,23 @@ pub(super) struct Hash {
 }
 
 impl Password {
-    pub(super) fn read(text: &Secret) -> Result<Self, PasswordFault> {
+    pub(super) fn read(text: &Secret) -> Result<Self, PasswordError> {
         let text = text.expose();
         let is_scrypt = text.starts_with("$scrypt$");
         if !is_verified_hash(text) {
             return match looks_like_a_hash(text) {
-                true => Err(PasswordFault::Kind),
+                true => Err(PasswordError::Kind),
                 false => Ok(Self::Plain(Digest::of(text.as_bytes()))),
             };
         }
-        let parsed = PasswordHash::new(text).map_err(|_| PasswordFault::Malformed)?;
+        let parsed = PasswordHash::new(text).map_err(|_| PasswordError::Malformed)?;
         let is_whole = parsed.salt.is_some() && parsed.hash.as_ref().is_some_and(|hash| hash.len() >= LEAST_OUTPUT);
         if !is_whole {
-            return Err(PasswordFault::Malformed);
+            return Err(PasswordError::Malformed);
         }
         let (memory, passes) = if is_scrypt { scrypt_cost(&parsed) } else { argon2_cost(&parsed) }?;
         if memory > MOST_MEMORY || memory.saturating_mul(passes) > MOST_WORK {
-            return Err(PasswordFault::Cost);
+            return Err(PasswordError::Cost);
         }
         Ok(Self::Hashed(Box::new(Hash { parsed, is_scrypt, identity: Digest::of(text.as_bytes()) })))
     }
@@ -116,18 +116,18 @@ fn looks_like_a_hash(text: &str) -> bool {
 }
 
 /// Bytes of memory, and how often they are gone over.
-fn argon2_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordFault> {
-    let params = argon2::Params::try_from(hash).map_err(|_| PasswordFault::Malformed)?;
+fn argon2_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordError> {
+    let params = argon2::Params::try_from(hash).map_err(|_| PasswordError::Malformed)?;
     // More lanes than this are threads elsewhere; here they are done one after the other, in the same memory.
     if params.p_cost() > 16 {
-        return Err(PasswordFault::Cost);
+        return Err(PasswordError::Cost);
     }
     Ok((u64::from(params.m_cost()) * 1024, u64::from(params.t_cost())))
 }
 
 /// Bytes of memory (128·N·r, RFC 7914 §2), and how often they are gone over.
-fn scrypt_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordFault> {
-    let params = scrypt::Params::try_from(hash).map_err(|_| PasswordFault::Malformed)?;
+fn scrypt_cost(hash: &PasswordHash) -> Result<(u64, u64), PasswordError> {
+    let params = scrypt::Params::try_from(hash).map_err(|_| PasswordError::Malformed)?;
     let memory = params.n().saturating_mul(128).saturating_mul(u64::from(params.r()));
     // Written once and read once.
     Ok((memory, 2 * u64::from(params.p())))
@@ -142,7 +142,7 @@ mod tests {
     /// passlib's documentation of `scrypt`, "password".
     const SCRYPT: &str = "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
 
-    fn read(text: &str) -> Result<Password, PasswordFault> {
+    fn read(text: &str) -> Result<Password, PasswordError> {
         Password::read(&Secret::new(text.to_owned()))
     }
 
@@ -167,7 +167,7 @@ mod tests {
             serde_json::from_str(include_str!("../../../tests/data/password-hashes.json")).unwrap();
         let texts = |name: &str| cases[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
         for text in texts("hashes") {
-            assert_eq!(read(text).err(), Some(PasswordFault::Kind), "{text}");
+            assert_eq!(read(text).err(), Some(PasswordError::Kind), "{text}");
         }
         for text in texts("passwords") {
             assert!(matches!(read(text), Ok(Password::Plain(_))), "{text}");
@@ -186,7 +186,7 @@ mod tests {
             "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q",
             "$scrypt$ln=99,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
         ] {
-            assert_eq!(read(text).err(), Some(PasswordFault::Malformed), "{text}");
+            assert_eq!(read(text).err(), Some(PasswordError::Malformed), "{text}");
         }
     }
 
@@ -194,17 +194,17 @@ mod tests {
     fn costs_are_bounded_one_step_either_side() {
         let argon2 = |m: u64, t: u32, p: u32| read(&ARGON2.replace("m=65536,t=2,p=1", &format!("m={m},t={t},p={p}")));
         assert!(argon2(128 << 10, 4, 1).is_ok());
-        assert_eq!(argon2(128 << 10, 5, 1).err(), Some(PasswordFault::Cost));
-        assert_eq!(argon2((128 << 10) + 1, 1, 1).err(), Some(PasswordFault::Cost));
-        assert_eq!(argon2(1 << 22, 1_000, 1).err(), Some(PasswordFault::Cost));
+        assert_eq!(argon2(128 << 10, 5, 1).err(), Some(PasswordError::Cost));
+        assert_eq!(argon2((128 << 10) + 1, 1, 1).err(), Some(PasswordError::Cost));
+        assert_eq!(argon2(1 << 22, 1_000, 1).err(), Some(PasswordError::Cost));
         assert!(argon2(64 << 10, 3, 4).is_ok(), "RFC 9106 §4, the second recommended option");
         assert!(argon2(64 << 10, 3, 16).is_ok());
-        assert_eq!(argon2(64 << 10, 3, 17).err(), Some(PasswordFault::Cost));
+        assert_eq!(argon2(64 << 10, 3, 17).err(), Some(PasswordError::Cost));
         let scrypt = |ln: u32, r: u32, p: u32| read(&SCRYPT.replace("ln=16,r=8,p=1", &format!("ln={ln},r={r},p={p}")));
         assert!(scrypt(17, 8, 2).is_ok());
-        assert_eq!(scrypt(17, 8, 3).err(), Some(PasswordFault::Cost));
-        assert_eq!(scrypt(17, 6, 3).err(), Some(PasswordFault::Cost), "96 MiB six times");
+        assert_eq!(scrypt(17, 8, 3).err(), Some(PasswordError::Cost));
+        assert_eq!(scrypt(17, 6, 3).err(), Some(PasswordError::Cost), "96 MiB six times");
         assert!(scrypt(17, 5, 3).is_ok());
-        assert_eq!(scrypt(18, 8, 1).err(), Some(PasswordFault::Cost));
+        assert_eq!(scrypt(18, 8, 1).err(), Some(PasswordError::Cost));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
-use super::jwt::{self, Times, TokenFault};
+use super::jwt::{self, Times, TokenError};
 
 /// How long an access token lasts, in seconds. A password that is taken away stops working for new tokens at once, and
 /// for those given before after as long.
@@ -66,35 +66,35 @@ impl Credentials {
     /// The client that an access token of ours was given to, at `now` in Unix seconds.
     ///
     /// # Errors
-    /// [`TokenFault`] where it is not one, or no longer.
-    pub fn check_access(&self, token: &str, now: i64) -> Result<String, TokenFault> {
+    /// [`TokenError`] where it is not one, or no longer.
+    pub fn check_access(&self, token: &str, now: i64) -> Result<String, TokenError> {
         self.check_token(ACCESS, token, now)
     }
 
     /// The client that a refresh token of ours was given to, at `now` in Unix seconds.
     ///
     /// # Errors
-    /// [`TokenFault`] where it is not one, or no longer.
-    pub fn check_refresh(&self, token: &str, now: i64) -> Result<String, TokenFault> {
+    /// [`TokenError`] where it is not one, or no longer.
+    pub fn check_refresh(&self, token: &str, now: i64) -> Result<String, TokenError> {
         self.check_token(REFRESH, token, now)
     }
 
-    fn check_token(&self, kind: &str, token: &str, now: i64) -> Result<String, TokenFault> {
+    fn check_token(&self, kind: &str, token: &str, now: i64) -> Result<String, TokenError> {
         let keys = self.signing_keys().iter().map(|key| key.expose().as_bytes());
         let claims: Verified = jwt::verified(token, kind, keys)?;
         if claims.iss != OURSELVES {
-            return Err(TokenFault::Issuer);
+            return Err(TokenError::Issuer);
         }
         if claims.aud != OURSELVES {
-            return Err(TokenFault::Audience);
+            return Err(TokenError::Audience);
         }
         claims.times.check(now)?;
         if claims.scope != SCOPE {
-            return Err(TokenFault::Scope);
+            return Err(TokenError::Scope);
         }
         // Whoever is no client any more has no use for a token.
         let is_known = self.clients().iter().any(|client| client.username == claims.sub);
-        if is_known { Ok(claims.sub) } else { Err(TokenFault::Client) }
+        if is_known { Ok(claims.sub) } else { Err(TokenError::Client) }
     }
 }
 
@@ -144,11 +144,11 @@ mod tests {
         let issued = known.issue("u", "id", NOW).unwrap();
         assert_eq!(known.check_access(&issued.access, NOW).unwrap(), "u");
         assert_eq!(known.check_access(&issued.access, NOW + 959).unwrap(), "u");
-        assert_eq!(known.check_access(&issued.access, NOW + 960), Err(TokenFault::Expired));
-        assert_eq!(known.check_access(&issued.access, NOW - 61), Err(TokenFault::Early));
+        assert_eq!(known.check_access(&issued.access, NOW + 960), Err(TokenError::Expired));
+        assert_eq!(known.check_access(&issued.access, NOW - 61), Err(TokenError::Early));
         assert_eq!(known.check_refresh(&issued.refresh, NOW + 80 * 86_400).unwrap(), "u");
-        assert_eq!(known.check_access(&issued.refresh, NOW), Err(TokenFault::Kind));
-        assert_eq!(known.check_refresh(&issued.access, NOW), Err(TokenFault::Kind));
+        assert_eq!(known.check_access(&issued.refresh, NOW), Err(TokenError::Kind));
+        assert_eq!(known.check_refresh(&issued.access, NOW), Err(TokenError::Kind));
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(once.check_access(&issued.access, NOW).unwrap(), "u");
         assert_eq!(once.check_refresh(&issued.refresh, NOW).unwrap(), "u");
         let twice = credentials("3").beside(&credentials("2"));
-        assert_eq!(twice.check_refresh(&issued.refresh, NOW), Err(TokenFault::Signature));
+        assert_eq!(twice.check_refresh(&issued.refresh, NOW), Err(TokenError::Signature));
         assert!(once.issue("u", "id", NOW).is_some_and(|new| twice.check_access(&new.access, NOW).is_ok()));
     }
 
@@ -167,19 +167,19 @@ mod tests {
         let known = credentials("k");
         assert_eq!(known.check_access(&signed(ACCESS, &json!({})), NOW).unwrap(), "u");
         for (changes, fault) in [
-            (json!({"iss": "somebody"}), TokenFault::Issuer),
-            (json!({"aud": "somebody"}), TokenFault::Audience),
-            (json!({"aud": [OURSELVES]}), TokenFault::Malformed),
-            (json!({"exp": NOW - 60}), TokenFault::Expired),
-            (json!({"exp": null}), TokenFault::Malformed),
-            (json!({"exp": "9999999999"}), TokenFault::Malformed),
-            (json!({"nbf": NOW + 61}), TokenFault::Early),
-            (json!({"scope": "pull"}), TokenFault::Scope),
-            (json!({"sub": "gone"}), TokenFault::Client),
+            (json!({"iss": "somebody"}), TokenError::Issuer),
+            (json!({"aud": "somebody"}), TokenError::Audience),
+            (json!({"aud": [OURSELVES]}), TokenError::Malformed),
+            (json!({"exp": NOW - 60}), TokenError::Expired),
+            (json!({"exp": null}), TokenError::Malformed),
+            (json!({"exp": "9999999999"}), TokenError::Malformed),
+            (json!({"nbf": NOW + 61}), TokenError::Early),
+            (json!({"scope": "pull"}), TokenError::Scope),
+            (json!({"sub": "gone"}), TokenError::Client),
         ] {
             assert_eq!(known.check_access(&signed(ACCESS, &changes), NOW), Err(fault), "{changes}");
         }
-        assert_eq!(known.check_access(&signed("JWT", &json!({})), NOW), Err(TokenFault::Kind));
+        assert_eq!(known.check_access(&signed("JWT", &json!({})), NOW), Err(TokenError::Kind));
     }
 
     #[test]
@@ -191,20 +191,20 @@ mod tests {
         let with_header =
             |header: Value| format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header.to_string()));
         for (token, fault) in [
-            (with_header(json!({"alg": "none", "typ": ACCESS})), TokenFault::Malformed),
-            (with_header(json!({"alg": "HS512", "typ": ACCESS})), TokenFault::Malformed),
-            (with_header(json!({"alg": "RS256", "typ": ACCESS})), TokenFault::Malformed),
-            (with_header(json!({"alg": "HS256", "typ": ACCESS, "x": 1})), TokenFault::Signature),
-            (format!("{message}."), TokenFault::Signature),
-            (message.to_owned(), TokenFault::Malformed),
-            (good[..good.len() - 1].to_owned(), TokenFault::Malformed),
-            (good.replace('.', " "), TokenFault::Malformed),
+            (with_header(json!({"alg": "none", "typ": ACCESS})), TokenError::Malformed),
+            (with_header(json!({"alg": "HS512", "typ": ACCESS})), TokenError::Malformed),
+            (with_header(json!({"alg": "RS256", "typ": ACCESS})), TokenError::Malformed),
+            (with_header(json!({"alg": "HS256", "typ": ACCESS, "x": 1})), TokenError::Signature),
+            (format!("{message}."), TokenError::Signature),
+            (message.to_owned(), TokenError::Malformed),
+            (good[..good.len() - 1].to_owned(), TokenError::Malformed),
+            (good.replace('.', " "), TokenError::Malformed),
         ] {
             assert_eq!(known.check_access(&token, NOW), Err(fault), "{token}");
         }
-        assert_eq!(credentials("x").check_access(&good, NOW), Err(TokenFault::Signature));
+        assert_eq!(credentials("x").check_access(&good, NOW), Err(TokenError::Signature));
         let keyless = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
-        assert_eq!(keyless.check_access(&good, NOW), Err(TokenFault::Signature));
+        assert_eq!(keyless.check_access(&good, NOW), Err(TokenError::Signature));
         assert!(keyless.issue("u", "id", NOW).is_none());
     }
 }

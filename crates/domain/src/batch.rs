@@ -41,7 +41,7 @@ impl fmt::Display for BatchId {
 
 /// Why a body is not a batch. No retry of the same bytes can help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotABatch {
+pub enum BatchError {
     /// Its content encoding could not be undone.
     #[error("the body does not decode: {0}")]
     Encoding(String),
@@ -136,17 +136,17 @@ impl<'b> Items<'b> {
     /// Splits a decoded body into its items. A leading byte order mark is passed over, as RFC 8259 §8.1 allows.
     ///
     /// # Errors
-    /// [`NotABatch`] where the body as a whole is not a JSON array in UTF-8. A retry cannot help.
-    pub fn split(body: &'b [u8]) -> Result<Self, NotABatch> {
-        let text = std::str::from_utf8(body).map_err(|fault| NotABatch::Utf8(fault.valid_up_to()))?;
+    /// [`BatchError`] where the body as a whole is not a JSON array in UTF-8. A retry cannot help.
+    pub fn split(body: &'b [u8]) -> Result<Self, BatchError> {
+        let text = std::str::from_utf8(body).map_err(|fault| BatchError::Utf8(fault.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut items = Self::default();
         match json::each_element(text, |element| items.push(element)) {
-            Ok(()) if items.len() > MOST_ITEMS => Err(NotABatch::TooMany),
+            Ok(()) if items.len() > MOST_ITEMS => Err(BatchError::TooMany),
             Ok(()) => Ok(items),
             Err(_) => match serde_json::from_str::<IgnoredAny>(text) {
-                Ok(_) => Err(NotABatch::Shape),
-                Err(error) => Err(NotABatch::Json(error.to_string())),
+                Ok(_) => Err(BatchError::Shape),
+                Err(error) => Err(BatchError::Json(error.to_string())),
             },
         }
     }
@@ -320,15 +320,15 @@ mod tests {
 
     #[test]
     fn what_is_no_array_is_no_batch() {
-        assert_eq!(Items::split(b"{}").unwrap_err(), NotABatch::Shape);
-        assert_eq!(Items::split(b"\"[]\"").unwrap_err(), NotABatch::Shape);
-        assert_eq!(Items::split(b"null").unwrap_err(), NotABatch::Shape);
+        assert_eq!(Items::split(b"{}").unwrap_err(), BatchError::Shape);
+        assert_eq!(Items::split(b"\"[]\"").unwrap_err(), BatchError::Shape);
+        assert_eq!(Items::split(b"null").unwrap_err(), BatchError::Shape);
         // JSON, if of no number and no text that can be read.
-        assert_eq!(Items::split(b"1e999").unwrap_err(), NotABatch::Shape);
-        assert_eq!(Items::split(br#""\ud800""#).unwrap_err(), NotABatch::Shape);
-        assert_eq!(Items::split(b"[\"\xff\"]").unwrap_err(), NotABatch::Utf8(2));
+        assert_eq!(Items::split(b"1e999").unwrap_err(), BatchError::Shape);
+        assert_eq!(Items::split(br#""\ud800""#).unwrap_err(), BatchError::Shape);
+        assert_eq!(Items::split(b"[\"\xff\"]").unwrap_err(), BatchError::Utf8(2));
         for text in ["", " ", "[", "[}", "[\"{}\"", "[\"{}\",]", "[] []", "{", "nul", "[\"a\u{0}\"]"] {
-            assert!(matches!(Items::split(text.as_bytes()), Err(NotABatch::Json(_))), "{text:?}");
+            assert!(matches!(Items::split(text.as_bytes()), Err(BatchError::Json(_))), "{text:?}");
         }
     }
 
@@ -345,7 +345,7 @@ mod tests {
         for item in ["{}", "\"\"", "7"] {
             let most = vec![item; MOST_ITEMS].join(",");
             assert_eq!(Items::split(format!("[{most}]").as_bytes()).unwrap().len(), MOST_ITEMS);
-            assert_eq!(Items::split(format!("[{most},{item}]").as_bytes()).unwrap_err(), NotABatch::TooMany);
+            assert_eq!(Items::split(format!("[{most},{item}]").as_bytes()).unwrap_err(), BatchError::TooMany);
         }
     }
 

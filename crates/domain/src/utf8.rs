@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A file is not UTF-8 text. Prints as `not UTF-8: the byte 0xe9 in line 3, column 10; save the file as UTF-8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotUtf8 {
+pub struct Utf8Error {
     /// Line of the first byte that is not, from 1.
     pub line: usize,
     /// Its column, from 1, in characters.
@@ -13,11 +13,11 @@ pub struct NotUtf8 {
     is_utf16: bool,
 }
 
-impl NotUtf8 {
+impl Utf8Error {
     /// What helps.
     pub const REMEDY: &str = "save the file as UTF-8";
 
-    /// What is wrong, without the place.
+    /// What is wrong, without the position.
     #[must_use]
     pub fn what(&self) -> String {
         let is_utf16 = if self.is_utf16 { ", it looks like UTF-16" } else { "" };
@@ -25,19 +25,19 @@ impl NotUtf8 {
     }
 }
 
-impl fmt::Display for NotUtf8 {
+impl fmt::Display for Utf8Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in line {}, column {}; {}", self.what(), self.line, self.column, Self::REMEDY)
     }
 }
 
-impl std::error::Error for NotUtf8 {}
+impl std::error::Error for Utf8Error {}
 
 /// The text of a file, without a byte order mark.
 ///
 /// # Errors
-/// [`NotUtf8`] with the place of the first byte that is no UTF-8. Only another file can help.
-pub fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
+/// [`Utf8Error`] with the position of the first byte that is no UTF-8. Only another file can help.
+pub fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
     let fault = match std::str::from_utf8(bytes) {
         Ok(text) => return Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(fault) => fault,
@@ -45,7 +45,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
     let (before, rest) = bytes.split_at(fault.valid_up_to());
     let before = String::from_utf8_lossy(before);
     let line = before.rsplit('\n').next().unwrap_or_default();
-    Err(NotUtf8 {
+    Err(Utf8Error {
         line: before.matches('\n').count() + 1,
         column: line.chars().count() + 1,
         byte: rest.first().copied().unwrap_or_default(),

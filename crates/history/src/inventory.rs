@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, ArchiveError, Period, hours};
-use domain::place::Place;
+use domain::location::Location;
 use domain::reading::{Reading, Source};
-use domain::rules::{Fault, Kind, Mention, Mentioned, Rule, RuleSet, nearest};
+use domain::rules::{Diagnostic, Kind, Mention, Mentioned, Rule, RuleSet, nearest};
 use domain::state::ZoneKey;
 
 /// Objects that are read at a time.
@@ -51,7 +51,7 @@ impl Ids {
 
     /// A warning for each id that rules name and no reading has, with the nearest one that there is.
     #[must_use]
-    pub fn unknown(&self, rules: &RuleSet) -> Vec<Fault> {
+    pub fn unknown(&self, rules: &RuleSet) -> Vec<Diagnostic> {
         let unknown = |mention: &Mention| {
             let known = match mention.what {
                 Mentioned::Property => &self.properties,
@@ -62,7 +62,7 @@ impl Ids {
             };
             let message = format!("the history has no reading of the {} `{}`", mention.what.as_str(), mention.name);
             let meant = nearest(&mention.name, known.iter().map(String::as_str));
-            (!known.contains(&mention.name)).then(|| Fault::new(&mention.location, message, meant))
+            (!known.contains(&mention.name)).then(|| Diagnostic::new(&mention.position, message, meant))
         };
         rules.mentions.iter().filter_map(unknown).collect()
     }
@@ -81,7 +81,7 @@ pub struct Inventory {
 
 #[derive(Debug)]
 struct Device {
-    place: Place,
+    location: Location,
     last: Timestamp,
     /// Seconds between two readings.
     pauses: Vec<u32>,
@@ -117,7 +117,7 @@ impl Inventory {
 
     /// What rules name and the history does not have, and where devices pause for longer than a rule allows for.
     #[must_use]
-    pub fn warnings(&self, rules: &RuleSet) -> Vec<Fault> {
+    pub fn warnings(&self, rules: &RuleSet) -> Vec<Diagnostic> {
         let mut warnings = self.ids.unknown(rules);
         warnings.extend(rules.rules.iter().filter_map(|rule| self.pauses_too_long(rule, rules)));
         warnings.sort();
@@ -134,17 +134,17 @@ impl Inventory {
         let next = self.devices.len();
         let index = *self.by_key.entry(key).or_insert(next);
         if index == next {
-            self.devices.push(Device { place: Place::of(reading), last: at, pauses: Vec::new() });
+            self.devices.push(Device { location: Location::of(reading), last: at, pauses: Vec::new() });
         }
         Some((at, index))
     }
 
-    fn pauses_too_long(&self, rule: &Rule, rules: &RuleSet) -> Option<Fault> {
+    fn pauses_too_long(&self, rule: &Rule, rules: &RuleSet) -> Option<Diagnostic> {
         let mut watched = 0;
-        let mut pausing: Vec<(SignedDuration, &Place)> = Vec::new();
+        let mut pausing: Vec<(SignedDuration, &Location)> = Vec::new();
         let mut allowed = SignedDuration::ZERO;
         for device in &self.devices {
-            let Some(effective) = rule.effective(&device.place.source()) else { continue };
+            let Some(effective) = rule.effective(&device.location.source()) else { continue };
             let longest = match rule.kind {
                 Kind::Threshold if effective.lasting > SignedDuration::ZERO => effective.longest_gap(),
                 Kind::Silence => effective.after?,
@@ -153,11 +153,11 @@ impl Inventory {
             watched += 1;
             if let Some(usual) = device.usual_pause().filter(|usual| *usual > longest) {
                 allowed = longest;
-                pausing.push((usual, &device.place));
+                pausing.push((usual, &device.location));
             }
         }
-        let (longest, place) = pausing.iter().max_by_key(|(usual, _)| *usual)?;
-        let id = &rules.mentions.iter().find(|known| known.what == Mentioned::Rule && known.name == rule.id)?.location;
+        let (longest, location) = pausing.iter().max_by_key(|(usual, _)| *usual)?;
+        let id = &rules.mentions.iter().find(|known| known.what == Mentioned::Rule && known.name == rule.id)?.position;
         let (key, effect) = match rule.kind {
             Kind::Silence => ("after", "they are reported although they work"),
             _ => ("max_gap", "`for` can hardly pass"),
@@ -167,8 +167,8 @@ impl Inventory {
             pausing.len(),
             rule.id
         );
-        let suggestion = format!("set `{key}` to at least {longest:#}, the usual pause of {}", place.name());
-        Some(Fault::new(id, message, Some(suggestion)))
+        let suggestion = format!("set `{key}` to at least {longest:#}, the usual pause of {}", location.name());
+        Some(Diagnostic::new(id, message, Some(suggestion)))
     }
 }
 

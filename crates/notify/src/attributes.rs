@@ -35,9 +35,9 @@ pub(super) fn values(alert: &Alert) -> [Option<&str>; NAMES.len()] {
     [
         Some(alert.severity.as_str()),
         Some(&alert.rule),
-        Some(&alert.place.device_type),
-        alert.place.project.as_deref(),
-        alert.place.zone.as_deref(),
+        Some(&alert.location.device_type),
+        alert.location.project.as_deref(),
+        alert.location.zone.as_deref(),
     ]
 }
 

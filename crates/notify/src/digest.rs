@@ -24,7 +24,7 @@ const LARGEST_ATTRIBUTES: usize = 64 * 1024;
 /// What headings, the explanation and the counts take of an email or of the JSON, in bytes.
 const FRAME: usize = 4 * 1024;
 
-/// One message that names every alert of `messages`: place, what, value and time in a line each, the worst first. Its
+/// One message that names every alert of `messages`: location, what, value and time in a line each, the worst first. Its
 /// attributes have every value of its alerts, so that no filter misses one. It fits SNS if `messages` are one of the [groups](grouped).
 ///
 /// The same messages make the same digest with the same id, whatever their order.
@@ -194,8 +194,8 @@ impl<'a> EntryPayload<'a> {
             severity: alert.severity,
             at: alert.at,
             over: over.or(entry.over),
-            device: alert.place.device.as_deref(),
-            zone: alert.place.zone.as_deref(),
+            device: alert.location.device.as_deref(),
+            zone: alert.location.zone.as_deref(),
         }
     }
 }

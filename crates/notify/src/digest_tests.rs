@@ -1,6 +1,6 @@
 //! Several alerts in one message, and what is no alert, word for word.
 
-use domain::alert::{Alert, AlertId, Course, Message, SuppressedAlert, SuppressionReason};
+use domain::alert::{Alert, AlertId, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::severity::Severity;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -44,8 +44,8 @@ fn many_at(count: usize, name: impl Fn(usize) -> String) -> Vec<Message> {
     let of = |index| {
         let mut alert = if index % 9 == 0 { spill(&name(index)) } else { bad_smell_at(&name(index)) };
         alert.id = AlertId::of_silence(&index.to_string(), "", jiff::Timestamp::UNIX_EPOCH);
-        alert.place.device = Some(format!("device{index:026}"));
-        alert.place.zone = Some(format!("zone{index:028}"));
+        alert.location.device = Some(format!("device{index:026}"));
+        alert.location.zone = Some(format!("zone{index:028}"));
         firing(alert)
     };
     (0..count).map(of).collect()
@@ -155,10 +155,10 @@ fn alerts_of_several_moments_have_each_its_own() {
 #[test]
 fn several_places_are_each_named() {
     let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
-    assert_eq!(rendered.subject, "[HIGH] 2 more alerts: Ladies L3 and 1 more place");
+    assert_eq!(rendered.subject, "[HIGH] 2 more alerts: Ladies L3 and 1 more location");
     assert_eq!(
         rendered.sms,
-        "Ladies L3 and 1 more place: 2 more alerts: Ladies L3: Wet floor 13:59; Lobby: Bad smell 13:59"
+        "Ladies L3 and 1 more location: 2 more alerts: Ladies L3: Wet floor 13:59; Lobby: Bad smell 13:59"
     );
 }
 
@@ -166,8 +166,8 @@ fn several_places_are_each_named() {
 fn a_sentence_about_several_places_says_which_alert_is_where() {
     let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
     assert!(rendered.default.contains("Lobby: Bad smell"), "{}", rendered.default);
-    let one_place = held_back(three_held(), 0);
-    assert_eq!(one_place.default.matches("Washroom 3").count(), 1, "{}", one_place.default);
+    let one_location = held_back(three_held(), 0);
+    assert_eq!(one_location.default.matches("Washroom 3").count(), 1, "{}", one_location.default);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn an_sms_of_many_names_as_many_as_fit_and_counts_the_rest() {
 #[test]
 fn a_storm_is_one_message_with_a_line_for_each_alert() {
     let alert = bad_smell_at("Washroom 3");
-    let reminded = Alert { course: Course::Lasting { since: at("2022-06-01T05:40:00Z") }, ..bad_smell_at("Lobby") };
+    let reminded = Alert { trigger: Trigger::Sustained { since: at("2022-06-01T05:40:00Z") }, ..bad_smell_at("Lobby") };
     let messages = [
         Message::Resolved { alert: Box::new(alert.clone()), at: at("2022-06-01T06:20:00Z") },
         firing(Alert { at: at("2022-05-31T05:00:00Z"), ..alert }),

@@ -1,10 +1,10 @@
 //! What the words of a message depend on, one step either side.
 
-use domain::alert::{Alert, Course, Message, SuppressedAlert, SuppressionReason};
+use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Comparison;
-use domain::place::Place;
+use domain::display::presentable;
+use domain::location::Location;
 use domain::severity::Severity;
-use domain::shown::presentable;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::fixtures::*;
 use super::in_words;
 use super::render::{Rendered, render};
 use domain::alert::notice::Notice;
-use domain::rules::Refused;
+use domain::rules::RefusedRules;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -41,8 +41,8 @@ fn held(alerts: Vec<Alert>, more: usize) -> Rendered {
 }
 
 fn silence(display: &str) -> Alert {
-    let course = Course::Silence { since: later(-60) };
-    Alert { course, ..alert("silent", "No data", Severity::Low, &place("TH", display), Vec::new()) }
+    let trigger = Trigger::NoData { since: later(-60) };
+    Alert { trigger, ..alert("silent", "No data", Severity::Low, &location("TH", display), Vec::new()) }
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn nothing_blocked_is_not_written_down() {
 fn a_refused_file_counts_its_faults() {
     let of = |faults: &[&str], more| {
         let faults = faults.iter().map(|&fault| fault.to_owned()).collect();
-        let refused = Refused { file: "rules.toml".into(), version: "1".into(), faults, more };
+        let refused = RefusedRules { file: "rules.toml".into(), version: "1".into(), diagnostics: faults, more };
         let rendered = render(&Message::Notice(Notice::RulesRefused(refused)));
         (rendered.subject, rendered.email)
     };
@@ -88,8 +88,8 @@ fn a_refused_file_counts_its_faults() {
 
 #[test]
 fn a_place_is_called_by_its_name() {
-    assert_eq!(place("TH", "Washroom 3").name(), "Washroom 3");
-    assert_eq!(Place { display: None, ..place("TH", "") }.name(), "device device01");
+    assert_eq!(location("TH", "Washroom 3").name(), "Washroom 3");
+    assert_eq!(Location { display: None, ..location("TH", "") }.name(), "device device01");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_was_held_back_is_counted_with_what_nobody_remembers() {
 
 #[test]
 fn a_list_tells_an_alert_in_the_usual_words() {
-    let own = Alert { template: Some("own words at {place}".into()), ..bad_smell_at("Washroom 3") };
+    let own = Alert { template: Some("own words at {location}".into()), ..bad_smell_at("Washroom 3") };
     let email = held(vec![own, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59"), "{email}");
     assert!(!email.contains("own words"));
@@ -132,7 +132,7 @@ fn a_list_tells_an_alert_in_the_usual_words() {
     let named = Alert { title: "Sensor lost".into(), ..silence("Washroom 3") };
     let email = held(vec![named, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3, Sensor lost: no data since 12:59"), "{email}");
-    let bare = alert("own", "Odd", Severity::Low, &place("TH", "Washroom 3"), Vec::new());
+    let bare = alert("own", "Odd", Severity::Low, &location("TH", "Washroom 3"), Vec::new());
     let email = held(vec![bare, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3: Odd at 13:59"), "{email}");
 }
@@ -140,7 +140,7 @@ fn a_list_tells_an_alert_in_the_usual_words() {
 #[test]
 fn how_long_it_lasts_is_said_of_what_lasts() {
     let at_once = bad_smell_at("Washroom 3");
-    let lasting = Alert { course: Course::Lasting { since: later(-19) }, ..at_once.clone() };
+    let lasting = Alert { trigger: Trigger::Sustained { since: later(-19) }, ..at_once.clone() };
     let silent = silence("Washroom 3");
     for (rendered, has, has_not) in [
         (firing(vec![at_once.clone()]), "(medium)\n- ammonia", "since"),
@@ -165,7 +165,7 @@ fn how_long_it_lasts_is_said_of_what_lasts() {
 #[test]
 fn a_silence_is_told_as_one_only_where_nothing_else_was_measured() {
     assert!(reminder(silence("w"), 30).default.contains("w: still no data at"));
-    let broken = Alert { course: Course::Silence { since: later(-60) }, ..bad_smell_at("w") };
+    let broken = Alert { trigger: Trigger::NoData { since: later(-60) }, ..bad_smell_at("w") };
     assert!(reminder(broken, 30).default.contains("w: still Bad smell at"));
     assert!(resolved(silence("w"), 30).default.contains("w: sends again at 14:29"));
 }
@@ -176,7 +176,7 @@ fn names_that_are_not_fit_to_be_shown_are_cleaned_wherever_they_stand() {
     odd.rule = "ammonia\u{1b}-lite".into();
     odd.breaches[0].metric = "am\u{202e}m".into();
     odd.reasons = vec!["No\tsoap".into(), "No soap".into(), "\u{1b}".into()];
-    odd.template = Some("now\r\nat {place}".into());
+    odd.template = Some("now\r\nat {location}".into());
     let rendered = firing(vec![odd]);
     let hidden = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
     for text in [&rendered.default, &rendered.email, &rendered.sms, &rendered.subject, &rendered.json] {
@@ -190,8 +190,8 @@ fn names_that_are_not_fit_to_be_shown_are_cleaned_wherever_they_stand() {
 
 #[test]
 fn places_devices_and_limits_are_told_in_words() {
-    let named = |device_type: &str| Place { device_type: device_type.into(), ..Place::default() };
-    assert_eq!(named("TH").device_title(), place("TH", "w").device_title());
+    let named = |device_type: &str| Location { device_type: device_type.into(), ..Location::default() };
+    assert_eq!(named("TH").device_title(), location("TH", "w").device_title());
     assert_eq!((named("NEW").device_title(), named("").device_title()), ("NEW", "device"));
     assert_eq!(in_words(&bad_smell_at("w").breaches[0]), "ammonia 270 ppb (limit 200)");
     let tilt = |comparison| in_words(&breach("TILT", "Xt", 12.0, comparison, 10.0));
@@ -230,12 +230,12 @@ fn an_email_counts_what_it_has_no_room_for_and_nothing_else() {
 #[test]
 fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
     let long = "x".repeat(120);
-    let course = Course::Lasting { since: later(-19) };
+    let trigger = Trigger::Sustained { since: later(-19) };
     let reasons = vec!["No soap at all".to_owned(), "Wet floor everywhere".to_owned()];
-    let one = Alert { course, reasons: reasons.clone(), ..bad_smell_at(&long) };
+    let one = Alert { trigger, reasons: reasons.clone(), ..bad_smell_at(&long) };
     let sms = firing(vec![one.clone()]).sms;
     assert!(sms.contains("ammonia 270 ppb (limit 200)") && sms.contains("since 13:40"), "{sms}");
-    assert!(sms.contains("No soap at all"), "reasons stay as long as the place can be shortened: {sms}");
+    assert!(sms.contains("No soap at all"), "reasons stay as long as the location can be shortened: {sms}");
     // A metric of a long name, and reasons without end: the value and its time are left.
     let mut hard = one;
     hard.breaches[0].label = "ammonia as it was measured by a device that has a very long name for it".into();

@@ -5,7 +5,7 @@ use super::facts::{Facts, Stage, each_once};
 use super::sentence::times;
 use super::text::{Letters, date_and_time, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
 use super::when::elapsed;
-use domain::alert::{Alert, Course};
+use domain::alert::{Alert, Trigger};
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 
@@ -22,12 +22,12 @@ impl Facts {
     pub(super) fn email(&self, sentence: &str, most: usize) -> String {
         let first = self.first();
         let mut header = vec![
-            format!("Where: {}", self.place),
-            format!("When: {}", date_and_time(&first.place, self.at())),
-            format!("Device: {}", first.place.device_title()),
+            format!("Where: {}", self.location),
+            format!("When: {}", date_and_time(&first.location, self.at())),
+            format!("Device: {}", first.location.device_title()),
         ];
         if self.stage != Stage::Raised {
-            header.insert(2, format!("Raised: {}", date_and_time(&first.place, first.at)));
+            header.insert(2, format!("Raised: {}", date_and_time(&first.location, first.at)));
         }
         let mut blocks = vec![header];
         blocks.extend(self.alerts.iter().take(most).map(|alert| self.told(alert, most)));
@@ -48,24 +48,24 @@ impl Facts {
         }
         lines.extend(alert.breaches.iter().take(most).map(|breach| format!("- {}", measured(breach))));
         lines.extend(left_out(alert.breaches.len(), most));
-        lines.extend(self.course(alert).map(|course| format!("- {course}")));
+        lines.extend(self.trigger(alert).map(|trigger| format!("- {trigger}")));
         lines.extend(alert.reasons.iter().take(most).map(|reason| format!("- reason: {reason}")));
         lines.extend(left_out(alert.reasons.len(), most));
         lines
     }
 
     /// For how long: "for 19 min, since 13:40". Of what was raised before, until now or until it was over.
-    fn course(&self, alert: &Alert) -> Option<String> {
+    fn trigger(&self, alert: &Alert) -> Option<String> {
         let lasted = |since| format!("for {}, since {}", elapsed(since, self.at()), self.moment(since));
-        match alert.course {
-            Course::Silence { since } if self.stage == Stage::Raised => Some(format!("no data {}", lasted(since))),
-            Course::Lasting { since } if self.stage == Stage::Raised => Some(lasted(since)),
-            Course::Sum { since } => {
+        match alert.trigger {
+            Trigger::NoData { since } if self.stage == Stage::Raised => Some(format!("no data {}", lasted(since))),
+            Trigger::Sustained { since } if self.stage == Stage::Raised => Some(lasted(since)),
+            Trigger::Accumulated { since } => {
                 Some(format!("counted for {}, since {}", elapsed(since, alert.at), self.moment(since)))
             }
-            Course::Times { count, within } => Some(times(count, within)),
-            Course::AtOnce if self.stage == Stage::Raised => None,
-            Course::AtOnce | Course::Lasting { .. } | Course::Silence { .. } => {
+            Trigger::Repeated { count, within } => Some(times(count, within)),
+            Trigger::Immediate if self.stage == Stage::Raised => None,
+            Trigger::Immediate | Trigger::Sustained { .. } | Trigger::NoData { .. } => {
                 let word = if matches!(self.stage, Stage::Over(_)) { "lasted" } else { "lasts" };
                 self.lasted().map(|lasted| format!("{word} {lasted}, since {}", self.moment(self.began())))
             }
@@ -74,7 +74,7 @@ impl Facts {
 
     fn ids(&self, most: usize) -> Vec<String> {
         let alerts = self.alerts.iter().take(most).map(|alert| format!("Alert id: {}", alert.id));
-        ids(&self.first().place).chain(alerts).collect()
+        ids(&self.first().location).chain(alerts).collect()
     }
 
     fn rules(&self, most: usize) -> String {

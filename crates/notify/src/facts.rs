@@ -6,12 +6,12 @@ use std::hash::Hash;
 use jiff::Timestamp;
 
 use super::text::clock;
-use domain::alert::{Alert, Course};
+use domain::alert::{Alert, Trigger};
 use domain::breach::Breach;
-use domain::place::Place;
+use domain::display;
+use domain::display::presentable;
+use domain::location::Location;
 use domain::severity::Severity;
-use domain::shown;
-use domain::shown::presentable;
 
 /// The alerts of one reading, or of one device, with what all of their texts need.
 pub(super) struct Facts {
@@ -19,8 +19,8 @@ pub(super) struct Facts {
     pub(super) alerts: Vec<Alert>,
     /// The worst of their severities.
     pub(super) severity: Severity,
-    /// What to call the place.
-    pub(super) place: String,
+    /// What to call the location.
+    pub(super) location: String,
     /// The time of day there.
     pub(super) clock: String,
     /// What the matters are called, each once.
@@ -72,11 +72,11 @@ pub(super) struct Told {
     pub(super) titles: Vec<String>,
     /// The crossed limits, each measured value once: where two rules have a limit for it, the worse one tells.
     pub(super) breaches: Vec<Breach>,
-    /// How all of it came about; [`Course::AtOnce`] also where that differs.
-    pub(super) course: Course,
+    /// How all of it came about; [`Trigger::Immediate`] also where that differs.
+    pub(super) trigger: Trigger,
     /// Where that differs, how each of `breaches` came about: told behind the last of an alert, for the others
-    /// [`Course::AtOnce`].
-    pub(super) courses: Vec<Course>,
+    /// [`Trigger::Immediate`].
+    pub(super) triggers: Vec<Trigger>,
     /// The reasons, each once.
     pub(super) reasons: Vec<String>,
 }
@@ -91,8 +91,8 @@ impl Facts {
         let worst = &alerts[0];
         Self {
             severity: alerts.iter().map(|alert| alert.severity).max().unwrap_or(worst.severity),
-            place: worst.place.name(),
-            clock: clock(&worst.place, worst.at),
+            location: worst.location.name(),
+            clock: clock(&worst.location, worst.at),
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
             parts: parts(&alerts),
             stage: Stage::Raised,
@@ -131,7 +131,7 @@ impl Facts {
         if at == self.first().at { self.clock.clone() } else { self.moment(at) }
     }
 
-    /// The alert whose place and time stand for all of them.
+    /// The alert whose location and time stand for all of them.
     pub(super) fn first(&self) -> &Alert {
         &self.alerts[0]
     }
@@ -146,18 +146,18 @@ impl Told {
             .map(|alert| (*alert, alert.breaches.iter().filter(&mut is_new).collect()))
             .filter(|(alert, breaches): &(_, Vec<_>)| !breaches.is_empty() || alert.breaches.is_empty())
             .collect();
-        let course = telling.first().map(|(alert, _)| alert.course).unwrap_or_default();
-        let is_shared = telling.iter().all(|(alert, _)| alert.course == course);
-        let courses = telling.iter().flat_map(|(alert, breaches)| {
+        let trigger = telling.first().map(|(alert, _)| alert.trigger).unwrap_or_default();
+        let is_shared = telling.iter().all(|(alert, _)| alert.trigger == trigger);
+        let triggers = telling.iter().flat_map(|(alert, breaches)| {
             let last = breaches.len().saturating_sub(1);
-            (0..breaches.len()).map(move |index| if index == last { alert.course } else { Course::AtOnce })
+            (0..breaches.len()).map(move |index| if index == last { alert.trigger } else { Trigger::Immediate })
         });
         Self {
             at: alerts.first().map(|alert| alert.at).unwrap_or_default(),
             alerts: alerts.len(),
             titles: each_once(alerts.iter().map(|alert| alert.title.clone())),
-            course: if is_shared { course } else { Course::AtOnce },
-            courses: if is_shared { Vec::new() } else { courses.collect() },
+            trigger: if is_shared { trigger } else { Trigger::Immediate },
+            triggers: if is_shared { Vec::new() } else { triggers.collect() },
             breaches: telling.iter().flat_map(|(_, breaches)| breaches).map(|&breach| breach.clone()).collect(),
             reasons: each_once(alerts.iter().flat_map(|alert| alert.reasons.iter().cloned())),
         }
@@ -204,18 +204,18 @@ fn cleaned(alert: &Alert) -> Alert {
                 ..breach.clone()
             })
             .collect(),
-        reasons: each_once(alert.reasons.iter().filter_map(|reason| presentable(&shown::unlinked(reason)))),
-        template: alert.template.as_deref().map(shown::line),
-        place: cleaned_place(&alert.place),
+        reasons: each_once(alert.reasons.iter().filter_map(|reason| presentable(&display::unlinked(reason)))),
+        template: alert.template.as_deref().map(display::line),
+        location: cleaned_location(&alert.location),
         ..alert.clone()
     }
 }
 
-fn cleaned_place(place: &Place) -> Place {
-    let clean = Place::new(&place.source(), place.local_zone.clone());
-    // A name of nothing but marks without width would leave the reader without a place.
+fn cleaned_location(location: &Location) -> Location {
+    let clean = Location::new(&location.source(), location.local_zone.clone());
+    // A name of nothing but marks without width would leave the reader without a location.
     let display = clean.display.filter(|name| !name.chars().all(is_without_width));
-    Place { display, device_type: shown::unlinked(&clean.device_type), ..clean }
+    Location { display, device_type: display::unlinked(&clean.device_type), ..clean }
 }
 
 fn is_without_width(character: char) -> bool {

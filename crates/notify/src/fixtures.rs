@@ -1,10 +1,10 @@
 //! Alerts as tests need them: each builder takes what its test is about.
 
-use domain::alert::{Alert, AlertId, Course};
+use domain::alert::{Alert, AlertId, Trigger};
 use domain::breach::{Breach, Comparison};
 use domain::device::DeviceType;
 use domain::digest::Digest;
-use domain::place::Place;
+use domain::location::Location;
 use domain::reading::Reading;
 use domain::severity::Severity;
 use domain::time::LocalZone;
@@ -13,8 +13,8 @@ use domain::time::LocalZone;
 pub(super) const AT: &str = "2022-06-01T05:59:45.904Z";
 
 /// A device in Singapore of which everything is known.
-pub(super) fn place(device_type: &str, display: &str) -> Place {
-    Place {
+pub(super) fn location(device_type: &str, display: &str) -> Location {
+    Location {
         display: Some(display.to_owned()),
         device: Some("device01".to_owned()),
         device_type: device_type.to_owned(),
@@ -32,7 +32,7 @@ pub(super) fn breach(device_type: &str, metric: &str, value: f64, comparison: Co
     Breach { metric: metric.to_owned(), label, value, unit, comparison, limit }
 }
 
-pub(super) fn alert(rule: &str, title: &str, severity: Severity, place: &Place, breaches: Vec<Breach>) -> Alert {
+pub(super) fn alert(rule: &str, title: &str, severity: Severity, location: &Location, breaches: Vec<Breach>) -> Alert {
     Alert {
         id: AlertId::of(rule, &Reading::read("{}").unwrap()),
         rule: rule.to_owned(),
@@ -40,32 +40,32 @@ pub(super) fn alert(rule: &str, title: &str, severity: Severity, place: &Place, 
         template: None,
         severity,
         breaches,
-        course: Course::AtOnce,
+        trigger: Trigger::Immediate,
         reasons: Vec::new(),
         at: AT.parse().unwrap(),
         reading: Digest::of(b"{}"),
-        place: place.clone(),
+        location: location.clone(),
     }
 }
 
 /// The example of every page: ammonia at 270 ppb where 200 is the limit.
-pub(super) fn bad_smell(place: &Place) -> Alert {
+pub(super) fn bad_smell(location: &Location) -> Alert {
     let breaches = vec![breach("ODRDTR_BATT_V1", "amm", 270.0, Comparison::AtLeast, 200.0)];
-    alert("ammonia-lite", "Bad smell", Severity::Medium, place, breaches)
+    alert("ammonia-lite", "Bad smell", Severity::Medium, location, breaches)
 }
 
-/// The same at a place of that name.
+/// The same at a location of that name.
 pub(super) fn bad_smell_at(display: &str) -> Alert {
-    bad_smell(&place("ODRDTR_BATT_V1", display))
+    bad_smell(&location("ODRDTR_BATT_V1", display))
 }
 
 /// Much carbon dioxide and fine dust in one reading, the worse first.
 pub(super) fn stale_and_dusty_air(display: &str) -> Vec<Alert> {
-    let place = place("ODRDTR_10_IN_1", display);
+    let location = location("ODRDTR_10_IN_1", display);
     let of = |metric, value, limit| vec![breach("ODRDTR_10_IN_1", metric, value, Comparison::AtLeast, limit)];
     vec![
-        alert("carbon-dioxide", "Stale air", Severity::High, &place, of("co2", 2610.0, 2500.0)),
-        alert("fine-dust", "Fine dust", Severity::Medium, &place, of("pm_2.5", 41.5, 35.0)),
+        alert("carbon-dioxide", "Stale air", Severity::High, &location, of("co2", 2610.0, 2500.0)),
+        alert("fine-dust", "Fine dust", Severity::Medium, &location, of("pm_2.5", 41.5, 35.0)),
     ]
 }
 
@@ -74,7 +74,7 @@ pub(super) fn bad_feedback(display: &str, reasons: &[&str]) -> Alert {
     let breaches = vec![breach("FD", "rating", 5.0, Comparison::AtLeast, 4.0)];
     Alert {
         reasons: reasons.iter().map(|&reason| reason.to_owned()).collect(),
-        ..alert("bad-feedback", "Bad feedback", Severity::Medium, &place("FD", display), breaches)
+        ..alert("bad-feedback", "Bad feedback", Severity::Medium, &location("FD", display), breaches)
     }
 }
 
@@ -84,5 +84,5 @@ pub(super) fn spill(display: &str) -> Alert {
         breach("WD", "value", 1.0, Comparison::AtLeast, 1.0),
         breach("WD", "AreaP", 12.0, Comparison::AtLeast, 5.0),
     ];
-    alert("spill", "Wet floor", Severity::High, &place("WD", display), breaches)
+    alert("spill", "Wet floor", Severity::High, &location("WD", display), breaches)
 }

@@ -6,12 +6,12 @@ use super::facts::{Facts, Part, Told};
 use super::sentence::Wording;
 use super::text::cut_to_graphemes;
 use super::when::elapsed;
-use domain::alert::Course;
+use domain::alert::Trigger;
 
 impl Facts {
     /// When what was raised began: the first reading of it that is known.
     pub(super) fn began(&self) -> Timestamp {
-        self.first().course.since().unwrap_or(self.first().at)
+        self.first().trigger.since().unwrap_or(self.first().at)
     }
 
     /// How long what was raised has lasted, or did last, in words; `None` where it is said to be over before it began,
@@ -24,11 +24,11 @@ impl Facts {
     /// ammonia 270 ppb (limit 200) at 13:59". A rule's own words follow as they are, because they may say what to do.
     pub(super) fn still(&self, at: Timestamp, wording: &Wording<'_>) -> String {
         let since = format!("at {}, since {}", self.moment(at), self.moment(self.began()));
-        let place = wording.place;
+        let location = wording.location;
         let still = match &self.parts[0] {
-            Part::Own { .. } if wording.course => format!("Still {since}: {}", self.raised(wording)),
-            _ if self.is_silence() => format!("{place}: still no data {since}"),
-            part => format!("{place}: still {} {since}{}", self.title(wording), self.was(part.told(), wording)),
+            Part::Own { .. } if wording.trigger => format!("Still {since}: {}", self.raised(wording)),
+            _ if self.is_silence() => format!("{location}: still no data {since}"),
+            part => format!("{location}: still {} {since}{}", self.title(wording), self.was(part.told(), wording)),
         };
         match self.unheard_since {
             Some(unheard) => format!("{still}; no reading since {}; this is the last reminder", self.moment(unheard)),
@@ -38,22 +38,22 @@ impl Facts {
 
     /// That it is over: "Washroom 3: Bad smell is over at 14:20 (raised 13:59, lasted 21 min)".
     pub(super) fn over(&self, at: Timestamp, wording: &Wording<'_>) -> String {
-        let (place, time, began) = (wording.place, self.moment(at), self.moment(self.began()));
+        let (location, time, began) = (wording.location, self.moment(at), self.moment(self.began()));
         let lasted = |word: &str| self.lasted().map(|lasted| format!(", {word}{lasted}")).unwrap_or_default();
-        match (self.is_silence(), wording.course) {
-            (true, true) => format!("{place}: sends again at {time} (no data since {began}{})", lasted("")),
-            (true, false) => format!("{place}: sends again at {time}"),
+        match (self.is_silence(), wording.trigger) {
+            (true, true) => format!("{location}: sends again at {time} (no data since {began}{})", lasted("")),
+            (true, false) => format!("{location}: sends again at {time}"),
             (false, true) => {
                 let raised = self.moment(self.first().at);
-                format!("{place}: {} is over at {time} (raised {raised}{})", self.title(wording), lasted("lasted "))
+                format!("{location}: {} is over at {time} (raised {raised}{})", self.title(wording), lasted("lasted "))
             }
-            (false, false) => format!("{place}: {} is over at {time}", self.title(wording)),
+            (false, false) => format!("{location}: {} is over at {time}", self.title(wording)),
         }
     }
 
     /// Whether it is about a device from which nothing comes.
     pub(super) fn is_silence(&self) -> bool {
-        matches!(self.first().course, Course::Silence { .. }) && self.first().breaches.is_empty()
+        matches!(self.first().trigger, Trigger::NoData { .. }) && self.first().breaches.is_empty()
     }
 
     fn title(&self, wording: &Wording<'_>) -> String {
@@ -62,7 +62,7 @@ impl Facts {
 
     fn was(&self, told: &Told, wording: &Wording<'_>) -> String {
         let alert = self.first();
-        if !wording.course || alert.breaches.is_empty() {
+        if !wording.trigger || alert.breaches.is_empty() {
             return String::new();
         }
         let then = if alert.at == self.began() { "then".to_owned() } else { format!("at {}", self.moment(alert.at)) };

@@ -4,8 +4,6 @@
 //! sent, from facts alone: the same message always has the same words.
 
 pub mod attributes;
-#[cfg(test)]
-mod course_tests;
 pub mod digest;
 #[cfg(test)]
 mod digest_tests;
@@ -30,6 +28,8 @@ mod suppressed;
 mod text;
 #[cfg(test)]
 mod text_tests;
+#[cfg(test)]
+mod trigger_tests;
 mod when;
 
 pub use self::text::{amount, in_words};

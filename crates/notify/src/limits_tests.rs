@@ -1,8 +1,8 @@
 //! What the protocols can take holds for every name, however nasty.
 
-use domain::alert::{Alert, Course, Message, SuppressedAlert, SuppressionReason};
+use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Breach;
-use domain::place::Place;
+use domain::location::Location;
 use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -78,20 +78,20 @@ fn assert_within_limits(rendered: &Rendered, name: &str) {
 /// A message of each kind whose names and words are all `name`.
 fn messages_of(name: &str) -> Vec<Message> {
     let since: Timestamp = "1970-01-01T00:00:00Z".parse().unwrap();
-    let courses = [
-        Course::AtOnce,
-        Course::Lasting { since },
-        Course::Sum { since },
-        Course::Times { count: usize::MAX, within: Some(jiff::SignedDuration::MAX) },
+    let triggers = [
+        Trigger::Immediate,
+        Trigger::Sustained { since },
+        Trigger::Accumulated { since },
+        Trigger::Repeated { count: usize::MAX, within: Some(jiff::SignedDuration::MAX) },
     ];
-    let mut alerts: Vec<Alert> = courses.into_iter().map(|course| Alert { course, ..bad_smell_at(name) }).collect();
-    alerts.push(Alert { course: Course::Silence { since }, breaches: Vec::new(), ..bad_smell_at(name) });
-    alerts.push(Alert { template: Some(format!("{name} {{place}}")), ..alerts[1].clone() });
+    let mut alerts: Vec<Alert> = triggers.into_iter().map(|trigger| Alert { trigger, ..bad_smell_at(name) }).collect();
+    alerts.push(Alert { trigger: Trigger::NoData { since }, breaches: Vec::new(), ..bad_smell_at(name) });
+    alerts.push(Alert { template: Some(format!("{name} {{location}}")), ..alerts[1].clone() });
     alerts.push(bad_feedback(name, &[name, name]));
     for (index, alert) in alerts.iter_mut().enumerate() {
         alert.title = name.to_owned();
         alert.rule = format!("{index}{name}");
-        alert.place.zone = Some(format!("{index}{name}"));
+        alert.location.zone = Some(format!("{index}{name}"));
         alert.breaches.iter_mut().for_each(|breach| breach.label = name.to_owned());
     }
     let at: Timestamp = "2022-06-03T05:59:45Z".parse().unwrap();
@@ -131,21 +131,24 @@ fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
 fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
     for name in names() {
         let alert = bad_smell_at(&name);
-        let shown_name = crate::facts::Facts::of(std::slice::from_ref(&alert)).place;
+        let shown_name = crate::facts::Facts::of(std::slice::from_ref(&alert)).location;
         let rendered = render(&Message::Firing { alerts: vec![alert], blocked: 0 });
         assert_within_limits(&rendered, &name);
 
-        let place = rendered.subject.strip_prefix("[MEDIUM] Bad smell: ").unwrap();
-        assert_cut_between_graphemes(place, &shown_name, "…");
+        let location = rendered.subject.strip_prefix("[MEDIUM] Bad smell: ").unwrap();
+        assert_cut_between_graphemes(location, &shown_name, "…");
         assert!(rendered.ascii_subject.starts_with("[MEDIUM] Bad smell: "), "{}", rendered.ascii_subject);
 
-        let place = rendered.sms.strip_suffix(": ammonia 270 ppb (limit 200) at 13:59");
-        let place = place.unwrap_or_else(|| panic!("{name:?} costs the facts: {}", rendered.sms));
+        let location = rendered.sms.strip_suffix(": ammonia 270 ppb (limit 200) at 13:59");
+        let location = location.unwrap_or_else(|| panic!("{name:?} costs the facts: {}", rendered.sms));
         if crate::gsm7::septets(&rendered.sms).is_none() {
-            assert_cut_between_graphemes(place, &shown_name, "…");
+            assert_cut_between_graphemes(location, &shown_name, "…");
         } else {
             let plain = crate::gsm7::with_plain_marks(&shown_name);
-            assert!(place == plain || plain.starts_with(place.strip_suffix("...").unwrap()), "{place:?} {plain:?}");
+            assert!(
+                location == plain || plain.starts_with(location.strip_suffix("...").unwrap()),
+                "{location:?} {plain:?}"
+            );
         }
     }
 }
@@ -161,7 +164,7 @@ fn whatever_the_words_everywhere_the_limits_hold() {
             alert.breaches[0].label.clone_from(&name);
         }
         assert_within_limits(&render(&Message::Firing { alerts: alerts.clone(), blocked: 0 }), &name);
-        alerts[0].template = Some(format!("{name} {{place}} {{value}} {name}"));
+        alerts[0].template = Some(format!("{name} {{location}} {{value}} {name}"));
         assert_within_limits(&render(&Message::Firing { alerts, blocked: 0 }), &name);
     }
 }
@@ -206,8 +209,8 @@ fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long()
         let of = |index: usize| {
             let mut alert = bad_smell_at(&format!("{index:03} {name}"));
             alert.title = format!("T{index:03} {name}");
-            alert.place.zone = Some(format!("{index}{name}"));
-            alert.place.project.clone_from(&alert.place.zone);
+            alert.location.zone = Some(format!("{index}{name}"));
+            alert.location.project.clone_from(&alert.location.zone);
             alert.rule = format!("{index}{name}");
             Message::Firing { alerts: vec![alert], blocked: 0 }
         };
@@ -251,13 +254,13 @@ fn a_message_stays_far_below_what_sns_takes_when_everything_breaks_at_once() {
         let mut one = bad_feedback(&name, &[]);
         one.reasons = (0..9).map(|index| format!("{index}{name}")).collect();
         one.title.clone_from(&name);
-        one.place = Place {
+        one.location = Location {
             device: Some(name.clone()),
             device_type: name.clone(),
             zone: Some(name.clone()),
             project: Some(name.clone()),
             property: Some(name.clone()),
-            ..one.place
+            ..one.location
         };
         one.breaches = (0..9)
             .map(|index| Breach {

@@ -12,14 +12,14 @@ use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, mark};
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, utf16_units};
 use super::when::moment;
-use domain::alert::{Alert, Course, SuppressedAlert};
+use domain::alert::{Alert, SuppressedAlert, Trigger};
 use domain::severity::Severity;
 
-/// Longest line, in UTF-16 code units. Place and title stand at its beginning and have at most 120 characters each.
+/// Longest line, in UTF-16 code units. Location and title stand at its beginning and have at most 120 characters each.
 const LONGEST_LINE: usize = 600;
 /// Longest sentence of such a message, in UTF-16 code units.
 const LONGEST_SENTENCE: usize = 800;
-/// Most of a place's name and of a title where many are named in a line, in graphemes.
+/// Most of a location's name and of a title where many are named in a line, in graphemes.
 const NAME_KEEPS: usize = 30;
 /// Most alerts that are named in a sentence.
 const MOST_NAMED: usize = 20;
@@ -56,15 +56,15 @@ impl Entry {
 
     /// "Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since 14:02)".
     pub(super) fn line(&self) -> String {
-        let (place, title) = (&self.facts.place, &self.facts.titles[0]);
+        let (location, title) = (&self.facts.location, &self.facts.titles[0]);
         let alert = self.alert();
-        let says_title = match alert.course {
-            Course::Silence { .. } => title.eq_ignore_ascii_case("no data"),
+        let says_title = match alert.trigger {
+            Trigger::NoData { .. } => title.eq_ignore_ascii_case("no data"),
             _ => alert.breaches.is_empty(),
         };
         let head = match self.facts.stage {
-            Stage::Raised if !says_title => format!("{place}, {title}"),
-            _ => place.clone(),
+            Stage::Raised if !says_title => format!("{location}, {title}"),
+            _ => location.clone(),
         };
         let mut line = self.facts.sentence(&Wording::whole(&head));
         if let Some(over) = self.over {
@@ -77,12 +77,12 @@ impl Entry {
         line
     }
 
-    /// "Wet floor 13:59", with the place where it is not clear.
-    pub(super) fn short(&self, with_place: bool) -> String {
+    /// "Wet floor 13:59", with the location where it is not clear.
+    pub(super) fn short(&self, with_location: bool) -> String {
         let keep = |name: &str| cut_to_graphemes(name, "...", NAME_KEEPS);
-        let place = if with_place { format!("{}: ", keep(&self.facts.place)) } else { String::new() };
+        let location = if with_location { format!("{}: ", keep(&self.facts.location)) } else { String::new() };
         let over = if self.over.is_some() || self.severity().is_none() { " (over)" } else { "" };
-        format!("{place}{} {}{over}", keep(&self.facts.titles[0]), self.facts.clock)
+        format!("{location}{} {}{over}", keep(&self.facts.titles[0]), self.facts.clock)
     }
 }
 
@@ -91,7 +91,7 @@ impl Entry {
 pub(super) fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
     let newest = newest(&entries);
     for entry in &mut entries {
-        entry.facts.clock = moment(&entry.alert().place, entry.alert().at, newest);
+        entry.facts.clock = moment(&entry.alert().location, entry.alert().at, newest);
     }
     entries.sort_by_key(|entry| (Reverse(entry.severity()), entry.facts.at(), entry.alert().id));
     entries
@@ -102,10 +102,10 @@ pub(super) fn newest(entries: &[Entry]) -> Timestamp {
     entries.iter().map(|entry| entry.facts.at()).max().unwrap_or_default()
 }
 
-/// What to call the place of all of them: its name, or the first's and how many others there are.
-pub(super) fn common_place(entries: &[Entry]) -> (String, usize) {
-    let names: HashSet<&str> = entries.iter().map(|entry| entry.facts.place.as_str()).collect();
-    (entries.first().map(|entry| entry.facts.place.clone()).unwrap_or_default(), names.len().saturating_sub(1))
+/// What to call the location of all of them: its name, or the first's and how many others there are.
+pub(super) fn common_location(entries: &[Entry]) -> (String, usize) {
+    let names: HashSet<&str> = entries.iter().map(|entry| entry.facts.location.as_str()).collect();
+    (entries.first().map(|entry| entry.facts.location.clone()).unwrap_or_default(), names.len().saturating_sub(1))
 }
 
 /// What the subject and the default text begin with: the worst severity's mark.
@@ -155,14 +155,14 @@ pub(super) fn groups(entries: &[Entry]) -> Vec<Vec<String>> {
 }
 
 /// `head`, and as many alerts behind it as make a sentence of reasonable length; the rest of `total` is counted.
-pub(super) fn sentence(head: &str, entries: &[Entry], with_place: bool, total: usize) -> String {
-    let text = naming(head, &shorts(entries, with_place), total);
+pub(super) fn sentence(head: &str, entries: &[Entry], with_location: bool, total: usize) -> String {
+    let text = naming(head, &shorts(entries, with_location), total);
     cut_to_fit(&text, Letters::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units)
 }
 
 /// The text of an SMS: `head`, and as many alerts behind it as one part takes; the rest of `total` is counted.
-pub(super) fn sms(head: &str, entries: &[Entry], with_place: bool, total: usize) -> String {
-    let shorts = shorts(entries, with_place);
+pub(super) fn sms(head: &str, entries: &[Entry], with_location: bool, total: usize) -> String {
+    let shorts = shorts(entries, with_location);
     let written = |text: String| {
         let plain = with_plain_marks(&text);
         if septets(&plain).is_some() { plain } else { text }
@@ -174,8 +174,8 @@ pub(super) fn sms(head: &str, entries: &[Entry], with_place: bool, total: usize)
     fitting.unwrap_or_else(|| cut_to_one_part(&written(head.to_owned())))
 }
 
-fn shorts(entries: &[Entry], with_place: bool) -> Vec<String> {
-    entries.iter().take(MOST_NAMED).map(|entry| entry.short(with_place)).collect()
+fn shorts(entries: &[Entry], with_location: bool) -> Vec<String> {
+    entries.iter().take(MOST_NAMED).map(|entry| entry.short(with_location)).collect()
 }
 
 fn naming(head: &str, shorts: &[String], total: usize) -> String {
@@ -189,22 +189,22 @@ fn naming(head: &str, shorts: &[String], total: usize) -> String {
     format!("{head}: {}", named.join("; "))
 }
 
-/// The subject in Unicode and in ASCII: what is counted stays, the place is shortened. `others` is how many places there
+/// The subject in Unicode and in ASCII: what is counted stays, the location is shortened. `others` is how many locations there
 /// are beside it.
-pub(super) fn subjects(counted: &str, place: &str, others: usize) -> (String, String) {
+pub(super) fn subjects(counted: &str, location: &str, others: usize) -> (String, String) {
     let others = and_others(others);
-    let of = |place: &str, letters: Letters| {
+    let of = |location: &str, letters: Letters| {
         let room = LONGEST_SUBJECT.saturating_sub(utf16_units(counted) + utf16_units(&others) + ": ".len());
-        format!("{counted}: {}{others}", cut_to_fit(place, letters.ellipsis(), room, utf16_units))
+        format!("{counted}: {}{others}", cut_to_fit(location, letters.ellipsis(), room, utf16_units))
     };
-    (of(place, Letters::Unicode), of(&ascii(place), Letters::Plain))
+    (of(location, Letters::Unicode), of(&ascii(location), Letters::Plain))
 }
 
-/// " and 2 more places" behind a place, where there are others.
+/// " and 2 more locations" behind a location, where there are others.
 pub(super) fn and_others(others: usize) -> String {
     match others {
         0 => String::new(),
-        1 => " and 1 more place".to_owned(),
-        _ => format!(" and {others} more places"),
+        1 => " and 1 more location".to_owned(),
+        _ => format!(" and {others} more locations"),
     }
 }

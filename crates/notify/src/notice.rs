@@ -13,9 +13,9 @@ use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii};
 use super::text::{Letters, cut_to_fit, utf16_units};
 use domain::alert::notice::Notice;
-use domain::rules::Refused;
-use domain::shown;
-use domain::shown::presentable;
+use domain::display;
+use domain::display::presentable;
+use domain::rules::RefusedRules;
 
 /// Most that the text takes as a string in JSON, in bytes. It is in the SNS message six times, in five of them as a
 /// string within a string.
@@ -27,7 +27,7 @@ const LONGEST_LINE: usize = 400;
 pub(super) fn rendered(about: &Notice, id: &str) -> Rendered {
     match about {
         Notice::RulesRefused(refused) => {
-            let count = refused.faults.len() + refused.more;
+            let count = refused.diagnostics.len() + refused.more;
             let subject = format!("Rules refused: {count} fault{}", if count == 1 { "" } else { "s" });
             notice(id, &subject, &rules_refused(refused))
         }
@@ -36,7 +36,7 @@ pub(super) fn rendered(about: &Notice, id: &str) -> Rendered {
     }
 }
 
-fn rules_refused(Refused { file, faults, more, .. }: &Refused) -> String {
+fn rules_refused(RefusedRules { file, diagnostics: faults, more, .. }: &RefusedRules) -> String {
     let mut lines = vec![
         format!("{file} was changed and cannot be used. The rules that were accepted before it stay in force."),
         String::new(),
@@ -45,7 +45,7 @@ fn rules_refused(Refused { file, faults, more, .. }: &Refused) -> String {
     if *more > 0 {
         lines.push(format!("and {more} more"));
     }
-    lines.extend([String::new(), "What to do: correct these places and put the file there again.".to_owned()]);
+    lines.extend([String::new(), "What to do: correct these locations and put the file there again.".to_owned()]);
     lines.join("\n")
 }
 
@@ -103,7 +103,7 @@ pub(super) fn notice(id: &str, subject: &str, text: &str) -> Rendered {
 
 /// A line of what can be shown; what stands in from the left stays so.
 fn line(line: &str) -> String {
-    cut_to_fit(shown::line(line).trim_end(), Letters::Unicode.ellipsis(), LONGEST_LINE, utf16_units)
+    cut_to_fit(display::line(line).trim_end(), Letters::Unicode.ellipsis(), LONGEST_LINE, utf16_units)
 }
 
 /// As many of `lines` as stay within [`LARGEST_TEXT`], and how many more there are.

@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 
 use super::facts::{Facts, Stage};
 use super::list::{Entry, newest};
-use domain::alert::{Alert, AlertId, Course, SuppressionReason};
+use domain::alert::{Alert, AlertId, SuppressionReason, Trigger};
 use domain::breach::{Breach, Comparison};
-use domain::place::Place;
+use domain::location::Location;
 use domain::reading::ReadingId;
 use domain::severity::Severity;
 
@@ -31,7 +31,7 @@ struct Payload<'a> {
     text: &'a str,
     /// Event time, RFC 3339 in UTC; of what was raised before, when it is over or said again.
     at: Timestamp,
-    /// The same moment on the clock of the place, RFC 3339 with its offset; absent where that is not known.
+    /// The same moment on the clock of the location, RFC 3339 with its offset; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     local_time: Option<String>,
     /// Of the last reminder, since when nothing has come from the device; RFC 3339 in UTC.
@@ -40,7 +40,7 @@ struct Payload<'a> {
     /// When it was raised, where that is before `at`; RFC 3339 in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     raised_at: Option<Timestamp>,
-    place: PlacePayload<'a>,
+    location: LocationPayload<'a>,
     /// The worst first.
     alerts: Vec<DatedPayload<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -96,7 +96,7 @@ impl<'a, E: Serialize> ListPayload<'a, E> {
 }
 
 #[derive(Serialize)]
-struct PlacePayload<'a> {
+struct LocationPayload<'a> {
     /// What the texts call it.
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +129,7 @@ pub(super) struct DatedPayload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     over: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<PlacePayload<'a>>,
+    location: Option<LocationPayload<'a>>,
 }
 
 impl<'a> DatedPayload<'a> {
@@ -140,7 +140,7 @@ impl<'a> DatedPayload<'a> {
             alert: AlertPayload::of(alert, most),
             at: Some(alert.at),
             over: entry.over,
-            place: Some(PlacePayload::of(&alert.place, &entry.facts.place, alert.at)),
+            location: Some(LocationPayload::of(&alert.location, &entry.facts.location, alert.at)),
         }
     }
 }
@@ -156,7 +156,7 @@ struct AlertPayload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<ReadingId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    course: Option<CoursePayload>,
+    trigger: Option<TriggerPayload>,
     breaches: Vec<BreachPayload<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     breaches_left_out: usize,
@@ -169,18 +169,18 @@ struct AlertPayload<'a> {
 /// How it came about; absent where one reading did it.
 #[derive(Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-enum CoursePayload {
+enum TriggerPayload {
     /// By readings that all broke the limit, for so long when it was raised.
-    Lasting { since: Timestamp, seconds: i64 },
+    Sustained { since: Timestamp, seconds: i64 },
     /// Added up for so long.
-    Sum { since: Timestamp, seconds: i64 },
-    Times {
+    Accumulated { since: Timestamp, seconds: i64 },
+    Repeated {
         count: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         within_seconds: Option<i64>,
     },
     /// Nothing came for so long.
-    Silence { since: Timestamp, seconds: i64 },
+    NoData { since: Timestamp, seconds: i64 },
 }
 
 #[derive(Serialize)]
@@ -207,7 +207,7 @@ impl Facts {
             alert: AlertPayload::of(alert, most),
             at: Some(alert.at).filter(|at| *at != first.at),
             over: None,
-            place: None,
+            location: None,
         };
         let payload = Payload {
             schema: SCHEMA,
@@ -217,10 +217,10 @@ impl Facts {
             subject,
             text: sentence,
             at,
-            local_time: local_time(&first.place, at),
+            local_time: local_time(&first.location, at),
             no_reading_since: self.unheard_since,
             raised_at: (self.stage != Stage::Raised).then_some(first.at),
-            place: PlacePayload::of(&first.place, &self.place, at),
+            location: LocationPayload::of(&first.location, &self.location, at),
             alerts: self.alerts.iter().take(most).map(dated).collect(),
             alerts_left_out: self.alerts.len().saturating_sub(most),
             blocked_before: self.blocked,
@@ -238,42 +238,42 @@ impl Facts {
     }
 }
 
-/// `at` on the clock of `place`, RFC 3339 with its offset; `None` where that is not known.
-fn local_time(place: &Place, at: Timestamp) -> Option<String> {
-    let zone = &place.local_zone;
+/// `at` on the clock of `location`, RFC 3339 with its offset; `None` where that is not known.
+fn local_time(location: &Location, at: Timestamp) -> Option<String> {
+    let zone = &location.local_zone;
     zone.is_known().then(|| zone.on_the_wall(at).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
 }
 
-impl CoursePayload {
+impl TriggerPayload {
     fn of(alert: &Alert) -> Option<Self> {
         let seconds = |since: Timestamp| alert.at.duration_since(since).as_secs().max(0);
-        match alert.course {
-            Course::AtOnce => None,
-            Course::Lasting { since } => Some(Self::Lasting { since, seconds: seconds(since) }),
-            Course::Sum { since } => Some(Self::Sum { since, seconds: seconds(since) }),
-            Course::Times { count, within } => {
-                Some(Self::Times { count, within_seconds: within.map(|within| within.as_secs()) })
+        match alert.trigger {
+            Trigger::Immediate => None,
+            Trigger::Sustained { since } => Some(Self::Sustained { since, seconds: seconds(since) }),
+            Trigger::Accumulated { since } => Some(Self::Accumulated { since, seconds: seconds(since) }),
+            Trigger::Repeated { count, within } => {
+                Some(Self::Repeated { count, within_seconds: within.map(|within| within.as_secs()) })
             }
-            Course::Silence { since } => Some(Self::Silence { since, seconds: seconds(since) }),
+            Trigger::NoData { since } => Some(Self::NoData { since, seconds: seconds(since) }),
         }
     }
 }
 
-impl<'a> PlacePayload<'a> {
-    fn of(place: &'a Place, name: &'a str, at: Timestamp) -> Self {
+impl<'a> LocationPayload<'a> {
+    fn of(location: &'a Location, name: &'a str, at: Timestamp) -> Self {
         Self {
             name,
-            display: place.display.as_deref(),
-            device: place.device.as_deref(),
-            device_type: &place.device_type,
-            device_title: place.device_title(),
-            zone: place.zone.as_deref(),
-            project: place.project.as_deref(),
-            property: place.property.as_deref(),
-            time_zone: place
+            display: location.display.as_deref(),
+            device: location.device.as_deref(),
+            device_type: &location.device_type,
+            device_title: location.device_title(),
+            zone: location.zone.as_deref(),
+            project: location.project.as_deref(),
+            property: location.property.as_deref(),
+            time_zone: location
                 .local_zone
                 .is_known()
-                .then(|| place.local_zone.on_the_wall(at).time_zone().iana_name().map(str::to_owned))
+                .then(|| location.local_zone.on_the_wall(at).time_zone().iana_name().map(str::to_owned))
                 .flatten(),
         }
     }
@@ -286,8 +286,8 @@ impl<'a> AlertPayload<'a> {
             rule: &alert.rule,
             title: &alert.title,
             severity: alert.severity,
-            reading: (!matches!(alert.course, Course::Silence { .. })).then_some(alert.reading),
-            course: CoursePayload::of(alert),
+            reading: (!matches!(alert.trigger, Trigger::NoData { .. })).then_some(alert.reading),
+            trigger: TriggerPayload::of(alert),
             breaches: alert.breaches.iter().take(most).map(BreachPayload::of).collect(),
             breaches_left_out: alert.breaches.len().saturating_sub(most),
             reasons: &alert.reasons[..alert.reasons.len().min(most)],

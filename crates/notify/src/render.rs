@@ -8,7 +8,7 @@ use super::attributes::{Attribute, EMAIL, SMS, channel};
 use super::facts::{Facts, Stage};
 use super::{notice, suppressed};
 use domain::alert::{Alert, Message};
-use domain::shown::presentable;
+use domain::display::presentable;
 
 /// Most that [`Rendered::sns_message`] can be, in bytes. SNS takes 256 KB (262,144 bytes) for message and attributes,
 /// of one message and of a whole batch.
@@ -183,7 +183,7 @@ fn is_by_sms(attribute: &(&str, Attribute)) -> bool {
 mod tests {
     use super::*;
     use crate::fixtures::{bad_feedback, bad_smell_at, stale_and_dusty_air};
-    use domain::place::Place;
+    use domain::location::Location;
 
     fn rendered(alerts: &[Alert]) -> Rendered {
         render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
@@ -203,7 +203,7 @@ mod tests {
             "text": "Gents L1: rating 5 (limit 4): No soap at 13:59",
             "at": "2022-06-01T05:59:45.904Z",
             "local_time": "2022-06-01T13:59:45.904+08:00",
-            "place": {
+            "location": {
                 "name": "Gents L1", "display": "Gents L1", "device": "device01", "device_type": "FD",
                 "device_title": "feedback tablet", "zone": "zone01", "project": "project01", "property": "property01",
                 "time_zone": "Asia/Singapore",
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn programs_are_spared_what_is_not_known() {
         let mut alert = bad_smell_at("");
-        alert.place = Place::default();
+        alert.location = Location::default();
         let json = rendered(&[alert]).json;
         assert!(!json.contains("null") && !json.contains("\"\""), "{json}");
         for absent in [
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(attribute(&two, "zone"), Some(Attribute::One("zone01".into())));
 
         let mut nowhere = bad_smell_at("Lobby");
-        nowhere.place = Place::default();
+        nowhere.location = Location::default();
         let nowhere = rendered(&[nowhere]);
         for absent in ["device_type", "project", "zone"] {
             assert_eq!(attribute(&nowhere, absent), None, "{absent}");

@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use super::facts::{Facts, Part, Stage, Told};
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, date, phrase, utf16_units, value_and_limit};
 use super::when::{elapsed, moment, span};
-use domain::alert::{Alert, Course};
+use domain::alert::{Alert, Trigger};
 use domain::breach::Breach;
 use domain::device::Unit;
+use domain::display::unlinked;
 use domain::rules::template::filled;
-use domain::shown::unlinked;
 
 /// What of the facts a sentence says, and in which letters. What is left out is counted: "+2 more".
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wording<'a> {
-    /// What to call the place.
-    pub(super) place: &'a str,
+    /// What to call the location.
+    pub(super) location: &'a str,
     /// The letters of units and ellipses.
     pub(super) letters: Letters,
     /// Most parts: one for the rules without words of their own, and one for each rule with them.
@@ -28,7 +28,7 @@ pub(super) struct Wording<'a> {
     /// Most graphemes in the name of a metric, and of a matter.
     pub(super) label: usize,
     /// Whether it says how it came about, and of what was raised before, how it was.
-    pub(super) course: bool,
+    pub(super) trigger: bool,
 }
 
 /// Most crossed limits and most reasons in a sentence that has all the room it wants. The ten measurements of the
@@ -39,16 +39,16 @@ const LONGEST_SENTENCE: usize = 800;
 
 impl<'a> Wording<'a> {
     /// All that there is to say, in all letters.
-    pub(super) fn whole(place: &'a str) -> Self {
+    pub(super) fn whole(location: &'a str) -> Self {
         let most = MOST_LISTED;
         Self {
-            place,
+            location,
             letters: Letters::Unicode,
             parts: most,
             phrases: most,
             reasons: most,
             label: usize::MAX,
-            course: true,
+            trigger: true,
         }
     }
 }
@@ -56,7 +56,7 @@ impl<'a> Wording<'a> {
 impl Facts {
     /// The sentence where there is room for it.
     pub(super) fn whole_sentence(&self) -> String {
-        let sentence = self.sentence(&Wording::whole(&self.place));
+        let sentence = self.sentence(&Wording::whole(&self.location));
         cut_to_fit(&sentence, Letters::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units)
     }
 
@@ -91,25 +91,25 @@ impl Facts {
 
     fn usual(&self, told: &Told, wording: &Wording<'_>) -> String {
         let what = self.what(told, wording);
-        let since = match told.course {
-            Course::Lasting { since } if wording.course => format!(", since {}", self.moment(since)),
-            Course::Sum { since } if wording.course => format!(", counted since {}", self.moment(since)),
+        let since = match told.trigger {
+            Trigger::Sustained { since } if wording.trigger => format!(", since {}", self.moment(since)),
+            Trigger::Accumulated { since } if wording.trigger => format!(", counted since {}", self.moment(since)),
             _ => String::new(),
         };
-        format!("{}: {what} at {}{since}", wording.place, self.clock_at(told.at))
+        format!("{}: {what} at {}{since}", wording.location, self.clock_at(told.at))
     }
 
     /// What was measured, how often and why: "rating 5 (limit 4), 3 times within 1 h: No soap".
     pub(super) fn what(&self, told: &Told, wording: &Wording<'_>) -> String {
-        let what = match told.course {
-            Course::Silence { since } if told.breaches.is_empty() => {
+        let what = match told.trigger {
+            Trigger::NoData { since } if told.breaches.is_empty() => {
                 format!("no data since {} ({})", self.moment(since), elapsed(since, self.first().at))
             }
             _ if told.breaches.is_empty() => listed(&told.titles, wording.phrases, String::clone),
             _ => phrases(self, told, wording),
         };
-        let times = match told.course {
-            Course::Times { count, within } if wording.course => format!(", {}", times(count, within)),
+        let times = match told.trigger {
+            Trigger::Repeated { count, within } if wording.trigger => format!(", {}", times(count, within)),
             _ => String::new(),
         };
         let reasons = reasons(told, wording);
@@ -119,7 +119,7 @@ impl Facts {
 
     /// `at` as it is told where the alert was raised.
     pub(super) fn moment(&self, at: Timestamp) -> String {
-        moment(&self.first().place, at, self.at())
+        moment(&self.first().location, at, self.at())
     }
 }
 
@@ -145,24 +145,24 @@ fn value_of(name: &str, facts: &Facts, alert: &Alert, told: &Told, wording: &Wor
         told.breaches.first().map(|breach| part(breach, wording)).unwrap_or_default()
     };
     Some(match name {
-        "place" => wording.place.to_owned(),
+        "location" => wording.location.to_owned(),
         "what" => of_breach(label),
         "value" => of_breach(|breach, _| numbers(breach).0),
         "unit" => of_breach(|breach, wording| wording.letters.symbol(breach.unit).to_owned()),
         "limit" => of_breach(|breach, _| numbers(breach).1),
         "breaches" => phrases(facts, told, wording),
         "time" => facts.clock_at(alert.at),
-        "date" => date(&alert.place, alert.at),
-        "zone" => id(&alert.place.zone),
-        "project" => id(&alert.place.project),
-        "property" => id(&alert.place.property),
-        "device" => id(&alert.place.device),
-        "type" => alert.place.device_title().to_owned(),
+        "date" => date(&alert.location, alert.at),
+        "zone" => id(&alert.location.zone),
+        "project" => id(&alert.location.project),
+        "property" => id(&alert.location.property),
+        "device" => id(&alert.location.device),
+        "type" => alert.location.device_title().to_owned(),
         "severity" => alert.severity.to_string(),
         "title" => alert.title.clone(),
         "reasons" => reasons(told, wording),
-        "since" => alert.course.since().map(|since| facts.moment(since)).unwrap_or_default(),
-        "duration" => alert.course.since().map(|since| elapsed(since, alert.at)).unwrap_or_default(),
+        "since" => alert.trigger.since().map(|since| facts.moment(since)).unwrap_or_default(),
+        "duration" => alert.trigger.since().map(|since| elapsed(since, alert.at)).unwrap_or_default(),
         _ => return None,
     })
 }
@@ -176,13 +176,13 @@ fn phrases(facts: &Facts, told: &Told, wording: &Wording<'_>) -> String {
     listed(&indices, wording.phrases, |&index| {
         let breach = &told.breaches[index];
         let phrase = phrase(breach, &label(breach, wording), wording.letters);
-        match told.courses.get(index).filter(|_| wording.course) {
-            None | Some(Course::AtOnce) => phrase,
-            Some(Course::Lasting { since } | Course::Silence { since }) => {
+        match told.triggers.get(index).filter(|_| wording.trigger) {
+            None | Some(Trigger::Immediate) => phrase,
+            Some(Trigger::Sustained { since } | Trigger::NoData { since }) => {
                 format!("{phrase} since {}", facts.moment(*since))
             }
-            Some(Course::Sum { since }) => format!("{phrase} counted since {}", facts.moment(*since)),
-            Some(Course::Times { count, within }) => format!("{phrase} {}", times(*count, *within)),
+            Some(Trigger::Accumulated { since }) => format!("{phrase} counted since {}", facts.moment(*since)),
+            Some(Trigger::Repeated { count, within }) => format!("{phrase} {}", times(*count, *within)),
         }
     })
 }

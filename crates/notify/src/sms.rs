@@ -5,38 +5,38 @@ use super::gsm7::{PART_SEPTETS, PART_UTF16_UNITS, is_one_part, septets, septets_
 use super::sentence::Wording;
 use super::text::{Letters, cut_to_fit, cut_to_graphemes, graphemes, utf16_units};
 
-/// What is kept of the place before anything else is left out, in graphemes; where not even the least wording leaves
+/// What is kept of the location before anything else is left out, in graphemes; where not even the least wording leaves
 /// that much, less.
-const PLACE_KEEPS: [usize; 3] = [12, 4, 0];
-/// What is kept of a metric's name as long as anything is kept of the place, in graphemes.
+const LOCATION_KEEPS: [usize; 3] = [12, 4, 0];
+/// What is kept of a metric's name as long as anything is kept of the location, in graphemes.
 const LABEL_KEEPS: usize = 12;
 
 impl Facts {
-    /// The text of an SMS: one part. Where the sentence is longer, the place is shortened first; then further crossed
-    /// limits go, then reasons, then most of the metric's name, since when it is, and the rest of the place. The value,
+    /// The text of an SMS: one part. Where the sentence is longer, the location is shortened first; then further crossed
+    /// limits go, then reasons, then most of the metric's name, since when it is, and the rest of the location. The value,
     /// unit, limit and time of the worst are cut only where a rule's own words are longer than a part.
     pub(super) fn sms(&self) -> String {
         let attempts = self.attempts();
-        let name = graphemes(&self.place);
+        let name = graphemes(&self.location);
         let fitting =
-            |keep: usize| attempts.iter().find_map(|attempt| self.with_longest_place(attempt, keep.min(name)));
+            |keep: usize| attempts.iter().find_map(|attempt| self.with_longest_location(attempt, keep.min(name)));
         let without_label =
-            || self.with_longest_place(&Wording { reasons: 0, label: 0, course: false, ..self.first_limit() }, 0);
-        PLACE_KEEPS.into_iter().find_map(fitting).or_else(without_label).unwrap_or_else(|| {
-            // Something has to be cut, so that nothing is won by a place that nobody can read.
-            let place = cut_to_graphemes(&self.place, Letters::Unicode.ellipsis(), PLACE_KEEPS[0]);
-            cut_to_one_part(&self.written(&Wording { place: &place, ..self.first_limit() }))
+            || self.with_longest_location(&Wording { reasons: 0, label: 0, trigger: false, ..self.first_limit() }, 0);
+        LOCATION_KEEPS.into_iter().find_map(fitting).or_else(without_label).unwrap_or_else(|| {
+            // Something has to be cut, so that nothing is won by a location that nobody can read.
+            let location = cut_to_graphemes(&self.location, Letters::Unicode.ellipsis(), LOCATION_KEEPS[0]);
+            cut_to_one_part(&self.written(&Wording { location: &location, ..self.first_limit() }))
         })
     }
 
     /// The worst crossed limit alone.
     fn first_limit(&self) -> Wording<'_> {
-        Wording { parts: 1, phrases: 1, ..Wording::whole(&self.place) }
+        Wording { parts: 1, phrases: 1, ..Wording::whole(&self.location) }
     }
 
     /// What to say, the fullest first.
     fn attempts(&self) -> Vec<Wording<'_>> {
-        let whole = Wording::whole(&self.place);
+        let whole = Wording::whole(&self.location);
         let told = self.parts[0].told();
         let parts = self.parts.len().min(whole.parts);
         let phrases = told.breaches.len().min(whole.phrases);
@@ -48,23 +48,23 @@ impl Facts {
         let least = Wording { reasons: 0, ..first };
         let short = |wording| Wording { label: LABEL_KEEPS, ..wording };
         attempts.push(short(least));
-        attempts.extend([Wording { course: false, ..least }, short(Wording { course: false, ..least })]);
+        attempts.extend([Wording { trigger: false, ..least }, short(Wording { trigger: false, ..least })]);
         attempts
     }
 
-    /// The text of this wording with as much of the place as one part takes, but not less than `least` graphemes of it.
-    fn with_longest_place(&self, wording: &Wording<'_>, least: usize) -> Option<String> {
+    /// The text of this wording with as much of the location as one part takes, but not less than `least` graphemes of it.
+    fn with_longest_location(&self, wording: &Wording<'_>, least: usize) -> Option<String> {
         let whole = self.written(wording);
         if is_one_part(&whole) {
             return Some(whole);
         }
         let shortened = |kept: usize| {
-            let place = cut_to_graphemes(&self.place, Letters::Unicode.ellipsis(), kept);
-            Some(self.written(&Wording { place: &place, ..*wording })).filter(|text| is_one_part(text))
+            let location = cut_to_graphemes(&self.location, Letters::Unicode.ellipsis(), kept);
+            Some(self.written(&Wording { location: &location, ..*wording })).filter(|text| is_one_part(text))
         };
         let mut longest = shortened(least)?;
-        // A shorter place never needs more room, so that half of what is left can be ruled out each time.
-        let (mut fits, mut too_long) = (least, graphemes(&self.place));
+        // A shorter location never needs more room, so that half of what is left can be ruled out each time.
+        let (mut fits, mut too_long) = (least, graphemes(&self.location));
         while too_long - fits > 1 {
             let middle = fits.midpoint(too_long);
             match shortened(middle) {

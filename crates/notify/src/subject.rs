@@ -9,20 +9,20 @@ use domain::severity::Severity;
 /// Longest subject, in UTF-16 code units and so also in characters: SNS wants less than 100 characters
 /// (API reference, Publish, parameter Subject).
 pub(super) const LONGEST_SUBJECT: usize = 99;
-/// What a long title leaves to the place, in UTF-16 code units.
-const PLACE_KEEPS: usize = 24;
+/// What a long title leaves to the location, in UTF-16 code units.
+const LOCATION_KEEPS: usize = 24;
 
 impl Facts {
     /// The subject, in Unicode.
     pub(super) fn subject(&self) -> String {
-        self.subject_of(&self.titles, &self.place, Letters::Unicode)
+        self.subject_of(&self.titles, &self.location, Letters::Unicode)
     }
 
     /// The subject in printable ASCII. Names in other scripts are spelled in Latin letters, as far as a table of
     /// characters can.
     pub(super) fn ascii_subject(&self) -> String {
         let titles: Vec<String> = self.titles.iter().map(|title| ascii(title)).collect();
-        self.subject_of(&titles, &ascii(&self.place), Letters::Plain)
+        self.subject_of(&titles, &ascii(&self.location), Letters::Plain)
     }
 
     /// What the subject and the default text begin with: `"[HIGH] "`, and `"[OK] "` of what is over.
@@ -30,21 +30,21 @@ impl Facts {
         if matches!(self.stage, Stage::Over(_)) { "[OK] ".to_owned() } else { mark(self.severity) }
     }
 
-    /// All titles where they fit with the place, else the first and how many more. Then the place is shortened, and only
+    /// All titles where they fit with the location, else the first and how many more. Then the location is shortened, and only
     /// a title that fills the subject by itself is, too.
-    fn subject_of(&self, titles: &[String], place: &str, letters: Letters) -> String {
+    fn subject_of(&self, titles: &[String], location: &str, letters: Letters) -> String {
         let still = if matches!(self.stage, Stage::Still(_)) { "Still: " } else { "" };
         let severity = format!("{}{still}", self.mark());
-        let whole = format!("{severity}{}: {place}", titles.join(", "));
+        let whole = format!("{severity}{}: {location}", titles.join(", "));
         if utf16_units(&whole) <= LONGEST_SUBJECT {
             return whole;
         }
         let more = if titles.len() > 1 { format!(" +{} more", titles.len() - 1) } else { String::new() };
         let taken = utf16_units(&severity) + utf16_units(&more) + ": ".len();
         let shorten = |text: &str, room| cut_to_fit(text, letters.ellipsis(), room, utf16_units);
-        let title = shorten(&titles[0], LONGEST_SUBJECT - taken - utf16_units(place).min(PLACE_KEEPS));
-        let place = shorten(place, LONGEST_SUBJECT - taken - utf16_units(&title));
-        format!("{severity}{title}{more}: {place}")
+        let title = shorten(&titles[0], LONGEST_SUBJECT - taken - utf16_units(location).min(LOCATION_KEEPS));
+        let location = shorten(location, LONGEST_SUBJECT - taken - utf16_units(&title));
+        format!("{severity}{title}{more}: {location}")
     }
 }
 

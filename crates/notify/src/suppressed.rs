@@ -2,35 +2,35 @@
 
 use super::attributes::attributes;
 use super::email::laid_out;
-use super::list::{Entry, and_others, common_place, groups, newest, sentence, sms, sorted, subjects, worst_mark};
+use super::list::{Entry, and_others, common_location, groups, newest, sentence, sms, sorted, subjects, worst_mark};
 use super::payload::{DatedPayload, ListPayload};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::text::{cut_to_graphemes, date_and_time, ids};
 use domain::alert::{SuppressedAlert, SuppressionReason};
-use domain::place::Place;
+use domain::location::Location;
 
 /// Most values of one attribute: more than are suppressed by name.
 const MOST_VALUES: usize = 64;
-/// Most of the place's name in an SMS, in graphemes.
-const PLACE_KEEPS: usize = 30;
+/// Most of the location's name in an SMS, in graphemes.
+const LOCATION_KEEPS: usize = 30;
 
 /// The message that lists `alerts`; `more` is how many there were beside them.
 pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[SuppressedAlert], more: usize) -> Rendered {
     let entries = sorted(alerts.iter().map(Entry::of_suppressed).collect());
     let total = entries.len() + more;
-    let (place, others) = common_place(&entries);
+    let (location, others) = common_location(&entries);
     let mark = worst_mark(&entries);
     let Words { counted, when, why } = Words::of(reason, total);
-    let (subject, ascii_subject) = subjects(&format!("{mark}{counted}"), &place, others);
-    let head = |place: &str, why: &str| format!("{place}{}: {counted}{why}", and_others(others));
-    let text = sentence(&head(&place, when), &entries, others > 0, total);
-    let short_place = cut_to_graphemes(&place, "...", PLACE_KEEPS);
+    let (subject, ascii_subject) = subjects(&format!("{mark}{counted}"), &location, others);
+    let head = |location: &str, why: &str| format!("{location}{}: {counted}{why}", and_others(others));
+    let text = sentence(&head(&location, when), &entries, others > 0, total);
+    let short_location = cut_to_graphemes(&location, "...", LOCATION_KEEPS);
     Rendered {
         id,
         ascii_subject,
         default: format!("{mark}{text}"),
-        email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, [&head(&place, ""), why])),
-        sms: sms(&head(&short_place, ""), &entries, others > 0, total),
+        email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, [&head(&location, ""), why])),
+        sms: sms(&head(&short_location, ""), &entries, others > 0, total),
         json: within(LARGEST_LIST_JSON, |most| {
             let of = |entry| DatedPayload::of(entry, most);
             ListPayload::json(Some(reason), [&subject, &text], &entries, (most, more), of)
@@ -77,10 +77,10 @@ fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) ->
         blocks.push(vec![format!("And {left_out} more.")]);
     }
     if let Some(entry) = entries.first() {
-        let place = &entry.alert().place;
-        let newest = format!("Newest: {}", date_and_time(place, newest(entries)));
+        let location = &entry.alert().location;
+        let newest = format!("Newest: {}", date_and_time(location, newest(entries)));
         // Of several devices none stands for all.
-        let of_none = Place { device: None, ..place.clone() };
+        let of_none = Location { device: None, ..location.clone() };
         blocks.push(std::iter::once(newest).chain(ids(&of_none)).collect());
     }
     blocks.push(listed.iter().map(|entry| format!("Alert id: {}", entry.alert().id)).collect());

@@ -7,8 +7,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
-use domain::place::Place;
-use domain::shown::{first_graphemes, first_that_fit, unlinked};
+use domain::display::{first_graphemes, first_that_fit, unlinked};
+use domain::location::Location;
 
 /// Whole numbers from here on are not written out: f64 no longer tells neighbours apart, and nothing that a washroom
 /// sensor measures comes near.
@@ -30,13 +30,13 @@ pub fn amount(value: f64, unit: Unit) -> String {
     quantity(&number(value), unit, Letters::Unicode)
 }
 
-/// The ids of `place` that are known, a line each, the device's first.
-pub(super) fn ids(place: &Place) -> impl Iterator<Item = String> {
+/// The ids of `location` that are known, a line each, the device's first.
+pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
     let ids = [
-        ("Device id", &place.device),
-        ("Zone id", &place.zone),
-        ("Project id", &place.project),
-        ("Property id", &place.property),
+        ("Device id", &location.device),
+        ("Zone id", &location.zone),
+        ("Project id", &location.project),
+        ("Property id", &location.property),
     ];
     ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", unlinked(id.as_ref()?))))
 }
@@ -76,7 +76,7 @@ pub(super) fn number(value: f64) -> String {
         2
     } else {
         // 0.05 has its first digit at the second decimal: log10 is −1.3, its floor −2.
-        let first = (1..=MOST_DECIMALS).find(|&place| magnitude * 10f64.powi(place as i32) >= 1.0);
+        let first = (1..=MOST_DECIMALS).find(|&location| magnitude * 10f64.powi(location as i32) >= 1.0);
         first.map_or(MOST_DECIMALS, |first| (first + 2).min(MOST_DECIMALS))
     };
     with_decimals(value, decimals)
@@ -136,7 +136,7 @@ pub(super) fn flag(label: &str, value: f64) -> String {
     if value != 0.0 {
         label.to_owned()
     } else if label.ends_with("ed") {
-        // A state of the place ("occupied"); the other flags are things ("motion", "spill").
+        // A state of the location ("occupied"); the other flags are things ("motion", "spill").
         format!("not {label}")
     } else {
         format!("no {label}")
@@ -154,25 +154,25 @@ pub(super) fn phrase(breach: &Breach, label: &str, letters: Letters) -> String {
     format!("{label} {value}{from} (limit {limit})")
 }
 
-/// The time of day at `place`, to the minute; with "UTC" where the local time is not known.
-pub(super) fn clock(place: &Place, at: Timestamp) -> String {
-    let wall = place.local_zone.on_the_wall(at).strftime("%H:%M");
-    if place.local_zone.is_known() { wall.to_string() } else { format!("{wall} UTC") }
+/// The time of day at `location`, to the minute; with "UTC" where the local time is not known.
+pub(super) fn clock(location: &Location, at: Timestamp) -> String {
+    let wall = location.local_zone.on_the_wall(at).strftime("%H:%M");
+    if location.local_zone.is_known() { wall.to_string() } else { format!("{wall} UTC") }
 }
 
-/// The date at `place`: "Wed 1 June 2022".
-pub(super) fn date(place: &Place, at: Timestamp) -> String {
-    place.local_zone.on_the_wall(at).strftime("%a %-d %B %Y").to_string()
+/// The date at `location`: "Wed 1 June 2022".
+pub(super) fn date(location: &Location, at: Timestamp) -> String {
+    location.local_zone.on_the_wall(at).strftime("%a %-d %B %Y").to_string()
 }
 
 /// Date and time to the second, with the zone that they are told in: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
-pub(super) fn date_and_time(place: &Place, at: Timestamp) -> String {
-    let wall = place.local_zone.on_the_wall(at);
+pub(super) fn date_and_time(location: &Location, at: Timestamp) -> String {
+    let wall = location.local_zone.on_the_wall(at);
     let zone = match wall.time_zone().iana_name() {
         Some(name) => name.to_owned(),
         None => wall.strftime("UTC%:z").to_string(),
     };
-    format!("{}, {} ({zone})", date(place, at), wall.strftime("%H:%M:%S"))
+    format!("{}, {} ({zone})", date(location, at), wall.strftime("%H:%M:%S"))
 }
 
 /// Width of `text` in UTF-16 code units, which is never less than its characters.
@@ -293,18 +293,18 @@ mod tests {
 
     #[test]
     fn a_place_is_called_by_its_name_else_its_id_else_its_kind() {
-        let place = |display: Option<&str>, device: Option<&str>, device_type: &str| Place {
+        let location = |display: Option<&str>, device: Option<&str>, device_type: &str| Location {
             display: display.map(Into::into),
             device: device.map(Into::into),
             device_type: device_type.to_owned(),
-            ..Place::default()
+            ..Location::default()
         };
-        assert_eq!(place(Some("Ladies L3"), Some("d1"), "UM").name(), "Ladies L3");
-        assert_eq!(place(None, Some("d1"), "UM").name(), "device d1");
-        assert_eq!(place(None, None, "UM").name(), "a people counter without a name");
-        assert_eq!(place(None, None, "ODRDTR").name(), "an air quality sensor without a name");
-        assert_eq!(place(None, None, "ACME#BIN").name(), "a device of type ACME#BIN without a name");
-        assert_eq!(place(None, None, "").name(), "a device without a name");
+        assert_eq!(location(Some("Ladies L3"), Some("d1"), "UM").name(), "Ladies L3");
+        assert_eq!(location(None, Some("d1"), "UM").name(), "device d1");
+        assert_eq!(location(None, None, "UM").name(), "a people counter without a name");
+        assert_eq!(location(None, None, "ODRDTR").name(), "an air quality sensor without a name");
+        assert_eq!(location(None, None, "ACME#BIN").name(), "a device of type ACME#BIN without a name");
+        assert_eq!(location(None, None, "").name(), "a device without a name");
     }
 
     #[test]
@@ -312,8 +312,8 @@ mod tests {
         let at: Timestamp = "2022-06-01T05:59:45.904Z".parse().unwrap();
         let told = |region: Option<&str>, offset_seconds| {
             let local_zone = LocalZone { region: region.map(Into::into), offset_seconds };
-            let place = Place { local_zone, ..Place::default() };
-            (clock(&place, at), date_and_time(&place, at))
+            let location = Location { local_zone, ..Location::default() };
+            (clock(&location, at), date_and_time(&location, at))
         };
         for (region, offset, time, full) in [
             (Some("Asia/Singapore"), None, "13:59", "Wed 1 June 2022, 13:59:45 (Asia/Singapore)"),

@@ -5,7 +5,7 @@ use super::fixtures::*;
 use super::render::{Rendered, render};
 use domain::alert::{Alert, Message};
 use domain::breach::Comparison;
-use domain::place::Place;
+use domain::location::Location;
 use domain::severity::Severity;
 use domain::time::LocalZone;
 
@@ -60,7 +60,7 @@ Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
 #[test]
 fn the_email_leaves_out_what_is_not_known() {
     let mut alert = bad_smell_at("");
-    alert.place = Place { device_type: "ODRDTR_BATT_V1".to_owned(), ..Place::default() };
+    alert.location = Location { device_type: "ODRDTR_BATT_V1".to_owned(), ..Location::default() };
     let expected = r#"an air quality sensor lite without a name: ammonia 270 ppb (limit 200) at 05:59 UTC
 
 Where: an air quality sensor lite without a name
@@ -92,7 +92,7 @@ fn a_spill_is_told_with_its_area() {
 #[test]
 fn what_is_not_is_told_as_not() {
     let free = breach("OCCDESK", "occupied", 0.0, Comparison::Below, 1.0);
-    let alert = alert("free", "Free desk", Severity::Low, &place("OCCDESK", "Desk 4"), vec![free]);
+    let alert = alert("free", "Free desk", Severity::Low, &location("OCCDESK", "Desk 4"), vec![free]);
     assert_eq!(rendered(&[alert]).sms, "Desk 4: not occupied at 13:59");
 }
 
@@ -119,7 +119,7 @@ fn the_email_lists_reasons_one_a_line() {
 #[test]
 fn a_level_below_its_limit_is_told_with_what_is_left() {
     let low = breach("SS", "p", 3.0, Comparison::Below, 5.0);
-    let alert = alert("soap-low", "Refill soap", Severity::Medium, &place("SS", "Gents L2"), vec![low]);
+    let alert = alert("soap-low", "Refill soap", Severity::Medium, &location("SS", "Gents L2"), vec![low]);
     let [subject, _, sms] = texts(std::slice::from_ref(&alert));
     assert_eq!(subject, "[MEDIUM] Refill soap: Gents L2");
     assert_eq!(sms, "Gents L2: soap left 3 % (limit 5) at 13:59");
@@ -129,7 +129,7 @@ fn a_level_below_its_limit_is_told_with_what_is_left() {
 #[test]
 fn a_leaning_tree_is_told_from_its_baseline() {
     let leans = breach("TILT", "Xt", 12.3, Comparison::Deviates, 10.0);
-    let alert = alert("tree-tilt", "Tree leans", Severity::High, &place("TILT", "Rain tree 7"), vec![leans]);
+    let alert = alert("tree-tilt", "Tree leans", Severity::High, &location("TILT", "Rain tree 7"), vec![leans]);
     assert_eq!(
         texts(&[alert]),
         [
@@ -178,10 +178,10 @@ the README.
 
 #[test]
 fn a_value_with_two_limits_is_told_once_with_the_worse() {
-    let place = place("ODRDTR_BATT_V1", "Lobby");
+    let location = location("ODRDTR_BATT_V1", "Lobby");
     let of = |rule, severity, limit| {
         let breaches = vec![breach("ODRDTR_BATT_V1", "amm", 600.0, Comparison::AtLeast, limit)];
-        alert(rule, "Bad smell", severity, &place, breaches)
+        alert(rule, "Bad smell", severity, &location, breaches)
     };
     let alerts = [of("worse", Severity::High, 500.0), of("bad", Severity::Medium, 200.0)];
     let [subject, _, sms] = texts(&alerts);
@@ -213,7 +213,7 @@ fn chinese_and_arabic_places_stay_as_they_are_written() {
 fn a_place_without_a_name_is_called_by_its_id_also_where_the_name_cannot_be_seen() {
     for display in [None, Some("\u{200b}\u{200d}".to_owned())] {
         let mut alert = bad_smell_at("");
-        alert.place.display = display;
+        alert.location.display = display;
         assert_eq!(rendered(&[alert]).sms, "device device01: ammonia 270 ppb (limit 200) at 13:59");
     }
 }
@@ -221,7 +221,7 @@ fn a_place_without_a_name_is_called_by_its_id_also_where_the_name_cannot_be_seen
 #[test]
 fn an_hour_of_no_known_zone_is_told_in_utc() {
     let mut alert = bad_smell_at("Lobby");
-    alert.place.local_zone = LocalZone::default();
+    alert.location.local_zone = LocalZone::default();
     let rendered = rendered(&[alert]);
     assert_eq!(rendered.sms, "Lobby: ammonia 270 ppb (limit 200) at 05:59 UTC");
     assert!(rendered.email.contains("When: Wed 1 June 2022, 05:59:45 (UTC)\n"));
@@ -291,7 +291,7 @@ fn a_subject_counts_the_titles_that_it_has_no_room_for() {
 
 #[test]
 fn a_rules_own_words_replace_the_sentence() {
-    let template = "{place}: {what} {value} {unit}, over {limit}! {title} ({severity}) {time} on {date}";
+    let template = "{location}: {what} {value} {unit}, over {limit}! {title} ({severity}) {time} on {date}";
     let rendered = rendered(&[with_template(template, bad_smell_at("Lobby"))]);
     let sentence = "Lobby: ammonia 270 ppb, over 200! Bad smell (medium) 13:59 on Wed 1 June 2022";
     assert_eq!(rendered.default, format!("[MEDIUM] {sentence}"));
@@ -307,9 +307,9 @@ fn a_template_has_the_ids_the_reasons_and_all_limits() {
         rendered(&[spill.clone()]).sms,
         "device01 zone01 project01 property01 spill detector: spill, wet area 12 % (limit 5)."
     );
-    spill.place = Place::default();
+    spill.location = Location::default();
     assert_eq!(rendered(&[spill]).sms, "unknown unknown unknown unknown device: spill, wet area 12 % (limit 5).");
-    let feedback = with_template("{place}: {reasons} [{value}]", bad_feedback("Gents", &["Wet floor", "No soap"]));
+    let feedback = with_template("{location}: {reasons} [{value}]", bad_feedback("Gents", &["Wet floor", "No soap"]));
     assert_eq!(rendered(&[feedback]).sms, "Gents: Wet floor, No soap [5]");
     let flag = with_template("{what}: {value}", super::fixtures::spill("Lobby"));
     assert_eq!(rendered(&[flag]).sms, "spill: yes");
@@ -326,17 +326,17 @@ fn every_documented_placeholder_is_filled() {
 
 #[test]
 fn a_device_named_like_a_placeholder_is_called_that() {
-    let alert = with_template("{place} at {time}", bad_smell_at("{time} {{x}} {"));
+    let alert = with_template("{location} at {time}", bad_smell_at("{time} {{x}} {"));
     assert_eq!(rendered(&[alert]).sms, "{time} {{x}} { at 13:59");
 }
 
 #[test]
 fn own_words_and_usual_ones_go_together_in_one_message() {
     let mut alerts = stale_and_dusty_air("Room 5");
-    alerts[0].template = Some("{place}: open a window.".to_owned());
+    alerts[0].template = Some("{location}: open a window.".to_owned());
     let texts = texts(&alerts);
     assert_eq!(texts[2], "Room 5: open a window. Room 5: fine dust PM2.5 41.5 ug/m3 (limit 35) at 13:59");
-    alerts[0].template = Some(format!("{{place}}: {}", "open the windows ".repeat(8)));
+    alerts[0].template = Some(format!("{{location}}: {}", "open the windows ".repeat(8)));
     let sms = rendered(&alerts).sms;
     assert_eq!(sms, format!("Room 5: {}open the windows (+1 more)", "open the windows ".repeat(7)));
 }
@@ -344,7 +344,7 @@ fn own_words_and_usual_ones_go_together_in_one_message() {
 #[test]
 fn own_words_longer_than_an_sms_are_cut_at_their_end() {
     let alert = with_template(
-        &format!("{{place}}: {}", "open a window ".repeat(30)),
+        &format!("{{location}}: {}", "open a window ".repeat(30)),
         bad_smell_at("Meeting room of level three"),
     );
     assert_eq!(rendered(&[alert]).sms, format!("Meeting room...: {}open a window...", "open a window ".repeat(9)));

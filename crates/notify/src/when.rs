@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::text::clock;
-use domain::place::Place;
+use domain::location::Location;
 
-/// The time of day at `place`, to the minute, with as much of the date as it takes to find it from `now`: none on the
+/// The time of day at `location`, to the minute, with as much of the date as it takes to find it from `now`: none on the
 /// same day there, "Tue" within a week, "25 May" within the year, else "25 May 2021".
-pub(super) fn moment(place: &Place, at: Timestamp, now: Timestamp) -> String {
-    let time = clock(place, at);
-    let (wall, today) = (place.local_zone.on_the_wall(at), place.local_zone.on_the_wall(now).date());
+pub(super) fn moment(location: &Location, at: Timestamp, now: Timestamp) -> String {
+    let time = clock(location, at);
+    let (wall, today) = (location.local_zone.on_the_wall(at), location.local_zone.on_the_wall(now).date());
     let days = (today - wall.date()).get_days().unsigned_abs();
     let format = match days {
         0 => return time,
@@ -53,12 +53,12 @@ pub(super) fn span(span: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::place;
+    use crate::fixtures::location;
     use domain::time::LocalZone;
 
     #[test]
     fn a_moment_of_another_day_has_a_date() {
-        let singapore = place("UM", "Lobby");
+        let singapore = location("UM", "Lobby");
         // Wed 1 June 2022, 13:59 there.
         let now: Timestamp = "2022-06-01T05:59:45Z".parse().unwrap();
         for (at, expected) in [
@@ -73,7 +73,7 @@ mod tests {
         ] {
             assert_eq!(moment(&singapore, at.parse().unwrap(), now), expected, "{at}");
         }
-        let nowhere = Place { local_zone: LocalZone::default(), ..singapore };
+        let nowhere = Location { local_zone: LocalZone::default(), ..singapore };
         assert_eq!(moment(&nowhere, "2022-05-31T16:00:00Z".parse().unwrap(), now), "Tue 16:00 UTC");
     }
 

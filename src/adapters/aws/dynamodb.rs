@@ -19,7 +19,7 @@ use super::items::{Item, Items, SHARDS, expires, item_key, number, text};
 use super::{READING, backoff, code, told, within};
 use crate::adapters::due::due_until;
 use crate::domain::rate_limit::{Bucket, Expected, Sender, Take, TokenRequest, utc_day};
-use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
 
 /// Longest that loading, writing or asking what is due takes, with all retries.
 pub(super) const REMEMBERING: Duration = Duration::from_secs(4);
@@ -69,11 +69,12 @@ impl DynamoStore {
     }
 
     /// The documents of `keys`, at most [`MOST_KEYS`] of them, all different.
-    async fn get(&self, keys: Vec<String>) -> Result<HashMap<String, Document>, Unavailable> {
+    async fn get(&self, keys: Vec<String>) -> Result<HashMap<String, Document>, UnavailableError> {
         let keys = keys.into_iter().map(|key| HashMap::from([("pk".to_owned(), AttributeValue::S(key))])).collect();
         // Consistent: what the last push has written must be seen by the next, or it loses the race for certain.
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let mut left = HashMap::from([(self.table.clone(), keys.map_err(|fault| Unavailable::new(NOT_READ, fault))?)]);
+        let mut left =
+            HashMap::from([(self.table.clone(), keys.map_err(|fault| UnavailableError::new(NOT_READ, fault))?)]);
         let mut documents = HashMap::new();
         let mut failures = 0;
         while !left.is_empty() {
@@ -85,7 +86,7 @@ impl DynamoStore {
             let answer = answer.map_err(|fault| told(NOT_READ, &fault))?;
             let before = documents.len();
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                let (key, document) = self.items.read(item).map_err(|fault| Unavailable::new(NOT_READ, fault))?;
+                let (key, document) = self.items.read(item).map_err(|fault| UnavailableError::new(NOT_READ, fault))?;
                 documents.insert(key, document);
             }
             // Also where the answer would have been larger than 16 MB, and then there is no need to wait longer.
@@ -95,7 +96,7 @@ impl DynamoStore {
         Ok(documents)
     }
 
-    async fn get_all(&self, keys: BTreeSet<String>) -> Result<HashMap<String, Document>, Unavailable> {
+    async fn get_all(&self, keys: BTreeSet<String>) -> Result<HashMap<String, Document>, UnavailableError> {
         let turns = Arc::new(Semaphore::new(CONCURRENCY));
         // Dropped at the end, and with it whatever still runs then.
         let mut requests = JoinSet::new();
@@ -109,12 +110,12 @@ impl DynamoStore {
         }
         let mut documents = HashMap::new();
         while let Some(outcome) = requests.join_next().await {
-            documents.extend(outcome.map_err(|fault| Unavailable::new(NOT_READ, fault))??);
+            documents.extend(outcome.map_err(|fault| UnavailableError::new(NOT_READ, fault))??);
         }
         Ok(documents)
     }
 
-    async fn put(&self, item: Item, version: u64) -> Result<Commit, Unavailable> {
+    async fn put(&self, item: Item, version: u64) -> Result<Commit, UnavailableError> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = match version {
             0 => put.condition_expression("attribute_not_exists(pk)"),
@@ -133,7 +134,7 @@ impl DynamoStore {
     }
 
     /// What is due in one shard: moment and key, the first `most` of them.
-    async fn due_in(&self, shard: u8, until: i64, most: usize) -> Result<Vec<(i64, String)>, Unavailable> {
+    async fn due_in(&self, shard: u8, until: i64, most: usize) -> Result<Vec<(i64, String)>, UnavailableError> {
         let mut due = Vec::new();
         let mut start = None;
         loop {
@@ -152,7 +153,7 @@ impl DynamoStore {
             let answer = query.send().await.map_err(|fault| told(NOT_SEARCHED, &fault))?;
             for mut item in answer.items.unwrap_or_default() {
                 let entry = number(&item, "due").and_then(|due| Ok((due, text(&mut item, "pk")?)));
-                due.push(entry.map_err(|fault| Unavailable::new(NOT_SEARCHED, fault))?);
+                due.push(entry.map_err(|fault| UnavailableError::new(NOT_SEARCHED, fault))?);
             }
             // An answer ends at 1 MB, whatever its limit.
             start = answer.last_evaluated_key;
@@ -162,7 +163,7 @@ impl DynamoStore {
         }
     }
 
-    async fn due_in_all(&self, until: i64, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due_in_all(&self, until: i64, most: usize) -> Result<Vec<String>, UnavailableError> {
         let mut queries = JoinSet::new();
         for shard in 0..SHARDS {
             let store = self.clone();
@@ -170,7 +171,7 @@ impl DynamoStore {
         }
         let mut due = Vec::new();
         while let Some(outcome) = queries.join_next().await {
-            due.extend(outcome.map_err(|fault| Unavailable::new(NOT_SEARCHED, fault))??);
+            due.extend(outcome.map_err(|fault| UnavailableError::new(NOT_SEARCHED, fault))??);
         }
         due.sort_unstable();
         Ok(due.into_iter().take(most).map(|(_, key)| key).collect())
@@ -187,7 +188,7 @@ struct Update {
 
 impl DynamoStore {
     /// Makes the write. `Some` with the item that is there if the condition does not hold.
-    async fn update(&self, update: Update) -> Result<Option<Item>, Unavailable> {
+    async fn update(&self, update: Update) -> Result<Option<Item>, UnavailableError> {
         let Update { key, expression, condition, values } = update;
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::N(value.to_string())));
         let ttl = AttributeValue::N(expires(Timestamp::now()).to_string());
@@ -214,7 +215,7 @@ impl DynamoStore {
         }
     }
 
-    async fn take(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         // Taken to be full at first, as it nearly always is.
         let mut bucket = Bucket::default();
         for _ in 0..ATTEMPTS {
@@ -227,13 +228,13 @@ impl DynamoStore {
             };
             let number = |name| found.contains_key(name).then(|| number(&found, name)).transpose();
             let (tat, waiting) = (number("tat"), number("waiting"));
-            let fault = |fault: String| Unavailable::new(NOT_LIMITED, fault);
+            let fault = |fault: String| UnavailableError::new(NOT_LIMITED, fault);
             bucket = Bucket { tat: tat.map_err(fault)?, waiting: waiting.map_err(fault)? };
         }
         Ok(0)
     }
 
-    async fn count_sms(&self, quota: u32, mut wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn count_sms(&self, quota: u32, mut wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         let quota = quota as usize;
         wanted = wanted.min(quota);
         for _ in 0..ATTEMPTS {
@@ -247,7 +248,7 @@ impl DynamoStore {
                 values: vec![(":wanted", count(wanted)), (":most", count(quota - wanted))],
             };
             let Some(found) = self.update(update).await? else { return Ok(wanted) };
-            let sent: usize = number(&found, "sent").map_err(|fault| Unavailable::new(NOT_LIMITED, fault))?;
+            let sent: usize = number(&found, "sent").map_err(|fault| UnavailableError::new(NOT_LIMITED, fault))?;
             wanted = wanted.min(quota.saturating_sub(sent));
         }
         Ok(0)
@@ -303,23 +304,23 @@ impl RateLimiter for DynamoStore {
     /// As the port has it. A take whose answer was lost, and which the SDK makes again, is taken twice.
     ///
     /// # Errors
-    /// [`Unavailable`] if DynamoDB did not confirm.
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    /// [`UnavailableError`] if DynamoDB did not confirm.
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         within(REMEMBERING, NOT_LIMITED, self.take(channel, request)).await
     }
 
     /// As the port has it. A count whose answer was lost, and which the SDK makes again, is counted twice.
     ///
     /// # Errors
-    /// [`Unavailable`] if DynamoDB did not confirm.
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    /// [`UnavailableError`] if DynamoDB did not confirm.
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         within(REMEMBERING, NOT_LIMITED, self.count_sms(quota, wanted, now)).await
     }
 }
 
 #[async_trait]
 impl StateStore for DynamoStore {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         let keys: Vec<_> = keys.iter().map(|key| item_key(key)).collect();
         // DynamoDB refuses a request that names a key twice.
         let documents = within(REMEMBERING, NOT_READ, self.get_all(keys.iter().cloned().collect())).await?;
@@ -331,16 +332,22 @@ impl StateStore for DynamoStore {
     /// nothing, and what the first attempt has put into the outbox is due later.
     ///
     /// # Errors
-    /// [`Unavailable`] where DynamoDB did not confirm; and where the document is larger than 400 KB when compressed, which
+    /// [`UnavailableError`] where DynamoDB did not confirm; and where the document is larger than 400 KB when compressed, which
     /// no retry makes smaller.
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         let item = self.items.write(key, version + 1, body, due, Timestamp::now());
         within(REMEMBERING, NOT_WRITTEN, self.put(item, version)).await
     }
 
     /// As the port has it. The index follows the table within a second or so: a document that was just written may be
     /// missing, or be here still although nothing about it is due any more.
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         if most == 0 {
             // Refused as a limit.
             return Ok(Vec::new());

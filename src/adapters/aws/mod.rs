@@ -29,7 +29,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::adapters::aws::https::Trust;
-use crate::ingest::ports::{Unavailable, chain, within};
+use crate::ingest::ports::{UnavailableError, chain, within};
 
 /// Longest that reaching a server takes.
 const CONNECTING: Duration = Duration::from_secs(1);
@@ -100,11 +100,11 @@ async fn patient(loader: ConfigLoader) -> io::Result<SdkConfig> {
 }
 
 /// What went wrong, as text for the log: the SDK's own `Debug` prints whole answers, and one of them is the secret.
-fn told<E>(what: &'static str, fault: &SdkError<E, HttpResponse>) -> Unavailable
+fn told<E>(what: &'static str, fault: &SdkError<E, HttpResponse>) -> UnavailableError
 where
     E: std::error::Error + fmt::Debug + 'static,
 {
-    Unavailable::new(what, chain(fault))
+    UnavailableError::new(what, chain(fault))
 }
 
 /// The service's error code: `PreconditionFailed`; empty where the service did not answer.

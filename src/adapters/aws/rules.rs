@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::{READING, code, status, told, within};
 use crate::adapters::cached_rules::{Found, RuleReader};
-use crate::ingest::ports::Unavailable;
+use crate::ingest::ports::UnavailableError;
 
 /// Where the text that was accepted last is kept.
 const ACCEPTED_KEY: &str = "config/rules.accepted.toml";
@@ -34,7 +34,7 @@ impl BucketRules {
         Self { client, bucket, key }
     }
 
-    async fn get(&self, key: &str, seen: Option<&str>) -> Result<Found, Unavailable> {
+    async fn get(&self, key: &str, seen: Option<&str>) -> Result<Found, UnavailableError> {
         let get = self.client.get_object().bucket(&self.bucket).key(key).set_if_none_match(seen.map(ToOwned::to_owned));
         let answer = match get.send().await {
             Ok(answer) => answer,
@@ -42,17 +42,17 @@ impl BucketRules {
             Err(fault) if code(&fault) == "NoSuchKey" => return Ok(Found::Nothing),
             Err(fault) => return Err(told(NOT_READ, &fault)),
         };
-        let unfit = |why: &str| Unavailable::new(NOT_READ, format!("{key} {why}"));
+        let unfit = |why: &str| UnavailableError::new(NOT_READ, format!("{key} {why}"));
         let length = answer.content_length.and_then(|length| usize::try_from(length).ok());
         if length.is_none_or(|length| length > LARGEST) {
             return Err(unfit("is larger than 1 MiB"));
         }
         let version = answer.e_tag.ok_or_else(|| unfit("came without its version"))?;
-        let bytes = answer.body.collect().await.map_err(|fault| Unavailable::new(NOT_READ, fault))?.to_vec();
+        let bytes = answer.body.collect().await.map_err(|fault| UnavailableError::new(NOT_READ, fault))?.to_vec();
         Ok(Found::Rules { version, bytes })
     }
 
-    async fn put_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
+    async fn put_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
         let put = self.client.put_object().bucket(&self.bucket).key(ACCEPTED_KEY).content_type("application/toml");
         let put = put.body(ByteStream::from(bytes.to_vec()));
         put.send().await.map(|_| ()).map_err(|fault| told(NOT_KEPT, &fault))
@@ -64,18 +64,18 @@ impl RuleReader for BucketRules {
         &self.key
     }
 
-    async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
+    async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
         within(READING, NOT_READ, self.get(&self.key, seen)).await
     }
 
-    async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+    async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
         match within(READING, NOT_READ, self.get(ACCEPTED_KEY, None)).await? {
             Found::Rules { bytes, .. } => Ok(Some(bytes)),
             Found::Nothing | Found::Unchanged => Ok(None),
         }
     }
 
-    async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
+    async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
         within(READING, NOT_KEPT, self.put_accepted(bytes)).await
     }
 }

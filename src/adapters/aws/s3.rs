@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{STORING, backoff, code, status, told, within};
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
-use crate::ingest::ports::{RawStore, Stored, StoredObjects, Unavailable};
+use crate::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
 
 /// How often a write that met another one of the same key is made.
 const ATTEMPTS: u32 = 4;
@@ -45,7 +45,7 @@ impl S3RawStore {
         Self { client, bucket }
     }
 
-    async fn put_object(&self, object: Object) -> Result<Stored, Unavailable> {
+    async fn put_object(&self, object: Object) -> Result<Stored, UnavailableError> {
         let put = || {
             self.client
                 .put_object()
@@ -83,14 +83,14 @@ async fn put_new(
 
 #[async_trait]
 impl RawStore for S3RawStore {
-    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
         within(STORING, NOT_STORED, self.put_object(object)).await
     }
 }
 
 #[async_trait]
 impl StoredObjects for S3RawStore {
-    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, Unavailable> {
+    async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError> {
         within(STORING, NOT_READ, async {
             let got = match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
                 Ok(got) => got,
@@ -98,8 +98,8 @@ impl StoredObjects for S3RawStore {
                 Err(fault) => return Err(told(NOT_READ, &fault)),
             };
             let received = got.metadata().and_then(|told| told.get("received")?.parse().ok());
-            let bytes = got.body.collect().await.map_err(|fault| Unavailable::new(NOT_READ, fault))?.into_bytes();
-            let lines = unpack(&bytes).map_err(|fault| Unavailable::new(NOT_READ, fault))?;
+            let bytes = got.body.collect().await.map_err(|fault| UnavailableError::new(NOT_READ, fault))?.into_bytes();
+            let lines = unpack(&bytes).map_err(|fault| UnavailableError::new(NOT_READ, fault))?;
             Ok(Some((received, lines)))
         })
         .await

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{PROVING, code, told, within};
 use crate::adapters::cached_credentials::{CredentialReader, Document, Kept};
 use crate::auth::Secret;
-use crate::ingest::ports::Unavailable;
+use crate::ingest::ports::UnavailableError;
 
 const NOT_READ: &str = "the credentials' secret could not be read";
 
@@ -35,10 +35,10 @@ impl SecretReader {
     }
 
     /// The versions of one secret, the current one first, and what names them.
-    async fn versions(&self, arn: &str) -> Result<(Vec<Kept>, String), Unavailable> {
+    async fn versions(&self, arn: &str) -> Result<(Vec<Kept>, String), UnavailableError> {
         // One after the other: of a rotation in between, what was current is found again, and not missed.
         let current =
-            self.get(arn, None).await?.ok_or_else(|| Unavailable::new(NOT_READ, "it has no current version"))?;
+            self.get(arn, None).await?.ok_or_else(|| UnavailableError::new(NOT_READ, "it has no current version"))?;
         let previous = self.get(arn, Some("AWSPREVIOUS")).await?;
         let rotated = current.created_date.and_then(|date| Timestamp::new(date.secs(), 0).ok());
         let (text, mut names) = text_of(current)?;
@@ -53,7 +53,7 @@ impl SecretReader {
     }
 
     /// One version; `None` where there is none of that stage.
-    async fn get(&self, arn: &str, stage: Option<&str>) -> Result<Option<GetSecretValueOutput>, Unavailable> {
+    async fn get(&self, arn: &str, stage: Option<&str>) -> Result<Option<GetSecretValueOutput>, UnavailableError> {
         let ask = self.client.get_secret_value().secret_id(arn).set_version_stage(stage.map(ToOwned::to_owned));
         match ask.send().await {
             Ok(answer) => Ok(Some(answer)),
@@ -63,7 +63,7 @@ impl SecretReader {
         }
     }
 
-    async fn document(&self) -> Result<Document, Unavailable> {
+    async fn document(&self) -> Result<Document, UnavailableError> {
         let signing_keys = async {
             match &self.signing_key {
                 Some(arn) => self.versions(arn).await,
@@ -77,14 +77,14 @@ impl SecretReader {
     }
 }
 
-fn text_of(answer: GetSecretValueOutput) -> Result<(Secret, String), Unavailable> {
-    let text = answer.secret_string.ok_or_else(|| Unavailable::new(NOT_READ, "it is not text"))?;
-    let version = answer.version_id.ok_or_else(|| Unavailable::new(NOT_READ, "its version has no id"))?;
+fn text_of(answer: GetSecretValueOutput) -> Result<(Secret, String), UnavailableError> {
+    let text = answer.secret_string.ok_or_else(|| UnavailableError::new(NOT_READ, "it is not text"))?;
+    let version = answer.version_id.ok_or_else(|| UnavailableError::new(NOT_READ, "its version has no id"))?;
     Ok((Secret::new(text), version))
 }
 
 impl CredentialReader for SecretReader {
-    async fn read(&self) -> Result<Document, Unavailable> {
+    async fn read(&self) -> Result<Document, UnavailableError> {
         within(PROVING, NOT_READ, self.document()).await
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::{PUBLISHING, READING, backoff, code, status, told, within};
-use crate::ingest::ports::{AlertPublisher, Subscriptions, Unavailable, chain};
+use crate::ingest::ports::{AlertPublisher, Subscriptions, UnavailableError, chain};
 use crate::notify::attributes::Attribute;
 use crate::notify::render::Rendered;
 
@@ -114,9 +114,9 @@ impl SnsPublisher {
 
 #[async_trait]
 impl AlertPublisher for SnsPublisher {
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let mut results: Vec<_> =
-            messages.iter().map(|_| Err(Unavailable::new(NOT_SENT, "it was not confirmed in time"))).collect();
+            messages.iter().map(|_| Err(UnavailableError::new(NOT_SENT, "it was not confirmed in time"))).collect();
         let (sender, mut outcomes) = mpsc::unbounded_channel();
         let turns = Arc::new(Semaphore::new(CONCURRENCY));
         // Dropped at the end, and with it whatever still runs then.
@@ -133,7 +133,7 @@ impl AlertPublisher for SnsPublisher {
         let collect = async {
             while let Some((index, outcome)) = outcomes.recv().await {
                 if let Some(result) = results.get_mut(index) {
-                    *result = outcome.map_err(|fault| Unavailable::new(NOT_SENT, fault));
+                    *result = outcome.map_err(|fault| UnavailableError::new(NOT_SENT, fault));
                 }
             }
         };
@@ -142,7 +142,7 @@ impl AlertPublisher for SnsPublisher {
         results
     }
 
-    async fn subscriptions(&self) -> Result<Option<Subscriptions>, Unavailable> {
+    async fn subscriptions(&self) -> Result<Option<Subscriptions>, UnavailableError> {
         within(READING, NOT_COUNTED, async {
             let asked = self.client.get_topic_attributes().topic_arn(&self.topic_arn).send().await;
             let answer = asked.map_err(|fault| told(NOT_COUNTED, &fault))?;

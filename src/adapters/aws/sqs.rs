@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 
 use super::{told, within};
-use crate::adapters::backed_store::Parking;
+use crate::adapters::backed_store::FallbackQueue;
 use crate::domain::archive::Object;
-use crate::domain::parcel;
-use crate::ingest::ports::Unavailable;
+use crate::domain::queued_object;
+use crate::ingest::ports::UnavailableError;
 
-/// Longest that parking takes. It comes after all attempts at storing, and the push still has to be judged.
+/// Longest that fallback_queue takes. It comes after all attempts at storing, and the push still has to be judged.
 pub(super) const PARKING: Duration = Duration::from_secs(2);
 /// Most bytes of one message of SQS: 1 MiB. Packed readings are a twentieth of their JSON, and a third more in Base64, so
 /// that a push of ten megabytes fits.
@@ -35,12 +35,12 @@ impl RetryQueue {
 }
 
 #[async_trait]
-impl Parking for RetryQueue {
-    async fn park(&self, object: &Object) -> Result<(), Unavailable> {
-        let text = parcel::wrap(object);
+impl FallbackQueue for RetryQueue {
+    async fn park(&self, object: &Object) -> Result<(), UnavailableError> {
+        let text = queued_object::to_text(object);
         if text.len() > LARGEST {
             let size = format!("it takes {} bytes of at most {LARGEST}", text.len());
-            return Err(Unavailable::new(NOT_PARKED, size));
+            return Err(UnavailableError::new(NOT_PARKED, size));
         }
         within(PARKING, NOT_PARKED, async {
             let sent = self.client.send_message().queue_url(&self.url).message_body(text).send().await;

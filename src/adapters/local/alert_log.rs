@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Style};
 use async_trait::async_trait;
 
-use crate::ingest::ports::{AlertPublisher, Unavailable};
+use crate::ingest::ports::{AlertPublisher, UnavailableError};
 use crate::notify::attributes::Attribute;
 use crate::notify::render::Rendered;
 
@@ -81,7 +81,7 @@ impl Lines {
 
 #[async_trait]
 impl AlertPublisher for AlertLog {
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let (log, owned) = (self.clone(), messages.to_vec());
         let written = tokio::task::spawn_blocking(move || log.append(&owned)).await.map_err(io::Error::other).flatten();
         let failed = match written {
@@ -93,7 +93,7 @@ impl AlertPublisher for AlertLog {
         };
         let outcome = || match &failed {
             None => Ok(()),
-            Some(fault) => Err(Unavailable::new("the alert log did not take the message", Arc::clone(fault))),
+            Some(fault) => Err(UnavailableError::new("the alert log did not take the message", Arc::clone(fault))),
         };
         messages.iter().map(|_| outcome()).collect()
     }

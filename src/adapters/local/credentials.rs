@@ -7,7 +7,7 @@ use super::version;
 use crate::adapters::cached_credentials::{CredentialReader, Document};
 use crate::auth::Secret;
 use crate::domain::utf8;
-use crate::ingest::ports::Unavailable;
+use crate::ingest::ports::UnavailableError;
 
 /// Reads credentials from a file.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl CredentialFile {
 }
 
 impl CredentialReader for CredentialFile {
-    async fn read(&self) -> Result<Document, Unavailable> {
+    async fn read(&self) -> Result<Document, UnavailableError> {
         let read = async {
             // The version is taken before the text: of an edit in between, the text is read again, not missed.
             let version = version(&self.path).await?;
@@ -33,7 +33,10 @@ impl CredentialReader for CredentialFile {
             io::Result::Ok((version, text))
         };
         let (version, text) = read.await.map_err(|fault| {
-            Unavailable::new("the credentials' file could not be read", format!("{}: {fault}", self.path.display()))
+            UnavailableError::new(
+                "the credentials' file could not be read",
+                format!("{}: {fault}", self.path.display()),
+            )
         })?;
         Ok(Document::new(version, Secret::new(text)))
     }

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use super::disk::{Disk, sync_one};
 use super::lock::FolderLock;
 use crate::domain::archive::{Metadata, Object, ObjectKey, unpack};
-use crate::ingest::ports::{Journal, PendingPush, RawStore, Stored, Unavailable};
+use crate::ingest::ports::{Journal, PendingPush, RawStore, Stored, UnavailableError};
 
 /// Where files are written before they have a name.
 const UNFINISHED: &str = "tmp";
@@ -116,9 +116,9 @@ impl FolderStore {
         &self,
         what: &'static str,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, UnavailableError> {
         let store = self.clone();
-        blocking(move || work(&store)).await.map_err(|fault| Unavailable::new(what, fault))
+        blocking(move || work(&store)).await.map_err(|fault| UnavailableError::new(what, fault))
     }
 
     /// Where it is noted first what is told about an object.
@@ -254,30 +254,32 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 #[async_trait]
 impl RawStore for FolderStore {
-    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
-        self.write(object).await.map_err(|fault| Unavailable::new("the data folder did not take the object", fault))
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
+        self.write(object)
+            .await
+            .map_err(|fault| UnavailableError::new("the data folder did not take the object", fault))
     }
 }
 
 #[async_trait]
 impl Journal for FolderStore {
-    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, Unavailable> {
+    async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, UnavailableError> {
         let work = move |store: &Self| store.read_pending(received);
         self.run("the data folder did not say what is to be evaluated", work).await
     }
 
-    async fn lines(&self, key: &ObjectKey) -> Result<String, Unavailable> {
+    async fn lines(&self, key: &ObjectKey) -> Result<String, UnavailableError> {
         let key = key.clone();
         self.run("the data folder did not give the object", move |store| store.read_lines(&key)).await
     }
 
-    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+    async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         let key = key.clone();
         let work = move |store: &Self| store.note_as_evaluated(&key);
         self.run("the data folder did not note that the object was evaluated", work).await
     }
 
-    async fn set_aside(&self, key: &ObjectKey) -> Result<(), Unavailable> {
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         let key = key.clone();
         let work = move |store: &Self| store.move_metadata(&key, TO_EVALUATE, SET_ASIDE).map(drop);
         self.run("the data folder did not set the object aside", work).await

@@ -26,7 +26,7 @@ pub fn ensure_credentials(folder: &Path) -> io::Result<PathBuf> {
         return Ok(path);
     }
     fs::create_dir_all(folder)?;
-    // For the door oauth, which asks for 32 bytes at least.
+    // For the method oauth, which asks for 32 bytes at least.
     let signing_key = [make_password()?, make_password()?, make_password()?].concat();
     let made = json!({ "username": USERNAME, "password": make_password()?, "signing_key": signing_key });
     let text = format!("{made:#}\n");

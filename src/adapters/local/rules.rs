@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::version;
 use crate::adapters::cached_rules::{Found, RuleReader};
-use crate::ingest::ports::Unavailable;
+use crate::ingest::ports::UnavailableError;
 
 /// The copy of the rules that were accepted last, in the data folder.
 const ACCEPTED: &str = "rules.accepted.toml";
@@ -32,7 +32,7 @@ impl RuleReader for RuleFile {
         &self.name
     }
 
-    async fn read(&self, seen: Option<&str>) -> Result<Found, Unavailable> {
+    async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
         let read = async {
             // The version is taken before the text: of an edit in between, the text is read again, not missed.
             let version = version(&self.path).await?;
@@ -42,22 +42,22 @@ impl RuleReader for RuleFile {
             Ok(Found::Rules { version, bytes: tokio::fs::read(&self.path).await? })
         };
         read.await.map_err(|fault: io::Error| {
-            Unavailable::new("the rules file could not be read", format!("{}: {fault}", self.name))
+            UnavailableError::new("the rules file could not be read", format!("{}: {fault}", self.name))
         })
     }
 
-    async fn accepted(&self) -> Result<Option<Vec<u8>>, Unavailable> {
+    async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
         match tokio::fs::read(&self.accepted).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(fault) => {
                 let file = self.accepted.display();
-                Err(Unavailable::new("the rules accepted last could not be read", format!("{file}: {fault}")))
+                Err(UnavailableError::new("the rules accepted last could not be read", format!("{file}: {fault}")))
             }
         }
     }
 
-    async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), Unavailable> {
+    async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
         // Renamed when it is whole: a crash in between leaves the copy before it.
         let unfinished = self.accepted.with_extension("unfinished");
         let kept = async {
@@ -66,7 +66,7 @@ impl RuleReader for RuleFile {
         };
         kept.await.map_err(|fault: io::Error| {
             let file = self.accepted.display();
-            Unavailable::new("the accepted rules could not be kept", format!("{file}: {fault}"))
+            UnavailableError::new("the accepted rules could not be kept", format!("{file}: {fault}"))
         })
     }
 }

@@ -13,7 +13,7 @@ use super::grouped::Grouped;
 use crate::adapters::due::{due_from, due_until};
 use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
 use crate::ingest::ReplayedDocument;
-use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable, may_expire};
+use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError, may_expire};
 
 /// The version of the schema below, kept as the database's `user_version`.
 const SCHEMA_VERSION: i64 = 3;
@@ -136,8 +136,8 @@ impl SqliteStore {
     /// Every document, in the order of the keys.
     ///
     /// # Errors
-    /// [`Unavailable`] if the database cannot be read now; a retry can help.
-    pub async fn documents(&self) -> Result<Vec<ReplayedDocument>, Unavailable> {
+    /// [`UnavailableError`] if the database cannot be read now; a retry can help.
+    pub async fn documents(&self) -> Result<Vec<ReplayedDocument>, UnavailableError> {
         let all = |connection: &mut Connection| {
             let mut select = connection.prepare_cached(ALL)?;
             let documents = select.query_map([], |row| {
@@ -150,9 +150,9 @@ impl SqliteStore {
     }
 
     /// Writes together with others that are written at this time.
-    async fn write(&self, what: &'static str, write: Write) -> Result<usize, Unavailable> {
-        let outcome = self.writing.work(write).await.map_err(|ended| Unavailable::new(what, ended))?;
-        outcome.map_err(|fault| Unavailable::new(what, fault))
+    async fn write(&self, what: &'static str, write: Write) -> Result<usize, UnavailableError> {
+        let outcome = self.writing.work(write).await.map_err(|ended| UnavailableError::new(what, ended))?;
+        outcome.map_err(|fault| UnavailableError::new(what, fault))
     }
 
     /// Reads where that may block.
@@ -160,34 +160,34 @@ impl SqliteStore {
         &self,
         what: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, UnavailableError> {
         let connection = Arc::clone(&self.reading);
         let blocking = move || {
             // Who panicked while holding it has left no transaction open: each ends when it is dropped.
             work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
         };
         match tokio::task::spawn_blocking(blocking).await {
-            Ok(outcome) => outcome.map_err(|fault| Unavailable::new(what, fault)),
-            Err(panicked) => Err(Unavailable::new(what, panicked)),
+            Ok(outcome) => outcome.map_err(|fault| UnavailableError::new(what, fault)),
+            Err(panicked) => Err(UnavailableError::new(what, panicked)),
         }
     }
 }
 
 #[async_trait]
 impl RateLimiter for SqliteStore {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         let write = Write::Tokens { channel: channel.to_owned(), request };
         self.write(NOT_LIMITED, write).await
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         self.write(NOT_LIMITED, Write::Sms { quota, wanted, now }).await
     }
 }
 
 #[async_trait]
 impl StateStore for SqliteStore {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         let keys = keys.to_vec();
         let load = move |connection: &mut Connection| {
             // One transaction, so that the file is locked once and not for each key.
@@ -202,7 +202,13 @@ impl StateStore for SqliteStore {
         self.read(NOT_READ, load).await
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         let today = day(Timestamp::now());
         let write =
             Write::Document { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_from), today };
@@ -210,7 +216,7 @@ impl StateStore for SqliteStore {
         Ok(if written == 0 { Commit::Lost } else { Commit::Done })
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let due = move |connection: &mut Connection| {
             let mut select = connection.prepare_cached(DUE)?;

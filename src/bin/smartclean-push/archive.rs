@@ -7,7 +7,7 @@ use std::path::Path;
 use history::lake::LakeStore;
 use history::{Archive, ArchiveError};
 use smartclean_push::adapters::local::FolderArchive;
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
 
 use crate::{Failure, cloud};
 
@@ -31,7 +31,7 @@ pub(super) fn open_lake(data: &str) -> Result<Box<dyn LakeStore>, Failure> {
 /// A [`Failure`] where there is any.
 pub(super) fn complete<D: Display>(damaged: &[D]) -> Result<(), Failure> {
     for object in damaged {
-        let _ = writeln!(anstream::stderr(), "{}", shown::line(&object.to_string()));
+        let _ = writeln!(anstream::stderr(), "{}", display::line(&object.to_string()));
     }
     match damaged.len() {
         0 => Ok(()),

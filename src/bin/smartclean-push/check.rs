@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use history::{Inventory, Period};
 use serde_json::json;
-use smartclean_push::domain::rules::{Fault, RuleSet};
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
+use smartclean_push::domain::rules::{Diagnostic, RuleSet};
 
 use crate::{Failure, archive, rules};
 
 /// Check a rules file: every fault at once, each with its line and what to do
 ///
-/// The file is laid over the built-in rules, as it is where it is used. Faults and warnings go to standard output, one a
+/// The file is laid over the built-in rules, as it is where it is used. Diagnostics and warnings go to standard output, one a
 /// line. The exit code is 1 if there is a fault; a file with warnings can be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -52,7 +52,7 @@ impl Check {
             damaged = history.damaged;
         }
         let told = match self.format {
-            Format::Text => shown::lines(&text(&file, &parsed)),
+            Format::Text => display::lines(&text(&file, &parsed)),
             Format::Json => document(&file, &parsed),
         };
         let _ = writeln!(anstream::stdout(), "{told}");
@@ -63,7 +63,7 @@ impl Check {
     }
 }
 
-fn text(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
+fn text(file: &str, parsed: &Result<RuleSet, Vec<Diagnostic>>) -> String {
     match parsed {
         Ok(rules) => {
             let warnings: String = rules.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
@@ -73,7 +73,7 @@ fn text(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
     }
 }
 
-fn document(file: &str, parsed: &Result<RuleSet, Vec<Fault>>) -> String {
+fn document(file: &str, parsed: &Result<RuleSet, Vec<Diagnostic>>) -> String {
     let document = match parsed {
         Ok(RuleSet { rules, warnings, .. }) => {
             json!({ "file": file, "rules": rules.len(), "faults": [], "warnings": warnings })

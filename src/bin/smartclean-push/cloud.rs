@@ -11,8 +11,8 @@ use smartclean_push::ingest::ports::StateStore;
 use crate::Failure;
 
 /// Opens `s3://bucket/prefix`.
-pub(super) fn bucket(place: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    Ok(Box::new(S3Archive::open(place, config::s3_path_style_of_env())?))
+pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
+    Ok(Box::new(S3Archive::open(location, config::s3_path_style_of_env())?))
 }
 
 /// Opens a table of states, and lists the versions of its documents.

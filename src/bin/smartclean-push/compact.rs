@@ -8,7 +8,7 @@ use history::{Period, hours};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
 
 use crate::stop::{INTERRUPTED, Stop};
 use crate::{Failure, archive, progress};
@@ -68,7 +68,7 @@ Rows      {rows} in {files} {}, {:.1} MB",
         mega(bytes),
     );
     for fault in faults.iter().take(NAMED) {
-        let _ = writeln!(out, "FAULT {}", shown::line(fault));
+        let _ = writeln!(out, "FAULT {}", display::line(fault));
     }
     if faults.len() > NAMED {
         let _ = writeln!(out, "and {} more", faults.len() - NAMED);

@@ -1,6 +1,6 @@
 //! The credentials that the environment may hold.
 
-#![expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
+#![expect(clippy::disallowed_methods, reason = "the location where the environment is read")]
 
 use smartclean_push::auth::{Client, Secret};
 

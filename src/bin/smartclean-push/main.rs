@@ -30,7 +30,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
 
 /// Receives SmartClean's data push, keeps every raw reading, and alerts when a limit is crossed.
 #[derive(Debug, Parser)]
@@ -64,7 +64,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// Faults were found, or something did not work.
+    /// Diagnostics were found, or something did not work.
     fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), exit: 1 }
     }
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { what, exit }) => {
             // Nobody to tell is no reason to fail differently.
-            let _ = writeln!(anstream::stderr(), "error: {}", shown::lines(&what));
+            let _ = writeln!(anstream::stderr(), "error: {}", display::lines(&what));
             ExitCode::from(exit)
         }
     }

@@ -8,10 +8,10 @@ use smartclean_push::ingest::ports::StateStore;
 use crate::Failure;
 
 /// Says how to get a command that opens `s3://bucket/prefix`.
-pub(super) fn bucket(place: &str) -> Result<Box<dyn LakeStore>, Failure> {
+pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
     Err(Failure::usage(format!(
         "this build of the command uses no buckets. Build one that does, with cargo build --release --features s3, or copy \
-         the objects here first: aws s3 sync {place} copy, and then name the folder copy. A copy does not know when its \
+         the objects here first: aws s3 sync {location} copy, and then name the folder copy. A copy does not know when its \
          objects were received; the bucket does"
     )))
 }

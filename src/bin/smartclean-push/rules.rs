@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use smartclean_push::domain::rules::{Fault, RuleSet};
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
+use smartclean_push::domain::rules::{Diagnostic, RuleSet};
 
 use crate::Failure;
 
@@ -20,16 +20,16 @@ pub(super) fn of_file(path: &Path) -> Result<RuleSet, Failure> {
 
 /// The rules of a file laid over the built-in ones; `name` is what it is called. Warnings go to standard error.
 pub(super) fn parsed(name: &str, bytes: &[u8]) -> Result<RuleSet, Failure> {
-    let refused = |faults: Vec<Fault>| format!("{name} has {}:\n{}", counted(faults.len()), listed(&faults));
+    let refused = |faults: Vec<Diagnostic>| format!("{name} has {}:\n{}", counted(faults.len()), listed(&faults));
     let rules = RuleSet::read(name, bytes).map_err(|faults| Failure::new(refused(faults)))?;
     warn(&rules.warnings);
     Ok(rules)
 }
 
 /// Prints warnings to standard error, a line each.
-pub(super) fn warn(warnings: &[Fault]) {
+pub(super) fn warn(warnings: &[Diagnostic]) {
     for warning in warnings {
-        let _ = writeln!(anstream::stderr(), "{}", shown::lines(&format!("warning: {warning}")));
+        let _ = writeln!(anstream::stderr(), "{}", display::lines(&format!("warning: {warning}")));
     }
 }
 
@@ -39,6 +39,6 @@ pub(super) fn counted(faults: usize) -> String {
 }
 
 /// A line each.
-pub(super) fn listed(faults: &[Fault]) -> String {
+pub(super) fn listed(faults: &[Diagnostic]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use analysis::survey::{Observation, Survey};
 use clap::{Args, ValueEnum};
 use history::{Archive, ArchiveError, Inventory, hours, read_pushes};
+use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::shown::line;
 
 use crate::archive::{complete, open};
 use crate::{Failure, period, progress, rules};
@@ -102,7 +102,7 @@ impl SurveyOf {
         }
         bar.finish_and_clear();
         let warnings = Inventory::read(archive, &period)?.warnings(rules).into_iter().map(|warning| Observation {
-            subject: format!("rules, {}", warning.location),
+            subject: format!("rules, {}", warning.position),
             seen: warning.message,
             expected: "rules that suit the devices",
             advice: Some(warning.suggestion.unwrap_or_else(|| "Remove it from the rules file.".to_owned())),

@@ -8,7 +8,7 @@ use analysis::cases::{Case, CaseFile, Mismatch};
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::{shown, utf8};
+use smartclean_push::domain::{display, utf8};
 
 use crate::{Failure, rules};
 
@@ -59,7 +59,7 @@ impl Test {
             cases += file.cases.len();
             failed += failed_here;
         }
-        let _ = write!(anstream::stdout(), "{}", shown::lines(&told));
+        let _ = write!(anstream::stdout(), "{}", display::lines(&told));
         if let Some(path) = &self.junit {
             let cannot = |fault: &dyn std::fmt::Display| {
                 Failure::usage(format!("{} cannot be written: {fault}", path.display()))

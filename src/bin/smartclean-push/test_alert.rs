@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use serde_json::{Value, json};
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
 
 use crate::endpoint::{Answered, Endpoint};
 use crate::{Failure, environment};
@@ -70,7 +70,7 @@ fn batch() -> String {
 
 /// Text from elsewhere, without what could command a terminal.
 fn printable(text: &str) -> String {
-    shown::line(text).chars().take(300).collect()
+    display::line(text).chars().take(300).collect()
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
         let readings = items.read().readings;
         let now = jiff::Timestamp::now();
         let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&readings[0]], now, now);
-        let rules: Vec<_> = evaluation.state.tracks.keys().map(String::as_str).collect();
+        let rules: Vec<_> = evaluation.state.rule_states.keys().map(String::as_str).collect();
         assert_eq!((evaluation.stats.alerts, rules), (1, vec!["test-alert"]));
     }
 }

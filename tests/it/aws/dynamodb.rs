@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter as _, StateStore as _, Unavailable};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter as _, StateStore as _, UnavailableError};
 
-use super::stand_in::{Reply, Seen, StandIn};
+use super::stand_in::{ReceivedRequest, Reply, StandIn};
 
 async fn store(stand_in: &StandIn) -> DynamoStore {
     DynamoStore::new(client(&stand_in.config().await), "state".to_owned())
@@ -25,12 +25,12 @@ fn refusal(code: &str) -> Reply {
     Reply::new(400, body.to_string()).with("content-type", "application/x-amz-json-1.0")
 }
 
-fn body(request: &Seen) -> Value {
+fn body(request: &ReceivedRequest) -> Value {
     serde_json::from_str(&request.body).unwrap()
 }
 
 /// The keys that a request asks for.
-fn asked(request: &Seen) -> Vec<String> {
+fn asked(request: &ReceivedRequest) -> Vec<String> {
     let keys = body(request)["RequestItems"]["state"]["Keys"].as_array().unwrap().clone();
     keys.iter().map(|key| key["pk"]["S"].as_str().unwrap().to_owned()).collect()
 }
@@ -52,7 +52,7 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("zone {number:03}")).collect()
 }
 
-async fn commit(stand_in: &StandIn, version: u64) -> Result<Commit, Unavailable> {
+async fn commit(stand_in: &StandIn, version: u64) -> Result<Commit, UnavailableError> {
     store(stand_in).await.commit("zone", version, "{}", None).await
 }
 
@@ -200,7 +200,7 @@ fn unmet(item: &Value) -> Reply {
     Reply::new(400, body.to_string()).with("content-type", "application/x-amz-json-1.0")
 }
 
-async fn take(stand_in: &StandIn, urgent: usize, other: usize) -> Result<usize, Unavailable> {
+async fn take(stand_in: &StandIn, urgent: usize, other: usize) -> Result<usize, UnavailableError> {
     let (limit, wanted) = (RateLimit::default(), Wanted { urgent, other });
     let request = TokenRequest { limit, wanted, sender: Sender::Push, now: Timestamp::UNIX_EPOCH };
     store(stand_in).await.take_tokens("alerts", request).await

@@ -12,7 +12,7 @@ use smartclean_push::adapters::cached_credentials::{CachedCredentials, Credentia
 use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader as _};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 
-use super::stand_in::{Reply, Seen, StandIn};
+use super::stand_in::{ReceivedRequest, Reply, StandIn};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -147,7 +147,7 @@ impl Bucket {
         *self.rules.lock().unwrap() = Some(text.to_owned());
     }
 
-    fn answer(&self, request: &Seen) -> Reply {
+    fn answer(&self, request: &ReceivedRequest) -> Reply {
         let is_accepted = request.path.starts_with("/readings/config/rules.accepted.toml");
         let mut object = if is_accepted { self.accepted.lock().unwrap() } else { self.rules.lock().unwrap() };
         if request.method == "PUT" {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use smartclean_push::adapters::aws::s3::{S3RawStore, client};
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_readings};
 use smartclean_push::domain::batch::BatchId;
-use smartclean_push::ingest::ports::{RawStore as _, Stored, Unavailable};
+use smartclean_push::ingest::ports::{RawStore as _, Stored, UnavailableError};
 
-use super::stand_in::{Reply, Seen, StandIn, config};
+use super::stand_in::{ReceivedRequest, Reply, StandIn, config};
 
 const KEY: &str = "raw-undated/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst";
 
@@ -31,7 +31,7 @@ fn stored() -> Reply {
     Reply::new(200, "").with("etag", "\"1\"")
 }
 
-async fn put(stand_in: &StandIn, object: Object) -> Result<Stored, Unavailable> {
+async fn put(stand_in: &StandIn, object: Object) -> Result<Stored, UnavailableError> {
     S3RawStore::new(client(&stand_in.config().await, true), "readings".into()).put(object).await
 }
 
@@ -124,7 +124,7 @@ async fn a_silent_attempt_is_given_up_and_made_again() {
 async fn a_write_whose_answer_was_lost_makes_no_second_object() {
     let bucket: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
     let objects = Arc::clone(&bucket);
-    let stand_in = StandIn::answering(move |request: &Seen, _| {
+    let stand_in = StandIn::answering(move |request: &ReceivedRequest, _| {
         let mut objects = objects.lock().unwrap();
         if objects.contains_key(&request.path) {
             return refused(412, "PreconditionFailed");

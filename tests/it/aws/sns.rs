@@ -9,7 +9,7 @@ use smartclean_push::ingest::ports::{AlertPublisher as _, Subscriptions};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::Rendered;
 
-use super::stand_in::{Reply, Seen, StandIn};
+use super::stand_in::{ReceivedRequest, Reply, StandIn};
 
 const TOPIC: &str = "arn:aws:sns:ap-southeast-1:123456789012:alerts";
 
@@ -33,7 +33,7 @@ fn messages(subjects: impl IntoIterator<Item = String>) -> Vec<Rendered> {
 /// One entry of a request: its members by name, `Id` and `Subject` among them.
 type Entry = BTreeMap<String, String>;
 
-fn entries(request: &Seen) -> Vec<Entry> {
+fn entries(request: &ReceivedRequest) -> Vec<Entry> {
     let mut entries: BTreeMap<usize, Entry> = BTreeMap::new();
     for (name, value) in request.form() {
         if let Some((number, member)) =
@@ -45,12 +45,12 @@ fn entries(request: &Seen) -> Vec<Entry> {
     entries.into_values().collect()
 }
 
-fn subjects(request: &Seen) -> Vec<String> {
+fn subjects(request: &ReceivedRequest) -> Vec<String> {
     entries(request).into_iter().map(|entry| entry["Subject"].clone()).collect()
 }
 
 /// SNS's answer where `verdict` says for each entry what it failed with: code and whether that is the sender's fault.
-fn answer(request: &Seen, verdict: impl Fn(&Entry) -> Option<(&'static str, bool)>) -> Reply {
+fn answer(request: &ReceivedRequest, verdict: impl Fn(&Entry) -> Option<(&'static str, bool)>) -> Reply {
     let (mut successful, mut failed) = (String::new(), String::new());
     for entry in entries(request) {
         let id = &entry["Id"];

@@ -4,9 +4,9 @@ use std::error::Error as _;
 
 use serde_json::Value;
 use smartclean_push::adapters::aws::sqs::RetryQueue;
-use smartclean_push::adapters::backed_store::Parking as _;
+use smartclean_push::adapters::backed_store::FallbackQueue as _;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
-use smartclean_push::domain::parcel;
+use smartclean_push::domain::queued_object;
 
 use super::stand_in::{Reply, StandIn};
 
@@ -43,14 +43,15 @@ async fn an_object_becomes_one_message_from_which_it_can_be_had_again() {
     let [request] = stand_in.seen().try_into().unwrap();
     let sent: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(sent["QueueUrl"], URL);
-    assert_eq!(parcel::unwrap(sent["MessageBody"].as_str().unwrap()), Some(object(100)));
+    assert_eq!(queued_object::from_text(sent["MessageBody"].as_str().unwrap()), Some(object(100)));
 }
 
 #[tokio::test]
 async fn what_no_message_can_hold_is_not_even_tried() {
     // The envelope takes 220 bytes, and Base64 four for three.
-    let fits =
-        (0..).map(|index| 786_200 + 3 * index).take_while(|bytes| parcel::wrap(&object(*bytes)).len() <= 1 << 20);
+    let fits = (0..)
+        .map(|index| 786_200 + 3 * index)
+        .take_while(|bytes| queued_object::to_text(&object(*bytes)).len() <= 1 << 20);
     let most = fits.last().unwrap();
     let (outcome, stand_in) = park(&object(most), taken()).await;
     assert_eq!((outcome, stand_in.seen().len()), (Ok(()), 1));

@@ -1,4 +1,4 @@
-//! A server on the loopback in the place of S3, SNS and Secrets Manager.
+//! A server on the loopback in the location of S3, SNS and Secrets Manager.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,14 +21,14 @@ use tokio::net::TcpListener;
 
 /// A request that came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct ReceivedRequest {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
-impl Seen {
+impl ReceivedRequest {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -82,18 +82,18 @@ impl Reply {
     }
 }
 
-type Answering = dyn Fn(&Seen, usize) -> Reply + Send + Sync;
+type Answering = dyn Fn(&ReceivedRequest, usize) -> Reply + Send + Sync;
 
 /// The server, its requests noted in order. It ends with the test.
 pub(super) struct StandIn {
     endpoint: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<ReceivedRequest>>>,
     most_at_once: Arc<AtomicUsize>,
 }
 
 impl StandIn {
     /// Answers as `answer` says, which is told the request and how many came before it.
-    pub(super) async fn answering(answer: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) async fn answering(answer: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let stand_in = Self { endpoint, seen: Arc::default(), most_at_once: Arc::default() };
@@ -137,7 +137,7 @@ impl StandIn {
         &self.endpoint
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<ReceivedRequest> {
         self.seen.lock().unwrap().clone()
     }
 
@@ -156,13 +156,13 @@ pub(super) async fn config(endpoint: &str) -> SdkConfig {
 
 async fn respond(
     request: http::Request<Incoming>,
-    seen: &Mutex<Vec<Seen>>,
+    seen: &Mutex<Vec<ReceivedRequest>>,
     answer: &Answering,
 ) -> Result<Response<Full<Bytes>>, Gone> {
     let (parts, body) = request.into_parts();
     let body = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
     let path = parts.uri.path_and_query().unwrap().to_string();
-    let request = Seen { method: parts.method.to_string(), path, headers: parts.headers, body };
+    let request = ReceivedRequest { method: parts.method.to_string(), path, headers: parts.headers, body };
     let before = {
         let mut seen = seen.lock().unwrap();
         seen.push(request.clone());

@@ -85,8 +85,8 @@ fn readable(folder: &Path) -> (Lines, usize) {
         let file = File::open(folder.join("data/lake/readings").join(format!("dt={DAY}/{name}"))).unwrap();
         let reader = SerializedFileReader::new(file).unwrap();
         for row in reader.get_row_iter(None).unwrap().map(Result::unwrap) {
-            let place = (row.get_string(1).unwrap().clone(), usize::try_from(row.get_int(2).unwrap()).unwrap());
-            repeated += usize::from(rows.insert(place, row.get_string(13).unwrap().clone()).is_some());
+            let location = (row.get_string(1).unwrap().clone(), usize::try_from(row.get_int(2).unwrap()).unwrap());
+            repeated += usize::from(rows.insert(location, row.get_string(13).unwrap().clone()).is_some());
         }
     }
     (rows, repeated)
@@ -205,7 +205,7 @@ async fn readings_of_an_object_that_is_damaged_after_its_hour_was_compacted_are_
         let ran = compact(folder.path(), &[]);
         assert!(ran.exit == Some(1) && ran.out.contains(" is damaged: "), "{}", ran.out);
         let (rows, _) = readable(folder.path());
-        assert!(compacted.iter().all(|(place, text)| rows.get(place) == Some(text)), "{:?}", lake(folder.path()));
+        assert!(compacted.iter().all(|(location, text)| rows.get(location) == Some(text)), "{:?}", lake(folder.path()));
         assert_eq!(rows.len(), compacted.len() + 1, "the late one too");
     }
     fs::write(&object, whole).unwrap();

@@ -98,7 +98,7 @@ async fn with_late_push() -> (tempfile::TempDir, Lines) {
 #[track_caller]
 fn assert_has(folder: &Path, expected: &Lines, when: &str) {
     let (rows, _) = readable(folder);
-    let missing: Vec<_> = expected.iter().filter(|(place, text)| rows.get(place) != Some(text)).collect();
+    let missing: Vec<_> = expected.iter().filter(|(location, text)| rows.get(location) != Some(text)).collect();
     assert!(missing.is_empty(), "{when}: {missing:?} of {:?}", lake(folder));
 }
 

@@ -90,9 +90,9 @@ fn an_item_of_a_million_members_takes_memory_that_is_bounded() {
     let body = format!("[{}]", members(1_000_000));
     assert_eq!(is_borne("one item of a million members", body.as_bytes(), BLANK_MIB / 2), 200);
     // Not in `v`, and so not kept.
-    for place in ["{}", r#"{"a":{}}"#, r#"{"v":{"reasons":{}}}"#, r#"{"RoutingKey":"matrix.x","Meta":{}}"#] {
+    for location in ["{}", r#"{"a":{}}"#, r#"{"v":{"reasons":{}}}"#, r#"{"RoutingKey":"matrix.x","Meta":{}}"#] {
         let million = format!("{{{}\"\":1}}", r#""":1,"#.repeat(1_000_000));
-        let body = format!("[{}]", place.replace("{}", &million));
+        let body = format!("[{}]", location.replace("{}", &million));
         assert_eq!(is_borne("a million members elsewhere", body.as_bytes(), BLANK_MIB / 2), 200);
     }
 }

@@ -229,8 +229,8 @@ fn headers_for_proxies_and_browsers_change_nothing() {
 
 #[test]
 fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_whoever_is_logged_in() {
-    let doors = "basic,oauth,event-hub".parse().unwrap();
-    let server = Hosted::start_with(Bounds::default(), doors);
+    let auth_methods = "basic,oauth,event-hub".parse().unwrap();
+    let server = Hosted::start_with(Bounds::default(), auth_methods);
     let authorizations = [format!("Authorization: {}\r\n", basic()), "Authorization: Basic eDp5\r\n".to_owned()];
     for path in ["/push", "/push/jwt", "/zones/z/cleaned", "/oauth2/token", "/hub/messages"] {
         for page in [

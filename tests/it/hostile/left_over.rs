@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::rate_limit::TokenRequest;
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
 
 use super::injection::feedback;
 use crate::support::memory::{MemoryPublisher, MemoryState};
@@ -16,29 +16,35 @@ struct Stuck(MemoryState);
 
 #[async_trait]
 impl RateLimiter for Stuck {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         self.0.take_tokens(channel, request).await
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         self.0.take_sms(quota, wanted, now).await
     }
 }
 
 #[async_trait]
 impl StateStore for Stuck {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         self.0.load(keys).await
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         if key.contains("stuck") {
-            return Err(Unavailable::new("the state store did not take the document", "it never does"));
+            return Err(UnavailableError::new("the state store did not take the document", "it never does"));
         }
         self.0.commit(key, version, body, due).await
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.0.due(now, most).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use smartclean_push::auth::{Door, Doors};
+use smartclean_push::auth::{AuthMethod, AuthMethods};
 use smartclean_push::hosts::server::Bounds;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
@@ -92,7 +92,7 @@ fn a_body_that_takes_too_long_is_refused_and_a_slow_one_that_does_not_is_taken()
 
 #[test]
 fn a_form_for_a_token_takes_no_longer_than_any_other_body() {
-    let server = Hosted::start_with(bounds(), Doors::of(&[Door::Basic, Door::Oauth]));
+    let server = Hosted::start_with(bounds(), AuthMethods::of(&[AuthMethod::Basic, AuthMethod::Oauth]));
     let mut anybody = Raw::to(server.address);
     let began = Instant::now();
     let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant_type=";

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use smartclean_push::auth::Doors;
+use smartclean_push::auth::AuthMethods;
 use smartclean_push::hosts::server::{self, Bounds};
-use smartclean_push::http::Gate;
+use smartclean_push::http::Authenticator;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -220,9 +220,9 @@ impl Hosted {
         Self::host(World::new().start(), bounds)
     }
 
-    pub(crate) fn start_with(bounds: Bounds, doors: Doors) -> Self {
-        let gate = Gate::new(Box::new(one_client())).with_doors(doors);
-        Self::host(World::new().with_gate(gate).start(), bounds)
+    pub(crate) fn start_with(bounds: Bounds, auth_methods: AuthMethods) -> Self {
+        let authenticator = Authenticator::new(Box::new(one_client())).with_auth_methods(auth_methods);
+        Self::host(World::new().with_authenticator(authenticator).start(), bounds)
     }
 
     pub(crate) fn start_with_body_budget(bounds: Bounds, bytes: usize, within: Duration) -> Self {

@@ -21,7 +21,7 @@ use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, cleaned, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::state::{EntryId, Seen, ZoneState};
+use smartclean_push::domain::state::{DedupWindow, EntryId, ZoneState};
 use worlds::{Happening, Measured, What, World, minute, moment, some_world};
 
 /// The engine and what it remembers; messages are taken out as soon as they are made, as if each was sent.
@@ -72,7 +72,7 @@ fn number(name: &str) -> usize {
 fn raised(alert: &Alert) -> Raised {
     Raised {
         rule: number(&alert.rule),
-        device: number(alert.place.device.as_deref().unwrap()),
+        device: number(alert.location.device.as_deref().unwrap()),
         at: minute(alert.at),
         severity: alert.severity,
         reasons: alert.reasons.clone(),
@@ -241,7 +241,7 @@ proptest! {
         let said = engine.run(&world.history);
         let has_changed = |state: &ZoneState, reading: &Measured| {
             let id = Digest::of(reading.text(&world).as_bytes());
-            state.seen.knows(Seen::mark(&id))
+            state.dedup_window.knows(DedupWindow::fingerprint(&id))
         };
         let (again, _) = run_with_repeats(&mut repeated, &repeats, has_changed);
         prop_assert_eq!(again, said);

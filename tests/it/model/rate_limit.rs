@@ -18,7 +18,7 @@ use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RateLimiter, StateStore, Unavailable};
+use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RateLimiter, StateStore, UnavailableError};
 use smartclean_push::notify::render::Rendered;
 use tokio::task::yield_now;
 
@@ -139,13 +139,13 @@ impl Shared {
         }
     }
 
-    async fn limiter(&self) -> Result<(), Unavailable> {
+    async fn limiter(&self) -> Result<(), UnavailableError> {
         self.take_turns().await;
         if self.is_hanging.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
         match self.is_failing.load(Ordering::Relaxed) {
-            true => Err(Unavailable::new("the limiter did not answer", "told to fail")),
+            true => Err(UnavailableError::new("the limiter did not answer", "told to fail")),
             false => Ok(()),
         }
     }
@@ -160,12 +160,12 @@ struct Copy(Arc<Shared>);
 
 #[async_trait]
 impl RateLimiter for Copy {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         self.0.limiter().await?;
         self.0.state.take_tokens(channel, request).await
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         self.0.limiter().await?;
         self.0.state.take_sms(quota, wanted, now).await
     }
@@ -173,12 +173,18 @@ impl RateLimiter for Copy {
 
 #[async_trait]
 impl StateStore for Copy {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         self.0.take_turns().await;
         self.0.state.load(keys).await
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         self.0.take_turns().await;
         let is_lost = self.0.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lost| lost.checked_sub(1));
         match is_lost {
@@ -187,7 +193,7 @@ impl StateStore for Copy {
         }
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         self.0.take_turns().await;
         self.0.state.due(now, most).await
     }
@@ -195,7 +201,7 @@ impl StateStore for Copy {
 
 #[async_trait]
 impl AlertPublisher for Copy {
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         self.0.take_turns().await;
         let at = self.0.now.load(Ordering::Relaxed);
         let sent = messages.iter().map(|message| {

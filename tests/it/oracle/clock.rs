@@ -18,7 +18,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
-use smartclean_push::http::{App, Gate};
+use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry;
@@ -59,7 +59,7 @@ async fn function_by_another_clock() {
         publisher: Box::new(publisher),
         rules: Box::new(rules),
     });
-    let app = Arc::new(App::new(ingest, Gate::new(Box::new(credentials))));
+    let app = Arc::new(App::new(ingest, Authenticator::new(Box::new(credentials))));
     lambda::run(|event, invocation| {
         let (app, bucket) = (Arc::clone(&app), bucket.clone());
         async move { app.reply(&bucket, &event, &invocation, now()).await }

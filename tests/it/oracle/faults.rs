@@ -34,7 +34,7 @@ impl fmt::Display for Service {
 
 /// One way in which a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Fault {
+pub(crate) enum Diagnostic {
     /// Nobody listens.
     Refused,
     /// The connection breaks, and nothing was done.
@@ -63,7 +63,7 @@ pub(crate) enum Fault {
     Killed,
 }
 
-impl Fault {
+impl Diagnostic {
     /// Those that any service can have.
     pub(crate) const ANYWHERE: [Self; 10] = [
         Self::Refused,
@@ -90,7 +90,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Refused => "connection refused",
@@ -113,16 +113,16 @@ impl fmt::Display for Fault {
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    pub(crate) fault: Fault,
+    pub(crate) fault: Diagnostic,
     /// Whether what was asked is done before it goes wrong, where the fault leaves that open.
     pub(crate) is_done: bool,
 }
 
 #[derive(Debug)]
-enum Course {
+enum Trigger {
     Well,
     /// These services, each call of theirs.
-    Outage(Vec<(Service, Fault)>),
+    Outage(Vec<(Service, Diagnostic)>),
     /// Each call by chance.
     Chance {
         dice: Box<ChaCha8Rng>,
@@ -141,45 +141,45 @@ pub(crate) struct Plan(Mutex<Going>);
 
 #[derive(Debug)]
 struct Going {
-    course: Course,
-    /// Calls since the course began.
+    trigger: Trigger,
+    /// Calls since the trigger began.
     calls: usize,
     /// Calls that went wrong since it began.
     hits: usize,
     /// Every call that ever went wrong.
-    all_hits: Vec<(Service, Fault)>,
+    all_hits: Vec<(Service, Diagnostic)>,
 }
 
 impl Plan {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Going { course: Course::Well, calls: 0, hits: 0, all_hits: Vec::new() }))
+        Self(Mutex::new(Going { trigger: Trigger::Well, calls: 0, hits: 0, all_hits: Vec::new() }))
     }
 
-    fn begin(&self, course: Course) {
+    fn begin(&self, trigger: Trigger) {
         let mut going = self.0.lock().unwrap();
-        (going.course, going.calls, going.hits) = (course, 0, 0);
+        (going.trigger, going.calls, going.hits) = (trigger, 0, 0);
     }
 
     /// From now on nothing goes wrong. How many calls did since this was last said.
     pub(crate) fn end(&self) -> usize {
         let hits = self.0.lock().unwrap().hits;
-        self.begin(Course::Well);
+        self.begin(Trigger::Well);
         hits
     }
 
     /// From now on every call of these services goes wrong.
-    pub(crate) fn outage(&self, troubles: Vec<(Service, Fault)>) {
-        self.begin(Course::Outage(troubles));
+    pub(crate) fn outage(&self, troubles: Vec<(Service, Diagnostic)>) {
+        self.begin(Trigger::Outage(troubles));
     }
 
     /// From now on each call goes wrong by a chance of so many per cent.
     pub(crate) fn chance(&self, seed: u64, per_cent: u32) {
-        self.begin(Course::Chance { dice: Box::new(ChaCha8Rng::seed_from_u64(seed)), per_cent });
+        self.begin(Trigger::Chance { dice: Box::new(ChaCha8Rng::seed_from_u64(seed)), per_cent });
     }
 
     /// The process dies at the call after so many others, before it is done or right after.
     pub(crate) fn kill(&self, after: usize, is_done: bool) {
-        self.begin(Course::Kill { after, is_done });
+        self.begin(Trigger::Kill { after, is_done });
     }
 
     /// What happens to the next call of a service; `None` where all goes well.
@@ -187,23 +187,23 @@ impl Plan {
         let mut going = self.0.lock().unwrap();
         let call = going.calls;
         going.calls += 1;
-        let trouble = match &mut going.course {
-            Course::Well => None,
-            Course::Outage(troubles) => {
+        let trouble = match &mut going.trigger {
+            Trigger::Well => None,
+            Trigger::Outage(troubles) => {
                 let fault = troubles.iter().find(|(troubled, _)| *troubled == service)?.1;
                 Some(Trouble { fault, is_done: call % 2 == 1 })
             }
-            Course::Chance { dice, per_cent } => {
-                let mut kinds = Fault::of(service);
+            Trigger::Chance { dice, per_cent } => {
+                let mut kinds = Diagnostic::of(service);
                 // Kills are drawn like any other; the function's time is up where a service is silent for too long.
-                kinds.retain(|fault| *fault != Fault::OutOfTime);
-                kinds.push(Fault::Killed);
+                kinds.retain(|fault| *fault != Diagnostic::OutOfTime);
+                kinds.push(Diagnostic::Killed);
                 let fault = kinds[dice.random_range(0..kinds.len())];
                 let is_done = dice.random_bool(0.5);
                 (dice.random_range(0..100) < *per_cent).then_some(Trouble { fault, is_done })
             }
-            Course::Kill { after, is_done } => {
-                (call == *after).then_some(Trouble { fault: Fault::Killed, is_done: *is_done })
+            Trigger::Kill { after, is_done } => {
+                (call == *after).then_some(Trouble { fault: Diagnostic::Killed, is_done: *is_done })
             }
         };
         if let Some(trouble) = trouble {
@@ -213,13 +213,13 @@ impl Plan {
         trouble
     }
 
-    /// How many calls there were since the course began.
+    /// How many calls there were since the trigger began.
     pub(crate) fn calls(&self) -> usize {
         self.0.lock().unwrap().calls
     }
 
     /// How often a fault of a service was met, ever.
-    pub(crate) fn hits_of(&self, service: Service, fault: Fault) -> usize {
+    pub(crate) fn hits_of(&self, service: Service, fault: Diagnostic) -> usize {
         self.0.lock().unwrap().all_hits.iter().filter(|hit| **hit == (service, fault)).count()
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize as _;
 use serde_json::Value;
-use smartclean_push::domain::state::Track;
+use smartclean_push::domain::state::RuleState;
 
 use crate::oracle::ledger::{Answer, LIMIT, Ledger, Means, PROJECT, Push, sha256};
 
@@ -179,7 +179,7 @@ fn told(message: &Value) -> Vec<Told> {
     let alerts = message["alerts"].as_array().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of = |alert: &Value| {
-        let device = [&alert["device"], &alert["place"]["device"], &message["place"]["device"]];
+        let device = [&alert["device"], &alert["location"]["device"], &message["location"]["device"]];
         let device = device.into_iter().find(|device| device.is_string()).unwrap_or(&Value::Null);
         Told {
             id: text(&alert["id"]),
@@ -234,9 +234,9 @@ fn judge_messages(evidence: &Evidence, due: &BTreeMap<(String, String), Due>) ->
 }
 
 /// What an accumulator has added up.
-fn accumulated(track: &Value) -> Option<f64> {
-    match Track::deserialize(track).ok()? {
-        Track::Accumulator(accumulator) => Some(accumulator.total()),
+fn accumulated(rule_state: &Value) -> Option<f64> {
+    match RuleState::deserialize(rule_state).ok()? {
+        RuleState::Accumulator(accumulator) => Some(accumulator.total()),
         _ => None,
     }
 }
@@ -251,8 +251,10 @@ fn judge_people(evidence: &Evidence) -> Vec<String> {
     }
     let judged = people.into_iter().filter_map(|((zone, device), count)| {
         let key = format!("zone/{}:{PROJECT}/{zone}", PROJECT.len());
-        let total =
-            evidence.documents.get(&key).and_then(|document| accumulated(&document["tracks"]["high-usage"][device]));
+        let total = evidence
+            .documents
+            .get(&key)
+            .and_then(|document| accumulated(&document["rule_states"]["high-usage"][device]));
         let expected = f64::from(count % LIMIT);
         (total != Some(expected))
             .then(|| format!("{device}: {total:?} people are remembered, and {expected} are left of {count}"))

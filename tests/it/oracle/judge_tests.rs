@@ -23,7 +23,7 @@ fn few(evidence: &mut Evidence) -> &mut Value {
     let (key, document) =
         evidence.documents.iter_mut().find(|(key, _)| key.starts_with("zone/") && key.ends_with(" few")).unwrap();
     let device = format!("UM of {}", key.rsplit('/').next().unwrap());
-    &mut document["tracks"]["high-usage"][device]["merged"]
+    &mut document["rule_states"]["high-usage"][device]["merged"]
 }
 
 const OF_THE_STORE: [Damage; 6] = [
@@ -61,7 +61,7 @@ const OF_MESSAGES: [Damage; 7] = [
     }),
     ("invented", |evidence| {
         let mut invented = message(evidence, "soap-low").clone();
-        invented["place"]["device"] = "a device that nobody knows".into();
+        invented["location"]["device"] = "a device that nobody knows".into();
         evidence.messages.push(invented);
     }),
     ("2 alerts were sent where 1 are due", |evidence| {

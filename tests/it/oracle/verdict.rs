@@ -1,10 +1,10 @@
-//! What the judge says of a place, for people.
+//! What the judge says of a location, for people.
 
 use std::fmt;
 
 use crate::oracle::judge::{Evidence, judge};
 
-/// What came of a place.
+/// What came of a location.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Judges what is left of the place of that name.
+    /// Judges what is left of the location of that name.
     pub(crate) fn of(name: &str, evidence: Evidence) -> Self {
         Self { name: name.to_owned(), objections: judge(&evidence), evidence }
     }

@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil};
 use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rate_limit::{Bucket, TokenRequest, utc_day};
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, Unavailable,
+    AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, UnavailableError,
 };
 use smartclean_push::notify::render::Rendered;
 
@@ -42,10 +42,10 @@ impl MemoryStore {
 
 #[async_trait]
 impl RawStore for MemoryStore {
-    async fn put(&self, object: Object) -> Result<Stored, Unavailable> {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
         let mut objects = lock(&self.0);
         if objects.is_broken {
-            return Err(Unavailable::new("the raw store did not take the object", "told to fail"));
+            return Err(UnavailableError::new("the raw store did not take the object", "told to fail"));
         }
         if objects.by_key.contains_key(object.key.as_str()) {
             return Ok(Stored::Already);
@@ -79,10 +79,10 @@ impl MemoryPublisher {
 
 #[async_trait]
 impl AlertPublisher for MemoryPublisher {
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let mut all = lock(&self.0);
         if all.is_broken {
-            let refused = |_| Err(Unavailable::new("the message was not sent", "told to fail"));
+            let refused = |_| Err(UnavailableError::new("the message was not sent", "told to fail"));
             return messages.iter().map(refused).collect();
         }
         all.sent.extend_from_slice(messages);
@@ -136,18 +136,18 @@ impl MemoryState {
         lock(&self.0).documents.clone()
     }
 
-    fn answer(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+    fn answer(&self) -> Result<MutexGuard<'_, State>, UnavailableError> {
         let state = lock(&self.0);
         if state.is_broken {
-            return Err(Unavailable::new("the state store did not answer", "told to fail"));
+            return Err(UnavailableError::new("the state store did not answer", "told to fail"));
         }
         Ok(state)
     }
 
-    fn limit(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+    fn limit(&self) -> Result<MutexGuard<'_, State>, UnavailableError> {
         let state = self.answer()?;
         if state.limiter_is_broken {
-            return Err(Unavailable::new("the rate limiter did not answer", "told to fail"));
+            return Err(UnavailableError::new("the rate limiter did not answer", "told to fail"));
         }
         Ok(state)
     }
@@ -155,7 +155,7 @@ impl MemoryState {
 
 #[async_trait]
 impl RateLimiter for MemoryState {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, Unavailable> {
+    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         let mut state = self.limit()?;
         let bucket = state.buckets.entry(channel.to_owned()).or_default();
         let take = request.take(*bucket);
@@ -163,7 +163,7 @@ impl RateLimiter for MemoryState {
         Ok(take.granted)
     }
 
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, Unavailable> {
+    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         let mut state = self.limit()?;
         let counted = state.sms.entry(utc_day(now)).or_default();
         let granted = wanted.min((quota as usize).saturating_sub(*counted));
@@ -174,13 +174,19 @@ impl RateLimiter for MemoryState {
 
 #[async_trait]
 impl StateStore for MemoryState {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, Unavailable> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
         let state = self.answer()?;
         let document = |found: &KeptDocument| Document { body: Some(found.body.clone()), version: found.version };
         Ok(keys.iter().map(|key| state.documents.get(key).map(document).unwrap_or_default()).collect())
     }
 
-    async fn commit(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>) -> Result<Commit, Unavailable> {
+    async fn commit(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+    ) -> Result<Commit, UnavailableError> {
         let mut state = self.answer()?;
         if let Some(left) = state.races_to_lose.checked_sub(1) {
             state.races_to_lose = left;
@@ -193,7 +199,7 @@ impl StateStore for MemoryState {
         Ok(Commit::Done)
     }
 
-    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, Unavailable> {
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         let state = self.answer()?;
         let due = state.documents.iter().filter_map(|(key, found)| Some((found.due.filter(|due| *due <= now)?, key)));
         let mut due: Vec<_> = due.collect();

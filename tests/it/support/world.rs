@@ -8,10 +8,10 @@ use http::{Request, Response};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::Value;
-use smartclean_push::auth::{Client, Credentials, Doors, Secret};
+use smartclean_push::auth::{AuthMethods, Client, Credentials, Secret};
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::http::{App, Gate};
+use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore};
 use smartclean_push::ingest::{Environment, Ingest, Outcome, PushError, RequestInfo};
@@ -31,7 +31,7 @@ pub(crate) fn one_client() -> Arc<Credentials> {
 /// The parts of a program. By default everything is in memory, the rules are the built-in ones, and [`one_client`] may push.
 pub(crate) struct World {
     environment: Environment,
-    gate: Gate,
+    authenticator: Authenticator,
     store: MemoryStore,
     state: MemoryState,
     publisher: MemoryPublisher,
@@ -47,7 +47,7 @@ impl World {
             publisher: Box::new(publisher.clone()),
             rules: Box::new(Arc::clone(&PACK)),
         };
-        Self { environment, gate: Gate::new(Box::new(one_client())), store, state, publisher }
+        Self { environment, authenticator: Authenticator::new(Box::new(one_client())), store, state, publisher }
     }
 
     pub(crate) fn with_rules(self, rules: RuleSet) -> Self {
@@ -80,8 +80,8 @@ impl World {
         self
     }
 
-    pub(crate) fn with_gate(self, gate: Gate) -> Self {
-        Self { gate, ..self }
+    pub(crate) fn with_authenticator(self, authenticator: Authenticator) -> Self {
+        Self { authenticator, ..self }
     }
 
     /// The use case without HTTP.
@@ -90,7 +90,7 @@ impl World {
     }
 
     pub(crate) fn app(self) -> App {
-        App::new(Ingest::new(self.environment), self.gate)
+        App::new(Ingest::new(self.environment), self.authenticator)
     }
 
     /// The handler, and handles to what is around it.
@@ -125,10 +125,12 @@ impl TestApp {
         World::new().with_rules(rules).start()
     }
 
-    /// With these doors open to whom these credentials' JSON names.
-    pub(crate) fn with_credentials(json: &str, doors: Doors) -> Self {
+    /// With these auth methods enabled for whom these credentials' JSON names.
+    pub(crate) fn with_credentials(json: &str, auth_methods: AuthMethods) -> Self {
         let credentials = Arc::new(Credentials::parse(json).unwrap());
-        World::new().with_gate(Gate::new(Box::new(credentials)).with_doors(doors)).start()
+        World::new()
+            .with_authenticator(Authenticator::new(Box::new(credentials)).with_auth_methods(auth_methods))
+            .start()
     }
 
     pub(crate) fn ingest(&self) -> &Ingest {

@@ -12,17 +12,17 @@ use super::findings::{DeviceFindings, Series};
 use super::gauge::Gauge;
 use super::histogram::Histogram;
 use super::judge::TriedRules;
-use super::series::{Buckets, Course};
+use super::series::{Buckets, Trend};
 use domain::breach::Comparison;
 use domain::device::Unit;
-use domain::place::Place;
+use domain::location::Location;
 use domain::reading::Reading;
 use domain::rules::{Condition, Join, Kind, Rule, Test};
 
 /// How many of its last readings a device is known by, so that copies are told from them: hours, at a reading a minute.
 const MOST_RECENT: usize = 128;
 
-/// A rule's test: the rule's place among the rules, and the test's among the rule's.
+/// A rule's test: the rule's position among the rules, and the test's among the rule's.
 pub(super) type TestKey = (usize, usize);
 
 /// One device.
@@ -31,7 +31,7 @@ pub(super) struct Device<'r> {
     /// Its id and type as readings spell them.
     id: String,
     device_type: Arc<str>,
-    pub(super) place: Place,
+    pub(super) location: Location,
     /// Event time of its first reading.
     pub(super) first: Timestamp,
     readings: u64,
@@ -48,7 +48,7 @@ struct Measured<'r> {
     key: Arc<str>,
     /// What a person calls it, and its unit; known with the first value.
     known: Option<(String, Unit)>,
-    course: Course,
+    trend: Trend,
     /// How its values are distributed, if single values are compared with a limit, and not their sum.
     histogram: Option<Histogram>,
     gauges: Vec<(TestKey, Gauge<'r>)>,
@@ -61,7 +61,7 @@ impl<'r> Device<'r> {
         let mut device = Self {
             id: reading.source.device.as_deref().unwrap_or_default().to_owned(),
             device_type: reading.source.device_type.as_ref().into(),
-            place: Place::of(reading),
+            location: Location::of(reading),
             first: Timestamp::MAX,
             readings: 0,
             metrics: Vec::new(),
@@ -102,7 +102,7 @@ impl<'r> Device<'r> {
         for metric in &mut self.metrics {
             let Some(quantity) = reading.metric(&metric.key) else { continue };
             metric.known.get_or_insert_with(|| (quantity.label.to_owned(), quantity.unit));
-            metric.course.add(at, quantity.value);
+            metric.trend.add(at, quantity.value);
             if alerts {
                 metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value, reading));
             }
@@ -136,9 +136,9 @@ impl<'r> Device<'r> {
         let series = self.metrics.into_iter().filter_map(|metric| {
             let (label, unit) = metric.known?;
             let (from, bucket) = (buckets.from, buckets.each);
-            Some(Series { metric: metric.key, label, unit, from, bucket, buckets: metric.course.cut(buckets) })
+            Some(Series { metric: metric.key, label, unit, from, bucket, buckets: metric.trend.cut(buckets) })
         });
-        DeviceFindings { series: series.collect(), place: self.place, readings: self.readings }
+        DeviceFindings { series: series.collect(), location: self.location, readings: self.readings }
     }
 
     /// Watches what a rule compares, where it is in force for this device.
@@ -163,8 +163,8 @@ impl<'r> Device<'r> {
     fn metric(&mut self, key: &str) -> &mut Measured<'r> {
         let known = self.metrics.iter().position(|metric| *metric.key == *key);
         let index = known.unwrap_or_else(|| {
-            let course = Course::default();
-            let new = Measured { key: key.into(), known: None, course, histogram: None, gauges: Vec::new() };
+            let trend = Trend::default();
+            let new = Measured { key: key.into(), known: None, trend, histogram: None, gauges: Vec::new() };
             self.metrics.push(new);
             self.metrics.len() - 1
         });

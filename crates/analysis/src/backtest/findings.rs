@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use domain::alert::AlertId;
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
-use domain::place::Place;
+use domain::location::Location;
 use domain::reading::ReadingId;
 use domain::severity::Severity;
 
@@ -110,7 +110,7 @@ pub struct ReadingCounts {
     pub duplicates: u64,
     /// Older than `max_age` when first received: stored, and silent, as they were when they came.
     pub stale: u64,
-    /// In pushes that lie so far from their place in the archive that pushes received later were judged before them.
+    /// In pushes that lie so far from their location in the archive that pushes received later were judged before them.
     pub late: u64,
     /// Pushes that are not judged: no reading has a usable time, and it is not recorded when they were received.
     pub undated: u64,
@@ -299,7 +299,7 @@ pub struct DeviceCurve {
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceFindings {
     /// Where it is; names as in alerts.
-    pub place: Place,
+    pub location: Location,
     /// How many readings of it were judged.
     pub readings: u64,
     /// What it measured, one series for each metric that a rule on trial compares with a limit.

@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use super::arrivals::Arrivals;
 use super::findings::AlertFact;
 use super::zone::{Devices, Visit};
-use domain::alert::{Alert, Course, Message, SuppressionReason};
+use domain::alert::{Alert, Message, SuppressionReason, Trigger};
 use domain::engine::{self, Evaluation, evaluate, next_due, sweep};
 use domain::reading::{Reading, Source};
 use domain::rules::{Blocked, Kind, RuleSet};
-use domain::state::{Level, Track, ZoneState};
+use domain::state::{RuleState, ThresholdState, ZoneState};
 
 /// Sweeps come every minute, at its first moment.
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -184,9 +184,9 @@ impl<'r> Judge<'r> {
         let (index, rule) = (self.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
         match self.rules.rules.rule(&alert.rule) {
             Some(raised_by) if !raised_by.kind.lasts() => {
-                let from = match alert.course {
-                    Course::Sum { since } => since,
-                    Course::AtOnce => alert.at,
+                let from = match alert.trigger {
+                    Trigger::Accumulated { since } => since,
+                    Trigger::Immediate => alert.at,
                     _ => Timestamp::MIN,
                 };
                 let last = self.last_sum.insert((Arc::clone(&rule), device), alert.at);
@@ -233,12 +233,14 @@ impl<'r> Judge<'r> {
     /// When it was over what `rule` raised for `device` at `raised`; `None` while it lasts. Something came from the device at
     /// `now`, or its zone was cleaned.
     fn over(&self, rule: &str, device: &str, raised: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        match self.state.track(rule, device) {
-            Some(Track::Silence(_)) => None,
-            Some(Track::Level(Level::Firing { since, .. })) if *since <= raised => None,
+        match self.state.rule_state(rule, device) {
+            Some(RuleState::NoData(_)) => None,
+            Some(RuleState::Threshold(ThresholdState::Firing { since, .. })) if *since <= raised => None,
             // Of the breach after it only the beginning is known.
-            Some(Track::Level(Level::Firing { since, .. } | Level::Pending { since, .. })) => Some(*since),
-            Some(Track::Level(Level::Well { as_of })) => Some(*as_of),
+            Some(RuleState::Threshold(
+                ThresholdState::Firing { since, .. } | ThresholdState::Pending { since, .. },
+            )) => Some(*since),
+            Some(RuleState::Threshold(ThresholdState::Resolved { as_of })) => Some(*as_of),
             _ => Some(self.state.devices.get(device).map_or(now, |known| known.at)),
         }
     }

@@ -7,10 +7,10 @@ use super::findings::Span;
 
 /// Most buckets of a series.
 const MOST_BUCKETS: i64 = 240;
-/// Most buckets of a course. More than twice as many, so that each is shorter than one of a series: with half as long
-/// buckets, a course that has doubled them had more than this many, and so spanned more than half of this many new ones.
+/// Most buckets of a trend. More than twice as many, so that each is shorter than one of a series: with half as long
+/// buckets, a trend that has doubled them had more than this many, and so spanned more than half of this many new ones.
 const MOST_OF_A_COURSE: usize = 512;
-/// The first length of a course's buckets, in seconds.
+/// The first length of a trend's buckets, in seconds.
 const SHORTEST: i64 = 60;
 
 /// How time is cut into buckets, for all series alike.
@@ -43,15 +43,15 @@ impl Buckets {
 /// The least and the greatest value in each bucket so far, by the bucket's number since 1970. Buckets become longer as values
 /// come: one reading of another year costs one bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Course(Bins<(f32, f32)>);
+pub(super) struct Trend(Bins<(f32, f32)>);
 
-impl Default for Course {
+impl Default for Trend {
     fn default() -> Self {
         Self(Bins::new(MOST_OF_A_COURSE))
     }
 }
 
-impl Course {
+impl Trend {
     pub(super) fn add(&mut self, at: Timestamp, value: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "for drawing")]
         let value = value as f32;
@@ -106,24 +106,24 @@ mod tests {
 
     #[test]
     fn a_bucket_has_the_least_and_the_greatest_and_nothing_where_nothing_was() {
-        let mut course = Course::default();
+        let mut trend = Trend::default();
         for (clock, value) in [("00:02:00", 4.0), ("00:00:10", 5.0), ("00:00:50", 3.0), ("09:00:00", 9.0)] {
-            course.add(at(&format!("2026-01-01T{clock}Z")), value);
+            trend.add(at(&format!("2026-01-01T{clock}Z")), value);
         }
         let buckets = Buckets::of(Span { first: at("2026-01-01T00:00:10Z"), last: at("2026-01-01T00:03:00Z") });
-        assert_eq!(course.cut(&buckets), [Some((3.0, 5.0)), Some((4.0, 4.0)), None]);
+        assert_eq!(trend.cut(&buckets), [Some((3.0, 5.0)), Some((4.0, 4.0)), None]);
     }
 
     #[test]
     fn a_year_by_the_minute_leaves_no_bucket_empty_and_an_odd_reading_changes_none() {
-        let (first, mut course) = (at("2026-01-01T00:00:00Z"), Course::default());
-        course.add(at("2016-02-29T00:00:00Z"), 1.0);
+        let (first, mut trend) = (at("2026-01-01T00:00:00Z"), Trend::default());
+        trend.add(at("2016-02-29T00:00:00Z"), 1.0);
         let last = first + hours(24 * 365);
         for minute in 0..=60 * 24 * 365 {
-            course.add(first + SignedDuration::from_mins(minute), 7.0);
+            trend.add(first + SignedDuration::from_mins(minute), 7.0);
         }
-        course.add(at("2098-01-01T00:00:00Z"), 2.0);
-        let cut = course.cut(&Buckets::of(Span { first, last }));
+        trend.add(at("2098-01-01T00:00:00Z"), 2.0);
+        let cut = trend.cut(&Buckets::of(Span { first, last }));
         assert!(cut.len() > 100 && cut.iter().all(|bucket| *bucket == Some((7.0, 7.0))), "{cut:?}");
     }
 }

@@ -90,8 +90,8 @@ fn numbers(zones: &[Zone<'_>]) -> Vec<Vec<usize>> {
 
 /// What devices are ordered by.
 fn appearance<'d>(device: &'d Device<'_>) -> impl Ord + use<'d> {
-    let place = &device.place;
-    (device.first, &place.project, &place.zone, &place.device, &place.device_type)
+    let location = &device.location;
+    (device.first, &location.project, &location.zone, &location.device, &location.device_type)
 }
 
 /// How values are distributed, with the limits of the rules on trial.

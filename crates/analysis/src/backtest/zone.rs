@@ -10,7 +10,7 @@ use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
 use super::judge::{Judge, TriedRules};
 use domain::alert::Alert;
 use domain::engine::{counts_at, is_stale};
-use domain::place::Place;
+use domain::location::Location;
 use domain::reading::Reading;
 
 /// What one push brought of one zone.
@@ -53,7 +53,7 @@ pub(super) struct Devices<'r> {
     /// By id; those of an id differ by type.
     by_id: HashMap<String, Vec<usize>>,
     /// By id and type as alerts spell them.
-    by_place: HashMap<(Option<String>, String), usize>,
+    by_location: HashMap<(Option<String>, String), usize>,
 }
 
 impl<'r> Zone<'r> {
@@ -149,7 +149,7 @@ impl<'r> Devices<'r> {
             let device = Device::of(reading, rules);
             let index = self.all.len();
             self.by_id.entry(id.to_owned()).or_default().push(index);
-            self.by_place.entry(named(&device.place)).or_insert(index);
+            self.by_location.entry(named(&device.location)).or_insert(index);
             self.all.push(device);
             index
         })
@@ -157,7 +157,7 @@ impl<'r> Devices<'r> {
 
     /// The number of the device that an alert is of: known, because it was read.
     pub(super) fn of(&self, alert: &Alert) -> Option<usize> {
-        self.by_place.get(&named(&alert.place)).copied()
+        self.by_location.get(&named(&alert.location)).copied()
     }
 
     /// The id of a device as readings spell it.
@@ -166,6 +166,6 @@ impl<'r> Devices<'r> {
     }
 }
 
-fn named(place: &Place) -> (Option<String>, String) {
-    (place.device.clone(), place.device_type.clone())
+fn named(location: &Location) -> (Option<String>, String) {
+    (location.device.clone(), location.device_type.clone())
 }

@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use super::CaseFault;
+use super::CaseError;
 use super::step::Step;
 
 /// A file of cases.
@@ -47,9 +47,9 @@ impl CaseFile {
     ///
     /// # Errors
     /// Everything in it that is no case, each with its line. Only another text can help.
-    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<CaseFault>> {
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<CaseError>> {
         let line_at = |offset: usize| text[..text.floor_char_boundary(offset)].matches('\n').count() + 1;
-        let fault = |line, message| CaseFault { file: file.to_owned(), line, message };
+        let fault = |line, message| CaseError { file: file.to_owned(), line, message };
         let draft: FileDraft = toml::from_str(text).map_err(|error| {
             let line = line_at(error.span().map_or(0, |span| span.start));
             vec![fault(line, error.message().trim().replace('\n', ", "))]

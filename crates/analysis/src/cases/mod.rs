@@ -43,7 +43,7 @@ use domain::rules::RuleSet;
 
 /// Something in a case file that is none of the above. Prints as `cases.toml:12: what is wrong`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseFault {
+pub struct CaseError {
     /// The file.
     pub file: String,
     /// Line, from 1.
@@ -52,7 +52,7 @@ pub struct CaseFault {
     pub message: String,
 }
 
-impl fmt::Display for CaseFault {
+impl fmt::Display for CaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.file, self.line, self.message)
     }

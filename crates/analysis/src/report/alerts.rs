@@ -19,8 +19,8 @@ pub(super) fn section(view: &View<'_>) -> Markup {
     let alerts = &view.findings.rules.alerts;
     // A zone with its project: two buildings can both have a "toilet-1".
     let zone = |alert: &AlertFact| {
-        let place = view.place(alert.device);
-        (place.zone.clone(), place.project.clone())
+        let location = view.location(alert.device);
+        (location.zone.clone(), location.project.clone())
     };
     html! { @if !alerts.is_empty() {
         h3 { "By day" }
@@ -31,7 +31,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
         }
         h3 { "By rule" }
         (groups(view, "Rule", |alert| alert.rule.clone(), |rule| rule_name(view, rule)))
-        @if alerts.iter().any(|alert| view.place(alert.device).zone.is_some()) {
+        @if alerts.iter().any(|alert| view.location(alert.device).zone.is_some()) {
             h3 { "By zone" }
             (groups(view, "Zone", zone, |(zone, project)| html! {
                 @if let Some(zone) = zone { (name(zone)) } @else { small { "no zone" } }
@@ -67,7 +67,7 @@ fn day_chart(view: &View<'_>) -> Markup {
     let span = view.findings.span.into_iter().flat_map(|span| [span.first, span.last]);
     let times: BTreeSet<_> = span.chain(alerts.iter().map(|alert| alert.at)).collect();
     let Some((first, last)) = times.first().zip(times.last()) else { return html! {} };
-    let days = Days::since(*first, &view.usual_place().local_zone);
+    let days = Days::since(*first, &view.usual_location().local_zone);
     let all = days.at(*last).floor() + 1.0;
     let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
     for alert in alerts {
@@ -101,11 +101,11 @@ pub(super) fn worst(alerts: &[&AlertFact]) -> Markup {
 pub(super) fn listed(view: &View<'_>, mut alerts: Vec<&AlertFact>) -> impl Iterator<Item = [Markup; 5]> {
     alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.at));
     alerts.into_iter().map(|alert| {
-        let place = view.place(alert.device);
+        let location = view.location(alert.device);
         [
-            html! { (moment(place, alert.at)) },
+            html! { (moment(location, alert.at)) },
             badge(alert.severity),
-            html! { (name(&place.name())) @if let Some(zone) = &place.zone { " " small { (name(zone)) } } },
+            html! { (name(&location.name())) @if let Some(zone) = &location.zone { " " small { (name(zone)) } } },
             html! { (view.title(&alert.rule)) },
             html! { (alert.crossing()) },
         ]

@@ -1,18 +1,18 @@
-//! Every device, the worst first: a few with their courses and alerts, the others in a folded table.
+//! Every device, the worst first: a few with their trends and alerts, the others in a folded table.
 
 use std::cmp::Reverse;
 
 use maud::{Markup, html};
 
 use super::alerts::{LIST, listed, worst, worst_severity};
-use super::course::Course;
 use super::markup::{Table, badge, fit, left_out, name};
+use super::trend::Trend;
 use super::view::View;
 use super::words::{count, counted, plural};
 use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
 use domain::severity::Severity;
 
-/// Devices with their courses and alerts.
+/// Devices with their trends and alerts.
 const SHOWN: usize = 40;
 /// Charts of one device, at most.
 const CHARTS: usize = 3;
@@ -60,20 +60,24 @@ pub(super) fn section(view: &View<'_>, room: usize) -> Markup {
 fn ranked<'a>(view: &'a View<'a>) -> Vec<Device<'a>> {
     let mut devices: Vec<_> = view.findings.devices.iter().zip(view.by_device.iter().map(Vec::as_slice)).collect();
     devices.sort_by_cached_key(|(device, alerts)| {
-        (Reverse((alerts.len(), worst_severity(alerts))), device.place.device_title().to_owned(), device.place.name())
+        (
+            Reverse((alerts.len(), worst_severity(alerts))),
+            device.location.device_title().to_owned(),
+            device.location.name(),
+        )
     });
     devices
 }
 
 fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> Markup {
-    let place = &device.place;
-    let id = place.device.as_ref().filter(|_| place.display.is_some());
+    let location = &device.location;
+    let id = location.device.as_ref().filter(|_| location.display.is_some());
     let count_of = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
     html! { article.device {
-        h3 { (name(&place.name())) }
+        h3 { (name(&location.name())) }
         p.note {
-            (place.device_title()) " · "
-            @for part in [place.zone.as_ref(), place.project.as_ref(), place.property.as_ref(), id].into_iter().flatten() {
+            (location.device_title()) " · "
+            @for part in [location.zone.as_ref(), location.project.as_ref(), location.property.as_ref(), id].into_iter().flatten() {
                 (name(part)) " · "
             }
             (count(device.readings)) " readings"
@@ -82,7 +86,7 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
             (counted(count_of(severity))) " " (badge(severity)) " "
         } }
         @if has_charts {
-            @for series in relevant_series(device, alerts) { (Course { view, device, series, alerts }.figure()) }
+            @for series in relevant_series(device, alerts) { (Trend { view, device, series, alerts }.figure()) }
             details {
                 summary { "Its alerts, the worst first" }
                 (LIST.of(&listed(view, alerts.to_vec()).take(ALERTS).map(|cells| LIST.row(cells)).collect::<Vec<_>>()))
@@ -95,11 +99,11 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
 fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Markup {
     let series = relevant_series(device, alerts).into_iter().next().filter(|_| has_chart && !alerts.is_empty());
     TABLE.row([
-        name(&device.place.name()),
-        html! { (device.place.device_title()) },
-        html! { @if let Some(zone) = &device.place.zone { (name(zone)) } },
+        name(&device.location.name()),
+        html! { (device.location.device_title()) },
+        html! { @if let Some(zone) = &device.location.zone { (name(zone)) } },
         worst(alerts),
-        html! { @if let Some(series) = series { (Course { view, device, series, alerts }.row()) } },
+        html! { @if let Some(series) = series { (Trend { view, device, series, alerts }.row()) } },
         html! { (counted(alerts.len())) },
         html! { (count(device.readings)) },
     ])

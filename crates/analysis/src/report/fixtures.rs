@@ -9,7 +9,7 @@ use crate::backtest::findings::{
 use domain::alert::AlertId;
 use domain::breach::{Breach, Comparison};
 use domain::device::{DEVICE_TYPES, DeviceType, Unit};
-use domain::place::Place;
+use domain::location::Location;
 use domain::severity::Severity;
 use domain::time::LocalZone;
 
@@ -44,8 +44,8 @@ pub(super) fn start() -> Timestamp {
 }
 
 /// A device in Singapore.
-pub(super) fn place(device_type: &str, display: &str, zone: &str) -> Place {
-    Place {
+pub(super) fn location(device_type: &str, display: &str, zone: &str) -> Location {
+    Location {
         display: Some(display.to_owned()),
         device: Some(format!("{device_type}-{display}")),
         device_type: device_type.to_owned(),
@@ -84,7 +84,7 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
 }
 
 /// A device that measured `buckets`, one for each hour.
-pub(super) fn device(place: Place, metric: &str, unit: Unit, buckets: Vec<Option<(f32, f32)>>) -> DeviceFindings {
+pub(super) fn device(location: Location, metric: &str, unit: Unit, buckets: Vec<Option<(f32, f32)>>) -> DeviceFindings {
     let series = Series {
         metric: metric.into(),
         label: metric.to_owned(),
@@ -93,7 +93,7 @@ pub(super) fn device(place: Place, metric: &str, unit: Unit, buckets: Vec<Option
         bucket: SignedDuration::from_hours(1),
         buckets,
     };
-    DeviceFindings { place, readings: 1_000, series: vec![series] }
+    DeviceFindings { location, readings: 1_000, series: vec![series] }
 }
 
 /// Findings of the rules on trial alone, over one week.
@@ -207,8 +207,8 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
     }
     let names = ["Washroom", "Pantry", "Lobby", "Kids’ Washroom", "Cubicle"];
     let display = format!("{} L{}-{:02}", names[index % 5], index % 17 + 1, index % 23 + 1);
-    let mut place = place(device_type, &display, &format!("Level {}", index % 17 + 1));
-    place.device = Some(format!("{index:032x}"));
+    let mut location = location(device_type, &display, &format!("Level {}", index % 17 + 1));
+    location.device = Some(format!("{index:032x}"));
     let series = Series {
         metric: metric.into(),
         label: documented.label.to_owned(),
@@ -217,12 +217,12 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
         bucket: length,
         buckets,
     };
-    (DeviceFindings { place, readings: 6_720 - (index as u64 * 13) % 900, series: vec![series] }, alerts)
+    (DeviceFindings { location, readings: 6_720 - (index as u64 * 13) % 900, series: vec![series] }, alerts)
 }
 
 fn values<'a>(kind: &Kind, devices: &'a [DeviceFindings]) -> impl Iterator<Item = (f64, f64)> + 'a {
     let (device_type, metric) = (kind.0, kind.1);
-    let of_type = devices.iter().filter(move |device| device.place.device_type == device_type);
+    let of_type = devices.iter().filter(move |device| device.location.device_type == device_type);
     let series = of_type.flat_map(|device| &device.series).filter(move |series| &*series.metric == metric);
     series.flat_map(|series| series.buckets.iter().flatten().map(|(low, high)| (f64::from(*low), f64::from(*high))))
 }
@@ -289,7 +289,7 @@ fn curve(kind: &Kind, devices: &[DeviceFindings]) -> Curve {
         unit: documented.unit,
         comparison,
         limit,
-        devices: devices.iter().filter(|device| device.place.device_type == device_type).count(),
+        devices: devices.iter().filter(|device| device.location.device_type == device_type).count(),
         suggestion: suggestion.filter(|point| (point.limit - limit).abs() > limit * 0.01),
         differing: if metric == "amm" && devices.len() > 12 {
             vec![own(0, points.last().copied()), own(10, None)]

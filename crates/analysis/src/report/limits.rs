@@ -90,7 +90,7 @@ fn differing(view: &View<'_>, curve: &Curve) -> Markup {
         let now = nearest(&device.points, curve.limit).map_or(0.0, |point| point.a_week);
         let then = device.suggestion;
         [
-            name(&view.place(device.device).name()),
+            name(&view.location(device.device).name()),
             html! { (rate(now)) },
             html! { @if let Some(then) = then { (amount(then.limit, curve.unit)) } @else { "none helps" } },
             html! { @if let Some(then) = then { (rate(then.a_week)) } },

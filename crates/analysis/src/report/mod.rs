@@ -5,7 +5,6 @@
 
 mod alerts;
 mod chart;
-mod course;
 mod devices;
 mod difference;
 #[cfg(test)]
@@ -16,6 +15,7 @@ mod markup;
 #[cfg(test)]
 mod page_tests;
 mod summary;
+mod trend;
 mod values;
 mod view;
 mod words;
@@ -26,7 +26,7 @@ use maud::{DOCTYPE, PreEscaped, html};
 use self::view::View;
 pub use self::words::count;
 use crate::backtest::findings::Findings;
-use domain::shown;
+use domain::display;
 
 /// The page is smaller than this, in bytes: a mail takes it, and a phone opens it.
 pub const LARGEST_PAGE: usize = 5_000_000;
@@ -94,5 +94,5 @@ pub fn page(findings: &Findings, made: Timestamp) -> String {
         }
     };
     // Names come from sensors. A control character or a mark that turns the reading direction becomes a blank.
-    shown::lines(&page.into_string())
+    display::lines(&page.into_string())
 }

@@ -5,13 +5,13 @@ use std::fs;
 use jiff::{SignedDuration, Timestamp};
 
 use super::chart::{NOW, SUGGESTED, VALUES, colour};
-use super::fixtures::{alert, building, device, findings, place, start};
+use super::fixtures::{alert, building, device, findings, location, start};
 use super::{LARGEST_PAGE, STYLE, page};
 use crate::backtest::findings::{Curve, CurvePoint, Distribution, Findings, Limit, OddTimes, Outliers, Span, Verdict};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::digest::Digest;
-use domain::place::Place;
+use domain::location::Location;
 use domain::severity::Severity;
 
 fn made() -> Timestamp {
@@ -80,10 +80,10 @@ fn curve(suggestion: Option<f64>) -> Curve {
 }
 
 fn of_zone(name: &str, hours: &[i64]) -> Findings {
-    let place = place("ODRDTR_BATT_V1", name, "zone01");
+    let location = location("ODRDTR_BATT_V1", name, "zone01");
     let buckets = (0..168u16).map(|hour| Some((50.0, 100.0 + f32::from(hour)))).collect();
     let alerts = hours.iter().map(|hour| alert("ammonia-lite", 0, *hour, Some(("amm", 270.0, 200.0, Unit::Ppb))));
-    findings(vec![device(place, "amm", Unit::Ppb, buckets)], alerts.collect())
+    findings(vec![device(location, "amm", Unit::Ppb, buckets)], alerts.collect())
 }
 
 /// Keeps a page in the build's folder, for a person or a browser (tests/e2e/test_report.py).
@@ -140,8 +140,8 @@ fn names_of_the_longest_kind_do_not_make_the_page_too_large() {
     let mut findings = building(3_000);
     for device in &mut findings.devices {
         let long = "<&\"\u{1f6bb}".repeat(30);
-        device.place.zone = Some(long.clone());
-        device.place.display = Some(long);
+        device.location.zone = Some(long.clone());
+        device.location.display = Some(long);
     }
     let page = whole(&findings);
     assert!(page.len() < LARGEST_PAGE, "{}", page.len());
@@ -151,8 +151,8 @@ fn names_of_the_longest_kind_do_not_make_the_page_too_large() {
 fn names_cannot_become_markup_wherever_they_stand() {
     let hostile = "\"><script>alert(1)</script>'&\u{202e}\u{0}\u{1b}";
     let mut findings = building(12);
-    let device = findings.devices[0].place.clone();
-    let place = Place {
+    let device = findings.devices[0].location.clone();
+    let location = Location {
         display: Some(hostile.to_owned()),
         device: Some(hostile.to_owned()),
         device_type: hostile.to_owned(),
@@ -162,7 +162,7 @@ fn names_cannot_become_markup_wherever_they_stand() {
         ..device
     };
     for device in &mut findings.devices {
-        device.place = place.clone();
+        device.location = location.clone();
         for series in &mut device.series {
             (series.metric, series.label) = (hostile.into(), hostile.to_owned());
         }
@@ -223,7 +223,7 @@ fn hexadecimal(colour: plotters::style::RGBColor) -> String {
 
 #[test]
 fn the_worst_device_comes_first_and_the_quiet_one_is_folded() {
-    let named = |name: &str| device(place("TH", name, "zone01"), "t", Unit::Celsius, vec![Some((1.0, 2.0)); 24]);
+    let named = |name: &str| device(location("TH", name, "zone01"), "t", Unit::Celsius, vec![Some((1.0, 2.0)); 24]);
     let hot = |device, hour| alert("heat", device, hour, Some(("t", 41.0, 40.0, Unit::Celsius)));
     let mut urgent = hot(3, 5);
     urgent.severity = Severity::Critical;
@@ -239,7 +239,8 @@ fn the_worst_device_comes_first_and_the_quiet_one_is_folded() {
 #[test]
 fn forty_devices_are_shown_and_the_forty_first_is_folded() {
     let shown = |devices: usize| {
-        let named = |index| device(place("TH", &format!("T{index}"), "z"), "t", Unit::Celsius, vec![Some((1.0, 2.0))]);
+        let named =
+            |index| device(location("TH", &format!("T{index}"), "z"), "t", Unit::Celsius, vec![Some((1.0, 2.0))]);
         let alerts =
             (0..devices).map(|index| alert("heat", index, 1, Some(("t", 41.0, 40.0, Unit::Celsius)))).collect();
         let page = whole(&findings((0..devices).map(named).collect(), alerts));
@@ -328,7 +329,7 @@ fn hours_and_days_are_those_on_the_clock_of_the_sensor() {
     findings.rules.alerts[0].at = "2026-03-08T23:30:00Z".parse().unwrap();
     let singapore = whole(&findings);
     assert_eq!((&*hour(&singapore, "Mon", 7), &*hour(&singapore, "Sun", 23)), ("1", ""));
-    findings.devices[0].place.local_zone = domain::time::LocalZone::default();
+    findings.devices[0].location.local_zone = domain::time::LocalZone::default();
     let utc = whole(&findings);
     assert_eq!((&*hour(&utc, "Mon", 7), &*hour(&utc, "Sun", 23)), ("", "1"));
     assert!(utc.contains("(UTC)"));
@@ -341,7 +342,7 @@ fn without_readings_without_alerts_or_with_one_reading_there_is_still_a_page() {
     let quiet = whole(&of_zone("Washroom 3", &[]));
     assert!(quiet.contains("No reading would have raised an alert.") && !quiet.contains("id=\"hours\""));
     let mut single = findings(
-        vec![device(Place::default(), "amm", Unit::Ppb, vec![Some((5.0, 5.0))])],
+        vec![device(Location::default(), "amm", Unit::Ppb, vec![Some((5.0, 5.0))])],
         vec![alert("silence", 0, 0, None), alert("silence", 9, 0, None)],
     );
     single.span = Some(Span { first: start(), last: start() });
@@ -354,7 +355,7 @@ fn whatever_was_measured_there_is_a_page() {
     let odd = [f32::NAN, f32::INFINITY, f32::MAX, f32::MIN, -1e9, 0.0, 1e-30];
     let buckets = odd.iter().map(|value| Some((*value, *value))).chain([None]).collect();
     let mut found = findings(
-        vec![device(place("ACME#X", "Odd", "zone"), "q", Unit::One, buckets)],
+        vec![device(location("ACME#X", "Odd", "zone"), "q", Unit::One, buckets)],
         vec![
             alert("odd", 0, 1, Some(("q", f64::MAX, f64::MIN, Unit::One))),
             alert("odd", 0, 2, Some(("q", f64::NAN, f64::INFINITY, Unit::One))),

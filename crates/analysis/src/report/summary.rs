@@ -29,7 +29,7 @@ pub(super) fn section(view: &View<'_>, made: Timestamp) -> Markup {
         (figures(view))
         (sentences(view))
         (suggestions(view))
-        p.note { "Made " (moment(view.usual_place(), made)) "." }
+        p.note { "Made " (moment(view.usual_location(), made)) "." }
     }
 }
 
@@ -39,8 +39,8 @@ pub(super) fn rules_name(verdict: &Verdict) -> &str {
 }
 
 fn period(view: &View<'_>) -> Markup {
-    let usual = view.usual_place();
-    let elsewhere = view.findings.devices.iter().any(|device| device.place.local_zone != usual.local_zone);
+    let usual = view.usual_location();
+    let elsewhere = view.findings.devices.iter().any(|device| device.location.local_zone != usual.local_zone);
     html! {
         @if let Some(span) = view.findings.span {
             (date(usual, span.first)) " to " (date(usual, span.last))
@@ -117,11 +117,11 @@ fn sentences(view: &View<'_>) -> Markup {
 fn outliers(view: &View<'_>) -> Markup {
     let odd: Vec<_> = [view.findings.outliers.before, view.findings.outliers.ahead].into_iter().flatten().collect();
     html! { @if let Some(first) = odd.first() {
-        @let place = view.place(first.device);
+        @let location = view.location(first.device);
         p {
             "The time of " (plural(odd.iter().map(|odd| odd.count as usize).sum(), "reading"))
-            " cannot be right, such as " (date(place, first.oldest)) " from " strong { (name(&place.name())) }
-            " (id " (place.device.as_deref().unwrap_or("unknown")) "). The period above leaves them out."
+            " cannot be right, such as " (date(location, first.oldest)) " from " strong { (name(&location.name())) }
+            " (id " (location.device.as_deref().unwrap_or("unknown")) "). The period above leaves them out."
         }
     } }
 }

@@ -5,14 +5,14 @@ use jiff::ZonedDateTime;
 use super::words::capitalised;
 use crate::backtest::findings::{AlertFact, Findings, Limit};
 use domain::device::DeviceType;
-use domain::place::Place;
+use domain::location::Location;
 
 /// The findings with their indices.
 pub(super) struct View<'a> {
     pub(super) findings: &'a Findings,
     /// The alerts of the rules on trial, by device.
     pub(super) by_device: Vec<Vec<&'a AlertFact>>,
-    nowhere: Place,
+    nowhere: Location,
 }
 
 impl<'a> View<'a> {
@@ -23,12 +23,12 @@ impl<'a> View<'a> {
                 alerts.push(alert);
             }
         }
-        Self { findings, by_device, nowhere: Place::default() }
+        Self { findings, by_device, nowhere: Location::default() }
     }
 
     /// Where the device of that index is.
-    pub(super) fn place(&self, device: usize) -> &Place {
-        self.findings.devices.get(device).map_or(&self.nowhere, |device| &device.place)
+    pub(super) fn location(&self, device: usize) -> &Location {
+        self.findings.devices.get(device).map_or(&self.nowhere, |device| &device.location)
     }
 
     /// The title of a rule, or its id in words if it has none.
@@ -44,15 +44,15 @@ impl<'a> View<'a> {
         found.map_or(&[], |distribution| &distribution.limits)
     }
 
-    /// The place whose clock the page goes by.
-    pub(super) fn usual_place(&self) -> &Place {
-        let mut places = self.findings.devices.iter().map(|device| &device.place);
-        places.find(|place| place.local_zone.is_known()).unwrap_or(&self.nowhere)
+    /// The location whose clock the page goes by.
+    pub(super) fn usual_location(&self) -> &Location {
+        let mut locations = self.findings.devices.iter().map(|device| &device.location);
+        locations.find(|location| location.local_zone.is_known()).unwrap_or(&self.nowhere)
     }
 
     /// An alert's time on the clock of its device.
     pub(super) fn wall(&self, alert: &AlertFact) -> ZonedDateTime {
-        self.place(alert.device).local_zone.on_the_wall(alert.at)
+        self.location(alert.device).local_zone.on_the_wall(alert.at)
     }
 }
 

@@ -4,7 +4,7 @@ use indicatif::HumanCount;
 use jiff::Timestamp;
 
 use domain::device::Unit;
-use domain::place::Place;
+use domain::location::Location;
 
 /// A count with a comma at each thousand: "1,234,567".
 #[must_use]
@@ -47,24 +47,24 @@ pub(super) fn alerts_a_week(a_week: f64) -> String {
     format!("{rate} {alerts} a week")
 }
 
-/// The time on the clock of `place`: "Tue 3 Mar 2026, 14:05", with "(UTC)" if the local time is not known.
-pub(super) fn moment(place: &Place, at: Timestamp) -> String {
-    zoned(place, at, "%a %-d %b %Y, %H:%M")
+/// The time on the clock of `location`: "Tue 3 Mar 2026, 14:05", with "(UTC)" if the local time is not known.
+pub(super) fn moment(location: &Location, at: Timestamp) -> String {
+    zoned(location, at, "%a %-d %b %Y, %H:%M")
 }
 
-/// The date at `place`: "Tue 3 Mar 2026".
-pub(super) fn date(place: &Place, at: Timestamp) -> String {
-    zoned(place, at, "%a %-d %b %Y")
+/// The date at `location`: "Tue 3 Mar 2026".
+pub(super) fn date(location: &Location, at: Timestamp) -> String {
+    zoned(location, at, "%a %-d %b %Y")
 }
 
-fn zoned(place: &Place, at: Timestamp, format: &str) -> String {
-    let wall = place.local_zone.on_the_wall(at).strftime(format).to_string();
-    if place.local_zone.is_known() { wall } else { format!("{wall} (UTC)") }
+fn zoned(location: &Location, at: Timestamp, format: &str) -> String {
+    let wall = location.local_zone.on_the_wall(at).strftime(format).to_string();
+    if location.local_zone.is_known() { wall } else { format!("{wall} (UTC)") }
 }
 
-/// The time zone of `place`: "Asia/Singapore", "+07:00", "UTC".
-pub(super) fn zone_name(place: &Place) -> String {
-    place.local_zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
+/// The time zone of `location`: "Asia/Singapore", "+07:00", "UTC".
+pub(super) fn zone_name(location: &Location) -> String {
+    location.local_zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
 }
 
 /// `words` with a capital first letter.
@@ -103,9 +103,9 @@ mod tests {
     fn moments_are_local_and_say_so_where_they_are_not() {
         let at: Timestamp = "2026-03-02T18:05:00Z".parse().unwrap();
         let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
-        let here = Place { local_zone: singapore, ..Place::default() };
+        let here = Location { local_zone: singapore, ..Location::default() };
         assert_eq!(moment(&here, at), "Tue 3 Mar 2026, 02:05");
-        assert_eq!(moment(&Place::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
-        assert_eq!((zone_name(&here), zone_name(&Place::default())), ("Asia/Singapore".into(), "UTC".into()));
+        assert_eq!(moment(&Location::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
+        assert_eq!((zone_name(&here), zone_name(&Location::default())), ("Asia/Singapore".into(), "UTC".into()));
     }
 }

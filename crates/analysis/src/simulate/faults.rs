@@ -11,7 +11,7 @@ pub struct Faults {
     pub duplicates: bool,
     /// Readings come late, by up to hours.
     pub late: bool,
-    /// Readings within a push, and pushes, change places.
+    /// Readings within a push, and pushes, change locations.
     pub reordered: bool,
     /// Items that are no reading, and bodies that are no batch.
     pub bad: bool,

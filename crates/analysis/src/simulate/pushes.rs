@@ -175,8 +175,8 @@ impl Pushes {
             }
         }
         if faults.bad && self.dice.chance(BROKEN_ITEM) {
-            let place = self.dice.below(elements.len() + 1);
-            elements.insert(place, bad_element(&mut self.dice).into());
+            let location = self.dice.below(elements.len() + 1);
+            elements.insert(location, bad_element(&mut self.dice).into());
         }
         if faults.bad && self.dice.chance(BROKEN_BODY) {
             let body = bad_body(&mut self.dice);

@@ -224,10 +224,11 @@ fn cubicles_and_tables_are_taken_by_day_and_free_by_night_and_breath_follows() {
         let values: Vec<_> = local.map(|(_, value)| value).collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
-    for place in ["Level 1 Male Washroom Cubicle 1", "Level 1 Female Washroom Cubicle 1", "Level 1 Meeting Room Table"]
+    for location in
+        ["Level 1 Male Washroom Cubicle 1", "Level 1 Female Washroom Cubicle 1", "Level 1 Meeting Room Table"]
     {
-        let (day, night) = (mean(place, "occupied", 10..17), mean(place, "occupied", 1..5));
-        assert!(day > 0.2 && night < 0.1, "{place}: {day} by day, {night} by night");
+        let (day, night) = (mean(location, "occupied", 10..17), mean(location, "occupied", 1..5));
+        assert!(day > 0.2 && night < 0.1, "{location}: {day} by day, {night} by night");
     }
     let air = "Level 1 Meeting Room Air";
     assert!(mean(air, "co2", 10..17) > mean(air, "co2", 1..5) + 100.0);

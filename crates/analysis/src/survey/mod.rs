@@ -126,7 +126,7 @@ impl Survey {
     /// Counts the lines of an object of rejections.
     pub fn rejections(&mut self, lines: &str) {
         for rejection in unpack_rejections(lines) {
-            // Without the place in the text, so that the same mistake is one reason.
+            // Without the location in the text, so that the same mistake is one reason.
             let reason = rejection.reason.split(" at line ").next().unwrap_or_default();
             *self.rejected.entry(reason.to_owned()).or_default() += 1;
         }

@@ -10,7 +10,7 @@ use super::digest::Digest;
 use super::reading::{Reading, ReadingId};
 use super::severity::Severity;
 use crate::breach::Breach;
-use crate::place::Place;
+use crate::location::Location;
 
 /// An alert's identity, derived from its cause: the same rule broken by the same reading has the same id for ever, also
 /// when the message is sent twice.
@@ -63,7 +63,7 @@ pub struct Alert {
     pub breaches: Vec<Breach>,
     /// How it came about, where it is more than one reading.
     #[serde(default)]
-    pub course: Course,
+    pub trigger: Trigger,
     /// Reasons that were named with it (feedback), each once.
     pub reasons: Vec<String>,
     /// Event time of the reading; its receipt where it names none.
@@ -71,47 +71,47 @@ pub struct Alert {
     /// The reading that fired it.
     pub reading: ReadingId,
     /// Where it is.
-    pub place: Place,
+    pub location: Location,
 }
 
 /// How an alert came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Course {
+pub enum Trigger {
     /// By one reading.
     #[default]
-    AtOnce,
+    Immediate,
     /// The limit has been broken since then, by every reading.
-    Lasting {
+    Sustained {
         /// The first of them.
         since: Timestamp,
     },
     /// Added up since then.
-    Sum {
+    Accumulated {
         /// The first reading in the sum.
         since: Timestamp,
     },
     /// So many times.
-    Times {
+    Repeated {
         /// How many.
         count: usize,
         /// Within this time; `None` where it does not matter.
         within: Option<SignedDuration>,
     },
     /// Nothing has come from the device since then.
-    Silence {
+    NoData {
         /// The last reading that is known.
         since: Timestamp,
     },
 }
 
-impl Course {
+impl Trigger {
     /// When it began; `None` where it has no beginning of its own.
     #[must_use]
     pub fn since(self) -> Option<Timestamp> {
         match self {
-            Self::AtOnce | Self::Times { .. } => None,
-            Self::Lasting { since } | Self::Sum { since } | Self::Silence { since } => Some(since),
+            Self::Immediate | Self::Repeated { .. } => None,
+            Self::Sustained { since } | Self::Accumulated { since } | Self::NoData { since } => Some(since),
         }
     }
 }

@@ -5,14 +5,14 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::rules::Refused;
+use crate::rules::RefusedRules;
 
 /// Something about the program itself. Goes by email alone: it can wait until morning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Notice {
     /// A rules file was refused.
-    RulesRefused(Refused),
+    RulesRefused(RefusedRules),
     /// Nothing has come from anywhere.
     NothingArrives {
         /// Since then.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::DEVICES_PER_ZONE;
 use super::sweep::watched;
 use crate::rules::RuleSet;
-use crate::state::{Level, Track, ZoneState};
+use crate::state::{RuleState, ThresholdState, ZoneState};
 
 /// For how long nothing was kept of a device's readings before it makes room in a full zone. Own choice: longer than a
 /// building is closed for holidays, and than a sum or a count is of use.
@@ -27,10 +27,10 @@ pub(super) struct DeviceLimit<'r> {
 impl<'r> DeviceLimit<'r> {
     /// For a zone in this state to which at most so many readings come; `None` if nobody knows.
     pub(super) fn new(rules: &'r RuleSet, state: &ZoneState, readings: Option<usize>) -> Self {
-        let kept = state.devices.len() + state.tracks.values().map(|devices| devices.len()).sum::<usize>();
+        let kept = state.devices.len() + state.rule_states.values().map(|devices| devices.len()).sum::<usize>();
         let is_room_for_all = readings.is_some_and(|readings| kept.saturating_add(readings) <= DEVICES_PER_ZONE);
         let known = (!is_room_for_all).then(|| {
-            let tracked = state.tracks.values().flat_map(|devices| devices.keys());
+            let tracked = state.rule_states.values().flat_map(|devices| devices.keys());
             state.devices.keys().chain(tracked).cloned().collect()
         });
         Self { rules, known, idle: None }
@@ -71,14 +71,18 @@ impl<'r> DeviceLimit<'r> {
 /// The devices of which nothing fires or waits, each with when it was last heard; the one that was heard longest ago last. A
 /// device that was called silent is one of them, one that is still awaited is not.
 fn idle_devices(rules: &RuleSet, state: &ZoneState) -> Vec<(Timestamp, String)> {
-    let tracks = || state.tracks.values().flatten();
-    let is_busy = |track: &Track| matches!(track, Track::Level(Level::Pending { .. } | Level::Firing { .. }));
-    let firing = tracks().filter(|(_, track)| is_busy(track)).map(|(device, _)| device.as_str());
+    let rule_states = || state.rule_states.values().flatten();
+    let is_busy = |rule_state: &RuleState| {
+        matches!(rule_state, RuleState::Threshold(ThresholdState::Pending { .. } | ThresholdState::Firing { .. }))
+    };
+    let firing = rule_states().filter(|(_, rule_state)| is_busy(rule_state)).map(|(device, _)| device.as_str());
     let awaited = watched(rules, state).map(|watched| watched.device);
     let busy: HashSet<&str, RandomState> = firing.chain(awaited).chain(state.suppressed.devices()).collect();
     let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
     let known = state.devices.iter().map(|(device, known)| (device, known.at));
-    for (device, at) in known.chain(tracks().filter_map(|(device, track)| Some((device, track.newest()?)))) {
+    for (device, at) in
+        known.chain(rule_states().filter_map(|(device, rule_state)| Some((device, rule_state.newest()?))))
+    {
         if !busy.contains(device.as_str()) {
             heard.entry(device).and_modify(|heard| *heard = at.max(*heard)).or_insert(at);
         }

@@ -16,7 +16,7 @@ fn readings_of_devices_beyond_the_limit_are_counted_and_change_nothing() {
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
     let whole = evaluate(&rules, ZoneState::default(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
     assert_eq!((whole.stats.alerts, whole.stats.over_device_limit), (DEVICES_PER_ZONE, 3));
-    assert_eq!(whole.state.tracks["soap-low"].len(), DEVICES_PER_ZONE);
+    assert_eq!(whole.state.rule_states["soap-low"].len(), DEVICES_PER_ZONE);
     // However they are cut into pushes.
     let mut cut = (ZoneState::default(), 0);
     for push in readings.chunks(700) {
@@ -36,7 +36,7 @@ fn devices_of_which_nothing_is_kept_are_not_limited() {
     let texts: Vec<String> = (0..DEVICES_PER_ZONE + 3).map(|number| dispenser(number, 50.0, "10:00")).collect();
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
     let well = evaluate(&rules, ZoneState::default(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
-    assert_eq!((well.stats.over_device_limit, well.state.tracks.is_empty()), (0, true));
+    assert_eq!((well.stats.over_device_limit, well.state.rule_states.is_empty()), (0, true));
 }
 
 /// A zone after readings of as many dispensers as are kept, one after the other, with these values.
@@ -69,7 +69,7 @@ fn in_a_full_zone_the_device_that_was_heard_longest_ago_makes_room_after_thirty_
     let early = another(&rules, &state, 4.0, days(30) - SignedDuration::from_millis(1));
     assert_eq!((early.stats.alerts, early.stats.over_device_limit, &early.state), (0, 1, &state));
     let later = another(&rules, &state, 4.0, days(30));
-    let kept = &later.state.tracks["soap-low"];
+    let kept = &later.state.rule_states["soap-low"];
     assert_eq!((later.stats.alerts, later.stats.over_device_limit, kept.len()), (1, 0, DEVICES_PER_ZONE));
     assert!(kept.contains_key("another") && kept.contains_key("d1") && !kept.contains_key("d0"));
 }
@@ -91,7 +91,7 @@ fn a_device_of_which_something_fires_or_waits_makes_no_room() {
     // The only one that does not fire.
     let state = taken(&rules, &firing, &dispenser(7, 90.0, "10:01"), "10:01").state;
     let other = another(&rules, &state, 4.0, days(30) + SignedDuration::from_millis(7));
-    assert_eq!((other.stats.alerts, other.state.track("soap-low", "d7").is_none()), (1, true));
+    assert_eq!((other.stats.alerts, other.state.rule_state("soap-low", "d7").is_none()), (1, true));
 }
 
 #[test]
@@ -103,6 +103,6 @@ fn a_device_that_was_called_silent_makes_room_and_one_that_is_awaited_does_not()
     assert_eq!(silent.stats.alerts, DEVICES_PER_ZONE);
     let other = another(&rules, &silent.state, 4.0, days(31));
     assert_eq!((other.stats.alerts, other.stats.over_device_limit), (1, 0));
-    let kept = &other.state.tracks["silent"];
+    let kept = &other.state.rule_states["silent"];
     assert!(kept.contains_key("d1") && !kept.contains_key("d0") && !other.state.devices.contains_key("d0"));
 }

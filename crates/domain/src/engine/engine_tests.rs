@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::{Evaluation, Policies, announce, awaits, cleaned, evaluate, next_due, sweep};
 use crate::alert::notice::Notice;
-use crate::alert::{Course, Message};
+use crate::alert::{Message, Trigger};
 use crate::reading::Reading;
 use crate::rules::RuleSet;
-use crate::state::{OutboxEntry, Track, ZoneState};
+use crate::state::{OutboxEntry, RuleState, ZoneState};
 
 /// A moment of the day on which all of it happens, in UTC.
 pub(super) fn at(clock: &str) -> Timestamp {
@@ -34,8 +34,8 @@ fn after(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> ZoneState {
 }
 
 /// How the alerts of these came about.
-fn courses_of(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> Vec<Course> {
-    courses(&state_and_messages(rules, readings).1)
+fn courses_of(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> Vec<Trigger> {
+    triggers(&state_and_messages(rules, readings).1)
 }
 
 fn state_and_messages(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> (ZoneState, Vec<OutboxEntry>) {
@@ -53,9 +53,9 @@ pub(super) fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &s
 }
 
 /// How the alerts of messages came about.
-fn courses(messages: &[OutboxEntry]) -> Vec<Course> {
+fn triggers(messages: &[OutboxEntry]) -> Vec<Trigger> {
     let of = |message: &Message| match message {
-        Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.course).collect::<Vec<_>>(),
+        Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.trigger).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     messages.iter().flat_map(|entry| of(&entry.message)).collect()
@@ -79,7 +79,7 @@ fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
 #[test]
 fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
     let pack = RuleSet::pack();
-    let remembered = json!({ "v": 3, "seen": { "readings": "", "low_water": at("09:59") } });
+    let remembered = json!({ "v": 4, "dedup_window": { "readings": "", "low_water": at("09:59") } });
     let state: ZoneState = serde_json::from_value(remembered).unwrap();
     let clocks = ["09:58", "09:59", "10:00"];
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
@@ -105,7 +105,7 @@ fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
     let first = announce(ZoneState::default(), &notice, at("10:00"));
     let [entry] = &first.messages[..] else { panic!("{first:?}") };
     assert_eq!(entry.message, Message::Notice(notice.clone()));
-    assert_eq!((entry.made, entry.due), (at("10:00"), at("10:00")));
+    assert_eq!((entry.created, entry.due), (at("10:00"), at("10:00")));
 
     let again = announce(first.state.clone(), &notice, at("10:30"));
     assert_eq!((&again.state, again.messages), (&first.state, Vec::new()));
@@ -162,7 +162,7 @@ fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
     assert_eq!(sweep(&rules, state.clone(), at("15:00"), false).stats.alerts, 0, "nothing arrives from anywhere");
     let silent = sweep(&rules, state.clone(), at("15:00"), true);
     assert_eq!(silent.stats.alerts, 1);
-    assert_eq!(courses(&silent.messages), [Course::Silence { since: at("10:00") }]);
+    assert_eq!(triggers(&silent.messages), [Trigger::NoData { since: at("10:00") }]);
     assert!(!awaits(&rules, &silent.state));
 }
 
@@ -170,19 +170,19 @@ fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
 fn nothing_added_changes_nothing() {
     let pack = RuleSet::pack();
     let state = after(&pack, &[("UM", "count", 0.0, "10:00")]);
-    assert!(state.tracks.is_empty() && state.seen.is_empty(), "{state:?}");
+    assert!(state.rule_states.is_empty() && state.dedup_window.is_empty(), "{state:?}");
 }
 
 #[test]
 fn a_sum_is_since_the_first_that_counts_in_it() {
     let pack = RuleSet::pack();
     let happened = [("UM", "count", 30.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 10.0, "10:45")];
-    let expected = [Course::AtOnce, Course::Sum { since: at("10:30") }];
+    let expected = [Trigger::Immediate, Trigger::Accumulated { since: at("10:30") }];
     assert_eq!(courses_of(&pack, &happened), expected);
     // What was carried over has been there since then.
     let carrying = rules("[[rule]]\nid = \"high-usage\"\ncarry = true\n");
     let happened = [("UM", "count", 34.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 6.0, "10:45")];
-    let expected = [Course::AtOnce, Course::Sum { since: at("10:00") }];
+    let expected = [Trigger::Immediate, Trigger::Accumulated { since: at("10:00") }];
     assert_eq!(courses_of(&carrying, &happened), expected);
 }
 
@@ -258,16 +258,16 @@ fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
 fn an_alert_says_since_when_it_lasts_and_how_often_it_was() {
     let lasting = quiet("[[rule]]\nid = \"soap-low\"\nfor = \"10m\"\n");
     let soap = [("SS", "p", 4.0, "10:00"), ("SS", "p", 3.0, "10:10")];
-    assert_eq!(courses_of(&lasting, &soap), [Course::Lasting { since: at("10:00") }]);
-    assert_eq!(courses_of(&quiet(""), &[("SS", "p", 4.0, "10:00")]), [Course::AtOnce]);
+    assert_eq!(courses_of(&lasting, &soap), [Trigger::Sustained { since: at("10:00") }]);
+    assert_eq!(courses_of(&quiet(""), &[("SS", "p", 4.0, "10:00")]), [Trigger::Immediate]);
 
     let feedback = |count: usize| {
         let rules = quiet(&format!("[[rule]]\nid = \"bad-feedback\"\ncount = {count}\nwithin = \"1h\"\n"));
         courses_of(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")])
     };
     let within = Some(SignedDuration::from_hours(1));
-    assert_eq!(feedback(1), [Course::AtOnce, Course::AtOnce]);
-    assert_eq!(feedback(2), [Course::Times { count: 2, within }]);
+    assert_eq!(feedback(1), [Trigger::Immediate, Trigger::Immediate]);
+    assert_eq!(feedback(2), [Trigger::Repeated { count: 2, within }]);
     assert_eq!(feedback(3), []);
 }
 
@@ -300,8 +300,8 @@ fn occurrences_are_forgotten_when_no_late_reading_can_count_with_them() {
     let rules = quiet("[[rule]]\nid = \"bad-feedback\"\ncount = 9\nwithin = \"1h\"\n");
     let remembered = |clock| {
         let state = after(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, clock)]);
-        match state.track("bad-feedback", "d") {
-            Some(Track::Tally(tally)) => tally.times[""].len(),
+        match state.rule_state("bad-feedback", "d") {
+            Some(RuleState::Occurrences(occurrences)) => occurrences.times[""].len(),
             other => panic!("{other:?}"),
         }
     };
@@ -341,7 +341,7 @@ fn a_silence_that_is_first_swept_after_its_hours_is_due_when_they_begin() {
         (0, 1, Some(next_day("00:00")))
     );
     let morning = sweep(&rules, swept.state.clone(), next_day("00:00"), true);
-    assert_eq!(courses(&morning.messages), [Course::Silence { since: at("06:30") }]);
+    assert_eq!(triggers(&morning.messages), [Trigger::NoData { since: at("06:30") }]);
     assert_eq!(next_due(&rules, &morning.state), None);
     // A device that sends again before was never silent.
     let back = taken(&rules, &swept.state, &reading("SS", "p", 50.0, "20:00"), "20:00").state;

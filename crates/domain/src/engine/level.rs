@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::judge::Verdict;
 use crate::rules::Settings;
-use crate::state::Level;
+use crate::state::ThresholdState;
 
 /// What a reading does to a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,12 @@ pub(super) enum Transition {
 }
 
 /// What `verdict` at `at` does where the threshold stands at `level`.
-pub(super) fn transition(level: Option<&Level>, verdict: &Verdict, at: Timestamp, effective: &Settings) -> Transition {
+pub(super) fn transition(
+    level: Option<&ThresholdState>,
+    verdict: &Verdict,
+    at: Timestamp,
+    effective: &Settings,
+) -> Transition {
     match level.map(|level| at.cmp(&level.as_of())) {
         // What is known is newer.
         Some(Ordering::Less) => return Transition::Stay,
@@ -37,25 +42,25 @@ pub(super) fn transition(level: Option<&Level>, verdict: &Verdict, at: Timestamp
         Some(Ordering::Greater) | None => {}
     }
     match (verdict, level) {
-        (Verdict::Broken(..), None | Some(Level::Well { .. })) => begin(at, at, effective),
-        (Verdict::Broken(..), Some(Level::Pending { since, as_of })) => {
+        (Verdict::Broken(..), None | Some(ThresholdState::Resolved { .. })) => begin(at, at, effective),
+        (Verdict::Broken(..), Some(ThresholdState::Pending { since, as_of })) => {
             let is_gap = at.duration_since(*as_of) > effective.longest_gap();
             begin(if is_gap { at } else { *since }, at, effective)
         }
-        (Verdict::Broken(now, _), Some(Level::Firing { severity, since, .. })) if now > severity => {
+        (Verdict::Broken(now, _), Some(ThresholdState::Firing { severity, since, .. })) if now > severity => {
             Transition::Raise { since: *since }
         }
-        (Verdict::Well, Some(Level::Pending { .. } | Level::Firing { .. }))
-        | (Verdict::Between, Some(Level::Pending { .. })) => Transition::End,
-        (Verdict::Broken(..) | Verdict::Between, Some(Level::Firing { .. }))
-        | (Verdict::Well | Verdict::Between, None | Some(Level::Well { .. }))
+        (Verdict::Well, Some(ThresholdState::Pending { .. } | ThresholdState::Firing { .. }))
+        | (Verdict::Between, Some(ThresholdState::Pending { .. })) => Transition::End,
+        (Verdict::Broken(..) | Verdict::Between, Some(ThresholdState::Firing { .. }))
+        | (Verdict::Well | Verdict::Between, None | Some(ThresholdState::Resolved { .. }))
         | (Verdict::Unknown, _) => Transition::Stay,
     }
 }
 
-fn worse_at_once(level: Option<&Level>, verdict: &Verdict) -> Transition {
+fn worse_at_once(level: Option<&ThresholdState>, verdict: &Verdict) -> Transition {
     match (verdict, level) {
-        (Verdict::Broken(now, _), Some(Level::Firing { severity, since, .. })) if now > severity => {
+        (Verdict::Broken(now, _), Some(ThresholdState::Firing { severity, since, .. })) if now > severity => {
             Transition::Raise { since: *since }
         }
         _ => Transition::Stay,

@@ -13,11 +13,11 @@ mod engine_tests;
 mod implausible_tests;
 mod judge;
 mod level;
+mod occurrences;
 mod policy;
-mod sum;
+mod restart;
 mod suppression;
 mod sweep;
-mod tally;
 mod zone;
 
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ use super::alert::Message;
 use super::alert::notice::Notice;
 use super::reading::Reading;
 use super::rules::RuleSet;
-use super::state::{OutboxEntry, Seen, ZoneState};
+use super::state::{DedupWindow, OutboxEntry, ZoneState};
 
 /// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
 pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -151,12 +151,12 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     let mut taken: HashSet<&str, RandomState> = HashSet::default();
     for (at, reading) in readings {
         let device = reading.source.device.as_deref().unwrap_or_default();
-        let seen = &zone.evaluation.state.seen;
+        let seen = &zone.evaluation.state.dedup_window;
         // Where nothing is remembered, nothing is looked for, and no identity has to be made for it.
-        let is_known = !seen.is_empty() && seen.knows(Seen::mark(&reading.id()));
+        let is_known = !seen.is_empty() && seen.knows(DedupWindow::fingerprint(&reading.id()));
         if is_known || !taken.insert(reading.text) {
             zone.evaluation.stats.duplicates += 1;
-        } else if zone.evaluation.state.seen.is_late(at) {
+        } else if zone.evaluation.state.dedup_window.is_late(at) {
             zone.evaluation.stats.late += 1;
         } else if devices.admits(device, at, &zone.evaluation.state) {
             zone.evaluation.stats.implausible += reading.implausible();
@@ -182,8 +182,8 @@ pub fn cleaned(rules: &RuleSet, state: ZoneState, at: Timestamp, now: Timestamp)
 pub fn announce(state: ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let id = notice.id();
-    if !evaluation.state.seen.knows(Seen::mark(&id)) {
-        evaluation.state.seen.insert(now, &id);
+    if !evaluation.state.dedup_window.knows(DedupWindow::fingerprint(&id)) {
+        evaluation.state.dedup_window.insert(now, &id);
         evaluation.messages.push(OutboxEntry::new(Message::Notice(notice.clone()), now));
     }
     evaluation

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::zone::Zone;
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
-use crate::place::Place;
+use crate::location::Location;
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
-use crate::state::{Level, OutboxEntry, Released, Suppression, Track};
+use crate::state::{OutboxEntry, Released, RuleState, Suppression, ThresholdState};
 
 /// An alert that a reading or a sweep raised.
 pub(super) struct Raised<'p> {
@@ -25,7 +25,7 @@ impl Zone<'_> {
         let mut alerts = Vec::new();
         for raised in raised {
             self.supersede(&raised, device);
-            match hours_begin(raised.effective, &raised.alert.place, self.now) {
+            match hours_begin(raised.effective, &raised.alert.location, self.now) {
                 Some(until) => self.suppress(raised.alert, device, SuppressionReason::Hours, until),
                 None => alerts.push(raised),
             }
@@ -58,9 +58,9 @@ impl Zone<'_> {
         let mut lists: BTreeMap<SuppressionReason, Vec<Suppression>> = BTreeMap::new();
         let mut resolved = Vec::new();
         for suppression in named {
-            let place = &suppression.alert.place;
+            let location = &suppression.alert.location;
             match effective_at(self.rules, &suppression.alert)
-                .and_then(|effective| hours_begin(&effective, place, self.now))
+                .and_then(|effective| hours_begin(&effective, location, self.now))
             {
                 // A block that ends outside active hours. Nobody has to be told of what is over and was never announced.
                 Some(until) => {
@@ -113,7 +113,7 @@ impl Zone<'_> {
         if !effective.resolved {
             return;
         }
-        match hours_begin(effective, &alert.place, self.now) {
+        match hours_begin(effective, &alert.location, self.now) {
             Some(until) => self.evaluation.state.suppressed.add(Suppression {
                 device: device.to_owned(),
                 reason: SuppressionReason::Hours,
@@ -169,24 +169,24 @@ impl Zone<'_> {
             return;
         }
         let Some(believed) = self.evaluation.state.suppressed.supersede(&alert.rule, device, severity) else { return };
-        match self.evaluation.state.track_mut(&alert.rule, device) {
-            Some(Track::Level(Level::Firing { announced, .. })) => {
+        match self.evaluation.state.rule_state_mut(&alert.rule, device) {
+            Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => {
                 announced.get_or_insert(Box::new(believed));
             }
-            Some(Track::Silence(silence)) => silence.suppressed = false,
+            Some(RuleState::NoData(silence)) => silence.suppressed = false,
             _ => {}
         }
     }
 
     /// Notes that people were told of `alert`: from `at` on they are reminded of it, and told when it is over.
     fn announced(&mut self, alert: &Alert, device: &str, effective: &Settings, at: Timestamp) {
-        match self.evaluation.state.track_mut(&alert.rule, device) {
-            Some(Track::Level(Level::Firing { announced, remind, suppressed, .. })) => {
+        match self.evaluation.state.rule_state_mut(&alert.rule, device) {
+            Some(RuleState::Threshold(ThresholdState::Firing { announced, remind, suppressed, .. })) => {
                 *suppressed = false;
                 *remind = effective.reminder.and_then(|every| at.checked_add(every).ok());
                 *announced = (effective.resolved || remind.is_some()).then(|| Box::new(alert.clone()));
             }
-            Some(Track::Silence(silence)) => silence.suppressed = false,
+            Some(RuleState::NoData(silence)) => silence.suppressed = false,
             _ => {}
         }
     }
@@ -194,11 +194,11 @@ impl Zone<'_> {
 
 /// What the rule of an alert says where it was raised, if it is still in force there.
 pub(super) fn effective_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'r, Settings>> {
-    rules.rule(&alert.rule)?.effective(&alert.place.source())
+    rules.rule(&alert.rule)?.effective(&alert.location.source())
 }
 
-/// When the active hours of a rule begin at `place`; `None` within them.
-pub(super) fn hours_begin(effective: &Settings, place: &Place, now: Timestamp) -> Option<Timestamp> {
-    let active = effective.active.filter(|active| !active.contain(now, &place.local_zone))?;
-    Some(active.next(now, &place.local_zone))
+/// When the active hours of a rule begin at `location`; `None` within them.
+pub(super) fn hours_begin(effective: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
+    let active = effective.active.filter(|active| !active.contain(now, &location.local_zone))?;
+    Some(active.next(now, &location.local_zone))
 }

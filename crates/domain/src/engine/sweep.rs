@@ -7,7 +7,7 @@ use super::suppression::{Raised, effective_at, hours_begin};
 use super::zone::{Zone, silence_alert};
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
-use crate::state::{LastSeen, Level, Silence, Track, ZoneState};
+use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
 
 /// For how long people are reminded of a device that sends nothing, if no silence rule watches it.
 pub(super) const REMINDED_WITHOUT_READING: SignedDuration = SignedDuration::from_hours(24);
@@ -32,8 +32,8 @@ pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, silences: bool) 
 /// until another reading comes.
 #[must_use]
 pub fn next_due(rules: &RuleSet, state: &ZoneState) -> Option<Timestamp> {
-    let tracks = state.tracks.values().flat_map(|devices| devices.values());
-    let reminders = tracks.filter_map(|track| reminder_due(rules, track));
+    let rule_states = state.rule_states.values().flat_map(|devices| devices.values());
+    let reminders = rule_states.filter_map(|rule_state| reminder_due(rules, rule_state));
     let silences = watched(rules, state).map(|watched| watched.due);
     let first = [state.outbox.due(), state.suppressed.due()].into_iter().flatten();
     first.chain(reminders).chain(silences).min()
@@ -46,12 +46,18 @@ pub fn awaits(rules: &RuleSet, state: &ZoneState) -> bool {
 }
 
 /// When the reminder of an alert is due: within the active hours of its rule.
-fn reminder_due(rules: &RuleSet, track: &Track) -> Option<Timestamp> {
-    let Track::Level(Level::Firing { announced: Some(alert), remind: Some(due), suppressed: false, .. }) = track else {
+fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
+    let RuleState::Threshold(ThresholdState::Firing {
+        announced: Some(alert),
+        remind: Some(due),
+        suppressed: false,
+        ..
+    }) = rule_state
+    else {
         return None;
     };
     let effective = effective_at(rules, alert);
-    Some(effective.and_then(|effective| hours_begin(&effective, &alert.place, *due)).unwrap_or(*due))
+    Some(effective.and_then(|effective| hours_begin(&effective, &alert.location, *due)).unwrap_or(*due))
 }
 
 /// A device that a silence rule watches, and that is not called silent yet.
@@ -65,11 +71,11 @@ pub(super) struct Watched<'r, 's> {
 pub(super) fn watched<'r, 's>(rules: &'r RuleSet, state: &'s ZoneState) -> impl Iterator<Item = Watched<'r, 's>> {
     rules.silences().flat_map(move |rule| {
         state.devices.iter().filter_map(move |(device, known)| {
-            if matches!(state.track(&rule.id, device), Some(Track::Silence(_))) {
+            if matches!(state.rule_state(&rule.id, device), Some(RuleState::NoData(_))) {
                 return None;
             }
             // What is known may be older than the truth by a quarter: rather late than wrong.
-            let after = rule.effective(&known.place.source())?.after?;
+            let after = rule.effective(&known.location.source())?.after?;
             let due = known.at.checked_add(after + after / 4).ok()?;
             Some(Watched { rule, device, known, due })
         })
@@ -81,14 +87,19 @@ impl Zone<'_> {
     fn remind(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut due = Vec::new();
-        for devices in self.evaluation.state.tracks.values_mut() {
-            for track in devices.values_mut() {
-                if reminder_due(rules, track).is_none_or(|due| due > now) {
+        for devices in self.evaluation.state.rule_states.values_mut() {
+            for rule_state in devices.values_mut() {
+                if reminder_due(rules, rule_state).is_none_or(|due| due > now) {
                     continue;
                 }
-                let Track::Level(Level::Firing { announced: Some(alert), remind, heard, .. }) = track else { continue };
+                let RuleState::Threshold(ThresholdState::Firing { announced: Some(alert), remind, heard, .. }) =
+                    rule_state
+                else {
+                    continue;
+                };
                 let effective = effective_at(rules, alert);
-                if let Some(begin) = effective.as_ref().and_then(|effective| hours_begin(effective, &alert.place, now))
+                if let Some(begin) =
+                    effective.as_ref().and_then(|effective| hours_begin(effective, &alert.location, now))
                 {
                     // It came due within active hours, and the sweep came after them.
                     *remind = Some(begin);
@@ -114,14 +125,14 @@ impl Zone<'_> {
         let (rules, now) = (self.rules, self.now);
         let due = watched(rules, &self.evaluation.state).filter(|watched| watched.due <= now);
         let raised = due.filter_map(|Watched { rule, device, known, .. }| {
-            let effective = rule.effective(&known.place.source())?;
-            let alert = silence_alert(rule, &effective, &known.place, device, known.at, now);
+            let effective = rule.effective(&known.location.source())?;
+            let alert = silence_alert(rule, &effective, &known.location, device, known.at, now);
             Some((rule, effective, device.to_owned(), known.at, alert))
         });
         let raised: Vec<_> = raised.collect();
         for (rule, effective, device, since, alert) in raised {
-            let silence = Silence { since, suppressed: true };
-            self.evaluation.state.set_track(&rule.id, &device, Some(Track::Silence(silence)));
+            let silence = NoData { since, suppressed: true };
+            self.evaluation.state.set_rule_state(&rule.id, &device, Some(RuleState::NoData(silence)));
             self.enqueue(vec![Raised { alert, kind: rule.kind, effective: &effective }], &device);
         }
     }
@@ -130,7 +141,7 @@ impl Zone<'_> {
 /// Since when nothing has come from the device of an alert, if it is for longer than the shortest silence that a rule
 /// watches for. What is known may be older than the truth by a quarter of that.
 fn unheard_since(rules: &RuleSet, alert: &Alert, heard: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let source = alert.place.source();
+    let source = alert.location.source();
     let watched_for = rules.silences().filter_map(|rule| rule.effective(&source)?.after).min();
     let longest = watched_for.unwrap_or(REMINDED_WITHOUT_READING);
     let since = heard.checked_add(longest / 4).ok()?;

@@ -6,15 +6,15 @@ use super::judge::{Verdict, addend, judge, judge_total};
 use super::policy::Policy;
 use super::suppression::{Raised, effective_at};
 use super::sweep::REMINDED_WITHOUT_READING;
-use super::{Evaluation, level, sum, tally};
-use crate::alert::{Alert, AlertId, Course};
+use super::{Evaluation, level, occurrences, restart};
+use crate::alert::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
-use crate::place::Place;
+use crate::display::presentable;
+use crate::location::Location;
 use crate::reading::{Reading, ReadingId};
 use crate::rules::{Kind, Rule, RuleSet, Settings};
 use crate::severity::Severity;
-use crate::shown::presentable;
-use crate::state::{Accumulator, LastSeen, Level, Tally, Track};
+use crate::state::{Accumulator, LastSeen, OccurrenceCounter, RuleState, ThresholdState};
 
 /// One zone while its readings are taken one by one.
 pub(super) struct Zone<'e> {
@@ -28,7 +28,7 @@ struct Cause {
     severity: Severity,
     breaches: Vec<Breach>,
     reasons: Vec<String>,
-    course: Course,
+    trigger: Trigger,
 }
 
 impl<'e> Zone<'e> {
@@ -50,7 +50,7 @@ impl<'e> Zone<'e> {
         }
         // What is not judged by its own time would be judged by another one when it is repeated.
         if changed || reading.time != Some(at) {
-            self.evaluation.state.seen.insert(at, &reading.id());
+            self.evaluation.state.dedup_window.insert(at, &reading.id());
         }
         self.heard_of(reading, device, at, policy);
         if !raised.is_empty() {
@@ -63,7 +63,8 @@ impl<'e> Zone<'e> {
         let state = &mut self.evaluation.state;
         let kept_for = policy.shortest_silence.unwrap_or(REMINDED_WITHOUT_READING) / 4;
         for (rule, _) in policy.rules.iter().filter(|(_, effective)| effective.reminder.is_some()) {
-            if let Some(Track::Level(Level::Firing { heard: Some(heard), .. })) = state.track_mut(&rule.id, device)
+            if let Some(RuleState::Threshold(ThresholdState::Firing { heard: Some(heard), .. })) =
+                state.rule_state_mut(&rule.id, device)
                 && at.duration_since(*heard) >= kept_for
             {
                 *heard = at;
@@ -76,22 +77,22 @@ impl<'e> Zone<'e> {
         if known.is_some_and(|known| at.duration_since(known) < shortest / 4) {
             return;
         }
-        let place = Place::of(reading);
+        let location = Location::of(reading);
         for rule in self.rules.silences() {
-            let Some(&Track::Silence(silence)) = self.evaluation.state.track(&rule.id, device) else {
+            let Some(&RuleState::NoData(silence)) = self.evaluation.state.rule_state(&rule.id, device) else {
                 continue;
             };
-            self.evaluation.state.set_track(&rule.id, device, None);
+            self.evaluation.state.set_rule_state(&rule.id, device, None);
             // Where it is listed, the list says that it is over.
             if self.evaluation.state.suppressed.over(&rule.id, device, at, false) || silence.suppressed {
                 continue;
             }
             if let Some(effective) = rule.effective(&reading.source).filter(|effective| effective.resolved) {
-                let alert = silence_alert(rule, &effective, &place, device, silence.since, silence.since);
+                let alert = silence_alert(rule, &effective, &location, device, silence.since, silence.since);
                 self.resolve(&effective, Box::new(alert), device, at);
             }
         }
-        self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, place });
+        self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, location });
     }
 
     pub(super) fn cleaned(&mut self, at: Timestamp) {
@@ -100,20 +101,20 @@ impl<'e> Zone<'e> {
             return;
         }
         self.evaluation.state.cleaned = Some(at);
-        let tracks = std::mem::take(&mut self.evaluation.state.tracks);
-        for (rule, devices) in tracks {
-            for (device, track) in devices {
-                match track {
-                    Track::Accumulator(sum) => {
+        let rule_states = std::mem::take(&mut self.evaluation.state.rule_states);
+        for (rule, devices) in rule_states {
+            for (device, rule_state) in devices {
+                match rule_state {
+                    RuleState::Accumulator(sum) => {
                         let sum = sum.after(at);
-                        self.evaluation.state.set_track(&rule, &device, sum.map(Track::Accumulator));
+                        self.evaluation.state.set_rule_state(&rule, &device, sum.map(RuleState::Accumulator));
                     }
-                    Track::Tally(tally) => {
-                        let tally = tally.after(at);
-                        self.evaluation.state.set_track(&rule, &device, tally.map(Track::Tally));
+                    RuleState::Occurrences(occurrences) => {
+                        let occurrences = occurrences.after(at);
+                        self.evaluation.state.set_rule_state(&rule, &device, occurrences.map(RuleState::Occurrences));
                     }
-                    Track::Level(level) if level.as_of() <= at => self.level_over(&rule, &device, level, at),
-                    other => self.evaluation.state.set_track(&rule, &device, Some(other)),
+                    RuleState::Threshold(level) if level.as_of() <= at => self.level_over(&rule, &device, level, at),
+                    other => self.evaluation.state.set_rule_state(&rule, &device, Some(other)),
                 }
             }
         }
@@ -124,10 +125,10 @@ impl<'e> Zone<'e> {
 
     /// Ends a threshold's breach. People who were told of it are told that it is over, by a list that names it or by a
     /// resolved notice.
-    fn level_over(&mut self, rule: &str, device: &str, level: Level, at: Timestamp) {
-        let well = Track::Level(Level::Well { as_of: at });
-        self.evaluation.state.set_track(rule, device, Some(well));
-        let Level::Firing { announced, .. } = level else { return };
+    fn level_over(&mut self, rule: &str, device: &str, level: ThresholdState, at: Timestamp) {
+        let well = RuleState::Threshold(ThresholdState::Resolved { as_of: at });
+        self.evaluation.state.set_rule_state(rule, device, Some(well));
+        let ThresholdState::Firing { announced, .. } = level else { return };
         let is_listed = self.evaluation.state.suppressed.over(rule, device, at, announced.is_some());
         let Some(alert) = announced.filter(|_| !is_listed) else { return };
         if let Some(effective) = effective_at(self.rules, &alert) {
@@ -151,33 +152,33 @@ impl<'p> Step<'_, '_, 'p, '_> {
     fn run(mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         match self.rule.kind {
             Kind::Threshold => self.level(raised),
-            Kind::Count | Kind::Reasons => self.tally(raised),
+            Kind::Count | Kind::Reasons => self.occurrences(raised),
             Kind::Accumulate => self.sum(raised),
             Kind::Silence => false,
         }
     }
 
     fn level(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
-        let before = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
-            Some(Track::Level(level)) => Some(level),
+        let before = match self.zone.evaluation.state.rule_state(&self.rule.id, self.device) {
+            Some(RuleState::Threshold(level)) => Some(level),
             _ => None,
         };
         let verdict = judge(self.effective, self.reading);
         match level::transition(before, &verdict, self.at, self.effective) {
             level::Transition::Stay => false,
             level::Transition::Wait { since } => {
-                self.set(Track::Level(Level::Pending { since, as_of: self.at }));
+                self.set(RuleState::Threshold(ThresholdState::Pending { since, as_of: self.at }));
                 true
             }
             level::Transition::Raise { since } => {
                 let Verdict::Broken(severity, breaches) = verdict else { return false };
-                let course = if since < self.at { Course::Lasting { since } } else { Course::AtOnce };
-                self.raise(raised, Cause { severity, breaches, reasons: reasons(self.reading), course });
-                let announced = match self.zone.evaluation.state.track_mut(&self.rule.id, self.device) {
-                    Some(Track::Level(Level::Firing { announced, .. })) => announced.take(),
+                let trigger = if since < self.at { Trigger::Sustained { since } } else { Trigger::Immediate };
+                self.raise(raised, Cause { severity, breaches, reasons: reasons(self.reading), trigger });
+                let announced = match self.zone.evaluation.state.rule_state_mut(&self.rule.id, self.device) {
+                    Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => announced.take(),
                     _ => None,
                 };
-                self.set(Track::Level(Level::Firing {
+                self.set(RuleState::Threshold(ThresholdState::Firing {
                     since,
                     as_of: self.at,
                     severity,
@@ -197,44 +198,47 @@ impl<'p> Step<'_, '_, 'p, '_> {
         }
     }
 
-    fn tally(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
+    fn occurrences(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         let Verdict::Broken(severity, breaches) = judge(self.effective, self.reading) else { return false };
         let mut reasons = if self.rule.kind == Kind::Reasons { reasons(self.reading) } else { Vec::new() };
         if reasons.is_empty() {
             // Counted as one of its own.
             reasons.push(String::new());
         }
-        let mut tally = match self.zone.evaluation.state.track(&self.rule.id, self.device) {
-            Some(Track::Tally(tally)) => tally.clone(),
-            _ => Tally::default(),
+        let mut occurrences = match self.zone.evaluation.state.rule_state(&self.rule.id, self.device) {
+            Some(RuleState::Occurrences(occurrences)) => occurrences.clone(),
+            _ => OccurrenceCounter::default(),
         };
         let mut changed = false;
         let mut reached = Vec::new();
         for reason in reasons {
-            let counted = tally::count(&mut tally, &reason, self.at, self.effective, self.zone.rules.max_age);
+            let counted =
+                occurrences::count(&mut occurrences, &reason, self.at, self.effective, self.zone.rules.max_age);
             changed |= counted.is_some();
             if counted == Some(true) {
                 reached.push(reason);
             }
         }
         if changed {
-            self.set(Track::Tally(tally));
+            self.set(RuleState::Occurrences(occurrences));
         }
         if !reached.is_empty() {
             reached.retain(|reason| !reason.is_empty());
             let (count, within) = (self.effective.count, self.effective.within);
-            let course = if count > 1 { Course::Times { count, within } } else { Course::AtOnce };
-            self.raise(raised, Cause { severity, breaches, reasons: reached, course });
+            let trigger = if count > 1 { Trigger::Repeated { count, within } } else { Trigger::Immediate };
+            self.raise(raised, Cause { severity, breaches, reasons: reached, trigger });
         }
         changed
     }
 
     fn sum(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
         let Some(value) = addend(self.effective, self.reading) else { return false };
-        let restart =
-            self.effective.restart_at.and_then(|time| sum::last_time_of_day(self.at, time, &self.reading.local_zone()));
+        let restart = self
+            .effective
+            .restart_at
+            .and_then(|time| restart::last_time_of_day(self.at, time, &self.reading.local_zone()));
         if self.accumulator().is_none() {
-            self.set(Track::Accumulator(Accumulator::default()));
+            self.set(RuleState::Accumulator(Accumulator::default()));
         }
         let (at, effective, reading) = (self.at, self.effective, self.reading);
         let Some(sum) = self.accumulator() else { return false };
@@ -244,25 +248,25 @@ impl<'p> Step<'_, '_, 'p, '_> {
         let Some((severity, breach)) = judge_total(effective, reading, sum.total()) else { return true };
         let since = sum.since().unwrap_or(at);
         sum.restart(at, if effective.carry { breach.value - breach.limit } else { 0.0 });
-        let course = if since < at { Course::Sum { since } } else { Course::AtOnce };
-        self.raise(raised, Cause { severity, breaches: vec![breach], reasons: Vec::new(), course });
+        let trigger = if since < at { Trigger::Accumulated { since } } else { Trigger::Immediate };
+        self.raise(raised, Cause { severity, breaches: vec![breach], reasons: Vec::new(), trigger });
         true
     }
 
     fn accumulator(&mut self) -> Option<&mut Accumulator> {
-        match self.zone.evaluation.state.track_mut(&self.rule.id, self.device) {
-            Some(Track::Accumulator(sum)) => Some(sum),
+        match self.zone.evaluation.state.rule_state_mut(&self.rule.id, self.device) {
+            Some(RuleState::Accumulator(sum)) => Some(sum),
             _ => None,
         }
     }
 
-    fn set(&mut self, track: Track) {
-        self.zone.evaluation.state.set_track(&self.rule.id, self.device, Some(track));
+    fn set(&mut self, rule_state: RuleState) {
+        self.zone.evaluation.state.set_rule_state(&self.rule.id, self.device, Some(rule_state));
     }
 
     fn raise(&self, raised: &mut Vec<Raised<'p>>, cause: Cause) {
         let id = AlertId::of(&self.rule.id, self.reading);
-        let alert = alert(self.rule, id, self.reading.id(), cause, self.at, Place::of(self.reading));
+        let alert = alert(self.rule, id, self.reading.id(), cause, self.at, Location::of(self.reading));
         raised.push(Raised { alert, kind: self.rule.kind, effective: self.effective });
     }
 }
@@ -275,19 +279,19 @@ fn reasons(reading: &Reading<'_>) -> Vec<String> {
 pub(super) fn silence_alert(
     rule: &Rule,
     effective: &Settings,
-    place: &Place,
+    location: &Location,
     device: &str,
     since: Timestamp,
     at: Timestamp,
 ) -> Alert {
     let id = AlertId::of_silence(&rule.id, device, since);
-    let course = Course::Silence { since };
-    let cause = Cause { severity: effective.severity, breaches: Vec::new(), reasons: Vec::new(), course };
-    alert(rule, id, id.digest(), cause, at, place.clone())
+    let trigger = Trigger::NoData { since };
+    let cause = Cause { severity: effective.severity, breaches: Vec::new(), reasons: Vec::new(), trigger };
+    alert(rule, id, id.digest(), cause, at, location.clone())
 }
 
-fn alert(rule: &Rule, id: AlertId, reading: ReadingId, cause: Cause, at: Timestamp, place: Place) -> Alert {
-    let Cause { severity, breaches, reasons, course } = cause;
+fn alert(rule: &Rule, id: AlertId, reading: ReadingId, cause: Cause, at: Timestamp, location: Location) -> Alert {
+    let Cause { severity, breaches, reasons, trigger } = cause;
     let (title, template) = (rule.title.clone(), rule.template.clone());
-    Alert { id, rule: rule.id.clone(), title, template, severity, breaches, course, reasons, at, reading, place }
+    Alert { id, rule: rule.id.clone(), title, template, severity, breaches, trigger, reasons, at, reading, location }
 }

@@ -9,8 +9,8 @@ use crate::time::LocalZone;
 
 /// What is said about a file; nothing about a good one.
 fn said(text: &str) -> Vec<String> {
-    let faults = RuleSet::parse("r", text).err().unwrap_or_default();
-    faults.iter().map(ToString::to_string).collect()
+    let diagnostics = RuleSet::parse("r", text).err().unwrap_or_default();
+    diagnostics.iter().map(ToString::to_string).collect()
 }
 
 /// A new rule that would be good but for `more`.
@@ -23,7 +23,7 @@ fn check<const N: usize>(pairs: [(String, String, &str); N]) {
     for (good, bad, words) in pairs {
         assert_eq!(said(&good), [""; 0], "{good}");
         let said = said(&bad);
-        assert!(matches!(said.as_slice(), [fault] if fault.contains(words)), "{bad}\n{said:#?}");
+        assert!(matches!(said.as_slice(), [diagnostic] if diagnostic.contains(words)), "{bad}\n{said:#?}");
     }
 }
 
@@ -78,16 +78,16 @@ fn each_setting_belongs_to_its_kinds() {
             let said = said(&new(&format!("kind = \"{kind}\"\n{rest}{setting}\n")));
             let expected = usize::from(!belongs_to.contains(&kind));
             assert_eq!(said.len(), expected, "{setting} in {kind}: {said:#?}");
-            assert!(said.iter().all(|fault| fault.contains("says nothing in a rule of kind")), "{said:#?}");
+            assert!(said.iter().all(|diagnostic| diagnostic.contains("says nothing in a rule of kind")), "{said:#?}");
         }
     }
     // These make a rule of a kind what it is; elsewhere they say nothing.
     for (kind, setting) in [("threshold", "within = \"1h\""), ("threshold", "after = \"1h\"")] {
         let said = said(&new(&format!("kind = \"{kind}\"\n{LOW}{setting}\n")));
-        assert!(matches!(said.as_slice(), [fault] if fault.contains("says nothing")), "{said:#?}");
+        assert!(matches!(said.as_slice(), [diagnostic] if diagnostic.contains("says nothing")), "{said:#?}");
     }
     let said = said(&new("kind = \"silence\"\ntypes = [\"SS\"]\nafter = \"4h\"\nmetric = \"p\"\nbelow = 5\n"));
-    assert!(matches!(said.as_slice(), [fault] if fault.contains("`metric` says nothing")), "{said:#?}");
+    assert!(matches!(said.as_slice(), [diagnostic] if diagnostic.contains("`metric` says nothing")), "{said:#?}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn units_and_metrics_that_were_meant_are_named() {
 fn what_an_override_says_counts_where_it_says() {
     let text = "[[rule]]\nid = \"paper-low\"\ntitle = \"T\"\ntypes = [\"TR\", \"PT\"]\nmetric = \"p\"\nbelow = 5\n\
                 [[rule.override]]\ntypes = [\"PT\"]\nbelow = 20\n";
-    let rules = RuleSet::parse("r", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let rules = RuleSet::parse("r", text).unwrap_or_else(|diagnostics| panic!("{diagnostics:#?}"));
     let rule = rules.rules.iter().find(|rule| rule.id == "paper-low").unwrap();
     let limit = |device_type: &str| {
         let text = format!(r#"{{"DevType":"{device_type}"}}"#);
@@ -249,7 +249,7 @@ fn hours_of_the_day_begin_at_their_first_moment_also_when_the_clock_changes() {
 #[test]
 fn what_does_not_go_with_a_change_is_a_fault_of_the_file_that_makes_it() {
     let changed = "\n[[rule]]\nid = \"bad-feedback\"\nkind = \"threshold\"\n";
-    let faults = RuleSet::parse("rules.toml", changed).unwrap_err();
-    let places: Vec<_> = faults.iter().map(|fault| fault.location.to_string()).collect();
-    assert_eq!(places, ["rules.toml:3:6"], "{faults:#?}");
+    let diagnostics = RuleSet::parse("rules.toml", changed).unwrap_err();
+    let locations: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.position.to_string()).collect();
+    assert_eq!(locations, ["rules.toml:3:6"], "{diagnostics:#?}");
 }

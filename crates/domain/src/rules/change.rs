@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::Level;
+use super::diagnostic::{Diagnostics, Position, Positioned};
 use super::draft::{LimitDraft, SettingsDraft, TestDraft};
-use super::fault::{At, Faults, Location};
 use super::values::COMPARISONS;
 use crate::breach::Comparison;
 use crate::severity::Severity;
@@ -22,14 +22,14 @@ impl SettingsDraft {
     }
 
     /// Moves the one severity that all limits share beside them, so that a later change of the limit keeps it. A severity
-    /// beside limits that have their own is a fault: it would have no effect.
-    pub(super) fn share_severity(&mut self, faults: &mut Faults) {
+    /// beside limits that have their own is a diagnostic: it would have no effect.
+    pub(super) fn share_severity(&mut self, diagnostics: &mut Diagnostics) {
         if !self.has_severities() {
             return;
         }
         if let Some(severity) = &self.severity {
             let message = "`severity` has no effect beside limits that have severities of their own";
-            faults.suggest(&severity.location, message, self.one_limit(severity.value));
+            diagnostics.suggest(&severity.position, message, self.one_limit(severity.value));
             return;
         }
         let severities = self.severities();
@@ -37,41 +37,41 @@ impl SettingsDraft {
         else {
             return;
         };
-        self.severity = Some(At { value: *severity, location: limit.location.clone() });
+        self.severity = Some(Positioned { value: *severity, position: limit.position.clone() });
         let listed = self.several.iter_mut().flat_map(|several| &mut several.tests).map(|test| &mut test.value);
         let limits = listed.chain([&mut self.test]).filter_map(|test| test.limit.as_mut());
         limits.flat_map(|limit| &mut limit.levels).for_each(|level| level.severity = None);
     }
 
     /// Checks what `newer` changes of these settings of the rule `id`.
-    pub(super) fn check_change(&self, newer: &Self, id: &str, faults: &mut Faults) {
-        self.check_severity(newer, id, faults);
-        self.check_direction(newer, id, faults);
+    pub(super) fn check_change(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
+        self.check_severity(newer, id, diagnostics);
+        self.check_direction(newer, id, diagnostics);
     }
 
-    /// Every setting that is written: its key, and its place.
-    pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Location)> {
-        let test = self.test.metric.iter().map(|metric| ("metric", &metric.location));
-        let limit = self.test.limit.iter().map(|limit| (limit.key, &limit.location));
-        let several = self.several.iter().map(|several| (several.join.as_str(), &several.location));
-        let baseline = self.baseline.iter().flatten().take(1).map(|(metric, _)| ("baseline", &metric.location));
-        let severity = self.severity.iter().map(|severity| ("severity", &severity.location));
-        let others = self.others.iter().map(|(key, setting)| (*key, &setting.location));
+    /// Every setting that is written: its key, and its position.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Position)> {
+        let test = self.test.metric.iter().map(|metric| ("metric", &metric.position));
+        let limit = self.test.limit.iter().map(|limit| (limit.key, &limit.position));
+        let several = self.several.iter().map(|several| (several.join.as_str(), &several.position));
+        let baseline = self.baseline.iter().flatten().take(1).map(|(metric, _)| ("baseline", &metric.position));
+        let severity = self.severity.iter().map(|severity| ("severity", &severity.position));
+        let others = self.others.iter().map(|(key, setting)| (*key, &setting.position));
         test.chain(limit).chain(several).chain(baseline).chain(severity).chain(others)
     }
 
-    /// Each setting that `other` sets as well, for the same scope, is a fault: only one of the two has an effect.
-    pub(super) fn check_not_set_by(&self, other: &Self, faults: &mut Faults) {
-        /// Limits take each other's place, whatever they are.
+    /// Each setting that `other` sets as well, for the same scope, is a diagnostic: only one of the two has an effect.
+    pub(super) fn check_not_set_by(&self, other: &Self, diagnostics: &mut Diagnostics) {
+        /// Limits take each other's position, whatever they are.
         fn subject(key: &str) -> String {
             let is_limit = matches!(key, "all" | "any") || COMPARISONS.iter().any(|(known, ..)| *known == key);
             if is_limit { "a limit".to_owned() } else { format!("`{key}`") }
         }
-        for (key, location) in self.written() {
+        for (key, position) in self.written() {
             if let Some((_, first)) = other.written().find(|(other, _)| subject(other) == subject(key)) {
                 let message =
                     format!("another override of the same scope sets {} in line {}", subject(key), first.line);
-                faults.suggest(location, message, "join the two overrides, or leave one of the values out");
+                diagnostics.suggest(position, message, "join the two overrides, or leave one of the values out");
             }
         }
     }
@@ -102,7 +102,7 @@ impl SettingsDraft {
 
     /// Where there are several severities, a limit without one leaves open which is meant, and a severity without a limit
     /// has no effect.
-    fn check_severity(&self, newer: &Self, id: &str, faults: &mut Faults) {
+    fn check_severity(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
         let severities = self.severities();
         if severities.len() < 2 {
             return;
@@ -118,18 +118,18 @@ impl SettingsDraft {
                 let table =
                     known.map_or_else(|| "give each limit its own".to_owned(), |table| format!("write {table}"));
                 let suggestion = format!("{table}, or add `severity`: {} = {value}, severity = \"high\"", limit.key);
-                faults.suggest(&limit.location, message, suggestion);
+                diagnostics.suggest(&limit.position, message, suggestion);
             }
             (Some(severity), None) if !severities.contains(&None) && !newer.has_limits() => {
                 let message = format!("`severity` has no effect: the limits of `{id}` have severities of their own");
-                faults.suggest(&severity.location, message, self.one_limit(severity.value));
+                diagnostics.suggest(&severity.position, message, self.one_limit(severity.value));
             }
             _ => {}
         }
     }
 
     /// A limit in the other direction turns a rule into another one.
-    fn check_direction(&self, newer: &Self, id: &str, faults: &mut Faults) {
+    fn check_direction(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
         let known = self.compared(None);
         let only_metric = self.test.metric.as_ref().map(|metric| metric.value.as_str());
         for (metric, limit) in newer.compared(only_metric) {
@@ -138,7 +138,7 @@ impl SettingsDraft {
             if let Some((_, other)) = turned {
                 let message = format!("`{}` is the other direction than `{}` of the rule `{id}`", limit.key, other.key);
                 let suggestion = format!("write `{}`, or give a rule of your own another id", other.key);
-                faults.warn(&limit.location, message, suggestion);
+                diagnostics.warn(&limit.position, message, suggestion);
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Which severity a changed limit has, and what is said of a change that is not clear.
 
-use super::{Fault, RuleSet};
+use super::{Diagnostic, RuleSet};
 use crate::reading::Reading;
 use crate::severity::Severity;
 
 fn parsed(text: &str) -> RuleSet {
-    RuleSet::parse("r", text).unwrap_or_else(|faults| panic!("{text}\n{faults:#?}"))
+    RuleSet::parse("r", text).unwrap_or_else(|diagnostics| panic!("{text}\n{diagnostics:#?}"))
 }
 
 /// The levels of the first test of `rule` in zone `lobby`: each limit with its severity.
@@ -18,10 +18,10 @@ fn levels(rules: &RuleSet, rule: &str) -> Vec<(f64, Severity)> {
 }
 
 fn said(text: &str) -> Vec<String> {
-    let faults = RuleSet::parse("r", text).err().unwrap_or_default();
-    faults
+    let diagnostics = RuleSet::parse("r", text).err().unwrap_or_default();
+    diagnostics
         .iter()
-        .map(|Fault { message, suggestion, .. }| format!("{message}; {}", suggestion.as_deref().unwrap()))
+        .map(|Diagnostic { message, suggestion, .. }| format!("{message}; {}", suggestion.as_deref().unwrap()))
         .collect()
 }
 
@@ -132,8 +132,8 @@ fn a_limit_that_no_value_breaks_is_a_fault() {
 
 #[test]
 fn an_id_that_is_nearly_a_known_one_is_the_only_thing_said() {
-    let faults = RuleSet::parse("r", "[[rule]]\nid = \"soap-lwo\"\nbelow = 10\ntypes = [\"QQ\"]\n").unwrap_err();
-    let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    let diagnostics = RuleSet::parse("r", "[[rule]]\nid = \"soap-lwo\"\nbelow = 10\ntypes = [\"QQ\"]\n").unwrap_err();
+    let said: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
     let expected =
         "r:2:6: no built-in rule has the id `soap-lwo`; did you mean `soap-low`? A rule of your own needs a `title`";
     assert_eq!(said, [expected]);
@@ -141,8 +141,8 @@ fn an_id_that_is_nearly_a_known_one_is_the_only_thing_said() {
 
 #[test]
 fn a_file_that_is_not_utf_8_has_one_fault_at_its_place() {
-    let faults = RuleSet::read("r", b"# caf\xe9\nid = 3\n").unwrap_err();
-    let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    let diagnostics = RuleSet::read("r", b"# caf\xe9\nid = 3\n").unwrap_err();
+    let said: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["r:1:6: the file is not UTF-8: the byte 0xe9; save the file as UTF-8"]);
-    assert!(RuleSet::read("r", "\u{feff}# café\n".as_bytes()).is_ok(), "a byte order mark is no fault");
+    assert!(RuleSet::read("r", "\u{feff}# café\n".as_bytes()).is_ok(), "a byte order mark is no diagnostic");
 }

@@ -1,15 +1,15 @@
 //! Whether a rule can compare what it says it compares: its device types report the metric, in that unit and range.
 
 use super::compile::RuleCompiler;
+use super::diagnostic::{Diagnostics, Positioned, nearest};
 use super::draft::LimitDraft;
-use super::fault::{At, Faults, nearest};
 use super::{Kind, Level};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, Metric, Unit};
 
 impl RuleCompiler<'_> {
     /// A limit that no plausible value breaks would keep its rule silent. A sum may reach any.
-    pub(super) fn check_reachable(&self, metric: &str, limit: &LimitDraft, faults: &mut Faults) {
+    pub(super) fn check_reachable(&self, metric: &str, limit: &LimitDraft, diagnostics: &mut Diagnostics) {
         if self.kind == Kind::Accumulate || limit.comparison == Comparison::Deviates {
             return;
         }
@@ -22,7 +22,7 @@ impl RuleCompiler<'_> {
                 let (least, most) = (metric.plausible.start(), metric.plausible.end());
                 let message = format!("no value breaks `{} = {level}`", limit.key);
                 let range = format!("`{}` is from {least} to {most} {}", metric.key, metric.unit.symbol());
-                faults.suggest(&limit.location, message, range.trim());
+                diagnostics.suggest(&limit.position, message, range.trim());
             }
         }
     }
@@ -36,16 +36,21 @@ impl RuleCompiler<'_> {
     }
 
     /// Whether the rule's types report such a metric, and in that unit.
-    pub(super) fn check_metric(&self, metric: &At<String>, unit: Option<&At<String>>, faults: &mut Faults) {
+    pub(super) fn check_metric(
+        &self,
+        metric: &Positioned<String>,
+        unit: Option<&Positioned<String>>,
+        diagnostics: &mut Diagnostics,
+    ) {
         let (anywhere, candidates) = (self.types.is_empty(), self.device_types());
         if anywhere && candidates.iter().all(|device_type| device_type.metric(&metric.value).is_none()) {
             let message = format!("no device type has a metric `{}`", metric.value);
-            faults.maybe_suggest(&metric.location, message, suggest_metric(&metric.value, &candidates));
+            diagnostics.maybe_suggest(&metric.position, message, suggest_metric(&metric.value, &candidates));
         }
         for device_type in candidates.iter().filter(|_| !anywhere) {
             if device_type.metric(&metric.value).is_none() {
                 let message = format!("unknown metric `{}` of {}", metric.value, device_type.name);
-                faults.maybe_suggest(&metric.location, message, suggest_metric(&metric.value, &[device_type]));
+                diagnostics.maybe_suggest(&metric.position, message, suggest_metric(&metric.value, &[device_type]));
             }
         }
         let Some(unit) = unit else { return };
@@ -54,7 +59,7 @@ impl RuleCompiler<'_> {
             if !is_unit(&unit.value, metric.unit) {
                 let symbol = Some(metric.unit.symbol()).filter(|symbol| !symbol.is_empty()).unwrap_or("no unit");
                 let message = format!("`{}` of {} is in {symbol}, not {}", metric.key, device_type.name, unit.value);
-                faults.maybe_suggest(&unit.location, message, suggest_conversion(&unit.value, metric.unit));
+                diagnostics.maybe_suggest(&unit.position, message, suggest_conversion(&unit.value, metric.unit));
             }
         }
     }

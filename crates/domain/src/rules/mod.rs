@@ -1,13 +1,13 @@
 //! The rules in force: what is compared with what, where, and how bad it is.
 //!
 //! People write them as TOML ([`RuleSet::parse`]); a pack for every documented device type is compiled in
-//! ([`RuleSet::pack`]). A file is accepted as a whole or refused as a whole, with every fault in it.
+//! ([`RuleSet::pack`]). A file is accepted as a whole or refused as a whole, with every diagnostic in it.
 //!
 //! # To add a setting
 //! Declare it in `settings.rs`: its key, its form, the kinds of rules that it belongs to. Drafts, overrides, the schema and the
-//! faults follow from that. Then give it an effect in [`engine`](crate::engine), and in the naive model of `tests/it/model`;
+//! diagnostics follow from that. Then give it an effect in [`engine`](crate::engine), and in the naive model of `tests/it/model`;
 //! what the backtest says of other limits follows the engine by hand (`gauge.rs`). Document it in docs/rules.md, which a test
-//! compares with the declarations. A setting that has to remember something changes [`Track`](crate::state::Track), and perhaps
+//! compares with the declarations. A setting that has to remember something changes [`RuleState`](crate::state::RuleState), and perhaps
 //! the version of the state (`state/format.rs`).
 //!
 //! # To add a kind
@@ -15,8 +15,8 @@
 //! rules need (`compile.rs`), for its step at a reading (`engine/zone.rs`) and for what of it a new alert replaces
 //! (`engine/suppression.rs`). It does not ask for these:
 //! - `Kind::ALL`, and the kinds of each setting (`settings.rs`; `COMPARING` in `compile.rs` for `metric`);
-//! - what it remembers, a variant of [`Track`](crate::state::Track), and what a cleaning does to that (`Zone::cleaned`);
-//! - how its alerts came about ([`Course`](crate::alert::Course)), in words in the crate `notify`;
+//! - what it remembers, a variant of [`RuleState`](crate::state::RuleState), and what a cleaning does to that (`Zone::cleaned`);
+//! - how its alerts came about ([`Trigger`](crate::alert::Trigger)), in words in the crate `notify`;
 //! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
 //! - the backtest (`gauge.rs`, `judge.rs`), and hints from history (`inventory.rs`).
 
@@ -26,9 +26,9 @@ mod change;
 #[cfg(test)]
 mod change_tests;
 mod compile;
+mod diagnostic;
 mod document;
 mod draft;
-mod fault;
 mod metrics;
 pub mod schema;
 mod settings;
@@ -39,9 +39,9 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp, civil};
 
+use self::diagnostic::Diagnostics;
+pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
 use self::draft::FileDraft;
-use self::fault::Faults;
-pub use self::fault::{Fault, Location, Refused, nearest};
 pub use self::settings::{Setting, Settings};
 use super::breach::Comparison;
 use super::rate_limit::RateLimit;
@@ -72,7 +72,7 @@ pub struct RuleSet {
     /// In the order of the files.
     pub rules: Vec<Rule>,
     /// What can be used and is probably not meant, in the order of the file.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<Diagnostic>,
     /// What is named where: every rule, and every name in a scope.
     pub mentions: Vec<Mention>,
 }
@@ -85,7 +85,7 @@ pub struct Mention {
     /// The name.
     pub name: String,
     /// Where it stands.
-    pub location: Location,
+    pub position: Position,
 }
 
 /// What a name in a rules file names.
@@ -397,46 +397,48 @@ impl RuleSet {
     /// The compiled-in rules alone.
     ///
     /// # Panics
-    /// Where the pack itself has a fault, which a test excludes.
+    /// Where the pack itself has a diagnostic, which a test excludes.
     #[must_use]
     #[expect(clippy::panic, reason = "the pack is part of the program, and a test reads it")]
     pub fn pack() -> Self {
-        let mut faults = Faults::default();
-        let rules = FileDraft::default().overlay("pack.toml", PACK, &mut faults).compile(&mut faults);
-        let (rules, _) =
-            faults.or(rules).unwrap_or_else(|faults| panic!("the built-in rules have faults: {faults:#?}"));
+        let mut diagnostics = Diagnostics::default();
+        let rules = FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).compile(&mut diagnostics);
+        let (rules, _) = diagnostics
+            .or(rules)
+            .unwrap_or_else(|diagnostics| panic!("the built-in rules have diagnostics: {diagnostics:#?}"));
         rules
     }
 
     /// The rules of a user's file laid over the compiled-in ones: a rule of a known id changes what it names, others are
-    /// added. `file` is what the faults call it.
+    /// added. `file` is what the diagnostics call it.
     ///
     /// # Errors
-    /// Every fault of the file, in its order. Nothing of a file with a fault is used. Only another file can help.
+    /// Every diagnostic of the file, in its order. Nothing of a file with a diagnostic is used. Only another file can help.
     ///
     /// ```
     /// use domain::rules::RuleSet;
     /// let rules = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nbelow = 10")?;
     /// assert_eq!(rules.rules.len(), RuleSet::pack().rules.len());
     ///
-    /// let faults = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nbelwo = 10").unwrap_err();
-    /// assert_eq!(faults[0].to_string(), "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?");
-    /// # Ok::<(), Vec<domain::rules::Fault>>(())
+    /// let diagnostics = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nbelwo = 10").unwrap_err();
+    /// assert_eq!(diagnostics[0].to_string(), "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?");
+    /// # Ok::<(), Vec<domain::rules::Diagnostic>>(())
     /// ```
-    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Fault>> {
-        let mut faults = Faults::default();
-        let draft = FileDraft::default().overlay("pack.toml", PACK, &mut faults).overlay(file, text, &mut faults);
-        let rules = draft.compile(&mut faults);
-        let (rules, warnings) = faults.or(rules)?;
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let mut diagnostics = Diagnostics::default();
+        let draft =
+            FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).overlay(file, text, &mut diagnostics);
+        let rules = draft.compile(&mut diagnostics);
+        let (rules, warnings) = diagnostics.or(rules)?;
         Ok(Self { warnings, ..rules })
     }
 
     /// [Parses](Self::parse) a file as it was read.
     ///
     /// # Errors
-    /// Every fault of the file; a file that is not UTF-8 has one, at the first byte that is not. Only another file can help.
-    pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
-        let text = utf8::text(bytes).map_err(|fault| vec![Fault::not_utf8(file, &fault)])?;
+    /// Every diagnostic of the file; a file that is not UTF-8 has one, at the first byte that is not. Only another file can help.
+    pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
+        let text = utf8::text(bytes).map_err(|diagnostic| vec![Diagnostic::not_utf8(file, &diagnostic)])?;
         Self::parse(file, text)
     }
 

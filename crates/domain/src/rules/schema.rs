@@ -150,10 +150,13 @@ mod tests {
     use crate::device::Unit;
     use crate::rules::template::PLACEHOLDERS;
 
-    /// The members that the reader knows of the table in which `text` has one that is none: its fault names them all.
+    /// The members that the reader knows of the table in which `text` has one that is none: its diagnostic names them all.
     fn known(text: &str) -> BTreeSet<String> {
-        let faults = RuleSet::parse("r", text).unwrap_err();
-        let told = faults.iter().find_map(|fault| fault.suggestion.as_ref()?.strip_prefix("it can have: ")).unwrap();
+        let diagnostics = RuleSet::parse("r", text).unwrap_err();
+        let told = diagnostics
+            .iter()
+            .find_map(|diagnostic| diagnostic.suggestion.as_ref()?.strip_prefix("it can have: "))
+            .unwrap();
         told.split(", ").map(str::to_owned).collect()
     }
 

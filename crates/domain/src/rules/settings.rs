@@ -6,8 +6,8 @@ use jiff::{SignedDuration, civil};
 use serde_json::{Value, json};
 
 use super::Kind::{self, Accumulate, Count, Reasons, Silence, Threshold};
+use super::diagnostic::{Diagnostics, Positioned};
 use super::document::TableReader;
-use super::fault::{At, Faults};
 use super::values::{read_active, read_block, read_time_of_day};
 use super::{ActiveHours, Block, Condition};
 use crate::severity::Severity;
@@ -168,7 +168,7 @@ enum Form {
 /// All of them but severity, baseline and what is compared: those are checked together.
 pub(super) const DECLARATIONS: [Declaration; 13] = [
     flag("enabled", Setting::Enabled, &Kind::ALL, "Whether it is in force: true."),
-    other("active", Form::Hours, &Kind::ALL, "Hours of the place's day."),
+    other("active", Form::Hours, &Kind::ALL, "Hours of the position's day."),
     other("block", Form::Block, &Kind::ALL, "For this rule."),
     other(
         "clear",
@@ -183,7 +183,7 @@ pub(super) const DECLARATIONS: [Declaration; 13] = [
     other("count", Form::Times, &[Count, Reasons], "So many times."),
     span("within", Setting::Within, &[Count, Reasons], "Within this time."),
     flag("carry", Setting::Carry, &[Accumulate], "Whether what is above the limit counts for the next sum: false."),
-    other("restart_at", Form::TimeOfDay, &[Accumulate], "Time of the place's day at which the sum starts again."),
+    other("restart_at", Form::TimeOfDay, &[Accumulate], "Time of the position's day at which the sum starts again."),
     span("after", Setting::After, &[Silence], "Nothing has come for so long."),
 ];
 
@@ -203,18 +203,22 @@ const fn other(key: &'static str, form: Form, kinds: Kinds, about: &'static str)
 
 impl Declaration {
     /// Reads the setting from `table`; `None` if it is not there, or not written as it has to be.
-    pub(super) fn read(&self, table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Setting>> {
+    pub(super) fn read(
+        &self,
+        table: &mut TableReader<'_, '_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Positioned<Setting>> {
         Some(match self.form {
-            Form::Flag(of) => table.boolean(self.key, faults)?.map(of),
-            Form::Number(of) => table.number(self.key, faults)?.map(of),
-            Form::Span(of) => table.duration(self.key, faults)?.map(of),
+            Form::Flag(of) => table.boolean(self.key, diagnostics)?.map(of),
+            Form::Number(of) => table.number(self.key, diagnostics)?.map(of),
+            Form::Span(of) => table.duration(self.key, diagnostics)?.map(of),
             Form::Times => {
                 let wanted = "a whole number from 1 to 1,000";
-                table.whole(self.key, wanted, 1..=1_000, faults)?.map(|times| Setting::Count(times as usize))
+                table.whole(self.key, wanted, 1..=1_000, diagnostics)?.map(|times| Setting::Count(times as usize))
             }
-            Form::Hours => read_active(self.key, table, faults)?.map(Setting::Active),
-            Form::Block => read_block(table, faults)?.map(Setting::Block),
-            Form::TimeOfDay => read_time_of_day(self.key, table, faults)?.map(Setting::RestartAt),
+            Form::Hours => read_active(self.key, table, diagnostics)?.map(Setting::Active),
+            Form::Block => read_block(table, diagnostics)?.map(Setting::Block),
+            Form::TimeOfDay => read_time_of_day(self.key, table, diagnostics)?.map(Setting::RestartAt),
         })
     }
 

@@ -1,14 +1,14 @@
-//! A rule's own words: text with placeholders in braces, `{place}: {value} {unit} at {time}`. `{{` and `}}` are braces.
+//! A rule's own words: text with placeholders in braces, `{location}: {value} {unit} at {time}`. `{{` and `}}` are braces.
 
 /// The names that a template may use.
 ///
-/// `place` the name of the place; `what` the metric that crossed its limit, `value` `unit` `limit` of it (of the first,
-/// where there are several; `breaches` has them all in words); `time` `date` on the clock of the place; `since` when it
+/// `location` the name of the location; `what` the metric that crossed its limit, `value` `unit` `limit` of it (of the first,
+/// where there are several; `breaches` has them all in words); `time` `date` on the clock of the location; `since` when it
 /// began and `duration` how long that is (a limit that was broken for a while, a sum, silence); `title` `severity` of
 /// the rule; `reasons` that were named; `type` of the device in words; and the ids `device` `zone` `project`
 /// `property`. What an alert does not have is left empty, ids are "unknown".
 pub const PLACEHOLDERS: &[&str] = &[
-    "place", "what", "value", "unit", "limit", "breaches", "time", "date", "zone", "project", "property", "device",
+    "location", "what", "value", "unit", "limit", "breaches", "time", "date", "zone", "project", "property", "device",
     "type", "severity", "title", "reasons", "since", "duration",
 ];
 
@@ -28,17 +28,17 @@ enum Piece<'a> {
 ///
 /// ```
 /// use domain::rules::template::unknown_placeholders;
-/// assert_eq!(unknown_placeholders("{place}: {valu} }"), ["valu", "}"]);
-/// assert!(unknown_placeholders("{{{place}}}").is_empty());
+/// assert_eq!(unknown_placeholders("{location}: {valu} }"), ["valu", "}"]);
+/// assert!(unknown_placeholders("{{{location}}}").is_empty());
 /// ```
 #[must_use]
 pub fn unknown_placeholders(template: &str) -> Vec<&str> {
-    let fault = |piece| match piece {
+    let diagnostic = |piece| match piece {
         Piece::Placeholder(name) if !PLACEHOLDERS.contains(&name) => Some(name),
         Piece::Stray(brace) => Some(brace),
         Piece::Text(_) | Piece::Placeholder(_) => None,
     };
-    pieces(template).filter_map(fault).collect()
+    pieces(template).filter_map(diagnostic).collect()
 }
 
 /// `template` with each placeholder replaced by what `value_of` has for it. What is filled in is never read again, so
@@ -92,7 +92,7 @@ mod tests {
 
     fn value_of(name: &str) -> Option<String> {
         match name {
-            "place" => Some("{value} {{".to_owned()),
+            "location" => Some("{value} {{".to_owned()),
             "value" => Some("270".to_owned()),
             "unit" => Some(String::new()),
             _ => None,
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_is_filled_in_is_never_a_placeholder_itself() {
-        assert_eq!(filled("{place}: {value}", value_of), "{value} {{: 270");
+        assert_eq!(filled("{location}: {value}", value_of), "{value} {{: 270");
     }
 
     #[test]
@@ -127,16 +127,16 @@ mod tests {
         for name in PLACEHOLDERS {
             assert!(unknown_placeholders(&format!("é {{{name}}}")).is_empty(), "{name}");
         }
-        for (template, faults) in [
+        for (template, diagnostics) in [
             ("é {plaze}", &["plaze"][..]),
-            ("{}{ place }{Place}", &["", " place ", "Place"]),
-            ("{place", &["{"]),
-            ("{pla{place}", &["{"]),
-            ("place}", &["}"]),
-            ("{place}}", &["}"]),
+            ("{}{ location }{Location}", &["", " location ", "Location"]),
+            ("{location", &["{"]),
+            ("{pla{location}", &["{"]),
+            ("location}", &["}"]),
+            ("{location}}", &["}"]),
             ("}{", &["}", "{"]),
         ] {
-            assert_eq!(unknown_placeholders(template), faults, "{template}");
+            assert_eq!(unknown_placeholders(template), diagnostics, "{template}");
         }
     }
 

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, civil};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::diagnostic::{Diagnostics, Positioned, replace};
 use super::document::{Document, TableReader, number, word};
 use super::draft::{LimitDraft, SeveralDraft, TestDraft};
-use super::fault::{At, Faults, replace};
 use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
 use crate::breach::Comparison;
 use crate::rate_limit::RateLimit;
@@ -22,18 +22,18 @@ pub(super) const COMPARISONS: [(&str, Comparison, &str); 5] = [
 ];
 
 /// `[rate_limit]`: `burst`, `per_minute` and `sms_per_day`. The built-in rules do not set them.
-pub(super) fn read_rate_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> RateLimit {
+pub(super) fn read_rate_limit(table: &mut TableReader<'_, '_>, diagnostics: &mut Diagnostics) -> RateLimit {
     let mut limit = RateLimit::default();
-    table.tables("rate_limit", "a table of limits", faults, |mut table, _, faults| {
+    table.tables("rate_limit", "a table of limits", diagnostics, |mut table, _, diagnostics| {
         // More than SNS takes of one account and region in a second helps nobody.
         for (key, wanted, least, known) in [
             ("burst", "messages at once, a whole number from 1 to 30,000", 1, &mut limit.burst),
             ("per_minute", "messages a minute, a whole number from 1 to 30,000", 1, &mut limit.per_minute),
             ("sms_per_day", "a whole number from 0 to 30,000", 0, &mut limit.sms_per_day),
         ] {
-            replace(known, table.whole(key, wanted, least..=30_000, faults));
+            replace(known, table.whole(key, wanted, least..=30_000, diagnostics));
         }
-        table.finish(faults);
+        table.finish(diagnostics);
         None::<()>
     });
     limit
@@ -43,10 +43,10 @@ pub(super) fn read_rate_limit(table: &mut TableReader<'_, '_>, faults: &mut Faul
 pub(super) fn read_active(
     key: &'static str,
     table: &mut TableReader<'_, '_>,
-    faults: &mut Faults,
-) -> Option<At<ActiveHours>> {
+    diagnostics: &mut Diagnostics,
+) -> Option<Positioned<ActiveHours>> {
     let wanted = "hours of the day such as \"07:00-22:00\", which do not end when they begin";
-    table.value(key, wanted, faults, |value| {
+    table.value(key, wanted, diagnostics, |value| {
         let (from, to) = value.as_str()?.split_once('-')?;
         let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
         let hours = ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? };
@@ -58,9 +58,9 @@ pub(super) fn read_active(
 pub(super) fn read_time_of_day(
     key: &'static str,
     table: &mut TableReader<'_, '_>,
-    faults: &mut Faults,
-) -> Option<At<civil::Time>> {
-    table.value(key, "a time of day such as \"06:00\"", faults, |value| time_of_day(value.as_str()?))
+    diagnostics: &mut Diagnostics,
+) -> Option<Positioned<civil::Time>> {
+    table.value(key, "a time of day such as \"06:00\"", diagnostics, |value| time_of_day(value.as_str()?))
 }
 
 /// A time of day such as `06:00`; `24:00` is midnight.
@@ -74,10 +74,10 @@ fn time_of_day(text: &str) -> Option<civil::Time> {
 }
 
 /// `block = "15m"`, `"none"`, or a table of `device`, `zone` and `rule`, each of which may be `"none"`.
-pub(super) fn read_block(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<At<Block>> {
+pub(super) fn read_block(table: &mut TableReader<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Positioned<Block>> {
     let wanted =
         "a time such as \"15m\", \"none\", or a table such as { device = \"15m\", zone = \"1h\" }, each at most 24h";
-    table.value("block", wanted, faults, |value| {
+    table.value("block", wanted, diagnostics, |value| {
         let time = |value: &DeValue<'_>| match value.as_str()? {
             "none" => Some(SignedDuration::ZERO),
             text => text.parse().ok().filter(|time: &SignedDuration| time.is_positive() && *time <= LONGEST_BLOCK),
@@ -105,43 +105,48 @@ pub(super) fn severities() -> [(&'static str, Severity); 4] {
 }
 
 /// `all = [...]` or `any = [...]`.
-pub(super) fn read_several(join: Join, table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<SeveralDraft> {
+pub(super) fn read_several(
+    join: Join,
+    table: &mut TableReader<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<SeveralDraft> {
     let key = join.as_str();
-    let At { value: tests, location } = table.tables(key, "a test", faults, |mut table, location, faults| {
-        let test = TestDraft::read(&mut table, faults);
-        table.finish(faults);
-        Some(At { value: test, location })
-    })?;
+    let Positioned { value: tests, position } =
+        table.tables(key, "a test", diagnostics, |mut table, position, diagnostics| {
+            let test = TestDraft::read(&mut table, diagnostics);
+            table.finish(diagnostics);
+            Some(Positioned { value: test, position })
+        })?;
     if tests.is_empty() {
         let message = format!("`{key}` has no test");
-        faults.suggest(&location, message, "write for example [{ metric = \"AreaP\", at_least = 5 }]");
+        diagnostics.suggest(&position, message, "write for example [{ metric = \"AreaP\", at_least = 5 }]");
     }
-    Some(SeveralDraft { join, tests, location })
+    Some(SeveralDraft { join, tests, position })
 }
 
 impl TestDraft {
-    pub(super) fn read(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Self {
+    pub(super) fn read(table: &mut TableReader<'_, '_>, diagnostics: &mut Diagnostics) -> Self {
         Self {
-            metric: table.string("metric", faults),
-            unit: table.string("unit", faults),
-            limit: read_limit(table, faults),
+            metric: table.string("metric", diagnostics),
+            unit: table.string("unit", diagnostics),
+            limit: read_limit(table, diagnostics),
         }
     }
 }
 
-fn read_limit(table: &mut TableReader<'_, '_>, faults: &mut Faults) -> Option<LimitDraft> {
+fn read_limit(table: &mut TableReader<'_, '_>, diagnostics: &mut Diagnostics) -> Option<LimitDraft> {
     let document = table.document();
     let mut found: Option<LimitDraft> = None;
     for (key, comparison, _) in COMPARISONS {
         let Some(value) = table.any(key) else { continue };
-        let location = document.location(value);
+        let position = document.position(value);
         if found.is_some() {
             let message = format!("`{key}` beside another comparison");
-            faults.suggest(&location, message, "a test has one; for two limits use `any` or two rules");
+            diagnostics.suggest(&position, message, "a test has one; for two limits use `any` or two rules");
             continue;
         }
-        let levels = read_levels(document, key, value, faults);
-        found = Some(LimitDraft { key, comparison, levels, location });
+        let levels = read_levels(document, key, value, diagnostics);
+        found = Some(LimitDraft { key, comparison, levels, position });
     }
     found
 }
@@ -151,27 +156,27 @@ fn read_levels<'i>(
     document: &Document<'i>,
     key: &str,
     value: &Spanned<DeValue<'i>>,
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<Level> {
     if let Some(limit) = number(value.get_ref()) {
         return vec![Level { limit, severity: None }];
     }
     let Some(table) = value.get_ref().as_table() else {
         let needed = format!("`{key}` is a number, or a table such as {{ medium = 200, high = 500 }}");
-        document.wrong(&needed, value, faults);
+        document.wrong(&needed, value, diagnostics);
         return Vec::new();
     };
     if table.is_empty() {
         let message = format!("`{key}` has no limit");
-        faults.suggest(&document.location(value), message, "write a number, or one for each severity");
+        diagnostics.suggest(&document.position(value), message, "write a number, or one for each severity");
     }
     let mut levels = Vec::new();
     for (name, value) in table {
         let name = document.at(name, name.get_ref().to_string());
-        let severity = word(name, "severity", severities(), faults).map(|severity| severity.value);
+        let severity = word(name, "severity", severities(), diagnostics).map(|severity| severity.value);
         let limit = number(value.get_ref());
         if limit.is_none() {
-            document.wrong("a limit is a number", value, faults);
+            document.wrong("a limit is a number", value, diagnostics);
         }
         levels.extend(limit.filter(|_| severity.is_some()).map(|limit| Level { limit, severity }));
     }

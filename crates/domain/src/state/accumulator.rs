@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::dedup_window::in_milliseconds;
 use super::packed::{pack, push_number, take_bytes, take_number, unpack};
-use super::seen::in_milliseconds;
 
 /// Most values that are kept one by one.
 const MOST_VALUES: usize = 64;

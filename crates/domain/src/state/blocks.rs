@@ -107,9 +107,9 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::alert::{AlertId, Course};
+    use crate::alert::{AlertId, Trigger};
     use crate::digest::Digest;
-    use crate::place::Place;
+    use crate::location::Location;
     use crate::reading::Reading;
     use crate::rules::LONGEST_BLOCK;
 
@@ -125,11 +125,11 @@ mod tests {
             template: None,
             severity,
             breaches: Vec::new(),
-            course: Course::AtOnce,
+            trigger: Trigger::Immediate,
             reasons: Vec::new(),
             at,
             reading: Digest::of(b"{}"),
-            place: Place { device: Some(device.to_owned()), ..Place::default() },
+            location: Location { device: Some(device.to_owned()), ..Location::default() },
         }
     }
 

@@ -2,12 +2,12 @@
 
 mod accumulator;
 mod blocks;
-mod format;
+mod dedup_window;
 mod outbox;
 mod packed;
-mod seen;
+mod rule_state;
 mod suppressions;
-mod track;
+mod version;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::accumulator::Accumulator;
 pub use self::blocks::Blocks;
-pub use self::format::Format;
+pub use self::dedup_window::{DedupWindow, Fingerprint};
 pub use self::outbox::{EntryId, Outbox, OutboxEntry};
-pub use self::seen::{Mark, Seen};
+pub use self::rule_state::{NoData, OccurrenceCounter, RuleState, ThresholdState};
 pub use self::suppressions::{Released, Suppression, Suppressions};
-pub use self::track::{Level, Silence, Tally, Track};
-use super::place::Place;
+pub use self::version::StateVersion;
+use super::location::Location;
 use super::reading::Source;
 
 /// The unit that alerts are judged and remembered by: a zone of a project; a device without a zone is its own zone.
@@ -89,13 +89,13 @@ impl fmt::Display for ZoneKey<'_> {
 #[serde(default)]
 pub struct ZoneState {
     /// The version of what follows.
-    pub v: Format,
+    pub v: StateVersion,
     /// Readings that changed something, so that they do it once.
-    #[serde(skip_serializing_if = "Seen::is_empty")]
-    pub seen: Seen,
+    #[serde(skip_serializing_if = "DedupWindow::is_empty")]
+    pub dedup_window: DedupWindow,
     /// Where each rule stands with each device: by rule id, then by device id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub tracks: BTreeMap<String, BTreeMap<String, Track>>,
+    pub rule_states: BTreeMap<String, BTreeMap<String, RuleState>>,
     /// When the zone was last reported as cleaned; what was measured up to then is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
@@ -120,52 +120,52 @@ pub struct LastSeen {
     /// that a rule watches for.
     pub at: Timestamp,
     /// Where it is, for the message.
-    pub place: Place,
+    pub location: Location,
 }
 
 impl ZoneState {
     /// Where `rule` stands with `device`.
     #[must_use]
-    pub fn track(&self, rule: &str, device: &str) -> Option<&Track> {
-        self.tracks.get(rule)?.get(device)
+    pub fn rule_state(&self, rule: &str, device: &str) -> Option<&RuleState> {
+        self.rule_states.get(rule)?.get(device)
     }
 
     /// Where `rule` stands with `device`, to be changed.
-    pub fn track_mut(&mut self, rule: &str, device: &str) -> Option<&mut Track> {
-        self.tracks.get_mut(rule)?.get_mut(device)
+    pub fn rule_state_mut(&mut self, rule: &str, device: &str) -> Option<&mut RuleState> {
+        self.rule_states.get_mut(rule)?.get_mut(device)
     }
 
     /// The time of the newest reading of `device` that anything is kept of; `None` if nothing is.
     #[must_use]
     pub fn last_heard(&self, device: &str) -> Option<Timestamp> {
-        let tracks = self.tracks.values().filter_map(|devices| devices.get(device)?.newest());
-        self.devices.get(device).map(|known| known.at).into_iter().chain(tracks).max()
+        let rule_states = self.rule_states.values().filter_map(|devices| devices.get(device)?.newest());
+        self.devices.get(device).map(|known| known.at).into_iter().chain(rule_states).max()
     }
 
     /// Forgets where rules stand with `device`, and when it was heard.
     pub fn forget(&mut self, device: &str) {
         self.devices.remove(device);
-        self.tracks.retain(|_, devices| {
+        self.rule_states.retain(|_, devices| {
             devices.remove(device);
             !devices.is_empty()
         });
     }
 
     /// Sets where `rule` stands with `device`; `None` forgets it.
-    pub fn set_track(&mut self, rule: &str, device: &str, track: Option<Track>) {
-        match track {
-            Some(track) => match self.track_mut(rule, device) {
+    pub fn set_rule_state(&mut self, rule: &str, device: &str, rule_state: Option<RuleState>) {
+        match rule_state {
+            Some(rule_state) => match self.rule_state_mut(rule, device) {
                 // Nearly always, and then nothing needs a name of its own.
-                Some(known) => *known = track,
+                Some(known) => *known = rule_state,
                 None => {
-                    self.tracks.entry(rule.to_owned()).or_default().insert(device.to_owned(), track);
+                    self.rule_states.entry(rule.to_owned()).or_default().insert(device.to_owned(), rule_state);
                 }
             },
             None => {
-                if let Some(devices) = self.tracks.get_mut(rule) {
+                if let Some(devices) = self.rule_states.get_mut(rule) {
                     devices.remove(device);
                     if devices.is_empty() {
-                        self.tracks.remove(rule);
+                        self.rule_states.remove(rule);
                     }
                 }
             }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn nothing_remembered_is_nothing_stored_but_the_version() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":3}"#);
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":4}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

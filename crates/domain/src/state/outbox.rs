@@ -18,7 +18,7 @@ pub struct OutboxEntry {
     /// Its identity.
     pub id: EntryId,
     /// When it was put here.
-    pub made: Timestamp,
+    pub created: Timestamp,
     /// From when on the sweep may send it: now, or once the lease of who is sending it is over.
     pub due: Timestamp,
     /// What it says.
@@ -28,8 +28,8 @@ pub struct OutboxEntry {
 impl OutboxEntry {
     /// A message made at `made`. It is due at once.
     #[must_use]
-    pub fn new(message: Message, made: Timestamp) -> Self {
-        Self { id: message.id(), made, due: made, message }
+    pub fn new(message: Message, created: Timestamp) -> Self {
+        Self { id: message.id(), created, due: created, message }
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         let twice = OutboxEntry::new(message(3), second(99));
         assert_eq!(outbox.put(vec![twice.clone(), twice.clone()], 0, second(120)), []);
         assert_eq!(ids(outbox.entries()), [known.as_slice(), &[twice.id]].concat());
-        assert_eq!((outbox.entries()[1].made, outbox.entries()[1].due), (second(61), second(61)));
+        assert_eq!((outbox.entries()[1].created, outbox.entries()[1].due), (second(61), second(61)));
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(lease(&mut outbox, second(59), second(99)), []);
         let leased = lease(&mut outbox, second(60), second(90));
         assert_eq!(ids(&leased), [known[0], known[2]]);
-        assert!(leased.iter().all(|entry| (entry.made, entry.due) == (second(60), second(90))));
+        assert!(leased.iter().all(|entry| (entry.created, entry.due) == (second(60), second(90))));
         assert_eq!(lease(&mut outbox, second(60), second(90)), []);
         assert_eq!((outbox.due(), ids(outbox.waiting(second(61)))), (Some(second(61)), vec![known[1]]));
         assert_eq!(lease(&mut outbox, second(90), second(120)).len(), 3, "whoever had them is over");

@@ -1,8 +1,8 @@
-//! Times and marks as little text: what is remembered of a zone is read and written with every push, and DynamoDB bills each
+//! Times and fingerprints as little text: what is remembered of a zone is read and written with every push, and DynamoDB bills each
 //! KB of it.
 //!
 //! The text is Base64 without padding of one entry after the other, in order: the milliseconds since the entry before (of
-//! the first: since 1970) as LEB128, zigzag, and the mark's 8 bytes, the first one first.
+//! the first: since 1970) as LEB128, zigzag, and the fingerprint's 8 bytes, the first one first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -10,16 +10,16 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer, Serializer};
 
-use super::seen::{Known, Mark};
+use super::dedup_window::{CountedReading, Fingerprint};
 
-pub(super) fn serialize<S: Serializer>(readings: &[Known], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&pack(readings, 12, |bytes, mark| bytes.extend(mark.to_be_bytes())))
+pub(super) fn serialize<S: Serializer>(readings: &[CountedReading], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&pack(readings, 12, |bytes, fingerprint| bytes.extend(fingerprint.to_be_bytes())))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Known>, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CountedReading>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let readings = unpack(&text, |bytes| Some(Mark::from_be_bytes(take_bytes(bytes)?)));
-    readings.map(in_order).ok_or_else(|| D::Error::custom("these are no times and marks"))
+    let readings = unpack(&text, |bytes| Some(Fingerprint::from_be_bytes(take_bytes(bytes)?)));
+    readings.map(in_order).ok_or_else(|| D::Error::custom("these are no times and fingerprints"))
 }
 
 /// `entries`, each a time in milliseconds and what `push` writes behind it, about so many bytes an entry.
@@ -54,7 +54,7 @@ pub(super) fn take_bytes<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 /// Ascending and each once, as they are written already but by somebody else.
-fn in_order(mut readings: Vec<Known>) -> Vec<Known> {
+fn in_order(mut readings: Vec<CountedReading>) -> Vec<CountedReading> {
     if !readings.is_sorted_by(|one, other| one < other) {
         readings.sort_unstable();
         readings.dedup();
@@ -74,9 +74,9 @@ pub(super) fn push_number(bytes: &mut Vec<u8>, number: i64) {
 
 pub(super) fn take_number(bytes: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
-    for place in 0..10 {
+    for position in 0..10 {
         let [byte] = take_bytes(bytes)?;
-        number |= u64::from(byte & 0x7f).checked_shl(7 * place)?;
+        number |= u64::from(byte & 0x7f).checked_shl(7 * position)?;
         if byte & 0x80 == 0 {
             return Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
         }
@@ -86,7 +86,7 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::seen::{Seen, in_milliseconds};
+    use super::super::dedup_window::{DedupWindow, in_milliseconds};
     use super::*;
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_no_such_text_says_what_was_expected() {
-        let fault = serde_json::from_str::<Seen>(r#"{"readings":7}"#).unwrap_err().to_string();
+        let fault = serde_json::from_str::<DedupWindow>(r#"{"readings":7}"#).unwrap_err().to_string();
         assert!(fault.contains("expected a string"), "{fault}");
     }
 }

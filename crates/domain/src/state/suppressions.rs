@@ -194,9 +194,9 @@ impl Suppressions {
 mod tests {
     use super::SuppressionReason::{Block, Hours};
     use super::*;
-    use crate::alert::{AlertId, Course};
+    use crate::alert::{AlertId, Trigger};
     use crate::digest::Digest;
-    use crate::place::Place;
+    use crate::location::Location;
     use crate::reading::Reading;
 
     fn minute(number: i64) -> Timestamp {
@@ -211,11 +211,11 @@ mod tests {
             template: None,
             severity,
             breaches: Vec::new(),
-            course: Course::AtOnce,
+            trigger: Trigger::Immediate,
             reasons: Vec::new(),
             at: minute(at),
             reading: Digest::of(b"{}"),
-            place: Place::default(),
+            location: Location::default(),
         }
     }
 

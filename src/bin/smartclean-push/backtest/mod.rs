@@ -12,8 +12,8 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
+use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::domain::shown::line;
 use tempfile::NamedTempFile;
 
 use crate::period;

@@ -46,7 +46,7 @@ fn heading(findings: &Findings) -> String {
     for (count, what) in [
         (readings.duplicates, "copies of a reading, each counted once"),
         (readings.stale, "readings that came too late to alert, as they did then"),
-        (readings.late, "readings that lie too far from their place in the archive to be judged in order"),
+        (readings.late, "readings that lie too far from their location in the archive to be judged in order"),
         (readings.undated, "pushes of unknown time, which cannot be judged"),
         (readings.unreadable, "lines that are no reading"),
         (readings.cleanings, "finished cleanings"),
@@ -89,9 +89,9 @@ fn outliers(findings: &Findings) -> String {
         let Some(OddTimes { count, oldest, newest, reading, device }) = odd else { continue };
         let date = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
         let times = if oldest == newest { date(oldest) } else { format!("{} to {}", date(oldest), date(newest)) };
-        let place = &findings.devices[device].place;
-        let id = place.device.as_deref().unwrap_or("without an id");
-        let _ = writeln!(text, "  {} {what}: {times}; {} ({id}) sent {reading:.32}", grouped(count), place.name());
+        let location = &findings.devices[device].location;
+        let id = location.device.as_deref().unwrap_or("without an id");
+        let _ = writeln!(text, "  {} {what}: {times}; {} ({id}) sent {reading:.32}", grouped(count), location.name());
     }
     text
 }
@@ -127,9 +127,9 @@ fn listed(findings: &Findings, alerts: &[AlertFact], which: &[usize]) -> String 
         .iter()
         .take(MOST_LINES)
         .map(|alert| {
-            let place = &findings.devices[alert.device].place;
-            let at = place.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %H:%M").to_string();
-            vec![at, alert.severity.to_string(), alert.rule.to_string(), place.name(), alert.crossing()]
+            let location = &findings.devices[alert.device].location;
+            let at = location.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %H:%M").to_string();
+            vec![at, alert.severity.to_string(), alert.rule.to_string(), location.name(), alert.crossing()]
         })
         .collect();
     columns(&rows) + &more(which.len())
@@ -159,14 +159,14 @@ fn counted(what: &str, findings: &Findings, of: impl Fn(&AlertFact) -> String) -
 }
 
 fn zone(findings: &Findings, alert: &AlertFact) -> String {
-    let place = &findings.devices[alert.device].place;
-    place.zone.clone().unwrap_or_else(|| place.device.clone().unwrap_or_default())
+    let location = &findings.devices[alert.device].location;
+    location.zone.clone().unwrap_or_else(|| location.device.clone().unwrap_or_default())
 }
 
 /// The day on which it was, on the clock of its place.
 fn day(findings: &Findings, alert: &AlertFact) -> String {
-    let place = &findings.devices[alert.device].place;
-    place.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %a").to_string()
+    let location = &findings.devices[alert.device].location;
+    location.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %a").to_string()
 }
 
 /// For each limit the alerts a week around it, and what is suggested.
@@ -189,8 +189,8 @@ fn limits(findings: &Findings, span: Span) -> String {
             .collect();
         text += &columns(&rows);
         for differing in &curve.differing {
-            let place = &findings.devices[differing.device].place;
-            let name = place.name();
+            let location = &findings.devices[differing.device].location;
+            let name = location.name();
             let now =
                 differing.points.iter().find(|point| point.limit == curve.limit).map_or(0.0, |point| point.a_week);
             let _ = write!(text, "  {name} differs: {now:.1} a week by itself");
@@ -238,7 +238,7 @@ fn more(count: usize) -> String {
 mod tests {
     use analysis::backtest::findings::DeviceFindings;
     use smartclean_push::domain::digest::Digest;
-    use smartclean_push::domain::place::Place;
+    use smartclean_push::domain::location::Location;
 
     use super::*;
 
@@ -251,8 +251,9 @@ mod tests {
     fn readings_whose_time_cannot_be_right_are_named_and_avoidable_alerts_counted() {
         let oldest: Timestamp = "2016-02-29T00:00:00Z".parse().unwrap();
         let odd = OddTimes { count: 1, oldest, newest: oldest, reading: Digest::of(b"{}"), device: 0 };
-        let place = Place { device: Some("24E1".to_owned()), display: Some("Soap".to_owned()), ..Place::default() };
-        let devices = vec![DeviceFindings { place, readings: 1, series: Vec::new() }];
+        let location =
+            Location { device: Some("24E1".to_owned()), display: Some("Soap".to_owned()), ..Location::default() };
+        let devices = vec![DeviceFindings { location, readings: 1, series: Vec::new() }];
         let outliers = Outliers { before: Some(odd), ahead: None };
         let alone = Findings { outliers, devices, ..Findings::default() };
         let told = "There is no reading in this period.\n  1 readings from before the first push, which are judged and shown \

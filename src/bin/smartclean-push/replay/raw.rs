@@ -15,7 +15,7 @@ use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::engine::EvaluationStats;
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, Unavailable};
+use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use smartclean_push::notify::render::Rendered;
 use tokio::runtime::Runtime;
@@ -68,7 +68,7 @@ struct Messages {
 
 #[async_trait]
 impl AlertPublisher for Messages {
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), Unavailable>> {
+    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         self.made.fetch_add(messages.len(), Ordering::Relaxed);
         match &self.log {
             Some(log) => log.publish(messages).await,
@@ -82,7 +82,7 @@ struct StoredAlready;
 
 #[async_trait]
 impl RawStore for StoredAlready {
-    async fn put(&self, _object: Object) -> Result<Stored, Unavailable> {
+    async fn put(&self, _object: Object) -> Result<Stored, UnavailableError> {
         Ok(Stored::Already)
     }
 }
@@ -248,6 +248,6 @@ fn server_of(folder: &Path) -> io::Result<Option<FolderStore>> {
     is_data_folder.then(|| FolderStore::open(folder).map(|(store, _)| store)).transpose()
 }
 
-fn not_fed(fault: &Unavailable) -> Failure {
+fn not_fed(fault: &UnavailableError) -> Failure {
     Failure::new(format!("{}. Run the same again: what is in the state already changes nothing", fault.chain()))
 }

@@ -8,8 +8,8 @@ use clap::Args;
 use history::{Archive, ArchiveError, Hour, Period, hours};
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
-use smartclean_push::domain::shown;
-use smartclean_push::ingest::ports::{Journal, RawStore, Stored, Unavailable};
+use smartclean_push::domain::display;
+use smartclean_push::ingest::ports::{Journal, RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{Reread, reread};
 use tokio::runtime::Runtime;
 
@@ -85,7 +85,7 @@ impl Rejected {
             }
             Ok(stored)
         });
-        kept.map_err(|fault: Unavailable| {
+        kept.map_err(|fault: UnavailableError| {
             Failure::new(format!("{}. Run the same again: what is kept already is not kept twice", fault.chain()))
         })
     }
@@ -105,7 +105,7 @@ impl Rejected {
         let mut reasons: Vec<_> = refused.iter().collect();
         reasons.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
         for (reason, times) in reasons {
-            let _ = writeln!(out, "  {times} × {}", shown::line(reason));
+            let _ = writeln!(out, "  {times} × {}", display::line(reason));
         }
         let _ = match &self.into {
             None => writeln!(out, "Nothing was stored: this was a trial. --into FOLDER keeps what reads now."),

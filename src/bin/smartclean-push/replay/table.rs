@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 
 use smartclean_push::adapters::local::sqlite::SqliteStore;
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
 use smartclean_push::ingest::ports::StateStore;
 use smartclean_push::ingest::{Restored, restore};
 use tokio::runtime::Runtime;
@@ -41,10 +41,10 @@ fn tell(Restored { written, mut kept, failed }: Restored) -> Result<(), Failure>
     let mut out = anstream::stdout().lock();
     let _ = writeln!(out, "Zones     {written} written; in the table already, and left as they are: {}", kept.len());
     for key in &kept {
-        let _ = writeln!(out, "  {}", shown::line(key));
+        let _ = writeln!(out, "  {}", display::line(key));
     }
     for (key, fault) in &failed {
-        let _ = writeln!(anstream::stderr(), "{}: {}", shown::line(key), shown::line(&fault.chain()));
+        let _ = writeln!(anstream::stderr(), "{}: {}", display::line(key), display::line(&fault.chain()));
     }
     match failed.len() {
         0 => Ok(()),

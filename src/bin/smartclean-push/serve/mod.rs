@@ -16,12 +16,12 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::local::sqlite::{OpenError, SqliteStore};
 use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
-use smartclean_push::auth::{Credentials, Door, Doors, DoorsFault};
+use smartclean_push::auth::{AuthMethod, AuthMethods, AuthMethodsError, Credentials};
 use smartclean_push::config;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::utf8;
 use smartclean_push::hosts::server;
-use smartclean_push::http::{App, Gate};
+use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource};
 use smartclean_push::ingest::{Environment, Ingest};
@@ -59,10 +59,10 @@ pub(super) struct Serve {
     /// environment, else made at the first start and kept in the data folder
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
-    /// The open doors, ways to authenticate, with commas between them: basic, oauth, event-hub
-    #[arg(long, value_name = "DOORS", default_value_t = Doors::default(), value_parser = served_doors)]
-    doors: Doors,
-    /// The host that Event Hubs' signatures are for, such as push.example.com; needed for the door event-hub
+    /// Auth methods that clients may use, separated by commas: basic, oauth, event-hub
+    #[arg(long = "auth", value_name = "METHODS", default_value_t = AuthMethods::default(), value_parser = served_auth_methods)]
+    auth_methods: AuthMethods,
+    /// The host that Event Hubs' signatures are for, such as push.example.com; required by the auth method event-hub
     #[arg(long, value_name = "NAME", value_parser = public_host)]
     public_host: Option<String>,
 }
@@ -120,7 +120,7 @@ impl Serve {
         let state = SqliteStore::open(&data.join(STATE_FILE)).map_err(|fault| self.without_state(&fault))?;
         let rules = served_rules(self.rules.as_deref(), data).await?;
         let known = self.known_credentials()?;
-        self.check_doors(&known.credentials)?;
+        self.check_auth_methods(&known.credentials)?;
         // Heard from now on, so that an early Ctrl-C is graceful as well.
         let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
         let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
@@ -139,9 +139,12 @@ impl Serve {
             publisher: Box::new(publisher),
             rules,
         });
-        let gate = Gate::new(credentials).with_doors(self.doors).with_public_host(self.public_host);
+        let authenticator =
+            Authenticator::new(credentials).with_auth_methods(self.auth_methods).with_public_host(self.public_host);
         let app = Arc::new(
-            App::new(ingest, gate).with_metrics(Box::new(measured)).with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
+            App::new(ingest, authenticator)
+                .with_metrics(Box::new(measured))
+                .with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
         );
         // Cancelled when it is dropped.
         let mut working = JoinSet::new();
@@ -154,16 +157,16 @@ impl Serve {
         }
     }
 
-    /// Fails if nobody could come in by an open door.
-    fn check_doors(&self, credentials: &Credentials) -> Result<(), Failure> {
-        if let Some(lack) = credentials.lacks(self.doors) {
+    /// Fails if an enabled auth method lacks its credentials.
+    fn check_auth_methods(&self, credentials: &Credentials) -> Result<(), Failure> {
+        if let Some(lack) = credentials.lacks(self.auth_methods) {
             return Err(Failure::new(format!(
-                "{lack}: add it to the credentials file, or leave the door out of --doors"
+                "{lack}: add it to the credentials file, or leave the auth method out of --auth"
             )));
         }
-        if self.doors.contains(Door::EventHub) && self.public_host.is_none() {
+        if self.auth_methods.contains(AuthMethod::EventHub) && self.public_host.is_none() {
             return Err(Failure::usage(
-                "the door event-hub needs --public-host: the host of the URL that SmartClean was given, such as \
+                "the auth method event-hub requires --public-host: the host of the URL that SmartClean was given, such as \
                  push.example.com. A signature for any other host is refused",
             ));
         }
@@ -219,10 +222,10 @@ Rules                {count}, {rules}
 
 Stop with Ctrl-C.
 ",
-            messages = if self.doors.takes_pushes() { "" } else { "/messages" },
+            messages = if self.auth_methods.takes_pushes() { "" } else { "/messages" },
             data = self.data.display(),
             // A journal keeps what is printed, and who reads it need not know the password.
-            try_it = try_it(address, self.doors, &known.credentials, &kept_in, io::stdout().is_terminal()),
+            try_it = try_it(address, self.auth_methods, &known.credentials, &kept_in, io::stdout().is_terminal()),
         );
     }
 
@@ -303,17 +306,17 @@ fn public_host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads `--doors`.
-fn served_doors(list: &str) -> Result<Doors, String> {
-    let doors: Doors = list.parse().map_err(|fault: DoorsFault| fault.to_string())?;
-    if doors == Doors::of(&[Door::Iot]) {
+/// Reads `--auth`.
+fn served_auth_methods(list: &str) -> Result<AuthMethods, String> {
+    let auth_methods: AuthMethods = list.parse().map_err(|fault: AuthMethodsError| fault.to_string())?;
+    if auth_methods == AuthMethods::of(&[AuthMethod::Iot]) {
         return Err(
             "by iot alone nobody can push: AWS IoT hands readings to the function on AWS and not to `serve`. Add \
                     basic, oauth or event-hub"
                 .to_owned(),
         );
     }
-    Ok(doors)
+    Ok(auth_methods)
 }
 
 #[cfg(test)]

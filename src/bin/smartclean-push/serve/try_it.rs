@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use smartclean_push::auth::{Credentials, Door, Doors};
+use smartclean_push::auth::{AuthMethod, AuthMethods, Credentials};
 
 /// A line for any POSIX shell, with a sentence before it. It computes its time when it is run, so that the reading is fresh an
 /// hour later too, and a device of its own, so that pasted again it is not taken for the same smell that lasts.
@@ -10,13 +10,13 @@ use smartclean_push::auth::{Credentials, Door, Doors};
 /// `kept_in` says where the credentials are. Without `shows_password`, curl asks for the password.
 pub(super) fn try_it(
     address: SocketAddr,
-    doors: Doors,
+    auth_methods: AuthMethods,
     credentials: &Credentials,
     kept_in: &str,
     shows_password: bool,
 ) -> String {
     let url = base_url(address);
-    let Some(client) = credentials.clients().first().filter(|_| doors.takes_pushes()) else {
+    let Some(client) = credentials.clients().first().filter(|_| auth_methods.takes_pushes()) else {
         return "To try it: each call needs a signature of its own. \"Azure Event Hubs\" in docs/connect.md has a line that makes \
                 one."
             .to_owned();
@@ -27,7 +27,7 @@ pub(super) fn try_it(
         (false, true) => (format!("{}:{}", client.username, client.password.expose()), String::new()),
     };
     let user = quoted(&user);
-    let line = if doors.contains(Door::Basic) {
+    let line = if auth_methods.contains(AuthMethod::Basic) {
         format!("curl -u {user} {}", push(&url))
     } else {
         let token = format!("curl -s -u {user} {url}/oauth2/token -d grant_type=client_credentials");
@@ -65,10 +65,10 @@ mod tests {
     /// argon2's own test vector.
     const HASH: &str = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
 
-    fn said(doors: &str, password: &str, shows_password: bool) -> String {
+    fn said(auth_methods: &str, password: &str, shows_password: bool) -> String {
         let json = serde_json::json!({ "username": "u", "password": password, "event_hub_keys": { "send": "a2V5" } });
         let credentials = Credentials::parse(&json.to_string()).unwrap();
-        try_it("0.0.0.0:8080".parse().unwrap(), doors.parse().unwrap(), &credentials, "the-file", shows_password)
+        try_it("0.0.0.0:8080".parse().unwrap(), auth_methods.parse().unwrap(), &credentials, "the-file", shows_password)
     }
 
     /// The words that each curl of a text gets, once the shell has run it. The first one of two prints a token.
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn the_line_to_paste_is_a_batch_once_the_shell_has_run_it() {
-        for doors in ["basic", "basic,oauth", "basic,event-hub", "basic,oauth,event-hub,iot"] {
-            let calls = words(&said(doors, "p'w $c", true));
-            assert_eq!(calls.len(), 1, "{doors}");
+        for auth_methods in ["basic", "basic,oauth", "basic,event-hub", "basic,oauth,event-hub,iot"] {
+            let calls = words(&said(auth_methods, "p'w $c", true));
+            assert_eq!(calls.len(), 1, "{auth_methods}");
             assert_eq!(calls[0][..3], ["-u", "u:p'w $c", "http://127.0.0.1:8080/push"]);
             let items: Vec<String> = serde_json::from_str(calls[0].last().unwrap()).unwrap();
             let reading: serde_json::Value = serde_json::from_str(&items[0]).unwrap();
@@ -95,21 +95,25 @@ mod tests {
 
     #[test]
     fn without_basic_the_line_gets_a_token_first() {
-        for doors in ["oauth", "oauth,event-hub"] {
-            let calls = words(&said(doors, "p'w", true));
-            assert_eq!(calls[0][..4], ["-s", "-u", "u:p'w", "http://127.0.0.1:8080/oauth2/token"], "{doors}");
-            assert_eq!(calls[1][..3], ["-H", "Authorization: Bearer t0k.en", "http://127.0.0.1:8080/push"], "{doors}");
+        for auth_methods in ["oauth", "oauth,event-hub"] {
+            let calls = words(&said(auth_methods, "p'w", true));
+            assert_eq!(calls[0][..4], ["-s", "-u", "u:p'w", "http://127.0.0.1:8080/oauth2/token"], "{auth_methods}");
+            assert_eq!(
+                calls[1][..3],
+                ["-H", "Authorization: Bearer t0k.en", "http://127.0.0.1:8080/push"],
+                "{auth_methods}"
+            );
         }
     }
 
     #[test]
     fn a_password_that_is_not_to_be_shown_or_not_known_is_asked_for() {
-        for doors in ["basic", "oauth"] {
-            let text = said(doors, "hunter2", false);
+        for auth_methods in ["basic", "oauth"] {
+            let text = said(auth_methods, "hunter2", false);
             assert!(!text.contains("hunter2") && text.contains("the password: it is in the-file"), "{text}");
             assert!(words(&text)[0].contains(&"u".to_owned()), "{text}");
             for shows_password in [true, false] {
-                let text = said(doors, HASH, shows_password);
+                let text = said(auth_methods, HASH, shows_password);
                 assert!(!text.contains("argon2") && text.contains("of which the-file has a hash"), "{text}");
             }
         }

@@ -5,7 +5,7 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use analysis::simulate::{read_ledger, verify};
-use smartclean_push::domain::shown;
+use smartclean_push::domain::display;
 
 use crate::{Failure, archive};
 
@@ -37,7 +37,7 @@ pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
     }
     let result = match proof.faults.len() {
         0 => format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n"),
-        _ => proof.faults.iter().take(NAMED).map(|fault| format!("FAULT {}\n", shown::line(fault))).collect(),
+        _ => proof.faults.iter().take(NAMED).map(|fault| format!("FAULT {}\n", display::line(fault))).collect(),
     };
     let _ = write!(anstream::stdout(), "{proof}\n{result}");
     match proof.faults.len() {

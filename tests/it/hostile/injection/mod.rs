@@ -1,6 +1,6 @@
 //! Values that try to be more than values, in every field that is told on, at every place where they come out.
 //!
-//! | place | what holds there |
+//! | location | what holds there |
 //! |---|---|
 //! | subjects, SMS, default texts | one line of what can be seen, within the protocol's length |
 //! | email | no line that a value made |
@@ -31,7 +31,7 @@ pub(crate) fn payloads() -> Vec<(&'static str, String)> {
         ("a link", "\u{1b}]8;;http://evil/\u{1b}\\evil\u{1b}]8;;\u{1b}\\"),
         ("controls of one byte", "\u{9b}31mevil\u{9d}0;evil\u{9c}\u{85}\u{7f}"),
         ("letters back to front", "a\u{202e}live\u{202c}\u{2066}b\u{2069}"),
-        ("marks of direction", "\u{200f}\u{200e}\u{61c}evil"),
+        ("fingerprints of direction", "\u{200f}\u{200e}\u{61c}evil"),
         ("separators", "a\u{2028}evil\u{2029}b\u{85}c\u{b}d\u{c}e"),
         ("the end of a text", "a\u{0}evil"),
         ("markup", "<script>evil()</script><img src=x onerror=evil()>"),
@@ -43,7 +43,7 @@ pub(crate) fn payloads() -> Vec<(&'static str, String)> {
         ("a path", "../../../../etc/passwd"),
         ("a path of another system", "..\\..\\evil\u{0}.txt"),
         ("a statement", "'; DROP TABLE documents; --"),
-        ("a placeholder", "{value}{{}}{place}${evil}%s%n%08x"),
+        ("a placeholder", "{value}{{}}{location}${evil}%s%n%08x"),
         ("a metric", "x\"} 1\nsmartclean_push_pushes_total 666\n# EOF"),
         ("nothing to see", "\u{200b}\u{feff}\u{2060}"),
         ("a mark for many", "e\u{301}\u{301}\u{301}vil\u{20dd}"),
@@ -51,7 +51,7 @@ pub(crate) fn payloads() -> Vec<(&'static str, String)> {
     .map(|(what, payload)| (what, payload.to_owned()))
     .into();
     payloads.push(("as much as there is room for", "evil ".repeat(100_000)));
-    payloads.push(("one letter of a thousand marks", format!("e{}", "\u{301}".repeat(10_000))));
+    payloads.push(("one letter of a thousand fingerprints", format!("e{}", "\u{301}".repeat(10_000))));
     payloads
 }
 
@@ -88,7 +88,7 @@ at_least = 4
 severity = \"high\"
 ";
 
-/// Whether a character shows nothing by itself and changes what stands around it: controls, line breaks, marks that turn
+/// Whether a character shows nothing by itself and changes what stands around it: controls, line breaks, fingerprints that turn
 /// the direction.
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()

@@ -119,7 +119,7 @@ impl Naive<'_> {
     fn say_list(&mut self, alerts: Vec<(Raised, Option<i64>)>) -> Said {
         for (alert, over) in &alerts {
             // That an alert is over says nothing about a later one.
-            let is_later = |believed: &Raised| self.place(believed) > self.place(alert);
+            let is_later = |believed: &Raised| self.location(believed) > self.location(alert);
             match (over, self.believed.get(&(alert.rule, alert.device))) {
                 (None, _) => self.believe(alert),
                 (Some(_), Some(believed)) if is_later(believed) => {}
@@ -135,7 +135,7 @@ impl Naive<'_> {
     }
 
     /// Where an alert stands among all that were raised.
-    fn place(&self, alert: &Raised) -> Option<usize> {
+    fn location(&self, alert: &Raised) -> Option<usize> {
         self.raised.iter().rposition(|raised| raised == alert)
     }
 

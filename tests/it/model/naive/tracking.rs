@@ -168,7 +168,7 @@ impl Naive<'_> {
                         continue;
                     };
                     if let Some(restart_at) = rule.restart_at {
-                        // The last time of that name on the clock of the place.
+                        // The last time of that name on the clock of the location.
                         let start = at - (at + zone - restart_at).rem_euclid(24 * 60);
                         if start > restarted {
                             sum.retain(|(when, _)| *when >= start);

@@ -55,7 +55,7 @@ fn some_test(comparisons: &'static [Comparison], kind: Kind) -> impl Strategy<Va
 const ANY_WAY: &[Comparison] = &[Comparison::Above, Comparison::AtLeast, Comparison::Below, Comparison::AtMost];
 const UPWARDS: &[Comparison] = &[Comparison::Above, Comparison::AtLeast];
 
-type Course = (Option<u8>, i64, i64, (bool, Option<i64>), usize, Option<i64>, bool, i64, Option<i64>);
+type Trigger = (Option<u8>, i64, i64, (bool, Option<i64>), usize, Option<i64>, bool, i64, Option<i64>);
 
 fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleSpec> {
     let kinds = prop_oneof![
@@ -70,7 +70,7 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
         let joins = prop::sample::select(&[Join::Any, Join::All][..]);
         (Just(kind), joins, vec(some_test(comparisons, kind), 1..=most))
     });
-    let course = (
+    let trigger = (
         prop::option::weighted(0.3, 0..3u8),
         prop_oneof![3 => Just(0i64), 1 => Just(2), 1 => Just(4)],
         1..5i64,
@@ -90,10 +90,19 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
     let flags = (any::<bool>(), any::<bool>());
     let part = prop_oneof![6 => Just(None), 1 => Just(Some(Part::Off)), 1 => Just(Some(Part::Other(1.0)))];
     let device = prop::sample::select(devices);
-    (tests, device, some_severity(), course, active, some_block(), part, flags).prop_map(
-        move |((kind, join, tests), device, severity, course, (has_hours, hours), block, part, (forever, is_eager))| {
-            let (clear, lasting, max_gap, (resolved, reminder), count, within, carry, after, restart_at): Course =
-                course;
+    (tests, device, some_severity(), trigger, active, some_block(), part, flags).prop_map(
+        move |(
+            (kind, join, tests),
+            device,
+            severity,
+            trigger,
+            (has_hours, hours),
+            block,
+            part,
+            (forever, is_eager),
+        )| {
+            let (clear, lasting, max_gap, (resolved, reminder), count, within, carry, after, restart_at): Trigger =
+                trigger;
             // Times of a day near the beginning of the history, on the clock of one of its devices.
             let of_day = |minute: i64| (device.minutes_east + minute).rem_euclid(24 * 60);
             let clear = clear.filter(|_| kind == Kind::Threshold && tests.len() == 1).map(|clear| {

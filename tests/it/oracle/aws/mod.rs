@@ -25,7 +25,7 @@ pub(crate) use self::secrets::Vault;
 pub(crate) use self::sns::Topic;
 pub(crate) use self::sqs::Queue;
 use crate::oracle::door::Door;
-use crate::oracle::faults::{Fault, Plan, Service, Trouble};
+use crate::oracle::faults::{Diagnostic, Plan, Service, Trouble};
 
 /// How long a slow service takes.
 const SLOW: Duration = Duration::from_millis(400);
@@ -155,9 +155,9 @@ impl World {
     }
 
     /// From now on every call of these services goes wrong.
-    pub(crate) fn break_down(&self, troubles: &[(Service, Fault)]) {
+    pub(crate) fn break_down(&self, troubles: &[(Service, Diagnostic)]) {
         self.plan.outage(troubles.to_vec());
-        let refused = troubles.iter().filter(|(_, fault)| *fault == Fault::Refused);
+        let refused = troubles.iter().filter(|(_, fault)| *fault == Diagnostic::Refused);
         refused.for_each(|(service, _)| self.doors[service].shut());
     }
 
@@ -191,34 +191,34 @@ impl World {
         let perform = || self.kept(|kept| kept.perform(service, &asked));
         let Some(Trouble { fault, is_done }) = self.plan.next(service) else { return Ok(perform()) };
         match fault {
-            Fault::Reset => return Err(Gone),
-            Fault::Refused => {
+            Diagnostic::Reset => return Err(Gone),
+            Diagnostic::Refused => {
                 self.close_for_a_while(service);
                 return Err(Gone);
             }
-            Fault::AnswerLost => {
+            Diagnostic::AnswerLost => {
                 perform();
                 return Err(Gone);
             }
-            Fault::Slow => tokio::time::sleep(SLOW).await,
-            Fault::Raced => return Ok(self.kept(|kept| raced(kept, service, &asked, is_done))),
-            Fault::Partly => return Ok(self.kept(|kept| partly(kept, service, &asked))),
-            Fault::TimedOut | Fault::OutOfTime | Fault::Killed => {
+            Diagnostic::Slow => tokio::time::sleep(SLOW).await,
+            Diagnostic::Raced => return Ok(self.kept(|kept| raced(kept, service, &asked, is_done))),
+            Diagnostic::Partly => return Ok(self.kept(|kept| partly(kept, service, &asked))),
+            Diagnostic::TimedOut | Diagnostic::OutOfTime | Diagnostic::Killed => {
                 if is_done {
                     perform();
                 }
-                if fault == Fault::Killed {
+                if fault == Diagnostic::Killed {
                     self.kill(&asked.process());
                 }
                 pending().await
             }
-            Fault::Failing => {
+            Diagnostic::Failing => {
                 if is_done {
                     perform();
                 }
                 return Ok(refusal(service, fault));
             }
-            Fault::Throttled | Fault::ClockWrong | Fault::Expired => return Ok(refusal(service, fault)),
+            Diagnostic::Throttled | Diagnostic::ClockWrong | Diagnostic::Expired => return Ok(refusal(service, fault)),
         }
         Ok(perform())
     }
@@ -260,8 +260,8 @@ fn partly(kept: &mut Kept, service: Service, asked: &Asked) -> Answer {
 }
 
 /// How each service says it.
-fn refusal(service: Service, fault: Fault) -> Answer {
-    use Fault::{ClockWrong, Expired, Throttled};
+fn refusal(service: Service, fault: Diagnostic) -> Answer {
+    use Diagnostic::{ClockWrong, Expired, Throttled};
     match (service, fault) {
         (Service::S3, Throttled) => s3::refusal(503, "SlowDown"),
         (Service::S3, ClockWrong) => s3::refusal(403, "RequestTimeTooSkewed"),

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::site::{LIMIT, Site};
-use crate::oracle::faults::{Fault, Service};
+use crate::oracle::faults::{Diagnostic, Service};
 use crate::oracle::ledger::{Producer, ReceivedBy};
 
 /// The clock that is ahead most.
@@ -23,7 +23,7 @@ pub(super) async fn clocks() -> Site {
         let function = site.function.by_clock(ahead);
         let pushes = site.enter((0..3).map(|_| producer.push()));
         site.push_to(&function, LIMIT, &pushes[..1]).await;
-        site.world.break_down(&[(Service::Sns, Fault::Throttled)]);
+        site.world.break_down(&[(Service::Sns, Diagnostic::Throttled)]);
         site.push_to(&function, LIMIT, &pushes[1..2]).await;
         site.world.heal();
         // Another machine takes the same push, by a clock that is right.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::site::{LIMIT, Site};
-use crate::oracle::faults::{Fault, Service};
+use crate::oracle::faults::{Diagnostic, Service};
 use crate::oracle::ledger::Producer;
 use crate::oracle::runtime::{Function, drain_queue, tick};
 
@@ -70,7 +70,7 @@ pub(super) async fn sweeps() -> (Site, SignedDuration) {
     let mut ahead = LEASE;
     let unsent = async |producer: &mut Producer| {
         let push = site.enter([producer.push()]);
-        site.world.break_down(&[(Service::Sns, Fault::Throttled)]);
+        site.world.break_down(&[(Service::Sns, Diagnostic::Throttled)]);
         site.push(&push).await;
         site.world.heal();
     };

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 
 use self::rows::Cell;
 use self::site::Site;
-use crate::oracle::faults::{Fault, Service};
+use crate::oracle::faults::{Diagnostic, Service};
 use crate::oracle::first_seed;
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::{Verdict, show};
@@ -26,19 +26,19 @@ const AT_ONCE: u64 = 8;
 
 /// The matrix: for each service and fault, how the pushes were answered that came meanwhile.
 fn matrix(cells: &[Cell]) -> String {
-    let by_place: BTreeMap<(Fault, Service), &Cell> =
+    let by_location: BTreeMap<(Diagnostic, Service), &Cell> =
         cells.iter().map(|cell| ((cell.fault, cell.service), cell)).collect();
     let mut text = "200 / 503 / no answer".to_owned();
     for service in Service::ALL {
         // Writing to a String cannot fail.
         let _ = write!(text, " | {service:<15}");
     }
-    let mut faults: Vec<Fault> = by_place.keys().map(|(fault, _)| *fault).collect();
+    let mut faults: Vec<Diagnostic> = by_location.keys().map(|(fault, _)| *fault).collect();
     faults.dedup();
     for fault in faults {
         let _ = write!(text, "\n{fault:<21}");
         for service in Service::ALL {
-            let told = by_place.get(&(fault, service)).map_or_else(String::new, |cell| cell.answers.to_string());
+            let told = by_location.get(&(fault, service)).map_or_else(String::new, |cell| cell.answers.to_string());
             let _ = write!(text, " | {told:<15}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::site::{LIMIT, Site};
-use crate::oracle::faults::{Fault, Service};
+use crate::oracle::faults::{Diagnostic, Service};
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::Verdict;
 
@@ -22,7 +22,7 @@ const ASKED_AGAIN: Duration = Duration::from_millis(1_100);
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) service: Service,
-    pub(super) fault: Fault,
+    pub(super) fault: Diagnostic,
     /// Calls that went wrong.
     pub(super) hits: usize,
     /// How the pushes were answered that came while it lasted.
@@ -48,8 +48,8 @@ impl Cell {
     /// What is promised of every push that comes meanwhile; `None` where nothing is.
     fn promised(&self) -> Option<Answers> {
         match (self.service, self.fault) {
-            (_, Fault::OutOfTime) => None,
-            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => {
+            (_, Diagnostic::OutOfTime) => None,
+            (_, Diagnostic::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => {
                 Some(Answers { ok: DURING, ..Answers::default() })
             }
             // The bucket takes nothing then either; nor does anybody know who may push.
@@ -61,7 +61,7 @@ impl Cell {
     pub(super) fn objection(&self) -> Option<String> {
         let Self { service, fault, hits, answers } = self;
         // Nobody counts where nobody listens; and on a slow machine the time may be up before anything is asked for.
-        if *hits == 0 && !matches!(fault, Fault::Refused | Fault::OutOfTime) {
+        if *hits == 0 && !matches!(fault, Diagnostic::Refused | Diagnostic::OutOfTime) {
             return Some(format!("{service}, {fault}: no call met it"));
         }
         let promised = self.promised().filter(|promised| promised != answers)?;
@@ -73,30 +73,30 @@ impl Cell {
 pub(super) async fn row(service: Service) -> (Site, Vec<Cell>) {
     let site = Site::new(&format!("{service}"));
     let mut cells = Vec::new();
-    for fault in Fault::of(service) {
+    for fault in Diagnostic::of(service) {
         cells.push(cell(&site, service, fault).await);
     }
     (site, cells)
 }
 
-async fn cell(site: &Site, service: Service, fault: Fault) -> Cell {
+async fn cell(site: &Site, service: Service, fault: Diagnostic) -> Cell {
     let mut producer = Producer::new(&format!("{service} {fault}"));
     let before = site.enter([producer.push()]);
     site.push(&before).await;
     // Who may push is only asked for by a process that starts; and credentials run out in old ones.
-    if matches!(service, Service::Secrets) || fault == Fault::Expired {
+    if matches!(service, Service::Secrets) || fault == Diagnostic::Expired {
         site.function.renew();
     }
     let mut troubles = vec![(service, fault)];
     if service == Service::Sqs {
         // Only what the bucket does not take goes there.
-        troubles.push((Service::S3, Fault::Throttled));
+        troubles.push((Service::S3, Diagnostic::Throttled));
     }
     // Without tokens nothing would be published.
     site.world.kept(|kept| kept.table.refill());
     site.world.break_down(&troubles);
     let during = site.enter((0..DURING).map(|_| producer.push()));
-    let limit = if fault == Fault::OutOfTime { SHORT_LIMIT } else { LIMIT };
+    let limit = if fault == Diagnostic::OutOfTime { SHORT_LIMIT } else { LIMIT };
     site.push_to(&site.function, limit, &during).await;
     site.world.heal();
     let answered = |status| site.answered(&during, status);

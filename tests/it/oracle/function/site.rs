@@ -152,11 +152,11 @@ fn is_safe(kept: &Kept, push: &Push) -> bool {
     (push.items.is_empty() || is_kept("raw")) && (push.bad.is_empty() || is_kept("rejected/"))
 }
 
-/// The key of the object that a parcel of the function holds.
+/// The key of the object that a queued_object of the function holds.
 fn parked_key(body: &str) -> Option<String> {
-    let parcel: Value = serde_json::from_str(body).ok()?;
-    let is_whole = parcel["bytes"].as_str().is_some_and(|bytes| !bytes.is_empty());
-    parcel["key"].as_str().filter(|_| is_whole).map(str::to_owned)
+    let queued_object: Value = serde_json::from_str(body).ok()?;
+    let is_whole = queued_object["bytes"].as_str().is_some_and(|bytes| !bytes.is_empty());
+    queued_object["key"].as_str().filter(|_| is_whole).map(str::to_owned)
 }
 
 /// A push as an HTTP API hands it over, the body in Base64 every third time.

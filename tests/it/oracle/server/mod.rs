@@ -1,7 +1,7 @@
 //! `serve` on a folder: killed at any time, on a disk that is full, in a folder that nobody may write to.
 
 mod disk;
-mod place;
+mod location;
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use self::disk::{SmallDisk, set_files_may_grow, set_rights};
-use self::place::Place;
+use self::location::Location;
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::show;
 use crate::oracle::{LEASED_FOR, first_seed};
@@ -30,62 +30,62 @@ fn a_killed_server_keeps_what_it_acknowledged() {
     let seed = first_seed();
     println!("seed {seed}");
     let data = tempfile::tempdir().unwrap();
-    let mut place = Place::start("server killed", data.path());
+    let mut location = Location::start("server killed", data.path());
     let mut producer = Producer::new("killed");
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let began = Instant::now();
-    assert_eq!(place.push(producer.push()), Some(200));
+    assert_eq!(location.push(producer.push()), Some(200));
     let longest = began.elapsed().mul_f64(LIVES_ON);
     for _ in 0..KILLS {
         let lives_on = longest.mul_f64(dice.random());
-        let answered = place.push_and_kill(producer.push(), lives_on);
-        place.restart();
+        let answered = location.push_and_kill(producer.push(), lives_on);
+        location.restart();
         // The vendor promises no retry, and may make one all the same.
         if answered.is_none() && dice.random_bool(0.5) {
-            let last = *place.unobliged().last().unwrap();
-            place.repeat(last);
+            let last = *location.unobliged().last().unwrap();
+            location.repeat(last);
         }
     }
-    place.push(producer.push());
+    location.push(producer.push());
     // On a busy disk a sweep may not note in time what it has sent: the next one sends that once more.
     for sweeps in 1..=3 {
-        place.sweep_at(Timestamp::now() + LEASED_FOR * sweeps);
-        if place.unsent() == 0 {
+        location.sweep_at(Timestamp::now() + LEASED_FOR * sweeps);
+        if location.unsent() == 0 {
             break;
         }
     }
-    assert_eq!(place.unsent(), 0, "the sweep sends what the killed have left");
-    show(&[place.conclude()]);
+    assert_eq!(location.unsent(), 0, "the sweep sends what the killed have left");
+    show(&[location.conclude()]);
 }
 
 /// Pushes while something is wrong with the disk, again and again, and repeats what was not taken.
-fn suffer(place: &mut Place, about: &str, rounds: usize, mut set_wrong: impl FnMut(&mut Place, usize, bool)) {
+fn suffer(location: &mut Location, about: &str, rounds: usize, mut set_wrong: impl FnMut(&mut Location, usize, bool)) {
     let mut producer = Producer::new(about);
     for round in 0..rounds {
-        assert_eq!(place.push(producer.push()), Some(200));
-        set_wrong(place, round, true);
+        assert_eq!(location.push(producer.push()), Some(200));
+        set_wrong(location, round, true);
         for _ in 0..3 {
-            let status = place.push(producer.push());
+            let status = location.push(producer.push());
             assert!(matches!(status, Some(200 | 503)), "{status:?}");
         }
-        set_wrong(place, round, false);
+        set_wrong(location, round, false);
         // What was not taken is sent again; but for one, which the vendor forgets.
-        place.unobliged().into_iter().skip(1).for_each(|push| assert_eq!(place.repeat(push), Some(200)));
+        location.unobliged().into_iter().skip(1).for_each(|push| assert_eq!(location.repeat(push), Some(200)));
     }
-    assert_eq!(place.push(producer.push()), Some(200));
+    assert_eq!(location.push(producer.push()), Some(200));
 }
 
 #[test]
 fn a_server_whose_files_may_not_grow_acknowledges_nothing_that_it_does_not_keep() {
     let data = tempfile::tempdir().unwrap();
-    let mut place = Place::start("files may not grow", data.path());
-    if let Err(why) = set_files_may_grow(place.process(), true) {
+    let mut location = Location::start("files may not grow", data.path());
+    if let Err(why) = set_files_may_grow(location.process(), true) {
         return skipped("files that may not grow", &why);
     }
-    suffer(&mut place, "no growth", 3, |place, _, is_wrong| {
-        set_files_may_grow(place.process(), !is_wrong).unwrap();
+    suffer(&mut location, "no growth", 3, |location, _, is_wrong| {
+        set_files_may_grow(location.process(), !is_wrong).unwrap();
     });
-    let verdict = place.conclude();
+    let verdict = location.conclude();
     assert_ne!(verdict.answered(Some(503)), 0, "nothing was wrong");
     show(&[verdict]);
 }
@@ -97,14 +97,14 @@ fn a_server_on_a_full_disk_acknowledges_nothing_that_it_does_not_keep() {
         Err(why) => return skipped("a full disk", &why),
     };
     let data = disk.path().join("data");
-    let mut place = Place::start("disk full", &data);
+    let mut location = Location::start("disk full", &data);
     // Nothing at all; room for an object and not for what is remembered; room for nearly all of it.
     let left = [0, 12, 4, 40, 8, 20, 28, 60, 16, 24];
-    suffer(&mut place, "disk full", left.len(), |_, round, is_wrong| match is_wrong {
+    suffer(&mut location, "disk full", left.len(), |_, round, is_wrong| match is_wrong {
         true => disk.fill(left[round]),
         false => disk.make_room(),
     });
-    let verdict = place.conclude();
+    let verdict = location.conclude();
     assert_ne!(verdict.answered(Some(503)), 0, "nothing was wrong");
     show(&[verdict]);
 }
@@ -117,15 +117,15 @@ fn a_server_does_not_start_where_it_may_not_write_and_says_so() {
     };
     let data = disk.path().join("data");
     let mut producer = Producer::new("read-only");
-    let mut place = Place::start("disk read-only", &data);
-    assert_eq!(place.push(producer.push()), Some(200));
-    place.stop();
+    let mut location = Location::start("disk read-only", &data);
+    assert_eq!(location.push(producer.push()), Some(200));
+    location.stop();
     disk.set_read_only(true);
-    let said = place.try_restart().unwrap_err();
+    let said = location.try_restart().unwrap_err();
     assert!(said.contains("Read-only file system") && said.contains("data"), "{said}");
     disk.set_read_only(false);
-    place.restart();
-    show(&[place.conclude()]);
+    location.restart();
+    show(&[location.conclude()]);
 }
 
 #[test]
@@ -142,11 +142,11 @@ fn a_server_in_a_folder_that_becomes_read_only_acknowledges_nothing_that_it_does
             return skipped("a folder that becomes read-only", &why);
         }
     }
-    let mut place = Place::start_as("folder read-only", &data, user);
-    suffer(&mut place, "read-only folder", 3, |place, _, is_wrong| {
-        set_rights(&place.data, if is_wrong { 0o555 } else { 0o755 });
+    let mut location = Location::start_as("folder read-only", &data, user);
+    suffer(&mut location, "read-only folder", 3, |location, _, is_wrong| {
+        set_rights(&location.data, if is_wrong { 0o555 } else { 0o755 });
     });
-    let verdict = place.conclude();
+    let verdict = location.conclude();
     assert_ne!(verdict.answered(Some(503)), 0, "nothing was wrong");
     show(&[verdict]);
 }

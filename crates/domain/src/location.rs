@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceType;
+use crate::display::{presentable, unlinked};
 use crate::reading::{Reading, Source};
-use crate::shown::{presentable, unlinked};
 use crate::time::LocalZone;
 
 /// Where a reading comes from, for people and for filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Location {
     /// The device's human name.
     pub display: Option<String>,
     /// The device's id.
@@ -28,14 +28,14 @@ pub struct Place {
     pub local_zone: LocalZone,
 }
 
-impl Place {
-    /// The place that a reading names.
+impl Location {
+    /// The location that a reading names.
     #[must_use]
     pub fn of(reading: &Reading<'_>) -> Self {
         Self::new(&reading.source, reading.local_zone())
     }
 
-    /// The place of these names, made fit to be shown.
+    /// The location of these names, made fit to be shown.
     #[must_use]
     pub fn new(source: &Source<'_>, local_zone: LocalZone) -> Self {
         let own = |name: &Option<Cow<'_, str>>| name.as_deref().and_then(presentable);

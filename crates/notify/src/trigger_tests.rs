@@ -1,6 +1,6 @@
 //! How it came about and what became of it, word for word.
 
-use domain::alert::{Alert, Course, Message};
+use domain::alert::{Alert, Message, Trigger};
 use domain::breach::Comparison;
 use domain::severity::Severity;
 use jiff::{SignedDuration, Timestamp};
@@ -17,22 +17,22 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn with_course(course: Course, alert: Alert) -> Alert {
-    Alert { course, ..alert }
+fn with_course(trigger: Trigger, alert: Alert) -> Alert {
+    Alert { trigger, ..alert }
 }
 
 fn lasting(alert: Alert) -> Alert {
-    with_course(Course::Lasting { since: at(SINCE) }, alert)
+    with_course(Trigger::Sustained { since: at(SINCE) }, alert)
 }
 
 fn silent(display: &str, since: &str) -> Alert {
-    let place = place("ODRDTR_BATT_V1", display);
-    with_course(Course::Silence { since: at(since) }, alert("silence", "No data", Severity::Low, &place, Vec::new()))
+    let location = location("ODRDTR_BATT_V1", display);
+    with_course(Trigger::NoData { since: at(since) }, alert("silence", "No data", Severity::Low, &location, Vec::new()))
 }
 
 fn entries(display: &str) -> Alert {
     let breaches = vec![breach("UM", "count", 34.0, Comparison::AtLeast, 30.0)];
-    alert("high-usage", "High usage", Severity::Medium, &place("UM", display), breaches)
+    alert("high-usage", "High usage", Severity::Medium, &location("UM", display), breaches)
 }
 
 fn raised(alerts: &[Alert]) -> Rendered {
@@ -74,38 +74,40 @@ fn what_has_lasted_says_since_when() {
     assert_eq!(rendered.sms, "Washroom 3: ammonia 270 ppb (limit 200) at 13:59, since 13:40");
     let block = "Bad smell (medium)\n- ammonia: 270 ppb, 1.4 times the limit of 200 ppb\n- for 19 min, since 13:40\n\n";
     assert!(rendered.email.contains(block), "{}", rendered.email);
-    let course = &facts(&rendered)["alerts"][0]["course"];
-    assert_eq!(*course, json!({ "is": "lasting", "since": "2022-06-01T05:40:12Z", "seconds": 1173 }));
+    let trigger = &facts(&rendered)["alerts"][0]["trigger"];
+    assert_eq!(*trigger, json!({ "is": "sustained", "since": "2022-06-01T05:40:12Z", "seconds": 1173 }));
 }
 
 #[test]
 fn what_one_reading_did_says_no_since() {
     let rendered = raised(&[bad_smell_at("Washroom 3")]);
     assert!(![&rendered.sms, &rendered.email, &rendered.json].iter().any(|text| text.contains("since")));
-    assert_eq!(facts(&rendered)["alerts"][0]["course"], Value::Null);
+    assert_eq!(facts(&rendered)["alerts"][0]["trigger"], Value::Null);
 }
 
 #[test]
 fn a_sum_says_since_when_it_was_counted() {
-    let rendered = raised(&[with_course(Course::Sum { since: at("2022-06-01T01:12:00Z") }, entries("Gents L1"))]);
+    let rendered =
+        raised(&[with_course(Trigger::Accumulated { since: at("2022-06-01T01:12:00Z") }, entries("Gents L1"))]);
     assert_eq!(rendered.sms, "Gents L1: entries 34 (limit 30) at 13:59, counted since 09:12");
     assert!(rendered.email.contains("- counted for 4 h 47 min, since 09:12\n"), "{}", rendered.email);
-    assert_eq!(facts(&rendered)["alerts"][0]["course"]["is"], "sum");
+    assert_eq!(facts(&rendered)["alerts"][0]["trigger"]["is"], "sum");
 }
 
 #[test]
 fn a_number_of_times_is_told_before_the_reasons() {
-    let times = |count, within| with_course(Course::Times { count, within }, bad_feedback("Gents L1", &["Wet floor"]));
+    let times =
+        |count, within| with_course(Trigger::Repeated { count, within }, bad_feedback("Gents L1", &["Wet floor"]));
     let rendered = raised(&[times(3, Some(SignedDuration::from_hours(1)))]);
     assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 3 times within 1 h: Wet floor at 13:59");
     let block = "- rating: 5, 1 over the limit of 4\n- 3 times within 1 h\n- reason: Wet floor\n";
     assert!(rendered.email.contains(block), "{}", rendered.email);
-    let course = &facts(&rendered)["alerts"][0]["course"];
-    assert_eq!(*course, json!({ "is": "times", "count": 3, "within_seconds": 3600 }));
+    let trigger = &facts(&rendered)["alerts"][0]["trigger"];
+    assert_eq!(*trigger, json!({ "is": "repeated", "count": 3, "within_seconds": 3600 }));
 
     let rendered = raised(&[times(2, None)]);
     assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 2 times: Wet floor at 13:59");
-    assert_eq!(facts(&rendered)["alerts"][0]["course"], json!({ "is": "times", "count": 2 }));
+    assert_eq!(facts(&rendered)["alerts"][0]["trigger"], json!({ "is": "repeated", "count": 2 }));
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn silence_says_since_when_with_a_date_where_that_is_another_day() {
     assert_eq!(rendered.sms, "Washroom 3: no data since Tue 13:58 (24 h) at 13:59");
     assert!(rendered.email.contains("No data (low)\n- no data for 24 h, since Tue 13:58\n"), "{}", rendered.email);
     let alert = &facts(&rendered)["alerts"][0];
-    assert_eq!(alert["course"]["is"], "silence");
+    assert_eq!(alert["trigger"]["is"], "silence");
     assert_eq!(alert["reading"], Value::Null);
 
     let sms = raised(&[silent("Washroom 3", "2022-06-01T01:58:00Z")]).sms;
@@ -127,21 +129,21 @@ fn silence_says_since_when_with_a_date_where_that_is_another_day() {
 #[test]
 fn alerts_that_came_about_differently_say_so_one_by_one() {
     let mut alerts = stale_and_dusty_air("Room 5");
-    alerts[0].course = Course::Lasting { since: at(SINCE) };
+    alerts[0].trigger = Trigger::Sustained { since: at(SINCE) };
     assert_eq!(
         raised(&alerts).default,
         "[HIGH] Room 5: carbon dioxide 2610 ppm (limit 2500) since 13:40, fine dust PM2.5 41.5 µg/m³ (limit 35) at 13:59"
     );
-    alerts[1].course = Course::Lasting { since: at(SINCE) };
+    alerts[1].trigger = Trigger::Sustained { since: at(SINCE) };
     assert_eq!(
         raised(&alerts).sms,
         "Room 5: carbon dioxide 2610 ppm (limit 2500), fine dust PM2.5 41.5 ug/m3 (limit 35) at 13:59, since 13:40"
     );
-    alerts[1].course = Course::Times { count: 3, within: None };
+    alerts[1].trigger = Trigger::Repeated { count: 3, within: None };
     assert!(raised(&alerts).sms.contains("(limit 35) 3 times at 13:59"));
     let mut spill = spill("Room 5");
-    spill.course = Course::Lasting { since: at(SINCE) };
-    spill.place = alerts[0].place.clone();
+    spill.trigger = Trigger::Sustained { since: at(SINCE) };
+    spill.location = alerts[0].location.clone();
     let told = raised(&[spill, alerts.remove(0)]).sms;
     assert!(told.contains("spill, wet area 12 % (limit 5), carbon dioxide 2610 ppm"), "{told}");
 }
@@ -154,16 +156,16 @@ fn an_sms_without_room_says_the_value_rather_than_since_when() {
         "三楼女厕所靠近北花园对面是通往屋顶的…: ammonia 270 ppb (limit 200) at 13:59, since 13:40"
     );
     let mut alerts = stale_and_dusty_air("三楼女厕 厕所空气");
-    alerts.iter_mut().for_each(|alert| alert.course = Course::Lasting { since: at(SINCE) });
+    alerts.iter_mut().for_each(|alert| alert.trigger = Trigger::Sustained { since: at(SINCE) });
     assert_eq!(raised(&alerts).sms, "三楼女厕 厕所空气: carbon dioxide 2610 ppm (limit 2500), +1 more at 13:59");
 }
 
 #[test]
 fn a_template_can_say_since_when_and_for_how_long() {
-    let template = Some("{place}: bad air for {duration}, since {since}.".to_owned());
+    let template = Some("{location}: bad air for {duration}, since {since}.".to_owned());
     let alert = Alert { template, ..lasting(bad_smell_at("Lobby")) };
     assert_eq!(raised(std::slice::from_ref(&alert)).sms, "Lobby: bad air for 19 min, since 13:40.");
-    assert_eq!(raised(&[with_course(Course::AtOnce, alert)]).sms, "Lobby: bad air for , since .");
+    assert_eq!(raised(&[with_course(Trigger::Immediate, alert)]).sms, "Lobby: bad air for , since .");
 }
 
 #[test]
@@ -217,7 +219,7 @@ fn a_reminder_of_what_one_reading_raised_counts_from_it_also_over_midnight() {
 
 #[test]
 fn a_reminder_in_own_words_and_one_of_silence() {
-    let alert = Alert { template: Some("{place}: open a window.".to_owned()), ..lasting(bad_smell_at("Lobby")) };
+    let alert = Alert { template: Some("{location}: open a window.".to_owned()), ..lasting(bad_smell_at("Lobby")) };
     assert_eq!(reminder(alert, "2022-06-01T06:29:59Z").sms, "Still at 14:29, since 13:40: Lobby: open a window.");
     let silent = silent("Lobby", "2022-05-31T05:58:00Z");
     assert_eq!(reminder(silent, "2022-06-01T06:29:59Z").sms, "Lobby: still no data at 14:29, since Tue 13:58");

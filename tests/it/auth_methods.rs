@@ -1,4 +1,4 @@
-//! Every door from request to answer: what it lets in and what it does not, open and closed.
+//! Every method from request to answer: what it lets in and what it does not, open and closed.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use smartclean_push::auth::Credentials;
-use smartclean_push::http::Gate;
+use smartclean_push::http::Authenticator;
 use smartclean_push::ingest::RequestInfo;
 
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, World, basic, body, now, push_request, reading};
@@ -22,8 +22,8 @@ use crate::support::{Answer, PASSWORD, TestApp, USERNAME, World, basic, body, no
 const CREDENTIALS: &str = r#"{"clients":[{"username":"smartclean","password":"s3cret-Pa55"},{"username":"other","password":"p+%c3%a9 é"}],
     "signing_key":"a-key-of-thirty-two-bytes-or-more","event_hub_keys":{"send":"a2V5"}}"#;
 
-fn app(doors: &str) -> TestApp {
-    TestApp::with_credentials(CREDENTIALS, doors.parse().unwrap())
+fn app(auth_methods: &str) -> TestApp {
+    TestApp::with_credentials(CREDENTIALS, auth_methods.parse().unwrap())
 }
 
 fn with(request: Builder, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
@@ -75,20 +75,20 @@ fn smell(ppb: u32) -> String {
 
 #[tokio::test]
 async fn a_path_is_there_where_one_of_its_doors_is_open_and_nowhere_else() {
-    for (doors, push, token, send) in [
+    for (auth_methods, push, token, send) in [
         ("basic", 401, 404, 404),
         ("oauth", 401, 400, 404),
         ("event-hub", 404, 404, 401),
         ("iot", 404, 404, 404),
         ("basic,oauth,event-hub,iot", 401, 400, 401),
     ] {
-        let app = app(doors);
+        let app = app(auth_methods);
         for (path, status) in
             [("/push", push), ("/zones/z/cleaned", push), ("/oauth2/token", token), ("/washrooms/messages", send)]
         {
-            assert_eq!(app.send(with(Request::post(path), "")).await.status, status, "{doors}: {path}");
+            assert_eq!(app.send(with(Request::post(path), "")).await.status, status, "{auth_methods}: {path}");
             let asked = app.send(with(Request::get(path), "")).await;
-            assert_eq!(asked.status, if status == 404 { 404 } else { 405 }, "{doors}: {path}");
+            assert_eq!(asked.status, if status == 404 { 404 } else { 405 }, "{auth_methods}: {path}");
         }
         assert_eq!(app.send(with(Request::get("/health"), "")).await.status, 200);
     }
@@ -96,14 +96,14 @@ async fn a_path_is_there_where_one_of_its_doors_is_open_and_nowhere_else() {
 
 #[tokio::test]
 async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verified_it() {
-    for doors in ["basic", "oauth", "event-hub", "iot", "basic,oauth,event-hub,iot"] {
-        let app = app(doors);
+    for auth_methods in ["basic", "oauth", "event-hub", "iot", "basic,oauth,event-hub,iot"] {
+        let app = app(auth_methods);
         let push = || Request::post("/push/jwt");
         let own = push().header("authorization", basic(USERNAME, PASSWORD));
         let token = push().header("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmVk");
         for request in [push(), own, token] {
             let answer = app.send(with(request, body(&[smell(270)]))).await;
-            assert_eq!(answer.status, 401, "{doors}: {answer:?}");
+            assert_eq!(answer.status, 401, "{auth_methods}: {answer:?}");
             assert_eq!(answer.headers["www-authenticate"], r#"Bearer realm="smartclean-push""#);
             assert!(answer.body["detail"].as_str().unwrap().contains("no external issuer is set"), "{answer:?}");
         }
@@ -116,22 +116,22 @@ async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verifi
             verified_client: Some("vendor".into()),
         };
         let answer = app.app.handle(with(push(), body(&[smell(270)])), verified.clone()).await;
-        assert_eq!(answer.status(), 200, "{doors}");
+        assert_eq!(answer.status(), 200, "{auth_methods}");
         assert_eq!((app.lines()[0].1.clone(), app.publisher.sent().len()), (vec![smell(270)], 1));
         // Nothing else opens by it.
         for path in ["/push", "/zones/z/cleaned", "/oauth2/token", "/washrooms/messages"] {
             let status = app.app.handle(with(Request::post(path), "[]"), verified.clone()).await.status();
-            assert!(status.is_client_error(), "{doors}: {path}: {status}");
+            assert!(status.is_client_error(), "{auth_methods}: {path}: {status}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_401_asks_for_what_is_taken() {
-    let challenge = async |doors: &str, authorization: Option<&str>| {
+    let challenge = async |auth_methods: &str, authorization: Option<&str>| {
         let request = Request::post("/push");
         let request = authorization.map_or(Request::post("/push"), |sent| request.header("authorization", sent));
-        let answer = app(doors).send(with(request, "")).await;
+        let answer = app(auth_methods).send(with(request, "")).await;
         assert_eq!(answer.status, 401);
         answer.headers["www-authenticate"].to_str().unwrap().to_owned()
     };
@@ -347,8 +347,9 @@ async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
 #[tokio::test]
 async fn a_signature_for_another_host_is_refused_whatever_host_the_request_names() {
     let credentials = Arc::new(Credentials::parse(CREDENTIALS).unwrap());
-    let gate = Gate::new(Box::new(credentials)).with_doors("event-hub".parse().unwrap());
-    let app = World::new().with_gate(gate.with_public_host(Some("push.example.com".to_owned()))).start();
+    let authenticator = Authenticator::new(Box::new(credentials)).with_auth_methods("event-hub".parse().unwrap());
+    let app =
+        World::new().with_authenticator(authenticator.with_public_host(Some("push.example.com".to_owned()))).start();
     let (own, other) = ("https://push.example.com/washrooms", "https://other.example.com/washrooms");
     for (resource, host, status) in [
         (other, "other.example.com", 401),
@@ -369,8 +370,10 @@ async fn wrong_signatures_keep_a_new_right_one_out_only_if_its_key_is_short() {
     for (key, limited) in [("k".repeat(32), false), ("k".repeat(31), true)] {
         let credentials = json!({ "event_hub_keys": { "send": key } }).to_string();
         let credentials = Arc::new(Credentials::parse(&credentials).unwrap());
-        let gate = Gate::new(Box::new(credentials)).with_doors("event-hub".parse().unwrap());
-        let app = World::new().with_gate(gate.with_public_host(Some("push.example.com".to_owned()))).start();
+        let authenticator = Authenticator::new(Box::new(credentials)).with_auth_methods("event-hub".parse().unwrap());
+        let app = World::new()
+            .with_authenticator(authenticator.with_public_host(Some("push.example.com".to_owned())))
+            .start();
         let send = async |key: &str, expiry: i64| {
             let request = Request::post("/washrooms/messages").header("authorization", signature(hub, key, expiry));
             app.send(with(request, "[]")).await.status

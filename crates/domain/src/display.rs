@@ -26,7 +26,7 @@ pub fn is_hidden(character: char) -> bool {
 /// `text` as one line, with a blank for everything [hidden](is_hidden).
 ///
 /// ```
-/// use domain::shown::line;
+/// use domain::display::line;
 /// assert_eq!(line("a\u{1b}[31mb\r\nc\u{202e}d"), "a [31mb  c d");
 /// ```
 #[must_use]
@@ -51,7 +51,7 @@ const ID: usize = 20;
 /// telephone numbers underscores. What a sensor sends must not lead anybody anywhere.
 ///
 /// ```
-/// use domain::shown::unlinked;
+/// use domain::display::unlinked;
 /// assert_eq!(unlinked("http://evil.example/x"), "http: //evil. example/x");
 /// assert_eq!(unlinked("Call +65 6123 4567"), "Call +6561_2345_67");
 /// assert_eq!(unlinked("Toilet 3, level 2.5"), "Toilet 3, level 2.5");

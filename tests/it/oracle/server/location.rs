@@ -22,7 +22,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A data folder and whoever serves it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     name: String,
     /// The data folder.
     pub(super) data: PathBuf,
@@ -32,7 +32,7 @@ pub(super) struct Place {
     user: Option<u32>,
 }
 
-impl Place {
+impl Location {
     /// Serves `data`; what it logs is in a file of that name.
     pub(super) fn start(name: &str, data: &Path) -> Self {
         Self::start_as(name, data, None)
@@ -41,10 +41,10 @@ impl Place {
     /// The same as another user.
     pub(super) fn start_as(name: &str, data: &Path, user: Option<u32>) -> Self {
         let (name, data, ledger) = (name.to_owned(), data.to_owned(), Ledger::default());
-        let mut place = Self { name, data, ledger, server: None, user };
-        File::create(place.log()).unwrap();
-        place.restart();
-        place
+        let mut location = Self { name, data, ledger, server: None, user };
+        File::create(location.log()).unwrap();
+        location.restart();
+        location
     }
 
     fn log(&self) -> PathBuf {

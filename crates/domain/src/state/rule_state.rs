@@ -12,21 +12,21 @@ use crate::severity::Severity;
 /// Where a rule stands with a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Track {
+pub enum RuleState {
     /// A threshold.
-    Level(Level),
+    Threshold(ThresholdState),
     /// Values that are added up towards a limit.
     Accumulator(Accumulator),
     /// Occurrences that are counted.
-    Tally(Tally),
+    Occurrences(OccurrenceCounter),
     /// A device that fell silent.
-    Silence(Silence),
+    NoData(NoData),
 }
 
 /// Where a threshold stands. Readings at or before `as_of` come too late for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Level {
+pub enum ThresholdState {
     /// The limit is broken, not yet for as long as the rule asks.
     Pending {
         /// The first reading of this breach.
@@ -57,38 +57,40 @@ pub enum Level {
         suppressed: bool,
     },
     /// All is well since `as_of`. Remembered, so that an older reading that comes late does not raise it again.
-    Well {
+    Resolved {
         /// The reading that ended the breach.
         as_of: Timestamp,
     },
 }
 
-impl Track {
+impl RuleState {
     /// The time of the newest reading that it knows of.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
         match self {
-            Self::Level(level) => Some(level.as_of()),
+            Self::Threshold(level) => Some(level.as_of()),
             Self::Accumulator(accumulator) => accumulator.newest(),
-            Self::Tally(tally) => tally.times.values().flatten().chain(tally.restarted.values()).max().copied(),
-            Self::Silence(silence) => Some(silence.since),
+            Self::Occurrences(counter) => {
+                counter.times.values().flatten().chain(counter.restarted.values()).max().copied()
+            }
+            Self::NoData(no_data) => Some(no_data.since),
         }
     }
 }
 
-impl Level {
+impl ThresholdState {
     /// The reading that last changed something.
     #[must_use]
     pub fn as_of(&self) -> Timestamp {
         match self {
-            Self::Pending { as_of, .. } | Self::Firing { as_of, .. } | Self::Well { as_of } => *as_of,
+            Self::Pending { as_of, .. } | Self::Firing { as_of, .. } | Self::Resolved { as_of } => *as_of,
         }
     }
 }
 
 /// Occurrences that are counted, by reason; without reasons, under the empty one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct OccurrenceCounter {
     /// When each happened, in order.
     pub times: BTreeMap<String, Vec<Timestamp>>,
     /// When each reason last restarted; occurrences at or before that do not count any more.
@@ -96,7 +98,7 @@ pub struct Tally {
     pub restarted: BTreeMap<String, Timestamp>,
 }
 
-impl Tally {
+impl OccurrenceCounter {
     /// What is left of it after a cleaning at `at`; `None` where nothing is.
     #[must_use]
     pub fn after(mut self, at: Timestamp) -> Option<Self> {
@@ -109,7 +111,7 @@ impl Tally {
 
 /// A device that fell silent, and whose silence was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Silence {
+pub struct NoData {
     /// When it was last heard of.
     pub since: Timestamp,
     /// Whether its alert is suppressed, and nobody believes that the device is silent.
@@ -127,18 +129,18 @@ mod tests {
 
     #[test]
     fn a_cleaning_takes_what_was_counted_up_to_it() {
-        let mut tally = Tally::default();
-        tally.times.insert("smell".into(), vec![minute(1), minute(5), minute(6)]);
-        tally.times.insert("wet".into(), vec![minute(2), minute(5)]);
-        tally.restarted.insert("smell".into(), minute(5));
-        tally.restarted.insert("wet".into(), minute(7));
-        let left = tally.clone().after(minute(5)).unwrap();
+        let mut counter = OccurrenceCounter::default();
+        counter.times.insert("smell".into(), vec![minute(1), minute(5), minute(6)]);
+        counter.times.insert("wet".into(), vec![minute(2), minute(5)]);
+        counter.restarted.insert("smell".into(), minute(5));
+        counter.restarted.insert("wet".into(), minute(7));
+        let left = counter.clone().after(minute(5)).unwrap();
         assert_eq!(left.times, [("smell".into(), vec![minute(6)])].into());
         assert_eq!(left.restarted, [("wet".into(), minute(7))].into());
-        let left = tally.clone().after(minute(6)).unwrap();
+        let left = counter.clone().after(minute(6)).unwrap();
         assert!(left.times.is_empty() && left.restarted.len() == 1);
-        tally.restarted.clear();
-        assert_eq!(tally.clone().after(minute(5)).unwrap().times.len(), 1);
-        assert_eq!(tally.after(minute(6)), None);
+        counter.restarted.clear();
+        assert_eq!(counter.clone().after(minute(5)).unwrap().times.len(), 1);
+        assert_eq!(counter.after(minute(6)), None);
     }
 }

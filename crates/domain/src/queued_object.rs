@@ -10,7 +10,7 @@ use super::archive::{Metadata, Object, ObjectKey};
 const KIND: &str = "object";
 
 #[derive(Serialize, Deserialize)]
-struct Parcel {
+struct QueuedObject {
     #[serde(rename = "smartclean-push")]
     kind: String,
     key: String,
@@ -20,23 +20,27 @@ struct Parcel {
 
 /// The object as text.
 #[must_use]
-pub fn wrap(object: &Object) -> String {
-    let parcel = Parcel {
+pub fn to_text(object: &Object) -> String {
+    let queued_object = QueuedObject {
         kind: KIND.to_owned(),
         key: object.key.to_string(),
         metadata: object.metadata.clone(),
         bytes: STANDARD.encode(&object.bytes),
     };
     // Texts and numbers: there is nothing that JSON could refuse.
-    serde_json::to_string(&parcel).unwrap_or_default()
+    serde_json::to_string(&queued_object).unwrap_or_default()
 }
 
 /// The object that a text holds; `None` where it holds none.
 #[must_use]
-pub fn unwrap(text: &str) -> Option<Object> {
-    let parcel: Parcel = serde_json::from_str(text).ok()?;
-    let bytes = STANDARD.decode(parcel.bytes).ok()?;
-    (parcel.kind == KIND).then(|| Object { key: ObjectKey::known(&parcel.key), bytes, metadata: parcel.metadata })
+pub fn from_text(text: &str) -> Option<Object> {
+    let queued_object: QueuedObject = serde_json::from_str(text).ok()?;
+    let bytes = STANDARD.decode(queued_object.bytes).ok()?;
+    (queued_object.kind == KIND).then(|| Object {
+        key: ObjectKey::known(&queued_object.key),
+        bytes,
+        metadata: queued_object.metadata,
+    })
 }
 
 #[cfg(test)]
@@ -59,13 +63,13 @@ mod tests {
 
     #[test]
     fn an_object_comes_out_as_it_went_in() {
-        assert_eq!(unwrap(&wrap(&object())), Some(object()));
-        assert!(wrap(&object()).is_ascii(), "a queue takes every character");
+        assert_eq!(from_text(&to_text(&object())), Some(object()));
+        assert!(to_text(&object()).is_ascii(), "a queue takes every character");
     }
 
     #[test]
     fn what_is_something_else_holds_none() {
-        let wrapped = wrap(&object());
+        let wrapped = to_text(&object());
         for text in [
             String::new(),
             r#"{"Records":[]}"#.into(),
@@ -73,7 +77,7 @@ mod tests {
             wrapped.replace("AAECAw", "AAEC!w"),
             wrapped[..wrapped.len() - 1].to_owned(),
         ] {
-            assert_eq!(unwrap(&text), None, "{text}");
+            assert_eq!(from_text(&text), None, "{text}");
         }
     }
 }

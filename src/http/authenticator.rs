@@ -12,8 +12,8 @@ use super::login_limit::{Limited, LoginLimit};
 use super::origin::own_host;
 use super::problem::{Bearer, Challenge, Problem};
 use super::refusal_log::{RefusalLine, RefusalLog};
-use crate::auth::{Check, Credentials, Door, Doors, Login, SharedAccess, TokenFault};
-use crate::domain::shown::is_hidden;
+use crate::auth::{AuthMethod, AuthMethods, Check, Credentials, Login, SharedAccess, TokenError};
+use crate::domain::display::is_hidden;
 use crate::ingest::RequestInfo;
 use crate::ingest::ports::{CredentialSource, chain};
 use crate::telemetry::MEASURED;
@@ -23,10 +23,10 @@ const LONGEST_NAME: usize = 64;
 /// Why a password or a signature is refused.
 const WRONG: &str = "unknown or wrong";
 
-/// The doors, with what tells who may come in by them.
-pub struct Gate {
+/// Authenticates requests by the enabled auth methods.
+pub struct Authenticator {
     credentials: Box<dyn CredentialSource>,
-    doors: Doors,
+    auth_methods: AuthMethods,
     public_host: Option<String>,
     hashing: Hashing,
     login_limit: LoginLimit,
@@ -66,7 +66,7 @@ enum Refusal {
     /// The password or the signature is wrong, or its owner unknown.
     Wrong,
     /// The token is wrong.
-    Token(TokenFault),
+    Token(TokenError),
     /// It could not be checked.
     Unchecked(Problem),
 }
@@ -80,16 +80,16 @@ impl From<Problem> for Refusal {
 impl Refusal {
     /// Whether newer credentials may know better.
     fn may_pass(self) -> bool {
-        matches!(self, Self::Wrong | Self::Token(TokenFault::Signature | TokenFault::Client))
+        matches!(self, Self::Wrong | Self::Token(TokenError::Signature | TokenError::Client))
     }
 }
 
-impl Gate {
+impl Authenticator {
     /// Lets in by Basic authentication alone.
     pub fn new(credentials: Box<dyn CredentialSource>) -> Self {
         Self {
             credentials,
-            doors: Doors::default(),
+            auth_methods: AuthMethods::default(),
             public_host: None,
             hashing: Hashing::new(),
             login_limit: LoginLimit::new(),
@@ -97,10 +97,10 @@ impl Gate {
         }
     }
 
-    /// With these doors open, and no others.
+    /// Enables these auth methods and no others.
     #[must_use]
-    pub fn with_doors(mut self, doors: Doors) -> Self {
-        self.doors = doors;
+    pub fn with_auth_methods(mut self, auth_methods: AuthMethods) -> Self {
+        self.auth_methods = auth_methods;
         self
     }
 
@@ -112,9 +112,9 @@ impl Gate {
         self
     }
 
-    /// The open doors.
-    pub fn doors(&self) -> Doors {
-        self.doors
+    /// The enabled auth methods.
+    pub fn auth_methods(&self) -> AuthMethods {
+        self.auth_methods
     }
 
     /// The name of the client that the headers authenticate, by a password or a token.
@@ -152,7 +152,7 @@ impl Gate {
             return Err(self.without_guess("", "no usable header", context, Problem::Unauthorized(challenge)));
         };
         self.authenticated(std::slice::from_ref(&proof), context).await.map_err(|refusal| match refusal {
-            Refusal::Token(TokenFault::Scope) => {
+            Refusal::Token(TokenError::Scope) => {
                 tracing::warn!(request_id = %context.request_id, source = %context.source, "a token without the scope");
                 Problem::InsufficientScope
             }
@@ -197,11 +197,11 @@ impl Gate {
 
     fn proof(&self, headers: &HeaderMap) -> Option<Proof> {
         let sent = authorization(headers)?;
-        if let Some(login) = Login::of_basic(sent).filter(|_| self.doors.contains(Door::Basic)) {
+        if let Some(login) = Login::of_basic(sent).filter(|_| self.auth_methods.contains(AuthMethod::Basic)) {
             return Some(Proof::Login(login));
         }
         let (scheme, token) = sent.trim().split_once(' ')?;
-        let is_token = scheme.eq_ignore_ascii_case("bearer") && self.doors.contains(Door::Oauth);
+        let is_token = scheme.eq_ignore_ascii_case("bearer") && self.auth_methods.contains(AuthMethod::Oauth);
         is_token.then(|| Proof::Token(token.trim().to_owned()))
     }
 
@@ -278,8 +278,8 @@ impl Gate {
 
     fn challenge(&self, bearer: Bearer) -> Challenge {
         Challenge {
-            basic: self.doors.contains(Door::Basic),
-            bearer: Some(bearer).filter(|_| self.doors.contains(Door::Oauth)),
+            basic: self.auth_methods.contains(AuthMethod::Basic),
+            bearer: Some(bearer).filter(|_| self.auth_methods.contains(AuthMethod::Oauth)),
             signature: false,
         }
     }

@@ -16,7 +16,7 @@ use domain::severity::Severity;
 const ROW_PERIODS: usize = 30;
 
 /// One metric of a device.
-pub(super) struct Course<'a> {
+pub(super) struct Trend<'a> {
     pub(super) view: &'a View<'a>,
     pub(super) device: &'a DeviceFindings,
     pub(super) series: &'a Series,
@@ -24,7 +24,7 @@ pub(super) struct Course<'a> {
     pub(super) alerts: &'a [&'a AlertFact],
 }
 
-impl Course<'_> {
+impl Trend<'_> {
     /// The chart with its axes and alerts.
     pub(super) fn figure(&self) -> Markup {
         let limits = self.limits();
@@ -65,7 +65,7 @@ impl Course<'_> {
 
     fn days(&self) -> Days {
         let first = self.view.findings.span.map_or(self.series.from, |span| span.first.min(self.series.from));
-        Days::since(first, &self.device.place.local_zone)
+        Days::since(first, &self.device.location.local_zone)
     }
 
     /// The lowest and the highest value at the start and at the end of each period; a new run after each gap.
@@ -86,7 +86,7 @@ impl Course<'_> {
 
     /// The severity and the limit of each rule: as for the type, or as its alerts have it if there is an override.
     fn limits(&self) -> Vec<(Severity, f64)> {
-        let general = self.view.limits(&self.device.place.device_type, &self.series.metric);
+        let general = self.view.limits(&self.device.location.device_type, &self.series.metric);
         let general = general.iter().map(|limit| ((limit.severity, &*limit.rule), limit.limit));
         let mut limits: BTreeMap<(Severity, &str), f64> = general.collect();
         for alert in self.alerts {

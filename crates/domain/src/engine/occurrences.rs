@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::rules::Settings;
-use crate::state::Tally;
+use crate::state::OccurrenceCounter;
 
 /// Most occurrences that are remembered of one reason; no rule counts further than 1,000.
 const MOST: usize = 1024;
@@ -11,16 +11,16 @@ const MOST: usize = 1024;
 /// Counts an occurrence of `reason` at `at`. `None` where it changes nothing; else whether the limit is reached, upon
 /// which counting starts again after the last that counted. Readings may come late by `max_age`.
 pub(super) fn count(
-    tally: &mut Tally,
+    occurrences: &mut OccurrenceCounter,
     reason: &str,
     at: Timestamp,
     effective: &Settings,
     max_age: SignedDuration,
 ) -> Option<bool> {
-    if tally.restarted.get(reason).is_some_and(|restarted| at <= *restarted) {
+    if occurrences.restarted.get(reason).is_some_and(|restarted| at <= *restarted) {
         return None;
     }
-    let times = tally.times.entry(reason.to_owned()).or_default();
+    let times = occurrences.times.entry(reason.to_owned()).or_default();
     let position = times.partition_point(|time| *time <= at);
     times.insert(position, at);
     let Some(last) = first_full(times, position, effective) else {
@@ -29,9 +29,9 @@ pub(super) fn count(
     };
     times.retain(|time| *time > last);
     if times.is_empty() {
-        tally.times.remove(reason);
+        occurrences.times.remove(reason);
     }
-    tally.restarted.insert(reason.to_owned(), last);
+    occurrences.restarted.insert(reason.to_owned(), last);
     Some(true)
 }
 

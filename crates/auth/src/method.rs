@@ -1,0 +1,129 @@
+//! Auth methods, and which of them are enabled.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How a client authenticates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// Basic authentication, RFC 7617.
+    Basic,
+    /// Bearer tokens (RFC 6750) that `POST /oauth2/token` issues.
+    Oauth,
+    /// The send call of Azure Event Hubs, with its shared access signature.
+    EventHub,
+    /// Messages on an AWS IoT topic. A topic rule invokes the function; no HTTP is involved.
+    Iot,
+}
+
+impl AuthMethod {
+    /// Every auth method.
+    pub const ALL: [Self; 4] = [Self::Basic, Self::Oauth, Self::EventHub, Self::Iot];
+
+    /// Its name in `AUTH_METHODS` and `--auth`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Oauth => "oauth",
+            Self::EventHub => "event-hub",
+            Self::Iot => "iot",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// The enabled auth methods, at least one. The default is Basic alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthMethods(u8);
+
+/// Why a list of auth methods is invalid. A retry cannot help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthMethodsError {
+    /// No auth method has that name.
+    #[error("unknown auth method \"{0}\": use basic, oauth, event-hub or iot, separated by commas")]
+    Unknown(String),
+    /// The list is empty.
+    #[error("the list of auth methods is empty: use basic, oauth, event-hub or iot, separated by commas")]
+    Empty,
+}
+
+impl AuthMethods {
+    /// Enables these auth methods and no others.
+    #[must_use]
+    pub fn of(methods: &[AuthMethod]) -> Self {
+        Self(methods.iter().fold(0, |bits, method| bits | method.bit()))
+    }
+
+    /// Whether clients can push with a password or a token.
+    #[must_use]
+    pub fn takes_pushes(self) -> bool {
+        self.contains(AuthMethod::Basic) || self.contains(AuthMethod::Oauth)
+    }
+
+    /// Whether `method` is enabled.
+    #[must_use]
+    pub fn contains(self, method: AuthMethod) -> bool {
+        self.0 & method.bit() != 0
+    }
+}
+
+impl Default for AuthMethods {
+    fn default() -> Self {
+        Self::of(&[AuthMethod::Basic])
+    }
+}
+
+impl FromStr for AuthMethods {
+    type Err = AuthMethodsError;
+
+    /// Reads a list such as `basic,oauth`. Case, spaces around a name, and naming one twice do not matter.
+    fn from_str(list: &str) -> Result<Self, AuthMethodsError> {
+        let mut methods = Vec::new();
+        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let known = AuthMethod::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name));
+            methods.push(known.ok_or_else(|| AuthMethodsError::Unknown(name.to_owned()))?);
+        }
+        if methods.is_empty() { Err(AuthMethodsError::Empty) } else { Ok(Self::of(&methods)) }
+    }
+}
+
+impl fmt::Display for AuthMethods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let enabled: Vec<_> =
+            AuthMethod::ALL.into_iter().filter(|method| self.contains(*method)).map(AuthMethod::name).collect();
+        f.write_str(&enabled.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_opens_what_it_names_and_nothing_else() {
+        for (list, open) in [
+            ("basic", "basic"),
+            ("oauth,basic", "basic,oauth"),
+            (" Event-Hub , IOT,", "event-hub,iot"),
+            ("basic,oauth,event-hub,iot", "basic,oauth,event-hub,iot"),
+            ("oauth,oauth", "oauth"),
+        ] {
+            assert_eq!(list.parse::<AuthMethods>().unwrap().to_string(), open);
+        }
+        assert_eq!(AuthMethods::default().to_string(), "basic");
+    }
+
+    #[test]
+    fn a_wrong_name_is_repeated_with_those_there_are() {
+        let fault = "basic,oauht".parse::<AuthMethods>().unwrap_err().to_string();
+        assert!(fault.contains("\"oauht\"") && fault.contains("basic, oauth, event-hub and iot"), "{fault}");
+        for empty in ["", " , "] {
+            assert_eq!(empty.parse::<AuthMethods>().unwrap_err(), AuthMethodsError::Empty);
+        }
+        assert!("eventhub".parse::<AuthMethods>().is_err());
+    }
+}
