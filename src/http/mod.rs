@@ -174,7 +174,7 @@ impl App {
             Err(error) => {
                 error.log(context, &client);
                 Err(match error {
-                    PushError::BatchError(_) if is_gzip_as_text => Problem::GzipAsText,
+                    PushError::NotABatch(_) if is_gzip_as_text => Problem::GzipAsText,
                     error => Problem::from(&error),
                 })
             }

@@ -118,7 +118,7 @@ pub enum Problem {
         with: &'static str,
     },
     /// A body that is not a batch.
-    BatchError,
+    NotABatch,
     /// Credentials cannot be read now.
     CredentialsUnavailable,
     /// Tokens are asked for, and there is no key to sign them with.
@@ -136,9 +136,9 @@ pub enum Problem {
 impl From<&PushError> for Problem {
     fn from(error: &PushError) -> Self {
         match error {
-            PushError::BatchError(BatchError::TooMany) | PushError::TooLarge => Self::TooLarge,
-            PushError::BatchError(BatchError::Encoding(_)) => Self::BrokenGzip,
-            PushError::BatchError(_) => Self::BatchError,
+            PushError::NotABatch(BatchError::TooMany) | PushError::TooLarge => Self::TooLarge,
+            PushError::NotABatch(BatchError::Encoding(_)) => Self::BrokenGzip,
+            PushError::NotABatch(_) => Self::NotABatch,
             PushError::Store(_) => Self::StoreUnavailable,
         }
     }
@@ -254,7 +254,7 @@ impl Problem {
                 "Too much is being worked on right now. Send the push again later.",
             )
             .retry_after(RETRY_AFTER_SECONDS),
-            Self::BatchError => new(
+            Self::NotABatch => new(
                 StatusCode::BAD_REQUEST,
                 "not-a-batch",
                 "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
@@ -352,7 +352,7 @@ mod tests {
             (Problem::IncompleteBody, 400, "incomplete-body", ""),
             (Problem::TooSlow, 408, "too-slow", ""),
             (Problem::Busy { with: "bodies" }, 503, "busy", "retry-after: 30"),
-            (Problem::BatchError, 400, "not-a-batch", ""),
+            (Problem::NotABatch, 400, "not-a-batch", ""),
             (Problem::CredentialsUnavailable, 503, "credentials-unavailable", "retry-after: 30"),
             (Problem::NoSigningKey, 503, "no-signing-key", "retry-after: 30"),
             (Problem::StoreUnavailable, 503, "store-unavailable", "retry-after: 30"),

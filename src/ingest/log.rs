@@ -52,7 +52,7 @@ impl PushError {
         let RequestInfo { request_id, source, .. } = request;
         let error = chain(self);
         match self {
-            Self::BatchError(_) | Self::TooLarge => {
+            Self::NotABatch(_) | Self::TooLarge => {
                 tracing::warn!(
                     target: MEASURED, %request_id, client, %source, error, pushes_refused = 1, "push refused and kept"
                 );

@@ -126,7 +126,7 @@ pub struct Timings {
 pub enum PushError {
     /// The body is no batch. It is kept; no retry can help.
     #[error("the body is not a batch")]
-    BatchError(#[source] BatchError),
+    NotABatch(#[source] BatchError),
     /// The body is too large once decoded. It is kept as it was sent; no retry can help.
     #[error("the decoded body is too large")]
     TooLarge,
@@ -200,7 +200,7 @@ impl Ingest {
             Ok(items) => items,
             Err(fault) => {
                 self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), request).await?;
-                return Err(PushError::BatchError(fault));
+                return Err(PushError::NotABatch(fault));
             }
         };
         let batch = items.read();
@@ -407,7 +407,7 @@ impl Ingest {
         self.keep_body(BatchId::of(body), RejectedPart::Gzip, body, &fault.to_string(), request).await?;
         Ok(match fault {
             DecodeError::TooLarge => PushError::TooLarge,
-            DecodeError::Corrupt(_) => PushError::BatchError(BatchError::Encoding(fault.to_string())),
+            DecodeError::Corrupt(_) => PushError::NotABatch(BatchError::Encoding(fault.to_string())),
         })
     }
 

@@ -108,7 +108,7 @@ impl Ingest {
                 error.log(&info, client);
                 match error {
                     PushError::Store(_) => Err(error),
-                    PushError::BatchError(_) | PushError::TooLarge => Ok(Taken::Refused { refused: error.to_string() }),
+                    PushError::NotABatch(_) | PushError::TooLarge => Ok(Taken::Refused { refused: error.to_string() }),
                 }
             }
         }

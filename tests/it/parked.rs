@@ -131,7 +131,7 @@ async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
 async fn a_body_that_is_no_batch_is_parked_as_well() {
     let world = Backed::new();
     world.store.set_broken(true);
-    assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::BatchError(_))));
+    assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
     world.store.set_broken(false);
     assert_eq!(world.drain_queue().await, Failures::default());
     assert!(world.store.objects().keys().all(|key| key.starts_with("rejected/")));

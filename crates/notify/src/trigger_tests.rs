@@ -91,7 +91,7 @@ fn a_sum_says_since_when_it_was_counted() {
         raised(&[with_course(Trigger::Accumulated { since: at("2022-06-01T01:12:00Z") }, entries("Gents L1"))]);
     assert_eq!(rendered.sms, "Gents L1: entries 34 (limit 30) at 13:59, counted since 09:12");
     assert!(rendered.email.contains("- counted for 4 h 47 min, since 09:12\n"), "{}", rendered.email);
-    assert_eq!(facts(&rendered)["alerts"][0]["trigger"]["is"], "sum");
+    assert_eq!(facts(&rendered)["alerts"][0]["trigger"]["is"], "accumulated");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn silence_says_since_when_with_a_date_where_that_is_another_day() {
     assert_eq!(rendered.sms, "Washroom 3: no data since Tue 13:58 (24 h) at 13:59");
     assert!(rendered.email.contains("No data (low)\n- no data for 24 h, since Tue 13:58\n"), "{}", rendered.email);
     let alert = &facts(&rendered)["alerts"][0];
-    assert_eq!(alert["trigger"]["is"], "silence");
+    assert_eq!(alert["trigger"]["is"], "no_data");
     assert_eq!(alert["reading"], Value::Null);
 
     let sms = raised(&[silent("Washroom 3", "2022-06-01T01:58:00Z")]).sms;
