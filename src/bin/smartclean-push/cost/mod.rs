@@ -25,7 +25,7 @@ use crate::period::interval;
   smartclean-push cost --devices 1000 --interval 5m --format json | jq .total
 
 Not counted: compaction and queries of the lake (each reads every object once more, $0.40 a million), what is pushed by AWS
-IoT, what an external issuer charges, access logs in other locations, KMS keys, a sender ID for SMS, support, tax.")]
+IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID for SMS, support, tax.")]
 pub(super) struct Cost {
     /// How many devices send
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
