@@ -406,7 +406,7 @@ fn without_a_line_for_its_auth_method_it_says_how_to_push() {
     );
     let output = serve(data.path(), &["--auth", "event-hub"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("needs --public-host"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("requires --public-host"));
 }
 
 /// A journal keeps what is printed.

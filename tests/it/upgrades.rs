@@ -12,7 +12,7 @@ use smartclean_push::ingest::ports::{Commit, StateStore as _};
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, reading, reading_with};
 
 /// What a newer release might write: the version above this one's, in a form that nobody can know yet.
-const NEWER: &str = r#"{"v":4,"rule_states":["in","another","form"],"promised":true}"#;
+const NEWER: &str = r#"{"v":5,"rule_states":["in","another","form"],"promised":true}"#;
 const ZONE: &str = "zone/8:building/zone";
 
 async fn put(app: &TestApp, key: &str, body: &str) {
