@@ -544,6 +544,9 @@ fn a_test_alert_goes_all_the_way() {
         |url: &str, password: &str| command(&["test-alert", url]).env("PUSH_PASSWORD", password).output().unwrap();
     let output = send(&url, &password);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let alerts = std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
+    let alert: Value = serde_json::from_str(alerts.lines().next().unwrap()).unwrap();
+    assert_eq!(alert["attributes"]["channel"], json!(["email", "sms"]), "the command promises both");
     assert!(failed(&send(&url, "wrong")).contains("401"));
     assert!(failed(&send(&url.replace("/push", "/pull"), &password)).contains("ends in /push"));
     assert!(server.end().1.contains("this is a test, nothing is wrong"));

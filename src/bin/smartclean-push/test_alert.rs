@@ -9,10 +9,11 @@ use smartclean_push::domain::display;
 use crate::endpoint::{Answered, Endpoint};
 use crate::{Failure, environment};
 
-/// Send one harmless alert through a running endpoint, to see that it reaches your email and telephone
+/// Send one harmless alert through a running endpoint, to test that it reaches your email and phone
 ///
-/// Pushes one reading of a made-up device, which the built-in rule `test-alert` answers with an alert of severity low. The
-/// username and password come from PUSH_USERNAME and PUSH_PASSWORD.
+/// Pushes one reading of a made-up device. The built-in rule `test-alert` raises an alert of severity medium, which is sent
+/// by email and SMS unless `sms_from` in the rules is above medium. The username and password come from PUSH_USERNAME and
+/// PUSH_PASSWORD.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push test-alert http://127.0.0.1:8080/push
@@ -39,8 +40,9 @@ impl TestAlert {
             (200, Some(1..)) => {
                 let _ = writeln!(
                     anstream::stdout(),
-                    "The endpoint sent the test alert. It should reach every confirmed email and telephone number within a \
-                     minute.\nIf it does not: has the subscription been confirmed, and is the number out of the SMS sandbox?"
+                    "The endpoint sent the test alert. It should reach every confirmed email address and phone number within a \
+                     minute.\nIf it does not: is the subscription confirmed? For SMS: is the account out of the SMS sandbox, and \
+                     `sms_from` in the rules not above medium?"
                 );
                 Ok(())
             }
