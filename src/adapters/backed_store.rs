@@ -39,7 +39,7 @@ impl<S: RawStore, Q: FallbackQueue> RawStore for BackedStore<S, Q> {
         };
         tracing::error!(key = %object.key, error = %refused.chain(), "not stored; it is parked in the queue instead");
         match self.fallback_queue.park(&object).await {
-            Ok(()) => Ok(Stored::Parked),
+            Ok(()) => Ok(Stored::Queued),
             Err(fault) => {
                 tracing::error!(key = %object.key, error = %fault.chain(), "not parked either");
                 Err(refused)

@@ -1,54 +1,54 @@
-//! Undoing a body's content encoding, within bounds.
+//! Decodes the content encoding of a body, with a size limit.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
-/// Most bytes that a body may have as it is sent: 10 MB, the payload limit of API Gateway's HTTP APIs.
+/// Maximum size of an encoded body in bytes: 10 MB, the payload limit of API Gateway's HTTP APIs.
 pub const MAX_ENCODED: usize = 10_000_000;
-/// Most bytes that a body may have once its encoding is undone. JSON of readings packs about 20:1, so that this is more
-/// than honest senders reach within [`MAX_ENCODED`], and little enough to be held in memory twice.
+/// Maximum size of a decoded body in bytes. JSON readings compress about 20:1, so a real sender stays below it within
+/// [`MAX_ENCODED`]. Two such bodies fit into memory.
 pub const MAX_DECODED: usize = 64 << 20;
 
 /// How a body is encoded (RFC 9110 §8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// Not encoded.
     Identity,
-    /// RFC 1952.
+    /// gzip, RFC 1952.
     Gzip,
 }
 
-/// What a byte of gzip can become at most: DEFLATE's longest match, 258 bytes, in two bits (RFC 1951 §3.2.5).
-const MOST_A_BYTE: usize = 1_032;
+/// Maximum number of bytes that one byte of gzip can expand to: a match of 258 bytes in two bits (RFC 1951 §3.2.5).
+const MAX_EXPANSION: usize = 1_032;
 
 impl Encoding {
-    /// Most bytes that a body of `length` bytes can become once it is decoded.
+    /// Maximum decoded size in bytes of a body with `length` encoded bytes.
     #[must_use]
     pub fn most(self, length: usize) -> usize {
         match self {
             Self::Identity => length,
-            Self::Gzip => length.saturating_mul(MOST_A_BYTE).min(MAX_DECODED),
+            Self::Gzip => length.saturating_mul(MAX_EXPANSION).min(MAX_DECODED),
         }
     }
 }
 
-/// Why a body could not be decoded. No retry of the same bytes can help.
+/// Why a body cannot be decoded. A retry with the same bytes cannot help.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// It grows past [`MAX_DECODED`].
+    /// The decoded body exceeds [`MAX_DECODED`].
     #[error("the decoded body is larger than {MAX_DECODED} bytes")]
     TooLarge,
-    /// It is not what its header says.
+    /// The body is not valid gzip.
     #[error("the body is not gzip: {0}")]
     Corrupt(std::io::Error),
 }
 
-/// Undoes `encoding`.
+/// Decodes `body`.
 ///
 /// # Errors
-/// [`DecodeError`]; never holds more than [`MAX_DECODED`] bytes to find out.
+/// [`DecodeError`]. Decoding stops at [`MAX_DECODED`] bytes.
 pub fn decode(body: Bytes, encoding: Encoding) -> Result<Bytes, DecodeError> {
     match encoding {
         Encoding::Identity => Ok(body),

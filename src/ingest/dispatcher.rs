@@ -1,4 +1,4 @@
-//! The dispatcher: sends what the outboxes hold, one by one while there are tokens, else in digests. What has no token waits.
+//! The dispatcher: sends messages from the outboxes, one by one while tokens last, else in digests. The others wait.
 
 use std::collections::{HashMap, HashSet};
 use std::iter::repeat_n;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::evaluator::{Committed, Evaluator, Outgoing};
+use super::evaluator::{Committed, Evaluator, OutboxMessage};
 use super::limit::{take_sms, take_tokens};
 use super::ports::AlertPublisher;
 use crate::domain::alert::Message;
@@ -18,36 +18,35 @@ use crate::domain::state::{EntryId, Outbox, OutboxEntry, ZoneState};
 use crate::notify::digest::{digest, grouped};
 use crate::notify::render::{Rendered, render};
 
-/// Most bytes of text in one digest: about five hundred lines, more than anybody reads. SNS takes 256 KB with all other
-/// texts of a message.
+/// Maximum text of a digest in bytes: about five hundred lines. SNS accepts 256 KB for all texts of a message together.
 const LARGEST_DIGEST: usize = 64 * 1024;
-/// Longest that a push takes to take what it has sent out of the outboxes.
-pub const FORGOTTEN_WITHIN: Duration = Duration::from_secs(2);
-/// Longest that the sweep takes for that: its digests are of thousands of zones, and nobody waits for its answer. Well below
-/// the lease of a message.
-const FORGOTTEN_BY_SWEEP_WITHIN: Duration = Duration::from_secs(12);
-const QUOTA_REACHED: &str = "the limit on text messages a day is reached";
-const QUOTA_UNKNOWN: &str = "the limit on text messages a day could not be looked up";
+/// Time limit for a push to remove sent messages from the outboxes.
+pub const OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time limit for a sweep to remove sent messages. A digest covers thousands of zones, and no client waits. Below the lease
+/// of a message.
+const SWEEP_OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(12);
+const QUOTA_REACHED: &str = "the daily SMS quota is used up";
+const QUOTA_UNKNOWN: &str = "the daily SMS quota could not be read";
 
 /// Counts of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Delivery {
-    /// Messages that were sent.
+    /// Sent messages.
     pub messages: usize,
     /// Digests among them.
     pub digests: usize,
-    /// Messages that could not be sent. Their alerts stay in the outboxes.
+    /// Messages that failed. They stay in the outboxes.
     pub failed: usize,
-    /// Messages that wait for the next sweep, because the rate limit allows no more.
+    /// Messages that wait for the next sweep because of the rate limit.
     pub waiting: usize,
-    /// Age of the oldest message that was not sent, in seconds; 0 if there is none.
+    /// Age of the oldest unsent message in seconds; 0 without one.
     pub oldest_unsent_s: i64,
 }
 
 impl Delivery {
-    /// Notes a message that was not sent.
-    fn keep(&mut self, outgoing: &Outgoing, now: Timestamp) {
-        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(outgoing.entry.created).as_secs());
+    /// Counts the age of an unsent message.
+    fn count_unsent(&mut self, outbox_message: &OutboxMessage, now: Timestamp) {
+        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(outbox_message.entry.created).as_secs());
     }
 }
 
@@ -60,35 +59,36 @@ pub(super) struct Dispatcher<'d> {
 
 impl Dispatcher<'_> {
     /// Sends messages that are leased to the caller, one by one.
-    pub(super) async fn send_each(&self, mut leased: Vec<Outgoing>) -> Delivery {
-        leased.sort_by_key(|outgoing| outgoing.entry.message.urgency());
-        let groups = leased.into_iter().map(|outgoing| vec![outgoing]).collect();
-        self.send(groups, FORGOTTEN_WITHIN).await
+    pub(super) async fn send_each(&self, mut leased: Vec<OutboxMessage>) -> Delivery {
+        leased.sort_by_key(|outbox_message| outbox_message.entry.message.urgency());
+        let groups = leased.into_iter().map(|outbox_message| vec![outbox_message]).collect();
+        self.send(groups, OUTBOX_CLEANUP_TIMEOUT).await
     }
 
-    /// Sends what waits in the outboxes, the most urgent first, as far as the rate limit allows. One by one while there are
-    /// tokens for that, else in digests of two or more, each for one token.
-    pub(super) async fn send_waiting(&self, mut waiting: Vec<Outgoing>) -> Delivery {
-        waiting.sort_by_key(|outgoing| outgoing.entry.message.urgency());
-        let messages: Vec<&Message> = waiting.iter().map(|outgoing| &outgoing.entry.message).collect();
+    /// Sends waiting messages within the rate limit, the most urgent first: one by one while tokens last, else in digests of
+    /// two or more, each for one token.
+    pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
+        waiting.sort_by_key(|outbox_message| outbox_message.entry.message.urgency());
+        let messages: Vec<&Message> = waiting.iter().map(|outbox_message| &outbox_message.entry.message).collect();
         let fewest = fewest_messages(&messages);
         let severities = messages.iter().map(|message| message.severity());
         let sender = Sender::Sweep { digests: fewest.len() };
         let tokens = take_tokens(&self.evaluator, severities, sender).await;
         let mut rest = waiting.into_iter();
         let sizes = one_by_one(&fewest, tokens);
-        let groups: Vec<Vec<Outgoing>> = sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect();
+        let groups: Vec<Vec<OutboxMessage>> =
+            sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect();
         let groups = self.lease(groups).await;
-        let mut delivery = self.send(groups, FORGOTTEN_BY_SWEEP_WITHIN).await;
-        for outgoing in rest {
+        let mut delivery = self.send(groups, SWEEP_OUTBOX_CLEANUP_TIMEOUT).await;
+        for outbox_message in rest {
             delivery.waiting += 1;
-            delivery.keep(&outgoing, self.evaluator.now);
+            delivery.count_unsent(&outbox_message, self.evaluator.now);
         }
         delivery
     }
 
-    /// Leases these messages to the caller. Those that somebody else has leased or sent meanwhile are left out.
-    async fn lease(&self, mut groups: Vec<Vec<Outgoing>>) -> Vec<Vec<Outgoing>> {
+    /// Leases these messages to the caller. Leaves out those that another process has leased or sent in the meantime.
+    async fn lease(&self, mut groups: Vec<Vec<OutboxMessage>>) -> Vec<Vec<OutboxMessage>> {
         let lease = |outbox: &mut Outbox, ids: &HashSet<EntryId>| outbox.take(ids, self.evaluator.now);
         let committed = self.change_outboxes(groups.iter().flatten(), lease).await;
         let leased = committed
@@ -96,20 +96,19 @@ impl Dispatcher<'_> {
             .flat_map(|Committed { zone, leased, .. }| leased.iter().map(move |entry| (zone.as_str(), entry.id)));
         let leased: HashSet<(&str, EntryId)> = leased.collect();
         for group in &mut groups {
-            group.retain(|outgoing| leased.contains(&(outgoing.zone.as_str(), outgoing.entry.id)));
+            group.retain(|outbox_message| leased.contains(&(outbox_message.zone.as_str(), outbox_message.entry.id)));
         }
         groups.retain(|group| !group.is_empty());
         groups
     }
 
-    /// Sends each group as one message, and takes what was sent out of the outboxes. What is not sent stays there for the
-    /// sweep.
-    async fn send(&self, groups: Vec<Vec<Outgoing>>, forgotten_within: Duration) -> Delivery {
+    /// Sends each group as one message and removes it from the outboxes. Unsent messages stay there for the sweep.
+    async fn send(&self, groups: Vec<Vec<OutboxMessage>>, forgotten_within: Duration) -> Delivery {
         let mut delivery = Delivery::default();
         if groups.is_empty() {
             return delivery;
         }
-        let outcomes = self.publisher.publish(&self.words(&groups).await).await;
+        let outcomes = self.publisher.publish(&self.render_groups(&groups).await).await;
         let (mut sent, mut first_failure) = (Vec::new(), None);
         for (group, outcome) in groups.iter().zip(outcomes) {
             match outcome {
@@ -121,23 +120,23 @@ impl Dispatcher<'_> {
                 Err(failure) => {
                     delivery.failed += 1;
                     first_failure.get_or_insert(failure);
-                    group.iter().for_each(|outgoing| delivery.keep(outgoing, self.evaluator.now));
+                    group.iter().for_each(|outbox_message| delivery.count_unsent(outbox_message, self.evaluator.now));
                 }
             }
         }
         if let Some(error) = first_failure {
-            tracing::error!(unsent = delivery.failed, error = %error.chain(), "messages stay in the outbox");
+            tracing::error!(unsent = delivery.failed, error = %error.chain(), "messages not sent, the next sweep retries");
         }
-        if timeout(forgotten_within, self.forget(&sent)).await.is_err() {
-            tracing::warn!("what was sent could not be noted in time, and will be sent again");
+        if timeout(forgotten_within, self.remove_sent(&sent)).await.is_err() {
+            tracing::warn!("outboxes not updated in time, sent messages will be sent again");
         }
         delivery
     }
 
-    /// The words of each group's message. It goes out by SMS if it is severe enough and the day's quota allows it.
-    async fn words(&self, groups: &[Vec<Outgoing>]) -> Vec<Rendered> {
-        let of_group = |group: &Vec<Outgoing>| {
-            let messages: Vec<&Message> = group.iter().map(|outgoing| &outgoing.entry.message).collect();
+    /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota.
+    async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Rendered> {
+        let of_group = |group: &Vec<OutboxMessage>| {
+            let messages: Vec<&Message> = group.iter().map(|outbox_message| &outbox_message.entry.message).collect();
             let rendered = if let [message] = messages[..] { render(message) } else { digest(&messages) };
             let worst = messages.iter().map(|message| message.severity()).max();
             if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
@@ -153,8 +152,8 @@ impl Dispatcher<'_> {
         rendered
     }
 
-    /// Takes what was sent out of the outboxes. If that fails, the sweep sends it once more, with the same id.
-    async fn forget(&self, sent: &[&Outgoing]) {
+    /// Removes sent messages from the outboxes. If that fails, the sweep sends them again with the same ids.
+    async fn remove_sent(&self, sent: &[&OutboxMessage]) {
         let forget = |outbox: &mut Outbox, ids: &HashSet<EntryId>| {
             outbox.take(ids, Timestamp::MAX);
             Vec::new()
@@ -162,14 +161,14 @@ impl Dispatcher<'_> {
         self.change_outboxes(sent.iter().copied(), forget).await;
     }
 
-    /// Changes the outboxes of these messages, given their ids. What the change returns is put back, leased to the caller.
+    /// Changes the outboxes that hold these messages. Messages that `change` returns are put back, leased to the caller.
     async fn change_outboxes(
         &self,
-        outgoing: impl Iterator<Item = &Outgoing>,
+        outbox_message: impl Iterator<Item = &OutboxMessage>,
         change: impl Fn(&mut Outbox, &HashSet<EntryId>) -> Vec<OutboxEntry> + Send + Sync,
     ) -> Vec<Committed> {
         let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
-        for Outgoing { zone, entry } in outgoing {
+        for OutboxMessage { zone, entry } in outbox_message {
             ids.entry(zone).or_default().insert(entry.id);
         }
         let zones: Vec<String> = ids.keys().map(|zone| (*zone).to_owned()).collect();
@@ -180,21 +179,21 @@ impl Dispatcher<'_> {
         let (committed, failure) = self.evaluator.change_each(&zones, &change, usize::MAX, None).await;
         if let Some(error) = failure {
             let zones = zones.len() - committed.len();
-            tracing::warn!(zones, error = %error.chain(), "outboxes not changed, the next sweep sends their messages");
+            tracing::warn!(zones, error = %error.chain(), "outboxes not changed, the next sweep retries");
         }
         committed
     }
 }
 
-/// The fewest messages that name all of `messages`, which are in order of urgency: how many each of them names. A notice is
-/// never part of a digest, which is about devices. Notices are first, and few.
+/// The sizes of the fewest groups that cover `messages`, which are in order of urgency. A notice is always alone, because
+/// a digest is about devices. Notices come first and are few.
 fn fewest_messages(messages: &[&Message]) -> Vec<usize> {
     let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
     let digests = grouped(&messages[notices..], LARGEST_DIGEST);
     repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
 }
 
-/// The first `tokens` of the fewest messages. With tokens to spare, messages go out one by one, the most urgent first.
+/// Splits groups while `tokens` last, so that the most urgent messages go out one by one.
 fn one_by_one(fewest: &[usize], tokens: usize) -> Vec<usize> {
     let mut spare = tokens.saturating_sub(fewest.len());
     let mut sizes = Vec::new();
@@ -273,9 +272,9 @@ mod tests {
 
     #[test]
     fn a_lease_lasts_a_minute_which_is_longer_than_its_holder_sends() {
-        let lease = Duration::try_from(crate::ingest::evaluator::SENT_WITHIN).unwrap();
+        let lease = Duration::try_from(crate::ingest::evaluator::LEASE).unwrap();
         assert_eq!(lease, Duration::from_secs(60));
-        assert!(lease > FORGOTTEN_WITHIN + FORGOTTEN_BY_SWEEP_WITHIN);
+        assert!(lease > OUTBOX_CLEANUP_TIMEOUT + SWEEP_OUTBOX_CLEANUP_TIMEOUT);
     }
 
     #[test]

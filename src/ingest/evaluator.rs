@@ -1,4 +1,4 @@
-//! The evaluator: loads the state of zones, evaluates changes of it, and commits it by compare-and-swap.
+//! The evaluator: loads the state of zones, evaluates changes, and commits them by compare-and-swap.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -9,69 +9,68 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
-use super::documents::{read, written};
 use super::limit::take_tokens;
-use super::ports::{Commit, Document, StateStore, UnavailableError};
+use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
+use super::state_documents::{read, to_json};
 use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, EvaluationStats, Policies, evaluate, next_due};
 use crate::domain::rate_limit::Sender;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::{OutboxEntry, ZoneKey, ZoneState};
 
-/// Longest lease of a message, and so the soonest that another one sends it: longer than its sender can run (a function
-/// 29 s).
-pub(super) const SENT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// Lease of a message. It exceeds the run time of any sender (29 s on Lambda), so that no message is sent by two at once.
+pub(super) const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// How often a document is changed again because somebody else wrote it meanwhile.
+/// Retries of a compare-and-swap that lost against another writer.
 pub(super) const RETRIES: u32 = 5;
-/// The first pause before that, in milliseconds; each further one is twice as long, and each a random part of it.
-const FIRST_PAUSE_MS: u64 = 10;
-/// Documents that are written at a time.
+/// Upper bound of the first backoff in milliseconds. It doubles with each retry.
+const FIRST_BACKOFF_MS: u64 = 10;
+/// Number of concurrent writes.
 pub(super) const CONCURRENT: usize = 32;
 
-/// A message of an outbox, and the zone whose outbox it is in.
+/// A message and the zone whose outbox holds it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Outgoing {
+pub(super) struct OutboxMessage {
     pub(super) zone: String,
     pub(super) entry: OutboxEntry,
 }
 
 /// The result of changing zones.
 #[derive(Debug, Default)]
-pub(super) struct Evaluated {
-    /// Messages that are leased to the caller, who sends them.
-    pub(super) outgoing: Vec<Outgoing>,
+pub(super) struct EvaluatedZones {
+    /// Messages leased to the caller, which sends them.
+    pub(super) outbox_message: Vec<OutboxMessage>,
     pub(super) stats: EvaluationStats,
-    /// Why a zone could not be evaluated; the others were.
+    /// Error of the first zone that could not be evaluated; the others were.
     pub(super) failure: Option<UnavailableError>,
 }
 
-/// A change of the state of the zone that is named. It is made again if somebody else writes the zone meanwhile.
-pub(super) type Evaluate<'c> = &'c (dyn Fn(&str, ZoneState) -> Evaluation + Send + Sync);
+/// A change of a zone's state, given its key. Evaluated again after a lost compare-and-swap.
+pub(super) type ZoneChange<'c> = &'c (dyn Fn(&str, ZoneState) -> Evaluation + Send + Sync);
 
-/// A change of a zone's state that is evaluated and not committed yet.
-struct Change<'c> {
+/// An evaluated change that is not committed yet.
+struct PendingChange<'c> {
     zone: String,
     version: u64,
     before: ZoneState,
     evaluation: Evaluation,
-    evaluate: Evaluate<'c>,
+    evaluate: ZoneChange<'c>,
 }
 
-impl<'c> Change<'c> {
-    fn new(zone: String, document: &Document, evaluate: Evaluate<'c>) -> Result<Self, UnavailableError> {
+impl<'c> PendingChange<'c> {
+    fn new(zone: String, document: &StateDocument, evaluate: ZoneChange<'c>) -> Result<Self, UnavailableError> {
         let before: ZoneState = read(&zone, document)?;
         let evaluation = evaluate(&zone, before.clone());
         Ok(Self { zone, version: document.version, before, evaluation, evaluate })
     }
 }
 
-/// That the store's index had zones as due.
+/// The zones of a change were found through the index of due zones.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FoundDue {
-    /// Whether more zones were due than were looked at. A zone that stays due is put behind them then.
-    pub(super) is_one_of_many: bool,
+pub(super) struct DueZones {
+    /// Whether more zones are due than one sweep loads. A zone that stays due then moves behind them.
+    pub(super) has_more: bool,
 }
 
 /// A committed change.
@@ -79,11 +78,11 @@ pub(super) struct Committed {
     pub(super) zone: String,
     pub(super) state: ZoneState,
     pub(super) stats: EvaluationStats,
-    /// Messages that are leased to the caller.
+    /// Messages leased to the caller.
     pub(super) leased: Vec<OutboxEntry>,
 }
 
-/// Changes zones at one time, by the rules in force then.
+/// Changes zones at one time under one set of rules.
 #[derive(Clone, Copy)]
 pub(super) struct Evaluator<'e> {
     pub(super) store: &'e dyn StateStore,
@@ -92,80 +91,82 @@ pub(super) struct Evaluator<'e> {
 }
 
 impl Evaluator<'_> {
-    /// Evaluates the readings of each zone, and commits its state with the messages that it makes.
+    /// Evaluates the readings of each zone, and commits state and messages together.
     ///
-    /// One zone is evaluated without a yield. 2,000 devices that all raise an alert, as many as a zone keeps, take 56 million
-    /// instructions, some 20 ms (`make bench-counts`). It grows with the readings: 200,000 of one zone, the most in a push,
-    /// take up to a hundred times as long.
+    /// Evaluates one zone without a yield. 2,000 devices that all alert, the limit of a zone, take 56 million instructions,
+    /// about 20 ms (`make bench-counts`). 200,000 readings of one zone, the limit of a push, take up to a hundred times as
+    /// long.
     pub(super) async fn evaluate_readings(
         &self,
         projects: &KnownProjects,
         loaded: LoadedZones<'_, '_>,
         received: Timestamp,
-    ) -> Evaluated {
+    ) -> EvaluatedZones {
         let LoadedZones { zones, documents, copies, .. } = loaded;
         let of_zone = |zone: &str, state: ZoneState| {
             let readings = zones.get(zone).map(Vec::as_slice).unwrap_or_default();
             evaluate(self.rules, state, readings, received, self.now)
         };
-        let of_zone: Evaluate<'_> = &of_zone;
+        let of_zone: ZoneChange<'_> = &of_zone;
         let changes = zones.iter().zip(documents).map(|((key, readings), document)| {
             let change = async move {
                 if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
-                    // Before the zone itself, so that a zone that is known is always found.
+                    // Project first, so that a cleaning finds every zone that exists.
                     if let Some(zone) = &source.zone {
-                        projects.note(self.store, zone, source.project.as_deref().unwrap_or_default()).await?;
+                        projects.record(self.store, zone, source.project.as_deref().unwrap_or_default()).await?;
                     }
                 }
-                // Between two zones others have their turn, and a push that takes too long can be stopped.
+                // Lets other tasks run between zones, and lets the time limit stop a slow push.
                 tokio::task::yield_now().await;
-                Change::new(key.clone(), &document, of_zone)
+                PendingChange::new(key.clone(), &document, of_zone)
             };
             change.boxed()
         });
-        let (changes, failure) = all(changes.collect()).await;
+        let (changes, failure) = buffered(changes.collect()).await;
         let mut evaluated = self.commit_sharing_tokens(changes).await;
         evaluated.stats.duplicates += copies;
-        Evaluated { failure: failure.or(evaluated.failure), ..evaluated }
+        EvaluatedZones { failure: failure.or(evaluated.failure), ..evaluated }
     }
 
-    /// Changes these zones, and commits them with the messages that the change makes.
+    /// Changes these zones, and commits state and messages together.
     pub(super) async fn change_all(
         &self,
         keys: &[String],
-        change: Evaluate<'_>,
-    ) -> Result<Evaluated, UnavailableError> {
+        change: ZoneChange<'_>,
+    ) -> Result<EvaluatedZones, UnavailableError> {
         let documents = self.store.load(keys).await?;
-        let changes = keys.iter().zip(&documents).map(|(key, document)| Change::new(key.clone(), document, change));
+        let changes =
+            keys.iter().zip(&documents).map(|(key, document)| PendingChange::new(key.clone(), document, change));
         Ok(self.commit_sharing_tokens(changes.collect::<Result<_, _>>()?).await)
     }
 
-    /// Changes each of these zones, and leases `tokens` of the messages that are put into its outbox to the caller. The
-    /// others are changed if one of them fails.
+    /// Changes each of these zones, and leases up to `tokens` of its new messages to the caller. A failed zone does not stop
+    /// the others.
     pub(super) async fn change_each(
         &self,
         keys: &[String],
-        change: Evaluate<'_>,
+        change: ZoneChange<'_>,
         tokens: usize,
-        found: Option<FoundDue>,
+        due_zones: Option<DueZones>,
     ) -> (Vec<Committed>, Option<UnavailableError>) {
         let documents = match self.store.load(keys).await {
             Ok(documents) => documents,
             Err(error) => return (Vec::new(), Some(error)),
         };
         let commits = keys.iter().zip(documents).map(|(key, document)| {
-            async move { self.commit(Change::new(key.clone(), &document, change)?, tokens, found).await }.boxed()
+            async move { self.commit(PendingChange::new(key.clone(), &document, change)?, tokens, due_zones).await }
+                .boxed()
         });
-        all(commits.collect()).await
+        buffered(commits.collect()).await
     }
 
-    /// Commits changes, and leases to the caller as many of the messages that they make as the rate limit allows, the most
-    /// urgent ones. Tokens are taken before: a message that has none is never committed as one that somebody is sending.
-    async fn commit_sharing_tokens(&self, changes: Vec<Change<'_>>) -> Evaluated {
+    /// Commits changes, and leases the most urgent of their messages to the caller, as many as the rate limit grants. Takes
+    /// tokens before the commit, so that no message is leased without a token.
+    async fn commit_sharing_tokens(&self, changes: Vec<PendingChange<'_>>) -> EvaluatedZones {
         let tokens = self.share_tokens(&changes).await;
         let commits = changes.into_iter().zip(tokens).map(|(change, tokens)| self.commit(change, tokens, None).boxed());
-        let (committed, failure) = all(commits.collect()).await;
-        let mut evaluated = Evaluated { failure, ..Evaluated::default() };
+        let (committed, failure) = buffered(commits.collect()).await;
+        let mut evaluated = EvaluatedZones { failure, ..EvaluatedZones::default() };
         for Committed { zone, stats, leased, .. } in committed {
             if stats.over_device_limit > 0 {
                 tracing::warn!(
@@ -176,13 +177,15 @@ impl Evaluator<'_> {
                 );
             }
             evaluated.stats += stats;
-            evaluated.outgoing.extend(leased.into_iter().map(|entry| Outgoing { zone: zone.clone(), entry }));
+            evaluated
+                .outbox_message
+                .extend(leased.into_iter().map(|entry| OutboxMessage { zone: zone.clone(), entry }));
         }
         evaluated
     }
 
-    /// How many messages of each change may be sent now.
-    async fn share_tokens(&self, changes: &[Change<'_>]) -> Vec<usize> {
+    /// Number of messages of each change that may be sent now.
+    async fn share_tokens(&self, changes: &[PendingChange<'_>]) -> Vec<usize> {
         let made = changes.iter().enumerate().flat_map(|(index, change)| {
             let messages = change.evaluation.messages.iter().map(|entry| &entry.message);
             messages.map(move |message| (message.urgency(), index, message.severity()))
@@ -195,30 +198,30 @@ impl Evaluator<'_> {
         shares
     }
 
-    /// Commits a change by compare-and-swap, and leases the `tokens` most urgent of the messages that it makes to the caller.
-    /// The others are due at once: the sweep sends them. A change that changes nothing is not written.
+    /// Commits a change by compare-and-swap, and leases its `tokens` most urgent messages to the caller. The sweep sends the
+    /// others, which are due at once. Unchanged state is not written.
     async fn commit(
         &self,
-        change: Change<'_>,
+        change: PendingChange<'_>,
         tokens: usize,
-        found: Option<FoundDue>,
+        due_zones: Option<DueZones>,
     ) -> Result<Committed, UnavailableError> {
-        let Change { zone, mut version, mut before, mut evaluation, evaluate } = change;
-        let leased_until = self.now.checked_add(SENT_WITHIN).unwrap_or(self.now);
+        let PendingChange { zone, mut version, mut before, mut evaluation, evaluate } = change;
+        let leased_until = self.now.checked_add(LEASE).unwrap_or(self.now);
         for attempt in 0..=RETRIES {
             let Evaluation { mut state, messages, stats } = evaluation;
             let leased = state.outbox.put(messages, tokens, leased_until);
             let due = next_due(self.rules, &state);
-            let is_indexed = found.is_none_or(|found| !found.is_one_of_many && due.is_some_and(|due| due <= self.now));
+            let is_indexed = due_zones.is_none_or(|zones| !zones.has_more && due.is_some_and(|due| due <= self.now));
             if is_indexed && state == before {
                 return Ok(Committed { zone, state, stats, leased });
             }
-            let is_put_behind = found.is_some_and(|found| found.is_one_of_many);
+            let is_put_behind = due_zones.is_some_and(|zones| zones.has_more);
             let due = due.map(|due| if is_put_behind { due.max(self.now) } else { due });
-            match self.store.commit(&zone, version, &written(&state)?, due).await? {
+            match self.store.commit(&zone, version, &to_json(&state)?, due).await? {
                 Commit::Done => return Ok(Committed { zone, state, stats, leased }),
                 Commit::Lost => {
-                    pause(attempt).await;
+                    backoff(attempt).await;
                     let document = self.store.load(std::slice::from_ref(&zone)).await?.pop().unwrap_or_default();
                     before = read(&zone, &document)?;
                     version = document.version;
@@ -226,12 +229,15 @@ impl Evaluator<'_> {
                 }
             }
         }
-        Err(UnavailableError::new("a zone's state could not be written", "others wrote it each time"))
+        Err(UnavailableError::new(
+            "the state of a zone could not be written",
+            "every attempt lost against another writer",
+        ))
     }
 }
 
-/// Does all of this work, a bounded number at a time. What came of it, and the first failure.
-async fn all<T>(work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>) -> (Vec<T>, Option<UnavailableError>) {
+/// Awaits all of this work, [`CONCURRENT`] at a time. Returns the results and the first error.
+async fn buffered<T>(work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>) -> (Vec<T>, Option<UnavailableError>) {
     let mut outcomes = stream::iter(work).buffer_unordered(CONCURRENT);
     let (mut done, mut failure) = (Vec::new(), None);
     while let Some(outcome) = outcomes.next().await {
@@ -243,17 +249,17 @@ async fn all<T>(work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>) -> (Vec<T
     (done, failure)
 }
 
-/// Readings by the zone that they are from, as far as any rule is about them, and the documents of these zones.
+/// Readings that any rule applies to, by zone, and the state documents of these zones.
 pub(super) struct LoadedZones<'r, 't> {
     pub(super) rules: Arc<RuleSet>,
     zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
-    documents: Vec<Document>,
-    /// Readings with the text of an earlier one, left out of `zones`.
+    documents: Vec<StateDocument>,
+    /// Number of readings that repeat the text of an earlier one. They are not in `zones`.
     copies: usize,
 }
 
 impl<'r, 't> LoadedZones<'r, 't> {
-    /// Loads the zones that readings are from. Zones that no rule is about are not even read.
+    /// Groups readings by zone and loads the zones. Zones without a rule are not loaded.
     pub(super) async fn load(
         store: &dyn StateStore,
         rules: Arc<RuleSet>,
@@ -281,8 +287,8 @@ impl<'r, 't> LoadedZones<'r, 't> {
     }
 }
 
-/// A pause of random length, so that those who met once do not meet again.
-pub(super) async fn pause(attempt: u32) {
-    let milliseconds = fastrand::u64(1..=FIRST_PAUSE_MS << attempt);
+/// Waits for a random time that doubles with `attempt`, so that two writers do not collide again.
+pub(super) async fn backoff(attempt: u32) {
+    let milliseconds = fastrand::u64(1..=FIRST_BACKOFF_MS << attempt);
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

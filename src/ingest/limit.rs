@@ -1,4 +1,4 @@
-//! What the rate limiter allows. Without an answer it allows nothing: messages wait for the sweep, and go out without SMS.
+//! Takes tokens from the rate limit. Without an answer nothing is granted: messages wait for the sweep and go out without SMS.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::ports::{UnavailableError, within};
 use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
 use crate::domain::severity::Severity;
 
-/// The limiter of all messages.
+/// The rate limit that all messages share.
 const CHANNEL: &str = "alerts";
-/// Longest that a push waits for the limiter.
-pub const ALLOWED_WITHIN: Duration = Duration::from_secs(1);
-/// Longest that the sweep waits for it. No client waits for the sweep, and without an answer all messages wait a minute more.
-const ALLOWED_TO_SWEEP_WITHIN: Duration = Duration::from_secs(5);
+/// How long a push waits for the rate limit.
+pub const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the sweep waits for the rate limit. No client waits for the sweep, and a timeout delays every message by a minute.
+const SWEEP_RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many of these messages may be sent now, the urgent ones first.
+/// Number of these messages that may be sent now, urgent ones first.
 pub(super) async fn take_tokens(
     Evaluator { store, rules, now }: &Evaluator<'_>,
     messages: impl Iterator<Item = Severity>,
@@ -26,27 +26,27 @@ pub(super) async fn take_tokens(
         return 0;
     }
     let limit = match sender {
-        Sender::Push => ALLOWED_WITHIN,
-        Sender::Sweep { .. } => ALLOWED_TO_SWEEP_WITHIN,
+        Sender::Push => RATE_LIMIT_TIMEOUT,
+        Sender::Sweep { .. } => SWEEP_RATE_LIMIT_TIMEOUT,
     };
     let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now: *now };
-    allowed(limit, store.take_tokens(CHANNEL, request)).await.unwrap_or_default()
+    granted_within(limit, store.take_tokens(CHANNEL, request)).await.unwrap_or_default()
 }
 
-/// How many of `wanted` messages may go out by SMS today; `None` without an answer.
+/// Number of the `wanted` messages that may go out by SMS today; `None` without an answer.
 pub(super) async fn take_sms(Evaluator { store, rules, now }: &Evaluator<'_>, wanted: usize) -> Option<usize> {
     if wanted == 0 {
         return Some(0);
     }
-    allowed(ALLOWED_WITHIN, store.take_sms(rules.rate_limit.sms_per_day, wanted, *now)).await
+    granted_within(RATE_LIMIT_TIMEOUT, store.take_sms(rules.rate_limit.sms_per_day, wanted, *now)).await
 }
 
-async fn allowed(
+async fn granted_within(
     limit: Duration,
     asked: impl Future<Output = Result<usize, UnavailableError>> + Send,
 ) -> Option<usize> {
-    let granted = within(limit, "the rate limiter took too long", asked).await;
+    let granted = within(limit, "the rate limit did not answer in time", asked).await;
     granted
-        .inspect_err(|error| tracing::warn!(error = %error.chain(), "rate limiter not available, nothing granted"))
+        .inspect_err(|error| tracing::warn!(error = %error.chain(), "rate limit not available, nothing granted"))
         .ok()
 }

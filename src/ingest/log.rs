@@ -1,4 +1,4 @@
-//! The one line that a push leaves in the log, whichever way it came; and a sweep. Their numbers are what is measured.
+//! Log lines of pushes and sweeps. Their numeric fields are the metrics.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::ingest::ports::{Stored, Subscriptions, chain};
 use crate::telemetry::MEASURED;
 
 impl Outcome {
-    /// Writes the line. `client` is who it came from; `started` is when work on it began.
+    /// Logs a stored push. `client` is the authenticated client; `started` is when the request began.
     pub fn log(&self, request: &RequestInfo, client: &str, started: Instant) {
         let Self { stats, delivery, timings, .. } = self;
         let lag = self.newest.map(|newest| request.received.duration_since(newest).as_millis());
@@ -23,7 +23,7 @@ impl Outcome {
             early = stats.early,
             pushes = 1,
             pushes_repeated = u8::from(self.stored == Stored::Already),
-            pushes_parked = u8::from(self.stored == Stored::Parked),
+            pushes_queued = u8::from(self.stored == Stored::Queued),
             pushes_unevaluated = u8::from(!self.evaluated),
             readings_accepted = self.accepted,
             readings_rejected = self.rejected,
@@ -41,25 +41,25 @@ impl Outcome {
             publish_ms = milliseconds(timings.publish),
             push_ms = milliseconds(started.elapsed()),
             event_lag_ms = lag.and_then(|lag| i64::try_from(lag).ok()),
-            "push"
+            "batch stored"
         );
     }
 }
 
 impl PushError {
-    /// Writes the line of a push that is not stored and accounted for.
+    /// Logs a push that failed.
     pub fn log(&self, request: &RequestInfo, client: &str) {
         let RequestInfo { request_id, source, .. } = request;
         let error = chain(self);
         match self {
             Self::NotABatch(_) | Self::TooLarge => {
                 tracing::warn!(
-                    target: MEASURED, %request_id, client, %source, error, pushes_refused = 1, "push refused and kept"
+                    target: MEASURED, %request_id, client, %source, error, pushes_refused = 1, "push rejected, body stored"
                 );
             }
             Self::Store(_) => {
                 tracing::error!(
-                    target: MEASURED, %request_id, client, %source, error, pushes_failed = 1, "push not accounted for"
+                    target: MEASURED, %request_id, client, %source, error, pushes_failed = 1, "push not stored"
                 );
             }
         }
@@ -67,8 +67,7 @@ impl PushError {
 }
 
 impl EvaluatedReadings {
-    /// Writes the line of a push that was stored earlier and is evaluated now; one in which nothing is new is not worth
-    /// reading.
+    /// Logs a push that was stored earlier and is evaluated now; on level debug if it has no alerts.
     pub(super) fn log(&self, key: &ObjectKey) {
         let Self { stats, delivery, .. } = self;
         macro_rules! line {
@@ -93,7 +92,7 @@ impl EvaluatedReadings {
 }
 
 impl SweepStats {
-    /// Writes the line; one of a sweep that found nothing is not worth reading.
+    /// Logs a sweep; on level debug if nothing was due.
     pub fn log(&self) {
         let Self { zones, alerts, delivery, rules_refused } = *self;
         macro_rules! line {
@@ -108,7 +107,7 @@ impl SweepStats {
                     digests_sent = delivery.digests,
                     outbox_age_s = delivery.oldest_unsent_s,
                     rules_refused = u8::from(rules_refused),
-                    "sweep"
+                    "sweep finished"
                 )
             };
         }
@@ -117,11 +116,11 @@ impl SweepStats {
 }
 
 impl Subscriptions {
-    /// Writes the line.
+    /// Logs the numbers.
     pub(super) fn log(&self) {
         let Self { confirmed, pending } = *self;
         tracing::info!(
-            target: MEASURED, subscriptions_confirmed = confirmed, subscriptions_pending = pending, "subscriptions"
+            target: MEASURED, subscriptions_confirmed = confirmed, subscriptions_pending = pending, "subscriptions counted"
         );
     }
 }

@@ -1,20 +1,20 @@
-//! The use case: one push, from its decoded body to what is answered.
+//! Ingest: one push, from its body to the response.
 //!
-//! Split, store, evaluate, publish, in that order. What arrived is stored before anything is decided about it, because a
-//! stored push can be evaluated again and a lost one cannot. State and the messages it makes commit together; messages
-//! leave afterwards, and what does not leave is found by the [sweep](Ingest::sweep).
+//! Split, store, evaluate, publish, in that order. A push is stored before it is evaluated, because a stored push can be
+//! evaluated again and a lost one cannot. State and messages commit together. Messages are sent after the commit, and the
+//! [sweep](Ingest::sweep) sends those that were not.
 
 pub mod decode;
 mod dispatcher;
-mod documents;
 mod evaluator;
-mod left_over;
 mod limit;
 mod log;
+mod pending;
 pub mod ports;
 mod projects;
 mod replay;
 mod restore;
+mod state_documents;
 mod sweeper;
 
 use std::collections::BTreeMap;
@@ -28,15 +28,15 @@ use serde_json::json;
 
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatcher::Dispatcher;
-pub use self::dispatcher::{Delivery, FORGOTTEN_WITHIN};
+pub use self::dispatcher::{Delivery, OUTBOX_CLEANUP_TIMEOUT};
 use self::evaluator::{Evaluator, LoadedZones};
-use self::left_over::FailedTries;
-pub use self::limit::ALLOWED_WITHIN;
+pub use self::limit::RATE_LIMIT_TIMEOUT;
+use self::pending::FailedAttempts;
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
 use self::projects::{KnownProjects, known_projects};
-pub use self::replay::{Replay, Replayed, Reread, reread};
+pub use self::replay::{Replay, Replayed, RereadRejection, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
-use self::sweeper::LastDone;
+use self::sweeper::LastRun;
 pub use self::sweeper::SweepStats;
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Rejection};
@@ -45,125 +45,124 @@ use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::{ZoneKey, ZoneState};
 
-/// Longest that judging a push takes, reading and writing what is remembered included. What takes longer is stored, and
-/// judged later.
-pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
+/// Time limit for evaluating a push, state store included. A push that takes longer is stored and evaluated later.
+pub const EVALUATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-const TOO_LONG: &str = "the state store took too long";
+const STATE_TIMEOUT: &str = "the state store did not answer in time";
 
-/// What is known of a request, or of a message that brings a push, beside its body.
+/// A request, or a message with a push, without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestInfo {
-    /// An id that the caller sees and the logs name.
+    /// Id in the response and in the logs.
     pub request_id: String,
-    /// The address it came from.
+    /// Address of the client.
     pub source: String,
-    /// When it was received.
+    /// Time of receipt.
     pub received: Timestamp,
-    /// The client that AWS has authenticated before the request came here: API Gateway's JWT authorizer for `POST /push/jwt`,
-    /// AWS IoT for a publication. No header says it.
+    /// Client that AWS has authenticated: API Gateway's JWT authorizer for `POST /push/jwt`, AWS IoT for a publication. Never
+    /// taken from a header.
     pub verified_client: Option<String>,
 }
 
 impl RequestInfo {
-    /// The metadata of an object that the request brought, but for the number of lines.
+    /// Metadata of an object of this request. The object counts its own lines.
     fn metadata(&self) -> Metadata {
         let Self { request_id, source, received, .. } = self.clone();
         Metadata { received, request_id, source, lines: 0 }
     }
 }
 
-/// The result of a push that is stored.
+/// Result of a stored push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The batch's identity.
+    /// Id of the batch.
     pub batch: BatchId,
-    /// Items in the batch.
+    /// Number of items in the batch.
     pub received: usize,
-    /// Well-formed ones.
+    /// Number of readings.
     pub accepted: usize,
-    /// The others, kept apart.
+    /// Number of rejections.
     pub rejected: usize,
     /// Event time of the newest reading.
     pub newest: Option<Timestamp>,
-    /// Where it is stored.
+    /// How it was stored.
     pub stored: Stored,
-    /// Whether all readings were evaluated. If the state could not be committed, they are evaluated later.
+    /// Whether all readings were evaluated. If not, they are evaluated later.
     pub evaluated: bool,
     /// Counts of the evaluation.
     pub stats: EvaluationStats,
-    /// What became of its messages.
+    /// Counts of its messages.
     pub delivery: Delivery,
-    /// How long its parts took.
+    /// Durations of its parts.
     pub timings: Timings,
 }
 
-/// What the pusher is told of it.
+/// The response body.
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { batch, received, accepted, rejected, stats, .. } = self;
-        let told = json!({
+        let response = json!({
             "batch": batch.to_string(), "received": received, "accepted": accepted, "rejected": rejected,
             "duplicates": stats.duplicates, "alerts": stats.alerts,
         });
-        told.serialize(serializer)
+        response.serialize(serializer)
     }
 }
 
-/// How long the parts of a push took.
+/// Durations of the parts of a push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Storing it.
+    /// Storing.
     pub store: Duration,
-    /// Evaluating it, reading and writing state included.
+    /// Evaluating, state store included.
     pub evaluate: Duration,
-    /// Sending its messages.
+    /// Sending messages.
     pub publish: Duration,
 }
 
-/// Why a push is not stored and accounted for.
+/// Why a push was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// The body is no batch. It is kept; no retry can help.
+    /// The body is not a batch. It is stored under `rejected/`; a retry cannot help.
     #[error("the body is not a batch")]
     NotABatch(#[source] BatchError),
-    /// The body is too large once decoded. It is kept as it was sent; no retry can help.
+    /// The decoded body is too large. The encoded body is stored under `rejected/`; a retry cannot help.
     #[error("the decoded body is too large")]
     TooLarge,
-    /// The store did not take it. A retry can help.
+    /// The object store failed. A retry can help.
     #[error("the push was not stored")]
     Store(#[source] UnavailableError),
 }
 
-/// What ingest needs of the world.
+/// The ports that ingest uses.
 pub struct Environment {
-    /// Keeps what is pushed.
+    /// Object store.
     pub store: Box<dyn RawStore>,
-    /// Lists what is stored and still to be evaluated, if nobody else does.
+    /// Lists pending pushes; `None` if a queue does.
     pub journal: Option<Box<dyn Journal>>,
-    /// Keeps rule state, and limits messages.
+    /// State store and rate limit.
     pub state: Box<dyn StateStore>,
-    /// Sends messages.
+    /// Publisher.
     pub publisher: Box<dyn AlertPublisher>,
-    /// Knows the rules.
+    /// Rules in force.
     pub rules: Box<dyn RuleSource>,
 }
 
-/// The use case: receives pushes, evaluates them, and sends the messages that this makes.
+/// Receives pushes, evaluates them and sends the resulting messages.
 pub struct Ingest {
     store: Box<dyn RawStore>,
     journal: Option<Box<dyn Journal>>,
     state: Box<dyn StateStore>,
     publisher: Box<dyn AlertPublisher>,
     rules: Box<dyn RuleSource>,
-    noted: LastDone,
-    counted: LastDone,
+    arrival_recorded: LastRun,
+    subscriptions_counted: LastRun,
     projects: KnownProjects,
-    failed: FailedTries,
+    failed: FailedAttempts,
 }
 
 impl Ingest {
-    /// Puts the use case together.
+    /// Builds ingest from its ports.
     #[must_use]
     pub fn new(Environment { store, journal, state, publisher, rules }: Environment) -> Self {
         Self {
@@ -172,18 +171,18 @@ impl Ingest {
             state,
             publisher,
             rules,
-            noted: LastDone::default(),
-            counted: LastDone::default(),
+            arrival_recorded: LastRun::default(),
+            subscriptions_counted: LastRun::default(),
             projects: KnownProjects::default(),
-            failed: FailedTries::default(),
+            failed: FailedAttempts::default(),
         }
     }
 
-    /// Takes in one push. `body` is as it was sent, in `encoding`. `now` is later than the receipt if the push waited
-    /// somewhere: messages are leased and limited as of now.
+    /// Receives one push. `body` is still in `encoding`. `now` is later than the receipt if the push waited in a queue: leases
+    /// and the rate limit count from `now`.
     ///
     /// # Errors
-    /// [`PushError`] says for each case whether a retry can help.
+    /// [`PushError`] states for each case whether a retry can help.
     pub async fn push(
         &self,
         body: Bytes,
@@ -193,14 +192,14 @@ impl Ingest {
     ) -> Result<Outcome, PushError> {
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
-            Err(fault) => return Err(self.refuse_encoded(&body, fault, request).await?),
+            Err(error) => return Err(self.reject_encoded(&body, error, request).await?),
         };
         let id = BatchId::of(&decoded);
         let items = match Items::split(&decoded) {
             Ok(items) => items,
-            Err(fault) => {
-                self.keep_body(id, RejectedPart::Body, &decoded, &fault.to_string(), request).await?;
-                return Err(PushError::NotABatch(fault));
+            Err(error) => {
+                self.store_rejected_body(id, RejectedPart::Body, &decoded, &error.to_string(), request).await?;
+                return Err(PushError::NotABatch(error));
             }
         };
         let batch = items.read();
@@ -212,10 +211,9 @@ impl Ingest {
         };
         let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, now));
         let stored = stored?;
-        let evaluated = self.evaluate(&batch.readings, prefetched, request.received, now, JUDGED_WITHIN).await;
+        let evaluated = self.evaluate(&batch.readings, prefetched, request.received, now, EVALUATION_TIMEOUT).await;
         match &evaluated.failure {
-            // Stored, so the push is accounted for: what is stored and not evaluated is evaluated later.
-            Some(error) => tracing::error!(batch = %id, error = %error.chain(), "stored, and to be evaluated later"),
+            Some(error) => tracing::error!(batch = %id, error = %error.chain(), "batch stored, evaluation postponed"),
             None if batch.readings.is_empty() => {}
             None => self.mark_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await,
         }
@@ -233,11 +231,11 @@ impl Ingest {
         })
     }
 
-    /// Evaluates the lines of a stored object again, as they were first received at `received`. What was evaluated before
-    /// changes nothing, so that this is safe at any time.
+    /// Evaluates the lines of a stored object that was first received at `received`. Readings that were evaluated before
+    /// change nothing, so this is safe at any time.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the state cannot be read or written, or if that takes longer than `limit`. A retry can help.
+    /// [`UnavailableError`] if state cannot be read or written within `limit`. A retry can help.
     pub async fn evaluate_stored(
         &self,
         key: &ObjectKey,
@@ -246,7 +244,7 @@ impl Ingest {
         now: Timestamp,
         limit: Duration,
     ) -> Result<(), UnavailableError> {
-        // Lines were accepted when they were stored.
+        // Every stored line was accepted as a reading.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
         let evaluated = self.evaluate(&readings, Ok(None), received, now, limit).await;
         evaluated.log(key);
@@ -257,11 +255,11 @@ impl Ingest {
         Ok(())
     }
 
-    /// Notes that a zone was cleaned at `at`: its sums start again, and what was raised is over. Without a project, the
-    /// zones of that id in every project are meant. How many zones are known by that name.
+    /// Records that a zone was cleaned at `at`: its sums restart, and its firing rules are resolved. Without a project, this
+    /// applies to the zones with that id in every project. Returns the number of zones.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the state cannot be read or written. A retry can help.
+    /// [`UnavailableError`] if state cannot be read or written. A retry can help.
     pub async fn cleaned(
         &self,
         zone: &str,
@@ -279,7 +277,7 @@ impl Ingest {
         let cleaned = |_: &str, state: ZoneState| engine::cleaned(&rules, state, at, now);
         let dispatcher = self.dispatcher(&rules, now);
         let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
-        dispatcher.send_each(evaluated.outgoing).await;
+        dispatcher.send_each(evaluated.outbox_message).await;
         evaluated.failure.map_or(Ok(keys.len()), Err)
     }
 
@@ -291,9 +289,9 @@ impl Ingest {
         Dispatcher { evaluator: self.evaluator(rules, now), publisher: &*self.publisher }
     }
 
-    /// Does what the cleanings among these readings say, before the readings: what was measured up to a cleaning is over,
-    /// whichever of them arrives first. The last cleaning of a zone says what those before it say.
-    async fn clean(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), UnavailableError> {
+    /// Applies the cleanings among these readings before the readings, because a cleaning ends what was measured before it,
+    /// whichever arrives first. Only the last cleaning of a zone matters.
+    async fn apply_cleanings(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), UnavailableError> {
         let mut cleanings: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
             let at = cleanings.entry(&cleaning.zone).or_insert(cleaning.at);
@@ -302,10 +300,10 @@ impl Ingest {
         if cleanings.is_empty() {
             return Ok(());
         }
-        // A zone may be new, and come with this very push.
+        // A zone can be new in this push.
         for source in readings.iter().map(|reading| &reading.source) {
             if let Some(zone) = source.zone.as_deref().filter(|zone| cleanings.contains_key(zone)) {
-                self.projects.note(&*self.state, zone, source.project.as_deref().unwrap_or_default()).await?;
+                self.projects.record(&*self.state, zone, source.project.as_deref().unwrap_or_default()).await?;
             }
         }
         for (zone, at) in cleanings {
@@ -314,7 +312,7 @@ impl Ingest {
         Ok(())
     }
 
-    /// The state of the zones of these readings. `None` if a cleaning among them changes it before they are evaluated.
+    /// Loads the zones of these readings. `None` if a cleaning among them changes the state first.
     async fn prefetch<'r, 't>(
         &self,
         readings: &'r [Reading<'t>],
@@ -324,11 +322,10 @@ impl Ingest {
             return Ok(None);
         }
         let rules = self.rules.current(now).await?;
-        within(JUDGED_WITHIN, TOO_LONG, LoadedZones::load(&*self.state, rules, readings)).await.map(Some)
+        within(EVALUATION_TIMEOUT, STATE_TIMEOUT, LoadedZones::load(&*self.state, rules, readings)).await.map(Some)
     }
 
-    /// Evaluates readings, commits the state, and sends the messages that this makes: also those of the zones that could be
-    /// evaluated if others could not.
+    /// Evaluates readings, commits the state and sends the messages. A failed zone does not stop the others.
     async fn evaluate<'t>(
         &self,
         readings: &[Reading<'t>],
@@ -339,7 +336,7 @@ impl Ingest {
     ) -> EvaluatedReadings {
         let began = Instant::now();
         let evaluated = async {
-            self.clean(readings, now).await?;
+            self.apply_cleanings(readings, now).await?;
             let loaded = match prefetched? {
                 Some(loaded) => loaded,
                 None => LoadedZones::load(&*self.state, self.rules.current(now).await?, readings).await?,
@@ -349,15 +346,15 @@ impl Ingest {
             let evaluated = evaluator.evaluate_readings(&self.projects, loaded, received).await;
             Ok((rules, evaluated))
         };
-        let (rules, evaluated) = match within(limit, TOO_LONG, evaluated).await {
+        let (rules, evaluated) = match within(limit, STATE_TIMEOUT, evaluated).await {
             Ok(evaluated) => evaluated,
             Err(failure) => return EvaluatedReadings { failure: Some(failure), ..EvaluatedReadings::default() },
         };
         if !readings.is_empty() {
-            self.note_arrival(now).await;
+            self.record_arrival(now).await;
         }
         let evaluation_ended = Instant::now();
-        let delivery = self.dispatcher(&rules, now).send_each(evaluated.outgoing).await;
+        let delivery = self.dispatcher(&rules, now).send_each(evaluated.outbox_message).await;
         let (evaluate, publish) = (evaluation_ended - began, evaluation_ended.elapsed());
         let timings = Timings { evaluate, publish, ..Timings::default() };
         EvaluatedReadings { stats: evaluated.stats, delivery, timings, failure: evaluated.failure }
@@ -367,11 +364,12 @@ impl Ingest {
         if let Some(journal) = &self.journal
             && let Err(error) = journal.mark_evaluated(key).await
         {
-            tracing::warn!(%key, error = %error.chain(), "push not marked as evaluated, it is evaluated again");
+            tracing::warn!(%key, error = %error.chain(), "push not marked as evaluated, it will be evaluated again");
         }
     }
 
-    /// Stores readings and rejections, each where there are any. What came of the readings, but for parked rejections.
+    /// Stores readings and rejections as one object each. Returns how the readings were stored, or [`Stored::Queued`] if the
+    /// rejections were queued.
     async fn store(&self, id: BatchId, batch: &Batch<'_>, request: &RequestInfo) -> Result<Stored, PushError> {
         let readings = async {
             if batch.readings.is_empty() {
@@ -382,7 +380,7 @@ impl Ingest {
         let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, request));
         let rejections = rejections.map_err(PushError::Store)?;
         let readings = readings.map_err(PushError::Store)?;
-        Ok(if rejections == Stored::Parked { rejections } else { readings })
+        Ok(if rejections == Stored::Queued { rejections } else { readings })
     }
 
     async fn store_rejections(
@@ -397,22 +395,22 @@ impl Ingest {
         self.store.put(Object::of_rejections(id, rejections, request.metadata())).await
     }
 
-    /// Keeps a body that does not decode, which only one in gzip can fail to, and says how to answer it.
-    async fn refuse_encoded(
+    /// Stores a body whose gzip cannot be decoded, and returns the error for it.
+    async fn reject_encoded(
         &self,
         body: &[u8],
-        fault: DecodeError,
+        error: DecodeError,
         request: &RequestInfo,
     ) -> Result<PushError, PushError> {
-        self.keep_body(BatchId::of(body), RejectedPart::Gzip, body, &fault.to_string(), request).await?;
-        Ok(match fault {
+        self.store_rejected_body(BatchId::of(body), RejectedPart::Gzip, body, &error.to_string(), request).await?;
+        Ok(match error {
             DecodeError::TooLarge => PushError::TooLarge,
-            DecodeError::Corrupt(_) => PushError::NotABatch(BatchError::Encoding(fault.to_string())),
+            DecodeError::Corrupt(_) => PushError::NotABatch(BatchError::Encoding(error.to_string())),
         })
     }
 
-    /// Keeps a whole body that is no batch: it arrived authenticated, so it is not ours to lose.
-    async fn keep_body(
+    /// Stores a whole body that is not a batch: the client was authenticated, so nothing it sent is lost.
+    async fn store_rejected_body(
         &self,
         id: BatchId,
         part: RejectedPart,
@@ -425,12 +423,12 @@ impl Ingest {
     }
 }
 
-/// The result of evaluating readings.
+/// Result of evaluating readings.
 #[derive(Debug, Default)]
 struct EvaluatedReadings {
     stats: EvaluationStats,
     delivery: Delivery,
     timings: Timings,
-    /// Why some of them could not be evaluated.
+    /// Error of the first zone that could not be evaluated.
     failure: Option<UnavailableError>,
 }

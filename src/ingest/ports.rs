@@ -1,4 +1,4 @@
-//! What the use case needs of the world, each as narrow as its one use.
+//! Ports: the traits through which ingest reaches object store, state store, publisher, rules and credentials.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::domain::rate_limit::TokenRequest;
 use crate::domain::rules::{RefusedRules, RuleSet};
 use crate::notify::render::Rendered;
 
-/// What came of storing an object.
+/// How an object was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It is new, and durable.
+    /// The object is new and durable.
     New,
-    /// An object of that key, and so of that content, was there before. It is left as it is.
+    /// An object with this key, and so with this content, exists already. It is unchanged.
     Already,
-    /// The store does not take it now. It is as safe in another place, from which it is stored later.
-    Parked,
+    /// The object store failed. The object is durable in the fallback queue and is stored from there later.
+    Queued,
 }
 
-/// Something outside does not answer as it should. A retry later can help. The source says what happened, for the log.
+/// A dependency failed or did not answer in time. A retry can help. The source says why, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct UnavailableError {
@@ -34,19 +34,19 @@ pub struct UnavailableError {
 }
 
 impl UnavailableError {
-    /// `what` names the thing and what it did not do: "the raw store did not take the object".
+    /// `what` names the dependency and what it failed to do: "the raw store did not take the object".
     pub fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { what, source: source.into() }
     }
 
-    /// What happened with everything it was caused by, for the log.
+    /// The error and its causes in one line, for the log.
     #[must_use]
     pub fn chain(&self) -> String {
         chain(self)
     }
 }
 
-/// An error with everything it was caused by, for the log.
+/// An error and its causes in one line, for the log.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -59,7 +59,7 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// `work`, or [`UnavailableError`] with this text if it takes longer than `limit`.
+/// Awaits `work`; returns an [`UnavailableError`] with the text `what` if it takes longer than `limit`.
 pub(crate) async fn within<T>(
     limit: Duration,
     what: &'static str,
@@ -71,47 +71,45 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// Keeps raw objects for ever.
+/// Object store: keeps raw objects without an end.
 #[async_trait]
 pub trait RawStore: Send + Sync {
-    /// Stores `object` unless one of its key is there. When this returns `Ok`, the object survives a power cut.
+    /// Stores `object` unless its key exists. After `Ok`, the object survives a power cut.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the store did not confirm. The object may be there all the same; storing it again is safe.
+    /// [`UnavailableError`] if the store did not confirm. The object may be stored; storing it again is safe.
     async fn put(&self, object: Object) -> Result<Stored, UnavailableError>;
 }
 
-/// Lists the stored objects that are still to be evaluated. For a raw store that nobody else watches: a bucket sends notices
-/// to a queue instead.
+/// Lists stored objects that are not evaluated yet. Only the data folder needs it: a bucket notifies a queue instead.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Objects that were first received before `received` and are neither marked as evaluated nor set aside, in the order of
-    /// their keys.
+    /// Objects received before `received` that are neither evaluated nor set aside, in order of their keys.
     ///
     /// # Errors
-    /// [`UnavailableError`] if they cannot be read now; a retry can help.
+    /// [`UnavailableError`] if they cannot be read; a retry can help.
     async fn pending(&self, received: Timestamp) -> Result<Vec<PendingPush>, UnavailableError>;
 
-    /// The lines of an object that [`Self::pending`] names.
+    /// The lines of an object that [`Self::pending`] returned.
     ///
     /// # Errors
-    /// [`UnavailableError`] if they cannot be read now; a retry can help.
+    /// [`UnavailableError`] if they cannot be read; a retry can help.
     async fn lines(&self, key: &ObjectKey) -> Result<String, UnavailableError>;
 
-    /// Marks an object as evaluated: [`Self::pending`] does not name it any more.
+    /// Marks an object as evaluated, so that [`Self::pending`] no longer returns it.
     ///
     /// # Errors
-    /// [`UnavailableError`] if that cannot be noted. The object is evaluated once more then, which changes nothing.
+    /// [`UnavailableError`] if the mark cannot be written. The object is then evaluated again, which changes nothing.
     async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), UnavailableError>;
 
-    /// Sets an object aside: it stays stored, and [`Self::pending`] does not name it any more.
+    /// Sets an object aside: it stays stored, and [`Self::pending`] no longer returns it.
     ///
     /// # Errors
-    /// [`UnavailableError`] if that cannot be noted now; a retry can help.
+    /// [`UnavailableError`] if that cannot be written; a retry can help.
     async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError>;
 }
 
-/// A stored object that is still to be evaluated.
+/// A stored object that is not evaluated yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingPush {
     /// Its key.
@@ -120,75 +118,74 @@ pub struct PendingPush {
     pub received: Timestamp,
 }
 
-/// A raw store that gives its objects back.
+/// A raw store that can also read its objects.
 #[async_trait]
 pub trait StoredObjects: RawStore {
-    /// When an object was first received, where that is known, and its lines; `None` where there is no such object.
+    /// When an object was first received, if known, and its lines; `None` if no such object exists.
     ///
     /// # Errors
-    /// [`UnavailableError`] where it cannot be read now; a retry can help.
+    /// [`UnavailableError`] if it cannot be read; a retry can help.
     async fn read(&self, key: &ObjectKey) -> Result<Option<(Option<Timestamp>, String)>, UnavailableError>;
 }
 
-/// A document as it was read.
+/// A state document as loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Document {
-    /// Its text; `None` where there is no such document.
+pub struct StateDocument {
+    /// JSON text; `None` if the document does not exist.
     pub body: Option<String>,
-    /// How often it was written; 0 where there is no such document.
+    /// Number of writes so far, for compare-and-swap; 0 if the document does not exist.
     pub version: u64,
 }
 
-/// How the keys of documents begin that list a zone's projects.
+/// Key prefix of the documents that list a zone's projects.
 pub const PROJECTS_OF: &str = "projects-of/";
 
-/// Whether a store may delete a document that was not written for a season and about which nothing is due. The list of a
-/// zone's projects is written once, when the zone is new.
+/// Whether a store may delete the document 90 days after its last write if nothing about it is due. The list of a zone's
+/// projects is exempt: it is written once, when the zone is new.
 #[must_use]
 pub fn may_expire(key: &str) -> bool {
     !key.starts_with(PROJECTS_OF)
 }
 
-/// What came of writing a document.
+/// Result of a compare-and-swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
-    /// It is written, and durable.
+    /// The document is written and durable.
     Done,
-    /// Somebody else has written it since it was read. Nothing is written.
+    /// Another writer was faster. Nothing is written.
     Lost,
 }
 
-/// Counts messages over all copies of the program.
+/// Limits messages across all copies of the program.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Takes tokens of `channel` for messages that are about to be sent. How many of them are granted, to the urgent ones
-    /// first. Copies that ask at the same time never get more than the limit together.
+    /// Takes tokens of `channel` for messages about to be sent. Returns how many are granted, to urgent messages first.
+    /// Concurrent copies never get more than the limit together.
     ///
     /// # Errors
-    /// [`UnavailableError`] if the store did not confirm. The tokens may be taken all the same: nothing may be sent.
+    /// [`UnavailableError`] if the store did not confirm. Tokens may be taken; send nothing.
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError>;
 
-    /// Counts messages that are about to go out by SMS against `quota`, the most of a UTC day. How many of them may.
+    /// Counts messages about to go out by SMS against `quota`, the maximum per UTC day. Returns how many may go out.
     ///
     /// # Errors
-    /// [`UnavailableError`] if the store did not confirm. They may be counted all the same: nothing may go out by SMS.
+    /// [`UnavailableError`] if the store did not confirm. They may be counted; send nothing by SMS.
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError>;
 }
 
-/// Keeps what is remembered: small documents, each written as a whole by compare-and-swap. All copies of the program share
-/// it, so it limits their messages as well.
+/// State store: small documents, each written as a whole by compare-and-swap and shared by all copies of the program.
 #[async_trait]
 pub trait StateStore: RateLimiter {
-    /// The documents of these keys, in their order.
+    /// Loads the documents with these keys, in the same order.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the store does not answer.
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError>;
+    /// [`UnavailableError`] if the store does not answer.
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError>;
 
-    /// Writes a document that was read at `version`, and when something about it is due next.
+    /// Writes a document if its version is still `version`, and indexes it under `due`, the time of its next action.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the store did not confirm. It may have been written all the same.
+    /// [`UnavailableError`] if the store did not confirm. The document may be written.
     async fn commit(
         &self,
         key: &str,
@@ -197,53 +194,53 @@ pub trait StateStore: RateLimiter {
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError>;
 
-    /// The keys of documents about which something is due at `now`, the most overdue first, at most `most` of them. A
-    /// query by time: it costs nothing for documents that are not due.
+    /// Keys of at most `most` documents that are due at `now`, the most overdue first. Documents that are not due cost
+    /// nothing.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the store does not answer.
+    /// [`UnavailableError`] if the store does not answer.
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError>;
 }
 
-/// Sends messages to the people who subscribed.
+/// Publisher: sends messages to the subscribers.
 #[async_trait]
 pub trait AlertPublisher: Send + Sync {
-    /// Sends each message; the outcomes are in the order of `messages`, one each.
+    /// Sends each message. Returns one outcome per message, in the same order.
     ///
     /// # Errors
-    /// Each outcome by itself: [`UnavailableError`] where the message was not confirmed as sent. Sending it again is safe: its
-    /// id is the same.
+    /// For each message by itself, [`UnavailableError`] if it was not confirmed as sent. Sending it again is safe: its id
+    /// stays the same.
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>>;
 
-    /// How many have subscribed; `None` where nobody has to.
+    /// Counts subscriptions; `None` if this publisher has none.
     ///
     /// # Errors
-    /// [`UnavailableError`] where that cannot be asked now; a retry can help.
+    /// [`UnavailableError`] if they cannot be counted; a retry can help.
     async fn subscriptions(&self) -> Result<Option<Subscriptions>, UnavailableError> {
         Ok(None)
     }
 }
 
-/// How many have subscribed to the messages.
+/// Number of subscriptions to alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriptions {
-    /// Those that get them.
+    /// Confirmed: they receive alerts.
     pub confirmed: u32,
-    /// Those that do not, because nobody has followed the link that was sent.
+    /// Not confirmed yet: they receive nothing until the subscriber opens the link in the confirmation message.
     pub pending: u32,
 }
 
-/// Knows the rules in force.
+/// Provides the rules in force.
 #[async_trait]
 pub trait RuleSource: Send + Sync {
-    /// The rules in force at `now`. Where newer rules cannot be read or are refused, the last accepted ones stay in force.
+    /// The rules in force at `now`. If newer rules cannot be read or are refused, the last accepted ones stay in force.
     ///
     /// # Errors
-    /// [`UnavailableError`] where they were never read and cannot be now: by other rules than the operator's, alerts would be false
-    /// or missing, and more SMS might go out than allowed. A retry can help.
+    /// [`UnavailableError`] if the rules were never read and cannot be read now; a retry can help. The built-in rules are no
+    /// substitute for the operator's: alerts would be false or missing, and more SMS might go out than allowed.
     async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError>;
 
-    /// The newest rules, where they are refused and others are in force.
+    /// The newest rules, if they are refused and older ones are in force.
     fn refused(&self) -> Option<RefusedRules> {
         None
     }
@@ -257,17 +254,17 @@ impl RuleSource for Arc<RuleSet> {
     }
 }
 
-/// Knows who may push.
+/// Provides the credentials of clients.
 #[async_trait]
 pub trait CredentialSource: Send + Sync {
     /// The credentials in force, as last read.
     ///
     /// # Errors
-    /// [`UnavailableError`] where they were never read and cannot be now.
+    /// [`UnavailableError`] if they were never read and cannot be read now.
     async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError>;
 
-    /// Reads them again, since somebody came whom the last ones do not know: they may have been rotated. At most once
-    /// every ten seconds, however many strangers come; `None` where it is too early or nothing has changed.
+    /// Reads the credentials again, because a client is unknown and they may have been rotated. Reads at most once every ten
+    /// seconds; returns `None` if it is too early or nothing has changed.
     async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>>;
 }
 

@@ -1,4 +1,4 @@
-//! What is stored, taken in once more: pushes as they were first received, and what was rejected by today's reader.
+//! Replays stored pushes as they were first received, and reads rejections again with the current reader.
 
 use std::ops::AddAssign;
 
@@ -7,18 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decode::{DecodeError, Encoding, decode};
 use super::ports::UnavailableError;
-use super::{Ingest, JUDGED_WITHIN};
+use super::{EVALUATION_TIMEOUT, Ingest};
 use crate::domain::archive::{Metadata, Object};
 use crate::domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use crate::domain::engine::EvaluationStats;
 use crate::domain::reading::Reading;
 
-/// Counts of stored pushes that were fed to a state.
+/// Counts of replayed pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// Readings in them.
+    /// Number of readings.
     pub readings: usize,
-    /// Counts of their evaluation, and of the sweeps before them.
+    /// Counts of their evaluation and of the sweeps before them.
     pub stats: EvaluationStats,
 }
 
@@ -29,33 +29,32 @@ impl AddAssign for Replayed {
     }
 }
 
-/// Sweeps come at whole minutes.
+/// Interval of sweeps, which run at whole minutes.
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
-/// History that is fed to a state: stored pushes in the order of their first receipt, each judged as it was when it was
-/// received, and between them the sweeps that came at whole minutes.
+/// Replays history into rule state: stored pushes in order of their first receipt, each evaluated as of its receipt, with
+/// the sweeps at whole minutes between them.
 pub struct Replay<'i> {
     ingest: &'i Ingest,
-    /// The minute up to which all that was due is done; `None` before the first push.
+    /// Last minute whose sweep has run; `None` before the first push.
     swept: Option<Timestamp>,
 }
 
 impl<'i> Replay<'i> {
-    /// Feeds the state of `ingest`. Nothing is stored.
+    /// Replays into the state of `ingest`. Stores no objects.
     pub fn of(ingest: &'i Ingest) -> Self {
         Self { ingest, swept: None }
     }
 
-    /// Takes in the lines of a stored push that was first received at `received`. One that was taken in before changes
-    /// nothing.
+    /// Evaluates the lines of a stored push that was first received at `received`. A repeated push changes nothing.
     ///
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
     pub async fn push(&mut self, lines: &str, received: Timestamp) -> Result<Replayed, UnavailableError> {
         let silences = self.sweep_until(received).await?;
-        // Lines were accepted when they were stored.
+        // Every stored line was accepted as a reading.
         let readings: Vec<_> = lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        let evaluated = self.ingest.evaluate(&readings, Ok(None), received, received, JUDGED_WITHIN).await;
+        let evaluated = self.ingest.evaluate(&readings, Ok(None), received, received, EVALUATION_TIMEOUT).await;
         if let Some(failure) = evaluated.failure {
             return Err(failure);
         }
@@ -63,8 +62,8 @@ impl<'i> Replay<'i> {
         Ok(Replayed { readings: readings.len(), stats })
     }
 
-    /// Does what history has left due by `now`: blocks end, and reminders are over. Silences are left to whoever receives
-    /// from now on.
+    /// Runs the actions that history has left due by `now`, such as the end of a block. Leaves no-data alerts to the live
+    /// receiver.
     ///
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
@@ -73,7 +72,7 @@ impl<'i> Replay<'i> {
         self.ingest.sweep_zones(&rules, now, false).await.map(drop)
     }
 
-    /// Sweeps at each whole minute up to `until` at which anything is due. How many silences that raised.
+    /// Sweeps at each whole minute up to `until` at which a zone is due. Returns the number of no-data alerts.
     async fn sweep_until(&mut self, until: Timestamp) -> Result<usize, UnavailableError> {
         let last = whole_minute(until);
         let mut from = self.swept.map_or(last, after);
@@ -90,19 +89,19 @@ impl<'i> Replay<'i> {
         Ok(silences)
     }
 
-    /// The first minute at which nothing has arrived from anywhere for too long: that is worth a notice.
+    /// The minute at which the notice "nothing arrives" is due.
     async fn quiet_from(&self, now: Timestamp) -> Result<Option<Timestamp>, UnavailableError> {
         let quiet_after = self.ingest.rules.current(now).await?.quiet_after;
         let last = self.ingest.last_arrival().await?;
         Ok(last.and_then(|last| last.checked_add(quiet_after).ok()).map(|last| after(whole_minute(last))))
     }
 
-    /// The first whole minute from `from` to `last` at which anything is due.
+    /// The first whole minute from `from` to `last` at which a zone is due.
     async fn first_due(&self, from: Timestamp, last: Timestamp) -> Result<Option<Timestamp>, UnavailableError> {
         if !self.is_due(last).await? {
             return Ok(None);
         }
-        // What is due at one minute is due at all later ones.
+        // Due at one minute means due at all later ones, so a binary search finds the first.
         let (mut least, mut most) = (0, last.duration_since(from).as_mins());
         while least < most {
             let middle = i64::midpoint(least, most);
@@ -127,40 +126,40 @@ fn after(minute: Timestamp) -> Timestamp {
     minute.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX)
 }
 
-/// What today's reader makes of a rejection.
+/// Result of reading a rejection again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reread {
-    /// The readings in it as an object to be kept, under the name that a push of nothing else would give it, so that it is
-    /// never kept twice; `None` where there are none.
+pub struct RereadRejection {
+    /// The readings as an object, with the key of a push that holds nothing else, so that it is never stored twice; `None`
+    /// without readings.
     pub object: Option<Object>,
-    /// How many readings that are.
+    /// Number of readings.
     pub readings: usize,
-    /// Why the others are still none, one by one.
+    /// For each element that is still rejected, the reason.
     pub refused: Vec<String>,
 }
 
-/// Reads a rejection again as a push that brings nothing else: an item in an array by itself, a whole body as it was sent.
-/// `metadata` is what is told of the object that it makes, but for the number of lines.
+/// Reads a rejection again as a push of its own: an item as the only element of an array, a whole body as it was sent.
+/// `metadata` goes to the new object, which counts its own lines.
 #[must_use]
-pub fn reread(rejection: &Rejection<'_>, metadata: Metadata) -> Reread {
-    let refused = |reason: String| Reread { object: None, readings: 0, refused: vec![reason] };
+pub fn reread(rejection: &Rejection<'_>, metadata: Metadata) -> RereadRejection {
+    let refused = |reason: String| RereadRejection { object: None, readings: 0, refused: vec![reason] };
     let body = match body(rejection) {
         Ok(body) => body,
-        Err(fault) => return refused(fault.to_string()),
+        Err(error) => return refused(error.to_string()),
     };
     let items = match Items::split(&body) {
         Ok(items) => items,
-        Err(fault) => return refused(fault.to_string()),
+        Err(error) => return refused(error.to_string()),
     };
     let Batch { readings, rejections } = items.read();
-    Reread {
+    RereadRejection {
         object: (!readings.is_empty()).then(|| Object::of_readings(BatchId::of(&body), &readings, metadata)),
         readings: readings.len(),
         refused: rejections.into_iter().map(|rejection| rejection.reason).collect(),
     }
 }
 
-/// The decoded body of a push that brings the rejection again.
+/// The decoded body of a push that contains only the rejection.
 fn body(rejection: &Rejection<'_>) -> Result<Bytes, DecodeError> {
     let encoding = if rejection.part == RejectedPart::Gzip { Encoding::Gzip } else { Encoding::Identity };
     match rejection.element() {
@@ -189,7 +188,7 @@ mod tests {
     }
 
     fn read_again(part: RejectedPart, raw: &[u8]) -> (usize, Vec<String>, Option<String>) {
-        let Reread { object, readings, refused } = reread(&rejection(part, raw), metadata());
+        let RereadRejection { object, readings, refused } = reread(&rejection(part, raw), metadata());
         let stored = object.inspect(|object| assert_eq!(object.metadata.lines, readings));
         (readings, refused, stored.map(|object| unpack(&object.bytes).unwrap()))
     }
@@ -283,7 +282,7 @@ mod tests {
             prop_assert_eq!(&stored, &batch.rejections);
             for rejection in &stored {
                 let read = reread(rejection, metadata());
-                prop_assert_eq!(read, Reread { object: None, readings: 0, refused: vec![rejection.reason.clone()] });
+                prop_assert_eq!(read, RereadRejection { object: None, readings: 0, refused: vec![rejection.reason.clone()] });
             }
             // All of it in one push again, readings as the strings that they are stored as.
             let mut readings = batch.readings.iter().map(|reading| Value::from(reading.text).to_string());

@@ -1,52 +1,52 @@
-//! Restores a state store that was lost: writes what a replay of the stored readings has made.
+//! Restores a lost state store from the result of a replay of stored readings.
 //!
-//! The replay feeds another store, and its result is copied. Fed directly, zones would be in the past for a while, and the
-//! sweep of a live receiver would send alerts about it.
+//! The replay runs on another store, and its result is copied. A replay on the live store would put zones into the past for
+//! a while, and the sweep of the live receiver would send alerts about it.
 
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::documents::read;
 use super::evaluator::CONCURRENT;
 use super::ports::{Commit, StateStore, UnavailableError};
 use super::projects;
+use super::state_documents::read;
 use crate::domain::state::{ZoneKey, ZoneState};
 
-/// A state document that a replay has made.
+/// A state document from a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayedDocument {
     /// Its key.
     pub key: String,
-    /// Its text.
+    /// Its JSON text.
     pub body: String,
-    /// When something about it is due next.
+    /// Time of its next action.
     pub due: Option<Timestamp>,
 }
 
-/// What was restored. Keys are in no order.
+/// Result of a restore. Keys are in no order.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// Zones that were written.
+    /// Number of zones that were written.
     pub written: usize,
-    /// Keys of zones that the store has already; they are left as they are.
+    /// Keys of zones that exist in the store already; they are unchanged.
     pub kept: Vec<String>,
-    /// Keys of documents that could not be written, and why.
+    /// Keys of documents that could not be written, each with the error.
     pub failed: Vec<(String, UnavailableError)>,
 }
 
-/// Writes each document that `store` does not have. A zone that it has is left as it is, unless it still has the version in
-/// `replaceable`, which was read before the history was, and no message of it waits. `progress` is called for each document.
+/// Writes each document that does not exist in `store`. An existing zone is replaced only if it still has its version in
+/// `replaceable`, which was read before the history, and its outbox is empty. Calls `progress` once per document.
 ///
-/// Safe to run again, and beside pushes and sweeps.
+/// Safe to repeat, and safe beside pushes and sweeps.
 pub async fn restore(
     documents: Vec<ReplayedDocument>,
     store: &dyn StateStore,
     replaceable: &HashMap<String, u64>,
     progress: impl Fn(),
 ) -> Restored {
-    // Before the zones themselves, so that a zone that is known is always found.
+    // Projects first, so that a cleaning finds every zone that exists.
     let (lists, others): (Vec<_>, Vec<_>) = documents.into_iter().partition(|document| projects::is_key(&document.key));
     let mut restored = Restored::default();
     for documents in [lists, others] {
@@ -79,9 +79,9 @@ async fn write(
     }
     let version = match replaceable.get(key).filter(|_| ZoneKey::is_key(key)) {
         Some(version) => {
-            let found = store.load(std::slice::from_ref(key)).await?.pop().unwrap_or_default();
-            let state: ZoneState = read(key, &found)?;
-            if found.version != *version || !state.outbox.is_empty() {
+            let stored = store.load(std::slice::from_ref(key)).await?.pop().unwrap_or_default();
+            let state: ZoneState = read(key, &stored)?;
+            if stored.version != *version || !state.outbox.is_empty() {
                 return Ok(Commit::Lost);
             }
             *version

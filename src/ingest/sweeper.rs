@@ -1,4 +1,4 @@
-//! The sweeper: does what comes due without a push: messages that were not sent, ends of blocks, reminders, silences.
+//! The sweeper: actions that come due without a push, such as unsent messages, ends of blocks, reminders, no-data alerts.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -7,62 +7,62 @@ use serde::Serialize;
 
 use super::Ingest;
 use super::dispatcher::Delivery;
-use super::documents::{Arrivals, load, read, written};
-use super::evaluator::{Committed, FoundDue, Outgoing};
+use super::evaluator::{Committed, DueZones, OutboxMessage};
 use super::ports::UnavailableError;
+use super::state_documents::{Arrivals, load, read, to_json};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::ZoneState;
 
-/// Zones that are loaded together.
-const AT_ONCE: usize = 100;
-/// Zones of a sweep. If more are due, the next sweep goes on with the others.
-const MOST_ZONES: usize = 5_000;
-/// Messages that a sweep looks at. If more wait, the next sweep goes on with the others.
-const MOST_WAITING: usize = 5_000;
-/// The document that says when something last arrived, from anywhere.
+/// Number of zones per load.
+const ZONES_PER_LOAD: usize = 100;
+/// Maximum number of zones per sweep. The next sweep continues.
+const MAX_ZONES: usize = 5_000;
+/// Maximum number of messages per sweep. The next sweep continues.
+const MAX_WAITING: usize = 5_000;
+/// Key of the document with the time of the last push.
 const ARRIVALS: &str = "arrivals";
-/// How coarsely that is kept, so that it does not cost a write a push.
-const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
-/// How often subscriptions are counted.
-const COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
-/// The document with the notices about the program itself: what was said, and what is still to be sent.
+/// Interval of recording it, so that it does not cost a write per push.
+const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// Interval of counting subscriptions.
+const SUBSCRIPTIONS_COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Key of the document with the notices about the program itself and their outbox.
 const OPERATIONS: &str = "operations";
-/// Longer than any silence that is worth a rule: whatever is due within it.
+/// Longer than the limit of any no-data rule, so that every watched device is due within it.
 const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// Counts of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SweepStats {
-    /// Zones about which something was due.
+    /// Number of due zones.
     pub zones: usize,
-    /// Alerts that were raised: silences.
+    /// Number of no-data alerts.
     pub alerts: usize,
-    /// What became of messages.
+    /// Counts of messages.
     #[serde(flatten)]
     pub delivery: Delivery,
     /// Whether the newest rules are refused.
     pub rules_refused: bool,
 }
 
-/// How long a message waits at most while all is well.
-const LONGEST_WAIT_S: i64 = 600;
+/// Age in seconds from which an unsent message means that delivery fails.
+const MAX_OUTBOX_AGE_S: i64 = 600;
 
 impl SweepStats {
-    /// Whether messages leave: none has waited for ten minutes.
+    /// Whether delivery works: no message has waited for ten minutes.
     #[must_use]
     pub fn delivers(&self) -> bool {
-        self.delivery.oldest_unsent_s < LONGEST_WAIT_S
+        self.delivery.oldest_unsent_s < MAX_OUTBOX_AGE_S
     }
 }
 
-/// When something was last done, in this process: milliseconds since 1970.
+/// When this process last ran an action, in milliseconds since 1970.
 #[derive(Debug, Default)]
-pub(super) struct LastDone(AtomicI64);
+pub(super) struct LastRun(AtomicI64);
 
-impl LastDone {
-    /// Whether it is to be done again; then it counts as done.
+impl LastRun {
+    /// Whether the action is due again. If so, records it as run.
     fn is_due(&self, now: Timestamp, every: SignedDuration) -> bool {
         let last = self.0.load(Ordering::Relaxed);
         let is_due = i128::from(now.as_millisecond() - last) >= every.as_millis();
@@ -74,22 +74,22 @@ impl LastDone {
 }
 
 impl Ingest {
-    /// Does everything that is due at `now`. Safe to run at any time, also beside pushes and other sweeps.
+    /// Runs everything that is due at `now`. Safe at any time, also beside pushes and other sweeps.
     ///
     /// # Errors
-    /// [`UnavailableError`] where the state cannot be read, or a zone's could not be written; the others are done all the same.
-    /// What was not done is due at the next sweep.
+    /// [`UnavailableError`] if state cannot be read or the state of a zone cannot be written; the other zones are swept. The
+    /// next sweep retries.
     pub async fn sweep(&self, now: Timestamp) -> Result<SweepStats, UnavailableError> {
-        let finished = self.finish_begun(Timestamp::MIN, now).await;
+        let finished = self.evaluate_pending(Timestamp::MIN, now).await;
         let swept = self.sweep_due(now).await?;
         self.count_subscriptions(now).await;
         finished.map(|_| swept)
     }
 
-    /// The same, but for what was stored and not evaluated: [`Self::finish_begun`] does that, and may take long.
+    /// Like [`Self::sweep`], without pending pushes, whose evaluation can take long: see [`Self::evaluate_pending`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Self::sweep`].
     pub async fn sweep_due(&self, now: Timestamp) -> Result<SweepStats, UnavailableError> {
         let rules = self.rules.current(now).await?;
         let last = self.last_arrival().await?;
@@ -99,8 +99,7 @@ impl Ingest {
         announced.map(|()| SweepStats { rules_refused: self.rules.refused().is_some(), ..stats })
     }
 
-    /// Does what is due in zones, then sends what waits in any of their outboxes. The others are done where one of them
-    /// fails.
+    /// Sweeps due zones, then sends the messages that wait in their outboxes. A failed zone does not stop the others.
     pub(super) async fn sweep_zones(
         &self,
         rules: &RuleSet,
@@ -108,27 +107,26 @@ impl Ingest {
         silences: bool,
     ) -> Result<SweepStats, UnavailableError> {
         let dispatcher = self.dispatcher(rules, now);
-        let keys = self.state.due(now, MOST_ZONES).await?;
-        let found = FoundDue { is_one_of_many: keys.len() == MOST_ZONES };
+        let keys = self.state.due(now, MAX_ZONES).await?;
+        let due_zones = DueZones { has_more: keys.len() == MAX_ZONES };
         let sweep = |_: &str, state: ZoneState| engine::sweep(rules, state, now, silences);
         let mut stats = SweepStats { zones: keys.len(), ..SweepStats::default() };
         let (mut waiting, mut first_failure) = (Vec::new(), None);
-        for keys in keys.chunks(AT_ONCE) {
-            // Messages stay in the outboxes.
-            let (committed, failure) = dispatcher.evaluator.change_each(keys, &sweep, 0, Some(found)).await;
+        for keys in keys.chunks(ZONES_PER_LOAD) {
+            // Leases no message: `send_waiting` takes tokens for all zones together.
+            let (committed, failure) = dispatcher.evaluator.change_each(keys, &sweep, 0, Some(due_zones)).await;
             first_failure = first_failure.or(failure);
             for Committed { zone, state, stats: of_zone, .. } in committed {
                 stats.alerts += of_zone.alerts;
-                let entries = state.outbox.waiting(now).take(MOST_WAITING - waiting.len()).cloned();
-                waiting.extend(entries.map(|entry| Outgoing { zone: zone.clone(), entry }));
+                let entries = state.outbox.waiting(now).take(MAX_WAITING - waiting.len()).cloned();
+                waiting.extend(entries.map(|entry| OutboxMessage { zone: zone.clone(), entry }));
             }
         }
         stats.delivery = dispatcher.send_waiting(waiting).await;
         first_failure.map_or(Ok(stats), Err)
     }
 
-    /// Makes notices of what the operator has to know about the program itself: rules that are refused, and that nothing
-    /// has come since `quiet_since`. They are sent with what else waits.
+    /// Enqueues notices about the program itself: refused rules, and no push since `quiet_since`. The sweep sends them.
     async fn announce(
         &self,
         rules: &RuleSet,
@@ -136,20 +134,20 @@ impl Ingest {
         now: Timestamp,
     ) -> Result<(), UnavailableError> {
         let mut notices: Vec<Notice> = self.rules.refused().map(Notice::RulesRefused).into_iter().collect();
-        // Devices that report on events only may well have none for a night.
+        // Devices that report only events can be quiet for a night.
         if let Some(since) = quiet_since
-            && self.is_anything_awaited(rules, now).await?
+            && self.expects_readings(rules, now).await?
         {
             notices.push(Notice::NothingArrives { since });
         }
         for notice in notices {
-            self.make_notice(rules, &notice, now).await?;
+            self.enqueue_notice(rules, &notice, now).await?;
         }
         Ok(())
     }
 
-    /// Makes a notice, once for each cause. A sweep sends it.
-    pub(super) async fn make_notice(
+    /// Enqueues a notice, once per cause. The sweep sends it.
+    pub(super) async fn enqueue_notice(
         &self,
         rules: &RuleSet,
         notice: &Notice,
@@ -161,18 +159,18 @@ impl Ingest {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Whether any device is known that sends by itself. Of zones about which anything will be due, as it is of these.
-    async fn is_anything_awaited(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, UnavailableError> {
-        let keys = self.state.due(now.checked_add(EVER).unwrap_or(now), AT_ONCE).await?;
+    /// Whether a no-data rule watches any device. Such a device always makes its zone due.
+    async fn expects_readings(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, UnavailableError> {
+        let keys = self.state.due(now.checked_add(EVER).unwrap_or(now), ZONES_PER_LOAD).await?;
         let documents = self.state.load(&keys).await?;
         let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
         let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
         Ok(states.iter().any(|state| engine::awaits(rules, state)))
     }
 
-    /// Counts who has subscribed, hourly: whoever has not confirmed hears of nothing.
+    /// Counts subscriptions hourly. Unconfirmed subscribers receive nothing.
     async fn count_subscriptions(&self, now: Timestamp) {
-        if !self.counted.is_due(now, COUNTED_EVERY) {
+        if !self.subscriptions_counted.is_due(now, SUBSCRIPTIONS_COUNTED_EVERY) {
             return;
         }
         match self.publisher.subscriptions().await {
@@ -182,21 +180,21 @@ impl Ingest {
         }
     }
 
-    /// Notes that something arrived, coarsely.
-    pub(super) async fn note_arrival(&self, now: Timestamp) {
-        if !self.noted.is_due(now, NOTED_EVERY) {
+    /// Records the time of a push, at most once per interval.
+    pub(super) async fn record_arrival(&self, now: Timestamp) {
+        if !self.arrival_recorded.is_due(now, ARRIVAL_RECORDED_EVERY) {
             return;
         }
         let Ok((known, document)) = load::<Arrivals>(&*self.state, ARRIVALS).await else { return };
-        // What waited in a queue arrived before what is known already.
+        // A push from the queue can be older than the recorded one.
         let newest = known.last.map_or(now, |last| last.max(now));
-        if let Ok(body) = written(&Arrivals::at(newest)) {
-            // Somebody else noting it at the same time is as good.
+        if let Ok(body) = to_json(&Arrivals::at(newest)) {
+            // A lost compare-and-swap means that another copy has recorded it.
             let _ = self.state.commit(ARRIVALS, document.version, &body, None).await;
         }
     }
 
-    /// When something last arrived, from anywhere; `None` where nothing ever has.
+    /// When the last push arrived; `None` before the first one.
     pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, UnavailableError> {
         Ok(load::<Arrivals>(&*self.state, ARRIVALS).await?.0.last)
     }

@@ -17,7 +17,7 @@ use super::{Envelope, Event, Publication, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::queued_object;
 use crate::ingest::ports::{StoredObjects, UnavailableError, chain};
-use crate::ingest::{Ingest, JUDGED_WITHIN};
+use crate::ingest::{EVALUATION_TIMEOUT, Ingest};
 use crate::telemetry::MEASURED;
 
 /// A message as Lambda hands it over.
@@ -158,7 +158,7 @@ impl Ingest {
         for key in keys {
             match bucket.read(key).await? {
                 Some((received, lines)) => {
-                    self.evaluate_stored(key, &lines, received.unwrap_or(now), now, JUDGED_WITHIN).await?;
+                    self.evaluate_stored(key, &lines, received.unwrap_or(now), now, EVALUATION_TIMEOUT).await?;
                 }
                 None => tracing::warn!(%key, "an object that was stored is gone"),
             }

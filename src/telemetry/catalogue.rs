@@ -74,7 +74,7 @@ pub const METRICS: [Metric; 30] = [
     count("pushes", "Pushes that were stored and accounted for"),
     count("pushes_refused", "Pushes that are no batch, or too large; kept, and answered with 4xx"),
     count("pushes_repeated", "Pushes whose very same body was stored before"),
-    count("pushes_parked", "Pushes that wait in the queue because the raw store did not take them"),
+    count("pushes_queued", "Pushes that wait in the queue because the raw store did not take them"),
     count("pushes_unevaluated", "Pushes that were stored and are judged later, because the state could not be written"),
     count("pushes_failed", "Pushes that could not be stored anywhere; answered with 503"),
     count("readings_accepted", "Well-formed readings"),

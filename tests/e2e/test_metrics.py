@@ -62,7 +62,7 @@ def test_the_schema_refuses_what_is_not(lines):
 
 
 def test_a_push_is_one_line(lines):
-    pushes = [line for line in lines if line.get("message") == "push"]
+    pushes = [line for line in lines if line.get("message") == "batch stored"]
     assert len({line["request_id"] for line in pushes}) == len(pushes) >= 2
     assert all("batch" in line and "client" in line and "push_ms" in line for line in pushes)
 

@@ -16,7 +16,8 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Document, Journal, PendingPush, RateLimiter, RawStore, StateStore, Stored, UnavailableError,
+    AlertPublisher, Commit, Journal, PendingPush, RateLimiter, RawStore, StateDocument, StateStore, Stored,
+    UnavailableError,
 };
 use smartclean_push::ingest::{Ingest, Outcome};
 use smartclean_push::notify::render::Rendered;
@@ -119,7 +120,7 @@ impl RateLimiter for Dying<SqliteStore> {
 
 #[async_trait]
 impl StateStore for Dying<SqliteStore> {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         self.port.load(keys).await
     }
 
@@ -234,7 +235,7 @@ async fn live(part: &str, life: Life) {
         restarted => {
             // A sweep is killed later than a push.
             let at = after(if restarted == "restarted late" { 1100 } else { 5 });
-            ingest.finish_begun(Timestamp::MAX, at).await.unwrap();
+            ingest.evaluate_pending(Timestamp::MAX, at).await.unwrap();
             if restarted == "restarted and repeated" {
                 push(&ingest, &pushed(), at).await;
             }

@@ -15,6 +15,7 @@ mod corpus;
 mod cost;
 mod damaged;
 mod events;
+mod fallback_queue;
 mod goldens;
 mod guessing;
 mod hostile;
@@ -26,7 +27,6 @@ mod model;
 mod notices;
 mod oracle;
 mod pack;
-mod parked;
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, clippy::expect_used, reason = "a library by itself where it is fuzzed")]
 mod properties;

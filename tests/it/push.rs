@@ -6,7 +6,7 @@ use http_body_util::Full;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use smartclean_push::domain::archive::ObjectKey;
-use smartclean_push::ingest::{JUDGED_WITHIN, SweepStats};
+use smartclean_push::ingest::{EVALUATION_TIMEOUT, SweepStats};
 
 use crate::support::{
     Answer, PASSWORD, TestApp, USERNAME, basic, body, gzip, now, push_request, reading, reading_with, samples,
@@ -427,9 +427,9 @@ async fn state_that_cannot_be_committed_leaves_the_push_stored_and_to_be_evaluat
     app.state.set_broken(false);
     let (key, lines) = app.lines().remove(0);
     let key = ObjectKey::known(&key);
-    app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now(), JUDGED_WITHIN).await.unwrap();
+    app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now(), EVALUATION_TIMEOUT).await.unwrap();
     assert_eq!(app.publisher.sent().len(), 1);
-    app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now(), JUDGED_WITHIN).await.unwrap();
+    app.ingest().evaluate_stored(&key, &lines.join("\n"), now(), now(), EVALUATION_TIMEOUT).await.unwrap();
     assert_eq!(app.publisher.sent().len(), 1, "evaluated again, it changes nothing");
 }
 

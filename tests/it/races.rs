@@ -16,7 +16,7 @@ use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{RuleState, ZoneKey, ZoneState};
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
 
 use crate::support::{World, body, now, process, push_to, reading_with};
 
@@ -46,7 +46,7 @@ impl<T: StateStore> RateLimiter for Counting<T> {
 
 #[async_trait]
 impl<T: StateStore> StateStore for Counting<T> {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         self.store.load(keys).await
     }
 
@@ -123,7 +123,7 @@ async fn run(state: impl StateStore + 'static, part: &str, folder: &Path) -> Val
         }
         _ => {
             // Who lost too many races has left it to be evaluated later.
-            ingest.finish_begun(Timestamp::MAX, now()).await.unwrap();
+            ingest.evaluate_pending(Timestamp::MAX, now()).await.unwrap();
             ingest.sweep(now() + SignedDuration::from_secs(61)).await.unwrap();
         }
     }

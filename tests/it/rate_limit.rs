@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::SweepStats;
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::Rendered;
 
@@ -233,7 +233,7 @@ async fn above_the_days_quota_messages_go_out_without_sms_and_say_so() {
     let sent = app.publisher.sent();
     let expected = [by(&["email", "sms"]), by(&["email", "sms"]), by(&["email"]), by(&["email"])];
     assert_eq!(sent.iter().map(channels).collect::<Vec<_>>(), expected);
-    assert!(sent[3].email.ends_with("Not sent by SMS: the limit on text messages a day is reached.\n"));
+    assert!(sent[3].email.ends_with("Not sent by SMS: the daily SMS quota is used up.\n"));
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn without_a_count_of_sms_messages_go_out_without_sms_and_say_why() {
     push_to(&ingest, body(&[empty_soap(1)]), now()).await.unwrap();
     let [sent] = publisher.sent().try_into().unwrap();
     assert_eq!(channels(&sent), by(&["email"]));
-    assert!(sent.email.ends_with("Not sent by SMS: the limit on text messages a day could not be looked up.\n"));
+    assert!(sent.email.ends_with("Not sent by SMS: the daily SMS quota could not be read.\n"));
 }
 
 /// How often a state store was called.
@@ -289,7 +289,7 @@ impl RateLimiter for Counted {
 
 #[async_trait]
 impl StateStore for Counted {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         self.count(|calls| calls.loads += 1);
         self.state.load(keys).await
     }

@@ -4,28 +4,28 @@ use std::process::Stdio;
 
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
-use smartclean_push::ingest::ports::{Commit, Document, StateStore};
+use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore};
 
 use crate::support::memory::{KeptDocument, MemoryState};
 use crate::support::now;
 use crate::support::process;
 
 /// Loads one document.
-async fn load(store: &impl StateStore, key: &str) -> Document {
+async fn load(store: &impl StateStore, key: &str) -> StateDocument {
     let mut documents = store.load(&[key.to_owned()]).await.unwrap();
     assert_eq!(documents.len(), 1);
     documents.remove(0)
 }
 
-fn document(body: &str, version: u64) -> Document {
-    Document { body: Some(body.to_owned()), version }
+fn document(body: &str, version: u64) -> StateDocument {
+    StateDocument { body: Some(body.to_owned()), version }
 }
 
 /// Adds 1 to the number that a document holds, as often as it takes. How many races that lost.
 async fn increment(store: &impl StateStore, key: &str) -> u32 {
     let mut lost = 0;
     loop {
-        let Document { body, version } = load(store, key).await;
+        let StateDocument { body, version } = load(store, key).await;
         let count: u64 = body.map_or(0, |body| body.parse().unwrap());
         match store.commit(key, version, &(count + 1).to_string(), None).await.unwrap() {
             Commit::Done => return lost,
@@ -50,7 +50,7 @@ async fn keeps_the_contract<S: StateStore + Clone + 'static>(store: S) {
 }
 
 async fn documents_are_kept_by_version(store: &impl StateStore) {
-    assert_eq!(load(store, "kept").await, Document { body: None, version: 0 });
+    assert_eq!(load(store, "kept").await, StateDocument { body: None, version: 0 });
     assert_eq!(store.load(&[]).await.unwrap(), []);
     for version in 0..3 {
         let body = format!("{{\"written\":{version}}}");
@@ -63,7 +63,7 @@ async fn lost_race_writes_nothing(store: &impl StateStore) {
     let long_past = Some(Timestamp::UNIX_EPOCH);
     // Nobody can have read a version of a document that is not there.
     assert_eq!(store.commit("raced", 1, "first", long_past).await.unwrap(), Commit::Lost);
-    assert_eq!(load(store, "raced").await, Document::default());
+    assert_eq!(load(store, "raced").await, StateDocument::default());
     assert_eq!(store.commit("raced", 0, "first", None).await.unwrap(), Commit::Done);
     for stale in [0, 2, 3] {
         assert_eq!(store.commit("raced", stale, "second", long_past).await.unwrap(), Commit::Lost, "{stale}");
@@ -106,7 +106,7 @@ async fn many_are_loaded_at_once_in_their_order(store: &impl StateStore) {
     let asked: Vec<_> = keys.iter().rev().chain(&keys[..5]).cloned().collect();
     let expected: Vec<_> = asked
         .iter()
-        .map(|key| if key.ends_with(['0', '2', '4', '6', '8']) { document(key, 1) } else { Document::default() })
+        .map(|key| if key.ends_with(['0', '2', '4', '6', '8']) { document(key, 1) } else { StateDocument::default() })
         .collect();
     assert_eq!(store.load(&asked).await.unwrap(), expected);
 }

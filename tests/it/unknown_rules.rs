@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use smartclean_push::domain::archive::{ObjectKey, unpack};
 use smartclean_push::domain::rules::RuleSet;
-use smartclean_push::ingest::JUDGED_WITHIN;
+use smartclean_push::ingest::EVALUATION_TIMEOUT;
 use smartclean_push::ingest::ports::{RuleSource, UnavailableError};
 
 use crate::support::{TestApp, World, body, now, reading_with};
@@ -37,7 +37,7 @@ async fn evaluate_stored(app: &TestApp) -> Result<(), UnavailableError> {
     for (key, object) in app.store.objects() {
         let (lines, received) = (unpack(&object.bytes).unwrap(), object.metadata.received);
         let later = now() + SignedDuration::from_mins(3);
-        app.app.ingest().evaluate_stored(&ObjectKey::known(&key), &lines, received, later, JUDGED_WITHIN).await?;
+        app.app.ingest().evaluate_stored(&ObjectKey::known(&key), &lines, received, later, EVALUATION_TIMEOUT).await?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use smartclean_push::domain::archive::{ObjectKey, unpack};
 use smartclean_push::domain::state::ZoneState;
-use smartclean_push::ingest::JUDGED_WITHIN;
+use smartclean_push::ingest::EVALUATION_TIMEOUT;
 use smartclean_push::ingest::ports::{Commit, StateStore as _};
 
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, reading, reading_with};
@@ -39,7 +39,7 @@ async fn evaluate_stored(app: &TestApp) -> bool {
         let lines = unpack(&object.bytes).unwrap();
         let key = ObjectKey::known(&key);
         let (received, later) = (object.metadata.received, now() + SignedDuration::from_mins(3));
-        if app.ingest().evaluate_stored(&key, &lines, received, later, JUDGED_WITHIN).await.is_err() {
+        if app.ingest().evaluate_stored(&key, &lines, received, later, EVALUATION_TIMEOUT).await.is_err() {
             return false;
         }
     }

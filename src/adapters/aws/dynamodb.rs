@@ -19,7 +19,7 @@ use super::items::{Item, Items, SHARDS, expires, item_key, number, text};
 use super::{READING, backoff, code, told, within};
 use crate::adapters::due::due_until;
 use crate::domain::rate_limit::{Bucket, Expected, Sender, Take, TokenRequest, utc_day};
-use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
+use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
 
 /// Longest that loading, writing or asking what is due takes, with all retries.
 pub(super) const REMEMBERING: Duration = Duration::from_secs(4);
@@ -69,7 +69,7 @@ impl DynamoStore {
     }
 
     /// The documents of `keys`, at most [`MOST_KEYS`] of them, all different.
-    async fn get(&self, keys: Vec<String>) -> Result<HashMap<String, Document>, UnavailableError> {
+    async fn get(&self, keys: Vec<String>) -> Result<HashMap<String, StateDocument>, UnavailableError> {
         let keys = keys.into_iter().map(|key| HashMap::from([("pk".to_owned(), AttributeValue::S(key))])).collect();
         // Consistent: what the last push has written must be seen by the next, or it loses the race for certain.
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
@@ -96,7 +96,7 @@ impl DynamoStore {
         Ok(documents)
     }
 
-    async fn get_all(&self, keys: BTreeSet<String>) -> Result<HashMap<String, Document>, UnavailableError> {
+    async fn get_all(&self, keys: BTreeSet<String>) -> Result<HashMap<String, StateDocument>, UnavailableError> {
         let turns = Arc::new(Semaphore::new(CONCURRENCY));
         // Dropped at the end, and with it whatever still runs then.
         let mut requests = JoinSet::new();
@@ -320,7 +320,7 @@ impl RateLimiter for DynamoStore {
 
 #[async_trait]
 impl StateStore for DynamoStore {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         let keys: Vec<_> = keys.iter().map(|key| item_key(key)).collect();
         // DynamoDB refuses a request that names a key twice.
         let documents = within(REMEMBERING, NOT_READ, self.get_all(keys.iter().cloned().collect())).await?;

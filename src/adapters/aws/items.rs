@@ -27,7 +27,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use crate::adapters::due::due_from;
 use crate::domain::digest::Digest;
-use crate::ingest::ports::{Document, may_expire};
+use crate::ingest::ports::{StateDocument, may_expire};
 
 /// Longest partition key, in bytes; DynamoDB, "Service, account, and table quotas".
 const LONGEST_KEY: usize = 2_048;
@@ -99,7 +99,7 @@ impl Items {
     }
 
     /// A document and its key; or what is wrong with the item, which then no release of this program has written.
-    pub(super) fn read(&self, mut item: Item) -> Result<(String, Document), String> {
+    pub(super) fn read(&self, mut item: Item) -> Result<(String, StateDocument), String> {
         let key = text(&mut item, "pk")?;
         let version = number(&item, "version")?;
         let body = match item.remove("body") {
@@ -108,7 +108,7 @@ impl Items {
             _ => None,
         };
         match body {
-            Some(body) => Ok((key, Document { body: Some(body), version })),
+            Some(body) => Ok((key, StateDocument { body: Some(body), version })),
             None => Err(format!("the body of item {key:?} is not text")),
         }
     }

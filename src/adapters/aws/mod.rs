@@ -127,15 +127,15 @@ fn backoff(failures: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::adapters::cached_credentials::FIRST_READ_AGAIN;
-    use crate::ingest::{ALLOWED_WITHIN, FORGOTTEN_WITHIN, JUDGED_WITHIN};
+    use crate::ingest::{EVALUATION_TIMEOUT, OUTBOX_CLEANUP_TIMEOUT, RATE_LIMIT_TIMEOUT};
 
     #[test]
     fn what_a_push_does_in_a_row_ends_before_the_function_does() {
         // Rules and the accepted copy read, and that copy written; credentials; readings and rejections stored side by
         // side, or parked after all; judged; sent; what was sent noted. What is left is for a password's hash, half a
         // second, which nobody else's can hold up: a function answers one request at a time.
-        let sending = ALLOWED_WITHIN + PUBLISHING + FORGOTTEN_WITHIN;
-        let longest = READING * 3 + FIRST_READ_AGAIN + PROVING + STORING + sqs::PARKING + JUDGED_WITHIN + sending;
+        let sending = RATE_LIMIT_TIMEOUT + PUBLISHING + OUTBOX_CLEANUP_TIMEOUT;
+        let longest = READING * 3 + FIRST_READ_AGAIN + PROVING + STORING + sqs::PARKING + EVALUATION_TIMEOUT + sending;
         assert!(longest <= Duration::from_millis(28_500), "{longest:?}");
     }
 

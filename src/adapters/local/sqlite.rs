@@ -13,7 +13,7 @@ use super::grouped::Grouped;
 use crate::adapters::due::{due_from, due_until};
 use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
 use crate::ingest::ReplayedDocument;
-use crate::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError, may_expire};
+use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError, may_expire};
 
 /// The version of the schema below, kept as the database's `user_version`.
 const SCHEMA_VERSION: i64 = 3;
@@ -187,14 +187,15 @@ impl RateLimiter for SqliteStore {
 
 #[async_trait]
 impl StateStore for SqliteStore {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         let keys = keys.to_vec();
         let load = move |connection: &mut Connection| {
             // One transaction, so that the file is locked once and not for each key.
             let transaction = connection.transaction()?;
             let mut select = transaction.prepare_cached(LOAD)?;
             let documents = keys.iter().map(|key| {
-                let found = select.query_one([key], |row| Ok(Document { version: row.get(0)?, body: row.get(1)? }));
+                let found =
+                    select.query_one([key], |row| Ok(StateDocument { version: row.get(0)?, body: row.get(1)? }));
                 found.optional().map(Option::unwrap_or_default)
             });
             documents.collect()

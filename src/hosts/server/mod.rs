@@ -155,7 +155,7 @@ pub async fn finish_every(app: Arc<App>, interval: Duration, started: Timestamp)
     let mut turns = tokio::time::interval(interval);
     loop {
         turns.tick().await;
-        if let Err(error) = app.ingest().finish_begun(started, Timestamp::now()).await {
+        if let Err(error) = app.ingest().evaluate_pending(started, Timestamp::now()).await {
             tracing::error!(error = %error.chain(), "pending pushes not all evaluated");
         }
     }

@@ -36,7 +36,7 @@ fn bucket_contract() {
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
         // New, or `Already` where an answer was slow and the client asked once more.
         let puts = stream::iter(puts).buffer_unordered(16);
-        puts.for_each(async |stored| assert_ne!(stored.unwrap(), Stored::Parked)).await;
+        puts.for_each(async |stored| assert_ne!(stored.unwrap(), Stored::Queued)).await;
         // Somebody else's, which nobody is to take for ours.
         let note = client.put_object().bucket(&bucket).key("raw/dt=2026-11-23/hh=09/notes.txt");
         note.send().await.unwrap();

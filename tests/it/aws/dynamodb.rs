@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
 use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter as _, StateStore as _, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, RateLimiter as _, StateDocument, StateStore as _, UnavailableError};
 
 use super::stand_in::{ReceivedRequest, Reply, StandIn};
 
@@ -61,7 +61,7 @@ async fn many_keys_are_asked_for_a_hundred_at_a_time_and_each_once() {
     let stand_in = StandIn::answering(|request, _| partly(&asked(request), &[])).await;
     let twice: Vec<_> = names(250).into_iter().chain(names(250)).collect();
     let documents = store(&stand_in).await.load(&twice).await.unwrap();
-    let expected: Vec<_> = twice.iter().map(|key| Document { body: Some(key.clone()), version: 7 }).collect();
+    let expected: Vec<_> = twice.iter().map(|key| StateDocument { body: Some(key.clone()), version: 7 }).collect();
     assert_eq!(documents, expected);
     let requests = stand_in.seen();
     let mut sizes: Vec<_> = requests.iter().map(|request| asked(request).len()).collect();

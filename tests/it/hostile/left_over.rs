@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::rate_limit::TokenRequest;
-use smartclean_push::ingest::ports::{Commit, Document, RateLimiter, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
 
 use super::injection::feedback;
 use crate::support::memory::{MemoryPublisher, MemoryState};
@@ -27,7 +27,7 @@ impl RateLimiter for Stuck {
 
 #[async_trait]
 impl StateStore for Stuck {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         self.0.load(keys).await
     }
 
@@ -64,7 +64,7 @@ async fn what_can_be_judged_is_whatever_stands_before_it() {
         }
     }
     state.set_broken(false);
-    assert!(ingest.finish_begun(Timestamp::MAX, now()).await.is_err(), "four of them are still to be judged");
+    assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err(), "four of them are still to be judged");
     let zones = state.documents().into_keys().filter(|key| key.contains("/sound-") && key.starts_with("zone/")).count();
     assert_eq!(zones, 4);
     let left = files(&folder.path().join("to-evaluate"));
@@ -84,12 +84,12 @@ async fn what_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() 
     // While nothing can be written, it is not the object's fault.
     state.set_broken(true);
     for _ in 0..5 {
-        assert!(ingest.finish_begun(Timestamp::MAX, now()).await.is_err());
+        assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err());
     }
     assert_eq!(count("to-evaluate"), 1);
     state.set_broken(false);
-    assert!(ingest.finish_begun(Timestamp::MAX, now()).await.is_err());
-    assert_eq!(ingest.finish_begun(Timestamp::MAX, now()).await.unwrap(), 0, "it is not tried again");
+    assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err());
+    assert_eq!(ingest.evaluate_pending(Timestamp::MAX, now()).await.unwrap(), 0, "it is not tried again");
     assert_eq!((count("to-evaluate"), count("set-aside"), count("raw")), (0, 1, 1));
     for minutes in [2, 3, 4] {
         ingest.sweep(now() + jiff::SignedDuration::from_mins(minutes)).await.unwrap();

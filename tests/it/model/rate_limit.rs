@@ -18,7 +18,9 @@ use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, Commit, Document, RateLimiter, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{
+    AlertPublisher, Commit, RateLimiter, StateDocument, StateStore, UnavailableError,
+};
 use smartclean_push::notify::render::Rendered;
 use tokio::task::yield_now;
 
@@ -173,7 +175,7 @@ impl RateLimiter for Copy {
 
 #[async_trait]
 impl StateStore for Copy {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         self.0.take_turns().await;
         self.0.state.load(keys).await
     }

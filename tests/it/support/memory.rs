@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil};
 use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rate_limit::{Bucket, TokenRequest, utc_day};
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Document, RateLimiter, RawStore, StateStore, Stored, UnavailableError,
+    AlertPublisher, Commit, RateLimiter, RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
 use smartclean_push::notify::render::Rendered;
 
@@ -174,9 +174,9 @@ impl RateLimiter for MemoryState {
 
 #[async_trait]
 impl StateStore for MemoryState {
-    async fn load(&self, keys: &[String]) -> Result<Vec<Document>, UnavailableError> {
+    async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         let state = self.answer()?;
-        let document = |found: &KeptDocument| Document { body: Some(found.body.clone()), version: found.version };
+        let document = |found: &KeptDocument| StateDocument { body: Some(found.body.clone()), version: found.version };
         Ok(keys.iter().map(|key| state.documents.get(key).map(document).unwrap_or_default()).collect())
     }
 

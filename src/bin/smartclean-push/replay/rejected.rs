@@ -10,7 +10,7 @@ use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::display;
 use smartclean_push::ingest::ports::{Journal, RawStore, Stored, UnavailableError};
-use smartclean_push::ingest::{Reread, reread};
+use smartclean_push::ingest::{RereadRejection, reread};
 use tokio::runtime::Runtime;
 
 use super::{count, runtime};
@@ -142,7 +142,7 @@ fn objects(
         for rejection in unpack_rejections(&lines) {
             let source = stored.key.to_string();
             let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
-            let Reread { object, readings, refused } = reread(&rejection, metadata);
+            let RereadRejection { object, readings, refused } = reread(&rejection, metadata);
             found.rejections += 1;
             found.readings += readings;
             for reason in refused {

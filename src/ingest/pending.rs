@@ -1,4 +1,4 @@
-//! What was stored and not evaluated: the process ended in between, or the state could not be written.
+//! Evaluates pending pushes: stored, but not evaluated, because the process ended in between or the state store failed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,22 +8,22 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Ingest;
-use super::evaluator::SENT_WITHIN;
+use super::evaluator::LEASE;
 use super::ports::{Journal, PendingPush, UnavailableError, chain};
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
 
-/// How often a process tries to evaluate an object. One that fails so often fails for its own sake.
-const MOST_TRIES: u32 = 3;
-/// Longest that one try takes. Nobody waits for an answer, so that it is longer than for a push.
-const EVALUATED_WITHIN: Duration = Duration::from_secs(60);
+/// Attempts to evaluate a pending push before it is set aside.
+const MAX_ATTEMPTS: u32 = 3;
+/// Time limit of one attempt. It exceeds [`super::EVALUATION_TIMEOUT`], because no client waits for the answer.
+const PENDING_PUSH_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often this process has failed to evaluate objects.
+/// Failed attempts of this process, per object.
 #[derive(Debug, Default)]
-pub(super) struct FailedTries(Mutex<HashMap<ObjectKey, u32>>);
+pub(super) struct FailedAttempts(Mutex<HashMap<ObjectKey, u32>>);
 
-impl FailedTries {
-    /// Counts one more; how many that makes.
+impl FailedAttempts {
+    /// Counts a failed attempt and returns the number so far.
     fn add(&self, key: &ObjectKey) -> u32 {
         let mut tries = self.lock();
         let count = tries.entry(key.clone()).or_default();
@@ -41,24 +41,24 @@ impl FailedTries {
 }
 
 impl Ingest {
-    /// Evaluates pending pushes: those that were stored before `started`, by an earlier process, and those that were stored so
-    /// long ago that nobody is evaluating them any more. Returns their number. A push that fails three times is set
-    /// aside, with one notice a day.
+    /// Evaluates pending pushes and returns their number: those received before `started`, by an earlier process, and those
+    /// older than a lease, which no process can still be evaluating. A push that fails three times is set aside, with one
+    /// notice a day.
     ///
     /// # Errors
-    /// The first [`UnavailableError`]; the other pushes are evaluated all the same. A retry can help.
-    pub async fn finish_begun(&self, started: Timestamp, now: Timestamp) -> Result<usize, UnavailableError> {
-        let received = now.checked_sub(SENT_WITHIN).unwrap_or(now).max(started);
+    /// The first [`UnavailableError`]; the other pushes are still evaluated. A retry can help.
+    pub async fn evaluate_pending(&self, started: Timestamp, now: Timestamp) -> Result<usize, UnavailableError> {
+        let received = now.checked_sub(LEASE).unwrap_or(now).max(started);
         let Some(journal) = self.journal.as_deref() else { return Ok(0) };
         let (mut finished, mut failure) = (0, None);
         for push in journal.pending(received).await? {
-            match self.finish_one(journal, &push, now).await {
+            match self.evaluate_one(journal, &push, now).await {
                 Ok(()) => {
                     self.failed.forget(&push.key);
                     finished += 1;
                 }
                 Err(error) => {
-                    self.note_failed(journal, &push.key, &error, now).await;
+                    self.record_failure(journal, &push.key, &error, now).await;
                     failure.get_or_insert(error);
                 }
             }
@@ -66,7 +66,7 @@ impl Ingest {
         failure.map_or(Ok(finished), Err)
     }
 
-    async fn finish_one(
+    async fn evaluate_one(
         &self,
         journal: &dyn Journal,
         push: &PendingPush,
@@ -75,23 +75,23 @@ impl Ingest {
         let PendingPush { key, received } = push;
         tracing::info!(%key, "evaluating pending push");
         let lines = journal.lines(key).await?;
-        self.evaluate_stored(key, &lines, *received, now, EVALUATED_WITHIN).await
+        self.evaluate_stored(key, &lines, *received, now, PENDING_PUSH_TIMEOUT).await
     }
 
-    /// Counts a failed try, and sets the object aside after the last one.
-    async fn note_failed(&self, journal: &dyn Journal, key: &ObjectKey, error: &UnavailableError, now: Timestamp) {
+    /// Counts a failed attempt, and sets the object aside after the last one.
+    async fn record_failure(&self, journal: &dyn Journal, key: &ObjectKey, error: &UnavailableError, now: Timestamp) {
         let tries = self.failed.add(key);
         let error = error.chain();
         tracing::error!(%key, tries, error, "pending push not evaluated");
-        if tries < MOST_TRIES {
+        if tries < MAX_ATTEMPTS {
             return;
         }
-        // The notice first: if it cannot be committed, the state store is at fault and not the object.
+        // Notice first: if it cannot be committed, the state store is the problem and not the object.
         let day = now.to_zoned_datetime(TimeZone::UTC).date();
         let notice = Notice::SetAside { key: key.to_string(), reason: error, day };
         let set_aside = async {
             let rules = self.rules.current(now).await?;
-            self.make_notice(&rules, &notice, now).await?;
+            self.enqueue_notice(&rules, &notice, now).await?;
             journal.set_aside(key).await
         };
         match set_aside.await {

@@ -100,7 +100,7 @@ async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_las
     let world = Backed::new();
     world.store.set_broken(true);
     let outcome = world.push(smell()).await.unwrap();
-    assert_eq!((outcome.stored, outcome.accepted, outcome.rejected, outcome.stats.alerts), (Stored::Parked, 1, 1, 1));
+    assert_eq!((outcome.stored, outcome.accepted, outcome.rejected, outcome.stats.alerts), (Stored::Queued, 1, 1, 1));
     assert_eq!(world.publisher.sent().len(), 1, "an outage of the store delays no alert");
     assert_eq!(world.queue.messages.lock().unwrap().len(), 2, "the reading and the rejection");
 
@@ -144,7 +144,7 @@ async fn what_was_parked_while_the_state_was_down_too_is_evaluated_when_the_buck
     world.store.set_broken(true);
     world.state.set_broken(true);
     let outcome = world.push(smell()).await.unwrap();
-    assert!(outcome.stored == Stored::Parked && !outcome.evaluated);
+    assert!(outcome.stored == Stored::Queued && !outcome.evaluated);
     world.store.set_broken(false);
     world.state.set_broken(false);
     world.drain_queue().await;
