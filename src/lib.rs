@@ -5,7 +5,7 @@
 //! 1. [`http`] bounds it (method, path, encoding, size) and authenticates it from its headers alone;
 //! 2. [`domain::batch`] splits the body into items, each a reading or a rejection;
 //! 3. [`ingest`] stores both, under names made from their content, before anything is decided about them; what the store
-//!    does not take waits in a queue ([`adapters::backed_store`]);
+//!    does not take waits in a queue ([`adapters::fallback_queue`]);
 //! 4. [`domain::engine`] evaluates the rules: a pure function of rules, state, readings and time. State and the messages it
 //!    makes commit together, zone by zone, by compare-and-swap;
 //! 5. [`notify::render`] makes the words, and a publisher sends them; what is not sent stays for the

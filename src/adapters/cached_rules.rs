@@ -1,266 +1,249 @@
-//! Rules kept in memory, and when they are read again: the part that is the same for a bucket and for a file.
+//! Rules cached in memory and refreshed at an interval, from a bucket or a file.
 
 use std::fmt::Display;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use super::cached_credentials::has_passed;
+use super::cached_credentials::has_elapsed;
 use crate::domain::rules::{RefusedRules, RuleSet};
 use crate::ingest::ports::{RuleSource, UnavailableError, chain};
 
-/// Where the first read failed, pushes are stored and evaluated later: it is tried again this soon.
-const FIRST_READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+/// Pause before a failed first read is retried. Until it succeeds, pushes are stored and wait to be evaluated.
+const FIRST_READ_RETRY: SignedDuration = SignedDuration::from_secs(1);
 
-/// What a reader found.
+/// Result of a read that is conditional on a version, as in HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// The version that the caller has seen already.
-    Unchanged,
-    /// No rules file: the compiled-in pack is meant.
-    Nothing,
-    /// Another version.
-    Rules {
+pub enum ConditionalRead {
+    /// The file still has the version that the caller knows.
+    NotModified,
+    /// There is no rules file: the built-in rules apply.
+    NotFound,
+    /// The file has another version.
+    Modified {
         /// Changes whenever the text does.
         version: String,
-        /// The file as it is.
+        /// The file's content.
         bytes: Vec<u8>,
     },
 }
 
-/// Reads a rules file from where it is kept.
+/// Reads a rules file, and saves a copy of the version that was accepted last.
 pub trait RuleReader: Send + Sync {
-    /// What faults call the file: `config/rules.toml`.
+    /// The file's name in error messages: `config/rules.toml`.
     fn name(&self) -> &str;
 
-    /// Reads the file, unless it still is of the version `seen`.
+    /// Reads the file, unless it still has the version `known`.
     ///
     /// # Errors
-    /// [`UnavailableError`] where it cannot be read now; a retry can help.
-    fn read(&self, seen: Option<&str>) -> impl Future<Output = Result<Found, UnavailableError>> + Send;
+    /// [`UnavailableError`] if it cannot be read now; a retry can help.
+    fn read(&self, known: Option<&str>) -> impl Future<Output = Result<ConditionalRead, UnavailableError>> + Send;
 
-    /// The file that was accepted last, by this process or another; `None` where nothing is kept.
+    /// Reads the copy that was accepted last, by this process or another one; `None` if there is none.
     ///
     /// # Errors
-    /// [`UnavailableError`] where it cannot be read now; a retry can help.
-    fn accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, UnavailableError>> + Send;
+    /// [`UnavailableError`] if it cannot be read now; a retry can help.
+    fn read_accepted(&self) -> impl Future<Output = Result<Option<Vec<u8>>, UnavailableError>> + Send;
 
-    /// Keeps an accepted file for processes that start while the file is broken.
+    /// Saves a copy of an accepted file, for processes that start while the file is invalid.
     ///
     /// # Errors
-    /// [`UnavailableError`] where it was not confirmed as kept; a retry can help.
-    fn keep_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), UnavailableError>> + Send;
+    /// [`UnavailableError`] if the write was not confirmed; a retry can help.
+    fn save_accepted(&self, bytes: &[u8]) -> impl Future<Output = Result<(), UnavailableError>> + Send;
 }
 
-/// Rules from `R`, as last read and accepted; the compiled-in pack if there is no file.
+/// Rules from `R` as last read and accepted; the built-in rules if there is no file.
 ///
-/// The file is read at first use and looked at again at most once an interval. A broken version is refused as a whole,
-/// every fault of it logged once; the last accepted rules stay in force.
+/// The file is read at first use, then at most once per interval. An invalid version is refused as a whole, each of its errors
+/// is logged once, and the last accepted rules stay in force.
 #[derive(Debug)]
 pub struct CachedRules<R> {
     reader: R,
     interval: SignedDuration,
-    in_force: RwLock<InForce>,
-    /// Held while reading.
-    reads: Mutex<Reads>,
+    in_force: RwLock<RulesInForce>,
+    /// Locked during a read.
+    refresh: Mutex<RulesRefresh>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct InForce {
-    /// `None` as long as the reader has said nothing.
+struct RulesInForce {
     rules: Option<Arc<RuleSet>>,
-    /// Whether they are what the reader said, and not what was accepted before it fell silent.
-    are_settled: bool,
-    /// The version that was read last, if it was refused.
+    /// False while the rules come from the accepted copy because the file itself could not be read yet.
+    is_confirmed: bool,
+    /// The newest version, if it was refused.
     refused: Option<RefusedRules>,
 }
 
 #[derive(Debug, Default)]
-struct Reads {
-    /// When the last one began.
-    last: Option<Timestamp>,
+struct RulesRefresh {
+    /// When the last read began.
+    last_read: Option<Timestamp>,
     /// The version that was read last, accepted or not.
-    seen: Option<String>,
-    /// Whether the last one failed, so that a failure that goes on is logged once.
+    version: Option<String>,
+    /// Whether the last read failed: consecutive failures are logged once.
     is_failing: bool,
-    /// Whether the accepted text was asked for because the file could not be read, which is worth doing once.
-    has_fallen_back: bool,
-    /// Whether there was one, and it is in force.
-    found_accepted: bool,
+    /// Whether the accepted copy was put in force.
+    used_accepted_copy: bool,
 }
 
 impl<R: RuleReader> CachedRules<R> {
-    /// Nothing is read yet. `interval` is how often the file is looked at again.
+    /// Creates the cache without reading the file. `interval` is the time between two reads.
     pub fn new(reader: R, interval: SignedDuration) -> Self {
-        Self { reader, interval, in_force: RwLock::default(), reads: Mutex::default() }
+        Self { reader, interval, in_force: RwLock::default(), refresh: Mutex::default() }
     }
 
-    /// Reads the file now, for a start that must not go on with other rules than somebody chose: the file's, or, if that has
-    /// faults, the ones that were accepted last.
+    /// Reads the file now, for a process that must not start with rules that nobody chose. If the file is invalid, the rules
+    /// accepted last are used.
     ///
     /// # Errors
-    /// What is wrong, one text a fault: the file cannot be read, or has faults and no rules were ever accepted. Only another
-    /// file can help.
+    /// One text per error: the file cannot be read, or it is invalid and no rules were ever accepted. Only another file can
+    /// help.
     pub async fn open(reader: R, interval: SignedDuration, now: Timestamp) -> Result<Self, Vec<String>> {
         let cached = Self::new(reader, interval);
-        let mut reads = Reads::default();
-        let faults = cached.update(&mut reads, now).await;
-        if !faults.is_empty() && (reads.is_failing || !reads.found_accepted) {
-            return Err(faults);
+        let mut refresh = RulesRefresh::default();
+        let errors = cached.update(&mut refresh, now).await;
+        if !errors.is_empty() && (refresh.is_failing || !refresh.used_accepted_copy) {
+            return Err(errors);
         }
-        Ok(Self { reads: Mutex::new(reads), ..cached })
+        Ok(Self { refresh: Mutex::new(refresh), ..cached })
     }
 
-    fn in_force(&self) -> InForce {
+    fn in_force(&self) -> RulesInForce {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn put_in_force(&self, rules: RuleSet, are_settled: bool, refused: Option<RefusedRules>) {
-        let in_force = InForce { rules: Some(Arc::new(rules)), are_settled, refused };
-        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+    fn in_force_mut(&self) -> RwLockWriteGuard<'_, RulesInForce> {
+        self.in_force.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refuse(&self, refused: RefusedRules) {
-        self.in_force.write().unwrap_or_else(PoisonError::into_inner).refused = Some(refused);
-    }
-
-    /// Puts rules of a file in force, and logs their warnings.
-    fn accept(&self, rules: RuleSet, version: &str) {
-        for warning in &rules.warnings {
-            tracing::warn!(file = self.reader.name(), version, %warning, "rules accepted with a warning");
-        }
-        self.put_in_force(rules, true, None);
+    fn set_in_force(&self, rules: RuleSet, is_confirmed: bool) {
+        *self.in_force_mut() = RulesInForce { rules: Some(Arc::new(rules)), is_confirmed, refused: None };
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<RuleSet, Vec<impl Display + use<R>>> {
         RuleSet::read(self.reader.name(), bytes)
     }
 
-    /// Looks at the file again. What is wrong with it, one text a fault.
-    async fn update(&self, reads: &mut Reads, now: Timestamp) -> Vec<String> {
-        let had_failed = std::mem::replace(&mut reads.is_failing, false);
-        reads.last = Some(now);
-        match self.reader.read(reads.seen.as_deref()).await {
-            Ok(Found::Unchanged) => Vec::new(),
-            Ok(Found::Nothing) => {
-                self.return_to_pack(reads);
+    /// Reads the file and puts its rules in force if they are valid. Returns the errors, one text each.
+    async fn update(&self, refresh: &mut RulesRefresh, now: Timestamp) -> Vec<String> {
+        let had_failed = std::mem::replace(&mut refresh.is_failing, false);
+        refresh.last_read = Some(now);
+        match self.reader.read(refresh.version.as_deref()).await {
+            Ok(ConditionalRead::NotModified) => Vec::new(),
+            Ok(ConditionalRead::NotFound) => {
+                if refresh.version.take().is_some() {
+                    tracing::info!(file = self.reader.name(), "rules file removed; built-in rules in force");
+                }
+                self.set_in_force(RuleSet::pack(), true);
                 Vec::new()
             }
-            Ok(Found::Rules { version, bytes }) => self.judge(reads, version, &bytes).await,
-            Err(fault) => {
-                reads.is_failing = true;
+            Ok(ConditionalRead::Modified { version, bytes }) => self.accept_or_refuse(refresh, version, &bytes).await,
+            Err(error) => {
+                refresh.is_failing = true;
+                let error = chain(&error);
                 if !had_failed {
                     tracing::warn!(
                         file = self.reader.name(),
-                        fault = chain(&fault),
-                        "the rules could not be read; the last ones stay, if there are any"
+                        error,
+                        "rules not read; the last ones stay in force, if any"
                     );
                 }
-                self.fall_back(reads).await;
-                vec![chain(&fault)]
+                self.fall_back(refresh).await;
+                vec![error]
             }
         }
     }
 
-    fn return_to_pack(&self, reads: &mut Reads) {
-        if reads.seen.take().is_some() {
-            tracing::info!(file = self.reader.name(), "the rules file is gone; the compiled-in rules are in force");
-        }
-        self.put_in_force(RuleSet::pack(), true, None);
-    }
-
-    async fn judge(&self, reads: &mut Reads, version: String, bytes: &[u8]) -> Vec<String> {
-        let faults = match self.parse(bytes) {
+    async fn accept_or_refuse(&self, refresh: &mut RulesRefresh, version: String, bytes: &[u8]) -> Vec<String> {
+        let errors = match self.parse(bytes) {
             Ok(rules) => {
                 tracing::info!(file = self.reader.name(), version, "rules accepted");
-                self.accept(rules, &version);
-                self.keep(bytes).await;
+                for warning in &rules.warnings {
+                    tracing::warn!(file = self.reader.name(), version, %warning, "rules accepted with a warning");
+                }
+                self.set_in_force(rules, true);
+                self.save_accepted(bytes).await;
                 Vec::new()
             }
-            Err(faults) => {
-                for fault in &faults {
-                    tracing::error!(file = self.reader.name(), version, %fault, "new rules are refused; the last ones stay");
+            Err(errors) => {
+                for error in &errors {
+                    tracing::error!(file = self.reader.name(), version, %error, "new rules refused; the last ones stay in force");
                 }
-                self.fall_back(reads).await;
-                self.refuse(RefusedRules::of(self.reader.name(), &version, &faults));
-                faults.iter().map(ToString::to_string).collect()
+                self.fall_back(refresh).await;
+                self.in_force_mut().refused = Some(RefusedRules::of(self.reader.name(), &version, &errors));
+                errors.iter().map(ToString::to_string).collect()
             }
         };
-        // Looked at again as long as no rules are in force for it.
-        reads.seen = self.in_force().are_settled.then_some(version);
-        faults
+        // Without confirmed rules, the next read has to return the file again.
+        refresh.version = self.in_force().is_confirmed.then_some(version);
+        errors
     }
 
-    /// Where no rules were accepted since the start: those that were accepted before it, else the pack if the file is there and
-    /// broken. If either could not be read, nothing changes.
-    async fn fall_back(&self, reads: &mut Reads) {
-        let was_asked = reads.is_failing && std::mem::replace(&mut reads.has_fallen_back, true);
-        if self.in_force().are_settled || was_asked {
+    /// If the file was not accepted since the start: puts the accepted copy in force, or the built-in rules if the file is
+    /// invalid and there is no copy. Without an answer about the copy, nothing changes.
+    async fn fall_back(&self, refresh: &mut RulesRefresh) {
+        let in_force = self.in_force();
+        if in_force.is_confirmed || (refresh.is_failing && in_force.rules.is_some()) {
             return;
         }
-        let kept = match self.reader.accepted().await {
-            Ok(kept) => kept,
-            Err(fault) => {
-                tracing::warn!(fault = chain(&fault), "the rules accepted last could not be read");
+        let copy = match self.reader.read_accepted().await {
+            Ok(copy) => copy,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "accepted copy of the rules not read");
                 return;
             }
         };
-        match kept.and_then(|bytes| self.parse(&bytes).ok()) {
+        match copy.and_then(|bytes| self.parse(&bytes).ok()) {
             Some(rules) => {
-                tracing::warn!("the rules that were accepted last are in force");
-                // Not settled by a read that failed: the file itself is still unknown.
-                self.put_in_force(rules, !reads.is_failing, None);
-                reads.found_accepted = true;
+                tracing::warn!("accepted copy of the rules in force");
+                self.set_in_force(rules, !refresh.is_failing);
+                refresh.used_accepted_copy = true;
             }
-            None if reads.is_failing => {}
+            None if refresh.is_failing => {}
             None => {
-                tracing::warn!("the compiled-in rules are in force");
-                self.put_in_force(RuleSet::pack(), true, None);
+                tracing::warn!("built-in rules in force");
+                self.set_in_force(RuleSet::pack(), true);
             }
         }
     }
 
-    async fn keep(&self, bytes: &[u8]) {
-        let kept = match self.reader.accepted().await {
+    async fn save_accepted(&self, bytes: &[u8]) {
+        let saved = match self.reader.read_accepted().await {
             // A start with the same rules writes nothing.
-            Ok(Some(kept)) if kept == bytes => Ok(()),
-            Ok(_) => self.reader.keep_accepted(bytes).await,
-            Err(fault) => Err(fault),
+            Ok(Some(copy)) if copy == bytes => Ok(()),
+            Ok(_) => self.reader.save_accepted(bytes).await,
+            Err(error) => Err(error),
         };
-        if let Err(fault) = kept {
-            tracing::warn!(fault = chain(&fault), "the accepted rules were not kept for a start with broken ones");
+        if let Err(error) = saved {
+            tracing::warn!(error = chain(&error), "accepted copy of the rules not saved");
         }
     }
 
-    fn is_due(&self, reads: &Reads, now: Timestamp) -> bool {
-        let interval = if self.in_force().are_settled { self.interval } else { FIRST_READ_AGAIN.min(self.interval) };
-        has_passed(interval, reads.last, now)
+    fn is_due(&self, refresh: &RulesRefresh, now: Timestamp) -> bool {
+        let interval = if self.in_force().is_confirmed { self.interval } else { FIRST_READ_RETRY.min(self.interval) };
+        has_elapsed(interval, refresh.last_read, now)
     }
 }
 
 #[async_trait]
 impl<R: RuleReader> RuleSource for CachedRules<R> {
     async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError> {
-        let before = self.in_force();
-        let reads = if before.are_settled {
-            // Whoever finds another reading does not wait for it: the last rules are good enough.
-            self.reads.try_lock().ok()
+        let refresh = if self.in_force().is_confirmed {
+            // A caller that finds a read in progress does not wait for it: the last rules are good enough.
+            self.refresh.try_lock().ok()
         } else {
-            Some(self.reads.lock().await)
+            Some(self.refresh.lock().await)
         };
-        let rules = match reads {
-            Some(mut reads) if self.is_due(&reads, now) => {
-                self.update(&mut reads, now).await;
-                self.in_force().rules
-            }
-            // Read again: another may have finished while this one waited.
-            Some(_) => self.in_force().rules,
-            None => before.rules,
-        };
-        rules.ok_or_else(|| UnavailableError::new("the rules are not known", "they could not be read since the start"))
+        if let Some(mut refresh) = refresh
+            && self.is_due(&refresh, now)
+        {
+            self.update(&mut refresh, now).await;
+        }
+        let unknown = || UnavailableError::new("the rules are not known", "they could not be read since the start");
+        self.in_force().rules.ok_or_else(unknown)
     }
 
     fn refused(&self) -> Option<RefusedRules> {
@@ -274,33 +257,33 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::adapters::log_lines::LogLines;
+    use crate::adapters::fixtures::LogLines;
 
-    /// A bucket that holds what it is told to, and notes what is asked of it.
+    /// A reader whose file and copy a test sets, and which records its calls.
     #[derive(Debug, Default)]
-    struct Memory {
+    struct FakeReader {
         file: StdMutex<Option<Result<(String, String), ()>>>,
         accepted: StdMutex<Option<String>>,
-        hides_accepted: AtomicBool,
-        asked: StdMutex<Vec<&'static str>>,
+        hides_copy: AtomicBool,
+        calls: StdMutex<Vec<&'static str>>,
     }
 
-    impl Memory {
-        fn holding(text: &str) -> Self {
-            let memory = Self::default();
-            memory.holds(text);
-            memory
+    impl FakeReader {
+        fn with_file(text: &str) -> Self {
+            let reader = Self::default();
+            reader.set_file(text);
+            reader
         }
 
-        fn holds(&self, text: &str) {
+        fn set_file(&self, text: &str) {
             *self.file.lock().unwrap() = Some(Ok((text.to_owned(), text.to_owned())));
         }
 
-        fn holds_nothing(&self) {
+        fn remove_file(&self) {
             *self.file.lock().unwrap() = None;
         }
 
-        fn is_silent(&self) {
+        fn fail_reads(&self) {
             *self.file.lock().unwrap() = Some(Err(()));
         }
 
@@ -308,37 +291,37 @@ mod tests {
             self.accepted.lock().unwrap().clone()
         }
 
-        fn asked(&self) -> Vec<&'static str> {
-            std::mem::take(&mut *self.asked.lock().unwrap())
+        fn calls(&self) -> Vec<&'static str> {
+            std::mem::take(&mut *self.calls.lock().unwrap())
         }
     }
 
-    impl RuleReader for &Memory {
+    impl RuleReader for &FakeReader {
         fn name(&self) -> &str {
             "rules.toml"
         }
 
-        async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
-            self.asked.lock().unwrap().push("read");
+        async fn read(&self, known: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
+            self.calls.lock().unwrap().push("read");
             tokio::task::yield_now().await;
             match self.file.lock().unwrap().clone() {
-                None => Ok(Found::Nothing),
-                Some(Ok((version, _))) if seen == Some(&version) => Ok(Found::Unchanged),
-                Some(Ok((version, text))) => Ok(Found::Rules { version, bytes: text.into() }),
+                None => Ok(ConditionalRead::NotFound),
+                Some(Ok((version, _))) if known == Some(&version) => Ok(ConditionalRead::NotModified),
+                Some(Ok((version, text))) => Ok(ConditionalRead::Modified { version, bytes: text.into() }),
                 Some(Err(())) => Err(UnavailableError::new("the bucket did not answer", "no route")),
             }
         }
 
-        async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
-            self.asked.lock().unwrap().push("accepted");
-            if self.hides_accepted.load(Ordering::Relaxed) {
+        async fn read_accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
+            self.calls.lock().unwrap().push("read copy");
+            if self.hides_copy.load(Ordering::Relaxed) {
                 return Err(UnavailableError::new("the bucket did not answer", "no route"));
             }
             Ok(self.accepted.lock().unwrap().clone().map(String::into_bytes))
         }
 
-        async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
-            self.asked.lock().unwrap().push("keep");
+        async fn save_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
+            self.calls.lock().unwrap().push("save");
             *self.accepted.lock().unwrap() = Some(String::from_utf8(bytes.to_vec()).unwrap());
             Ok(())
         }
@@ -346,201 +329,216 @@ mod tests {
 
     const TWO_HOURS: &str = "max_age = \"2h\"\n";
     const THREE_HOURS: &str = "max_age = \"3h\"\n";
-    const BROKEN: &str = "max_age = 7\nmax_ages = 7\n";
+    const INVALID: &str = "max_age = 7\nmax_ages = 7\n";
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn cached(memory: &Memory) -> CachedRules<&Memory> {
-        CachedRules::new(memory, SignedDuration::from_mins(1))
+    fn cached(reader: &FakeReader) -> CachedRules<&FakeReader> {
+        CachedRules::new(reader, SignedDuration::from_mins(1))
     }
 
-    /// The one setting by which these tests tell rules apart; the pack's is 1.
-    async fn hours(cached: &CachedRules<&Memory>, second: i64) -> i64 {
+    /// `max_age` identifies the rules in force: 1 hour is the built-in rules' own.
+    async fn hours(cached: &CachedRules<&FakeReader>, second: i64) -> i64 {
         cached.current(at(second)).await.unwrap().max_age.as_hours()
     }
 
     #[tokio::test]
-    async fn no_file_means_the_pack() {
-        let memory = Memory::default();
-        assert_eq!(hours(&cached(&memory), 0).await, 1);
-        assert_eq!(memory.asked(), ["read"]);
+    async fn without_a_file_the_built_in_rules_are_in_force() {
+        let reader = FakeReader::default();
+        assert_eq!(hours(&cached(&reader), 0).await, 1);
+        assert_eq!(reader.calls(), ["read"]);
     }
 
     #[tokio::test]
     async fn a_changed_file_is_in_force_after_a_minute_and_not_before() {
-        let memory = Memory::holding(TWO_HOURS);
-        let cached = cached(&memory);
+        let reader = FakeReader::with_file(TWO_HOURS);
+        let cached = cached(&reader);
         assert_eq!(hours(&cached, 0).await, 2);
-        memory.holds(THREE_HOURS);
+        reader.set_file(THREE_HOURS);
         assert_eq!(hours(&cached, 59).await, 2);
         assert_eq!(hours(&cached, 60).await, 3);
     }
 
     #[tokio::test]
-    async fn the_file_is_looked_at_once_a_minute_however_many_pushes_come() {
-        let memory = Memory::holding(TWO_HOURS);
-        let cached = cached(&memory);
+    async fn the_file_is_read_once_a_minute_however_many_pushes_come() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        let cached = cached(&reader);
         tokio::join!(hours(&cached, 0), hours(&cached, 0), hours(&cached, 1));
         for second in 0..120 {
             hours(&cached, second).await;
         }
-        assert_eq!(memory.asked().iter().filter(|asked| **asked == "read").count(), 2);
+        assert_eq!(reader.calls().iter().filter(|call| **call == "read").count(), 2);
     }
 
     #[tokio::test]
-    async fn a_push_that_finds_another_reading_goes_on_with_the_last_rules() {
-        let memory = Memory::holding(TWO_HOURS);
-        let cached = cached(&memory);
+    async fn a_push_during_a_read_uses_the_last_rules() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        let cached = cached(&reader);
         hours(&cached, 0).await;
-        memory.holds(THREE_HOURS);
-        let (reading, beside) = tokio::join!(hours(&cached, 60), hours(&cached, 60));
-        assert_eq!((reading, beside), (3, 2));
+        reader.set_file(THREE_HOURS);
+        let (during, beside) = tokio::join!(hours(&cached, 60), hours(&cached, 60));
+        assert_eq!((during, beside), (3, 2));
     }
 
     #[tokio::test]
-    async fn a_broken_file_is_refused_with_every_fault_once_and_the_last_rules_stay() {
-        let memory = Memory::holding(TWO_HOURS);
-        let cached = cached(&memory);
+    async fn an_invalid_file_is_refused_and_each_of_its_errors_logged_once() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        let cached = cached(&reader);
         hours(&cached, 0).await;
-        memory.holds(BROKEN);
+        reader.set_file(INVALID);
         let log = LogLines::capture();
         for minute in 1..5 {
             assert_eq!(hours(&cached, minute * 60).await, 2);
         }
         assert_eq!(log.containing("rules.toml:1:").len(), 1, "{log:?}");
         assert_eq!(log.containing("rules.toml:2:").len(), 1, "{log:?}");
-        memory.holds(THREE_HOURS);
+        reader.set_file(THREE_HOURS);
         assert_eq!(hours(&cached, 300).await, 3);
     }
 
     #[tokio::test]
     async fn warnings_of_an_accepted_file_are_logged_once() {
-        let memory = Memory::holding("max_age = \"2h\"\n[[rule]]\nid = \"soap-low\"\nabove = 10\n");
+        let reader = FakeReader::with_file("max_age = \"2h\"\n[[rule]]\nid = \"soap-low\"\nabove = 10\n");
         let log = LogLines::capture();
-        let opened = CachedRules::open(&memory, SignedDuration::from_mins(1), at(0)).await.unwrap();
-        assert_eq!((hours(&opened, 60).await, hours(&cached(&memory), 0).await), (2, 2));
+        let opened = CachedRules::open(&reader, SignedDuration::from_mins(1), at(0)).await.unwrap();
+        assert_eq!((hours(&opened, 60).await, hours(&cached(&reader), 0).await), (2, 2));
         assert_eq!(log.containing("rules.toml:4:9: `above` is the other direction").len(), 2, "{log:?}");
-        memory.holds("max_age = \"3h\"\n[[rule]]\nid = \"soap-low\"\nbelow = 10\n");
+        reader.set_file("max_age = \"3h\"\n[[rule]]\nid = \"soap-low\"\nbelow = 10\n");
         assert_eq!(hours(&opened, 120).await, 3);
         assert_eq!(log.containing("warning=").len(), 2, "{log:?}");
     }
 
     #[tokio::test]
-    async fn a_start_with_a_broken_file_uses_what_was_accepted_last() {
-        let memory = Memory::holding(TWO_HOURS);
-        hours(&cached(&memory), 0).await;
-        assert_eq!(memory.accepted().as_deref(), Some(TWO_HOURS));
-        memory.holds(BROKEN);
-        let started_anew = cached(&memory);
-        assert_eq!(hours(&started_anew, 0).await, 2);
-        assert_eq!(hours(&started_anew, 60).await, 2);
-        assert_eq!(memory.accepted().as_deref(), Some(TWO_HOURS), "a broken text is never kept");
+    async fn a_start_with_an_invalid_file_uses_the_accepted_copy() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        hours(&cached(&reader), 0).await;
+        assert_eq!(reader.accepted().as_deref(), Some(TWO_HOURS));
+        reader.set_file(INVALID);
+        let restarted = cached(&reader);
+        assert_eq!(hours(&restarted, 0).await, 2);
+        assert_eq!(hours(&restarted, 60).await, 2);
+        assert_eq!(reader.accepted().as_deref(), Some(TWO_HOURS), "an invalid text is never saved");
     }
 
     #[tokio::test]
-    async fn a_start_with_a_broken_file_and_nothing_accepted_uses_the_pack() {
-        let memory = Memory::holding(BROKEN);
-        assert_eq!(hours(&cached(&memory), 0).await, 1);
+    async fn a_start_with_an_invalid_file_and_no_copy_uses_the_built_in_rules() {
+        let reader = FakeReader::with_file(INVALID);
+        assert_eq!(hours(&cached(&reader), 0).await, 1);
     }
 
     #[tokio::test]
     async fn a_start_with_the_accepted_rules_writes_nothing() {
-        let memory = Memory::holding(TWO_HOURS);
-        hours(&cached(&memory), 0).await;
-        assert_eq!(memory.asked(), ["read", "accepted", "keep"]);
-        hours(&cached(&memory), 0).await;
-        assert_eq!(memory.asked(), ["read", "accepted"]);
+        let reader = FakeReader::with_file(TWO_HOURS);
+        hours(&cached(&reader), 0).await;
+        assert_eq!(reader.calls(), ["read", "read copy", "save"]);
+        hours(&cached(&reader), 0).await;
+        assert_eq!(reader.calls(), ["read", "read copy"]);
     }
 
     #[tokio::test]
-    async fn a_file_that_is_taken_away_gives_way_to_the_pack() {
-        let memory = Memory::holding(TWO_HOURS);
-        let cached = cached(&memory);
+    async fn a_removed_file_puts_the_built_in_rules_in_force() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        let cached = cached(&reader);
         hours(&cached, 0).await;
-        memory.holds_nothing();
+        reader.remove_file();
         assert_eq!(hours(&cached, 60).await, 1);
-        memory.holds(TWO_HOURS);
+        reader.set_file(TWO_HOURS);
         assert_eq!(hours(&cached, 120).await, 2);
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_leaves_the_last_rules_and_is_logged_once() {
-        let memory = Memory::holding(TWO_HOURS);
-        let cached = cached(&memory);
+    async fn a_failing_read_leaves_the_last_rules_and_is_logged_once() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        let cached = cached(&reader);
         hours(&cached, 0).await;
-        memory.is_silent();
+        reader.fail_reads();
         let log = LogLines::capture();
         for minute in 1..5 {
             assert_eq!(hours(&cached, minute * 60).await, 2);
         }
-        assert_eq!(log.containing("could not be read").len(), 1, "{log:?}");
-        memory.holds(THREE_HOURS);
+        assert_eq!(log.containing("rules not read").len(), 1, "{log:?}");
+        reader.set_file(THREE_HOURS);
         assert_eq!(hours(&cached, 300).await, 3);
     }
 
     #[tokio::test]
-    async fn a_start_that_cannot_read_uses_what_was_accepted_and_tries_again_soon() {
-        let memory = Memory::holding(TWO_HOURS);
-        hours(&cached(&memory), 0).await;
-        memory.is_silent();
-        let started_anew = cached(&memory);
-        assert_eq!(hours(&started_anew, 0).await, 2);
-        memory.holds(THREE_HOURS);
-        assert_eq!(hours(&started_anew, 0).await, 2);
-        assert_eq!(hours(&started_anew, 1).await, 3);
+    async fn a_start_that_cannot_read_the_file_uses_the_copy_and_retries_soon() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        hours(&cached(&reader), 0).await;
+        reader.fail_reads();
+        let restarted = cached(&reader);
+        assert_eq!(hours(&restarted, 0).await, 2);
+        reader.set_file(THREE_HOURS);
+        assert_eq!(hours(&restarted, 0).await, 2);
+        assert_eq!(hours(&restarted, 1).await, 3);
     }
 
     #[tokio::test]
-    async fn a_start_that_can_read_nothing_has_no_rules_until_it_can() {
-        let memory = Memory::default();
-        memory.is_silent();
-        let cached = cached(&memory);
-        let fault = cached.current(at(0)).await.unwrap_err();
-        assert_eq!(fault.chain(), "the rules are not known: they could not be read since the start");
-        memory.holds(THREE_HOURS);
-        assert!(cached.current(at(0)).await.is_err(), "it asks again after a second, not with each push");
+    async fn a_start_that_can_read_neither_file_nor_copy_has_no_rules() {
+        let reader = FakeReader::default();
+        reader.fail_reads();
+        let cached = cached(&reader);
+        let error = cached.current(at(0)).await.unwrap_err();
+        assert_eq!(error.chain(), "the rules are not known: they could not be read since the start");
+        reader.set_file(THREE_HOURS);
+        assert!(cached.current(at(0)).await.is_err(), "the next read is after a second, not with each push");
         assert_eq!(hours(&cached, 1).await, 3);
-        memory.is_silent();
+        reader.fail_reads();
         assert_eq!(hours(&cached, 70).await, 3);
     }
 
     #[tokio::test]
-    async fn a_file_that_could_not_be_read_and_then_is_broken_gives_way_to_what_was_accepted_or_to_the_pack() {
+    async fn the_accepted_copy_is_read_again_while_the_file_cannot_be_read() {
+        let reader = FakeReader::with_file(TWO_HOURS);
+        hours(&cached(&reader), 0).await;
+        reader.fail_reads();
+        reader.hides_copy.store(true, Ordering::Relaxed);
+        let restarted = cached(&reader);
+        assert!(restarted.current(at(0)).await.is_err());
+        reader.hides_copy.store(false, Ordering::Relaxed);
+        assert_eq!(hours(&restarted, 1).await, 2);
+        reader.calls();
+        assert_eq!(hours(&restarted, 2).await, 2);
+        assert_eq!(reader.calls(), ["read"], "once it is in force, the copy is not read again");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_readable_again_but_invalid_gives_way_to_the_copy_or_the_built_in_rules() {
         for (accepted, expected) in [(None, 1), (Some(TWO_HOURS), 2)] {
-            let memory = Memory::default();
-            *memory.accepted.lock().unwrap() = accepted.map(str::to_owned);
-            memory.hides_accepted.store(true, Ordering::Relaxed);
-            memory.is_silent();
-            let cached = cached(&memory);
+            let reader = FakeReader::default();
+            *reader.accepted.lock().unwrap() = accepted.map(str::to_owned);
+            reader.hides_copy.store(true, Ordering::Relaxed);
+            reader.fail_reads();
+            let cached = cached(&reader);
             assert!(cached.current(at(0)).await.is_err());
-            memory.holds(BROKEN);
-            assert!(cached.current(at(1)).await.is_err(), "what was accepted last is still not known");
-            memory.hides_accepted.store(false, Ordering::Relaxed);
+            reader.set_file(INVALID);
+            assert!(cached.current(at(1)).await.is_err(), "the copy is still unknown");
+            reader.hides_copy.store(false, Ordering::Relaxed);
             assert_eq!(hours(&cached, 2).await, expected);
             assert!(cached.refused().is_some());
-            memory.holds(THREE_HOURS);
+            reader.set_file(THREE_HOURS);
             assert_eq!((hours(&cached, 61).await, hours(&cached, 62).await), (expected, 3));
         }
     }
 
     #[tokio::test]
-    async fn a_strict_start_names_every_fault_where_no_rules_were_ever_accepted() {
-        let memory = Memory::holding(BROKEN);
-        let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
-        assert_eq!(faults.len(), 2, "{faults:?}");
-        memory.is_silent();
-        let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
-        assert_eq!(faults, ["the bucket did not answer: no route"]);
-        memory.holds(TWO_HOURS);
-        let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
+    async fn open_returns_every_error_if_no_rules_were_ever_accepted() {
+        let reader = FakeReader::with_file(INVALID);
+        let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        reader.fail_reads();
+        let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
+        assert_eq!(errors, ["the bucket did not answer: no route"]);
+        reader.set_file(TWO_HOURS);
+        let cached = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap();
         assert_eq!(hours(&cached, 0).await, 2);
-        memory.holds(BROKEN);
-        let cached = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap();
-        assert_eq!(hours(&cached, 0).await, 2, "those that were accepted last");
-        memory.is_silent();
-        let faults = CachedRules::open(&memory, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
-        assert_eq!(faults, ["the bucket did not answer: no route"], "perhaps another file was meant");
+        reader.set_file(INVALID);
+        let cached = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap();
+        assert_eq!(hours(&cached, 0).await, 2, "the accepted copy");
+        reader.fail_reads();
+        let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
+        assert_eq!(errors, ["the bucket did not answer: no route"], "the file may hold other rules than the copy");
     }
 }

@@ -1,12 +1,12 @@
-//! The ports' other sides, one file a technology.
+//! Implementations of the ports, one module per technology.
 
 #[cfg(feature = "aws")]
 pub mod aws;
-pub mod backed_store;
 pub mod cached_credentials;
 pub mod cached_rules;
-mod due;
+mod due_millis;
+pub mod fallback_queue;
+#[cfg(test)]
+mod fixtures;
 #[cfg(feature = "command")]
 pub mod local;
-#[cfg(test)]
-mod log_lines;

@@ -9,11 +9,11 @@ use smartclean_push::adapters::aws::heartbeat::Heartbeat;
 use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::{
     self, dynamodb::DynamoStore, rules::BucketRules, s3::S3RawStore, secrets::SecretReader, sns::SnsPublisher,
-    sqs::RetryQueue,
+    sqs::SqsFallbackQueue,
 };
-use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda::{self, Reply};
 use smartclean_push::http::{App, Authenticator};
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Error> {
     let sdk = aws::config(trust).await?;
     let s3 = aws::s3::client(&sdk, config.s3_path_style);
     let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);
-    let rules = CachedRules::new(rules, aws::rules::LOOK_AGAIN);
+    let rules = CachedRules::new(rules, aws::rules::REFRESH_INTERVAL);
     let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn)
         .with_signing_key(config.signing_key_secret_arn);
     let credentials = CachedCredentials::new(secret);
@@ -55,9 +55,9 @@ async fn main() -> Result<(), Error> {
     tracing::info!(target: MEASURED, cold_starts = 1, start_ms = started.elapsed().as_secs_f64() * 1000.0, "started");
 
     let bucket = S3RawStore::new(s3, config.raw_bucket);
-    let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
+    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
     let ingest = Ingest::new(Environment {
-        store: Box::new(BackedStore::new(bucket.clone(), queue)),
+        store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
         journal: None,
         state: Box::new(state),
         publisher: Box::new(publisher),

@@ -9,7 +9,7 @@ use analysis::simulate::{Faults, Plan, Push, Pushes};
 use history::{Archive, Period, Round, hours, read_pushes};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::json;
-use smartclean_push::adapters::local::{FolderArchive, MadeFolder};
+use smartclean_push::adapters::local::{FolderArchive, NewDataFolder};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Replay;
 use smartclean_push::notify::render::Rendered;
@@ -56,7 +56,7 @@ fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
 
 /// Stores pushes as a server stores them, with the time of their first receipt.
 fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
-    let folder = MadeFolder::create(data).unwrap();
+    let folder = NewDataFolder::create(data).unwrap();
     for (number, (at, body)) in (1..).zip(pushes) {
         for object in (Push { at: *at, number, body: body.as_slice().into() }).objects() {
             folder.put(&object).unwrap();

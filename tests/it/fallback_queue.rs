@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
-use smartclean_push::adapters::backed_store::{BackedStore, FallbackQueue};
+use smartclean_push::adapters::fallback_queue::{FallbackQueue, StoreWithFallback};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::queued_object;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
@@ -24,7 +24,7 @@ struct Queue {
 
 #[async_trait]
 impl FallbackQueue for Queue {
-    async fn park(&self, object: &Object) -> Result<(), UnavailableError> {
+    async fn enqueue(&self, object: &Object) -> Result<(), UnavailableError> {
         if *self.is_full.lock().unwrap() {
             return Err(UnavailableError::new("the queue did not take the object", "told to fail"));
         }
@@ -66,7 +66,7 @@ impl Backed {
     fn new() -> Self {
         let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
         let queue = Queue::default();
-        let world = World::new().with_store(BackedStore::new(store.clone(), queue.clone()));
+        let world = World::new().with_store(StoreWithFallback::new(store.clone(), queue.clone()));
         let ingest = world.with_state(state.clone()).with_publisher(publisher.clone()).ingest();
         Self { store, state, publisher, queue, ingest }
     }

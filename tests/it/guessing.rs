@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
-use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, Document};
+use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, StoredCredentials};
 use smartclean_push::auth::{Check, Client, Credentials, Login, Secret};
 use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::RequestInfo;
@@ -23,10 +23,10 @@ use crate::support::{PASSWORD, USERNAME, World, basic, now};
 struct Counted(Arc<AtomicUsize>);
 
 impl CredentialReader for Counted {
-    async fn read(&self) -> Result<Document, UnavailableError> {
+    async fn read(&self) -> Result<StoredCredentials, UnavailableError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let text = format!(r#"{{"username":"{USERNAME}","password":"{PASSWORD}"}}"#);
-        Ok(Document::new("1".into(), Secret::new(text)))
+        Ok(StoredCredentials::new("1".into(), Secret::new(text)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::SignedDuration;
 use serde_json::json;
-use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader};
+use smartclean_push::adapters::cached_rules::{CachedRules, ConditionalRead, RuleReader};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::UnavailableError;
@@ -96,20 +96,20 @@ impl RuleReader for Edited {
         "config/rules.toml"
     }
 
-    async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
+    async fn read(&self, seen: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
         let text = self.0.lock().unwrap().clone();
         Ok(if seen == Some(&text) {
-            Found::Unchanged
+            ConditionalRead::NotModified
         } else {
-            Found::Rules { version: text.clone(), bytes: text.into() }
+            ConditionalRead::Modified { version: text.clone(), bytes: text.into() }
         })
     }
 
-    async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
+    async fn read_accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
         Ok(None)
     }
 
-    async fn keep_accepted(&self, _: &[u8]) -> Result<(), UnavailableError> {
+    async fn save_accepted(&self, _: &[u8]) -> Result<(), UnavailableError> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::adapters::backed_store::{BackedStore, FallbackQueue};
+use smartclean_push::adapters::fallback_queue::{FallbackQueue, StoreWithFallback};
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::http::App;
@@ -25,7 +25,7 @@ struct Queue(Arc<Mutex<bool>>);
 
 #[async_trait]
 impl FallbackQueue for Queue {
-    async fn park(&self, _: &Object) -> Result<(), UnavailableError> {
+    async fn enqueue(&self, _: &Object) -> Result<(), UnavailableError> {
         if *self.0.lock().unwrap() {
             Err(UnavailableError::new("the queue did not take the object", "full"))
         } else {
@@ -63,7 +63,7 @@ pub(crate) struct Backed {
 impl Backed {
     pub(crate) fn new() -> Self {
         let (store, publisher, queue) = (MemoryStore::default(), MemoryPublisher::default(), Queue::default());
-        let backed = BackedStore::new(store.clone(), queue.clone());
+        let backed = StoreWithFallback::new(store.clone(), queue.clone());
         let app = World::new().with_store(backed).with_publisher(publisher.clone()).app();
         Self { store, publisher, queue, app }
     }

@@ -312,7 +312,7 @@ fn an_edited_rules_file_counts_and_a_broken_one_does_not() {
     std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_laest = 200\n").unwrap();
     eventually("the rules are refused", || {
         alerts();
-        std::fs::read_to_string(&log).unwrap().contains("new rules are refused")
+        std::fs::read_to_string(&log).unwrap().contains("new rules refused")
     });
     assert_eq!(alerts(), 0, "the rules before it stay in force");
 }

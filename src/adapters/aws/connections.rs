@@ -1,7 +1,7 @@
-//! How the SDK's requests travel: HTTP/1.1 over one pool of connections for the clients of all services.
+//! The SDK's HTTP client: HTTP/1.1 over one connection pool for the clients of all services.
 //!
-//! The SDK has a client of its own. It builds itself for each service and reads all of the machine's certificates each time,
-//! for which every start of the function waits (docs/performance.md), and it brings HTTP/2 and proxies, which nobody here uses.
+//! The SDK's own client is not used. It is built once per service and reads all of the machine's certificates each time, which
+//! delays every start of the function (docs/performance.md), and it adds HTTP/2 and proxies.
 
 use std::error::Error;
 use std::fmt;
@@ -15,75 +15,66 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::retry::ErrorKind;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 
 use crate::adapters::aws::https::{self, HttpsClient, Trust};
 
-/// The SDK's HTTP client. `connecting` is the longest that reaching a server takes, before TLS.
+/// Creates the SDK's HTTP client. `connect_timeout` is for TCP, before TLS.
 ///
 /// # Errors
-/// Where this machine is asked for its certificates, and has none.
-pub(super) fn http_client(trust: Trust, connecting: Duration) -> io::Result<SharedHttpClient> {
-    let connector = SharedHttpConnector::new(Connections(https::client(trust, connecting)?));
+/// If the machine's certificates are to be used, and it has none.
+pub(super) fn http_client(trust: Trust, connect_timeout: Duration) -> io::Result<SharedHttpClient> {
+    let connector = SharedHttpConnector::new(PooledConnector(https::client(trust, connect_timeout)?));
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-struct Connections(HttpsClient<SdkBody>);
+struct PooledConnector(HttpsClient<SdkBody>);
 
-impl fmt::Debug for Connections {
+impl fmt::Debug for PooledConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connections")
+        f.write_str("PooledConnector")
     }
 }
 
-impl HttpConnector for Connections {
+impl HttpConnector for PooledConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut request = match request.try_into_http1x() {
             Ok(request) => request,
-            Err(fault) => return HttpConnectorFuture::ready(Err(ConnectorError::user(fault.into()))),
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        // The SDK closes a connection on which something went wrong, and has to know which that was.
+        // After a transient error, the SDK closes the connection that was used: it has to know which one.
         let connection = capture_connection(&mut request);
-        if let Some(asked) = request.extensions().get::<CaptureSmithyConnection>() {
-            asked.set_connection_retriever(move || closable(&connection));
+        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            capture.set_connection_retriever(move || connection_metadata(&connection));
         }
-        let answer = self.0.request(request);
+        let response = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            let answer = answer.await.map_err(|fault| classified(fault.into()))?;
-            let answer = HttpResponse::try_from(answer.map(SdkBody::from_body_1_x));
-            answer.map_err(|fault| ConnectorError::other(fault.into(), None))
+            let response = response.await.map_err(|error| connector_error(error.into()))?;
+            let response = HttpResponse::try_from(response.map(SdkBody::from_body_1_x));
+            response.map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }
 
-/// The connection that was used, where there was one by then.
-fn closable(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
+/// The connection that was used; `None` if none was opened.
+fn connection_metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     connection.connection_metadata().as_ref()?;
     let connection = connection.clone();
-    let close = move || {
+    let poison = move || {
         if let Some(connected) = connection.connection_metadata().as_ref() {
             connected.poison();
         }
     };
-    Some(ConnectionMetadata::builder().proxied(false).poison_fn(close).build())
+    Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
 }
 
-/// What the SDK is told of a fault: it tries again what never reached the service, what broke off and what took too long.
-fn classified(fault: Box<dyn Error + Send + Sync>) -> ConnectorError {
-    let is_unconnected = source::<hyper_util::client::legacy::Error>(&*fault).is_some_and(|fault| fault.is_connect());
-    match source::<hyper::Error>(&*fault) {
-        _ if is_unconnected || source::<io::Error>(&*fault).is_some() => ConnectorError::io(fault),
-        Some(broken) if broken.is_timeout() => ConnectorError::timeout(fault),
-        Some(broken) if broken.is_user() => ConnectorError::user(fault),
-        Some(broken) if broken.is_closed() || broken.is_canceled() => ConnectorError::io(fault),
-        // The service closed the connection before it answered.
-        Some(broken) if broken.is_incomplete_message() => ConnectorError::other(fault, Some(ErrorKind::TransientError)),
-        _ => ConnectorError::other(fault, None),
+/// The error's class, by which the SDK decides whether to retry: an I/O error is retried, such as a connection that was refused
+/// or closed early. A request that cannot be sent and a response that is not HTTP are not.
+fn connector_error(error: Box<dyn Error + Send + Sync>) -> ConnectorError {
+    let mut causes = std::iter::successors(Some(&*error as &(dyn Error + 'static)), |&error| error.source());
+    match causes.find_map(|error| error.downcast_ref::<hyper::Error>()) {
+        Some(hyper) if hyper.is_user() => ConnectorError::user(error),
+        Some(hyper) if hyper.is_parse() => ConnectorError::other(error, None),
+        _ => ConnectorError::io(error),
     }
-}
-
-/// The first error of this type in the chain of causes.
-fn source<'f, E: Error + 'static>(fault: &'f (dyn Error + 'static)) -> Option<&'f E> {
-    std::iter::successors(Some(fault), |&fault| fault.source()).find_map(|fault| fault.downcast_ref())
 }

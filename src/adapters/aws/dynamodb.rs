@@ -11,108 +11,98 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
-use super::items::{Item, Items, SHARDS, expires, item_key, number, text};
-use super::{READING, backoff, code, told, within};
-use crate::adapters::due::due_until;
+use super::items::{Item, ItemCodec, SHARDS, expires, item_key, number, text};
+use super::{OPTIONAL_TIMEOUT, backoff, error_code, unavailable, within};
+use crate::adapters::due_millis::now_millis;
 use crate::domain::rate_limit::{Bucket, Expected, Sender, Take, TokenRequest, utc_day};
 use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
 
-/// Longest that loading, writing or asking what is due takes, with all retries.
-pub(super) const REMEMBERING: Duration = Duration::from_secs(4);
-/// Longest that an attempt takes. Answers take milliseconds: a second attempt is sooner there than one that takes longer.
-const ATTEMPT: Duration = Duration::from_millis(1_500);
-/// Keys that a request may have; DynamoDB, `BatchGetItem`.
-const MOST_KEYS: usize = 100;
-/// Requests of one load under way at a time.
+/// For one load, write or search, all retries included.
+const STATE_TIMEOUT: Duration = Duration::from_secs(4);
+/// For one attempt. Responses take milliseconds, so a second attempt is sooner than a slow first one.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Most keys of a request; DynamoDB, `BatchGetItem`.
+const MAX_KEYS: usize = 100;
+/// Requests of one load at the same time.
 const CONCURRENCY: usize = 8;
-const NOT_READ: &str = "the state store did not give the documents";
-const NOT_WRITTEN: &str = "the state store did not take the document";
-const NOT_SEARCHED: &str = "the state store did not say what is due";
-const NOT_LIMITED: &str = "the rate limiter did not answer";
-/// How often a conditional write of the limiter is made, each time by what the last one has found. After that nothing is
-/// granted.
-const ATTEMPTS: usize = 6;
+/// Attempts at a conditional write of the limiter, each with the item that the last one found. After that, nothing is granted.
+const LIMITER_ATTEMPTS: usize = 6;
 
-/// A client of DynamoDB: as [`super::with_limits`] has it, but with less patience.
+const NOT_READ: &str = "the state store did not return the documents";
+const NOT_WRITTEN: &str = "the state store did not take the document";
+const NOT_SEARCHED: &str = "the state store did not return the due documents";
+const NOT_LIMITED: &str = "the rate limiter did not respond";
+
+/// Creates a client with the configuration of [`super::with_timeouts`] and shorter timeouts.
 #[must_use]
 pub fn client(config: &aws_config::SdkConfig) -> Client {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(REMEMBERING).build();
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(STATE_TIMEOUT).build();
     Client::from_conf(aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts).build())
 }
 
-/// Keeps state documents in a table.
+/// Stores state documents in a table.
 ///
-/// A key of more than 2,048 bytes is shortened to its beginning and its SHA-256. [`due`](StateStore::due) gives the
-/// shortened key back, by which the same document is loaded and written.
-#[derive(Clone, Debug)]
+/// A key of more than 2,048 bytes is shortened to its beginning and its SHA-256. [`due`](StateStore::due) returns the
+/// shortened key, which loads and writes the same document.
+#[derive(Clone)]
 pub struct DynamoStore {
     client: Client,
     table: String,
-    items: Arc<Items>,
+    codec: Arc<ItemCodec>,
 }
 
 impl DynamoStore {
-    /// Keeps them in `table`, which has the partition key `pk` and the index `due`, of `shard` and `due`.
+    /// Uses `table`, which has the partition key `pk` and the index `due` with the keys `shard` and `due`.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
-        Self { client, table, items: Arc::default() }
+        Self { client, table, codec: Arc::default() }
     }
 
-    /// Opens the connection, so that the first push need not wait for it. Nothing is read: DynamoDB refuses a request for
-    /// no keys. Whether that worked does not matter.
+    /// Opens the connection, so that the first push does not wait for it. Nothing is read: DynamoDB refuses a request without
+    /// keys. The result is not essential.
     pub async fn connect(&self) {
-        let _ = tokio::time::timeout(READING, self.client.batch_get_item().send()).await;
+        let _ = tokio::time::timeout(OPTIONAL_TIMEOUT, self.client.batch_get_item().send()).await;
     }
 
-    /// The documents of `keys`, at most [`MOST_KEYS`] of them, all different.
-    async fn get(&self, keys: Vec<String>) -> Result<HashMap<String, StateDocument>, UnavailableError> {
-        let keys = keys.into_iter().map(|key| HashMap::from([("pk".to_owned(), AttributeValue::S(key))])).collect();
-        // Consistent: what the last push has written must be seen by the next, or it loses the race for certain.
+    /// The documents of at most [`MAX_KEYS`] different keys.
+    async fn get(&self, keys: &[String]) -> Result<HashMap<String, StateDocument>, UnavailableError> {
+        let invalid = |error: String| UnavailableError::new(NOT_READ, error);
+        let keys = keys.iter().map(|key| HashMap::from([("pk".to_owned(), AttributeValue::S(key.clone()))])).collect();
+        // Consistent, because a stale read loses the compare-and-swap for certain.
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let mut left =
-            HashMap::from([(self.table.clone(), keys.map_err(|fault| UnavailableError::new(NOT_READ, fault))?)]);
+        let keys = keys.map_err(|error| UnavailableError::new(NOT_READ, error))?;
+        let mut unprocessed = HashMap::from([(self.table.clone(), keys)]);
         let mut documents = HashMap::new();
         let mut failures = 0;
-        while !left.is_empty() {
-            // Ended by the time limit at the latest.
+        // The caller's timeout ends the loop at the latest.
+        while !unprocessed.is_empty() {
             if failures > 0 {
                 tokio::time::sleep(backoff(failures)).await;
             }
-            let answer = self.client.batch_get_item().set_request_items(Some(left)).send().await;
-            let answer = answer.map_err(|fault| told(NOT_READ, &fault))?;
+            let response = self.client.batch_get_item().set_request_items(Some(unprocessed)).send().await;
+            let response = response.map_err(|error| unavailable(NOT_READ, &error))?;
             let before = documents.len();
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                let (key, document) = self.items.read(item).map_err(|fault| UnavailableError::new(NOT_READ, fault))?;
+            for item in response.responses.unwrap_or_default().into_values().flatten() {
+                let (key, document) = self.codec.decode(item).map_err(invalid)?;
                 documents.insert(key, document);
             }
-            // Also where the answer would have been larger than 16 MB, and then there is no need to wait longer.
+            // Keys are also left if the response would exceed 16 MB: the backoff starts again after any progress.
             failures = if documents.len() > before { 1 } else { failures + 1 };
-            left = answer.unprocessed_keys.unwrap_or_default();
+            unprocessed = response.unprocessed_keys.unwrap_or_default();
         }
         Ok(documents)
     }
 
     async fn get_all(&self, keys: BTreeSet<String>) -> Result<HashMap<String, StateDocument>, UnavailableError> {
-        let turns = Arc::new(Semaphore::new(CONCURRENCY));
-        // Dropped at the end, and with it whatever still runs then.
-        let mut requests = JoinSet::new();
-        for keys in keys.into_iter().collect::<Vec<_>>().chunks(MOST_KEYS).map(<[_]>::to_vec) {
-            let (store, turns) = (self.clone(), Arc::clone(&turns));
-            requests.spawn(async move {
-                // Only fails where the semaphore is closed, which nobody does.
-                let _turn = turns.acquire().await;
-                store.get(keys).await
-            });
-        }
-        let mut documents = HashMap::new();
-        while let Some(outcome) = requests.join_next().await {
-            documents.extend(outcome.map_err(|fault| UnavailableError::new(NOT_READ, fault))??);
-        }
-        Ok(documents)
+        let keys: Vec<_> = keys.into_iter().collect();
+        let requests: Vec<_> = keys.chunks(MAX_KEYS).map(|keys| self.get(keys)).collect();
+        let documents: Vec<_> = stream::iter(requests).buffer_unordered(CONCURRENCY).try_collect().await?;
+        Ok(documents.into_iter().flatten().collect())
     }
 
     async fn put(&self, item: Item, version: u64) -> Result<Commit, UnavailableError> {
@@ -126,60 +116,49 @@ impl DynamoStore {
         };
         match put.send().await {
             Ok(_) => Ok(Commit::Done),
-            // Also after a write of ours whose answer was lost. To tell that apart by what is there now would not do: a
-            // push that is repeated at the same time writes the very same, and only one of the two may go on.
-            Err(fault) if code(&fault) == "ConditionalCheckFailedException" => Ok(Commit::Lost),
-            Err(fault) => Err(told(NOT_WRITTEN, &fault)),
+            // Also after a write of this process whose response was lost. To compare with the stored document would not help:
+            // a repeated push writes the very same at the same time, and only one of the two may continue.
+            Err(error) if error_code(&error) == "ConditionalCheckFailedException" => Ok(Commit::Lost),
+            Err(error) => Err(unavailable(NOT_WRITTEN, &error)),
         }
     }
 
-    /// What is due in one shard: moment and key, the first `most` of them.
-    async fn due_in(&self, shard: u8, until: i64, most: usize) -> Result<Vec<(i64, String)>, UnavailableError> {
+    /// The first `most` documents of one shard that are due: due time and key.
+    async fn due_in(&self, shard: u8, now: i64, most: usize) -> Result<Vec<(i64, String)>, UnavailableError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("due")
+            .key_condition_expression("#shard = :shard AND #due <= :now")
+            .expression_attribute_names("#shard", "shard")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.to_string()))
+            .limit(i32::try_from(most).unwrap_or(i32::MAX))
+            .into_paginator()
+            .items()
+            .send();
         let mut due = Vec::new();
-        let mut start = None;
-        loop {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("due")
-                .key_condition_expression("#shard = :shard AND #due <= :until")
-                .expression_attribute_names("#shard", "shard")
-                .expression_attribute_names("#due", "due")
-                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
-                .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
-                .limit(i32::try_from(most - due.len()).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start);
-            let answer = query.send().await.map_err(|fault| told(NOT_SEARCHED, &fault))?;
-            for mut item in answer.items.unwrap_or_default() {
-                let entry = number(&item, "due").and_then(|due| Ok((due, text(&mut item, "pk")?)));
-                due.push(entry.map_err(|fault| UnavailableError::new(NOT_SEARCHED, fault))?);
-            }
-            // An answer ends at 1 MB, whatever its limit.
-            start = answer.last_evaluated_key;
-            if start.is_none() || due.len() >= most {
-                return Ok(due);
-            }
+        while due.len() < most
+            && let Some(item) = items.next().await
+        {
+            let mut item = item.map_err(|error| unavailable(NOT_SEARCHED, &error))?;
+            let entry = number(&item, "due").and_then(|due| Ok((due, text(&mut item, "pk")?)));
+            due.push(entry.map_err(|error| UnavailableError::new(NOT_SEARCHED, error))?);
         }
+        Ok(due)
     }
 
-    async fn due_in_all(&self, until: i64, most: usize) -> Result<Vec<String>, UnavailableError> {
-        let mut queries = JoinSet::new();
-        for shard in 0..SHARDS {
-            let store = self.clone();
-            queries.spawn(async move { store.due_in(shard, until, most).await });
-        }
-        let mut due = Vec::new();
-        while let Some(outcome) = queries.join_next().await {
-            due.extend(outcome.map_err(|fault| UnavailableError::new(NOT_SEARCHED, fault))??);
-        }
+    async fn due_in_all(&self, now: i64, most: usize) -> Result<Vec<String>, UnavailableError> {
+        let mut due = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, most))).await?.concat();
         due.sort_unstable();
         Ok(due.into_iter().take(most).map(|(_, key)| key).collect())
     }
 }
 
 /// A conditional write of the limiter.
-struct Update {
+struct LimiterUpdate {
     key: String,
     expression: String,
     condition: Option<String>,
@@ -187,9 +166,9 @@ struct Update {
 }
 
 impl DynamoStore {
-    /// Makes the write. `Some` with the item that is there if the condition does not hold.
-    async fn update(&self, update: Update) -> Result<Option<Item>, UnavailableError> {
-        let Update { key, expression, condition, values } = update;
+    /// Writes. Returns the stored item if the condition does not hold.
+    async fn update(&self, update: LimiterUpdate) -> Result<Option<Item>, UnavailableError> {
+        let LimiterUpdate { key, expression, condition, values } = update;
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::N(value.to_string())));
         let ttl = AttributeValue::N(expires(Timestamp::now()).to_string());
         let written = self
@@ -206,19 +185,19 @@ impl DynamoStore {
             .await;
         match written {
             Ok(_) => Ok(None),
-            Err(fault) => match fault.as_service_error() {
+            Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
                     Ok(Some(found.item.clone().unwrap_or_default()))
                 }
-                _ => Err(told(NOT_LIMITED, &fault)),
+                _ => Err(unavailable(NOT_LIMITED, &error)),
             },
         }
     }
 
     async fn take(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        // Taken to be full at first, as it nearly always is.
+        // Assumed to be full at first: it nearly always is.
         let mut bucket = Bucket::default();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..LIMITER_ATTEMPTS {
             let take = request.take(bucket);
             if take.bucket == bucket {
                 return Ok(take.granted);
@@ -226,10 +205,11 @@ impl DynamoStore {
             let Some(found) = self.update(tokens_update(channel, bucket, &take, request.sender)).await? else {
                 return Ok(take.granted);
             };
-            let number = |name| found.contains_key(name).then(|| number(&found, name)).transpose();
-            let (tat, waiting) = (number("tat"), number("waiting"));
-            let fault = |fault: String| UnavailableError::new(NOT_LIMITED, fault);
-            bucket = Bucket { tat: tat.map_err(fault)?, waiting: waiting.map_err(fault)? };
+            let number = |name| {
+                let number = found.contains_key(name).then(|| number(&found, name)).transpose();
+                number.map_err(|error| UnavailableError::new(NOT_LIMITED, error))
+            };
+            bucket = Bucket { tat: number("tat")?, waiting: number("waiting")? };
         }
         Ok(0)
     }
@@ -237,27 +217,27 @@ impl DynamoStore {
     async fn count_sms(&self, quota: u32, mut wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         let quota = quota as usize;
         wanted = wanted.min(quota);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..LIMITER_ATTEMPTS {
             if wanted == 0 {
                 break;
             }
-            let update = Update {
+            let update = LimiterUpdate {
                 key: format!("sms/{}", utc_day(now)),
                 expression: "ADD sent :wanted SET #ttl = :ttl".to_owned(),
                 condition: Some("attribute_not_exists(sent) OR sent <= :most".to_owned()),
                 values: vec![(":wanted", count(wanted)), (":most", count(quota - wanted))],
             };
             let Some(found) = self.update(update).await? else { return Ok(wanted) };
-            let sent: usize = number(&found, "sent").map_err(|fault| UnavailableError::new(NOT_LIMITED, fault))?;
+            let sent: usize = number(&found, "sent").map_err(|error| UnavailableError::new(NOT_LIMITED, error))?;
             wanted = wanted.min(quota.saturating_sub(sent));
         }
         Ok(0)
     }
 }
 
-/// The write of `take` from `bucket`. Expressions have no `max`: a bucket that is full starts again at now, another one is
-/// added to, so that copies which take at the same time do not undo each other's takes.
-fn tokens_update(channel: &str, bucket: Bucket, take: &Take, sender: Sender) -> Update {
+/// The write of `take` from `bucket`. A full bucket is set from the current time, another one is added to, because expressions
+/// have no `max`. Concurrent takes therefore do not overwrite each other.
+fn tokens_update(channel: &str, bucket: Bucket, take: &Take, sender: Sender) -> LimiterUpdate {
     let mut sets = vec!["#ttl = :ttl"];
     let mut conditions = Vec::new();
     let mut values = Vec::new();
@@ -284,10 +264,10 @@ fn tokens_update(channel: &str, bucket: Bucket, take: &Take, sender: Sender) -> 
         sets.push("waiting = :waiting");
         values.push((":waiting", waiting));
     }
-    // Also if this copy has not read it: another one may have set it meanwhile.
+    // Removed even if it was not read: another process may have set it in between.
     let removed =
         if matches!(sender, Sender::Sweep { .. }) && take.bucket.waiting.is_none() { " REMOVE waiting" } else { "" };
-    Update {
+    LimiterUpdate {
         key: format!("rate-limit/{channel}"),
         expression: format!("SET {}{removed}", sets.join(", ")),
         condition: (!conditions.is_empty()).then(|| conditions.join(" AND ")),
@@ -301,20 +281,14 @@ fn count(number: usize) -> i64 {
 
 #[async_trait]
 impl RateLimiter for DynamoStore {
-    /// As the port has it. A take whose answer was lost, and which the SDK makes again, is taken twice.
-    ///
-    /// # Errors
-    /// [`UnavailableError`] if DynamoDB did not confirm.
+    /// If a response is lost and the SDK retries, the tokens are taken twice.
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        within(REMEMBERING, NOT_LIMITED, self.take(channel, request)).await
+        within(STATE_TIMEOUT, NOT_LIMITED, self.take(channel, request)).await
     }
 
-    /// As the port has it. A count whose answer was lost, and which the SDK makes again, is counted twice.
-    ///
-    /// # Errors
-    /// [`UnavailableError`] if DynamoDB did not confirm.
+    /// If a response is lost and the SDK retries, the messages are counted twice.
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        within(REMEMBERING, NOT_LIMITED, self.count_sms(quota, wanted, now)).await
+        within(STATE_TIMEOUT, NOT_LIMITED, self.count_sms(quota, wanted, now)).await
     }
 }
 
@@ -323,17 +297,16 @@ impl StateStore for DynamoStore {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         let keys: Vec<_> = keys.iter().map(|key| item_key(key)).collect();
         // DynamoDB refuses a request that names a key twice.
-        let documents = within(REMEMBERING, NOT_READ, self.get_all(keys.iter().cloned().collect())).await?;
+        let documents = within(STATE_TIMEOUT, NOT_READ, self.get_all(keys.iter().cloned().collect())).await?;
         Ok(keys.iter().map(|key| documents.get(key).cloned().unwrap_or_default()).collect())
     }
 
-    /// As the port has it, and [`Commit::Lost`] as well where this very write was made, its answer lost, and the SDK has
-    /// tried again. To load and to evaluate once more is right then too: the readings are known by then, so it changes
-    /// nothing, and what the first attempt has put into the outbox is due later.
+    /// Also returns [`Commit::Lost`] if this write succeeded, its response was lost, and the SDK retried. To load and evaluate
+    /// again is right then too: the dedup window knows the readings, and the outbox has the messages of the first attempt.
     ///
     /// # Errors
-    /// [`UnavailableError`] where DynamoDB did not confirm; and where the document is larger than 400 KB when compressed, which
-    /// no retry makes smaller.
+    /// [`UnavailableError`] if DynamoDB did not confirm, or if the document has more than 400 KB after compression. A retry
+    /// does not help against the latter.
     async fn commit(
         &self,
         key: &str,
@@ -341,17 +314,17 @@ impl StateStore for DynamoStore {
         body: &str,
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
-        let item = self.items.write(key, version + 1, body, due, Timestamp::now());
-        within(REMEMBERING, NOT_WRITTEN, self.put(item, version)).await
+        let item = self.codec.encode(key, version + 1, body, due, Timestamp::now());
+        within(STATE_TIMEOUT, NOT_WRITTEN, self.put(item, version)).await
     }
 
-    /// As the port has it. The index follows the table within a second or so: a document that was just written may be
-    /// missing, or be here still although nothing about it is due any more.
+    /// The index follows the table within about a second: a document that was just written may be missing, or be listed
+    /// although it is no longer due.
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
         if most == 0 {
-            // Refused as a limit.
+            // DynamoDB refuses a limit of 0.
             return Ok(Vec::new());
         }
-        within(REMEMBERING, NOT_SEARCHED, self.due_in_all(due_until(now), most)).await
+        within(STATE_TIMEOUT, NOT_SEARCHED, self.due_in_all(now_millis(now), most)).await
     }
 }

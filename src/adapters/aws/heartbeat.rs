@@ -1,4 +1,4 @@
-//! A call to a service outside AWS that raises an alarm if no call comes, such as healthchecks.io.
+//! A dead man's switch: calls a monitoring service outside AWS that raises an alarm if no call comes, such as healthchecks.io.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use http_body_util::Empty;
 use super::https::{self, Trust};
 use crate::ingest::ports::chain;
 
-/// Longest that a call takes; the sweep has to end before the next one begins.
-const LONGEST: Duration = Duration::from_secs(10);
+/// For one call: the sweep has to end before the next one begins.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls one URL. Its address is a secret: whoever knows it can keep the alarm quiet.
+/// Calls one URL. The URL is a secret: anybody who knows it can keep the alarm silent.
 pub struct Heartbeat {
     trust: Trust,
     url: Uri,
 }
 
 impl Heartbeat {
-    /// Calls `url`, whose server has a certificate that `trust` believes.
+    /// Creates a heartbeat for `url`. `trust` selects the root certificates.
     #[must_use]
     pub fn new(trust: Trust, url: Uri) -> Self {
         Self { trust, url }
     }
 
-    /// Calls the URL once. A failure is logged, and has no other consequence: the next sweep calls again.
+    /// Calls the URL once. A failure is only logged: the next sweep calls again.
     pub async fn send(&self) {
-        match tokio::time::timeout(LONGEST, self.call()).await {
+        match tokio::time::timeout(HEARTBEAT_TIMEOUT, self.call()).await {
             Ok(Ok(())) => (),
             Ok(Err(error)) => tracing::warn!(error, "heartbeat not delivered"),
-            Err(_) => tracing::warn!(error = "no answer within 10 s", "heartbeat not delivered"),
+            Err(_) => tracing::warn!(error = "no response within 10 s", "heartbeat not delivered"),
         }
     }
 
     async fn call(&self) -> Result<(), String> {
-        // A connection would not outlast the minute to the next call.
-        let client = https::client::<Empty<Bytes>>(self.trust, LONGEST).map_err(|error| chain(&error))?;
-        let answer = client.get(self.url.clone()).await.map_err(|error| chain(&error))?;
-        if answer.status().is_success() { Ok(()) } else { Err(format!("the answer was {}", answer.status())) }
+        // A new client each time: a connection would not stay open for the minute until the next call.
+        let client = https::client::<Empty<Bytes>>(self.trust, HEARTBEAT_TIMEOUT).map_err(|error| chain(&error))?;
+        let response = client.get(self.url.clone()).await.map_err(|error| chain(&error))?;
+        if response.status().is_success() { Ok(()) } else { Err(format!("the response was {}", response.status())) }
     }
 }

@@ -1,7 +1,7 @@
-//! HTTPS towards AWS.
+//! The HTTPS client for AWS and the heartbeat.
 //!
-//! `aws-smithy-http-client` would do the same. It takes root certificates as PEM only and parses them for each protocol that it
-//! offers: 1.3 ms more at each start of the function than certificates that are compiled in parsed.
+//! `aws-smithy-http-client` is not used: it takes root certificates only as PEM and parses them once per protocol, which adds
+//! 1.3 ms to each start of the function. The certificates here are compiled in as parsed.
 
 use std::io;
 use std::time::Duration;
@@ -11,37 +11,37 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-/// How long an unused connection is kept. While Lambda freezes the function, a connection can end without a sign of it; the
-/// first request over such a connection waits until its attempt times out.
-const IDLE_WITHIN: Duration = Duration::from_secs(20);
-/// How long a connection is silent before TCP asks whether its other end is still there.
+/// How long an unused connection is kept. While Lambda freezes the function, a connection can end unnoticed; the first request
+/// over it waits until its attempt times out.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection is silent before TCP sends a keep-alive probe.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A client that speaks HTTP/1.1, with TLS where the address says so.
+/// An HTTP/1.1 client, with TLS for `https:` addresses.
 pub(super) type HttpsClient<B> = Client<HttpsConnector<HttpConnector>, B>;
 
-/// Whose certificates are believed.
+/// The root certificates to trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Those that this machine trusts, or that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reading them takes milliseconds.
+    /// The machine's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reading them takes milliseconds.
     Machine,
-    /// Those that Mozilla trusts, as compiled in: what a machine has in general, at no time at all.
+    /// Mozilla's, compiled in, which most machines have too. They take no time to read.
     Mozilla,
 }
 
 impl Trust {
-    /// The function's: it waits for no file unless its environment names one.
+    /// The function's: it reads no file unless its environment names one.
     #[must_use]
     pub fn of_function(names_certificates: bool) -> Self {
         if names_certificates { Self::Machine } else { Self::Mozilla }
     }
 }
 
-/// A client with connections of its own. `connecting` is the longest that reaching a server takes, before TLS.
+/// Creates a client with its own connection pool. `connect_timeout` is for TCP, before TLS.
 ///
 /// # Errors
-/// Where this machine is asked for its certificates, and has none.
-pub(super) fn client<B>(trust: Trust, connecting: Duration) -> io::Result<HttpsClient<B>>
+/// If the machine's certificates are to be used, and it has none.
+pub(super) fn client<B>(trust: Trust, connect_timeout: Duration) -> io::Result<HttpsClient<B>>
 where
     B: http_body::Body + Send,
     B::Data: Send,
@@ -54,10 +54,10 @@ where
     };
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    // What is sent is whole, and waits for nothing.
+    // Requests are written in one piece: there is nothing to wait for.
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(connecting));
+    tcp.set_connect_timeout(Some(connect_timeout));
     tcp.set_keepalive(Some(KEEP_ALIVE));
     let https = https.https_or_http().enable_http1().wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_WITHIN).build(https))
+    Ok(Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).build(https))
 }

@@ -1,23 +1,22 @@
 //! State documents as items of the table.
 //!
-//! | attribute | type | what |
+//! | attribute | type | content |
 //! |---|---|---|
-//! | `pk` | S | the document's key, shortened where DynamoDB would refuse it |
-//! | `version` | N | how often it was written |
-//! | `body` | S or B | its text; B is the text compressed by Zstandard |
-//! | `ttl` | N | when DynamoDB may delete it, in epoch seconds; absent if it never may |
-//! | `due` | N | when something about it is due, in Unix milliseconds; absent where nothing is |
-//! | `shard` | S | absent where `due` is, so that only documents about which something is due are in the index `due` |
+//! | `pk` | S | the document's key, shortened if DynamoDB would refuse it |
+//! | `version` | N | how often the document was written |
+//! | `body` | S or B | the document's text; B is the text compressed with Zstandard |
+//! | `ttl` | N | when DynamoDB may delete the item, in epoch seconds; absent if it never may |
+//! | `due` | N | the document's due time in Unix milliseconds; absent if it has none |
+//! | `shard` | S | present together with `due`, so that the index `due` holds only documents with a due time |
 //!
-//! Beside documents there is the rate limiter: `rate-limit/<channel>` with `tat` and `waiting` (N, in Unix microseconds), and
-//! `sms/<UTC day>` with `sent` (N). They have a `ttl`, and are never due.
+//! The rate limiter has items beside them: `rate-limit/<channel>` with `tat` and `waiting` (N, in Unix microseconds), and
+//! `sms/<UTC day>` with `sent` (N). They have a `ttl` and no due time.
 //!
-//! A write is billed per started KB, so a body is compressed where the item would be larger than one; below, it stays
-//! readable in the console. The index holds keys only: a write that changes `due` costs one KB more where there was none
-//! or there is none then, two where it moves, and none where it stays.
+//! A write is billed per started KB. A body is therefore compressed if the item would be larger than 1 KB; a smaller one stays
+//! readable in the console. The index holds keys only. A write that adds or removes `due` costs one KB more, one that changes
+//! it two, and one that keeps it none.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -25,86 +24,82 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::adapters::due::due_from;
+use crate::adapters::due_millis::due_millis;
 use crate::domain::digest::Digest;
 use crate::ingest::ports::{StateDocument, may_expire};
 
 /// Longest partition key, in bytes; DynamoDB, "Service, account, and table quotas".
-const LONGEST_KEY: usize = 2_048;
+const MAX_KEY: usize = 2_048;
 /// How much of a longer key stays readable, in bytes.
-const READABLE: usize = 256;
-/// Parts of the index. One takes 1,000 writes a second, above which the table itself is throttled; each costs a read
-/// every sweep. Fewer must not be set while something is due: it would not be found.
+const READABLE_PREFIX: usize = 256;
+/// Partitions of the index. Each takes 1,000 writes a second, above which the table itself is throttled, and costs a read per
+/// sweep. Do not lower it while documents are due: the sweep would not find them.
 pub(super) const SHARDS: u8 = 4;
-/// How long a document stays after it was last written, or after something about it was due where that is later. Longer
-/// than any rule looks back; a zone that was silent for a season starts anew. What was due all that time and was not
-/// seen to goes as well.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long a document stays after its last write, or after its due time if that is later. Longer than any rule looks back. A
+/// document that is due all that time and never swept expires as well.
+const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Largest item that is billed as one write, in bytes.
 const WRITE_UNIT: usize = 1_024;
-/// What an item holds beside key and body, in bytes: the attributes' names, and numbers at one byte for two digits.
+/// Size of an item without key and body, in bytes: the attributes' names, and numbers at one byte per two digits.
 const OVERHEAD: usize = 80;
 /// Zstandard's own default.
 const COMPRESSION_LEVEL: i32 = 3;
-/// Largest body that is read, in bytes. What is written is far below: an item has 400 KB at most, compressed about 5:1.
-const LARGEST_BODY: usize = 64 << 20;
+/// Largest body that is decompressed, in bytes. Written ones are far smaller: an item has at most 400 KB, compressed about 5:1.
+const MAX_BODY: usize = 64 << 20;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Makes items of documents, and documents of items.
+/// Encodes documents as items, and decodes them.
 ///
-/// Zstandard's working memory is kept from one body to the next: to make it is more work than to compress most of them.
+/// Zstandard's working memory is reused: to allocate it takes longer than to compress most bodies.
 #[derive(Default)]
-pub(super) struct Items {
+pub(super) struct ItemCodec {
     compressor: Mutex<Option<Compressor<'static>>>,
     decompressor: Mutex<Option<Decompressor<'static>>>,
 }
 
-impl fmt::Debug for Items {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Items")
-    }
-}
-
-impl Items {
+impl ItemCodec {
     /// The item of a document that is written at `now`.
-    pub(super) fn write(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>, now: Timestamp) -> Item {
+    pub(super) fn encode(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>, now: Timestamp) -> Item {
         let may_expire = may_expire(key);
         let key = item_key(key);
         let mut item = HashMap::from([
             ("version".to_owned(), AttributeValue::N(version.to_string())),
-            ("body".to_owned(), self.body(body, key.len())),
+            ("body".to_owned(), self.encode_body(body, key.len())),
         ]);
         if may_expire {
             let expires = expires(due.map_or(now, |due| due.max(now)));
             item.insert("ttl".to_owned(), AttributeValue::N(expires.to_string()));
         }
         if let Some(due) = due {
-            item.insert("due".to_owned(), AttributeValue::N(due_from(due).to_string()));
+            item.insert("due".to_owned(), AttributeValue::N(due_millis(due).to_string()));
             item.insert("shard".to_owned(), AttributeValue::S(shard_of(&key).to_string()));
         }
         item.insert("pk".to_owned(), AttributeValue::S(key));
         item
     }
 
-    /// The text, or where its item would be billed as more than one write the compressed text, if that is smaller.
-    fn body(&self, text: &str, key_length: usize) -> AttributeValue {
+    /// The text, or the compressed text if that is smaller and the item would be billed as more than one write.
+    fn encode_body(&self, text: &str, key_length: usize) -> AttributeValue {
         if text.len() + key_length + OVERHEAD > WRITE_UNIT
-            && let Some(packed) = self.compress(text)
-            && packed.len() < text.len()
+            && let Some(compressed) = self.compress(text)
+            && compressed.len() < text.len()
         {
-            return AttributeValue::B(Blob::new(packed));
+            return AttributeValue::B(Blob::new(compressed));
         }
         AttributeValue::S(text.to_owned())
     }
 
-    /// A document and its key; or what is wrong with the item, which then no release of this program has written.
-    pub(super) fn read(&self, mut item: Item) -> Result<(String, StateDocument), String> {
+    /// A document and its key.
+    ///
+    /// # Errors
+    /// What is wrong with the item. No release has written such an item; a retry cannot help.
+    pub(super) fn decode(&self, mut item: Item) -> Result<(String, StateDocument), String> {
         let key = text(&mut item, "pk")?;
         let version = number(&item, "version")?;
         let body = match item.remove("body") {
             Some(AttributeValue::S(text)) => Some(text),
-            Some(AttributeValue::B(packed)) => self.decompress(packed.as_ref()),
+            Some(AttributeValue::B(compressed)) => self.decompress(compressed.as_ref()),
             _ => None,
         };
         match body {
@@ -114,41 +109,39 @@ impl Items {
     }
 
     fn compress(&self, text: &str) -> Option<Vec<u8>> {
-        let mut kept = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
-        let compressor = match kept.as_mut() {
-            Some(compressor) => compressor,
-            None => kept.insert(Compressor::new(COMPRESSION_LEVEL).ok()?),
-        };
-        compressor.compress(text.as_bytes()).ok()
+        let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
+        if compressor.is_none() {
+            *compressor = Compressor::new(COMPRESSION_LEVEL).ok();
+        }
+        compressor.as_mut()?.compress(text.as_bytes()).ok()
     }
 
-    fn decompress(&self, packed: &[u8]) -> Option<String> {
-        let mut kept = self.decompressor.lock().unwrap_or_else(PoisonError::into_inner);
-        let decompressor = match kept.as_mut() {
-            Some(decompressor) => decompressor,
-            None => kept.insert(Decompressor::new().ok()?),
-        };
-        // Its size stands before what Zstandard has compressed in one piece.
-        let size = zstd::zstd_safe::get_frame_content_size(packed).ok()??;
-        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_BODY)?;
-        String::from_utf8(decompressor.decompress(packed, size).ok()?).ok()
+    fn decompress(&self, compressed: &[u8]) -> Option<String> {
+        let mut decompressor = self.decompressor.lock().unwrap_or_else(PoisonError::into_inner);
+        if decompressor.is_none() {
+            *decompressor = Decompressor::new().ok();
+        }
+        // A frame that was compressed in one piece begins with the size of its content.
+        let size = zstd::zstd_safe::get_frame_content_size(compressed).ok()??;
+        let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BODY)?;
+        String::from_utf8(decompressor.as_mut()?.decompress(compressed, size).ok()?).ok()
     }
 }
 
 /// When DynamoDB may delete an item that was last needed at `last`, in epoch seconds.
 pub(super) fn expires(last: Timestamp) -> i64 {
-    last.checked_add(KEPT_FOR).unwrap_or(Timestamp::MAX).as_second()
+    last.checked_add(RETENTION).unwrap_or(Timestamp::MAX).as_second()
 }
 
-/// A document's key as DynamoDB takes it: itself, or where it is too long its beginning and its digest.
+/// The partition key of a document: its key, or if that is too long its beginning and its digest.
 pub(super) fn item_key(key: &str) -> String {
-    if key.len() <= LONGEST_KEY {
+    if key.len() <= MAX_KEY {
         return key.to_owned();
     }
-    format!("{}…sha256:{}", &key[..key.floor_char_boundary(READABLE)], Digest::of(key.as_bytes()))
+    format!("{}…sha256:{}", &key[..key.floor_char_boundary(READABLE_PREFIX)], Digest::of(key.as_bytes()))
 }
 
-/// The part of the index that a document is in, by its key in the table.
+/// The index partition of a document, by its partition key.
 fn shard_of(item_key: &str) -> u8 {
     Digest::of(item_key.as_bytes()).as_bytes()[0] % SHARDS
 }
@@ -175,7 +168,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-    const SEASON: i64 = 90 * 24 * 3_600;
+    const RETENTION_SECONDS: i64 = 90 * 24 * 3_600;
 
     fn seconds(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -186,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_due_is_in_the_index() {
-        let item = Items::default().write("zone/1:a/b", 1, "{}", None, NOW);
+    fn only_documents_with_a_due_time_are_in_the_index() {
+        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", None, NOW);
         assert_eq!(item.keys().map(String::as_str).collect::<BTreeSet<_>>(), ["body", "pk", "ttl", "version"].into());
-        let item = Items::default().write("zone/1:a/b", 1, "{}", Some(seconds(7)), NOW);
+        let item = ItemCodec::default().encode("zone/1:a/b", 1, "{}", Some(seconds(7)), NOW);
         assert_eq!(digits(&item, "due"), 7_000);
         assert!(["0", "1", "2", "3"].contains(&item["shard"].as_s().unwrap().as_str()));
     }
@@ -202,23 +195,24 @@ mod tests {
     }
 
     #[test]
-    fn document_stays_for_a_season_after_it_was_written_and_after_it_is_due() {
-        let expires = |due: Option<Timestamp>| digits(&Items::default().write("a", 1, "{}", due, seconds(100)), "ttl");
-        assert_eq!(expires(None), 100 + SEASON);
-        assert_eq!(expires(Some(seconds(99))), 100 + SEASON);
-        assert_eq!(expires(Some(seconds(101))), 101 + SEASON);
+    fn a_document_expires_90_days_after_its_write_or_its_due_time() {
+        let expires =
+            |due: Option<Timestamp>| digits(&ItemCodec::default().encode("a", 1, "{}", due, seconds(100)), "ttl");
+        assert_eq!(expires(None), 100 + RETENTION_SECONDS);
+        assert_eq!(expires(Some(seconds(99))), 100 + RETENTION_SECONDS);
+        assert_eq!(expires(Some(seconds(101))), 101 + RETENTION_SECONDS);
         assert_eq!(expires(Some(Timestamp::MAX)), Timestamp::MAX.as_second());
-        let projects = Items::default().write("projects-of/zone", 1, "{}", None, seconds(100));
-        assert!(!projects.contains_key("ttl"), "it is written once, and a zone lives longer");
+        let projects = ItemCodec::default().encode("projects-of/zone", 1, "{}", None, seconds(100));
+        assert!(!projects.contains_key("ttl"), "it is written once, and a zone exists longer");
     }
 
     #[test]
-    fn body_is_compressed_from_the_second_billed_kilobyte_on() {
-        let room = WRITE_UNIT - OVERHEAD - "key".len();
-        let kind = |length: usize| Items::default().body(&"a".repeat(length), "key".len());
-        assert!(kind(room).is_s());
-        assert!(kind(room + 1).is_b());
-        let item = Items::default().write("key", u64::MAX, &"a".repeat(room), Some(NOW), NOW);
+    fn a_body_is_compressed_if_the_item_exceeds_one_kilobyte() {
+        let most = WRITE_UNIT - OVERHEAD - "key".len();
+        let kind = |length: usize| ItemCodec::default().encode_body(&"a".repeat(length), "key".len());
+        assert!(kind(most).is_s());
+        assert!(kind(most + 1).is_b());
+        let item = ItemCodec::default().encode("key", u64::MAX, &"a".repeat(most), Some(NOW), NOW);
         let size = |value: &AttributeValue| match value {
             AttributeValue::S(text) => text.len(),
             AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
@@ -229,20 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn longest_key_that_fits_is_kept_and_a_longer_one_is_shortened_between_characters() {
-        let fits = "k".repeat(LONGEST_KEY);
+    fn a_key_that_is_too_long_is_shortened_between_characters() {
+        let fits = "k".repeat(MAX_KEY);
         assert_eq!(item_key(&fits), fits);
-        let long = format!("k{}", "ß".repeat(LONGEST_KEY / 2));
+        let long = format!("k{}", "ß".repeat(MAX_KEY / 2));
         let short = item_key(&long);
-        assert!(short.starts_with("kßß") && short.len() < LONGEST_KEY, "{short}");
-        assert_eq!(item_key(&short), short, "so that it names the same document");
+        assert!(short.starts_with("kßß") && short.len() < MAX_KEY, "{short}");
+        assert_eq!(item_key(&short), short, "it identifies the same document");
         assert_ne!(item_key(&format!("{long}x")), short);
     }
 
     #[test]
-    fn item_that_is_no_document_is_refused() {
-        let good = Items::default().write("key", 1, "{}", None, NOW);
-        assert!(Items::default().read(good.clone()).is_ok());
+    fn an_item_that_is_not_a_document_is_refused() {
+        let good = ItemCodec::default().encode("key", 1, "{}", None, NOW);
+        assert!(ItemCodec::default().decode(good.clone()).is_ok());
         for (name, wrong) in [
             ("pk", AttributeValue::N("1".into())),
             ("version", AttributeValue::S("1".into())),
@@ -258,7 +252,7 @@ mod tests {
         ] {
             let mut item = good.clone();
             item.insert(name.into(), wrong.clone());
-            assert!(Items::default().read(item).is_err(), "{name} {wrong:?}");
+            assert!(ItemCodec::default().decode(item).is_err(), "{name} {wrong:?}");
         }
     }
 }

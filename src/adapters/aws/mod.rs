@@ -1,7 +1,7 @@
-//! The ports' AWS sides.
+//! Implementations of the ports on AWS.
 //!
-//! A push must be answered before the function's own time is up (29 s, see `template.yaml`), so everything here has an
-//! end: the [limits of a client](with_limits), and for what a push does in a row the limits below, which add up to less.
+//! A push has to be answered before the function's timeout (29 s, see `template.yaml`). Every call therefore has a timeout: the
+//! [SDK's](with_timeouts), and for the calls that a push makes in sequence the ones below, whose sum is smaller.
 
 #[cfg(feature = "lake")]
 pub mod archive;
@@ -31,67 +31,65 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::adapters::aws::https::Trust;
 use crate::ingest::ports::{UnavailableError, chain, within};
 
-/// Longest that reaching a server takes.
-const CONNECTING: Duration = Duration::from_secs(1);
-/// Longest that storing an object takes, with all its retries.
-const STORING: Duration = Duration::from_secs(5);
-/// Longest that publishing the messages of a push takes, however many there are.
-const PUBLISHING: Duration = Duration::from_secs(4);
-/// Longest that one read of the rules takes; there are last ones to go on with.
-const READING: Duration = Duration::from_millis(1500);
-/// Longest that reading the credentials takes. A new copy of the function has none to go on with, and a push that is not let
-/// in for that may be lost.
-const PROVING: Duration = Duration::from_secs(3);
+/// For one connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// For storing an object, all retries included.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For publishing the messages of a push, however many there are.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(4);
+/// For one read or write of the rules: the last ones are still in force.
+const RULES_TIMEOUT: Duration = Duration::from_millis(1500);
+/// For reading the credentials. A new copy of the function has none, and a push that it refuses for that may be lost.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(3);
+/// For a request that only opens a connection, or whose result is not essential.
+const OPTIONAL_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The function's configuration of the SDK: region and credentials from the environment, where Lambda puts them. The
-/// SDK's longer chain would also look in files and on the network.
-/// `AWS_ENDPOINT_URL` and its like are the SDK's own and work here. `trust` says whose certificates are believed.
+/// The SDK's configuration of the function: region and credentials from the environment, where Lambda sets them. The SDK's
+/// default chain would also look in files and on the network. `trust` selects the root certificates. `AWS_ENDPOINT_URL` and
+/// similar variables of the SDK apply.
 ///
 /// # Errors
-/// Where this machine is asked for its certificates, and has none.
+/// If the machine's certificates are to be used, and it has none.
 pub async fn config(trust: Trust) -> io::Result<SdkConfig> {
-    Ok(with_limits(of_function(), trust)?.load().await)
+    Ok(with_timeouts(function_loader(), trust)?.load().await)
 }
 
-/// Region and credentials from the environment.
-fn of_function() -> ConfigLoader {
+fn function_loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(EnvironmentVariableRegionProvider::new())
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
 }
 
-/// Bounds each request: 1 s to connect, 3 s an attempt, 5 s and three attempts in all. What is retried is the SDK's
-/// standard: throttling, 500, 502, 503, 504, and connections that break or stall.
+/// Limits each request to 1 s for connecting, 3 s for an attempt, 5 s and three attempts in all. The SDK's standard retry mode
+/// applies: throttling, 500, 502, 503, 504, and connections that break or stall.
 ///
 /// # Errors
-/// Where this machine is asked for its certificates, and has none.
-pub fn with_limits(loader: ConfigLoader, trust: Trust) -> io::Result<ConfigLoader> {
-    let timeouts =
-        TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3)).operation_timeout(STORING).build();
-    // The SDK's first wait is up to a second, which is a third of an attempt here.
+/// If the machine's certificates are to be used, and it has none.
+pub fn with_timeouts(loader: ConfigLoader, trust: Trust) -> io::Result<ConfigLoader> {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(STORE_TIMEOUT)
+        .build();
+    // The SDK's first backoff of up to one second would be a third of an attempt.
     let retries = RetryConfig::standard()
         .with_max_attempts(3)
         .with_initial_backoff(Duration::from_millis(100))
         .with_max_backoff(Duration::from_secs(1));
-    // Bodies that are read after the answer's head are outside those timeouts.
+    // The timeouts above do not cover a response's body.
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_secs(2)).build();
-    let http = connections::http_client(trust, CONNECTING)?;
+    let http = connections::http_client(trust, CONNECT_TIMEOUT)?;
     Ok(loader.http_client(http).timeout_config(timeouts).retry_config(retries).stalled_stream_protection(stalls))
 }
 
-/// Longest that connecting takes where nobody waits for an answer.
-const PATIENTLY_CONNECTING: Duration = Duration::from_secs(10);
-/// Longest that one attempt takes there: a Parquet file, over a slow line too.
-const PATIENT_ATTEMPT: Duration = Duration::from_secs(180);
-
-/// The SDK's configuration where nobody waits for an answer: on an operator's machine, and in the function that compacts.
+/// The SDK's configuration if no push waits for a response: on an operator's machine, and in the function that compacts. The
+/// timeouts fit a Parquet file over a slow connection.
 ///
 /// # Errors
-/// If no region is configured, or the system gives no certificates.
-async fn patient(loader: ConfigLoader) -> io::Result<SdkConfig> {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENT_ATTEMPT).build();
+/// If no region is configured, or the machine has no certificates.
+async fn bulk_config(loader: ConfigLoader) -> io::Result<SdkConfig> {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(180)).build();
     let retries = RetryConfig::standard().with_max_attempts(5);
-    let http = connections::http_client(Trust::Machine, PATIENTLY_CONNECTING)?;
+    let http = connections::http_client(Trust::Machine, Duration::from_secs(10))?;
     let config = loader.http_client(http).timeout_config(timeouts).retry_config(retries).load().await;
     if config.region().is_none() {
         return Err(io::Error::other("no AWS region is configured. Set AWS_REGION, or region in ~/.aws/config"));
@@ -99,26 +97,26 @@ async fn patient(loader: ConfigLoader) -> io::Result<SdkConfig> {
     Ok(config)
 }
 
-/// What went wrong, as text for the log: the SDK's own `Debug` prints whole answers, and one of them is the secret.
-fn told<E>(what: &'static str, fault: &SdkError<E, HttpResponse>) -> UnavailableError
+/// The error as text for the log. The SDK's own `Debug` prints whole responses, and one of them is the secret.
+fn unavailable<E>(message: &'static str, error: &SdkError<E, HttpResponse>) -> UnavailableError
 where
     E: std::error::Error + fmt::Debug + 'static,
 {
-    UnavailableError::new(what, chain(fault))
+    UnavailableError::new(message, chain(error))
 }
 
-/// The service's error code: `PreconditionFailed`; empty where the service did not answer.
-fn code<E: ProvideErrorMetadata>(fault: &SdkError<E, HttpResponse>) -> &str {
-    fault.code().unwrap_or_default()
+/// The service's error code, such as `PreconditionFailed`; empty without a response.
+fn error_code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+    error.code().unwrap_or_default()
 }
 
-/// The HTTP status of the service's answer; 0 where it did not answer.
-fn status<E>(fault: &SdkError<E, HttpResponse>) -> u16 {
-    fault.raw_response().map_or(0, |answer| answer.status().as_u16())
+/// The HTTP status of the service's response; 0 without a response.
+fn http_status<E>(error: &SdkError<E, HttpResponse>) -> u16 {
+    error.raw_response().map_or(0, |response| response.status().as_u16())
 }
 
-/// How long to wait before the attempt after `failures` failed ones: 50 to 100 ms, doubled each time. Random, so that
-/// those who collided do not meet again.
+/// The pause after `failures` failed attempts: 50 to 100 ms, doubled each time. Random, so that callers that collided do not
+/// collide again.
 fn backoff(failures: u32) -> Duration {
     Duration::from_millis(fastrand::u64(50..100) << failures.saturating_sub(1).min(5))
 }
@@ -126,21 +124,27 @@ fn backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::cached_credentials::FIRST_READ_AGAIN;
+    use crate::adapters::cached_credentials::FIRST_READ_RETRY;
     use crate::ingest::{EVALUATION_TIMEOUT, OUTBOX_CLEANUP_TIMEOUT, RATE_LIMIT_TIMEOUT};
 
     #[test]
-    fn what_a_push_does_in_a_row_ends_before_the_function_does() {
-        // Rules and the accepted copy read, and that copy written; credentials; readings and rejections stored side by
-        // side, or parked after all; judged; sent; what was sent noted. What is left is for a password's hash, half a
-        // second, which nobody else's can hold up: a function answers one request at a time.
-        let sending = RATE_LIMIT_TIMEOUT + PUBLISHING + OUTBOX_CLEANUP_TIMEOUT;
-        let longest = READING * 3 + FIRST_READ_AGAIN + PROVING + STORING + sqs::PARKING + EVALUATION_TIMEOUT + sending;
+    fn the_calls_of_a_push_end_before_the_functions_timeout() {
+        // In sequence: rules and their accepted copy read, the copy saved; credentials read; readings and rejections stored
+        // side by side, or sent to the queue; evaluated; tokens taken, messages sent, outbox updated. The rest is for one
+        // password hash of half a second: a function handles one request at a time.
+        let sending = RATE_LIMIT_TIMEOUT + PUBLISH_TIMEOUT + OUTBOX_CLEANUP_TIMEOUT;
+        let longest = RULES_TIMEOUT * 3
+            + FIRST_READ_RETRY
+            + CREDENTIALS_TIMEOUT
+            + STORE_TIMEOUT
+            + sqs::QUEUE_TIMEOUT
+            + EVALUATION_TIMEOUT
+            + sending;
         assert!(longest <= Duration::from_millis(28_500), "{longest:?}");
     }
 
     #[test]
-    fn waits_double_and_stay_bounded() {
+    fn backoff_doubles_up_to_a_bound() {
         for (failures, from, to) in [(1, 50, 100), (2, 100, 200), (3, 200, 400), (60, 1_600, 3_200)] {
             for _ in 0..50 {
                 let wait = backoff(failures).as_millis();

@@ -1,25 +1,24 @@
 //! Rules from the raw bucket.
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
 use jiff::SignedDuration;
 
-use super::{READING, code, status, told, within};
-use crate::adapters::cached_rules::{Found, RuleReader};
+use super::{RULES_TIMEOUT, error_code, http_status, unavailable, within};
+use crate::adapters::cached_rules::{ConditionalRead, RuleReader};
 use crate::ingest::ports::UnavailableError;
 
-/// Where the text that was accepted last is kept.
+/// The copy of the rules that were accepted last.
 const ACCEPTED_KEY: &str = "config/rules.accepted.toml";
-/// Largest rules file, in bytes: a thousand times what a person writes.
-const LARGEST: usize = 1 << 20;
+/// Largest rules file, in bytes: a thousand times what people write.
+const MAX_FILE: usize = 1 << 20;
 
-/// How often a changed rules file is looked for.
-pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+/// Interval at which the rules file is read again.
+pub const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 const NOT_READ: &str = "the rules could not be read";
-const NOT_KEPT: &str = "the accepted rules could not be kept";
+const NOT_SAVED: &str = "the accepted rules could not be saved";
 
-/// Reads the rules file from a bucket, and keeps the accepted text beside it.
+/// Reads the rules file from a bucket, and saves the accepted copy beside it.
 #[derive(Clone, Debug)]
 pub struct BucketRules {
     client: Client,
@@ -28,34 +27,34 @@ pub struct BucketRules {
 }
 
 impl BucketRules {
-    /// The rules at `key` in `bucket`.
+    /// Uses the rules file `key` of `bucket`.
     #[must_use]
     pub fn new(client: Client, bucket: String, key: String) -> Self {
         Self { client, bucket, key }
     }
 
-    async fn get(&self, key: &str, seen: Option<&str>) -> Result<Found, UnavailableError> {
-        let get = self.client.get_object().bucket(&self.bucket).key(key).set_if_none_match(seen.map(ToOwned::to_owned));
-        let answer = match get.send().await {
-            Ok(answer) => answer,
-            Err(fault) if status(&fault) == 304 => return Ok(Found::Unchanged),
-            Err(fault) if code(&fault) == "NoSuchKey" => return Ok(Found::Nothing),
-            Err(fault) => return Err(told(NOT_READ, &fault)),
+    async fn get(&self, key: &str, known: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
+        let get = self.client.get_object().bucket(&self.bucket).key(key);
+        let response = match get.set_if_none_match(known.map(ToOwned::to_owned)).send().await {
+            Ok(response) => response,
+            Err(error) if http_status(&error) == 304 => return Ok(ConditionalRead::NotModified),
+            Err(error) if error_code(&error) == "NoSuchKey" => return Ok(ConditionalRead::NotFound),
+            Err(error) => return Err(unavailable(NOT_READ, &error)),
         };
-        let unfit = |why: &str| UnavailableError::new(NOT_READ, format!("{key} {why}"));
-        let length = answer.content_length.and_then(|length| usize::try_from(length).ok());
-        if length.is_none_or(|length| length > LARGEST) {
-            return Err(unfit("is larger than 1 MiB"));
+        let invalid = |why: &str| UnavailableError::new(NOT_READ, format!("{key} {why}"));
+        let length = response.content_length.and_then(|length| usize::try_from(length).ok());
+        if length.is_none_or(|length| length > MAX_FILE) {
+            return Err(invalid("is larger than 1 MiB"));
         }
-        let version = answer.e_tag.ok_or_else(|| unfit("came without its version"))?;
-        let bytes = answer.body.collect().await.map_err(|fault| UnavailableError::new(NOT_READ, fault))?.to_vec();
-        Ok(Found::Rules { version, bytes })
+        let version = response.e_tag.ok_or_else(|| invalid("came without an ETag"))?;
+        let bytes = response.body.collect().await.map_err(|error| UnavailableError::new(NOT_READ, error))?.to_vec();
+        Ok(ConditionalRead::Modified { version, bytes })
     }
 
     async fn put_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
         let put = self.client.put_object().bucket(&self.bucket).key(ACCEPTED_KEY).content_type("application/toml");
-        let put = put.body(ByteStream::from(bytes.to_vec()));
-        put.send().await.map(|_| ()).map_err(|fault| told(NOT_KEPT, &fault))
+        let put = put.body(bytes.to_vec().into()).send().await;
+        put.map(drop).map_err(|error| unavailable(NOT_SAVED, &error))
     }
 }
 
@@ -64,18 +63,18 @@ impl RuleReader for BucketRules {
         &self.key
     }
 
-    async fn read(&self, seen: Option<&str>) -> Result<Found, UnavailableError> {
-        within(READING, NOT_READ, self.get(&self.key, seen)).await
+    async fn read(&self, known: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
+        within(RULES_TIMEOUT, NOT_READ, self.get(&self.key, known)).await
     }
 
-    async fn accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
-        match within(READING, NOT_READ, self.get(ACCEPTED_KEY, None)).await? {
-            Found::Rules { bytes, .. } => Ok(Some(bytes)),
-            Found::Nothing | Found::Unchanged => Ok(None),
+    async fn read_accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {
+        match within(RULES_TIMEOUT, NOT_READ, self.get(ACCEPTED_KEY, None)).await? {
+            ConditionalRead::Modified { bytes, .. } => Ok(Some(bytes)),
+            ConditionalRead::NotFound | ConditionalRead::NotModified => Ok(None),
         }
     }
 
-    async fn keep_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
-        within(READING, NOT_KEPT, self.put_accepted(bytes)).await
+    async fn save_accepted(&self, bytes: &[u8]) -> Result<(), UnavailableError> {
+        within(RULES_TIMEOUT, NOT_SAVED, self.put_accepted(bytes)).await
     }
 }

@@ -4,15 +4,15 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use jiff::Timestamp;
 
-use super::{PROVING, code, told, within};
-use crate::adapters::cached_credentials::{CredentialReader, Document, Kept};
+use super::{CREDENTIALS_TIMEOUT, error_code, unavailable, within};
+use crate::adapters::cached_credentials::{CredentialReader, SecretVersions, StoredCredentials};
 use crate::auth::Secret;
 use crate::ingest::ports::UnavailableError;
 
 const NOT_READ: &str = "the credentials' secret could not be read";
 
-/// Reads secrets: the current version of each (`AWSCURRENT`), and the one that it replaced (`AWSPREVIOUS`) where there is
-/// one. The current version was made by the rotation, so its age is how long ago the other one was replaced.
+/// Reads secrets: the current version of each (`AWSCURRENT`), and the previous one (`AWSPREVIOUS`) if there is one. The current
+/// version was created by the rotation, so its creation date is when it replaced the previous one.
 #[derive(Clone, Debug)]
 pub struct SecretReader {
     client: Client,
@@ -21,70 +21,66 @@ pub struct SecretReader {
 }
 
 impl SecretReader {
-    /// Reads the credentials' JSON from the secret that `arn` names.
+    /// Reads the credentials' JSON from the secret `arn`.
     #[must_use]
     pub fn new(client: Client, arn: String) -> Self {
         Self { client, credentials: arn, signing_key: None }
     }
 
-    /// Reads the signing key as well, from the secret that `arn` names.
+    /// Also reads the signing key, from the secret `arn`.
     #[must_use]
     pub fn with_signing_key(mut self, arn: Option<String>) -> Self {
         self.signing_key = arn;
         self
     }
 
-    /// The versions of one secret, the current one first, and what names them.
-    async fn versions(&self, arn: &str) -> Result<(Vec<Kept>, String), UnavailableError> {
-        // One after the other: of a rotation in between, what was current is found again, and not missed.
-        let current =
-            self.get(arn, None).await?.ok_or_else(|| UnavailableError::new(NOT_READ, "it has no current version"))?;
+    /// The versions of one secret, and their ids.
+    async fn versions(&self, arn: &str) -> Result<(SecretVersions, String), UnavailableError> {
+        // The current version first: after a rotation in between, it is read again as the previous one, and none is missed.
+        let current = self.get(arn, None).await?;
+        let current = current.ok_or_else(|| UnavailableError::new(NOT_READ, "it has no current version"))?;
         let previous = self.get(arn, Some("AWSPREVIOUS")).await?;
         let rotated = current.created_date.and_then(|date| Timestamp::new(date.secs(), 0).ok());
-        let (text, mut names) = text_of(current)?;
-        let mut versions = vec![Kept { text, replaced: None }];
-        // Without a date it would never end.
-        if let Some((previous, rotated)) = previous.zip(rotated) {
-            let (text, name) = text_of(previous)?;
-            names = format!("{names} after {name}");
-            versions.push(Kept { text, replaced: Some(rotated) });
-        }
-        Ok((versions, names))
-    }
-
-    /// One version; `None` where there is none of that stage.
-    async fn get(&self, arn: &str, stage: Option<&str>) -> Result<Option<GetSecretValueOutput>, UnavailableError> {
-        let ask = self.client.get_secret_value().secret_id(arn).set_version_stage(stage.map(ToOwned::to_owned));
-        match ask.send().await {
-            Ok(answer) => Ok(Some(answer)),
-            // What was never rotated, or is revoked, has no previous version.
-            Err(fault) if stage.is_some() && code(&fault) == "ResourceNotFoundException" => Ok(None),
-            Err(fault) => Err(told(NOT_READ, &fault)),
-        }
-    }
-
-    async fn document(&self) -> Result<Document, UnavailableError> {
-        let signing_keys = async {
-            match &self.signing_key {
-                Some(arn) => self.versions(arn).await,
-                None => Ok((Vec::new(), String::new())),
-            }
+        let (current, id) = text_and_id(current)?;
+        // Without a date, the previous version would never expire.
+        let Some((previous, rotated)) = previous.zip(rotated) else {
+            return Ok((SecretVersions { current, previous: None }, id));
         };
-        let (credentials, signing_keys) = tokio::join!(self.versions(&self.credentials), signing_keys);
-        let ((credentials, version), (signing_keys, key_version)) = (credentials?, signing_keys?);
-        let version = if key_version.is_empty() { version } else { format!("{version}; {key_version}") };
-        Ok(Document { version, credentials, signing_keys })
+        let (previous, previous_id) = text_and_id(previous)?;
+        Ok((SecretVersions { current, previous: Some((previous, rotated)) }, format!("{id} after {previous_id}")))
+    }
+
+    /// One version; `None` if no version has that stage.
+    async fn get(&self, arn: &str, stage: Option<&str>) -> Result<Option<GetSecretValueOutput>, UnavailableError> {
+        let get = self.client.get_secret_value().secret_id(arn).set_version_stage(stage.map(ToOwned::to_owned));
+        match get.send().await {
+            Ok(response) => Ok(Some(response)),
+            // A secret that was never rotated, or whose previous version was revoked, has no such version.
+            Err(error) if stage.is_some() && error_code(&error) == "ResourceNotFoundException" => Ok(None),
+            Err(error) => Err(unavailable(NOT_READ, &error)),
+        }
+    }
+
+    async fn read_all(&self) -> Result<StoredCredentials, UnavailableError> {
+        let Some(signing_key) = &self.signing_key else {
+            let (credentials, version) = self.versions(&self.credentials).await?;
+            return Ok(StoredCredentials { version, credentials, signing_key: None });
+        };
+        let ((credentials, version), (signing_key, key_version)) =
+            tokio::try_join!(self.versions(&self.credentials), self.versions(signing_key))?;
+        let version = format!("{version}; {key_version}");
+        Ok(StoredCredentials { version, credentials, signing_key: Some(signing_key) })
     }
 }
 
-fn text_of(answer: GetSecretValueOutput) -> Result<(Secret, String), UnavailableError> {
-    let text = answer.secret_string.ok_or_else(|| UnavailableError::new(NOT_READ, "it is not text"))?;
-    let version = answer.version_id.ok_or_else(|| UnavailableError::new(NOT_READ, "its version has no id"))?;
-    Ok((Secret::new(text), version))
+fn text_and_id(response: GetSecretValueOutput) -> Result<(Secret, String), UnavailableError> {
+    let text = response.secret_string.ok_or_else(|| UnavailableError::new(NOT_READ, "it is not text"))?;
+    let id = response.version_id.ok_or_else(|| UnavailableError::new(NOT_READ, "its version has no id"))?;
+    Ok((Secret::new(text), id))
 }
 
 impl CredentialReader for SecretReader {
-    async fn read(&self) -> Result<Document, UnavailableError> {
-        within(PROVING, NOT_READ, self.document()).await
+    async fn read(&self) -> Result<StoredCredentials, UnavailableError> {
+        within(CREDENTIALS_TIMEOUT, NOT_READ, self.read_all()).await
     }
 }

@@ -10,24 +10,24 @@ use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::{PUBLISHING, READING, backoff, code, status, told, within};
+use super::{OPTIONAL_TIMEOUT, PUBLISH_TIMEOUT, backoff, error_code, http_status, unavailable, within};
 use crate::ingest::ports::{AlertPublisher, Subscriptions, UnavailableError, chain};
 use crate::notify::attributes::Attribute;
 use crate::notify::render::Rendered;
 
-/// Entries that a request may have; SNS, `PublishBatch`.
-const MOST_ENTRIES: usize = 10;
-/// Bytes that the messages of a request may have together, subjects and attributes counted; SNS, `PublishBatch`.
-const MOST_BYTES: usize = 256 * 1024;
-/// Requests under way at a time.
+/// Most messages of a request; SNS, `PublishBatch`.
+const MAX_MESSAGES: usize = 10;
+/// Most bytes of the messages of a request together, with subjects and attributes; SNS, `PublishBatch`.
+const MAX_BYTES: usize = 256 * 1024;
+/// Requests at the same time.
 const CONCURRENCY: usize = 4;
-/// Has SNS deliver a text as reliably as it can, `Transactional`, and not as cheaply, which is an account's default. Other
-/// protocols do not look at it.
+/// Makes SNS deliver an SMS as reliably as possible, `Transactional`; an account's default is as cheaply as possible. Other
+/// protocols ignore it.
 const SMS_TYPE: (&str, &str) = ("AWS.SNS.SMS.SMSType", "Transactional");
-/// How often a message is sent that the service failed to take.
+/// Attempts at a message that fails on the side of the service.
 const ATTEMPTS: u32 = 3;
 
-const NOT_COUNTED: &str = "the alert topic did not say who has subscribed";
+const NOT_COUNTED: &str = "the alert topic did not return its subscriptions";
 const NOT_SENT: &str = "the alert topic did not take the message";
 
 /// Publishes messages to a topic.
@@ -37,21 +37,21 @@ pub struct SnsPublisher {
     topic_arn: String,
 }
 
-/// A message on its way.
+/// A message to be sent.
 #[derive(Clone, Debug)]
-struct Entry {
-    /// Its position among the messages to be sent.
+struct BatchEntry {
+    /// Its index among the messages to be sent.
     index: usize,
     subject: String,
-    /// What to send instead of a subject that was refused; `None` once it is sent, or where it would be the same.
+    /// Replaces a subject that SNS refuses; `None` once it is used, or if it is the same.
     ascii_subject: Option<String>,
     body: String,
     attributes: HashMap<String, MessageAttributeValue>,
-    /// How often the service failed to take it.
+    /// Failed attempts.
     failures: u32,
 }
 
-/// What became of an entry.
+/// The index of a message, and its final result.
 type Outcome = (usize, Result<(), String>);
 
 impl SnsPublisher {
@@ -61,54 +61,56 @@ impl SnsPublisher {
         Self { client, topic_arn }
     }
 
-    /// Opens the connection, so that the first alert need not wait for it. Nothing is published: SNS refuses an empty
-    /// batch. Whether that worked does not matter.
+    /// Opens the connection, so that the first alert does not wait for it. Nothing is published: SNS refuses an empty batch. The
+    /// result is not essential.
     pub async fn connect(&self) {
         let empty =
             self.client.publish_batch().topic_arn(&self.topic_arn).set_publish_batch_request_entries(Some(Vec::new()));
-        let _ = tokio::time::timeout(READING, empty.send()).await;
+        let _ = tokio::time::timeout(OPTIONAL_TIMEOUT, empty.send()).await;
     }
 
-    /// Sends a batch until each of its entries has an outcome.
-    async fn send(&self, batch: Vec<Entry>, outcomes: &mpsc::UnboundedSender<Outcome>) {
+    /// Sends a batch until each of its messages has an outcome.
+    async fn send(&self, batch: Vec<BatchEntry>, outcomes: &mpsc::UnboundedSender<Outcome>) {
         let mut waiting = vec![batch];
         while let Some(batch) = waiting.pop() {
             let failures = batch.iter().map(|entry| entry.failures).max().unwrap_or_default();
             if failures > 0 {
                 tokio::time::sleep(backoff(failures)).await;
             }
-            for again in self.send_once(batch, outcomes).await {
-                waiting.push(again);
-            }
+            waiting.extend(self.send_once(batch, outcomes).await);
         }
     }
 
-    /// Sends a batch once, tells the outcomes that are final, and gives back what is to be sent again.
-    async fn send_once(&self, batch: Vec<Entry>, outcomes: &mpsc::UnboundedSender<Outcome>) -> Vec<Vec<Entry>> {
-        // Nobody listens any more only where the time for publishing is over.
-        let tell = |index: usize, outcome: Result<(), String>| drop(outcomes.send((index, outcome)));
-        let entries = batch.iter().map(Entry::to_request).collect();
+    /// Sends a batch once, reports final outcomes, and returns the batches to retry.
+    async fn send_once(
+        &self,
+        batch: Vec<BatchEntry>,
+        outcomes: &mpsc::UnboundedSender<Outcome>,
+    ) -> Vec<Vec<BatchEntry>> {
+        // Sending fails only after the timeout, when the receiver is gone.
+        let report = |index: usize, outcome: Result<(), String>| drop(outcomes.send((index, outcome)));
+        let entries = batch.iter().map(BatchEntry::to_request).collect();
         let request =
             self.client.publish_batch().topic_arn(&self.topic_arn).set_publish_batch_request_entries(Some(entries));
-        let again = match request.send().await {
-            Ok(answer) => refused_one_by_one(batch, &answer, tell),
-            Err(fault) if status(&fault) == 400 && is_about_content(code(&fault)) => {
-                return refused_as_a_whole(batch, &chain(&fault), tell);
+        let retry = match request.send().await {
+            Ok(response) => retry_entries(batch, &response, report),
+            Err(error) if http_status(&error) == 400 && is_about_content(error_code(&error)) => {
+                return split_refused(batch, &chain(&error), report);
             }
-            // What the SDK does not know as throttling, and so has not tried again.
-            Err(fault) if status(&fault) == 429 || code(&fault) == "KMSThrottling" => {
-                let (again, given_up): (Vec<_>, Vec<_>) =
-                    batch.into_iter().map(Entry::failed_once_more).partition(|entry| entry.failures < ATTEMPTS);
-                given_up.iter().for_each(|entry| tell(entry.index, Err(chain(&fault))));
-                again
+            // Throttling that the SDK does not recognize, and so has not retried.
+            Err(error) if http_status(&error) == 429 || error_code(&error) == "KMSThrottling" => {
+                let (retry, failed): (Vec<_>, Vec<_>) =
+                    batch.into_iter().map(BatchEntry::with_failure).partition(|entry| entry.failures < ATTEMPTS);
+                failed.iter().for_each(|entry| report(entry.index, Err(chain(&error))));
+                retry
             }
-            Err(fault) => {
-                // The SDK has tried often enough.
-                batch.iter().for_each(|entry| tell(entry.index, Err(chain(&fault))));
+            Err(error) => {
+                // The SDK has made all its attempts.
+                batch.iter().for_each(|entry| report(entry.index, Err(chain(&error))));
                 Vec::new()
             }
         };
-        if again.is_empty() { Vec::new() } else { vec![again] }
+        if retry.is_empty() { Vec::new() } else { vec![retry] }
     }
 }
 
@@ -118,14 +120,14 @@ impl AlertPublisher for SnsPublisher {
         let mut results: Vec<_> =
             messages.iter().map(|_| Err(UnavailableError::new(NOT_SENT, "it was not confirmed in time"))).collect();
         let (sender, mut outcomes) = mpsc::unbounded_channel();
-        let turns = Arc::new(Semaphore::new(CONCURRENCY));
-        // Dropped at the end, and with it whatever still runs then.
+        let permits = Arc::new(Semaphore::new(CONCURRENCY));
+        // Dropped at the end, which cancels the requests that are still running.
         let mut requests = JoinSet::new();
-        for batch in batches(messages.iter().enumerate().map(|(index, message)| Entry::of(index, message))) {
-            let (publisher, sender, turns) = (self.clone(), sender.clone(), Arc::clone(&turns));
+        for batch in batches(messages.iter().enumerate().map(|(index, message)| BatchEntry::new(index, message))) {
+            let (publisher, sender, permits) = (self.clone(), sender.clone(), Arc::clone(&permits));
             requests.spawn(async move {
-                // Only fails where the semaphore is closed, which nobody does.
-                let _turn = turns.acquire().await;
+                // Fails only if the semaphore is closed, which never happens.
+                let _permit = permits.acquire().await;
                 publisher.send(batch, &sender).await;
             });
         }
@@ -133,31 +135,31 @@ impl AlertPublisher for SnsPublisher {
         let collect = async {
             while let Some((index, outcome)) = outcomes.recv().await {
                 if let Some(result) = results.get_mut(index) {
-                    *result = outcome.map_err(|fault| UnavailableError::new(NOT_SENT, fault));
+                    *result = outcome.map_err(|error| UnavailableError::new(NOT_SENT, error));
                 }
             }
         };
-        // What has no outcome by then stays unconfirmed.
-        let _ = tokio::time::timeout(PUBLISHING, collect).await;
+        // A message without an outcome by then stays unconfirmed.
+        let _ = tokio::time::timeout(PUBLISH_TIMEOUT, collect).await;
         results
     }
 
     async fn subscriptions(&self) -> Result<Option<Subscriptions>, UnavailableError> {
-        within(READING, NOT_COUNTED, async {
-            let asked = self.client.get_topic_attributes().topic_arn(&self.topic_arn).send().await;
-            let answer = asked.map_err(|fault| told(NOT_COUNTED, &fault))?;
-            // Numbers as text, in SNS's API.
-            let attributes = answer.attributes.unwrap_or_default();
+        within(OPTIONAL_TIMEOUT, NOT_COUNTED, async {
+            let response = self.client.get_topic_attributes().topic_arn(&self.topic_arn).send().await;
+            let response = response.map_err(|error| unavailable(NOT_COUNTED, &error))?;
+            // SNS returns numbers as text.
+            let attributes = response.attributes.unwrap_or_default();
             let count = |name| attributes.get(name).and_then(|number: &String| number.parse().ok());
-            let counted = count("SubscriptionsConfirmed").zip(count("SubscriptionsPending"));
-            Ok(counted.map(|(confirmed, pending)| Subscriptions { confirmed, pending }))
+            let counts = count("SubscriptionsConfirmed").zip(count("SubscriptionsPending"));
+            Ok(counts.map(|(confirmed, pending)| Subscriptions { confirmed, pending }))
         })
         .await
     }
 }
 
-impl Entry {
-    fn of(index: usize, message: &Rendered) -> Self {
+impl BatchEntry {
+    fn new(index: usize, message: &Rendered) -> Self {
         let attribute = |(name, value): &(&'static str, Attribute)| Some(((*name).to_owned(), value_of(value)?));
         let (name, value) = SMS_TYPE;
         let sms_type = (name, Attribute::One(value.to_owned()));
@@ -171,12 +173,12 @@ impl Entry {
         }
     }
 
-    /// Its name within a request.
+    /// Its id within a request.
     fn id(&self) -> String {
         self.index.to_string()
     }
 
-    /// Bytes that SNS counts: text, subject, and names, types and values of the attributes.
+    /// The bytes that SNS counts: text, subject, and the names, types and values of the attributes.
     fn size(&self) -> usize {
         let attribute = |(name, value): (&String, &MessageAttributeValue)| {
             name.len() + value.data_type().len() + value.string_value().map_or(0, str::len)
@@ -184,12 +186,12 @@ impl Entry {
         self.body.len() + self.subject.len() + self.attributes.iter().map(attribute).sum::<usize>()
     }
 
-    fn failed_once_more(mut self) -> Self {
+    fn with_failure(mut self) -> Self {
         self.failures += 1;
         self
     }
 
-    /// Takes the ASCII subject; false where it has it already.
+    /// Switches to the ASCII subject; false if it is used already.
     fn fall_back_to_ascii(&mut self) -> bool {
         self.ascii_subject.take().map(|ascii| self.subject = ascii).is_some()
     }
@@ -206,13 +208,13 @@ impl Entry {
 }
 
 /// # Panics
-/// Never: id and message are the two members that it asks for.
-#[expect(clippy::expect_used, reason = "both members that it asks for are set")]
+/// Never: the two required members, id and message, are set.
+#[expect(clippy::expect_used, reason = "both required members are set")]
 fn build(entry: aws_sdk_sns::types::builders::PublishBatchRequestEntryBuilder) -> PublishBatchRequestEntry {
     entry.build().expect("id and message are set")
 }
 
-/// `None` where the value is empty, which SNS refuses.
+/// `None` for an empty value, which SNS refuses.
 fn value_of(attribute: &Attribute) -> Option<MessageAttributeValue> {
     let (data_type, text) = match attribute {
         Attribute::One(value) if value.is_empty() => return None,
@@ -228,15 +230,15 @@ fn value_of(attribute: &Attribute) -> Option<MessageAttributeValue> {
     MessageAttributeValue::builder().data_type(data_type).string_value(text).build().ok()
 }
 
-/// Cuts `entries` into requests that SNS takes, in order. An entry that is too large by itself goes alone: its refusal
-/// costs no other.
-fn batches(entries: impl Iterator<Item = Entry>) -> Vec<Vec<Entry>> {
-    let mut batches: Vec<Vec<Entry>> = Vec::new();
+/// Splits `entries` into batches that SNS accepts, in order. An entry that is too large goes alone, so that its refusal affects
+/// no other one.
+fn batches(entries: impl Iterator<Item = BatchEntry>) -> Vec<Vec<BatchEntry>> {
+    let mut batches: Vec<Vec<BatchEntry>> = Vec::new();
     let mut bytes = 0;
     for entry in entries {
         let size = entry.size();
         match batches.last_mut() {
-            Some(batch) if batch.len() < MOST_ENTRIES && bytes + size <= MOST_BYTES => {
+            Some(batch) if batch.len() < MAX_MESSAGES && bytes + size <= MAX_BYTES => {
                 bytes += size;
                 batch.push(entry);
             }
@@ -249,52 +251,56 @@ fn batches(entries: impl Iterator<Item = Entry>) -> Vec<Vec<Entry>> {
     batches
 }
 
-/// Whether a refusal is about what one of the messages holds, so that others, or another subject, can pass.
+/// Whether a request was refused for the content of one message, so that the others, or another subject, can succeed.
 fn is_about_content(code: &str) -> bool {
     ["InvalidParameter", "InvalidParameterValue", "ValidationError", "ValidationException", "BatchRequestTooLong"]
         .contains(&code)
 }
 
-/// Where a request was answered, entries may have failed one by one. Gives back those that may pass another time.
-fn refused_one_by_one(
-    batch: Vec<Entry>,
-    answer: &PublishBatchOutput,
-    tell: impl Fn(usize, Result<(), String>),
-) -> Vec<Entry> {
-    let mut again = Vec::new();
+/// Reports the final outcomes of a request that succeeded, in which single entries may have failed. Returns those to retry.
+fn retry_entries(
+    batch: Vec<BatchEntry>,
+    response: &PublishBatchOutput,
+    report: impl Fn(usize, Result<(), String>),
+) -> Vec<BatchEntry> {
+    let mut retry = Vec::new();
     for mut entry in batch {
         let id = entry.id();
-        if answer.successful().iter().any(|success| success.id() == Some(&id)) {
-            tell(entry.index, Ok(()));
+        if response.successful().iter().any(|success| success.id() == Some(&id)) {
+            report(entry.index, Ok(()));
             continue;
         }
-        let failure = answer.failed().iter().find(|failure| failure.id() == id);
+        let failure = response.failed().iter().find(|failure| failure.id() == id);
         let code = failure.map_or("it has no outcome", |failure| failure.code());
-        let may_pass = match failure {
+        let may_succeed = match failure {
             Some(failure) if failure.sender_fault() => is_about_content(code) && entry.fall_back_to_ascii(),
             _ => {
-                entry = entry.failed_once_more();
+                entry = entry.with_failure();
                 entry.failures < ATTEMPTS
             }
         };
-        if may_pass {
-            again.push(entry);
+        if may_succeed {
+            retry.push(entry);
         } else {
             let message = failure.and_then(|failure| failure.message()).unwrap_or_default();
-            tell(entry.index, Err(format!("{code}: {message}")));
+            report(entry.index, Err(format!("{code}: {message}")));
         }
     }
-    again
+    retry
 }
 
-/// Where a whole request is refused for its content, the messages go one by one, so that only the guilty one stays; and
-/// that one gets its ASCII subject.
-fn refused_as_a_whole(mut batch: Vec<Entry>, fault: &str, tell: impl Fn(usize, Result<(), String>)) -> Vec<Vec<Entry>> {
+/// Splits a batch that was refused for its content into single messages, so that only the invalid one fails; that one is retried
+/// with its ASCII subject.
+fn split_refused(
+    mut batch: Vec<BatchEntry>,
+    error: &str,
+    report: impl Fn(usize, Result<(), String>),
+) -> Vec<Vec<BatchEntry>> {
     if let [entry] = batch.as_mut_slice() {
         if entry.fall_back_to_ascii() {
             return vec![batch];
         }
-        tell(entry.index, Err(fault.to_owned()));
+        report(entry.index, Err(error.to_owned()));
         return Vec::new();
     }
     batch.into_iter().map(|entry| vec![entry]).collect()

@@ -1,33 +1,33 @@
-//! The queue that holds objects while S3 does not take them.
+//! The queue that keeps objects while S3 is unavailable.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 
-use super::{told, within};
-use crate::adapters::backed_store::FallbackQueue;
+use super::{unavailable, within};
+use crate::adapters::fallback_queue::FallbackQueue;
 use crate::domain::archive::Object;
 use crate::domain::queued_object;
 use crate::ingest::ports::UnavailableError;
 
-/// Longest that fallback_queue takes. It comes after all attempts at storing, and the push still has to be judged.
-pub(super) const PARKING: Duration = Duration::from_secs(2);
-/// Most bytes of one message of SQS: 1 MiB. Packed readings are a twentieth of their JSON, and a third more in Base64, so
-/// that a push of ten megabytes fits.
-const LARGEST: usize = 1 << 20;
+/// For one message. It is sent after all attempts at storing the object, and the push still has to be evaluated.
+pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Largest SQS message, in bytes. Packed readings have a twentieth of their JSON's size, and Base64 adds a third, so that a push
+/// of 10 MB fits.
+const MAX_MESSAGE: usize = 1 << 20;
 
-const NOT_PARKED: &str = "the queue did not take the object";
+const NOT_QUEUED: &str = "the queue did not take the object";
 
-/// Parks objects as messages of a queue.
+/// Sends objects to a queue, one message each.
 #[derive(Clone, Debug)]
-pub struct RetryQueue {
+pub struct SqsFallbackQueue {
     client: Client,
     url: String,
 }
 
-impl RetryQueue {
-    /// The queue at `url`.
+impl SqsFallbackQueue {
+    /// Uses the queue at `url`.
     #[must_use]
     pub fn new(client: Client, url: String) -> Self {
         Self { client, url }
@@ -35,16 +35,16 @@ impl RetryQueue {
 }
 
 #[async_trait]
-impl FallbackQueue for RetryQueue {
-    async fn park(&self, object: &Object) -> Result<(), UnavailableError> {
+impl FallbackQueue for SqsFallbackQueue {
+    async fn enqueue(&self, object: &Object) -> Result<(), UnavailableError> {
         let text = queued_object::to_text(object);
-        if text.len() > LARGEST {
-            let size = format!("it takes {} bytes of at most {LARGEST}", text.len());
-            return Err(UnavailableError::new(NOT_PARKED, size));
+        if text.len() > MAX_MESSAGE {
+            let size = format!("the message has {} bytes, the limit is {MAX_MESSAGE}", text.len());
+            return Err(UnavailableError::new(NOT_QUEUED, size));
         }
-        within(PARKING, NOT_PARKED, async {
+        within(QUEUE_TIMEOUT, NOT_QUEUED, async {
             let sent = self.client.send_message().queue_url(&self.url).message_body(text).send().await;
-            sent.map(|_| ()).map_err(|fault| told(NOT_PARKED, &fault))
+            sent.map(drop).map_err(|error| unavailable(NOT_QUEUED, &error))
         })
         .await
     }

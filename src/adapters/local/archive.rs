@@ -10,38 +10,38 @@ use super::folder::{METADATA, SET_ASIDE, TO_EVALUATE};
 use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
 use history::{Archive, ArchiveError, StoredObject};
 
-/// A data folder. It is only read, but for its lake.
+/// A data folder. Only its lake is written.
 #[derive(Clone, Debug)]
 pub struct FolderArchive {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 impl FolderArchive {
-    /// Reads the data folder `root`, the one that `raw/` is in.
+    /// Opens the data folder `root`, which contains `raw/`.
     ///
     /// # Errors
-    /// [`ArchiveError`] where it is not there, or no data folder; the error says what to name instead.
+    /// [`ArchiveError`] if there is no such folder, or it is not a data folder. Its text says what to do.
     pub fn open(root: &Path) -> Result<Self, ArchiveError> {
         let unreadable = |why: &str| Err(ArchiveError::not_read(root.display(), why));
         if !root.is_dir() {
-            return unreadable("there is no such folder. Name the one that `serve --data` was given");
+            return unreadable("there is no such folder. Name the one that `serve --data` uses");
         }
         if !["raw", "raw-undated", "rejected"].iter().any(|name| root.join(name).is_dir()) {
-            return unreadable("there is no folder `raw` in it. Name the one that `serve --data` was given");
+            return unreadable("there is no folder `raw` in it. Name the one that `serve --data` uses");
         }
         Ok(Self { root: root.to_owned() })
     }
 
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The names directly in `folder`, in order.
-    pub(super) fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, ArchiveError> {
+    /// The names in `folder`, in order, without its subfolders' content.
+    pub(super) fn file_names(
+        &self,
+        folder: &str,
+        is_wanted: impl Fn(&Path) -> bool,
+    ) -> Result<Vec<String>, ArchiveError> {
         let path = self.root.join(folder);
-        let unreadable = |fault| ArchiveError::not_read(path.display(), fault);
+        let unreadable = |error| ArchiveError::not_read(path.display(), error);
         let entries = match fs::read_dir(&path) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(unreadable)?,
         };
         let mut names = Vec::new();
@@ -57,10 +57,10 @@ impl FolderArchive {
 
     fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let path = self.root.join(key.as_str());
-        let bytes = fs::read(&path).map_err(|fault| ArchiveError::not_read(path.display(), fault))?;
+        let bytes = fs::read(&path).map_err(|error| ArchiveError::not_read(path.display(), error))?;
         let received = [METADATA, TO_EVALUATE, SET_ASIDE].iter().find_map(|folder| {
             let metadata = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
-            serde_json::from_slice(&metadata).ok().map(|Metadata { received, .. }| received)
+            serde_json::from_slice(&metadata).ok().map(|metadata: Metadata| metadata.received)
         });
         Ok(StoredObject { key: key.clone(), received, bytes })
     }
@@ -68,12 +68,12 @@ impl FolderArchive {
 
 impl Archive for FolderArchive {
     fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        let names = self.names(folder, Path::is_dir)?;
+        let names = self.file_names(folder, Path::is_dir)?;
         Ok(names.into_iter().map(|name| format!("{folder}{name}/")).collect())
     }
 
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
-        let names = self.names(folder, |path| path.to_string_lossy().ends_with(EXTENSION))?;
+        let names = self.file_names(folder, |path| path.to_string_lossy().ends_with(EXTENSION))?;
         Ok(names.into_iter().map(|name| ObjectKey::known(&format!("{folder}{name}"))).collect())
     }
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::version;
-use crate::adapters::cached_credentials::{CredentialReader, Document};
+use super::file_version;
+use crate::adapters::cached_credentials::{CredentialReader, StoredCredentials};
 use crate::auth::Secret;
 use crate::domain::utf8;
 use crate::ingest::ports::UnavailableError;
@@ -16,29 +16,27 @@ pub struct CredentialFile {
 }
 
 impl CredentialFile {
-    /// The file at `path`; it is not opened yet.
+    /// Uses the file at `path`, which is opened at each read.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
+
+    async fn read_file(&self) -> io::Result<StoredCredentials> {
+        // The version first: an edit in between causes another read, and is not missed.
+        let version = file_version(&self.path).await?;
+        let bytes = tokio::fs::read(&self.path).await?;
+        let text = utf8::text(&bytes).map_err(io::Error::other)?.to_owned();
+        Ok(StoredCredentials::new(version, Secret::new(text)))
+    }
 }
 
 impl CredentialReader for CredentialFile {
-    async fn read(&self) -> Result<Document, UnavailableError> {
-        let read = async {
-            // The version is taken before the text: of an edit in between, the text is read again, not missed.
-            let version = version(&self.path).await?;
-            let bytes = tokio::fs::read(&self.path).await?;
-            let text = utf8::text(&bytes).map_err(io::Error::other)?.to_owned();
-            io::Result::Ok((version, text))
-        };
-        let (version, text) = read.await.map_err(|fault| {
-            UnavailableError::new(
-                "the credentials' file could not be read",
-                format!("{}: {fault}", self.path.display()),
-            )
-        })?;
-        Ok(Document::new(version, Secret::new(text)))
+    async fn read(&self) -> Result<StoredCredentials, UnavailableError> {
+        self.read_file().await.map_err(|error| {
+            let error = format!("{}: {error}", self.path.display());
+            UnavailableError::new("the credentials file could not be read", error)
+        })
     }
 }
 
@@ -68,9 +66,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_not_there_is_named() {
-        let fault = CredentialFile::new("/nowhere/credentials.json".into()).read().await.unwrap_err();
-        let cause = std::error::Error::source(&fault).unwrap().to_string();
+    async fn a_missing_file_is_an_error_with_its_path() {
+        let error = CredentialFile::new("/nowhere/credentials.json".into()).read().await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.starts_with("/nowhere/credentials.json: "), "{cause}");
     }
 }

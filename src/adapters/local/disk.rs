@@ -1,69 +1,67 @@
-//! Making sure that what was written is on the disk, for many at a time.
+//! Makes writes durable, many at a time.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::adapters::local::grouped::Grouped;
+use super::group_commit::GroupCommit;
 
-/// From so many that wait at a time on, the whole file system is synchronised by one call in place of each file by itself.
-/// Below, it would wait for what other programs have written as well, and gain nothing.
-const MANY: usize = 3;
+/// Number of waiting callers from which on the whole file system is synchronized by one call. With fewer, that call would only
+/// add a wait for the writes of other programs.
+const WHOLE_DISK_FROM: usize = 3;
 
-/// What is to be on the disk: files by their content, folders by the names in them.
-pub(super) type Written = Vec<PathBuf>;
-/// What the disk says of it; of several who asked together, all are told the same.
-type Synced = Result<(), Arc<io::Error>>;
+/// Shared by the callers of a group: an `io::Error` is not `Clone`.
+type SyncResult = Result<(), Arc<io::Error>>;
 
 /// The disk that a folder is on.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
-    grouped: Arc<Grouped<Written, Synced>>,
+    syncs: Arc<GroupCommit<Vec<PathBuf>, SyncResult>>,
 }
 
 impl Disk {
-    /// The disk of `folder`.
+    /// Opens the disk of `folder`.
     ///
     /// # Errors
-    /// Where the folder cannot be opened.
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+    /// If the folder cannot be opened.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let folder = File::open(folder)?;
-        Ok(Self { grouped: Arc::new(Grouped::by(move |group| sync(&folder, group))) })
+        Ok(Self { syncs: Arc::new(GroupCommit::new(move |group| sync(&folder, group))) })
     }
 
-    /// Returns once `written` survives a power cut.
+    /// Returns once `paths` survive a power failure: files with their content, folders with the names in them.
     ///
     /// # Errors
-    /// What the disk says. Whether a retry can help is not known: what was not confirmed may be lost.
-    pub(super) async fn sync(&self, written: Written) -> io::Result<()> {
-        let synced = self.grouped.work(written).await.map_err(io::Error::other)?;
-        synced.map_err(|fault| io::Error::new(fault.kind(), fault))
+    /// The disk's error. A retry cannot help: writes that were not confirmed may be lost.
+    pub(super) async fn sync(&self, paths: Vec<PathBuf>) -> io::Result<()> {
+        let synced = self.syncs.run(paths).await.map_err(io::Error::other)?;
+        synced.map_err(|error| io::Error::new(error.kind(), error))
     }
 }
 
-fn sync(folder: &File, group: Vec<Written>) -> Vec<Synced> {
-    if group.len() >= MANY
-        && let Some(synced) = sync_all(folder)
+fn sync(folder: &File, group: Vec<Vec<PathBuf>>) -> Vec<SyncResult> {
+    if group.len() >= WHOLE_DISK_FROM
+        && let Some(synced) = sync_file_system(folder)
     {
         return vec![synced.map_err(Arc::new); group.len()];
     }
-    group.iter().map(|written| written.iter().try_for_each(|path| sync_one(path)).map_err(Arc::new)).collect()
+    group.iter().map(|paths| paths.iter().try_for_each(|path| sync_one(path)).map_err(Arc::new)).collect()
 }
 
-/// A file's name is part of its folder, which has to reach the disk as well.
+/// Synchronizes a file's content, or the names in a folder.
 pub(super) fn sync_one(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Everything on the disk of `folder`; `None` where the system has no call for that which tells of faults.
+/// Synchronizes the file system of `folder`; `None` if the operating system has no such call that reports errors.
 #[cfg(target_os = "linux")]
-fn sync_all(folder: &File) -> Option<io::Result<()>> {
+fn sync_file_system(folder: &File) -> Option<io::Result<()>> {
     Some(rustix::fs::syncfs(folder).map_err(io::Error::from))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sync_all(_folder: &File) -> Option<io::Result<()>> {
+fn sync_file_system(_folder: &File) -> Option<io::Result<()>> {
     None
 }
 
@@ -72,15 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_and_many_are_synchronised_and_what_is_not_there_is_told_to_who_asked() {
+    fn small_and_large_groups_are_synchronized_and_a_missing_file_fails_its_own_caller() {
         let folder = tempfile::tempdir().unwrap();
-        let (there, missing) = (folder.path().join("there"), folder.path().join("missing"));
-        std::fs::write(&there, "x").unwrap();
+        let (present, missing) = (folder.path().join("present"), folder.path().join("missing"));
+        std::fs::write(&present, "x").unwrap();
         let handle = File::open(folder.path()).unwrap();
-        let few = sync(&handle, vec![vec![there.clone(), folder.path().into()], vec![missing]]);
+        let few = sync(&handle, vec![vec![present.clone(), folder.path().into()], vec![missing]]);
         assert!(few[0].is_ok());
         assert_eq!(few[1].as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
-        let many = sync(&handle, vec![vec![there]; MANY]);
-        assert!(many.len() == MANY && many.iter().all(Result::is_ok));
+        let many = sync(&handle, vec![vec![present]; WHOLE_DISK_FROM]);
+        assert!(many.len() == WHOLE_DISK_FROM && many.iter().all(Result::is_ok));
     }
 }

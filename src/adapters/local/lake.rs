@@ -1,4 +1,4 @@
-//! A data folder with its lake: `lake/…` beside `raw/…`. A server may be at work on it.
+//! The lake in a data folder: `lake/…` beside `raw/…`. A server may use the folder at the same time.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,19 @@ use history::lake::LakeStore;
 
 impl LakeStore for FolderArchive {
     fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        let names = self.names(folder, Path::is_file)?;
+        let names = self.file_names(folder, Path::is_file)?;
         Ok(names.into_iter().map(|name| format!("{folder}{name}")).collect())
     }
 
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
-        let path = self.root().join(name);
-        // Its lock keeps a server that starts from removing the file before it has its name.
-        let put = FolderStore::open_shared(self.root()).and_then(|store| store.replace(&path, &bytes));
+        let path = self.root.join(name);
+        // The store's lock keeps a server that starts meanwhile from removing the unfinished file.
+        let put = FolderStore::open_shared(&self.root).and_then(|store| store.replace(&path, &bytes));
         put.map_err(|error| ArchiveError::not_written(path.display(), error))
     }
 
     fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {
-        for path in names.iter().map(|name| self.root().join(name)) {
+        for path in names.iter().map(|name| self.root.join(name)) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(ArchiveError::not_written(path.display(), error));

@@ -1,21 +1,21 @@
-//! Who works on a data folder: advisory locks, which the system releases however a process ends.
+//! Advisory locks on a data folder. The operating system releases them however a process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Locked by the server of the folder. There is one.
+/// Locked exclusively by the folder's only server.
 const SERVER: &str = "serve.lock";
-/// Locked together by all who write files in the folder, and alone by a server that removes unfinished files.
+/// Shared by all processes that write files in the folder; exclusive while a server removes unfinished files.
 const WRITERS: &str = "write.lock";
 
-/// How long a server waits for another one, which may just be ending.
-const ENDS_WITHIN: Duration = Duration::from_secs(2);
-/// How often it looks meanwhile whether that has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a server waits for another one, which may be ending.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause between two attempts during that wait.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// The locks of one process on a data folder, held until this is dropped.
+/// The locks of one process on a data folder, released on drop.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     _server: Option<File>,
@@ -26,29 +26,29 @@ impl FolderLock {
     /// Locks `folder` for its only server. Calls `clean` unless another process writes files there, such as a compaction.
     ///
     /// # Errors
-    /// Of kind [`io::ErrorKind::ResourceBusy`] if another server holds the lock; a retry helps once that has ended. Else
-    /// if a lock file cannot be made or locked, or if `clean` fails.
-    pub(super) fn of_server(folder: &Path, clean: impl FnOnce() -> io::Result<()>) -> io::Result<Self> {
+    /// Of kind [`io::ErrorKind::ResourceBusy`] if another server has the lock; a retry helps once it has ended. Otherwise if a
+    /// lock file cannot be created or locked, or if `clean` fails.
+    pub(super) fn for_server(folder: &Path, clean: impl FnOnce() -> io::Result<()>) -> io::Result<Self> {
         let (server, began) = (open(folder, SERVER)?, Instant::now());
-        while !is_locked(&server)? {
-            if began.elapsed() > ENDS_WITHIN {
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another server uses it"));
+        while !try_lock(&server)? {
+            if began.elapsed() > WAIT_TIMEOUT {
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another server uses the folder"));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(RETRY_PAUSE);
         }
         let writers = open(folder, WRITERS)?;
-        if is_locked(&writers)? {
+        if try_lock(&writers)? {
             clean()?;
         }
         writers.lock_shared()?;
         Ok(Self { _server: Some(server), _writers: writers })
     }
 
-    /// Locks `folder` for a writer beside others.
+    /// Locks `folder` for one of several writers.
     ///
     /// # Errors
-    /// If the lock file cannot be made or locked.
-    pub(super) fn of_writer(folder: &Path) -> io::Result<Self> {
+    /// If the lock file cannot be created or locked.
+    pub(super) fn for_writer(folder: &Path) -> io::Result<Self> {
         let writers = open(folder, WRITERS)?;
         writers.lock_shared()?;
         Ok(Self { _server: None, _writers: writers })
@@ -59,11 +59,11 @@ fn open(folder: &Path, name: &str) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(folder.join(name))
 }
 
-/// Whether this process now holds the lock alone; false if another process holds it.
-fn is_locked(file: &File) -> io::Result<bool> {
+/// Locks the file exclusively; false if another process has locked it.
+fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(fault)) => Err(fault),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }

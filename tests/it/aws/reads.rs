@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::adapters::aws::rules::{BucketRules, LOOK_AGAIN};
+use smartclean_push::adapters::aws::rules::{BucketRules, REFRESH_INTERVAL};
 use smartclean_push::adapters::aws::s3::client;
 use smartclean_push::adapters::aws::secrets::SecretReader;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader as _};
-use smartclean_push::adapters::cached_rules::{CachedRules, Found, RuleReader as _};
+use smartclean_push::adapters::cached_rules::{CachedRules, ConditionalRead, RuleReader as _};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 
 use super::stand_in::{ReceivedRequest, Reply, StandIn};
@@ -180,7 +180,7 @@ async fn hours(rules: &CachedRules<BucketRules>, second: i64) -> i64 {
 async fn rules_follow_the_bucket_and_an_unchanged_file_is_not_sent_again() {
     let bucket = Bucket::default();
     let (stand_in, reader) = bucket.serve().await;
-    let rules = CachedRules::new(reader, LOOK_AGAIN);
+    let rules = CachedRules::new(reader, REFRESH_INTERVAL);
     assert_eq!(hours(&rules, 0).await, 1);
     bucket.holds("max_age = \"2h\"");
     assert_eq!(hours(&rules, 59).await, 1);
@@ -206,10 +206,10 @@ async fn a_cold_start_with_a_broken_file_uses_the_accepted_copy() {
     let bucket = Bucket::default();
     bucket.holds("max_age = \"2h\"");
     let (_before, reader) = bucket.serve().await;
-    assert_eq!(hours(&CachedRules::new(reader, LOOK_AGAIN), 0).await, 2);
+    assert_eq!(hours(&CachedRules::new(reader, REFRESH_INTERVAL), 0).await, 2);
     bucket.holds("max_age = 7");
     let (_after, reader) = bucket.serve().await;
-    assert_eq!(hours(&CachedRules::new(reader, LOOK_AGAIN), 0).await, 2);
+    assert_eq!(hours(&CachedRules::new(reader, REFRESH_INTERVAL), 0).await, 2);
     assert_eq!(bucket.accepted.lock().unwrap().as_deref(), Some("max_age = \"2h\""));
 }
 
@@ -225,7 +225,7 @@ async fn only_a_missing_file_means_no_rules() {
         let stand_in = StandIn::replying([reply]).await;
         let rules = client(&stand_in.config().await, true);
         let found = BucketRules::new(rules, "readings".into(), "config/rules.toml".into()).read(None).await;
-        assert_eq!(matches!(found, Ok(Found::Nothing)), is_absent, "{found:?}");
+        assert_eq!(matches!(found, Ok(ConditionalRead::NotFound)), is_absent, "{found:?}");
         assert_eq!(found.is_err(), !is_absent, "{found:?}");
     }
 }

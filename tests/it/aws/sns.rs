@@ -321,5 +321,5 @@ async fn those_who_confirmed_are_told_from_those_who_did_not() {
 async fn a_topic_that_does_not_say_who_subscribed_is_not_taken_for_an_empty_one() {
     assert_eq!(subscriptions(attributes(&[("SubscriptionsConfirmed", "2")])).await, Ok(None));
     let forbidden = subscriptions(refused(403, "AuthorizationError")).await.unwrap_err();
-    assert!(forbidden.contains("did not say who has subscribed"), "{forbidden}");
+    assert!(forbidden.contains("did not return its subscriptions"), "{forbidden}");
 }

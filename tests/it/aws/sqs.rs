@@ -3,8 +3,8 @@
 use std::error::Error as _;
 
 use serde_json::Value;
-use smartclean_push::adapters::aws::sqs::RetryQueue;
-use smartclean_push::adapters::backed_store::FallbackQueue as _;
+use smartclean_push::adapters::aws::sqs::SqsFallbackQueue;
+use smartclean_push::adapters::fallback_queue::FallbackQueue as _;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::domain::queued_object;
 
@@ -27,8 +27,8 @@ fn object(bytes: usize) -> Object {
 
 async fn park(object: &Object, reply: Reply) -> (Result<(), String>, StandIn) {
     let stand_in = StandIn::replying([reply]).await;
-    let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&stand_in.config().await), URL.into());
-    let outcome = queue.park(object).await.map_err(|fault| fault.source().unwrap().to_string());
+    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&stand_in.config().await), URL.into());
+    let outcome = queue.enqueue(object).await.map_err(|fault| fault.source().unwrap().to_string());
     (outcome, stand_in)
 }
 
@@ -56,7 +56,7 @@ async fn what_no_message_can_hold_is_not_even_tried() {
     let (outcome, stand_in) = park(&object(most), taken()).await;
     assert_eq!((outcome, stand_in.seen().len()), (Ok(()), 1));
     let (outcome, stand_in) = park(&object(most + 3), taken()).await;
-    assert!(outcome.unwrap_err().contains("of at most 1048576"));
+    assert!(outcome.unwrap_err().contains("the limit is 1048576"));
     assert_eq!(stand_in.seen().len(), 0);
 }
 

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use smartclean_push::adapters::aws::https::Trust;
-use smartclean_push::adapters::aws::with_limits;
+use smartclean_push::adapters::aws::with_timeouts;
 use tokio::net::TcpListener;
 
 /// A request that came.
@@ -151,7 +151,7 @@ pub(super) async fn config(endpoint: &str) -> SdkConfig {
         .region(Region::from_static("ap-southeast-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(endpoint);
-    with_limits(loader, Trust::Mozilla).unwrap().load().await
+    with_timeouts(loader, Trust::Mozilla).unwrap().load().await
 }
 
 async fn respond(

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::aws::https::Trust;
-use smartclean_push::adapters::aws::rules::{BucketRules, LOOK_AGAIN};
+use smartclean_push::adapters::aws::rules::{BucketRules, REFRESH_INTERVAL};
 use smartclean_push::adapters::aws::s3::{self, S3RawStore};
 use smartclean_push::adapters::aws::secrets::SecretReader;
 use smartclean_push::adapters::aws::sns::SnsPublisher;
-use smartclean_push::adapters::aws::sqs::RetryQueue;
+use smartclean_push::adapters::aws::sqs::SqsFallbackQueue;
 use smartclean_push::adapters::aws::{self, dynamodb};
-use smartclean_push::adapters::backed_store::BackedStore;
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::config::{self, FunctionConfig};
 use smartclean_push::hosts::lambda;
 use smartclean_push::http::{App, Authenticator};
@@ -44,16 +44,17 @@ async fn function_by_another_clock() {
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = s3::client(&sdk, config.s3_path_style);
-    let rules = CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key), LOOK_AGAIN);
+    let rules =
+        CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key), REFRESH_INTERVAL);
     let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
     let credentials = CachedCredentials::new(secret);
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
     let state = dynamodb::DynamoStore::new(dynamodb::client(&sdk), config.state_table);
     let _ = tokio::join!(rules.current(now()), credentials.current(now()), publisher.connect(), state.connect());
     let bucket = S3RawStore::new(s3, config.raw_bucket);
-    let queue = RetryQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
+    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);
     let ingest = Ingest::new(Environment {
-        store: Box::new(BackedStore::new(bucket.clone(), queue)),
+        store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
         journal: None,
         state: Box::new(state),
         publisher: Box::new(publisher),

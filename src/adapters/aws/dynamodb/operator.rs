@@ -1,4 +1,4 @@
-//! What an operator does with a table of states and the function may not: read all of it.
+//! Reads the whole table: for an operator, because the function's role does not permit it.
 
 use std::collections::HashMap;
 
@@ -6,30 +6,30 @@ use aws_sdk_dynamodb::Client;
 
 use super::{DynamoStore, NOT_READ};
 use crate::adapters::aws::items::{Item, number, text};
-use crate::adapters::aws::{patient, told};
+use crate::adapters::aws::{bulk_config, unavailable};
 use crate::ingest::ports::UnavailableError;
 
 impl DynamoStore {
-    /// Keeps them in `table`, for an operator. Region and credentials are found as AWS's own command line finds them.
+    /// Opens `table` for an operator. Finds region and credentials as the AWS CLI does.
     ///
     /// # Errors
-    /// If no region is configured, or the system gives no certificates.
+    /// If no region is configured, or the machine has no certificates.
     pub async fn of_operator(table: String) -> std::io::Result<Self> {
         let loader = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12());
-        Ok(Self::new(Client::new(&patient(loader).await?), table))
+        Ok(Self::new(Client::new(&bulk_config(loader).await?), table))
     }
 
     /// The versions of all documents, by key. Reads the whole table.
     ///
     /// # Errors
-    /// [`UnavailableError`] if DynamoDB does not answer, or there is no such table.
+    /// [`UnavailableError`] if DynamoDB does not respond, or there is no such table.
     pub async fn versions(&self) -> Result<HashMap<String, u64>, UnavailableError> {
         let scan = self.client.scan().table_name(&self.table).consistent_read(true);
-        // Items of the rate limiter have no version.
+        // The rate limiter's items have no version.
         let scan = scan.filter_expression("attribute_exists(#version)").projection_expression("pk, #version");
         let pages = scan.expression_attribute_names("#version", "version").into_paginator().items().send();
-        let items = pages.collect::<Result<Vec<Item>, _>>().await.map_err(|fault| told(NOT_READ, &fault))?;
+        let items = pages.collect::<Result<Vec<Item>, _>>().await.map_err(|error| unavailable(NOT_READ, &error))?;
         let versions = items.into_iter().map(|mut item| Ok((text(&mut item, "pk")?, number(&item, "version")?)));
-        versions.collect::<Result<_, String>>().map_err(|fault| UnavailableError::new(NOT_READ, fault))
+        versions.collect::<Result<_, String>>().map_err(|error| UnavailableError::new(NOT_READ, error))
     }
 }

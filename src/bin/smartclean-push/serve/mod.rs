@@ -14,7 +14,7 @@ use http::Uri;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
-use smartclean_push::adapters::local::sqlite::{OpenError, SqliteStore};
+use smartclean_push::adapters::local::sqlite::{SqliteOpenError, SqliteStore};
 use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::auth::{AuthMethod, AuthMethods, AuthMethodsError, Credentials};
 use smartclean_push::config;
@@ -173,17 +173,20 @@ impl Serve {
         Ok(())
     }
 
-    fn without_state(&self, fault: &OpenError) -> Failure {
+    fn without_state(&self, fault: &SqliteOpenError) -> Failure {
         let (data, state) = (self.data.display(), self.data.join(STATE_FILE));
         let state = state.display();
         let rules = self.rules.as_ref().map(|rules| format!(" --rules {}", rules.display())).unwrap_or_default();
         let remedy = match fault {
-            OpenError::Damaged(_) => format!(
+            SqliteOpenError::Damaged(_) => format!(
                 ". Stored readings are safe. Move {state} away, and {state}-wal and {state}-shm if they are there: messages that \
                  wait in it are lost, and cleanings by a button. Rebuild the rest from the readings, then start again: \
                  smartclean-push replay raw --from {data} --state {state}{rules}"
             ),
-            OpenError::Newer(_) | OpenError::Foreign | OpenError::Unfit | OpenError::Failed(_) => String::new(),
+            SqliteOpenError::OtherRelease(_)
+            | SqliteOpenError::Foreign
+            | SqliteOpenError::NoWriteAheadLog
+            | SqliteOpenError::Failed(_) => String::new(),
         };
         Failure::new(format!("{state}: {fault}{remedy}"))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use analysis::simulate::{LedgerEntry, Push};
 use jiff::Timestamp;
-use smartclean_push::adapters::local::MadeFolder;
+use smartclean_push::adapters::local::NewDataFolder;
 
 use crate::endpoint::{Answered, Endpoint};
 use crate::stop::Stop;
@@ -26,7 +26,7 @@ pub(super) enum Target {
     /// Over HTTP. An endpoint that has never answered is not tried again: its address is more likely wrong than it is busy.
     Endpoint { endpoint: Endpoint, has_answered: AtomicBool },
     /// Into a folder, as a receiver would have stored them.
-    Folder(MadeFolder),
+    Folder(NewDataFolder),
 }
 
 impl Target {
@@ -42,7 +42,7 @@ impl Target {
     /// A folder that is new or empty.
     pub(super) fn folder(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        MadeFolder::create(path).map(Self::Folder).map_err(|error| match error.kind() {
+        NewDataFolder::create(path).map(Self::Folder).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 Failure::usage(format!("{shown} already holds readings: {error}. Name a folder that is new or empty"))
             }

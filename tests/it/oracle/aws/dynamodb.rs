@@ -165,10 +165,10 @@ impl Table {
 
     fn query(&self, asked: &Value) -> Answer {
         assert_eq!(asked["IndexName"], "due", "{asked}");
-        assert_eq!(asked["KeyConditionExpression"], "#shard = :shard AND #due <= :until", "{asked}");
+        assert_eq!(asked["KeyConditionExpression"], "#shard = :shard AND #due <= :now", "{asked}");
         let values = &asked["ExpressionAttributeValues"];
-        let (shard, until) = (text(values, ":shard"), number(&values[":until"]));
-        let is_due = |item: &&Value| item.get("due").is_some_and(|due| number(due) <= until);
+        let (shard, now) = (text(values, ":shard"), number(&values[":now"]));
+        let is_due = |item: &&Value| item.get("due").is_some_and(|due| number(due) <= now);
         let mut due: Vec<&Value> =
             self.items.values().filter(|item| text(item, "shard") == shard).filter(is_due).collect();
         due.sort_by_key(|item| number(&item["due"]));
