@@ -173,7 +173,7 @@ impl<R: RuleReader> CachedRules<R> {
                     tracing::error!(file = self.reader.name(), version, %error, "new rules refused; the last ones stay in force");
                 }
                 self.fall_back(refresh).await;
-                self.in_force_mut().refused = Some(RefusedRules::of(self.reader.name(), &version, &errors));
+                self.in_force_mut().refused = Some(RefusedRules::new(self.reader.name(), &version, &errors));
                 errors.iter().map(ToString::to_string).collect()
             }
         };

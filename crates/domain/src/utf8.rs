@@ -19,7 +19,7 @@ impl Utf8Error {
 
     /// What is wrong, without the position.
     #[must_use]
-    pub fn what(&self) -> String {
+    pub fn message(&self) -> String {
         let is_utf16 = if self.is_utf16 { ", it looks like UTF-16" } else { "" };
         format!("the file is not UTF-8{is_utf16}: the byte 0x{:02x}", self.byte)
     }
@@ -27,7 +27,7 @@ impl Utf8Error {
 
 impl fmt::Display for Utf8Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in line {}, column {}; {}", self.what(), self.line, self.column, Self::REMEDY)
+        write!(f, "{} in line {}, column {}; {}", self.message(), self.line, self.column, Self::REMEDY)
     }
 }
 

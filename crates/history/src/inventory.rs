@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Archive, ArchiveError, Period, hours};
 use domain::location::Location;
 use domain::reading::{Reading, Source};
-use domain::rules::{Diagnostic, Kind, Mention, Mentioned, Rule, RuleSet, nearest};
+use domain::rules::{Diagnostic, Kind, Mention, MentionKind, Rule, RuleSet, nearest};
 use domain::state::ZoneKey;
 
 /// Objects that are read at a time.
@@ -53,14 +53,14 @@ impl Ids {
     #[must_use]
     pub fn unknown(&self, rules: &RuleSet) -> Vec<Diagnostic> {
         let unknown = |mention: &Mention| {
-            let known = match mention.what {
-                Mentioned::Property => &self.properties,
-                Mentioned::Project => &self.projects,
-                Mentioned::Zone => &self.zones,
-                Mentioned::Device => &self.devices,
-                Mentioned::Rule | Mentioned::Type => return None,
+            let known = match mention.kind {
+                MentionKind::Property => &self.properties,
+                MentionKind::Project => &self.projects,
+                MentionKind::Zone => &self.zones,
+                MentionKind::Device => &self.devices,
+                MentionKind::Rule | MentionKind::Type => return None,
             };
-            let message = format!("the history has no reading of the {} `{}`", mention.what.as_str(), mention.name);
+            let message = format!("the history has no reading of the {} `{}`", mention.kind.as_str(), mention.name);
             let meant = nearest(&mention.name, known.iter().map(String::as_str));
             (!known.contains(&mention.name)).then(|| Diagnostic::new(&mention.position, message, meant))
         };
@@ -157,7 +157,8 @@ impl Inventory {
             }
         }
         let (longest, location) = pausing.iter().max_by_key(|(usual, _)| *usual)?;
-        let id = &rules.mentions.iter().find(|known| known.what == Mentioned::Rule && known.name == rule.id)?.position;
+        let id =
+            &rules.mentions.iter().find(|known| known.kind == MentionKind::Rule && known.name == rule.id)?.position;
         let (key, effect) = match rule.kind {
             Kind::Silence => ("after", "they are reported although they work"),
             _ => ("max_gap", "`for` can hardly pass"),

@@ -1,9 +1,9 @@
-//! `schema`: a rules file as a JSON Schema.
+//! `schema`: prints the JSON Schema of rules files.
 
 use std::io::Write;
 
 use clap::Args;
-use smartclean_push::domain::rules::schema::schema;
+use smartclean_push::domain::rules::SCHEMA;
 
 use crate::Failure;
 
@@ -17,8 +17,7 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let cannot = |fault: &dyn std::fmt::Display| Failure::new(format!("the schema cannot be printed: {fault}"));
-        let text = serde_json::to_string_pretty(&schema()).map_err(|fault| cannot(&fault))?;
-        writeln!(anstream::stdout(), "{text}").map_err(|fault| cannot(&fault))
+        let cannot = |error| Failure::new(format!("the schema cannot be printed: {error}"));
+        anstream::stdout().write_all(SCHEMA.as_bytes()).map_err(cannot)
     }
 }

@@ -31,7 +31,7 @@ use self::judge::TriedRules;
 use self::zone::{Visit, Zone};
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
-use domain::rules::{Mentioned, RuleSet};
+use domain::rules::{MentionKind, RuleSet};
 use domain::state::ZoneKey;
 use history::{Archive, ArchiveError, ArchivedPush, Ids, Period, Round, hours, read_pushes};
 
@@ -244,7 +244,7 @@ impl<'r> Court<'r> {
 
 /// Whether rules name an id, so that those of the history are worth noting.
 fn names_ids(rules: &RuleSet) -> bool {
-    rules.mentions.iter().any(|mention| !matches!(mention.what, Mentioned::Rule | Mentioned::Type))
+    rules.mentions.iter().any(|mention| !matches!(mention.kind, MentionKind::Rule | MentionKind::Type))
 }
 
 /// The visit of push number `push` in a zone; it is the zone's last one, or begins now.

@@ -1,5 +1,5 @@
-//! What a file changes of a rule, or an override of what it applies to: a changed limit keeps its severity, where that is
-//! clear; where it is not, the file has to say it.
+//! Checks of a change: a file changes a built-in rule, an override changes its rule. A changed limit keeps its severity if
+//! there is only one; otherwise the change has to state it.
 
 use std::collections::BTreeSet;
 
@@ -11,45 +11,44 @@ use crate::breach::Comparison;
 use crate::severity::Severity;
 
 impl SettingsDraft {
-    /// Whether a limit is written.
+    /// Whether it sets a limit.
     pub(super) fn has_limits(&self) -> bool {
         self.limits().next().is_some()
     }
 
-    /// Whether limits are written and each has a severity of its own.
+    /// Whether it sets limits and each has a severity of its own.
     pub(super) fn has_severities(&self) -> bool {
         self.has_limits() && !self.severities().contains(&None)
     }
 
-    /// Moves the one severity that all limits share beside them, so that a later change of the limit keeps it. A severity
-    /// beside limits that have their own is a diagnostic: it would have no effect.
+    /// Moves the severity that all limits share into `severity`, so that a later change of the limit keeps it. Reports a
+    /// `severity` beside limits that have their own, because it has no effect.
     pub(super) fn share_severity(&mut self, diagnostics: &mut Diagnostics) {
         if !self.has_severities() {
             return;
         }
         if let Some(severity) = &self.severity {
             let message = "`severity` has no effect beside limits that have severities of their own";
-            diagnostics.suggest(&severity.position, message, self.one_limit(severity.value));
+            diagnostics.suggest(&severity.position, message, self.leave_out(severity.value));
             return;
         }
         let severities = self.severities();
-        let (Some(Some(severity)), 1, Some(limit)) = (severities.first(), severities.len(), self.limits().next())
-        else {
+        let (1, Some(Some(value)), Some(limit)) = (severities.len(), severities.first(), self.limits().next()) else {
             return;
         };
-        self.severity = Some(Positioned { value: *severity, position: limit.position.clone() });
+        self.severity = Some(Positioned { value: *value, position: limit.position.clone() });
         let listed = self.several.iter_mut().flat_map(|several| &mut several.tests).map(|test| &mut test.value);
         let limits = listed.chain([&mut self.test]).filter_map(|test| test.limit.as_mut());
         limits.flat_map(|limit| &mut limit.levels).for_each(|level| level.severity = None);
     }
 
-    /// Checks what `newer` changes of these settings of the rule `id`.
+    /// Checks the changes that `newer` makes to these settings of the rule `id`.
     pub(super) fn check_change(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
         self.check_severity(newer, id, diagnostics);
         self.check_direction(newer, id, diagnostics);
     }
 
-    /// Every setting that is written: its key, and its position.
+    /// The key and the position of every setting.
     pub(super) fn written(&self) -> impl Iterator<Item = (&'static str, &Position)> {
         let test = self.test.metric.iter().map(|metric| ("metric", &metric.position));
         let limit = self.test.limit.iter().map(|limit| (limit.key, &limit.position));
@@ -60,11 +59,11 @@ impl SettingsDraft {
         test.chain(limit).chain(several).chain(baseline).chain(severity).chain(others)
     }
 
-    /// Each setting that `other` sets as well, for the same scope, is a diagnostic: only one of the two has an effect.
+    /// Reports each setting that `other` sets for the same scope: only one of the two has an effect.
     pub(super) fn check_not_set_by(&self, other: &Self, diagnostics: &mut Diagnostics) {
-        /// Limits take each other's position, whatever they are.
+        /// Limits replace each other, whichever their keys are.
         fn subject(key: &str) -> String {
-            let is_limit = matches!(key, "all" | "any") || COMPARISONS.iter().any(|(known, ..)| *known == key);
+            let is_limit = matches!(key, "all" | "any") || COMPARISONS.iter().any(|(known, _)| *known == key);
             if is_limit { "a limit".to_owned() } else { format!("`{key}`") }
         }
         for (key, position) in self.written() {
@@ -84,24 +83,22 @@ impl SettingsDraft {
         self.several.iter().flat_map(|several| &several.tests).map(|test| &test.value).chain([&self.test])
     }
 
-    /// The severities of all limits; `None` for a limit without one of its own.
+    /// The severities of all limits; `None` for limits without one of their own.
     fn severities(&self) -> BTreeSet<Option<Severity>> {
         self.limits().flat_map(|limit| &limit.levels).map(|level| level.severity).collect()
     }
 
-    /// One limit with `severity`, as it would be written.
-    fn one_limit(&self, severity: Severity) -> String {
-        let leave_out = "leave it out";
-        match self.test.limit.as_ref().and_then(|limit| Some((limit.key, limit.levels.first()?.limit))) {
-            Some((key, limit)) => {
-                format!("{leave_out}, or write one limit: {key} = {limit}, severity = \"{severity}\"")
-            }
-            None => leave_out.to_owned(),
-        }
+    /// The advice to remove a severity without effect.
+    fn leave_out(&self, severity: Severity) -> String {
+        let limit = self.test.limit.as_ref().and_then(|limit| Some((limit.key, limit.levels.first()?.limit)));
+        limit.map_or_else(
+            || "leave it out".to_owned(),
+            |(key, limit)| format!("leave it out, or write one limit: {key} = {limit}, severity = \"{severity}\""),
+        )
     }
 
-    /// Where there are several severities, a limit without one leaves open which is meant, and a severity without a limit
-    /// has no effect.
+    /// If the limits have several severities, a new limit without one is ambiguous, and a severity without a limit has no
+    /// effect.
     fn check_severity(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
         let severities = self.severities();
         if severities.len() < 2 {
@@ -111,31 +108,30 @@ impl SettingsDraft {
             .limits()
             .find_map(|limit| Some((limit, limit.levels.iter().find(|level| level.severity.is_none())?.limit)));
         match (&newer.severity, plain) {
-            (None, Some((limit, value))) => {
-                let known = self.test.limit.as_ref().map(|known| changed(known, limit, value));
-                let message =
-                    format!("the limits of `{id}` have several severities, and `{} = {value}` has none", limit.key);
-                let table =
-                    known.map_or_else(|| "give each limit its own".to_owned(), |table| format!("write {table}"));
-                let suggestion = format!("{table}, or add `severity`: {} = {value}, severity = \"high\"", limit.key);
+            (None, Some((limit @ LimitDraft { key, .. }, value))) => {
+                let message = format!("the limits of `{id}` have several severities, and `{key} = {value}` has none");
+                let table = match &self.test.limit {
+                    Some(known) => format!("write {}", changed_table(known, limit, value)),
+                    None => "give each limit its own".to_owned(),
+                };
+                let suggestion = format!("{table}, or add `severity`: {key} = {value}, severity = \"high\"");
                 diagnostics.suggest(&limit.position, message, suggestion);
             }
             (Some(severity), None) if !severities.contains(&None) && !newer.has_limits() => {
                 let message = format!("`severity` has no effect: the limits of `{id}` have severities of their own");
-                diagnostics.suggest(&severity.position, message, self.one_limit(severity.value));
+                diagnostics.suggest(&severity.position, message, self.leave_out(severity.value));
             }
             _ => {}
         }
     }
 
-    /// A limit in the other direction turns a rule into another one.
+    /// Warns of a limit in the other direction: it makes the rule a different one.
     fn check_direction(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
-        let known = self.compared(None);
+        let known = self.limits_by_metric(None);
         let only_metric = self.test.metric.as_ref().map(|metric| metric.value.as_str());
-        for (metric, limit) in newer.compared(only_metric) {
-            let turned =
-                known.iter().find(|(of, other)| *of == metric && rises(other.comparison) != rises(limit.comparison));
-            if let Some((_, other)) = turned {
+        for (metric, limit) in newer.limits_by_metric(only_metric) {
+            let is_opposite = |other: &LimitDraft| rises(other.comparison) != rises(limit.comparison);
+            if let Some((_, other)) = known.iter().find(|(of, other)| *of == metric && is_opposite(other)) {
                 let message = format!("`{}` is the other direction than `{}` of the rule `{id}`", limit.key, other.key);
                 let suggestion = format!("write `{}`, or give a rule of your own another id", other.key);
                 diagnostics.warn(&limit.position, message, suggestion);
@@ -143,23 +139,23 @@ impl SettingsDraft {
         }
     }
 
-    /// Each limit with its metric, which is `default` where none is written.
-    fn compared<'d>(&'d self, default: Option<&'d str>) -> Vec<(&'d str, &'d LimitDraft)> {
-        let compared = |test: &'d TestDraft| {
+    /// Each limit with its metric. A limit without a metric has `default`.
+    fn limits_by_metric<'d>(&'d self, default: Option<&'d str>) -> Vec<(&'d str, &'d LimitDraft)> {
+        let limit = |test: &'d TestDraft| {
             let metric = test.metric.as_ref().map(|metric| metric.value.as_str()).or(default)?;
             Some((metric, test.limit.as_ref()?))
         };
-        self.tests().filter_map(compared).collect()
+        self.tests().filter_map(limit).collect()
     }
 }
 
-/// Whether values above the limit break it.
+/// Whether values above the limit breach it.
 pub(super) fn rises(comparison: Comparison) -> bool {
     !matches!(comparison, Comparison::Below | Comparison::AtMost)
 }
 
-/// The table of `known` with `value` in place of the first limit beside which it keeps their order, as `limit` compares.
-fn changed(known: &LimitDraft, limit: &LimitDraft, value: f64) -> String {
+/// The table of `known` with `value` in place of one limit: the first that keeps the limits in order.
+fn changed_table(known: &LimitDraft, limit: &LimitDraft, value: f64) -> String {
     let with = |index: usize| {
         let mut levels = known.levels.clone();
         levels[index].limit = value;
@@ -171,13 +167,13 @@ fn changed(known: &LimitDraft, limit: &LimitDraft, value: f64) -> String {
     format!("{} = {{ {} }}", limit.key, written.collect::<Vec<_>>().join(", "))
 }
 
-/// Whether the limits of two levels, the milder first, are in the order in which a worsening value breaks them.
+/// Whether a worsening value breaches the first of two levels, the milder one, before the second.
 pub(super) fn are_ordered(comparison: Comparison, pair: &[Level]) -> bool {
     if rises(comparison) { pair[0].limit < pair[1].limit } else { pair[0].limit > pair[1].limit }
 }
 
 impl Level {
-    /// Its key in a table of limits.
+    /// The key in a table of limits.
     pub(super) fn name(&self) -> &'static str {
         self.severity.map_or("", Severity::as_str)
     }

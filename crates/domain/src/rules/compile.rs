@@ -1,19 +1,19 @@
-//! Written rules become rules in force, or diagnostics: what is missing, what cannot be meant.
+//! Compiles written rules into [`Rule`]s, and reports what is missing or cannot be meant.
 
 use super::change::{are_ordered, rises};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, nearest_or_all};
 use super::draft::{
     FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, SeveralDraft, TestDraft,
 };
-use super::settings::{DECLARATIONS, Setting, Settings};
-use super::{Block, Condition, Join, Kind, Level, Mentioned, Rule, RuleSet, Scope, Test};
+use super::settings::{SETTINGS, Setting, Settings};
+use super::{Block, Condition, Join, Kind, Level, MentionKind, Rule, RuleSet, Scope, Test};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, short_name};
 use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
 
-/// Longest title, in characters: it has to leave room for the location in a subject of 100.
+/// Longest title, in characters. A subject of 100 characters has room for the title and the location.
 const LONGEST_TITLE: usize = 40;
-/// Longest message of a rule's own, in characters.
+/// Longest message template, in characters.
 const LONGEST_MESSAGE: usize = 400;
 /// Longest id, in characters.
 const LONGEST_ID: usize = 64;
@@ -23,7 +23,7 @@ impl FileDraft {
         let mentions = self.rules.iter().flat_map(RuleDraft::mentions).collect();
         let compile = |rule: &RuleDraft| {
             let position = &rule.id.position;
-            diagnostics.of_rule(position, |diagnostics| compile_rule(rule, self.block, diagnostics))
+            diagnostics.within_rule(position, |diagnostics| compile_rule(rule, self.block, diagnostics))
         };
         RuleSet { rules: self.rules.iter().filter_map(compile).collect(), mentions, ..self.set }
     }
@@ -33,14 +33,16 @@ fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) 
     check_id(&draft.id, diagnostics);
     let kind = draft.kind.as_ref().map_or(Kind::Threshold, |kind| kind.value);
     let title = compile_title(draft, diagnostics);
-    check_message(draft.message.as_ref(), diagnostics);
+    if let Some(message) = &draft.message {
+        check_message(message, diagnostics);
+    }
     let scope = compile_scope(&draft.scope, diagnostics);
-    let compiler = RuleCompiler { types: &scope.types, rule: draft, kind };
-    let condition = compiler.condition(&draft.settings, diagnostics);
-    compiler.say_what_is_missing(condition.as_ref(), diagnostics);
-    let overrides = compiler.overrides(condition.as_ref(), diagnostics);
+    let mut compiler = RuleCompiler { types: &scope.types, rule: draft, kind, diagnostics };
+    let condition = compiler.condition(&draft.settings);
+    compiler.check_complete(condition.as_ref());
+    let overrides = compiler.overrides(condition.as_ref());
     let mut settings = Settings { block, ..Settings::default() };
-    compiler.settings(&draft.settings, condition, diagnostics).iter().for_each(|setting| settings.set(setting));
+    compiler.settings(&draft.settings, condition).iter().for_each(|setting| settings.set(setting));
     (settings.condition.is_some() || kind == Kind::Silence).then(|| Rule {
         id: draft.id.value.clone(),
         kind,
@@ -52,61 +54,55 @@ fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) 
     })
 }
 
-fn check_id(id: &Positioned<String>, diagnostics: &mut Diagnostics) {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.' || c == '_';
-    if !id.value.chars().all(fits) || id.value.len() > LONGEST_ID {
-        let message = format!("the id `{}` is not a name that filters and files can carry", id.value.escape_debug());
-        diagnostics.suggest(
-            &id.position,
-            message,
-            format!("use a-z, 0-9, `-`, `.`, `_`, at most {LONGEST_ID} of them"),
-        );
+fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    if !id.chars().all(is_allowed) || id.len() > LONGEST_ID {
+        let message = format!("the id `{}` is not a name that filters and files can carry", id.escape_debug());
+        let suggestion = format!("use a-z, 0-9, `-`, `.`, `_`, at most {LONGEST_ID} of them");
+        diagnostics.suggest(position, message, suggestion);
     }
 }
 
 fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
-    let Some(title) = &draft.title else {
+    let Some(Positioned { value: title, position }) = &draft.title else {
         let message = format!("the rule `{}` needs a `title`", draft.id.value);
         diagnostics.suggest(&draft.id.position, message, "it heads the alert, for example title = \"Bad smell\"");
         return String::new();
     };
-    let length = title.value.chars().count();
-    if length > LONGEST_TITLE || title.value.trim().is_empty() || title.value.chars().any(char::is_control) {
-        let message = "a title is one line of text, not empty".to_owned();
-        diagnostics.suggest(&title.position, message, format!("of at most {LONGEST_TITLE} characters, now {length}"));
+    let length = title.chars().count();
+    if length > LONGEST_TITLE || title.trim().is_empty() || title.chars().any(char::is_control) {
+        let suggestion = format!("of at most {LONGEST_TITLE} characters, now {length}");
+        diagnostics.suggest(position, "a title is one line of text, not empty", suggestion);
     }
-    title.value.trim().to_owned()
+    title.trim().to_owned()
 }
 
-/// Whether the placeholders of a rule's own words are known. The position of the diagnostic is the message's own.
-fn check_message(message: Option<&Positioned<String>>, diagnostics: &mut Diagnostics) {
-    let Some(message) = message else { return };
-    if message.value.chars().count() > LONGEST_MESSAGE {
+fn check_message(Positioned { value: message, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
+    if message.chars().count() > LONGEST_MESSAGE {
         let suggestion = format!("use at most {LONGEST_MESSAGE} characters: an SMS has room for fewer still");
-        diagnostics.suggest(&message.position, "the message is too long", suggestion);
+        diagnostics.suggest(position, "the message is too long", suggestion);
     }
-    for name in unknown_placeholders(&message.value) {
-        let (diagnostic, suggestion) = match name {
+    for name in unknown_placeholders(message) {
+        let (message, suggestion) = match name {
             "{" | "}" => (format!("a `{name}` without its partner"), "a brace itself is written twice".to_owned()),
             _ => {
                 let suggestion = nearest_or_all(name, PLACEHOLDERS.iter().copied(), "it can be:");
                 (format!("unknown placeholder `{{{name}}}`"), suggestion)
             }
         };
-        diagnostics.suggest(&message.position, diagnostic, suggestion);
+        diagnostics.suggest(position, message, suggestion);
     }
 }
 
-/// Types by short name. A bare name that is not documented is taken for a slip of the pen; with a provider in front it is
-/// taken at its word.
+/// The types by short name. A type that is not documented needs its provider: without one it is taken for a misspelling.
 fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) -> Vec<String> {
-    for name in written {
-        if DeviceType::named(short_name(&name.value)).is_none() && !name.value.contains('#') {
-            let suggestion = nearest(&name.value, DEVICE_TYPES.iter().map(|device_type| device_type.name));
-            let suggestion = suggestion.unwrap_or_else(|| {
-                format!("write it with its provider if it exists all the same: \"SMARTCLEAN#{}\"", name.value)
-            });
-            diagnostics.suggest(&name.position, format!("unknown device type `{}`", name.value), suggestion);
+    for Positioned { value: name, position } in written {
+        if DeviceType::named(short_name(name)).is_none() && !name.contains('#') {
+            let suggestion =
+                nearest(name, DEVICE_TYPES.iter().map(|device_type| device_type.name)).unwrap_or_else(|| {
+                    format!("write it with its provider if it exists all the same: \"SMARTCLEAN#{name}\"")
+                });
+            diagnostics.suggest(position, format!("unknown device type `{name}`"), suggestion);
         }
     }
     written.iter().map(|name| short_name(&name.value).to_owned()).collect()
@@ -114,214 +110,201 @@ fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) 
 
 fn compile_scope(draft: &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
     let mut scope = Scope::default();
-    for (what, names) in draft.lists() {
-        let named = || names.iter().map(|name| name.value.clone()).collect();
-        match what {
-            Mentioned::Rule => {}
-            Mentioned::Type => scope.types = compile_types(names, diagnostics),
-            Mentioned::Property => scope.properties = named(),
-            Mentioned::Project => scope.projects = named(),
-            Mentioned::Zone => scope.zones = named(),
-            Mentioned::Device => scope.devices = named(),
+    for (kind, written) in draft.lists() {
+        let names = || written.iter().map(|name| name.value.clone()).collect();
+        match kind {
+            MentionKind::Rule => {}
+            MentionKind::Type => scope.types = compile_types(written, diagnostics),
+            MentionKind::Property => scope.properties = names(),
+            MentionKind::Project => scope.projects = names(),
+            MentionKind::Zone => scope.zones = names(),
+            MentionKind::Device => scope.devices = names(),
         }
     }
     scope
 }
 
-/// What is needed of the rule around a test to judge it.
+/// Compiles the settings of one rule and of its overrides.
 pub(super) struct RuleCompiler<'d> {
+    /// The device types in the rule's scope; empty for all.
     pub(super) types: &'d [String],
     rule: &'d RuleDraft,
     pub(super) kind: Kind,
+    pub(super) diagnostics: &'d mut Diagnostics,
 }
 
 impl RuleCompiler<'_> {
-    /// What is written, and what it compares.
-    fn settings(
-        &self,
-        draft: &SettingsDraft,
-        condition: Option<Condition>,
-        diagnostics: &mut Diagnostics,
-    ) -> Vec<Setting> {
+    fn settings(&mut self, draft: &SettingsDraft, condition: Option<Condition>) -> Vec<Setting> {
         for (metric, _) in draft.baseline.iter().flatten() {
-            self.check_metric(metric, None, diagnostics);
+            self.check_metric(metric, None);
         }
-        self.check_belonging(draft, diagnostics);
-        let by_metric = |all: &Vec<(Positioned<String>, f64)>| {
-            Setting::Baseline(all.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect())
-        };
+        self.check_kinds(draft);
+        let baseline = draft.baseline.iter().map(|baseline| {
+            Setting::Baseline(baseline.iter().map(|(metric, value)| (metric.value.clone(), *value)).collect())
+        });
         let severity = draft.severity.iter().map(|severity| Setting::Severity(severity.value));
         let others = draft.others.values().map(|setting| setting.value.clone());
-        let condition = condition.map(Setting::Condition).into_iter();
-        condition.chain(severity).chain(draft.baseline.iter().map(by_metric)).chain(others).collect()
+        condition.map(Setting::Condition).into_iter().chain(severity).chain(baseline).chain(others).collect()
     }
 
-    /// Each setting of another kind of rule is a diagnostic: it would say nothing here.
-    fn check_belonging(&self, draft: &SettingsDraft, diagnostics: &mut Diagnostics) {
+    /// Reports each setting that has no effect in a rule of this kind.
+    fn check_kinds(&mut self, draft: &SettingsDraft) {
         use Kind::{Accumulate, Count, Reasons, Threshold};
-        const COMPARING: &[Kind] = &[Threshold, Count, Reasons, Accumulate];
-        for (name, position) in draft.written() {
-            let declared = DECLARATIONS.iter().find(|declared| declared.key == name).map(|declared| declared.kinds);
-            let Some(kinds) = declared.or((name == "metric").then_some(COMPARING)) else { continue };
-            if kinds.contains(&self.kind) {
-                continue;
+        for (key, position) in draft.written() {
+            let kinds: &[Kind] = match SETTINGS.iter().find(|setting| setting.key == key) {
+                Some(setting) => setting.kinds,
+                None if key == "metric" => &[Threshold, Count, Reasons, Accumulate],
+                None => continue,
+            };
+            if !kinds.contains(&self.kind) {
+                let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+                let message = format!("`{key}` says nothing in a rule of kind `{}`", self.kind.as_str());
+                self.diagnostics.suggest(position, message, format!("it belongs to {}", words.join(", ")));
             }
-            let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
-            let message = format!("`{name}` says nothing in a rule of kind `{}`", self.kind.as_str());
-            diagnostics.suggest(position, message, format!("it belongs to {}", words.join(", ")));
         }
     }
 
-    /// The overrides, the widest first. Stable: of two equally narrow ones the later in the file wins.
-    fn overrides(&self, whole: Option<&Condition>, diagnostics: &mut Diagnostics) -> Vec<(Scope, Vec<Setting>)> {
-        let with_scope = |part| (self.scope_of(part, diagnostics), part);
-        let mut parts: Vec<(Scope, &OverrideDraft)> = self.rule.overrides.iter().map(with_scope).collect();
+    /// The overrides, the widest first. Of two with the same scope the later one in the file is last.
+    fn overrides(&mut self, condition: Option<&Condition>) -> Vec<(Scope, Vec<Setting>)> {
+        let rule = self.rule;
+        let mut parts: Vec<(Scope, &OverrideDraft)> =
+            rule.overrides.iter().map(|part| (self.override_scope(part), part)).collect();
         parts.sort_by_key(|(scope, _)| scope.narrowness());
         for (index, (scope, part)) in parts.iter().enumerate() {
-            let around: Vec<_> = parts[..index].iter().filter(|(wider, _)| wider.overlaps(scope)).collect();
-            let changed = around.iter().rev().map(|(_, wider)| &wider.settings).find(|wider| wider.has_limits());
-            changed.unwrap_or(&self.rule.settings).check_change(&part.settings, &self.rule.id.value, diagnostics);
-            // What says nowhere where it applies has a diagnostic already.
-            let same = around.iter().filter(|(wider, _)| wider.narrowness() == scope.narrowness() && !scope.is_empty());
+            let wider: Vec<_> = parts[..index].iter().filter(|(wider, _)| wider.overlaps(scope)).collect();
+            let changed = wider.iter().rev().map(|(_, wider)| &wider.settings).find(|wider| wider.has_limits());
+            changed.unwrap_or(&rule.settings).check_change(&part.settings, &rule.id.value, self.diagnostics);
+            // An override without a scope is reported already.
+            let same = wider.iter().filter(|(other, _)| other.narrowness() == scope.narrowness() && !scope.is_empty());
             for (_, other) in same {
-                part.settings.check_not_set_by(&other.settings, diagnostics);
+                part.settings.check_not_set_by(&other.settings, self.diagnostics);
             }
         }
-        parts.into_iter().map(|(scope, part)| (scope, self.part(part, whole, diagnostics))).collect()
-    }
-
-    /// Where an override applies: somewhere, and nowhere where the rule does not.
-    fn scope_of(&self, part: &OverrideDraft, diagnostics: &mut Diagnostics) -> Scope {
-        let scope = compile_scope(&part.scope, diagnostics);
-        let lists = self.rule.scope.lists().zip(part.scope.lists());
-        for ((what, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
-            let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));
-            for name in written.iter().filter(|name| !is_inside(&name.value)) {
-                let id = &self.rule.id.value;
-                let message = format!("the rule `{id}` does not apply to the {} `{}`", what.as_str(), name.value);
-                let known = known.iter().map(|name| name.value.as_str());
-                let suggestion = nearest_or_all(&name.value, known, "it applies to");
-                diagnostics.suggest(&name.position, message, suggestion);
-            }
-        }
-        scope
-    }
-
-    fn part(&self, part: &OverrideDraft, whole: Option<&Condition>, diagnostics: &mut Diagnostics) -> Vec<Setting> {
-        let TestDraft { metric, limit, .. } = &part.settings.test;
-        let condition = match (limit, metric, whole) {
-            // Only a limit: the rule's one metric is meant.
-            (Some(limit), None, Some(Condition { tests, .. })) => match tests.as_slice() {
-                [test] => {
-                    self.check_reachable(&test.metric, limit, diagnostics);
-                    let (metric, levels) = (test.metric.clone(), compile_levels(limit, diagnostics));
-                    let tests = vec![Test { metric, comparison: limit.comparison, levels }];
-                    Some(Condition { join: Join::Any, tests })
-                }
-                [] => None,
-                _ => {
-                    let message = "the rule has several tests, so a limit alone does not say whose it is";
-                    diagnostics.suggest(&limit.position, message, "write the whole `all` or `any` list here");
-                    None
-                }
-            },
-            _ => self.condition(&part.settings, diagnostics),
+        let compile = |(scope, part): (Scope, &OverrideDraft)| {
+            let condition = self.override_condition(&part.settings, condition);
+            (scope, self.settings(&part.settings, condition))
         };
-        self.settings(&part.settings, condition, diagnostics)
+        parts.into_iter().map(compile).collect()
     }
 
-    fn condition(&self, draft: &SettingsDraft, diagnostics: &mut Diagnostics) -> Option<Condition> {
+    /// The scope of an override. Reports names outside the scope of the rule.
+    fn override_scope(&mut self, part: &OverrideDraft) -> Scope {
+        let rule = self.rule;
+        let lists = rule.scope.lists().zip(part.scope.lists());
+        for ((kind, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
+            let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));
+            for Positioned { value: name, position } in written.iter().filter(|name| !is_inside(&name.value)) {
+                let message = format!("the rule `{}` does not apply to the {} `{name}`", rule.id.value, kind.as_str());
+                let known = known.iter().map(|name| name.value.as_str());
+                self.diagnostics.suggest(position, message, nearest_or_all(name, known, "it applies to"));
+            }
+        }
+        compile_scope(&part.scope, self.diagnostics)
+    }
+
+    /// The condition of an override. A limit alone is for the one metric of the rule.
+    fn override_condition(&mut self, draft: &SettingsDraft, rule: Option<&Condition>) -> Option<Condition> {
+        let (TestDraft { metric: None, limit: Some(limit), .. }, Some(Condition { tests, .. })) = (&draft.test, rule)
+        else {
+            return self.condition(draft);
+        };
+        match tests.as_slice() {
+            [test] => {
+                self.check_reachable(&test.metric, limit);
+                let levels = compile_levels(limit, self.diagnostics);
+                let test = Test { metric: test.metric.clone(), comparison: limit.comparison, levels };
+                Some(Condition { join: Join::Any, tests: vec![test] })
+            }
+            [] => None,
+            _ => {
+                let message = "the rule has several tests, so a limit alone does not say whose it is";
+                self.diagnostics.suggest(&limit.position, message, "write the whole `all` or `any` list here");
+                None
+            }
+        }
+    }
+
+    fn condition(&mut self, draft: &SettingsDraft) -> Option<Condition> {
         if let Some(SeveralDraft { join, tests, .. }) = &draft.several {
-            let tests = tests.iter().filter_map(|test| self.test(&test.value, &test.position, diagnostics)).collect();
+            let tests = tests.iter().filter_map(|test| self.test(&test.value, &test.position)).collect();
             return Some(Condition { join: *join, tests });
         }
         let TestDraft { metric, limit, .. } = &draft.test;
         let position = limit.as_ref().map(|limit| &limit.position).or(metric.as_ref().map(|of| &of.position))?;
-        // A test with a diagnostic still is a condition: one diagnostic is enough to say so.
-        let tests = self.test(&draft.test, position, diagnostics).into_iter().collect();
-        Some(Condition { join: Join::Any, tests })
+        // A faulty test still makes a condition, so that the rule does not count as one without a condition.
+        Some(Condition { join: Join::Any, tests: self.test(&draft.test, position).into_iter().collect() })
     }
 
-    /// What every rule of the kind needs, and this one does not have.
-    fn say_what_is_missing(&self, condition: Option<&Condition>, diagnostics: &mut Diagnostics) {
-        let (id, draft) = (&self.rule.id, &self.rule.settings);
-        let needs = |what: &str| format!("the rule `{}` needs {what}", id.value);
-        match (self.kind, condition) {
-            (Kind::Silence, _) => {
-                if !draft.others.contains_key("after") {
-                    diagnostics.suggest(
-                        &id.position,
-                        needs("an `after`"),
-                        "how long silence is normal: after = \"24h\"",
-                    );
-                }
-            }
+    /// Reports what a rule of this kind needs and this rule does not have.
+    fn check_complete(&mut self, condition: Option<&Condition>) {
+        let Positioned { value: id, position } = &self.rule.id;
+        let has = |key| self.rule.settings.others.contains_key(key);
+        let needs = |need: &str| format!("the rule `{id}` needs {need}");
+        let (message, suggestion) = match (self.kind, condition) {
+            (Kind::Silence, _) if !has("after") => (needs("an `after`"), "how long silence is normal: after = \"24h\""),
+            (Kind::Silence, _) => return,
             (_, None) => {
-                let message = format!("the rule `{}` compares nothing", id.value);
-                diagnostics.suggest(&id.position, message, "give it a metric and a limit: metric = \"p\", below = 5");
+                (format!("the rule `{id}` compares nothing"), "give it a metric and a limit: metric = \"p\", below = 5")
             }
-            (Kind::Accumulate, Some(condition)) => {
-                let is_sum = matches!(condition.tests.as_slice(), [test] if
-                    matches!(test.comparison, Comparison::AtLeast | Comparison::Above));
-                if !is_sum && !condition.tests.is_empty() {
-                    let message = needs("one metric with `at_least` or `above`");
-                    diagnostics.suggest(&id.position, message, "that is what a sum can reach");
-                }
+            (Kind::Accumulate, Some(Condition { tests, .. })) => match tests.as_slice() {
+                [] | [Test { comparison: Comparison::AtLeast | Comparison::Above, .. }] => return,
+                _ => (needs("one metric with `at_least` or `above`"), "that is what a sum can reach"),
+            },
+            (Kind::Threshold, Some(condition)) => return self.check_clear(condition),
+            (Kind::Count, Some(_)) if !has("within") => {
+                (needs("a `within`"), "the time in which it counts: within = \"10m\"")
             }
-            (Kind::Threshold, Some(condition)) => self.check_clear(condition, diagnostics),
-            (Kind::Count, Some(_)) if !draft.others.contains_key("within") => {
-                diagnostics.suggest(&id.position, needs("a `within`"), "the time in which it counts: within = \"10m\"");
-            }
-            (Kind::Count | Kind::Reasons, Some(_)) => {}
-        }
+            (Kind::Count | Kind::Reasons, Some(_)) => return,
+        };
+        self.diagnostics.suggest(position, message, suggestion);
     }
 
-    /// The level to clear is on the good side of the mildest limit.
-    fn check_clear(&self, condition: &Condition, diagnostics: &mut Diagnostics) {
+    /// Reports a clear level on the alert side of the mildest limit.
+    fn check_clear(&mut self, condition: &Condition) {
         let clear = self.rule.settings.others.get("clear");
         let Some(Positioned { value: Setting::Clear(clear), position }) = clear else { return };
         let [test] = condition.tests.as_slice() else {
-            diagnostics.suggest(position, "`clear` needs one metric", "several tests have no one level");
+            self.diagnostics.suggest(position, "`clear` needs one metric", "several tests have no one level");
             return;
         };
         let Some(mildest) = test.levels.first() else { return };
-        let is_bad_side = if rises(test.comparison) { *clear > mildest.limit } else { *clear < mildest.limit };
-        if is_bad_side {
+        let is_alert = if rises(test.comparison) { *clear > mildest.limit } else { *clear < mildest.limit };
+        if is_alert {
             let message = format!("all would be well at {clear} while {} still is an alert", mildest.limit);
-            diagnostics.suggest(position, message, "`clear` lies on the good side of the limit");
+            self.diagnostics.suggest(position, message, "`clear` lies on the good side of the limit");
         }
     }
 
-    fn test(&self, draft: &TestDraft, position: &Position, diagnostics: &mut Diagnostics) -> Option<Test> {
+    fn test(&mut self, draft: &TestDraft, position: &Position) -> Option<Test> {
         if draft.metric.is_none() {
-            diagnostics.suggest(position, "a limit of what?", "name a `metric`");
+            self.diagnostics.suggest(position, "a limit of what?", "name a `metric`");
         }
         if draft.limit.is_none() {
-            let message = "a metric without a limit";
-            diagnostics.suggest(position, message, "add one of above, at_least, below, at_most, deviates");
+            let suggestion = "add one of above, at_least, below, at_most, deviates";
+            self.diagnostics.suggest(position, "a metric without a limit", suggestion);
         }
         let metric = draft.metric.as_ref()?;
-        self.check_metric(metric, draft.unit.as_ref(), diagnostics);
+        self.check_metric(metric, draft.unit.as_ref());
         let limit = draft.limit.as_ref()?;
-        let levels = compile_levels(limit, diagnostics);
-        self.check_reachable(&metric.value, limit, diagnostics);
+        let levels = compile_levels(limit, self.diagnostics);
+        self.check_reachable(&metric.value, limit);
         (!levels.is_empty()).then(|| Test { metric: metric.value.clone(), comparison: limit.comparison, levels })
     }
 }
 
-/// Levels in order of severity; their limits have to go the same way.
+/// The levels in order of severity. Reports limits that are not in the same order.
 fn compile_levels(limit: &LimitDraft, diagnostics: &mut Diagnostics) -> Vec<Level> {
-    for pair in limit.levels.windows(2).filter(|pair| !are_ordered(limit.comparison, pair)) {
-        let said = |level: &Level| format!("{} at {}", level.name(), level.limit);
-        let message = format!("{} would never be reached before {}", said(&pair[0]), said(&pair[1]));
-        let rising = rises(limit.comparison);
-        let suggestion = if rising { "limits rise with severity" } else { "limits fall as severity rises" };
-        diagnostics.suggest(&limit.position, message, suggestion);
+    let LimitDraft { comparison, levels, position, .. } = limit;
+    for pair in levels.windows(2).filter(|pair| !are_ordered(*comparison, pair)) {
+        let [milder, worse] = [&pair[0], &pair[1]].map(|level| format!("{} at {}", level.name(), level.limit));
+        let message = format!("{milder} would never be reached before {worse}");
+        let suggestion = if rises(*comparison) { "limits rise with severity" } else { "limits fall as severity rises" };
+        diagnostics.suggest(position, message, suggestion);
     }
     let is_angle = |level: &Level| level.limit > 0.0 && level.limit <= 180.0;
-    if limit.comparison == Comparison::Deviates && !limit.levels.iter().all(is_angle) {
+    if *comparison == Comparison::Deviates && !levels.iter().all(is_angle) {
         let message = "`deviates` is an angle from the baseline";
-        diagnostics.suggest(&limit.position, message, "more than 0 and at most 180 degrees");
+        diagnostics.suggest(position, message, "more than 0 and at most 180 degrees");
     }
-    limit.levels.clone()
+    levels.clone()
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a rules file, all of it at once, each with its position.
+//! Faults and warnings of a rules file, each with its position.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::utf8::Utf8Error;
 
-/// A position in a rules file.
+/// A position in a rules file. Prints as `rules.toml:12:8`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Position {
-    /// The file's name, as its reader knows it.
+    /// The file's name.
     pub file: Arc<str>,
     /// Line, from 1.
     pub line: usize,
@@ -24,29 +24,30 @@ impl fmt::Display for Position {
     }
 }
 
-/// One thing that is wrong with a rules file. Prints as `rules.toml:12:8: what is wrong; what to do`.
+/// An error or a warning of a rules file. Prints as `rules.toml:12:8: what is wrong; what to do`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Diagnostic {
-    /// Where.
+    /// The position of the value that it is about.
     #[serde(flatten)]
     pub position: Position,
-    /// What.
+    /// What is wrong, with the value.
     pub message: String,
-    /// What to do about it, where that can be guessed.
+    /// What to write instead, if that can be guessed.
     pub suggestion: Option<String>,
 }
 
 impl Diagnostic {
-    /// A file that is no text.
-    pub(super) fn not_utf8(file: &str, diagnostic: &Utf8Error) -> Self {
-        let position = Position { file: file.into(), line: diagnostic.line, column: diagnostic.column };
-        Self::new(&position, diagnostic.what(), Some(Utf8Error::REMEDY.to_owned()))
+    /// A diagnostic at `position`. Control characters of the quoted file are escaped: they could break a line or command a
+    /// terminal.
+    pub fn new(position: &Position, message: impl Into<String>, suggestion: Option<String>) -> Self {
+        let suggestion = suggestion.map(|suggestion| escape_controls(&suggestion));
+        Self { position: position.clone(), message: escape_controls(&message.into()), suggestion }
     }
 
-    /// A diagnostic at `position`, and what to write instead where that is known.
-    pub fn new(position: &Position, message: impl Into<String>, suggestion: Option<String>) -> Self {
-        let suggestion = suggestion.map(|suggestion| in_a_line(&suggestion));
-        Self { position: position.clone(), message: in_a_line(&message.into()), suggestion }
+    /// The diagnostic of a file that is not UTF-8.
+    pub(super) fn not_utf8(file: &str, error: &Utf8Error) -> Self {
+        let position = Position { file: file.into(), line: error.line, column: error.column };
+        Self::new(&position, error.message(), Some(Utf8Error::REMEDY.to_owned()))
     }
 }
 
@@ -57,32 +58,42 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+fn escape_controls(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() { escaped.extend(character.escape_debug()) } else { escaped.push(character) }
+    }
+    escaped
+}
+
 /// A rules file that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRules {
-    /// What its reader calls it: `config/rules.toml`.
+    /// The file's name: `config/rules.toml`.
     pub file: String,
-    /// Which version of it; changes whenever the text does.
+    /// The version of the file. Changes whenever the text does.
     pub version: String,
-    /// Its first diagnostics, each with its position.
+    /// The first diagnostics, at most 20, each with its position.
     pub diagnostics: Vec<String>,
-    /// How many more there are.
+    /// The number of further diagnostics.
     pub more: usize,
 }
 
 impl RefusedRules {
-    /// Most diagnostics that are told; a person mends the first ones first.
-    const MOST: usize = 20;
+    const MOST_DIAGNOSTICS: usize = 20;
 
-    /// `version` of `file`, which has these diagnostics.
-    pub fn of(file: &str, version: &str, diagnostics: &[impl fmt::Display]) -> Self {
-        let told = diagnostics.iter().take(Self::MOST).map(ToString::to_string).collect();
-        let more = diagnostics.len().saturating_sub(Self::MOST);
-        Self { file: file.to_owned(), version: version.to_owned(), diagnostics: told, more }
+    /// `version` of `file`, refused for these diagnostics.
+    pub fn new(file: &str, version: &str, diagnostics: &[impl fmt::Display]) -> Self {
+        Self {
+            file: file.to_owned(),
+            version: version.to_owned(),
+            diagnostics: diagnostics.iter().take(Self::MOST_DIAGNOSTICS).map(ToString::to_string).collect(),
+            more: diagnostics.len().saturating_sub(Self::MOST_DIAGNOSTICS),
+        }
     }
 }
 
-/// A value and where it stands.
+/// A value with its position in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Positioned<T> {
     pub(super) value: T,
@@ -95,99 +106,85 @@ impl<T> Positioned<T> {
     }
 }
 
-/// Changes `known` if something else is written.
-pub(super) fn replace<T>(known: &mut T, written: Option<Positioned<T>>) {
+/// Changes `known` to the value that is written, if any.
+pub(super) fn overwrite<T>(known: &mut T, written: Option<Positioned<T>>) {
     if let Some(written) = written {
         *known = written.value;
     }
 }
 
-/// The diagnostics found so far, and the warnings: what can be used and is probably not meant.
+/// The errors and warnings found so far. A file with a warning is still used.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
-    diagnostics: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
 
 impl Diagnostics {
-    /// What `look` finds in a rule. Where a file changes a rule of another one, and what it leaves as it is does not go with
-    /// that, the diagnostic is where the file names the rule: the other one is right, and often nobody's to mend.
-    pub(super) fn of_rule<T>(&mut self, position: &Position, look: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.diagnostics.len();
-        let found = look(self);
-        for diagnostic in
-            self.diagnostics.iter_mut().skip(before).filter(|diagnostic| diagnostic.position.file != position.file)
-        {
-            diagnostic.position = position.clone();
+    /// Runs `check` for the rule whose id is at `position`. If an override conflicts with the built-in rule that it extends,
+    /// the error is reported at the override: users cannot edit built-in rules.
+    pub(super) fn within_rule<T>(&mut self, position: &Position, check: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.errors.len();
+        let result = check(self);
+        for error in self.errors.iter_mut().skip(before).filter(|error| error.position.file != position.file) {
+            error.position = position.clone();
         }
-        found
+        result
     }
 
-    /// Whether a diagnostic is known at this position: a value that could not be read is empty, and not what was written.
+    /// Whether an error is known at this position. A value that could not be read is empty, and not what was written.
     pub(super) fn has(&self, position: &Position) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.position == *position)
+        self.errors.iter().any(|error| error.position == *position)
     }
 
-    pub(super) fn add(&mut self, position: &Position, message: impl Into<String>) {
-        self.maybe_suggest(position, message, None);
+    pub(super) fn report(&mut self, position: &Position, message: impl Into<String>, suggestion: Option<String>) {
+        self.errors.push(Diagnostic::new(position, message, suggestion));
     }
 
     pub(super) fn suggest(&mut self, position: &Position, message: impl Into<String>, suggestion: impl Into<String>) {
-        self.maybe_suggest(position, message, Some(suggestion.into()));
-    }
-
-    pub(super) fn maybe_suggest(
-        &mut self,
-        position: &Position,
-        message: impl Into<String>,
-        suggestion: Option<String>,
-    ) {
-        self.diagnostics.push(Diagnostic::new(position, message, suggestion));
+        self.report(position, message, Some(suggestion.into()));
     }
 
     pub(super) fn warn(&mut self, position: &Position, message: impl Into<String>, suggestion: impl Into<String>) {
         self.warnings.push(Diagnostic::new(position, message, Some(suggestion.into())));
     }
 
-    /// `value` with the warnings, or the diagnostics, each in the order of the file.
-    pub(super) fn or<T>(self, value: T) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
+    /// The warnings, or the errors if there are any, in the order of the file.
+    pub(super) fn into_result(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let in_order = |mut diagnostics: Vec<Diagnostic>| {
             diagnostics.sort();
             diagnostics.dedup();
             diagnostics
         };
-        if self.diagnostics.is_empty() { Ok((value, in_order(self.warnings))) } else { Err(in_order(self.diagnostics)) }
+        if self.errors.is_empty() { Ok(in_order(self.warnings)) } else { Err(in_order(self.errors)) }
     }
 }
 
-/// `text` without anything that could break a line or command a terminal: what it quotes of the file may do both.
-fn in_a_line(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() { shown.extend(character.escape_debug()) } else { shown.push(character) }
-    }
-    shown
-}
-
-/// What was probably meant by `written`; if nothing is near enough, all that is known behind `otherwise`: "it can be: a, b".
+/// The known name nearest to `written`, or all of them behind `otherwise`: "it can be: a, b".
 pub(super) fn nearest_or_all<'k>(
     written: &str,
     known: impl IntoIterator<Item = &'k str> + Clone,
     otherwise: &str,
 ) -> String {
-    let all = || known.clone().into_iter().collect::<Vec<_>>().join(", ");
-    nearest(written, known.clone()).unwrap_or_else(|| format!("{otherwise} {}", all()))
+    nearest(written, known.clone())
+        .unwrap_or_else(|| format!("{otherwise} {}", known.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
-/// "did you mean `amm`?", where one of `known` is near enough to what was written.
+/// "did you mean `amm`?", if one of `known` is similar to `written`.
+///
+/// ```
+/// use domain::rules::nearest;
+/// assert_eq!(nearest("amonia", ["ammonia", "alcohol"]).as_deref(), Some("did you mean `ammonia`?"));
+/// assert_eq!(nearest("co2", ["ammonia", "alcohol"]), None);
+/// ```
 #[must_use]
 pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let wanted = written.to_lowercase();
+    let lower = written.to_lowercase();
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(&wanted, &name.to_lowercase()), name))
-        // 0.75: keeps "temprature" and "amonia", drops words that share only a first letter.
-        .filter(|(likeness, _)| *likeness > 0.75)
+        .map(|name| (strsim::jaro_winkler(&lower, &name.to_lowercase()), name))
+        // 0.75 keeps "temprature" and "amonia", and drops words that share only a first letter.
+        .filter(|(similarity, _)| *similarity > 0.75)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| format!("did you mean `{name}`?"))
 }

@@ -1,4 +1,4 @@
-//! A TOML document read for its values *and* where each stands, so that a diagnostic found much later still has a position.
+//! Reads a TOML document with the position of each value, so that a diagnostic found much later still has a position.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 
-/// The text of a rules file, and how offsets in it become lines and columns.
-pub(super) struct Document<'i> {
+/// The text of a rules file. Converts offsets into lines and columns.
+pub(super) struct RulesDocument<'i> {
     file: Arc<str>,
     text: &'i str,
 }
 
-impl<'i> Document<'i> {
+impl<'i> RulesDocument<'i> {
     pub(super) fn new(file: &str, text: &'i str) -> Self {
         Self { file: file.into(), text }
     }
 
-    /// The whole document as a table; what is not TOML is a diagnostic, and reading goes on with the rest.
+    /// The document as a table. Syntax errors are reported, and the rest is read.
     pub(super) fn root(&self, diagnostics: &mut Diagnostics) -> DeTable<'i> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            diagnostics.add(&self.position_at(offset), error.message().trim().replace('\n', ", "));
+            let position = self.position_at(error.span().map_or(0, |span| span.start));
+            diagnostics.report(&position, error.message().trim().replace('\n', ", "), None);
         }
         root.into_inner()
     }
@@ -40,249 +40,222 @@ impl<'i> Document<'i> {
         }
     }
 
-    pub(super) fn position<T>(&self, spanned: &Spanned<T>) -> Position {
+    fn position<T>(&self, spanned: &Spanned<T>) -> Position {
         self.position_at(spanned.span().start)
     }
 
-    pub(super) fn at<T, U>(&self, spanned: &Spanned<T>, value: U) -> Positioned<U> {
+    fn positioned<T, U>(&self, spanned: &Spanned<T>, value: U) -> Positioned<U> {
         Positioned { value, position: self.position(spanned) }
-    }
-
-    /// That something else is needed than `value`, in these words.
-    pub(super) fn wrong(&self, needed: &str, value: &Spanned<DeValue<'i>>, diagnostics: &mut Diagnostics) {
-        diagnostics.add(&self.position(value), format!("{needed}, not {}", describe(value.get_ref())));
     }
 }
 
-type Entry<'a, 'i> = (&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>);
+pub(super) type SpannedValue<'i> = Spanned<DeValue<'i>>;
+type Member<'a, 'i> = (&'a Spanned<DeString<'i>>, &'a SpannedValue<'i>);
 
-/// One table of the document, its members taken one by one; what nobody takes is a diagnostic in the end.
+/// Reads one table of a document member by member. [`finish`](Self::finish) reports the members that were not read.
 pub(super) struct TableReader<'a, 'i> {
-    document: &'a Document<'i>,
-    entries: Vec<Entry<'a, 'i>>,
-    taken: Vec<&'static str>,
-    what: &'static str,
+    document: &'a RulesDocument<'i>,
+    pub(super) diagnostics: &'a mut Diagnostics,
+    unread: Vec<Member<'a, 'i>>,
+    keys: Vec<&'static str>,
+    noun: &'static str,
 }
 
 impl<'a, 'i> TableReader<'a, 'i> {
-    /// Reads `table`; `what` is what a person calls it: "a rule".
-    pub(super) fn new(document: &'a Document<'i>, table: &'a DeTable<'i>, what: &'static str) -> Self {
-        Self { document, entries: table.iter().collect(), taken: Vec::new(), what }
+    /// Reads `table`. `noun` is its name in messages: "a rule".
+    pub(super) fn new(
+        document: &'a RulesDocument<'i>,
+        table: &'a DeTable<'i>,
+        noun: &'static str,
+        diagnostics: &'a mut Diagnostics,
+    ) -> Self {
+        Self { document, diagnostics, unread: table.iter().collect(), keys: Vec::new(), noun }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Entry<'a, 'i>> {
-        self.taken.push(key);
-        let index = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
-        Some(self.entries.swap_remove(index))
+    /// The value of `key`, whatever its type.
+    pub(super) fn any(&mut self, key: &'static str) -> Option<Positioned<&'a SpannedValue<'i>>> {
+        self.keys.push(key);
+        let index = self.unread.iter().position(|(name, _)| name.get_ref() == key)?;
+        let (_, value) = self.unread.swap_remove(index);
+        Some(self.document.positioned(value, value))
     }
 
-    /// A value of one kind: `convert` gives it, or `wanted` says in a diagnostic what it should be.
+    /// The value of `key` as `convert` reads it. If that returns `None`, the diagnostic says that `key` is `wanted`.
     pub(super) fn value<T>(
         &mut self,
         key: &'static str,
         wanted: &str,
-        diagnostics: &mut Diagnostics,
-        convert: impl FnOnce(&'a DeValue<'i>) -> Option<T>,
+        convert: impl FnOnce(&DeValue<'i>) -> Option<T>,
     ) -> Option<Positioned<T>> {
-        let (_, value) = self.take(key)?;
-        let converted = convert(value.get_ref());
-        if converted.is_none() {
-            self.document.wrong(&format!("`{key}` is {wanted}"), value, diagnostics);
-        }
-        converted.map(|converted| self.document.at(value, converted))
+        let Positioned { value, position } = self.any(key)?;
+        let Some(converted) = convert(value.get_ref()) else {
+            self.report_type(&format!("`{key}` is {wanted}"), value);
+            return None;
+        };
+        Some(Positioned { value: converted, position })
+    }
+
+    /// Reports that `needed` is needed in place of `value`.
+    pub(super) fn report_type(&mut self, needed: &str, value: &SpannedValue<'i>) {
+        let message = format!("{needed}, not {}", describe(value.get_ref()));
+        self.diagnostics.report(&self.document.position(value), message, None);
     }
 
     /// A text, which may be empty.
-    pub(super) fn text(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Positioned<String>> {
-        self.value(key, "a text in quotes", diagnostics, |value| value.as_str().map(str::to_owned))
+    pub(super) fn text(&mut self, key: &'static str) -> Option<Positioned<String>> {
+        self.value(key, "a text in quotes", |value| value.as_str().map(str::to_owned))
     }
 
     /// A text that is not blank.
-    pub(super) fn string(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Positioned<String>> {
-        let text = self.text(key, diagnostics)?;
-        if text.value.trim().is_empty() {
-            if !diagnostics.has(&text.position) {
-                diagnostics.suggest(&text.position, format!("`{key}` is empty"), "write a text, or leave the key out");
-            }
-            return None;
+    pub(super) fn nonblank(&mut self, key: &'static str) -> Option<Positioned<String>> {
+        let text = self.text(key)?;
+        let is_blank = text.value.trim().is_empty();
+        if is_blank && !self.diagnostics.has(&text.position) {
+            let message = format!("`{key}` is empty");
+            self.diagnostics.suggest(&text.position, message, "write a text, or leave the key out");
         }
-        Some(text)
+        (!is_blank).then_some(text)
     }
 
-    /// One of these words, which are for a `what`.
+    /// One of `words`. `noun` is their name in messages.
     pub(super) fn word<T: Copy, const N: usize>(
         &mut self,
         key: &'static str,
-        what: &str,
+        noun: &str,
         words: [(&'static str, T); N],
-        diagnostics: &mut Diagnostics,
     ) -> Option<Positioned<T>> {
-        word(self.string(key, diagnostics)?, what, words, diagnostics)
+        let written = self.nonblank(key)?;
+        self.meaning(written, noun, words)
     }
 
-    /// Whether it has a member of this name that nobody took yet.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|(name, _)| name.get_ref() == key)
-    }
-
-    pub(super) fn boolean(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Positioned<bool>> {
-        self.value(key, "`true` or `false`", diagnostics, DeValue::as_bool)
-    }
-
-    /// A span of time such as `"15m"` or `"1h 30m"`, more than none.
-    pub(super) fn duration(
+    /// The value of the word that is `written`.
+    pub(super) fn meaning<T: Copy, const N: usize>(
         &mut self,
-        key: &'static str,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Positioned<SignedDuration>> {
-        self.value(key, "a time such as \"15m\" or \"1h 30m\"", diagnostics, |value| {
+        written: Positioned<String>,
+        noun: &str,
+        words: [(&'static str, T); N],
+    ) -> Option<Positioned<T>> {
+        let Positioned { value: text, position } = written;
+        let Some((_, value)) = words.into_iter().find(|(word, _)| *word == text) else {
+            let suggestion = nearest_or_all(&text, words.map(|(word, _)| word), "it is one of");
+            self.diagnostics.suggest(&position, format!("unknown {noun} `{text}`"), suggestion);
+            return None;
+        };
+        Some(Positioned { value, position })
+    }
+
+    /// Whether the table has a member `key` that was not read yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.unread.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<Positioned<bool>> {
+        self.value(key, "`true` or `false`", DeValue::as_bool)
+    }
+
+    /// A positive span of time such as `"15m"` or `"1h 30m"`.
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Positioned<SignedDuration>> {
+        self.value(key, "a time such as \"15m\" or \"1h 30m\"", |value| {
             value.as_str()?.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive)
         })
     }
 
-    /// A list of at least one text, none of them blank; a single text is a list of one.
-    pub(super) fn strings(
-        &mut self,
-        key: &'static str,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Vec<Positioned<String>>> {
-        const REMEDY: &str = "leave the key out to mean all of them";
-        let document = self.document;
-        let (_, value) = self.take(key)?;
-        let items = items(value);
-        if items.is_empty() {
-            diagnostics.suggest(&document.position(value), format!("`{key}` is an empty list"), REMEDY);
-            return None;
-        }
-        let mut texts = Vec::new();
-        for item in items {
-            match item.get_ref().as_str() {
-                Some(text) if text.trim().is_empty() => {
-                    diagnostics.suggest(&document.position(item), format!("`{key}` has an empty text"), REMEDY);
-                }
-                Some(text) => texts.push(document.at(item, text.to_owned())),
-                None => document.wrong(&format!("`{key}` is a list of texts in quotes"), item, diagnostics),
-            }
-        }
-        Some(texts)
+    pub(super) fn number(&mut self, key: &'static str) -> Option<Positioned<f64>> {
+        self.value(key, "a number", number)
     }
 
-    /// A number.
-    pub(super) fn number(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Positioned<f64>> {
-        self.value(key, "a number", diagnostics, number)
-    }
-
-    /// A whole number in `range`, which `wanted` says.
+    /// A whole number in `range`, which `wanted` describes.
     pub(super) fn whole(
         &mut self,
         key: &'static str,
         wanted: &str,
         range: RangeInclusive<u32>,
-        diagnostics: &mut Diagnostics,
     ) -> Option<Positioned<u32>> {
-        let whole = |number: f64| {
+        self.value(key, wanted, |value| {
+            let number = number(value)?;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, then differs")]
             let whole = number as u32;
             (f64::from(whole) == number && range.contains(&whole)).then_some(whole)
-        };
-        self.value(key, wanted, diagnostics, |value| whole(number(value)?))
+        })
     }
 
-    /// The value whatever its kind, for a member that has several.
-    pub(super) fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
-        self.take(key).map(|(_, value)| value)
+    /// A list of at least one text that is not blank. A single text is a list of one.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<Positioned<String>>> {
+        const REMEDY: &str = "leave the key out to mean all of them";
+        let Positioned { value, position } = self.any(key)?;
+        let elements = elements(value);
+        if elements.is_empty() {
+            self.diagnostics.suggest(&position, format!("`{key}` is an empty list"), REMEDY);
+            return None;
+        }
+        let mut texts = Vec::new();
+        for element in elements {
+            match element.get_ref().as_str() {
+                Some(text) if text.trim().is_empty() => {
+                    let message = format!("`{key}` has an empty text");
+                    self.diagnostics.suggest(&self.document.position(element), message, REMEDY);
+                }
+                Some(text) => texts.push(self.document.positioned(element, text.to_owned())),
+                None => self.report_type(&format!("`{key}` is a list of texts in quotes"), element),
+            }
+        }
+        Some(texts)
     }
 
-    /// A list of tables, each read by `read`; a single table is a list of one. The position is the list's.
+    /// A list of tables, each read by `read`. A single table is a list of one.
     pub(super) fn tables<T>(
         &mut self,
         key: &'static str,
-        what: &'static str,
-        diagnostics: &mut Diagnostics,
-        mut read: impl FnMut(TableReader<'a, 'i>, Position, &mut Diagnostics) -> Option<T>,
+        noun: &'static str,
+        mut read: impl FnMut(&mut TableReader<'_, 'i>, &Position) -> Option<T>,
     ) -> Option<Positioned<Vec<T>>> {
-        let document = self.document;
-        let (_, value) = self.take(key)?;
+        let Positioned { value, position } = self.any(key)?;
         let mut tables = Vec::new();
-        for item in items(value) {
-            match item.get_ref().as_table() {
-                Some(table) => {
-                    let reader = TableReader::new(document, table, what);
-                    tables.extend(read(reader, document.position(item), diagnostics));
-                }
-                None => document.wrong(&format!("`{key}` is {what}, in braces or under [[{key}]]"), item, diagnostics),
-            }
+        for element in elements(value) {
+            let Some(table) = element.get_ref().as_table() else {
+                self.report_type(&format!("`{key}` is {noun}, in braces or under [[{key}]]"), element);
+                continue;
+            };
+            let mut reader = TableReader::new(self.document, table, noun, self.diagnostics);
+            tables.extend(read(&mut reader, &self.document.position(element)));
+            reader.finish();
         }
-        Some(document.at(value, tables))
+        Some(Positioned { value: tables, position })
     }
 
-    /// The members of a table of numbers, such as `{ Xt = -87.5 }`; at least one.
-    pub(super) fn numbers(
-        &mut self,
-        key: &'static str,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Vec<(Positioned<String>, f64)>> {
-        let value = self.any(key)?;
-        let Some(table) = value.get_ref().as_table() else {
-            let needed = format!("`{key}` is a table of numbers such as {{ Xt = -87.5 }}");
-            self.document.wrong(&needed, value, diagnostics);
-            return None;
-        };
-        if table.is_empty() {
-            let message = format!("`{key}` is an empty table");
-            diagnostics.suggest(&self.document.position(value), message, "write for example { Xt = -87.5 }");
-        }
+    /// The members of a table of numbers such as `{ Xt = -87.5 }`. `None` if `value` is no table. `needed` describes a
+    /// member in messages.
+    pub(super) fn numbers(&mut self, value: &SpannedValue<'i>, needed: &str) -> Option<Vec<(Positioned<String>, f64)>> {
         let mut numbers = Vec::new();
-        for (name, value) in table {
+        for (name, value) in value.get_ref().as_table()? {
             match number(value.get_ref()) {
-                Some(value) => numbers.push((self.document.at(name, name.get_ref().clone().into_owned()), value)),
-                None => self.document.wrong("a number is needed", value, diagnostics),
+                Some(value) => numbers.push((self.document.positioned(name, name.get_ref().to_string()), value)),
+                None => self.report_type(needed, value),
             }
         }
         Some(numbers)
     }
 
-    pub(super) fn document(&self) -> &'a Document<'i> {
-        self.document
-    }
-
-    /// Each member that nobody took is a diagnostic.
-    pub(super) fn finish(self, diagnostics: &mut Diagnostics) {
-        for (name, _) in self.entries {
+    /// Reports each member that was not read.
+    pub(super) fn finish(self) {
+        for (name, _) in self.unread {
             let written: &str = name.get_ref();
-            diagnostics.suggest(
-                &self.document.position(name),
-                format!("{} has no `{written}`", self.what),
-                synonym(written).unwrap_or_else(|| nearest_or_all(written, self.taken.iter().copied(), "it can have:")),
-            );
+            let suggestion =
+                synonym(written).unwrap_or_else(|| nearest_or_all(written, self.keys.iter().copied(), "it can have:"));
+            let message = format!("{} has no `{written}`", self.noun);
+            self.diagnostics.suggest(&self.document.position(name), message, suggestion);
         }
     }
 }
 
-/// The items of a list; anything else is a list of one.
-fn items<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Vec<&'a Spanned<DeValue<'i>>> {
-    value.get_ref().as_array().map_or_else(|| vec![value], |items| items.iter().collect())
+/// The elements of a list. Any other value is a list of one.
+fn elements<'a, 'i>(value: &'a SpannedValue<'i>) -> Vec<&'a SpannedValue<'i>> {
+    value.get_ref().as_array().map_or_else(|| vec![value], |elements| elements.iter().collect())
 }
 
-/// What one of these words means, which are for a `what`; any other is a diagnostic.
-pub(super) fn word<T: Copy, const N: usize>(
-    written: Positioned<String>,
-    what: &str,
-    words: [(&'static str, T); N],
-    diagnostics: &mut Diagnostics,
-) -> Option<Positioned<T>> {
-    let Positioned { value: text, position } = &written;
-    let Some((_, meaning)) = words.iter().find(|(word, _)| word == text) else {
-        let suggestion = nearest_or_all(text, words.map(|(word, _)| word), "it is one of");
-        diagnostics.suggest(position, format!("unknown {what} `{text}`"), suggestion);
-        return None;
-    };
-    Some(written.map(|_| *meaning))
-}
-
-/// What other programs call something that has another name here.
+/// What to write in place of a word of other programs.
 fn synonym(written: &str) -> Option<String> {
-    let meant = match written {
+    let remedy = match written {
         "quiet_hours" | "active_hours" | "hours" | "schedule" => {
             "use `active` in a rule, the hours in which people are told: active = \"07:00-22:00\""
         }
@@ -294,7 +267,7 @@ fn synonym(written: &str) -> Option<String> {
         "caps" => "use `[rate_limit]`: it has burst, per_minute and sms_per_day",
         _ => return None,
     };
-    Some(meant.to_owned())
+    Some(remedy.to_owned())
 }
 
 /// The value as a finite number.
@@ -311,7 +284,7 @@ pub(super) fn number(value: &DeValue<'_>) -> Option<f64> {
     number.filter(|number: &f64| number.is_finite())
 }
 
-/// What a person calls the kind of a value.
+/// The value in words, for messages.
 fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the text \"{}\"", text.escape_debug()),

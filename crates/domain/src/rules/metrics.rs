@@ -1,86 +1,79 @@
-//! Whether a rule can compare what it says it compares: its device types report the metric, in that unit and range.
+//! Checks the metrics of a rule: its device types report the metric, in that unit and range.
 
 use super::compile::RuleCompiler;
-use super::diagnostic::{Diagnostics, Positioned, nearest};
+use super::diagnostic::{Positioned, nearest};
 use super::draft::LimitDraft;
 use super::{Kind, Level};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, Metric, Unit};
 
 impl RuleCompiler<'_> {
-    /// A limit that no plausible value breaks would keep its rule silent. A sum may reach any.
-    pub(super) fn check_reachable(&self, metric: &str, limit: &LimitDraft, diagnostics: &mut Diagnostics) {
+    /// Reports a limit that no plausible value breaches: the rule would never fire. A sum can reach any limit.
+    pub(super) fn check_reachable(&mut self, metric: &str, limit: &LimitDraft) {
         if self.kind == Kind::Accumulate || limit.comparison == Comparison::Deviates {
             return;
         }
-        let known: Vec<&Metric> = self.device_types().iter().filter_map(|of| of.metric(metric)).collect();
+        let metrics: Vec<&Metric> = self.device_types().iter().filter_map(|of| of.metric(metric)).collect();
         for Level { limit: level, .. } in &limit.levels {
-            let breaks = |value: &f64| limit.comparison.is_broken(*value, *level);
-            let is_reachable =
-                known.iter().any(|metric| breaks(metric.plausible.start()) || breaks(metric.plausible.end()));
-            if let Some(metric) = known.first().filter(|_| !is_reachable) {
+            let is_breached = |value: &f64| limit.comparison.is_broken(*value, *level);
+            let is_reachable = |of: &&Metric| is_breached(of.plausible.start()) || is_breached(of.plausible.end());
+            if let Some(metric) = metrics.first().filter(|_| !metrics.iter().any(is_reachable)) {
                 let (least, most) = (metric.plausible.start(), metric.plausible.end());
                 let message = format!("no value breaks `{} = {level}`", limit.key);
                 let range = format!("`{}` is from {least} to {most} {}", metric.key, metric.unit.symbol());
-                diagnostics.suggest(&limit.position, message, range.trim());
+                self.diagnostics.suggest(&limit.position, message, range.trim());
             }
         }
     }
 
-    /// The documented types to which the rule applies.
+    /// The documented types in the rule's scope.
     fn device_types(&self) -> Vec<&'static DeviceType> {
-        DEVICE_TYPES
-            .iter()
-            .filter(|of| self.types.is_empty() || self.types.iter().any(|name| name == of.name))
-            .collect()
+        let is_in_scope = |of: &&DeviceType| self.types.is_empty() || self.types.iter().any(|name| name == of.name);
+        DEVICE_TYPES.iter().filter(is_in_scope).collect()
     }
 
-    /// Whether the rule's types report such a metric, and in that unit.
-    pub(super) fn check_metric(
-        &self,
-        metric: &Positioned<String>,
-        unit: Option<&Positioned<String>>,
-        diagnostics: &mut Diagnostics,
-    ) {
-        let (anywhere, candidates) = (self.types.is_empty(), self.device_types());
-        if anywhere && candidates.iter().all(|device_type| device_type.metric(&metric.value).is_none()) {
-            let message = format!("no device type has a metric `{}`", metric.value);
-            diagnostics.maybe_suggest(&metric.position, message, suggest_metric(&metric.value, &candidates));
+    /// Reports a metric that the rule's types do not report, or not in that unit.
+    pub(super) fn check_metric(&mut self, metric: &Positioned<String>, unit: Option<&Positioned<String>>) {
+        let Positioned { value: key, position } = metric;
+        let device_types = self.device_types();
+        if self.types.is_empty() && device_types.iter().all(|of| of.metric(key).is_none()) {
+            let message = format!("no device type has a metric `{key}`");
+            self.diagnostics.report(position, message, suggest_metric(key, &device_types));
         }
-        for device_type in candidates.iter().filter(|_| !anywhere) {
-            if device_type.metric(&metric.value).is_none() {
-                let message = format!("unknown metric `{}` of {}", metric.value, device_type.name);
-                diagnostics.maybe_suggest(&metric.position, message, suggest_metric(&metric.value, &[device_type]));
-            }
-        }
-        let Some(unit) = unit else { return };
-        for (device_type, metric) in candidates.iter().filter_map(|kind| kind.metric(&metric.value).map(|m| (kind, m)))
-        {
-            if !is_unit(&unit.value, metric.unit) {
+        for device_type in &device_types {
+            let Some(metric) = device_type.metric(key) else {
+                if !self.types.is_empty() {
+                    let message = format!("unknown metric `{key}` of {}", device_type.name);
+                    self.diagnostics.report(position, message, suggest_metric(key, &[device_type]));
+                }
+                continue;
+            };
+            if let Some(Positioned { value: unit, position }) = unit.filter(|unit| !is_unit(&unit.value, metric.unit)) {
                 let symbol = Some(metric.unit.symbol()).filter(|symbol| !symbol.is_empty()).unwrap_or("no unit");
-                let message = format!("`{}` of {} is in {symbol}, not {}", metric.key, device_type.name, unit.value);
-                diagnostics.maybe_suggest(&unit.position, message, suggest_conversion(&unit.value, metric.unit));
+                let message = format!("`{key}` of {} is in {symbol}, not {unit}", device_type.name);
+                self.diagnostics.report(position, message, suggest_conversion(unit, metric.unit));
             }
         }
     }
 }
 
 fn is_unit(written: &str, unit: Unit) -> bool {
-    // The Greek mu and the micro sign look the same and are two characters.
+    // The Greek mu and the micro sign look alike and are two characters.
     let written = written.trim().replace('\u{3bc}', "\u{b5}");
     written == unit.symbol() || written == unit.gsm_symbol()
 }
 
 fn suggest_conversion(written: &str, unit: Unit) -> Option<String> {
-    match (written.trim(), unit) {
-        ("ppm", Unit::Ppb) => Some("1 ppm is 1,000 ppb".to_owned()),
-        ("ppb", Unit::Ppm) => Some("1,000 ppb is 1 ppm".to_owned()),
-        ("V", Unit::Millivolt) => Some("1 V is 1,000 mV".to_owned()),
-        _ => None,
-    }
+    let conversion = match (written.trim(), unit) {
+        ("ppm", Unit::Ppb) => "1 ppm is 1,000 ppb",
+        ("ppb", Unit::Ppm) => "1,000 ppb is 1 ppm",
+        ("V", Unit::Millivolt) => "1 V is 1,000 mV",
+        _ => return None,
+    };
+    Some(conversion.to_owned())
 }
 
-/// A metric by a name near to its key, or by what a person calls it.
+/// The metric with a similar key or with a label that contains the word; for one device type, else all of its keys.
 fn suggest_metric(written: &str, device_types: &[&DeviceType]) -> Option<String> {
     let metrics = || device_types.iter().flat_map(|device_type| device_type.metrics);
     let word = written.to_lowercase();

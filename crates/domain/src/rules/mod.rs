@@ -1,22 +1,22 @@
-//! The rules in force: what is compared with what, where, and how bad it is.
+//! Rules: the conditions that readings are evaluated against, their scope and their settings.
 //!
-//! People write them as TOML ([`RuleSet::parse`]); a pack for every documented device type is compiled in
-//! ([`RuleSet::pack`]). A file is accepted as a whole or refused as a whole, with every diagnostic in it.
+//! People write rules as TOML ([`RuleSet::parse`]). Rules for every documented device type are built in
+//! ([`RuleSet::pack`]). A file with an error is refused as a whole, and every error is reported.
 //!
 //! # To add a setting
-//! Declare it in `settings.rs`: its key, its form, the kinds of rules that it belongs to. Drafts, overrides, the schema and the
-//! diagnostics follow from that. Then give it an effect in [`engine`](crate::engine), and in the naive model of `tests/it/model`;
-//! what the backtest says of other limits follows the engine by hand (`gauge.rs`). Document it in docs/rules.md, which a test
-//! compares with the declarations. A setting that has to remember something changes [`RuleState`](crate::state::RuleState), and perhaps
-//! the version of the state (`state/format.rs`).
+//! Add it to [`Setting`] and [`Settings`], and to `SETTINGS` with its key, its kinds of rule and its syntax (`settings.rs`).
+//! Add it to `rules/rules.schema.json` and docs/rules.md, which tests compare with the reader. Then use it in
+//! [`engine`](crate::engine), in the naive model of `tests/it/model`, and in the backtest (`gauge.rs`), which follows the engine
+//! by hand. A setting with state changes [`RuleState`](crate::state::RuleState), and perhaps the version of the state
+//! (`state/version.rs`).
 //!
-//! # To add a kind
-//! Declare it in [`Kind`]: the compiler then asks for its name, for whether what it raises [lasts](Kind::lasts), for what its
-//! rules need (`compile.rs`), for its step at a reading (`engine/zone.rs`) and for what of it a new alert replaces
-//! (`engine/suppression.rs`). It does not ask for these:
-//! - `Kind::ALL`, and the kinds of each setting (`settings.rs`; `COMPARING` in `compile.rs` for `metric`);
-//! - what it remembers, a variant of [`RuleState`](crate::state::RuleState), and what a cleaning does to that (`Zone::cleaned`);
-//! - how its alerts came about ([`Trigger`](crate::alert::Trigger)), in words in the crate `notify`;
+//! # To add a kind of rule
+//! Add it to [`Kind`]. The compiler then finds its name, whether its alerts [last](Kind::lasts), what its rules need
+//! (`compile.rs`), its evaluation of a reading (`engine/zone.rs`), and which suppressed alerts a new one replaces
+//! (`engine/suppression.rs`). It does not find these:
+//! - `Kind::ALL`, the kinds of each setting (`settings.rs`) and of `metric` (`compile.rs`), and `rules/rules.schema.json`;
+//! - its state, a variant of [`RuleState`](crate::state::RuleState), and the effect of a cleaning on it (`ZoneEvaluator::clean`);
+//! - its [`Trigger`](crate::alert::Trigger), with words in the crate `notify`;
 //! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
 //! - the backtest (`gauge.rs`, `judge.rs`), and hints from history (`inventory.rs`).
 
@@ -30,7 +30,8 @@ mod diagnostic;
 mod document;
 mod draft;
 mod metrics;
-pub mod schema;
+#[cfg(test)]
+mod schema_tests;
 mod settings;
 pub mod template;
 mod values;
@@ -50,47 +51,50 @@ use super::severity::Severity;
 use super::time::LocalZone;
 use super::utf8;
 
-/// The compiled-in rules, as text: what a user's file is laid over.
+/// The built-in rules, as TOML.
 pub const PACK: &str = include_str!("../../../../rules/pack.toml");
 
-/// Longest block that a rule may ask for: what was sent is remembered for so long.
+/// The JSON Schema (draft 2020-12) of rules files, for editors that complete and check TOML.
+pub const SCHEMA: &str = include_str!("../../../../rules/rules.schema.json");
+
+/// The longest block of a rule. The zone state keeps sent alerts for this long.
 pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
 
-/// The rules in force.
+/// The rules in force, and the settings of the whole file.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
-    /// A reading older than this when it is first received does not alert.
+    /// The greatest age, at receipt, of a reading that can fire an alert.
     pub max_age: SignedDuration,
-    /// What becomes of alerts that are blocked.
+    /// How blocked alerts are reported.
     pub blocked: Blocked,
-    /// After so long without anything from anywhere it is not the devices that are silent.
+    /// The time without any reading from anywhere after which a notice is sent. Silence rules do not fire during it.
     pub quiet_after: SignedDuration,
-    /// How many messages may go out.
+    /// The rate limit of messages.
     pub rate_limit: RateLimit,
-    /// Messages below this severity go out without SMS.
+    /// Messages below this severity are not sent by SMS.
     pub sms_from: Severity,
-    /// In the order of the files.
+    /// The rules in the order of the files.
     pub rules: Vec<Rule>,
-    /// What can be used and is probably not meant, in the order of the file.
+    /// Faults that do not refuse the file, in its order.
     pub warnings: Vec<Diagnostic>,
-    /// What is named where: every rule, and every name in a scope.
+    /// Every rule id and every name in a scope, with its position.
     pub mentions: Vec<Mention>,
 }
 
 /// A name in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
-    /// What it names.
-    pub what: Mentioned,
+    /// The kind of thing that has the name.
+    pub kind: MentionKind,
     /// The name.
     pub name: String,
-    /// Where it stands.
+    /// The position of the name.
     pub position: Position,
 }
 
-/// What a name in a rules file names.
+/// The kind of thing that has a name in a rules file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mentioned {
+pub enum MentionKind {
     /// A rule, by its id.
     Rule,
     /// A device type.
@@ -105,8 +109,8 @@ pub enum Mentioned {
     Device,
 }
 
-impl Mentioned {
-    /// The word for it: `zone`.
+impl MentionKind {
+    /// The word in messages: `zone`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,39 +127,39 @@ impl Mentioned {
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its id, unique.
+    /// The unique id.
     pub id: String,
-    /// What a person calls the matter: "Bad smell".
+    /// The heading of its alerts: "Bad smell".
     pub title: String,
-    /// Its own words for the message, with placeholders.
+    /// The message template, with placeholders; `None` for the usual text.
     pub template: Option<String>,
-    /// How it judges.
+    /// How the rule evaluates readings.
     pub kind: Kind,
-    /// Where it applies.
+    /// The readings that the rule evaluates.
     pub scope: Scope,
-    /// Its settings where nothing overrides them.
+    /// The settings without overrides.
     pub settings: Settings,
-    /// What is different in parts of its scope, the widest first.
+    /// The overrides, the widest scope first.
     pub overrides: Vec<(Scope, Vec<Setting>)>,
 }
 
-/// How a rule judges.
+/// How a rule evaluates readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A limit is crossed, or has been for a while. It is raised once, and again when it was well in between.
+    /// Fires once when a limit is breached, for long enough, until it is resolved.
     Threshold,
-    /// A limit was crossed so many times within a time.
+    /// Fires when a limit is breached a number of times within a window.
     Count,
-    /// The same reason was given so many times (feedback).
+    /// Fires when feedback names the same reason a number of times.
     Reasons,
-    /// What is added up reaches a limit, and starts again.
+    /// Fires when the sum of a metric reaches a limit. The sum then restarts.
     Accumulate,
-    /// Nothing has come for a time.
+    /// Fires when a device sends nothing for a time.
     Silence,
 }
 
 impl Kind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 5] = [Self::Threshold, Self::Count, Self::Reasons, Self::Accumulate, Self::Silence];
 
     /// The word in rules: `threshold`.
@@ -170,8 +174,7 @@ impl Kind {
         }
     }
 
-    /// Whether what it raises lasts until something ends it: a limit that stays broken, a silence. What is counted or added up
-    /// happens at one moment.
+    /// Whether its alerts last until they are resolved. The alerts of the other kinds are of one moment.
     #[must_use]
     pub fn lasts(self) -> bool {
         match self {
@@ -181,29 +184,29 @@ impl Kind {
     }
 }
 
-/// For how long an alert keeps others of the same zone from being sent.
+/// How long a sent alert suppresses others of its zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// After any alert of the same device.
     pub device: SignedDuration,
     /// After any alert of the same zone.
     pub zone: SignedDuration,
-    /// After an alert of the same rule in the zone; in place of `zone` where it is set.
+    /// After an alert of the same rule in the zone. Replaces `zone` if it is set.
     pub rule: Option<SignedDuration>,
 }
 
-/// What becomes of alerts that are blocked.
+/// How blocked alerts are reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocked {
-    /// One message names them when the block ends.
+    /// One message lists them when the block ends.
     #[default]
     Named,
-    /// The zone's next message says how many there were, as the vendor does it.
+    /// The zone's next message contains their number, as in the vendor's alerts.
     Counted,
 }
 
 impl Blocked {
-    /// Both of them.
+    /// Both.
     pub const ALL: [Self; 2] = [Self::Named, Self::Counted];
 
     /// The word in rules: `named`.
@@ -216,7 +219,7 @@ impl Blocked {
     }
 }
 
-/// The vendor's own: 15 minutes a device and a zone.
+/// The vendor's default: 15 minutes for the device and for the zone.
 impl Default for Block {
     fn default() -> Self {
         let quarter = SignedDuration::from_mins(15);
@@ -224,24 +227,24 @@ impl Default for Block {
     }
 }
 
-/// Hours of the day, on the clock of the reading's own place.
+/// The hours of the day in which a rule's messages are sent, in local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActiveHours {
-    /// The first moment of them.
+    /// The first moment.
     pub from: civil::Time,
-    /// The first moment after them. At or before `from`, they go over midnight.
+    /// The first moment after the hours. At or before `from`, the hours span midnight.
     pub to: civil::Time,
 }
 
 impl ActiveHours {
-    /// Whether `at` is within them where `zone` is.
+    /// Whether `at` is within the hours in `zone`.
     #[must_use]
     pub fn contain(&self, at: Timestamp, zone: &LocalZone) -> bool {
         let time = zone.on_the_wall(at).time();
         if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
     }
 
-    /// The first moment within them from `at` on.
+    /// The first moment within the hours from `at` on.
     #[must_use]
     pub fn next(&self, at: Timestamp, zone: &LocalZone) -> Timestamp {
         if self.contain(at, zone) {
@@ -250,7 +253,7 @@ impl ActiveHours {
         let local = zone.on_the_wall(at);
         let time_zone = local.time_zone();
         let days = [Some(local.date()), local.date().tomorrow().ok()].into_iter().flatten();
-        // A clock change may skip the first moment, repeat it, or set the clock into the hours again.
+        // A clock change can skip the first moment, repeat it, or set the clock back into the hours.
         let begins = days.flat_map(|date| {
             let begin = time_zone.to_ambiguous_timestamp(date.to_datetime(self.from));
             [begin.earlier(), begin.later()].into_iter().filter_map(Result::ok)
@@ -261,7 +264,7 @@ impl ActiveHours {
     }
 }
 
-/// A part of the world. An empty list says nothing; a reading is inside when it is in every list that says something.
+/// The readings that a rule or an override applies to: those whose source is in every list that is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Device types, by short name.
@@ -277,7 +280,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Whether a reading from `source` is inside.
+    /// Whether it contains the readings from `source`.
     #[must_use]
     pub fn contains(&self, source: &Source<'_>) -> bool {
         let listed = |list: &[String], name: Option<&str>| {
@@ -290,43 +293,42 @@ impl Scope {
             && listed(&self.devices, source.device.as_deref())
     }
 
-    /// Whether nothing is listed.
     fn is_empty(&self) -> bool {
         self.narrowness() == 0
     }
 
-    /// Whether a reading can be inside both.
+    /// Whether a reading can be in both.
     fn overlaps(&self, other: &Self) -> bool {
         let mut pairs = self.lists().into_iter().zip(other.lists());
         pairs.all(|(one, other)| one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name)))
     }
 
-    /// How narrow it is: a device is narrower than a zone, a zone than a project, that than a property, that than a type.
+    /// Orders scopes: a device is narrower than a zone, then a project, a property, a type.
     fn narrowness(&self) -> u8 {
         self.lists().iter().enumerate().filter(|(_, list)| !list.is_empty()).map(|(index, _)| 1 << index).sum()
     }
 
-    /// The widest first.
+    /// The lists, the widest first.
     fn lists(&self) -> [&[String]; 5] {
         [&self.types, &self.properties, &self.projects, &self.zones, &self.devices]
     }
 }
 
-/// One test or several.
+/// The tests of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// Whether all tests must be broken, or any one of them.
+    /// Whether all tests must be breached, or any.
     pub join: Join,
-    /// The tests; at least one.
+    /// The tests, at least one.
     pub tests: Vec<Test>,
 }
 
-/// How several tests make one condition.
+/// How several tests are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Join {
-    /// Every test must be broken by the same reading.
+    /// One reading must breach every test.
     All,
-    /// One broken test is enough.
+    /// One breached test is enough.
     Any,
 }
 
@@ -340,29 +342,29 @@ impl Join {
     }
 }
 
-/// One metric against its limits.
+/// A metric and its limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Test {
     /// The metric's key.
     pub metric: String,
-    /// How they compare.
+    /// How the value is compared with the limits.
     pub comparison: Comparison,
-    /// The limits, the mildest first; at least one.
+    /// The limits, at least one. The mildest is first.
     pub levels: Vec<Level>,
 }
 
-/// A limit and how bad crossing it is.
+/// A limit and its severity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     /// The limit, in the metric's unit.
     pub limit: f64,
-    /// How bad; `None` for the rule's own severity.
+    /// The severity of a breach; `None` for the rule's own.
     pub severity: Option<Severity>,
 }
 
 impl Rule {
-    /// The settings for a reading from `source`, of which the narrowest scope decides each; `None` if the rule does not apply
-    /// there, or is not in force.
+    /// The settings for readings from `source`: overrides apply, the narrowest last. `None` if the rule does not apply there or
+    /// is not enabled.
     #[must_use]
     pub fn effective(&self, source: &Source<'_>) -> Option<Cow<'_, Settings>> {
         if !self.scope.contains(source) {
@@ -376,7 +378,7 @@ impl Rule {
     }
 }
 
-/// No rules, and what holds unless a file says otherwise.
+/// No rules, and the default settings.
 impl Default for RuleSet {
     fn default() -> Self {
         Self {
@@ -384,7 +386,7 @@ impl Default for RuleSet {
             blocked: Blocked::default(),
             quiet_after: SignedDuration::from_hours(1),
             rate_limit: RateLimit::default(),
-            // A low battery wakes nobody.
+            // A low battery is no reason for an SMS.
             sms_from: Severity::Medium,
             rules: Vec::new(),
             warnings: Vec::new(),
@@ -394,27 +396,28 @@ impl Default for RuleSet {
 }
 
 impl RuleSet {
-    /// The compiled-in rules alone.
+    /// The built-in rules.
     ///
     /// # Panics
-    /// Where the pack itself has a diagnostic, which a test excludes.
+    /// If the built-in rules have an error. A test excludes it.
     #[must_use]
     #[expect(clippy::panic, reason = "the pack is part of the program, and a test reads it")]
     pub fn pack() -> Self {
         let mut diagnostics = Diagnostics::default();
         let rules = FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).compile(&mut diagnostics);
-        let (rules, _) = diagnostics
-            .or(rules)
-            .unwrap_or_else(|diagnostics| panic!("the built-in rules have diagnostics: {diagnostics:#?}"));
-        rules
+        match diagnostics.into_result() {
+            Ok(_) => rules,
+            Err(errors) => panic!("the built-in rules have errors: {errors:#?}"),
+        }
     }
 
-    /// The rules of a user's file laid over the compiled-in ones: a rule of a known id changes what it names, others are
-    /// added. `file` is what the diagnostics call it.
+    /// The rules of a user's file laid over the built-in ones: a rule with a known id changes only what it names, others
+    /// are added. `file` is its name in the diagnostics.
     ///
     /// # Errors
-    /// Every diagnostic of the file, in its order. Nothing of a file with a diagnostic is used. Only another file can help.
+    /// Every error of the file, in its order. A retry does not help.
     ///
+    /// # Examples
     /// ```
     /// use domain::rules::RuleSet;
     /// let rules = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nbelow = 10")?;
@@ -429,26 +432,25 @@ impl RuleSet {
         let draft =
             FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).overlay(file, text, &mut diagnostics);
         let rules = draft.compile(&mut diagnostics);
-        let (rules, warnings) = diagnostics.or(rules)?;
-        Ok(Self { warnings, ..rules })
+        Ok(Self { warnings: diagnostics.into_result()?, ..rules })
     }
 
-    /// [Parses](Self::parse) a file as it was read.
+    /// [Parses](Self::parse) the bytes of a file.
     ///
     /// # Errors
-    /// Every diagnostic of the file; a file that is not UTF-8 has one, at the first byte that is not. Only another file can help.
+    /// Every error of the file. A file that is not UTF-8 has one, at the first invalid byte. A retry does not help.
     pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let text = utf8::text(bytes).map_err(|diagnostic| vec![Diagnostic::not_utf8(file, &diagnostic)])?;
+        let text = utf8::text(bytes).map_err(|error| vec![Diagnostic::not_utf8(file, &error)])?;
         Self::parse(file, text)
     }
 
-    /// The rule of this id.
+    /// The rule with this id.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
     }
 
-    /// The rules that watch for silence.
+    /// The silence rules.
     pub fn silences(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.kind == Kind::Silence)
     }

@@ -1,22 +1,20 @@
-//! The settings of a rule, each declared once: its key, the kinds of rule that have it, and how it is written.
+//! The settings of a rule: key, kinds of rule, and syntax of each.
 
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, civil};
-use serde_json::{Value, json};
 
 use super::Kind::{self, Accumulate, Count, Reasons, Silence, Threshold};
-use super::diagnostic::{Diagnostics, Positioned};
+use super::diagnostic::Positioned;
 use super::document::TableReader;
-use super::values::{read_active, read_block, read_time_of_day};
+use super::values::{read_active, read_block, read_count, read_time_of_day};
 use super::{ActiveHours, Block, Condition};
 use crate::severity::Severity;
 
-/// Longest silence between two readings of a breach that still counts as lasting, unless the rule says otherwise or asks for
-/// a breach that lasts longer than this.
+/// Default of [`Settings::max_gap`]. A rule with a longer `for` uses that instead.
 const DEFAULT_MAX_GAP: SignedDuration = SignedDuration::from_mins(30);
 
-/// One setting of a rule, for all of its scope or for a part of it.
+/// One setting that an override changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Setting {
     /// See [`Settings::enabled`].
@@ -53,44 +51,44 @@ pub enum Setting {
     After(SignedDuration),
 }
 
-/// The settings of a rule, or of the part of its scope that a reading comes from. Complete.
+/// All settings of a rule, with its overrides for one source applied.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether the rule is in force.
+    /// Whether the rule is evaluated.
     pub enabled: bool,
-    /// Severity of a limit without one of its own.
+    /// The severity of a limit that has none of its own.
     pub severity: Severity,
-    /// What is compared; `None` for silence.
+    /// The metrics and their limits; `None` for silence rules.
     pub condition: Option<Condition>,
-    /// What [`Comparison::Deviates`](crate::breach::Comparison::Deviates) measures from, by metric.
+    /// The baseline of [`Comparison::Deviates`](crate::breach::Comparison::Deviates) by metric, in degrees.
     pub baseline: HashMap<String, f64>,
-    /// Hours of the day outside of which its messages wait; `None` for all day.
+    /// The hours of the day in which its messages are sent; `None` for all day.
     pub active: Option<ActiveHours>,
-    /// For how long other alerts keep it from being sent.
+    /// How long alerts that were sent suppress an alert of this rule.
     pub block: Block,
-    /// The level at which a broken limit is well again, if that is not the limit itself.
+    /// The clear level (hysteresis), in the metric's unit; `None` for the limit itself.
     pub clear: Option<f64>,
-    /// How long a breach must last; zero if one reading is enough.
+    /// The shortest breach that fires; zero if one reading is enough.
     pub lasting: SignedDuration,
-    /// Longest silence between two readings of a breach that still counts as lasting; `None` for the default.
+    /// The longest time between two readings of one breach; `None` for the default.
     pub max_gap: Option<SignedDuration>,
-    /// Whether a notice says that it is over.
+    /// Whether a resolved notice is sent.
     pub resolved: bool,
-    /// How often people are reminded while it lasts.
+    /// The time between two reminders while the rule fires; `None` for no reminders.
     pub reminder: Option<SignedDuration>,
-    /// How many times; at least one.
+    /// The number of occurrences that fires; at least 1.
     pub count: usize,
-    /// Within which time; `None` if that does not matter.
+    /// The window in which occurrences are counted; `None` for no window.
     pub within: Option<SignedDuration>,
-    /// Whether what is above the limit counts for the next sum.
+    /// Whether the part of a sum above the limit is carried into the next sum.
     pub carry: bool,
-    /// Local time of day at which a sum restarts by itself.
+    /// The local time of day at which a sum restarts.
     pub restart_at: Option<civil::Time>,
-    /// How long a device may be silent.
+    /// How long a silence rule waits for a reading.
     pub after: Option<SignedDuration>,
 }
 
-/// What holds unless a rule says otherwise.
+/// The defaults of a rule.
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -115,7 +113,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Changes one of them.
+    /// Changes one setting.
     pub fn set(&mut self, setting: &Setting) {
         match setting {
             Setting::Enabled(enabled) => self.enabled = *enabled,
@@ -137,7 +135,7 @@ impl Settings {
         }
     }
 
-    /// Longest silence between two readings of a breach that still counts as lasting.
+    /// The longest time between two readings of one breach.
     #[must_use]
     pub fn longest_gap(&self) -> SignedDuration {
         self.max_gap.unwrap_or(DEFAULT_MAX_GAP.max(self.lasting))
@@ -145,95 +143,39 @@ impl Settings {
 }
 
 /// A setting that is one value under one key.
-pub(super) struct Declaration {
+pub(super) struct SettingSpec {
     pub(super) key: &'static str,
     /// The kinds of rule in which it has an effect.
     pub(super) kinds: &'static [Kind],
-    form: Form,
-    /// What editors say about it.
-    about: &'static str,
+    read: fn(&mut TableReader<'_, '_>, &'static str) -> Option<Positioned<Setting>>,
 }
 
-/// How a setting is written.
-enum Form {
-    Flag(fn(bool) -> Setting),
-    Number(fn(f64) -> Setting),
-    Span(fn(SignedDuration) -> Setting),
-    Times,
-    Hours,
-    Block,
-    TimeOfDay,
+impl SettingSpec {
+    /// The setting in `table`. `None` if it is absent or not readable.
+    pub(super) fn read(&self, table: &mut TableReader<'_, '_>) -> Option<Positioned<Setting>> {
+        (self.read)(table, self.key)
+    }
 }
 
-/// All of them but severity, baseline and what is compared: those are checked together.
-pub(super) const DECLARATIONS: [Declaration; 13] = [
-    flag("enabled", Setting::Enabled, &Kind::ALL, "Whether it is in force: true."),
-    other("active", Form::Hours, &Kind::ALL, "Hours of the position's day."),
-    other("block", Form::Block, &Kind::ALL, "For this rule."),
-    other(
-        "clear",
-        Form::Number(Setting::Clear),
-        &[Threshold],
-        "From where on it is over, where that is not the limit.",
-    ),
-    span("for", Setting::Lasting, &[Threshold], "It must have lasted so long."),
-    span("max_gap", Setting::MaxGap, &[Threshold], "Longest pause in what lasts: the longer of 30m and `for`."),
-    flag("resolved", Setting::Resolved, &[Threshold, Silence], "Whether it is said that it is over: false."),
-    span("reminder", Setting::Reminder, &[Threshold], "It is said again each time while it lasts: never."),
-    other("count", Form::Times, &[Count, Reasons], "So many times."),
-    span("within", Setting::Within, &[Count, Reasons], "Within this time."),
-    flag("carry", Setting::Carry, &[Accumulate], "Whether what is above the limit counts for the next sum: false."),
-    other("restart_at", Form::TimeOfDay, &[Accumulate], "Time of the position's day at which the sum starts again."),
-    span("after", Setting::After, &[Silence], "Nothing has come for so long."),
+macro_rules! setting {
+    ($key:literal, $kinds:expr, $read:expr, $setting:expr) => {
+        SettingSpec { key: $key, kinds: &$kinds, read: |table, key| Some($read(table, key)?.map($setting)) }
+    };
+}
+
+/// Every setting but severity, baseline, metric and limits, which are checked together.
+pub(super) const SETTINGS: [SettingSpec; 13] = [
+    setting!("enabled", Kind::ALL, TableReader::boolean, Setting::Enabled),
+    setting!("active", Kind::ALL, read_active, Setting::Active),
+    setting!("block", Kind::ALL, read_block, Setting::Block),
+    setting!("clear", [Threshold], TableReader::number, Setting::Clear),
+    setting!("for", [Threshold], TableReader::duration, Setting::Lasting),
+    setting!("max_gap", [Threshold], TableReader::duration, Setting::MaxGap),
+    setting!("resolved", [Threshold, Silence], TableReader::boolean, Setting::Resolved),
+    setting!("reminder", [Threshold], TableReader::duration, Setting::Reminder),
+    setting!("count", [Count, Reasons], read_count, Setting::Count),
+    setting!("within", [Count, Reasons], TableReader::duration, Setting::Within),
+    setting!("carry", [Accumulate], TableReader::boolean, Setting::Carry),
+    setting!("restart_at", [Accumulate], read_time_of_day, Setting::RestartAt),
+    setting!("after", [Silence], TableReader::duration, Setting::After),
 ];
-
-type Kinds = &'static [Kind];
-
-const fn flag(key: &'static str, of: fn(bool) -> Setting, kinds: Kinds, about: &'static str) -> Declaration {
-    other(key, Form::Flag(of), kinds, about)
-}
-
-const fn span(key: &'static str, of: fn(SignedDuration) -> Setting, kinds: Kinds, about: &'static str) -> Declaration {
-    other(key, Form::Span(of), kinds, about)
-}
-
-const fn other(key: &'static str, form: Form, kinds: Kinds, about: &'static str) -> Declaration {
-    Declaration { key, kinds, form, about }
-}
-
-impl Declaration {
-    /// Reads the setting from `table`; `None` if it is not there, or not written as it has to be.
-    pub(super) fn read(
-        &self,
-        table: &mut TableReader<'_, '_>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Positioned<Setting>> {
-        Some(match self.form {
-            Form::Flag(of) => table.boolean(self.key, diagnostics)?.map(of),
-            Form::Number(of) => table.number(self.key, diagnostics)?.map(of),
-            Form::Span(of) => table.duration(self.key, diagnostics)?.map(of),
-            Form::Times => {
-                let wanted = "a whole number from 1 to 1,000";
-                table.whole(self.key, wanted, 1..=1_000, diagnostics)?.map(|times| Setting::Count(times as usize))
-            }
-            Form::Hours => read_active(self.key, table, diagnostics)?.map(Setting::Active),
-            Form::Block => read_block(table, diagnostics)?.map(Setting::Block),
-            Form::TimeOfDay => read_time_of_day(self.key, table, diagnostics)?.map(Setting::RestartAt),
-        })
-    }
-
-    /// How it is written, as a JSON Schema.
-    pub(super) fn schema(&self) -> Value {
-        let mut schema = match self.form {
-            Form::Flag(_) => json!({ "type": "boolean" }),
-            Form::Number(_) => json!({ "type": "number" }),
-            Form::Span(_) => json!({ "$ref": "#/$defs/duration" }),
-            Form::Times => json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
-            Form::Hours => json!({ "type": "string", "examples": ["07:00-22:00"] }),
-            Form::Block => json!({ "$ref": "#/$defs/block" }),
-            Form::TimeOfDay => json!({ "$ref": "#/$defs/clock" }),
-        };
-        schema["description"] = self.about.into();
-        schema
-    }
-}
