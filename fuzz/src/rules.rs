@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::engine::{Evaluation, cleaned, evaluate, next_due, sweep};
+use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
@@ -94,7 +94,7 @@ fn live_through(rules: &RuleSet, begin: Timestamp) {
         };
         state = commit(evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at));
         if minute == 1 {
-            state = commit(cleaned(rules, state, at, at));
+            state = commit(clean(rules, state, at, at));
         }
     }
     for _ in 0..3 {

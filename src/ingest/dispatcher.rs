@@ -13,7 +13,7 @@ use super::limit::{take_sms, take_tokens};
 use super::ports::AlertPublisher;
 use crate::domain::alert::Message;
 use crate::domain::engine::Evaluation;
-use crate::domain::rate_limit::Sender;
+use crate::domain::rate_limit::Requester;
 use crate::domain::state::{EntryId, Outbox, OutboxEntry, ZoneState};
 use crate::notify::digest::{digest, grouped};
 use crate::notify::render::{Rendered, render};
@@ -72,8 +72,8 @@ impl Dispatcher<'_> {
         let messages: Vec<&Message> = waiting.iter().map(|outbox_message| &outbox_message.entry.message).collect();
         let fewest = fewest_messages(&messages);
         let severities = messages.iter().map(|message| message.severity());
-        let sender = Sender::Sweep { digests: fewest.len() };
-        let tokens = take_tokens(&self.evaluator, severities, sender).await;
+        let requester = Requester::Sweep { digests: fewest.len() };
+        let tokens = take_tokens(&self.evaluator, severities, requester).await;
         let mut rest = waiting.into_iter();
         let sizes = one_by_one(&fewest, tokens);
         let groups: Vec<Vec<OutboxMessage>> =

@@ -14,7 +14,7 @@ use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
 use super::state_documents::{read, to_json};
 use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, EvaluationStats, Policies, evaluate, next_due};
-use crate::domain::rate_limit::Sender;
+use crate::domain::rate_limit::Requester;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::{OutboxEntry, ZoneKey, ZoneState};
@@ -192,7 +192,7 @@ impl Evaluator<'_> {
         });
         let mut made: Vec<_> = made.collect();
         made.sort_unstable();
-        let granted = take_tokens(self, made.iter().map(|(_, _, severity)| *severity), Sender::Push).await;
+        let granted = take_tokens(self, made.iter().map(|(_, _, severity)| *severity), Requester::Push).await;
         let mut shares = vec![0; changes.len()];
         made.into_iter().take(granted).for_each(|(_, index, _)| shares[index] += 1);
         shares
@@ -277,7 +277,7 @@ impl<'r, 't> LoadedZones<'r, 't> {
         }
         zones.retain(|_, readings| {
             let mut policies = Policies::new(&rules);
-            readings.retain(|reading| policies.are_interested_in(&reading.source));
+            readings.retain(|reading| policies.has_rules_for(&reading.source));
             !readings.is_empty()
         });
         let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();

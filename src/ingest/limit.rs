@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::evaluator::Evaluator;
 use super::ports::{UnavailableError, within};
-use crate::domain::rate_limit::{Sender, TokenRequest, Wanted};
+use crate::domain::rate_limit::{Requester, TokenDemand, TokenRequest};
 use crate::domain::severity::Severity;
 
 /// The rate limit that all messages share.
@@ -18,18 +18,18 @@ const SWEEP_RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) async fn take_tokens(
     Evaluator { store, rules, now }: &Evaluator<'_>,
     messages: impl Iterator<Item = Severity>,
-    sender: Sender,
+    requester: Requester,
 ) -> usize {
-    let mut wanted = Wanted::default();
-    messages.for_each(|severity| wanted += severity);
-    if wanted == Wanted::default() {
+    let mut demand = TokenDemand::default();
+    messages.for_each(|severity| demand += severity);
+    if demand == TokenDemand::default() {
         return 0;
     }
-    let limit = match sender {
-        Sender::Push => RATE_LIMIT_TIMEOUT,
-        Sender::Sweep { .. } => SWEEP_RATE_LIMIT_TIMEOUT,
+    let limit = match requester {
+        Requester::Push => RATE_LIMIT_TIMEOUT,
+        Requester::Sweep { .. } => SWEEP_RATE_LIMIT_TIMEOUT,
     };
-    let request = TokenRequest { limit: rules.rate_limit, wanted, sender, now: *now };
+    let request = TokenRequest { limit: rules.rate_limit, demand, requester, now: *now };
     granted_within(limit, store.take_tokens(CHANNEL, request)).await.unwrap_or_default()
 }
 

@@ -274,7 +274,7 @@ impl Ingest {
             .filter(|known| project.is_none_or(|project| project == known))
             .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
             .collect();
-        let cleaned = |_: &str, state: ZoneState| engine::cleaned(&rules, state, at, now);
+        let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, at, now);
         let dispatcher = self.dispatcher(&rules, now);
         let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
         dispatcher.send_each(evaluated.outbox_message).await;

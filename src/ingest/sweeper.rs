@@ -165,7 +165,7 @@ impl Ingest {
         let documents = self.state.load(&keys).await?;
         let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
         let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
-        Ok(states.iter().any(|state| engine::awaits(rules, state)))
+        Ok(states.iter().any(|state| engine::expects_readings(rules, state)))
     }
 
     /// Counts subscriptions hourly. Unconfirmed subscribers receive nothing.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use jiff::{SignedDuration, Timestamp};
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
+use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore};
 
 use crate::support::memory::{KeptDocument, MemoryState};
@@ -166,35 +166,43 @@ async fn concurrent_increments_are_all_counted<S: StateStore + Clone + 'static>(
 const LIMIT: RateLimit = RateLimit { burst: 10, per_minute: 10, sms_per_day: 100 };
 
 async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl StateStore) {
-    let take = async |urgent, other, sender, seconds| {
+    let take = async |urgent, other, requester, seconds| {
         let at = now() + SignedDuration::from_secs(seconds);
         store
-            .take_tokens("one", TokenRequest { limit: LIMIT, wanted: Wanted { urgent, other }, sender, now: at })
+            .take_tokens(
+                "one",
+                TokenRequest { limit: LIMIT, demand: TokenDemand { urgent, other }, requester, now: at },
+            )
             .await
             .unwrap()
     };
-    assert_eq!(take(1, 20, Sender::Push, 0).await, 7);
-    assert_eq!(take(0, 1, Sender::Push, 30).await, 0, "others wait");
-    assert_eq!(take(2, 0, Sender::Push, 30).await, 2);
-    assert_eq!(take(0, 20, Sender::Sweep { digests: 1 }, 60).await, 7);
-    assert_eq!(take(0, 1, Sender::Push, 67).await, 1, "nothing waits any more");
-    assert_eq!(take(50, 0, Sender::Sweep { digests: 1 }, 67).await, 3);
-    assert_eq!(take(1, 0, Sender::Push, 67).await, 0);
-    assert_eq!(take(1, 0, Sender::Push, 7).await, 0, "a clock that went back");
-    assert_eq!(take(50, 0, Sender::Push, 1_000_000).await, 10);
+    assert_eq!(take(1, 20, Requester::Push, 0).await, 7);
+    assert_eq!(take(0, 1, Requester::Push, 30).await, 0, "others wait");
+    assert_eq!(take(2, 0, Requester::Push, 30).await, 2);
+    assert_eq!(take(0, 20, Requester::Sweep { digests: 1 }, 60).await, 7);
+    assert_eq!(take(0, 1, Requester::Push, 67).await, 1, "nothing waits any more");
+    assert_eq!(take(50, 0, Requester::Sweep { digests: 1 }, 67).await, 3);
+    assert_eq!(take(1, 0, Requester::Push, 67).await, 0);
+    assert_eq!(take(1, 0, Requester::Push, 7).await, 0, "a clock that went back");
+    assert_eq!(take(50, 0, Requester::Push, 1_000_000).await, 10);
     // Another channel has its own.
-    let one = TokenRequest { limit: LIMIT, wanted: Wanted { urgent: 1, other: 0 }, sender: Sender::Push, now: now() };
+    let one = TokenRequest {
+        limit: LIMIT,
+        demand: TokenDemand { urgent: 1, other: 0 },
+        requester: Requester::Push,
+        now: now(),
+    };
     assert_eq!(store.take_tokens("another", one).await.unwrap(), 1);
     assert_eq!(store.due(Timestamp::MAX, 10).await.unwrap(), [""; 0], "a limiter is never due");
 }
 
 async fn copies_never_take_more_than_the_limit_together<S: StateStore + Clone + 'static>(store: S) {
-    for (channel, wanted, most) in [("a", Wanted { urgent: 1, other: 0 }, 10), ("b", Wanted { urgent: 0, other: 1 }, 7)]
-    {
+    let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| TokenDemand { urgent, other });
+    for (channel, demand, most) in [("a", urgent, 10), ("b", other, 7)] {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..60 {
             let store = store.clone();
-            let request = TokenRequest { limit: LIMIT, wanted, sender: Sender::Push, now: now() };
+            let request = TokenRequest { limit: LIMIT, demand, requester: Requester::Push, now: now() };
             tasks.spawn(async move { store.take_tokens(channel, request).await.unwrap() });
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), most, "{channel}");

@@ -1,8 +1,8 @@
-//! The rate limit: how many messages go out, counted over all copies of the program.
+//! The rate limit of messages, shared by all copies of the program.
 //!
-//! GCRA, the generic cell rate algorithm: a limiter keeps one number, the theoretical arrival time (TAT). Each token moves
-//! it forward by one interval, the time between two messages at the long-run rate. The bucket is full if the TAT has
-//! passed, and empty if it is a whole burst ahead of now.
+//! The algorithm is GCRA, the generic cell rate algorithm. A limiter keeps one number, the theoretical arrival time (TAT). Each
+//! token moves it forward by one interval, the time between two messages at the long-run rate. The bucket is full if the TAT
+//! has passed, and empty if the TAT is a whole burst ahead of now.
 
 use std::ops::AddAssign;
 
@@ -11,30 +11,30 @@ use jiff::{Timestamp, civil};
 
 use super::severity::Severity;
 
-/// Tokens that `low` and `medium` leave to `high` and `critical`.
+/// Tokens that messages of severity `low` and `medium` leave to `high` and `critical`.
 const LEFT_TO_URGENT: usize = 3;
-/// Tokens that a push leaves to the sweep while messages wait for it: enough for digests of a thousand alerts.
+/// Tokens that a push leaves to the sweep while messages wait for it. Two digests hold a thousand alerts.
 const LEFT_TO_SWEEP: usize = 2;
-/// A TAT further ahead than a burst and this is from a clock that was wrong, or from a higher limit, in microseconds. The
-/// bucket counts as full: a wrong clock must not stop all messages until it comes true.
-const AHEAD: i64 = 5 * MINUTE;
-/// Messages count as waiting for this long after the last push that left some, in microseconds: if no sweep runs, pushes
-/// go on sending.
+/// A TAT that is more than a burst and this ahead of now is implausible, in microseconds: a clock was wrong, or the limit was
+/// higher. The bucket then counts as full, because a wrong clock must not stop all messages.
+const PLAUSIBLE_LEAD: i64 = 5 * MINUTE;
+/// Messages count as waiting for this long after the last push that left some, in microseconds. If no sweep runs, pushes then
+/// send again.
 const WAITING: i64 = 5 * MINUTE;
 const MINUTE: i64 = 60_000_000;
 
-/// How many messages may go out over one channel.
+/// The number of messages that one channel sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Messages at once, after a quiet time; at least 1.
+    /// Messages at once, at least 1.
     pub burst: u32,
-    /// Messages a minute in the long run; at least 1.
+    /// Messages a minute in the long run, at least 1.
     pub per_minute: u32,
-    /// Messages a day, in UTC, that go out by SMS as well.
+    /// Messages a day, in UTC, that are also sent by SMS.
     pub sms_per_day: u32,
 }
 
-/// What a person can read: ten messages, then ten a minute. SNS suspends an address above ten emails a second
+/// As much as a person can read: ten messages, then ten a minute. SNS suspends an address above ten emails a second
 /// ([Amazon SNS quotas](https://docs.aws.amazon.com/general/latest/gr/sns.html)).
 impl Default for RateLimit {
     fn default() -> Self {
@@ -42,37 +42,29 @@ impl Default for RateLimit {
     }
 }
 
-/// Who asks for tokens.
+/// The requester of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
-    /// A push, for the messages that it made.
+pub enum Requester {
+    /// A push, for its own messages.
     Push,
     /// The sweep, for all messages that wait.
     Sweep {
-        /// Tokens that suffice for all of them: one for each digest.
+        /// Tokens that are enough for all of them: one for each digest.
         digests: usize,
     },
 }
 
-/// Messages that need a token each.
+/// The number of messages that need a token each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Those of severity `high` and `critical`, and notices.
+pub struct TokenDemand {
+    /// Messages of severity `high` and `critical`, and notices.
     pub urgent: usize,
-    /// Those of severity `low` and `medium`.
+    /// Messages of severity `low` and `medium`.
     pub other: usize,
 }
 
-impl Wanted {
-    /// All of them.
-    #[must_use]
-    pub fn total(self) -> usize {
-        self.urgent + self.other
-    }
-}
-
-/// Counts a message of this severity.
-impl AddAssign<Severity> for Wanted {
+/// Adds a message of this severity.
+impl AddAssign<Severity> for TokenDemand {
     fn add_assign(&mut self, severity: Severity) {
         match severity {
             Severity::High | Severity::Critical => self.urgent += 1,
@@ -81,129 +73,144 @@ impl AddAssign<Severity> for Wanted {
     }
 }
 
-/// Tokens that are asked for, and the limit that they count against.
+/// A request for tokens of a limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The limit in force.
     pub limit: RateLimit,
-    /// The messages that need a token each.
-    pub wanted: Wanted,
-    /// Who asks.
-    pub sender: Sender,
-    /// When.
+    /// The messages to send.
+    pub demand: TokenDemand,
+    /// The requester.
+    pub requester: Requester,
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What a limiter keeps. Moments are in Unix microseconds.
+/// The state of a limiter. Times are in Unix microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// The TAT; `None` before the first token.
     pub tat: Option<i64>,
-    /// When messages were last left to the next sweep; `None` once a sweep had tokens for all of them.
+    /// When a push last left messages to the sweep; `None` after a sweep that had tokens for all of them.
     pub waiting: Option<i64>,
 }
 
-/// Tokens taken from a [`Bucket`], for a store that writes them by one conditional write.
+/// Tokens granted from a [`Bucket`], for a store that commits them with one conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Take {
-    /// How many of the wanted tokens are granted, to the urgent messages first.
+pub struct TokenGrant {
+    /// The number of tokens, for urgent messages first.
     pub granted: usize,
-    /// The bucket afterwards.
+    /// The new bucket.
     pub bucket: Bucket,
-    /// What the stored TAT must be so that the same number is granted.
-    pub expected: Expected,
-    /// When messages that wait must have been left at the latest, or there must be none; `None` if it does not matter.
+    /// The condition on the stored TAT under which the same number is granted.
+    pub condition: TatCondition,
+    /// The condition on the stored `waiting`: absent, or at most this. `None` without a condition.
     pub waiting_until: Option<i64>,
 }
 
 /// A condition on the stored TAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// The bucket is full: there is no TAT, or it is at most `now`, or it is above `implausible`.
+pub enum TatCondition {
+    /// The bucket is full: the TAT is absent, at most `now`, or above `implausible`.
     Full {
-        /// The time of the take.
+        /// The time of the request.
         now: i64,
-        /// Highest TAT that a right clock can have written.
+        /// The highest plausible TAT.
         implausible: i64,
     },
     /// The TAT is above `now` and at most `highest`.
     Between {
-        /// The time of the take.
+        /// The time of the request.
         now: i64,
-        /// Highest TAT at which the same number is granted.
+        /// The highest TAT at which the same number is granted.
         highest: i64,
     },
 }
 
 impl TokenRequest {
-    /// Takes the tokens from `bucket`.
+    /// Grants tokens from `bucket`.
     ///
     /// - `low` and `medium` leave the last three tokens to `high` and `critical`.
-    /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last two to the
-    ///   sweep. Otherwise pushes would take each token as it comes, and what waits would wait as long as they do.
-    /// - The sweep gets up to two for its digests even if only the last three are left: two digests name a thousand alerts.
+    /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last two to the sweep.
+    ///   Otherwise pushes could take every token, and the messages would wait for as long.
+    /// - The sweep gets up to two tokens for its digests even if only the last three are left.
+    ///
+    /// # Examples
+    /// ```
+    /// use domain::rate_limit::{Bucket, RateLimit, Requester, TokenDemand, TokenRequest};
+    ///
+    /// let request = TokenRequest {
+    ///     limit: RateLimit { burst: 10, per_minute: 10, sms_per_day: 100 },
+    ///     demand: TokenDemand { urgent: 0, other: 20 },
+    ///     requester: Requester::Push,
+    ///     now: "2026-11-23T10:00:00Z".parse()?,
+    /// };
+    /// let grant = request.grant(Bucket::default());
+    /// assert_eq!(grant.granted, 7);
+    /// assert_eq!(request.grant(grant.bucket).granted, 0);
+    /// # Ok::<(), jiff::Error>(())
+    /// ```
     #[must_use]
-    pub fn take(&self, bucket: Bucket) -> Take {
+    pub fn grant(&self, bucket: Bucket) -> TokenGrant {
         let now = self.now.as_microsecond();
         let interval = self.limit.interval();
         let empty = now + interval * i64::from(self.limit.burst);
-        let implausible = empty + AHEAD;
+        let implausible = empty + PLAUSIBLE_LEAD;
         let ahead = bucket.tat.filter(|tat| *tat > now && *tat <= implausible);
         let available = usize::try_from((empty - ahead.unwrap_or(now)) / interval).unwrap_or(0);
         let is_waiting = bucket.waiting.is_some_and(|waiting| waiting > now - WAITING);
-        let granted = self.grant(available, is_waiting);
-        let if_waiting = self.grant(available, true);
-        let needed = (granted..available).find(|fewer| self.grant(*fewer, if_waiting == granted) == granted);
+        let granted = self.granted(available, is_waiting);
+        let if_waiting = self.granted(available, true);
+        let needed = (granted..available).find(|fewer| self.granted(*fewer, if_waiting == granted) == granted);
         let cost = |tokens: usize| interval * i64::try_from(tokens).unwrap_or(i64::MAX / interval);
-        Take {
+        TokenGrant {
             granted,
             bucket: Bucket {
                 tat: if granted == 0 { bucket.tat } else { Some(ahead.unwrap_or(now) + cost(granted)) },
-                waiting: match self.sender {
-                    Sender::Push if granted < self.wanted.total() && !is_waiting => Some(now),
-                    Sender::Push => bucket.waiting,
-                    Sender::Sweep { digests } => (granted < digests).then_some(now),
+                waiting: match self.requester {
+                    Requester::Push if granted < self.demand.urgent + self.demand.other && !is_waiting => Some(now),
+                    Requester::Push => bucket.waiting,
+                    Requester::Sweep { digests } => (granted < digests).then_some(now),
                 },
             },
-            expected: match ahead {
-                None => Expected::Full { now, implausible },
-                Some(_) => Expected::Between { now, highest: empty - cost(needed.unwrap_or(available)) },
+            condition: match ahead {
+                None => TatCondition::Full { now, implausible },
+                Some(_) => TatCondition::Between { now, highest: empty - cost(needed.unwrap_or(available)) },
             },
             waiting_until: (granted > if_waiting).then_some(now - WAITING),
         }
     }
 
-    /// How many of the wanted tokens are granted if `available` are left.
-    fn grant(&self, available: usize, is_waiting: bool) -> usize {
-        let wanted = self.wanted;
-        // Of a burst of one nothing can be left to others.
+    /// The number of tokens granted if `available` are left.
+    fn granted(&self, available: usize, is_waiting: bool) -> usize {
+        let TokenDemand { urgent, other } = self.demand;
+        // A burst of one has no token to reserve.
         let reserve = |tokens: usize| tokens.min((self.limit.burst as usize).saturating_sub(1));
-        match self.sender {
-            Sender::Push => {
-                let left_to_sweep = if is_waiting { reserve(LEFT_TO_SWEEP) } else { 0 };
-                let urgent = wanted.urgent.min(available.saturating_sub(left_to_sweep));
-                let other = if is_waiting { 0 } else { (available - urgent).saturating_sub(reserve(LEFT_TO_URGENT)) };
-                urgent + wanted.other.min(other)
+        match self.requester {
+            Requester::Push if is_waiting => urgent.min(available.saturating_sub(reserve(LEFT_TO_SWEEP))),
+            Requester::Push => {
+                let urgent = urgent.min(available);
+                urgent + other.min((available - urgent).saturating_sub(reserve(LEFT_TO_URGENT)))
             }
-            Sender::Sweep { digests } => {
-                let urgent = wanted.urgent.min(available);
+            Requester::Sweep { digests } => {
+                let urgent = urgent.min(available);
                 let left = available - urgent;
                 let to_digests = left.min(digests).min(LEFT_TO_SWEEP);
-                urgent + wanted.other.min(left.saturating_sub(reserve(LEFT_TO_URGENT)).max(to_digests))
+                urgent + other.min(left.saturating_sub(reserve(LEFT_TO_URGENT)).max(to_digests))
             }
         }
     }
 }
 
 impl RateLimit {
-    /// Time between two messages at the long-run rate, in microseconds. Rounded up: never more than the rate.
+    /// The time between two messages at the long-run rate, in microseconds. Rounded up, so that the rate is never exceeded.
     fn interval(&self) -> i64 {
         let per_minute = i64::from(self.per_minute.max(1));
         (MINUTE + per_minute - 1) / per_minute
     }
 }
 
-/// The day by which SMS are counted.
+/// The day of the SMS quota.
 #[must_use]
 pub fn utc_day(at: Timestamp) -> civil::Date {
     at.to_zoned_datetime(TimeZone::UTC).date()
@@ -219,36 +226,42 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + (second * 1000.0) as i64).unwrap()
     }
 
-    fn take_tokens(limit: RateLimit, bucket: Bucket, wanted: Wanted, sender: Sender, now: Timestamp) -> Take {
-        TokenRequest { limit, wanted, sender, now }.take(bucket)
+    fn grant(
+        limit: RateLimit,
+        bucket: Bucket,
+        demand: TokenDemand,
+        requester: Requester,
+        now: Timestamp,
+    ) -> TokenGrant {
+        TokenRequest { limit, demand, requester, now }.grant(bucket)
     }
 
-    fn urgent(urgent: usize) -> Wanted {
-        Wanted { urgent, other: 0 }
+    fn urgent(urgent: usize) -> TokenDemand {
+        TokenDemand { urgent, other: 0 }
     }
 
-    fn other(other: usize) -> Wanted {
-        Wanted { urgent: 0, other }
+    fn other(other: usize) -> TokenDemand {
+        TokenDemand { urgent: 0, other }
     }
 
-    /// One limiter after another take of it.
+    /// A limiter that applies each grant.
     #[derive(Default)]
     struct Limiter(Bucket);
 
     impl Limiter {
-        fn take(&mut self, wanted: Wanted, sender: Sender, second: f64) -> usize {
-            let take = take_tokens(LIMIT, self.0, wanted, sender, at(second));
-            self.0 = take.bucket;
-            take.granted
+        fn take(&mut self, demand: TokenDemand, requester: Requester, second: f64) -> usize {
+            let grant = grant(LIMIT, self.0, demand, requester, at(second));
+            self.0 = grant.bucket;
+            grant.granted
         }
 
-        fn push(&mut self, wanted: Wanted, second: f64) -> usize {
-            self.take(wanted, Sender::Push, second)
+        fn push(&mut self, demand: TokenDemand, second: f64) -> usize {
+            self.take(demand, Requester::Push, second)
         }
 
-        /// One digest would name all that waits.
-        fn sweep(&mut self, wanted: Wanted, second: f64) -> usize {
-            self.take(wanted, Sender::Sweep { digests: 1 }, second)
+        /// One digest is enough for all messages that wait.
+        fn sweep(&mut self, demand: TokenDemand, second: f64) -> usize {
+            self.take(demand, Requester::Sweep { digests: 1 }, second)
         }
     }
 
@@ -281,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_wrong_does_not_stop_messages_until_it_comes_true() {
+    fn a_clock_that_was_wrong_does_not_stop_messages() {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(urgent(10), 86_400.0), 10);
         assert_eq!(limiter.push(urgent(10), 0.0), 10);
@@ -297,31 +310,31 @@ mod tests {
         assert_eq!(limiter.push(other(7), 0.0), 7);
         assert_eq!(limiter.push(urgent(4), 0.0), 3);
         let mut limiter = Limiter::default();
-        assert_eq!(limiter.push(Wanted { urgent: 2, other: 100 }, 0.0), 2 + 5);
+        assert_eq!(limiter.push(TokenDemand { urgent: 2, other: 100 }, 0.0), 2 + 5);
         let one = RateLimit { burst: 1, ..LIMIT };
         assert_eq!(
-            take_tokens(one, Bucket::default(), other(2), Sender::Push, at(0.0)).granted,
+            grant(one, Bucket::default(), other(2), Requester::Push, at(0.0)).granted,
             1,
-            "or nothing would ever go"
+            "or no message would ever be sent"
         );
     }
 
     #[test]
-    fn what_waits_for_the_sweep_goes_before_what_comes_later() {
+    fn waiting_messages_are_sent_before_later_ones() {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(other(8), 0.0), 7);
-        // Tokens come back, and are kept for the sweep; what is urgent goes at once all the same.
+        // Tokens come back and are left to the sweep. Urgent messages are sent at once.
         for second in [6.0, 30.0, 59.0] {
             assert_eq!(limiter.push(other(1), second), 0, "{second}");
         }
         assert_eq!(limiter.push(urgent(1), 59.0), 1);
         assert_eq!(limiter.sweep(other(100), 60.0), 6);
-        // Nothing waits any more.
+        // No message waits.
         assert_eq!(limiter.push(other(1), 66.0), 1);
     }
 
     #[test]
-    fn the_sweep_always_has_a_token_however_many_urgent_ones_come() {
+    fn the_sweep_always_gets_a_token_however_many_urgent_messages_come() {
         let mut limiter = Limiter::default();
         for minute in 0..10 {
             for second in 0..60 {
@@ -340,11 +353,11 @@ mod tests {
     }
 
     #[test]
-    fn what_one_sweep_cannot_name_has_all_tokens_until_it_is_named() {
+    fn messages_that_one_sweep_cannot_send_have_all_tokens_until_they_are_sent() {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(urgent(8), 0.0), 8);
         assert_eq!(limiter.push(other(1), 0.0), 0);
-        let sweep = Sender::Sweep { digests: 4 };
+        let sweep = Requester::Sweep { digests: 4 };
         assert_eq!(limiter.take(other(2000), sweep, 0.0), 2, "two digests out of the last three");
         // Two of four digests are left: no push takes the tokens that come back.
         assert_eq!(limiter.push(other(1), 30.0), 0);
@@ -353,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn sweep_that_gets_no_token_leaves_all_to_the_next_one() {
+    fn a_sweep_without_a_token_leaves_all_messages_to_the_next_one() {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(urgent(10), 0.0), 10);
         assert_eq!(limiter.sweep(other(2), 1.0), 0);
@@ -363,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn pushes_go_on_where_no_sweep_runs() {
+    fn pushes_send_again_if_no_sweep_runs() {
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(other(8), 0.0), 7);
         assert_eq!(limiter.push(other(1), 299.0), 0);
@@ -371,34 +384,39 @@ mod tests {
     }
 
     #[test]
-    fn conditions_hold_for_as_many_buckets_as_grant_the_same() {
+    fn every_bucket_that_fulfils_the_condition_grants_the_same_number() {
         let now = at(0.0).as_microsecond();
         let (interval, empty) = (6_000_000, now + 60_000_000);
-        let wanted = [urgent(1), urgent(4), other(1), other(4), Wanted { urgent: 2, other: 3 }];
+        let demand = [urgent(1), urgent(4), other(1), other(4), TokenDemand { urgent: 2, other: 3 }];
         let waiting = [None, Some(now - WAITING), Some(now - WAITING + 1), Some(now)];
         let tats = (0..=100)
             .map(|tenth| now - interval / 10 + tenth * interval / 10)
-            .chain([empty + AHEAD, empty + AHEAD + 1]);
+            .chain([empty + PLAUSIBLE_LEAD, empty + PLAUSIBLE_LEAD + 1]);
         let buckets: Vec<Bucket> = tats
             .flat_map(|tat| waiting.map(|waiting| Bucket { tat: Some(tat), waiting }))
             .chain([Bucket::default()])
             .collect();
-        for sender in [Sender::Push, Sender::Sweep { digests: 1 }, Sender::Sweep { digests: 3 }] {
-            for (wanted, from) in wanted.iter().flat_map(|wanted| buckets.iter().map(move |bucket| (*wanted, *bucket)))
+        for requester in [Requester::Push, Requester::Sweep { digests: 1 }, Requester::Sweep { digests: 3 }] {
+            for (demand, from) in demand.iter().flat_map(|demand| buckets.iter().map(move |bucket| (*demand, *bucket)))
             {
-                let take = take_tokens(LIMIT, from, wanted, sender, at(0.0));
+                let grant_from = grant(LIMIT, from, demand, requester, at(0.0));
                 for bucket in &buckets {
-                    let fits = match take.expected {
-                        Expected::Full { now, implausible } => {
+                    let fits = match grant_from.condition {
+                        TatCondition::Full { now, implausible } => {
                             bucket.tat.is_none_or(|tat| tat <= now || tat > implausible)
                         }
-                        Expected::Between { now, highest } => bucket.tat.is_some_and(|tat| tat > now && tat <= highest),
-                    } && take
+                        TatCondition::Between { now, highest } => {
+                            bucket.tat.is_some_and(|tat| tat > now && tat <= highest)
+                        }
+                    } && grant_from
                         .waiting_until
                         .is_none_or(|until| bucket.waiting.is_none_or(|waiting| waiting <= until));
-                    let other = take_tokens(LIMIT, *bucket, wanted, sender, at(0.0)).granted;
-                    assert!(!fits || other >= take.granted, "{sender:?} {wanted:?} {from:?} {bucket:?}");
-                    assert!(fits || *bucket != from || take.granted == 0, "its own: {sender:?} {wanted:?} {from:?}");
+                    let other = grant(LIMIT, *bucket, demand, requester, at(0.0)).granted;
+                    assert!(!fits || other >= grant_from.granted, "{requester:?} {demand:?} {from:?} {bucket:?}");
+                    assert!(
+                        fits || *bucket != from || grant_from.granted == 0,
+                        "its own: {requester:?} {demand:?} {from:?}"
+                    );
                 }
             }
         }

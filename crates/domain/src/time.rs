@@ -1,25 +1,26 @@
-//! When a reading was taken, and how that moment is called where it was taken.
+//! The event time of readings, and the local time at their location.
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ZonedDateTime, civil};
 use serde::{Deserialize, Serialize};
 
-/// First moment that an event time may name: 2015-01-01T00:00:00Z, in seconds since the epoch. SmartClean is younger.
+/// First plausible event time, 2015-01-01T00:00:00Z, in Unix seconds. SmartClean is younger.
 const EARLIEST: i64 = 1_420_070_400;
-/// First moment that an event time may no longer name: 2100-01-01T00:00:00Z, in seconds since the epoch.
+/// First event time that is too late to be plausible, 2100-01-01T00:00:00Z, in Unix seconds.
 const LATEST: i64 = 4_102_444_800;
-/// Numbers from here on are milliseconds, below it seconds: 10¹¹ s is the year 5138, 10¹¹ ms is 1973.
+/// Numbers from here on are milliseconds, smaller ones seconds: 10¹¹ s is the year 5138, 10¹¹ ms is 1973.
 const MILLISECONDS_FROM: f64 = 1e11;
 
-/// Whether `at` can be the time of a reading: within the years 2015 to 2099.
+/// Whether `at` can be an event time: within the years 2015 to 2099.
 #[must_use]
 pub fn is_plausible(at: Timestamp) -> bool {
     (EARLIEST..LATEST).contains(&at.as_second())
 }
 
-/// Reads `unixT`: the vendor documents milliseconds and sends seconds as well, so magnitude decides.
-/// `None` where the moment is not [plausible](is_plausible).
+/// Parses `unixT`. The vendor documents milliseconds and also sends seconds, so magnitude decides. `None` if the time is not
+/// [plausible](is_plausible).
 ///
+/// # Examples
 /// ```
 /// use domain::time::from_unix;
 /// assert_eq!(from_unix(1_639_120_892.0), from_unix(1_639_120_892_000.0));
@@ -28,14 +29,13 @@ pub fn is_plausible(at: Timestamp) -> bool {
 #[must_use]
 pub fn from_unix(number: f64) -> Option<Timestamp> {
     let milliseconds = if number.abs() >= MILLISECONDS_FROM { number } else { number * 1000.0 };
-    // The cast saturates, and what it saturates to is not plausible.
-    #[expect(clippy::cast_possible_truncation, reason = "out of range saturates and is refused below")]
+    #[expect(clippy::cast_possible_truncation, reason = "saturates at a time that is not plausible")]
     let at = Timestamp::from_millisecond(milliseconds as i64).ok()?;
     is_plausible(at).then_some(at)
 }
 
-/// Reads `time`: ISO 8601 with an offset, with or without a colon in it (`2022-06-01T13:44:21+0800`).
-/// Gives the moment and the offset, or `None` where the text is something else or not [plausible](is_plausible).
+/// Parses `time`: ISO 8601 with an offset such as `+0800` or `+08:00`. Returns the time and the offset. `None` if the text is
+/// not of that form, or the time not [plausible](is_plausible).
 #[must_use]
 pub fn from_iso(text: &str) -> Option<(Timestamp, Offset)> {
     let text = text.trim();
@@ -49,8 +49,8 @@ pub fn from_iso(text: &str) -> Option<(Timestamp, Offset)> {
     is_plausible(at).then_some((at, offset))
 }
 
-/// Reads `t`: local time `YYYYMMDDHHmmss` in `region`, an IANA zone. Of an hour that a clock change repeats the earlier
-/// is taken, an hour that it skips is moved on by the length of the gap. `None` where either text is something else.
+/// Parses `t`: local time `YYYYMMDDHHmmss` in `region`, an IANA time zone. A time that a clock change repeats is the earlier
+/// one; a time that it skips is later by the length of the gap. `None` if a text is not of that form.
 #[must_use]
 pub fn from_local(digits: &str, region: &str) -> Option<Timestamp> {
     let digits = digits.trim();
@@ -65,34 +65,43 @@ pub fn from_local(digits: &str, region: &str) -> Option<Timestamp> {
     is_plausible(at).then_some(at)
 }
 
-/// Longest name of a time zone that is one, in bytes; the database's longest has 32.
+/// Longest name of a time zone, in bytes. The longest in the IANA database has 32.
 pub const LONGEST_REGION: usize = 64;
 
-/// What is known of the local time where a reading was taken.
+/// The time zone of a location, as far as its readings give it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalZone {
-    /// IANA name (`Asia/Singapore`), as the reading's `Region` gives it.
+    /// The IANA name (`Asia/Singapore`), from `Region`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub region: Option<String>,
-    /// Offset from UTC in seconds, as the reading's `time` gives it; used where the region is absent or unknown.
+    /// The offset from UTC in seconds, from `time`. Used if the region is absent or unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub offset_seconds: Option<i32>,
 }
 
 impl LocalZone {
-    /// `at` on the clock of this zone; on UTC where nothing usable is known of it.
+    /// `at` in local time, or in UTC if the zone is not known.
     #[must_use]
     pub fn on_the_wall(&self, at: Timestamp) -> ZonedDateTime {
-        at.to_zoned_datetime(self.usable().unwrap_or(TimeZone::UTC))
+        at.to_zoned_datetime(self.time_zone().unwrap_or(TimeZone::UTC))
     }
 
-    /// Whether the local time is known: an hour told in this zone is the one that people there see.
+    /// The last time at or before `at` when the local time was `time`.
+    #[must_use]
+    pub fn last_time_of_day(&self, time: civil::Time, at: Timestamp) -> Option<Timestamp> {
+        let local = self.on_the_wall(at);
+        let on = |date: civil::Date| local.time_zone().to_timestamp(date.to_datetime(time)).ok();
+        let today = on(local.date())?;
+        if today <= at { Some(today) } else { on(local.date().yesterday().ok()?) }
+    }
+
+    /// Whether the local time is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.usable().is_some()
+        self.time_zone().is_some()
     }
 
-    fn usable(&self) -> Option<TimeZone> {
+    fn time_zone(&self) -> Option<TimeZone> {
         let by_region = self.region.as_deref().and_then(|region| TimeZone::get(region).ok());
         by_region.or_else(|| Offset::from_seconds(self.offset_seconds?).ok().map(TimeZone::fixed))
     }
@@ -107,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn unix_seconds_and_milliseconds_are_told_apart_by_magnitude() {
+    fn magnitude_distinguishes_unix_seconds_and_milliseconds() {
         assert_eq!(from_unix(1_639_120_892.0), Some(at("2021-12-10T07:21:32Z")));
         assert_eq!(from_unix(1_654_063_185_904.0), Some(at("2022-06-01T05:59:45.904Z")));
     }
@@ -166,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_time_is_known_by_region_or_offset_and_not_by_a_name_that_nobody_knows() {
+    fn the_local_time_is_known_by_region_or_offset_and_not_by_an_unknown_name() {
         let known = |region: Option<&str>, offset_seconds| {
             LocalZone { region: region.map(Into::into), offset_seconds }.is_known()
         };

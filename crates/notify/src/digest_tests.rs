@@ -20,7 +20,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn held(alert: Alert, over: Option<&str>) -> SuppressedAlert {
-    SuppressedAlert { alert, over: over.map(at) }
+    SuppressedAlert { alert, resolved_at: over.map(at) }
 }
 
 fn three_held() -> Vec<SuppressedAlert> {

@@ -36,7 +36,7 @@ fn resolved(alert: Alert, minutes: i64) -> Rendered {
 }
 
 fn held(alerts: Vec<Alert>, more: usize) -> Rendered {
-    let alerts = alerts.into_iter().map(|alert| SuppressedAlert { alert, over: None }).collect();
+    let alerts = alerts.into_iter().map(|alert| SuppressedAlert { alert, resolved_at: None }).collect();
     render(&Message::Suppressed { reason: SuppressionReason::Block, alerts, more })
 }
 

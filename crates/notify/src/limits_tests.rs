@@ -103,7 +103,7 @@ fn messages_of(name: &str) -> Vec<Message> {
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
         messages.push(Message::Resolved { alert, at });
     }
-    let held = |alert: &Alert| SuppressedAlert { alert: alert.clone(), over: Some(at) };
+    let held = |alert: &Alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) };
     messages.push(Message::Suppressed {
         reason: SuppressionReason::Block,
         alerts: alerts.iter().map(held).collect(),

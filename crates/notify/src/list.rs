@@ -41,7 +41,7 @@ impl Entry {
     }
 
     pub(super) fn of_suppressed(one: &SuppressedAlert) -> Self {
-        Self { over: one.over, ..Self::of(&one.alert, Stage::Raised) }
+        Self { over: one.resolved_at, ..Self::of(&one.alert, Stage::Raised) }
     }
 
     /// The alert, its names fit to be shown.

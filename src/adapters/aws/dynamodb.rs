@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use super::items::{Item, ItemCodec, SHARDS, expires, item_key, number, text};
 use super::{OPTIONAL_TIMEOUT, backoff, error_code, unavailable, within};
 use crate::adapters::due_millis::now_millis;
-use crate::domain::rate_limit::{Bucket, Expected, Sender, Take, TokenRequest, utc_day};
+use crate::domain::rate_limit::{Bucket, Requester, TatCondition, TokenGrant, TokenRequest, utc_day};
 use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
 
 /// For one load, write or search, all retries included.
@@ -198,12 +198,12 @@ impl DynamoStore {
         // Assumed to be full at first: it nearly always is.
         let mut bucket = Bucket::default();
         for _ in 0..LIMITER_ATTEMPTS {
-            let take = request.take(bucket);
-            if take.bucket == bucket {
-                return Ok(take.granted);
+            let grant = request.grant(bucket);
+            if grant.bucket == bucket {
+                return Ok(grant.granted);
             }
-            let Some(found) = self.update(tokens_update(channel, bucket, &take, request.sender)).await? else {
-                return Ok(take.granted);
+            let Some(found) = self.update(tokens_update(channel, bucket, &grant, request.requester)).await? else {
+                return Ok(grant.granted);
             };
             let number = |name| {
                 let number = found.contains_key(name).then(|| number(&found, name)).transpose();
@@ -235,38 +235,41 @@ impl DynamoStore {
     }
 }
 
-/// The write of `take` from `bucket`. A full bucket is set from the current time, another one is added to, because expressions
+/// The write of `grant` from `bucket`. A full bucket is set from the current time, another one is added to, because expressions
 /// have no `max`. Concurrent takes therefore do not overwrite each other.
-fn tokens_update(channel: &str, bucket: Bucket, take: &Take, sender: Sender) -> LimiterUpdate {
+fn tokens_update(channel: &str, bucket: Bucket, grant: &TokenGrant, requester: Requester) -> LimiterUpdate {
     let mut sets = vec!["#ttl = :ttl"];
     let mut conditions = Vec::new();
     let mut values = Vec::new();
-    if let Some(tat) = take.bucket.tat.filter(|_| take.granted > 0) {
-        match take.expected {
-            Expected::Full { now, implausible } => {
+    if let Some(tat) = grant.bucket.tat.filter(|_| grant.granted > 0) {
+        match grant.condition {
+            TatCondition::Full { now, implausible } => {
                 sets.push("tat = :tat");
                 conditions.push("(attribute_not_exists(tat) OR tat <= :now OR tat > :implausible)");
                 values.extend([(":tat", tat), (":now", now), (":implausible", implausible)]);
             }
-            Expected::Between { now, highest } => {
+            TatCondition::Between { now, highest } => {
                 sets.push("tat = tat + :cost");
                 conditions.push("tat > :now AND tat <= :highest");
                 let cost = tat - bucket.tat.unwrap_or(now);
                 values.extend([(":cost", cost), (":now", now), (":highest", highest)]);
             }
         }
-        if let Some(until) = take.waiting_until {
+        if let Some(until) = grant.waiting_until {
             conditions.push("(attribute_not_exists(waiting) OR waiting <= :until)");
             values.push((":until", until));
         }
     }
-    if let Some(waiting) = take.bucket.waiting.filter(|_| take.bucket.waiting != bucket.waiting) {
+    if let Some(waiting) = grant.bucket.waiting.filter(|_| grant.bucket.waiting != bucket.waiting) {
         sets.push("waiting = :waiting");
         values.push((":waiting", waiting));
     }
     // Removed even if it was not read: another process may have set it in between.
-    let removed =
-        if matches!(sender, Sender::Sweep { .. }) && take.bucket.waiting.is_none() { " REMOVE waiting" } else { "" };
+    let removed = if matches!(requester, Requester::Sweep { .. }) && grant.bucket.waiting.is_none() {
+        " REMOVE waiting"
+    } else {
+        ""
+    };
     LimiterUpdate {
         key: format!("rate-limit/{channel}"),
         expression: format!("SET {}{removed}", sets.join(", ")),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, 
 
 use super::group_commit::GroupCommit;
 use crate::adapters::due_millis::{due_millis, now_millis};
-use crate::domain::rate_limit::{Bucket, Take, TokenRequest, utc_day};
+use crate::domain::rate_limit::{Bucket, TokenGrant, TokenRequest, utc_day};
 use crate::ingest::ReplayedDocument;
 use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError, may_expire};
 
@@ -261,7 +261,7 @@ fn write_one(transaction: &Transaction<'_>, write: &StateWrite) -> rusqlite::Res
             let bucket = |row: &Row<'_>| Ok(Bucket { tat: row.get(0)?, waiting: row.get(1)? });
             let before =
                 transaction.prepare_cached(BUCKET)?.query_one([channel], bucket).optional()?.unwrap_or_default();
-            let Take { granted, bucket, .. } = request.take(before);
+            let TokenGrant { granted, bucket, .. } = request.grant(before);
             if bucket != before {
                 transaction.prepare_cached(SET_BUCKET)?.execute(params![channel, bucket.tat, bucket.waiting])?;
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
-use smartclean_push::domain::rate_limit::{RateLimit, Sender, TokenRequest, Wanted};
+use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::ingest::ports::{Commit, RateLimiter as _, StateDocument, StateStore as _, UnavailableError};
 
 use super::stand_in::{ReceivedRequest, Reply, StandIn};
@@ -201,8 +201,8 @@ fn unmet(item: &Value) -> Reply {
 }
 
 async fn take(stand_in: &StandIn, urgent: usize, other: usize) -> Result<usize, UnavailableError> {
-    let (limit, wanted) = (RateLimit::default(), Wanted { urgent, other });
-    let request = TokenRequest { limit, wanted, sender: Sender::Push, now: Timestamp::UNIX_EPOCH };
+    let (limit, demand) = (RateLimit::default(), TokenDemand { urgent, other });
+    let request = TokenRequest { limit, demand, requester: Requester::Push, now: Timestamp::UNIX_EPOCH };
     store(stand_in).await.take_tokens("alerts", request).await
 }
 

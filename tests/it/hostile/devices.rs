@@ -131,7 +131,7 @@ fn eight_times_as_many_devices_that_do_not_block_their_zone_cost_about_eight_tim
         for number in 0..count {
             let device = format!("device-{number}");
             assert_eq!(blocks.until(&alert, &device, &block), None);
-            blocks.sent(&alert, &device, alert.at, day);
+            blocks.record(&alert, &device, alert.at, day);
             assert!(blocks.until(&alert, &device, &block).is_some());
         }
     });

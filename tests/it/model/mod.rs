@@ -18,7 +18,7 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
 use smartclean_push::domain::alert::{Alert, Message};
 use smartclean_push::domain::digest::Digest;
-use smartclean_push::domain::engine::{Evaluation, cleaned, evaluate, next_due, sweep};
+use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{DedupWindow, EntryId, ZoneState};
@@ -42,7 +42,7 @@ impl<'w> Engine<'w> {
         let state = std::mem::take(&mut self.state);
         let evaluation = match &happening.what {
             What::Sweep => sweep(&self.rules, state, now, true),
-            What::Cleaned(at) => cleaned(&self.rules, state, moment(*at), now),
+            What::Cleaned(at) => clean(&self.rules, state, moment(*at), now),
             What::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(self.world)).collect();
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
@@ -90,7 +90,7 @@ fn said(message: &Message) -> Said {
             Said::Resolved { rule, device, at: minute(*at) }
         }
         Message::Suppressed { alerts, more: 0, .. } => {
-            Said::Released(alerts.iter().map(|one| (raised(&one.alert), one.over.map(minute))).collect())
+            Said::Released(alerts.iter().map(|one| (raised(&one.alert), one.resolved_at.map(minute))).collect())
         }
         other => panic!("nobody asked for {other:?}"),
     }
@@ -241,7 +241,7 @@ proptest! {
         let said = engine.run(&world.history);
         let has_changed = |state: &ZoneState, reading: &Measured| {
             let id = Digest::of(reading.text(&world).as_bytes());
-            state.dedup_window.knows(DedupWindow::fingerprint(&id))
+            state.dedup_window.contains(DedupWindow::fingerprint(&id))
         };
         let (again, _) = run_with_repeats(&mut repeated, &repeats, has_changed);
         prop_assert_eq!(again, said);

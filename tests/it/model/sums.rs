@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use smartclean_push::domain::engine::{cleaned, evaluate};
+use smartclean_push::domain::engine::{clean, evaluate};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
@@ -90,7 +90,7 @@ fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> 
         let evaluation = match step {
             Step::Cleaned { lag } => {
                 counted.cleaned(now - lag);
-                cleaned(&rules, state.clone(), moment(now - lag), moment(now))
+                clean(&rules, state.clone(), moment(now - lag), moment(now))
             }
             Step::Count { value, lag } => {
                 counted.count(now - lag, *value);

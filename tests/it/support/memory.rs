@@ -158,9 +158,9 @@ impl RateLimiter for MemoryState {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
         let mut state = self.limit()?;
         let bucket = state.buckets.entry(channel.to_owned()).or_default();
-        let take = request.take(*bucket);
-        *bucket = take.bucket;
-        Ok(take.granted)
+        let grant = request.grant(*bucket);
+        *bucket = grant.bucket;
+        Ok(grant.granted)
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {

@@ -92,7 +92,7 @@ impl<'r> Judge<'r> {
         // those before it say.
         if let Some(at) = visit.cleanings.iter().max().filter(|_| self.is_known || !visit.readings.is_empty()) {
             self.is_known = true;
-            let evaluation = engine::cleaned(self.rules.rules, std::mem::take(&mut self.state), *at, received);
+            let evaluation = engine::clean(self.rules.rules, std::mem::take(&mut self.state), *at, received);
             self.commit(evaluation, devices);
         }
         if !readings.is_empty() {
@@ -170,7 +170,7 @@ impl<'r> Judge<'r> {
                 }
                 Message::Suppressed { reason, alerts, more } => {
                     let blocked = *reason == SuppressionReason::Block;
-                    alerts.iter().for_each(|known| self.raise(&known.alert, blocked, known.over, devices));
+                    alerts.iter().for_each(|known| self.raise(&known.alert, blocked, known.resolved_at, devices));
                     self.counted += *more as u64;
                 }
                 Message::Resolved { .. } | Message::Reminder { .. } | Message::Notice(_) => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::step::{Event, Step, What, told as time};
 use domain::alert::Message;
-use domain::engine::{Evaluation, cleaned, evaluate, sweep};
+use domain::engine::{Evaluation, clean, evaluate, sweep};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
 use domain::state::{ZoneKey, ZoneState};
@@ -37,9 +37,7 @@ impl World {
         let at = event.at;
         match &event.what {
             What::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state.clone(), at, !is_quiet)),
-            What::Cleaned { at: finished } => {
-                self.each_zone(|rules, state| cleaned(rules, state.clone(), *finished, at))
-            }
+            What::Cleaned { at: finished } => self.each_zone(|rules, state| clean(rules, state.clone(), *finished, at)),
             What::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {
                     let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();
@@ -99,7 +97,7 @@ fn told(message: &Message) -> String {
         Message::Suppressed { alerts, more, .. } => {
             let alerts: Vec<_> = alerts
                 .iter()
-                .map(|one| format!("{}{}", one.alert.rule, if one.over.is_some() { " (over)" } else { "" }))
+                .map(|one| format!("{}{}", one.alert.rule, if one.resolved_at.is_some() { " (over)" } else { "" }))
                 .collect();
             let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
             format!("released {}{more}", alerts.join(" + "))

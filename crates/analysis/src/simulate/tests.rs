@@ -9,7 +9,7 @@ use super::*;
 use domain::alert::Message;
 use domain::batch::Items;
 use domain::device::DEVICE_TYPES;
-use domain::engine::{cleaned, evaluate};
+use domain::engine::{clean, evaluate};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
 use domain::state::ZoneState;
@@ -275,7 +275,7 @@ fn a_week_raises_some_alerts_and_not_absurdly_many() {
         let zone = zone.unwrap_or_else(|| reading.source.zone.clone().unwrap().into_owned());
         let state = zones.entry(zone).or_default();
         let evaluation = match &reading.cleaning {
-            Some(cleaning) => cleaned(&rules, state.clone(), cleaning.at, event.at),
+            Some(cleaning) => clean(&rules, state.clone(), cleaning.at, event.at),
             None => evaluate(&rules, state.clone(), &[&reading], event.at, event.at),
         };
         raised += evaluation.stats.alerts;

@@ -1,4 +1,4 @@
-//! What is known when a limit is crossed: facts only. The crate `notify` makes words of them when a message is sent.
+//! Alerts and messages: facts only. The crate `notify` renders their texts.
 
 pub mod notice;
 
@@ -12,28 +12,28 @@ use super::severity::Severity;
 use crate::breach::Breach;
 use crate::location::Location;
 
-/// An alert's identity, derived from its cause: the same rule broken by the same reading has the same id for ever, also
-/// when the message is sent twice.
+/// The id of an alert, derived from its cause: the same rule, device and reading always give the same id. Prints as 32 hex
+/// digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AlertId(Digest);
 
 impl AlertId {
-    /// The identity of the alert that `rule` raises at `reading`.
+    /// The id of the alert that `reading` fires.
     #[must_use]
     pub fn of(rule: &str, reading: &Reading<'_>) -> Self {
         let device = reading.source.device.as_deref().unwrap_or_default();
         Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), reading.id().as_bytes()]))
     }
 
-    /// The identity of the alert that `rule` raises because nothing came from `device` since `since`.
+    /// The id of the alert that `device` has sent nothing since `since`.
     #[must_use]
     pub fn of_silence(rule: &str, device: &str, since: Timestamp) -> Self {
         let since = since.as_nanosecond().to_be_bytes();
         Self(Digest::of_fields(&[rule.as_bytes(), device.as_bytes(), b"silent since", &since]))
     }
 
-    /// The digest that it is.
+    /// The digest of the cause.
     #[must_use]
     pub fn digest(self) -> Digest {
         self.0
@@ -46,67 +46,67 @@ impl std::fmt::Display for AlertId {
     }
 }
 
-/// One rule broken by one reading.
+/// The facts of one rule that fired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Identity.
+    /// The id.
     pub id: AlertId,
-    /// The rule's id.
+    /// The id of the rule.
     pub rule: String,
-    /// The rule's title, what a person calls the matter: "Bad smell".
+    /// The title of the rule: "Bad smell".
     pub title: String,
-    /// The rule's own words for the message, with placeholders; `None` for the usual ones.
+    /// The message template of the rule; `None` for the usual text.
     pub template: Option<String>,
-    /// How bad it is.
+    /// The worst severity of its breaches.
     pub severity: Severity,
-    /// The limits that were crossed; none where it is about silence.
+    /// The breached limits; empty for a silence rule.
     pub breaches: Vec<Breach>,
-    /// How it came about, where it is more than one reading.
+    /// How breaches became the alert.
     #[serde(default)]
     pub trigger: Trigger,
-    /// Reasons that were named with it (feedback), each once.
+    /// The reasons of feedback, each once.
     pub reasons: Vec<String>,
-    /// Event time of the reading; its receipt where it names none.
+    /// The event time of the reading, or its receipt if it has none.
     pub at: Timestamp,
-    /// The reading that fired it.
+    /// The reading that fired the rule.
     pub reading: ReadingId,
-    /// Where it is.
+    /// The location of the device.
     pub location: Location,
 }
 
-/// How an alert came about.
+/// How breaches became an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Trigger {
-    /// By one reading.
+    /// One reading.
     #[default]
     Immediate,
-    /// The limit has been broken since then, by every reading.
+    /// A breach that has lasted.
     Sustained {
-        /// The first of them.
+        /// The time of its first reading.
         since: Timestamp,
     },
-    /// Added up since then.
+    /// A sum.
     Accumulated {
-        /// The first reading in the sum.
+        /// The time of the first reading in the sum.
         since: Timestamp,
     },
-    /// So many times.
+    /// A number of occurrences.
     Repeated {
-        /// How many.
+        /// The number.
         count: usize,
-        /// Within this time; `None` where it does not matter.
+        /// The window; `None` without one.
         within: Option<SignedDuration>,
     },
-    /// Nothing has come from the device since then.
+    /// The device sends nothing.
     NoData {
-        /// The last reading that is known.
+        /// The time of its last reading.
         since: Timestamp,
     },
 }
 
 impl Trigger {
-    /// When it began; `None` where it has no beginning of its own.
+    /// When it began; `None` for triggers without a beginning.
     #[must_use]
     pub fn since(self) -> Option<Timestamp> {
         match self {
@@ -116,20 +116,20 @@ impl Trigger {
     }
 }
 
-/// Why an alert is not sent before a time.
+/// Why an alert is suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressionReason {
-    /// An alert of the same device or zone was sent shortly before.
+    /// An alert of the same device or zone was just sent.
     Block,
-    /// It is outside the active hours of its rule.
+    /// The alert is outside the active hours of its rule.
     Hours,
 }
 
 impl SuppressionReason {
-    /// Whether alerts that are over meanwhile are still listed, marked as over. For any other reason they are dropped.
+    /// Whether the list of released alerts contains resolved ones. For other reasons they are dropped.
     #[must_use]
-    pub fn lists_what_is_over(self) -> bool {
+    pub fn lists_resolved(self) -> bool {
         self == Self::Block
     }
 }
@@ -139,50 +139,50 @@ impl SuppressionReason {
 pub struct SuppressedAlert {
     /// The alert.
     pub alert: Alert,
-    /// When it was over, if it is.
+    /// When it was resolved; `None` while it lasts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub over: Option<Timestamp>,
+    pub resolved_at: Option<Timestamp>,
 }
 
-/// What one message says.
+/// The facts of one message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Message {
-    /// One reading broke these rules, or readings of one device did outside active hours. The worst first, never empty.
+    /// The alerts of one reading, or of one device outside active hours.
     Firing {
-        /// The alerts, the worst first.
+        /// The alerts, at least one. The worst is first.
         alerts: Vec<Alert>,
-        /// How many of the zone were blocked since its last message, where those are only counted.
+        /// The number of alerts of the zone that were blocked since its last message, if they are only counted.
         #[serde(default, skip_serializing_if = "is_zero")]
         blocked: usize,
     },
-    /// What was raised lasts.
+    /// An alert is still firing.
     Reminder {
-        /// What was raised.
+        /// The alert.
         alert: Box<Alert>,
-        /// When it is said again.
+        /// The time of the reminder.
         at: Timestamp,
-        /// Since when nothing has come from the device: then this is the last reminder.
+        /// Since when the device has sent nothing; then this is the last reminder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unheard_since: Option<Timestamp>,
     },
-    /// What was raised is over.
+    /// An alert is resolved.
     Resolved {
-        /// What was raised.
+        /// The alert.
         alert: Box<Alert>,
-        /// Since when it is over.
+        /// When it was resolved.
         at: Timestamp,
     },
-    /// Alerts that are no longer suppressed. Never empty.
+    /// Alerts whose suppression has ended.
     Suppressed {
         /// Why they were suppressed.
         reason: SuppressionReason,
-        /// In the order they were suppressed.
+        /// The alerts in the order of their suppression, at least one.
         alerts: Vec<SuppressedAlert>,
-        /// How many more there were.
+        /// The number of further alerts.
         more: usize,
     },
-    /// Something about the program itself.
+    /// A notice about the program itself.
     Notice(Notice),
 }
 
@@ -191,7 +191,6 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Message {
-    /// The alerts that it names; none of a notice.
     fn alerts(&self) -> Vec<&Alert> {
         match self {
             Self::Notice(_) => Vec::new(),
@@ -201,7 +200,7 @@ impl Message {
         }
     }
 
-    /// The worst severity of its alerts. Notices are `critical`: they are few, and about all that follows.
+    /// The worst severity of its alerts. Notices are `critical`: they are few, and affect all later alerts.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
@@ -210,7 +209,7 @@ impl Message {
         }
     }
 
-    /// For sorting: the worst first, then the oldest.
+    /// A sort key: the worst severity first, then the oldest.
     #[must_use]
     pub fn urgency(&self) -> impl Ord + use<> {
         let at = match self {
@@ -220,7 +219,7 @@ impl Message {
         (std::cmp::Reverse(self.severity()), at)
     }
 
-    /// The message's identity: the same cause makes the same message.
+    /// The id of the message. The same cause has the same id.
     #[must_use]
     pub fn id(&self) -> Digest {
         let (kind, at) = match self {

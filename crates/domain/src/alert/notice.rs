@@ -1,4 +1,4 @@
-//! What the operator has to know about the program itself: a refused file of rules, nothing that arrives at all.
+//! Notices to the operator about the program itself.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::rules::RefusedRules;
 
-/// Something about the program itself. Goes by email alone: it can wait until morning.
+/// A notice about the program itself. Sent by email only: it can wait until morning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Notice {
     /// A rules file was refused.
     RulesRefused(RefusedRules),
-    /// Nothing has come from anywhere.
+    /// No reading arrives from anywhere.
     NothingArrives {
-        /// Since then.
+        /// The time of the last reading.
         since: Timestamp,
     },
-    /// A stored object could not be evaluated, the first one of a day.
+    /// A stored object could not be evaluated: the first one of a day.
     SetAside {
-        /// The object's name.
+        /// The key of the object.
         key: String,
-        /// Why the last try failed.
+        /// Why the last attempt failed.
         reason: String,
         /// The day in UTC.
         day: Date,
@@ -30,7 +30,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Its identity: the same cause makes the same notice.
+    /// The id of the notice. The same cause has the same id.
     #[must_use]
     pub fn id(&self) -> Digest {
         match self {

@@ -1,4 +1,4 @@
-//! How many devices of a zone are kept, and which of them makes room for another one.
+//! Limits the devices of a zone, and evicts idle ones.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,30 +6,29 @@ use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 
 use super::DEVICES_PER_ZONE;
-use super::sweep::watched;
+use super::sweep::watched_devices;
 use crate::rules::RuleSet;
 use crate::state::{RuleState, ThresholdState, ZoneState};
 
-/// For how long nothing was kept of a device's readings before it makes room in a full zone. Own choice: longer than a
-/// building is closed for holidays, and than a sum or a count is of use.
-const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a device must be idle to be evicted from a full zone. Own choice: longer than a building is closed for holidays,
+/// and longer than a sum or a count is of use.
+const EVICTED_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// The devices whose rule state is kept.
+/// Admits the readings of at most [`DEVICES_PER_ZONE`] devices.
 pub(super) struct DeviceLimit<'r> {
     rules: &'r RuleSet,
-    /// They are known only in an evaluation in which there could be too many: in any other, it costs one addition for each
-    /// rule.
+    /// The devices with rule state. `None` if this evaluation cannot exceed the limit: then the set is not needed.
     known: Option<HashSet<String, RandomState>>,
-    /// Those that can make room, the one that was heard longest ago last. Looked for when a device needs room.
+    /// The devices that can be evicted, the first to go last. Computed when the zone is full.
     idle: Option<Vec<(Timestamp, String)>>,
 }
 
 impl<'r> DeviceLimit<'r> {
-    /// For a zone in this state to which at most so many readings come; `None` if nobody knows.
+    /// For a zone in this `state` with at most `readings` further readings; `None` if their number is unknown.
     pub(super) fn new(rules: &'r RuleSet, state: &ZoneState, readings: Option<usize>) -> Self {
         let kept = state.devices.len() + state.rule_states.values().map(|devices| devices.len()).sum::<usize>();
-        let is_room_for_all = readings.is_some_and(|readings| kept.saturating_add(readings) <= DEVICES_PER_ZONE);
-        let known = (!is_room_for_all).then(|| {
+        let is_below_limit = readings.is_some_and(|readings| kept.saturating_add(readings) <= DEVICES_PER_ZONE);
+        let known = (!is_below_limit).then(|| {
             let tracked = state.rule_states.values().flat_map(|devices| devices.keys());
             state.devices.keys().chain(tracked).cloned().collect()
         });
@@ -39,12 +38,12 @@ impl<'r> DeviceLimit<'r> {
     /// Whether a reading of `device` as of `at` is evaluated.
     pub(super) fn admits(&mut self, device: &str, at: Timestamp, state: &ZoneState) -> bool {
         let has_room = self.known.as_ref().is_none_or(|known| known.len() < DEVICES_PER_ZONE || known.contains(device));
-        has_room || self.can_make_room(at, state)
+        has_room || self.can_evict(at, state)
     }
 
-    /// Notes that a reading of `device` was evaluated. If anything is kept of it, and the zone was full, the device that was
-    /// heard longest ago is forgotten.
-    pub(super) fn note(&mut self, device: &str, state: &mut ZoneState) {
+    /// Records that a reading of `device` was evaluated. If the device has state now and the zone was full, the device that was
+    /// idle for longest is evicted.
+    pub(super) fn record(&mut self, device: &str, state: &mut ZoneState) {
         let Some(known) = self.known.as_mut().filter(|known| !known.contains(device)) else { return };
         if state.last_heard(device).is_none() {
             return;
@@ -54,30 +53,30 @@ impl<'r> DeviceLimit<'r> {
             && let Some((_, idle)) = self.idle.as_mut().and_then(Vec::pop)
         {
             known.remove(&idle);
-            state.forget(&idle);
+            state.remove_device(&idle);
         }
     }
 
-    /// Whether a device was not heard for so long that it makes room at `at`. It is the last of the idle ones.
-    fn can_make_room(&mut self, at: Timestamp, state: &ZoneState) -> bool {
+    /// Whether the last of the idle devices can be evicted at `at`.
+    fn can_evict(&mut self, at: Timestamp, state: &ZoneState) -> bool {
         let idle = self.idle.get_or_insert_with(|| idle_devices(self.rules, state));
         while idle.pop_if(|(heard, device)| state.last_heard(device) != Some(*heard)).is_some() {}
-        // A later reading of it could be as old as that.
-        let forgotten_after = FORGOTTEN_AFTER.max(self.rules.max_age);
-        idle.last().is_some_and(|(heard, _)| at.duration_since(*heard) >= forgotten_after)
+        // A reading that arrives later can be as old as `max_age`.
+        let evicted_after = EVICTED_AFTER.max(self.rules.max_age);
+        idle.last().is_some_and(|(heard, _)| at.duration_since(*heard) >= evicted_after)
     }
 }
 
-/// The devices of which nothing fires or waits, each with when it was last heard; the one that was heard longest ago last. A
-/// device that was called silent is one of them, one that is still awaited is not.
+/// The devices with nothing firing, pending, suppressed or expected, each with the time of its newest reading. The oldest is
+/// last.
 fn idle_devices(rules: &RuleSet, state: &ZoneState) -> Vec<(Timestamp, String)> {
     let rule_states = || state.rule_states.values().flatten();
     let is_busy = |rule_state: &RuleState| {
         matches!(rule_state, RuleState::Threshold(ThresholdState::Pending { .. } | ThresholdState::Firing { .. }))
     };
     let firing = rule_states().filter(|(_, rule_state)| is_busy(rule_state)).map(|(device, _)| device.as_str());
-    let awaited = watched(rules, state).map(|watched| watched.device);
-    let busy: HashSet<&str, RandomState> = firing.chain(awaited).chain(state.suppressed.devices()).collect();
+    let expected = watched_devices(rules, state).map(|watched| watched.device);
+    let busy: HashSet<&str, RandomState> = firing.chain(expected).chain(state.suppressed.devices()).collect();
     let mut heard: BTreeMap<&str, Timestamp> = BTreeMap::new();
     let known = state.devices.iter().map(|(device, known)| (device, known.at));
     for (device, at) in

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Evaluation, Policies, announce, awaits, cleaned, evaluate, next_due, sweep};
+use super::{Evaluation, Policies, announce, clean, evaluate, expects_readings, next_due, sweep};
 use crate::alert::notice::Notice;
 use crate::alert::{Message, Trigger};
 use crate::reading::Reading;
@@ -66,7 +66,7 @@ fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
     let of_interest = |rules: &RuleSet, device_type: &str| {
         let text = reading(device_type, "p", 50.0, "10:00");
         let reading = Reading::read(&text).unwrap();
-        Policies::new(rules).are_interested_in(&reading.source)
+        Policies::new(rules).has_rules_for(&reading.source)
     };
     let pack = RuleSet::pack();
     assert!(of_interest(&pack, "SS"));
@@ -118,7 +118,7 @@ fn nothing_is_due_where_nothing_can_happen_by_itself() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
     let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
     assert_eq!(next_due(&rules, &state), None);
-    assert!(!awaits(&rules, &state));
+    assert!(!expects_readings(&rules, &state));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_reminder_is_due_as_long_as_it_lasts() {
 fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
     let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
     let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
-    assert!(awaits(&rules, &state));
+    assert!(expects_readings(&rules, &state));
     // What is known may be older than the truth by a quarter.
     assert_eq!(next_due(&rules, &state), Some(at("15:00")));
     assert_eq!(sweep(&rules, state.clone(), at("14:59"), true).stats.alerts, 0);
@@ -163,7 +163,7 @@ fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
     let silent = sweep(&rules, state.clone(), at("15:00"), true);
     assert_eq!(silent.stats.alerts, 1);
     assert_eq!(triggers(&silent.messages), [Trigger::NoData { since: at("10:00") }]);
-    assert!(!awaits(&rules, &silent.state));
+    assert!(!expects_readings(&rules, &silent.state));
 }
 
 #[test]
@@ -232,8 +232,8 @@ pub(super) fn quiet(text: &str) -> RuleSet {
 #[test]
 fn what_is_measured_at_the_moment_of_a_cleaning_is_over() {
     let rules = quiet("");
-    let clean = cleaned(&rules, ZoneState::default(), at("10:05"), at("10:05")).state;
-    let alerts = |clock| taken(&rules, &clean, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
+    let cleaned = clean(&rules, ZoneState::default(), at("10:05"), at("10:05")).state;
+    let alerts = |clock| taken(&rules, &cleaned, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
     assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
 }
 
@@ -244,14 +244,14 @@ fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
     // How much is missing to thirty, and how many alerts a cleaning ends.
     let count = |state: &ZoneState| taken(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
-        let clean = cleaned(&rules, state.clone(), at(clock), at("10:12"));
-        assert_eq!((count(&clean.state), clean.messages.len()), (alerts, ended), "{clock}");
+        let cleaned = clean(&rules, state.clone(), at(clock), at("10:12"));
+        assert_eq!((count(&cleaned.state), cleaned.messages.len()), (alerts, ended), "{clock}");
     }
     // Once more, and one that is told of late.
-    let clean = cleaned(&rules, state.clone(), at("10:11"), at("10:12")).state;
-    assert_eq!(cleaned(&rules, clean.clone(), at("10:11"), at("10:13")).state, clean);
-    assert_eq!(cleaned(&rules, clean.clone(), at("10:05"), at("10:13")).state, clean);
-    assert_eq!(cleaned(&rules, clean.clone(), at("10:15"), at("10:15")).state.cleaned, Some(at("10:15")));
+    let cleaned = clean(&rules, state.clone(), at("10:11"), at("10:12")).state;
+    assert_eq!(clean(&rules, cleaned.clone(), at("10:11"), at("10:13")).state, cleaned);
+    assert_eq!(clean(&rules, cleaned.clone(), at("10:05"), at("10:13")).state, cleaned);
+    assert_eq!(clean(&rules, cleaned.clone(), at("10:15"), at("10:15")).state.cleaned, Some(at("10:15")));
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! The rule engine: a pure function from rules, what is remembered of a zone and new readings, to what is remembered
-//! afterwards, the messages to be sent among it.
+//! The rule engine: a pure function of rules, zone state and readings. It returns the new state and the messages to send.
 //!
-//! Time is an argument. The same arguments give the same alerts with the same ids, for ever and on every machine. A
-//! reading that was evaluated before changes nothing, and it does not matter how readings are cut into pushes.
+//! Time is an argument. The same arguments give the same alerts with the same ids on every machine. A duplicate reading
+//! changes nothing, and the result does not depend on how readings are cut into pushes.
 
+mod condition;
 mod device_limit;
 #[cfg(test)]
 mod device_limit_tests;
@@ -11,13 +11,11 @@ mod device_limit_tests;
 mod engine_tests;
 #[cfg(test)]
 mod implausible_tests;
-mod judge;
-mod level;
 mod occurrences;
 mod policy;
-mod restart;
 mod suppression;
 mod sweep;
+mod threshold;
 mod zone;
 
 use std::collections::HashSet;
@@ -26,56 +24,56 @@ use std::ops::AddAssign;
 use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::condition::deviation;
 use self::device_limit::DeviceLimit;
-pub use self::judge::deviation;
 pub use self::policy::Policies;
-pub use self::sweep::{awaits, next_due, sweep};
-use self::zone::Zone;
+pub use self::sweep::{expects_readings, next_due, sweep};
+use self::zone::ZoneEvaluator;
 use super::alert::Message;
 use super::alert::notice::Notice;
 use super::reading::Reading;
 use super::rules::RuleSet;
 use super::state::{DedupWindow, OutboxEntry, ZoneState};
 
-/// A clock may be ahead by this much; a reading from further in the future is taken to be from when it was received.
+/// The greatest lead of a device's clock. A reading from further in the future counts as of its receipt.
 pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// Most devices of a zone whose rule state is kept. A zone is one room; a document of so many devices is still within the
-/// 400 KB of a DynamoDB item. In a full zone, the device that was heard longest ago makes room for another one if that was
-/// 30 days ago, and nothing of it fires or waits.
+/// Most devices of a zone with rule state. A zone is one room, and the state of 2,000 devices fits into a DynamoDB item of
+/// 400 KB. In a full zone, a new device evicts the one that was idle for longest, if that is 30 days and nothing of it is
+/// firing, pending or suppressed.
 pub const DEVICES_PER_ZONE: usize = 2_000;
 
-/// The result of evaluating readings of one zone, or another change of its state.
+/// The result of an evaluation, a cleaning or a sweep of one zone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
-    /// The state afterwards.
+    /// The new state.
     pub state: ZoneState,
-    /// Messages that this made. They are not in the outbox of `state` yet: who commits it puts them there.
+    /// The new messages. They are not in the outbox of `state` yet: the caller puts them there and commits both.
     pub messages: Vec<OutboxEntry>,
-    /// Counts.
+    /// The counts.
     pub stats: EvaluationStats,
 }
 
 /// Counts of an evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EvaluationStats {
-    /// Alerts that messages raise.
+    /// Alerts in the new messages.
     pub alerts: usize,
-    /// Alerts that are suppressed, for any reason.
+    /// Suppressed alerts, for any reason.
     pub suppressed: usize,
-    /// Those among them that a block suppresses.
+    /// Suppressed alerts that a block suppresses.
     pub blocked: usize,
-    /// Readings that were known already and changed nothing.
+    /// Readings that were evaluated before. They change nothing.
     pub duplicates: usize,
-    /// Readings that came too late to be told from known ones, and changed nothing.
+    /// Readings older than the dedup window. They change nothing, because they could be duplicates.
     pub late: usize,
-    /// Readings of devices beyond [`DEVICES_PER_ZONE`]: stored, and silent.
+    /// Readings of devices beyond [`DEVICES_PER_ZONE`]. They are stored and not evaluated.
     pub over_device_limit: usize,
-    /// Readings that were too old when first received: stored, and silent.
+    /// Readings older than [`RuleSet::max_age`] at receipt. They are stored and not evaluated.
     pub stale: usize,
-    /// Readings from the future, taken to be from when they were received.
+    /// Readings from the future. They count as of their receipt.
     pub early: usize,
-    /// Values that no such sensor can measure: sensor errors, which were not compared with limits.
+    /// Values outside the range of the sensor. They are not compared with limits.
     pub implausible: usize,
 }
 
@@ -93,7 +91,25 @@ impl AddAssign for EvaluationStats {
     }
 }
 
-/// Evaluates readings of one zone, in any order, that were first received at `received`; it is `now`.
+/// Evaluates readings of one zone, in any order. `received` is the time of their first receipt.
+///
+/// # Examples
+/// ```
+/// use domain::engine::evaluate;
+/// use domain::reading::Reading;
+/// use domain::rules::RuleSet;
+/// use domain::state::ZoneState;
+///
+/// let text = r#"{"DevType":"SS","DEVID":"d1","InsID":"z1","time":"2026-11-23T10:00:00Z","v":{"p":3}}"#;
+/// let reading = Reading::read(text)?;
+/// let now = "2026-11-23T10:00:05Z".parse()?;
+/// let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&reading], now, now);
+/// assert_eq!(evaluation.stats.alerts, 1);
+///
+/// let repeated = evaluate(&RuleSet::pack(), evaluation.state, &[&reading], now, now);
+/// assert_eq!((repeated.stats.duplicates, repeated.stats.alerts), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn evaluate(
     rules: &RuleSet,
@@ -113,7 +129,7 @@ pub fn evaluate(
             timed.push((at, reading));
         }
     }
-    // Stable: readings of one moment stay in the order in which they were sent.
+    // Stable: readings of the same time stay in the order in which they were sent.
     timed.sort_by_key(|(at, _)| *at);
     let mut evaluation = evaluate_in_order(rules, state, timed, now);
     evaluation.stats.stale = stale;
@@ -121,19 +137,19 @@ pub fn evaluate(
     evaluation
 }
 
-/// The moment as of which a reading counts: its own time, but the receipt where it has none or is from the future.
+/// The time as of which a reading counts: its event time, or its receipt if it has none or is from the future.
 #[must_use]
 pub fn counts_at(time: Option<Timestamp>, received: Timestamp) -> Timestamp {
     time.filter(|time| time.duration_since(received) <= TOLERATED_LEAD).unwrap_or(received)
 }
 
-/// Whether a reading that counts as of `at` was too old to alert when it was first received.
+/// Whether a reading that counts as of `at` was too old for an alert at its first receipt.
 #[must_use]
 pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
     received.duration_since(at) > rules.max_age
 }
 
-/// Evaluates readings of one zone, each at the moment as of which it counts, in the order in which they are given.
+/// Evaluates readings of one zone in the given order, each with the time as of which it counts.
 #[must_use]
 pub fn evaluate_in_order<'r, 't: 'r>(
     rules: &RuleSet,
@@ -145,23 +161,22 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     let mut devices = DeviceLimit::new(rules, &state, readings.size_hint().1);
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
-    let mut zone = Zone::new(rules, &mut evaluation, now);
-    // By what it says alone: a reading that names no usable time, or one in the future, comes at another time when it is
-    // repeated.
-    let mut taken: HashSet<&str, RandomState> = HashSet::default();
+    let mut zone = ZoneEvaluator::new(rules, &mut evaluation, now);
+    // By text alone: the same reading without a usable time counts as of another time when it is repeated.
+    let mut texts: HashSet<&str, RandomState> = HashSet::default();
     for (at, reading) in readings {
         let device = reading.source.device.as_deref().unwrap_or_default();
-        let seen = &zone.evaluation.state.dedup_window;
-        // Where nothing is remembered, nothing is looked for, and no identity has to be made for it.
-        let is_known = !seen.is_empty() && seen.knows(DedupWindow::fingerprint(&reading.id()));
-        if is_known || !taken.insert(reading.text) {
+        let window = &zone.evaluation.state.dedup_window;
+        // An empty window needs no id, which is a SHA-256.
+        let is_known = !window.is_empty() && window.contains(DedupWindow::fingerprint(&reading.id()));
+        if is_known || !texts.insert(reading.text) {
             zone.evaluation.stats.duplicates += 1;
-        } else if zone.evaluation.state.dedup_window.is_late(at) {
+        } else if window.is_late(at) {
             zone.evaluation.stats.late += 1;
         } else if devices.admits(device, at, &zone.evaluation.state) {
             zone.evaluation.stats.implausible += reading.implausible();
-            zone.take(reading, at, policies.of(&reading.source));
-            devices.note(device, &mut zone.evaluation.state);
+            zone.evaluate(reading, at, policies.policy(&reading.source));
+            devices.record(device, &mut zone.evaluation.state);
         } else {
             zone.evaluation.stats.over_device_limit += 1;
         }
@@ -169,20 +184,20 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     evaluation
 }
 
-/// Notes that a zone was cleaned at `at`: sums start again, and what was raised is over.
+/// Applies a cleaning of the zone at `at`: sums and counts restart, and breaches are resolved.
 #[must_use]
-pub fn cleaned(rules: &RuleSet, state: ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
+pub fn clean(rules: &RuleSet, state: ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    Zone::new(rules, &mut evaluation, now).cleaned(at);
+    ZoneEvaluator::new(rules, &mut evaluation, now).clean(at);
     evaluation
 }
 
-/// Makes a notice about the program itself, once for each cause. What was made is remembered as readings are.
+/// Makes the message of a notice, once for each cause: the dedup window contains its id.
 #[must_use]
 pub fn announce(state: ZoneState, notice: &Notice, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let id = notice.id();
-    if !evaluation.state.dedup_window.knows(DedupWindow::fingerprint(&id)) {
+    if !evaluation.state.dedup_window.contains(DedupWindow::fingerprint(&id)) {
         evaluation.state.dedup_window.insert(now, &id);
         evaluation.messages.push(OutboxEntry::new(Message::Notice(notice.clone()), now));
     }

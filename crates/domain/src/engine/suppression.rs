@@ -1,31 +1,31 @@
-//! When people are told: at once, when a block ends, or when the active hours of a rule begin.
+//! Decides when a message is sent: at once, when a block ends, or when the active hours of a rule begin.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::zone::Zone;
+use super::zone::ZoneEvaluator;
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use crate::location::Location;
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
-use crate::state::{OutboxEntry, Released, RuleState, Suppression, ThresholdState};
+use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState};
 
-/// An alert that a reading or a sweep raised.
-pub(super) struct Raised<'p> {
+/// A new alert, before it is known whether it is suppressed.
+pub(super) struct RaisedAlert<'p> {
     pub(super) alert: Alert,
     pub(super) kind: Kind,
-    pub(super) effective: &'p Settings,
+    pub(super) settings: &'p Settings,
 }
 
-impl Zone<'_> {
-    /// Puts the alerts that one reading raised into the outbox, unless they are suppressed. An alert outside its active hours is suppressed
-    /// by itself; the others are one message, unless all of them are blocked.
-    pub(super) fn enqueue(&mut self, raised: Vec<Raised<'_>>, device: &str) {
+impl ZoneEvaluator<'_> {
+    /// Makes one message of the alerts of one reading. Alerts outside their active hours are suppressed. The others are only
+    /// suppressed if all of them are blocked.
+    pub(super) fn enqueue_alerts(&mut self, raised: Vec<RaisedAlert<'_>>, device: &str) {
         let mut alerts = Vec::new();
         for raised in raised {
             self.supersede(&raised, device);
-            match hours_begin(raised.effective, &raised.alert.location, self.now) {
+            match hours_begin(raised.settings, &raised.alert.location, self.now) {
                 Some(until) => self.suppress(raised.alert, device, SuppressionReason::Hours, until),
                 None => alerts.push(raised),
             }
@@ -34,37 +34,36 @@ impl Zone<'_> {
             return;
         }
         let blocks = &self.evaluation.state.blocks;
-        let ends = |raised: &Raised<'_>| blocks.until(&raised.alert, device, &raised.effective.block);
-        if let Some(until) = alerts.iter().map(ends).collect::<Option<Vec<_>>>() {
+        let until = alerts.iter().map(|raised| blocks.until(&raised.alert, device, &raised.settings.block));
+        if let Some(until) = until.collect::<Option<Vec<_>>>() {
             for (raised, until) in alerts.into_iter().zip(until) {
                 self.suppress(raised.alert, device, SuppressionReason::Block, until);
             }
             return;
         }
-        for Raised { alert, effective, .. } in &alerts {
-            self.evaluation.state.blocks.sent(alert, device, alert.at, LONGEST_BLOCK);
-            self.announced(alert, device, effective, alert.at);
+        for RaisedAlert { alert, settings, .. } in &alerts {
+            self.evaluation.state.blocks.record(alert, device, alert.at, LONGEST_BLOCK);
+            self.mark_announced(alert, device, settings, alert.at);
         }
         self.evaluation.stats.alerts += alerts.len();
         self.enqueue_firing(alerts.into_iter().map(|raised| raised.alert).collect());
     }
 
-    /// Does what is due at `at`: puts what was suppressed until then into the outbox.
+    /// Enqueues the messages of the suppressions that end by `at`.
     pub(super) fn release(&mut self, at: Timestamp) {
         if self.evaluation.state.suppressed.due().is_none_or(|due| due > at) {
             return;
         }
-        let Released { named, mut unnamed } = self.evaluation.state.suppressed.take_due(at);
+        let DueSuppressions { named, mut unnamed } = self.evaluation.state.suppressed.take_due(at);
         let mut lists: BTreeMap<SuppressionReason, Vec<Suppression>> = BTreeMap::new();
         let mut resolved = Vec::new();
         for suppression in named {
-            let location = &suppression.alert.location;
-            match effective_at(self.rules, &suppression.alert)
-                .and_then(|effective| hours_begin(&effective, location, self.now))
-            {
-                // A block that ends outside active hours. Nobody has to be told of what is over and was never announced.
+            let settings = settings_at(self.rules, &suppression.alert);
+            let hours = settings.and_then(|settings| hours_begin(&settings, &suppression.alert.location, self.now));
+            match hours {
+                // A block ends outside active hours. A resolved alert that was never announced is dropped.
                 Some(until) => {
-                    if suppression.over.is_none() || suppression.announced {
+                    if suppression.resolved_at.is_none() || suppression.announced {
                         let reason = SuppressionReason::Hours;
                         self.evaluation.state.suppressed.add(Suppression { reason, until, ..suppression });
                     }
@@ -78,12 +77,12 @@ impl Zone<'_> {
             self.enqueue_released(reason, suppressions, more, at);
         }
         self.evaluation.state.suppressed.count(unnamed.into_values().sum());
-        for Suppression { alert, over, .. } in resolved {
-            self.push(Message::Resolved { alert: Box::new(alert), at: over.unwrap_or(at) });
+        for Suppression { alert, resolved_at, .. } in resolved {
+            self.enqueue(Message::Resolved { alert: Box::new(alert), at: resolved_at.unwrap_or(at) });
         }
     }
 
-    /// Puts alerts into the outbox that were suppressed for `reason`, and the number of those that have no name.
+    /// Enqueues alerts that were suppressed for `reason`, and the number of further ones.
     fn enqueue_released(
         &mut self,
         reason: SuppressionReason,
@@ -91,12 +90,12 @@ impl Zone<'_> {
         more: usize,
         at: Timestamp,
     ) {
-        for Suppression { alert, device, .. } in suppressions.iter().filter(|suppression| suppression.over.is_none()) {
-            if let Some(effective) = effective_at(self.rules, alert) {
-                self.announced(alert, device, &effective, at);
+        for Suppression { alert, device, .. } in suppressions.iter().filter(|one| one.resolved_at.is_none()) {
+            if let Some(settings) = settings_at(self.rules, alert) {
+                self.mark_announced(alert, device, &settings, at);
             }
             if reason != SuppressionReason::Block {
-                self.evaluation.state.blocks.sent(alert, device, at, LONGEST_BLOCK);
+                self.evaluation.state.blocks.record(alert, device, at, LONGEST_BLOCK);
             }
         }
         let is_one_device = suppressions.windows(2).all(|pair| pair[0].device == pair[1].device);
@@ -104,37 +103,37 @@ impl Zone<'_> {
             self.enqueue_firing(suppressions.into_iter().map(|suppression| suppression.alert).collect());
             return;
         }
-        let listed = |Suppression { alert, over, .. }| SuppressedAlert { alert, over };
-        self.push(Message::Suppressed { reason, alerts: suppressions.into_iter().map(listed).collect(), more });
+        let listed = |Suppression { alert, resolved_at, .. }| SuppressedAlert { alert, resolved_at };
+        self.enqueue(Message::Suppressed { reason, alerts: suppressions.into_iter().map(listed).collect(), more });
     }
 
-    /// Sends the notice that an alert of which people were told is over since `at`, if its rule asks for one.
-    pub(super) fn resolve(&mut self, effective: &Settings, alert: Box<Alert>, device: &str, at: Timestamp) {
-        if !effective.resolved {
+    /// Enqueues the resolved notice of an announced alert, if its rule sends one. The notice waits for active hours.
+    pub(super) fn enqueue_resolved(&mut self, settings: &Settings, alert: Box<Alert>, device: &str, at: Timestamp) {
+        if !settings.resolved {
             return;
         }
-        match hours_begin(effective, &alert.location, self.now) {
+        match hours_begin(settings, &alert.location, self.now) {
             Some(until) => self.evaluation.state.suppressed.add(Suppression {
                 device: device.to_owned(),
                 reason: SuppressionReason::Hours,
                 until,
-                over: Some(at),
+                resolved_at: Some(at),
                 announced: true,
                 alert: *alert,
             }),
-            None => self.push(Message::Resolved { alert, at }),
+            None => self.enqueue(Message::Resolved { alert, at }),
         }
     }
 
-    pub(super) fn push(&mut self, message: Message) {
+    pub(super) fn enqueue(&mut self, message: Message) {
         self.evaluation.messages.push(OutboxEntry::new(message, self.now));
     }
 
-    /// One message of these alerts, the worst first; rules of one severity stay in the file's order.
+    /// Enqueues one message of these alerts, the worst first. Rules of one severity keep the order of the file.
     fn enqueue_firing(&mut self, mut alerts: Vec<Alert>) {
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         let blocked = self.evaluation.state.suppressed.take_counted();
-        self.push(Message::Firing { alerts, blocked });
+        self.enqueue(Message::Firing { alerts, blocked });
     }
 
     fn suppress(&mut self, alert: Alert, device: &str, reason: SuppressionReason, until: Timestamp) {
@@ -147,19 +146,13 @@ impl Zone<'_> {
             }
         }
         let device = device.to_owned();
-        self.evaluation.state.suppressed.add(Suppression {
-            alert,
-            device,
-            reason,
-            until,
-            over: None,
-            announced: false,
-        });
+        let suppression = Suppression { alert, device, reason, until, resolved_at: None, announced: false };
+        self.evaluation.state.suppressed.add(suppression);
     }
 
-    /// Replaces what is suppressed of the same rule and device: the notice that all is well; of a threshold, also a milder
-    /// alert and an earlier breach.
-    fn supersede(&mut self, Raised { alert, kind, .. }: &Raised<'_>, device: &str) {
+    /// Removes the suppressions that a new alert replaces: the resolved notice of its rule and device and, for a threshold,
+    /// milder alerts.
+    fn supersede(&mut self, RaisedAlert { alert, kind, .. }: &RaisedAlert<'_>, device: &str) {
         let severity = match kind {
             Kind::Threshold => Some(alert.severity),
             Kind::Silence => None,
@@ -168,37 +161,38 @@ impl Zone<'_> {
         if self.evaluation.state.suppressed.is_empty() {
             return;
         }
-        let Some(believed) = self.evaluation.state.suppressed.supersede(&alert.rule, device, severity) else { return };
+        // Without the resolved notice, the earlier alert still counts as announced.
+        let Some(earlier) = self.evaluation.state.suppressed.supersede(&alert.rule, device, severity) else { return };
         match self.evaluation.state.rule_state_mut(&alert.rule, device) {
             Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => {
-                announced.get_or_insert(Box::new(believed));
+                announced.get_or_insert(Box::new(earlier));
             }
-            Some(RuleState::NoData(silence)) => silence.suppressed = false,
+            Some(RuleState::NoData(no_data)) => no_data.suppressed = false,
             _ => {}
         }
     }
 
-    /// Notes that people were told of `alert`: from `at` on they are reminded of it, and told when it is over.
-    fn announced(&mut self, alert: &Alert, device: &str, effective: &Settings, at: Timestamp) {
+    /// Records that `alert` was announced at `at`: reminders and the resolved notice refer to it.
+    fn mark_announced(&mut self, alert: &Alert, device: &str, settings: &Settings, at: Timestamp) {
         match self.evaluation.state.rule_state_mut(&alert.rule, device) {
             Some(RuleState::Threshold(ThresholdState::Firing { announced, remind, suppressed, .. })) => {
                 *suppressed = false;
-                *remind = effective.reminder.and_then(|every| at.checked_add(every).ok());
-                *announced = (effective.resolved || remind.is_some()).then(|| Box::new(alert.clone()));
+                *remind = settings.reminder.and_then(|every| at.checked_add(every).ok());
+                *announced = (settings.resolved || remind.is_some()).then(|| Box::new(alert.clone()));
             }
-            Some(RuleState::NoData(silence)) => silence.suppressed = false,
+            Some(RuleState::NoData(no_data)) => no_data.suppressed = false,
             _ => {}
         }
     }
 }
 
-/// What the rule of an alert says where it was raised, if it is still in force there.
-pub(super) fn effective_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'r, Settings>> {
+/// The settings of an alert's rule at its location. `None` if the rule is no longer in force there.
+pub(super) fn settings_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'r, Settings>> {
     rules.rule(&alert.rule)?.effective(&alert.location.source())
 }
 
-/// When the active hours of a rule begin at `location`; `None` within them.
-pub(super) fn hours_begin(effective: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
-    let active = effective.active.filter(|active| !active.contain(now, &location.local_zone))?;
+/// When the next active hours of a rule begin at `location`. `None` within active hours.
+pub(super) fn hours_begin(settings: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
+    let active = settings.active.filter(|active| !active.contain(now, &location.local_zone))?;
     Some(active.next(now, &location.local_zone))
 }

@@ -1,12 +1,13 @@
-//! One zone while its readings are taken one by one.
+//! Evaluates the readings of one zone, one by one.
 
 use jiff::Timestamp;
 
-use super::judge::{Verdict, addend, judge, judge_total};
+use super::condition::{ConditionResult, addend, breach_of_total, evaluate_condition};
 use super::policy::Policy;
-use super::suppression::{Raised, effective_at};
+use super::suppression::{RaisedAlert, settings_at};
 use super::sweep::REMINDED_WITHOUT_READING;
-use super::{Evaluation, level, occurrences, restart};
+use super::threshold::{Transition, transition};
+use super::{Evaluation, occurrences};
 use crate::alert::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
 use crate::display::presentable;
@@ -16,86 +17,87 @@ use crate::rules::{Kind, Rule, RuleSet, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, OccurrenceCounter, RuleState, ThresholdState};
 
-/// One zone while its readings are taken one by one.
-pub(super) struct Zone<'e> {
+/// Changes the state of one zone, and collects its messages.
+pub(super) struct ZoneEvaluator<'e> {
     pub(super) rules: &'e RuleSet,
     pub(super) evaluation: &'e mut Evaluation,
     pub(super) now: Timestamp,
 }
 
-/// What is about to be raised.
-struct Cause {
+/// The facts that fire a rule.
+struct AlertCause {
     severity: Severity,
     breaches: Vec<Breach>,
     reasons: Vec<String>,
     trigger: Trigger,
 }
 
-impl<'e> Zone<'e> {
+impl<'e> ZoneEvaluator<'e> {
     pub(super) fn new(rules: &'e RuleSet, evaluation: &'e mut Evaluation, now: Timestamp) -> Self {
         Self { rules, evaluation, now }
     }
 
-    /// Takes a reading that is neither known nor late, at its event time. `policy` is what the rules say for its source.
-    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, policy: &Policy<'_>) {
+    /// Evaluates a reading that is neither a duplicate nor late, at its event time. `policy` is that of its source.
+    pub(super) fn evaluate(&mut self, reading: &Reading<'_>, at: Timestamp, policy: &Policy<'_>) {
         self.release(at);
         let device = reading.source.device.as_deref().unwrap_or_default();
-        let mut changed = false;
+        let mut is_changed = false;
         let mut raised = Vec::new();
         if self.evaluation.state.cleaned.is_none_or(|cleaned| at > cleaned) {
-            for (rule, effective) in &policy.rules {
-                let step = Step { zone: self, rule, effective, reading, device, at };
-                changed |= step.run(&mut raised);
+            for (rule, settings) in &policy.rules {
+                let evaluation = RuleEvaluation { zone: self, rule, settings, reading, device, at };
+                is_changed |= evaluation.run(&mut raised);
             }
         }
-        // What is not judged by its own time would be judged by another one when it is repeated.
-        if changed || reading.time != Some(at) {
+        // A reading that is not evaluated at its own time would be evaluated at another one when it is repeated.
+        if is_changed || reading.time != Some(at) {
             self.evaluation.state.dedup_window.insert(at, &reading.id());
         }
-        self.heard_of(reading, device, at, policy);
+        self.record_last_seen(reading, device, at, policy);
         if !raised.is_empty() {
-            self.enqueue(raised, device);
+            self.enqueue_alerts(raised, device);
         }
     }
 
-    /// Notes when a device was heard of, where a reminder or a silence rule wants to know, and that its silence is over.
-    fn heard_of(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp, policy: &Policy<'_>) {
+    /// Records that a device sent something, if a reminder or a silence rule needs it, and resolves its silence.
+    fn record_last_seen(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp, policy: &Policy<'_>) {
         let state = &mut self.evaluation.state;
-        let kept_for = policy.shortest_silence.unwrap_or(REMINDED_WITHOUT_READING) / 4;
-        for (rule, _) in policy.rules.iter().filter(|(_, effective)| effective.reminder.is_some()) {
+        // The state is not written with every reading.
+        let precision = policy.shortest_silence.unwrap_or(REMINDED_WITHOUT_READING) / 4;
+        for (rule, _) in policy.rules.iter().filter(|(_, settings)| settings.reminder.is_some()) {
             if let Some(RuleState::Threshold(ThresholdState::Firing { heard: Some(heard), .. })) =
                 state.rule_state_mut(&rule.id, device)
-                && at.duration_since(*heard) >= kept_for
+                && at.duration_since(*heard) >= precision
             {
                 *heard = at;
             }
         }
         let Some(shortest) = policy.shortest_silence else { return };
-        let known = state.devices.get(device).map(|known| known.at);
-        // Also where the device is silent: what was measured within a quarter after `known` came before the silence, or is
-        // such a reading once more.
-        if known.is_some_and(|known| at.duration_since(known) < shortest / 4) {
+        // Also if the device is silent: a reading this close to the last one was measured before the silence.
+        if state.devices.get(device).is_some_and(|last| at.duration_since(last.at) < shortest / 4) {
             return;
         }
         let location = Location::of(reading);
         for rule in self.rules.silences() {
-            let Some(&RuleState::NoData(silence)) = self.evaluation.state.rule_state(&rule.id, device) else {
+            let Some(&RuleState::NoData(no_data)) = self.evaluation.state.rule_state(&rule.id, device) else {
                 continue;
             };
-            self.evaluation.state.set_rule_state(&rule.id, device, None);
-            // Where it is listed, the list says that it is over.
-            if self.evaluation.state.suppressed.over(&rule.id, device, at, false) || silence.suppressed {
+            self.evaluation.state.remove_rule_state(&rule.id, device);
+            // A list of suppressed alerts that names it also reports that it is resolved.
+            let is_listed = self.evaluation.state.suppressed.resolve(&rule.id, device, at, false);
+            if is_listed || no_data.suppressed {
                 continue;
             }
-            if let Some(effective) = rule.effective(&reading.source).filter(|effective| effective.resolved) {
-                let alert = silence_alert(rule, &effective, &location, device, silence.since, silence.since);
-                self.resolve(&effective, Box::new(alert), device, at);
+            if let Some(settings) = rule.effective(&reading.source) {
+                let alert = no_data_alert(rule, &settings, &location, device, no_data.since, no_data.since);
+                self.enqueue_resolved(&settings, Box::new(alert), device, at);
             }
         }
         self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, location });
     }
 
-    pub(super) fn cleaned(&mut self, at: Timestamp) {
+    /// Applies a cleaning at `at`.
+    pub(super) fn clean(&mut self, at: Timestamp) {
         self.release(at);
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
             return;
@@ -104,170 +106,158 @@ impl<'e> Zone<'e> {
         let rule_states = std::mem::take(&mut self.evaluation.state.rule_states);
         for (rule, devices) in rule_states {
             for (device, rule_state) in devices {
-                match rule_state {
-                    RuleState::Accumulator(sum) => {
-                        let sum = sum.after(at);
-                        self.evaluation.state.set_rule_state(&rule, &device, sum.map(RuleState::Accumulator));
+                let rule_state = match rule_state {
+                    RuleState::Accumulator(sum) => sum.clean(at).map(RuleState::Accumulator),
+                    RuleState::Occurrences(counter) => counter.clean(at).map(RuleState::Occurrences),
+                    RuleState::Threshold(threshold) if threshold.as_of() <= at => {
+                        self.resolve_threshold(&rule, &device, threshold, at);
+                        continue;
                     }
-                    RuleState::Occurrences(occurrences) => {
-                        let occurrences = occurrences.after(at);
-                        self.evaluation.state.set_rule_state(&rule, &device, occurrences.map(RuleState::Occurrences));
-                    }
-                    RuleState::Threshold(level) if level.as_of() <= at => self.level_over(&rule, &device, level, at),
-                    other => self.evaluation.state.set_rule_state(&rule, &device, Some(other)),
+                    other => Some(other),
+                };
+                if let Some(rule_state) = rule_state {
+                    self.evaluation.state.set_rule_state(&rule, &device, rule_state);
                 }
             }
         }
         let rules = self.rules;
-        let counts = |alert: &Alert| rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
-        self.evaluation.state.suppressed.cleaned(at, counts);
+        let is_momentary = |alert: &Alert| rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
+        self.evaluation.state.suppressed.clean(at, is_momentary);
     }
 
-    /// Ends a threshold's breach. People who were told of it are told that it is over, by a list that names it or by a
-    /// resolved notice.
-    fn level_over(&mut self, rule: &str, device: &str, level: ThresholdState, at: Timestamp) {
-        let well = RuleState::Threshold(ThresholdState::Resolved { as_of: at });
-        self.evaluation.state.set_rule_state(rule, device, Some(well));
-        let ThresholdState::Firing { announced, .. } = level else { return };
-        let is_listed = self.evaluation.state.suppressed.over(rule, device, at, announced.is_some());
+    /// Resolves the breach of a threshold rule. If its alert was announced, a list of suppressed alerts or a resolved notice
+    /// reports it.
+    fn resolve_threshold(&mut self, rule: &str, device: &str, threshold: ThresholdState, at: Timestamp) {
+        let resolved = RuleState::Threshold(ThresholdState::Resolved { as_of: at });
+        self.evaluation.state.set_rule_state(rule, device, resolved);
+        let ThresholdState::Firing { announced, .. } = threshold else { return };
+        let is_listed = self.evaluation.state.suppressed.resolve(rule, device, at, announced.is_some());
         let Some(alert) = announced.filter(|_| !is_listed) else { return };
-        if let Some(effective) = effective_at(self.rules, &alert) {
-            self.resolve(&effective, alert, device, at);
+        if let Some(settings) = settings_at(self.rules, &alert) {
+            self.enqueue_resolved(&settings, alert, device, at);
         }
     }
 }
 
-/// One rule at one reading.
-struct Step<'s, 'e, 'p, 'r> {
-    zone: &'s mut Zone<'e>,
+/// The evaluation of one rule for one reading.
+struct RuleEvaluation<'s, 'e, 'p, 'r> {
+    zone: &'s mut ZoneEvaluator<'e>,
     rule: &'p Rule,
-    effective: &'p Settings,
+    settings: &'p Settings,
     reading: &'s Reading<'r>,
     device: &'s str,
     at: Timestamp,
 }
 
-impl<'p> Step<'_, '_, 'p, '_> {
-    /// Whether the reading changed where the rule stands.
-    fn run(mut self, raised: &mut Vec<Raised<'p>>) -> bool {
+impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
+    /// Adds the alert that the rule fires to `raised`. Returns whether the rule state changed.
+    fn run(mut self, raised: &mut Vec<RaisedAlert<'p>>) -> bool {
         match self.rule.kind {
-            Kind::Threshold => self.level(raised),
+            Kind::Threshold => self.threshold(raised),
             Kind::Count | Kind::Reasons => self.occurrences(raised),
-            Kind::Accumulate => self.sum(raised),
+            Kind::Accumulate => self.accumulate(raised),
             Kind::Silence => false,
         }
     }
 
-    fn level(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
+    fn threshold(&mut self, raised: &mut Vec<RaisedAlert<'p>>) -> bool {
         let before = match self.zone.evaluation.state.rule_state(&self.rule.id, self.device) {
-            Some(RuleState::Threshold(level)) => Some(level),
+            Some(RuleState::Threshold(threshold)) => Some(threshold),
             _ => None,
         };
-        let verdict = judge(self.effective, self.reading);
-        match level::transition(before, &verdict, self.at, self.effective) {
-            level::Transition::Stay => false,
-            level::Transition::Wait { since } => {
+        let result = evaluate_condition(self.settings, self.reading);
+        match (transition(before, &result, self.at, self.settings), result) {
+            (Transition::Pending { since }, _) => {
                 self.set(RuleState::Threshold(ThresholdState::Pending { since, as_of: self.at }));
-                true
             }
-            level::Transition::Raise { since } => {
-                let Verdict::Broken(severity, breaches) = verdict else { return false };
-                let trigger = if since < self.at { Trigger::Sustained { since } } else { Trigger::Immediate };
-                self.raise(raised, Cause { severity, breaches, reasons: reasons(self.reading), trigger });
-                let announced = match self.zone.evaluation.state.rule_state_mut(&self.rule.id, self.device) {
-                    Some(RuleState::Threshold(ThresholdState::Firing { announced, .. })) => announced.take(),
+            (Transition::Fire { since }, ConditionResult::Breached(severity, breaches)) => {
+                let announced = match before {
+                    Some(ThresholdState::Firing { announced, .. }) => announced.clone(),
                     _ => None,
                 };
+                let trigger = if since < self.at { Trigger::Sustained { since } } else { Trigger::Immediate };
+                self.raise(raised, AlertCause { severity, breaches, reasons: reasons(self.reading), trigger });
                 self.set(RuleState::Threshold(ThresholdState::Firing {
                     since,
                     as_of: self.at,
                     severity,
                     announced,
                     remind: None,
-                    heard: self.effective.reminder.map(|_| self.at),
+                    heard: self.settings.reminder.map(|_| self.at),
                     suppressed: true,
                 }));
-                true
             }
-            level::Transition::End => {
-                if let Some(level) = before.cloned() {
-                    self.zone.level_over(&self.rule.id, self.device, level, self.at);
+            (Transition::Resolve, _) => {
+                if let Some(threshold) = before.cloned() {
+                    self.zone.resolve_threshold(&self.rule.id, self.device, threshold, self.at);
                 }
-                true
             }
+            (Transition::Unchanged | Transition::Fire { .. }, _) => return false,
         }
-    }
-
-    fn occurrences(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
-        let Verdict::Broken(severity, breaches) = judge(self.effective, self.reading) else { return false };
-        let mut reasons = if self.rule.kind == Kind::Reasons { reasons(self.reading) } else { Vec::new() };
-        if reasons.is_empty() {
-            // Counted as one of its own.
-            reasons.push(String::new());
-        }
-        let mut occurrences = match self.zone.evaluation.state.rule_state(&self.rule.id, self.device) {
-            Some(RuleState::Occurrences(occurrences)) => occurrences.clone(),
-            _ => OccurrenceCounter::default(),
-        };
-        let mut changed = false;
-        let mut reached = Vec::new();
-        for reason in reasons {
-            let counted =
-                occurrences::count(&mut occurrences, &reason, self.at, self.effective, self.zone.rules.max_age);
-            changed |= counted.is_some();
-            if counted == Some(true) {
-                reached.push(reason);
-            }
-        }
-        if changed {
-            self.set(RuleState::Occurrences(occurrences));
-        }
-        if !reached.is_empty() {
-            reached.retain(|reason| !reason.is_empty());
-            let (count, within) = (self.effective.count, self.effective.within);
-            let trigger = if count > 1 { Trigger::Repeated { count, within } } else { Trigger::Immediate };
-            self.raise(raised, Cause { severity, breaches, reasons: reached, trigger });
-        }
-        changed
-    }
-
-    fn sum(&mut self, raised: &mut Vec<Raised<'p>>) -> bool {
-        let Some(value) = addend(self.effective, self.reading) else { return false };
-        let restart = self
-            .effective
-            .restart_at
-            .and_then(|time| restart::last_time_of_day(self.at, time, &self.reading.local_zone()));
-        if self.accumulator().is_none() {
-            self.set(RuleState::Accumulator(Accumulator::default()));
-        }
-        let (at, effective, reading) = (self.at, self.effective, self.reading);
-        let Some(sum) = self.accumulator() else { return false };
-        if !sum.add(value, at, restart) {
-            return false;
-        }
-        let Some((severity, breach)) = judge_total(effective, reading, sum.total()) else { return true };
-        let since = sum.since().unwrap_or(at);
-        sum.restart(at, if effective.carry { breach.value - breach.limit } else { 0.0 });
-        let trigger = if since < at { Trigger::Accumulated { since } } else { Trigger::Immediate };
-        self.raise(raised, Cause { severity, breaches: vec![breach], reasons: Vec::new(), trigger });
         true
     }
 
-    fn accumulator(&mut self) -> Option<&mut Accumulator> {
-        match self.zone.evaluation.state.rule_state_mut(&self.rule.id, self.device) {
-            Some(RuleState::Accumulator(sum)) => Some(sum),
-            _ => None,
+    fn occurrences(&mut self, raised: &mut Vec<RaisedAlert<'p>>) -> bool {
+        let ConditionResult::Breached(severity, breaches) = evaluate_condition(self.settings, self.reading) else {
+            return false;
+        };
+        let mut reasons = if self.rule.kind == Kind::Reasons { reasons(self.reading) } else { Vec::new() };
+        if reasons.is_empty() {
+            // Occurrences without a reason are counted together.
+            reasons.push(String::new());
         }
+        let mut counter = match self.zone.evaluation.state.rule_state(&self.rule.id, self.device) {
+            Some(RuleState::Occurrences(counter)) => counter.clone(),
+            _ => OccurrenceCounter::default(),
+        };
+        let max_age = self.zone.rules.max_age;
+        let mut is_changed = false;
+        reasons.retain(|reason| {
+            let reached = occurrences::count(&mut counter, reason, self.at, self.settings, max_age);
+            is_changed |= reached.is_some();
+            reached == Some(true)
+        });
+        if is_changed {
+            self.set(RuleState::Occurrences(counter));
+        }
+        if !reasons.is_empty() {
+            reasons.retain(|reason| !reason.is_empty());
+            let (count, within) = (self.settings.count, self.settings.within);
+            let trigger = if count > 1 { Trigger::Repeated { count, within } } else { Trigger::Immediate };
+            self.raise(raised, AlertCause { severity, breaches, reasons, trigger });
+        }
+        is_changed
+    }
+
+    fn accumulate(&mut self, raised: &mut Vec<RaisedAlert<'p>>) -> bool {
+        let Some(value) = addend(self.settings, self.reading) else { return false };
+        let local_zone = || self.reading.local_zone();
+        let restart = self.settings.restart_at.and_then(|time| local_zone().last_time_of_day(time, self.at));
+        let state = &mut self.zone.evaluation.state;
+        if !matches!(state.rule_state(&self.rule.id, self.device), Some(RuleState::Accumulator(_))) {
+            state.set_rule_state(&self.rule.id, self.device, RuleState::Accumulator(Accumulator::default()));
+        }
+        let Some(RuleState::Accumulator(sum)) = state.rule_state_mut(&self.rule.id, self.device) else { return false };
+        if !sum.add(value, self.at, restart) {
+            return false;
+        }
+        if let Some((severity, breach)) = breach_of_total(self.settings, self.reading, sum.total()) {
+            let since = sum.since().unwrap_or(self.at);
+            sum.restart(self.at, if self.settings.carry { breach.value - breach.limit } else { 0.0 });
+            let trigger = if since < self.at { Trigger::Accumulated { since } } else { Trigger::Immediate };
+            self.raise(raised, AlertCause { severity, breaches: vec![breach], reasons: Vec::new(), trigger });
+        }
+        true
     }
 
     fn set(&mut self, rule_state: RuleState) {
-        self.zone.evaluation.state.set_rule_state(&self.rule.id, self.device, Some(rule_state));
+        self.zone.evaluation.state.set_rule_state(&self.rule.id, self.device, rule_state);
     }
 
-    fn raise(&self, raised: &mut Vec<Raised<'p>>, cause: Cause) {
+    fn raise(&self, raised: &mut Vec<RaisedAlert<'p>>, cause: AlertCause) {
         let id = AlertId::of(&self.rule.id, self.reading);
-        let alert = alert(self.rule, id, self.reading.id(), cause, self.at, Location::of(self.reading));
-        raised.push(Raised { alert, kind: self.rule.kind, effective: self.effective });
+        let alert = new_alert(self.rule, id, self.reading.id(), cause, self.at, Location::of(self.reading));
+        raised.push(RaisedAlert { alert, kind: self.rule.kind, settings: self.settings });
     }
 }
 
@@ -275,10 +265,10 @@ fn reasons(reading: &Reading<'_>) -> Vec<String> {
     reading.reasons().iter().filter_map(|reason| presentable(reason)).collect()
 }
 
-/// The alert that nothing came from a device since `since`.
-pub(super) fn silence_alert(
+/// The alert that a device has sent nothing since `since`.
+pub(super) fn no_data_alert(
     rule: &Rule,
-    effective: &Settings,
+    settings: &Settings,
     location: &Location,
     device: &str,
     since: Timestamp,
@@ -286,12 +276,19 @@ pub(super) fn silence_alert(
 ) -> Alert {
     let id = AlertId::of_silence(&rule.id, device, since);
     let trigger = Trigger::NoData { since };
-    let cause = Cause { severity: effective.severity, breaches: Vec::new(), reasons: Vec::new(), trigger };
-    alert(rule, id, id.digest(), cause, at, location.clone())
+    let cause = AlertCause { severity: settings.severity, breaches: Vec::new(), reasons: Vec::new(), trigger };
+    new_alert(rule, id, id.digest(), cause, at, location.clone())
 }
 
-fn alert(rule: &Rule, id: AlertId, reading: ReadingId, cause: Cause, at: Timestamp, location: Location) -> Alert {
-    let Cause { severity, breaches, reasons, trigger } = cause;
+fn new_alert(
+    rule: &Rule,
+    id: AlertId,
+    reading: ReadingId,
+    cause: AlertCause,
+    at: Timestamp,
+    location: Location,
+) -> Alert {
+    let AlertCause { severity, breaches, reasons, trigger } = cause;
     let (title, template) = (rule.title.clone(), rule.template.clone());
     Alert { id, rule: rule.id.clone(), title, template, severity, breaches, trigger, reasons, at, reading, location }
 }

@@ -1,4 +1,4 @@
-//! Values that are added up towards a limit, with as much of their past as a late cleaning can take back.
+//! The sum of an accumulate rule, with enough of its past for a cleaning that is reported late.
 
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::dedup_window::in_milliseconds;
 use super::packed::{pack, push_number, take_bytes, take_number, unpack};
 
-/// Most values that are kept one by one.
+/// Most values that are kept separately.
 const MOST_VALUES: usize = 64;
-/// For how long before the newest one a value is kept by itself, in milliseconds.
-const KEPT_FOR: i64 = 60 * 60 * 1000;
-/// From here on not every whole number is a value.
+/// How long before the newest value a value is kept separately, in milliseconds.
+const SEPARATE_FOR: i64 = 60 * 60 * 1000;
+/// 2^53: from here on not every whole number is an `f64`.
 const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// A value, and its time in milliseconds since 1970, rounded up.
 type TimedValue = (i64, f64);
 
-/// Values that are added up towards a limit. The newest are kept one by one: at most 64, of the last hour before the newest.
-/// Older ones are merged, so that a cleaning takes back all of them or none.
+/// The values of a sum. The newest are kept separately: at most 64, of the last hour. Older ones are merged, and a cleaning
+/// removes all of those or none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accumulator {
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    merged: Option<Merged>,
+    merged: Option<MergedValues>,
     /// Ascending by time.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
@@ -31,24 +31,24 @@ pub struct Accumulator {
         deserialize_with = "deserialize"
     )]
     values: Vec<TimedValue>,
-    /// When it last started again; earlier values do not count any more.
+    /// When the sum last restarted. Earlier values do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     restarted: Option<Timestamp>,
 }
 
-/// Values of which only the sum is known.
+/// Values that are not kept separately.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Merged {
+struct MergedValues {
     total: f64,
     /// The time of the oldest, in milliseconds since 1970.
     since: i64,
-    /// The time of the newest.
+    /// The time of the newest, in milliseconds since 1970.
     newest: i64,
 }
 
 impl Accumulator {
-    /// Adds a value at `at`, after it has started again at `restart` if it had not yet. Returns whether it counts: one from
-    /// before the last start comes too late.
+    /// Restarts the sum at `restart` if it has not restarted since, then adds a value at `at`. Returns whether the value counts:
+    /// one from before the last restart does not.
     pub fn add(&mut self, value: f64, at: Timestamp, restart: Option<Timestamp>) -> bool {
         if let Some(restart) = restart.filter(|restart| self.restarted.is_none_or(|restarted| *restart > restarted)) {
             self.drop_below(in_milliseconds(restart));
@@ -64,14 +64,14 @@ impl Accumulator {
         true
     }
 
-    /// The sum. Never more than the largest number, which JSON could not hold.
+    /// The sum, at most `f64::MAX`: JSON has no infinity.
     #[must_use]
     pub fn total(&self) -> f64 {
         let merged = self.merged.map_or(0.0, |merged| merged.total);
         self.values.iter().fold(merged, |total, (_, value)| total + value).min(f64::MAX)
     }
 
-    /// The time of the first value in the sum.
+    /// The time of the first value.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         let merged = self.merged.map(|merged| merged.since);
@@ -79,23 +79,22 @@ impl Accumulator {
         Timestamp::from_millisecond(first).ok()
     }
 
-    /// The time of the newest value, or of the last start if nothing came since.
+    /// The time of the newest value, or of the last restart if that is later.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
         let newest = self.values.last().map(|(time, _)| *time).max(self.merged.map(|merged| merged.newest));
         newest.and_then(|newest| Timestamp::from_millisecond(newest).ok()).max(self.restarted)
     }
 
-    /// Starts again at `at` with `rest`, which is not negative.
+    /// Restarts the sum at `at` with `rest`, which is not negative.
     pub fn restart(&mut self, at: Timestamp, rest: f64) {
         let values = if rest > 0.0 { vec![(in_milliseconds(at), rest)] } else { Vec::new() };
         *self = Self { merged: None, values, restarted: Some(at) };
     }
 
-    /// What is left after a cleaning at `at`, which takes back what was counted up to then; `None` if nothing is.
+    /// Removes the values up to a cleaning at `at`. `None` if nothing is left.
     #[must_use]
-    pub fn after(mut self, at: Timestamp) -> Option<Self> {
-        // The first millisecond after it.
+    pub fn clean(mut self, at: Timestamp) -> Option<Self> {
         self.drop_below(at.as_millisecond() + 1);
         let is_restarted_since = self.restarted.is_some_and(|restarted| restarted > at);
         (self.merged.is_some() || !self.values.is_empty() || is_restarted_since).then_some(self)
@@ -108,19 +107,18 @@ impl Accumulator {
 
     fn merge(&mut self) {
         let Some((newest, _)) = self.values.last() else { return };
-        let kept_from = newest - KEPT_FOR;
+        let kept_from = newest - SEPARATE_FOR;
         let surplus = self.values.len().saturating_sub(MOST_VALUES);
         let surplus = surplus.max(self.values.partition_point(|(time, _)| *time < kept_from));
         for (time, value) in self.values.drain(..surplus) {
-            let merged = self.merged.get_or_insert(Merged { total: 0.0, since: time, newest: time });
+            let merged = self.merged.get_or_insert(MergedValues { total: 0.0, since: time, newest: time });
             merged.total = (merged.total + value).min(f64::MAX);
             (merged.since, merged.newest) = (merged.since.min(time), merged.newest.max(time));
         }
     }
 }
 
-/// Base64 without padding of one value after the other: the milliseconds since the one before (of the first: since 1970),
-/// and the value, which nearly always is a small whole number. Twice a whole number, or 1 and the bytes of any other.
+/// Packs the values: twice a whole number, or 1 and the bytes of any other. Nearly all values are small whole numbers.
 fn serialize<S: Serializer>(values: &[TimedValue], serializer: S) -> Result<S::Ok, S::Error> {
     let push = |bytes: &mut Vec<u8>, value: &f64| match whole(*value) {
         Some(number) => push_number(bytes, number * 2),
@@ -132,7 +130,7 @@ fn serialize<S: Serializer>(values: &[TimedValue], serializer: S) -> Result<S::O
     serializer.serialize_str(&pack(values, 5, push))
 }
 
-/// The value as a whole number, if it comes back from that to the last bit.
+/// The value as a positive whole number, if it is one.
 fn whole(value: f64) -> Option<i64> {
     let is_whole = value > 0.0 && value < WHOLE_BELOW && value.fract() == 0.0;
     #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
@@ -150,7 +148,7 @@ fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimedVa
         };
         Some(value).filter(|value| value.is_finite())
     };
-    let mut values = unpack(&text, take).ok_or_else(|| D::Error::custom("these are no times and values"))?;
+    let mut values = unpack(&text, take).ok_or_else(|| D::Error::custom("expected packed times and values"))?;
     values.sort_by_key(|(time, _)| *time);
     Ok(values)
 }
@@ -171,7 +169,7 @@ mod tests {
         sum
     }
 
-    fn come_back(sum: &Accumulator) -> String {
+    fn round_trip(sum: &Accumulator) -> String {
         let text = serde_json::to_string(sum).unwrap();
         let read: Accumulator = serde_json::from_str(&text).unwrap();
         assert_eq!(read, *sum, "{text}");
@@ -179,9 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn a_late_cleaning_takes_back_what_was_counted_up_to_it() {
+    fn a_late_cleaning_removes_the_values_up_to_it() {
         let sum = of(&[(20.0, 0), (5.0, 8)]);
-        let left = |at| sum.clone().after(minute(at)).map(|left| (left.total(), left.since().unwrap()));
+        let left = |at| sum.clone().clean(minute(at)).map(|left| (left.total(), left.since().unwrap()));
         assert_eq!(left(-1), Some((25.0, minute(0))));
         assert_eq!(left(0), Some((5.0, minute(8))));
         assert_eq!(left(5), Some((5.0, minute(8))));
@@ -189,69 +187,69 @@ mod tests {
     }
 
     #[test]
-    fn a_cleaning_before_the_last_start_takes_nothing_back() {
+    fn a_cleaning_before_the_last_restart_removes_nothing() {
         let mut sum = of(&[(34.0, 5)]);
         sum.restart(minute(5), 4.0);
         assert!(sum.add(2.0, minute(6), None) && !sum.add(9.0, minute(4), None));
-        assert_eq!(sum.clone().after(minute(4)).unwrap().total(), 6.0);
-        assert_eq!(sum.clone().after(minute(5)).unwrap().total(), 2.0, "what was carried over is up to then");
+        assert_eq!(sum.clone().clean(minute(4)).unwrap().total(), 6.0);
+        assert_eq!(sum.clone().clean(minute(5)).unwrap().total(), 2.0, "the carried value is of that time");
         sum.restart(minute(7), 0.0);
         assert_eq!((sum.since(), sum.total()), (None, 0.0));
-        // It still keeps out what is older.
-        assert!(!sum.clone().after(minute(6)).unwrap().add(9.0, minute(6), None));
-        assert_eq!(sum.after(minute(7)), None);
+        // Older values still do not count.
+        assert!(!sum.clone().clean(minute(6)).unwrap().add(9.0, minute(6), None));
+        assert_eq!(sum.clean(minute(7)), None);
     }
 
     #[test]
-    fn a_time_of_day_takes_what_came_before_it_once() {
+    fn a_restart_at_a_time_of_day_removes_earlier_values_once() {
         let mut sum = of(&[(20.0, 0), (1.0, 10)]);
         assert!(sum.add(2.0, minute(11), Some(minute(10))));
         assert_eq!((sum.total(), sum.since()), (3.0, Some(minute(10))));
-        assert!(!sum.add(4.0, minute(9), Some(minute(5))), "it comes too late");
+        assert!(!sum.add(4.0, minute(9), Some(minute(5))), "it is too late");
         assert!(sum.add(4.0, minute(10), Some(minute(10))));
         assert_eq!(sum.total(), 7.0);
     }
 
     #[test]
-    fn values_of_more_than_an_hour_ago_and_beyond_sixty_four_are_merged() {
+    fn values_older_than_an_hour_or_beyond_sixty_four_are_merged() {
         let sum = of(&[(1.0, 0), (2.0, 60), (4.0, 61)]);
         assert_eq!((sum.values.len(), sum.total(), sum.since()), (2, 7.0, Some(minute(0))));
-        assert_eq!(sum.clone().after(minute(0)).unwrap().total(), 6.0);
+        assert_eq!(sum.clone().clean(minute(0)).unwrap().total(), 6.0);
         let late = of(&[(4.0, 100), (1.0, 0), (2.0, 30)]);
         assert_eq!((late.values.len(), late.merged.unwrap().total), (1, 3.0));
-        assert_eq!(late.clone().after(minute(29)).unwrap().total(), 7.0, "of what is merged, all or nothing");
-        assert_eq!(late.after(minute(30)).unwrap().total(), 4.0);
+        assert_eq!(late.clone().clean(minute(29)).unwrap().total(), 7.0, "merged values are removed together");
+        assert_eq!(late.clean(minute(30)).unwrap().total(), 4.0);
         let many = of(&(0..70).map(|second| (1.0, second / 10)).collect::<Vec<_>>());
         assert_eq!((many.values.len(), many.total()), (64, 70.0));
-        come_back(&many);
+        round_trip(&many);
     }
 
     #[test]
-    fn every_value_comes_back_to_the_last_bit_and_most_take_six_characters() {
+    fn every_value_survives_a_round_trip_and_most_take_six_characters() {
         let odd = [0.1, 1.5, 1e300, f64::MIN_POSITIVE, 2f64.powi(53), 2f64.powi(53) - 1.0, f64::MAX, 5e-324];
-        come_back(&of(&odd.map(|value| (value, 7))));
+        round_trip(&of(&odd.map(|value| (value, 7))));
         let mut sum = of(&[(3.0, 0)]);
         assert!(sum.add(2.0, Timestamp::from_nanosecond(1_800_000_001_000_000_001).unwrap(), None));
-        come_back(&sum);
-        let text = come_back(&of(&(0..60).map(|minute| (2.0, minute)).collect::<Vec<_>>()));
+        round_trip(&sum);
+        let text = round_trip(&of(&(0..60).map(|minute| (2.0, minute)).collect::<Vec<_>>()));
         assert!(text.len() < 60 * 6, "{}: {text}", text.len());
     }
 
     #[test]
-    fn what_is_no_such_text_is_refused() {
-        // No text, no Base64, a time alone, half a number, a value that is none.
+    fn other_text_is_refused() {
+        // No text, no Base64, a time alone, half a number, an infinite value.
         for values in ["7", r#""%""#, r#""AA""#, r#""AAIAAA""#, r#""AAJ/8AAAAAAAAA""#] {
             let text = format!(r#"{{"values":{values}}}"#);
             assert!(serde_json::from_str::<Accumulator>(&text).is_err(), "{text}");
         }
-        let fault = serde_json::from_str::<Accumulator>(r#"{"values":7}"#).unwrap_err().to_string();
-        assert!(fault.contains("expected a string"), "{fault}");
+        let error = serde_json::from_str::<Accumulator>(r#"{"values":7}"#).unwrap_err().to_string();
+        assert!(error.contains("expected a string"), "{error}");
     }
 
     #[test]
-    fn a_sum_beyond_all_numbers_is_the_largest() {
+    fn an_infinite_sum_is_the_largest_number() {
         let sum = of(&[(f64::MAX, 0), (f64::MAX, 1)]);
         assert_eq!(sum.total(), f64::MAX);
-        come_back(&of(&[(f64::MAX, 0), (f64::MAX, 1), (1.0, 100)]));
+        round_trip(&of(&[(f64::MAX, 0), (f64::MAX, 1), (1.0, 100)]));
     }
 }

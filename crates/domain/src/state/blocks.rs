@@ -1,4 +1,4 @@
-//! What was sent lately in a zone, and how long it blocks what follows.
+//! Blocks: sent alerts suppress further alerts of their device and zone for a time.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,36 @@ use crate::alert::Alert;
 use crate::rules::Block;
 use crate::severity::Severity;
 
-/// What was sent lately in a zone. Written as a list.
+/// The alerts that were sent in a zone within the longest block. Serialized as a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Vec<Sent>")]
+#[serde(from = "Vec<SentAlert>")]
 pub struct Blocks {
-    /// By device: a zone without blocks sends an alert for each of its devices.
-    sent: BTreeMap<String, Vec<Sent>>,
-    /// The time of the newest.
+    /// By device: without blocks, each device of the zone can have sent some.
+    sent: BTreeMap<String, Vec<SentAlert>>,
     newest: Option<Timestamp>,
 }
 
-/// An alert that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Sent {
+struct SentAlert {
     at: Timestamp,
     rule: String,
     device: String,
     severity: Severity,
 }
 
-impl Sent {
-    /// Until when it blocks an alert, if it does so for `length`; `None` if it does not block it.
+impl SentAlert {
+    /// Until when it blocks `alert`, with a block of this length; `None` if it does not.
     fn blocks(&self, alert: &Alert, length: SignedDuration) -> Option<Timestamp> {
-        // Both ways, because a reading may come late.
+        // Before and after, because a reading can be late.
         let is_near = alert.at.duration_since(self.at).abs() < length;
         (is_near && self.severity >= alert.severity).then(|| self.at.checked_add(length).ok()).flatten()
     }
 }
 
-impl From<Vec<Sent>> for Blocks {
-    fn from(all: Vec<Sent>) -> Self {
+impl From<Vec<SentAlert>> for Blocks {
+    fn from(all: Vec<SentAlert>) -> Self {
         let newest = all.iter().map(|sent| sent.at).max();
-        let mut sent: BTreeMap<String, Vec<Sent>> = BTreeMap::new();
+        let mut sent: BTreeMap<String, Vec<SentAlert>> = BTreeMap::new();
         for one in all {
             sent.entry(one.device.clone()).or_default().push(one);
         }
@@ -55,46 +53,42 @@ impl Serialize for Blocks {
 }
 
 impl Blocks {
-    /// Whether nothing was sent lately.
+    /// Whether no alert was sent within the longest block.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
     }
 
-    /// Until when an alert is blocked by what was sent before it; `None` where it is not.
+    /// Until when an alert is blocked by sent alerts; `None` if it is not.
     ///
-    /// As the vendor has it: a sent alert blocks its device, and its zone, for the times that the *new* alert's rule
-    /// says, whichever is longer. Where that rule has a time for its own kind, only alerts of that rule count for the
-    /// zone. What is less severe never blocks what is more severe.
+    /// As in the vendor's alerts, a sent alert blocks its device and its zone for the times of the *new* alert's rule, and the
+    /// longer one applies. If `block.rule` is set, only alerts of the same rule block the zone. An alert never blocks a more
+    /// severe one.
     #[must_use]
     pub fn until(&self, alert: &Alert, device: &str, block: &Block) -> Option<Timestamp> {
         let of_device = self.sent.get(device).into_iter().flatten();
         let by_device = of_device.filter_map(|sent| sent.blocks(alert, block.device));
         let in_zone = block.rule.unwrap_or(block.zone);
-        // Where the zone does not block, many devices have sent something.
+        // Without a block of the zone, there is an alert for each of many devices.
         let of_zone = self.sent.values().take_while(|_| in_zone.is_positive()).flatten();
         let of_zone = of_zone.filter(|sent| block.rule.is_none() || sent.rule == alert.rule);
         by_device.chain(of_zone.filter_map(|sent| sent.blocks(alert, in_zone))).max()
     }
 
-    /// Remembers that an alert was sent at `at`. What can block nothing any more that this one does not block as well is
-    /// forgotten. So is, once an hour, what is older than the longest block.
-    pub fn sent(&mut self, alert: &Alert, device: &str, at: Timestamp, longest: SignedDuration) {
+    /// Records that an alert was sent at `at`, in place of earlier ones that block no more than it does. Once an hour, alerts
+    /// older than the longest block are removed.
+    pub fn record(&mut self, alert: &Alert, device: &str, at: Timestamp, longest: SignedDuration) {
         if self.newest.is_some_and(|newest| hour(newest) < hour(at)) {
-            self.forget(|sent| sent.at.checked_add(longest).is_ok_and(|end| end <= at));
+            self.sent.retain(|_, sent| {
+                sent.retain(|sent| sent.at.checked_add(longest).map_or(true, |end| end > at));
+                !sent.is_empty()
+            });
         }
-        let new = Sent { at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
+        let new = SentAlert { at, rule: alert.rule.clone(), device: device.to_owned(), severity: alert.severity };
         let of_device = self.sent.entry(device.to_owned()).or_default();
         of_device.retain(|sent| sent.at > new.at || sent.severity > new.severity || sent.rule != new.rule);
         of_device.push(new);
         self.newest = self.newest.max(Some(at));
-    }
-
-    fn forget(&mut self, is_over: impl Fn(&Sent) -> bool) {
-        self.sent.retain(|_, sent| {
-            sent.retain(|sent| !is_over(sent));
-            !sent.is_empty()
-        });
     }
 }
 
@@ -142,43 +136,43 @@ mod tests {
         let mut blocks = Blocks::default();
         for (rule, device, severity, at) in sent {
             let at = minute(*at);
-            blocks.sent(&alert(rule, device, *severity, at), device, at, LONGEST_BLOCK);
+            blocks.record(&alert(rule, device, *severity, at), device, at, LONGEST_BLOCK);
         }
         blocks
     }
 
-    /// Which of what was sent is remembered, by its minute.
-    fn remembered(sent: &[(&str, &str, Severity, i64)]) -> Vec<i64> {
-        let of = |sent: &Sent| sent.at.duration_since(minute(0)).as_mins();
+    /// The minutes of the alerts that are kept.
+    fn kept_minutes(sent: &[(&str, &str, Severity, i64)]) -> Vec<i64> {
+        let of = |sent: &SentAlert| sent.at.duration_since(minute(0)).as_mins();
         after(sent).sent.values().flatten().map(of).collect()
     }
 
     #[test]
-    fn what_was_sent_is_forgotten_where_the_next_one_blocks_as_much() {
+    fn a_sent_alert_replaces_those_that_block_no_more() {
         use Severity::{High, Low, Medium};
-        assert_eq!(remembered(&[("r", "d", Medium, 0), ("r", "d", Medium, 1)]), [1]);
-        assert_eq!(remembered(&[("r", "d", Low, 0), ("r", "d", High, 1)]), [1]);
-        assert_eq!(remembered(&[("r", "d", High, 0), ("r", "d", Medium, 1)]), [0, 1], "the first is more severe");
-        assert_eq!(remembered(&[("r", "d", Medium, 0), ("s", "d", Medium, 1)]), [0, 1], "of another rule");
-        assert_eq!(remembered(&[("r", "d", Medium, 0), ("r", "e", Medium, 1)]), [0, 1], "of another device");
-        assert_eq!(remembered(&[("r", "d", Medium, 1), ("r", "d", Medium, 0)]), [1, 0], "the second is older");
+        assert_eq!(kept_minutes(&[("r", "d", Medium, 0), ("r", "d", Medium, 1)]), [1]);
+        assert_eq!(kept_minutes(&[("r", "d", Low, 0), ("r", "d", High, 1)]), [1]);
+        assert_eq!(kept_minutes(&[("r", "d", High, 0), ("r", "d", Medium, 1)]), [0, 1], "the first is more severe");
+        assert_eq!(kept_minutes(&[("r", "d", Medium, 0), ("s", "d", Medium, 1)]), [0, 1], "of another rule");
+        assert_eq!(kept_minutes(&[("r", "d", Medium, 0), ("r", "e", Medium, 1)]), [0, 1], "of another device");
+        assert_eq!(kept_minutes(&[("r", "d", Medium, 1), ("r", "d", Medium, 0)]), [1, 0], "the second is older");
     }
 
     #[test]
-    fn what_was_sent_is_forgotten_when_it_can_block_nothing_any_more() {
+    fn a_sent_alert_is_removed_after_the_longest_block() {
         let longest = LONGEST_BLOCK.as_mins();
-        let after = |minutes: i64| remembered(&[("r", "d", Severity::High, 0), ("s", "e", Severity::Low, minutes)]);
+        let after = |minutes: i64| kept_minutes(&[("r", "d", Severity::High, 0), ("s", "e", Severity::Low, minutes)]);
         assert_eq!(after(longest - 1), [0, longest - 1]);
         assert_eq!(after(longest), [longest]);
-        // Looked for with the first alert of an hour.
+        // Once an hour, with its first alert.
         let sent = [("r", "d", 30), ("s", "e", longest + 10), ("s", "f", longest + 40), ("s", "g", longest + 60)];
         let sent = sent.map(|(rule, device, at)| (rule, device, Severity::Low, at));
-        assert_eq!(remembered(&sent[..3]), [30, longest + 10, longest + 40]);
-        assert_eq!(remembered(&sent), [longest + 10, longest + 40, longest + 60]);
+        assert_eq!(kept_minutes(&sent[..3]), [30, longest + 10, longest + 40]);
+        assert_eq!(kept_minutes(&sent), [longest + 10, longest + 40, longest + 60]);
     }
 
     #[test]
-    fn what_is_written_is_a_list_and_comes_back() {
+    fn blocks_survive_a_round_trip_through_json_as_a_list() {
         use Severity::{High, Low};
         let blocks = after(&[("r", "e", Low, 5), ("r", "d", High, 7), ("s", "d", Low, 3)]);
         let text = serde_json::to_string(&blocks).unwrap();
@@ -187,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_nearer_block_counts_from_what_was_sent_either_way() {
+    fn a_block_applies_before_and_after_the_sent_alert() {
         let blocks = after(&[("r", "d", Severity::Medium, 30)]);
         let block = Block { device: SignedDuration::from_mins(10), zone: SignedDuration::from_mins(5), rule: None };
         let until = |device, at| blocks.until(&medium("s", device, at), device, &block);
         assert_eq!(until("d", 39), Some(minute(40)));
         assert_eq!(until("d", 40), None);
-        assert_eq!(until("d", 21), Some(minute(40)), "a reading that comes late");
+        assert_eq!(until("d", 21), Some(minute(40)), "a late reading");
         assert_eq!(until("d", 20), None);
         assert_eq!((until("e", 34), until("e", 35)), (Some(minute(35)), None));
     }

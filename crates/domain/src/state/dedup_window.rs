@@ -1,4 +1,4 @@
-//! Which readings have changed something, so that none does it twice.
+//! The dedup window: the readings that changed the zone state, so that a duplicate changes nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,75 +6,72 @@ use serde::{Deserialize, Serialize};
 use super::packed;
 use crate::reading::ReadingId;
 
-/// Most readings that are remembered of a zone.
-const MOST: usize = 1024;
+/// Most readings in the window of a zone.
+const MOST_READINGS: usize = 1024;
 
-/// What tells a reading from the others of its zone: the first 8 bytes of its id. Of 1,024 remembered ones a new one is
-/// mistaken for known once in 2⁵⁴ readings; and what is written with every reading that counts is a third of what it would
-/// be with the ids.
+/// The first 8 bytes of a reading's id. With 1,024 readings in the window, a new reading is taken for a duplicate once in 2⁵⁴
+/// times. The state is a third of its size with full ids.
 pub type Fingerprint = u64;
 
-/// A reading as it is remembered: its time in milliseconds since 1970, rounded up, and its fingerprint.
-pub(super) type CountedReading = (i64, Fingerprint);
+/// The time of a reading in milliseconds since 1970, rounded up, and its fingerprint.
+pub(super) type TimedFingerprint = (i64, Fingerprint);
 
-/// The readings of a zone that changed its state, the newest 1,024 of them by event time. What is forgotten raises the
-/// low-water time: a reading at or below it is late, because nobody can say any more whether it is new.
+/// The newest 1,024 readings, by event time, that changed the state of a zone. An evicted reading raises the low-water time. A
+/// reading at or below that is late: it could be a duplicate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DedupWindow {
-    /// Ascending, each once. One piece of memory: it is read, copied, compared and written with every reading that counts.
+    /// Ascending and unique. One allocation, because it is read, copied and written with every push.
     #[serde(with = "packed")]
-    readings: Vec<CountedReading>,
+    readings: Vec<TimedFingerprint>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     low_water: Option<Timestamp>,
 }
 
 impl DedupWindow {
-    /// Whether nothing was window yet.
+    /// Whether no reading was ever inserted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.readings.is_empty() && self.low_water.is_none()
     }
 
-    /// How many readings are remembered.
+    /// The number of readings.
     #[must_use]
     pub fn len(&self) -> usize {
         self.readings.len()
     }
 
-    /// By what a reading of this id is known.
+    /// The fingerprint of the reading with this id.
     #[must_use]
     pub fn fingerprint(id: &ReadingId) -> Fingerprint {
         id.as_bytes().iter().take(8).fold(0, |fingerprint, byte| fingerprint << 8 | Fingerprint::from(*byte))
     }
 
-    /// Whether a reading of this fingerprint is remembered.
+    /// Whether the window contains the reading with this fingerprint.
     #[must_use]
-    pub fn knows(&self, fingerprint: Fingerprint) -> bool {
+    pub fn contains(&self, fingerprint: Fingerprint) -> bool {
         self.readings.iter().any(|(_, known)| *known == fingerprint)
     }
 
-    /// Whether a reading of that time comes too late to change anything.
+    /// Whether a reading of that time is late.
     #[must_use]
     pub fn is_late(&self, at: Timestamp) -> bool {
         self.low_water.is_some_and(|low_water| at <= low_water)
     }
 
-    /// Remembers a reading, and forgets the oldest where there are too many.
-    ///
-    /// Its time is remembered in whole milliseconds, rounded up: once it is forgotten, it is late.
+    /// Inserts a reading, and evicts the oldest if there are too many. The time is rounded up to milliseconds, so that an evicted
+    /// reading is late.
     pub fn insert(&mut self, at: Timestamp, id: &ReadingId) {
         let reading = (in_milliseconds(at), Self::fingerprint(id));
-        // Nearly always at the end.
         if let Err(index) = self.readings.binary_search(&reading) {
             self.readings.insert(index, reading);
         }
-        if let Some(surplus) = self.readings.len().checked_sub(MOST).filter(|surplus| *surplus > 0) {
-            self.forget_up_to(self.readings[surplus - 1].0);
+        if let Some(surplus) = self.readings.len().checked_sub(MOST_READINGS).filter(|surplus| *surplus > 0) {
+            self.evict_up_to(self.readings[surplus - 1].0);
         }
     }
 
-    /// Forgets readings of that time, in milliseconds, and older ones: from now on they are late.
-    fn forget_up_to(&mut self, time: i64) {
+    /// Evicts the readings of that time, in milliseconds, and older ones.
+    fn evict_up_to(&mut self, time: i64) {
         let older = self.readings.partition_point(|(known, _)| *known <= time);
         self.readings.drain(..older);
         self.low_water = self.low_water.max(Timestamp::from_millisecond(time).ok());
@@ -83,7 +80,7 @@ impl DedupWindow {
 
 /// `at` in whole milliseconds since 1970, rounded up.
 pub(super) fn in_milliseconds(at: Timestamp) -> i64 {
-    // The conversion cuts towards 1970.
+    // The conversion rounds towards 1970.
     let up = i64::from(at.subsec_nanosecond() % 1_000_000 > 0);
     (at.as_millisecond() + up).min(Timestamp::MAX.as_millisecond())
 }
@@ -103,40 +100,40 @@ mod tests {
         Digest::of(&number.to_be_bytes())
     }
 
-    fn knows(window: &DedupWindow, number: i64) -> bool {
-        window.knows(DedupWindow::fingerprint(&id(number)))
+    fn contains(window: &DedupWindow, number: i64) -> bool {
+        window.contains(DedupWindow::fingerprint(&id(number)))
     }
 
     #[test]
-    fn the_newest_1024_are_remembered_and_older_ones_are_late() {
+    fn the_newest_1024_are_kept_and_older_ones_are_late() {
         let mut window = DedupWindow::default();
         (1..=1024).for_each(|number| window.insert(second(number), &id(number)));
-        assert!(knows(&window, 1) && !window.is_late(second(1)));
+        assert!(contains(&window, 1) && !window.is_late(second(1)));
         window.insert(second(1025), &id(1025));
-        assert!(!knows(&window, 1) && window.is_late(second(1)));
-        assert!(knows(&window, 2) && !window.is_late(second(2)));
+        assert!(!contains(&window, 1) && window.is_late(second(1)));
+        assert!(contains(&window, 2) && !window.is_late(second(2)));
     }
 
     #[test]
-    fn forgetting_one_of_two_at_the_same_moment_makes_both_late() {
+    fn evicting_one_of_two_readings_of_the_same_time_makes_both_late() {
         let mut window = DedupWindow::default();
         window.insert(second(1), &id(-1));
         (1..=1024).for_each(|number| window.insert(second(number), &id(number)));
         assert!(window.is_late(second(1)) && !window.is_late(second(2)));
-        assert!(!knows(&window, 1) && !knows(&window, -1));
+        assert!(!contains(&window, 1) && !contains(&window, -1));
     }
 
     #[test]
-    fn what_is_forgotten_is_late_also_within_its_millisecond() {
+    fn an_evicted_reading_is_late_within_its_millisecond() {
         let at = second(1).checked_add(SignedDuration::from_nanos(7)).unwrap();
         let mut window = DedupWindow::default();
         window.insert(at, &id(0));
         (2..=1025).for_each(|number| window.insert(second(number), &id(number)));
-        assert!(!knows(&window, 0) && window.is_late(at));
+        assert!(!contains(&window, 0) && window.is_late(at));
     }
 
     #[test]
-    fn a_reading_takes_fifteen_characters_of_what_is_written() {
+    fn a_reading_takes_fifteen_characters_of_the_state() {
         let mut window = DedupWindow::default();
         (0..1024).for_each(|number| window.insert(second(1_788_220_800 + 60 * number), &id(number)));
         let text = serde_json::to_string(&window).unwrap();
@@ -145,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_readings_is_refused() {
+    fn other_text_is_refused() {
         for readings in ["7", r#""%""#, r#""AAAA""#, r#""////////////////""#, r#"[[1,"7"]]"#] {
             let text = format!(r#"{{"readings":{readings}}}"#);
             assert!(serde_json::from_str::<DedupWindow>(&text).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! What is remembered of a zone from one reading to the next: a value that commits as a whole, alerts and all.
+//! The state of a zone, which is committed as a whole, with the messages in its outbox.
 
 mod accumulator;
 mod blocks;
@@ -21,32 +21,42 @@ pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
 pub use self::outbox::{EntryId, Outbox, OutboxEntry};
 pub use self::rule_state::{NoData, OccurrenceCounter, RuleState, ThresholdState};
-pub use self::suppressions::{Released, Suppression, Suppressions};
+pub use self::suppressions::{DueSuppressions, Suppression, Suppressions};
 pub use self::version::StateVersion;
 use super::location::Location;
 use super::reading::Source;
 
-/// The unit that alerts are judged and remembered by: a zone of a project; a device without a zone is its own zone.
+/// The key of a zone state: a zone of a project, or a device without a zone. Prints as one line of text, unique for the key.
+///
+/// # Examples
+/// ```
+/// use domain::reading::Reading;
+/// use domain::state::ZoneKey;
+///
+/// let reading = Reading::read(r#"{"DEVID":"d1","InsID":"z1","PID":"p1"}"#)?;
+/// assert_eq!(ZoneKey::of(&reading.source).to_string(), "zone/2:p1/z1");
+/// # Ok::<(), domain::reading::ReadingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ZoneKey<'a> {
     /// `PID` and `InsID`.
     Zone {
-        /// `PID`, empty where absent.
+        /// `PID`, empty if absent.
         project: Cow<'a, str>,
         /// `InsID`.
         zone: Cow<'a, str>,
     },
-    /// A device that names no zone.
+    /// A device without a zone.
     Device {
-        /// `PID`, empty where absent.
+        /// `PID`, empty if absent.
         project: Cow<'a, str>,
-        /// The device's id, empty where absent.
+        /// The device's id, empty if absent.
         device: Cow<'a, str>,
     },
 }
 
 impl<'a> ZoneKey<'a> {
-    /// The zone that a reading belongs to.
+    /// The key of the zone of a reading.
     #[must_use]
     pub fn of(source: &Source<'a>) -> Self {
         let project = source.project.clone().unwrap_or_default();
@@ -56,13 +66,13 @@ impl<'a> ZoneKey<'a> {
         }
     }
 
-    /// Whether a document of this key is the state of a zone.
+    /// Whether the state document with this key is a zone state.
     #[must_use]
     pub fn is_key(key: &str) -> bool {
         key.starts_with("zone/") || key.starts_with("device/")
     }
 
-    /// The same, borrowing nothing.
+    /// The same key with owned names.
     #[must_use]
     pub fn into_owned(self) -> ZoneKey<'static> {
         let own = |name: Cow<'a, str>| Cow::Owned(name.into_owned());
@@ -73,7 +83,6 @@ impl<'a> ZoneKey<'a> {
     }
 }
 
-/// One line of text for stores: the parts are told apart whatever characters they hold.
 impl fmt::Display for ZoneKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, project, name) = match self {
@@ -84,66 +93,66 @@ impl fmt::Display for ZoneKey<'_> {
     }
 }
 
-/// What is remembered of one zone.
+/// The state of one zone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ZoneState {
-    /// The version of what follows.
+    /// The version of the document.
     pub v: StateVersion,
-    /// Readings that changed something, so that they do it once.
+    /// The readings that changed the state.
     #[serde(skip_serializing_if = "DedupWindow::is_empty")]
     pub dedup_window: DedupWindow,
-    /// Where each rule stands with each device: by rule id, then by device id.
+    /// The state of each rule for each device, by rule id and device id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rule_states: BTreeMap<String, BTreeMap<String, RuleState>>,
-    /// When the zone was last reported as cleaned; what was measured up to then is over.
+    /// When the zone was last cleaned. Readings up to then are not evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
-    /// What was sent lately, and blocks what follows.
+    /// The sent alerts that block others.
     #[serde(skip_serializing_if = "Blocks::is_empty")]
     pub blocks: Blocks,
-    /// Alerts and resolved notices that are not sent before a time.
+    /// The suppressed alerts and resolved notices.
     #[serde(skip_serializing_if = "Suppressions::is_empty")]
     pub suppressed: Suppressions,
-    /// Devices that a silence rule watches.
+    /// The devices that a silence rule watches.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub devices: BTreeMap<String, LastSeen>,
-    /// Messages that are to be sent.
+    /// The messages to send.
     #[serde(skip_serializing_if = "Outbox::is_empty")]
     pub outbox: Outbox,
 }
 
-/// When a device was last heard of, kept coarsely.
+/// When and where a device last sent something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSeen {
-    /// Event time of a reading of it; a newer one may have come since, by no more than a quarter of the shortest silence
-    /// that a rule watches for.
+    /// The event time of one of its last readings. The newest can be later by a quarter of the shortest silence that a rule
+    /// allows.
     pub at: Timestamp,
-    /// Where it is, for the message.
+    /// The location, for the alert.
     pub location: Location,
 }
 
 impl ZoneState {
-    /// Where `rule` stands with `device`.
+    /// The state of `rule` for `device`.
     #[must_use]
     pub fn rule_state(&self, rule: &str, device: &str) -> Option<&RuleState> {
         self.rule_states.get(rule)?.get(device)
     }
 
-    /// Where `rule` stands with `device`, to be changed.
+    /// The state of `rule` for `device`, to be changed.
     pub fn rule_state_mut(&mut self, rule: &str, device: &str) -> Option<&mut RuleState> {
         self.rule_states.get_mut(rule)?.get_mut(device)
     }
 
-    /// The time of the newest reading of `device` that anything is kept of; `None` if nothing is.
+    /// The time of the newest reading of `device` that the state knows of; `None` without state.
     #[must_use]
     pub fn last_heard(&self, device: &str) -> Option<Timestamp> {
         let rule_states = self.rule_states.values().filter_map(|devices| devices.get(device)?.newest());
         self.devices.get(device).map(|known| known.at).into_iter().chain(rule_states).max()
     }
 
-    /// Forgets where rules stand with `device`, and when it was heard.
-    pub fn forget(&mut self, device: &str) {
+    /// Removes the rule states and the last reading of `device`.
+    pub fn remove_device(&mut self, device: &str) {
         self.devices.remove(device);
         self.rule_states.retain(|_, devices| {
             devices.remove(device);
@@ -151,23 +160,23 @@ impl ZoneState {
         });
     }
 
-    /// Sets where `rule` stands with `device`; `None` forgets it.
-    pub fn set_rule_state(&mut self, rule: &str, device: &str, rule_state: Option<RuleState>) {
-        match rule_state {
-            Some(rule_state) => match self.rule_state_mut(rule, device) {
-                // Nearly always, and then nothing needs a name of its own.
-                Some(known) => *known = rule_state,
-                None => {
-                    self.rule_states.entry(rule.to_owned()).or_default().insert(device.to_owned(), rule_state);
-                }
-            },
+    /// Sets the state of `rule` for `device`.
+    pub fn set_rule_state(&mut self, rule: &str, device: &str, rule_state: RuleState) {
+        match self.rule_state_mut(rule, device) {
+            // The usual case, which allocates nothing.
+            Some(known) => *known = rule_state,
             None => {
-                if let Some(devices) = self.rule_states.get_mut(rule) {
-                    devices.remove(device);
-                    if devices.is_empty() {
-                        self.rule_states.remove(rule);
-                    }
-                }
+                self.rule_states.entry(rule.to_owned()).or_default().insert(device.to_owned(), rule_state);
+            }
+        }
+    }
+
+    /// Removes the state of `rule` for `device`.
+    pub fn remove_rule_state(&mut self, rule: &str, device: &str) {
+        if let Some(devices) = self.rule_states.get_mut(rule) {
+            devices.remove(device);
+            if devices.is_empty() {
+                self.rule_states.remove(rule);
             }
         }
     }
@@ -178,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zone_names_do_not_run_into_each_other() {
+    fn different_zones_have_different_keys() {
         let zone =
             |project: &'static str, zone: &'static str| ZoneKey::Zone { project: project.into(), zone: zone.into() };
         assert_ne!(zone("a/b", "c").to_string(), zone("a", "b/c").to_string());
@@ -189,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_remembered_is_nothing_stored_but_the_version() {
+    fn an_empty_state_is_stored_as_its_version() {
         assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":4}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }

@@ -1,4 +1,4 @@
-//! Messages that are to be sent. They commit with the state that made them, and stay until they are known as sent.
+//! The outbox: messages are committed with the zone state, and removed once they are sent.
 
 use std::collections::HashSet;
 
@@ -9,36 +9,36 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::alert::Message;
 use crate::digest::Digest;
 
-/// A message's identity: the same cause makes the same message, however often it is evaluated.
+/// The id of a message. The same cause has the same id, however often it is evaluated.
 pub type EntryId = Digest;
 
-/// A message that is to be sent: facts, from which the words are made when it is sent.
+/// A message to send. It holds facts; the text is rendered when it is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutboxEntry {
-    /// Its identity.
+    /// The id.
     pub id: EntryId,
-    /// When it was put here.
+    /// When it was created.
     pub created: Timestamp,
-    /// From when on the sweep may send it: now, or once the lease of who is sending it is over.
+    /// When the sweep can send it: at once, or after the lease of the sender.
     pub due: Timestamp,
-    /// What it says.
+    /// The facts.
     pub message: Message,
 }
 
 impl OutboxEntry {
-    /// A message made at `made`. It is due at once.
+    /// A message created at `created` and due at once.
     #[must_use]
     pub fn new(message: Message, created: Timestamp) -> Self {
         Self { id: message.id(), created, due: created, message }
     }
 }
 
-/// Messages that are to be sent. Written as the list of them.
+/// The messages to send. Serialized as a list.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "Vec<OutboxEntry>")]
 pub struct Outbox {
     entries: Vec<OutboxEntry>,
-    /// Their ids: thousands of messages can wait.
+    /// The ids of the entries, because thousands can wait.
     ids: HashSet<EntryId, RandomState>,
 }
 
@@ -56,7 +56,7 @@ impl Serialize for Outbox {
 }
 
 impl Outbox {
-    /// Whether there is nothing to send.
+    /// Whether there is no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -68,8 +68,8 @@ impl Outbox {
         &self.entries
     }
 
-    /// Adds messages, but for those that are there, and leases the `most` most urgent ones to the caller until `until`:
-    /// nobody else sends them before that.
+    /// Adds the messages that are not there yet. Leases the `most` most urgent of them to the caller: no other sender takes
+    /// them before `until`. Returns the leased ones.
     pub fn put(&mut self, mut messages: Vec<OutboxEntry>, most: usize, until: Timestamp) -> Vec<OutboxEntry> {
         messages.retain(|entry| self.ids.insert(entry.id));
         messages.sort_by_key(|entry| entry.message.urgency());
@@ -79,7 +79,7 @@ impl Outbox {
         leased
     }
 
-    /// Takes out those of these messages that are due at `now`.
+    /// Removes and returns the messages with these ids that are due at `now`.
     pub fn take(&mut self, ids: &HashSet<EntryId>, now: Timestamp) -> Vec<OutboxEntry> {
         let (taken, left) = std::mem::take(&mut self.entries)
             .into_iter()
@@ -97,7 +97,7 @@ impl Outbox {
         self.entries.iter().map(|entry| entry.due).min()
     }
 
-    /// The messages that are due at `now`: nobody is sending them.
+    /// The messages that are due at `now`.
     pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(move |entry| entry.due <= now)
     }
@@ -116,12 +116,12 @@ mod tests {
         Message::Notice(Notice::NothingArrives { since: second(number) })
     }
 
-    /// Three messages, made at these seconds.
-    fn made_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
+    /// Three messages, created at these seconds.
+    fn created_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
         let mut outbox = Outbox::default();
         let entries = [0, 1, 2].map(|number| {
-            let made = second(seconds[usize::try_from(number).unwrap()]);
-            OutboxEntry::new(message(number), made)
+            let created = second(seconds[usize::try_from(number).unwrap()]);
+            OutboxEntry::new(message(number), created)
         });
         let ids = [0, 1, 2].map(|number: usize| entries[number].id);
         outbox.put(entries.to_vec(), 0, Timestamp::MAX);
@@ -133,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_there_once_and_keeps_its_place_and_time() {
-        let (mut outbox, known) = made_at([60, 61, 62]);
+    fn a_message_that_is_there_is_not_added_again() {
+        let (mut outbox, known) = created_at([60, 61, 62]);
         assert_eq!(outbox.put(vec![OutboxEntry::new(message(1), second(99))], 1, second(120)), []);
         let twice = OutboxEntry::new(message(3), second(99));
         assert_eq!(outbox.put(vec![twice.clone(), twice.clone()], 0, second(120)), []);
@@ -143,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_due_when_its_first_message_is() {
+    fn the_outbox_is_due_when_its_first_message_is() {
         assert_eq!(Outbox::default().due(), None);
-        assert_eq!(made_at([70, 60, 80]).0.due(), Some(second(60)));
+        assert_eq!(created_at([70, 60, 80]).0.due(), Some(second(60)));
     }
 
     #[test]
-    fn what_is_due_is_leased_to_one_at_a_time() {
-        let (mut outbox, known) = made_at([60, 61, 60]);
+    fn a_due_message_is_leased_to_one_sender_at_a_time() {
+        let (mut outbox, known) = created_at([60, 61, 60]);
         let all = HashSet::from(known);
         let lease = |outbox: &mut Outbox, now, until| {
             let due = outbox.take(&all, now);
@@ -162,20 +162,20 @@ mod tests {
         assert!(leased.iter().all(|entry| (entry.created, entry.due) == (second(60), second(90))));
         assert_eq!(lease(&mut outbox, second(60), second(90)), []);
         assert_eq!((outbox.due(), ids(outbox.waiting(second(61)))), (Some(second(61)), vec![known[1]]));
-        assert_eq!(lease(&mut outbox, second(90), second(120)).len(), 3, "whoever had them is over");
+        assert_eq!(lease(&mut outbox, second(90), second(120)).len(), 3, "the leases are over");
     }
 
     #[test]
-    fn no_more_is_leased_than_was_asked_for() {
-        let (mut outbox, known) = made_at([60, 60, 60]);
+    fn no_more_messages_are_leased_than_requested() {
+        let (mut outbox, known) = created_at([60, 60, 60]);
         let taken = outbox.take(&HashSet::from([known[1], known[2]]), second(60));
         assert_eq!(ids(&outbox.put(taken, 1, second(90))), [known[1]]);
         assert_eq!(ids(outbox.waiting(second(60))), [known[0], known[2]]);
     }
 
     #[test]
-    fn what_was_sent_is_forgotten_and_nothing_else() {
-        let (mut outbox, known) = made_at([60, 61, 62]);
+    fn sent_messages_are_removed_and_no_others() {
+        let (mut outbox, known) = created_at([60, 61, 62]);
         outbox.take(&HashSet::from([known[0], known[2]]), Timestamp::MAX);
         assert_eq!(ids(outbox.entries()), [known[1]]);
         assert!(!outbox.is_empty());
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(
             outbox.put(vec![OutboxEntry::new(message(0), second(60))], 1, second(90)).len(),
             1,
-            "it may come again"
+            "it can be added again"
         );
     }
 }

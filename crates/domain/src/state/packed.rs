@@ -1,8 +1,7 @@
-//! Times and fingerprints as little text: what is remembered of a zone is read and written with every push, and DynamoDB bills each
-//! KB of it.
+//! Packs times with values into short text: the zone state is read and written with every push, and DynamoDB bills each KB.
 //!
-//! The text is Base64 without padding of one entry after the other, in order: the milliseconds since the entry before (of
-//! the first: since 1970) as LEB128, zigzag, and the fingerprint's 8 bytes, the first one first.
+//! The text is Base64 without padding. Each entry is the milliseconds since the entry before it (the first: since 1970) as
+//! zigzag LEB128, and a value. The value of a fingerprint is its 8 bytes, big-endian.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -10,21 +9,27 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer, Serializer};
 
-use super::dedup_window::{CountedReading, Fingerprint};
+use super::dedup_window::{Fingerprint, TimedFingerprint};
 
-pub(super) fn serialize<S: Serializer>(readings: &[CountedReading], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<S: Serializer>(readings: &[TimedFingerprint], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&pack(readings, 12, |bytes, fingerprint| bytes.extend(fingerprint.to_be_bytes())))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CountedReading>, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimedFingerprint>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let readings = unpack(&text, |bytes| Some(Fingerprint::from_be_bytes(take_bytes(bytes)?)));
-    readings.map(in_order).ok_or_else(|| D::Error::custom("these are no times and fingerprints"))
+    let mut readings = readings.ok_or_else(|| D::Error::custom("expected packed times and fingerprints"))?;
+    // Sorted and unique unless another program wrote them.
+    if !readings.is_sorted_by(|one, other| one < other) {
+        readings.sort_unstable();
+        readings.dedup();
+    }
+    Ok(readings)
 }
 
-/// `entries`, each a time in milliseconds and what `push` writes behind it, about so many bytes an entry.
-pub(super) fn pack<T>(entries: &[(i64, T)], size: usize, push: impl Fn(&mut Vec<u8>, &T)) -> String {
-    let mut bytes = Vec::with_capacity(entries.len() * size);
+/// Packs `entries`, each a time in milliseconds and a value that `push` writes. An entry has about `entry_size` bytes.
+pub(super) fn pack<T>(entries: &[(i64, T)], entry_size: usize, push: impl Fn(&mut Vec<u8>, &T)) -> String {
+    let mut bytes = Vec::with_capacity(entries.len() * entry_size);
     let mut before = 0;
     for (at, value) in entries {
         push_number(&mut bytes, at - before);
@@ -34,7 +39,7 @@ pub(super) fn pack<T>(entries: &[(i64, T)], size: usize, push: impl Fn(&mut Vec<
     STANDARD_NO_PAD.encode(bytes)
 }
 
-/// The entries of a text again, of which `take` reads what is behind the time.
+/// Unpacks the entries of a text. `take` reads a value.
 pub(super) fn unpack<T>(text: &str, take: impl Fn(&mut &[u8]) -> Option<T>) -> Option<Vec<(i64, T)>> {
     let bytes = STANDARD_NO_PAD.decode(text).ok()?;
     let (mut left, mut before) = (bytes.as_slice(), 0_i64);
@@ -53,16 +58,6 @@ pub(super) fn take_bytes<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
-/// Ascending and each once, as they are written already but by somebody else.
-fn in_order(mut readings: Vec<CountedReading>) -> Vec<CountedReading> {
-    if !readings.is_sorted_by(|one, other| one < other) {
-        readings.sort_unstable();
-        readings.dedup();
-    }
-    readings
-}
-
-/// Seven bits a byte, the lowest first, of which all but the last have the highest bit set.
 pub(super) fn push_number(bytes: &mut Vec<u8>, number: i64) {
     let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
     while left >= 0x80 {
@@ -90,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_every_length_come_back() {
+    fn numbers_of_every_length_survive_a_round_trip() {
         for number in [0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, 60_000, 1_788_220_800_000, i64::MAX, i64::MIN] {
             let mut bytes = Vec::new();
             push_number(&mut bytes, number);
@@ -110,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_text_says_what_was_expected() {
-        let fault = serde_json::from_str::<DedupWindow>(r#"{"readings":7}"#).unwrap_err().to_string();
-        assert!(fault.contains("expected a string"), "{fault}");
+    fn a_value_of_another_type_is_an_error_with_the_expected_type() {
+        let error = serde_json::from_str::<DedupWindow>(r#"{"readings":7}"#).unwrap_err().to_string();
+        assert!(error.contains("expected a string"), "{error}");
     }
 }

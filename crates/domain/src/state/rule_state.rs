@@ -1,4 +1,4 @@
-//! Where a rule stands with a device.
+//! The state of one rule for one device.
 
 use std::collections::BTreeMap;
 
@@ -9,66 +9,66 @@ use super::accumulator::Accumulator;
 use crate::alert::Alert;
 use crate::severity::Severity;
 
-/// Where a rule stands with a device.
+/// The state of one rule for one device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum RuleState {
-    /// A threshold.
+    /// Of a threshold rule.
     Threshold(ThresholdState),
-    /// Values that are added up towards a limit.
+    /// Of an accumulate rule.
     Accumulator(Accumulator),
-    /// Occurrences that are counted.
+    /// Of a count or reasons rule.
     Occurrences(OccurrenceCounter),
-    /// A device that fell silent.
+    /// Of a silence rule that has fired.
     NoData(NoData),
 }
 
-/// Where a threshold stands. Readings at or before `as_of` come too late for it.
+/// The state of a threshold rule. Readings at or before `as_of` are too late to change it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ThresholdState {
-    /// The limit is broken, not yet for as long as the rule asks.
+    /// The limit is breached, not yet for long enough.
     Pending {
-        /// The first reading of this breach.
+        /// The time of the first reading of this breach.
         since: Timestamp,
-        /// The last one.
+        /// The time of the last reading of it.
         as_of: Timestamp,
     },
-    /// The alert was raised, and the limit has not been kept since.
+    /// The rule fired, and the breach lasts.
     Firing {
-        /// The first reading of this breach.
+        /// The time of the first reading of this breach.
         since: Timestamp,
-        /// The reading that last changed something.
+        /// The time of the reading that last changed the state.
         as_of: Timestamp,
-        /// The worst severity that was raised.
+        /// The worst severity of this breach.
         severity: Severity,
-        /// The last alert that people were told of, for reminders and the resolved notice; absent if the rule asks for
-        /// neither.
+        /// The last alert that was sent, for reminders and the resolved notice; absent if the rule sends neither.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         announced: Option<Box<Alert>>,
-        /// When a reminder is due.
+        /// When the next reminder is due.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remind: Option<Timestamp>,
-        /// When its device last sent something, as far as that is kept; absent if the rule asks for no reminder.
+        /// When its device last sent something, at most a quarter of the shortest silence too early; absent if the rule has no
+        /// reminders.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         heard: Option<Timestamp>,
-        /// Whether the last alert is suppressed, so that nobody was told of it yet.
+        /// Whether the last alert is suppressed.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         suppressed: bool,
     },
-    /// All is well since `as_of`. Remembered, so that an older reading that comes late does not raise it again.
+    /// The breach is over. Kept so that an older reading that arrives late does not fire the rule again.
     Resolved {
-        /// The reading that ended the breach.
+        /// The time of the reading that ended the breach.
         as_of: Timestamp,
     },
 }
 
 impl RuleState {
-    /// The time of the newest reading that it knows of.
+    /// The time of the newest reading in the state.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
         match self {
-            Self::Threshold(level) => Some(level.as_of()),
+            Self::Threshold(threshold) => Some(threshold.as_of()),
             Self::Accumulator(accumulator) => accumulator.newest(),
             Self::Occurrences(counter) => {
                 counter.times.values().flatten().chain(counter.restarted.values()).max().copied()
@@ -79,7 +79,7 @@ impl RuleState {
 }
 
 impl ThresholdState {
-    /// The reading that last changed something.
+    /// The time of the reading that last changed the state.
     #[must_use]
     pub fn as_of(&self) -> Timestamp {
         match self {
@@ -88,20 +88,20 @@ impl ThresholdState {
     }
 }
 
-/// Occurrences that are counted, by reason; without reasons, under the empty one.
+/// The occurrences of a count or reasons rule, by reason. The reason of a count rule is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OccurrenceCounter {
-    /// When each happened, in order.
+    /// The times of the occurrences, ascending.
     pub times: BTreeMap<String, Vec<Timestamp>>,
-    /// When each reason last restarted; occurrences at or before that do not count any more.
+    /// When counting last restarted. Occurrences at or before that do not count.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub restarted: BTreeMap<String, Timestamp>,
 }
 
 impl OccurrenceCounter {
-    /// What is left of it after a cleaning at `at`; `None` where nothing is.
+    /// Removes the occurrences up to a cleaning at `at`. `None` if nothing is left.
     #[must_use]
-    pub fn after(mut self, at: Timestamp) -> Option<Self> {
+    pub fn clean(mut self, at: Timestamp) -> Option<Self> {
         self.times.values_mut().for_each(|times| times.retain(|time| *time > at));
         self.times.retain(|_, times| !times.is_empty());
         self.restarted.retain(|_, restarted| *restarted > at);
@@ -109,12 +109,12 @@ impl OccurrenceCounter {
     }
 }
 
-/// A device that fell silent, and whose silence was raised.
+/// A device that sends nothing, for which the silence rule has fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoData {
-    /// When it was last heard of.
+    /// When it last sent something.
     pub since: Timestamp,
-    /// Whether its alert is suppressed, and nobody believes that the device is silent.
+    /// Whether the alert is suppressed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub suppressed: bool,
 }
@@ -128,19 +128,19 @@ mod tests {
     }
 
     #[test]
-    fn a_cleaning_takes_what_was_counted_up_to_it() {
+    fn a_cleaning_removes_the_occurrences_up_to_it() {
         let mut counter = OccurrenceCounter::default();
         counter.times.insert("smell".into(), vec![minute(1), minute(5), minute(6)]);
         counter.times.insert("wet".into(), vec![minute(2), minute(5)]);
         counter.restarted.insert("smell".into(), minute(5));
         counter.restarted.insert("wet".into(), minute(7));
-        let left = counter.clone().after(minute(5)).unwrap();
+        let left = counter.clone().clean(minute(5)).unwrap();
         assert_eq!(left.times, [("smell".into(), vec![minute(6)])].into());
         assert_eq!(left.restarted, [("wet".into(), minute(7))].into());
-        let left = counter.clone().after(minute(6)).unwrap();
+        let left = counter.clone().clean(minute(6)).unwrap();
         assert!(left.times.is_empty() && left.restarted.len() == 1);
         counter.restarted.clear();
-        assert_eq!(counter.clone().after(minute(5)).unwrap().times.len(), 1);
-        assert_eq!(counter.after(minute(6)), None);
+        assert_eq!(counter.clone().clean(minute(5)).unwrap().times.len(), 1);
+        assert_eq!(counter.clean(minute(6)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts and resolved notices that are not sent before a time, each for a reason.
+//! Suppressions: alerts and resolved notices that are not sent before a time, each for a reason.
 
 use std::collections::BTreeMap;
 
@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 use crate::alert::{Alert, SuppressionReason};
 use crate::severity::Severity;
 
-/// Most alerts that are kept by name, and most resolved notices; further alerts are counted, further notices dropped.
+/// Most suppressed alerts, and most resolved notices, that are kept. Further alerts are counted, further notices dropped.
 const MOST_NAMED: usize = 40;
 
-/// An alert that is not sent before a time, or the resolved notice of one that was sent.
+/// An alert, or the resolved notice of a sent alert, that is not sent before a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suppression {
     /// The alert.
     pub alert: Alert,
-    /// The id of its device, as rule state is kept under it.
+    /// The device id of the rule state.
     pub device: String,
-    /// Why it is not sent.
+    /// Why it is suppressed.
     pub reason: SuppressionReason,
-    /// The first moment at which it may be sent.
+    /// When it can be sent.
     pub until: Timestamp,
-    /// When it was over, if it is.
+    /// When the alert was resolved; `None` while it lasts.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub over: Option<Timestamp>,
-    /// Whether people were told of this breach: by this alert, or by a milder one before it.
+    pub resolved_at: Option<Timestamp>,
+    /// Whether an alert of this breach was sent, perhaps a milder one.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub announced: bool,
 }
 
 impl Suppression {
-    /// Whether only the resolved notice is left to be sent. A list of blocked alerts names what is over; for any other
-    /// reason an alert that is over is dropped.
+    /// Whether only the resolved notice is left to send. A list of blocked alerts contains resolved ones; for another reason
+    /// they are dropped.
     #[must_use]
     pub fn is_resolved_notice(&self) -> bool {
-        self.over.is_some() && !self.reason.lists_what_is_over()
+        self.resolved_at.is_some() && !self.reason.lists_resolved()
     }
 }
 
-/// What is suppressed in a zone.
+/// The suppressions of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Suppressions {
@@ -48,8 +48,8 @@ pub struct Suppressions {
     named: Vec<Suppression>,
     /// Alerts beyond the named ones, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    unnamed: BTreeMap<SuppressionReason, Unnamed>,
-    /// Alerts that no list names: the zone's next firing alert says how many there were.
+    unnamed: BTreeMap<SuppressionReason, UnnamedSuppressions>,
+    /// The number of alerts that no list contains. The zone's next firing alert has it.
     #[serde(skip_serializing_if = "is_zero")]
     counted: usize,
 }
@@ -58,22 +58,22 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// Alerts that are counted, because there are too many to name.
+/// Suppressed alerts that are only counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Unnamed {
+struct UnnamedSuppressions {
     count: usize,
-    /// The first moment at which a list may say how many they are.
+    /// When a list with their number can be sent.
     until: Timestamp,
-    /// The time of the newest.
+    /// The time of the newest alert.
     newest: Timestamp,
 }
 
-/// What is no longer suppressed.
+/// Suppressions that have ended.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Released {
+pub struct DueSuppressions {
     /// In the order in which they were suppressed.
     pub named: Vec<Suppression>,
-    /// How many more alerts there were, by reason.
+    /// The number of further alerts, by reason.
     pub unnamed: BTreeMap<SuppressionReason, usize>,
 }
 
@@ -84,7 +84,7 @@ impl Suppressions {
         self.named.is_empty() && self.unnamed.is_empty() && self.counted == 0
     }
 
-    /// Suppresses an alert or a resolved notice. Blocked alerts wait for the last of their blocks, so that one list names
+    /// Suppresses an alert or a resolved notice. Blocked alerts wait for the last of their blocks, so that one list contains
     /// all of them.
     pub fn add(&mut self, new: Suppression) {
         let reason = new.reason;
@@ -101,92 +101,87 @@ impl Suppressions {
             self.named.push(Suppression { until, ..new });
         } else if !is_notice {
             let at = new.alert.at;
-            let unnamed = self.unnamed.entry(reason).or_insert(Unnamed { count: 0, until, newest: at });
+            let unnamed = self.unnamed.entry(reason).or_insert(UnnamedSuppressions { count: 0, until, newest: at });
             unnamed.count += 1;
             unnamed.until = unnamed.until.max(until);
             unnamed.newest = unnamed.newest.max(at);
         }
     }
 
-    /// The devices of which something is suppressed by name.
+    /// The devices with a named suppression.
     pub fn devices(&self) -> impl Iterator<Item = &str> {
         self.named.iter().map(|known| known.device.as_str())
     }
 
-    /// Counts alerts that no list will name, for the zone's next firing alert.
+    /// Counts alerts that no list will contain, for the zone's next firing alert.
     pub fn count(&mut self, alerts: usize) {
         self.counted += alerts;
     }
 
-    /// How many were counted since this was last asked.
+    /// Returns and resets the number of counted alerts.
     pub fn take_counted(&mut self) -> usize {
         std::mem::take(&mut self.counted)
     }
 
-    /// Drops what a new alert replaces: the notice that all is well, and alerts of the same rule and device that are not more
-    /// severe than `severity`, if there is one. Returns the alert of that notice, because people still believe that it fires.
+    /// Removes the suppressions that a new alert of `rule` for `device` replaces: the resolved notice, and alerts that are not
+    /// more severe than `severity`, if there is one. Returns the alert of the removed notice: it was announced and, without the
+    /// notice, is not resolved.
     pub fn supersede(&mut self, rule: &str, device: &str, severity: Option<Severity>) -> Option<Alert> {
-        let mut believed = None;
+        let mut announced = None;
         self.named.retain_mut(|known| {
             let is_same = known.alert.rule == rule && known.device == device;
             if is_same && known.is_resolved_notice() {
-                believed = Some(known.alert.clone());
+                announced = Some(known.alert.clone());
                 return false;
             }
             !is_same || severity.is_none_or(|severity| known.alert.severity > severity)
         });
-        believed
+        announced
     }
 
-    /// Notes that what `rule` raised for `device` is over at `at`; `announced` is whether people were told of it. Returns
-    /// whether a list is going to say so; any other suppressed alert of it is dropped.
-    pub fn over(&mut self, rule: &str, device: &str, at: Timestamp, announced: bool) -> bool {
+    /// Resolves the suppressed alerts of `rule` for `device` at `at`. `announced` is whether an alert of the breach was sent.
+    /// Returns whether a list will report it; other suppressed alerts are dropped.
+    pub fn resolve(&mut self, rule: &str, device: &str, at: Timestamp, announced: bool) -> bool {
         let mut is_listed = false;
         self.named.retain_mut(|known| {
-            if known.over.is_some() || known.alert.rule != rule || known.device != device {
+            if known.resolved_at.is_some() || known.alert.rule != rule || known.device != device {
                 return true;
             }
-            if known.reason.lists_what_is_over() {
-                (known.over, known.announced) = (Some(at), announced);
+            if known.reason.lists_resolved() {
+                (known.resolved_at, known.announced) = (Some(at), announced);
                 is_listed = true;
             }
-            known.over.is_some()
+            known.resolved_at.is_some()
         });
         is_listed
     }
 
-    /// Notes that a cleaning at `at` has ended the alerts up to then that it `ends`.
-    pub fn cleaned(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
+    /// Resolves the suppressed alerts up to a cleaning at `at` that it `ends`.
+    pub fn clean(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
         self.named.retain_mut(|known| {
-            if known.over.is_some() || known.alert.at > at || !ends(&known.alert) {
+            if known.resolved_at.is_some() || known.alert.at > at || !ends(&known.alert) {
                 return true;
             }
-            if known.reason.lists_what_is_over() {
-                known.over = Some(at);
+            if known.reason.lists_resolved() {
+                known.resolved_at = Some(at);
             }
-            known.over.is_some()
+            known.resolved_at.is_some()
         });
-        self.unnamed.retain(|reason, unnamed| reason.lists_what_is_over() || unnamed.newest > at);
+        self.unnamed.retain(|reason, unnamed| reason.lists_resolved() || unnamed.newest > at);
     }
 
-    /// The first moment at which something may be sent.
+    /// When the first suppression ends.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let unnamed = self.unnamed.values().map(|unnamed| unnamed.until);
         self.named.iter().map(|known| known.until).chain(unnamed).min()
     }
 
-    /// Takes what may be sent at `at`.
-    pub fn take_due(&mut self, at: Timestamp) -> Released {
+    /// Removes and returns the suppressions that end by `at`.
+    pub fn take_due(&mut self, at: Timestamp) -> DueSuppressions {
         let named = self.named.extract_if(.., |known| known.until <= at).collect();
-        let mut unnamed = BTreeMap::new();
-        self.unnamed.retain(|reason, counted| {
-            if counted.until <= at {
-                unnamed.insert(*reason, counted.count);
-            }
-            counted.until > at
-        });
-        Released { named, unnamed }
+        let unnamed = self.unnamed.extract_if(.., |_, unnamed| unnamed.until <= at);
+        DueSuppressions { named, unnamed: unnamed.map(|(reason, unnamed)| (reason, unnamed.count)).collect() }
     }
 }
 
@@ -222,12 +217,12 @@ mod tests {
     fn of(rule: &str, device: &str, at: i64, reason: SuppressionReason, until: i64) -> Suppression {
         let alert = alert(rule, Severity::Medium, at);
         let (device, until) = (device.to_owned(), minute(until));
-        Suppression { alert, device, reason, until, over: None, announced: false }
+        Suppression { alert, device, reason, until, resolved_at: None, announced: false }
     }
 
-    /// The notice that an alert of which people were told is over.
+    /// The resolved notice of a sent alert.
     fn notice(rule: &str, device: &str, until: i64) -> Suppression {
-        Suppression { over: Some(minute(1)), announced: true, ..of(rule, device, 0, Hours, until) }
+        Suppression { resolved_at: Some(minute(1)), announced: true, ..of(rule, device, 0, Hours, until) }
     }
 
     fn suppressed(all: impl IntoIterator<Item = Suppression>) -> Suppressions {
@@ -236,23 +231,23 @@ mod tests {
         suppressions
     }
 
-    /// Rule, device, and whether it is over, of what is suppressed.
+    /// Rule and device of each named suppression, and whether it is resolved.
     fn named(suppressions: &Suppressions) -> Vec<(String, String, bool)> {
-        let of = |one: &Suppression| (one.alert.rule.clone(), one.device.clone(), one.over.is_some());
+        let of = |one: &Suppression| (one.alert.rule.clone(), one.device.clone(), one.resolved_at.is_some());
         suppressions.named.iter().map(of).collect()
     }
 
-    fn one(rule: &str, device: &str, is_over: bool) -> (String, String, bool) {
-        (rule.to_owned(), device.to_owned(), is_over)
+    fn one(rule: &str, device: &str, is_resolved: bool) -> (String, String, bool) {
+        (rule.to_owned(), device.to_owned(), is_resolved)
     }
 
     #[test]
     fn blocked_alerts_wait_for_the_last_of_their_blocks_and_others_for_their_own_time() {
         let mut all = suppressed([of("r", "d", 0, Block, 15), of("h", "d", 0, Hours, 12), of("s", "d", 1, Block, 10)]);
         assert_eq!(all.due(), Some(minute(12)));
-        assert_eq!(all.take_due(minute(11)), Released::default());
+        assert_eq!(all.take_due(minute(11)), DueSuppressions::default());
         assert_eq!(all.take_due(minute(12)).named, [of("h", "d", 0, Hours, 12)]);
-        assert_eq!(all.take_due(minute(14)), Released::default());
+        assert_eq!(all.take_due(minute(14)), DueSuppressions::default());
         assert_eq!(all.take_due(minute(15)).named.len(), 2);
         assert!(all.is_empty());
         let all = suppressed([of("r", "d", 0, Block, 15), of("s", "d", 1, Block, 20)]);
@@ -260,10 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn more_than_can_be_named_are_counted_by_reason() {
+    fn more_alerts_than_can_be_named_are_counted_by_reason() {
         for reason in [Block, Hours] {
             let mut all = suppressed((0..43).map(|number| of("r", &number.to_string(), number, reason, 60)));
-            assert_eq!(all.take_due(minute(59)), Released::default());
+            assert_eq!(all.take_due(minute(59)), DueSuppressions::default());
             let released = all.take_due(minute(60));
             assert_eq!((released.named.len(), released.unnamed), (40, [(reason, 3)].into()));
             assert!(all.is_empty());
@@ -271,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn notices_do_not_take_the_room_of_alerts() {
+    fn notices_do_not_count_towards_the_limit_of_alerts() {
         let alerts = (0..42).map(|number| of("r", &number.to_string(), number, Hours, 60));
         let mut all = suppressed((0..42).map(|number| notice("r", &number.to_string(), 60)).chain(alerts));
         let released = all.take_due(minute(60));
@@ -279,18 +274,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_marked_where_a_list_names_it_and_else_dropped() {
+    fn a_resolved_alert_is_marked_if_a_list_contains_it_and_dropped_otherwise() {
         let mut all = suppressed([of("r", "d", 0, Block, 15), of("r", "e", 0, Block, 15), of("s", "d", 0, Hours, 90)]);
-        assert!(!all.over("s", "e", minute(1), false));
-        assert!(all.over("r", "d", minute(2), false));
-        assert!(!all.over("r", "d", minute(3), false), "it is over already");
-        assert!(!all.over("s", "d", minute(3), false), "no list names it");
+        assert!(!all.resolve("s", "e", minute(1), false));
+        assert!(all.resolve("r", "d", minute(2), false));
+        assert!(!all.resolve("r", "d", minute(3), false), "it is resolved already");
+        assert!(!all.resolve("s", "d", minute(3), false), "no list contains it");
         assert_eq!(named(&all), [one("r", "d", true), one("r", "e", false)]);
-        assert_eq!(all.take_due(minute(15)).named[0].over, Some(minute(2)));
+        assert_eq!(all.take_due(minute(15)).named[0].resolved_at, Some(minute(2)));
     }
 
     #[test]
-    fn a_cleaning_ends_what_came_up_to_it() {
+    fn a_cleaning_resolves_the_alerts_up_to_it() {
         let counts = |alert: &Alert| alert.rule == "sum";
         let mut all = suppressed([
             of("sum", "d", 5, Block, 15),
@@ -300,29 +295,29 @@ mod tests {
             of("level", "d", 0, Hours, 90),
             notice("sum", "f", 90),
         ]);
-        all.cleaned(minute(5), counts);
+        all.clean(minute(5), counts);
         let expected =
             [one("sum", "d", true), one("sum", "d", false), one("sum", "e", false), one("level", "d", false)];
         assert_eq!(named(&all)[..4], expected);
         assert_eq!(all.named.len(), 5);
-        all.cleaned(minute(6), counts);
+        all.clean(minute(6), counts);
         assert_eq!(named(&all)[..3], [one("sum", "d", true), one("sum", "d", true), one("level", "d", false)]);
     }
 
     #[test]
-    fn a_cleaning_ends_what_is_only_counted_where_all_of_it_came_before() {
+    fn a_cleaning_drops_unnamed_alerts_if_all_of_them_came_before_it() {
         let unnamed = |cleaned: i64, reason| {
             let mut all = suppressed((0..43).map(|number| of("sum", &number.to_string(), number, reason, 99)));
-            all.cleaned(minute(cleaned), |_| true);
+            all.clean(minute(cleaned), |_| true);
             all.take_due(minute(99)).unnamed
         };
         assert_eq!(unnamed(41, Hours), [(Hours, 3)].into());
         assert_eq!(unnamed(42, Hours), BTreeMap::new());
-        assert_eq!(unnamed(42, Block), [(Block, 3)].into(), "a list of blocked alerts has those that are over");
+        assert_eq!(unnamed(42, Block), [(Block, 3)].into(), "a list of blocked alerts contains resolved ones");
     }
 
     #[test]
-    fn a_new_alert_replaces_milder_ones_of_its_rule_and_device_and_the_notice_of_the_last() {
+    fn a_new_alert_replaces_milder_ones_of_its_rule_and_device_and_the_resolved_notice() {
         let all = || {
             suppressed([
                 of("r", "d", 0, Block, 15),
@@ -338,11 +333,11 @@ mod tests {
             assert_eq!(all.supersede("r", "d", severity), Some(alert("r", Medium, 0)));
             assert_eq!(all.named.len(), left, "{severity:?}");
         }
-        assert_eq!(all().supersede("s", "d", Some(High)), None, "nobody was told of it");
+        assert_eq!(all().supersede("s", "d", Some(High)), None, "no alert was sent");
     }
 
     #[test]
-    fn what_was_counted_is_said_once_and_nothing_is_not_written_down() {
+    fn counted_alerts_are_returned_once_and_none_are_not_serialized() {
         let mut all = suppressed([of("r", "d", 0, Block, 15)]);
         assert!(!serde_json::to_string(&all).unwrap().contains("counted"));
         all.count(2);
