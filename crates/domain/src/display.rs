@@ -122,13 +122,18 @@ const LONGEST_NAME: usize = 120;
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
     let looked_at = first_graphemes(name, 4 * LONGEST_NAME);
-    let spaced = line(looked_at).split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = looked_at.split(|character: char| character.is_whitespace() || is_hidden(character));
+    let spaced = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    // No character has less than a byte.
+    if spaced.len() <= LONGEST_NAME {
+        return (!spaced.is_empty()).then_some(spaced);
+    }
     let fitting = first_that_fit(&spaced, LONGEST_NAME, |text| text.chars().count());
     // Where the very first grapheme is longer than any name may be, the name ends inside of that.
-    let is_one_too_long = fitting.is_empty() && !spaced.is_empty();
-    let fitting =
-        if is_one_too_long { spaced.chars().take(LONGEST_NAME).collect() } else { fitting.trim_end().to_owned() };
-    (!fitting.is_empty()).then_some(fitting)
+    if fitting.is_empty() {
+        return Some(spaced.chars().take(LONGEST_NAME).collect());
+    }
+    Some(fitting.trim_end().to_owned())
 }
 
 /// The first graphemes of `text` that fit into `room` by `width`.
