@@ -159,6 +159,7 @@ pub fn evaluate_in_order<'r, 't: 'r>(
 ) -> Evaluation {
     let readings = readings.into_iter();
     let mut devices = DeviceLimit::new(rules, &state, readings.size_hint().1);
+    let has_known_readings = !state.dedup_window.is_empty();
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
     let mut zone = ZoneEvaluator::new(rules, &mut evaluation, now);
@@ -167,8 +168,8 @@ pub fn evaluate_in_order<'r, 't: 'r>(
     for (at, reading) in readings {
         let device = reading.source.device.as_deref().unwrap_or_default();
         let window = &zone.evaluation.state.dedup_window;
-        // An empty window needs no id, which is a SHA-256.
-        let is_known = !window.is_empty() && window.contains(DedupWindow::fingerprint(&reading.id()));
+        // Readings of this evaluation are compared by text. An id, which is a SHA-256, is needed only for older ones.
+        let is_known = has_known_readings && window.contains(DedupWindow::fingerprint(&reading.id()));
         if is_known || !texts.insert(reading.text) {
             zone.evaluation.stats.duplicates += 1;
         } else if window.is_late(at) {
