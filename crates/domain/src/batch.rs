@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use memchr::memchr2;
 use serde::de::IgnoredAny;
@@ -107,20 +108,22 @@ impl Rejection<'_> {
     }
 }
 
-/// The items of a body, unescaped.
+/// The items of a body, unescaped into one text.
 ///
 /// The text of an item is as it was received but for line breaks, which JSON allows between tokens only: each is a
 /// space here, so that a reading is a line.
 #[derive(Debug, Default)]
 pub struct Items<'b> {
-    items: Vec<Item<'b>>,
+    texts: String,
+    items: Vec<Item>,
     rejections: Vec<Rejection<'b>>,
 }
 
 #[derive(Debug)]
-struct Item<'b> {
+struct Item {
     part: RejectedPart,
-    text: Cow<'b, str>,
+    /// The range of its text in the texts of all items.
+    text: Range<usize>,
 }
 
 /// The readings of a push in the order received, and what was not a reading.
@@ -141,9 +144,14 @@ impl<'b> Items<'b> {
         let text = std::str::from_utf8(body).map_err(|fault| BatchError::Utf8(fault.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut items = Self::default();
-        match json::each_element(text, |element| items.push(element)) {
+        let mut texts = Vec::with_capacity(text.len());
+        match json::each_element(text, |element| items.push(element, &mut texts)) {
             Ok(()) if items.len() > MOST_ITEMS => Err(BatchError::TooMany),
-            Ok(()) => Ok(items),
+            Ok(()) => {
+                items.texts =
+                    String::from_utf8(texts).map_err(|error| BatchError::Utf8(error.utf8_error().valid_up_to()))?;
+                Ok(items)
+            }
             Err(_) => match serde_json::from_str::<IgnoredAny>(text) {
                 Ok(_) => Err(BatchError::Shape),
                 Err(error) => Err(BatchError::Json(error.to_string())),
@@ -169,7 +177,8 @@ impl<'b> Items<'b> {
         let mut batch = Batch { readings: Vec::with_capacity(self.items.len()), rejections: self.rejections.clone() };
         let mut values = 0;
         for item in &self.items {
-            let reason = match Reading::read(&item.text) {
+            let text = &self.texts[item.text.clone()];
+            let reason = match Reading::read(text) {
                 Ok(reading) if values + reading.value_count() <= MOST_VALUES => {
                     values += reading.value_count();
                     batch.readings.push(reading);
@@ -178,25 +187,27 @@ impl<'b> Items<'b> {
                 Ok(_) => format!("more than {MOST_VALUES} values in one batch: send fewer readings at a time"),
                 Err(fault) => fault.to_string(),
             };
-            let raw = Cow::Borrowed(item.text.as_bytes());
+            let raw = Cow::Borrowed(text.as_bytes());
             batch.rejections.push(Rejection { part: item.part, reason, raw });
         }
         batch.rejections.sort_by_key(|rejection| rejection.part.index());
         batch
     }
 
-    /// Adds an element of the body's array. What is beyond [`MOST_ITEMS`] takes no memory.
-    fn push(&mut self, element: Raw<'b>) {
+    /// Adds an element of the body's array, its text to `texts`. What is beyond [`MOST_ITEMS`] takes no memory.
+    fn push(&mut self, element: Raw<'b>, texts: &mut Vec<u8>) {
         let index = self.len();
         if index > MOST_ITEMS {
             return;
         }
         let sent = element.as_str();
+        let start = texts.len();
         // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
-        let (part, text) = if sent.starts_with('{') {
-            (RejectedPart::Json(index), Cow::Borrowed(sent))
-        } else if let Some(text) = element.string() {
-            (RejectedPart::String(index), Cow::Owned(text))
+        let part = if sent.starts_with('{') {
+            texts.extend_from_slice(sent.as_bytes());
+            RejectedPart::Json(index)
+        } else if element.unescape_into(texts).is_some() {
+            RejectedPart::String(index)
         } else {
             let reason = match sent.starts_with('"') {
                 true => "a string that is not Unicode text: it holds an unpaired surrogate",
@@ -206,19 +217,19 @@ impl<'b> Items<'b> {
             self.rejections.push(Rejection { part, reason: reason.to_owned(), raw });
             return;
         };
-        self.items.push(Item { part, text: on_one_line(text) });
+        put_on_one_line(&mut texts[start..]);
+        self.items.push(Item { part, text: start..texts.len() });
     }
 }
 
-/// A reading with each line break as a space; anything else as it is.
+/// Makes each line break of a reading a space. Anything else stays as it is.
 ///
 /// A reading has line breaks between tokens alone: inside of a string a line break is no JSON, and a space would make it some.
-fn on_one_line(text: Cow<'_, str>) -> Cow<'_, str> {
-    let has_breaks = memchr2(b'\n', b'\r', text.as_bytes()).is_some();
-    if has_breaks && text.trim_start().starts_with('{') && json::is_well_formed(&text) {
-        Cow::Owned(text.replace(['\n', '\r'], " "))
-    } else {
-        text
+fn put_on_one_line(text: &mut [u8]) {
+    let has_breaks = memchr2(b'\n', b'\r', text).is_some();
+    let is_object = || text.trim_ascii_start().starts_with(b"{");
+    if has_breaks && is_object() && std::str::from_utf8(text).is_ok_and(json::is_well_formed) {
+        text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     }
 }
 

@@ -77,14 +77,24 @@ impl<'a> Raw<'a> {
     }
 
     /// The content of a string. `None` for anything else, and for a string with an unpaired surrogate.
+    #[must_use]
+    pub fn string(self) -> Option<String> {
+        let mut text = Vec::new();
+        self.unescape_into(&mut text)?;
+        String::from_utf8(text).ok()
+    }
+
+    /// Appends the content of a string to `text`, in UTF-8. `None` if the value is not a string, or has an unpaired surrogate; then
+    /// `text` stays as it is.
     ///
     /// A push is JSON in JSON in JSON, and nearly all of its escapes are quotes and backslashes. `serde_json` takes more than twice
     /// the instructions for these; it unescapes the strings that have another escape.
     #[must_use]
-    pub fn string(self) -> Option<String> {
+    pub(super) fn unescape_into(self, text: &mut Vec<u8>) -> Option<()> {
         let mut rest = self.quoted()?.as_bytes();
-        let mut text = vec![0; rest.len()];
-        let mut room = &mut text[..];
+        let start = text.len();
+        text.resize(start + rest.len(), 0);
+        let mut room = &mut text[start..];
         loop {
             // Copied before it is known how much of it is plain: the rest is overwritten.
             if let (Some(eight), Some(copy)) = (rest.first_chunk(), room.first_chunk_mut()) {
@@ -97,7 +107,11 @@ impl<'a> Raw<'a> {
             }
             let (byte, after) = match rest {
                 [b'\\', byte @ (b'"' | b'\\' | b'/'), after @ ..] => (byte, after),
-                [b'\\', ..] => return serde_json::from_str(self.as_str()).ok(),
+                [b'\\', ..] => {
+                    text.truncate(start);
+                    text.extend(serde_json::from_str::<String>(self.as_str()).ok()?.into_bytes());
+                    return Some(());
+                }
                 [byte, after @ ..] => (byte, after),
                 [] => break,
             };
@@ -107,7 +121,7 @@ impl<'a> Raw<'a> {
         }
         let free = room.len();
         text.truncate(text.len() - free);
-        String::from_utf8(text).ok()
+        Some(())
     }
 
     /// The same of any string, and an unpaired surrogate becomes U+FFFD. Empty for anything else.
@@ -272,6 +286,18 @@ mod tests {
         for other in [r#""\ud800""#, r#""\"\udc00""#, "7", "null", "{}", "[\"x\"]"] {
             assert_eq!(raw(other).string(), None, "{other}");
         }
+    }
+
+    #[test]
+    fn content_is_appended_and_a_value_without_any_changes_nothing() {
+        let mut text = b"before ".to_vec();
+        for value in [r#""\"plain\"""#, r#"" and \"other\"\n""#] {
+            raw(value).unescape_into(&mut text).unwrap();
+        }
+        for value in [r#""\"a\" \ud800""#, "7", "{}"] {
+            assert_eq!(raw(value).unescape_into(&mut text), None, "{value}");
+        }
+        assert_eq!(text, b"before \"plain\" and \"other\"\n");
     }
 
     #[test]
