@@ -28,15 +28,15 @@ impl<'a> Raw<'a> {
             b'-' | b'0'..=b'9' => Cow::Borrowed(self.as_str()),
             _ => return None,
         };
-        (!text.trim_start().is_empty()).then_some(text)
+        text.contains(|character: char| !character.is_whitespace()).then_some(text)
     }
 
     /// The value as a finite number, written as a number (`3000`, `2.0`) or as a string (`"3000"`, `"-68"`).
     #[must_use]
     pub fn number(self) -> Option<f64> {
-        // Most numbers of a reading are short and whole.
-        if let Ok(whole) = self.as_str().parse::<u32>() {
-            return Some(f64::from(whole));
+        // Most numbers of a reading are whole. The conversion rounds as `f64::from_str` does.
+        if let Ok(whole) = self.as_str().parse::<u64>() {
+            return Some(whole as f64);
         }
         let text = self.text()?;
         let text = text.trim();
@@ -156,7 +156,8 @@ fn bytes_before_backslash(eight: [u8; 8]) -> usize {
 /// If `text` is not exactly one well-formed JSON object; members before the fault have been visited by then.
 pub fn each_member<'a>(text: &'a str, visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> serde_json::Result<()> {
     let mut deserializer = Deserializer::from_str(text);
-    let visited = deserializer.deserialize_map(Members(visit)).and_then(|()| deserializer.end());
+    let members = Members { is_plain: is_plain(text), visit };
+    let visited = deserializer.deserialize_map(members).and_then(|()| deserializer.end());
     // An error of the type repeats the value, which may be as long as the text.
     visited.map_err(|error| if error.is_data() { serde_json::Error::custom("expected an object") } else { error })
 }
@@ -177,7 +178,16 @@ pub fn is_well_formed(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-struct Members<F>(F);
+/// Whether `text` has no backslash and no control character.
+fn is_plain(text: &str) -> bool {
+    // Without an early end, several bytes are compared at once.
+    text.bytes().fold(true, |is_plain, byte| is_plain & (byte != b'\\') & (byte >= b' '))
+}
+
+struct Members<F> {
+    is_plain: bool,
+    visit: F,
+}
 
 impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
     type Value = ();
@@ -187,8 +197,15 @@ impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((name, value)) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
-            (self.0)(name.content(), value);
+        if self.is_plain {
+            while let Some((name, value)) = map.next_entry::<&str, Raw<'de>>()? {
+                (self.visit)(Cow::Borrowed(name), value);
+            }
+        } else {
+            // A name may have an unpaired surrogate, and a `str` may not.
+            while let Some((name, value)) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
+                (self.visit)(name.content(), value);
+            }
         }
         Ok(())
     }
@@ -250,6 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_are_rounded_as_others_are() {
+        for whole in ["0", "1788220800000", "9007199254740993", "9007199254740995", "18446744073709551615"] {
+            let number = raw(whole).number();
+            assert_eq!(number, raw(&format!("{whole}.0")).number(), "{whole}");
+            assert_eq!(number, whole.parse().ok(), "{whole}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_absent() {
         for written in ["null", "true", "\"\"", "\"high\"", "\"NaN\"", "\"inf\"", "1e999", "[1]", "{\"n\":1}"] {
             assert_eq!(raw(written).number(), None, "{written}");
@@ -298,6 +324,24 @@ mod tests {
             assert_eq!(raw(value).unescape_into(&mut text), None, "{value}");
         }
         assert_eq!(text, b"before \"plain\" and \"other\"\n");
+    }
+
+    #[test]
+    fn an_error_is_the_one_that_serde_json_finds_in_the_same_text() {
+        for wrong in [
+            "{\"a\tb\":1}",
+            "{\"a\":1,\"\u{1f}\":1}",
+            "{\"a\":\"\n\"}",
+            "{\"a\\u12\":1}",
+            "{\"a\\u0041\nb\":1}",
+            "{\"a",
+            "{\"a\" 1}",
+            "{a:1}",
+            "{\"a\":1}x",
+        ] {
+            let error = serde_json::from_str::<IgnoredAny>(wrong).unwrap_err().to_string();
+            assert_eq!(each_member(wrong, |_, _| ()).unwrap_err().to_string(), error, "{wrong:?}");
+        }
     }
 
     #[test]
