@@ -1,5 +1,6 @@
-//! What is kept of a push: objects named by their content, one line an item, compressed with Zstandard.
+//! The objects of a push: named by their content, one item a line, compressed with Zstandard.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 
@@ -8,23 +9,35 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::batch::{BatchId, RejectedPart, Rejection};
 use super::reading::Reading;
 
-/// The end of every object's name; whatever else lies in a store is somebody else's.
+/// The suffix of every object key. Other objects in a store belong to other programs.
 pub const EXTENSION: &str = ".ndjson.zst";
-/// Zstandard's own default: on this text the next levels cost twice the time for one part in thirty.
+/// Zstandard's default. The next levels take twice the time and save 3 %.
 const COMPRESSION_LEVEL: i32 = 3;
 
-/// The name of an object below the store's root: `raw/dt=2022-06-01/hh=05/<batch id>.ndjson.zst`.
+/// The key of an object: `raw/dt=2022-06-01/hh=05/<batch id>.ndjson.zst`. The same batch always has the same key.
+///
+/// # Examples
+/// ```
+/// use domain::archive::ObjectKey;
+/// use domain::batch::BatchId;
+/// use domain::reading::Reading;
+///
+/// let reading = Reading::read(r#"{"unixT":1654063185904}"#)?;
+/// let key = ObjectKey::of_readings(BatchId::of(b"[]"), &[reading]);
+/// assert_eq!(key.as_str(), "raw/dt=2022-06-01/hh=05/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst");
+/// # Ok::<(), domain::reading::ReadingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
-    /// Where the readings of a batch are kept: by date and hour, in UTC, of the newest reading; apart where no reading
-    /// has a usable time. The same batch always has the same key.
+    /// The key of the readings of a batch, with date and hour, in UTC, of the newest reading. Under `raw-undated/` if no reading
+    /// has an event time.
     #[must_use]
     pub fn of_readings(batch: BatchId, readings: &[Reading<'_>]) -> Self {
         match readings.iter().filter_map(|reading| reading.time).max() {
@@ -33,25 +46,25 @@ impl ObjectKey {
         }
     }
 
-    /// Where the rejections of a batch are kept: by the date and hour, in UTC, at which it was received.
+    /// The key of the rejections of a batch, with date and hour, in UTC, of its receipt.
     #[must_use]
     pub fn of_rejections(batch: BatchId, received: Timestamp) -> Self {
         Self(format!("rejected/{}/{batch}{EXTENSION}", partition(received)))
     }
 
-    /// A key as a store knows it.
+    /// The key of an object that is in a store.
     #[must_use]
     pub fn known(key: &str) -> Self {
         Self(key.to_owned())
     }
 
-    /// Whether what is kept there is evaluated: readings are, rejections are not.
+    /// Whether the object is evaluated: readings are, rejections are not.
     #[must_use]
     pub fn is_evaluated(&self) -> bool {
         self.0.starts_with("raw")
     }
 
-    /// The key as text, parts separated by `/`.
+    /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,39 +81,39 @@ fn partition(at: Timestamp) -> impl fmt::Display {
     at.to_zoned_datetime(TimeZone::UTC).strftime("dt=%Y-%m-%d/hh=%H").to_string()
 }
 
-/// What is told about an object beside its content.
+/// The metadata of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// When the push was first received. Ages are reckoned from it, also when it is evaluated again much later.
+    /// When the push was first received. The age of its readings is as of this time, also in a later evaluation.
     pub received: Timestamp,
-    /// The id of the request that brought it.
+    /// The request id of the push.
     pub request_id: String,
-    /// The address it came from.
+    /// The address of the client.
     pub source: String,
-    /// How many lines the object has.
+    /// The number of lines.
     pub lines: usize,
 }
 
-/// An object to be kept: its name, its compressed bytes and what is told about it.
+/// An object to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Its name.
+    /// The key.
     pub key: ObjectKey,
-    /// One Zstandard frame of lines, each ended by a line feed.
+    /// A Zstandard frame of lines that each end with a line feed.
     pub bytes: Vec<u8>,
-    /// What is told about it.
+    /// The metadata.
     pub metadata: Metadata,
 }
 
 impl Object {
-    /// The readings of a batch. `metadata` is what is told about it, but for the number of lines.
+    /// The object of the readings of a batch. Sets the number of lines in `metadata`.
     #[must_use]
     pub fn of_readings(batch: BatchId, readings: &[Reading<'_>], metadata: Metadata) -> Self {
         let metadata = Metadata { lines: readings.len(), ..metadata };
         Self { key: ObjectKey::of_readings(batch, readings), bytes: pack_readings(readings), metadata }
     }
 
-    /// The rejections of a batch; else as [`Self::of_readings`].
+    /// The object of the rejections of a batch. Sets the number of lines in `metadata`.
     #[must_use]
     pub fn of_rejections(batch: BatchId, rejections: &[Rejection<'_>], metadata: Metadata) -> Self {
         let metadata = Metadata { lines: rejections.len(), ..metadata };
@@ -108,104 +121,100 @@ impl Object {
     }
 }
 
-/// The lines of the readings, each to the letter, compressed.
+/// Compresses the texts of the readings, one line each.
 #[must_use]
 pub fn pack_readings(readings: &[Reading<'_>]) -> Vec<u8> {
-    pack(readings.iter().map(|reading| reading.text), write_text)
+    pack(readings.iter().map(|reading| reading.text), |text, to| to.write_all(text.as_bytes()))
 }
 
-/// The lines of the rejections, compressed: `{"index","reason","raw"}`, or `raw_base64` where the bytes are not UTF-8. An item
-/// that was a JSON string has `"string":true` too, a whole body that is kept in gzip `"gzip":true`.
+/// Compresses the rejections, one line each: `{"index","reason","raw"}`, or `raw_base64` if the bytes are not UTF-8. An item that
+/// was a JSON string also has `"string":true`, a gzip body `"gzip":true`.
 #[must_use]
 pub fn pack_rejections(rejections: &[Rejection<'_>]) -> Vec<u8> {
-    pack(rejections.iter(), write_rejection)
+    pack(rejections.iter(), |rejection, to| {
+        // Buffered, not made in memory first: a body of 64 MiB of control characters would take 384 MiB.
+        let mut to = BufWriter::new(to);
+        serde_json::to_writer(&mut to, &RejectionLine::new(rejection))?;
+        to.flush()
+    })
 }
 
-/// The lines of an object again.
+/// Decompresses the lines of an object.
 ///
 /// # Errors
-/// Where the bytes are not a Zstandard frame of UTF-8 text.
-pub fn unpack(bytes: &[u8]) -> std::io::Result<String> {
-    let lines = zstd::decode_all(bytes)?;
-    String::from_utf8(lines).map_err(std::io::Error::other)
+/// If the bytes are not a Zstandard frame of UTF-8 text. A retry does not help.
+pub fn unpack(bytes: &[u8]) -> io::Result<String> {
+    String::from_utf8(zstd::decode_all(bytes)?).map_err(io::Error::other)
 }
 
-/// The rejections of an object's lines again. Lines of another form are somebody else's, and left out.
+/// Parses the lines of an object with rejections. Other lines are left out.
 #[must_use]
 pub fn unpack_rejections(lines: &str) -> Vec<Rejection<'static>> {
-    #[derive(Deserialize)]
-    struct Line {
-        index: Option<usize>,
-        reason: String,
-        raw: Option<String>,
-        raw_base64: Option<String>,
-        #[serde(default)]
-        string: bool,
-        #[serde(default)]
-        gzip: bool,
+    let rejection = |line| serde_json::from_str::<RejectionLine<'_>>(line).ok()?.into_rejection();
+    lines.lines().filter_map(rejection).collect()
+}
+
+#[derive(Serialize, Deserialize)]
+struct RejectionLine<'r> {
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    gzip: bool,
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<Cow<'r, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_base64: Option<Base64Bytes<'r>>,
+    reason: Cow<'r, str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    string: bool,
+}
+
+impl<'r> RejectionLine<'r> {
+    fn new(Rejection { part, reason, raw }: &'r Rejection<'_>) -> Self {
+        let text = std::str::from_utf8(raw).ok();
+        Self {
+            gzip: *part == RejectedPart::Gzip,
+            index: part.index(),
+            raw: text.map(Cow::Borrowed),
+            raw_base64: text.is_none().then_some(Base64Bytes(Cow::Borrowed(raw))),
+            reason: Cow::Borrowed(reason),
+            string: matches!(part, RejectedPart::String(_)),
+        }
     }
-    let rejection = |line: &str| {
-        let Line { index, reason, raw, raw_base64, string, gzip } = serde_json::from_str(line).ok()?;
-        let part = match (index, string, gzip) {
+
+    fn into_rejection(self) -> Option<Rejection<'static>> {
+        let part = match (self.index, self.string, self.gzip) {
             (Some(index), true, false) => RejectedPart::String(index),
             (Some(index), false, false) => RejectedPart::Json(index),
             (None, false, false) => RejectedPart::Body,
             (None, false, true) => RejectedPart::Gzip,
             _ => return None,
         };
-        let raw = match (raw, raw_base64) {
-            (Some(text), _) => text.into_bytes(),
-            (None, encoded) => STANDARD.decode(encoded?).ok()?,
-        };
-        Some(Rejection { part, reason, raw: raw.into() })
-    };
-    lines.lines().filter_map(rejection).collect()
-}
-
-fn write_text(text: &str, to: &mut dyn Write) -> io::Result<()> {
-    to.write_all(text.as_bytes())
-}
-
-/// Writes a rejection piece by piece: as one text, a body of 64 MiB of control characters would take 384 MiB.
-fn write_rejection(rejection: &Rejection<'_>, to: &mut dyn Write) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'r> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        gzip: Option<bool>,
-        index: Option<usize>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        raw: Option<&'r str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        raw_base64: Option<InBase64<'r>>,
-        reason: &'r str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        string: Option<bool>,
+        let text = self.raw.map(|text| text.into_owned().into_bytes());
+        let raw = text.or(self.raw_base64.map(|bytes| bytes.0.into_owned()))?;
+        Some(Rejection { part, reason: self.reason.into_owned(), raw: raw.into() })
     }
-    struct InBase64<'r>(&'r [u8]);
-    impl Serialize for InBase64<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
-        }
-    }
-    let raw = std::str::from_utf8(&rejection.raw).ok();
-    let raw_base64 = raw.is_none().then(|| InBase64(&rejection.raw));
-    let line = Line {
-        gzip: (rejection.part == RejectedPart::Gzip).then_some(true),
-        index: rejection.part.index(),
-        raw,
-        raw_base64,
-        reason: &rejection.reason,
-        string: matches!(rejection.part, RejectedPart::String(_)).then_some(true),
-    };
-    let mut to = BufWriter::new(to);
-    serde_json::to_writer(&mut to, &line)?;
-    to.flush()
 }
 
-/// Counts what is written.
-struct Counted(u64);
+/// Bytes that are Base64 in JSON.
+struct Base64Bytes<'b>(Cow<'b, [u8]>);
 
-impl Write for Counted {
+impl Serialize for Base64Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(&self.0, &STANDARD))
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64Bytes<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = STANDARD.decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?;
+        Ok(Self(bytes.into()))
+    }
+}
+
+/// Counts the bytes written to it.
+struct ByteCounter(u64);
+
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len() as u64;
         Ok(bytes.len())
@@ -226,8 +235,8 @@ fn pack<L>(lines: impl Iterator<Item = L> + Clone, write: impl Fn(L, &mut dyn Wr
             to.write_all(b"\n")
         })
     };
-    // Told the size, Zstandard takes tables to match: clearing those for a large text costs more than a small one.
-    let mut size = Counted(0);
+    // With the size, Zstandard uses tables that fit. Clearing the tables for a large text takes longer than to pack a small one.
+    let mut size = ByteCounter(0);
     write_all(&mut size).expect("counting takes every write");
     let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect("a level that Zstandard has");
     encoder.set_pledged_src_size(Some(size.0)).expect("nothing is written yet");
@@ -257,25 +266,25 @@ mod tests {
     const ID: &str = "4f53cda18c2baa0c0354bb5f9a3ecbe5";
 
     #[test]
-    fn readings_are_filed_under_the_newest_in_utc() {
+    fn the_key_of_readings_has_the_hour_of_the_newest_in_utc() {
         let texts = [r#"{"unixT":1654063185904}"#, r#"{"time":"2022-06-01T23:59:59-0800"}"#, "{}"];
         assert_eq!(key(&texts), format!("raw/dt=2022-06-02/hh=07/{ID}.ndjson.zst"));
     }
 
     #[test]
-    fn readings_without_a_usable_time_are_filed_apart() {
+    fn readings_without_an_event_time_are_undated() {
         assert_eq!(key(&["{}", r#"{"unixT":99}"#]), format!("raw-undated/{ID}.ndjson.zst"));
     }
 
     #[test]
-    fn rejections_are_filed_by_receipt() {
+    fn the_key_of_rejections_has_the_hour_of_their_receipt() {
         let received = "2026-11-23T23:30:00Z".parse().unwrap();
         let key = ObjectKey::of_rejections(BatchId::of(b"[]"), received);
         assert_eq!(key.as_str(), format!("rejected/dt=2026-11-23/hh=23/{ID}.ndjson.zst"));
     }
 
     #[test]
-    fn lines_come_back_to_the_letter() {
+    fn lines_are_stored_unchanged() {
         let readings = [Reading::read(r#"{"a" : 1.0}"#).unwrap(), Reading::read("{}").unwrap()];
         assert_eq!(unpacked(&pack_readings(&readings)), "{\"a\" : 1.0}\n{}\n");
     }
@@ -309,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_lines_are_unpacked_again_and_nothing_else_is() {
+    fn only_packed_lines_are_unpacked() {
         let lines = ["{}", "{\"a\":\"é\"}", "{}"].map(|text| Reading::read(text).unwrap());
         assert_eq!(unpack(&pack_readings(&lines)).unwrap(), "{}\n{\"a\":\"é\"}\n{}\n");
         assert_eq!(unpack(&pack_readings(&[])).unwrap(), "");
@@ -319,20 +328,20 @@ mod tests {
     }
 
     #[test]
-    fn an_object_says_how_many_lines_it_has_whatever_was_told_before() {
-        let told = Metadata {
+    fn the_metadata_of_an_object_has_its_number_of_lines() {
+        let metadata = Metadata {
             received: "2026-11-23T23:30:00Z".parse().unwrap(),
             request_id: "r".into(),
             source: "203.0.113.7".into(),
             lines: 99,
         };
         let readings = ["{}", "{}", "{}"].map(|text| Reading::read(text).unwrap());
-        let stored = Object::of_readings(BatchId::of(b"[]"), &readings, told.clone());
-        assert_eq!(stored.metadata, Metadata { lines: 3, ..told.clone() });
+        let stored = Object::of_readings(BatchId::of(b"[]"), &readings, metadata.clone());
+        assert_eq!(stored.metadata, Metadata { lines: 3, ..metadata.clone() });
         let rejections = [Rejection { part: RejectedPart::Body, reason: "why".into(), raw: Cow::Borrowed(b"x") }];
-        let kept = Object::of_rejections(BatchId::of(b"[]"), &rejections, told.clone());
-        assert_eq!(kept.metadata, Metadata { lines: 1, ..told });
-        assert!(kept.key.as_str().starts_with("rejected/dt=2026-11-23/hh=23/"));
+        let rejected = Object::of_rejections(BatchId::of(b"[]"), &rejections, metadata.clone());
+        assert_eq!(rejected.metadata, Metadata { lines: 1, ..metadata });
+        assert!(rejected.key.as_str().starts_with("rejected/dt=2026-11-23/hh=23/"));
     }
 
     #[test]

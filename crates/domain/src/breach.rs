@@ -1,27 +1,27 @@
-//! A crossed limit: which value, which limit, and on which side of it is bad.
+//! A breach: one metric of a reading that crosses a limit.
 
 use serde::{Deserialize, Serialize};
 
 use crate::device::Unit;
 
-/// One limit crossed.
+/// A value that crosses a limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
     /// The metric's key in rules: `amm`.
     pub metric: String,
-    /// What a person calls the metric: "ammonia".
+    /// The name of the metric: "ammonia".
     pub label: String,
-    /// The value that crossed the limit, in `unit`.
+    /// The value, in `unit`.
     pub value: f64,
-    /// What value and limit are counted in.
+    /// The unit of value and limit.
     pub unit: Unit,
-    /// Which side of the limit is bad.
+    /// How the value is compared with the limit.
     pub comparison: Comparison,
     /// The limit, in `unit`.
     pub limit: f64,
 }
 
-/// When a value breaks a limit.
+/// A comparison of a value with a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {
@@ -33,12 +33,12 @@ pub enum Comparison {
     Below,
     /// Value ≤ limit.
     AtMost,
-    /// |value − baseline| ≥ limit, the shorter way round the circle. The breach's value is that difference.
+    /// The smaller angle between value and baseline ≥ limit. The breach's value is that angle.
     Deviates,
 }
 
 impl Comparison {
-    /// Whether `value` breaks `limit`. For [`Comparison::Deviates`] the value is the difference from the baseline.
+    /// Whether `value` breaches `limit`. For [`Comparison::Deviates`] the value is the angle from the baseline.
     #[must_use]
     pub fn is_broken(self, value: f64, limit: f64) -> bool {
         match self {

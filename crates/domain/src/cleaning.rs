@@ -1,22 +1,22 @@
-//! A finished cleaning: the one thing that SmartClean's Matrix events tell and no sensor does.
+//! Finished cleanings, which SmartClean's Matrix events report.
 
 use jiff::Timestamp;
 
 use super::json::Raw;
 use super::time::from_unix;
 
-/// A zone was cleaned.
+/// A finished cleaning of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleaning {
-    /// The zone's id (`InsID` of readings).
+    /// The zone (`InsID` of readings).
     pub zone: String,
     /// When it was finished.
     pub at: Timestamp,
 }
 
 impl Cleaning {
-    /// Reads it from the parts of a Matrix event: `RoutingKey` = `matrix.…`, and `Meta` with the zone and `AEnd`, the
-    /// actual end of a task or incident in seconds since 1970, 0 while it is not finished. `None` for anything else.
+    /// Reads the parts of a Matrix event: `RoutingKey` = `matrix.…`, and `Meta` with the zone and `AEnd`, the end of a task or
+    /// incident in Unix seconds, or 0 before its end. `None` for other values.
     #[must_use]
     pub fn read(routing_key: Raw<'_>, meta: Raw<'_>) -> Option<Self> {
         if !routing_key.text()?.starts_with("matrix.") {
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_or_no_matrix_event_is_none() {
+    fn an_unfinished_task_or_another_event_is_no_cleaning() {
         assert_eq!(cleaning("matrix.p.incident.open.high", r#"{"Zone":"z","AEnd":0}"#), None);
         assert_eq!(cleaning("matrix.p.incident.open.high", r#"{"Zone":"z"}"#), None);
         assert_eq!(cleaning("matrix.p.incident.open.high", r#"{"AEnd":1654063000}"#), None);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_event_is_dated_by_its_own_clock() {
+    fn a_matrix_event_has_its_own_event_time() {
         let text = r#"{"RoutingKey":"matrix.p","UnixTimeInt":1654063185,"Meta":{}}"#;
         assert_eq!(Reading::read(text).unwrap().time.unwrap().as_second(), 1_654_063_185);
     }

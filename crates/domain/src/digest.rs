@@ -1,11 +1,11 @@
-//! SHA-256 identities, printed as lower-case hex.
+//! SHA-256 digests.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 digest, 32 bytes. Prints as 64 hex digits; `{:.32}` prints the first 32 of them.
+/// A SHA-256 digest, 32 bytes. Prints as 64 lower-case hex digits; `{:.32}` prints the first 32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -16,7 +16,7 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of several fields, none of which can run into the next: each is preceded by its length.
+    /// The digest of several fields. Each is preceded by its length, so that `["ab", "c"]` and `["a", "bc"]` differ.
     #[must_use]
     pub fn of_fields(fields: &[&[u8]]) -> Self {
         let mut hasher = Sha256::new();
@@ -27,7 +27,7 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
-    /// The 32 bytes themselves.
+    /// The 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_do_not_run_into_each_other() {
+    fn different_fields_have_different_digests() {
         assert_ne!(Digest::of_fields(&[b"ab", b"c"]), Digest::of_fields(&[b"a", b"bc"]));
     }
 

@@ -1,4 +1,4 @@
-//! Bodies of Azure Event Hubs' send call as bodies of a push.
+//! Converts bodies of Azure Event Hubs' send call into bodies of a push.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::json;
 
-/// The body of a single event as a push's body: one reading becomes a batch of one, anything else stays as it is.
+/// Converts the body of a single event: a JSON object becomes a batch of one. Other bodies stay unchanged.
 #[must_use]
 pub fn of_single(body: &[u8]) -> Cow<'_, [u8]> {
     match std::str::from_utf8(body).map(|text| text.trim_start_matches('\u{feff}')) {
@@ -18,9 +18,9 @@ pub fn of_single(body: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The body of a batch of events (`application/vnd.microsoft.servicebus.json`) as a push's body: the items of every
-/// event's `Body`, in their order, to the letter. What is no event of that form becomes an item as it stands, and a whole
-/// that is no array stays as it is, so that splitting finds and keeps it.
+/// Converts the body of a batch of events (`application/vnd.microsoft.servicebus.json`): the batch has the items of each event's
+/// `Body`, unchanged and in order. An element that is not such an event becomes an item. A body that is not an array stays
+/// unchanged: [`Items::split`](super::batch::Items::split) rejects it.
 #[must_use]
 pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
     #[derive(Deserialize)]
@@ -34,9 +34,9 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
         items.reserve(text.len());
         json::each_element(text, |event| {
             let event = event.as_str();
-            // An array would be read as an event's members in their order.
-            let read = event.starts_with('{').then(|| serde_json::from_str::<Event<'_>>(event).ok()).flatten();
-            match read.map(|event| event.body.get()) {
+            // Serde would also read an array as the members of an event.
+            let parsed = event.starts_with('{').then(|| serde_json::from_str::<Event<'_>>(event).ok()).flatten();
+            match parsed.map(|event| event.body.get()) {
                 Some(sent) => push_body(&mut items, sent),
                 None => push(&mut items, event),
             }
@@ -50,8 +50,7 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(items.into_bytes())
 }
 
-/// Adds what an event holds: the elements of an array, written as text or as it is; anything else is one item, a reading or
-/// not, judged like any other.
+/// Adds the body of an event: the elements of an array, which can be JSON in a string, or one item.
 fn push_body(items: &mut String, sent: &str) {
     let unescaped = serde_json::from_str::<String>(sent).ok();
     let before = items.len();
@@ -80,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn one_reading_is_a_batch_of_one_and_an_array_is_what_it_is() {
+    fn an_object_is_a_batch_of_one_and_an_array_stays_unchanged() {
         assert_eq!(single(r#"{"t": 1.0}"#), r#"[{"t": 1.0}]"#);
-        assert_eq!(single("\u{feff} {}"), "[ {}]", "with a byte order mark, as a batch may have it");
+        assert_eq!(single("\u{feff} {}"), "[ {}]", "with a byte order mark");
         for same in [r#"["{}"]"#, "[]", "{oops", "7", "", "{} {}"] {
             assert_eq!(single(same), same);
         }
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn every_events_readings_become_items_to_the_letter() {
+    fn the_readings_of_every_event_become_items_unchanged() {
         let body = r#"[{"Body":"[\"{\\\"a\\\": 1.0}\",{\"b\":2}]","UserProperties":{"x":1}},
                        {"Body":"{\"c\": 3}"},{"Body":{"d":4}},{"Body":["{}"]}]"#;
         let unwrapped = batch(body);
@@ -101,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_kept_as_an_item() {
+    fn an_element_that_is_no_event_becomes_an_item() {
         let unwrapped = batch(r#"[{"Body":"oops"},7,{"DevType":"x"},{"Body":null},"{}","\ud800",["{}"]]"#);
         assert_eq!(unwrapped, r#"["oops",7,{"DevType":"x"},null,"{}","\ud800",["{}"]]"#);
         assert_eq!(Items::split(unwrapped.as_bytes()).unwrap().len(), 7);
     }
 
     #[test]
-    fn what_is_no_batch_stays_as_it_is() {
+    fn a_body_that_is_no_batch_stays_unchanged() {
         for same in ["{}", "[oops", "", "7"] {
             assert_eq!(batch(same), same);
         }

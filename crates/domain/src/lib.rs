@@ -1,5 +1,5 @@
-//! The pure part: no async, no AWS, no HTTP, no environment, no clock, no logging. Everything is a function of its
-//! arguments, and `now` is one of them.
+//! Readings, rules, zone state and alerts. Every function is pure: no clock, environment, network, async or logging. The
+//! current time is an argument.
 
 pub mod alert;
 pub mod archive;

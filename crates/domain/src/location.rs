@@ -1,4 +1,4 @@
-//! Where a reading comes from, by the names that people and filters know.
+//! The location of a reading, as shown to people.
 
 use std::borrow::Cow;
 
@@ -9,33 +9,33 @@ use crate::display::{presentable, unlinked};
 use crate::reading::{Reading, Source};
 use crate::time::LocalZone;
 
-/// Where a reading comes from, for people and for filters.
+/// The location of a reading: names for people, ids for filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
-    /// The device's human name.
+    /// The name of the device.
     pub display: Option<String>,
-    /// The device's id.
+    /// The id of the device.
     pub device: Option<String>,
-    /// The device's type, short: `UM`.
+    /// The short name of the device type: `UM`.
     pub device_type: String,
-    /// The zone's id.
+    /// The id of the zone.
     pub zone: Option<String>,
-    /// The project's (building's) id.
+    /// The id of the project (building).
     pub project: Option<String>,
-    /// The property's id.
+    /// The id of the property.
     pub property: Option<String>,
-    /// Local time there.
+    /// The time zone.
     pub local_zone: LocalZone,
 }
 
 impl Location {
-    /// The location that a reading names.
+    /// The location of a reading.
     #[must_use]
     pub fn of(reading: &Reading<'_>) -> Self {
         Self::new(&reading.source, reading.local_zone())
     }
 
-    /// The location of these names, made fit to be shown.
+    /// The location with the names of `source`, each made [presentable].
     #[must_use]
     pub fn new(source: &Source<'_>, local_zone: LocalZone) -> Self {
         let own = |name: &Option<Cow<'_, str>>| name.as_deref().and_then(presentable);
@@ -50,7 +50,7 @@ impl Location {
         }
     }
 
-    /// The names again, for asking which rules apply here.
+    /// The source with these names, for [`Rule::effective`](crate::rules::Rule::effective).
     #[must_use]
     pub fn source(&self) -> Source<'_> {
         fn borrowed(name: &Option<String>) -> Option<Cow<'_, str>> {
@@ -67,7 +67,7 @@ impl Location {
         }
     }
 
-    /// What to call it: the name that people gave the device, else its id, else what kind of device it is.
+    /// The name of the device, else its id, else its type.
     #[must_use]
     pub fn name(&self) -> String {
         if let Some(display) = &self.display {
@@ -86,7 +86,7 @@ impl Location {
         }
     }
 
-    /// What kind of device it is: in words where the type is documented, else the type's name.
+    /// The title of the device type if it is documented, else its short name.
     #[must_use]
     pub fn device_title(&self) -> &str {
         match DeviceType::named(&self.device_type) {

@@ -1,4 +1,4 @@
-//! An object on its way to a store that does not take it yet: as one line of text, for a queue.
+//! Serializes an object as a message of the fallback queue, for a time when the object store fails.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::{Metadata, Object, ObjectKey};
 
-/// What the line says it is, under the program's name.
+/// The value of `smartclean-push` in the message.
 const KIND: &str = "object";
 
 #[derive(Serialize, Deserialize)]
@@ -18,7 +18,7 @@ struct QueuedObject {
     bytes: String,
 }
 
-/// The object as text.
+/// Serializes an object as one line of JSON.
 #[must_use]
 pub fn to_text(object: &Object) -> String {
     let queued_object = QueuedObject {
@@ -27,11 +27,11 @@ pub fn to_text(object: &Object) -> String {
         metadata: object.metadata.clone(),
         bytes: STANDARD.encode(&object.bytes),
     };
-    // Texts and numbers: there is nothing that JSON could refuse.
+    // Cannot fail: the members are texts and numbers.
     serde_json::to_string(&queued_object).unwrap_or_default()
 }
 
-/// The object that a text holds; `None` where it holds none.
+/// Parses a message. `None` if it is not an object.
 #[must_use]
 pub fn from_text(text: &str) -> Option<Object> {
     let queued_object: QueuedObject = serde_json::from_str(text).ok()?;
@@ -62,13 +62,13 @@ mod tests {
     }
 
     #[test]
-    fn an_object_comes_out_as_it_went_in() {
+    fn an_object_survives_a_round_trip() {
         assert_eq!(from_text(&to_text(&object())), Some(object()));
-        assert!(to_text(&object()).is_ascii(), "a queue takes every character");
+        assert!(to_text(&object()).is_ascii(), "SQS accepts every character");
     }
 
     #[test]
-    fn what_is_something_else_holds_none() {
+    fn another_text_is_no_object() {
         let wrapped = to_text(&object());
         for text in [
             String::new(),

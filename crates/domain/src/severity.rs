@@ -1,25 +1,25 @@
-//! How bad a crossed limit is.
+//! The severity of alerts.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a crossed limit is; orders from `Low` to `Critical`.
+/// The severity of a breach. Ordered from `Low` to `Critical`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing: a weak battery.
+    /// For information: a weak battery.
     Low,
-    /// Worth a walk today: soap is nearly out.
+    /// Needs work today: soap is nearly empty.
     Medium,
-    /// Worth a walk now: a wet floor.
+    /// Needs work now: a wet floor.
     High,
-    /// Somebody may be hurt.
+    /// Somebody can be hurt.
     Critical,
 }
 
 impl Severity {
-    /// All of them, mildest first.
+    /// Every severity, the mildest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// The word in rules and message attributes: `medium`.

@@ -1,23 +1,23 @@
-//! Files that people write, as text.
+//! Decodes files that people write.
 
 use std::fmt;
 
 /// A file is not UTF-8 text. Prints as `not UTF-8: the byte 0xe9 in line 3, column 10; save the file as UTF-8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Utf8Error {
-    /// Line of the first byte that is not, from 1.
+    /// The line of the first invalid byte, from 1.
     pub line: usize,
-    /// Its column, from 1, in characters.
+    /// The column of the byte, from 1, in characters.
     pub column: usize,
     byte: u8,
     is_utf16: bool,
 }
 
 impl Utf8Error {
-    /// What helps.
+    /// What to do.
     pub const REMEDY: &str = "save the file as UTF-8";
 
-    /// What is wrong, without the position.
+    /// The error without its position.
     #[must_use]
     pub fn message(&self) -> String {
         let is_utf16 = if self.is_utf16 { ", it looks like UTF-16" } else { "" };
@@ -36,13 +36,13 @@ impl std::error::Error for Utf8Error {}
 /// The text of a file, without a byte order mark.
 ///
 /// # Errors
-/// [`Utf8Error`] with the position of the first byte that is no UTF-8. Only another file can help.
+/// [`Utf8Error`] with the position of the first invalid byte. A retry does not help.
 pub fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
-    let fault = match std::str::from_utf8(bytes) {
+    let error = match std::str::from_utf8(bytes) {
         Ok(text) => return Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(fault) => fault,
+        Err(error) => error,
     };
-    let (before, rest) = bytes.split_at(fault.valid_up_to());
+    let (before, rest) = bytes.split_at(error.valid_up_to());
     let before = String::from_utf8_lossy(before);
     let line = before.rsplit('\n').next().unwrap_or_default();
     Err(Utf8Error {
@@ -58,17 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_that_is_not_utf_8_is_named_with_its_place() {
-        let said = |bytes: &[u8]| text(bytes).unwrap_err().to_string();
-        let latin1 = said(b"a = 1\n\xc3\xa9 = \"caf\xe9\"\n");
+    fn the_error_has_the_first_invalid_byte_and_its_position() {
+        let error = |bytes: &[u8]| text(bytes).unwrap_err().to_string();
+        let latin1 = error(b"a = 1\n\xc3\xa9 = \"caf\xe9\"\n");
         assert_eq!(latin1, "the file is not UTF-8: the byte 0xe9 in line 2, column 9; save the file as UTF-8");
         assert!(
-            said(b"\xff\xfea\0").starts_with("the file is not UTF-8, it looks like UTF-16: the byte 0xff in line 1")
+            error(b"\xff\xfea\0").starts_with("the file is not UTF-8, it looks like UTF-16: the byte 0xff in line 1")
         );
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_text() {
+    fn a_byte_order_mark_is_removed() {
         assert_eq!(text("\u{feff}café".as_bytes()), Ok("café"));
         assert_eq!(text(b""), Ok(""));
     }

@@ -1,12 +1,11 @@
-//! A rule's own words: text with placeholders in braces, `{location}: {value} {unit} at {time}`. `{{` and `}}` are braces.
+//! Message templates with placeholders: `{location}: {value} {unit} at {time}`. `{{` and `}}` are braces.
 
-/// The names that a template may use.
+/// The names of placeholders.
 ///
-/// `location` the name of the location; `what` the metric that crossed its limit, `value` `unit` `limit` of it (of the first,
-/// where there are several; `breaches` has them all in words); `time` `date` on the clock of the location; `since` when it
-/// began and `duration` how long that is (a limit that was broken for a while, a sum, silence); `title` `severity` of
-/// the rule; `reasons` that were named; `type` of the device in words; and the ids `device` `zone` `project`
-/// `property`. What an alert does not have is left empty, ids are "unknown".
+/// `location`: name of the location. `what`, `value`, `unit`, `limit`: of the first breach. `breaches`: all breaches in words.
+/// `time`, `date`: local time. `since`, `duration`: of a sustained breach, a sum or a silence. `title`, `severity`: of the rule.
+/// `reasons`: of feedback. `type`: of the device, in words. `device`, `zone`, `project`, `property`: ids. A value that an alert
+/// does not have is empty; an id is "unknown".
 pub const PLACEHOLDERS: &[&str] = &[
     "location", "what", "value", "unit", "limit", "breaches", "time", "date", "zone", "project", "property", "device",
     "type", "severity", "title", "reasons", "since", "duration",
@@ -15,17 +14,16 @@ pub const PLACEHOLDERS: &[&str] = &[
 /// A part of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece<'a> {
-    /// To be taken as it is.
     Text(&'a str),
     /// A name in braces.
     Placeholder(&'a str),
-    /// A brace without a partner.
+    /// A brace without its partner.
     Stray(&'a str),
 }
 
-/// What is wrong with `template`: each name that is not one of [`PLACEHOLDERS`], and each brace that has no partner (`{` or
-/// `}`). Empty where all is well.
+/// The faults of `template`: each name that is not in [`PLACEHOLDERS`], and each brace (`{` or `}`) without its partner.
 ///
+/// # Examples
 /// ```
 /// use domain::rules::template::unknown_placeholders;
 /// assert_eq!(unknown_placeholders("{location}: {valu} }"), ["valu", "}"]);
@@ -33,17 +31,23 @@ enum Piece<'a> {
 /// ```
 #[must_use]
 pub fn unknown_placeholders(template: &str) -> Vec<&str> {
-    let diagnostic = |piece| match piece {
+    let fault = |piece| match piece {
         Piece::Placeholder(name) if !PLACEHOLDERS.contains(&name) => Some(name),
         Piece::Stray(brace) => Some(brace),
         Piece::Text(_) | Piece::Placeholder(_) => None,
     };
-    pieces(template).filter_map(diagnostic).collect()
+    pieces(template).filter_map(fault).collect()
 }
 
-/// `template` with each placeholder replaced by what `value_of` has for it. What is filled in is never read again, so
-/// that a device named `{value}` is called that. What is faulty stays as it is written. One line: white space of any
-/// kind and length becomes one space, also where nothing was filled in between two.
+/// Replaces each placeholder of `template` with its value. A value is not a template: a device named `{value}` keeps that name.
+/// Faults stay as they are written. Each run of white space becomes one space.
+///
+/// # Examples
+/// ```
+/// use domain::rules::template::filled;
+/// let value_of = |name: &str| (name == "value").then(|| "270".to_owned());
+/// assert_eq!(filled("ammonia {value} {unit}", value_of), "ammonia 270 {unit}");
+/// ```
 #[must_use]
 pub fn filled(template: &str, value_of: impl Fn(&str) -> Option<String>) -> String {
     let mut text = String::with_capacity(template.len());
@@ -74,7 +78,7 @@ fn pieces(mut template: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// The piece that begins with the brace at the beginning of `template`, and what is left behind it.
+/// The piece at the beginning of `template`, which is a brace, and the rest.
 fn brace(template: &str) -> (Piece<'_>, &str) {
     let (brace, rest) = template.split_at(1);
     if let Some(rest) = rest.strip_prefix(brace) {
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filled_in_is_never_a_placeholder_itself() {
+    fn a_value_is_not_a_template() {
         assert_eq!(filled("{location}: {value}", value_of), "{value} {{: 270");
     }
 
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_several_lines_or_with_something_absent_is_one_line_with_single_spaces() {
+    fn the_text_is_one_line_with_single_spaces() {
         assert_eq!(filled("A\n  {value} {unit} over\r\n", value_of), "A 270 over");
     }
 
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_template_is_said_as_it_is_written() {
+    fn faults_of_a_template_stay_as_they_are_written() {
         for faulty in ["{plaze} } {", "{", "}", "{}"] {
             assert_eq!(filled(faulty, value_of), faulty);
         }
