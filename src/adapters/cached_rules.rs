@@ -404,7 +404,7 @@ mod tests {
         let log = LogLines::capture();
         let opened = CachedRules::open(&reader, SignedDuration::from_mins(1), at(0)).await.unwrap();
         assert_eq!((hours(&opened, 60).await, hours(&cached(&reader), 0).await), (2, 2));
-        assert_eq!(log.containing("rules.toml:4:9: `above` is the other direction").len(), 2, "{log:?}");
+        assert_eq!(log.containing("rules.toml:4:9: `above` has the opposite direction").len(), 2, "{log:?}");
         reader.set_file("max_age = \"3h\"\n[[rule]]\nid = \"soap-low\"\nbelow = 10\n");
         assert_eq!(hours(&opened, 120).await, 3);
         assert_eq!(log.containing("warning=").len(), 2, "{log:?}");

@@ -69,8 +69,8 @@ fn check_prints_warnings_and_the_file_is_good_all_the_same() {
     let turned = "[[rule]]\nid = \"soap-low\"\nabove = 10\n";
     let folder = folder(&[("rules.toml", turned)]);
     let ran = run(folder.path(), &["check", "rules.toml"]);
-    let warning = "warning: rules.toml:3:9: `above` is the other direction than `below` of the rule `soap-low`; write \
-                   `below`, or give a rule of your own another id\n";
+    let warning = "warning: rules.toml:3:9: `above` has the opposite direction of `below` in the rule `soap-low`; \
+                   write `below`, or give your own rule another id\n";
     assert!(ran.out.starts_with(warning), "{}", ran.out);
     assert!(ran.out[warning.len()..].starts_with("rules.toml: no fault; with the built-in ones "), "{}", ran.out);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));

@@ -1,4 +1,4 @@
-//! What a rules file may say, one step inside each bound and one outside.
+//! The bounds of rules files, one step inside and one outside.
 
 use jiff::Timestamp;
 use jiff::civil::time;
@@ -7,40 +7,40 @@ use super::{ActiveHours, RuleSet};
 use crate::reading::Reading;
 use crate::time::LocalZone;
 
-/// What is said about a file; nothing about a good one.
-fn said(text: &str) -> Vec<String> {
+/// The errors of a file.
+fn errors(text: &str) -> Vec<String> {
     let diagnostics = RuleSet::parse("r", text).err().unwrap_or_default();
     diagnostics.iter().map(ToString::to_string).collect()
 }
 
-/// A new rule that would be good but for `more`.
+/// A new rule with `more`.
 fn new(more: &str) -> String {
     format!("[[rule]]\nid = \"new\"\ntitle = \"New\"\n{more}")
 }
 
-/// Of each pair the first is good, and of the second exactly this is said, among it these words.
+/// The first of each pair has no error, and the second has one that contains these words.
 fn check<const N: usize>(pairs: [(String, String, &str); N]) {
     for (good, bad, words) in pairs {
-        assert_eq!(said(&good), [""; 0], "{good}");
-        let said = said(&bad);
-        assert!(matches!(said.as_slice(), [diagnostic] if diagnostic.contains(words)), "{bad}\n{said:#?}");
+        assert_eq!(errors(&good), [""; 0], "{good}");
+        let errors = errors(&bad);
+        assert!(matches!(errors.as_slice(), [diagnostic] if diagnostic.contains(words)), "{bad}\n{errors:#?}");
     }
 }
 
 const LOW: &str = "types = [\"SS\"]\nmetric = \"p\"\nbelow = 5\n";
 
 #[test]
-fn an_id_is_short_and_made_of_few_letters() {
+fn an_id_has_at_most_64_of_the_allowed_characters() {
     let with = |id: &str| format!("[[rule]]\nid = \"{id}\"\ntitle = \"T\"\n{LOW}");
     check([
-        (with(&"i".repeat(64)), with(&"i".repeat(65)), "is not a name"),
-        (with("az09-._"), with("Az"), "is not a name"),
-        (with("a.b"), with("a b"), "is not a name"),
+        (with(&"i".repeat(64)), with(&"i".repeat(65)), "is not valid"),
+        (with("az09-._"), with("Az"), "is not valid"),
+        (with("a.b"), with("a b"), "is not valid"),
     ]);
 }
 
 #[test]
-fn a_title_is_one_line_that_says_something() {
+fn a_title_is_one_line_and_not_empty() {
     let with = |title: &str| format!("[[rule]]\nid = \"new\"\ntitle = \"{title}\"\n{LOW}");
     check([
         (with(&"é".repeat(40)), with(&"é".repeat(41)), "a title is one line"),
@@ -50,7 +50,7 @@ fn a_title_is_one_line_that_says_something() {
 }
 
 #[test]
-fn a_message_has_a_length() {
+fn a_message_has_a_longest_length() {
     let with = |message: &str| new(&format!("message = \"{message}\"\n{LOW}"));
     check([(with(&"é".repeat(400)), with(&"é".repeat(401)), "too long")]);
 }
@@ -75,23 +75,26 @@ fn each_setting_belongs_to_its_kinds() {
         ("restart_at = \"06:00\"", &["accumulate"]),
     ] {
         for (kind, rest) in kinds {
-            let said = said(&new(&format!("kind = \"{kind}\"\n{rest}{setting}\n")));
+            let errors = errors(&new(&format!("kind = \"{kind}\"\n{rest}{setting}\n")));
             let expected = usize::from(!belongs_to.contains(&kind));
-            assert_eq!(said.len(), expected, "{setting} in {kind}: {said:#?}");
-            assert!(said.iter().all(|diagnostic| diagnostic.contains("says nothing in a rule of kind")), "{said:#?}");
+            assert_eq!(errors.len(), expected, "{setting} in {kind}: {errors:#?}");
+            assert!(
+                errors.iter().all(|diagnostic| diagnostic.contains("has no effect in a rule of kind")),
+                "{errors:#?}"
+            );
         }
     }
-    // These make a rule of a kind what it is; elsewhere they say nothing.
+    // These settings make a rule of a kind what it is. In other kinds they have no effect.
     for (kind, setting) in [("threshold", "within = \"1h\""), ("threshold", "after = \"1h\"")] {
-        let said = said(&new(&format!("kind = \"{kind}\"\n{LOW}{setting}\n")));
-        assert!(matches!(said.as_slice(), [diagnostic] if diagnostic.contains("says nothing")), "{said:#?}");
+        let errors = errors(&new(&format!("kind = \"{kind}\"\n{LOW}{setting}\n")));
+        assert!(matches!(errors.as_slice(), [diagnostic] if diagnostic.contains("has no effect")), "{errors:#?}");
     }
-    let said = said(&new("kind = \"silence\"\ntypes = [\"SS\"]\nafter = \"4h\"\nmetric = \"p\"\nbelow = 5\n"));
-    assert!(matches!(said.as_slice(), [diagnostic] if diagnostic.contains("`metric` says nothing")), "{said:#?}");
+    let errors = errors(&new("kind = \"silence\"\ntypes = [\"SS\"]\nafter = \"4h\"\nmetric = \"p\"\nbelow = 5\n"));
+    assert!(matches!(errors.as_slice(), [diagnostic] if diagnostic.contains("`metric` has no effect")), "{errors:#?}");
 }
 
 #[test]
-fn what_a_kind_needs_is_asked_for() {
+fn a_setting_that_a_kind_needs_is_required() {
     let count = "kind = \"count\"\ntypes = [\"FD\"]\nmetric = \"rating\"\nat_least = 4\n";
     let sum = |limit: &str| new(&format!("kind = \"accumulate\"\ntypes = [\"UM\"]\nmetric = \"count\"\n{limit}\n"));
     check([
@@ -103,7 +106,7 @@ fn what_a_kind_needs_is_asked_for() {
 }
 
 #[test]
-fn a_level_to_clear_is_on_the_good_side() {
+fn a_clear_level_is_on_the_good_side_of_the_limit() {
     let low = |clear: f64| new(&format!("{LOW}clear = {clear:?}\n"));
     let high = |clear: f64| {
         new(&format!(
@@ -111,10 +114,10 @@ fn a_level_to_clear_is_on_the_good_side() {
         ))
     };
     check([
-        (low(5.0), low(4.9), "all would be well at 4.9"),
-        (low(5.1), low(0.0), "all would be well at 0"),
-        (high(200.0), high(200.1), "all would be well at 200.1"),
-        (high(100.0), high(300.0), "while 200 still is an alert"),
+        (low(5.0), low(4.9), "resolved at 4.9"),
+        (low(5.1), low(0.0), "resolved at 0"),
+        (high(200.0), high(200.1), "resolved at 200.1"),
+        (high(100.0), high(300.0), "although 200 breaches the limit"),
     ]);
     let several =
         "types = [\"WD\"]\nall = [{ metric = \"value\", at_least = 1 }, { metric = \"AreaP\", at_least = 5 }]\n";
@@ -122,7 +125,7 @@ fn a_level_to_clear_is_on_the_good_side() {
 }
 
 #[test]
-fn limits_go_the_way_of_severity() {
+fn limits_are_in_the_order_of_severity() {
     let rising =
         |high: f64| new(&format!("types = [\"SS\"]\nmetric = \"p\"\nabove = {{ low = 5, high = {high:?} }}\n"));
     let falling =
@@ -165,7 +168,7 @@ fn numbers_and_times_have_bounds() {
 }
 
 #[test]
-fn units_and_metrics_that_were_meant_are_named() {
+fn errors_of_units_and_metrics_have_a_suggestion() {
     let with = |types: &str, metric: &str, unit: &str| {
         new(&format!("types = [\"{types}\"]\nmetric = \"{metric}\"\nunit = \"{unit}\"\nabove = 1\n"))
     };
@@ -178,11 +181,11 @@ fn units_and_metrics_that_were_meant_are_named() {
         (occupied("occupied"), occupied("occ"), "use `occupied`"),
         (soap("p"), soap("occ"), "unknown metric `occ`"),
     ]);
-    assert!(!said(&soap("occ"))[0].contains("use `occupied`"), "it has no such metric");
+    assert!(!errors(&soap("occ"))[0].contains("use `occupied`"), "it has no such metric");
 }
 
 #[test]
-fn what_an_override_says_counts_where_it_says() {
+fn an_override_applies_in_its_scope() {
     let text = "[[rule]]\nid = \"paper-low\"\ntitle = \"T\"\ntypes = [\"TR\", \"PT\"]\nmetric = \"p\"\nbelow = 5\n\
                 [[rule.override]]\ntypes = [\"PT\"]\nbelow = 20\n";
     let rules = RuleSet::parse("r", text).unwrap_or_else(|diagnostics| panic!("{diagnostics:#?}"));
@@ -196,12 +199,12 @@ fn what_an_override_says_counts_where_it_says() {
 }
 
 #[test]
-fn a_new_limit_takes_the_place_of_all_tests_of_the_rule() {
-    // The rule of the pack asks two things of a reading.
+fn a_new_limit_replaces_all_tests_of_the_rule() {
+    // The built-in rule has two tests.
     let spill = |more: &str| format!("[[rule]]\nid = \"spill\"\n{more}\n");
     check([
         (spill("metric = \"AreaP\"\nat_least = 9"), spill("metric = \"AreaP\""), "a metric without a limit"),
-        (spill("any = [{ metric = \"AreaP\", at_least = 9 }]"), spill("at_least = 9"), "a limit of what?"),
+        (spill("any = [{ metric = \"AreaP\", at_least = 9 }]"), spill("at_least = 9"), "a limit without a metric"),
     ]);
     let rules = RuleSet::parse("r", &spill("metric = \"AreaP\"\nat_least = 9")).unwrap();
     let rule = rules.rules.iter().find(|rule| rule.id == "spill").unwrap();
@@ -210,7 +213,7 @@ fn a_new_limit_takes_the_place_of_all_tests_of_the_rule() {
 }
 
 #[test]
-fn hours_of_the_day_begin_at_their_first_moment_and_end_before_their_last() {
+fn active_hours_begin_at_their_first_moment_and_end_before_their_last() {
     let at = |text: &str| -> Timestamp { format!("2026-11-{text}:00Z").parse().unwrap() };
     let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
     let day = ActiveHours { from: time(7, 0, 0, 0), to: time(22, 0, 0, 0) };
@@ -226,7 +229,7 @@ fn hours_of_the_day_begin_at_their_first_moment_and_end_before_their_last() {
 }
 
 #[test]
-fn hours_of_the_day_begin_at_their_first_moment_also_when_the_clock_changes() {
+fn active_hours_begin_at_their_first_moment_also_when_the_clock_changes() {
     // Berlin 2026: 02:00 becomes 03:00 on 29 March, at 01:00 UTC, and 03:00 becomes 02:00 on 25 October, at 01:00 UTC.
     let berlin = LocalZone { region: Some("Europe/Berlin".into()), offset_seconds: None };
     let at = |text: &str| -> Timestamp { format!("2026-{text}:00Z").parse().unwrap() };
@@ -247,7 +250,7 @@ fn hours_of_the_day_begin_at_their_first_moment_also_when_the_clock_changes() {
 }
 
 #[test]
-fn what_does_not_go_with_a_change_is_a_fault_of_the_file_that_makes_it() {
+fn a_conflict_with_a_built_in_rule_is_reported_at_the_override() {
     let changed = "\n[[rule]]\nid = \"bad-feedback\"\nkind = \"threshold\"\n";
     let diagnostics = RuleSet::parse("rules.toml", changed).unwrap_err();
     let locations: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.position.to_string()).collect();

@@ -132,8 +132,9 @@ impl SettingsDraft {
         for (metric, limit) in newer.limits_by_metric(only_metric) {
             let is_opposite = |other: &LimitDraft| rises(other.comparison) != rises(limit.comparison);
             if let Some((_, other)) = known.iter().find(|(of, other)| *of == metric && is_opposite(other)) {
-                let message = format!("`{}` is the other direction than `{}` of the rule `{id}`", limit.key, other.key);
-                let suggestion = format!("write `{}`, or give a rule of your own another id", other.key);
+                let message =
+                    format!("`{}` has the opposite direction of `{}` in the rule `{id}`", limit.key, other.key);
+                let suggestion = format!("write `{}`, or give your own rule another id", other.key);
                 diagnostics.warn(&limit.position, message, suggestion);
             }
         }

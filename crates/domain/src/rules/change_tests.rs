@@ -1,4 +1,4 @@
-//! Which severity a changed limit has, and what is said of a change that is not clear.
+//! The severity of a changed limit, and diagnostics of ambiguous changes.
 
 use super::{Diagnostic, RuleSet};
 use crate::reading::Reading;
@@ -17,7 +17,7 @@ fn levels(rules: &RuleSet, rule: &str) -> Vec<(f64, Severity)> {
     levels.iter().map(|level| (level.limit, level.severity.unwrap_or(effective.severity))).collect()
 }
 
-fn said(text: &str) -> Vec<String> {
+fn errors(text: &str) -> Vec<String> {
     let diagnostics = RuleSet::parse("r", text).err().unwrap_or_default();
     diagnostics
         .iter()
@@ -43,7 +43,7 @@ fn a_changed_limit_keeps_the_only_severity_of_its_rule() {
 }
 
 #[test]
-fn one_limit_in_place_of_several_severities_needs_to_say_which() {
+fn one_limit_in_place_of_several_severities_needs_a_severity() {
     let change = |more: &str| format!("[[rule]]\nid = \"ammonia-lite\"\n{more}\n");
     let within = |more: &str| change(&format!("[[rule.override]]\nzones = \"lobby\"\n{more}"));
     for (limit, table) in [("300", "medium = 300, high = 500"), ("600", "medium = 200, high = 600")] {
@@ -52,27 +52,27 @@ fn one_limit_in_place_of_several_severities_needs_to_say_which() {
                 "the limits of `ammonia-lite` have several severities, and `at_least = {limit}` has none; \
                  write at_least = {{ {table} }}, or add `severity`: at_least = {limit}, severity = \"high\""
             );
-            assert_eq!(said(&text), [both], "{text}");
+            assert_eq!(errors(&text), [both], "{text}");
         }
     }
-    assert_eq!(said(&change("any = [{ metric = \"amm\", above = 300 }]")).len(), 1);
+    assert_eq!(errors(&change("any = [{ metric = \"amm\", above = 300 }]")).len(), 1);
     for good in
         ["at_least = 300\nseverity = \"medium\"", "at_least = { high = 300 }", "at_least = { low = 1, high = 300 }"]
     {
-        assert_eq!((said(&change(good)), said(&within(good))), (vec![], vec![]), "{good}");
+        assert_eq!((errors(&change(good)), errors(&within(good))), (vec![], vec![]), "{good}");
     }
     // What an override changes is what applies there without it.
     let table = "[[rule.override]]\nprojects = \"tower\"\nbelow = { medium = 20, high = 10 }\n";
     let soap =
         |more: &str| format!("[[rule]]\nid = \"soap-low\"\n{table}[[rule.override]]\nzones = \"lobby\"\n{more}\n");
-    assert_eq!(said(&soap("below = 15")).len(), 1);
-    assert_eq!(said(&soap("severity = \"low\"")).len(), 1);
-    assert_eq!(said(&soap("projects = \"other\"\nbelow = 15")).len(), 0, "another project");
+    assert_eq!(errors(&soap("below = 15")).len(), 1);
+    assert_eq!(errors(&soap("severity = \"low\"")).len(), 1);
+    assert_eq!(errors(&soap("projects = \"other\"\nbelow = 15")).len(), 0, "another project");
 }
 
 #[test]
-fn a_severity_without_effect_is_a_fault() {
-    let lite = |more: &str| said(&format!("[[rule]]\nid = \"ammonia-lite\"\n{more}\n"));
+fn a_severity_without_effect_is_an_error() {
+    let lite = |more: &str| errors(&format!("[[rule]]\nid = \"ammonia-lite\"\n{more}\n"));
     assert_eq!(
         lite("at_least = { medium = 200, high = 500 }\nseverity = \"low\""),
         [
@@ -93,14 +93,14 @@ fn a_severity_without_effect_is_a_fault() {
 }
 
 #[test]
-fn a_limit_in_the_other_direction_is_a_warning() {
+fn a_limit_in_the_opposite_direction_is_a_warning() {
     let warnings = |text: &str| -> Vec<String> { parsed(text).warnings.iter().map(ToString::to_string).collect() };
     let soap = |more: &str| warnings(&format!("[[rule]]\nid = \"soap-low\"\n{more}\n"));
     assert_eq!(
         soap("above = 10"),
         [
-            "r:3:9: `above` is the other direction than `below` of the rule `soap-low`; write `below`, or give a rule of your \
-          own another id"
+            "r:3:9: `above` has the opposite direction of `below` in the rule `soap-low`; write `below`, or give your own \
+          rule another id"
         ]
     );
     assert_eq!(soap("[[rule.override]]\nzones = \"lobby\"\nat_least = 10").len(), 1);
@@ -116,33 +116,33 @@ fn a_limit_in_the_same_direction_or_of_another_metric_is_no_warning() {
 }
 
 #[test]
-fn a_limit_that_no_value_breaks_is_a_fault() {
-    let soap = |limit: &str| said(&format!("[[rule]]\nid = \"soap-low\"\n{limit}\n"));
-    assert_eq!(soap("below = 0"), ["no value breaks `below = 0`; `p` is from 0 to 100 %"]);
+fn a_limit_that_no_value_breaches_is_an_error() {
+    let soap = |limit: &str| errors(&format!("[[rule]]\nid = \"soap-low\"\n{limit}\n"));
+    assert_eq!(soap("below = 0"), ["no value breaches `below = 0`; `p` is from 0 to 100 %"]);
     assert_eq!(soap("[[rule.override]]\nzones = \"lobby\"\nbelow = 0").len(), 1);
     for good in ["below = 0.1", "at_most = 0", "below = 100"] {
         assert_eq!(soap(good), [""; 0], "{good}");
     }
     let count = |kind: &str| {
         let rule = format!("types = [\"UM\"]\nmetric = \"count\"\nat_least = 60000\nkind = \"{kind}\"\n");
-        said(&format!("[[rule]]\nid = \"new\"\ntitle = \"T\"\n{rule}")).len()
+        errors(&format!("[[rule]]\nid = \"new\"\ntitle = \"T\"\n{rule}")).len()
     };
     assert_eq!((count("threshold"), count("accumulate")), (1, 0), "a sum reaches any limit");
 }
 
 #[test]
-fn an_id_that_is_nearly_a_known_one_is_the_only_thing_said() {
+fn an_id_similar_to_a_known_one_is_the_only_error() {
     let diagnostics = RuleSet::parse("r", "[[rule]]\nid = \"soap-lwo\"\nbelow = 10\ntypes = [\"QQ\"]\n").unwrap_err();
-    let said: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+    let errors: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
     let expected =
         "r:2:6: no built-in rule has the id `soap-lwo`; did you mean `soap-low`? A rule of your own needs a `title`";
-    assert_eq!(said, [expected]);
+    assert_eq!(errors, [expected]);
 }
 
 #[test]
-fn a_file_that_is_not_utf_8_has_one_fault_at_its_place() {
+fn a_file_that_is_not_utf_8_has_one_error_at_its_position() {
     let diagnostics = RuleSet::read("r", b"# caf\xe9\nid = 3\n").unwrap_err();
-    let said: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-    assert_eq!(said, ["r:1:6: the file is not UTF-8: the byte 0xe9; save the file as UTF-8"]);
+    let errors: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, ["r:1:6: the file is not UTF-8: the byte 0xe9; save the file as UTF-8"]);
     assert!(RuleSet::read("r", "\u{feff}# café\n".as_bytes()).is_ok(), "a byte order mark is no diagnostic");
 }

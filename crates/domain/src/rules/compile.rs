@@ -57,8 +57,8 @@ fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) 
 fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
     if !id.chars().all(is_allowed) || id.len() > LONGEST_ID {
-        let message = format!("the id `{}` is not a name that filters and files can carry", id.escape_debug());
-        let suggestion = format!("use a-z, 0-9, `-`, `.`, `_`, at most {LONGEST_ID} of them");
+        let message = format!("the id `{}` is not valid", id.escape_debug());
+        let suggestion = format!("use at most {LONGEST_ID} of a-z, 0-9, `-`, `.` and `_`");
         diagnostics.suggest(position, message, suggestion);
     }
 }
@@ -66,7 +66,11 @@ fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics
 fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
     let Some(Positioned { value: title, position }) = &draft.title else {
         let message = format!("the rule `{}` needs a `title`", draft.id.value);
-        diagnostics.suggest(&draft.id.position, message, "it heads the alert, for example title = \"Bad smell\"");
+        diagnostics.suggest(
+            &draft.id.position,
+            message,
+            "add the heading of the alert, for example title = \"Bad smell\"",
+        );
         return String::new();
     };
     let length = title.chars().count();
@@ -79,12 +83,12 @@ fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
 
 fn check_message(Positioned { value: message, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
     if message.chars().count() > LONGEST_MESSAGE {
-        let suggestion = format!("use at most {LONGEST_MESSAGE} characters: an SMS has room for fewer still");
+        let suggestion = format!("use at most {LONGEST_MESSAGE} characters; an SMS has room for fewer");
         diagnostics.suggest(position, "the message is too long", suggestion);
     }
     for name in unknown_placeholders(message) {
         let (message, suggestion) = match name {
-            "{" | "}" => (format!("a `{name}` without its partner"), "a brace itself is written twice".to_owned()),
+            "{" | "}" => (format!("a `{name}` without its partner"), format!("write `{name}{name}` for a brace")),
             _ => {
                 let suggestion = nearest_or_all(name, PLACEHOLDERS.iter().copied(), "it can be:");
                 (format!("unknown placeholder `{{{name}}}`"), suggestion)
@@ -98,10 +102,8 @@ fn check_message(Positioned { value: message, position }: &Positioned<String>, d
 fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) -> Vec<String> {
     for Positioned { value: name, position } in written {
         if DeviceType::named(short_name(name)).is_none() && !name.contains('#') {
-            let suggestion =
-                nearest(name, DEVICE_TYPES.iter().map(|device_type| device_type.name)).unwrap_or_else(|| {
-                    format!("write it with its provider if it exists all the same: \"SMARTCLEAN#{name}\"")
-                });
+            let suggestion = nearest(name, DEVICE_TYPES.iter().map(|device_type| device_type.name))
+                .unwrap_or_else(|| format!("if it exists, write it with its provider: \"SMARTCLEAN#{name}\""));
             diagnostics.suggest(position, format!("unknown device type `{name}`"), suggestion);
         }
     }
@@ -158,7 +160,7 @@ impl RuleCompiler<'_> {
             };
             if !kinds.contains(&self.kind) {
                 let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
-                let message = format!("`{key}` says nothing in a rule of kind `{}`", self.kind.as_str());
+                let message = format!("`{key}` has no effect in a rule of kind `{}`", self.kind.as_str());
                 self.diagnostics.suggest(position, message, format!("it belongs to {}", words.join(", ")));
             }
         }
@@ -217,7 +219,7 @@ impl RuleCompiler<'_> {
             }
             [] => None,
             _ => {
-                let message = "the rule has several tests, so a limit alone does not say whose it is";
+                let message = "the rule has several tests, and the limit names none of them";
                 self.diagnostics.suggest(&limit.position, message, "write the whole `all` or `any` list here");
                 None
             }
@@ -241,18 +243,20 @@ impl RuleCompiler<'_> {
         let has = |key| self.rule.settings.others.contains_key(key);
         let needs = |need: &str| format!("the rule `{id}` needs {need}");
         let (message, suggestion) = match (self.kind, condition) {
-            (Kind::Silence, _) if !has("after") => (needs("an `after`"), "how long silence is normal: after = \"24h\""),
+            (Kind::Silence, _) if !has("after") => {
+                (needs("an `after`"), "add the longest normal silence: after = \"24h\"")
+            }
             (Kind::Silence, _) => return,
             (_, None) => {
                 (format!("the rule `{id}` compares nothing"), "give it a metric and a limit: metric = \"p\", below = 5")
             }
             (Kind::Accumulate, Some(Condition { tests, .. })) => match tests.as_slice() {
                 [] | [Test { comparison: Comparison::AtLeast | Comparison::Above, .. }] => return,
-                _ => (needs("one metric with `at_least` or `above`"), "that is what a sum can reach"),
+                _ => (needs("one metric with `at_least` or `above`"), "a sum can only rise to its limit"),
             },
             (Kind::Threshold, Some(condition)) => return self.check_clear(condition),
             (Kind::Count, Some(_)) if !has("within") => {
-                (needs("a `within`"), "the time in which it counts: within = \"10m\"")
+                (needs("a `within`"), "add the window in which it counts: within = \"10m\"")
             }
             (Kind::Count | Kind::Reasons, Some(_)) => return,
         };
@@ -264,20 +268,21 @@ impl RuleCompiler<'_> {
         let clear = self.rule.settings.others.get("clear");
         let Some(Positioned { value: Setting::Clear(clear), position }) = clear else { return };
         let [test] = condition.tests.as_slice() else {
-            self.diagnostics.suggest(position, "`clear` needs one metric", "several tests have no one level");
+            self.diagnostics.suggest(position, "`clear` needs one metric", "several tests have no common level");
             return;
         };
         let Some(mildest) = test.levels.first() else { return };
         let is_alert = if rises(test.comparison) { *clear > mildest.limit } else { *clear < mildest.limit };
         if is_alert {
-            let message = format!("all would be well at {clear} while {} still is an alert", mildest.limit);
-            self.diagnostics.suggest(position, message, "`clear` lies on the good side of the limit");
+            let message =
+                format!("the alert would be resolved at {clear} although {} breaches the limit", mildest.limit);
+            self.diagnostics.suggest(position, message, "set `clear` on the good side of the limit");
         }
     }
 
     fn test(&mut self, draft: &TestDraft, position: &Position) -> Option<Test> {
         if draft.metric.is_none() {
-            self.diagnostics.suggest(position, "a limit of what?", "name a `metric`");
+            self.diagnostics.suggest(position, "a limit without a metric", "add a `metric`");
         }
         if draft.limit.is_none() {
             let suggestion = "add one of above, at_least, below, at_most, deviates";

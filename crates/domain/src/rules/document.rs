@@ -223,17 +223,30 @@ impl<'a, 'i> TableReader<'a, 'i> {
         Some(Positioned { value: tables, position })
     }
 
-    /// The members of a table of numbers such as `{ Xt = -87.5 }`. `None` if `value` is no table. `needed` describes a
-    /// member in messages.
-    pub(super) fn numbers(&mut self, value: &SpannedValue<'i>, needed: &str) -> Option<Vec<(Positioned<String>, f64)>> {
+    /// The members of a table of numbers, at least one. `wanted` and `example` describe the value of `key` in messages.
+    pub(super) fn numbers(
+        &mut self,
+        key: &str,
+        wanted: &str,
+        example: &str,
+        Positioned { value, position }: &Positioned<&SpannedValue<'i>>,
+    ) -> Vec<(Positioned<String>, f64)> {
+        let Some(table) = value.get_ref().as_table() else {
+            self.report_type(&format!("`{key}` is {wanted} such as {example}"), value);
+            return Vec::new();
+        };
+        if table.is_empty() {
+            let message = format!("`{key}` is an empty table");
+            self.diagnostics.suggest(position, message, format!("write for example {example}"));
+        }
         let mut numbers = Vec::new();
-        for (name, value) in value.get_ref().as_table()? {
+        for (name, value) in table {
             match number(value.get_ref()) {
                 Some(value) => numbers.push((self.document.positioned(name, name.get_ref().to_string()), value)),
-                None => self.report_type(needed, value),
+                None => self.report_type("a number is needed", value),
             }
         }
-        Some(numbers)
+        numbers
     }
 
     /// Reports each member that was not read.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
 use super::settings::{SETTINGS, Setting};
-use super::values::{read_baseline, read_block, read_rate_limit, read_several, severities};
+use super::values::{read_block, read_rate_limit, read_several, severities};
 use super::{Block, Blocked, Join, Kind, Level, Mention, MentionKind, RuleSet};
 use crate::breach::Comparison;
 use crate::severity::Severity;
@@ -125,7 +125,7 @@ impl FileDraft {
             let Positioned { value: id, position } = &rule.id;
             if let Some(line) = lines.get(id) {
                 let message = format!("the id `{id}` is taken by the rule in line {line}");
-                diagnostics.suggest(position, message, "give this rule an id of its own, or join the two");
+                diagnostics.suggest(position, message, "give this rule another id, or join the two rules");
                 continue;
             }
             lines.insert(id.clone(), position.line);
@@ -201,8 +201,8 @@ impl RuleDraft {
 impl OverrideDraft {
     fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
         if !SCOPES.iter().any(|(_, key)| table.has(key)) {
-            let suggestion = "with types, properties, projects, zones or devices";
-            table.diagnostics.suggest(position, "an override needs to say where it applies", suggestion);
+            let suggestion = "add types, properties, projects, zones or devices";
+            table.diagnostics.suggest(position, "an override needs a scope", suggestion);
         }
         Some(Self { scope: ScopeDraft::read(table), settings: SettingsDraft::read(table) })
     }
@@ -226,11 +226,12 @@ impl SettingsDraft {
             table.diagnostics.suggest(&any.position, "a rule has either `all` or `any`", "make two rules of it");
         }
         let others = SETTINGS.iter().filter_map(|setting| Some((setting.key, setting.read(table)?))).collect();
+        let baseline = table.any("baseline");
         let mut draft = Self {
+            baseline: baseline.map(|value| table.numbers("baseline", "a table of numbers", "{ Xt = -87.5 }", &value)),
             severity: table.word("severity", "severity", severities()),
             test: TestDraft::read(table),
             several: all.or(any),
-            baseline: read_baseline(table),
             others,
         };
         if let (Some(several), Some(metric)) = (&draft.several, &draft.test.metric) {

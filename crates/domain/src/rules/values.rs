@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, civil};
 use toml::de::DeValue;
 
-use super::diagnostic::{Position, Positioned, overwrite};
+use super::diagnostic::{Positioned, overwrite};
 use super::document::{SpannedValue, TableReader, number};
 use super::draft::{LimitDraft, SeveralDraft, TestDraft};
 use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
@@ -48,7 +48,7 @@ pub(super) fn read_count(table: &mut TableReader<'_, '_>, key: &'static str) -> 
 
 /// Reads `active = "07:00-22:00"`. `"00:00-24:00"` is all day; no other hours may end when they begin.
 pub(super) fn read_active(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<ActiveHours>> {
-    let wanted = "hours of the day such as \"07:00-22:00\", which do not end when they begin";
+    let wanted = "hours of the day such as \"07:00-22:00\", with different begin and end";
     table.value(key, wanted, |value| {
         let (from, to) = value.as_str()?.split_once('-')?;
         let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
@@ -111,24 +111,6 @@ pub(super) fn read_several(join: Join, table: &mut TableReader<'_, '_>) -> Optio
     Some(SeveralDraft { join, tests, position })
 }
 
-/// Reads `baseline = { Xt = -87.5 }`.
-pub(super) fn read_baseline(table: &mut TableReader<'_, '_>) -> Option<Vec<(Positioned<String>, f64)>> {
-    let Positioned { value, position } = table.any("baseline")?;
-    let baseline = table.numbers(value, "a number is needed");
-    match &baseline {
-        None => table.report_type("`baseline` is a table of numbers such as { Xt = -87.5 }", value),
-        Some(_) if is_empty(value) => {
-            table.diagnostics.suggest(&position, "`baseline` is an empty table", "write for example { Xt = -87.5 }");
-        }
-        Some(_) => {}
-    }
-    baseline
-}
-
-fn is_empty(value: &SpannedValue<'_>) -> bool {
-    value.get_ref().as_table().is_some_and(|table| table.is_empty())
-}
-
 impl TestDraft {
     pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
         Self { metric: table.nonblank("metric"), unit: table.nonblank("unit"), limit: read_limit(table) }
@@ -139,36 +121,28 @@ impl TestDraft {
 fn read_limit(table: &mut TableReader<'_, '_>) -> Option<LimitDraft> {
     let mut limit: Option<LimitDraft> = None;
     for (key, comparison) in COMPARISONS {
-        let Some(Positioned { value, position }) = table.any(key) else { continue };
+        let Some(value) = table.any(key) else { continue };
         if limit.is_some() {
             let message = format!("`{key}` beside another comparison");
-            table.diagnostics.suggest(&position, message, "a test has one; for two limits use `any` or two rules");
+            table.diagnostics.suggest(
+                &value.position,
+                message,
+                "a test has one comparison; for two limits use `any` or two rules",
+            );
             continue;
         }
-        let levels = read_levels(table, key, value, &position);
-        limit = Some(LimitDraft { key, comparison, levels, position });
+        let levels = read_levels(table, key, &value);
+        limit = Some(LimitDraft { key, comparison, levels, position: value.position });
     }
     limit
 }
 
 /// Reads `200`, or one limit for each severity. The mildest is first.
-fn read_levels<'i>(
-    table: &mut TableReader<'_, 'i>,
-    key: &str,
-    value: &SpannedValue<'i>,
-    position: &Position,
-) -> Vec<Level> {
-    if let Some(limit) = number(value.get_ref()) {
+fn read_levels<'i>(table: &mut TableReader<'_, 'i>, key: &str, value: &Positioned<&SpannedValue<'i>>) -> Vec<Level> {
+    if let Some(limit) = number(value.value.get_ref()) {
         return vec![Level { limit, severity: None }];
     }
-    let Some(limits) = table.numbers(value, "a limit is a number") else {
-        table.report_type(&format!("`{key}` is a number, or a table such as {{ medium = 200, high = 500 }}"), value);
-        return Vec::new();
-    };
-    if is_empty(value) {
-        let message = format!("`{key}` has no limit");
-        table.diagnostics.suggest(position, message, "write a number, or one for each severity");
-    }
+    let limits = table.numbers(key, "a number, or a table", "{ medium = 200, high = 500 }", value);
     let level = |(name, limit)| {
         let severity = table.meaning(name, "severity", severities())?.value;
         Some(Level { limit, severity: Some(severity) })
