@@ -1,4 +1,4 @@
-//! The compiled-in rules: for each, a reading one step inside its limit that is silent and one step outside that fires.
+//! The built-in rules: for each, a reading one step inside its limit that fires nothing, and one step outside that fires.
 
 use serde_json::{Value, json};
 use smartclean_push::domain::reading::Reading;
@@ -11,7 +11,7 @@ fn fired(device_type: &str, values: &Value) -> Vec<String> {
     alerts.iter().map(|alert| format!("{} {}", alert.severity, alert.rule)).collect()
 }
 
-/// Type, values that are silent, values that fire, what they fire.
+/// Device type, values that fire nothing, values that fire, severity and rule.
 fn limits() -> Vec<(&'static str, Value, Value, &'static str)> {
     vec![
         ("UM", json!({"count": 29}), json!({"count": "30"}), "medium high-usage"),
@@ -48,7 +48,7 @@ fn limits() -> Vec<(&'static str, Value, Value, &'static str)> {
 }
 
 #[test]
-fn one_step_inside_the_limit_is_silent_and_one_step_outside_fires() {
+fn one_step_inside_the_limit_fires_nothing_and_one_step_outside_fires() {
     for (device_type, silent, fires, rule) in limits() {
         assert_eq!(fired(device_type, &silent), Vec::<String>::new(), "{device_type} {silent}");
         assert_eq!(fired(device_type, &fires), [rule], "{device_type} {fires}");
@@ -56,7 +56,7 @@ fn one_step_inside_the_limit_is_silent_and_one_step_outside_fires() {
 }
 
 #[test]
-fn a_band_fires_at_its_own_severity_just_below_the_next() {
+fn a_value_just_below_the_next_limit_fires_at_the_lower_severity() {
     assert_eq!(fired("ODRDTR_BATT_V1", &json!({"amm": 499})), ["medium ammonia-lite"]);
     assert_eq!(fired("ODRDTR_BATT_V1", &json!({"aqi": 350})), ["medium air-quality-lite"]);
     assert_eq!(fired("ODRDTR_10_IN_1", &json!({"co2": 2499.9})), ["medium carbon-dioxide"]);
@@ -64,7 +64,7 @@ fn a_band_fires_at_its_own_severity_just_below_the_next() {
 }
 
 #[test]
-fn every_rule_of_the_pack_is_tried_here() {
+fn every_built_in_rule_is_tested_here() {
     let tried: Vec<_> = limits().into_iter().map(|(_, _, _, rule)| rule.split_once(' ').unwrap().1).collect();
     for rule in RuleSet::pack().rules {
         let elsewhere = ["tree-tilt", "test-alert", "silent"].contains(&rule.id.as_str());
@@ -73,7 +73,7 @@ fn every_rule_of_the_pack_is_tried_here() {
 }
 
 #[test]
-fn occupancy_and_climate_say_nothing_until_asked() {
+fn occupancy_and_climate_fire_nothing_by_default() {
     for (device_type, values) in
         [("OCCMINEW", json!({"occ": 0})), ("OCCDESK", json!({"occ": 1})), ("TH", json!({"t": 60, "h": 100}))]
     {
@@ -82,7 +82,7 @@ fn occupancy_and_climate_say_nothing_until_asked() {
 }
 
 #[test]
-fn a_tree_is_silent_until_it_has_a_baseline() {
+fn a_tree_fires_nothing_without_a_baseline() {
     assert_eq!(fired("TILT", &json!({"Xt": 170, "Yt": 90, "Zt": 90})), Vec::<String>::new());
     let rules = RuleSet::parse(
         "rules.toml",
@@ -97,7 +97,7 @@ fn a_tree_is_silent_until_it_has_a_baseline() {
 }
 
 #[test]
-fn the_vendors_samples_break_only_what_they_show() {
+fn the_vendors_samples_fire_only_what_they_show() {
     let mut broken = Vec::new();
     for (name, text) in samples() {
         let at = Reading::read(&text).unwrap().time.unwrap();

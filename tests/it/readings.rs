@@ -1,4 +1,4 @@
-//! Readings for tests, and what they raise. Of all input that tests make, the part that needs the domain alone.
+//! Readings for tests and their alerts. Needs the crate `domain` only.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 
-/// When every test takes place.
+/// The current time of every test.
 pub(crate) const NOW: &str = "2026-11-23T10:00:00Z";
 
-/// [`NOW`] as a moment.
+/// [`NOW`] as a timestamp.
 pub(crate) fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
@@ -30,12 +30,12 @@ pub(crate) fn samples() -> Vec<(String, String)> {
     samples
 }
 
-/// A reading of a type with these values, taken [`NOW`], at a location in Singapore.
+/// A reading of a device type with these values, at [`NOW`], from a location in Singapore.
 pub(crate) fn reading(device_type: &str, values: &Value) -> String {
     reading_with(device_type, values, &json!({}))
 }
 
-/// The same with further members of the envelope; `null` leaves one out.
+/// A [`reading`] with further members of the envelope. `null` leaves a member out.
 pub(crate) fn reading_with(device_type: &str, values: &Value, envelope: &Value) -> String {
     let mut reading = json!({
         "DevType": format!("SMARTCLEAN#{device_type}"),
@@ -57,12 +57,12 @@ pub(crate) fn reading_with(device_type: &str, values: &Value, envelope: &Value) 
     reading.to_string()
 }
 
-/// What a reading, received [`NOW`], raises in a zone of which nothing is remembered.
+/// The alerts of a reading, received at [`NOW`], in a zone without state.
 pub(crate) fn alerts(rules: &RuleSet, text: &str) -> Vec<Alert> {
     alerts_at(rules, text, now())
 }
 
-/// The same, received at `received`.
+/// The alerts of a reading, received at `received`, in a zone without state.
 pub(crate) fn alerts_at(rules: &RuleSet, text: &str, received: Timestamp) -> Vec<Alert> {
     let reading = Reading::read(text).unwrap();
     let evaluation = evaluate(rules, ZoneState::default(), &[&reading], received, received);

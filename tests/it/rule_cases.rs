@@ -1,13 +1,13 @@
-//! Rule cases as data, `tests/rules/*.toml`, and the examples of `docs/rules.md`. How they are written: `cases`.
+//! Runs the rule cases in `tests/rules/*.toml` and the examples of `docs/rules.md`. `analysis::cases` describes their syntax.
 
 use std::path::Path;
 
 use analysis::cases::CaseFile;
 use smartclean_push::domain::rules::RuleSet;
 
-/// Runs a case file; what is wrong with it, and how many cases it has.
+/// Runs a case file. Returns its mismatches and its number of cases.
 fn run(name: &str, text: &str) -> (Vec<String>, usize) {
-    let file = CaseFile::parse(name, text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let file = CaseFile::parse(name, text).unwrap_or_else(|errors| panic!("{errors:#?}"));
     let mut wrong = Vec::new();
     for case in &file.cases {
         let rules =
@@ -18,7 +18,7 @@ fn run(name: &str, text: &str) -> (Vec<String>, usize) {
 }
 
 #[test]
-fn every_case_raises_exactly_what_it_says() {
+fn every_case_fires_exactly_the_expected_alerts() {
     let (mut wrong, mut cases) = (Vec::new(), 0);
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")).unwrap() {
         let path = entry.unwrap().path();
@@ -30,7 +30,7 @@ fn every_case_raises_exactly_what_it_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The page's blocks of TOML become the rules of the blocks of text behind them.
+/// A case file of the page: each block of TOML is the rules of the blocks of text behind it.
 fn cases_of_the_page() -> (String, usize) {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
     let (mut file, mut rules, mut count) = (String::new(), "", 0);

@@ -1,4 +1,4 @@
-//! Rules files: what they change, and every fault of a broken one at its line and column.
+//! Rules files: their effect, and the position of each error.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn an_empty_file_changes_nothing() {
 }
 
 #[test]
-fn a_rule_of_a_known_id_changes_only_what_it_names() {
+fn a_rule_with_a_known_id_changes_only_what_it_names() {
     let rules = rules("[[rule]]\nid = \"soap-low\"\nbelow = 10");
     assert_eq!(soap(&rules, 9.0, &json!({})), ["medium soap-low 10"]);
     assert_eq!(soap(&rules, 10.0, &json!({})), Vec::<String>::new());
@@ -33,12 +33,12 @@ fn a_rule_of_a_known_id_changes_only_what_it_names() {
 }
 
 #[test]
-fn a_rule_can_be_switched_off() {
+fn a_rule_can_be_disabled() {
     assert_eq!(soap(&rules("[[rule]]\nid = \"soap-low\"\nenabled = false"), 1.0, &json!({})), Vec::<String>::new());
 }
 
 #[test]
-fn a_plain_limit_takes_the_place_of_bands_and_bands_that_of_a_plain_limit() {
+fn one_limit_replaces_several_and_several_replace_one() {
     let air = |rules: &RuleSet, ppb| -> Vec<_> {
         let alerts = alerts(rules, &reading("ODRDTR_BATT_V1", &json!({"amm": ppb})));
         alerts.iter().map(|alert| alert.severity).collect()
@@ -53,7 +53,7 @@ fn a_plain_limit_takes_the_place_of_bands_and_bands_that_of_a_plain_limit() {
 }
 
 #[test]
-fn a_rule_of_ones_own_is_added() {
+fn a_rule_with_a_new_id_is_added() {
     let rules = rules(
         "[[rule]]\nid = \"hot\"\ntitle = \"Too hot\"\ntypes = [\"TH\"]\nmetric = \"t\"\nunit = \"°C\"\nabove = 30\nprojects = [\"building\"]",
     );
@@ -114,20 +114,20 @@ fn max_age_is_the_line_between_fresh_and_stale() {
 }
 
 #[test]
-fn the_pack_has_no_fault_and_every_rule_a_title() {
+fn the_built_in_rules_have_no_error_and_every_rule_a_title() {
     assert!(RuleSet::pack().rules.iter().all(|rule| !rule.title.is_empty()));
 }
 
-/// Beside a broken file of the same name: what is nearly that, and good.
+/// A good file beside a broken file of the same name differs from it only in the error.
 #[test]
-fn a_good_file_beside_a_broken_one_is_taken_without_a_word() {
+fn a_good_file_beside_a_broken_one_has_no_error_and_no_warning() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut files = 0;
     for entry in std::fs::read_dir(data.join("good-rules")).unwrap() {
         let path = entry.unwrap().path();
         assert!(data.join("broken-rules").join(path.file_name().unwrap()).exists(), "{}", path.display());
         let rules = RuleSet::read("rules.toml", &std::fs::read(&path).unwrap());
-        let rules = rules.unwrap_or_else(|faults| panic!("{}: {faults:#?}", path.display()));
+        let rules = rules.unwrap_or_else(|errors| panic!("{}: {errors:#?}", path.display()));
         assert_eq!(rules.warnings, [], "{}", path.display());
         files += 1;
     }
@@ -136,7 +136,7 @@ fn a_good_file_beside_a_broken_one_is_taken_without_a_word() {
 
 #[test]
 fn columns_count_characters_and_not_bytes() {
-    let faults =
+    let errors =
         RuleSet::parse("f", "[[rule]]\nid = \"soap-low\"\ntitle = \"厕所é\"\nzones = [\"厕所\", 3]").unwrap_err();
-    assert_eq!(faults[0].to_string(), "f:4:16: `zones` is a list of texts in quotes, not the number 3");
+    assert_eq!(errors[0].to_string(), "f:4:16: `zones` is a list of texts in quotes, not the number 3");
 }

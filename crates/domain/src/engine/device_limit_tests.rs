@@ -1,9 +1,9 @@
-//! More devices in a zone than are kept.
+//! The device limit of a zone: eviction of idle devices.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::engine_tests::{at, dispenser, quiet, rules, taken};
+use super::engine_tests::{at, dispenser, evaluated, quiet, rules};
 use super::{DEVICES_PER_ZONE, Evaluation, evaluate, sweep};
 use crate::reading::Reading;
 use crate::rules::RuleSet;
@@ -17,21 +17,21 @@ fn readings_of_devices_beyond_the_limit_are_counted_and_change_nothing() {
     let whole = evaluate(&rules, ZoneState::default(), &readings.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
     assert_eq!((whole.stats.alerts, whole.stats.over_device_limit), (DEVICES_PER_ZONE, 3));
     assert_eq!(whole.state.rule_states["soap-low"].len(), DEVICES_PER_ZONE);
-    // However they are cut into pushes.
+    // The result does not depend on how readings are cut into pushes.
     let mut cut = (ZoneState::default(), 0);
     for push in readings.chunks(700) {
         let evaluation = evaluate(&rules, cut.0.clone(), &push.iter().collect::<Vec<_>>(), at("10:00"), at("10:00"));
         cut = (evaluation.state, cut.1 + evaluation.stats.over_device_limit);
     }
     assert_eq!(cut, (whole.state.clone(), 3));
-    // Those that are known go on.
-    let of = |number| taken(&rules, &whole.state, &dispenser(number, 90.0, "10:01"), "10:01");
+    // Readings of known devices are evaluated.
+    let of = |number| evaluated(&rules, &whole.state, &dispenser(number, 90.0, "10:01"), "10:01");
     assert_eq!((of(7).stats.over_device_limit, of(DEVICES_PER_ZONE).stats.over_device_limit), (0, 1));
     assert_eq!(of(DEVICES_PER_ZONE).state, whole.state);
 }
 
 #[test]
-fn devices_of_which_nothing_is_kept_are_not_limited() {
+fn devices_without_state_do_not_count_towards_the_limit() {
     let rules = quiet("");
     let texts: Vec<String> = (0..DEVICES_PER_ZONE + 3).map(|number| dispenser(number, 50.0, "10:00")).collect();
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
@@ -39,7 +39,7 @@ fn devices_of_which_nothing_is_kept_are_not_limited() {
     assert_eq!((well.stats.over_device_limit, well.state.rule_states.is_empty()), (0, true));
 }
 
-/// A zone after readings of as many dispensers as are kept, one after the other, with these values.
+/// A full zone of dispensers, after a reading of each with each of these values.
 fn full(rules: &RuleSet, values: &[f64]) -> ZoneState {
     let clocks = ["10:00", "10:01"];
     values.iter().zip(clocks).fold(ZoneState::default(), |state, (value, clock)| {
@@ -49,7 +49,7 @@ fn full(rules: &RuleSet, values: &[f64]) -> ZoneState {
     })
 }
 
-/// What comes of a reading of another dispenser so many days later.
+/// The evaluation of a reading of another dispenser, later by this time.
 fn another(rules: &RuleSet, state: &ZoneState, value: f64, later: SignedDuration) -> Evaluation {
     let now: Timestamp = at("10:01") + later;
     let text = json!({
@@ -63,7 +63,7 @@ fn days(days: i64) -> SignedDuration {
 }
 
 #[test]
-fn in_a_full_zone_the_device_that_was_heard_longest_ago_makes_room_after_thirty_days() {
+fn a_full_zone_evicts_the_device_that_was_idle_for_longest_after_thirty_days() {
     let rules = quiet("");
     let state = full(&rules, &[4.0, 90.0]);
     let early = another(&rules, &state, 4.0, days(30) - SignedDuration::from_millis(1));
@@ -75,7 +75,7 @@ fn in_a_full_zone_the_device_that_was_heard_longest_ago_makes_room_after_thirty_
 }
 
 #[test]
-fn a_reading_of_which_nothing_is_kept_takes_nobodys_room() {
+fn a_reading_that_leaves_no_state_evicts_no_device() {
     let rules = quiet("");
     let state = full(&rules, &[4.0, 90.0]);
     let well = another(&rules, &state, 90.0, days(31));
@@ -83,19 +83,19 @@ fn a_reading_of_which_nothing_is_kept_takes_nobodys_room() {
 }
 
 #[test]
-fn a_device_of_which_something_fires_or_waits_makes_no_room() {
+fn a_device_with_a_firing_or_pending_rule_is_not_evicted() {
     let rules = quiet("");
     let firing = full(&rules, &[4.0]);
     let other = another(&rules, &firing, 4.0, days(99));
     assert_eq!((other.stats.alerts, other.stats.over_device_limit, other.state), (0, 1, firing.clone()));
-    // The only one that does not fire.
-    let state = taken(&rules, &firing, &dispenser(7, 90.0, "10:01"), "10:01").state;
+    // The only device with nothing firing.
+    let state = evaluated(&rules, &firing, &dispenser(7, 90.0, "10:01"), "10:01").state;
     let other = another(&rules, &state, 4.0, days(30) + SignedDuration::from_millis(7));
     assert_eq!((other.stats.alerts, other.state.rule_state("soap-low", "d7").is_none()), (1, true));
 }
 
 #[test]
-fn a_device_that_was_called_silent_makes_room_and_one_that_is_awaited_does_not() {
+fn a_silent_device_is_evicted_and_one_with_expected_readings_is_not() {
     let rules = rules("block = \"none\"\n[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
     let awaited = full(&rules, &[50.0]);
     assert_eq!(another(&rules, &awaited, 4.0, days(31)).stats.over_device_limit, 1);

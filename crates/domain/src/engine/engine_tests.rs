@@ -1,4 +1,4 @@
-//! What the engine says of itself beside its messages: what is due, what is counted, what is nobody's business.
+//! The engine: due times, counts, triggers and the limits of its state.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::reading::Reading;
 use crate::rules::RuleSet;
 use crate::state::{OutboxEntry, RuleState, ZoneState};
 
-/// A moment of the day on which all of it happens, in UTC.
+/// A time on the day of the tests, in UTC.
 pub(super) fn at(clock: &str) -> Timestamp {
     format!("2026-11-23T{clock}:00Z").parse().unwrap()
 }
@@ -28,56 +28,56 @@ fn reading(device_type: &str, metric: &str, value: f64, clock: &str) -> String {
     .to_string()
 }
 
-/// The state after these, each received when it was taken, and each a push of its own.
+/// The state after these readings, each received at its event time in a push of its own.
 fn after(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> ZoneState {
     state_and_messages(rules, readings).0
 }
 
-/// How the alerts of these came about.
-fn courses_of(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> Vec<Trigger> {
+/// The triggers of the alerts of these readings.
+fn triggers_of(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> Vec<Trigger> {
     triggers(&state_and_messages(rules, readings).1)
 }
 
 fn state_and_messages(rules: &RuleSet, readings: &[(&str, &str, f64, &str)]) -> (ZoneState, Vec<OutboxEntry>) {
     let mut messages = Vec::new();
     let state = readings.iter().fold(ZoneState::default(), |state, (device_type, metric, value, clock)| {
-        let evaluation = taken(rules, &state, &reading(device_type, metric, *value, clock), clock);
+        let evaluation = evaluated(rules, &state, &reading(device_type, metric, *value, clock), clock);
         messages.extend(evaluation.messages);
         evaluation.state
     });
     (state, messages)
 }
 
-pub(super) fn taken(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
+pub(super) fn evaluated(rules: &RuleSet, state: &ZoneState, text: &str, received: &str) -> Evaluation {
     evaluate(rules, state.clone(), &[&Reading::read(text).unwrap()], at(received), at(received))
 }
 
-/// How the alerts of messages came about.
+/// The triggers of the alerts of messages.
 fn triggers(messages: &[OutboxEntry]) -> Vec<Trigger> {
-    let of = |message: &Message| match message {
+    let triggers = |message: &Message| match message {
         Message::Firing { alerts, .. } => alerts.iter().map(|alert| alert.trigger).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
-    messages.iter().flat_map(|entry| of(&entry.message)).collect()
+    messages.iter().flat_map(|entry| triggers(&entry.message)).collect()
 }
 
 #[test]
-fn a_zone_matters_where_a_rule_looks_at_what_comes_from_it() {
-    let of_interest = |rules: &RuleSet, device_type: &str| {
+fn a_source_matters_if_a_rule_applies_to_it() {
+    let has_rules = |rules: &RuleSet, device_type: &str| {
         let text = reading(device_type, "p", 50.0, "10:00");
         let reading = Reading::read(&text).unwrap();
         Policies::new(rules).has_rules_for(&reading.source)
     };
     let pack = RuleSet::pack();
-    assert!(of_interest(&pack, "SS"));
-    assert!(!of_interest(&pack, "SOMETHING_NEW"));
+    assert!(has_rules(&pack, "SS"));
+    assert!(!has_rules(&pack, "SOMETHING_NEW"));
     let silent = rules("[[rule]]\nid = \"soap-low\"\nenabled = false\n[[rule]]\nid = \"silent\"\nenabled = false\n");
-    assert!(!of_interest(&silent, "SS"));
-    assert!(of_interest(&silent, "BIN"));
+    assert!(!has_rules(&silent, "SS"));
+    assert!(has_rules(&silent, "BIN"));
 }
 
 #[test]
-fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
+fn readings_older_than_the_dedup_window_are_counted() {
     let pack = RuleSet::pack();
     let remembered = json!({ "v": 4, "dedup_window": { "readings": "", "low_water": at("09:59") } });
     let state: ZoneState = serde_json::from_value(remembered).unwrap();
@@ -89,7 +89,7 @@ fn what_comes_too_late_to_be_told_from_known_ones_is_counted() {
 }
 
 #[test]
-fn readings_known_from_this_push_or_from_before_are_counted() {
+fn duplicates_in_a_push_and_of_earlier_pushes_are_counted() {
     let pack = RuleSet::pack();
     let text = reading("SS", "p", 4.0, "10:00");
     let reading = Reading::read(&text).unwrap();
@@ -100,7 +100,7 @@ fn readings_known_from_this_push_or_from_before_are_counted() {
 }
 
 #[test]
-fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
+fn a_notice_is_made_once_for_each_cause() {
     let notice = Notice::NothingArrives { since: at("09:00") };
     let first = announce(ZoneState::default(), &notice, at("10:00"));
     let [entry] = &first.messages[..] else { panic!("{first:?}") };
@@ -114,7 +114,7 @@ fn a_notice_is_made_once_for_its_cause_and_sent_by_whoever_made_it() {
 }
 
 #[test]
-fn nothing_is_due_where_nothing_can_happen_by_itself() {
+fn nothing_is_due_without_messages_reminders_and_silence_rules() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
     let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
     assert_eq!(next_due(&rules, &state), None);
@@ -124,17 +124,17 @@ fn nothing_is_due_where_nothing_can_happen_by_itself() {
 #[test]
 fn a_message_is_due_at_once() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
-    let mut evaluation = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "10:00"), "10:00");
+    let mut evaluation = evaluated(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "10:00"), "10:00");
     assert_eq!(next_due(&rules, &evaluation.state), None);
     evaluation.state.outbox.put(evaluation.messages, 0, Timestamp::MAX);
     assert_eq!(next_due(&rules, &evaluation.state), Some(at("10:00")));
 }
 
 #[test]
-fn what_is_held_back_is_due_when_the_block_ends() {
+fn a_blocked_alert_is_due_when_the_block_ends() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n");
     let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
-    let second = taken(&rules, &state, &reading("PT", "p", 4.0, "10:05"), "10:05");
+    let second = evaluated(&rules, &state, &reading("PT", "p", 4.0, "10:05"), "10:05");
     assert_eq!(second.messages, [], "it is suppressed");
     let state = second.state;
     assert_eq!(next_due(&rules, &state), Some(at("10:15")));
@@ -143,16 +143,16 @@ fn what_is_held_back_is_due_when_the_block_ends() {
 }
 
 #[test]
-fn a_reminder_is_due_as_long_as_it_lasts() {
+fn a_reminder_is_due_while_the_rule_fires() {
     let rules = rules("[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"soap-low\"\nreminder = \"30m\"\n");
     let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
     assert_eq!(next_due(&rules, &state), Some(at("10:30")));
-    let well = taken(&rules, &state, &reading("SS", "p", 90.0, "10:20"), "10:20").state;
+    let well = evaluated(&rules, &state, &reading("SS", "p", 90.0, "10:20"), "10:20").state;
     assert_eq!(next_due(&rules, &well), None);
 }
 
 #[test]
-fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
+fn readings_of_a_watched_device_are_expected_until_it_is_silent() {
     let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
     let state = after(&rules, &[("SS", "p", 50.0, "10:00")]);
     assert!(expects_readings(&rules, &state));
@@ -167,42 +167,42 @@ fn a_device_that_a_silence_rule_watches_is_awaited_until_it_is_called_silent() {
 }
 
 #[test]
-fn nothing_added_changes_nothing() {
+fn adding_zero_changes_nothing() {
     let pack = RuleSet::pack();
     let state = after(&pack, &[("UM", "count", 0.0, "10:00")]);
     assert!(state.rule_states.is_empty() && state.dedup_window.is_empty(), "{state:?}");
 }
 
 #[test]
-fn a_sum_is_since_the_first_that_counts_in_it() {
+fn a_sum_begins_with_its_first_value() {
     let pack = RuleSet::pack();
     let happened = [("UM", "count", 30.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 10.0, "10:45")];
     let expected = [Trigger::Immediate, Trigger::Accumulated { since: at("10:30") }];
-    assert_eq!(courses_of(&pack, &happened), expected);
+    assert_eq!(triggers_of(&pack, &happened), expected);
     // What was carried over has been there since then.
     let carrying = rules("[[rule]]\nid = \"high-usage\"\ncarry = true\n");
     let happened = [("UM", "count", 34.0, "10:00"), ("UM", "count", 20.0, "10:30"), ("UM", "count", 6.0, "10:45")];
     let expected = [Trigger::Immediate, Trigger::Accumulated { since: at("10:00") }];
-    assert_eq!(courses_of(&carrying, &happened), expected);
+    assert_eq!(triggers_of(&carrying, &happened), expected);
 }
 
 #[test]
-fn a_time_of_day_starts_a_sum_again_at_its_very_moment() {
+fn a_sum_restarts_at_its_time_of_day() {
     // Six o'clock in Singapore is 22:00 the day before in UTC.
     let rules = rules("[[rule]]\nid = \"high-usage\"\nrestart_at = \"06:00\"\n");
     let alerts = |clock| {
         let state = after(&rules, &[("UM", "count", 29.0, "21:00")]);
-        taken(&rules, &state, &reading("UM", "count", 1.0, clock), clock).stats.alerts
+        evaluated(&rules, &state, &reading("UM", "count", 1.0, clock), clock).stats.alerts
     };
     assert_eq!(["21:59", "22:00", "22:01"].map(alerts), [1, 0, 0]);
 }
 
 #[test]
-fn of_two_readings_of_one_moment_only_a_worse_one_is_said_as_well() {
+fn of_two_readings_at_the_same_time_the_second_fires_only_if_it_is_worse() {
     let rules = rules("[[rule]]\nid = \"ammonia-lite\"\nblock = \"none\"\n");
     let alerts = |first: f64, second: f64| {
         let state = after(&rules, &[("ODRDTR_BATT_V1", "amm", first, "10:00")]);
-        taken(&rules, &state, &reading("ODRDTR_BATT_V1", "amm", second, "10:00"), "10:00").stats.alerts
+        evaluated(&rules, &state, &reading("ODRDTR_BATT_V1", "amm", second, "10:00"), "10:00").stats.alerts
     };
     assert_eq!(alerts(250.0, 270.0), 0, "no worse by its severity");
     assert_eq!(alerts(550.0, 250.0), 0);
@@ -210,10 +210,10 @@ fn of_two_readings_of_one_moment_only_a_worse_one_is_said_as_well() {
 }
 
 #[test]
-fn a_reading_from_far_in_the_future_counts_as_of_its_receipt_and_is_told_of() {
+fn a_reading_from_the_future_counts_as_of_its_receipt_and_is_counted() {
     let pack = RuleSet::pack();
     let of = |clock: &str| {
-        let evaluation = taken(&pack, &ZoneState::default(), &reading("SS", "p", 4.0, clock), "10:00");
+        let evaluation = evaluated(&pack, &ZoneState::default(), &reading("SS", "p", 4.0, clock), "10:00");
         let moment = match &evaluation.messages[0].message {
             Message::Firing { alerts, .. } => alerts[0].at,
             other => panic!("{other:?}"),
@@ -224,25 +224,26 @@ fn a_reading_from_far_in_the_future_counts_as_of_its_receipt_and_is_told_of() {
     assert_eq!(of("10:06"), (1, at("10:00")));
 }
 
-/// Rules of which nothing but these speaks.
+/// These rules, with no other silence rule.
 pub(super) fn quiet(text: &str) -> RuleSet {
     rules(&format!("block = \"none\"\n[[rule]]\nid = \"silent\"\nenabled = false\n{text}"))
 }
 
 #[test]
-fn what_is_measured_at_the_moment_of_a_cleaning_is_over() {
+fn a_reading_at_the_time_of_a_cleaning_is_not_evaluated() {
     let rules = quiet("");
     let cleaned = clean(&rules, ZoneState::default(), at("10:05"), at("10:05")).state;
-    let alerts = |clock| taken(&rules, &cleaned, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
+    let alerts = |clock| evaluated(&rules, &cleaned, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
     assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
 }
 
 #[test]
-fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
+fn a_cleaning_resolves_what_came_before_it_and_nothing_after() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nresolved = true\n");
     let state = after(&rules, &[("UM", "count", 29.0, "10:10"), ("SS", "p", 4.0, "10:10")]);
-    // How much is missing to thirty, and how many alerts a cleaning ends.
-    let count = |state: &ZoneState| taken(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
+    // The rest to thirty, and the number of alerts that a cleaning resolves.
+    let count =
+        |state: &ZoneState| evaluated(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
         let cleaned = clean(&rules, state.clone(), at(clock), at("10:12"));
         assert_eq!((count(&cleaned.state), cleaned.messages.len()), (alerts, ended), "{clock}");
@@ -255,15 +256,15 @@ fn a_cleaning_ends_what_came_before_it_and_nothing_that_came_after() {
 }
 
 #[test]
-fn an_alert_says_since_when_it_lasts_and_how_often_it_was() {
+fn an_alert_has_its_beginning_and_its_number_of_occurrences() {
     let lasting = quiet("[[rule]]\nid = \"soap-low\"\nfor = \"10m\"\n");
     let soap = [("SS", "p", 4.0, "10:00"), ("SS", "p", 3.0, "10:10")];
-    assert_eq!(courses_of(&lasting, &soap), [Trigger::Sustained { since: at("10:00") }]);
-    assert_eq!(courses_of(&quiet(""), &[("SS", "p", 4.0, "10:00")]), [Trigger::Immediate]);
+    assert_eq!(triggers_of(&lasting, &soap), [Trigger::Sustained { since: at("10:00") }]);
+    assert_eq!(triggers_of(&quiet(""), &[("SS", "p", 4.0, "10:00")]), [Trigger::Immediate]);
 
     let feedback = |count: usize| {
         let rules = quiet(&format!("[[rule]]\nid = \"bad-feedback\"\ncount = {count}\nwithin = \"1h\"\n"));
-        courses_of(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")])
+        triggers_of(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, "10:10")])
     };
     let within = Some(SignedDuration::from_hours(1));
     assert_eq!(feedback(1), [Trigger::Immediate, Trigger::Immediate]);
@@ -272,7 +273,7 @@ fn an_alert_says_since_when_it_lasts_and_how_often_it_was() {
 }
 
 #[test]
-fn missed_reminders_are_not_made_up_for() {
+fn missed_reminders_are_not_sent_later() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nreminder = \"30m\"\n");
     let state = after(&rules, &[("SS", "p", 4.0, "10:00")]);
     let next = |clock| {
@@ -287,7 +288,7 @@ fn missed_reminders_are_not_made_up_for() {
 }
 
 #[test]
-fn when_a_device_was_heard_of_is_kept_by_quarters_of_the_silence() {
+fn the_last_reading_of_a_device_is_recorded_to_a_quarter_of_the_silence() {
     let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\n");
     let heard = |clock| after(&rules, &[("SS", "p", 50.0, "10:00"), ("SS", "p", 51.0, clock)]).devices["d"].at;
     assert_eq!(heard("10:59"), at("10:00"));
@@ -295,7 +296,7 @@ fn when_a_device_was_heard_of_is_kept_by_quarters_of_the_silence() {
 }
 
 #[test]
-fn occurrences_are_forgotten_when_no_late_reading_can_count_with_them() {
+fn occurrences_are_removed_when_no_late_reading_can_count_with_them() {
     // Readings may be an hour late.
     let rules = quiet("[[rule]]\nid = \"bad-feedback\"\ncount = 9\nwithin = \"1h\"\n");
     let remembered = |clock| {
@@ -309,7 +310,7 @@ fn occurrences_are_forgotten_when_no_late_reading_can_count_with_them() {
     assert_eq!(remembered("12:00"), 1);
 }
 
-/// Soap dispensers are spoken of from 08:00 to 20:00 in Singapore, which is 00:00 to 12:00 in UTC.
+/// Alerts of soap dispensers are sent from 08:00 to 20:00 in Singapore, 00:00 to 12:00 UTC.
 const BY_DAY: &str = "[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\nreminder = \"1h\"\nresolved = true\n";
 
 fn next_day(clock: &str) -> Timestamp {
@@ -317,9 +318,9 @@ fn next_day(clock: &str) -> Timestamp {
 }
 
 #[test]
-fn what_is_suppressed_by_hours_is_due_when_they_begin() {
+fn an_alert_outside_active_hours_is_due_when_they_begin() {
     let rules = quiet(BY_DAY);
-    let night = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
+    let night = evaluated(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
     assert_eq!(night.messages, []);
     let state = night.state;
     assert_eq!(next_due(&rules, &state), Some(next_day("00:00")));
@@ -331,7 +332,7 @@ fn what_is_suppressed_by_hours_is_due_when_they_begin() {
 }
 
 #[test]
-fn a_silence_that_is_first_swept_after_its_hours_is_due_when_they_begin() {
+fn a_silence_that_is_swept_after_active_hours_is_due_when_they_begin() {
     let rules = rules("[[rule]]\nid = \"silent\"\nafter = \"4h\"\nactive = \"08:00-20:00\"\nresolved = true\n");
     let state = after(&rules, &[("SS", "p", 50.0, "06:30")]);
     assert_eq!(next_due(&rules, &state), Some(at("11:30")));
@@ -344,12 +345,12 @@ fn a_silence_that_is_first_swept_after_its_hours_is_due_when_they_begin() {
     assert_eq!(triggers(&morning.messages), [Trigger::NoData { since: at("06:30") }]);
     assert_eq!(next_due(&rules, &morning.state), None);
     // A device that sends again before was never silent.
-    let back = taken(&rules, &swept.state, &reading("SS", "p", 50.0, "20:00"), "20:00").state;
+    let back = evaluated(&rules, &swept.state, &reading("SS", "p", 50.0, "20:00"), "20:00").state;
     assert!(sweep(&rules, back, next_day("00:00"), true).messages.is_empty());
 }
 
 #[test]
-fn two_sweeps_at_once_make_the_same_message() {
+fn two_sweeps_at_the_same_time_make_the_same_message() {
     let rules = quiet(BY_DAY);
     let state = after(&rules, &[("SS", "p", 4.0, "13:00")]);
     let one = sweep(&rules, state.clone(), next_day("00:00"), true);
@@ -364,22 +365,22 @@ fn reminders_and_resolved_notices_are_due_within_active_hours() {
     let rules = quiet(BY_DAY);
     let state = after(&rules, &[("SS", "p", 4.0, "11:30")]);
     assert_eq!(next_due(&rules, &state), Some(next_day("00:00")));
-    let well = taken(&rules, &state, &reading("SS", "p", 50.0, "12:30"), "12:30");
+    let well = evaluated(&rules, &state, &reading("SS", "p", 50.0, "12:30"), "12:30");
     assert_eq!((well.messages.len(), next_due(&rules, &well.state)), (0, Some(next_day("00:00"))));
 }
 
 #[test]
-fn suppressed_alerts_are_counted_by_their_reason() {
+fn suppressed_alerts_are_counted_by_reason() {
     let rules =
         rules("[[rule]]\nid = \"silent\"\nenabled = false\n[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
-    let night = taken(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
+    let night = evaluated(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "13:00"), "13:00");
     assert_eq!((night.stats.alerts, night.stats.suppressed, night.stats.blocked), (0, 1, 0));
     let state = after(&rules, &[("PT", "p", 4.0, "10:00")]);
-    let blocked = taken(&rules, &state, &reading("SS", "p", 4.0, "10:05"), "10:05");
+    let blocked = evaluated(&rules, &state, &reading("SS", "p", 4.0, "10:05"), "10:05");
     assert_eq!((blocked.stats.alerts, blocked.stats.suppressed, blocked.stats.blocked), (0, 1, 1));
 }
 
-/// A soap dispenser of its own for each number, each a millisecond after the one before.
+/// A reading of the soap dispenser with this number, a millisecond after that of the one before.
 pub(super) fn dispenser(number: usize, value: f64, clock: &str) -> String {
     let mut reading: serde_json::Value = serde_json::from_str(&reading("SS", "p", value, clock)).unwrap();
     reading["DEVID"] = format!("d{number}").into();
@@ -388,10 +389,10 @@ pub(super) fn dispenser(number: usize, value: f64, clock: &str) -> String {
 }
 
 #[test]
-fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
+fn more_than_forty_suppressed_alerts_are_one_message_with_the_number_of_the_rest() {
     let rules = quiet("[[rule]]\nid = \"soap-low\"\nactive = \"08:00-20:00\"\n");
     let texts: Vec<String> = (0..43).map(|number| dispenser(number, 4.0, "13:00")).collect();
-    let night = texts.iter().fold(ZoneState::default(), |state, text| taken(&rules, &state, text, "13:00").state);
+    let night = texts.iter().fold(ZoneState::default(), |state, text| evaluated(&rules, &state, text, "13:00").state);
     let released = |state: &ZoneState| match &sweep(&rules, state.clone(), next_day("00:00"), true).messages[..] {
         [entry] => match &entry.message {
             Message::Suppressed { alerts, more, .. } => Some((alerts.len(), *more)),
@@ -401,8 +402,8 @@ fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
     };
     assert_eq!(released(&night), Some((40, 3)));
     // Where all that have a name are over, the zone's next alert says how many more there were.
-    let over =
-        (0..40).fold(night, |state, number| taken(&rules, &state, &dispenser(number, 90.0, "14:00"), "14:00").state);
+    let over = (0..40)
+        .fold(night, |state, number| evaluated(&rules, &state, &dispenser(number, 90.0, "14:00"), "14:00").state);
     assert_eq!(released(&over), None);
     let day = sweep(&rules, over.clone(), next_day("00:00"), true).state;
     let next = evaluate(
@@ -417,7 +418,7 @@ fn more_than_forty_suppressed_alerts_are_one_message_that_counts_the_rest() {
 }
 
 #[test]
-fn a_device_whose_silence_was_only_counted_is_not_said_to_send_again() {
+fn a_silence_that_was_only_counted_has_no_resolved_notice() {
     let of = |blocked: &str| {
         let rules =
             rules(&format!("blocked = \"{blocked}\"\n[[rule]]\nid = \"silent\"\nafter = \"4h\"\nresolved = true\n"));
@@ -426,11 +427,11 @@ fn a_device_whose_silence_was_only_counted_is_not_said_to_send_again() {
         silent.devices.insert("e".into(), silent.devices["d"].clone());
         silent.devices.get_mut("e").unwrap().at = at("10:00");
         // Something more severe has just been sent in the zone.
-        let silent = taken(&rules, &silent, &reading("BIN", "p", 4.0, "14:55"), "14:55").state;
+        let silent = evaluated(&rules, &silent, &reading("BIN", "p", 4.0, "14:55"), "14:55").state;
         let silent = sweep(&rules, silent, at("15:00"), true).state;
         let mut back: serde_json::Value = serde_json::from_str(&reading("SS", "p", 60.0, "15:30")).unwrap();
         back["DEVID"] = "e".into();
-        taken(&rules, &silent, &back.to_string(), "15:30").messages.len()
+        evaluated(&rules, &silent, &back.to_string(), "15:30").messages.len()
     };
     assert_eq!(of("counted"), 0);
     // The list, and then that it sends again.

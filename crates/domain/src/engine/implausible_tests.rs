@@ -1,4 +1,4 @@
-//! Values that no sensor can measure: each metric at both ends of its range, and one step outside.
+//! Implausible values: each metric at both ends of its range, and one step outside.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -9,13 +9,13 @@ use crate::reading::Reading;
 use crate::rules::RuleSet;
 use crate::state::ZoneState;
 
-/// The number on the wire that is this value of the metric.
+/// The number on the wire for this value of the metric.
 fn sent(metric: &Metric, value: f64) -> f64 {
     let forms = [value, value * 10.0, 1.0 - value];
     forms.into_iter().find(|sent| metric.value(*sent) == value).unwrap()
 }
 
-fn judged(rules: &RuleSet, device_type: &DeviceType, metric: &Metric, value: f64) -> Evaluation {
+fn evaluated(rules: &RuleSet, device_type: &DeviceType, metric: &Metric, value: f64) -> Evaluation {
     let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
     let name = metric.sent_as()[0];
     let text = json!({
@@ -28,7 +28,7 @@ fn judged(rules: &RuleSet, device_type: &DeviceType, metric: &Metric, value: f64
 }
 
 #[test]
-fn every_metric_alerts_at_both_ends_of_its_range_and_not_one_step_outside() {
+fn every_metric_fires_at_both_ends_of_its_range_and_not_one_step_outside() {
     const STEP: f64 = 0.5;
     for device_type in &DEVICE_TYPES {
         for metric in device_type.metrics {
@@ -40,7 +40,7 @@ fn every_metric_alerts_at_both_ends_of_its_range_and_not_one_step_outside() {
             let mut rules = RuleSet::parse("r", &rule).unwrap();
             rules.rules.retain(|rule| rule.id == "any-value");
             let counts = |value| {
-                let evaluation = judged(&rules, device_type, metric, value);
+                let evaluation = evaluated(&rules, device_type, metric, value);
                 (evaluation.stats.alerts, evaluation.stats.implausible)
             };
             for (value, expected) in [(least, (1, 0)), (most, (1, 0)), (least - STEP, (0, 1)), (most + STEP, (0, 1))] {
