@@ -1,36 +1,32 @@
-//! Message attributes, which subscriptions filter on.
+//! SNS message attributes, for the filter policies of subscriptions.
 
-use super::facts::{Facts, each_once};
+use serde::Serialize;
+
+use super::facts::deduplicated;
 use domain::alert::Alert;
 
-/// Most values of one attribute of a message that is not split, so that attributes stay small beside the texts: SNS
-/// counts them to the same 256 KB (API reference, Publish).
-const MOST_VALUES: usize = 64;
+/// Most values of one attribute of a message that cannot be split. SNS limits message and attributes together to 256 KB (API
+/// reference, Publish).
+pub(super) const MOST_VALUES: usize = 64;
 
-/// Email and text messages, as the `channel` attribute names them.
+/// Values of the attribute `channel`.
 pub(super) const EMAIL: &str = "email";
 pub(super) const SMS: &str = "sms";
 
-/// A message attribute's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The value of a message attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Attribute {
     /// A single value; never empty.
     One(String),
-    /// Several values, each once; never empty.
+    /// Several values without duplicates; never empty.
     Many(Vec<String>),
 }
 
-impl Facts {
-    /// The attributes. Several alerts of one message give each of their values.
-    pub(super) fn attributes(&self) -> Vec<(&'static str, Attribute)> {
-        attributes(self.kind(), self.alerts.iter(), MOST_VALUES)
-    }
-}
-
-/// The attributes of alerts that filters can ask for.
+/// The attributes that hold values of alerts.
 pub(super) const NAMES: [&str; 5] = ["severity", "rule", "device_type", "project", "zone"];
 
-/// What an alert has for each of [`NAMES`].
+/// The values of an alert in the order of [`NAMES`].
 pub(super) fn values(alert: &Alert) -> [Option<&str>; NAMES.len()] {
     [
         Some(alert.severity.as_str()),
@@ -41,18 +37,18 @@ pub(super) fn values(alert: &Alert) -> [Option<&str>; NAMES.len()] {
     ]
 }
 
-/// The attributes of a message of `kind` about `alerts`: each value once, at most `most` of each. SNS documents no limit
-/// of a String.Array but the message's size; its limit of 150 is one of filter policies ("Filter policy constraints").
+/// The attributes of a message of `kind` about `alerts`, with at most `max` values each, without duplicates. SNS limits a
+/// String.Array only by the message size; its limit of 150 applies to filter policies ("Filter policy constraints").
 pub(super) fn attributes<'a>(
     kind: &'static str,
     alerts: impl Iterator<Item = &'a Alert> + Clone,
-    most: usize,
+    max: usize,
 ) -> Vec<(&'static str, Attribute)> {
     let mut attributes = vec![("kind", Attribute::One(kind.to_owned()))];
     for (index, name) in NAMES.into_iter().enumerate() {
         // SNS refuses empty values.
         let present = alerts.clone().filter_map(|alert| values(alert)[index]).filter(|value| !value.is_empty());
-        let mut values: Vec<String> = each_once(present).into_iter().take(most).map(str::to_owned).collect();
+        let mut values: Vec<String> = deduplicated(present).into_iter().take(max).map(str::to_owned).collect();
         match values.len() {
             0 => {}
             1 => attributes.extend(values.pop().map(|value| (name, Attribute::One(value)))),
@@ -63,7 +59,7 @@ pub(super) fn attributes<'a>(
     attributes
 }
 
-/// The attribute that says over which channels a message goes; always a list, as filters know it.
+/// The attribute for the channels of a message; always a list, because filter policies expect one.
 pub(super) fn channel(names: &[&str]) -> (&'static str, Attribute) {
     ("channel", Attribute::Many(names.iter().map(|name| (*name).to_owned()).collect()))
 }

@@ -1,93 +1,92 @@
-//! Many messages in one: what would have been sent, where more is to be sent than a person or a topic can take.
+//! Digests: one message for many, used when more messages are due than a person or a topic can take.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::attributes::{NAMES, attributes, values};
 use super::email::{laid_out, wrapped};
-use super::facts::Stage;
-use super::list::{Entry, counted, groups, sentence, sms, sorted, worst_mark};
-use super::payload::{ListPayload, as_shown};
-use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered};
+use super::facts::AlertPhase;
+use super::list::{ListedAlert, counted_by_severity, groups, highest_mark, sentence, sms, sorted};
+use super::payload::MessagePayload;
+use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, json_size};
 use super::subject::LONGEST_SUBJECT;
-use super::text::{Letters, cut_to_fit, utf16_units};
-use domain::alert::{AlertId, Message};
+use super::text::{Charset, cut_to_fit, utf16_units};
+use domain::alert::Message;
 use domain::digest::Digest;
 use domain::severity::Severity;
 
-/// Most that the values of all attributes take, in bytes. With the message they stay below the 256 KB that SNS takes
-/// (API reference, Publish: message and attributes together).
+/// Most bytes of all attribute values. SNS limits message and attributes together to 256 KB (API reference, Publish).
 const LARGEST_ATTRIBUTES: usize = 64 * 1024;
-/// What headings, the explanation and the counts take of an email or of the JSON, in bytes.
+/// Bytes of an email or of the JSON text that are reserved for headings, explanation and counts.
 const FRAME: usize = 4 * 1024;
 
-/// One message that names every alert of `messages`: location, what, value and time in a line each, the worst first. Its
-/// attributes have every value of its alerts, so that no filter misses one. It fits SNS if `messages` are one of the [groups](grouped).
+/// Renders `messages` as one message with a line for each alert: location, values, limits and time, the highest severity first.
 ///
-/// The same messages make the same digest with the same id, whatever their order.
+/// The attributes hold every value of the alerts, so that each subscription filter still matches. The result fits into SNS if
+/// `messages` is one of the [groups](grouped). Its id depends on the messages alone, not on their order.
 #[must_use]
 pub fn digest(messages: &[&Message]) -> Rendered {
-    let entries = sorted(messages.iter().flat_map(|message| entries(message)).collect());
+    let alerts = sorted(messages.iter().flat_map(|message| listed_alerts(message)).collect());
     let mut ids: Vec<Digest> = messages.iter().map(|message| message.id()).collect();
     ids.sort_unstable();
     ids.dedup();
     let fields: Vec<&[u8]> =
         std::iter::once(b"digest".as_slice()).chain(ids.iter().map(|id| id.as_bytes().as_slice())).collect();
-    let (counted, mark) = (counted(&entries), worst_mark(&entries));
-    let subject = cut_to_fit(&format!("{mark}{counted}"), Letters::Plain.ellipsis(), LONGEST_SUBJECT, utf16_units);
+    let (counted, mark) = (counted_by_severity(&alerts), highest_mark(&alerts));
+    let subject = cut_to_fit(&format!("{mark}{counted}"), Charset::Gsm7.ellipsis(), LONGEST_SUBJECT, utf16_units);
     let head = counted.replacen(": ", ", ", 1);
-    let text = sentence(&head, &entries, true, entries.len());
+    let text = sentence(&head, &alerts, true, alerts.len());
     Rendered {
         id: format!("{:.32}", Digest::of_fields(&fields)),
         default: format!("{mark}{text}"),
-        email: email(&entries, &counted),
-        sms: sms(&head, &entries, true, entries.len()),
-        json: ListPayload::json(None, [&subject, &text], &entries, (usize::MAX, 0), EntryPayload::of),
-        attributes: attributes("digest", entries.iter().map(Entry::alert), usize::MAX),
+        email: email(&alerts, &counted),
+        sms: sms(&head, &alerts, true, alerts.len()),
+        json: MessagePayload::list(None, [&subject, &text], &alerts, (usize::MAX, 0), DigestAlertPayload::new)
+            .to_json(),
+        attributes: attributes("digest", alerts.iter().map(ListedAlert::alert), usize::MAX),
         ascii_subject: subject.clone(),
         subject,
     }
 }
 
-fn entries(message: &Message) -> Vec<Entry> {
-    let (mut entries, more): (Vec<Entry>, usize) = match message {
+fn listed_alerts(message: &Message) -> Vec<ListedAlert> {
+    let (mut listed, more): (Vec<ListedAlert>, usize) = match message {
         Message::Firing { alerts, blocked } => {
-            (alerts.iter().map(|alert| Entry::of(alert, Stage::Raised)).collect(), *blocked)
+            (alerts.iter().map(|alert| ListedAlert::new(alert, AlertPhase::Firing)).collect(), *blocked)
         }
         Message::Reminder { alert, at, unheard_since } => {
-            let mut entry = Entry::of(alert, Stage::Still(*at));
-            entry.facts.unheard_since = *unheard_since;
-            (vec![entry], 0)
+            let mut listed = ListedAlert::new(alert, AlertPhase::Reminder(*at));
+            listed.facts.no_reading_since = *unheard_since;
+            (vec![listed], 0)
         }
-        Message::Resolved { alert, at } => (vec![Entry::of(alert, Stage::Over(*at))], 0),
-        Message::Suppressed { alerts, more, .. } => (alerts.iter().map(Entry::of_suppressed).collect(), *more),
-        // Never one of many: it is sent by itself.
+        Message::Resolved { alert, at } => (vec![ListedAlert::new(alert, AlertPhase::Resolved(*at))], 0),
+        Message::Suppressed { alerts, more, .. } => (alerts.iter().map(ListedAlert::suppressed).collect(), *more),
+        // A notice is always sent alone.
         Message::Notice(_) => (Vec::new(), 0),
     };
-    if let Some(last) = entries.last_mut() {
+    if let Some(last) = listed.last_mut() {
         last.more = more;
     }
-    entries
+    listed
 }
 
-/// Cuts `messages` into groups, in their order, each of as many as one digest names in full: with an email text of at most
-/// `largest` bytes, and within what SNS takes. A message with too many alerts for any digest is alone in its group.
+/// Splits `messages` into consecutive groups that each fit into one [`digest`]: into SNS, and with an email text of at most
+/// `largest` bytes. A message that is too large for any digest is alone in its group.
 #[must_use]
 pub fn grouped<'s, 'm>(messages: &'s [&'m Message], largest: usize) -> Vec<&'s [&'m Message]> {
     let mut groups = Vec::new();
     let mut from = 0;
-    let mut room = Room::of(largest);
+    let mut budget = DigestBudget::new(largest);
     for (index, message) in messages.iter().enumerate() {
-        if !room.take(message) {
+        if !budget.add(message) {
             if from < index {
                 groups.push(&messages[from..index]);
             }
             from = index;
-            room = Room::of(largest);
-            room.take(message);
+            budget = DigestBudget::new(largest);
+            budget.add(message);
         }
     }
     if from < messages.len() {
@@ -96,17 +95,18 @@ pub fn grouped<'s, 'm>(messages: &'s [&'m Message], largest: usize) -> Vec<&'s [
     groups
 }
 
-/// What is left of a digest's size while messages are put into it.
-struct Room {
+/// The bytes that are left in a digest while messages are added.
+struct DigestBudget {
     email: usize,
     json: usize,
     attributes: usize,
+    /// The attribute values that are already in the digest.
     values: HashSet<(&'static str, String)>,
 }
 
-impl Room {
-    /// A digest with nothing in it yet, whose email text may have `largest` bytes.
-    fn of(largest: usize) -> Self {
+impl DigestBudget {
+    /// An empty digest with an email text of at most `largest` bytes.
+    fn new(largest: usize) -> Self {
         Self {
             email: largest.min(LARGEST_LIST_EMAIL).saturating_sub(FRAME),
             json: LARGEST_LIST_JSON - FRAME,
@@ -115,62 +115,47 @@ impl Room {
         }
     }
 
-    /// Puts `message` in, if there is room for all of its alerts. If there is not, this digest is complete.
-    fn take(&mut self, message: &Message) -> bool {
-        entries(message).iter().all(|entry| self.take_entry(entry))
+    /// Adds `message` and returns whether it fits. After one that does not fit, the digest is full.
+    fn add(&mut self, message: &Message) -> bool {
+        listed_alerts(message).iter().all(|listed| self.add_alert(listed))
     }
 
-    fn take_entry(&mut self, entry: &Entry) -> bool {
-        let of_alert = NAMES.into_iter().zip(values(entry.alert()));
-        let of_alert = of_alert.filter_map(|(name, value)| Some((name, value?.to_owned())));
-        let new: Vec<_> = of_alert.filter(|value| !self.values.contains(value)).collect();
-        let json = serde_json::to_string(&EntryPayload::of(entry)).unwrap_or_default();
-        let fits = take(&mut self.email, in_json(&format!("{}\n", line(entry))))
-            && take(&mut self.json, in_json(&format!("{json},")))
-            && take(&mut self.attributes, new.iter().map(|(_, value)| in_json(value) + 1).sum());
+    fn add_alert(&mut self, listed: &ListedAlert) -> bool {
+        let present = NAMES.into_iter().zip(values(listed.alert()));
+        let present = present.filter_map(|(name, value)| Some((name, value?.to_owned())));
+        let new: Vec<_> = present.filter(|value| !self.values.contains(value)).collect();
+        let json = serde_json::to_string(&DigestAlertPayload::new(listed)).unwrap_or_default();
+        let line = wrapped(&format!("- {}", listed.line()), "  ");
+        let left = self.email.checked_sub(json_size(&format!("{line}\n"))).and_then(|email| {
+            let json = self.json.checked_sub(json_size(&format!("{json},")))?;
+            let attributes = new.iter().map(|(_, value)| json_size(value) + 1).sum();
+            Some((email, json, self.attributes.checked_sub(attributes)?))
+        });
         self.values.extend(new);
-        fits
+        (self.email, self.json, self.attributes) = left.unwrap_or_default();
+        left.is_some()
     }
 }
 
-/// Takes `size` off `room`, if it is there.
-fn take(room: &mut usize, size: usize) -> bool {
-    let left = room.checked_sub(size);
-    *room = left.unwrap_or(*room);
-    left.is_some()
-}
-
-/// Bytes of `text` as a string in JSON.
-fn in_json(text: &str) -> usize {
-    Value::from(text).to_string().len()
-}
-
-fn line(entry: &Entry) -> String {
-    wrapped(&format!("- {}", entry.line()), "  ")
-}
-
-fn email(entries: &[Entry], head: &str) -> String {
-    let why = "More came at once than is sent one by one, so one message names them all.";
-    let mut blocks = vec![vec![head.to_owned()], vec![why.to_owned()]];
-    blocks.extend(groups(entries));
+fn email(alerts: &[ListedAlert], head: &str) -> String {
+    let reason = "More came at once than is sent one by one, so one message names them all.";
+    let mut blocks = vec![vec![head.to_owned()], vec![reason.to_owned()]];
+    blocks.extend(groups(alerts));
     format!("{}\n", laid_out(&blocks))
 }
 
-/// One alert: enough to know what it is about and where. The readings themselves are in the raw store.
+/// One alert of a digest. The archive has the readings.
 #[derive(Serialize)]
-struct EntryPayload<'a> {
-    #[serde(serialize_with = "as_shown")]
-    id: AlertId,
-    /// `resolved`; absent where it is firing.
+struct DigestAlertPayload<'a> {
+    id: String,
+    /// `resolved`; absent for a firing alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reminder: bool,
     rule: &'a str,
     severity: Severity,
-    /// When it was raised.
     at: Timestamp,
-    /// Since when it is over, where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     over: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,21 +164,21 @@ struct EntryPayload<'a> {
     zone: Option<&'a str>,
 }
 
-impl<'a> EntryPayload<'a> {
-    fn of(entry: &'a Entry) -> Self {
-        let alert = entry.alert();
-        let over = match entry.facts.stage {
-            Stage::Over(at) => Some(at),
-            Stage::Raised | Stage::Still(_) => None,
+impl<'a> DigestAlertPayload<'a> {
+    fn new(listed: &'a ListedAlert) -> Self {
+        let alert = listed.alert();
+        let resolved = match listed.facts.phase {
+            AlertPhase::Resolved(at) => Some(at),
+            AlertPhase::Firing | AlertPhase::Reminder(_) => None,
         };
         Self {
-            id: alert.id,
-            kind: over.is_some().then_some("resolved"),
-            reminder: matches!(entry.facts.stage, Stage::Still(_)),
+            id: alert.id.to_string(),
+            kind: resolved.map(|_| "resolved"),
+            reminder: matches!(listed.facts.phase, AlertPhase::Reminder(_)),
             rule: &alert.rule,
             severity: alert.severity,
             at: alert.at,
-            over: over.or(entry.over),
+            over: resolved.or(listed.resolved),
             device: alert.location.device.as_deref(),
             zone: alert.location.zone.as_deref(),
         }

@@ -1,4 +1,4 @@
-//! Several alerts in one message, and what is no alert, word for word.
+//! The exact texts of digests, lists of suppressed alerts and notices.
 
 use domain::alert::{Alert, AlertId, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::severity::Severity;
@@ -9,7 +9,7 @@ use super::attributes::Attribute;
 use super::digest::{digest, grouped};
 use super::fixtures::*;
 use super::gsm7::is_one_part;
-use super::notice::notice;
+use super::notice::with_text;
 use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
 use super::subject::LONGEST_SUBJECT;
 
@@ -19,20 +19,20 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn held(alert: Alert, over: Option<&str>) -> SuppressedAlert {
+fn suppressed(alert: Alert, over: Option<&str>) -> SuppressedAlert {
     SuppressedAlert { alert, resolved_at: over.map(at) }
 }
 
-fn three_held() -> Vec<SuppressedAlert> {
+fn three_suppressed() -> Vec<SuppressedAlert> {
     let later = Alert { at: at("2022-06-01T06:01:00Z"), ..bad_feedback("Washroom 3", &["No soap"]) };
     vec![
-        held(bad_smell_at("Washroom 3"), Some("2022-06-01T06:02:00Z")),
-        held(later, None),
-        held(spill("Washroom 3"), None),
+        suppressed(bad_smell_at("Washroom 3"), Some("2022-06-01T06:02:00Z")),
+        suppressed(later, None),
+        suppressed(spill("Washroom 3"), None),
     ]
 }
 
-fn held_back(alerts: Vec<SuppressedAlert>, more: usize) -> Rendered {
+fn suppressed_message(alerts: Vec<SuppressedAlert>, more: usize) -> Rendered {
     render(&Message::Suppressed { reason: SuppressionReason::Block, alerts, more })
 }
 
@@ -69,8 +69,8 @@ fn facts(rendered: &Rendered) -> Value {
 }
 
 #[test]
-fn what_was_held_back_is_listed_the_worst_first() {
-    let rendered = held_back(three_held(), 0);
+fn suppressed_alerts_are_listed_by_severity() {
+    let rendered = suppressed_message(three_suppressed(), 0);
     assert_eq!(rendered.subject, "[HIGH] 3 more alerts: Washroom 3");
     assert_eq!(rendered.sms, "Washroom 3: 3 more alerts: Wet floor 13:59; Bad smell 13:59 (over); Bad feedback 14:01");
     assert_eq!(
@@ -111,16 +111,16 @@ Property id: property01
 }
 
 #[test]
-fn one_that_was_held_back_is_one() {
-    let rendered = held_back(vec![held(bad_smell_at("Lobby"), None)], 0);
+fn one_suppressed_alert_is_counted_in_the_singular() {
+    let rendered = suppressed_message(vec![suppressed(bad_smell_at("Lobby"), None)], 0);
     assert_eq!(rendered.subject, "[MEDIUM] 1 more alert: Lobby");
     assert_eq!(rendered.sms, "Lobby: 1 more alert: Bad smell 13:59");
     assert!(!rendered.json.contains("left_out") && !rendered.email.contains("And "));
 }
 
 #[test]
-fn those_that_nobody_remembers_by_name_are_counted_everywhere() {
-    let rendered = held_back(three_held(), 7);
+fn alerts_that_are_only_counted_appear_in_every_text() {
+    let rendered = suppressed_message(three_suppressed(), 7);
     assert_eq!(rendered.subject, "[HIGH] 10 more alerts: Washroom 3");
     assert!(rendered.sms.ends_with("; Bad feedback 14:01; +7 more"), "{}", rendered.sms);
     assert!(rendered.email.contains("\n\nAnd 7 more.\n\n"));
@@ -128,18 +128,18 @@ fn those_that_nobody_remembers_by_name_are_counted_everywhere() {
 }
 
 #[test]
-fn a_list_says_why_its_alerts_were_suppressed() {
-    let alerts = three_held();
+fn a_list_states_the_reason_of_the_suppression() {
+    let alerts = three_suppressed();
     let rendered = render(&Message::Suppressed { reason: SuppressionReason::Hours, alerts, more: 0 });
     assert_eq!(rendered.subject, "[HIGH] 3 alerts: Washroom 3");
     assert!(rendered.default.starts_with("[HIGH] Washroom 3: 3 alerts outside active hours: Wet floor 13:59; "));
     assert!(rendered.email.contains("\n\nRaised outside the active hours of their rules.\n\n"), "{}", rendered.email);
     assert_eq!(facts(&rendered)["reason"], "hours");
-    assert_eq!(facts(&held_back(three_held(), 0))["reason"], "block");
+    assert_eq!(facts(&suppressed_message(three_suppressed(), 0))["reason"], "block");
 }
 
 #[test]
-fn alerts_of_several_moments_have_each_its_own() {
+fn each_alert_of_a_message_has_its_own_time() {
     let at = |text: &str| Alert { at: at(text), ..bad_smell_at("Washroom 3") };
     let later = Alert { severity: Severity::Low, ..at("2022-06-01T20:10:00Z") };
     let alerts = vec![at("2022-06-01T16:30:00Z"), later];
@@ -153,8 +153,9 @@ fn alerts_of_several_moments_have_each_its_own() {
 }
 
 #[test]
-fn several_places_are_each_named() {
-    let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
+fn each_line_names_its_location() {
+    let rendered =
+        suppressed_message(vec![suppressed(bad_smell_at("Lobby"), None), suppressed(spill("Ladies L3"), None)], 0);
     assert_eq!(rendered.subject, "[HIGH] 2 more alerts: Ladies L3 and 1 more location");
     assert_eq!(
         rendered.sms,
@@ -163,34 +164,35 @@ fn several_places_are_each_named() {
 }
 
 #[test]
-fn a_sentence_about_several_places_says_which_alert_is_where() {
-    let rendered = held_back(vec![held(bad_smell_at("Lobby"), None), held(spill("Ladies L3"), None)], 0);
+fn a_sentence_about_several_locations_names_the_location_of_each_alert() {
+    let rendered =
+        suppressed_message(vec![suppressed(bad_smell_at("Lobby"), None), suppressed(spill("Ladies L3"), None)], 0);
     assert!(rendered.default.contains("Lobby: Bad smell"), "{}", rendered.default);
-    let one_location = held_back(three_held(), 0);
+    let one_location = suppressed_message(three_suppressed(), 0);
     assert_eq!(one_location.default.matches("Washroom 3").count(), 1, "{}", one_location.default);
 }
 
 #[test]
-fn a_subject_of_many_shortens_the_place_by_no_more_than_it_must() {
+fn a_list_subject_shortens_the_location_no_more_than_necessary() {
     let long = |letter: &str| bad_smell_at(&letter.repeat(120));
     for alerts in [vec![long("W")], vec![long("W"), long("V")], vec![long("W"), long("V"), long("U")]] {
-        let rendered = held_back(alerts.into_iter().map(|alert| held(alert, None)).collect(), 0);
+        let rendered = suppressed_message(alerts.into_iter().map(|alert| suppressed(alert, None)).collect(), 0);
         assert_eq!(rendered.subject.chars().count(), LONGEST_SUBJECT, "{}", rendered.subject);
         assert_eq!(rendered.ascii_subject.len(), LONGEST_SUBJECT, "{}", rendered.ascii_subject);
     }
 }
 
 #[test]
-fn what_programs_are_not_told_is_counted_with_what_nobody_remembers() {
+fn the_json_counts_alerts_that_it_omits() {
     let name = "W".repeat(120);
-    let alerts = (0..40).map(|_| held(bad_smell_at(&name), None)).collect();
-    let told = facts(&held_back(alerts, 7));
-    let named = told["alerts"].as_array().unwrap().len();
-    assert_eq!(told["alerts_left_out"], 7 + 40 - named, "{named}");
+    let alerts = (0..40).map(|_| suppressed(bad_smell_at(&name), None)).collect();
+    let json = facts(&suppressed_message(alerts, 7));
+    let named = json["alerts"].as_array().unwrap().len();
+    assert_eq!(json["alerts_left_out"], 7 + 40 - named, "{named}");
 }
 
 #[test]
-fn where_nothing_is_over_a_storm_does_not_say_so() {
+fn a_digest_without_resolved_alerts_does_not_mention_them() {
     let (smell, wet) = (firing(bad_smell_at("Lobby")), firing(spill("Lobby")));
     let rendered = digest(&[&smell, &wet]);
     assert_eq!(rendered.subject, "[HIGH] 2 alerts: 1 high, 1 medium");
@@ -198,16 +200,16 @@ fn where_nothing_is_over_a_storm_does_not_say_so() {
 }
 
 #[test]
-fn an_sms_of_many_names_as_many_as_fit_and_counts_the_rest() {
-    let alerts: Vec<SuppressedAlert> = (0..40).map(|_| held(bad_smell_at("Washroom 3"), None)).collect();
-    let sms = held_back(alerts, 2).sms;
+fn a_digest_sms_names_as_many_alerts_as_fit_and_counts_the_others() {
+    let alerts: Vec<SuppressedAlert> = (0..40).map(|_| suppressed(bad_smell_at("Washroom 3"), None)).collect();
+    let sms = suppressed_message(alerts, 2).sms;
     let named = sms.matches("Bad smell 13:59").count();
     assert_eq!(sms, format!("Washroom 3: 42 more alerts: {}+{} more", "Bad smell 13:59; ".repeat(named), 42 - named));
     assert!(is_one_part(&sms) && !is_one_part(&format!("{sms}Bad smell 13:59; ")), "{sms}");
 }
 
 #[test]
-fn a_storm_is_one_message_with_a_line_for_each_alert() {
+fn a_digest_has_a_line_for_each_alert() {
     let alert = bad_smell_at("Washroom 3");
     let reminded = Alert { trigger: Trigger::Sustained { since: at("2022-06-01T05:40:00Z") }, ..bad_smell_at("Lobby") };
     let messages = [
@@ -217,7 +219,7 @@ fn a_storm_is_one_message_with_a_line_for_each_alert() {
         firing(spill("Ladies L3")),
         Message::Suppressed {
             reason: SuppressionReason::Block,
-            alerts: vec![held(bad_feedback("Gents L1", &["No soap"]), Some("2022-06-01T06:02:00Z"))],
+            alerts: vec![suppressed(bad_feedback("Gents L1", &["No soap"]), Some("2022-06-01T06:02:00Z"))],
             more: 2,
         },
     ];
@@ -256,7 +258,7 @@ Over (1)
 }
 
 #[test]
-fn what_is_only_over_is_ok() {
+fn a_digest_of_resolved_alerts_is_marked_ok() {
     let over = Message::Resolved { alert: Box::new(spill("Lobby")), at: at("2022-06-01T06:20:00Z") };
     let rendered = digest(&[&over]);
     assert_eq!(rendered.subject, "[OK] 1 alert over");
@@ -264,7 +266,7 @@ fn what_is_only_over_is_ok() {
 }
 
 #[test]
-fn a_storm_of_a_thousand_devices_names_each_once_in_digests_that_fit() {
+fn digests_of_a_thousand_devices_name_each_once_and_fit_into_sns() {
     let messages = many_at(1000, |index| format!("Washroom {index:04}"));
     let of_storm: Vec<&Message> = messages.iter().collect();
     for (largest, most_digests) in [(LARGE, 4), (8 * 1024, 25), (1, 1000)] {
@@ -286,7 +288,7 @@ fn a_storm_of_a_thousand_devices_names_each_once_in_digests_that_fit() {
 }
 
 #[test]
-fn no_filter_misses_an_alert_of_a_storm() {
+fn the_attributes_of_a_digest_match_every_filter_that_an_alert_matches() {
     let messages = many_at(1000, |index| format!("Washroom {index}"));
     for digest in digests_of(&messages.iter().collect::<Vec<_>>(), LARGE) {
         let Some(Attribute::Many(zones)) = attribute(&digest, "zone") else { panic!("{:?}", digest.attributes) };
@@ -299,19 +301,19 @@ fn no_filter_misses_an_alert_of_a_storm() {
 }
 
 #[test]
-fn the_same_storm_has_the_same_id_in_any_order_and_another_has_another() {
+fn the_digest_id_depends_on_the_messages_and_not_on_their_order() {
     let messages = many_at(60, |index| format!("Washroom {index}"));
-    let storm: Vec<&Message> = messages.iter().collect();
-    let mut turned: Vec<&Message> = storm.iter().rev().copied().collect();
-    assert_eq!(digest(&turned), digest(&storm));
-    assert_eq!(digest(&storm).id.len(), 32);
-    turned.pop();
-    assert_ne!(digest(&turned).id, digest(&storm).id);
+    let all: Vec<&Message> = messages.iter().collect();
+    let mut reversed: Vec<&Message> = all.iter().rev().copied().collect();
+    assert_eq!(digest(&reversed), digest(&all));
+    assert_eq!(digest(&all).id.len(), 32);
+    reversed.pop();
+    assert_ne!(digest(&reversed).id, digest(&all).id);
 }
 
 #[test]
-fn a_message_is_in_a_digest_with_all_of_its_alerts_or_not_at_all() {
-    let alerts = (0..40).map(|_| held(bad_smell_at("Washroom 3"), None)).collect();
+fn a_message_is_never_split_between_digests() {
+    let alerts = (0..40).map(|_| suppressed(bad_smell_at("Washroom 3"), None)).collect();
     let list = Message::Suppressed { reason: SuppressionReason::Block, alerts, more: 0 };
     let smell = firing(bad_smell_at("Lobby"));
     let sizes = |messages: &[&Message], largest| -> Vec<usize> {
@@ -322,13 +324,18 @@ fn a_message_is_in_a_digest_with_all_of_its_alerts_or_not_at_all() {
     assert_eq!(sizes(&[&list, &smell], 6 * 1024), [1, 1]);
     assert_eq!(sizes(&[&smell, &list], LARGE), [2]);
     assert_eq!(sizes(&[], LARGE), [0; 0]);
+    // Two lines of the first message exceed the digest. Less than one line is left, but more than the second message takes.
+    let long = "Washroom ".repeat(12);
+    let too_large = Message::Firing { alerts: vec![bad_smell_at(&long), bad_smell_at(&long)], blocked: 0 };
+    assert_eq!(sizes(&[&too_large, &smell], 4 * 1024 + 260), [1, 1]);
+    assert_eq!(sizes(&[&smell, &smell, &smell], 4 * 1024 + 260), [3]);
     assert_eq!(facts(&digest(&[&smell, &list]))["alerts"].as_array().unwrap().len(), 41);
 }
 
 #[test]
-fn a_notice_is_for_the_operator_and_goes_by_email_alone() {
+fn a_notice_is_sent_by_email_only() {
     let text = "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?\nrules.toml:9:1: no such metric\n\nThe last good file stays in force.";
-    let rendered = notice("rules-abc", "Rules refused: 2 faults", text);
+    let rendered = with_text("rules-abc", "Rules refused: 2 faults", text);
     assert_eq!(rendered.id, "rules-abc");
     assert_eq!(rendered.subject, "[NOTICE] Rules refused: 2 faults");
     assert_eq!(rendered.email, format!("Rules refused: 2 faults\n\n{text}\n"));
@@ -337,29 +344,28 @@ fn a_notice_is_for_the_operator_and_goes_by_email_alone() {
     assert_eq!(attribute(&rendered, "channel"), many(&["email"]));
     assert_eq!(rendered.attributes.len(), 2);
     assert_eq!(facts(&rendered)["kind"], "notice");
-    assert_eq!(attribute(&notice("quiet", "", ""), "channel"), many(&["email"]));
+    assert_eq!(attribute(&with_text("quiet", "", ""), "channel"), many(&["email"]));
 }
 
 #[test]
-fn a_notice_of_many_lines_counts_those_it_has_no_room_for() {
+fn a_long_notice_counts_the_lines_that_it_omits() {
     let lines: Vec<String> =
         (0..2000).map(|index| format!("rules.toml:{index}:1: \"{}\u{1b}", "x".repeat(80))).collect();
-    let rendered = notice("rules", "Rules refused", &lines.join("\r\n"));
-    let shown = rendered.email.matches("rules.toml:").count();
-    assert!(rendered.email.ends_with(&format!("\nand {} more lines\n", 2000 - shown)), "{shown}");
-    assert!(shown > 90 && rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
+    let rendered = with_text("rules", "Rules refused", &lines.join("\r\n"));
+    let listed = rendered.email.matches("rules.toml:").count();
+    assert!(rendered.email.ends_with(&format!("\nand {} more lines\n", 2000 - listed)), "{listed}");
+    assert!(listed > 90 && rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
     assert!(!rendered.email.contains(['\u{1b}', '\r']));
 }
 
 #[test]
-fn without_sms_the_email_says_why_and_the_channel_leaves_it_out() {
+fn without_sms_the_email_states_the_reason_and_the_channel_attribute_omits_sms() {
     let rendered = render(&firing(bad_smell_at("Lobby")));
-    let kept = rendered.clone().without_sms("the limit of 50 a day is reached");
-    assert_eq!(attribute(&kept, "channel"), many(&["email"]));
-    assert_eq!(kept.email, format!("{}\nNot sent by SMS: the limit of 50 a day is reached.\n", rendered.email));
-    assert_eq!((&kept.sms, &kept.json, &kept.id), (&rendered.sms, &rendered.json, &rendered.id));
-    // Twice is once, and what does not go by SMS has nothing to explain.
-    assert_eq!(kept.clone().without_sms("again"), kept);
-    let notice = notice("rules", "Rules refused", "1 fault");
+    let by_email = rendered.clone().without_sms("the limit of 50 a day is reached");
+    assert_eq!(attribute(&by_email, "channel"), many(&["email"]));
+    assert_eq!(by_email.email, format!("{}\nNot sent by SMS: the limit of 50 a day is reached.\n", rendered.email));
+    assert_eq!((&by_email.sms, &by_email.json, &by_email.id), (&rendered.sms, &rendered.json, &rendered.id));
+    assert_eq!(by_email.clone().without_sms("again"), by_email);
+    let notice = with_text("rules", "Rules refused", "1 fault");
     assert_eq!(notice.clone().without_sms("again"), notice);
 }

@@ -1,4 +1,4 @@
-//! What the words of a message depend on, one step either side.
+//! Boundary values of every text, on both sides.
 
 use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Comparison;
@@ -18,7 +18,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Minutes after the moment of the fixtures.
+/// Minutes after the time of the fixtures.
 fn later(minutes: i64) -> Timestamp {
     at(AT) + SignedDuration::from_mins(minutes)
 }
@@ -35,18 +35,18 @@ fn resolved(alert: Alert, minutes: i64) -> Rendered {
     render(&Message::Resolved { alert: Box::new(alert), at: later(minutes) })
 }
 
-fn held(alerts: Vec<Alert>, more: usize) -> Rendered {
+fn suppressed(alerts: Vec<Alert>, more: usize) -> Rendered {
     let alerts = alerts.into_iter().map(|alert| SuppressedAlert { alert, resolved_at: None }).collect();
     render(&Message::Suppressed { reason: SuppressionReason::Block, alerts, more })
 }
 
-fn silence(display: &str) -> Alert {
+fn no_data(display: &str) -> Alert {
     let trigger = Trigger::NoData { since: later(-60) };
     Alert { trigger, ..alert("silent", "No data", Severity::Low, &location("TH", display), Vec::new()) }
 }
 
 #[test]
-fn each_comparison_is_broken_on_its_side_of_the_limit() {
+fn each_comparison_is_breached_on_its_own_side_of_the_limit() {
     use domain::breach::Comparison::{Above, AtLeast, AtMost, Below, Deviates};
     let broken = |comparison: Comparison| [9.0, 10.0, 11.0].map(|value| comparison.is_broken(value, 10.0));
     assert_eq!(broken(Above), [false, false, true]);
@@ -57,20 +57,20 @@ fn each_comparison_is_broken_on_its_side_of_the_limit() {
 }
 
 #[test]
-fn a_name_of_much_space_keeps_its_words() {
+fn repeated_spaces_in_a_name_become_one() {
     let wide = |spaces: usize| presentable(&format!("a{}b", " ".repeat(spaces)));
     assert_eq!(wide(200).as_deref(), Some("a b"));
     assert_eq!(wide(400).as_deref(), Some("a b"));
 }
 
 #[test]
-fn nothing_blocked_is_not_written_down() {
+fn the_json_omits_a_zero_count_of_blocked_alerts() {
     let of = |blocked| serde_json::to_value(Message::Firing { alerts: vec![bad_smell_at("w")], blocked }).unwrap();
     assert_eq!((of(0).get("blocked"), of(2).get("blocked")), (None, Some(&json!(2))));
 }
 
 #[test]
-fn a_refused_file_counts_its_faults() {
+fn a_notice_of_refused_rules_counts_the_errors() {
     let of = |faults: &[&str], more| {
         let faults = faults.iter().map(|&fault| fault.to_owned()).collect();
         let refused = RefusedRules { file: "rules.toml".into(), version: "1".into(), diagnostics: faults, more };
@@ -87,13 +87,13 @@ fn a_refused_file_counts_its_faults() {
 }
 
 #[test]
-fn a_place_is_called_by_its_name() {
+fn a_location_is_shown_by_its_name() {
     assert_eq!(location("TH", "Washroom 3").name(), "Washroom 3");
     assert_eq!(Location { display: None, ..location("TH", "") }.name(), "device device01");
 }
 
 #[test]
-fn numbers_are_written_as_the_reading_had_them() {
+fn the_json_has_numbers_as_in_the_reading() {
     let written = |value: f64| {
         let mut alert = bad_smell_at("w");
         alert.breaches[0].value = value;
@@ -109,39 +109,39 @@ fn numbers_are_written_as_the_reading_had_them() {
 }
 
 #[test]
-fn what_was_held_back_is_counted_with_what_nobody_remembers() {
+fn a_list_counts_named_and_unnamed_suppressed_alerts_together() {
     let two = || vec![bad_smell_at("Washroom 3"), spill("Washroom 3")];
-    assert!(held(two(), 0).subject.contains("2 more alerts"), "{}", held(two(), 0).subject);
-    assert!(held(two(), 5).subject.contains("7 more alerts"));
-    assert!(held(vec![spill("Washroom 3")], 0).subject.contains("1 more alert:"));
-    assert!(!held(two(), 0).email.contains("And "));
-    assert!(held(two(), 5).email.contains("\nAnd 5 more.\n"));
-    let json: Value = serde_json::from_str(&held(two(), 5).json).unwrap();
+    assert!(suppressed(two(), 0).subject.contains("2 more alerts"), "{}", suppressed(two(), 0).subject);
+    assert!(suppressed(two(), 5).subject.contains("7 more alerts"));
+    assert!(suppressed(vec![spill("Washroom 3")], 0).subject.contains("1 more alert:"));
+    assert!(!suppressed(two(), 0).email.contains("And "));
+    assert!(suppressed(two(), 5).email.contains("\nAnd 5 more.\n"));
+    let json: Value = serde_json::from_str(&suppressed(two(), 5).json).unwrap();
     assert_eq!(json["alerts_left_out"], 5);
 }
 
 #[test]
-fn a_list_tells_an_alert_in_the_usual_words() {
+fn a_list_ignores_templates() {
     let own = Alert { template: Some("own words at {location}".into()), ..bad_smell_at("Washroom 3") };
-    let email = held(vec![own, spill("Washroom 3")], 0).email;
+    let email = suppressed(vec![own, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59"), "{email}");
     assert!(!email.contains("own words"));
-    // A silence says what it is by its title.
-    let email = held(vec![silence("Washroom 3"), spill("Washroom 3")], 0).email;
+    // The title "No data" is not repeated.
+    let email = suppressed(vec![no_data("Washroom 3"), spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3: no data since 12:59 (1 h) at 13:59"), "{email}");
-    let named = Alert { title: "Sensor lost".into(), ..silence("Washroom 3") };
-    let email = held(vec![named, spill("Washroom 3")], 0).email;
+    let named = Alert { title: "Sensor lost".into(), ..no_data("Washroom 3") };
+    let email = suppressed(vec![named, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3, Sensor lost: no data since 12:59"), "{email}");
     let bare = alert("own", "Odd", Severity::Low, &location("TH", "Washroom 3"), Vec::new());
-    let email = held(vec![bare, spill("Washroom 3")], 0).email;
+    let email = suppressed(vec![bare, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3: Odd at 13:59"), "{email}");
 }
 
 #[test]
-fn how_long_it_lasts_is_said_of_what_lasts() {
+fn the_email_shows_the_duration_of_a_lasting_condition() {
     let at_once = bad_smell_at("Washroom 3");
     let lasting = Alert { trigger: Trigger::Sustained { since: later(-19) }, ..at_once.clone() };
-    let silent = silence("Washroom 3");
+    let silent = no_data("Washroom 3");
     for (rendered, has, has_not) in [
         (firing(vec![at_once.clone()]), "(medium)\n- ammonia", "since"),
         (firing(vec![lasting.clone()]), "\n- for 19 min, since 13:40\n", "lasts"),
@@ -151,7 +151,7 @@ fn how_long_it_lasts_is_said_of_what_lasts() {
         (reminder(silent.clone(), 30), "\n- lasts 1 h 30 min, since 12:59\n", "lasted"),
         (resolved(at_once.clone(), 30), "\n- lasted 30 min, since 13:59\n", "lasts"),
         (resolved(silent, 30), "\n- lasted 1 h 30 min, since 12:59\n", "lasts"),
-        // Over as of the very reading that raised it: it did not last.
+        // Resolved at the time of its own reading: no duration.
         (resolved(at_once.clone(), 0), "is over at", "lasted"),
     ] {
         assert!(rendered.email.contains(has) && !rendered.email.contains(has_not), "{has}\n{}", rendered.email);
@@ -163,15 +163,15 @@ fn how_long_it_lasts_is_said_of_what_lasts() {
 }
 
 #[test]
-fn a_silence_is_told_as_one_only_where_nothing_else_was_measured() {
-    assert!(reminder(silence("w"), 30).default.contains("w: still no data at"));
+fn no_data_is_shown_only_without_breaches() {
+    assert!(reminder(no_data("w"), 30).default.contains("w: still no data at"));
     let broken = Alert { trigger: Trigger::NoData { since: later(-60) }, ..bad_smell_at("w") };
     assert!(reminder(broken, 30).default.contains("w: still Bad smell at"));
-    assert!(resolved(silence("w"), 30).default.contains("w: sends again at 14:29"));
+    assert!(resolved(no_data("w"), 30).default.contains("w: sends again at 14:29"));
 }
 
 #[test]
-fn names_that_are_not_fit_to_be_shown_are_cleaned_wherever_they_stand() {
+fn names_are_sanitized_in_every_text() {
     let mut odd = bad_smell_at("Washroom\n3");
     odd.rule = "ammonia\u{1b}-lite".into();
     odd.breaches[0].metric = "am\u{202e}m".into();
@@ -189,7 +189,7 @@ fn names_that_are_not_fit_to_be_shown_are_cleaned_wherever_they_stand() {
 }
 
 #[test]
-fn places_devices_and_limits_are_told_in_words() {
+fn locations_devices_and_limits_have_display_names() {
     let named = |device_type: &str| Location { device_type: device_type.into(), ..Location::default() };
     assert_eq!(named("TH").device_title(), location("TH", "w").device_title());
     assert_eq!((named("NEW").device_title(), named("").device_title()), ("NEW", "device"));
@@ -202,33 +202,33 @@ fn places_devices_and_limits_are_told_in_words() {
 }
 
 #[test]
-fn numbers_beyond_every_measurement_are_still_told_apart_from_their_limit() {
+fn huge_values_still_differ_from_their_limit() {
     let words = |value: f64, limit: f64| in_words(&breach("TH", "t", value, Comparison::Above, limit));
-    // 10¹⁵ is the first that is not written out.
+    // 10¹⁵ is the smallest number that is not written out.
     assert_eq!(words(1e15, 5.0), words(2e15, 5.0));
     assert_ne!(words(9e14, 5.0), words(8e14, 5.0));
     assert!(words(2e15, 1e15).contains("limit"), "{}", words(2e15, 1e15));
 }
 
 #[test]
-fn an_email_counts_what_it_has_no_room_for_and_nothing_else() {
+fn an_email_counts_exactly_the_items_that_it_omits() {
     let alerts = |count: usize| {
         let one = |index: usize| Alert { title: format!("Title {index}"), ..bad_smell_at("w") };
         (0..count).map(one).collect::<Vec<_>>()
     };
-    let facts = |count: usize| crate::facts::Facts::of(&alerts(count));
+    let facts = |count: usize| crate::facts::Facts::new(&alerts(count));
     assert!(!facts(4).email("s", 4).contains("more"), "{}", facts(4).email("s", 4));
     assert!(facts(5).email("s", 4).contains("\nAnd 1 more.\n"));
     let reasons = |count: usize| {
         let reasons = (0..count).map(|index| format!("Reason {index}")).collect();
-        crate::facts::Facts::of(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
+        crate::facts::Facts::new(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
     };
     assert!(!reasons(4).contains("more"), "{}", reasons(4));
     assert!(reasons(5).contains("\n- and 1 more\n") && !reasons(5).contains("Reason 4"), "{}", reasons(5));
 }
 
 #[test]
-fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
+fn an_sms_keeps_the_value_and_omits_the_rest_in_order() {
     let long = "x".repeat(120);
     let trigger = Trigger::Sustained { since: later(-19) };
     let reasons = vec!["No soap at all".to_owned(), "Wet floor everywhere".to_owned()];
@@ -236,14 +236,14 @@ fn an_sms_keeps_the_value_and_gives_up_the_rest_in_its_order() {
     let sms = firing(vec![one.clone()]).sms;
     assert!(sms.contains("ammonia 270 ppb (limit 200)") && sms.contains("since 13:40"), "{sms}");
     assert!(sms.contains("No soap at all"), "reasons stay as long as the location can be shortened: {sms}");
-    // A metric of a long name, and reasons without end: the value and its time are left.
+    // A long metric name and many reasons: value and time are kept.
     let mut hard = one;
     hard.breaches[0].label = "ammonia as it was measured by a device that has a very long name for it".into();
     hard.reasons = (0..5).map(|index| format!("a reason that takes much room, number {index}")).collect();
     let sms = firing(vec![hard.clone()]).sms;
     assert!(crate::gsm7::is_one_part(&sms) && sms.contains("270 ppb (limit 200)") && sms.contains("13:59"), "{sms}");
     assert!(!sms.contains("a reason"), "{sms}");
-    // Letters outside the GSM alphabet leave less room, and are kept.
+    // Letters outside the GSM alphabet are kept and leave less space.
     let unicode = firing(vec![Alert { title: "厕所".into(), ..bad_smell_at("三楼厕所") }]).sms;
     assert!(unicode.starts_with("三楼厕所"), "{unicode}");
     let plain = firing(vec![bad_smell_at("Washroom’s end…")]).sms;

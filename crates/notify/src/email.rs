@@ -1,84 +1,86 @@
-//! The text of an email: what a facility manager reads. Plain text, because SNS sends nothing else; no columns, because
-//! most mail programs show it in letters of unequal width.
+//! The text of an email. Plain text, because SNS sends nothing else; no columns, because most mail programs use a proportional
+//! font.
 
-use super::facts::{Facts, Stage, each_once};
+use super::facts::{AlertPhase, Facts, deduplicated};
 use super::sentence::times;
-use super::text::{Letters, date_and_time, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
-use super::when::elapsed;
+use super::text::{Charset, counted, date_and_time, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
+use super::time::elapsed;
 use domain::alert::{Alert, Trigger};
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 
-/// Width that lines are broken at, in graphemes (RFC 5322, section 2.1.1, recommends 78 characters). A single longer
-/// word stays whole.
+/// Longest line, in graphemes (RFC 5322, section 2.1.1, recommends 78 characters). A longer word stays whole.
 const WIDTH: usize = 78;
-/// From this many times the limit on it is told in multiples; below, it is "just over".
-const TELLING_RATIO: f64 = 1.05;
+/// The ratio of value to limit from which the email shows it; below, the value is "just over".
+const LEAST_RATIO: f64 = 1.05;
 
 impl Facts {
-    /// The text of an email: the sentence; where and when; each alert with what was measured, how far beyond the limit
-    /// that is, and for how long; the ids; the rule and where its limit is changed. At most `most` alerts, measured values of each
-    /// and reasons of each are listed, the rest is counted.
-    pub(super) fn email(&self, sentence: &str, most: usize) -> String {
+    /// The text of an email: the sentence; location and time; each alert with values, distance from the limit and duration;
+    /// the ids; the rules. Lists at most `max` alerts, and `max` values and reasons of each. The others are counted.
+    pub(super) fn email(&self, sentence: &str, max: usize) -> String {
         let first = self.first();
         let mut header = vec![
             format!("Where: {}", self.location),
             format!("When: {}", date_and_time(&first.location, self.at())),
             format!("Device: {}", first.location.device_title()),
         ];
-        if self.stage != Stage::Raised {
+        if self.phase != AlertPhase::Firing {
             header.insert(2, format!("Raised: {}", date_and_time(&first.location, first.at)));
         }
         let mut blocks = vec![header];
-        blocks.extend(self.alerts.iter().take(most).map(|alert| self.told(alert, most)));
-        if self.alerts.len() > most {
-            blocks.push(vec![format!("And {} more.", self.alerts.len() - most)]);
+        blocks.extend(self.alerts.iter().take(max).map(|alert| self.alert_block(alert, max)));
+        if self.alerts.len() > max {
+            blocks.push(vec![format!("And {} more.", self.alerts.len() - max)]);
         }
-        blocks.extend(self.blocked().map(|blocked| vec![format!("{blocked}.")]));
-        blocks.push(self.ids(most));
-        // The sentence stays one line, as it is in every other text.
-        format!("{sentence}\n\n{}\n\n{}\n", laid_out(&blocks), wrapped(&self.rules(most), ""))
+        if self.blocked > 0 {
+            let (alerts, were) = (counted(self.blocked, "more alert"), if self.blocked == 1 { "was" } else { "were" });
+            blocks.push(vec![format!("{alerts} of this zone {were} blocked before it.")]);
+        }
+        blocks.push(self.ids(max));
+        // The sentence is not wrapped: it is the same line in every text.
+        format!("{sentence}\n\n{}\n\n{}\n", laid_out(&blocks), wrapped(&self.rules(max), ""))
     }
 
-    /// What an alert is about, and each limit that was crossed.
-    fn told(&self, alert: &Alert, most: usize) -> Vec<String> {
+    fn alert_block(&self, alert: &Alert, max: usize) -> Vec<String> {
         let mut lines = vec![format!("{} ({})", alert.title, alert.severity)];
         if alert.at != self.first().at {
             lines.push(format!("- at {}", self.moment(alert.at)));
         }
-        lines.extend(alert.breaches.iter().take(most).map(|breach| format!("- {}", measured(breach))));
-        lines.extend(left_out(alert.breaches.len(), most));
+        lines.extend(alert.breaches.iter().take(max).map(|breach| format!("- {}", measured(breach))));
+        lines.extend(and_more(alert.breaches.len(), max));
         lines.extend(self.trigger(alert).map(|trigger| format!("- {trigger}")));
-        lines.extend(alert.reasons.iter().take(most).map(|reason| format!("- reason: {reason}")));
-        lines.extend(left_out(alert.reasons.len(), most));
+        lines.extend(alert.reasons.iter().take(max).map(|reason| format!("- reason: {reason}")));
+        lines.extend(and_more(alert.reasons.len(), max));
         lines
     }
 
-    /// For how long: "for 19 min, since 13:40". Of what was raised before, until now or until it was over.
+    /// The duration: "for 19 min, since 13:40". In follow-ups, up to the time of the message.
     fn trigger(&self, alert: &Alert) -> Option<String> {
-        let lasted = |since| format!("for {}, since {}", elapsed(since, self.at()), self.moment(since));
+        let duration = |since| format!("for {}, since {}", elapsed(since, self.at()), self.moment(since));
         match alert.trigger {
-            Trigger::NoData { since } if self.stage == Stage::Raised => Some(format!("no data {}", lasted(since))),
-            Trigger::Sustained { since } if self.stage == Stage::Raised => Some(lasted(since)),
+            Trigger::NoData { since } if self.phase == AlertPhase::Firing => {
+                Some(format!("no data {}", duration(since)))
+            }
+            Trigger::Sustained { since } if self.phase == AlertPhase::Firing => Some(duration(since)),
             Trigger::Accumulated { since } => {
                 Some(format!("counted for {}, since {}", elapsed(since, alert.at), self.moment(since)))
             }
             Trigger::Repeated { count, within } => Some(times(count, within)),
-            Trigger::Immediate if self.stage == Stage::Raised => None,
+            Trigger::Immediate if self.phase == AlertPhase::Firing => None,
             Trigger::Immediate | Trigger::Sustained { .. } | Trigger::NoData { .. } => {
-                let word = if matches!(self.stage, Stage::Over(_)) { "lasted" } else { "lasts" };
-                self.lasted().map(|lasted| format!("{word} {lasted}, since {}", self.moment(self.began())))
+                let word = if matches!(self.phase, AlertPhase::Resolved(_)) { "lasted" } else { "lasts" };
+                self.duration().map(|duration| format!("{word} {duration}, since {}", self.moment(self.began())))
             }
         }
     }
 
-    fn ids(&self, most: usize) -> Vec<String> {
-        let alerts = self.alerts.iter().take(most).map(|alert| format!("Alert id: {}", alert.id));
+    fn ids(&self, max: usize) -> Vec<String> {
+        let alerts = self.alerts.iter().take(max).map(|alert| format!("Alert id: {}", alert.id));
         ids(&self.first().location).chain(alerts).collect()
     }
 
-    fn rules(&self, most: usize) -> String {
-        let rules = each_once(self.alerts.iter().take(most).map(|alert| alert.rule.as_str()));
+    fn rules(&self, max: usize) -> String {
+        let rules = deduplicated(self.alerts.iter().take(max).map(|alert| alert.rule.as_str()));
         let (named, limit) = match rules.as_slice() {
             [rule] => (format!("Rule {rule}"), "its limit"),
             rules => (format!("Rules {}", rules.join(", ")), "a limit"),
@@ -87,23 +89,23 @@ impl Facts {
     }
 }
 
-fn left_out(items: usize, most: usize) -> Option<String> {
-    (items > most).then(|| format!("- and {} more", items - most))
+fn and_more(items: usize, max: usize) -> Option<String> {
+    (items > max).then(|| format!("- and {} more", items - max))
 }
 
-/// A measured value and how it stands to its limit: "ammonia: 270 ppb, 1.4 times the limit of 200 ppb".
+/// A value with its distance from the limit: "ammonia: 270 ppb, 1.4 times the limit of 200 ppb".
 fn measured(breach: &Breach) -> String {
     if breach.unit == Unit::Flag {
         return flag(&breach.label, breach.value);
     }
     let (value, limit) = value_and_limit(breach);
-    let value = quantity(&value, breach.unit, Letters::Unicode);
-    let limit = quantity(&limit, breach.unit, Letters::Unicode);
+    let value = quantity(&value, breach.unit, Charset::Unicode);
+    let limit = quantity(&limit, breach.unit, Charset::Unicode);
     let from = if breach.comparison == Comparison::Deviates { " from its baseline" } else { "" };
     format!("{}: {value}{from}, {} the limit of {limit}", breach.label, beyond(breach))
 }
 
-/// How far beyond its limit a value is: "1.4 times", "2 points under", "at".
+/// The distance of a value from its limit: "1.4 times", "2 points under", "at".
 fn beyond(breach: &Breach) -> String {
     let distance = breach.value - breach.limit;
     if distance == 0.0 {
@@ -112,7 +114,7 @@ fn beyond(breach: &Breach) -> String {
     let side = if distance > 0.0 { "over" } else { "under" };
     if distance > 0.0 && breach.limit > 0.0 && is_concentration(breach.unit) {
         let ratio = breach.value / breach.limit;
-        if ratio < TELLING_RATIO {
+        if ratio < LEAST_RATIO {
             return format!("just {side}");
         }
         return format!("{} times", with_decimals(ratio, usize::from(ratio < 10.0)));
@@ -120,24 +122,24 @@ fn beyond(breach: &Breach) -> String {
     match (with_decimals(distance.abs(), 2).as_str(), breach.unit) {
         ("0", _) => format!("just {side}"),
         ("1", Unit::Percent) => format!("1 point {side}"),
-        // Per cent of per cent would be read wrongly.
-        (shown, Unit::Percent) => format!("{shown} points {side}"),
-        (shown, unit) => format!("{} {side}", quantity(shown, unit, Letters::Unicode)),
+        // A difference of percentages is in points: "2 %" could mean a ratio.
+        (number, Unit::Percent) => format!("{number} points {side}"),
+        (number, unit) => format!("{} {side}", quantity(number, unit, Charset::Unicode)),
     }
 }
 
-/// Whether "twice as much" is a thing to say of it. It is not of a temperature in °C, an index or a battery's voltage.
+/// Whether a ratio of two values has a meaning, unlike that of temperatures in °C, indexes or battery voltages.
 fn is_concentration(unit: Unit) -> bool {
     matches!(unit, Unit::Ppm | Unit::Ppb | Unit::MilligramsPerCubicMetre | Unit::MicrogramsPerCubicMetre)
 }
 
-/// Blocks of lines, an empty line between them.
+/// Joins blocks of lines with empty lines.
 pub(super) fn laid_out(blocks: &[Vec<String>]) -> String {
     let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n");
     blocks.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
 
-/// `line` broken between words where it is longer than [`WIDTH`], its further lines set in by `indent`.
+/// Wraps `line` at [`WIDTH`], with `indent` before the second and later lines.
 pub(super) fn wrapped(line: &str, indent: &str) -> String {
     if graphemes(line) <= WIDTH {
         return line.to_owned();
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn how_far_beyond_the_limit_is_told_as_people_would() {
+    fn the_distance_from_the_limit_is_a_ratio_for_concentrations_and_a_difference_otherwise() {
         use Comparison::{Above, AtLeast, Below, Deviates};
         for (unit, comparison, value, limit, expected) in [
             (Unit::Ppb, AtLeast, 270.0, 200.0, "it: 270 ppb, 1.4 times the limit of 200 ppb"),
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_break_between_words_and_words_never() {
+    fn long_lines_break_between_words_only() {
         let line = "word ".repeat(40);
         let text = wrapped(line.trim_end(), "  ");
         assert!(text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() == 3, "{text}");

@@ -1,4 +1,4 @@
-//! Alerts as tests need them: each builder takes what its test is about.
+//! Alerts for tests.
 
 use domain::alert::{Alert, AlertId, Trigger};
 use domain::breach::{Breach, Comparison};
@@ -9,10 +9,10 @@ use domain::reading::Reading;
 use domain::severity::Severity;
 use domain::time::LocalZone;
 
-/// The moment of the vendor's ODRDTR_BATT_V1 example: 13:59:45 in Singapore.
+/// The time of the vendor's ODRDTR_BATT_V1 example: 13:59:45 in Singapore.
 pub(super) const AT: &str = "2022-06-01T05:59:45.904Z";
 
-/// A device in Singapore of which everything is known.
+/// A device in Singapore with every field.
 pub(super) fn location(device_type: &str, display: &str) -> Location {
     Location {
         display: Some(display.to_owned()),
@@ -25,7 +25,7 @@ pub(super) fn location(device_type: &str, display: &str) -> Location {
     }
 }
 
-/// A crossed limit, named and counted as the table of devices has it.
+/// A breach with the label and unit of the device table.
 pub(super) fn breach(device_type: &str, metric: &str, value: f64, comparison: Comparison, limit: f64) -> Breach {
     let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
     let (label, unit) = (documented.label.to_owned(), documented.unit);
@@ -48,18 +48,18 @@ pub(super) fn alert(rule: &str, title: &str, severity: Severity, location: &Loca
     }
 }
 
-/// The example of every page: ammonia at 270 ppb where 200 is the limit.
+/// Ammonia at 270 ppb with a limit of 200.
 pub(super) fn bad_smell(location: &Location) -> Alert {
     let breaches = vec![breach("ODRDTR_BATT_V1", "amm", 270.0, Comparison::AtLeast, 200.0)];
     alert("ammonia-lite", "Bad smell", Severity::Medium, location, breaches)
 }
 
-/// The same at a location of that name.
+/// [`bad_smell`] at a location of this name.
 pub(super) fn bad_smell_at(display: &str) -> Alert {
     bad_smell(&location("ODRDTR_BATT_V1", display))
 }
 
-/// Much carbon dioxide and fine dust in one reading, the worse first.
+/// High carbon dioxide and fine dust in one reading.
 pub(super) fn stale_and_dusty_air(display: &str) -> Vec<Alert> {
     let location = location("ODRDTR_10_IN_1", display);
     let of = |metric, value, limit| vec![breach("ODRDTR_10_IN_1", metric, value, Comparison::AtLeast, limit)];
@@ -69,7 +69,7 @@ pub(super) fn stale_and_dusty_air(display: &str) -> Vec<Alert> {
     ]
 }
 
-/// A guest's worst rating, with reasons.
+/// The worst rating, with reasons.
 pub(super) fn bad_feedback(display: &str, reasons: &[&str]) -> Alert {
     let breaches = vec![breach("FD", "rating", 5.0, Comparison::AtLeast, 4.0)];
     Alert {
@@ -78,7 +78,7 @@ pub(super) fn bad_feedback(display: &str, reasons: &[&str]) -> Alert {
     }
 }
 
-/// Water on the floor: both limits of the rule.
+/// Water on the floor: both conditions of the rule.
 pub(super) fn spill(display: &str) -> Alert {
     let breaches = vec![
         breach("WD", "value", 1.0, Comparison::AtLeast, 1.0),

@@ -1,25 +1,24 @@
-//! The alphabet that decides how much fits into one text message: GSM 7-bit, 3GPP TS 23.038 (formerly GSM 03.38),
-//! section 6.2.1.
+//! The alphabet of SMS: GSM 7-bit, 3GPP TS 23.038 (formerly GSM 03.38), section 6.2.1.
 //!
-//! A message in this alphabet alone has 160 places; a single character outside turns all of it into UCS-2, which has 70
-//! (AWS says the same of its SMS: 160 GSM or 70 UCS-2 characters). What does not fit is sent, and paid, as a second part.
+//! A message in this alphabet has 160 characters. One character outside the alphabet switches the message to UCS-2, which has 70
+//! (AWS documents the same limits). Longer messages are sent, and billed, in several parts.
 
-/// What one part takes of the GSM 7-bit alphabet, in septets: 140 octets of 8 bits (3GPP TS 23.040).
+/// The size of one part in the GSM 7-bit alphabet, in septets: 140 octets (3GPP TS 23.040).
 pub const PART_SEPTETS: usize = 160;
-/// What one part takes of UCS-2, in UTF-16 code units: 140 octets of 16 bits (3GPP TS 23.040).
+/// The size of one part in UCS-2, in UTF-16 code units: 140 octets (3GPP TS 23.040).
 pub const PART_UTF16_UNITS: usize = 70;
 
 /// The basic character set in the order of its codes, 0x00 to 0x7F without the escape at 0x1B. One septet each.
-/// Exactly this: it has `Ç` and not `ç`, `à` and not `á`, and none of `µ ² ³ ° ’` and the backtick.
+/// It has `Ç` but not `ç`, `à` but not `á`, and none of `µ ² ³ ° ’` and the backtick.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
     ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 /// The extension table: an escape and a code, two septets each.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// What `character` takes of a message, in septets; `None` where the alphabet does not have it.
+/// The width of `character` in septets; `None` if the alphabet does not contain it.
 #[must_use]
 pub fn septets_of(character: char) -> Option<usize> {
-    // Nearly every character asked for is one of these; the table would be walked for each of them.
+    // The shortcut saves a search of the table for most characters.
     if character.is_ascii_alphanumeric() || BASIC.contains(character) {
         Some(1)
     } else if EXTENSION.contains(character) {
@@ -29,10 +28,12 @@ pub fn septets_of(character: char) -> Option<usize> {
     }
 }
 
-/// The length of `text` in septets; `None` where a character of it is outside the alphabet.
+/// The width of `text` in septets; `None` if the alphabet does not contain all of its characters.
 ///
+/// # Examples
 /// ```
 /// use notify::gsm7::septets;
+///
 /// assert_eq!(septets("bin 3 %"), Some(7));
 /// assert_eq!(septets("[3 €]"), Some(8));
 /// assert_eq!(septets("3 µg"), None);
@@ -42,8 +43,15 @@ pub fn septets(text: &str) -> Option<usize> {
     text.chars().map(septets_of).sum()
 }
 
-/// Whether `text` is one part of a text message: at most [`PART_SEPTETS`], or at most [`PART_UTF16_UNITS`] where a
-/// character of it is outside the alphabet.
+/// Whether `text` fits into one part: [`PART_SEPTETS`], or [`PART_UTF16_UNITS`] if it leaves the alphabet.
+///
+/// # Examples
+/// ```
+/// use notify::gsm7::is_one_part;
+///
+/// assert!(is_one_part(&"a".repeat(160)));
+/// assert!(!is_one_part(&"µ".repeat(71)));
+/// ```
 #[must_use]
 pub fn is_one_part(text: &str) -> bool {
     match septets(text) {
@@ -52,9 +60,14 @@ pub fn is_one_part(text: &str) -> bool {
     }
 }
 
-/// `text` with what only typography tells apart written in the alphabet: curly quotes, dashes, the ellipsis, odd
-/// spaces. No letter of any script changes. Such marks come from word processors, and each alone would more than halve
-/// what a message can hold.
+/// `text` with plain punctuation if it is then in the alphabet, else `text` unchanged.
+pub(crate) fn as_gsm7(text: String) -> String {
+    let plain = with_plain_marks(&text);
+    if septets(&plain).is_some() { plain } else { text }
+}
+
+/// Replaces typographic punctuation by plain: curly quotes, dashes, the ellipsis, special spaces. Letters do not change. Word
+/// processors add such marks, and one of them would switch a message to UCS-2.
 #[must_use]
 pub fn with_plain_marks(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -65,7 +78,7 @@ pub fn with_plain_marks(text: &str) -> String {
             '\u{2010}'..='\u{2015}' | '\u{2212}' => plain.push('-'),
             '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => plain.push(' '),
             '…' => plain.push_str("..."),
-            // Marks without width: soft hyphen, zero-width space, word joiner.
+            // Zero width: soft hyphen, zero-width space, word joiner.
             '\u{ad}' | '\u{200b}' | '\u{2060}' => {}
             other => plain.push(other),
         }
@@ -91,7 +104,7 @@ mod tests {
 
     #[test]
     fn characters_stand_at_the_codes_of_the_standard() {
-        // 0x1B is the escape, so what follows it is one place further on in the standard.
+        // 0x1B is the escape: later characters have a code one higher than their index.
         let code = |character| {
             let index = BASIC.chars().position(|basic| basic == character).unwrap();
             index + usize::from(index >= 0x1b)
@@ -126,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_western_is_not_always_in_the_alphabet() {
+    fn some_western_characters_are_outside_the_alphabet() {
         for character in ['µ', '²', '³', '°', '`', 'ç', 'á', 'ê', '’', '–', '…', '\u{a0}', '\t', '\u{1b}', '三', '🚻']
         {
             assert_eq!(septets_of(character), None, "{character:?}");
@@ -159,8 +172,8 @@ mod tests {
             with_plain_marks("Ladies\u{2019} \u{201c}B\u{201d}\u{a0}\u{2013} L\u{ad}2\u{2026}"),
             "Ladies' \"B\" - L2..."
         );
-        for kept in ["Café ç", "三楼女厕", "مرحاض", "m²", "🚻"] {
-            assert_eq!(with_plain_marks(kept), kept);
+        for unchanged in ["Café ç", "三楼女厕", "مرحاض", "m²", "🚻"] {
+            assert_eq!(with_plain_marks(unchanged), unchanged);
         }
     }
 }

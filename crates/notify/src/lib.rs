@@ -1,7 +1,7 @@
-//! The words of alerts: facts go in, one text for each way in which a message can arrive comes out.
+//! Alert messages as text: renders one message as email, SMS, JSON and SNS attributes.
 //!
-//! [`render::render`] makes the words of one message, [`digest::digest`] those of many at once. They are made when a message is
-//! sent, from facts alone: the same message always has the same words.
+//! [`render::render`] renders one message, [`digest::digest`] renders several as one. Rendering is pure: the same message always
+//! gives the same texts.
 
 pub mod attributes;
 pub mod digest;
@@ -13,8 +13,8 @@ mod email;
 mod facts;
 #[cfg(test)]
 mod fixtures;
+mod follow_up;
 pub mod gsm7;
-mod later;
 #[cfg(test)]
 mod limits_tests;
 mod list;
@@ -28,8 +28,8 @@ mod suppressed;
 mod text;
 #[cfg(test)]
 mod text_tests;
+mod time;
 #[cfg(test)]
 mod trigger_tests;
-mod when;
 
 pub use self::text::{amount, in_words};

@@ -1,4 +1,4 @@
-//! What the protocols can take holds for every name, however nasty.
+//! The size limits of the protocols hold for every name.
 
 use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Breach;
@@ -10,7 +10,7 @@ use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
 
-/// What names are made of here: a script, or something that a cut could break.
+/// Units of names: one of each script, and sequences that a cut could split.
 const UNITS: [&str; 26] = [
     "a",
     "ab ",
@@ -41,8 +41,8 @@ const UNITS: [&str; 26] = [
 ];
 
 fn names() -> impl Iterator<Item = String> {
-    // One unit alone at every length to past the longest that is kept (120 characters), and far beyond it; then units
-    // mixed by a fixed seed; then a joined emoji at every cut point.
+    // One unit at every length past the longest name (120 characters), and far longer; then units mixed by a fixed seed; then
+    // a joined emoji at every cut point.
     let alone = UNITS.iter().flat_map(|unit| {
         let longest = 124 / unit.chars().count();
         (0..=longest).chain([200]).map(|length| unit.repeat(length))
@@ -75,7 +75,7 @@ fn assert_within_limits(rendered: &Rendered, name: &str) {
     serde_json::from_str::<serde_json::Value>(&rendered.json).unwrap();
 }
 
-/// A message of each kind whose names and words are all `name`.
+/// A message of each kind with `name` as every name and text.
 fn messages_of(name: &str) -> Vec<Message> {
     let since: Timestamp = "1970-01-01T00:00:00Z".parse().unwrap();
     let triggers = [
@@ -103,23 +103,23 @@ fn messages_of(name: &str) -> Vec<Message> {
         messages.push(Message::Reminder { alert: alert.clone(), at, unheard_since: Some(at) });
         messages.push(Message::Resolved { alert, at });
     }
-    let held = |alert: &Alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) };
+    let suppressed = |alert: &Alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) };
     messages.push(Message::Suppressed {
         reason: SuppressionReason::Block,
-        alerts: alerts.iter().map(held).collect(),
+        alerts: alerts.iter().map(suppressed).collect(),
         more: usize::MAX / 2,
     });
-    let many = alerts.iter().cycle().take(40).map(held).collect();
+    let many = alerts.iter().cycle().take(40).map(suppressed).collect();
     messages.push(Message::Suppressed { reason: SuppressionReason::Block, alerts: many, more: 0 });
     messages
 }
 
-/// Every grapheme of what is left of a name is one of the name's, in its order.
+/// The text is a prefix of `name` in whole graphemes, with `ellipsis` if shorter.
 fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
     if shown == name {
         return;
     }
-    let kept = shown.strip_suffix(ellipsis).unwrap_or_else(|| panic!("{shown:?} of {name:?} does not say it was cut"));
+    let kept = shown.strip_suffix(ellipsis).unwrap_or_else(|| panic!("{shown:?} of {name:?} has no ellipsis"));
     let rest = name.strip_prefix(kept).unwrap_or_else(|| panic!("{kept:?} does not begin {name:?}"));
     let end = name.len() - rest.trim_start().len();
     let at_boundary =
@@ -128,10 +128,10 @@ fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
 }
 
 #[test]
-fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
+fn any_name_keeps_the_size_limits_and_the_facts() {
     for name in names() {
         let alert = bad_smell_at(&name);
-        let shown_name = crate::facts::Facts::of(std::slice::from_ref(&alert)).location;
+        let shown_name = crate::facts::Facts::new(std::slice::from_ref(&alert)).location;
         let rendered = render(&Message::Firing { alerts: vec![alert], blocked: 0 });
         assert_within_limits(&rendered, &name);
 
@@ -154,7 +154,7 @@ fn whatever_the_name_the_limits_hold_and_the_facts_survive() {
 }
 
 #[test]
-fn whatever_the_words_everywhere_the_limits_hold() {
+fn any_text_in_any_field_keeps_the_size_limits() {
     for name in names().step_by(23) {
         let mut alerts = stale_and_dusty_air(&name);
         alerts.push(bad_feedback(&name, &[&name, "No soap", &name.to_uppercase()]));
@@ -170,7 +170,7 @@ fn whatever_the_words_everywhere_the_limits_hold() {
 }
 
 #[test]
-fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
+fn any_text_keeps_the_size_limits_in_every_kind_of_message() {
     for name in names().step_by(131) {
         let messages = messages_of(&name);
         let mut every: Vec<Rendered> = messages.iter().map(render).collect();
@@ -179,7 +179,7 @@ fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
                 .into_iter()
                 .map(crate::digest::digest),
         );
-        every.push(crate::notice::notice("id", &name, &format!("{name}\n{name}")));
+        every.push(crate::notice::with_text("id", &name, &format!("{name}\n{name}")));
         for rendered in every {
             assert_within_limits(&rendered, &name);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");
@@ -188,7 +188,7 @@ fn whatever_the_words_the_limits_hold_for_every_kind_of_message() {
 }
 
 #[test]
-fn whatever_the_names_reminders_and_what_is_over_keep_their_times() {
+fn any_name_leaves_reminders_and_resolved_notices_their_times() {
     let at: Timestamp = "2022-06-01T06:20:10Z".parse().unwrap();
     for name in names().step_by(11) {
         let alert = Box::new(bad_smell_at(&name));
@@ -203,7 +203,7 @@ fn whatever_the_names_reminders_and_what_is_over_keep_their_times() {
 }
 
 #[test]
-fn every_alert_of_a_storm_is_named_by_place_and_title_also_where_both_are_long() {
+fn a_digest_names_location_and_title_of_each_alert_even_if_both_are_long() {
     for unit in ["👩", "\"", "\\", "w"] {
         let name = unit.repeat(120);
         let of = |index: usize| {
@@ -240,7 +240,7 @@ fn a_long_label_in_another_script_leaves_value_limit_and_time() {
 }
 
 #[test]
-fn a_label_of_few_but_endless_characters_leaves_value_limit_and_time() {
+fn a_label_of_very_long_graphemes_leaves_value_limit_and_time() {
     let mut alert = bad_smell_at("Lobby");
     alert.breaches[0].label = format!("a{}", "\u{301}".repeat(110));
     let sms = render(&Message::Firing { alerts: vec![alert], blocked: 0 }).sms;
@@ -248,7 +248,7 @@ fn a_label_of_few_but_endless_characters_leaves_value_limit_and_time() {
 }
 
 #[test]
-fn a_message_stays_far_below_what_sns_takes_when_everything_breaks_at_once() {
+fn a_message_of_every_breach_at_once_fits_into_sns() {
     for unit in ["👩", "\"", "\\"] {
         let name = unit.repeat(120);
         let mut one = bad_feedback(&name, &[]);
@@ -283,7 +283,7 @@ fn a_message_stays_far_below_what_sns_takes_when_everything_breaks_at_once() {
 }
 
 #[test]
-fn the_usual_message_of_all_rules_at_once_leaves_nothing_out() {
+fn a_message_of_all_built_in_rules_omits_nothing() {
     let many: Vec<Alert> = (0..14)
         .map(|index| Alert { rule: format!("rule-{index}"), ..bad_smell_at("Ladies washroom, third floor") })
         .collect();

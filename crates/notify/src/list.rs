@@ -1,210 +1,190 @@
-//! Many alerts in one message: a line for each, the worst first, and how many there are of each severity.
+//! Several alerts in one message: a line for each, the highest severity first, and the number of alerts of each severity.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::facts::{Facts, Stage};
-use super::gsm7::{is_one_part, septets, with_plain_marks};
-use super::sentence::Wording;
+use super::facts::{AlertPhase, Facts};
+use super::gsm7::{as_gsm7, is_one_part};
+use super::sentence::{LONGEST_SENTENCE, SentenceOptions};
 use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii, mark};
-use super::text::{Letters, cut_to_fit, cut_to_graphemes, utf16_units};
-use super::when::moment;
+use super::text::{Charset, counted, cut_to_fit, cut_to_graphemes, utf16_units};
+use super::time::moment;
 use domain::alert::{Alert, SuppressedAlert, Trigger};
 use domain::severity::Severity;
 
-/// Longest line, in UTF-16 code units. Location and title stand at its beginning and have at most 120 characters each.
+/// Longest line, in UTF-16 code units. Location and title come first and have at most 120 characters each.
 const LONGEST_LINE: usize = 600;
-/// Longest sentence of such a message, in UTF-16 code units.
-const LONGEST_SENTENCE: usize = 800;
-/// Most of a location's name and of a title where many are named in a line, in graphemes.
-const NAME_KEEPS: usize = 30;
-/// Most alerts that are named in a sentence.
+/// Longest location and title in a sentence or an SMS that names several alerts, in graphemes.
+pub(super) const SHORT_NAME: usize = 30;
+/// Most alerts that a sentence names.
 const MOST_NAMED: usize = 20;
 
-/// One alert in a list, told in the usual words: a rule's own would hide what is listed where.
-pub(super) struct Entry {
-    /// The alert and what has become of it.
+/// One alert of a list. Always in the default wording: a template may omit the location or the values.
+pub(super) struct ListedAlert {
     pub(super) facts: Facts,
-    /// Since when it is over, where it was held back and is.
-    pub(super) over: Option<Timestamp>,
-    /// How many more were held back with it that nobody remembers by name.
+    /// For a suppressed alert: the time at which it resolved, if it did.
+    pub(super) resolved: Option<Timestamp>,
+    /// Alerts that were suppressed with this one and are only counted.
     pub(super) more: usize,
 }
 
-impl Entry {
-    pub(super) fn of(alert: &Alert, stage: Stage) -> Self {
-        let facts = Facts::later(&Alert { template: None, ..alert.clone() }, stage);
-        Self { facts, over: None, more: 0 }
+impl ListedAlert {
+    pub(super) fn new(alert: &Alert, phase: AlertPhase) -> Self {
+        let facts = Facts::in_phase(&Alert { template: None, ..alert.clone() }, phase);
+        Self { facts, resolved: None, more: 0 }
     }
 
-    pub(super) fn of_suppressed(one: &SuppressedAlert) -> Self {
-        Self { over: one.resolved_at, ..Self::of(&one.alert, Stage::Raised) }
+    pub(super) fn suppressed(suppressed: &SuppressedAlert) -> Self {
+        Self { resolved: suppressed.resolved_at, ..Self::new(&suppressed.alert, AlertPhase::Firing) }
     }
 
-    /// The alert, its names fit to be shown.
+    /// The alert, sanitized for display.
     pub(super) fn alert(&self) -> &Alert {
         self.facts.first()
     }
 
-    /// How bad it is; `None` where it was raised before and is over now.
+    /// The severity; `None` for a resolved notice.
     pub(super) fn severity(&self) -> Option<Severity> {
-        (!matches!(self.facts.stage, Stage::Over(_))).then_some(self.facts.severity)
+        (!matches!(self.facts.phase, AlertPhase::Resolved(_))).then_some(self.facts.severity)
     }
 
     /// "Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since 14:02)".
     pub(super) fn line(&self) -> String {
         let (location, title) = (&self.facts.location, &self.facts.titles[0]);
         let alert = self.alert();
-        let says_title = match alert.trigger {
+        let has_title_in_sentence = match alert.trigger {
             Trigger::NoData { .. } => title.eq_ignore_ascii_case("no data"),
             _ => alert.breaches.is_empty(),
         };
-        let head = match self.facts.stage {
-            Stage::Raised if !says_title => format!("{location}, {title}"),
+        let head = match self.facts.phase {
+            AlertPhase::Firing if !has_title_in_sentence => format!("{location}, {title}"),
             _ => location.clone(),
         };
-        let mut line = self.facts.sentence(&Wording::whole(&head));
-        if let Some(over) = self.over {
-            line.push_str(&format!(" (over since {})", self.facts.moment(over)));
+        let mut line = self.facts.sentence(&SentenceOptions::full(&head));
+        if let Some(resolved) = self.resolved {
+            line.push_str(&format!(" (over since {})", self.facts.moment(resolved)));
         }
-        line = cut_to_fit(&line, Letters::Unicode.ellipsis(), LONGEST_LINE, utf16_units);
+        line = cut_to_fit(&line, Charset::Unicode.ellipsis(), LONGEST_LINE, utf16_units);
         if self.more > 0 {
             line.push_str(&format!(" (and {} more held back there)", self.more));
         }
         line
     }
 
-    /// "Wet floor 13:59", with the location where it is not clear.
-    pub(super) fn short(&self, with_location: bool) -> String {
-        let keep = |name: &str| cut_to_graphemes(name, "...", NAME_KEEPS);
-        let location = if with_location { format!("{}: ", keep(&self.facts.location)) } else { String::new() };
-        let over = if self.over.is_some() || self.severity().is_none() { " (over)" } else { "" };
-        format!("{location}{} {}{over}", keep(&self.facts.titles[0]), self.facts.clock)
+    /// "Wet floor 13:59", after the location if the alerts have several.
+    fn short(&self, with_location: bool) -> String {
+        let shorten = |name: &str| cut_to_graphemes(name, "...", SHORT_NAME);
+        let location = if with_location { format!("{}: ", shorten(&self.facts.location)) } else { String::new() };
+        let over = if self.resolved.is_some() || self.severity().is_none() { " (over)" } else { "" };
+        format!("{location}{} {}{over}", shorten(&self.facts.titles[0]), self.facts.clock)
     }
 }
 
-/// `entries`, what is over last, else the worst first and of one severity the earliest; times with a date where it is
-/// not that of the newest.
-pub(super) fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
-    let newest = newest(&entries);
-    for entry in &mut entries {
-        entry.facts.clock = moment(&entry.alert().location, entry.alert().at, newest);
+/// Sorts `alerts` by severity, the highest first and resolved notices last, then by time. Shows a date with each time that is on
+/// another day than the newest.
+pub(super) fn sorted(mut alerts: Vec<ListedAlert>) -> Vec<ListedAlert> {
+    let newest = newest(&alerts);
+    for listed in &mut alerts {
+        listed.facts.clock = moment(&listed.alert().location, listed.alert().at, newest);
     }
-    entries.sort_by_key(|entry| (Reverse(entry.severity()), entry.facts.at(), entry.alert().id));
-    entries
+    alerts.sort_by_key(|listed| (Reverse(listed.severity()), listed.facts.at(), listed.alert().id));
+    alerts
 }
 
-/// The newest moment that any of `entries` speaks of.
-pub(super) fn newest(entries: &[Entry]) -> Timestamp {
-    entries.iter().map(|entry| entry.facts.at()).max().unwrap_or_default()
+/// The newest time that any of `alerts` reports.
+pub(super) fn newest(alerts: &[ListedAlert]) -> Timestamp {
+    alerts.iter().map(|listed| listed.facts.at()).max().unwrap_or_default()
 }
 
-/// What to call the location of all of them: its name, or the first's and how many others there are.
-pub(super) fn common_location(entries: &[Entry]) -> (String, usize) {
-    let names: HashSet<&str> = entries.iter().map(|entry| entry.facts.location.as_str()).collect();
-    (entries.first().map(|entry| entry.facts.location.clone()).unwrap_or_default(), names.len().saturating_sub(1))
+/// The first location and the number of others.
+pub(super) fn common_location(alerts: &[ListedAlert]) -> (String, usize) {
+    let names: HashSet<&str> = alerts.iter().map(|listed| listed.facts.location.as_str()).collect();
+    (alerts.first().map(|listed| listed.facts.location.clone()).unwrap_or_default(), names.len().saturating_sub(1))
 }
 
-/// What the subject and the default text begin with: the worst severity's mark.
-pub(super) fn worst_mark(entries: &[Entry]) -> String {
-    entries.iter().filter_map(Entry::severity).max().map_or_else(|| "[OK] ".to_owned(), mark)
+/// The prefix of the subject and of the default text: the mark of the highest severity.
+pub(super) fn highest_mark(alerts: &[ListedAlert]) -> String {
+    alerts.iter().filter_map(ListedAlert::severity).max().map_or_else(|| "[OK] ".to_owned(), mark)
 }
 
-/// How many there are: "37 alerts: 4 high, 33 medium; 5 over".
-pub(super) fn counted(entries: &[Entry]) -> String {
-    let of = |severity| entries.iter().filter(|entry| entry.severity() == severity).count();
+/// The number of alerts: "37 alerts: 4 high, 33 medium; 5 over".
+pub(super) fn counted_by_severity(alerts: &[ListedAlert]) -> String {
+    let count = |severity| alerts.iter().filter(|listed| listed.severity() == severity).count();
     let by_severity: Vec<String> = Severity::ALL
         .into_iter()
         .rev()
-        .map(|severity| (of(Some(severity)), severity))
+        .map(|severity| (count(Some(severity)), severity))
         .filter(|(count, _)| *count > 0)
         .map(|(count, severity)| format!("{count} {severity}"))
         .collect();
-    let over = of(None);
-    let more: usize = entries.iter().map(|entry| entry.more).sum();
-    let mut told = match entries.len() - over {
-        0 => format!("{} over", alerts(over)),
-        raised if over > 0 => format!("{}: {}; {over} over", alerts(raised), by_severity.join(", ")),
-        raised => format!("{}: {}", alerts(raised), by_severity.join(", ")),
+    let over = count(None);
+    let mut text = match alerts.len() - over {
+        0 => format!("{} over", counted(over, "alert")),
+        raised if over > 0 => format!("{}: {}; {over} over", counted(raised, "alert"), by_severity.join(", ")),
+        raised => format!("{}: {}", counted(raised, "alert"), by_severity.join(", ")),
     };
+    let more: usize = alerts.iter().map(|listed| listed.more).sum();
     if more > 0 {
-        told.push_str(&format!("; {more} more held back"));
+        text.push_str(&format!("; {more} more held back"));
     }
-    told
+    text
 }
 
-/// "1 alert", "3 alerts".
-pub(super) fn alerts(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "alert" } else { "alerts" })
-}
-
-/// The lines of `entries`, grouped by severity under headings.
-pub(super) fn groups(entries: &[Entry]) -> Vec<Vec<String>> {
-    let by_severity = entries.chunk_by(|one, next| one.severity() == next.severity());
-    let group = |group: &[Entry]| {
+/// The lines of `alerts`, grouped by severity under headings.
+pub(super) fn groups(alerts: &[ListedAlert]) -> Vec<Vec<String>> {
+    let by_severity = alerts.chunk_by(|one, next| one.severity() == next.severity());
+    let group = |group: &[ListedAlert]| {
         let name = group[0].severity().map_or("over", Severity::as_str);
-        let mut heading = name[..1].to_uppercase();
-        heading.push_str(&format!("{} ({})", &name[1..], group.len()));
-        let lines = group.iter().map(|entry| format!("- {}", entry.line()));
+        let heading = format!("{}{} ({})", name[..1].to_uppercase(), &name[1..], group.len());
+        let lines = group.iter().map(|listed| format!("- {}", listed.line()));
         std::iter::once(heading).chain(lines).collect()
     };
     by_severity.map(group).collect()
 }
 
-/// `head`, and as many alerts behind it as make a sentence of reasonable length; the rest of `total` is counted.
-pub(super) fn sentence(head: &str, entries: &[Entry], with_location: bool, total: usize) -> String {
-    let text = naming(head, &shorts(entries, with_location), total);
-    cut_to_fit(&text, Letters::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units)
+/// `head` followed by as many alerts as the sentence limit permits. The rest of `total` is counted.
+pub(super) fn sentence(head: &str, alerts: &[ListedAlert], with_location: bool, total: usize) -> String {
+    let text = with_names(head, &short_names(alerts, with_location), total);
+    cut_to_fit(&text, Charset::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units)
 }
 
-/// The text of an SMS: `head`, and as many alerts behind it as one part takes; the rest of `total` is counted.
-pub(super) fn sms(head: &str, entries: &[Entry], with_location: bool, total: usize) -> String {
-    let shorts = shorts(entries, with_location);
-    let written = |text: String| {
-        let plain = with_plain_marks(&text);
-        if septets(&plain).is_some() { plain } else { text }
-    };
-    let fitting = (0..=shorts.len())
+/// The text of an SMS: `head` followed by as many alerts as fit into one part. The rest of `total` is counted.
+pub(super) fn sms(head: &str, alerts: &[ListedAlert], with_location: bool, total: usize) -> String {
+    let names = short_names(alerts, with_location);
+    let fitting = (0..=names.len())
         .rev()
-        .map(|named| written(naming(head, &shorts[..named], total)))
+        .map(|count| as_gsm7(with_names(head, &names[..count], total)))
         .find(|text| is_one_part(text));
-    fitting.unwrap_or_else(|| cut_to_one_part(&written(head.to_owned())))
+    fitting.unwrap_or_else(|| cut_to_one_part(&as_gsm7(head.to_owned())))
 }
 
-fn shorts(entries: &[Entry], with_location: bool) -> Vec<String> {
-    entries.iter().take(MOST_NAMED).map(|entry| entry.short(with_location)).collect()
+fn short_names(alerts: &[ListedAlert], with_location: bool) -> Vec<String> {
+    alerts.iter().take(MOST_NAMED).map(|listed| listed.short(with_location)).collect()
 }
 
-fn naming(head: &str, shorts: &[String], total: usize) -> String {
-    let mut named = shorts.to_vec();
-    if shorts.is_empty() {
+fn with_names(head: &str, names: &[String], total: usize) -> String {
+    if names.is_empty() {
         return head.to_owned();
     }
-    if total > shorts.len() {
-        named.push(format!("+{} more", total - shorts.len()));
-    }
-    format!("{head}: {}", named.join("; "))
+    let omitted = total.saturating_sub(names.len());
+    let rest = if omitted > 0 { format!("; +{omitted} more") } else { String::new() };
+    format!("{head}: {}{rest}", names.join("; "))
 }
 
-/// The subject in Unicode and in ASCII: what is counted stays, the location is shortened. `others` is how many locations there
-/// are beside it.
-pub(super) fn subjects(counted: &str, location: &str, others: usize) -> (String, String) {
+/// The subject in Unicode and in ASCII. `head` stays whole, the location is shortened. `others` is the number of other locations.
+pub(super) fn subjects(head: &str, location: &str, others: usize) -> (String, String) {
     let others = and_others(others);
-    let of = |location: &str, letters: Letters| {
-        let room = LONGEST_SUBJECT.saturating_sub(utf16_units(counted) + utf16_units(&others) + ": ".len());
-        format!("{counted}: {}{others}", cut_to_fit(location, letters.ellipsis(), room, utf16_units))
+    let subject = |location: &str, charset: Charset| {
+        let width = LONGEST_SUBJECT.saturating_sub(utf16_units(head) + utf16_units(&others) + ": ".len());
+        format!("{head}: {}{others}", cut_to_fit(location, charset.ellipsis(), width, utf16_units))
     };
-    (of(location, Letters::Unicode), of(&ascii(location), Letters::Plain))
+    (subject(location, Charset::Unicode), subject(&ascii(location), Charset::Gsm7))
 }
 
-/// " and 2 more locations" behind a location, where there are others.
+/// " and 2 more locations"; empty if there are none.
 pub(super) fn and_others(others: usize) -> String {
-    match others {
-        0 => String::new(),
-        1 => " and 1 more location".to_owned(),
-        _ => format!(" and {others} more locations"),
-    }
+    if others == 0 { String::new() } else { format!(" and {}", counted(others, "more location")) }
 }

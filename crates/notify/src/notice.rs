@@ -1,51 +1,46 @@
-//! The words of notices, which are about the program itself and go by email alone.
+//! Notices: messages about the program itself, sent by email only.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::attributes::Attribute;
-use super::attributes::{EMAIL, channel};
-use super::gsm7::{septets, with_plain_marks};
+use super::attributes::{Attribute, EMAIL, channel};
+use super::gsm7::as_gsm7;
 use super::payload::SCHEMA;
-use super::render::Rendered;
+use super::render::{Rendered, json_size};
 use super::sms::cut_to_one_part;
 use super::subject::{LONGEST_SUBJECT, ascii};
-use super::text::{Letters, cut_to_fit, utf16_units};
+use super::text::{Charset, counted, cut_to_fit, utf16_units};
 use domain::alert::notice::Notice;
-use domain::display;
-use domain::display::presentable;
+use domain::display::{self, presentable};
 use domain::rules::RefusedRules;
 
-/// Most that the text takes as a string in JSON, in bytes. It is in the SNS message six times, in five of them as a
-/// string within a string.
+/// Largest text as a JSON string, in bytes. The SNS message contains it six times, five of them escaped twice.
 const LARGEST_TEXT: usize = 12 * 1024;
 /// Longest line of the text, in UTF-16 code units.
 const LONGEST_LINE: usize = 400;
 
-/// The words of a notice.
-pub(super) fn rendered(about: &Notice, id: &str) -> Rendered {
-    match about {
+pub(super) fn rendered(notice: &Notice, id: &str) -> Rendered {
+    match notice {
         Notice::RulesRefused(refused) => {
-            let count = refused.diagnostics.len() + refused.more;
-            let subject = format!("Rules refused: {count} fault{}", if count == 1 { "" } else { "s" });
-            notice(id, &subject, &rules_refused(refused))
+            let subject = format!("Rules refused: {}", counted(refused.diagnostics.len() + refused.more, "fault"));
+            with_text(id, &subject, &rules_refused(refused))
         }
-        Notice::NothingArrives { since } => notice(id, "Nothing arrives", &nothing_arrives(*since)),
-        Notice::SetAside { key, reason, .. } => notice(id, "A push was not evaluated", &set_aside(key, reason)),
+        Notice::NothingArrives { since } => with_text(id, "Nothing arrives", &nothing_arrives(*since)),
+        Notice::SetAside { key, reason, .. } => with_text(id, "A push was not evaluated", &set_aside(key, reason)),
     }
 }
 
-fn rules_refused(RefusedRules { file, diagnostics: faults, more, .. }: &RefusedRules) -> String {
+fn rules_refused(RefusedRules { file, diagnostics, more, .. }: &RefusedRules) -> String {
     let mut lines = vec![
         format!("{file} was changed and cannot be used. The rules that were accepted before it stay in force."),
         String::new(),
     ];
-    lines.extend(faults.iter().cloned());
+    lines.extend(diagnostics.iter().cloned());
     if *more > 0 {
         lines.push(format!("and {more} more"));
     }
-    lines.extend([String::new(), "What to do: correct these locations and put the file there again.".to_owned()]);
+    lines.extend([String::new(), "What to do: correct these errors and put the file there again.".to_owned()]);
     lines.join("\n")
 }
 
@@ -71,9 +66,8 @@ fn set_aside(key: &str, reason: &str) -> String {
     )
 }
 
-/// A message of kind `notice`: `text` of one line or several under `subject`. `id` names its cause, so that the same
-/// cause has the same id. Goes by email alone. Lines that SNS would not take any more are counted.
-pub(super) fn notice(id: &str, subject: &str, text: &str) -> Rendered {
+/// A message of kind `notice` with `text` of one or several lines. Lines beyond the size limit of SNS are counted.
+pub(super) fn with_text(id: &str, subject: &str, text: &str) -> Rendered {
     let title = presentable(subject).unwrap_or_else(|| "smartclean-push".to_owned());
     let lines: Vec<String> = text.lines().map(line).collect();
     let text = bounded(&lines);
@@ -81,17 +75,16 @@ pub(super) fn notice(id: &str, subject: &str, text: &str) -> Rendered {
         Some(first) => format!("{title}: {first}"),
         None => title.clone(),
     };
-    let subject = |title: &str, letters: Letters| {
-        cut_to_fit(&format!("[NOTICE] {title}"), letters.ellipsis(), LONGEST_SUBJECT, utf16_units)
+    let subject = |title: &str, charset: Charset| {
+        cut_to_fit(&format!("[NOTICE] {title}"), charset.ellipsis(), LONGEST_SUBJECT, utf16_units)
     };
-    let plain = with_plain_marks(&sentence);
-    let subject_unicode = subject(&title, Letters::Unicode);
+    let subject_unicode = subject(&title, Charset::Unicode);
     Rendered {
         id: id.to_owned(),
-        ascii_subject: subject(&ascii(&title), Letters::Plain),
+        ascii_subject: subject(&ascii(&title), Charset::Gsm7),
         default: format!("[NOTICE] {sentence}"),
         email: format!("{title}\n\n{text}\n"),
-        sms: cut_to_one_part(if septets(&plain).is_some() { &plain } else { &sentence }),
+        sms: cut_to_one_part(&as_gsm7(sentence)),
         json: json!({
             "schema": SCHEMA, "kind": "notice", "id": id, "subject": subject_unicode, "text": text,
         })
@@ -101,21 +94,19 @@ pub(super) fn notice(id: &str, subject: &str, text: &str) -> Rendered {
     }
 }
 
-/// A line of what can be shown; what stands in from the left stays so.
+/// A sanitized line with its indentation.
 fn line(line: &str) -> String {
-    cut_to_fit(display::line(line).trim_end(), Letters::Unicode.ellipsis(), LONGEST_LINE, utf16_units)
+    cut_to_fit(display::line(line).trim_end(), Charset::Unicode.ellipsis(), LONGEST_LINE, utf16_units)
 }
 
-/// As many of `lines` as stay within [`LARGEST_TEXT`], and how many more there are.
+/// As many of `lines` as fit into [`LARGEST_TEXT`], and the number of the others.
 fn bounded(lines: &[String]) -> String {
-    let mut room = LARGEST_TEXT;
-    let fitting = lines.iter().take_while(|line| {
-        let size = Value::from(line.as_str()).to_string().len();
-        let fits = size <= room;
-        room = room.saturating_sub(size);
-        fits
+    let mut left = LARGEST_TEXT;
+    let fitting = lines.iter().map_while(|line| {
+        left = left.checked_sub(json_size(line))?;
+        Some(line.clone())
     });
-    let mut text: Vec<String> = fitting.cloned().collect();
+    let mut text: Vec<String> = fitting.collect();
     if text.len() < lines.len() {
         text.push(format!("and {} more lines", lines.len() - text.len()));
     }

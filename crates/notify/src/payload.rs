@@ -1,103 +1,96 @@
-//! The facts as JSON, for programs that subscribe: queues, functions, webhooks.
+//! The JSON text of a message, for programs that subscribe: queues, functions, webhooks.
 //!
-//! The shape is `smartclean-push/alert/1`. Members may be added to it; none is renamed, removed or given another
-//! meaning without another number. What is not known is left out, never `null`.
+//! The schema is `smartclean-push/alert/1`. Members may be added. Renaming or removing a member, or changing its meaning, requires
+//! a new number. Unknown values are absent, never `null`. All times are RFC 3339 in UTC unless stated otherwise.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::facts::{Facts, Stage};
-use super::list::{Entry, newest};
-use domain::alert::{Alert, AlertId, SuppressionReason, Trigger};
+use super::facts::{AlertPhase, Facts};
+use super::list::{ListedAlert, newest};
+use domain::alert::{Alert, SuppressionReason, Trigger};
 use domain::breach::{Breach, Comparison};
 use domain::location::Location;
 use domain::reading::ReadingId;
 use domain::severity::Severity;
 
-/// The name and number of the shape.
+/// The name and version of the schema.
 pub(super) const SCHEMA: &str = "smartclean-push/alert/1";
 
+/// A message about alerts, each as an `A`.
 #[derive(Serialize)]
-struct Payload<'a> {
+pub(super) struct MessagePayload<'a, A> {
     schema: &'static str,
     kind: &'static str,
-    /// Whether it was said before and still lasts.
+    /// In a list of suppressed alerts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<SuppressionReason>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reminder: bool,
-    /// The worst of the alerts'.
+    /// The highest severity of the alerts.
     severity: Severity,
     subject: &'a str,
-    /// The sentence.
     text: &'a str,
-    /// Event time, RFC 3339 in UTC; of what was raised before, when it is over or said again.
+    /// The event time; in a follow-up its own time, in a list the newest time.
     at: Timestamp,
-    /// The same moment on the clock of the location, RFC 3339 with its offset; absent where that is not known.
+    /// `at` in local time with its offset; absent in a list, and if the time zone is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     local_time: Option<String>,
-    /// Of the last reminder, since when nothing has come from the device; RFC 3339 in UTC.
+    /// In the last reminder of a silent device: the time of its last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_reading_since: Option<Timestamp>,
-    /// When it was raised, where that is before `at`; RFC 3339 in UTC.
+    /// In a follow-up: the event time of the alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     raised_at: Option<Timestamp>,
-    location: LocationPayload<'a>,
-    /// The worst first.
-    alerts: Vec<DatedPayload<'a>>,
+    /// Absent in a list: each alert has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<LocationPayload<'a>>,
+    /// The highest severity first.
+    alerts: Vec<A>,
     #[serde(skip_serializing_if = "is_zero")]
     alerts_left_out: usize,
-    /// Alerts of the zone that were blocked since its last message, where they are only counted.
+    /// Alerts of the zone that were blocked since its last message and are only counted.
     #[serde(skip_serializing_if = "is_zero")]
     blocked_before: usize,
 }
 
-/// Many alerts, each told as `E` does it.
-#[derive(Serialize)]
-pub(super) struct ListPayload<'a, E> {
-    schema: &'static str,
-    kind: &'static str,
-    /// Why the alerts were suppressed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<SuppressionReason>,
-    /// The worst of the alerts'.
-    severity: Severity,
-    subject: &'a str,
-    text: &'a str,
-    /// The newest moment that any of them speaks of, RFC 3339 in UTC.
-    at: Timestamp,
-    /// The worst first.
-    alerts: Vec<E>,
-    #[serde(skip_serializing_if = "is_zero")]
-    alerts_left_out: usize,
-}
-
-impl<'a, E: Serialize> ListPayload<'a, E> {
-    /// The JSON text of `entries`, each told by `of`. At most `most` of them are in it, the rest is counted with `more`.
-    pub(super) fn json(
+impl<'a, A: Serialize> MessagePayload<'a, A> {
+    /// A list of at most `max` of `alerts`. The others are counted, with `more`.
+    pub(super) fn list(
         reason: Option<SuppressionReason>,
         [subject, text]: [&'a str; 2],
-        entries: &'a [Entry],
-        (most, more): (usize, usize),
-        of: impl Fn(&'a Entry) -> E,
-    ) -> String {
-        let payload = Self {
+        alerts: &'a [ListedAlert],
+        (max, more): (usize, usize),
+        payload: impl Fn(&'a ListedAlert) -> A,
+    ) -> Self {
+        Self {
             schema: SCHEMA,
             kind: "digest",
             reason,
-            severity: entries.iter().map(|entry| entry.alert().severity).max().unwrap_or(Severity::Low),
+            reminder: false,
+            severity: alerts.iter().map(|listed| listed.alert().severity).max().unwrap_or(Severity::Low),
             subject,
             text,
-            at: newest(entries),
-            alerts: entries.iter().take(most).map(of).collect(),
-            alerts_left_out: more + entries.len().saturating_sub(most),
-        };
-        // Texts, numbers and lists of them: there is nothing that JSON could refuse.
-        serde_json::to_string(&payload).unwrap_or_default()
+            at: newest(alerts),
+            local_time: None,
+            no_reading_since: None,
+            raised_at: None,
+            location: None,
+            alerts: alerts.iter().take(max).map(payload).collect(),
+            alerts_left_out: more + alerts.len().saturating_sub(max),
+            blocked_before: 0,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // Cannot fail: the payload has no maps and no type that refuses to serialize.
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
 #[derive(Serialize)]
 struct LocationPayload<'a> {
-    /// What the texts call it.
+    /// The display name in the texts.
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     display: Option<&'a str>,
@@ -117,42 +110,13 @@ struct LocationPayload<'a> {
     time_zone: Option<String>,
 }
 
-/// An alert, and what of it is not that of the message.
 #[derive(Serialize)]
-pub(super) struct DatedPayload<'a> {
-    #[serde(flatten)]
-    alert: AlertPayload<'a>,
-    /// Event time, RFC 3339 in UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Timestamp>,
-    /// Since when it is over; absent where it lasts, or where that is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    over: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<LocationPayload<'a>>,
-}
-
-impl<'a> DatedPayload<'a> {
-    /// An alert of a list.
-    pub(super) fn of(entry: &'a Entry, most: usize) -> Self {
-        let alert = entry.alert();
-        Self {
-            alert: AlertPayload::of(alert, most),
-            at: Some(alert.at),
-            over: entry.over,
-            location: Some(LocationPayload::of(&alert.location, &entry.facts.location, alert.at)),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct AlertPayload<'a> {
-    #[serde(serialize_with = "as_shown")]
-    id: AlertId,
+pub(super) struct AlertPayload<'a> {
+    id: String,
     rule: &'a str,
     title: &'a str,
     severity: Severity,
-    /// SHA-256 of the reading's text as it is stored; absent of silence, which no reading raised.
+    /// SHA-256 of the stored text of the reading; absent for no-data alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<ReadingId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,33 +128,48 @@ struct AlertPayload<'a> {
     reasons: &'a [String],
     #[serde(skip_serializing_if = "is_zero")]
     reasons_left_out: usize,
+    /// The event time, if it is not that of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    /// The time at which a suppressed alert resolved; absent if it is firing or if the time is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    over: Option<Timestamp>,
+    /// The location, if it is not that of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<LocationPayload<'a>>,
 }
 
-/// How it came about; absent where one reading did it.
+/// How the breach became an alert; absent for an immediate one.
 #[derive(Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 enum TriggerPayload {
-    /// By readings that all broke the limit, for so long when it was raised.
-    Sustained { since: Timestamp, seconds: i64 },
-    /// Added up for so long.
-    Accumulated { since: Timestamp, seconds: i64 },
+    Sustained {
+        since: Timestamp,
+        seconds: i64,
+    },
+    Accumulated {
+        since: Timestamp,
+        seconds: i64,
+    },
     Repeated {
         count: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         within_seconds: Option<i64>,
     },
-    /// Nothing came for so long.
-    NoData { since: Timestamp, seconds: i64 },
+    NoData {
+        since: Timestamp,
+        seconds: i64,
+    },
 }
 
 #[derive(Serialize)]
 struct BreachPayload<'a> {
     metric: &'a str,
     label: &'a str,
-    /// In `unit`; of a deviation the difference from the baseline; 1 or 0 for yes or no.
+    /// In `unit`; for a deviation, the difference from the baseline; for a flag, 1 or 0.
     #[serde(skip_serializing_if = "is_not_finite", serialize_with = "as_written")]
     value: f64,
-    /// The symbol; absent for plain numbers, yes and no.
+    /// The symbol; absent for flags and numbers without a unit.
     #[serde(skip_serializing_if = "str::is_empty")]
     unit: &'static str,
     comparison: Comparison,
@@ -200,67 +179,66 @@ struct BreachPayload<'a> {
 }
 
 impl Facts {
-    /// The JSON text. At most `most` alerts, breaches and reasons of each are in it, the rest is counted.
-    pub(super) fn json(&self, subject: &str, sentence: &str, most: usize) -> String {
+    /// The JSON text with at most `max` alerts, and `max` breaches and reasons of each. The others are counted.
+    pub(super) fn json(&self, subject: &str, sentence: &str, max: usize) -> String {
         let (first, at) = (self.first(), self.at());
-        let dated = |alert| DatedPayload {
-            alert: AlertPayload::of(alert, most),
-            at: Some(alert.at).filter(|at| *at != first.at),
-            over: None,
-            location: None,
+        let alert = |alert| {
+            let payload = AlertPayload::new(alert, max);
+            AlertPayload { at: Some(alert.at).filter(|at| *at != first.at), ..payload }
         };
-        let payload = Payload {
+        let payload = MessagePayload {
             schema: SCHEMA,
             kind: self.kind(),
-            reminder: matches!(self.stage, Stage::Still(_)),
+            reason: None,
+            reminder: matches!(self.phase, AlertPhase::Reminder(_)),
             severity: self.severity,
             subject,
             text: sentence,
             at,
             local_time: local_time(&first.location, at),
-            no_reading_since: self.unheard_since,
-            raised_at: (self.stage != Stage::Raised).then_some(first.at),
-            location: LocationPayload::of(&first.location, &self.location, at),
-            alerts: self.alerts.iter().take(most).map(dated).collect(),
-            alerts_left_out: self.alerts.len().saturating_sub(most),
+            no_reading_since: self.no_reading_since,
+            raised_at: (self.phase != AlertPhase::Firing).then_some(first.at),
+            location: Some(LocationPayload::new(&first.location, &self.location, at)),
+            alerts: self.alerts.iter().take(max).map(alert).collect(),
+            alerts_left_out: self.alerts.len().saturating_sub(max),
             blocked_before: self.blocked,
         };
-        // Texts, numbers and lists of them: there is nothing that JSON could refuse.
-        serde_json::to_string(&payload).unwrap_or_default()
+        payload.to_json()
     }
 
-    /// The kind of message, for filters. What still lasts is firing.
+    /// The kind of message, for filters. A reminder counts as firing.
     pub(super) fn kind(&self) -> &'static str {
-        match self.stage {
-            Stage::Raised | Stage::Still(_) => "firing",
-            Stage::Over(_) => "resolved",
+        match self.phase {
+            AlertPhase::Firing | AlertPhase::Reminder(_) => "firing",
+            AlertPhase::Resolved(_) => "resolved",
         }
     }
 }
 
-/// `at` on the clock of `location`, RFC 3339 with its offset; `None` where that is not known.
+/// `at` in the local time of `location` with its offset; `None` if the time zone is unknown.
 fn local_time(location: &Location, at: Timestamp) -> Option<String> {
     let zone = &location.local_zone;
     zone.is_known().then(|| zone.on_the_wall(at).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
 }
 
 impl TriggerPayload {
-    fn of(alert: &Alert) -> Option<Self> {
+    fn new(alert: &Alert) -> Option<Self> {
         let seconds = |since: Timestamp| alert.at.duration_since(since).as_secs().max(0);
-        match alert.trigger {
-            Trigger::Immediate => None,
-            Trigger::Sustained { since } => Some(Self::Sustained { since, seconds: seconds(since) }),
-            Trigger::Accumulated { since } => Some(Self::Accumulated { since, seconds: seconds(since) }),
+        Some(match alert.trigger {
+            Trigger::Immediate => return None,
+            Trigger::Sustained { since } => Self::Sustained { since, seconds: seconds(since) },
+            Trigger::Accumulated { since } => Self::Accumulated { since, seconds: seconds(since) },
             Trigger::Repeated { count, within } => {
-                Some(Self::Repeated { count, within_seconds: within.map(|within| within.as_secs()) })
+                Self::Repeated { count, within_seconds: within.map(|within| within.as_secs()) }
             }
-            Trigger::NoData { since } => Some(Self::NoData { since, seconds: seconds(since) }),
-        }
+            Trigger::NoData { since } => Self::NoData { since, seconds: seconds(since) },
+        })
     }
 }
 
 impl<'a> LocationPayload<'a> {
-    fn of(location: &'a Location, name: &'a str, at: Timestamp) -> Self {
+    fn new(location: &'a Location, name: &'a str, at: Timestamp) -> Self {
+        let zone = Some(&location.local_zone).filter(|zone| zone.is_known());
         Self {
             name,
             display: location.display.as_deref(),
@@ -270,34 +248,44 @@ impl<'a> LocationPayload<'a> {
             zone: location.zone.as_deref(),
             project: location.project.as_deref(),
             property: location.property.as_deref(),
-            time_zone: location
-                .local_zone
-                .is_known()
-                .then(|| location.local_zone.on_the_wall(at).time_zone().iana_name().map(str::to_owned))
-                .flatten(),
+            time_zone: zone.and_then(|zone| zone.on_the_wall(at).time_zone().iana_name().map(str::to_owned)),
         }
     }
 }
 
 impl<'a> AlertPayload<'a> {
-    fn of(alert: &'a Alert, most: usize) -> Self {
+    fn new(alert: &'a Alert, max: usize) -> Self {
         Self {
-            id: alert.id,
+            id: alert.id.to_string(),
             rule: &alert.rule,
             title: &alert.title,
             severity: alert.severity,
             reading: (!matches!(alert.trigger, Trigger::NoData { .. })).then_some(alert.reading),
-            trigger: TriggerPayload::of(alert),
-            breaches: alert.breaches.iter().take(most).map(BreachPayload::of).collect(),
-            breaches_left_out: alert.breaches.len().saturating_sub(most),
-            reasons: &alert.reasons[..alert.reasons.len().min(most)],
-            reasons_left_out: alert.reasons.len().saturating_sub(most),
+            trigger: TriggerPayload::new(alert),
+            breaches: alert.breaches.iter().take(max).map(BreachPayload::new).collect(),
+            breaches_left_out: alert.breaches.len().saturating_sub(max),
+            reasons: &alert.reasons[..alert.reasons.len().min(max)],
+            reasons_left_out: alert.reasons.len().saturating_sub(max),
+            at: None,
+            over: None,
+            location: None,
+        }
+    }
+
+    /// An alert of a list, with its own time and location.
+    pub(super) fn listed(listed: &'a ListedAlert, max: usize) -> Self {
+        let alert = listed.alert();
+        Self {
+            at: Some(alert.at),
+            over: listed.resolved,
+            location: Some(LocationPayload::new(&alert.location, &listed.facts.location, alert.at)),
+            ..Self::new(alert, max)
         }
     }
 }
 
 impl<'a> BreachPayload<'a> {
-    fn of(breach: &'a Breach) -> Self {
+    fn new(breach: &'a Breach) -> Self {
         Self {
             metric: &breach.metric,
             label: &breach.label,
@@ -309,22 +297,17 @@ impl<'a> BreachPayload<'a> {
     }
 }
 
-/// Up to here every whole number is a f64 of its own: 2⁵³.
-const WHOLE_UP_TO: f64 = 9_007_199_254_740_992.0;
+/// 2⁵³: f64 represents every whole number up to here exactly.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Writes 270 for 270.0, as the reading had it.
+/// Writes 270 for 270.0, as in the reading.
 fn as_written<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    if value.fract() == 0.0 && value.abs() <= WHOLE_UP_TO {
+    if value.fract() == 0.0 && value.abs() <= LARGEST_EXACT {
         #[expect(clippy::cast_possible_truncation, reason = "a whole number within the range of i64")]
         serializer.serialize_i64(*value as i64)
     } else {
         serializer.serialize_f64(*value)
     }
-}
-
-/// Writes the id as every other text has it, 32 hex digits.
-pub(super) fn as_shown<S: Serializer>(id: &AlertId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
 }
 
 fn is_not_finite(value: &f64) -> bool {

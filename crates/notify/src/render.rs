@@ -1,110 +1,114 @@
-//! The words of a message, one text for each way it can arrive.
-//!
-//! They are made when a message is sent, from facts alone: the same message always has the same words.
+//! Renders one message as a text for each protocol.
 
 use serde_json::{Map, Value, json};
 
-use super::attributes::{Attribute, EMAIL, SMS, channel};
-use super::facts::{Facts, Stage};
+use super::attributes::{Attribute, EMAIL, MOST_VALUES, SMS, attributes, channel};
+use super::facts::{AlertPhase, Facts};
 use super::{notice, suppressed};
-use domain::alert::{Alert, Message};
+use domain::alert::Message;
 use domain::display::presentable;
 
-/// Most that [`Rendered::sns_message`] can be, in bytes. SNS takes 256 KB (262,144 bytes) for message and attributes,
-/// of one message and of a whole batch.
+/// Largest [`Rendered::sns_message`], in bytes. SNS accepts 256 KB (262,144 bytes) of messages and attributes in a batch.
 pub const LARGEST_SNS_MESSAGE: usize = 160 * 1024;
 
-/// A message ready to be sent: one text for each protocol, and the attributes that subscriptions filter on.
+/// A message ready to send: a text for each protocol, and the attributes for filter policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// Its identity: that of its first alert where alerts are raised, else the message's own; the same cause has the
-    /// same.
+    /// The id: of the first alert if the message is firing, else of the message. The same cause always has the same id.
     pub id: String,
     /// Subject of an email: Unicode, under 100 characters, no control character.
     pub subject: String,
-    /// The same in ASCII, for a service that refuses the other.
+    /// The subject in ASCII, for a service that refuses Unicode.
     pub ascii_subject: String,
-    /// What the protocols without a text of their own get, and the terminal.
+    /// The text for the terminal and for protocols without their own text.
     pub default: String,
     /// The text of an email.
     pub email: String,
-    /// The text of an SMS: one part.
+    /// The text of an SMS, of one part.
     pub sms: String,
-    /// The facts as JSON, for programs: queues, functions, webhooks.
+    /// The JSON text for programs: queues, functions, webhooks.
     pub json: String,
-    /// Message attributes, absent ones left out.
+    /// The message attributes that have a value.
     pub attributes: Vec<(&'static str, Attribute)>,
 }
 
-/// Makes the words of `message`.
+/// Renders `message`.
 ///
 /// # Panics
-/// Where a message of alerts that are raised has none, which the engine never makes.
+/// If a firing message has no alerts. The engine never creates one.
+///
+/// # Examples
+/// ```
+/// use domain::alert::{Message, notice::Notice};
+/// use notify::render::render;
+///
+/// let message = Message::Notice(Notice::NothingArrives { since: "2026-11-29T08:00:00Z".parse()? });
+/// let rendered = render(&message);
+/// assert_eq!(rendered.subject, "[NOTICE] Nothing arrives");
+/// assert!(rendered.email.contains("since 2026-11-29 08:00 UTC"));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 #[must_use]
 pub fn render(message: &Message) -> Rendered {
     let id = || format!("{:.32}", message.id());
     match message {
-        Message::Firing { alerts, blocked } => firing(alerts, *blocked),
-        Message::Reminder { alert, at, unheard_since } => {
-            of_facts(id(), &Facts { unheard_since: *unheard_since, ..Facts::later(alert, Stage::Still(*at)) })
+        Message::Firing { alerts, blocked } => {
+            let facts = Facts { blocked: *blocked, ..Facts::new(alerts) };
+            rendered(facts.first().id.to_string(), &facts)
         }
-        Message::Resolved { alert, at } => of_facts(id(), &Facts::later(alert, Stage::Over(*at))),
+        Message::Reminder { alert, at, unheard_since } => {
+            let facts = Facts::in_phase(alert, AlertPhase::Reminder(*at));
+            rendered(id(), &Facts { no_reading_since: *unheard_since, ..facts })
+        }
+        Message::Resolved { alert, at } => rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at))),
         Message::Suppressed { reason, alerts, more } => suppressed::rendered(id(), *reason, alerts, *more),
-        Message::Notice(about) => notice::rendered(about, &id()),
+        Message::Notice(notice) => notice::rendered(notice, &id()),
     }
 }
 
-fn firing(alerts: &[Alert], blocked: usize) -> Rendered {
-    let facts = Facts { blocked, ..Facts::of(alerts) };
-    of_facts(facts.first().id.to_string(), &facts)
-}
-
-fn of_facts(id: String, facts: &Facts) -> Rendered {
+fn rendered(id: String, facts: &Facts) -> Rendered {
     let subject = facts.subject();
-    let sentence = facts.whole_sentence();
+    let sentence = facts.full_sentence();
     Rendered {
         id,
         ascii_subject: facts.ascii_subject(),
         default: format!("{}{sentence}", facts.mark()),
-        email: within(LARGEST_EMAIL, |most| facts.email(&sentence, most)),
+        email: within(LARGEST_EMAIL, |max| facts.email(&sentence, max)),
         sms: facts.sms(),
-        json: within(LARGEST_JSON, |most| facts.json(&subject, &sentence, most)),
-        attributes: facts.attributes(),
+        json: within(LARGEST_JSON, |max| facts.json(&subject, &sentence, max)),
+        attributes: attributes(facts.kind(), facts.alerts.iter(), MOST_VALUES),
         subject,
     }
 }
 
-/// Most that the JSON text takes as a string in the SNS message, in bytes. It is in there five times.
+/// Largest JSON text as a string in the SNS message, in bytes. The SNS message contains it five times.
 const LARGEST_JSON: usize = 24 * 1024;
-/// Most that the email takes as a string in the SNS message, in bytes.
+/// Largest email as a string in the SNS message, in bytes.
 const LARGEST_EMAIL: usize = 24 * 1024;
-/// Most that the email of many alerts takes as a string in the SNS message, in bytes.
+/// Largest email that lists several alerts, as a string in the SNS message, in bytes.
 pub(super) const LARGEST_LIST_EMAIL: usize = 80 * 1024;
-/// Most that the JSON text of many alerts takes as a string in the SNS message, in bytes. It is in there once.
+/// Largest JSON text that lists several alerts, as a string in the SNS message, in bytes. The SNS message contains it once.
 pub(super) const LARGEST_LIST_JSON: usize = 104 * 1024;
-/// How many items of each list a text tries to name. With one of each, names of the longest kind stay far below either
-/// bound.
+/// The list lengths that a text is tried with. With one item each, even the longest names stay far below the limits.
 const LIST_LENGTHS: [usize; 7] = [128, 64, 32, 16, 8, 4, 1];
 
-/// The text with the longest lists that stays within `largest` bytes once it is a string in JSON.
+/// The text with the longest lists whose JSON string has at most `largest` bytes.
 pub(super) fn within(largest: usize, text: impl Fn(usize) -> String) -> String {
-    let mut shortest = String::new();
-    for most in LIST_LENGTHS {
-        shortest = text(most);
-        if Value::from(shortest.as_str()).to_string().len() <= largest {
-            break;
-        }
-    }
-    shortest
+    let fitting = LIST_LENGTHS.into_iter().map(&text).find(|text| json_size(text) <= largest);
+    fitting.unwrap_or_else(|| text(1))
+}
+
+/// The size of `text` as a JSON string, in bytes.
+pub(super) fn json_size(text: &str) -> usize {
+    Value::from(text).to_string().len()
 }
 
 impl Rendered {
-    /// What SNS takes as the message where its structure is `json`: an object of one text for each protocol, at most
-    /// [`LARGEST_SNS_MESSAGE`] bytes. Where five copies of the JSON text would be more than that, it is there once, as
-    /// the default: every protocol without a text of its own gets it.
+    /// The SNS message of structure `json`: an object with a text for each protocol, at most [`LARGEST_SNS_MESSAGE`] bytes. If
+    /// five copies of the JSON text would exceed that, it is included once, as the default.
     #[must_use]
     pub fn sns_message(&self) -> String {
-        let whole = json!({
+        let full = json!({
             "default": self.default,
             "email": self.email,
             "email-json": self.json,
@@ -115,28 +119,28 @@ impl Rendered {
             "https": self.json,
         })
         .to_string();
-        if whole.len() <= LARGEST_SNS_MESSAGE {
-            return whole;
+        if full.len() <= LARGEST_SNS_MESSAGE {
+            return full;
         }
         json!({ "default": self.json, "email": self.email, "sms": self.sms }).to_string()
     }
 
-    /// Whether it goes out by SMS: its `channel` has `sms`.
+    /// Whether the message is sent by SMS: its attribute `channel` contains `sms`.
     #[must_use]
     pub fn goes_by_sms(&self) -> bool {
-        self.attributes.iter().any(is_by_sms)
+        self.attributes.iter().any(has_sms)
     }
 
-    /// The same message without SMS: its `channel` leaves `sms` out.
+    /// Removes `sms` from the attribute `channel`.
     #[must_use]
     pub fn by_email_only(mut self) -> Self {
-        if let Some(attribute) = self.attributes.iter_mut().find(|attribute| is_by_sms(attribute)) {
+        if let Some(attribute) = self.attributes.iter_mut().find(|attribute| has_sms(attribute)) {
             *attribute = channel(&[EMAIL]);
         }
         self
     }
 
-    /// The same message without SMS, for a reason that the email states. Nothing changes if it was not to go by SMS.
+    /// Removes `sms` from the attribute `channel` and adds the reason to the email. Does nothing if `sms` is not in `channel`.
     #[must_use]
     pub fn without_sms(mut self, reason: &str) -> Self {
         if !self.goes_by_sms() {
@@ -147,42 +151,30 @@ impl Rendered {
         self.by_email_only()
     }
 
-    /// The message as one line of `alerts.ndjson`: every text that SNS would get, the one for programs as an object.
+    /// The message as one line of `alerts.ndjson`, with the JSON text as an object.
     #[must_use]
     pub fn record(&self) -> Value {
-        let attributes: Map<String, Value> = self
-            .attributes
-            .iter()
-            .map(|(name, attribute)| {
-                let value = match attribute {
-                    Attribute::One(value) => Value::from(value.as_str()),
-                    Attribute::Many(values) => Value::from(values.as_slice()),
-                };
-                ((*name).to_owned(), value)
-            })
-            .collect();
+        let attributes = self.attributes.iter().map(|(name, attribute)| ((*name).to_owned(), json!(attribute)));
         let facts = serde_json::from_str(&self.json).unwrap_or_else(|_| Value::from(self.json.as_str()));
         json!({
             "id": self.id,
             "subject": self.subject,
             "ascii_subject": self.ascii_subject,
             "message": { "default": self.default, "email": self.email, "sms": self.sms, "json": facts },
-            "attributes": attributes,
+            "attributes": Map::from_iter(attributes),
         })
     }
 }
 
-fn is_by_sms(attribute: &(&str, Attribute)) -> bool {
-    match attribute {
-        ("channel", Attribute::Many(channels)) => channels.iter().any(|channel| channel == SMS),
-        _ => false,
-    }
+fn has_sms(attribute: &(&str, Attribute)) -> bool {
+    matches!(attribute, ("channel", Attribute::Many(channels)) if channels.iter().any(|channel| channel == SMS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures::{bad_feedback, bad_smell_at, stale_and_dusty_air};
+    use domain::alert::Alert;
     use domain::location::Location;
 
     fn rendered(alerts: &[Alert]) -> Rendered {
@@ -194,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_the_facts() {
+    fn the_json_has_all_facts() {
         let expected = json!({
             "schema": "smartclean-push/alert/1",
             "kind": "firing",
@@ -223,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_spared_what_is_not_known() {
+    fn the_json_omits_unknown_values() {
         let mut alert = bad_smell_at("");
         alert.location = Location::default();
         let json = rendered(&[alert]).json;
@@ -244,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_see_one_value_or_each_of_several_and_never_an_empty_one() {
+    fn attributes_have_one_value_or_a_list_and_never_an_empty_one() {
         let one = rendered(&[bad_smell_at("Lobby")]);
         let names: Vec<&str> = one.attributes.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["kind", "severity", "rule", "device_type", "project", "zone", "channel"]);
@@ -267,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_blocked_before_is_counted_where_there_is_room() {
-        let of = |blocked| render(&Message::Firing { alerts: vec![bad_smell_at("Lobby")], blocked });
-        let (none, one, two) = (of(0), of(1), of(2));
+    fn the_email_and_the_json_count_blocked_alerts() {
+        let with_blocked = |blocked| render(&Message::Firing { alerts: vec![bad_smell_at("Lobby")], blocked });
+        let (none, one, two) = (with_blocked(0), with_blocked(1), with_blocked(2));
         assert!(one.email.contains("\n\n1 more alert of this zone was blocked before it.\n\n"), "{}", one.email);
         assert!(two.email.contains("2 more alerts of this zone were blocked before it."), "{}", two.email);
         assert!(two.json.contains("\"blocked_before\":2"), "{}", two.json);
@@ -278,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn sns_gets_a_text_for_each_protocol() {
+    fn the_sns_message_has_a_text_for_each_protocol() {
         let rendered = rendered(&[bad_smell_at("Lobby \"3\"")]);
         let message: Map<String, Value> = serde_json::from_str(&rendered.sns_message()).unwrap();
         let expected = [
@@ -298,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_has_every_text_and_the_facts_as_an_object() {
+    fn the_record_has_every_text_and_the_json_as_an_object() {
         let rendered = rendered(&stale_and_dusty_air("Lobby"));
         let record = rendered.record();
         assert_eq!(record["id"], rendered.id);

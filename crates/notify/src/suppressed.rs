@@ -1,88 +1,67 @@
-//! The list of alerts that were suppressed, for their reason.
+//! The list of alerts that were suppressed for one reason, sent when the suppression ends.
 
-use super::attributes::attributes;
+use super::attributes::{MOST_VALUES, attributes};
 use super::email::laid_out;
-use super::list::{Entry, and_others, common_location, groups, newest, sentence, sms, sorted, subjects, worst_mark};
-use super::payload::{DatedPayload, ListPayload};
+use super::list::{
+    ListedAlert, SHORT_NAME, and_others, common_location, groups, highest_mark, newest, sentence, sms, sorted, subjects,
+};
+use super::payload::{AlertPayload, MessagePayload};
 use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
-use super::text::{cut_to_graphemes, date_and_time, ids};
+use super::text::{counted, cut_to_graphemes, date_and_time, ids};
 use domain::alert::{SuppressedAlert, SuppressionReason};
 use domain::location::Location;
 
-/// Most values of one attribute: more than are suppressed by name.
-const MOST_VALUES: usize = 64;
-/// Most of the location's name in an SMS, in graphemes.
-const LOCATION_KEEPS: usize = 30;
-
-/// The message that lists `alerts`; `more` is how many there were beside them.
+/// Renders the list of `alerts`. `more` is the number of further alerts that are only counted.
 pub(super) fn rendered(id: String, reason: SuppressionReason, alerts: &[SuppressedAlert], more: usize) -> Rendered {
-    let entries = sorted(alerts.iter().map(Entry::of_suppressed).collect());
-    let total = entries.len() + more;
-    let (location, others) = common_location(&entries);
-    let mark = worst_mark(&entries);
-    let Words { counted, when, why } = Words::of(reason, total);
+    let alerts = sorted(alerts.iter().map(ListedAlert::suppressed).collect());
+    let total = alerts.len() + more;
+    let (location, others) = common_location(&alerts);
+    let mark = highest_mark(&alerts);
+    let (noun, during, explanation) = match reason {
+        SuppressionReason::Block => (
+            "more alert",
+            " while alerts of this zone were blocked",
+            "Raised while alerts of this zone were blocked, because one had just been sent.",
+        ),
+        SuppressionReason::Hours => {
+            ("alert", " outside active hours", "Raised outside the active hours of their rules.")
+        }
+    };
+    let counted = counted(total, noun);
     let (subject, ascii_subject) = subjects(&format!("{mark}{counted}"), &location, others);
-    let head = |location: &str, why: &str| format!("{location}{}: {counted}{why}", and_others(others));
-    let text = sentence(&head(&location, when), &entries, others > 0, total);
-    let short_location = cut_to_graphemes(&location, "...", LOCATION_KEEPS);
+    let head = |location: &str, during: &str| format!("{location}{}: {counted}{during}", and_others(others));
+    let text = sentence(&head(&location, during), &alerts, others > 0, total);
+    let short_location = cut_to_graphemes(&location, "...", SHORT_NAME);
     Rendered {
         id,
         ascii_subject,
         default: format!("{mark}{text}"),
-        email: within(LARGEST_LIST_EMAIL, |most| email(&entries, more, most, [&head(&location, ""), why])),
-        sms: sms(&head(&short_location, ""), &entries, others > 0, total),
-        json: within(LARGEST_LIST_JSON, |most| {
-            let of = |entry| DatedPayload::of(entry, most);
-            ListPayload::json(Some(reason), [&subject, &text], &entries, (most, more), of)
+        email: within(LARGEST_LIST_EMAIL, |max| email(&alerts, more, max, [&head(&location, ""), explanation])),
+        sms: sms(&head(&short_location, ""), &alerts, others > 0, total),
+        json: within(LARGEST_LIST_JSON, |max| {
+            let payload = |listed| AlertPayload::listed(listed, max);
+            MessagePayload::list(Some(reason), [&subject, &text], &alerts, (max, more), payload).to_json()
         }),
-        attributes: attributes("digest", entries.iter().map(Entry::alert), MOST_VALUES),
+        attributes: attributes("digest", alerts.iter().map(ListedAlert::alert), MOST_VALUES),
         subject,
     }
 }
 
-/// What a reason is called.
-struct Words {
-    /// "3 more alerts".
-    counted: String,
-    /// What follows that in a sentence.
-    when: &'static str,
-    /// A sentence of its own.
-    why: &'static str,
-}
-
-impl Words {
-    fn of(reason: SuppressionReason, total: usize) -> Self {
-        let alerts = if total == 1 { "alert" } else { "alerts" };
-        match reason {
-            SuppressionReason::Block => Self {
-                counted: format!("{total} more {alerts}"),
-                when: " while alerts of this zone were blocked",
-                why: "Raised while alerts of this zone were blocked, because one had just been sent.",
-            },
-            SuppressionReason::Hours => Self {
-                counted: format!("{total} {alerts}"),
-                when: " outside active hours",
-                why: "Raised outside the active hours of their rules.",
-            },
-        }
-    }
-}
-
-fn email(entries: &[Entry], more: usize, most: usize, [head, why]: [&str; 2]) -> String {
-    let listed = &entries[..entries.len().min(most)];
-    let mut blocks = vec![vec![head.to_owned()], vec![why.to_owned()]];
+fn email(alerts: &[ListedAlert], more: usize, max: usize, [head, explanation]: [&str; 2]) -> String {
+    let listed = &alerts[..alerts.len().min(max)];
+    let mut blocks = vec![vec![head.to_owned()], vec![explanation.to_owned()]];
     blocks.extend(groups(listed));
-    let left_out = more + entries.len() - listed.len();
-    if left_out > 0 {
-        blocks.push(vec![format!("And {left_out} more.")]);
+    let omitted = more + alerts.len() - listed.len();
+    if omitted > 0 {
+        blocks.push(vec![format!("And {omitted} more.")]);
     }
-    if let Some(entry) = entries.first() {
-        let location = &entry.alert().location;
-        let newest = format!("Newest: {}", date_and_time(location, newest(entries)));
-        // Of several devices none stands for all.
-        let of_none = Location { device: None, ..location.clone() };
-        blocks.push(std::iter::once(newest).chain(ids(&of_none)).collect());
+    if let Some(first) = alerts.first() {
+        let location = &first.alert().location;
+        let newest = format!("Newest: {}", date_and_time(location, newest(alerts)));
+        // The alerts are of several devices: no device id stands for all.
+        let zone = Location { device: None, ..location.clone() };
+        blocks.push(std::iter::once(newest).chain(ids(&zone)).collect());
     }
-    blocks.push(listed.iter().map(|entry| format!("Alert id: {}", entry.alert().id)).collect());
+    blocks.push(listed.iter().map(|listed| format!("Alert id: {}", listed.alert().id)).collect());
     format!("{}\n", laid_out(&blocks))
 }

@@ -1,4 +1,4 @@
-//! The small pieces that every text is made of: numbers, quantities, names, times, and how they are shortened.
+//! Numbers, quantities, ids and dates as text, and how texts are shortened.
 
 use std::cmp::Ordering;
 
@@ -10,27 +10,49 @@ use domain::device::Unit;
 use domain::display::{first_graphemes, first_that_fit, unlinked};
 use domain::location::Location;
 
-/// Whole numbers from here on are not written out: f64 no longer tells neighbours apart, and nothing that a washroom
-/// sensor measures comes near.
+/// Larger numbers are not written out: f64 has too few digits, and no sensor measures as much.
 const LARGEST: f64 = 1e15;
-/// Decimals that a number gets at most; a f64 near 1 knows about 15.
+/// Most decimals of a number.
 const MOST_DECIMALS: usize = 9;
-/// Decimals that a limit keeps at most: it is shown as it was written in the rules.
+/// Most decimals of a limit, which is shown as the rules have it.
 const LIMIT_DECIMALS: usize = 6;
 
-/// The crossed limit in words: "ammonia 270 ppb (limit 200)".
+/// The breach as text: "ammonia 270 ppb (limit 200)".
+///
+/// # Examples
+/// ```
+/// use domain::breach::{Breach, Comparison};
+/// use domain::device::Unit;
+///
+/// let (metric, label) = ("amm".to_owned(), "ammonia".to_owned());
+/// let breach = Breach { metric, label, value: 270.0, unit: Unit::Ppb, comparison: Comparison::AtLeast, limit: 200.0 };
+/// assert_eq!(notify::in_words(&breach), "ammonia 270 ppb (limit 200)");
+/// ```
 #[must_use]
 pub fn in_words(breach: &Breach) -> String {
-    phrase(breach, &breach.label, Letters::Unicode)
+    phrase(breach, &breach.label, Charset::Unicode)
 }
 
-/// `value` with its unit, as messages tell it: "270 ppb", "12.3°", "0.05 mg/m³".
+/// `value` with its unit, as in messages.
+///
+/// # Examples
+/// ```
+/// use domain::device::Unit;
+///
+/// assert_eq!(notify::amount(270.0, Unit::Ppb), "270 ppb");
+/// assert_eq!(notify::amount(0.05, Unit::MilligramsPerCubicMetre), "0.05 mg/m³");
+/// ```
 #[must_use]
 pub fn amount(value: f64, unit: Unit) -> String {
-    quantity(&number(value), unit, Letters::Unicode)
+    quantity(&number(value), unit, Charset::Unicode)
 }
 
-/// The ids of `location` that are known, a line each, the device's first.
+/// A number of things: "1 alert", "3 alerts".
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The known ids of `location`, one line each, the device first.
 pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
     let ids = [
         ("Device id", &location.device),
@@ -41,21 +63,20 @@ pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
     ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", unlinked(id.as_ref()?))))
 }
 
-/// The letters that a text may be written in.
+/// The characters of units and ellipses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Letters {
-    /// All of them.
+pub(super) enum Charset {
     Unicode,
-    /// Those of the GSM 7-bit alphabet, and of ASCII.
-    Plain,
+    /// The characters that the GSM 7-bit alphabet and ASCII share.
+    Gsm7,
 }
 
-impl Letters {
-    /// The mark that stands for what was cut.
+impl Charset {
+    /// The mark at the end of a shortened text.
     pub(super) fn ellipsis(self) -> &'static str {
         match self {
             Self::Unicode => "…",
-            Self::Plain => "...",
+            Self::Gsm7 => "...",
         }
     }
 
@@ -63,20 +84,18 @@ impl Letters {
     pub(super) fn symbol(self, unit: Unit) -> &'static str {
         match self {
             Self::Unicode => unit.symbol(),
-            Self::Plain => unit.gsm_symbol(),
+            Self::Gsm7 => unit.gsm_symbol(),
         }
     }
 }
 
-/// `value` as a person writes it: a whole number without decimals, otherwise up to two, below 1 up to three significant
-/// digits. Never an exponent, never "-0".
+/// `value` with up to two decimals, below 1 with up to three significant digits. Never an exponent, never "-0".
 pub(super) fn number(value: f64) -> String {
     let magnitude = value.abs();
     let decimals = if magnitude >= 1.0 || magnitude == 0.0 {
         2
     } else {
-        // 0.05 has its first digit at the second decimal: log10 is −1.3, its floor −2.
-        let first = (1..=MOST_DECIMALS).find(|&location| magnitude * 10f64.powi(location as i32) >= 1.0);
+        let first = (1..=MOST_DECIMALS).find(|&decimal| magnitude * 10f64.powi(decimal as i32) >= 1.0);
         first.map_or(MOST_DECIMALS, |first| (first + 2).min(MOST_DECIMALS))
     };
     with_decimals(value, decimals)
@@ -95,77 +114,76 @@ pub(super) fn with_decimals(value: f64, decimals: usize) -> String {
     if shortest == "-0" { "0".to_owned() } else { shortest.to_owned() }
 }
 
-/// The value and the limit of `breach` as numbers that stand to each other as the real ones do: a value over the limit
-/// is never shown equal to it, or under it. It gets more decimals until they differ.
+/// The value and the limit of `breach`. The value gets as many decimals as the comparison requires: a value over the limit is
+/// never shown equal to it or under it.
 pub(super) fn value_and_limit(breach: &Breach) -> (String, String) {
     let (value, limit) = (breach.value, breach.limit);
-    let shown_limit = with_decimals(limit, LIMIT_DECIMALS);
+    let limit_text = with_decimals(limit, LIMIT_DECIMALS);
     let relation = value.partial_cmp(&limit);
     if relation == Some(Ordering::Equal) {
-        return (shown_limit.clone(), shown_limit);
+        return (limit_text.clone(), limit_text);
     }
-    let stands_right = |shown: &String| {
+    let is_exact = |value_text: &String| {
         let read = |text: &str| text.parse::<f64>().ok();
-        read(shown).zip(read(&shown_limit)).is_some_and(|(value, limit)| value.partial_cmp(&limit) == relation)
+        read(value_text).zip(read(&limit_text)).is_some_and(|(value, limit)| value.partial_cmp(&limit) == relation)
     };
-    let shown = number(value);
-    // Where one is beyond every number that is written out, the words say so.
+    let value_text = number(value);
+    // Numbers that are not written out differ as text.
     let is_written_out = value.abs() < LARGEST && limit.abs() < LARGEST;
-    if !is_written_out && shown != shown_limit || stands_right(&shown) {
-        return (shown, shown_limit);
+    if !is_written_out && value_text != limit_text || is_exact(&value_text) {
+        return (value_text, limit_text);
     }
-    let exact_enough = (0..=MOST_DECIMALS).map(|decimals| with_decimals(value, decimals)).skip(2).find(stands_right);
-    let shown = exact_enough.unwrap_or_else(|| {
+    let exact = (2..=MOST_DECIMALS).map(|decimals| with_decimals(value, decimals)).find(is_exact);
+    let value_text = exact.unwrap_or_else(|| {
         let side = if relation == Some(Ordering::Less) { "less" } else { "more" };
-        format!("{side} than {shown_limit}")
+        format!("{side} than {limit_text}")
     });
-    (shown, shown_limit)
+    (value_text, limit_text)
 }
 
-/// A number with its unit: "270 ppb", "3 %", and "12.3°" with the sign attached.
-pub(super) fn quantity(number: &str, unit: Unit, letters: Letters) -> String {
-    match letters.symbol(unit) {
+/// A number with its unit: "270 ppb", "3 %", "12.3°".
+pub(super) fn quantity(number: &str, unit: Unit, charset: Charset) -> String {
+    match charset.symbol(unit) {
         "" => number.to_owned(),
         "°" => format!("{number}°"),
         symbol => format!("{number} {symbol}"),
     }
 }
 
-/// What a flag says: its label where it is set, otherwise that it is not.
+/// A flag as text: "occupied", "not occupied", "motion", "no motion".
 pub(super) fn flag(label: &str, value: f64) -> String {
     if value != 0.0 {
         label.to_owned()
     } else if label.ends_with("ed") {
-        // A state of the location ("occupied"); the other flags are things ("motion", "spill").
         format!("not {label}")
     } else {
         format!("no {label}")
     }
 }
 
-/// A crossed limit in words, its name given as `label`: "ammonia 270 ppb (limit 200)".
-pub(super) fn phrase(breach: &Breach, label: &str, letters: Letters) -> String {
+/// The breach as text, with `label` as the name of the metric: "ammonia 270 ppb (limit 200)".
+pub(super) fn phrase(breach: &Breach, label: &str, charset: Charset) -> String {
     if breach.unit == Unit::Flag {
         return flag(label, breach.value);
     }
     let (value, limit) = value_and_limit(breach);
-    let value = quantity(&value, breach.unit, letters);
+    let value = quantity(&value, breach.unit, charset);
     let from = if breach.comparison == Comparison::Deviates { " from its baseline" } else { "" };
     format!("{label} {value}{from} (limit {limit})")
 }
 
-/// The time of day at `location`, to the minute; with "UTC" where the local time is not known.
+/// The local time of day, to the minute; in UTC, and marked so, if the time zone is unknown.
 pub(super) fn clock(location: &Location, at: Timestamp) -> String {
     let wall = location.local_zone.on_the_wall(at).strftime("%H:%M");
     if location.local_zone.is_known() { wall.to_string() } else { format!("{wall} UTC") }
 }
 
-/// The date at `location`: "Wed 1 June 2022".
+/// The local date: "Wed 1 June 2022".
 pub(super) fn date(location: &Location, at: Timestamp) -> String {
     location.local_zone.on_the_wall(at).strftime("%a %-d %B %Y").to_string()
 }
 
-/// Date and time to the second, with the zone that they are told in: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
+/// Local date and time to the second, with the time zone: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
 pub(super) fn date_and_time(location: &Location, at: Timestamp) -> String {
     let wall = location.local_zone.on_the_wall(at);
     let zone = match wall.time_zone().iana_name() {
@@ -175,28 +193,28 @@ pub(super) fn date_and_time(location: &Location, at: Timestamp) -> String {
     format!("{}, {} ({zone})", date(location, at), wall.strftime("%H:%M:%S"))
 }
 
-/// Width of `text` in UTF-16 code units, which is never less than its characters.
+/// The width of `text` in UTF-16 code units: at least its number of characters.
 pub(super) fn utf16_units(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// As many graphemes of `text` as fit into `room` by `width`, with `ellipsis` where some had to go.
-/// A grapheme is never broken, so that no accent and no part of a joined emoji is left alone.
-pub(super) fn cut_to_fit(text: &str, ellipsis: &str, room: usize, width: impl Fn(&str) -> usize) -> String {
-    if width(text) <= room {
+/// Shortens `text` to the width `max`, measured by `width`, and ends it with `ellipsis`. Never splits a grapheme, so that no
+/// accent and no part of a joined emoji is left alone.
+pub(super) fn cut_to_fit(text: &str, ellipsis: &str, max: usize, width: impl Fn(&str) -> usize) -> String {
+    if width(text) <= max {
         return text.to_owned();
     }
-    let kept = first_that_fit(text, room.saturating_sub(width(ellipsis)), width);
+    let kept = first_that_fit(text, max.saturating_sub(width(ellipsis)), width);
     format!("{}{ellipsis}", kept.trim_end())
 }
 
-/// The first `graphemes` of `text`, with `ellipsis` where some had to go.
+/// Shortens `text` to this number of graphemes and adds `ellipsis`.
 pub(super) fn cut_to_graphemes(text: &str, ellipsis: &str, graphemes: usize) -> String {
     let kept = first_graphemes(text, graphemes);
     if kept.len() == text.len() { text.to_owned() } else { format!("{}{ellipsis}", kept.trim_end()) }
 }
 
-/// How many graphemes `text` has: what a person counts as characters.
+/// The number of graphemes: what a person counts as characters.
 pub(super) fn graphemes(text: &str) -> usize {
     text.graphemes(true).count()
 }
@@ -208,7 +226,7 @@ mod tests {
     use domain::time::LocalZone;
 
     #[test]
-    fn numbers_are_as_short_as_they_read_well() {
+    fn numbers_have_few_decimals() {
         for (value, expected) in [
             (270.0, "270"),
             (100.0, "100"),
@@ -236,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_beyond_its_limit_is_never_shown_at_it_or_on_its_other_side() {
+    fn a_breaching_value_is_never_shown_equal_to_its_limit_or_on_the_other_side() {
         for (value, limit, expected) in [
             (270.0, 200.0, ("270", "200")),
             (200.0, 200.0, ("200", "200")),
@@ -252,21 +270,21 @@ mod tests {
             (1e300, 200.0, ("over 999999999999999", "200")),
         ] {
             let breach = breach("ODRDTR_BATT_V1", "aqi", value, Comparison::AtLeast, limit);
-            let (shown, shown_limit) = value_and_limit(&breach);
-            assert_eq!((shown.as_str(), shown_limit.as_str()), expected, "{value} {limit}");
+            let (value_text, limit_text) = value_and_limit(&breach);
+            assert_eq!((value_text.as_str(), limit_text.as_str()), expected, "{value} {limit}");
         }
     }
 
     #[test]
-    fn any_two_neighbours_are_shown_as_they_stand_to_each_other() {
+    fn neighbouring_values_keep_their_order_as_text() {
         let mut seed = 1_u64;
         for round in 0..20_000 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // Limits as people write them: up to four decimals, either sign; values from 10⁻¹ to 10⁻⁸ away.
             let limit = ((seed >> 33) % 2_000_000) as f64 / 1e4 - 100.0;
             let value = limit + (((seed >> 20) % 19) as f64 - 9.0) * 10f64.powi(-(1 + round % 8));
-            let (shown, shown_limit) = value_and_limit(&breach("TH", "t", value, Comparison::Above, limit));
-            let (Ok(read), Ok(read_limit)) = (shown.parse::<f64>(), shown_limit.parse::<f64>()) else {
+            let (shown, limit_text) = value_and_limit(&breach("TH", "t", value, Comparison::Above, limit));
+            let (Ok(read), Ok(read_limit)) = (shown.parse::<f64>(), limit_text.parse::<f64>()) else {
                 assert!(shown.contains("than") && (value - limit).abs() < 1e-8, "{value} {limit}: {shown}");
                 continue;
             };
@@ -276,23 +294,23 @@ mod tests {
     }
 
     #[test]
-    fn units_stand_apart_and_degrees_do_not() {
-        assert_eq!(quantity("3", Unit::Percent, Letters::Unicode), "3 %");
-        assert_eq!(quantity("12.3", Unit::Degree, Letters::Unicode), "12.3°");
-        assert_eq!(quantity("12.3", Unit::Degree, Letters::Plain), "12.3 deg");
-        assert_eq!(quantity("41.5", Unit::MicrogramsPerCubicMetre, Letters::Unicode), "41.5 µg/m³");
-        assert_eq!(quantity("41.5", Unit::MicrogramsPerCubicMetre, Letters::Plain), "41.5 ug/m3");
-        assert_eq!(quantity("30", Unit::One, Letters::Unicode), "30");
+    fn units_follow_a_space_except_degrees() {
+        assert_eq!(quantity("3", Unit::Percent, Charset::Unicode), "3 %");
+        assert_eq!(quantity("12.3", Unit::Degree, Charset::Unicode), "12.3°");
+        assert_eq!(quantity("12.3", Unit::Degree, Charset::Gsm7), "12.3 deg");
+        assert_eq!(quantity("41.5", Unit::MicrogramsPerCubicMetre, Charset::Unicode), "41.5 µg/m³");
+        assert_eq!(quantity("41.5", Unit::MicrogramsPerCubicMetre, Charset::Gsm7), "41.5 ug/m3");
+        assert_eq!(quantity("30", Unit::One, Charset::Unicode), "30");
     }
 
     #[test]
-    fn flags_say_what_is_or_what_is_not() {
+    fn a_flag_is_its_label_or_its_negation() {
         assert_eq!((flag("spill", 1.0).as_str(), flag("spill", 0.0).as_str()), ("spill", "no spill"));
         assert_eq!((flag("occupied", 1.0).as_str(), flag("occupied", 0.0).as_str()), ("occupied", "not occupied"));
     }
 
     #[test]
-    fn a_place_is_called_by_its_name_else_its_id_else_its_kind() {
+    fn a_location_is_shown_by_name_else_by_id_else_by_type() {
         let location = |display: Option<&str>, device: Option<&str>, device_type: &str| Location {
             display: display.map(Into::into),
             device: device.map(Into::into),
@@ -308,9 +326,9 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_on_the_wall_and_say_so_where_they_are_not() {
+    fn times_are_local_or_marked_as_utc() {
         let at: Timestamp = "2022-06-01T05:59:45.904Z".parse().unwrap();
-        let told = |region: Option<&str>, offset_seconds| {
+        let texts = |region: Option<&str>, offset_seconds| {
             let local_zone = LocalZone { region: region.map(Into::into), offset_seconds };
             let location = Location { local_zone, ..Location::default() };
             (clock(&location, at), date_and_time(&location, at))
@@ -324,16 +342,16 @@ mod tests {
             (None, None, "05:59 UTC", "Wed 1 June 2022, 05:59:45 (UTC)"),
             (Some("Asia/Atlantis"), None, "05:59 UTC", "Wed 1 June 2022, 05:59:45 (UTC)"),
         ] {
-            assert_eq!(told(region, offset), (time.to_owned(), full.to_owned()));
+            assert_eq!(texts(region, offset), (time.to_owned(), full.to_owned()));
         }
     }
 
     #[test]
-    fn a_cut_never_breaks_what_a_person_sees_as_one_character() {
+    fn a_cut_never_splits_a_grapheme() {
         let family = "👩\u{200d}👩\u{200d}👧";
         let name = format!("a{family}e\u{301}🇸🇬z");
         // Widths in UTF-16: a 1, the family 8, é 2, the flag 4, z 1; the ellipsis takes 1.
-        for (room, expected) in [
+        for (max, expected) in [
             (16, name.clone()),
             (15, format!("a{family}e\u{301}…")),
             (12, format!("a{family}e\u{301}…")),
@@ -341,7 +359,7 @@ mod tests {
             (9, "a…".to_owned()),
             (1, "…".to_owned()),
         ] {
-            assert_eq!(cut_to_fit(&name, "…", room, utf16_units), expected, "{room}");
+            assert_eq!(cut_to_fit(&name, "…", max, utf16_units), expected, "{max}");
         }
         assert_eq!(cut_to_graphemes(&name, "…", 2), format!("a{family}…"));
         assert_eq!(cut_to_graphemes(&name, "…", 5), name);

@@ -1,4 +1,4 @@
-//! Every text as it is read, word for word.
+//! The exact texts of firing messages.
 
 use super::facts::Facts;
 use super::fixtures::*;
@@ -24,7 +24,7 @@ fn with_template(template: &str, alert: Alert) -> Alert {
 }
 
 #[test]
-fn names_the_place_first_then_what_value_unit_limit_and_local_time() {
+fn the_sentence_has_location_metric_value_unit_limit_and_local_time() {
     assert_eq!(
         texts(&[bad_smell_at("Indoor Air Quality")]),
         [
@@ -36,7 +36,7 @@ fn names_the_place_first_then_what_value_unit_limit_and_local_time() {
 }
 
 #[test]
-fn the_email_says_where_what_how_bad_and_when_then_the_ids_and_the_rule() {
+fn the_email_has_location_time_alerts_ids_and_rule() {
     let expected = r#"Indoor Air Quality: ammonia 270 ppb (limit 200) at 13:59
 
 Where: Indoor Air Quality
@@ -58,7 +58,7 @@ Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
 }
 
 #[test]
-fn the_email_leaves_out_what_is_not_known() {
+fn the_email_omits_unknown_values() {
     let mut alert = bad_smell_at("");
     alert.location = Location { device_type: "ODRDTR_BATT_V1".to_owned(), ..Location::default() };
     let expected = r#"an air quality sensor lite without a name: ammonia 270 ppb (limit 200) at 05:59 UTC
@@ -78,7 +78,7 @@ Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
 }
 
 #[test]
-fn a_spill_is_told_with_its_area() {
+fn a_spill_is_shown_with_its_area() {
     assert_eq!(
         texts(&[spill("Ladies L3")]),
         [
@@ -90,7 +90,7 @@ fn a_spill_is_told_with_its_area() {
 }
 
 #[test]
-fn what_is_not_is_told_as_not() {
+fn an_unset_flag_is_negated() {
     let free = breach("OCCDESK", "occupied", 0.0, Comparison::Below, 1.0);
     let alert = alert("free", "Free desk", Severity::Low, &location("OCCDESK", "Desk 4"), vec![free]);
     assert_eq!(rendered(&[alert]).sms, "Desk 4: not occupied at 13:59");
@@ -110,14 +110,14 @@ fn feedback_names_its_reasons() {
 }
 
 #[test]
-fn the_email_lists_reasons_one_a_line() {
+fn the_email_has_one_reason_per_line() {
     let email = rendered(&[bad_feedback("Gents L1", &["Wet floor", "No soap"])]).email;
     let block = "Bad feedback (medium)\n- rating: 5, 1 over the limit of 4\n- reason: Wet floor\n- reason: No soap\n\n";
     assert!(email.contains(block), "{email}");
 }
 
 #[test]
-fn a_level_below_its_limit_is_told_with_what_is_left() {
+fn a_value_below_its_limit_is_shown_with_the_distance() {
     let low = breach("SS", "p", 3.0, Comparison::Below, 5.0);
     let alert = alert("soap-low", "Refill soap", Severity::Medium, &location("SS", "Gents L2"), vec![low]);
     let [subject, _, sms] = texts(std::slice::from_ref(&alert));
@@ -127,7 +127,7 @@ fn a_level_below_its_limit_is_told_with_what_is_left() {
 }
 
 #[test]
-fn a_leaning_tree_is_told_from_its_baseline() {
+fn a_deviation_is_shown_from_its_baseline() {
     let leans = breach("TILT", "Xt", 12.3, Comparison::Deviates, 10.0);
     let alert = alert("tree-tilt", "Tree leans", Severity::High, &location("TILT", "Rain tree 7"), vec![leans]);
     assert_eq!(
@@ -141,7 +141,7 @@ fn a_leaning_tree_is_told_from_its_baseline() {
 }
 
 #[test]
-fn one_message_names_all_limits_of_one_reading_the_worst_first() {
+fn one_message_has_all_breaches_of_a_reading_by_severity() {
     let alerts = stale_and_dusty_air("Meeting Room 5");
     assert_eq!(
         texts(&alerts),
@@ -177,7 +177,7 @@ the README.
 }
 
 #[test]
-fn a_value_with_two_limits_is_told_once_with_the_worse() {
+fn a_value_that_breaches_two_limits_is_shown_once_with_the_higher_severity() {
     let location = location("ODRDTR_BATT_V1", "Lobby");
     let of = |rule, severity, limit| {
         let breaches = vec![breach("ODRDTR_BATT_V1", "amm", 600.0, Comparison::AtLeast, limit)];
@@ -193,7 +193,7 @@ fn a_value_with_two_limits_is_told_once_with_the_worse() {
 }
 
 #[test]
-fn chinese_and_arabic_places_stay_as_they_are_written() {
+fn chinese_and_arabic_names_are_unchanged() {
     for (name, ascii) in [
         ("三楼女厕 厕所空气", "[MEDIUM] Bad smell: San Lou Nu Ce Ce Suo Kong Qi"),
         ("دورة مياه النساء", "[MEDIUM] Bad smell: dwr@ myh lns'"),
@@ -210,7 +210,7 @@ fn chinese_and_arabic_places_stay_as_they_are_written() {
 }
 
 #[test]
-fn a_place_without_a_name_is_called_by_its_id_also_where_the_name_cannot_be_seen() {
+fn a_location_with_an_invisible_name_is_shown_by_its_id() {
     for display in [None, Some("\u{200b}\u{200d}".to_owned())] {
         let mut alert = bad_smell_at("");
         alert.location.display = display;
@@ -219,7 +219,7 @@ fn a_place_without_a_name_is_called_by_its_id_also_where_the_name_cannot_be_seen
 }
 
 #[test]
-fn an_hour_of_no_known_zone_is_told_in_utc() {
+fn without_a_time_zone_times_are_in_utc() {
     let mut alert = bad_smell_at("Lobby");
     alert.location.local_zone = LocalZone::default();
     let rendered = rendered(&[alert]);
@@ -229,7 +229,7 @@ fn an_hour_of_no_known_zone_is_told_in_utc() {
 }
 
 #[test]
-fn an_sms_with_letters_outside_gsm_says_less_but_never_less_than_the_worst_limit() {
+fn an_sms_outside_the_gsm_alphabet_is_shorter_and_keeps_the_first_breach() {
     assert_eq!(
         rendered(&stale_and_dusty_air("三楼女厕 厕所空气")).sms,
         "三楼女厕 厕所空气: carbon dioxide 2610 ppm (limit 2500), +1 more at 13:59"
@@ -241,7 +241,7 @@ fn an_sms_with_letters_outside_gsm_says_less_but_never_less_than_the_worst_limit
 }
 
 #[test]
-fn an_sms_shortens_the_place_before_anything_else() {
+fn an_sms_shortens_the_location_first() {
     let long =
         "Ladies\u{2019} washroom beside the north garden, third floor, opposite of the lift that goes to the roof";
     assert_eq!(
@@ -257,23 +257,23 @@ fn an_sms_shortens_the_place_before_anything_else() {
 }
 
 #[test]
-fn curly_marks_do_not_make_an_sms_dearer_and_stay_in_the_email() {
+fn typographic_marks_are_plain_in_the_sms_and_unchanged_in_the_email() {
     let rendered = rendered(&[bad_smell_at("Ladies\u{2019}\u{a0}\u{2013} \u{201c}L3\u{201d}")]);
     assert_eq!(rendered.sms, "Ladies' - \"L3\": ammonia 270 ppb (limit 200) at 13:59");
     assert!(rendered.email.starts_with("Ladies\u{2019} \u{2013} \u{201c}L3\u{201d}: "), "{}", rendered.email);
-    // With a letter outside the alphabet there is nothing to win by changing the marks.
+    // With a letter outside the alphabet, plain marks would save nothing.
     let [_, _, sms] = texts(&[bad_smell_at("女\u{2019}s")]);
     assert_eq!(sms, "女\u{2019}s: ammonia 270 ppb (limit 200) at 13:59");
 }
 
 #[test]
-fn units_in_a_text_of_letters_outside_gsm_are_the_usual_ones() {
+fn an_sms_outside_the_gsm_alphabet_has_unicode_units() {
     let sms = rendered(&stale_and_dusty_air("三楼")[1..]).sms;
     assert_eq!(sms, "三楼: fine dust PM2.5 41.5 µg/m³ (limit 35) at 13:59");
 }
 
 #[test]
-fn a_subject_shortens_the_place_and_keeps_severity_and_title() {
+fn a_subject_shortens_the_location_and_keeps_severity_and_title() {
     let subject = rendered(&[bad_smell_at(&"north ".repeat(20))]).subject;
     assert_eq!(subject, format!("[MEDIUM] Bad smell: {}north…", "north ".repeat(12)));
     let mut alert = bad_smell_at(&"north ".repeat(20));
@@ -282,7 +282,7 @@ fn a_subject_shortens_the_place_and_keeps_severity_and_title() {
 }
 
 #[test]
-fn a_subject_counts_the_titles_that_it_has_no_room_for() {
+fn a_subject_counts_the_titles_that_it_omits() {
     let subject = |name: &str| rendered(&stale_and_dusty_air(name)).subject;
     let fitting = "r".repeat(99 - "[HIGH] Stale air, Fine dust: ".len());
     assert_eq!(subject(&fitting), format!("[HIGH] Stale air, Fine dust: {fitting}"));
@@ -290,7 +290,7 @@ fn a_subject_counts_the_titles_that_it_has_no_room_for() {
 }
 
 #[test]
-fn a_rules_own_words_replace_the_sentence() {
+fn a_template_replaces_the_sentence() {
     let template = "{location}: {what} {value} {unit}, over {limit}! {title} ({severity}) {time} on {date}";
     let rendered = rendered(&[with_template(template, bad_smell_at("Lobby"))]);
     let sentence = "Lobby: ammonia 270 ppb, over 200! Bad smell (medium) 13:59 on Wed 1 June 2022";
@@ -301,7 +301,7 @@ fn a_rules_own_words_replace_the_sentence() {
 }
 
 #[test]
-fn a_template_has_the_ids_the_reasons_and_all_limits() {
+fn a_template_can_contain_ids_reasons_and_all_breaches() {
     let mut spill = with_template("{device} {zone} {project} {property} {type}: {breaches}.", spill("Lobby"));
     assert_eq!(
         rendered(&[spill.clone()]).sms,
@@ -325,13 +325,13 @@ fn every_documented_placeholder_is_filled() {
 }
 
 #[test]
-fn a_device_named_like_a_placeholder_is_called_that() {
+fn a_device_name_that_looks_like_a_placeholder_is_not_replaced() {
     let alert = with_template("{location} at {time}", bad_smell_at("{time} {{x}} {"));
     assert_eq!(rendered(&[alert]).sms, "{time} {{x}} { at 13:59");
 }
 
 #[test]
-fn own_words_and_usual_ones_go_together_in_one_message() {
+fn one_message_can_combine_a_template_and_the_default_wording() {
     let mut alerts = stale_and_dusty_air("Room 5");
     alerts[0].template = Some("{location}: open a window.".to_owned());
     let texts = texts(&alerts);
@@ -342,7 +342,7 @@ fn own_words_and_usual_ones_go_together_in_one_message() {
 }
 
 #[test]
-fn own_words_longer_than_an_sms_are_cut_at_their_end() {
+fn a_template_longer_than_an_sms_is_cut_at_its_end() {
     let alert = with_template(
         &format!("{{location}}: {}", "open a window ".repeat(30)),
         bad_smell_at("Meeting room of level three"),
@@ -351,7 +351,7 @@ fn own_words_longer_than_an_sms_are_cut_at_their_end() {
 }
 
 #[test]
-fn a_template_without_words_is_no_template() {
+fn a_blank_template_counts_as_none() {
     assert_eq!(
         rendered(&[with_template(" \n", bad_smell_at("Lobby"))]).sms,
         "Lobby: ammonia 270 ppb (limit 200) at 13:59"
@@ -359,14 +359,14 @@ fn a_template_without_words_is_no_template() {
 }
 
 #[test]
-fn titles_and_severity_are_of_the_worst_also_where_it_comes_later() {
+fn the_severity_is_the_highest_in_any_order() {
     let mut alerts = stale_and_dusty_air("Lobby");
     alerts.reverse();
-    assert_eq!(Facts::of(&alerts).severity, Severity::High);
+    assert_eq!(Facts::new(&alerts).severity, Severity::High);
 }
 
 #[test]
-fn what_a_rule_leaves_empty_leaves_no_hole() {
+fn a_blank_title_or_label_has_a_default() {
     let mut alert = bad_smell_at("Lobby");
     alert.title.clear();
     alert.breaches[0].label.clear();

@@ -1,4 +1,4 @@
-//! How it came about and what became of it, word for word.
+//! The exact texts of triggers, reminders and resolved notices.
 
 use domain::alert::{Alert, Message, Trigger};
 use domain::breach::Comparison;
@@ -17,17 +17,20 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn with_course(trigger: Trigger, alert: Alert) -> Alert {
+fn with_trigger(trigger: Trigger, alert: Alert) -> Alert {
     Alert { trigger, ..alert }
 }
 
 fn lasting(alert: Alert) -> Alert {
-    with_course(Trigger::Sustained { since: at(SINCE) }, alert)
+    with_trigger(Trigger::Sustained { since: at(SINCE) }, alert)
 }
 
 fn silent(display: &str, since: &str) -> Alert {
     let location = location("ODRDTR_BATT_V1", display);
-    with_course(Trigger::NoData { since: at(since) }, alert("silence", "No data", Severity::Low, &location, Vec::new()))
+    with_trigger(
+        Trigger::NoData { since: at(since) },
+        alert("silence", "No data", Severity::Low, &location, Vec::new()),
+    )
 }
 
 fn entries(display: &str) -> Alert {
@@ -44,7 +47,7 @@ fn reminder(alert: Alert, when: &str) -> Rendered {
 }
 
 #[test]
-fn the_last_reminder_says_since_when_nothing_came() {
+fn the_last_reminder_has_the_time_of_the_last_reading() {
     let (now, unheard_since) = (at("2022-06-02T06:20:00Z"), Some(at("2022-06-01T06:05:00Z")));
     let rendered = render(&Message::Reminder { alert: Box::new(bad_smell_at("Washroom 3")), at: now, unheard_since });
     let expected = "Washroom 3: still Bad smell at 14:20, since Wed 13:59; was ammonia 270 ppb (limit 200) then; \
@@ -69,7 +72,7 @@ fn attribute(rendered: &Rendered, name: &str) -> Option<Attribute> {
 }
 
 #[test]
-fn what_has_lasted_says_since_when() {
+fn a_sustained_breach_is_shown_with_its_start() {
     let rendered = raised(&[lasting(bad_smell_at("Washroom 3"))]);
     assert_eq!(rendered.sms, "Washroom 3: ammonia 270 ppb (limit 200) at 13:59, since 13:40");
     let block = "Bad smell (medium)\n- ammonia: 270 ppb, 1.4 times the limit of 200 ppb\n- for 19 min, since 13:40\n\n";
@@ -79,25 +82,25 @@ fn what_has_lasted_says_since_when() {
 }
 
 #[test]
-fn what_one_reading_did_says_no_since() {
+fn an_immediate_breach_is_shown_without_a_start() {
     let rendered = raised(&[bad_smell_at("Washroom 3")]);
     assert!(![&rendered.sms, &rendered.email, &rendered.json].iter().any(|text| text.contains("since")));
     assert_eq!(facts(&rendered)["alerts"][0]["trigger"], Value::Null);
 }
 
 #[test]
-fn a_sum_says_since_when_it_was_counted() {
+fn an_accumulated_breach_is_shown_with_the_start_of_the_count() {
     let rendered =
-        raised(&[with_course(Trigger::Accumulated { since: at("2022-06-01T01:12:00Z") }, entries("Gents L1"))]);
+        raised(&[with_trigger(Trigger::Accumulated { since: at("2022-06-01T01:12:00Z") }, entries("Gents L1"))]);
     assert_eq!(rendered.sms, "Gents L1: entries 34 (limit 30) at 13:59, counted since 09:12");
     assert!(rendered.email.contains("- counted for 4 h 47 min, since 09:12\n"), "{}", rendered.email);
     assert_eq!(facts(&rendered)["alerts"][0]["trigger"]["is"], "accumulated");
 }
 
 #[test]
-fn a_number_of_times_is_told_before_the_reasons() {
+fn the_number_of_occurrences_comes_before_the_reasons() {
     let times =
-        |count, within| with_course(Trigger::Repeated { count, within }, bad_feedback("Gents L1", &["Wet floor"]));
+        |count, within| with_trigger(Trigger::Repeated { count, within }, bad_feedback("Gents L1", &["Wet floor"]));
     let rendered = raised(&[times(3, Some(SignedDuration::from_hours(1)))]);
     assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 3 times within 1 h: Wet floor at 13:59");
     let block = "- rating: 5, 1 over the limit of 4\n- 3 times within 1 h\n- reason: Wet floor\n";
@@ -111,7 +114,7 @@ fn a_number_of_times_is_told_before_the_reasons() {
 }
 
 #[test]
-fn silence_says_since_when_with_a_date_where_that_is_another_day() {
+fn a_no_data_alert_has_its_start_with_a_date_if_it_was_on_another_day() {
     let rendered = raised(&[silent("Washroom 3", "2022-05-31T05:58:00Z")]);
     assert_eq!(rendered.subject, "[LOW] No data: Washroom 3");
     assert_eq!(rendered.sms, "Washroom 3: no data since Tue 13:58 (24 h) at 13:59");
@@ -127,7 +130,7 @@ fn silence_says_since_when_with_a_date_where_that_is_another_day() {
 }
 
 #[test]
-fn alerts_that_came_about_differently_say_so_one_by_one() {
+fn alerts_with_different_triggers_show_each_its_own() {
     let mut alerts = stale_and_dusty_air("Room 5");
     alerts[0].trigger = Trigger::Sustained { since: at(SINCE) };
     assert_eq!(
@@ -144,12 +147,12 @@ fn alerts_that_came_about_differently_say_so_one_by_one() {
     let mut spill = spill("Room 5");
     spill.trigger = Trigger::Sustained { since: at(SINCE) };
     spill.location = alerts[0].location.clone();
-    let told = raised(&[spill, alerts.remove(0)]).sms;
-    assert!(told.contains("spill, wet area 12 % (limit 5), carbon dioxide 2610 ppm"), "{told}");
+    let sms = raised(&[spill, alerts.remove(0)]).sms;
+    assert!(sms.contains("spill, wet area 12 % (limit 5), carbon dioxide 2610 ppm"), "{sms}");
 }
 
 #[test]
-fn an_sms_without_room_says_the_value_rather_than_since_when() {
+fn a_full_sms_keeps_the_value_and_omits_the_start() {
     let alert = lasting(bad_smell_at("三楼女厕所靠近北花园对面是通往屋顶的电梯旁边的那一间"));
     assert_eq!(
         raised(&[alert]).sms,
@@ -161,15 +164,15 @@ fn an_sms_without_room_says_the_value_rather_than_since_when() {
 }
 
 #[test]
-fn a_template_can_say_since_when_and_for_how_long() {
+fn a_template_can_contain_start_and_duration() {
     let template = Some("{location}: bad air for {duration}, since {since}.".to_owned());
     let alert = Alert { template, ..lasting(bad_smell_at("Lobby")) };
     assert_eq!(raised(std::slice::from_ref(&alert)).sms, "Lobby: bad air for 19 min, since 13:40.");
-    assert_eq!(raised(&[with_course(Trigger::Immediate, alert)]).sms, "Lobby: bad air for , since .");
+    assert_eq!(raised(&[with_trigger(Trigger::Immediate, alert)]).sms, "Lobby: bad air for , since .");
 }
 
 #[test]
-fn a_reminder_says_that_it_lasts_since_when_and_how_it_was() {
+fn a_reminder_has_the_start_and_the_first_values() {
     let rendered = reminder(lasting(bad_smell_at("Washroom 3")), "2022-06-01T06:29:59Z");
     assert_eq!(rendered.subject, "[MEDIUM] Still: Bad smell: Washroom 3");
     let sentence = "Washroom 3: still Bad smell at 14:29, since 13:40; was ammonia 270 ppb (limit 200) at 13:59";
@@ -205,7 +208,7 @@ Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
 }
 
 #[test]
-fn a_reminder_of_what_one_reading_raised_counts_from_it_also_over_midnight() {
+fn a_reminder_of_an_immediate_alert_counts_from_its_reading_even_over_midnight() {
     let alert = bad_smell_at("Washroom 3");
     assert_eq!(
         reminder(alert.clone(), "2022-06-01T06:29:59Z").sms,
@@ -218,7 +221,7 @@ fn a_reminder_of_what_one_reading_raised_counts_from_it_also_over_midnight() {
 }
 
 #[test]
-fn a_reminder_in_own_words_and_one_of_silence() {
+fn a_reminder_keeps_a_template_and_reports_no_data() {
     let alert = Alert { template: Some("{location}: open a window.".to_owned()), ..lasting(bad_smell_at("Lobby")) };
     assert_eq!(reminder(alert, "2022-06-01T06:29:59Z").sms, "Still at 14:29, since 13:40: Lobby: open a window.");
     let silent = silent("Lobby", "2022-05-31T05:58:00Z");
@@ -226,7 +229,7 @@ fn a_reminder_in_own_words_and_one_of_silence() {
 }
 
 #[test]
-fn what_is_over_says_when_it_was_raised_and_how_long_it_lasted() {
+fn a_resolved_notice_has_start_and_duration() {
     let rendered = resolved(bad_smell_at("Washroom 3"), "2022-06-01T06:20:10Z");
     assert_eq!(rendered.subject, "[OK] Bad smell: Washroom 3");
     assert_eq!(rendered.ascii_subject, rendered.subject);
@@ -243,7 +246,7 @@ fn what_is_over_says_when_it_was_raised_and_how_long_it_lasted() {
 }
 
 #[test]
-fn what_is_over_lasted_from_its_first_reading_and_never_less_than_nothing() {
+fn a_resolved_notice_counts_from_the_first_reading_and_never_below_zero() {
     let sms = |alert, when| resolved(alert, when).sms;
     assert_eq!(
         sms(lasting(bad_smell_at("Lobby")), "2022-06-01T06:20:10Z"),
@@ -259,7 +262,7 @@ fn what_is_over_lasted_from_its_first_reading_and_never_less_than_nothing() {
 }
 
 #[test]
-fn each_message_has_its_own_id_and_keeps_it() {
+fn each_message_has_its_own_stable_id() {
     let alert = bad_smell_at("Lobby");
     let first = "2022-06-01T06:20:10Z";
     let ids = [

@@ -1,12 +1,12 @@
-//! How moments and spans of time are told: "13:40", "Tue 13:40", "19 min".
+//! Times and durations as text: "13:40", "Tue 13:40", "19 min".
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::text::clock;
 use domain::location::Location;
 
-/// The time of day at `location`, to the minute, with as much of the date as it takes to find it from `now`: none on the
-/// same day there, "Tue" within a week, "25 May" within the year, else "25 May 2021".
+/// The local time of day, to the minute, with a date relative to `now`: none on the same day, "Tue" within a week, "25 May"
+/// within the year, else "25 May 2021".
 pub(super) fn moment(location: &Location, at: Timestamp, now: Timestamp) -> String {
     let time = clock(location, at);
     let (wall, today) = (location.local_zone.on_the_wall(at), location.local_zone.on_the_wall(now).date());
@@ -20,8 +20,7 @@ pub(super) fn moment(location: &Location, at: Timestamp, now: Timestamp) -> Stri
     format!("{} {time}", wall.strftime(format))
 }
 
-/// The time from `since` to `at` in words; as many minutes as the two clocks that are shown differ by. Nothing where
-/// `at` comes first.
+/// The duration from `since` to `at`. Counts the minutes between the two times of day, so that it agrees with them.
 pub(super) fn elapsed(since: Timestamp, at: Timestamp) -> String {
     let minutes = |moment: Timestamp| moment.as_second().div_euclid(60);
     match minutes(at) - minutes(since) {
@@ -30,10 +29,9 @@ pub(super) fn elapsed(since: Timestamp, at: Timestamp) -> String {
     }
 }
 
-/// A span of time in words: "45 s", "19 min", "1 h 30 min", "24 h", "3 days". Two units at most, the smaller one only
-/// where it is a good part of the whole; never less than nothing.
-pub(super) fn span(span: SignedDuration) -> String {
-    let seconds = span.as_secs().max(0);
+/// A duration: "45 s", "19 min", "1 h 30 min", "24 h", "3 days". A negative one is "0 s".
+pub(super) fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |large: i64, large_name: &str, small: i64, small_name: &str| match small {
         0 => format!("{large} {large_name}"),
@@ -57,13 +55,13 @@ mod tests {
     use domain::time::LocalZone;
 
     #[test]
-    fn a_moment_of_another_day_has_a_date() {
+    fn a_time_of_another_day_has_a_date() {
         let singapore = location("UM", "Lobby");
         // Wed 1 June 2022, 13:59 there.
         let now: Timestamp = "2022-06-01T05:59:45Z".parse().unwrap();
         for (at, expected) in [
             ("2022-06-01T05:40:00Z", "13:40"),
-            // The first minute of the day there, and the one before it.
+            // The first minute of the day in Singapore, and the minute before.
             ("2022-05-31T16:00:00Z", "00:00"),
             ("2022-05-31T15:59:59Z", "Tue 23:59"),
             ("2022-05-25T16:00:00Z", "Thu 00:00"),
@@ -78,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_as_short_as_it_reads_well() {
+    fn a_duration_has_at_most_two_units() {
         for (seconds, expected) in [
             (-5, "0 s"),
             (0, "0 s"),
@@ -104,11 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_between_two_clocks_adds_up_with_them() {
-        let told = |since: &str, at: &str| elapsed(since.parse().unwrap(), at.parse().unwrap());
-        // 13:40 to 13:59 reads as 19 minutes, although they are 18 and some seconds.
-        assert_eq!(told("2022-06-01T05:40:50Z", "2022-06-01T05:59:05Z"), "19 min");
-        assert_eq!(told("2022-06-01T05:59:05Z", "2022-06-01T05:59:50Z"), "45 s");
-        assert_eq!(told("2022-06-01T05:59:05Z", "2022-06-01T05:40:50Z"), "0 s");
+    fn an_elapsed_time_agrees_with_the_two_times_of_day() {
+        let text = |since: &str, at: &str| elapsed(since.parse().unwrap(), at.parse().unwrap());
+        // 13:40 to 13:59 is 19 minutes, although 18 min 15 s elapsed.
+        assert_eq!(text("2022-06-01T05:40:50Z", "2022-06-01T05:59:05Z"), "19 min");
+        assert_eq!(text("2022-06-01T05:59:05Z", "2022-06-01T05:59:50Z"), "45 s");
+        assert_eq!(text("2022-06-01T05:59:05Z", "2022-06-01T05:40:50Z"), "0 s");
     }
 }
