@@ -8,7 +8,7 @@ use super::world::{CLIENTS, World, request};
 pub(super) fn check(header: &[u8]) {
     let text = std::str::from_utf8(header).ok();
     let naive = text.and_then(naive);
-    let read = text.and_then(Login::of_basic);
+    let read = text.and_then(Login::from_basic_header);
     let read = read.map(|login| (login.username, login.password.expose().to_owned()));
     assert_eq!(read, naive);
     let Some(request) = request("/push", header) else { return };

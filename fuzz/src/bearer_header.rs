@@ -29,10 +29,10 @@ pub(super) fn check(data: &[u8]) {
     assert!(status == 200 || status == 401 || status == 403, "{status}");
     assert!(is_good || status != 200, "let in");
     let Some(token) = token else { return };
-    let checked = credentials().check_access(token, NOW);
+    let checked = credentials().verify_access_token(token, NOW);
     assert_eq!(checked.is_ok(), status == 200);
     assert_eq!(checked.as_ref().err() == Some(&TokenError::Scope), status == 403);
-    assert!(checked.is_err() || credentials().check_refresh(token, NOW).is_err(), "one token, one use");
+    assert!(checked.is_err() || credentials().verify_refresh_token(token, NOW).is_err(), "one token, one use");
     // And the other way round, where a token is as plain as those that are given here.
     if is_good && is_plain(token) {
         assert!(checked.is_ok(), "{checked:?}");

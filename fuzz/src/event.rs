@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use smartclean_push::domain::archive::{Object, ObjectKey};
-use smartclean_push::hosts::lambda::Reply;
+use smartclean_push::hosts::lambda::EventResponse;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
 
 use super::split::sha256;
@@ -16,11 +16,11 @@ pub(super) fn check(data: &[u8]) {
     // Lambda hands over what is JSON, and so Unicode text.
     let Ok(event) = std::str::from_utf8(data) else { return };
     let world = World::new();
-    let Ok(reply) = wait(world.app.reply(&Bucket, event.as_bytes(), "invocation-1", now())) else {
+    let Ok(reply) = wait(world.app.handle_event(&Bucket, event.as_bytes(), "invocation-1", now())) else {
         assert!(world.store.objects().is_empty(), "what is not taken in is not half taken in");
         return;
     };
-    let Reply::Request(answer) = reply else { return };
+    let EventResponse::Request(answer) = reply else { return };
     let answer = serde_json::to_value(answer).expect("JSON");
     let status = answer["statusCode"].as_u64().expect("a status");
     assert!(status < 500, "{answer}");

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::Sha256;
-use smartclean_push::auth::SharedAccess;
+use smartclean_push::auth::SharedAccessSignature;
 
 use super::world::{HOST, HUB_KEY, HUB_KEY_NAME, NOW, World, credentials, request};
 
@@ -21,8 +21,8 @@ pub(super) fn check(data: &[u8]) {
         _ => data.to_vec(),
     };
     let Ok(text) = std::str::from_utf8(&header) else { return };
-    let sent = SharedAccess::of_header(text);
-    let checked = sent.as_ref().and_then(|sent| credentials().check_signature(sent, HOST, PATH, NOW));
+    let sent = SharedAccessSignature::from_header(text);
+    let checked = sent.as_ref().and_then(|sent| credentials().verify_signature(sent, HOST, PATH, NOW));
     assert_eq!(checked, is_good(text).then_some(HUB_KEY_NAME));
     let Some(request) = request(PATH, &header) else { return };
     let is_sent = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));

@@ -35,7 +35,7 @@ pub(super) fn check(data: &[u8]) {
         }
         (_, Some(_)) => None,
     };
-    let holder = |token: &String| credentials().check_refresh(token, NOW).ok();
+    let holder = |token: &String| credentials().verify_refresh_token(token, NOW).ok();
     let may_have = form.len() <= 16 * 1024
         && client.is_some()
         && field("scope").is_none_or(|scopes| scopes.split_ascii_whitespace().all(|scope| scope == "push"))
@@ -47,12 +47,15 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!(status == 200, may_have, "{body}");
     if may_have {
         let token = |name: &str| body[name].as_str().expect("a token").to_owned();
-        assert_eq!(credentials().check_access(&token("access_token"), NOW).as_deref(), Ok(client.unwrap_or_default()));
         assert_eq!(
-            credentials().check_refresh(&token("refresh_token"), NOW).as_deref(),
+            credentials().verify_access_token(&token("access_token"), NOW).as_deref(),
             Ok(client.unwrap_or_default())
         );
-        assert!(credentials().check_access(&token("refresh_token"), NOW).is_err());
+        assert_eq!(
+            credentials().verify_refresh_token(&token("refresh_token"), NOW).as_deref(),
+            Ok(client.unwrap_or_default())
+        );
+        assert!(credentials().verify_access_token(&token("refresh_token"), NOW).is_err());
     } else {
         let error = body["error"].as_str().expect("an error has a name");
         assert!(ERRORS.contains(&error), "{error}");

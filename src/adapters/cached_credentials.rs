@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::auth::{Credentials, CredentialsError, Secret, signing_key_of};
+use crate::auth::{Credentials, CredentialsError, Secret, parse_signing_key};
 use crate::ingest::ports::{CredentialSource, UnavailableError, chain};
 
 /// Least time between two reads. An unknown client causes a read, so this limits what guessing costs.
@@ -93,13 +93,13 @@ struct AcceptedCredentials {
 impl AcceptedCredentials {
     fn parse(stored: &StoredCredentials) -> Result<Self, CredentialsError> {
         let StoredCredentials { credentials, signing_key, .. } = stored;
-        let key = signing_key.as_ref().map(|key| signing_key_of(&key.current));
+        let key = signing_key.as_ref().map(|key| parse_signing_key(&key.current));
         let current = Credentials::parse(credentials.current.expose())?.with_signing_keys(key)?;
         let previous =
             credentials.previous.iter().map(|(text, replaced)| (Credentials::parse(text.expose()), replaced));
         let keys = signing_key.iter().flat_map(|key| &key.previous);
-        let previous_keys =
-            keys.map(|(text, replaced)| (Credentials::default().with_signing_keys([signing_key_of(text)]), replaced));
+        let previous_keys = keys
+            .map(|(text, replaced)| (Credentials::default().with_signing_keys([parse_signing_key(text)]), replaced));
         // An invalid previous version is no reason to refuse the current one.
         let previous = previous
             .chain(previous_keys)
@@ -110,8 +110,9 @@ impl AcceptedCredentials {
     /// All credentials that are valid at `now`.
     fn valid_at(&self, now: Timestamp) -> Arc<Credentials> {
         let previous = self.previous.iter().filter(|(_, expires)| now < *expires);
-        previous
-            .fold(Arc::clone(&self.current), |all, (previous, _)| Arc::new(Arc::unwrap_or_clone(all).beside(previous)))
+        previous.fold(Arc::clone(&self.current), |all, (previous, _)| {
+            Arc::new(Arc::unwrap_or_clone(all).with_previous(previous))
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::config::{self, FunctionConfig};
-use smartclean_push::hosts::lambda::{self, Reply};
+use smartclean_push::hosts::lambda::{self, EventResponse};
 use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Error> {
         tokio::join!(rules.current(now), credentials.current(now), publisher.connect(), state.connect());
 
     if let Ok(known) = credentials.current(now).await
-        && let Some(lack) = known.lacks(config.auth_methods)
+        && let Some(lack) = known.missing_for(config.auth_methods)
     {
         tracing::error!("{lack}; the auth method refuses every request until the secret has it");
     }
@@ -68,9 +68,9 @@ async fn main() -> Result<(), Error> {
     lambda::run(|event, invocation| {
         let (app, bucket, heartbeat) = (Arc::clone(&app), bucket.clone(), Arc::clone(&heartbeat));
         async move {
-            let reply = app.reply(&bucket, &event, &invocation, Timestamp::now()).await?;
+            let reply = app.handle_event(&bucket, &event, &invocation, Timestamp::now()).await?;
             // Not if messages wait: an alarm by SNS would wait with them.
-            if let (Reply::Schedule(swept), Some(heartbeat)) = (&reply, &*heartbeat)
+            if let (EventResponse::Schedule(swept), Some(heartbeat)) = (&reply, &*heartbeat)
                 && swept.delivers()
             {
                 heartbeat.send().await;

@@ -1,4 +1,4 @@
-//! The schedule's daily tick to the function that compacts.
+//! The daily run of the compaction function.
 
 use std::time::{Duration, Instant};
 
@@ -10,63 +10,68 @@ use serde::Deserialize;
 use history::lake::{Compacted, Compaction, LakeStore, Limits};
 use history::{Period, hours};
 
-/// Age in days up to which each day is looked at every time: most late pushes come in this time.
-const RECENT: i32 = 40;
-/// Days in which each older day is looked at once. Listing a year of many objects takes longer than a function may.
-const ROUND: i32 = 28;
-/// What is left of the function's time when nothing more is begun: to write a file.
+/// Days up to this age are compacted in every run: most late pushes arrive in this time.
+const RECENT_DAYS: i32 = 40;
+/// Older days are compacted once in this many days. Listing a year of many objects takes longer than a function may run.
+const OLDER_EVERY_DAYS: i32 = 28;
+/// Time before the function's timeout in which no further hour is begun: enough to write a file.
 pub const FINISHING: Duration = Duration::from_secs(180);
 
-/// What the tick says.
+/// The event of a compaction run.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Tick {
-    /// Look at all days, and not only at each of the last forty and at one in 28 of those before.
+pub struct CompactionEvent {
+    /// Compact all days: not only the last 40, and one in 28 of the older ones.
     all: bool,
 }
 
-/// Something did not work, as the log says. The next tick tries again.
+/// Some hours were not compacted; the log has the errors. The next run tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{faults} faults, each in the log")]
+#[error("{failures} compactions failed, see the log")]
 pub struct CompactionError {
-    /// How many.
-    pub faults: usize,
+    /// The number of failures.
+    pub failures: usize,
 }
 
-/// Compacts the hours before yesterday of days that are in turn, newest first, until `ends`.
+/// Compacts the hours of due days before yesterday, the newest first, until `deadline`.
 ///
 /// # Errors
-/// [`CompactionError`] if anything did not work; the rest is done all the same.
-pub fn compact(store: &dyn LakeStore, tick: Tick, now: Timestamp, ends: Instant) -> Result<Compacted, CompactionError> {
-    let go_on = || Instant::now() + FINISHING < ends;
+/// [`CompactionError`] if any hour failed. The others are compacted. The next run retries.
+pub fn compact(
+    store: &dyn LakeStore,
+    event: CompactionEvent,
+    now: Timestamp,
+    deadline: Instant,
+) -> Result<Compacted, CompactionError> {
+    let go_on = || Instant::now() + FINISHING < deadline;
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
     let yesterday = today.saturating_sub(1.day());
     let mut hours = hours(store, "raw/", &Period::default()).map_err(|error| {
-        tracing::error!(%error, "no hour was compacted");
-        CompactionError { faults: 1 }
+        tracing::error!(%error, "hours not listed");
+        CompactionError { failures: 1 }
     })?;
-    hours.retain(|hour| hour.date() < yesterday && (tick.all || is_in_turn(hour.date(), today)));
+    hours.retain(|hour| hour.date() < yesterday && (event.all || is_due(hour.date(), today)));
     let compaction = Compaction { store, limits: Limits::default(), go_on: &go_on };
     let done = compaction.run(hours.iter().rev(), |_| ());
     for error in &done.faults {
-        tracing::error!(error, "compaction failed");
+        tracing::error!(error, "hour not compacted");
     }
     tracing::info!(
         hours = done.hours,
         objects = done.objects,
         rows = done.rows,
         cut_short = done.is_cut_short,
-        "compacted"
+        "compaction finished"
     );
     match done.faults.len() {
         0 => Ok(done),
-        faults => Err(CompactionError { faults }),
+        failures => Err(CompactionError { failures }),
     }
 }
 
-fn is_in_turn(day: Date, today: Date) -> bool {
+fn is_due(day: Date, today: Date) -> bool {
     let Ok(age) = day.until(today).map(|span| span.get_days()) else { return true };
-    age <= RECENT || age % ROUND == 0
+    age <= RECENT_DAYS || age % OLDER_EVERY_DAYS == 0
 }
 
 #[cfg(test)]
@@ -74,17 +79,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_recent_day_is_in_turn_and_each_older_one_every_four_weeks() {
-        let turns = |day: &str| {
+    fn recent_days_are_due_daily_and_older_ones_every_four_weeks() {
+        let runs = |day: &str| {
             let mut today: Date = "2026-11-01".parse().unwrap();
-            let mut turns = 0;
+            let mut runs = 0;
             for _ in 0..28 {
-                turns += i32::from(is_in_turn(day.parse().unwrap(), today));
+                runs += i32::from(is_due(day.parse().unwrap(), today));
                 today = today.tomorrow().unwrap();
             }
-            turns
+            runs
         };
-        assert_eq!((turns("2026-10-31"), turns("2026-11-30")), (28, 28));
-        assert_eq!((turns("2026-01-01"), turns("2016-02-29")), (1, 1));
+        assert_eq!((runs("2026-10-31"), runs("2026-11-30")), (28, 28));
+        assert_eq!((runs("2026-01-01"), runs("2016-02-29")), (1, 1));
     }
 }

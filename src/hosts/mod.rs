@@ -1,4 +1,4 @@
-//! What carries requests to the one handler: a server of our own, or AWS Lambda.
+//! Hosts that pass requests to the handler: the local server and AWS Lambda.
 
 #[cfg(all(feature = "function", feature = "lake"))]
 pub mod compaction;

@@ -1,4 +1,4 @@
-//! The body budget: how many bytes of bodies are held at a time, for a host that takes several requests at once.
+//! The body budget: the memory for request bodies, for a host that handles several requests at once.
 
 use std::time::Duration;
 
@@ -7,26 +7,20 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::problem::Problem;
 use crate::ingest::decode::{Encoding, MAX_DECODED};
 
-/// Bodies up to this many decoded bytes need no permit: an ordinary push does not wait behind large ones.
-const FREE: usize = 64 * 1024;
+/// Decoded bytes up to which a body needs no permit: an ordinary push does not wait behind large ones.
+const SMALL: usize = 64 * 1024;
 
-/// Bytes of decoded bodies that may be received and evaluated at a time. Permits are given in the order of requests.
+/// The decoded bytes that may be in memory at a time, and how long a body waits for them. Unlimited by default.
 #[derive(Debug, Default)]
-pub(super) struct BodyBudget(Option<Budget>);
-
-#[derive(Debug)]
-struct Budget {
-    bytes: Semaphore,
-    within: Duration,
-}
+pub(super) struct BodyBudget(Option<(Semaphore, Duration)>);
 
 impl BodyBudget {
-    /// A budget of `bytes`, at least those of the largest push. A body waits for its permit for at most `within`.
-    pub(super) fn new(bytes: usize, within: Duration) -> Self {
-        Self(Some(Budget { bytes: Semaphore::new(bytes.max(MAX_DECODED)), within }))
+    /// A budget of `bytes`, but at least the size of the largest push.
+    pub(super) fn new(bytes: usize, timeout: Duration) -> Self {
+        Self(Some((Semaphore::new(bytes.max(MAX_DECODED)), timeout)))
     }
 
-    /// Waits for a permit for a body of `length` encoded bytes. It is given back when it is dropped.
+    /// Waits for a permit for a body of `length` encoded bytes, before the body is read. Permits are in the order of requests.
     ///
     /// # Errors
     /// [`Problem::Busy`] if there is no permit in time. A retry can help.
@@ -35,17 +29,16 @@ impl BodyBudget {
         length: usize,
         encoding: Encoding,
     ) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        let Some(Budget { bytes, within }) = &self.0 else { return Ok(None) };
-        // Before the body is read: a body that has arrived is in memory.
-        let most = encoding.most(length);
-        if most <= FREE {
+        let Some((bytes, timeout)) = &self.0 else { return Ok(None) };
+        let decoded = encoding.most(length);
+        if decoded <= SMALL {
             return Ok(None);
         }
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
-        match tokio::time::timeout(*within, bytes.acquire_many(most)).await {
-            // Fails only if the semaphore is closed, which it never is.
+        let decoded = u32::try_from(decoded).unwrap_or(u32::MAX);
+        match tokio::time::timeout(*timeout, bytes.acquire_many(decoded)).await {
+            // An error means that the semaphore is closed. It never is.
             Ok(permit) => Ok(permit.ok()),
-            Err(_) => Err(Problem::Busy { with: "bodies" }),
+            Err(_) => Err(Problem::Busy { resource: "bodies" }),
         }
     }
 }
@@ -59,28 +52,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn body_beyond_the_budget_waits_for_a_permit_and_not_for_ever() {
-        let budget = budget(MAX_DECODED + 2 * FREE);
+    async fn a_body_over_the_budget_waits_a_limited_time_for_a_permit() {
+        let budget = budget(MAX_DECODED + 2 * SMALL);
         let bomb = budget.permit(1_000_000, Encoding::Gzip).await.unwrap();
-        assert!(budget.permit(2 * FREE, Encoding::Identity).await.is_ok(), "there is room beside it");
+        assert!(budget.permit(2 * SMALL, Encoding::Identity).await.is_ok(), "it fits beside the bomb");
         assert_eq!(
-            budget.permit(2 * FREE + 1, Encoding::Identity).await.unwrap_err(),
-            Problem::Busy { with: "bodies" }
+            budget.permit(2 * SMALL + 1, Encoding::Identity).await.unwrap_err(),
+            Problem::Busy { resource: "bodies" }
         );
         drop(bomb);
-        assert!(budget.permit(2 * FREE + 1, Encoding::Identity).await.is_ok());
+        assert!(budget.permit(2 * SMALL + 1, Encoding::Identity).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ordinary_push_never_waits() {
+    async fn an_ordinary_push_never_waits() {
         let budget = budget(MAX_DECODED);
         let _bomb = budget.permit(1_000_000, Encoding::Gzip).await.unwrap();
-        assert!(budget.permit(FREE, Encoding::Identity).await.is_ok());
-        assert!(budget.permit(FREE + 1, Encoding::Identity).await.is_err());
+        assert!(budget.permit(SMALL, Encoding::Identity).await.is_ok());
+        assert!(budget.permit(SMALL + 1, Encoding::Identity).await.is_err());
     }
 
     #[tokio::test]
-    async fn one_push_always_fits_and_without_a_budget_all_do() {
+    async fn the_largest_push_fits_into_any_budget() {
         assert!(budget(1).permit(10_000_000, Encoding::Gzip).await.is_ok());
         let unbounded = BodyBudget::default();
         let permits =

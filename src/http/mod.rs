@@ -1,18 +1,18 @@
-//! Requests in, responses out: the only place that knows paths, headers and status codes.
+//! HTTP: paths, headers and status codes, and the one handler that all hosts call.
 //!
-//! One handler for every host. What a request may cost grows only as it proves itself: method, path and declared size
-//! first, then who it is from, and only then its body.
+//! The handler spends no more on a request than is justified so far: it checks method, path and declared size first, then
+//! authenticates the client, and only then reads the body.
 
 mod authenticator;
 mod body;
 mod body_budget;
 mod event_hub;
-mod hashing;
+mod failure_log;
+mod hash_verifier;
 mod login_limit;
 mod oauth;
 mod origin;
 mod problem;
-mod refusal_log;
 mod route;
 
 use std::time::{Duration, Instant};
@@ -25,105 +25,104 @@ use serde_json::json;
 use tokio::sync::SemaphorePermit;
 
 pub use self::authenticator::Authenticator;
-use self::authenticator::shown;
+use self::authenticator::sanitized_name;
 pub use self::body::{BodyTimeout, RequestBody};
 use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, read_bounded};
 use self::body_budget::BodyBudget;
-pub use self::problem::{Bearer, Challenge, Problem};
+pub use self::problem::Problem;
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::{Ingest, Outcome, PushError, RequestInfo};
-use crate::telemetry::Exposition;
+use crate::telemetry::MetricsExporter;
 
-/// The format of what is measured; Prometheus has read it since version 2.5.
+/// The media type of OpenMetrics, which Prometheus reads since version 2.5.
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The handler, with what it needs of the world.
+/// The handler of all requests.
 pub struct App {
     ingest: Ingest,
     authenticator: Authenticator,
-    measured: Option<Box<dyn Exposition>>,
+    metrics: Option<Box<dyn MetricsExporter>>,
     body_budget: BodyBudget,
 }
 
-/// A body that has arrived, of an authenticated client.
+/// The body of an authenticated client.
 struct ReceivedBody<'b> {
     bytes: Bytes,
     encoding: Encoding,
     client: String,
-    /// When receiving it began.
+    /// The start of the request.
     started: Instant,
     _permit: Option<SemaphorePermit<'b>>,
 }
 
 impl App {
-    /// Puts the handler together.
+    /// A handler without metrics and without a body budget.
     pub fn new(ingest: Ingest, authenticator: Authenticator) -> Self {
-        Self { ingest, authenticator, measured: None, body_budget: BodyBudget::default() }
+        Self { ingest, authenticator, metrics: None, body_budget: BodyBudget::default() }
     }
 
-    /// Tells at `/metrics` what was measured, to whoever may push.
+    /// Serves metrics at `/metrics`, to clients that may push.
     #[must_use]
-    pub fn with_metrics(mut self, measured: Box<dyn Exposition>) -> Self {
-        self.measured = Some(measured);
+    pub fn with_metrics(mut self, metrics: Box<dyn MetricsExporter>) -> Self {
+        self.metrics = Some(metrics);
         self
     }
 
-    /// Holds pushes of at most `bytes` decoded bytes at a time, and at least one. Others wait for at most `within`, then get
-    /// 503. For a host that takes several requests at once.
+    /// Limits the decoded bodies in memory to `bytes`, but never below one push. Other pushes wait for up to `timeout`, then get 503.
+    /// For a host that handles several requests at once.
     #[must_use]
-    pub fn with_body_budget(mut self, bytes: usize, within: Duration) -> Self {
-        self.body_budget = BodyBudget::new(bytes, within);
+    pub fn with_body_budget(mut self, bytes: usize, timeout: Duration) -> Self {
+        self.body_budget = BodyBudget::new(bytes, timeout);
         self
     }
 
-    /// The use case behind the handler, for what comes by other ways than HTTP.
+    /// The ingest of pushes, for sources other than HTTP.
     pub fn ingest(&self) -> &Ingest {
         &self.ingest
     }
 
-    /// Answers one request. Never fails: what goes wrong is a response as well.
+    /// Handles one request. Errors are responses too.
     pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
-        let answer = match self.route(&parts, &context) {
+        let response = match self.route(&parts, &context) {
             Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
             Ok(Route::Push) => {
-                self.push(&parts, body, &context, self.authenticator.caller(&parts.headers, &context)).await
+                let authenticating = self.authenticator.authenticate(&parts.headers, &context);
+                self.push(&parts, body, &context, authenticating).await
             }
             Ok(Route::PushJwt) => {
-                self.push(&parts, body, &context, std::future::ready(self.authenticator.verified_client(&context)))
-                    .await
+                let client = self.authenticator.verified_client(&context);
+                self.push(&parts, body, &context, std::future::ready(client)).await
             }
-            Ok(Route::Send) => self.send(&parts, body, &context).await,
+            Ok(Route::SendEvents) => self.send_events(&parts, body, &context).await,
             Ok(Route::Token) => self.token(&parts, body, &context).await,
             Ok(Route::Cleaned { zone, project }) => self.cleaned(&parts, &zone, project.as_deref(), &context).await,
             Err(problem) => Err(problem),
         };
-        // At every request, so that the rest of a flood does not wait for the next one.
-        self.authenticator.log_refusals(context.received);
-        answer.unwrap_or_else(|problem| {
-            if let Problem::Busy { with } = problem {
-                tracing::warn!(request_id = %context.request_id, source = %context.source, with, "too busy");
+        // With every request, so that the end of a flood is logged without another failure.
+        self.authenticator.log_failures(context.received);
+        response.unwrap_or_else(|problem| {
+            if let Problem::Busy { resource } = problem {
+                tracing::warn!(request_id = %context.request_id, source = %context.source, resource, "busy");
             }
             problem.response(&context.request_id)
         })
     }
 
-    /// What the request asks for, if it may come from where it does.
     fn route(&self, parts: &Parts, context: &RequestInfo) -> Result<Route, Problem> {
-        let route = route(parts, self.authenticator.auth_methods(), self.measured.is_some())?;
+        let route = route(parts, self.authenticator.auth_methods(), self.metrics.is_some())?;
         if route.changes_state() {
-            origin::check(parts).inspect_err(|_| {
+            origin::reject_cross_origin(parts).inspect_err(|_| {
                 let RequestInfo { request_id, source, .. } = context;
-                tracing::warn!(%request_id, %source, "request of another origin refused");
+                tracing::warn!(%request_id, %source, "cross-origin request rejected");
             })?;
         }
         Ok(route)
     }
 
-    /// Takes a push of the client that `authenticating` comes to.
     async fn push(
         &self,
         parts: &Parts,
@@ -132,11 +131,11 @@ impl App {
         authenticating: impl Future<Output = Result<String, Problem>>,
     ) -> Result<Response<Bytes>, Problem> {
         let received = self.receive(parts, body, authenticating).await?;
-        let outcome = self.take(received, context).await?;
+        let outcome = self.ingest_body(received, context).await?;
         Ok(json_response(&json!(outcome)))
     }
 
-    /// Receives the body of a request once the client is authenticated.
+    /// Receives the body of a request after `authenticating` succeeds.
     async fn receive(
         &self,
         parts: &Parts,
@@ -144,26 +143,23 @@ impl App {
         authenticating: impl Future<Output = Result<String, Problem>>,
     ) -> Result<ReceivedBody<'_>, Problem> {
         let started = Instant::now();
-        let announced = encoding(&parts.headers)?;
+        let declared = encoding(&parts.headers)?;
         let length = declared_length(&parts.headers, MAX_ENCODED)?;
         let client = authenticating.await?;
-        let permit = self.body_budget.permit(length, announced).await?;
+        let permit = self.body_budget.permit(length, declared).await?;
         let bytes = read_bounded(body, MAX_ENCODED).await?;
-        Ok(ReceivedBody { encoding: actual_encoding(announced, &bytes), bytes, client, started, _permit: permit })
+        Ok(ReceivedBody { encoding: actual_encoding(declared, &bytes), bytes, client, started, _permit: permit })
     }
 
-    /// What was measured. It tells how much a building is used, so that it asks for the credentials as a push does.
+    /// The metrics. They show how much a building is used, so they require the same authentication as a push.
     async fn metrics(&self, parts: &Parts, context: &RequestInfo) -> Result<Response<Bytes>, Problem> {
-        let measured = self.measured.as_ref().ok_or(Problem::NotFound)?;
-        self.authenticator.caller(&parts.headers, context).await?;
-        let mut response = Response::new(Bytes::from(measured.text()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        let metrics = self.metrics.as_ref().ok_or(Problem::NotFound)?;
+        self.authenticator.authenticate(&parts.headers, context).await?;
+        Ok(uncached_response(OPEN_METRICS, metrics.to_open_metrics()))
     }
 
-    /// Takes in a body that has arrived, and says in the log what came of it.
-    async fn take(&self, received: ReceivedBody<'_>, context: &RequestInfo) -> Result<Outcome, Problem> {
+    /// Stores and evaluates a body, and logs the result.
+    async fn ingest_body(&self, received: ReceivedBody<'_>, context: &RequestInfo) -> Result<Outcome, Problem> {
         let ReceivedBody { bytes, encoding, client, started, .. } = received;
         let is_gzip_as_text = encoding == Encoding::Gzip && is_gzip_as_text(&bytes);
         match self.ingest.push(bytes, encoding, context, context.received).await {
@@ -181,7 +177,7 @@ impl App {
         }
     }
 
-    /// Notes that a zone was cleaned, for a button or a QR code. The body, if there is one, is not looked at.
+    /// Records the cleaning of a zone, for a button or a QR code. Ignores the body.
     async fn cleaned(
         &self,
         parts: &Parts,
@@ -189,17 +185,17 @@ impl App {
         project: Option<&str>,
         context: &RequestInfo,
     ) -> Result<Response<Bytes>, Problem> {
-        let client = self.authenticator.caller(&parts.headers, context).await?;
+        let client = self.authenticator.authenticate(&parts.headers, context).await?;
         let at = context.received;
         match self.ingest.cleaned(zone, project, at, at).await {
             Ok(0) => Err(Problem::UnknownZone),
             Ok(zones) => {
-                let zone = shown(zone);
-                tracing::info!(request_id = %context.request_id, client, zone, zones, "cleaned");
+                let zone = sanitized_name(zone);
+                tracing::info!(request_id = %context.request_id, client, zone, zones, "cleaning recorded");
                 Ok(json_response(&json!({ "zones": zones, "at": at.to_string() })))
             }
             Err(error) => {
-                tracing::error!(request_id = %context.request_id, client, error = %error.chain(), "cleaning not noted");
+                tracing::error!(request_id = %context.request_id, client, error = %error.chain(), "cleaning not recorded");
                 Err(Problem::StateUnavailable)
             }
         }
@@ -207,9 +203,13 @@ impl App {
 }
 
 fn json_response(body: &serde_json::Value) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body.to_string()));
+    uncached_response("application/json", body.to_string())
+}
+
+fn uncached_response(content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

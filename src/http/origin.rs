@@ -1,7 +1,7 @@
-//! Where a request comes from, as far as a browser says it.
+//! Rejects cross-origin requests of browsers.
 //!
-//! A browser adds a stored Basic login by itself, also to what a page of another origin sends. Pages cannot set or remove
-//! the headers `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (Fetch §3.2). Programs send neither.
+//! A browser adds a stored Basic login even to a request that a page of another origin sends. Pages cannot change the headers
+//! `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (Fetch §3.2). Programs send neither.
 
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
@@ -10,30 +10,29 @@ use super::problem::Problem;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Lets through what no browser sends for a page of another origin. It looks at headers alone and before authentication, so
-/// that the answer says nothing about a password.
+/// Checks the headers, before authentication, so that the response says nothing about a password.
 ///
 /// # Errors
-/// [`Problem::ForeignOrigin`] for the request of such a page.
-pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
+/// [`Problem::ForeignOrigin`] if a browser sent the request for a page of another origin. A retry cannot help.
+pub(super) fn reject_cross_origin(parts: &Parts) -> Result<(), Problem> {
     let own = own_host(parts);
     let mut sites = parts.headers.get_all(SEC_FETCH_SITE).iter();
     let mut origins = parts.headers.get_all(ORIGIN).iter();
     let is_own_site = sites.all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
-    let is_own = is_own_site && origins.all(|origin| origin.to_str().is_ok_and(|origin| is_of(origin, own)));
+    let is_own = is_own_site && origins.all(|origin| origin.to_str().is_ok_and(|origin| is_same_host(origin, own)));
     if is_own { Ok(()) } else { Err(Problem::ForeignOrigin) }
 }
 
-/// The host that the request was sent to, with its port where that was named; empty where it names none.
+/// The host of the request, with the port if it has one; empty if it has no host.
 pub(super) fn own_host(parts: &Parts) -> &str {
     parts.headers.get(HOST).and_then(|host| host.to_str().ok()).or(parts.uri.host()).unwrap_or_default()
 }
 
-/// Whether `origin` is that of `host`, whatever its scheme: TLS may end in front of us.
-fn is_of(origin: &str, host: &str) -> bool {
+/// Whether `origin` has this host. The scheme may differ: a proxy may terminate TLS.
+fn is_same_host(origin: &str, host: &str) -> bool {
     let named = origin.strip_prefix("https://").map(|named| (named, ":443"));
     let named = named.or(origin.strip_prefix("http://").map(|named| (named, ":80")));
-    // A browser leaves the scheme's own port out of the origin.
+    // A browser omits the default port of the scheme.
     named.is_some_and(|(named, port)| {
         !named.is_empty() && named.eq_ignore_ascii_case(host.strip_suffix(port).unwrap_or(host))
     })
@@ -43,16 +42,16 @@ fn is_of(origin: &str, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn is_let_through(headers: &[(&str, &str)]) -> bool {
+    fn is_accepted(headers: &[(&str, &str)]) -> bool {
         let mut request = http::Request::post("/push");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(&request.body(()).unwrap().into_parts().0).is_ok()
+        reject_cross_origin(&request.body(()).unwrap().into_parts().0).is_ok()
     }
 
     #[test]
-    fn programs_and_pages_of_the_host_itself_are_let_through() {
+    fn requests_of_programs_and_of_same_origin_pages_are_accepted() {
         for headers in [
             &[][..],
             &[("host", "push.example.com")],
@@ -62,16 +61,16 @@ mod tests {
             &[("host", "[::1]:8080"), ("origin", "http://[::1]:8080")],
             &[("host", "push.example.com"), ("sec-fetch-site", "none")],
         ] {
-            assert!(is_let_through(headers), "{headers:?}");
+            assert!(is_accepted(headers), "{headers:?}");
         }
     }
 
     #[test]
-    fn pages_of_other_origins_are_not_let_through() {
+    fn requests_of_cross_origin_pages_are_rejected() {
         for headers in [
             &[("host", "a.example"), ("sec-fetch-site", "cross-site")][..],
             &[("host", "a.example"), ("sec-fetch-site", "same-site")],
-            // As API Gateway joins headers that were sent twice.
+            // API Gateway joins repeated headers like this.
             &[("host", "a.example"), ("sec-fetch-site", "cross-site,same-origin")],
             &[("host", "a.example"), ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
             &[("host", "a.example"), ("sec-fetch-site", "")],
@@ -89,7 +88,7 @@ mod tests {
             &[("origin", "https://a.example")],
             &[("origin", "https://")],
         ] {
-            assert!(!is_let_through(headers), "{headers:?}");
+            assert!(!is_accepted(headers), "{headers:?}");
         }
     }
 }

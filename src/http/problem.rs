@@ -1,135 +1,88 @@
-//! Errors as the caller sees them: `application/problem+json` (RFC 9457) with fixed texts. Nothing internal, ever.
+//! Errors as clients see them: `application/problem+json` (RFC 9457) with fixed texts, never internal ones.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
-use super::login_limit;
+use super::{login_limit, uncached_response};
+use crate::auth::{AuthMethod, AuthMethods};
 use crate::domain::batch::BatchError;
 use crate::ingest::PushError;
 
-/// The realm is the program's name; `charset` tells the client to send UTF-8 (RFC 7617 §2.1).
-const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
-/// RFC 6750 §3: somebody who sent no token is told of no error.
+/// `charset` makes clients send UTF-8 (RFC 7617 §2.1).
+pub(super) const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
+/// RFC 6750 §3: without a token in the request, the challenge has no error.
 const BEARER: &str = r#"Bearer realm="smartclean-push""#;
 const INVALID_TOKEN: &str = r#"Bearer realm="smartclean-push", error="invalid_token", error_description="The token is expired, revoked or not for this service""#;
 const INSUFFICIENT_SCOPE: &str = r#"Bearer realm="smartclean-push", error="insufficient_scope", error_description="The token does not allow to push""#;
-/// What Event Hubs' clients send without being asked; no registered scheme has another name for it.
+/// The scheme is not registered. Event Hubs uses this name.
 const SIGNATURE: &str = r#"SharedAccessSignature realm="smartclean-push""#;
-/// Seconds after which a retry is worthwhile: longer than a throttle or a failover of what is behind us usually lasts.
+/// Seconds until a retry: longer than most throttles and failovers of AWS.
 const RETRY_AFTER_SECONDS: &str = "30";
 
-/// What each problem's `type` begins with (RFC 9457 §3.1.1). A `type` is a name: nothing has to be fetched from it.
+/// The prefix of each `type` (RFC 9457 §3.1.1). It is a name, not a URL to fetch.
 const TYPES: &str = "urn:problem-type:smartclean-push:";
 
-/// What a 401 asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// Basic authentication.
-    pub basic: bool,
-    /// A token, where tokens are taken.
-    pub bearer: Option<Bearer>,
-    /// A shared access signature, for Event Hubs' send call.
-    pub signature: bool,
-}
-
-/// How a token is asked for (RFC 6750 §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bearer {
-    /// For the first time.
-    Asked,
-    /// Another one than was sent.
-    InvalidToken,
-}
-
-impl Challenge {
-    fn detail(self) -> &'static str {
-        match self {
-            Self { signature: true, .. } => {
-                "The shared access signature is missing, wrong, expired, or not for this host and hub."
-            }
-            Self { basic: true, bearer: None, .. } => {
-                "Credentials are missing or wrong. Use HTTP Basic authentication."
-            }
-            Self { basic: true, bearer: Some(_), .. } => {
-                "Credentials are missing or wrong. Use HTTP Basic authentication, or a token from POST /oauth2/token."
-            }
-            Self { basic: false, .. } => "Credentials are missing or wrong. Use a token from POST /oauth2/token.",
-        }
-    }
-
-    /// One header with all of it: of two headers of the same name API Gateway may pass on one.
-    fn header(self) -> HeaderValue {
-        let bearer = self.bearer.map(|bearer| match bearer {
-            Bearer::Asked => BEARER,
-            Bearer::InvalidToken => INVALID_TOKEN,
-        });
-        if self.signature {
-            return HeaderValue::from_static(SIGNATURE);
-        }
-        // The one that was tried comes first.
-        let mut asked: Vec<_> = bearer.into_iter().chain(self.basic.then_some(BASIC)).collect();
-        if self.bearer == Some(Bearer::Asked) {
-            asked.reverse();
-        }
-        // Constants of visible characters.
-        HeaderValue::try_from(asked.join(", ")).unwrap_or(HeaderValue::from_static(BASIC))
-    }
-}
-
-/// Every way a request can fail.
+/// Every way in which a request can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// No such path.
     NotFound,
-    /// The path exists, and not for this method.
+    /// The path does not support the method.
     MethodNotAllowed {
-        /// The method that it has.
+        /// The methods that it supports.
         allow: &'static str,
     },
     /// A content encoding other than gzip.
     UnsupportedEncoding,
-    /// Bytes of gzip that arrived as text.
+    /// A gzip body that was decoded as text on its way.
     GzipAsText,
-    /// A body in gzip that does not unpack.
+    /// A damaged gzip body.
     BrokenGzip,
     /// A body over the size limit.
     TooLarge,
-    /// No credentials, or wrong ones.
-    Unauthorized(Challenge),
+    /// Missing or wrong credentials.
+    Unauthorized {
+        /// The enabled auth methods.
+        methods: AuthMethods,
+        /// Whether the request has an invalid token.
+        has_invalid_token: bool,
+    },
+    /// A missing or wrong shared access signature.
+    InvalidSignature,
     /// No token of an external issuer that the host has verified.
     NoVerifiedToken,
-    /// Too many logins from this network failed lately.
+    /// Too many failed logins from this network.
     TooManyFailures,
-    /// A token that does not allow to push.
+    /// A token without the scope `push`.
     InsufficientScope,
-    /// A browser sends it for a page of another origin.
+    /// A request of a browser for a page of another origin.
     ForeignOrigin,
-    /// An HTTP/1.1 request that does not name its host, or names two.
+    /// An HTTP/1.1 request without exactly one `Host` header.
     NotOneHost,
-    /// The body ended early.
+    /// A body that ended early.
     IncompleteBody,
-    /// The body took too long.
+    /// A body that took too long.
     TooSlow,
-    /// More is being worked on than there is memory for, or more password hashes than there are processors for.
+    /// No permit for memory or processors.
     Busy {
-        /// What of, for the log.
-        with: &'static str,
+        /// The scarce resource, for the log.
+        resource: &'static str,
     },
     /// A body that is not a batch.
     NotABatch,
-    /// Credentials cannot be read now.
+    /// Credentials cannot be read.
     CredentialsUnavailable,
-    /// Tokens are asked for, and there is no key to sign them with.
+    /// A token request without a signing key in the credentials.
     NoSigningKey,
-    /// The store does not answer.
+    /// The object store and the fallback queue do not respond.
     StoreUnavailable,
-    /// A zone that no reading has named yet.
+    /// A zone without any reading so far.
     UnknownZone,
-    /// What is remembered cannot be read or written now.
+    /// State cannot be read or written.
     StateUnavailable,
-    /// A fault of ours.
+    /// An internal error.
     Internal,
 }
 
@@ -144,189 +97,158 @@ impl From<&PushError> for Problem {
     }
 }
 
-/// What a problem is to the caller.
-struct Description {
-    status: StatusCode,
-    /// Its name for programs, the last part of its `type`. Stable.
-    code: &'static str,
-    detail: &'static str,
-    header: Option<(HeaderName, HeaderValue)>,
-}
-
-impl Description {
-    fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
-        Self { status, code, detail, header: None }
-    }
-
-    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
-    }
-
-    fn retry_after(self, seconds: &'static str) -> Self {
-        self.with(RETRY_AFTER, HeaderValue::from_static(seconds))
-    }
-}
-
 impl Problem {
-    /// The status: 4xx means a retry cannot help, except 408 and 429; 5xx means it can.
+    /// The status: a retry can help after 408, 429 and 5xx, not after any other.
     #[must_use]
     pub fn status(self) -> StatusCode {
-        self.description().status
+        self.status_and_code().0
     }
 
-    fn description(self) -> Description {
-        let new = Description::new;
+    /// The status, and the last part of `type`. Stable.
+    fn status_and_code(self) -> (StatusCode, &'static str) {
         match self {
-            Self::NotFound => {
-                new(StatusCode::NOT_FOUND, "not-found", "There is nothing at this path. Pushes go to POST /push.")
-            }
-            Self::MethodNotAllowed { allow } => new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "This path does not take this method; see the Allow header.",
-            )
-            .with(ALLOW, HeaderValue::from_static(allow)),
-            Self::UnsupportedEncoding => new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-encoding",
-                "The body's content encoding is not known here. Use gzip or none.",
-            ),
-            Self::GzipAsText => new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "gzip-as-text",
-                "The bytes of gzip arrived as text, which cannot be undone. Send them with Content-Type: \
-                 application/octet-stream, or send no gzip. The body was kept.",
-            ),
-            Self::BrokenGzip => new(
-                StatusCode::BAD_REQUEST,
-                "broken-gzip",
-                "The body's gzip is damaged or not whole. It was kept; the same body will not be taken. Compress the batch anew.",
-            ),
-            Self::TooLarge => new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The body is too large: at most 10 MB as sent, 64 MiB decoded, 200,000 items. Split the batch.",
-            ),
-            Self::Unauthorized(challenge) => new(StatusCode::UNAUTHORIZED, "unauthorized", challenge.detail())
-                .with(WWW_AUTHENTICATE, challenge.header()),
-            Self::NoVerifiedToken => new(
-                StatusCode::UNAUTHORIZED,
-                "no-verified-token",
-                "This path takes tokens that API Gateway has verified for an external issuer, and no external issuer is set \
-                 here. Push to POST /push.",
-            )
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static(BEARER)),
-            Self::TooManyFailures => new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too-many-failures",
-                "Too many logins from your network failed lately, so that these credentials were not checked. Send the push \
-                 again later.",
-            )
-            .retry_after(login_limit::RETRY_AFTER_SECONDS),
-            Self::InsufficientScope => new(
-                StatusCode::FORBIDDEN,
-                "insufficient-scope",
-                "The token does not have the scope that pushing asks for.",
-            )
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT_SCOPE)),
-            Self::ForeignOrigin => new(
-                StatusCode::FORBIDDEN,
-                "foreign-origin",
-                "A browser sent this for a web page of another origin; see its headers Origin and Sec-Fetch-Site. Send it \
-                 from a program, or from a page of this host. A proxy in front has to pass on the Host header.",
-            ),
-            Self::NotOneHost => new(
-                StatusCode::BAD_REQUEST,
-                "not-one-host",
-                "An HTTP/1.1 request names its host in exactly one header Host.",
-            ),
-            Self::IncompleteBody => {
-                new(StatusCode::BAD_REQUEST, "incomplete-body", "The body did not arrive whole.")
-            }
-            Self::TooSlow => new(
-                StatusCode::REQUEST_TIMEOUT,
-                "too-slow",
-                "The body took too long. Send it again, faster or in parts.",
-            ),
-            Self::Busy { .. } => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                "Too much is being worked on right now. Send the push again later.",
-            )
-            .retry_after(RETRY_AFTER_SECONDS),
-            Self::NotABatch => new(
-                StatusCode::BAD_REQUEST,
-                "not-a-batch",
-                "The body is not a JSON array in UTF-8. It was kept; the same body will not be taken.",
-            ),
-            Self::CredentialsUnavailable => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "credentials-unavailable",
-                "Credentials cannot be checked right now. Send the push again later.",
-            )
-            .retry_after(RETRY_AFTER_SECONDS),
-            Self::NoSigningKey => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no-signing-key",
-                "No token can be given: the operator has to set a signing key first. Ask again later.",
-            )
-            .retry_after(RETRY_AFTER_SECONDS),
-            Self::StoreUnavailable => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "store-unavailable",
-                "The push could not be stored right now. Send it again later.",
-            )
-            .retry_after(RETRY_AFTER_SECONDS),
-            Self::UnknownZone => new(
-                StatusCode::NOT_FOUND,
-                "unknown-zone",
-                "No reading has come from a zone of this id yet. It is the InsID of the readings.",
-            ),
-            Self::StateUnavailable => new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "state-unavailable",
-                "The cleaning could not be noted right now. Send it again later.",
-            )
-            .retry_after(RETRY_AFTER_SECONDS),
-            Self::Internal => new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something went wrong here. Send the push again later.",
-            )
-            .retry_after(RETRY_AFTER_SECONDS),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
+            Self::UnsupportedEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding"),
+            Self::GzipAsText => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "gzip-as-text"),
+            Self::BrokenGzip => (StatusCode::BAD_REQUEST, "broken-gzip"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::Unauthorized { .. } | Self::InvalidSignature => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::NoVerifiedToken => (StatusCode::UNAUTHORIZED, "no-verified-token"),
+            Self::TooManyFailures => (StatusCode::TOO_MANY_REQUESTS, "too-many-failures"),
+            Self::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient-scope"),
+            Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin"),
+            Self::NotOneHost => (StatusCode::BAD_REQUEST, "not-one-host"),
+            Self::IncompleteBody => (StatusCode::BAD_REQUEST, "incomplete-body"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+            Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::NotABatch => (StatusCode::BAD_REQUEST, "not-a-batch"),
+            Self::CredentialsUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "credentials-unavailable"),
+            Self::NoSigningKey => (StatusCode::SERVICE_UNAVAILABLE, "no-signing-key"),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+            Self::UnknownZone => (StatusCode::NOT_FOUND, "unknown-zone"),
+            Self::StateUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "state-unavailable"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
-    /// The response, which names the request so that the caller can ask about it.
+    fn detail(self) -> &'static str {
+        match self {
+            Self::NotFound => "This path does not exist. Send pushes to POST /push.",
+            Self::MethodNotAllowed { .. } => "This path does not support this method; see the Allow header.",
+            Self::UnsupportedEncoding => "This content encoding is not supported. Use gzip or none.",
+            Self::GzipAsText => {
+                "The gzip body was decoded as text on its way, which destroys it. Send Content-Type: \
+                 application/octet-stream, or no gzip. The body was stored for inspection."
+            }
+            Self::BrokenGzip => {
+                "The gzip body is damaged or incomplete. It was stored for inspection. Do not retry it unchanged: \
+                 compress the batch anew."
+            }
+            Self::TooLarge => {
+                "The body is too large: at most 10 MB as sent, 64 MiB decoded, 200,000 items. Split the batch."
+            }
+            Self::Unauthorized { methods, .. } => {
+                match (methods.contains(AuthMethod::Basic), methods.contains(AuthMethod::Oauth)) {
+                    (true, false) => "Credentials are missing or wrong. Use HTTP Basic authentication.",
+                    (true, true) => {
+                        "Credentials are missing or wrong. Use HTTP Basic authentication, or a token from POST /oauth2/token."
+                    }
+                    (false, _) => "Credentials are missing or wrong. Use a token from POST /oauth2/token.",
+                }
+            }
+            Self::InvalidSignature => {
+                "The shared access signature is missing, wrong, expired, or not for this host and hub."
+            }
+            Self::NoVerifiedToken => {
+                "This path requires a token of an external issuer, verified by API Gateway, and no external issuer is set \
+                 here. Push to POST /push."
+            }
+            Self::TooManyFailures => {
+                "Too many logins from your network failed, so these credentials were not checked. Send the push again later."
+            }
+            Self::InsufficientScope => "The token does not have the scope push.",
+            Self::ForeignOrigin => {
+                "A browser sent this request for a page of another origin; see its headers Origin and Sec-Fetch-Site. Send \
+                 it from a program or from a page of this host. A proxy must pass on the Host header."
+            }
+            Self::NotOneHost => "An HTTP/1.1 request must have exactly one Host header.",
+            Self::IncompleteBody => "The body ended before its declared length or its last chunk.",
+            Self::TooSlow => "The body took too long. Send it again, faster or in parts.",
+            Self::Busy { .. } => "The server is busy. Send the push again later.",
+            Self::NotABatch => {
+                "The body is not a JSON array in UTF-8. It was stored for inspection. Do not retry it unchanged."
+            }
+            Self::CredentialsUnavailable => "Credentials cannot be checked at the moment. Send the push again later.",
+            Self::NoSigningKey => "No token can be issued until the operator sets a signing key. Try again later.",
+            Self::StoreUnavailable => "The push could not be stored. Send it again later.",
+            Self::UnknownZone => "No reading has come from this zone yet. Use the InsID of its readings.",
+            Self::StateUnavailable => "The cleaning could not be recorded. Send it again later.",
+            Self::Internal => "An internal error occurred. Send the push again later.",
+        }
+    }
+
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        let value = HeaderValue::from_static;
+        match self {
+            Self::MethodNotAllowed { allow } => Some((ALLOW, value(allow))),
+            Self::Unauthorized { methods, has_invalid_token } => {
+                Some((WWW_AUTHENTICATE, challenge(methods, has_invalid_token)))
+            }
+            Self::InvalidSignature => Some((WWW_AUTHENTICATE, value(SIGNATURE))),
+            Self::NoVerifiedToken => Some((WWW_AUTHENTICATE, value(BEARER))),
+            Self::InsufficientScope => Some((WWW_AUTHENTICATE, value(INSUFFICIENT_SCOPE))),
+            Self::TooManyFailures => Some((RETRY_AFTER, value(login_limit::RETRY_AFTER_SECONDS))),
+            _ => self.status().is_server_error().then(|| (RETRY_AFTER, value(RETRY_AFTER_SECONDS))),
+        }
+    }
+
+    /// The response. It contains the request id, so that the client can quote it.
     #[must_use]
     pub fn response(self, request_id: &str) -> Response<Bytes> {
-        let Description { status, code, detail, header } = self.description();
+        let (status, code) = self.status_and_code();
         let body = json!({
             "type": format!("{TYPES}{code}"),
             "title": status.canonical_reason().unwrap_or_default(),
             "status": status.as_u16(),
             "code": code,
-            "detail": detail,
+            "detail": self.detail(),
             "request_id": request_id,
         });
-        let mut response = Response::new(Bytes::from(body.to_string()));
+        let mut response = uncached_response("application/problem+json", body.to_string());
         *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(header);
+        response.headers_mut().extend(self.header());
         response
     }
 }
 
+/// One header with all challenges: API Gateway may pass on only one of several headers of the same name.
+fn challenge(methods: AuthMethods, has_invalid_token: bool) -> HeaderValue {
+    let bearer = if has_invalid_token { INVALID_TOKEN } else { BEARER };
+    let enabled = [(AuthMethod::Basic, BASIC), (AuthMethod::Oauth, bearer)];
+    let mut challenges: Vec<_> =
+        enabled.into_iter().filter(|(method, _)| methods.contains(*method)).map(|(_, challenge)| challenge).collect();
+    // The method that the client tried comes first.
+    if has_invalid_token {
+        challenges.reverse();
+    }
+    // Cannot fail: the constants have visible characters only.
+    HeaderValue::try_from(challenges.join(", ")).unwrap_or(HeaderValue::from_static(BASIC))
+}
+
 #[cfg(test)]
 mod tests {
+    use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
     use super::*;
 
-    /// What each problem is to a caller: a change here changes what clients do.
+    /// The contract with clients: status, code and header of each problem.
     #[test]
     fn every_problem_has_its_status_code_and_header() {
-        let challenge = |basic, bearer, signature| Problem::Unauthorized(Challenge { basic, bearer, signature });
+        let unauthorized = |methods: &str, has_invalid_token| Problem::Unauthorized {
+            methods: methods.parse().unwrap(),
+            has_invalid_token,
+        };
         let expected = [
             (Problem::NotFound, 404, "not-found", ""),
             (Problem::MethodNotAllowed { allow: "POST" }, 405, "method-not-allowed", "allow: POST"),
@@ -334,16 +256,11 @@ mod tests {
             (Problem::GzipAsText, 415, "gzip-as-text", ""),
             (Problem::BrokenGzip, 400, "broken-gzip", ""),
             (Problem::TooLarge, 413, "too-large", ""),
-            (challenge(true, None, false), 401, "unauthorized", "www-authenticate: Basic realm="),
-            (challenge(true, Some(Bearer::Asked), false), 401, "unauthorized", "www-authenticate: Basic realm="),
-            (
-                challenge(true, Some(Bearer::InvalidToken), false),
-                401,
-                "unauthorized",
-                "www-authenticate: Bearer realm=",
-            ),
-            (challenge(false, Some(Bearer::Asked), false), 401, "unauthorized", "www-authenticate: Bearer realm="),
-            (challenge(false, None, true), 401, "unauthorized", "www-authenticate: SharedAccessSignature realm="),
+            (unauthorized("basic,event-hub", false), 401, "unauthorized", "www-authenticate: Basic realm="),
+            (unauthorized("basic,oauth", false), 401, "unauthorized", "www-authenticate: Basic realm="),
+            (unauthorized("basic,oauth", true), 401, "unauthorized", "www-authenticate: Bearer realm="),
+            (unauthorized("oauth", false), 401, "unauthorized", "www-authenticate: Bearer realm="),
+            (Problem::InvalidSignature, 401, "unauthorized", "www-authenticate: SharedAccessSignature realm="),
             (Problem::NoVerifiedToken, 401, "no-verified-token", "www-authenticate: Bearer realm="),
             (Problem::TooManyFailures, 429, "too-many-failures", "retry-after: 3"),
             (Problem::InsufficientScope, 403, "insufficient-scope", "www-authenticate: Bearer realm="),
@@ -351,7 +268,7 @@ mod tests {
             (Problem::NotOneHost, 400, "not-one-host", ""),
             (Problem::IncompleteBody, 400, "incomplete-body", ""),
             (Problem::TooSlow, 408, "too-slow", ""),
-            (Problem::Busy { with: "bodies" }, 503, "busy", "retry-after: 30"),
+            (Problem::Busy { resource: "bodies" }, 503, "busy", "retry-after: 30"),
             (Problem::NotABatch, 400, "not-a-batch", ""),
             (Problem::CredentialsUnavailable, 503, "credentials-unavailable", "retry-after: 30"),
             (Problem::NoSigningKey, 503, "no-signing-key", "retry-after: 30"),
@@ -375,9 +292,9 @@ mod tests {
             let is_expected =
                 if header.is_empty() { own.is_empty() } else { own.len() == 1 && own[0].starts_with(header) };
             assert!(is_expected, "{problem:?}: {own:?}");
-            // A retry can help exactly where the caller is asked for one.
-            let asks_for_a_retry = body["detail"].as_str().unwrap().to_lowercase().contains(" again");
-            assert_eq!(asks_for_a_retry, matches!(status, 408 | 429 | 500..), "{problem:?}");
+            // The detail suggests a retry exactly if one can help.
+            let suggests_retry = body["detail"].as_str().unwrap().to_lowercase().contains(" again");
+            assert_eq!(suggests_retry, matches!(status, 408 | 429 | 500..), "{problem:?}");
         }
     }
 }

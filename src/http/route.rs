@@ -7,29 +7,29 @@ use percent_encoding::percent_decode_str;
 use super::problem::Problem;
 use crate::auth::{AuthMethod, AuthMethods};
 
-/// What a request asks for.
+/// The operation that a request calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Push,
     PushJwt,
     Cleaned { zone: String, project: Option<String> },
     Token,
-    Send,
+    SendEvents,
     Health,
     Metrics,
 }
 
 impl Route {
-    /// Whether a request changes anything here.
+    /// Whether the operation has side effects.
     pub(super) fn changes_state(&self) -> bool {
         match self {
-            Self::Push | Self::PushJwt | Self::Cleaned { .. } | Self::Token | Self::Send => true,
+            Self::Push | Self::PushJwt | Self::Cleaned { .. } | Self::Token | Self::SendEvents => true,
             Self::Health | Self::Metrics => false,
         }
     }
 }
 
-/// What the request asks for.
+/// The route of a request.
 ///
 /// # Errors
 /// [`Problem::NotFound`] or [`Problem::MethodNotAllowed`].
@@ -40,11 +40,11 @@ pub(super) fn route(parts: &Parts, auth_methods: AuthMethods, has_metrics: bool)
         "/health" => ("GET, HEAD", Route::Health),
         "/metrics" if has_metrics && takes_pushes => ("GET, HEAD", Route::Metrics),
         "/push" if takes_pushes => ("POST", Route::Push),
-        // Belongs to no auth method: API Gateway opens it if an issuer is set.
+        // Needs no auth method: API Gateway verifies its tokens if an issuer is set.
         "/push/jwt" => ("POST", Route::PushJwt),
         "/oauth2/token" if auth_methods.contains(AuthMethod::Oauth) => ("POST", Route::Token),
         _ if auth_methods.contains(AuthMethod::EventHub) && path.strip_suffix("/messages").is_some_and(is_hub) => {
-            ("POST", Route::Send)
+            ("POST", Route::SendEvents)
         }
         _ if takes_pushes && let Some(zone) = cleaned_zone(path) => {
             ("POST", Route::Cleaned { zone, project: query(parts, "project") })
@@ -61,21 +61,17 @@ pub(super) fn route(parts: &Parts, auth_methods: AuthMethods, has_metrics: bool)
 
 /// The zone of `/zones/{zone}/cleaned`.
 fn cleaned_zone(path: &str) -> Option<String> {
-    part(path.strip_prefix("/zones/")?.strip_suffix("/cleaned")?)
+    let zone = path.strip_prefix("/zones/")?.strip_suffix("/cleaned")?;
+    let is_one_segment = !zone.is_empty() && !zone.contains('/');
+    is_one_segment.then(|| percent_decode_str(zone).decode_utf8_lossy().into_owned())
 }
 
-/// Whether this is the hub's part of `/{hub}/messages`.
+/// Whether `path` is the hub of `/{hub}/messages`.
 fn is_hub(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|hub| !hub.is_empty() && !hub.contains('/'))
 }
 
-/// One part of a path, decoded.
-fn part(text: &str) -> Option<String> {
-    let is_one_part = !text.is_empty() && !text.contains('/');
-    is_one_part.then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
-}
-
-/// A parameter of the query, where it is there and not empty.
+/// A query parameter; `None` if it is missing or empty.
 fn query(parts: &Parts, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(parts.uri.query()?.as_bytes());
     pairs.find_map(|(key, value)| (key == name && !value.is_empty()).then(|| value.into_owned()))

@@ -1,5 +1,4 @@
-//! What reaches the function without HTTP: the schedule's tick, what was published on an MQTT topic, and messages of the
-//! queue.
+//! Sources of pushes and tasks other than HTTP, which invoke the function: the schedule, AWS IoT, and the queue.
 
 mod envelope;
 mod notice;
@@ -9,32 +8,32 @@ mod queue;
 use std::borrow::Cow;
 
 pub use self::envelope::{Envelope, MemberError};
-pub use self::publication::{Publication, Taken};
-pub use self::queue::{Failures, Message, Task};
+pub use self::publication::{Publication, PublicationOutcome};
+pub use self::queue::{BatchItemFailures, QueueMessage, QueueTask};
 
-/// An event that is no request.
+/// An event of a source other than HTTP.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The schedule's tick: do what is due.
+pub enum SourceEvent {
+    /// A run of the schedule: sweep.
     Sweep,
-    /// A message of an MQTT topic, from AWS IoT's topic rule.
+    /// A message on an MQTT topic, from the topic rule of AWS IoT.
     Iot(Publication),
     /// Messages of the queue.
-    Queue(Vec<Message>),
+    Queue(Vec<QueueMessage>),
 }
 
-impl Event {
-    /// Reads an event; `None` if it is something else, a request for example.
+impl SourceEvent {
+    /// Parses an event; `None` if it is anything else, for example a request.
     #[must_use]
-    pub fn read(event: &Envelope<'_>) -> Option<Self> {
+    pub fn parse(event: &Envelope<'_>) -> Option<Self> {
         if event.get::<Cow<'_, str>>("smartclean-push").as_deref() == Some("sweep") {
             return Some(Self::Sweep);
         }
-        if let Some(publication) = Publication::selected(event) {
+        if let Some(publication) = Publication::from_rule(event) {
             return Some(Self::Iot(publication));
         }
-        let records = event.get::<Vec<queue::Record<'_>>>("Records")?.into_iter();
-        Some(Self::Queue(records.filter(|record| record.source == "aws:sqs").map(Message::from).collect()))
+        let records = event.get::<Vec<queue::QueueRecord<'_>>>("Records")?.into_iter();
+        Some(Self::Queue(records.filter(|record| record.source == "aws:sqs").map(QueueMessage::from).collect()))
     }
 }
 
@@ -42,29 +41,29 @@ impl Event {
 mod tests {
     use super::*;
 
-    fn read(event: &str) -> Option<Event> {
-        Event::read(&Envelope::read(event)?)
+    fn parse(event: &str) -> Option<SourceEvent> {
+        SourceEvent::parse(&Envelope::parse(event)?)
     }
 
     #[test]
-    fn the_schedules_tick_is_a_sweep() {
-        assert_eq!(read(r#"{"smartclean-push":"sweep"}"#), Some(Event::Sweep));
-        assert_eq!(read(r#"{"smartclean-push":"sleep"}"#), None);
+    fn an_event_of_the_schedule_is_a_sweep() {
+        assert_eq!(parse(r#"{"smartclean-push":"sweep"}"#), Some(SourceEvent::Sweep));
+        assert_eq!(parse(r#"{"smartclean-push":"sleep"}"#), None);
     }
 
     #[test]
-    fn requests_are_something_else() {
-        assert_eq!(read(r#"{"version":"2.0","rawPath":"/push","body":"{\"Records\":[]}"}"#), None);
-        assert_eq!(read("[]"), None);
+    fn a_request_is_no_event_of_a_source() {
+        assert_eq!(parse(r#"{"version":"2.0","rawPath":"/push","body":"{\"Records\":[]}"}"#), None);
+        assert_eq!(parse("[]"), None);
     }
 
     #[test]
-    fn what_was_published_is_told_from_requests_and_messages() {
+    fn a_publication_differs_from_requests_and_messages() {
         let published = r#"{"data":"W10=","topic":"smartclean/push","client":"c","published":1795428000000}"#;
-        assert!(matches!(read(published), Some(Event::Iot(_))));
-        // Whatever else it holds, a request is a request: what it says is its sender's to say.
+        assert!(matches!(parse(published), Some(SourceEvent::Iot(_))));
+        // The body of a request is unverified: it cannot turn the request into a publication.
         let request = r#"{"version":"2.0","rawPath":"/push","body":"{\"data\":\"W10=\",\"topic\":\"t\"}"}"#;
-        assert_eq!(read(request), None);
+        assert_eq!(parse(request), None);
     }
 
     #[test]
@@ -73,7 +72,7 @@ mod tests {
             {"messageId": "m-1", "eventSource": "aws:sqs", "body": "hello", "attributes": {}},
             {"messageId": "m-2", "eventSource": "aws:sns", "body": "hello"},
         ]});
-        let expected = Message { id: "m-1".into(), sent: None, task: Task::Unknown };
-        assert_eq!(read(&event.to_string()), Some(Event::Queue(vec![expected])));
+        let expected = QueueMessage { id: "m-1".into(), sent: None, task: QueueTask::Unknown };
+        assert_eq!(parse(&event.to_string()), Some(SourceEvent::Queue(vec![expected])));
     }
 }

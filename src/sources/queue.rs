@@ -1,148 +1,146 @@
-//! Messages of the queue: objects that were stored and are to be evaluated, objects that are still to be stored, and what
-//! the function did not get or did not get done. Each comes in its sender's envelope:
+//! Messages of the queue: objects to evaluate, objects to store, and events that the function missed or failed on. Each sender has
+//! its own envelope:
 //!
-//! | sender | envelope | asks for |
+//! | sender | envelope | task |
 //! |---|---|---|
-//! | S3 | its notice | [`Task::Evaluate`] |
-//! | the function, where the bucket took nothing | [`queued_object`] | [`Task::Store`] |
-//! | the topic rule's error action, where Lambda took nothing | [AWS IoT's](https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html) | [`Task::Push`] |
-//! | Lambda, where the function failed on an event three times | [its own](https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html) | what the event asked for |
+//! | S3 | its notice | [`QueueTask::Evaluate`] |
+//! | the function, if the bucket was unavailable | [`queued_object`] | [`QueueTask::Store`] |
+//! | the error action of the topic rule, if Lambda was unavailable | [AWS IoT's](https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html) | [`QueueTask::Push`] |
+//! | Lambda, if the function failed on an event three times | [its own](https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html) | that of the event |
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Envelope, Event, Publication, notice};
+use super::{Envelope, Publication, SourceEvent, notice};
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::queued_object;
 use crate::ingest::ports::{StoredObjects, UnavailableError, chain};
 use crate::ingest::{EVALUATION_TIMEOUT, Ingest};
 use crate::telemetry::MEASURED;
 
-/// A message as Lambda hands it over.
+/// A message in the event of Lambda.
 #[derive(Deserialize)]
-pub(super) struct Record<'e> {
+pub(super) struct QueueRecord<'e> {
     #[serde(borrow, rename = "eventSource")]
     pub(super) source: Cow<'e, str>,
     #[serde(borrow, rename = "messageId")]
     id: Cow<'e, str>,
     #[serde(borrow)]
     body: Cow<'e, str>,
-    #[serde(borrow, default)]
-    attributes: Attributes<'e>,
+    #[serde(default)]
+    attributes: HashMap<String, String>,
 }
 
-#[derive(Default, Deserialize)]
-struct Attributes<'e> {
-    /// When it was sent, in milliseconds since 1970.
-    #[serde(borrow, default, rename = "SentTimestamp")]
-    sent: Option<Cow<'e, str>>,
-}
-
-/// One message of the queue.
+/// A message of the queue.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The queue's id of it.
+pub struct QueueMessage {
+    /// Its id in the queue.
     pub id: String,
-    /// When it was put into the queue, if the queue said so.
+    /// The time at which it was sent, if it is known.
     pub sent: Option<Timestamp>,
-    /// What it asks for.
-    pub task: Task,
+    /// Its task.
+    pub task: QueueTask,
 }
 
-/// What a message asks for.
+/// The task of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Evaluate these stored objects, unless that was done.
+pub enum QueueTask {
+    /// Evaluate these stored objects, if they are not evaluated yet.
     Evaluate(Vec<ObjectKey>),
-    /// Store this object, which the store did not take when it came.
+    /// Store this object.
     Store(Box<Object>),
-    /// Take in this publication, which did not reach the function or which it could not take in.
+    /// Store and evaluate this publication.
     Push(Box<Publication>),
-    /// Nothing: what it was about is done by somebody else.
-    Pass,
-    /// Nothing that is known here.
+    /// Nothing: the next sweep does it.
+    Skip,
+    /// Unknown.
     Unknown,
 }
 
-/// Which messages have to come again; the others are done. The shape is Lambda's own, for `ReportBatchItemFailures`.
+/// The messages that failed, which the queue retries. The format is that of Lambda's `ReportBatchItemFailures`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Failures {
+pub struct BatchItemFailures {
     #[serde(rename = "batchItemFailures")]
-    items: Vec<Failure>,
+    items: Vec<BatchItemFailure>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Failure {
+struct BatchItemFailure {
     #[serde(rename = "itemIdentifier")]
     message: String,
 }
 
-impl From<Record<'_>> for Message {
-    fn from(record: Record<'_>) -> Self {
-        let sent = record.attributes.sent.and_then(|sent| Timestamp::from_millisecond(sent.parse().ok()?).ok());
-        Self { id: record.id.into_owned(), sent, task: Task::read(&record.body, sent) }
+impl From<QueueRecord<'_>> for QueueMessage {
+    fn from(record: QueueRecord<'_>) -> Self {
+        // Unix time in milliseconds.
+        let sent = record.attributes.get("SentTimestamp").and_then(|sent| sent.parse().ok());
+        let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent).ok());
+        Self { id: record.id.into_owned(), sent, task: QueueTask::parse(&record.body, sent) }
     }
 }
 
-impl Task {
-    fn read(body: &str, sent: Option<Timestamp>) -> Self {
+impl QueueTask {
+    fn parse(body: &str, sent: Option<Timestamp>) -> Self {
         if let Some(object) = queued_object::from_text(body) {
             return Self::Store(Box::new(object));
         }
-        let Some(message) = Envelope::read(body) else { return Self::Unknown };
+        let Some(message) = Envelope::parse(body) else { return Self::Unknown };
         let noticed = notice::keys(&message).map(Self::Evaluate);
-        let not_handed_over = || Publication::of_error_action(&message, sent).map(|it| Self::Push(Box::new(it)));
-        noticed.or_else(not_handed_over).or_else(|| Self::not_got_done(&message)).unwrap_or(Self::Unknown)
+        let publication = || Publication::from_error_action(&message, sent);
+        noticed
+            .or_else(|| publication().map(|publication| Self::Push(Box::new(publication))))
+            .or_else(|| Self::from_failed_event(&message))
+            .unwrap_or(Self::Unknown)
     }
 
-    /// What an event asks for that Lambda gave up on: an asynchronous invocation failed each time.
-    fn not_got_done(message: &Envelope<'_>) -> Option<Self> {
+    /// The task of an event whose asynchronous invocations have all failed.
+    fn from_failed_event(message: &Envelope<'_>) -> Option<Self> {
         message.text("requestContext")?;
-        match Event::read(&Envelope::read(message.text("requestPayload")?)?)? {
-            Event::Iot(publication) => Some(Self::Push(Box::new(publication))),
-            // The next tick does what is due.
-            Event::Sweep => Some(Self::Pass),
-            // The queue itself tries its messages again, and calls the function in a way that has no destination.
-            Event::Queue(_) => None,
+        match SourceEvent::parse(&Envelope::parse(message.text("requestPayload")?)?)? {
+            SourceEvent::Iot(publication) => Some(Self::Push(Box::new(publication))),
+            // The next sweep does what is due.
+            SourceEvent::Sweep => Some(Self::Skip),
+            // The queue retries its messages itself: its invocations are synchronous.
+            SourceEvent::Queue(_) => None,
         }
     }
 }
 
 impl Ingest {
-    /// Does what `messages` ask for. `bucket` is the store itself, with nothing behind it: what it does not take stays in the
-    /// queue. What was done before is done again and changes nothing. Logs the age of the oldest message that failed.
+    /// Does the tasks of `messages`. `bucket` is the object store without its fallback queue: an object that cannot be stored stays
+    /// in the queue. Every task is idempotent. Logs the age of the oldest message that failed.
     pub async fn process_messages(
         &self,
         bucket: &dyn StoredObjects,
-        messages: Vec<Message>,
+        messages: Vec<QueueMessage>,
         now: Timestamp,
-    ) -> Failures {
-        let mut failures = Failures::default();
+    ) -> BatchItemFailures {
+        let mut failures = BatchItemFailures::default();
         let mut oldest_failed = None;
-        for Message { id, sent, task } in messages {
+        for QueueMessage { id, sent, task } in messages {
             let done = match task {
-                Task::Evaluate(keys) => self.evaluate_objects(bucket, &keys, now).await,
-                Task::Store(object) => store(bucket, *object).await,
-                // What is no batch is kept, and done.
-                Task::Push(publication) => self
-                    .take_publication(*publication, &id, now)
+                QueueTask::Evaluate(keys) => self.evaluate_objects(bucket, &keys, now).await,
+                QueueTask::Store(object) => store(bucket, *object).await,
+                QueueTask::Push(publication) => self
+                    .ingest_publication(*publication, &id, now)
                     .await
                     .map(drop)
-                    .map_err(|error| UnavailableError::new("what was published is not taken in", error)),
-                Task::Pass => Ok(()),
-                // Coming again would not make it known; the queue's dead letters keep it for a look.
-                Task::Unknown => Err(UnavailableError::new("it is not understood", "no envelope that is known here")),
+                    .map_err(|error| UnavailableError::new("publication not stored", error)),
+                QueueTask::Skip => Ok(()),
+                // After the retries, the dead-letter queue keeps it for inspection.
+                QueueTask::Unknown => Err(UnavailableError::new("unknown message", "no known envelope")),
             };
             if let Err(error) = done {
-                tracing::warn!(message = id, error = %chain(&error), "a message of the queue is not done, and comes again");
-                failures.items.push(Failure { message: id });
+                tracing::warn!(message = id, error = %chain(&error), "queue message failed, will be retried");
+                failures.items.push(BatchItemFailure { message: id });
                 oldest_failed = oldest_failed.into_iter().chain(sent).min();
             }
         }
         if let Some(sent) = oldest_failed {
-            // SQS leaves a message that was received three times out of ApproximateAgeOfOldestMessage.
+            // ApproximateAgeOfOldestMessage of SQS omits messages that were received three times.
             let age = now.duration_since(sent).as_secs();
             tracing::warn!(target: MEASURED, queue_failed_age_s = age, failed = failures.items.len(), "queue messages failed");
         }
@@ -160,18 +158,18 @@ impl Ingest {
                 Some((received, lines)) => {
                     self.evaluate_stored(key, &lines, received.unwrap_or(now), now, EVALUATION_TIMEOUT).await?;
                 }
-                None => tracing::warn!(%key, "an object that was stored is gone"),
+                None => tracing::warn!(%key, "stored object not found"),
             }
         }
         Ok(())
     }
 }
 
-/// Stores an object. The bucket tells of it then, and so it is evaluated where that could not be done when it came.
+/// Stores an object. The notice of the bucket then causes its evaluation.
 async fn store(bucket: &dyn StoredObjects, object: Object) -> Result<(), UnavailableError> {
     let key = object.key.clone();
     let stored = bucket.put(object).await?;
-    tracing::info!(%key, ?stored, "stored at last");
+    tracing::info!(%key, ?stored, "queued object stored");
     Ok(())
 }
 
@@ -187,7 +185,7 @@ mod tests {
         json!({"data": "WyJ7fSJd", "topic": "smartclean/push", "client": "smartclean-push-1", "published": SENT})
     }
 
-    /// AWS's own example, with another event.
+    /// The example of AWS, with another event.
     fn destination(event: &Value) -> Value {
         json!({
             "version": "1.0",
@@ -212,14 +210,14 @@ mod tests {
         })
     }
 
-    /// The one message of an event, as Lambda hands it over.
-    fn task(body: &Value) -> Task {
+    /// The task of a message with this body.
+    fn task(body: &Value) -> QueueTask {
         let record = json!({
             "messageId": "m", "eventSource": "aws:sqs", "body": body.to_string(),
             "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": SENT.to_string()},
         });
-        let Some(Event::Queue(mut messages)) =
-            Event::read(&Envelope::read(&json!({"Records": [record]}).to_string()).unwrap())
+        let Some(SourceEvent::Queue(mut messages)) =
+            SourceEvent::parse(&Envelope::parse(&json!({"Records": [record]}).to_string()).unwrap())
         else {
             panic!("no message")
         };
@@ -227,28 +225,27 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_gave_up_on_and_what_the_rule_did_not_hand_over_are_the_same_publication() {
-        let published = Publication::selected(&Envelope::read(&event().to_string()).unwrap()).unwrap();
-        assert_eq!(task(&destination(&event())), Task::Push(Box::new(published)));
-        assert_eq!(task(&error_action()), task(&destination(&event())), "sent by the rule as it was published");
+    fn a_failed_event_and_a_message_of_the_error_action_are_the_same_publication() {
+        let published = Publication::from_rule(&Envelope::parse(&event().to_string()).unwrap()).unwrap();
+        assert_eq!(task(&destination(&event())), QueueTask::Push(Box::new(published)));
+        assert_eq!(task(&error_action()), task(&destination(&event())), "the rule sends it when it is published");
     }
 
     #[test]
-    fn a_tick_that_lambda_gave_up_on_is_left_to_the_next_one() {
-        assert_eq!(task(&destination(&json!({"smartclean-push": "sweep"}))), Task::Pass);
+    fn a_failed_sweep_is_left_to_the_next_one() {
+        assert_eq!(task(&destination(&json!({"smartclean-push": "sweep"}))), QueueTask::Skip);
     }
 
     #[test]
-    fn what_is_no_envelope_of_these_is_unknown() {
-        let without = |whole: Value, member: &str| {
-            let mut part = whole;
-            part.as_object_mut().unwrap().remove(member);
-            part
+    fn an_unknown_envelope_is_an_unknown_task() {
+        let without = |mut whole: Value, member: &str| {
+            whole.as_object_mut().unwrap().remove(member);
+            whole
         };
         for body in [
             json!("hello"),
             json!({}),
-            event(), // bare: nobody sends it so
+            event(), // without an envelope
             without(destination(&event()), "requestContext"),
             without(destination(&event()), "requestPayload"),
             without(error_action(), "failures"),
@@ -256,7 +253,7 @@ mod tests {
             destination(&json!({"Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": "x"}]})),
             destination(&without(event(), "topic")),
         ] {
-            assert_eq!(task(&body), Task::Unknown, "{body}");
+            assert_eq!(task(&body), QueueTask::Unknown, "{body}");
         }
     }
 }

@@ -1,24 +1,26 @@
-//! What is measured. A number that is logged under one of these names is a measurement: the function writes it down for
-//! CloudWatch, `serve` adds it up for Prometheus, and both call it by this name.
+//! The catalogue of metrics. A number that is logged under one of these names is a measurement: the function writes it to
+//! CloudWatch, `serve` exposes it to Prometheus, both under this name.
 
-/// The target of log events that hold measurements. They are heard at any verbosity.
+use serde::Serialize;
+
+/// The target of log events with measurements. They are logged at any verbosity.
 pub const MEASURED: &str = "measured";
 
-/// How measurements of one name belong together.
+/// How the measurements of one metric are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// They are added up.
+pub enum MetricKind {
+    /// The sum.
     Counter,
-    /// The last one counts.
+    /// The last value.
     Gauge,
-    /// Each counts by itself: how many were how large.
+    /// The distribution.
     Histogram,
 }
 
-/// What a measurement is counted in, as CloudWatch names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Times.
+/// The unit of a metric. Serializes as its name in CloudWatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum MetricUnit {
+    /// A number of things.
     Count,
     /// Seconds.
     Seconds,
@@ -26,81 +28,69 @@ pub enum Unit {
     Milliseconds,
 }
 
-impl Unit {
-    /// CloudWatch's name of it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Seconds => "Seconds",
-            Self::Milliseconds => "Milliseconds",
-        }
-    }
-}
-
-/// Something that is measured.
+/// The definition of a metric.
 #[derive(Debug)]
-pub struct Metric {
-    /// Its name, in logs, in CloudWatch, and behind `smartclean_push_` in Prometheus.
+pub struct MetricDefinition {
+    /// The name in logs, in CloudWatch, and after `smartclean_push_` in Prometheus.
     pub name: &'static str,
-    /// How its measurements belong together.
-    pub kind: Kind,
-    /// What they are counted in.
-    pub unit: Unit,
-    /// What it says, for people.
+    /// How its measurements are combined.
+    pub kind: MetricKind,
+    /// The unit of its measurements.
+    pub unit: MetricUnit,
+    /// The description for people.
     pub help: &'static str,
 }
 
-/// The metric of that name.
+/// The metric of this name.
 #[must_use]
-pub fn metric(name: &str) -> Option<&'static Metric> {
+pub fn metric(name: &str) -> Option<&'static MetricDefinition> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
-const fn count(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Counter, unit: Unit::Count, help }
+const fn count(name: &'static str, help: &'static str) -> MetricDefinition {
+    MetricDefinition { name, kind: MetricKind::Counter, unit: MetricUnit::Count, help }
 }
 
-const fn gauge(name: &'static str, unit: Unit, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Gauge, unit, help }
+const fn gauge(name: &'static str, unit: MetricUnit, help: &'static str) -> MetricDefinition {
+    MetricDefinition { name, kind: MetricKind::Gauge, unit, help }
 }
 
-const fn time(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Histogram, unit: Unit::Milliseconds, help }
+const fn time(name: &'static str, help: &'static str) -> MetricDefinition {
+    MetricDefinition { name, kind: MetricKind::Histogram, unit: MetricUnit::Milliseconds, help }
 }
 
-/// All of them.
-pub const METRICS: [Metric; 30] = [
-    count("pushes", "Pushes that were stored and accounted for"),
-    count("pushes_refused", "Pushes that are no batch, or too large; kept, and answered with 4xx"),
-    count("pushes_repeated", "Pushes whose very same body was stored before"),
-    count("pushes_queued", "Pushes that wait in the queue because the raw store did not take them"),
-    count("pushes_unevaluated", "Pushes that were stored and are judged later, because the state could not be written"),
-    count("pushes_failed", "Pushes that could not be stored anywhere; answered with 503"),
+/// All metrics.
+pub const METRICS: [MetricDefinition; 30] = [
+    count("pushes", "Pushes that were stored"),
+    count("pushes_refused", "Pushes that are no batch, or too large; stored for inspection, answered with 4xx"),
+    count("pushes_repeated", "Pushes whose body was stored before"),
+    count("pushes_queued", "Pushes that were put into the queue because the bucket was unavailable"),
+    count("pushes_unevaluated", "Stored pushes that are evaluated later, because the state could not be written"),
+    count("pushes_failed", "Pushes that could not be stored; answered with 503"),
     count("readings_accepted", "Well-formed readings"),
-    count("readings_rejected", "Items that are no readings; kept apart"),
-    count("readings_duplicate", "Readings that were known already"),
-    count("readings_late", "Readings that came too late to be told from known ones"),
-    count("implausible_values", "Values that no such sensor can measure; stored, and not compared with limits"),
-    count("readings_over_device_limit", "Readings of devices beyond the 2,000 of a zone; stored, and not evaluated"),
+    count("readings_rejected", "Malformed items; stored apart"),
+    count("readings_duplicate", "Readings that were counted before"),
+    count("readings_late", "Readings too old to be deduplicated"),
+    count("implausible_values", "Values outside the range of the sensor; stored, not compared with limits"),
+    count("readings_over_device_limit", "Readings of devices beyond the 2,000 of a zone; stored, not evaluated"),
     count("alerts_fired", "Alerts that were raised"),
     count("alerts_blocked", "Alerts that a block suppressed"),
     count("alerts_sent", "Messages that were sent"),
-    count("alerts_failed", "Attempts to send a message that failed; it stays in the outbox"),
-    count("digests_sent", "Digests among the messages that were sent"),
-    count("auth_failures", "Requests that were not let in: without credentials, or with wrong ones"),
-    count("state_refused", "Reads of what is remembered that a newer release has written, or that is damaged"),
-    count("cold_starts", "Copies of the function that were started"),
-    gauge("rules_refused", Unit::Count, "1 while the newest rules are refused and older ones are in force"),
-    gauge("outbox_age_s", Unit::Seconds, "Age of the oldest message that could not be sent"),
-    gauge("queue_failed_age_s", Unit::Seconds, "Age of the oldest message of the queue that failed, in AWS"),
-    gauge("subscriptions_pending", Unit::Count, "Subscriptions of the alert topic that nobody has confirmed yet"),
-    gauge("subscriptions_confirmed", Unit::Count, "Confirmed subscriptions of the alert topic"),
-    time("push_ms", "How long a push took as a whole"),
-    time("store_ms", "How long storing a push took"),
-    time("evaluate_ms", "How long judging a push took, reading and writing what is remembered included"),
-    time("publish_ms", "How long sending the messages of a push took"),
-    time("event_lag_ms", "Time between the newest reading of a push and its receipt"),
+    count("alerts_failed", "Failed attempts to send a message, which stays in the outbox"),
+    count("digests_sent", "Digests that were sent, also counted in alerts_sent"),
+    count("auth_failures", "Requests with missing or wrong credentials"),
+    count("state_refused", "Reads of state documents that are damaged or of a newer release"),
+    count("cold_starts", "Starts of the function"),
+    gauge("rules_refused", MetricUnit::Count, "1 while the newest rules are rejected and older ones apply"),
+    gauge("outbox_age_s", MetricUnit::Seconds, "Age of the oldest message that could not be sent"),
+    gauge("queue_failed_age_s", MetricUnit::Seconds, "Age of the oldest queue message that failed, in AWS"),
+    gauge("subscriptions_pending", MetricUnit::Count, "Unconfirmed subscriptions of the alert topic"),
+    gauge("subscriptions_confirmed", MetricUnit::Count, "Confirmed subscriptions of the alert topic"),
+    time("push_ms", "Duration of a push"),
+    time("store_ms", "Duration of storing a push"),
+    time("evaluate_ms", "Duration of evaluating a push, with reading and writing state"),
+    time("publish_ms", "Duration of sending the messages of a push"),
+    time("event_lag_ms", "Time from the newest reading of a push to its receipt"),
 ];
 
 #[cfg(test)]
@@ -110,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart_and_fit_for_prometheus() {
+    fn names_are_unique_and_valid_in_prometheus() {
         let names: HashSet<_> = METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), METRICS.len());
         for name in names {
@@ -120,10 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_ends_in_a_unit_is_counted_in_it() {
-        for Metric { name, unit, .. } in METRICS {
-            assert_eq!(name.ends_with("_ms"), unit == Unit::Milliseconds, "{name}");
-            assert_eq!(name.ends_with("_s"), unit == Unit::Seconds, "{name}");
+    fn the_suffix_of_a_name_matches_the_unit() {
+        for MetricDefinition { name, unit, .. } in METRICS {
+            assert_eq!(name.ends_with("_ms"), unit == MetricUnit::Milliseconds, "{name}");
+            assert_eq!(name.ends_with("_s"), unit == MetricUnit::Seconds, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command's logs, and what `serve` has measured since it was started, for Prometheus to fetch.
+//! Logs of the command, and the metrics of `serve` for Prometheus.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -20,30 +20,28 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::catalogue::{Kind, MEASURED, METRICS};
-use super::{Exposition, Verbosity};
+use super::catalogue::{MEASURED, METRICS, MetricKind};
+use super::{MetricsExporter, Verbosity};
 
-/// What each name begins with.
+/// The prefix of each name.
 const PREFIX: &str = "smartclean_push";
-/// Upper ends of the histograms' buckets, in milliseconds: from what a laptop's disk takes to an hour, at which a reading
-/// counts as stale.
+/// Upper bounds of histogram buckets, in milliseconds: from a write to a local disk to an hour, after which a reading is stale.
 const BUCKETS_MS: [f64; 12] =
     [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 60_000.0, 600_000.0, 3_600_000.0];
 
-/// Logs of the command: readable lines on standard error, coloured where that is a terminal. Does nothing where logs
-/// are set up already.
+/// Logs readable lines to standard error, in colour on a terminal. Does nothing if logging is set up already.
 pub fn start(verbosity: Verbosity) {
-    // Only fails where logs are set up already.
+    // An error means that logging is set up already.
     let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).try_init();
 }
 
-/// The same, and what is measured is added up, whatever the verbosity.
+/// Like [`start`], and collects metrics at any verbosity.
 #[must_use]
-pub fn start_server(verbosity: Verbosity) -> Measurements {
-    let measurements = Measurements::default();
-    let adding = measurements.clone().with_filter(Targets::new().with_target(MEASURED, LevelFilter::TRACE));
-    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).with(adding).try_init();
-    measurements
+pub fn start_with_metrics(verbosity: Verbosity) -> MetricsRegistry {
+    let metrics = MetricsRegistry::default();
+    let collecting = metrics.clone().with_filter(Targets::new().with_target(MEASURED, LevelFilter::TRACE));
+    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).with(collecting).try_init();
+    metrics
 }
 
 fn readable_lines<S>(verbosity: Verbosity) -> impl Layer<S>
@@ -57,9 +55,9 @@ where
         .with_filter(verbosity.filter())
 }
 
-/// Adds up what is measured. Clones share the sums.
+/// Collects metrics. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Measurements {
+pub struct MetricsRegistry {
     registry: Arc<Registry>,
     instruments: Arc<HashMap<&'static str, Instrument>>,
 }
@@ -71,38 +69,33 @@ enum Instrument {
     Histogram(Histogram),
 }
 
-impl Default for Measurements {
-    /// With every metric at zero, so that none appears only once something has gone wrong.
+impl Default for MetricsRegistry {
+    /// All metrics at zero, so that each is present before its first event.
     fn default() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let mut instruments = HashMap::new();
         for metric in &METRICS {
-            let help = metric.help;
+            let (name, help) = (metric.name, metric.help);
             let instrument = match metric.kind {
-                Kind::Counter => {
-                    let counter = Counter::default();
-                    registry.register(metric.name, help, counter.clone());
-                    Instrument::Counter(counter)
-                }
-                Kind::Gauge => {
-                    let gauge = Gauge::default();
-                    registry.register(metric.name, help, gauge.clone());
-                    Instrument::Gauge(gauge)
-                }
-                Kind::Histogram => {
-                    let histogram = Histogram::new(BUCKETS_MS);
-                    registry.register(metric.name, help, histogram.clone());
-                    Instrument::Histogram(histogram)
+                MetricKind::Counter => Instrument::Counter(registered(&mut registry, name, help, Counter::default())),
+                MetricKind::Gauge => Instrument::Gauge(registered(&mut registry, name, help, Gauge::default())),
+                MetricKind::Histogram => {
+                    Instrument::Histogram(registered(&mut registry, name, help, Histogram::new(BUCKETS_MS)))
                 }
             };
-            instruments.insert(metric.name, instrument);
+            instruments.insert(name, instrument);
         }
         Self { registry: Arc::new(registry), instruments: Arc::new(instruments) }
     }
 }
 
-impl Measurements {
-    fn measure(&self, field: &Field, value: f64) {
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+impl MetricsRegistry {
+    fn record(&self, field: &Field, value: f64) {
         match self.instruments.get(field.name()) {
             Some(Instrument::Counter(counter)) => drop(counter.inc_by(value.max(0.0))),
             Some(Instrument::Gauge(gauge)) => drop(gauge.set(value)),
@@ -112,37 +105,35 @@ impl Measurements {
     }
 }
 
-impl Exposition for Measurements {
-    fn text(&self) -> String {
+impl MetricsExporter for MetricsRegistry {
+    fn to_open_metrics(&self) -> String {
         let mut text = String::new();
-        // Writing to a String cannot fail.
+        // Cannot fail: it writes to a String.
         let _ = encode(&mut text, &self.registry);
         text
     }
 }
 
-impl<S: Subscriber> Layer<S> for Measurements {
+impl<S: Subscriber> Layer<S> for MetricsRegistry {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == MEASURED {
-            event.record(&mut Measuring(self));
+            event.record(&mut &*self);
         }
     }
 }
 
-struct Measuring<'m>(&'m Measurements);
-
 #[expect(clippy::cast_precision_loss, reason = "counts and milliseconds are far below 2^52")]
-impl Visit for Measuring<'_> {
+impl Visit for &MetricsRegistry {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.measure(field, value);
+        self.record(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.measure(field, value as f64);
+        self.record(field, value as f64);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.measure(field, value as f64);
+        self.record(field, value as f64);
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
@@ -154,17 +145,17 @@ mod tests {
 
     use super::*;
 
-    /// What is told after `work`.
-    fn told(work: impl FnOnce()) -> String {
-        let measurements = Measurements::default();
-        let subscriber = tracing_subscriber::registry().with(measurements.clone());
+    /// The metrics after `work`.
+    fn exported(work: impl FnOnce()) -> String {
+        let metrics = MetricsRegistry::default();
+        let subscriber = tracing_subscriber::registry().with(metrics.clone());
         tracing::subscriber::with_default(subscriber, work);
-        measurements.text()
+        metrics.to_open_metrics()
     }
 
     #[test]
-    fn everything_is_there_from_the_start() {
-        let text = told(|| {});
+    fn each_metric_is_present_from_the_start() {
+        let text = exported(|| {});
         for metric in &METRICS {
             assert!(text.contains(&format!("# HELP smartclean_push_{} ", metric.name)), "{}", metric.name);
         }
@@ -173,8 +164,8 @@ mod tests {
     }
 
     #[test]
-    fn counters_add_up_gauges_are_the_last_and_histograms_count_each() {
-        let text = told(|| {
+    fn counters_add_up_gauges_keep_the_last_value_and_histograms_count_each() {
+        let text = exported(|| {
             tracing::info!(target: MEASURED, pushes = 1, readings_accepted = 3_usize, outbox_age_s = 70, store_ms = 2.5);
             tracing::debug!(target: MEASURED, readings_accepted = 2_u64, outbox_age_s = 0, store_ms = 250.0);
         });
@@ -186,16 +177,16 @@ mod tests {
             "smartclean_push_store_ms_bucket{le=\"3.0\"} 1",
             "smartclean_push_store_ms_bucket{le=\"300.0\"} 2",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+            assert!(text.lines().any(|exported| exported == line), "{line}\n{text}");
         }
     }
 
     #[test]
-    fn what_is_logged_elsewhere_or_under_another_name_is_no_measurement() {
-        let text = told(|| {
-            tracing::info!(pushes = 1, "of somebody who happens to say so");
+    fn events_of_other_targets_and_fields_of_other_names_are_no_measurements() {
+        let text = exported(|| {
+            tracing::info!(pushes = 1, "of another target");
             tracing::info!(target: MEASURED, pushes = "one", pushed = 1);
         });
-        assert_eq!(text, told(|| {}));
+        assert_eq!(text, exported(|| {}));
     }
 }

@@ -1,9 +1,9 @@
-//! The function's log: one JSON object a line. A line that holds measurements tells CloudWatch so, in its embedded metric
-//! format, and becomes metrics there without another request:
+//! Logs of the function: one JSON object per line. Lines with measurements are in the embedded metric format, from which CloudWatch
+//! creates metrics without another request:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -19,14 +19,13 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::Verbosity;
 use super::catalogue::{MEASURED, metric};
 
-/// The namespace of our metrics.
+/// The namespace of the metrics.
 const NAMESPACE: &str = "SmartCleanPush";
-/// The one dimension that they have: CloudWatch bills each name by each combination of dimensions, $0.30 a month.
+/// The only dimension: CloudWatch bills each combination of name and dimensions, $0.30 a month.
 const DIMENSION: &str = "FunctionName";
 
-/// Logs of the function `name`: one JSON object a line on standard output, as Lambda takes them. Lines with measurements
-/// are written whatever the verbosity. A panic is logged by its place alone, since its message may quote what was being
-/// read. Does nothing where logs are set up already.
+/// Logs JSON lines to standard output. Lines with measurements are written at any verbosity. Of a panic only the source location is
+/// logged, because the message may quote input. Does nothing if logging is set up already.
 pub fn start(verbosity: Verbosity, name: Option<String>) {
     let lines =
         tracing_subscriber::fmt::layer().event_format(FunctionLines { function: name }).with_writer(std::io::stdout);
@@ -34,15 +33,14 @@ pub fn start(verbosity: Verbosity, name: Option<String>) {
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(location, "a panic");
+            tracing::error!(location, "panic");
         }));
     }
 }
 
-/// Writes the lines.
 #[derive(Debug)]
 struct FunctionLines {
-    /// The function's name; without one nothing is told to CloudWatch.
+    /// The name of the function; without it there are no metrics.
     function: Option<String>,
 }
 
@@ -52,21 +50,20 @@ where
     N: for<'w> FormatFields<'w> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-        let mut members = Members(Map::new());
-        members.0.insert("timestamp".to_owned(), now.to_string().into());
-        members.0.insert("level".to_owned(), event.metadata().level().as_str().into());
-        event.record(&mut members);
-        let Members(mut line) = members;
+        let mut fields = LogFields(Map::new());
+        fields.0.insert("timestamp".to_owned(), now.to_string().into());
+        fields.0.insert("level".to_owned(), event.metadata().level().as_str().into());
+        event.record(&mut fields);
+        let LogFields(mut line) = fields;
         if event.metadata().target() == MEASURED
             && let Some(function) = &self.function
         {
             let metrics = metrics(&line);
             if !metrics.is_empty() {
                 let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics });
-                let milliseconds = u64::try_from(since_1970.as_millis()).unwrap_or_default();
-                line.insert("_aws".to_owned(), json!({ "Timestamp": milliseconds, "CloudWatchMetrics": [directive] }));
+                let aws = json!({ "Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive] });
+                line.insert("_aws".to_owned(), aws);
                 line.insert(DIMENSION.to_owned(), function.clone().into());
             }
         }
@@ -74,26 +71,25 @@ where
     }
 }
 
-/// Those of a line's members that are measurements. Not zeros: a metric is billed for the hours in which it has values, and
-/// most of these count what hardly ever happens.
+/// The measurements in a line. Without zeros: CloudWatch bills a metric for each hour with values, and most of these are rare.
 fn metrics(line: &Map<String, Value>) -> Vec<Value> {
     line.iter()
         .filter(|(_, value)| value.as_f64().is_some_and(|value| value != 0.0))
         .filter_map(|(name, _)| metric(name))
-        .map(|metric| json!({ "Name": metric.name, "Unit": metric.unit.name() }))
+        .map(|metric| json!({ "Name": metric.name, "Unit": metric.unit }))
         .collect()
 }
 
-/// The members of a line's object.
-struct Members(Map<String, Value>);
+/// The fields of a log line.
+struct LogFields(Map<String, Value>);
 
-impl Members {
+impl LogFields {
     fn insert(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
-impl Visit for Members {
+impl Visit for LogFields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.insert(field, value);
     }
@@ -141,7 +137,7 @@ mod tests {
         }
     }
 
-    /// The one line that `work` logs.
+    /// The line that `work` logs.
     fn line(function: Option<&str>, work: impl FnOnce()) -> Value {
         let output = Output::default();
         let writer = output.clone();
@@ -162,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_measurements_is_metrics_too() {
+    fn a_line_with_measurements_has_metrics() {
         let line = line(Some("smartclean-push"), push);
         assert_eq!((&line["message"], &line["batch"]), (&"push".into(), &"b\n1".into()));
         assert_eq!((&line["readings_accepted"], &line["alerts_failed"]), (&2.into(), &0.into()));
@@ -179,18 +175,17 @@ mod tests {
                 json!({"Name": "readings_accepted", "Unit": "Count"}),
                 json!({"Name": "store_ms", "Unit": "Milliseconds"}),
             ],
-            "not what is no metric (received), nor zero (alerts_failed)"
+            "neither other fields (received) nor zeros (alerts_failed)"
         );
         let age = Timestamp::now().as_millisecond() - line["_aws"]["Timestamp"].as_i64().unwrap();
         assert!((0..60_000).contains(&age), "{age} ms");
     }
 
     #[test]
-    fn other_lines_are_no_metrics() {
+    fn other_lines_have_no_metrics() {
         let ordinary = || tracing::warn!(pushes = 1, error = %"it broke: \"so\"", "not measured");
-        let measured_nothing = || tracing::info!(target: MEASURED, alerts_sent = 0, "sweep");
-        for (function, work) in
-            [(Some("f"), &ordinary as &dyn Fn()), (Some("f"), &measured_nothing), (None, &(push as fn()))]
+        let only_zeros = || tracing::info!(target: MEASURED, alerts_sent = 0, "sweep");
+        for (function, work) in [(Some("f"), &ordinary as &dyn Fn()), (Some("f"), &only_zeros), (None, &(push as fn()))]
         {
             let line = line(function, work);
             assert!(line["_aws"].is_null() && line["FunctionName"].is_null(), "{line}");

@@ -1,4 +1,4 @@
-//! Every method from request to answer: what it lets in and what it does not, open and closed.
+//! Each auth method from request to response, enabled and disabled.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ fn error(answer: &Answer) -> (u16, &str) {
     (answer.status, answer.body["error"].as_str().unwrap_or_default())
 }
 
-/// Microsoft's published recipe.
+/// A signature by the recipe of Microsoft.
 fn signature(resource: &str, key: &str, expires_in: i64) -> String {
     let quoted = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let (resource, expiry) = (quoted(resource), now().as_second() + expires_in);
@@ -74,7 +74,7 @@ fn smell(ppb: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_path_is_there_where_one_of_its_doors_is_open_and_nowhere_else() {
+async fn a_path_exists_exactly_if_one_of_its_auth_methods_is_enabled() {
     for (auth_methods, push, token, send) in [
         ("basic", 401, 404, 404),
         ("oauth", 401, 400, 404),
@@ -95,7 +95,7 @@ async fn a_path_is_there_where_one_of_its_doors_is_open_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verified_it() {
+async fn a_push_with_a_token_of_an_external_issuer_requires_verification_by_the_host() {
     for auth_methods in ["basic", "oauth", "event-hub", "iot", "basic,oauth,event-hub,iot"] {
         let app = app(auth_methods);
         let push = || Request::post("/push/jwt");
@@ -118,7 +118,7 @@ async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verifi
         let answer = app.app.handle(with(push(), body(&[smell(270)])), verified.clone()).await;
         assert_eq!(answer.status(), 200, "{auth_methods}");
         assert_eq!((app.lines()[0].1.clone(), app.publisher.sent().len()), (vec![smell(270)], 1));
-        // Nothing else opens by it.
+        // The verified client authenticates no other path.
         for path in ["/push", "/zones/z/cleaned", "/oauth2/token", "/washrooms/messages"] {
             let status = app.app.handle(with(Request::post(path), "[]"), verified.clone()).await.status();
             assert!(status.is_client_error(), "{auth_methods}: {path}: {status}");
@@ -127,7 +127,7 @@ async fn a_push_with_a_token_of_an_external_issuer_needs_the_host_to_have_verifi
 }
 
 #[tokio::test]
-async fn a_401_asks_for_what_is_taken() {
+async fn a_401_offers_the_enabled_auth_methods() {
     let challenge = async |auth_methods: &str, authorization: Option<&str>| {
         let request = Request::post("/push");
         let request = authorization.map_or(Request::post("/push"), |sent| request.header("authorization", sent));
@@ -140,13 +140,13 @@ async fn a_401_asks_for_what_is_taken() {
     assert_eq!(challenge("basic", None).await, basic);
     assert_eq!(challenge("oauth", None).await, bearer);
     assert_eq!(challenge("basic,oauth", None).await, format!("{basic}, {bearer}"));
-    let told = challenge("basic,oauth", Some("Bearer x")).await;
-    assert!(told.starts_with(&format!(r#"{bearer}, error="invalid_token", error_description=""#)), "{told}");
-    assert!(told.ends_with(basic), "{told}");
+    let header = challenge("basic,oauth", Some("Bearer x")).await;
+    assert!(header.starts_with(&format!(r#"{bearer}, error="invalid_token", error_description=""#)), "{header}");
+    assert!(header.ends_with(basic), "{header}");
     assert_eq!(
         challenge("basic", Some("Bearer x")).await,
         basic,
-        "where tokens are not taken, one is like any wrong header"
+        "with tokens disabled, a token is like any invalid header"
     );
 }
 
@@ -164,7 +164,7 @@ async fn a_client_gets_tokens_and_pushes_with_one() {
     let access = answer.body["access_token"].as_str().unwrap();
     assert_eq!(push_with(&app, access).await.status, 200);
     let answer = app.send(with(push_request(), "[]")).await;
-    assert_eq!(answer.status, 401, "Basic authentication is closed");
+    assert_eq!(answer.status, 401, "Basic authentication is disabled");
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn a_client_may_send_its_secret_in_the_form_or_encoded_or_plain_in_the_hea
 }
 
 #[tokio::test]
-async fn a_refresh_token_gives_the_next_pair_to_its_own_client_only() {
+async fn only_the_client_of_a_refresh_token_gets_the_next_pair() {
     let app = app("oauth");
     let (access, refresh) = tokens(&app).await;
     let answer = grant(&app, &format!("grant_type=refresh_token&refresh_token={refresh}")).await;
@@ -195,13 +195,13 @@ async fn a_refresh_token_gives_the_next_pair_to_its_own_client_only() {
     let stolen = app.send(with(other, format!("grant_type=refresh_token&refresh_token={refresh}"))).await;
     assert_eq!(error(&stolen), (400, "invalid_grant"));
     let as_access = push_with(&app, &refresh).await;
-    assert_eq!(as_access.status, 401, "a refresh token opens nothing");
+    assert_eq!(as_access.status, 401, "a refresh token is no access token");
     let as_refresh = grant(&app, &format!("grant_type=refresh_token&refresh_token={access}")).await;
     assert_eq!(error(&as_refresh), (400, "invalid_grant"));
 }
 
 #[tokio::test]
-async fn the_token_endpoint_refuses_by_the_names_of_the_rfc() {
+async fn the_token_endpoint_returns_the_errors_of_the_rfc() {
     let app = app("oauth");
     for (fields, status, name) in [
         ("", 400, "invalid_request"),
@@ -225,7 +225,7 @@ async fn the_token_endpoint_refuses_by_the_names_of_the_rfc() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_is_asked_for_its_header_where_it_sent_one() {
+async fn a_wrong_client_gets_a_challenge_if_it_sent_a_header() {
     let app = app("oauth");
     let fields = "grant_type=client_credentials";
     let by_header = app.send(with(form().header("authorization", basic(USERNAME, "wrong")), fields)).await;
@@ -239,7 +239,7 @@ async fn a_wrong_client_is_asked_for_its_header_where_it_sent_one() {
 }
 
 #[tokio::test]
-async fn an_access_token_ends_after_its_time() {
+async fn an_access_token_expires() {
     let app = app("oauth");
     let (access, _) = tokens(&app).await;
     let at = async |seconds| {
@@ -250,7 +250,7 @@ async fn an_access_token_ends_after_its_time() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_of_ours_is_refused_before_the_body_is_looked_at() {
+async fn an_invalid_token_is_rejected_before_the_body_is_read() {
     let app = app("basic,oauth");
     let (access, _) = tokens(&app).await;
     let (message, signed) = access.rsplit_once('.').unwrap();
@@ -266,7 +266,7 @@ async fn what_is_no_token_of_ours_is_refused_before_the_body_is_looked_at() {
 }
 
 #[tokio::test]
-async fn without_a_signing_key_there_are_no_tokens_and_that_is_our_fault() {
+async fn without_a_signing_key_the_token_endpoint_returns_503() {
     let app =
         TestApp::with_credentials(r#"{"username":"smartclean","password":"s3cret-Pa55"}"#, "oauth".parse().unwrap());
     assert_eq!(grant(&app, "grant_type=client_credentials").await.status, 503);
@@ -274,7 +274,7 @@ async fn without_a_signing_key_there_are_no_tokens_and_that_is_our_fault() {
 }
 
 #[tokio::test]
-async fn an_event_is_a_push_and_answered_as_the_service_does() {
+async fn an_event_is_a_push_with_the_response_of_event_hubs() {
     let app = app("event-hub");
     let answer = app.send(with(sent_to("washrooms"), body(&[smell(270)]))).await;
     assert_eq!((answer.status, &answer.body), (201, &Value::Null));
@@ -303,7 +303,7 @@ async fn a_batch_of_events_is_one_push_of_all_their_readings() {
 }
 
 #[tokio::test]
-async fn the_same_readings_by_another_door_are_the_same_push() {
+async fn the_same_readings_by_another_auth_method_are_the_same_push() {
     let app = app("basic,event-hub");
     let pushed = app.push(body(&[smell(270)])).await;
     assert_eq!((pushed.status, &pushed.body["alerts"]), (200, &json!(1)));
@@ -312,7 +312,7 @@ async fn the_same_readings_by_another_door_are_the_same_push() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_batch_is_refused_and_kept() {
+async fn an_event_that_is_no_batch_is_rejected_and_stored() {
     let app = app("event-hub");
     assert_eq!(app.send(with(sent_to("washrooms"), "{oops")).await.status, 400);
     assert!(app.lines()[0].0.starts_with("rejected/"));
@@ -321,7 +321,7 @@ async fn an_event_that_is_no_batch_is_refused_and_kept() {
 }
 
 #[tokio::test]
-async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
+async fn a_signature_is_valid_for_its_hub_host_and_time_only() {
     let app = app("basic,event-hub");
     let hub = "https://push.example.com/washrooms";
     for (authorization, status) in [
@@ -341,11 +341,11 @@ async fn a_signature_opens_its_own_hub_of_its_own_host_in_its_own_time() {
     }
     let elsewhere = Request::post("/push").header("host", "push.example.com");
     let elsewhere = elsewhere.header("authorization", signature("https://push.example.com/", "a2V5", 600));
-    assert_eq!(app.send(with(elsewhere, "[]")).await.status, 401, "a signature is for events alone");
+    assert_eq!(app.send(with(elsewhere, "[]")).await.status, 401, "a signature is valid for events only");
 }
 
 #[tokio::test]
-async fn a_signature_for_another_host_is_refused_whatever_host_the_request_names() {
+async fn a_signature_for_another_host_is_rejected_whatever_the_host_header() {
     let credentials = Arc::new(Credentials::parse(CREDENTIALS).unwrap());
     let authenticator = Authenticator::new(Box::new(credentials)).with_auth_methods("event-hub".parse().unwrap());
     let app =
@@ -365,7 +365,7 @@ async fn a_signature_for_another_host_is_refused_whatever_host_the_request_names
 }
 
 #[tokio::test]
-async fn wrong_signatures_keep_a_new_right_one_out_only_if_its_key_is_short() {
+async fn wrong_signatures_count_as_failed_logins_only_if_the_key_is_short() {
     let hub = "https://push.example.com/washrooms";
     for (key, limited) in [("k".repeat(32), false), ("k".repeat(31), true)] {
         let credentials = json!({ "event_hub_keys": { "send": key } }).to_string();
@@ -386,12 +386,12 @@ async fn wrong_signatures_keep_a_new_right_one_out_only_if_its_key_is_short() {
     }
 }
 
-/// argon2's own test vector: the password is "password".
+/// The hash of "password", a test vector of argon2.
 const HASHED: &str = r#"{"clients":[{"username":"hashed","password":"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"},
     {"username":"plain","password":"plain"}],"signing_key":"a-key-of-thirty-two-bytes-or-more"}"#;
 
 #[tokio::test]
-async fn a_password_that_is_kept_as_a_hash_opens_the_same_doors() {
+async fn a_hashed_password_works_with_every_auth_method() {
     let app = TestApp::with_credentials(HASHED, "basic,oauth".parse().unwrap());
     for (username, password, status) in [
         ("hashed", "password", 200),
@@ -411,5 +411,5 @@ async fn a_password_that_is_kept_as_a_hash_opens_the_same_doors() {
     }
     let itself = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let push = Request::post("/push").header("authorization", basic("hashed", itself));
-    assert_eq!(app.send(with(push, "[]")).await.status, 401, "who has seen the hash does not know the password");
+    assert_eq!(app.send(with(push, "[]")).await.status, 401, "the hash is not the password");
 }

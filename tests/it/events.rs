@@ -23,8 +23,11 @@ fn expectations() -> BTreeMap<String, Value> {
 
 /// The function's answer as API Gateway would read it: status, headers in lower case, body as text.
 async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
-    let answer =
-        World::new().app().answer(&Envelope::read(event).unwrap(), "invocation", Timestamp::now()).await.unwrap();
+    let answer = World::new()
+        .app()
+        .handle_api_event(&Envelope::parse(event).unwrap(), "invocation", Timestamp::now())
+        .await
+        .unwrap();
     let answer = serde_json::to_value(answer).unwrap();
     assert_eq!(answer["isBase64Encoded"], false);
     let mut headers = BTreeMap::new();
@@ -50,7 +53,7 @@ fn every_event_has_an_expectation_and_every_expectation_an_event() {
 }
 
 #[tokio::test]
-async fn every_event_is_answered_as_expected() {
+async fn every_event_has_the_expected_response() {
     for (name, expected) in expectations() {
         let (status, headers, body) = answer(&text(&name)).await;
         assert_eq!(status, expected["status"], "{name}: {body}");
@@ -65,7 +68,7 @@ async fn every_event_is_answered_as_expected() {
 }
 
 #[tokio::test]
-async fn an_answer_goes_back_in_the_form_of_the_api_that_asked() {
+async fn a_response_has_the_payload_format_of_its_event() {
     for name in ["http-api/health.json", "rest-api/health.json"] {
         let (status, headers, body) = answer(&text(name)).await;
         assert_eq!((status, body.as_str()), (200.into(), r#"{"status":"ok"}"#), "{name}");

@@ -10,7 +10,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::queued_object;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
 use smartclean_push::ingest::{Ingest, Outcome, PushError};
-use smartclean_push::sources::{Envelope, Event, Failures};
+use smartclean_push::sources::{BatchItemFailures, Envelope, SourceEvent};
 
 use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::support::{World, body, now, push_to, reading};
@@ -76,13 +76,15 @@ impl Backed {
     }
 
     /// Hands the queue's messages over as Lambda does; those that fail stay.
-    async fn drain_queue(&self) -> Failures {
+    async fn drain_queue(&self) -> BatchItemFailures {
         let messages = std::mem::take(&mut *self.queue.messages.lock().unwrap());
         let record = |body: &String| json!({"messageId": "m", "eventSource": "aws:sqs", "body": body});
         let event = json!({"Records": messages.iter().map(record).collect::<Vec<_>>()}).to_string();
-        let Some(Event::Queue(read)) = Event::read(&Envelope::read(&event).unwrap()) else { panic!("{event}") };
+        let Some(SourceEvent::Queue(read)) = SourceEvent::parse(&Envelope::parse(&event).unwrap()) else {
+            panic!("{event}")
+        };
         let failures = self.ingest.process_messages(&Bucket(self.store.clone()), read, now()).await;
-        if failures != Failures::default() {
+        if failures != BatchItemFailures::default() {
             *self.queue.messages.lock().unwrap() = messages;
         }
         failures
@@ -94,7 +96,7 @@ fn smell() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_last() {
+async fn an_object_that_cannot_be_stored_is_queued_evaluated_at_once_and_stored_later() {
     let undisturbed = Backed::new();
     undisturbed.push(smell()).await.unwrap();
     let world = Backed::new();
@@ -104,22 +106,22 @@ async fn what_the_store_does_not_take_is_parked_judged_at_once_and_stored_at_las
     assert_eq!(world.publisher.sent().len(), 1, "an outage of the store delays no alert");
     assert_eq!(world.queue.messages.lock().unwrap().len(), 2, "the reading and the rejection");
 
-    assert_ne!(world.drain_queue().await, Failures::default(), "the store is still down: they come again");
+    assert_ne!(world.drain_queue().await, BatchItemFailures::default(), "the store is still down: they come again");
     world.store.set_broken(false);
-    assert_eq!(world.drain_queue().await, Failures::default());
+    assert_eq!(world.drain_queue().await, BatchItemFailures::default());
     assert_eq!(world.store.objects(), undisturbed.store.objects(), "to the byte, receipt and all");
     assert_eq!(world.publisher.sent().len(), 1);
 }
 
 #[tokio::test]
-async fn a_store_that_takes_it_needs_no_queue() {
+async fn an_object_that_can_be_stored_is_not_queued() {
     let world = Backed::new();
     assert_eq!(world.push(smell()).await.unwrap().stored, Stored::New);
     assert!(world.queue.messages.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
+async fn a_push_is_rejected_only_if_the_queue_fails_too() {
     let world = Backed::new();
     world.store.set_broken(true);
     *world.queue.is_full.lock().unwrap() = true;
@@ -128,18 +130,18 @@ async fn only_where_the_queue_takes_nothing_either_is_the_push_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_batch_is_parked_as_well() {
+async fn a_body_that_is_no_batch_is_queued_too() {
     let world = Backed::new();
     world.store.set_broken(true);
     assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
     world.store.set_broken(false);
-    assert_eq!(world.drain_queue().await, Failures::default());
+    assert_eq!(world.drain_queue().await, BatchItemFailures::default());
     assert!(world.store.objects().keys().all(|key| key.starts_with("rejected/")));
     assert_eq!(world.store.objects().len(), 1);
 }
 
 #[tokio::test]
-async fn what_was_parked_while_the_state_was_down_too_is_evaluated_when_the_bucket_tells_of_it() {
+async fn an_object_that_was_queued_while_state_was_down_is_evaluated_after_the_notice_of_the_bucket() {
     let world = Backed::new();
     world.store.set_broken(true);
     world.state.set_broken(true);
@@ -151,6 +153,6 @@ async fn what_was_parked_while_the_state_was_down_too_is_evaluated_when_the_buck
     let key = world.store.objects().into_keys().find(|key| key.starts_with("raw")).unwrap();
     let notice = json!({"Records": [{"s3": {"object": {"key": key.replace('=', "%3D")}}}]});
     world.queue.messages.lock().unwrap().push(notice.to_string());
-    assert_eq!(world.drain_queue().await, Failures::default());
+    assert_eq!(world.drain_queue().await, BatchItemFailures::default());
     assert_eq!(world.publisher.sent().len(), 1);
 }

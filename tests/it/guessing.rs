@@ -1,4 +1,4 @@
-//! What guessing costs us, and what it tells the guesser: neither anything worth speaking of.
+//! Guesses at passwords: their cost, and what a guesser can learn from the duration.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -11,14 +11,14 @@ use http::Request;
 use http_body_util::Full;
 use jiff::SignedDuration;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader, StoredCredentials};
-use smartclean_push::auth::{Check, Client, Credentials, Login, Secret};
+use smartclean_push::auth::{Client, Credentials, Login, LoginCheck, Secret};
 use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::RequestInfo;
 use smartclean_push::ingest::ports::UnavailableError;
 
 use crate::support::{PASSWORD, USERNAME, World, basic, now};
 
-/// A secret that counts how often it is read.
+/// A secret that counts its reads.
 #[derive(Clone, Debug, Default)]
 struct Counted(Arc<AtomicUsize>);
 
@@ -38,7 +38,7 @@ fn guarded() -> (App, Counted) {
     )
 }
 
-/// Pushes with such a password, as somebody does at that address and that many milliseconds later.
+/// Pushes with this password from this address, `later` milliseconds after the start.
 async fn push(app: &App, password: &str, source: String, later: i64) -> u16 {
     let request = Request::post("/push").header("authorization", basic(USERNAME, password));
     let received = now() + SignedDuration::from_millis(later);
@@ -47,10 +47,10 @@ async fn push(app: &App, password: &str, source: String, later: i64) -> u16 {
 }
 
 #[tokio::test]
-async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out() {
+async fn ten_thousand_guesses_cost_a_few_reads_of_the_secret_and_lock_nobody_out() {
     let (app, counted) = guarded();
     for guess in 0..10_000 {
-        // One every 6 ms, a minute in all, each from another address.
+        // One every 6 ms for a minute, each from another address.
         let source = format!("203.0.{}.{}", guess / 250, guess % 250);
         assert_eq!(push(&app, &format!("guess-{guess}"), source, guess * 6).await, 401);
         if guess % 1_000 == 0 {
@@ -63,7 +63,7 @@ async fn ten_thousand_wrong_guesses_cost_a_handful_of_reads_and_keep_nobody_out(
 
 /// Behind a proxy, the guesser and the real client have one address.
 #[tokio::test]
-async fn ten_thousand_guesses_from_one_address_do_not_lock_out_the_client_that_was_verified() {
+async fn ten_thousand_guesses_from_one_address_do_not_lock_out_a_verified_client() {
     let (app, counted) = guarded();
     let proxy = || "192.0.2.1".to_owned();
     assert_eq!(push(&app, PASSWORD, proxy(), 0).await, 200);
@@ -81,7 +81,7 @@ async fn ten_thousand_guesses_from_one_address_do_not_lock_out_the_client_that_w
 }
 
 #[tokio::test]
-async fn a_right_password_that_was_never_verified_waits_until_the_limit_permits_it() {
+async fn a_right_password_that_was_never_verified_waits_for_the_rate_limit() {
     let (app, _) = guarded();
     let proxy = || "192.0.2.1".to_owned();
     for guess in 0..20 {
@@ -100,16 +100,16 @@ async fn a_right_password_that_was_never_verified_waits_until_the_limit_permits_
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "3"));
 }
 
-/// A hash of "password" that is about as slow as hashes may be.
+/// A hash of "password", about as slow as permitted.
 fn slow_hash() -> String {
     let slow = argon2::Argon2::from(argon2::Params::new(64 << 10, 6, 1, None).unwrap());
     argon2::PasswordHasher::hash_password_with_salt(&slow, b"password", b"somesalt").unwrap().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn forty_connections_that_guess_at_a_slow_hash_do_not_keep_the_real_client_waiting() {
+async fn forty_connections_that_guess_at_a_slow_hash_do_not_delay_the_real_client() {
     let client = Client { username: USERNAME.into(), password: Secret::new(slow_hash()) };
-    let credentials = Arc::new(Credentials::of(vec![client]).unwrap());
+    let credentials = Arc::new(Credentials::from_clients(vec![client]).unwrap());
     let app = Arc::new(World::new().with_authenticator(Authenticator::new(Box::new(credentials))).app());
     let checked = Arc::new(AtomicUsize::new(0));
     let guessers = (0..40).map(|guesser| {
@@ -122,7 +122,7 @@ async fn forty_connections_that_guess_at_a_slow_hash_do_not_keep_the_real_client
     let guessers: Vec<_> = guessers.collect();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(push(&app, "password", "198.51.100.1".into(), 0).await, 200);
-    // A check takes some tenths of a second, and two are made at a time.
+    // A check takes some tenths of a second, two run at a time.
     let before = checked.load(Ordering::Relaxed);
     assert!(before < 8, "{before} guesses were checked first");
     assert_eq!(push(&app, "password", "203.0.113.7".into(), 0).await, 200);
@@ -131,16 +131,15 @@ async fn forty_connections_that_guess_at_a_slow_hash_do_not_keep_the_real_client
     guessers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// Bytes of memory that this process holds of its own: not the pages of the program's file, which come in as its parts are
-/// first used, the measuring ones among them.
+/// The anonymous memory of this process, in bytes: without the pages of the program file.
 #[cfg(target_os = "linux")]
-fn held() -> i64 {
+fn anonymous_memory() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     anonymous.trim().trim_end_matches(" kB").parse::<i64>().unwrap() * 1024
 }
 
-/// In a process of its own, because others' memory is not what is asked for.
+/// In its own process, to measure its memory alone.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 #[ignore = "a part of the test that starts it"]
@@ -148,33 +147,33 @@ async fn guesser() {
     let (app, _) = guarded();
     let mut before = 0;
     for guess in 0..20_000_i64 {
-        // The first ten thousand fill what is bounded.
+        // The first ten thousand fill the caches.
         if guess == 10_000 {
-            before = held();
+            before = anonymous_memory();
         }
         let source = format!("2001:db8:{:x}::1", guess);
         push(&app, &format!("guess-{guess}"), source, guess * 6).await;
     }
-    let grown = held() - before;
+    let grown = anonymous_memory() - before;
     assert!(grown < 512 * 1024, "{grown} bytes more for 10,000 guesses more");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn guesses_take_no_memory_however_many_they_are() {
+fn memory_does_not_grow_with_the_number_of_guesses() {
     let output = crate::support::process(module_path!(), "guesser").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
-/// Characters of the password whose comparison is timed: so many that stopping at the first wrong one would show.
+/// Length of the password: long enough that stopping at the first wrong character is measurable.
 const LENGTH: usize = 4096;
 /// Comparisons in a sample, and samples.
 const SAMPLE: u32 = 10;
 const SAMPLES: usize = 400;
 
-/// How much longer `near` takes than `far`, as a part of it. Of many samples, taken in turn, the lower quartiles are
-/// compared: what else the machine does only ever makes a sample longer.
+/// How much longer `near` takes than `far`, as a fraction. Compares the lower quartiles of alternating samples: other load only makes
+/// a sample longer.
 fn longer(mut far: impl FnMut(), mut near: impl FnMut()) -> f64 {
     let sample = |work: &mut dyn FnMut()| {
         let started = Instant::now();
@@ -188,31 +187,31 @@ fn longer(mut far: impl FnMut(), mut near: impl FnMut()) -> f64 {
     of_near[SAMPLES / 4].as_secs_f64() / of_far[SAMPLES / 4].as_secs_f64() - 1.0
 }
 
-/// Guesses that are wrong in the first and in the last character.
+/// A guess that is wrong in the first character, and one in the last.
 fn guesses(password: &str) -> [String; 2] {
     [format!("x{}", &password[1..]), format!("{}x", &password[..LENGTH - 1])]
 }
 
 #[test]
-fn how_near_a_guess_comes_does_not_show_in_the_time_it_takes() {
+fn the_duration_does_not_depend_on_how_close_a_guess_is() {
     let password = "p".repeat(LENGTH);
     let client = Client { username: USERNAME.into(), password: Secret::new(password.clone()) };
-    let known = Credentials::of(vec![client]).unwrap();
+    let known = Credentials::from_clients(vec![client]).unwrap();
     let [far, near] = guesses(&password).map(|guess| Login { username: USERNAME.into(), password: Secret::new(guess) });
-    let check = |login: &Login| assert!(matches!(known.check(black_box(login)), Check::Unknown));
-    // Noise may look like a leak once; a leak looks like one every time.
-    let found: Vec<f64> = (0..5).map(|_| longer(|| check(&far), || check(&near))).collect();
-    assert!(found.iter().any(|longer| longer.abs() < 0.02), "{found:?}");
+    let verify = |login: &Login| assert!(matches!(known.verify_login(black_box(login)), LoginCheck::Rejected));
+    // Noise can look like a leak once. A leak shows every time.
+    let differences: Vec<f64> = (0..5).map(|_| longer(|| verify(&far), || verify(&near))).collect();
+    assert!(differences.iter().any(|longer| longer.abs() < 0.02), "{differences:?}");
 }
 
 #[test]
-fn a_comparison_that_stops_at_the_first_difference_is_found_by_this_measure() {
+fn the_measurement_detects_a_comparison_that_stops_at_the_first_difference() {
     let password = "p".repeat(LENGTH);
     let [far, near] = guesses(&password);
     let compare = |guess: &str| {
         let pairs = black_box(guess).bytes().zip(password.bytes());
         assert!(!pairs.into_iter().all(|(a, b)| black_box(a) == b));
     };
-    let found: Vec<f64> = (0..5).map(|_| longer(|| compare(&far), || compare(&near))).collect();
-    assert!(found.iter().all(|longer| *longer > 0.5), "{found:?}");
+    let differences: Vec<f64> = (0..5).map(|_| longer(|| compare(&far), || compare(&near))).collect();
+    assert!(differences.iter().all(|longer| *longer > 0.5), "{differences:?}");
 }

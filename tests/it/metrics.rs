@@ -1,16 +1,16 @@
-//! What was measured, told to whoever may push.
+//! The metrics endpoint.
 
 use http::Request;
 use http_body_util::Full;
-use smartclean_push::telemetry::{Exposition, Kind, METRICS, Unit};
+use smartclean_push::telemetry::{METRICS, MetricDefinition, MetricKind, MetricUnit, MetricsExporter};
 
 use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic};
 
 #[derive(Debug)]
 struct FixedMetrics;
 
-impl Exposition for FixedMetrics {
-    fn text(&self) -> String {
+impl MetricsExporter for FixedMetrics {
+    fn to_open_metrics(&self) -> String {
         "# EOF\n".to_owned()
     }
 }
@@ -29,14 +29,14 @@ fn app_with_metrics() -> TestApp {
 }
 
 #[tokio::test]
-async fn who_may_push_may_see_what_was_measured() {
+async fn clients_that_may_push_can_read_the_metrics() {
     let answer = get(&app_with_metrics(), Some(PASSWORD)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
 
 #[tokio::test]
-async fn nobody_else_may() {
+async fn other_clients_cannot_read_the_metrics() {
     assert_eq!(get(&app_with_metrics(), None).await.status, 401);
     assert_eq!(get(&app_with_metrics(), Some("guessed")).await.status, 401);
     let post = Request::post("/metrics").header("authorization", basic(USERNAME, PASSWORD));
@@ -44,26 +44,26 @@ async fn nobody_else_may() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_told_there_is_no_such_page() {
+async fn without_metrics_the_path_does_not_exist() {
     assert_eq!(get(&TestApp::new(), Some(PASSWORD)).await.status, 404);
 }
 
 #[test]
-fn the_page_names_every_metric_as_it_is() {
-    let row = |metric: &smartclean_push::telemetry::Metric| {
+fn the_page_on_metrics_matches_the_catalogue() {
+    let row = |metric: &MetricDefinition| {
         let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         let unit = match metric.unit {
-            Unit::Count => "count",
-            Unit::Seconds => "s",
-            Unit::Milliseconds => "ms",
+            MetricUnit::Count => "count",
+            MetricUnit::Seconds => "s",
+            MetricUnit::Milliseconds => "ms",
         };
         format!("| `{}` | {kind} | {unit} | {} |", metric.name, metric.help)
     };
     let page = include_str!("../../docs/metrics.md");
-    let told: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
-    assert_eq!(told, METRICS.iter().map(row).collect::<Vec<_>>());
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows, METRICS.iter().map(row).collect::<Vec<_>>());
 }

@@ -74,7 +74,7 @@ impl Backed {
         let event = std::fs::read_to_string(path).unwrap();
         let now = published() + SignedDuration::from_mins(1);
         self.app
-            .reply(&NoBucket, event.as_bytes(), "invocation-1", now)
+            .handle_event(&NoBucket, event.as_bytes(), "invocation-1", now)
             .await
             .map(|reply| serde_json::to_value(reply).unwrap())
     }
@@ -111,7 +111,7 @@ fn comes_again(message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_published_is_stored_to_the_letter_and_alerts() {
+async fn a_publication_is_stored_unchanged_and_alerts() {
     let world = Backed::new();
     let taken = world.reply_to("iot/push-alert.json").await.unwrap();
     assert_eq!((&taken["accepted"], &taken["alerts"]), (&json!(1), &json!(1)), "{taken}");
@@ -135,22 +135,22 @@ async fn the_same_publication_twice_is_one_object_and_one_alert() {
 }
 
 #[tokio::test]
-async fn what_came_by_https_has_no_client_id_and_is_taken_all_the_same() {
+async fn a_publication_over_https_has_no_client_id_and_is_accepted() {
     let world = Backed::new();
     assert_eq!(world.reply_to("iot/without-client-id.json").await.unwrap()["accepted"], 1);
     assert_eq!(world.one_object().metadata.source, "mqtt:unknown@smartclean/push");
 }
 
 #[tokio::test]
-async fn what_is_no_batch_is_kept_and_is_done() {
+async fn a_publication_that_is_no_batch_is_stored_and_not_retried() {
     let world = Backed::new();
     let taken = world.reply_to("iot/not-an-array.json").await.unwrap();
-    assert!(taken["refused"].is_string(), "{taken}");
+    assert!(taken["rejected"].is_string(), "{taken}");
     assert!(world.one_object().key.as_str().starts_with("rejected/"));
 }
 
 #[tokio::test]
-async fn what_can_be_parked_is_done_and_what_cannot_makes_the_invocation_fail() {
+async fn the_invocation_fails_only_if_the_publication_cannot_be_queued() {
     let world = Backed::new();
     world.store.set_broken(true);
     assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], 1);
@@ -161,7 +161,7 @@ async fn what_can_be_parked_is_done_and_what_cannot_makes_the_invocation_fail() 
 }
 
 #[tokio::test]
-async fn what_failed_is_pushed_again_from_the_queue_as_if_nothing_had_happened() {
+async fn a_failed_publication_is_ingested_from_the_queue() {
     let undisturbed = Backed::new();
     undisturbed.reply_to("iot/push-alert.json").await.unwrap();
     for name in ["queue/iot-error-action.json", "queue/function-gave-up-on-publication.json"] {
@@ -176,7 +176,7 @@ async fn what_failed_is_pushed_again_from_the_queue_as_if_nothing_had_happened()
 }
 
 #[tokio::test]
-async fn what_still_fails_stays_in_the_queue() {
+async fn a_publication_that_still_fails_stays_in_the_queue() {
     let world = Backed::new();
     world.break_down(true);
     for (name, message) in [
@@ -194,7 +194,7 @@ async fn what_still_fails_stays_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_failed_is_left_to_the_next_and_what_nobody_understands_stays() {
+async fn a_failed_sweep_is_skipped_and_an_unknown_message_stays_in_the_queue() {
     let world = Backed::new();
     assert_eq!(world.reply_to("queue/function-gave-up-on-sweep.json").await.unwrap(), done());
     let unknown = world.reply_to("queue/not-understood.json").await.unwrap();
@@ -203,7 +203,7 @@ async fn a_sweep_that_failed_is_left_to_the_next_and_what_nobody_understands_sta
 }
 
 #[tokio::test]
-async fn a_message_of_a_publication_that_came_late_is_leased_from_now_on() {
+async fn the_lease_of_a_late_publication_starts_now() {
     let world = Backed::new();
     world.publisher.set_broken(true);
     world.reply_to("iot/push-alert.json").await.unwrap();

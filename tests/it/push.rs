@@ -1,4 +1,4 @@
-//! A push from request to answer, with the world in memory: what is stored, what is sent, what is said.
+//! Pushes from request to response, with all ports in memory: what is stored, sent and returned.
 
 use bytes::Bytes;
 use http::Request;
@@ -12,14 +12,14 @@ use crate::support::{
     Answer, PASSWORD, TestApp, USERNAME, basic, body, gzip, now, push_request, reading, reading_with, samples,
 };
 
-/// The vendor's page on data push gives this example.
+/// The example of the vendor's page on data push.
 const SEED: &str = r#"["{\"t\":\"20220602120301\",\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\"}","{\"t\":\"20220602120301\",\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\"}"]"#;
 
 fn smell(ppb: u32) -> String {
     reading("ODRDTR_BATT_V1", &json!({"amm": ppb, "aqi": 10}))
 }
 
-/// What an answer counts. By default nothing.
+/// The counts of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 struct Counts {
     received: u64,
@@ -30,10 +30,10 @@ struct Counts {
 }
 
 fn counts(answer: &Answer) -> Counts {
-    serde_json::from_value(answer.body.clone()).unwrap_or_else(|fault| panic!("{fault}: {answer:?}"))
+    serde_json::from_value(answer.body.clone()).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// So many readings, all of them accepted.
+/// This many readings, all accepted.
 fn accepted(readings: u64) -> Counts {
     Counts { received: readings, accepted: readings, ..Counts::default() }
 }
@@ -47,7 +47,7 @@ fn problem(answer: &Answer, status: u16) -> String {
 }
 
 #[tokio::test]
-async fn the_vendors_own_example_is_two_lines_to_the_letter() {
+async fn the_example_of_the_vendor_is_stored_unchanged() {
     let app = TestApp::new();
     let answer = app.push(SEED).await;
     assert_eq!((answer.status, counts(&answer)), (200, Counts { duplicates: 1, ..accepted(2) }));
@@ -61,30 +61,30 @@ async fn every_sample_in_one_push_is_accepted() {
     let app = TestApp::new();
     let texts: Vec<_> = samples().into_iter().map(|(_, text)| text).collect();
     let answer = app.push(body(&texts)).await;
-    assert_eq!(counts(&answer), accepted(16), "their times are long past");
+    assert_eq!(counts(&answer), accepted(16), "too old to alert");
 }
 
 /// The table of the README, line by line: received, accepted, rejected, duplicates, alerts.
 #[tokio::test]
-async fn the_answer_counts_what_the_readme_says_it_counts() {
+async fn the_response_counts_as_the_readme_documents() {
     let app = TestApp::new();
     let in_zone = |device_type: &str, metrics: Value, envelope: Value| reading_with(device_type, &metrics, &envelope);
     let app_counts = async |items: &[String]| counts(&app.push(body(items)).await);
-    let nothing = "{}".to_owned();
-    let well = in_zone("SS", json!({"p": 50}), json!({}));
+    let without_rules = "{}".to_owned();
+    let resolved = in_zone("SS", json!({"p": 50}), json!({}));
     let old = in_zone("SS", json!({"p": 3}), json!({"unixT": 1_654_063_185_904_i64}));
-    // Copies count wherever they are from: a zone that no rule is about, a well one, too old to alert. Rejected ones do not.
-    let items = [&nothing, &nothing, &well, &well, &well, &old, &old].map(Clone::clone);
+    // Copies are duplicates in any zone: without rules, without breaches, too old to alert. Rejected items are not.
+    let items = [&without_rules, &without_rules, &resolved, &resolved, &resolved, &old, &old].map(Clone::clone);
     assert_eq!(app_counts(&items).await, Counts { duplicates: 4, ..accepted(7) });
     assert_eq!(app_counts(&["x".into(), "x".into()]).await, Counts { received: 2, rejected: 2, ..Counts::default() });
-    // What changed nothing is not known in another push, nor in the same one again.
-    assert_eq!(app_counts(&[nothing, well, old]).await, accepted(3));
+    // A reading that changed no state is not a duplicate in another push, nor in the same one sent twice.
+    assert_eq!(app_counts(&[without_rules, resolved, old]).await, accepted(3));
     assert_eq!(app_counts(&items).await, Counts { duplicates: 4, ..accepted(7) });
-    // Two limits that one reading crosses are two alerts. It changed the state: it is known, and so is each of its copies.
+    // One reading that breaches two limits causes two alerts. It changed the state, so its copies are duplicates.
     let both = in_zone("ODRDTR_BATT_V1", json!({"amm": 270, "aqi": 210}), json!({"DEVID": "air"}));
     assert_eq!(app_counts(std::slice::from_ref(&both)).await, Counts { alerts: 2, ..accepted(1) });
     assert_eq!(app_counts(&[both.clone(), both]).await, Counts { duplicates: 2, ..accepted(2) });
-    // A suppressed alert is none of them, and one that is worse than what blocks it is not suppressed.
+    // A suppressed alert does not count. One of higher severity than the block is not suppressed.
     let bin = in_zone("BIN", json!({"p": 4}), json!({"DEVID": "bin"}));
     let spill = in_zone("WD", json!({"value": 1, "AreaP": 9}), json!({"DEVID": "floor"}));
     assert_eq!(app_counts(&[bin]).await, accepted(1));
@@ -112,7 +112,7 @@ async fn one_step_below_the_limit_is_stored_and_silent() {
 }
 
 #[tokio::test]
-async fn one_reading_that_breaks_two_limits_makes_one_message_the_worst_first() {
+async fn one_reading_that_breaches_two_limits_causes_one_message_by_severity() {
     let app = TestApp::new();
     let reading = reading("ODRDTR_BATT_V1", &json!({"amm": 270, "aqi": 400}));
     let answer = app.push(body(&[reading])).await;
@@ -124,7 +124,7 @@ async fn one_reading_that_breaks_two_limits_makes_one_message_the_worst_first() 
 }
 
 #[tokio::test]
-async fn a_reading_without_a_time_is_taken_to_be_from_now() {
+async fn a_reading_without_a_time_counts_as_received_now() {
     let app = TestApp::new();
     let reading = reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"unixT": null}));
     assert_eq!(counts(&app.push(body(&[reading])).await).alerts, 1);
@@ -141,7 +141,7 @@ async fn a_stale_reading_is_stored_and_silent() {
 }
 
 #[tokio::test]
-async fn a_reading_from_the_future_alerts_as_of_now() {
+async fn a_reading_from_the_future_alerts_with_the_current_time() {
     let app = TestApp::new();
     let soon = now().as_second() + 3600;
     let reading = reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"unixT": soon}));
@@ -150,7 +150,7 @@ async fn a_reading_from_the_future_alerts_as_of_now() {
 }
 
 #[tokio::test]
-async fn a_reading_twice_in_a_push_alerts_once_and_is_kept_twice() {
+async fn a_reading_twice_in_a_push_alerts_once_and_is_stored_twice() {
     let app = TestApp::new();
     let answer = app.push(body(&[smell(270), smell(270)])).await;
     assert_eq!(counts(&answer), Counts { duplicates: 1, alerts: 1, ..accepted(2) });
@@ -181,7 +181,7 @@ async fn an_empty_array_is_a_push_of_nothing() {
 }
 
 #[tokio::test]
-async fn one_bad_item_is_kept_with_its_index_and_costs_no_good_one() {
+async fn a_malformed_item_is_stored_with_its_index_and_the_others_are_accepted() {
     let app = TestApp::new();
     let items = json!([smell(270), "{broken", smell(10)]).to_string();
     let answer = app.push(items).await;
@@ -198,7 +198,7 @@ async fn one_bad_item_is_kept_with_its_index_and_costs_no_good_one() {
 }
 
 #[tokio::test]
-async fn a_push_of_bad_items_only_is_accounted_for() {
+async fn a_push_of_malformed_items_only_is_stored() {
     let app = TestApp::new();
     let answer = app.push("[7, null]").await;
     assert_eq!((answer.status, counts(&answer)), (200, Counts { received: 2, rejected: 2, ..Counts::default() }));
@@ -206,7 +206,7 @@ async fn a_push_of_bad_items_only_is_accounted_for() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_batch_is_refused_and_kept() {
+async fn a_body_that_is_no_batch_is_rejected_and_stored() {
     for (sent, kept) in [
         (&b"\xff["[..], json!({"raw_base64": "/1s="})),
         (b"[\"{}\"", json!({"raw": "[\"{}\""})),
@@ -229,7 +229,7 @@ async fn a_body_that_is_no_batch_is_refused_and_kept() {
 }
 
 #[tokio::test]
-async fn hostile_items_get_an_answer() {
+async fn hostile_items_get_a_response() {
     let deep = format!("{{\"v\":{}{}}}", "{\"a\":".repeat(100_000), "0".to_owned() + &"}".repeat(100_000));
     let long = json!({"Display": "x".repeat(2_000_000), "DevType": "UM", "v": {"count": 99}}).to_string();
     let nul = "{\"Display\":\"a\\u0000b\"}".to_owned();
@@ -247,7 +247,7 @@ async fn hostile_items_get_an_answer() {
 }
 
 #[tokio::test]
-async fn gzip_is_undone_and_the_batch_is_known_by_what_was_packed() {
+async fn gzip_is_decoded_and_the_batch_id_is_that_of_the_decoded_body() {
     let app = TestApp::new();
     let packed = gzip(&body(&[smell(270)]));
     let request = push_request().header("content-encoding", "gzip").body(Full::new(packed.into())).unwrap();
@@ -257,7 +257,7 @@ async fn gzip_is_undone_and_the_batch_is_known_by_what_was_packed() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_gzip_it_claims_is_refused_and_kept() {
+async fn damaged_gzip_is_rejected_and_stored() {
     let app = TestApp::new();
     let packed = gzip(&body(&[smell(270)]));
     let mut changed = packed.clone();
@@ -270,12 +270,12 @@ async fn a_body_that_is_not_the_gzip_it_claims_is_refused_and_kept() {
         problem(&refused, 400);
         let detail = refused.body["detail"].as_str().unwrap();
         assert!(
-            detail.starts_with("The body's gzip is damaged or not whole.")
-                && detail.ends_with("Compress the batch anew.")
+            detail.starts_with("The gzip body is damaged or incomplete.")
+                && detail.ends_with("compress the batch anew.")
         );
         assert_eq!(app.lines().len(), number + 1);
     }
-    // Whole gzip of what is no batch, and no gzip at all.
+    // Valid gzip of an invalid batch, and an invalid batch without gzip.
     let packed = push_request().header("content-encoding", "gzip").body(Full::new(gzip(b"[oops").into())).unwrap();
     let plain = push_request().body(Full::new("[oops".into())).unwrap();
     for request in [packed, plain] {
@@ -283,9 +283,9 @@ async fn a_body_that_is_not_the_gzip_it_claims_is_refused_and_kept() {
     }
 }
 
-/// As a REST API passes it on: it undoes gzip and leaves the header.
+/// A REST API decompresses gzip without removing the header.
 #[tokio::test]
-async fn a_body_whose_gzip_is_undone_already_is_taken() {
+async fn a_body_that_a_rest_api_has_decompressed_is_accepted() {
     let app = TestApp::new();
     let request =
         push_request().header("content-encoding", "gzip").body(Full::new(body(&[smell(270)]).into())).unwrap();
@@ -293,9 +293,9 @@ async fn a_body_whose_gzip_is_undone_already_is_taken() {
     assert_eq!((inflated.status, &inflated.body["batch"]), (200, &plain.body["batch"]));
 }
 
-/// As an HTTP API passes it on with a content type of text.
+/// An HTTP API decodes a body with a text content type as UTF-8.
 #[tokio::test]
-async fn gzip_that_arrived_as_text_is_refused_with_a_remedy_and_kept() {
+async fn gzip_that_was_decoded_as_text_is_rejected_with_advice_and_stored() {
     let app = TestApp::new();
     let text = String::from_utf8_lossy(&gzip(&body(&[smell(270)]))).into_owned();
     let request = push_request().header("content-encoding", "gzip").body(Full::new(text.clone().into())).unwrap();
@@ -312,7 +312,7 @@ async fn gzip_that_arrived_as_text_is_refused_with_a_remedy_and_kept() {
 }
 
 #[tokio::test]
-async fn an_unknown_content_encoding_is_refused() {
+async fn an_unknown_content_encoding_is_rejected() {
     let app = TestApp::new();
     for name in ["br", "gzip, gzip", "zstd"] {
         let request = push_request().header("content-encoding", name).body(Full::new("[]".into())).unwrap();
@@ -323,7 +323,7 @@ async fn an_unknown_content_encoding_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_the_right_credentials() {
+async fn a_push_requires_valid_credentials() {
     let app = TestApp::new();
     let sends = [
         Request::post("/push"),
@@ -333,7 +333,7 @@ async fn nobody_gets_in_without_the_right_credentials() {
         push_request().header("authorization", basic(USERNAME, PASSWORD)),
     ];
     for request in sends {
-        // A body that is no batch shows that it was not looked at: it would be a 400, and kept.
+        // The body was not read: this one would be a 400, and stored.
         let answer = app.send(request.body(Full::new("no batch".into())).unwrap()).await;
         problem(&answer, 401);
         assert_eq!(answer.headers["www-authenticate"], r#"Basic realm="smartclean-push", charset="UTF-8""#);
@@ -342,7 +342,7 @@ async fn nobody_gets_in_without_the_right_credentials() {
 }
 
 #[tokio::test]
-async fn only_what_exists_can_be_asked_for() {
+async fn unknown_paths_and_methods_are_rejected() {
     let app = TestApp::new();
     let ask = |method: &str, path: &str| Request::builder().method(method).uri(path).body(Full::default()).unwrap();
     for (method, path, status) in [
@@ -372,13 +372,13 @@ async fn ten_megabytes_are_the_limit() {
     };
     assert_eq!(app.push(padded(10_000_000)).await.status, 200);
     problem(&app.push(padded(10_000_001)).await, 413);
-    // A declared length is believed before a byte is read, and before anybody is asked who he is.
+    // A declared length is checked before the body is read and before authentication.
     let declared = Request::post("/push").header("content-length", "10000001").body(Full::default()).unwrap();
     problem(&app.send(declared).await, 413);
 }
 
 #[tokio::test]
-async fn a_bomb_is_refused_and_kept_as_it_was_sent() {
+async fn a_decompression_bomb_is_rejected_and_stored_as_sent() {
     let app = TestApp::new();
     let packed = gzip(&vec![b' '; 80 << 20]);
     let request = push_request().header("content-encoding", "gzip").body(Full::new(packed.into())).unwrap();
@@ -387,7 +387,7 @@ async fn a_bomb_is_refused_and_kept_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_asks_for_a_retry_and_nothing_is_sent() {
+async fn if_the_store_is_down_the_client_is_told_to_retry_and_nothing_is_sent() {
     let app = TestApp::new();
     app.store.set_broken(true);
     for sent in [body(&[smell(270)]), b"no batch".to_vec(), b"[7]".to_vec()] {
@@ -411,7 +411,7 @@ async fn a_message_that_cannot_be_sent_stays_in_the_outbox_until_the_sweep_sends
     app.publisher.set_broken(false);
     let sweep =
         async |seconds| app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap().delivery.messages;
-    assert_eq!(sweep(59).await, 0, "whoever made it may still be sending it");
+    assert_eq!(sweep(59).await, 0, "the lease has not expired");
     assert_eq!(sweep(60).await, 1);
     assert_eq!(sweep(180).await, 0);
     assert_eq!(app.publisher.sent().len(), 1);
@@ -434,7 +434,7 @@ async fn state_that_cannot_be_committed_leaves_the_push_stored_and_to_be_evaluat
 }
 
 #[tokio::test]
-async fn a_lost_race_is_judged_again_and_the_sixth_is_left_for_later() {
+async fn a_lost_compare_and_swap_is_retried_five_times() {
     let app = TestApp::new();
     app.state.lose_next(5);
     assert_eq!(counts(&app.push(body(&[smell(270)])).await).alerts, 1);
@@ -444,7 +444,7 @@ async fn a_lost_race_is_judged_again_and_the_sixth_is_left_for_later() {
 }
 
 #[tokio::test]
-async fn a_zone_that_no_rule_is_about_is_neither_read_nor_written() {
+async fn the_state_of_a_zone_without_rules_is_neither_read_nor_written() {
     let app = TestApp::new();
     app.state.set_broken(true);
     let answer = app.push(body(&[reading("OCCDESK", &json!({"occ": 1})), reading("UNKNOWN", &json!({"x": 1}))])).await;
@@ -454,7 +454,7 @@ async fn a_zone_that_no_rule_is_about_is_neither_read_nor_written() {
 }
 
 #[tokio::test]
-async fn a_zone_of_which_nothing_is_remembered_can_be_cleaned_all_the_same() {
+async fn a_zone_without_state_can_be_cleaned() {
     let app = TestApp::new();
     let feedback = |rating: u8, minutes: i64| {
         let at = (now() + SignedDuration::from_mins(minutes)).as_millisecond();
@@ -467,13 +467,13 @@ async fn a_zone_of_which_nothing_is_remembered_can_be_cleaned_all_the_same() {
     assert!(!documents.keys().any(|key| key.starts_with("zone/")), "{documents:?}");
     let request = Request::post("/zones/zone/cleaned").header("authorization", basic(USERNAME, PASSWORD));
     assert_eq!(app.send(request.body(Full::default()).unwrap()).await.status, 200);
-    // Felt before the cleaning and pushed after it: over.
+    // From before the cleaning, pushed after it.
     assert_eq!(app.push(body(&[feedback(5, -5)])).await.body["alerts"], 0);
     assert_eq!(app.push(body(&[feedback(5, 1)])).await.body["alerts"], 1);
 }
 
 #[tokio::test]
-async fn a_cleaning_by_button_starts_the_count_again() {
+async fn a_cleaning_by_button_resets_the_count() {
     let app = TestApp::new();
     let clean = async |path: &str| {
         let request = Request::post(path).header("authorization", basic(USERNAME, PASSWORD)).body(Full::default());
@@ -487,7 +487,7 @@ async fn a_cleaning_by_button_starts_the_count_again() {
     app.push(count(29, 60)).await;
     let answer = clean("/zones/zone/cleaned").await;
     assert_eq!((answer.status, &answer.body["zones"]), (200, &json!(1)));
-    assert_eq!(counts(&app.push(count(1, 30)).await).alerts, 0, "before the cleaning, and over");
+    assert_eq!(counts(&app.push(count(1, 30)).await).alerts, 0, "from before the cleaning");
     let elsewhere = clean("/zones/zone/cleaned?project=another").await;
     problem(&elsewhere, 404);
     problem(&app.send(Request::post("/zones/zone/cleaned").body(Full::default()).unwrap()).await, 401);
@@ -498,7 +498,7 @@ async fn a_cleaning_by_button_starts_the_count_again() {
 }
 
 #[tokio::test]
-async fn a_cleaning_by_a_matrix_event_is_stored_like_a_reading_and_starts_the_count_again() {
+async fn a_cleaning_by_a_matrix_event_is_stored_like_a_reading_and_resets_the_count() {
     let app = TestApp::new();
     let count = |count: u32, ago: i64| {
         let at = now().as_second() - ago;
@@ -513,7 +513,7 @@ async fn a_cleaning_by_a_matrix_event_is_stored_like_a_reading_and_starts_the_co
     app.push(body(&[count(29, 60)])).await;
     let open = app.push(json!([event(0)]).to_string()).await;
     assert_eq!(counts(&open), accepted(1));
-    assert_eq!(counts(&app.push(body(&[count(1, 50)])).await).alerts, 1, "an unfinished one changes nothing");
+    assert_eq!(counts(&app.push(body(&[count(1, 50)])).await).alerts, 1, "an unfinished cleaning changes nothing");
     app.push(body(&[count(29, 40)])).await;
     app.push(json!([event(now().as_second() - 30)]).to_string()).await;
     assert_eq!(counts(&app.push(body(&[count(29, 20)])).await).alerts, 0);
@@ -537,22 +537,22 @@ async fn a_cleaning_in_a_zones_very_first_push_counts() {
 }
 
 #[tokio::test]
-async fn a_sweep_tells_how_long_the_oldest_unsent_message_has_waited() {
+async fn a_sweep_reports_the_age_of_the_oldest_unsent_message() {
     let app = TestApp::new();
     let sweep = async |seconds| app.ingest().sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap();
     app.publisher.set_broken(true);
     app.push(body(&[smell(270)])).await;
-    assert_eq!(sweep(59).await, SweepStats::default(), "whoever made it may still be at it");
-    let swept = sweep(61).await;
-    assert_eq!((swept.delivery.failed, swept.delivery.oldest_unsent_s), (1, 61));
+    assert_eq!(sweep(59).await, SweepStats::default(), "the lease has not expired");
+    let stats = sweep(61).await;
+    assert_eq!((stats.delivery.failed, stats.delivery.oldest_unsent_s), (1, 61));
     assert_eq!(sweep(200).await.delivery.oldest_unsent_s, 200);
     app.publisher.set_broken(false);
-    let swept = sweep(300).await;
-    assert_eq!((swept.delivery.messages, swept.delivery.failed, swept.delivery.oldest_unsent_s), (1, 0, 0));
+    let stats = sweep(300).await;
+    assert_eq!((stats.delivery.messages, stats.delivery.failed, stats.delivery.oldest_unsent_s), (1, 0, 0));
 }
 
 #[tokio::test]
-async fn silences_that_are_held_back_do_not_keep_a_sweep_from_what_else_is_due() {
+async fn suppressed_no_data_alerts_do_not_delay_other_due_work() {
     let app = TestApp::new();
     let climate: Vec<_> = (0..120)
         .map(|room| {
@@ -563,11 +563,11 @@ async fn silences_that_are_held_back_do_not_keep_a_sweep_from_what_else_is_due()
     app.publisher.set_broken(true);
     app.push(body(&[smell(270)])).await;
     app.publisher.set_broken(false);
-    // Two days later nothing at all has arrived: that is said, no device is called silent, the unsent message goes out.
+    // After two days without any reading, one notice is sent, no no-data alert, and the unsent message.
     let later = now() + SignedDuration::from_hours(48);
-    let swept = app.ingest().sweep(later).await.unwrap();
-    assert!(swept.zones >= 121);
-    assert_eq!((swept.alerts, swept.delivery.messages, swept.delivery.failed), (0, 2, 0));
+    let stats = app.ingest().sweep(later).await.unwrap();
+    assert!(stats.zones >= 121);
+    assert_eq!((stats.alerts, stats.delivery.messages, stats.delivery.failed), (0, 2, 0));
     let again = app.ingest().sweep(later + SignedDuration::from_secs(1)).await.unwrap();
     assert_eq!((again.alerts, again.delivery.messages, again.delivery.failed), (0, 0, 0));
 }

@@ -1,4 +1,4 @@
-//! Names with passwords: Basic authentication (RFC 7617), and the same pair where a client asks for tokens.
+//! Logins: Basic authentication (RFC 7617), and the client id and secret of a token request.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -6,30 +6,38 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::credentials::{Client, Credentials};
-use super::password::{Hash, Password};
+use super::password::{Password, SlowHash};
 use super::secret::Secret;
 use domain::digest::Digest;
 
-/// Standard alphabet; padding is required by RFC 7617's reference to RFC 4648, yet some clients leave it out.
+/// RFC 7617 requires padding, but some clients omit it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A name and a password as somebody sent them.
+/// A name and a password as a client sent them.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The name. Anybody can send any.
+    /// The name, unverified.
     pub username: String,
     /// The password.
     pub password: Secret,
 }
 
 impl Login {
-    /// Takes an `Authorization` header's `Basic <base64 of user:password>` apart; `None` where it is something else. The
-    /// scheme's case does not matter; the password may hold colons.
+    /// Parses the `Authorization` header `Basic <base64 of user:password>`; `None` if it is anything else. The scheme matches in
+    /// any case. The password may contain colons.
+    ///
+    /// # Examples
+    /// ```
+    /// use auth::Login;
+    ///
+    /// let login = Login::from_basic_header("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==").unwrap();
+    /// assert_eq!((login.username.as_str(), login.password.expose()), ("Aladdin", "open sesame"));
+    /// ```
     #[must_use]
-    pub fn of_basic(authorization: &str) -> Option<Self> {
+    pub fn from_basic_header(authorization: &str) -> Option<Self> {
         let (scheme, encoded) = authorization.trim().split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
@@ -40,34 +48,33 @@ impl Login {
     }
 }
 
-/// What comes of looking for a [`Login`] among the credentials.
+/// The result of [`Credentials::verify_login`].
 #[derive(Debug)]
-pub enum Check<'c> {
-    /// It is this client's.
-    Known(&'c Client),
-    /// It is nobody's.
-    Unknown,
-    /// It is this client's if one of these slow computations says so.
+pub enum LoginCheck<'c> {
+    /// The login is that of this client.
+    Verified(&'c Client),
+    /// The name or the password is wrong.
+    Rejected,
+    /// The client has a hashed password. The login is right if one of these checks succeeds.
     Hashed(Vec<HashCheck>),
 }
 
-/// The slow comparison of a password with its hash, to be done where it holds nobody up.
+/// A comparison of a password with a slow hash, to run on a thread that may block.
 #[derive(Clone)]
 pub struct HashCheck {
-    /// Whose password it may be.
+    /// The client whose password is compared.
     pub username: String,
-    /// Names the pair of name and password, and the hash: a cache of those that held can be kept by it, and holds
-    /// nothing that is secret in clear.
+    /// Identifies name, password and hash, as a key for caches of successful checks. Contains no secret in clear.
     pub identity: Digest,
     password: Secret,
-    hash: Box<Hash>,
+    hash: Box<SlowHash>,
 }
 
 impl HashCheck {
-    /// Does it: whether the password is the client's. Takes about half a second and 128 MiB at most.
+    /// Compares the password with the hash. Takes up to half a second and 128 MiB.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        self.hash.is_of(self.password.expose())
+    pub fn verify(&self) -> bool {
+        self.hash.verify(self.password.expose())
     }
 }
 
@@ -78,20 +85,32 @@ impl std::fmt::Debug for HashCheck {
 }
 
 impl Credentials {
-    /// Looks for a login among the clients.
+    /// Compares a login with all clients.
     ///
-    /// Takes the same time for a wrong guess however near it comes: digests are compared, every client's, to the end. That
-    /// a name has a hashed password can be seen from the time it takes; names are no secrets.
+    /// Takes the same time for every wrong guess: it compares digests in constant time, with each client. The duration only shows
+    /// whether a name has a hashed password. Names are not secret.
+    ///
+    /// # Examples
+    /// ```
+    /// use auth::{Credentials, Login, LoginCheck};
+    ///
+    /// let credentials = Credentials::parse(r#"{"username":"Aladdin","password":"open sesame"}"#)?;
+    /// let login = Login::from_basic_header("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==").unwrap();
+    /// assert!(matches!(credentials.verify_login(&login), LoginCheck::Verified(client) if client.username == "Aladdin"));
+    /// # Ok::<(), auth::CredentialsError>(())
+    /// ```
     #[must_use]
-    pub fn check(&self, login: &Login) -> Check<'_> {
+    pub fn verify_login(&self, login: &Login) -> LoginCheck<'_> {
         let name = Digest::of(login.username.as_bytes());
         let password = Digest::of(login.password.expose().as_bytes());
-        let mut known = None;
+        let mut verified = None;
         let mut hashed = Vec::new();
-        for (client, expected) in self.entries() {
-            let is_named = same(name, Digest::of(client.username.as_bytes()));
+        for (client, expected) in self.clients_with_passwords() {
+            let is_named = is_equal(name, Digest::of(client.username.as_bytes()));
             match expected {
-                Password::Plain(expected) if bool::from(is_named & same(password, *expected)) => known = Some(client),
+                Password::Plain(digest) if bool::from(is_named & is_equal(password, *digest)) => {
+                    verified = Some(client)
+                }
                 Password::Hashed(hash) if bool::from(is_named) => hashed.push(HashCheck {
                     username: client.username.clone(),
                     identity: Digest::of_fields(&[name.as_bytes(), password.as_bytes(), hash.identity.as_bytes()]),
@@ -101,15 +120,15 @@ impl Credentials {
                 Password::Plain(_) | Password::Hashed(_) => {}
             }
         }
-        match known {
-            Some(client) => Check::Known(client),
-            None if hashed.is_empty() => Check::Unknown,
-            None => Check::Hashed(hashed),
+        match verified {
+            Some(client) => LoginCheck::Verified(client),
+            None if hashed.is_empty() => LoginCheck::Rejected,
+            None => LoginCheck::Hashed(hashed),
         }
     }
 }
 
-fn same(a: Digest, b: Digest) -> Choice {
+fn is_equal(a: Digest, b: Digest) -> Choice {
     a.as_bytes().ct_eq(b.as_bytes())
 }
 
@@ -119,19 +138,19 @@ mod tests {
 
     fn credentials(username: &str, password: &str) -> Credentials {
         let client = Client { username: username.into(), password: Secret::new(password.into()) };
-        Credentials::of(vec![client]).unwrap()
+        Credentials::from_clients(vec![client]).unwrap()
     }
 
     fn client<'c>(known: &'c Credentials, header: &str) -> Option<&'c str> {
-        match known.check(&Login::of_basic(header)?) {
-            Check::Known(client) => Some(&client.username),
-            Check::Unknown => None,
-            Check::Hashed(_) => panic!("nothing is hashed"),
+        match known.verify_login(&Login::from_basic_header(header)?) {
+            LoginCheck::Verified(client) => Some(&client.username),
+            LoginCheck::Rejected => None,
+            LoginCheck::Hashed(_) => panic!("no password is hashed"),
         }
     }
 
     #[test]
-    fn the_rfcs_own_examples_are_let_in() {
+    fn the_examples_of_rfc_7617_are_verified() {
         // RFC 7617 §2 and §2.1 (UTF-8).
         let aladdin = credentials("Aladdin", "open sesame");
         assert_eq!(client(&aladdin, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), Some("Aladdin"));
@@ -139,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_known_in_any_case_and_without_padding() {
+    fn the_scheme_matches_in_any_case_and_padding_is_optional() {
         let known = credentials("test", "123£");
         for header in ["basic dGVzdDoxMjPCow==", "BASIC  dGVzdDoxMjPCow==", " Basic dGVzdDoxMjPCow "] {
             assert!(client(&known, header).is_some(), "{header}");
@@ -147,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn a_password_may_hold_colons() {
+    fn a_password_may_contain_colons() {
         let header = format!("Basic {}", BASE64.encode("user:a:b:"));
         assert!(client(&credentials("user", "a:b:"), &header).is_some());
         assert!(client(&credentials("user", "a"), &header).is_none());
     }
 
     #[test]
-    fn everything_else_stays_outside() {
+    fn everything_else_is_rejected() {
         let known = credentials("test", "123£");
         let latin1 = format!("Basic {}", BASE64.encode(b"test:123\xa3"));
         let wrong = |text: &str| format!("Basic {}", BASE64.encode(text));
@@ -178,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_is_known_by_its_own_password_only() {
+    fn each_client_is_verified_by_its_own_password_only() {
         let json = r#"{"clients":[{"username":"a","password":"1"},{"username":"b","password":"2"}]}"#;
         let known = Credentials::parse(json).unwrap();
         let name = |text: &str| client(&known, &format!("Basic {}", BASE64.encode(text)));
@@ -188,33 +207,33 @@ mod tests {
     }
 
     #[test]
-    fn a_hashed_password_is_compared_apart_and_only_for_its_own_name() {
-        // 8 KiB: the least there is, since a test's hash need not be slow.
+    fn a_hashed_password_is_verified_separately_and_only_for_its_own_client() {
+        // 8 KiB, the minimum: the hash of a test need not be slow.
         let least = argon2::Argon2::from(argon2::Params::new(8, 1, 1, None).unwrap());
         let hash =
             argon2::PasswordHasher::hash_password_with_salt(&least, b"password", b"somesalt").unwrap().to_string();
         let known = credentials("test", &hash);
         let check = |password: &str| {
             let login = Login { username: "test".into(), password: Secret::new(password.into()) };
-            match known.check(&login) {
-                Check::Hashed(mut checks) => checks.remove(0),
+            match known.verify_login(&login) {
+                LoginCheck::Hashed(mut checks) => checks.remove(0),
                 other => panic!("{other:?}"),
             }
         };
-        assert!(!check("passwore").holds());
+        assert!(!check("passwore").verify());
         assert_ne!(check("passwore").identity, check("password").identity);
-        assert!(check("password").holds());
-        assert!(!check(&hash).holds(), "whoever has seen the hash does not know the password");
+        assert!(check("password").verify());
+        assert!(!check(&hash).verify(), "the hash is not the password");
         let stranger = Login { username: "other".into(), password: Secret::new("password".into()) };
-        assert!(matches!(known.check(&stranger), Check::Unknown));
+        assert!(matches!(known.verify_login(&stranger), LoginCheck::Rejected));
     }
 
     #[test]
-    fn a_hash_that_is_to_be_checked_does_not_print() {
+    fn a_hash_check_does_not_print_its_secrets() {
         let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let known = credentials("u", hash);
         let login = Login { username: "u".into(), password: Secret::new("hunter2".into()) };
-        let Check::Hashed(checks) = known.check(&login) else { panic!("not taken for a hash") };
+        let LoginCheck::Hashed(checks) = known.verify_login(&login) else { panic!("the password is hashed") };
         assert_eq!(format!("{:?}", checks[0]), r#"HashCheck { username: "u", .. }"#);
     }
 }

@@ -1,4 +1,4 @@
-//! Everybody who may push, as the operator's secret says it.
+//! The credentials of all clients, as the operator's secret or file contains them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,52 +6,49 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::method::{AuthMethod, AuthMethods};
-use super::password::{Password, PasswordError, is_verified_hash};
+use super::password::{Password, PasswordError, is_supported_hash};
 use super::secret::Secret;
 
-/// Least bytes of a signing key: as many as the digest has that it keys (RFC 7518 §3.2).
+/// Least length of a signing key, in bytes: that of the HMAC's digest (RFC 7518 §3.2).
 pub const SIGNING_KEY_BYTES: usize = 32;
 
-/// The signing key of a secret that is kept for it alone: `{"signing_key":"…"}`, or the key itself. A line break at the end
-/// of that, which editors and `echo` add, is not part of the key.
+/// Parses a secret that contains only a signing key: `{"signing_key":"…"}`, or the key itself. A line break at the end, which editors
+/// and `echo` add, is not part of the key.
 #[must_use]
-pub fn signing_key_of(text: &Secret) -> Secret {
+pub fn parse_signing_key(text: &Secret) -> Secret {
     #[derive(Deserialize)]
-    struct Document {
+    struct SigningKeyDocument {
         signing_key: Secret,
     }
-    let document = serde_json::from_str::<Document>(text.expose());
-    document.map_or_else(|_| Secret::new(without_line_break(text.expose()).to_owned()), |document| document.signing_key)
+    let text = text.expose();
+    serde_json::from_str(text).map_or_else(
+        |_| Secret::new(text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(text).to_owned()),
+        |document: SigningKeyDocument| document.signing_key,
+    )
 }
 
-fn without_line_break(text: &str) -> &str {
-    text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(text)
-}
-
-/// One client that may push.
+/// A client that may push.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Client {
-    /// Its name; appears in logs. Its client id where it asks for tokens.
+    /// The name, which appears in logs. The client id in token requests.
     pub username: String,
-    /// Its password, or a hash of it: `$argon2id$…` or `$scrypt$…`.
+    /// The password, or its hash: `$argon2id$…` or `$scrypt$…`.
     pub password: Secret,
 }
 
 impl Client {
-    /// Whether a hash is kept in place of the password.
+    /// Whether the password is stored as a hash.
     #[must_use]
     pub fn has_hash(&self) -> bool {
-        is_verified_hash(self.password.expose())
+        is_supported_hash(self.password.expose())
     }
 }
 
-/// Everybody who may push. Read from JSON: `{"clients":[{"username":"…","password":"…"}],"signing_key":"…",
-/// "event_hub_keys":{"name":"key text"}}`, or the shorter `{"username":"…","password":"…"}` for one client. All but the
-/// clients may be left out, and these as well where there are keys for the auth method event-hub.
+/// The clients that may push, and the keys of tokens and signatures.
 #[derive(Clone, Default)]
 pub struct Credentials {
     clients: Vec<Client>,
-    /// In the clients' order.
+    /// In the order of the clients.
     passwords: Vec<Password>,
     /// The first one signs.
     signing_keys: Vec<Secret>,
@@ -64,10 +61,10 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why a text is not credentials. Holds nothing of the text.
+/// The credentials are invalid. Contains no part of them. A retry cannot help: the operator has to correct the file or secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// It is not JSON of the right shape.
+    /// Not JSON of the documented form.
     #[error(
         "the credentials are not JSON of the form {{\"username\":\"…\",\"password\":\"…\"}} \
          or {{\"clients\":[…]}} (line {line}, column {column})"
@@ -78,48 +75,60 @@ pub enum CredentialsError {
         /// Column, from 1.
         column: usize,
     },
-    /// It names nobody.
-    #[error("the credentials name no client")]
+    /// Neither clients nor Event Hubs keys.
+    #[error("the credentials name no client: add one with username and password")]
     Empty,
-    /// A name or password is empty.
+    /// The name or password of this client, counted from 1, is empty.
     #[error("client {0} of the credentials has an empty username or password")]
     Blank(usize),
-    /// A name has a colon, which Basic authentication cannot carry (RFC 7617 §2).
+    /// The name of this client has a colon (RFC 7617 §2).
     #[error("client {0} of the credentials has a colon in its username, which Basic authentication cannot carry")]
     Colon(usize),
-    /// A name, password or key has a control character (RFC 7617 §2 forbids them).
+    /// A name, password or key has a control character (RFC 7617 §2).
     #[error(
-        "{what} of the credentials has the control character U+{:04X} as character {position}, which clients cannot send: \
+        "{field} of the credentials has the control character U+{:04X} as character {position}, which clients cannot send: \
          remove that character from the file or secret",
         *.character as u32
     )]
     Control {
-        /// Where it is, such as "the password of client 2".
-        what: String,
-        /// Which one.
+        /// The field, for example "the password of client 2".
+        field: String,
+        /// The character.
         character: char,
-        /// Its position in the text, from 1.
+        /// Its position in the field, from 1.
         position: usize,
     },
-    /// A password is a hash that cannot be used.
+    /// The password of this client is a hash that cannot be verified.
     #[error("client {0} of the credentials has {1}")]
     Password(usize, PasswordError),
-    /// The signing key is too short to be one.
+    /// The signing key has only this many bytes.
     #[error("the credentials' signing_key has {0} bytes; it must have at least {SIGNING_KEY_BYTES}, and be random")]
     SigningKey(usize),
-    /// A name or key of `event_hub_keys` is empty.
+    /// The name or the text of this Event Hubs key is empty.
     #[error("key {0} of the credentials' event_hub_keys has an empty name or text")]
     EventHubKey(usize),
 }
 
 impl Credentials {
-    /// Reads credentials from their JSON.
+    /// Parses `{"clients":[{"username":"…","password":"…"}],"signing_key":"…","event_hub_keys":{"name":"key text"}}`, or
+    /// `{"username":"…","password":"…"}` for one client. Clients are optional if there are Event Hubs keys; the other members are
+    /// always optional.
     ///
     /// # Errors
-    /// [`CredentialsError`] where the text is something else. Only other text can help.
+    /// [`CredentialsError`] if the text is invalid. A retry cannot help.
+    ///
+    /// # Examples
+    /// ```
+    /// use auth::{Credentials, CredentialsError};
+    ///
+    /// let credentials = Credentials::parse(r#"{"username":"smartclean","password":"s3cret"}"#)?;
+    /// assert_eq!(credentials.clients()[0].username, "smartclean");
+    /// assert_eq!(Credentials::parse("{}").unwrap_err(), CredentialsError::Empty);
+    /// # Ok::<(), CredentialsError>(())
+    /// ```
     pub fn parse(json: &str) -> Result<Self, CredentialsError> {
         #[derive(Deserialize)]
-        struct Document {
+        struct CredentialsDocument {
             #[serde(default)]
             clients: Vec<Client>,
             username: Option<String>,
@@ -129,7 +138,8 @@ impl Credentials {
             event_hub_keys: BTreeMap<String, Secret>,
         }
         let shape = |line, column| CredentialsError::Shape { line, column };
-        let document: Document = serde_json::from_str(json).map_err(|fault| shape(fault.line(), fault.column()))?;
+        let document: CredentialsDocument =
+            serde_json::from_str(json).map_err(|error| shape(error.line(), error.column()))?;
         let mut clients = document.clients;
         match (document.username, document.password) {
             (Some(username), Some(password)) => clients.push(Client { username, password }),
@@ -137,67 +147,65 @@ impl Credentials {
             _ => return Err(shape(1, 1)),
         }
         let event_hub_keys: Vec<_> = document.event_hub_keys.into_iter().collect();
-        for (index, (name, key)) in event_hub_keys.iter().enumerate() {
-            let number = index + 1;
+        for (number, (name, key)) in (1..).zip(&event_hub_keys) {
             if name.is_empty() || key.expose().is_empty() {
                 return Err(CredentialsError::EventHubKey(number));
             }
-            without_control(name, || format!("the name of key {number} in event_hub_keys"))?;
-            without_control(key.expose(), || format!("the text of key {number} in event_hub_keys"))?;
+            reject_control(name, || format!("the name of key {number} in event_hub_keys"))?;
+            reject_control(key.expose(), || format!("the text of key {number} in event_hub_keys"))?;
         }
         if clients.is_empty() && event_hub_keys.is_empty() {
             return Err(CredentialsError::Empty);
         }
-        let credentials = Self { event_hub_keys, ..Self::checked(clients)? };
+        let credentials = Self { event_hub_keys, ..Self::with_clients(clients)? };
         credentials.with_signing_keys(document.signing_key)
     }
 
     /// Credentials of these clients.
     ///
     /// # Errors
-    /// [`CredentialsError`] where there is none, or one that Basic authentication cannot carry, or one whose password is
-    /// a hash that cannot be used.
-    pub fn of(clients: Vec<Client>) -> Result<Self, CredentialsError> {
-        if clients.is_empty() { Err(CredentialsError::Empty) } else { Self::checked(clients) }
+    /// [`CredentialsError`] if there is no client, or if a name or password is invalid. A retry cannot help.
+    pub fn from_clients(clients: Vec<Client>) -> Result<Self, CredentialsError> {
+        if clients.is_empty() { Err(CredentialsError::Empty) } else { Self::with_clients(clients) }
     }
 
-    fn checked(clients: Vec<Client>) -> Result<Self, CredentialsError> {
+    fn with_clients(clients: Vec<Client>) -> Result<Self, CredentialsError> {
         let mut passwords = Vec::with_capacity(clients.len());
-        for (index, client) in clients.iter().enumerate() {
+        for (number, client) in (1..).zip(&clients) {
             if client.username.is_empty() || client.password.expose().is_empty() {
-                return Err(CredentialsError::Blank(index + 1));
+                return Err(CredentialsError::Blank(number));
             }
             if client.username.contains(':') {
-                return Err(CredentialsError::Colon(index + 1));
+                return Err(CredentialsError::Colon(number));
             }
-            without_control(&client.username, || format!("the username of client {}", index + 1))?;
-            without_control(client.password.expose(), || format!("the password of client {}", index + 1))?;
-            let password = Password::read(&client.password);
-            passwords.push(password.map_err(|fault| CredentialsError::Password(index + 1, fault))?);
+            reject_control(&client.username, || format!("the username of client {number}"))?;
+            reject_control(client.password.expose(), || format!("the password of client {number}"))?;
+            let password = Password::parse(&client.password);
+            passwords.push(password.map_err(|error| CredentialsError::Password(number, error))?);
         }
-        Ok(Self { clients, passwords, signing_keys: Vec::new(), event_hub_keys: Vec::new() })
+        Ok(Self { clients, passwords, ..Self::default() })
     }
 
-    /// The same with these signing keys before its own, the newest first.
+    /// Adds signing keys before the present ones, the newest first.
     ///
     /// # Errors
-    /// [`CredentialsError::SigningKey`] if one is too short, [`CredentialsError::Control`] if one has a control character.
+    /// [`CredentialsError::SigningKey`] if a key is too short, [`CredentialsError::Control`] if it has a control character. A
+    /// retry cannot help.
     pub fn with_signing_keys(mut self, keys: impl IntoIterator<Item = Secret>) -> Result<Self, CredentialsError> {
         let keys: Vec<_> = keys.into_iter().collect();
         if let Some(short) = keys.iter().map(|key| key.expose().len()).find(|length| *length < SIGNING_KEY_BYTES) {
             return Err(CredentialsError::SigningKey(short));
         }
         for key in &keys {
-            without_control(key.expose(), || "the signing_key".to_owned())?;
+            reject_control(key.expose(), || "the signing_key".to_owned())?;
         }
         self.signing_keys.splice(..0, keys);
         Ok(self)
     }
 
-    /// The same, with everything in force beside it that was before a rotation: clients, signing keys and Event Hubs'
-    /// keys. What signs stays the newest key.
+    /// Adds the clients and keys from before a rotation, which stay valid for a time. The newest key still signs.
     #[must_use]
-    pub fn beside(mut self, previous: &Self) -> Self {
+    pub fn with_previous(mut self, previous: &Self) -> Self {
         self.clients.extend_from_slice(&previous.clients);
         self.passwords.extend_from_slice(&previous.passwords);
         self.signing_keys.extend_from_slice(&previous.signing_keys);
@@ -211,21 +219,21 @@ impl Credentials {
         &self.clients
     }
 
-    /// The keys that our tokens may be signed with, the one that signs first. None where none was given.
+    /// The keys that verify our tokens. The first one signs.
     #[must_use]
     pub fn signing_keys(&self) -> &[Secret] {
         &self.signing_keys
     }
 
-    /// Event Hubs' keys with their names. A name may be there twice, after a rotation.
+    /// The Event Hubs keys with their names. After a rotation a name can occur twice.
     #[must_use]
     pub fn event_hub_keys(&self) -> &[(String, Secret)] {
         &self.event_hub_keys
     }
 
-    /// Names the credential that an enabled auth method requires and that is missing; `None` if all are there.
+    /// The credential that an enabled auth method requires and that is missing, as a sentence; `None` if there is none.
     #[must_use]
-    pub fn lacks(&self, auth_methods: AuthMethods) -> Option<&'static str> {
+    pub fn missing_for(&self, auth_methods: AuthMethods) -> Option<&'static str> {
         if self.clients.is_empty() && auth_methods.takes_pushes() {
             Some("the auth methods basic and oauth require a client, with username and password")
         } else if auth_methods.contains(AuthMethod::Oauth) && self.signing_keys.is_empty() {
@@ -237,17 +245,14 @@ impl Credentials {
         }
     }
 
-    /// Each client with what its password is compared with.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&Client, &Password)> {
+    pub(super) fn clients_with_passwords(&self) -> impl Iterator<Item = (&Client, &Password)> {
         self.clients.iter().zip(&self.passwords)
     }
 }
 
-/// # Errors
-/// [`CredentialsError::Control`] with the first control character of `text`, which is `what` of the credentials.
-fn without_control(text: &str, what: impl FnOnce() -> String) -> Result<(), CredentialsError> {
-    match text.chars().zip(1..).find(|(character, _)| character.is_control()) {
-        Some((character, position)) => Err(CredentialsError::Control { what: what(), character, position }),
+fn reject_control(text: &str, field: impl FnOnce() -> String) -> Result<(), CredentialsError> {
+    match (1..).zip(text.chars()).find(|(_, character)| character.is_control()) {
+        Some((position, character)) => Err(CredentialsError::Control { field: field(), character, position }),
         None => Ok(()),
     }
 }
@@ -256,40 +261,40 @@ fn without_control(text: &str, what: impl FnOnce() -> String) -> Result<(), Cred
 mod tests {
     use super::*;
 
-    fn fault(json: &str) -> CredentialsError {
+    fn error(json: &str) -> CredentialsError {
         Credentials::parse(json).unwrap_err()
     }
 
     #[test]
-    fn what_names_nobody_is_refused_without_repeating_it() {
-        assert_eq!(fault("{}"), CredentialsError::Empty);
-        assert_eq!(fault(r#"{"clients":[]}"#), CredentialsError::Empty);
-        assert_eq!(fault(r#"{"username":"a","password":""}"#), CredentialsError::Blank(1));
-        assert_eq!(fault(r#"{"username":"a:b","password":"c"}"#), CredentialsError::Colon(1));
-        assert!(matches!(fault(r#"{"username":"hunter2"}"#), CredentialsError::Shape { .. }));
-        assert!(!fault(r#"{"username":"a","password":7hunter2}"#).to_string().contains("hunter2"));
+    fn invalid_credentials_are_rejected_without_repeating_them() {
+        assert_eq!(error("{}"), CredentialsError::Empty);
+        assert_eq!(error(r#"{"clients":[]}"#), CredentialsError::Empty);
+        assert_eq!(error(r#"{"username":"a","password":""}"#), CredentialsError::Blank(1));
+        assert_eq!(error(r#"{"username":"a:b","password":"c"}"#), CredentialsError::Colon(1));
+        assert!(matches!(error(r#"{"username":"hunter2"}"#), CredentialsError::Shape { .. }));
+        assert!(!error(r#"{"username":"a","password":7hunter2}"#).to_string().contains("hunter2"));
     }
 
     #[test]
-    fn faults_of_keys_and_hashes_say_which_and_nothing_of_them() {
+    fn errors_of_keys_and_hashes_name_them_without_repeating_them() {
         let key =
             |length: usize| format!(r#"{{"username":"a","password":"b","signing_key":"{}"}}"#, "k".repeat(length));
-        assert_eq!(fault(&key(31)), CredentialsError::SigningKey(31));
+        assert_eq!(error(&key(31)), CredentialsError::SigningKey(31));
         assert!(Credentials::parse(&key(32)).is_ok());
         assert_eq!(
-            fault(r#"{"username":"a","password":"b","event_hub_keys":{"send":""}}"#),
+            error(r#"{"username":"a","password":"b","event_hub_keys":{"send":""}}"#),
             CredentialsError::EventHubKey(1)
         );
         let hashed =
-            fault(r#"{"clients":[{"username":"a","password":"b"},{"username":"c","password":"$argon2id$x"}]}"#);
+            error(r#"{"clients":[{"username":"a","password":"b"},{"username":"c","password":"$argon2id$x"}]}"#);
         assert_eq!(hashed, CredentialsError::Password(2, PasswordError::Malformed));
-        assert!(hashed.to_string().starts_with("client 2 of the credentials has a password hash that is not whole"));
+        assert!(hashed.to_string().starts_with("client 2 of the credentials has an incomplete password hash"));
     }
 
     #[test]
-    fn a_control_character_is_refused_with_its_place_and_nothing_else_is() {
+    fn a_control_character_is_rejected_with_its_position_and_other_characters_are_accepted() {
         let key = "k".repeat(32);
-        for (json, what, character, position) in [
+        for (json, field, character, position) in [
             (r#"{"username":"a\u0000b","password":"c"}"#.to_owned(), "the username of client 1", '\0', 2),
             (r#"{"username":"a","password":"hunter2\n"}"#.to_owned(), "the password of client 1", '\n', 8),
             (
@@ -308,38 +313,38 @@ mod tests {
             (r#"{"event_hub_keys":{"send":"a2V5\r"}}"#.to_owned(), "the text of key 1 in event_hub_keys", '\r', 5),
         ] {
             assert_eq!(
-                fault(&json),
-                CredentialsError::Control { what: what.to_owned(), character, position },
+                error(&json),
+                CredentialsError::Control { field: field.to_owned(), character, position },
                 "{json}"
             );
         }
-        let said = fault(r#"{"username":"a","password":"hunter2\n"}"#).to_string();
+        let message = error(r#"{"username":"a","password":"hunter2\n"}"#).to_string();
         assert_eq!(
-            said,
+            message,
             "the password of client 1 of the credentials has the control character U+000A as character 8, which clients \
              cannot send: remove that character from the file or secret"
         );
-        let kept = r#"{"username":" smart clean é\u200b","password":" pass word \u00a0 "}"#;
-        assert_eq!(Credentials::parse(kept).unwrap().clients()[0].password.expose(), " pass word \u{a0} ");
+        let accepted = r#"{"username":" smart clean é\u200b","password":" pass word \u00a0 "}"#;
+        assert_eq!(Credentials::parse(accepted).unwrap().clients()[0].password.expose(), " pass word \u{a0} ");
     }
 
     #[test]
-    fn keys_for_event_hubs_door_need_no_client() {
+    fn event_hub_keys_need_no_client() {
         let known = Credentials::parse(r#"{"event_hub_keys":{"send":"a2V5"}}"#).unwrap();
         assert!(known.clients().is_empty());
         assert_eq!(known.event_hub_keys()[0].0, "send");
     }
 
     #[test]
-    fn what_was_before_a_rotation_is_in_force_beside_and_does_not_sign() {
-        let of = |letter: &str| {
+    fn credentials_from_before_a_rotation_stay_valid_and_do_not_sign() {
+        let parsed = |letter: &str| {
             let key = letter.repeat(32);
             let json = format!(
                 r#"{{"username":"u","password":"{letter}","signing_key":"{key}","event_hub_keys":{{"send":"{letter}"}}}}"#
             );
             Credentials::parse(&json).unwrap()
         };
-        let both = of("n").beside(&of("o"));
+        let both = parsed("n").with_previous(&parsed("o"));
         let passwords: Vec<_> = both.clients().iter().map(|client| client.password.expose()).collect();
         assert_eq!(passwords, ["n", "o"]);
         assert_eq!(both.signing_keys()[0].expose(), "n".repeat(32));
@@ -349,45 +354,45 @@ mod tests {
     }
 
     #[test]
-    fn a_signing_key_of_its_own_secret_stands_alone_or_in_json() {
+    fn a_signing_key_is_plain_text_or_json() {
         for text in [r#"{"signing_key":"a key"}"#, "{\"signing_key\":\"a key\"}\n\n", "a key", "a key\n", "a key\r\n"] {
-            assert_eq!(signing_key_of(&Secret::new(text.into())).expose(), "a key");
+            assert_eq!(parse_signing_key(&Secret::new(text.into())).expose(), "a key");
         }
     }
 
     #[test]
-    fn of_a_signing_key_exactly_one_line_break_is_cut_off() {
+    fn exactly_one_line_break_is_removed_from_a_signing_key() {
         let key = format!(" {} ", "k".repeat(32));
         let read = |end: &str| {
-            let key = signing_key_of(&Secret::new(format!("{key}{end}")));
+            let key = parse_signing_key(&Secret::new(format!("{key}{end}")));
             Credentials::default().with_signing_keys([key]).map(|known| known.signing_keys()[0].expose().to_owned())
         };
         for end in ["", "\n", "\r\n"] {
-            assert_eq!(read(end).unwrap(), key, "spaces are part of it: {end:?}");
+            assert_eq!(read(end).unwrap(), key, "spaces belong to the key: {end:?}");
         }
         for (end, character) in [("\n\n", '\n'), ("\r\n\n", '\r'), ("\n\r\n", '\n'), ("\r", '\r'), ("\t", '\t')] {
-            let what = "the signing_key".to_owned();
-            assert_eq!(read(end).unwrap_err(), CredentialsError::Control { what, character, position: 35 }, "{end:?}");
+            let field = "the signing_key".to_owned();
+            assert_eq!(read(end).unwrap_err(), CredentialsError::Control { field, character, position: 35 }, "{end:?}");
         }
     }
 
     #[test]
-    fn an_open_door_needs_its_keys() {
+    fn each_auth_method_requires_its_credentials() {
         let bare = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
-        let lacks = |auth_methods: &str| bare.lacks(auth_methods.parse().unwrap()).is_some();
-        assert!(!lacks("basic,iot"));
-        assert!(lacks("oauth") && lacks("basic,event-hub"));
+        let is_missing = |auth_methods: &str| bare.missing_for(auth_methods.parse().unwrap()).is_some();
+        assert!(!is_missing("basic,iot"));
+        assert!(is_missing("oauth") && is_missing("basic,event-hub"));
         let nobody = Credentials::parse(
             r#"{"event_hub_keys":{"send":"a2V5"},"signing_key":"a-key-of-thirty-two-bytes-or-more"}"#,
         )
         .unwrap();
-        let lacks = |auth_methods: &str| nobody.lacks(auth_methods.parse().unwrap()).is_some();
-        assert!(!lacks("event-hub,iot"));
-        assert!(lacks("basic,event-hub") && lacks("oauth"));
+        let is_missing = |auth_methods: &str| nobody.missing_for(auth_methods.parse().unwrap()).is_some();
+        assert!(!is_missing("event-hub,iot"));
+        assert!(is_missing("basic,event-hub") && is_missing("oauth"));
     }
 
     #[test]
-    fn a_secret_does_not_print() {
+    fn credentials_do_not_print_secrets() {
         let json = r#"{"username":"u","password":"hunter2","signing_key":"hunter2-hunter2-hunter2-hunter2-h",
                        "event_hub_keys":{"send":"hunter2"}}"#;
         let printed = format!("{:?}", Credentials::parse(json).unwrap());

@@ -1,67 +1,67 @@
-//! Signed tokens (RFC 7515, RFC 7519) of the one algorithm that our own tokens have: HS256, by RustCrypto's HMAC.
+//! Signed tokens (RFC 7515, RFC 7519) by HS256, the one algorithm of our own tokens.
 //!
-//! A token names its algorithm and is not believed: every other one is refused. What is valid when is decided by the
-//! callers, who are given the time.
+//! A token that names any other algorithm is rejected.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// The one algorithm (RFC 7518 §3.2).
+/// RFC 7518 §3.2.
 const ALGORITHM: &str = "HS256";
-/// Longest token that is looked at, in bytes: API Gateway takes headers of 10 KB in all.
+/// Longest token, in bytes: API Gateway accepts 10 KB of headers.
 const LONGEST: usize = 8 * 1024;
-/// Seconds that two clocks may differ.
+/// Most difference of two clocks, in seconds.
 pub(super) const LEEWAY: i64 = 60;
 
-/// Why a token is not taken. No retry of the same token can help.
+/// The token is not accepted. A retry with the same token cannot help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token, or one of an algorithm that is not taken.
-    #[error("not a token that is taken here")]
+    /// Not a token, or of an unsupported algorithm.
+    #[error("malformed or unsupported token")]
     Malformed,
-    /// Its signature is wrong.
-    #[error("wrongly signed")]
+    /// No signing key has signed it.
+    #[error("wrong signature")]
     Signature,
-    /// Its time is over.
+    /// It has expired.
     #[error("expired")]
     Expired,
-    /// Its time has not come.
+    /// It is not yet valid.
     #[error("not yet valid")]
     Early,
-    /// Somebody else made it.
-    #[error("of another issuer")]
+    /// It has another issuer.
+    #[error("wrong issuer")]
     Issuer,
-    /// It is for somebody else.
-    #[error("for another audience")]
+    /// It is for another audience.
+    #[error("wrong audience")]
     Audience,
-    /// It is for another use, such as a refresh token where an access token is asked for.
-    #[error("of another kind")]
+    /// It is for another use, for example a refresh token instead of an access token.
+    #[error("wrong kind of token")]
     Kind,
-    /// Its client is no longer known.
-    #[error("of a client that is not known")]
+    /// Its client is unknown or was removed.
+    #[error("unknown client")]
     Client,
-    /// It does not allow to push.
-    #[error("without the scope that is asked for")]
+    /// It does not permit to push.
+    #[error("missing scope")]
     Scope,
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct TokenHeader {
     alg: String,
     typ: Option<String>,
     crit: Option<IgnoredAny>,
 }
 
-/// The claims of a token in compact form (RFC 7515 §7.1), if one of the keys has signed it and it is of this kind (`typ`).
+/// The claims of a token in compact form (RFC 7515 §7.1) that one of `keys` has signed, of this kind (`typ`).
 ///
 /// # Errors
-/// [`TokenError::Malformed`] if it is too long, is not in compact form, names another algorithm, has extensions that must
-/// be understood, or claims that are not what is read; [`TokenError::Signature`], [`TokenError::Kind`].
-pub(super) fn verified<'k, T: DeserializeOwned>(
+/// [`TokenError::Malformed`] if it is too long, not in compact form, of another algorithm, has critical extensions, or has
+/// other claims than `T`; [`TokenError::Signature`], [`TokenError::Kind`].
+pub(super) fn verify<'k, T: DeserializeOwned>(
     token: &str,
     kind: &str,
     keys: impl IntoIterator<Item = &'k [u8]>,
@@ -69,14 +69,14 @@ pub(super) fn verified<'k, T: DeserializeOwned>(
     let parts = || {
         let (message, signature) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
         let (header, claims) = message.split_once('.')?;
-        let header: Header = json(header)?;
-        // RFC 7515 §4.1.11: what must be understood and is not makes the token invalid.
-        let is_ours = header.alg == ALGORITHM && header.crit.is_none();
+        let header: TokenHeader = decode(header)?;
+        // RFC 7515 §4.1.11: an extension that is critical and unknown makes the token invalid.
+        let is_supported = header.alg == ALGORITHM && header.crit.is_none();
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        is_ours.then_some((message, header.typ, claims, signature))
+        is_supported.then_some((message, header.typ, claims, signature))
     };
     let (message, typ, claims, signature) = parts().ok_or(TokenError::Malformed)?;
-    // In constant time.
+    // `verify_slice` takes constant time.
     let is_signed_by = |key| mac(key, message.as_bytes()).is_some_and(|mac| mac.verify_slice(&signature).is_ok());
     if !keys.into_iter().any(is_signed_by) {
         return Err(TokenError::Signature);
@@ -84,38 +84,38 @@ pub(super) fn verified<'k, T: DeserializeOwned>(
     if typ.as_deref() != Some(kind) {
         return Err(TokenError::Kind);
     }
-    json(claims).ok_or(TokenError::Malformed)
+    decode(claims).ok_or(TokenError::Malformed)
 }
 
-/// A token of this kind (`typ`) and these claims, signed with `key`.
-pub(super) fn signed<T: Serialize>(kind: &str, claims: &T, key: &[u8]) -> Option<String> {
-    let header = serde_json::json!({ "typ": kind, "alg": ALGORITHM }).to_string();
-    let claims = serde_json::to_vec(claims).ok()?;
+/// A token of this kind (`typ`), signed with `key`.
+pub(super) fn sign(kind: &str, claims: &Value, key: &[u8]) -> Option<String> {
+    let [header, claims] = [&json!({ "typ": kind, "alg": ALGORITHM }), claims].map(|part| part.to_string());
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = mac(key, message.as_bytes())?.finalize().into_bytes();
     Some(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// What HMAC makes of `message`. A key has any length, so there is always one.
+/// The HMAC of `message`. HMAC accepts keys of any length, so this is never `None`.
 pub(super) fn mac(key: &[u8], message: &[u8]) -> Option<Hmac<Sha256>> {
     Some(Hmac::new_from_slice(key).ok()?.chain_update(message))
 }
 
-fn json<T: DeserializeOwned>(part: &str) -> Option<T> {
+fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// The times in a token, in Unix seconds; with fractions, which RFC 7519 §2 allows.
+/// The times of a token, in Unix seconds. RFC 7519 §2 permits fractions.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct Times {
+pub(super) struct TokenTimes {
     exp: f64,
     nbf: Option<f64>,
     iat: Option<f64>,
 }
 
-impl Times {
-    /// Whether a token of these times is valid at `now`, in Unix seconds.
-    pub(super) fn check(self, now: i64) -> Result<(), TokenError> {
+impl TokenTimes {
+    /// # Errors
+    /// [`TokenError::Expired`] or [`TokenError::Early`] at `now`, in Unix seconds.
+    pub(super) fn verify(self, now: i64) -> Result<(), TokenError> {
         #[expect(clippy::cast_precision_loss, reason = "exact until the year 285 million")]
         let (now, leeway) = (now as f64, LEEWAY as f64);
         if now >= self.exp + leeway {
@@ -128,31 +128,28 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
-    /// Why a token that no key has signed is not taken.
-    fn fault(token: &str) -> TokenError {
-        verified::<Value>(token, "JWT", []).unwrap_err()
+    fn error(token: &str) -> TokenError {
+        verify::<Value>(token, "JWT", []).unwrap_err()
     }
 
     #[test]
-    fn the_rfcs_token_by_hmac_is_verified_and_a_changed_one_is_not() {
+    fn the_hmac_token_of_rfc_7515_is_verified_and_a_changed_one_is_not() {
         // RFC 7515 appendix A.1.
         let key = URL_SAFE_NO_PAD
             .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
             .unwrap();
         let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let verified = |token: &str, kind| super::verified::<Value>(token, kind, [&key[..]]);
-        let claims = verified(token, "JWT").unwrap();
+        let verify = |token: &str, kind| super::verify::<Value>(token, kind, [&key[..]]);
+        let claims = verify(token, "JWT").unwrap();
         assert_eq!(claims, json!({"iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true}));
-        assert_eq!(verified(&token.replace(".dBj", ".eBj"), "JWT"), Err(TokenError::Signature));
-        assert_eq!(verified(token, "at+jwt"), Err(TokenError::Kind));
+        assert_eq!(verify(&token.replace(".dBj", ".eBj"), "JWT"), Err(TokenError::Signature));
+        assert_eq!(verify(token, "at+jwt"), Err(TokenError::Kind));
     }
 
     #[test]
-    fn hmac_is_what_the_rfc_publishes() {
+    fn hmac_matches_the_test_vectors_of_rfc_4231() {
         // RFC 4231 §4.2 to §4.8.
         let counted: Vec<u8> = (1..=25).collect();
         let long = b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed before being used by the HMAC algorithm.";
@@ -165,7 +162,7 @@ mod tests {
             ),
             (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
             (&counted, &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
-            // Truncated to 128 bits there.
+            // The RFC truncates this one to 128 bits.
             (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
             (
                 &[0xaa; 131],
@@ -176,46 +173,45 @@ mod tests {
         ] {
             let mac = mac(key, message).unwrap();
             let signature = mac.clone().finalize().into_bytes();
-            let shown: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert!(shown.starts_with(expected), "{shown}");
+            let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(hex.starts_with(expected), "{hex}");
             assert!(mac.clone().verify_slice(&signature).is_ok());
-            assert!(mac.verify_slice(&signature[..16]).is_err(), "a part of it is none");
+            assert!(mac.verify_slice(&signature[..16]).is_err(), "a truncated signature is wrong");
         }
     }
 
     #[test]
-    fn times_have_a_minute_of_leeway_on_either_side() {
+    fn token_times_have_a_minute_of_leeway() {
         let check = |exp: i64, nbf: Option<i64>, now| {
-            serde_json::from_value::<Times>(json!({"exp": exp, "nbf": nbf})).unwrap().check(now)
+            serde_json::from_value::<TokenTimes>(json!({"exp": exp, "nbf": nbf})).unwrap().verify(now)
         };
         assert_eq!(check(1000, None, 1059), Ok(()));
         assert_eq!(check(1000, None, 1060), Err(TokenError::Expired));
         assert_eq!(check(1000, Some(900), 840), Ok(()));
         assert_eq!(check(1000, Some(900), 839), Err(TokenError::Early));
-        assert!(serde_json::from_value::<Times>(json!({"nbf": 1})).is_err(), "a token that never ends is none");
+        assert!(serde_json::from_value::<TokenTimes>(json!({"nbf": 1})).is_err(), "exp is required");
     }
 
     #[test]
-    fn what_must_be_understood_and_is_not_is_refused() {
+    fn unknown_critical_extensions_are_rejected() {
         let token = |header: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header.to_string()));
-        assert_eq!(fault(&token(json!({"alg": "HS256"}))), TokenError::Signature);
+        assert_eq!(error(&token(json!({"alg": "HS256"}))), TokenError::Signature);
         for wrong in [json!({"alg": "HS256", "crit": ["exp"]}), json!({"alg": "none"}), json!({"typ": "JWT"}), json!(7)]
         {
-            assert_eq!(fault(&token(wrong)), TokenError::Malformed);
+            assert_eq!(error(&token(wrong)), TokenError::Malformed);
         }
         for text in ["", ".", "..", "a.b", "a.b.c.d", &"a".repeat(9000)] {
-            assert_eq!(fault(text), TokenError::Malformed, "{text}");
+            assert_eq!(error(text), TokenError::Malformed, "{text}");
         }
     }
 
     #[test]
-    fn a_token_has_a_length() {
-        // What is not signed yet can be as long as one likes.
+    fn a_token_has_a_size_limit() {
         let token = |length: usize| {
             let start = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#));
             format!("{start}{}", "A".repeat(length - start.len()))
         };
-        assert_eq!(fault(&token(LONGEST)), TokenError::Signature);
-        assert_eq!(fault(&token(LONGEST + 1)), TokenError::Malformed);
+        assert_eq!(error(&token(LONGEST)), TokenError::Signature);
+        assert_eq!(error(&token(LONGEST + 1)), TokenError::Malformed);
     }
 }

@@ -1,8 +1,7 @@
-//! Who may push, and how a sender is authenticated: one file for each way, all of them pure functions of the credentials, of what
-//! was sent, and of the time.
+//! Authentication: Basic (RFC 7617), OAuth tokens (RFC 6749) and the shared access signatures of Azure Event Hubs. All functions are
+//! pure: they depend on the credentials, on the request and on the time that they are given.
 //!
-//! Whatever is compared with a secret is compared by its SHA-256 digest and to the end, so that the time it takes tells
-//! nothing of how near a guess came.
+//! Secrets are compared by SHA-256 digest or HMAC in constant time, so that the duration says nothing about a guess.
 
 mod basic;
 mod credentials;
@@ -13,11 +12,11 @@ mod secret;
 mod signature;
 mod token;
 
-pub use self::basic::{Check, HashCheck, Login};
-pub use self::credentials::{Client, Credentials, CredentialsError, SIGNING_KEY_BYTES, signing_key_of};
+pub use self::basic::{HashCheck, Login, LoginCheck};
+pub use self::credentials::{Client, Credentials, CredentialsError, SIGNING_KEY_BYTES, parse_signing_key};
 pub use self::jwt::TokenError;
 pub use self::method::{AuthMethod, AuthMethods, AuthMethodsError};
 pub use self::password::PasswordError;
 pub use self::secret::Secret;
-pub use self::signature::SharedAccess;
-pub use self::token::{ACCESS_SECONDS, Issued, SCOPE};
+pub use self::signature::SharedAccessSignature;
+pub use self::token::{ACCESS_SECONDS, SCOPE, TokenPair};

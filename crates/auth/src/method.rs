@@ -1,4 +1,4 @@
-//! Auth methods, and which of them are enabled.
+//! Auth methods, and the set of enabled ones.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,10 +37,19 @@ impl AuthMethod {
 }
 
 /// The enabled auth methods, at least one. The default is Basic alone.
+///
+/// # Examples
+/// ```
+/// use auth::{AuthMethod, AuthMethods};
+///
+/// let methods: AuthMethods = "oauth,event-hub".parse()?;
+/// assert!(methods.contains(AuthMethod::Oauth) && !methods.contains(AuthMethod::Basic));
+/// # Ok::<(), auth::AuthMethodsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthMethods(u8);
 
-/// Why a list of auth methods is invalid. A retry cannot help.
+/// The list of auth methods is invalid. A retry cannot help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthMethodsError {
     /// No auth method has that name.
@@ -54,7 +63,7 @@ pub enum AuthMethodsError {
 impl AuthMethods {
     /// Enables these auth methods and no others.
     #[must_use]
-    pub fn of(methods: &[AuthMethod]) -> Self {
+    pub fn new(methods: &[AuthMethod]) -> Self {
         Self(methods.iter().fold(0, |bits, method| bits | method.bit()))
     }
 
@@ -73,7 +82,7 @@ impl AuthMethods {
 
 impl Default for AuthMethods {
     fn default() -> Self {
-        Self::of(&[AuthMethod::Basic])
+        Self::new(&[AuthMethod::Basic])
     }
 }
 
@@ -87,7 +96,7 @@ impl FromStr for AuthMethods {
             let known = AuthMethod::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name));
             methods.push(known.ok_or_else(|| AuthMethodsError::Unknown(name.to_owned()))?);
         }
-        if methods.is_empty() { Err(AuthMethodsError::Empty) } else { Ok(Self::of(&methods)) }
+        if methods.is_empty() { Err(AuthMethodsError::Empty) } else { Ok(Self::new(&methods)) }
     }
 }
 
@@ -104,23 +113,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_opens_what_it_names_and_nothing_else() {
-        for (list, open) in [
+    fn a_list_enables_exactly_the_methods_that_it_names() {
+        for (list, enabled) in [
             ("basic", "basic"),
             ("oauth,basic", "basic,oauth"),
             (" Event-Hub , IOT,", "event-hub,iot"),
             ("basic,oauth,event-hub,iot", "basic,oauth,event-hub,iot"),
             ("oauth,oauth", "oauth"),
         ] {
-            assert_eq!(list.parse::<AuthMethods>().unwrap().to_string(), open);
+            assert_eq!(list.parse::<AuthMethods>().unwrap().to_string(), enabled);
         }
         assert_eq!(AuthMethods::default().to_string(), "basic");
     }
 
     #[test]
-    fn a_wrong_name_is_repeated_with_those_there_are() {
-        let fault = "basic,oauht".parse::<AuthMethods>().unwrap_err().to_string();
-        assert!(fault.contains("\"oauht\"") && fault.contains("basic, oauth, event-hub and iot"), "{fault}");
+    fn an_unknown_name_is_reported_with_the_known_ones() {
+        let message = "basic,oauht".parse::<AuthMethods>().unwrap_err().to_string();
+        assert!(message.contains("\"oauht\"") && message.contains("basic, oauth, event-hub or iot"), "{message}");
         for empty in ["", " , "] {
             assert_eq!(empty.parse::<AuthMethods>().unwrap_err(), AuthMethodsError::Empty);
         }

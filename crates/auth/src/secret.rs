@@ -1,22 +1,28 @@
-//! Texts that no log and no error may show.
+//! Texts that must not appear in logs and errors.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A text that must not be shown. Prints as `Secret(..)`.
+/// A text that must not be printed. Its `Debug` output is `Secret(..)`.
+///
+/// # Examples
+/// ```
+/// let secret = auth::Secret::new("hunter2".to_owned());
+/// assert_eq!(format!("{secret:?}"), "Secret(..)");
+/// ```
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

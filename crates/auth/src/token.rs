@@ -1,98 +1,99 @@
-//! Our own OAuth tokens: what `POST /oauth2/token` gives, and what comes back with a push.
+//! Our own OAuth tokens: issued by `POST /oauth2/token`, verified with each push.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::credentials::Credentials;
-use super::jwt::{self, Times, TokenError};
+use super::jwt::{self, TokenError, TokenTimes};
 
-/// How long an access token lasts, in seconds. A password that is taken away stops working for new tokens at once, and
-/// for those given before after as long.
+/// Lifetime of an access token, in seconds. After a client is removed, its tokens work for at most this long.
 pub const ACCESS_SECONDS: i64 = 900;
-/// How long a refresh token lasts, in seconds: 90 days. Each use gives a new one.
+/// Lifetime of a refresh token, in seconds: 90 days. Each use gives a new one.
 const REFRESH_SECONDS: i64 = 90 * 86_400;
-/// The one scope there is.
+/// The only scope.
 pub const SCOPE: &str = "push";
-/// Who made a token, and whom it is for.
-const OURSELVES: &str = "smartclean-push";
-/// RFC 9068 §2.1. The kind is signed too, so that neither can be used as the other.
+/// The issuer and the audience of our tokens.
+const ISSUER: &str = "smartclean-push";
+/// RFC 9068 §2.1. The kind is signed, so that no token can be used as the other.
 const ACCESS: &str = "at+jwt";
 const REFRESH: &str = "refresh+jwt";
 
-/// The two tokens that a client is given.
+/// The tokens that a client gets.
 #[derive(Clone, Debug)]
-pub struct Issued {
-    /// For pushing.
+pub struct TokenPair {
+    /// Authenticates pushes.
     pub access: String,
-    /// For the next pair.
+    /// Gets the next pair.
     pub refresh: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Claims<'c> {
-    iss: &'c str,
-    sub: &'c str,
-    aud: &'c str,
-    scope: &'c str,
-    iat: i64,
-    exp: i64,
-    jti: &'c str,
-}
-
 #[derive(Debug, Deserialize)]
-struct Verified {
+struct Claims {
     iss: String,
     sub: String,
     aud: String,
     scope: String,
     #[serde(flatten)]
-    times: Times,
+    times: TokenTimes,
 }
 
 impl Credentials {
-    /// Tokens for `client`, made at `now` (Unix seconds). `id` names them and no others. `None` where there is no signing
-    /// key, which only other credentials can change.
+    /// Issues tokens to `client` at `now`, in Unix seconds. `id` must be unique. `None` if there is no signing key; a retry helps only
+    /// after the operator adds one.
+    ///
+    /// # Examples
+    /// ```
+    /// use auth::Credentials;
+    ///
+    /// let json = r#"{"username":"u","password":"p","signing_key":"a-key-of-thirty-two-bytes-or-more"}"#;
+    /// let credentials = Credentials::parse(json).unwrap();
+    /// let tokens = credentials.issue_tokens("u", "id-1", 1_800_000_000).unwrap();
+    /// assert_eq!(credentials.verify_access_token(&tokens.access, 1_800_000_060).unwrap(), "u");
+    /// assert!(credentials.verify_access_token(&tokens.refresh, 1_800_000_060).is_err());
+    /// ```
     #[must_use]
-    pub fn issue(&self, client: &str, id: &str, now: i64) -> Option<Issued> {
+    pub fn issue_tokens(&self, client: &str, id: &str, now: i64) -> Option<TokenPair> {
         let key = self.signing_keys().first()?.expose().as_bytes();
-        let token = |kind: &str, lasts: i64, jti: &str| {
-            let (iss, aud) = (OURSELVES, OURSELVES);
-            let claims = Claims { iss, sub: client, aud, scope: SCOPE, iat: now, exp: now + lasts, jti };
-            jwt::signed(kind, &claims, key)
+        let token = |kind: &str, seconds: i64, suffix: &str| {
+            let claims = json!({
+                "iss": ISSUER, "sub": client, "aud": ISSUER, "scope": SCOPE,
+                "iat": now, "exp": now + seconds, "jti": format!("{id}-{suffix}"),
+            });
+            jwt::sign(kind, &claims, key)
         };
-        let access = token(ACCESS, ACCESS_SECONDS, &format!("{id}-a"))?;
-        Some(Issued { access, refresh: token(REFRESH, REFRESH_SECONDS, &format!("{id}-r"))? })
+        Some(TokenPair { access: token(ACCESS, ACCESS_SECONDS, "a")?, refresh: token(REFRESH, REFRESH_SECONDS, "r")? })
     }
 
-    /// The client that an access token of ours was given to, at `now` in Unix seconds.
+    /// The client of an access token that is valid at `now`, in Unix seconds.
     ///
     /// # Errors
-    /// [`TokenError`] where it is not one, or no longer.
-    pub fn check_access(&self, token: &str, now: i64) -> Result<String, TokenError> {
-        self.check_token(ACCESS, token, now)
+    /// [`TokenError`] if the token is not valid. A retry with the same token cannot help.
+    pub fn verify_access_token(&self, token: &str, now: i64) -> Result<String, TokenError> {
+        self.verify_token(ACCESS, token, now)
     }
 
-    /// The client that a refresh token of ours was given to, at `now` in Unix seconds.
+    /// The client of a refresh token that is valid at `now`, in Unix seconds.
     ///
     /// # Errors
-    /// [`TokenError`] where it is not one, or no longer.
-    pub fn check_refresh(&self, token: &str, now: i64) -> Result<String, TokenError> {
-        self.check_token(REFRESH, token, now)
+    /// [`TokenError`] if the token is not valid. A retry with the same token cannot help.
+    pub fn verify_refresh_token(&self, token: &str, now: i64) -> Result<String, TokenError> {
+        self.verify_token(REFRESH, token, now)
     }
 
-    fn check_token(&self, kind: &str, token: &str, now: i64) -> Result<String, TokenError> {
+    fn verify_token(&self, kind: &str, token: &str, now: i64) -> Result<String, TokenError> {
         let keys = self.signing_keys().iter().map(|key| key.expose().as_bytes());
-        let claims: Verified = jwt::verified(token, kind, keys)?;
-        if claims.iss != OURSELVES {
+        let claims: Claims = jwt::verify(token, kind, keys)?;
+        if claims.iss != ISSUER {
             return Err(TokenError::Issuer);
         }
-        if claims.aud != OURSELVES {
+        if claims.aud != ISSUER {
             return Err(TokenError::Audience);
         }
-        claims.times.check(now)?;
+        claims.times.verify(now)?;
         if claims.scope != SCOPE {
             return Err(TokenError::Scope);
         }
-        // Whoever is no client any more has no use for a token.
+        // The client may have been removed since the token was issued.
         let is_known = self.clients().iter().any(|client| client.username == claims.sub);
         if is_known { Ok(claims.sub) } else { Err(TokenError::Client) }
     }
@@ -118,58 +119,60 @@ mod tests {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
     }
 
-    /// A token that says this, rightly signed.
+    /// A correctly signed token with these changes to the claims.
     fn signed(kind: &str, changes: &Value) -> String {
         let mut claims =
-            json!({"iss": OURSELVES, "sub": "u", "aud": OURSELVES, "scope": SCOPE, "iat": NOW, "exp": NOW + 900});
+            json!({"iss": ISSUER, "sub": "u", "aud": ISSUER, "scope": SCOPE, "iat": NOW, "exp": NOW + 900});
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        jwt::signed(kind, &claims, "k".repeat(32).as_bytes()).unwrap()
+        jwt::sign(kind, &claims, "k".repeat(32).as_bytes()).unwrap()
     }
 
     #[test]
-    fn an_access_token_says_who_for_what_and_how_long() {
-        let issued = credentials("k").issue("u", "id", NOW).unwrap();
+    fn an_access_token_has_client_scope_and_expiry() {
+        let issued = credentials("k").issue_tokens("u", "id", NOW).unwrap();
         assert_eq!(part(&issued.access, 0), json!({"typ": "at+jwt", "alg": "HS256"}));
         assert_eq!(
             part(&issued.access, 1),
-            json!({"iss": OURSELVES, "sub": "u", "aud": OURSELVES, "scope": "push", "iat": NOW, "exp": NOW + 900, "jti": "id-a"})
+            json!({"iss": ISSUER, "sub": "u", "aud": ISSUER, "scope": "push", "iat": NOW, "exp": NOW + 900, "jti": "id-a"})
         );
     }
 
     #[test]
-    fn each_token_is_good_for_its_own_use_until_it_ends() {
+    fn each_token_is_valid_for_its_own_use_until_it_expires() {
         let known = credentials("k");
-        let issued = known.issue("u", "id", NOW).unwrap();
-        assert_eq!(known.check_access(&issued.access, NOW).unwrap(), "u");
-        assert_eq!(known.check_access(&issued.access, NOW + 959).unwrap(), "u");
-        assert_eq!(known.check_access(&issued.access, NOW + 960), Err(TokenError::Expired));
-        assert_eq!(known.check_access(&issued.access, NOW - 61), Err(TokenError::Early));
-        assert_eq!(known.check_refresh(&issued.refresh, NOW + 80 * 86_400).unwrap(), "u");
-        assert_eq!(known.check_access(&issued.refresh, NOW), Err(TokenError::Kind));
-        assert_eq!(known.check_refresh(&issued.access, NOW), Err(TokenError::Kind));
+        let issued = known.issue_tokens("u", "id", NOW).unwrap();
+        assert_eq!(known.verify_access_token(&issued.access, NOW).unwrap(), "u");
+        assert_eq!(known.verify_access_token(&issued.access, NOW + 959).unwrap(), "u");
+        assert_eq!(known.verify_access_token(&issued.access, NOW + 960), Err(TokenError::Expired));
+        assert_eq!(known.verify_access_token(&issued.access, NOW - 61), Err(TokenError::Early));
+        assert_eq!(known.verify_refresh_token(&issued.refresh, NOW + 80 * 86_400).unwrap(), "u");
+        assert_eq!(known.verify_access_token(&issued.refresh, NOW), Err(TokenError::Kind));
+        assert_eq!(known.verify_refresh_token(&issued.access, NOW), Err(TokenError::Kind));
     }
 
     #[test]
-    fn tokens_outlive_one_rotation_and_not_two() {
-        let issued = credentials("1").issue("u", "id", NOW).unwrap();
-        let once = credentials("2").beside(&credentials("1"));
-        assert_eq!(once.check_access(&issued.access, NOW).unwrap(), "u");
-        assert_eq!(once.check_refresh(&issued.refresh, NOW).unwrap(), "u");
-        let twice = credentials("3").beside(&credentials("2"));
-        assert_eq!(twice.check_refresh(&issued.refresh, NOW), Err(TokenError::Signature));
-        assert!(once.issue("u", "id", NOW).is_some_and(|new| twice.check_access(&new.access, NOW).is_ok()));
+    fn tokens_stay_valid_after_one_rotation_and_not_after_two() {
+        let issued = credentials("1").issue_tokens("u", "id", NOW).unwrap();
+        let once = credentials("2").with_previous(&credentials("1"));
+        assert_eq!(once.verify_access_token(&issued.access, NOW).unwrap(), "u");
+        assert_eq!(once.verify_refresh_token(&issued.refresh, NOW).unwrap(), "u");
+        let twice = credentials("3").with_previous(&credentials("2"));
+        assert_eq!(twice.verify_refresh_token(&issued.refresh, NOW), Err(TokenError::Signature));
+        assert!(
+            once.issue_tokens("u", "id", NOW).is_some_and(|new| twice.verify_access_token(&new.access, NOW).is_ok())
+        );
     }
 
     #[test]
-    fn every_wrong_claim_is_refused_by_its_name() {
+    fn each_wrong_claim_has_its_own_error() {
         let known = credentials("k");
-        assert_eq!(known.check_access(&signed(ACCESS, &json!({})), NOW).unwrap(), "u");
-        for (changes, fault) in [
+        assert_eq!(known.verify_access_token(&signed(ACCESS, &json!({})), NOW).unwrap(), "u");
+        for (changes, error) in [
             (json!({"iss": "somebody"}), TokenError::Issuer),
             (json!({"aud": "somebody"}), TokenError::Audience),
-            (json!({"aud": [OURSELVES]}), TokenError::Malformed),
+            (json!({"aud": [ISSUER]}), TokenError::Malformed),
             (json!({"exp": NOW - 60}), TokenError::Expired),
             (json!({"exp": null}), TokenError::Malformed),
             (json!({"exp": "9999999999"}), TokenError::Malformed),
@@ -177,20 +180,20 @@ mod tests {
             (json!({"scope": "pull"}), TokenError::Scope),
             (json!({"sub": "gone"}), TokenError::Client),
         ] {
-            assert_eq!(known.check_access(&signed(ACCESS, &changes), NOW), Err(fault), "{changes}");
+            assert_eq!(known.verify_access_token(&signed(ACCESS, &changes), NOW), Err(error), "{changes}");
         }
-        assert_eq!(known.check_access(&signed("JWT", &json!({})), NOW), Err(TokenError::Kind));
+        assert_eq!(known.verify_access_token(&signed("JWT", &json!({})), NOW), Err(TokenError::Kind));
     }
 
     #[test]
-    fn what_is_not_signed_by_our_key_with_our_algorithm_is_refused() {
+    fn a_token_of_another_key_or_algorithm_is_rejected() {
         let known = credentials("k");
         let good = signed(ACCESS, &json!({}));
         let (message, signature) = good.rsplit_once('.').unwrap();
         let payload = message.split_once('.').unwrap().1;
         let with_header =
             |header: Value| format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header.to_string()));
-        for (token, fault) in [
+        for (token, error) in [
             (with_header(json!({"alg": "none", "typ": ACCESS})), TokenError::Malformed),
             (with_header(json!({"alg": "HS512", "typ": ACCESS})), TokenError::Malformed),
             (with_header(json!({"alg": "RS256", "typ": ACCESS})), TokenError::Malformed),
@@ -200,11 +203,11 @@ mod tests {
             (good[..good.len() - 1].to_owned(), TokenError::Malformed),
             (good.replace('.', " "), TokenError::Malformed),
         ] {
-            assert_eq!(known.check_access(&token, NOW), Err(fault), "{token}");
+            assert_eq!(known.verify_access_token(&token, NOW), Err(error), "{token}");
         }
-        assert_eq!(credentials("x").check_access(&good, NOW), Err(TokenError::Signature));
+        assert_eq!(credentials("x").verify_access_token(&good, NOW), Err(TokenError::Signature));
         let keyless = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
-        assert_eq!(keyless.check_access(&good, NOW), Err(TokenError::Signature));
-        assert!(keyless.issue("u", "id", NOW).is_none());
+        assert_eq!(keyless.verify_access_token(&good, NOW), Err(TokenError::Signature));
+        assert!(keyless.issue_tokens("u", "id", NOW).is_none());
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::config::{self, CompactConfig};
-use smartclean_push::hosts::compaction::{Tick, compact};
+use smartclean_push::hosts::compaction::{CompactionEvent, compact};
 use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
@@ -15,7 +15,7 @@ fn main() -> Result<(), Error> {
     let config = CompactConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
     // It waits for its requests itself, so it is made where nothing else is waited for.
     let lake = Arc::new(S3Archive::of_function(config.raw_bucket, config.s3_path_style)?);
-    let reply = |event: LambdaEvent<Tick>| {
+    let reply = |event: LambdaEvent<CompactionEvent>| {
         let lake = Arc::clone(&lake);
         async move {
             let ends =

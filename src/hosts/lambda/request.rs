@@ -1,4 +1,4 @@
-//! API Gateway's events as requests.
+//! Parses the requests of API Gateway.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{Method, Request, Uri};
 use http_body::{Body, Frame};
 use http_body_util::StreamBody;
 use lambda_http::aws_lambda_events::apigw::{
@@ -17,78 +17,67 @@ use lambda_http::aws_lambda_events::apigw::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::EventError;
-use super::answer::Format;
+use super::response::PayloadFormat;
 use crate::domain::json::Raw;
 use crate::sources::{Envelope, MemberError};
 
-/// RFC 3986 §3.4, and the percent sign of what is encoded already.
+/// The characters to encode in a query (RFC 3986 §3.4). The percent sign is not: the query is encoded already.
 const QUERY: &AsciiSet = &PATH.remove(b'?');
-/// RFC 3986 §3.3, and the percent sign of what is encoded already.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@')
-    .remove(b'/')
-    .remove(b'%');
+/// The characters to encode in a path (RFC 3986 §3.3).
+const PATH: &AsciiSet = &without(NON_ALPHANUMERIC, b"-._~!$&'()*+,;=:@/%");
 
-/// A request as its event describes it.
+const fn without(set: &AsciiSet, mut characters: &[u8]) -> AsciiSet {
+    let mut set = set.remove(b'%');
+    while let [first, rest @ ..] = characters {
+        set = set.remove(*first);
+        characters = rest;
+    }
+    set
+}
+
+/// A request of API Gateway.
 pub(super) struct ApiRequest<'e> {
-    pub(super) format: Format,
+    pub(super) format: PayloadFormat,
     pub(super) request: Request<EventBody<'e>>,
     pub(super) request_id: Option<String>,
     pub(super) source: Option<String>,
     pub(super) verified_client: Option<String>,
 }
 
-/// A body as its event holds it. It is unescaped and decoded when it is first polled, after the sender is authenticated.
+/// The body of an event. It is decoded when it is first polled: after the client is authenticated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventBody<'e> {
-    /// A JSON string; `None` for a request without a body.
+    /// A JSON string; `None` if the request has no body.
     text: Option<Raw<'e>>,
     is_base64: bool,
 }
 
-/// Why a body is not the bytes that were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyError {
+pub(super) enum EventBodyError {
     #[error("the event's body is not Unicode text")]
     Text,
-    #[error("the event's body is not the Base64 that the event says it is")]
+    #[error("the event's body is not Base64, although isBase64Encoded is true")]
     Base64,
 }
 
 impl<'e> ApiRequest<'e> {
-    /// Reads a request of either payload format.
-    pub(super) fn read(event: &Envelope<'e>) -> Result<Self, EventError> {
+    /// Parses an event of either payload format.
+    pub(super) fn parse(event: &Envelope<'e>) -> Result<Self, EventError> {
         match event.member::<Cow<'_, str>>("version")?.as_deref() {
-            Some("2.0") => Self::of_http_api(event),
-            // REST APIs give no version. HTTP APIs give "1.0" to the same format, and have the stage in its path.
-            version => Self::of_rest_api(event, version.is_some()),
+            Some("2.0") => Self::parse_http_api(event),
+            // REST APIs have no version. HTTP APIs have version "1.0" of the same format, with the stage in the path.
+            version => Self::parse_rest_api(event, version.is_some()),
         }
     }
 
-    fn of_http_api(event: &Envelope<'e>) -> Result<Self, EventError> {
+    fn parse_http_api(event: &Envelope<'e>) -> Result<Self, EventError> {
         let context: ApiGatewayV2httpRequestContext = event.member("requestContext")?.ok_or(EventError::Unknown)?;
         let path: Cow<'_, str> = event.member("rawPath")?.unwrap_or_default();
         let query: Cow<'_, str> = event.member("rawQueryString")?.unwrap_or_default();
         let uri = uri(without_stage(&path, context.stage.as_deref()), &query);
         let headers = one_value_each(event.member("headers")?.unwrap_or_default());
         Ok(Self {
-            format: Format::Http,
+            format: PayloadFormat::Http,
             request: request(event, context.http.method, uri, &headers, context.domain_name)?,
             request_id: context.request_id,
             source: context.http.source_ip,
@@ -96,23 +85,21 @@ impl<'e> ApiRequest<'e> {
         })
     }
 
-    fn of_rest_api(event: &Envelope<'e>, has_stage_in_path: bool) -> Result<Self, EventError> {
+    fn parse_rest_api(event: &Envelope<'e>, has_stage_in_path: bool) -> Result<Self, EventError> {
         let context: ApiGatewayProxyRequestContext = event.member("requestContext")?.ok_or(EventError::Unknown)?;
         let stage = context.stage.as_deref().filter(|_| has_stage_in_path);
         let path: Cow<'_, str> = event.member("path")?.unwrap_or_default();
-        let parameters: Values = event.member("multiValueQueryStringParameters")?.unwrap_or_default();
+        let parameters: MultiValues = event.member("multiValueQueryStringParameters")?.unwrap_or_default();
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(each_value(&parameters));
         let uri = uri(without_stage(&path, stage), &query.finish());
-        // Both have every header; this one has every value of it as well.
-        let every_value: Option<Values> =
-            event.member("multiValueHeaders")?.filter(|headers: &Values| !headers.is_empty());
-        let headers = match every_value {
-            Some(headers) => headers,
-            None => one_value_each(event.member("headers")?.unwrap_or_default()),
-        };
+        // Only this member has all values of a header.
+        let mut headers: MultiValues = event.member("multiValueHeaders")?.unwrap_or_default();
+        if headers.is_empty() {
+            headers = one_value_each(event.member("headers")?.unwrap_or_default());
+        }
         Ok(Self {
-            format: Format::Rest,
+            format: PayloadFormat::Rest,
             request: request(event, context.http_method, uri, &headers, context.domain_name)?,
             request_id: context.request_id,
             source: context.identity.source_ip,
@@ -122,32 +109,22 @@ impl<'e> ApiRequest<'e> {
     }
 }
 
-/// The request, to the host that API Gateway names: signatures are for a host, and a client can send any header `Host`.
+/// Builds the request, with the host that API Gateway states: signatures are for a host, and the header `Host` is unverified.
 fn request<'e>(
     event: &Envelope<'e>,
     method: Method,
     uri: Uri,
-    headers: &Values,
+    headers: &MultiValues,
     host: Option<String>,
 ) -> Result<Request<EventBody<'e>>, MemberError> {
-    let mut request = Request::new(EventBody::read(event)?);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    for (name, value) in each_value(headers) {
-        let name = HeaderName::try_from(name).map_err(|_| MemberError("headers"))?;
-        let value = HeaderValue::try_from(value).map_err(|_| MemberError("headers"))?;
-        request.headers_mut().append(name, value);
-    }
-    request.headers_mut().remove(HOST);
-    if let Some(host) = host {
-        let host = HeaderValue::try_from(host).map_err(|_| MemberError("requestContext"))?;
-        request.headers_mut().insert(HOST, host);
-    }
-    Ok(request)
+    let request = Request::builder().method(method).uri(uri);
+    let sent = each_value(headers).filter(|(name, _)| !name.eq_ignore_ascii_case(HOST.as_str()));
+    let request = sent.fold(request, |request, (name, value)| request.header(name, value));
+    let request = host.iter().fold(request, |request, host| request.header(HOST, host));
+    request.body(EventBody::parse(event)?).map_err(|_| MemberError("headers"))
 }
 
-/// The client of the token that the API's JWT authorizer has verified: its claim `sub`, else `client_id`. API Gateway writes
-/// this into the event beside the request's headers and body.
+/// The client of a token that the JWT authorizer of API Gateway has verified: its claim `sub`, else `client_id`.
 fn verified_client(authorizer: ApiGatewayRequestAuthorizer) -> Option<String> {
     let mut claims = authorizer.jwt?.claims;
     let named = ["sub", "client_id"].into_iter().find_map(|claim| claims.remove(claim).filter(|name| !name.is_empty()));
@@ -155,44 +132,43 @@ fn verified_client(authorizer: ApiGatewayRequestAuthorizer) -> Option<String> {
 }
 
 impl<'e> EventBody<'e> {
-    fn read(event: &Envelope<'e>) -> Result<Self, MemberError> {
+    fn parse(event: &Envelope<'e>) -> Result<Self, MemberError> {
         let is_base64 = event.member("isBase64Encoded")?.unwrap_or_default();
         let text = event.raw("body");
         let is_string = text.is_none_or(|text| text.as_str().starts_with('"'));
         if is_string { Ok(Self { text, is_base64 }) } else { Err(MemberError("body")) }
     }
 
-    pub(super) fn into_stream(self) -> impl Body<Data = Bytes, Error = BodyError> {
+    pub(super) fn into_stream(self) -> impl Body<Data = Bytes, Error = EventBodyError> {
         StreamBody::new(stream::once(async move { self.decoded().map(Frame::data) }))
     }
 
-    fn decoded(self) -> Result<Bytes, BodyError> {
-        let text = self.text.map_or_else(|| Some(String::new()), Raw::string).ok_or(BodyError::Text)?;
+    fn decoded(self) -> Result<Bytes, EventBodyError> {
+        let text = self.text.map_or_else(|| Some(String::new()), Raw::string).ok_or(EventBodyError::Text)?;
         if self.is_base64 {
-            return STANDARD.decode(text).map(Bytes::from).map_err(|_| BodyError::Base64);
+            return STANDARD.decode(text).map(Bytes::from).map_err(|_| EventBodyError::Base64);
         }
         Ok(text.into())
     }
 }
 
-/// Values by name.
-type Values = HashMap<String, Vec<String>>;
+type MultiValues = HashMap<String, Vec<String>>;
 
-fn one_value_each(values: HashMap<String, String>) -> Values {
+fn one_value_each(values: HashMap<String, String>) -> MultiValues {
     values.into_iter().map(|(name, value)| (name, vec![value])).collect()
 }
 
-fn each_value(values: &Values) -> impl Iterator<Item = (&String, &String)> {
+fn each_value(values: &MultiValues) -> impl Iterator<Item = (&String, &String)> {
     values.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
 }
 
-/// `path` without the stage's name, which HTTP APIs put before it unless the stage is `$default`.
+/// Removes the stage from `path`. HTTP APIs add it, unless it is `$default`.
 fn without_stage<'p>(path: &'p str, stage: Option<&str>) -> &'p str {
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// Path and query as a URI; `/` if they cannot be one, which no route has.
+/// Path and query as a URI; `/`, which has no route, if they are invalid.
 fn uri(path: &str, query: &str) -> Uri {
     let mut text = utf8_percent_encode(path, PATH).to_string();
     if !query.is_empty() {
@@ -209,9 +185,9 @@ mod tests {
 
     use super::*;
 
-    /// Leaked, because a request borrows its event.
-    fn read(event: String) -> Result<ApiRequest<'static>, EventError> {
-        ApiRequest::read(&Envelope::read(event.leak()).ok_or(EventError::Unknown)?)
+    /// Leaks the event, because the request borrows it.
+    fn parse(event: String) -> Result<ApiRequest<'static>, EventError> {
+        ApiRequest::parse(&Envelope::parse(event.leak()).ok_or(EventError::Unknown)?)
     }
 
     fn http_api(changes: impl FnOnce(&mut Value)) -> Result<ApiRequest<'static>, EventError> {
@@ -227,7 +203,7 @@ mod tests {
             },
         });
         changes(&mut event);
-        read(event.to_string())
+        parse(event.to_string())
     }
 
     fn rest_api(changes: impl FnOnce(&mut Value)) -> Result<ApiRequest<'static>, EventError> {
@@ -240,26 +216,26 @@ mod tests {
             },
         });
         changes(&mut event);
-        read(event.to_string())
+        parse(event.to_string())
     }
 
     #[test]
-    fn the_host_is_the_one_that_api_gateway_names_whatever_the_client_sends() {
+    fn the_host_is_that_of_api_gateway_whatever_the_client_sends() {
         let forged = json!({ "host": "other.example.com", "Host": "third.example.com" });
-        for named in [Some("push.example.com"), None] {
+        for host in [Some("push.example.com"), None] {
             let change = |event: &mut Value| {
                 event["headers"] = forged.clone();
-                event["requestContext"]["domainName"] = named.into();
+                event["requestContext"]["domainName"] = host.into();
             };
             for request in [http_api(change).unwrap(), rest_api(change).unwrap()] {
                 let hosts: Vec<_> = request.request.headers().get_all(HOST).iter().collect();
-                assert_eq!(hosts, Vec::from_iter(named));
+                assert_eq!(hosts, Vec::from_iter(host));
             }
         }
     }
 
     #[test]
-    fn the_stage_stays_out_of_the_path() {
+    fn the_path_has_no_stage() {
         let at_stage = |path: &str, stage: &str| {
             let request = http_api(|event| {
                 event["rawPath"] = path.into();
@@ -269,16 +245,16 @@ mod tests {
         };
         assert_eq!(at_stage("/push", "$default"), "/push");
         assert_eq!(at_stage("/prod/push", "prod"), "/push");
-        // By a domain of one's own, whose paths may have no stage.
+        // Paths of a custom domain may have no stage.
         assert_eq!(at_stage("/push", "prod"), "/push");
         assert_eq!(at_stage("/push", "push"), "/push");
         assert_eq!(at_stage("/push/push", "push"), "/push");
         assert_eq!(at_stage("/production/push", "prod"), "/production/push");
         assert_eq!(rest_api(|_| ()).unwrap().request.uri().path(), "/push");
-        // In a REST API's path there is no stage to take away.
+        // The path of a REST API has no stage.
         let request = rest_api(|event| event["path"] = "/prod/push".into()).unwrap();
         assert_eq!(request.request.uri().path(), "/prod/push");
-        // In an HTTP API's there is, also in the older format.
+        // The path of an HTTP API has it, even in payload format 1.0.
         let request = rest_api(|event| {
             event["version"] = "1.0".into();
             event["path"] = "/prod/push".into();
@@ -287,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn any_path_and_query_are_a_uri() {
+    fn any_path_and_query_become_a_uri() {
         let uri = |path: &str, query: &str| {
             let request = http_api(|event| {
                 event["rawPath"] = path.into();
@@ -302,13 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_apis_query_is_encoded_again() {
+    fn the_query_of_a_rest_api_is_encoded() {
         let request = rest_api(|event| event["multiValueQueryStringParameters"] = json!({ "project": ["a&b", "c"] }));
         assert_eq!(request.unwrap().request.uri().query(), Some("project=a%26b&project=c"));
     }
 
     #[test]
-    fn two_authorization_headers_stay_two_values_or_one_that_is_neither() {
+    fn two_authorization_headers_are_never_reduced_to_one() {
         let request = rest_api(|event| {
             event["headers"]["Authorization"] = "Basic b".into();
             event["multiValueHeaders"]["Authorization"] = json!(["Basic a", "Basic b"]);
@@ -319,15 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_is_known_by_address_and_id() {
+    fn a_request_has_source_address_and_request_id() {
         for request in [http_api(|_| ()).unwrap(), rest_api(|_| ()).unwrap()] {
             assert_eq!((request.source.as_deref(), request.request_id.as_deref()), (Some("192.0.2.7"), Some("id")));
         }
     }
 
     #[test]
-    fn a_client_is_verified_by_the_events_own_jwt_authorizer_and_by_nothing_else() {
-        let of = |authorizer: Value| {
+    fn only_the_jwt_authorizer_of_the_event_verifies_a_client() {
+        let client_of = |authorizer: Value| {
             http_api(|event| event["requestContext"]["authorizer"] = authorizer).unwrap().verified_client
         };
         for (claims, client) in [
@@ -335,12 +311,12 @@ mod tests {
             (json!({"sub": "", "client_id": "c"}), "c"),
             (json!({"iss": "https://issuer.example"}), "unknown"),
         ] {
-            assert_eq!(of(json!({"jwt": {"claims": claims, "scopes": null}})).as_deref(), Some(client));
+            assert_eq!(client_of(json!({"jwt": {"claims": claims, "scopes": null}})).as_deref(), Some(client));
         }
         for other in
             [json!(null), json!({}), json!({"jwt": null}), json!({"lambda": {"jwt": {"claims": {"sub": "x"}}}})]
         {
-            assert_eq!(of(other.clone()), None, "{other}");
+            assert_eq!(client_of(other.clone()), None, "{other}");
         }
         let request = http_api(|event| {
             let claims = json!({"requestContext": {"authorizer": {"jwt": {"claims": {"sub": "vendor"}}}}});
@@ -355,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_base64_is_taken_out_of_it_and_a_broken_one_is_no_panic() {
+    fn a_base64_body_is_decoded_and_an_invalid_one_is_an_error() {
         let request = |text: &str| {
             http_api(|event| {
                 event["body"] = text.into();
@@ -363,16 +339,16 @@ mod tests {
             })
         };
         assert_eq!(request("/wA=").unwrap().request.into_body().decoded().unwrap(), [0xff, 0].as_slice());
-        assert_eq!(request("!").unwrap().request.into_body().decoded(), Err(BodyError::Base64));
+        assert_eq!(request("!").unwrap().request.into_body().decoded(), Err(EventBodyError::Base64));
     }
 
     #[test]
-    fn what_is_no_request_is_refused_without_repeating_it() {
+    fn an_event_that_is_no_request_is_rejected_without_repeating_it() {
         assert!(matches!(http_api(|event| event["body"] = 7.into()), Err(EventError::Request(_))));
         for event in ["", "7", "{}", r#"{"version":"2.0"}"#, r#"{"Records":[{"eventSource":"aws:sqs"}]}"#] {
-            assert_eq!(read(event.to_owned()).err(), Some(EventError::Unknown), "{event}");
+            assert_eq!(parse(event.to_owned()).err(), Some(EventError::Unknown), "{event}");
         }
-        let fault = http_api(|event| event["headers"]["authorization"] = "hunter2\n".into()).err().unwrap();
-        assert!(!format!("{fault} {fault:?}").contains("hunter2"));
+        let error = http_api(|event| event["headers"]["authorization"] = "hunter2\n".into()).err().unwrap();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 }

@@ -1,4 +1,4 @@
-//! What the function does at a tick of its schedule.
+//! The runs of the compaction function.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use smartclean_push::hosts::compaction::{CompactionError, FINISHING, compact};
 
 use super::{DAY, lake, pushed};
 
-/// Ticks in the evening of a day, for all days or for those in turn, with some time left.
-fn tick(folder: &Path, day: &str, all: bool, left: Duration) -> Result<Compacted, CompactionError> {
+/// Runs in the evening of a day, for all days or for those that are due, with this time left.
+fn run(folder: &Path, day: &str, all: bool, left: Duration) -> Result<Compacted, CompactionError> {
     let store = FolderArchive::open(&folder.join("data")).unwrap();
-    let tick = serde_json::from_value(serde_json::json!({ "all": all })).unwrap();
+    let event = serde_json::from_value(serde_json::json!({ "all": all })).unwrap();
     let now = format!("{day}T18:00:00Z").parse().unwrap();
-    compact(&store, tick, now, Instant::now() + left)
+    compact(&store, event, now, Instant::now() + left)
 }
 
 const ENOUGH: Duration = FINISHING.saturating_mul(2);
@@ -23,7 +23,7 @@ const ENOUGH: Duration = FINISHING.saturating_mul(2);
 #[tokio::test]
 async fn hours_are_compacted_when_their_day_has_been_over_for_a_day_and_is_in_turn() {
     let folder = pushed().await;
-    let hours = |day, all| tick(folder.path(), day, all, ENOUGH).unwrap().hours;
+    let hours = |day, all| run(folder.path(), day, all, ENOUGH).unwrap().hours;
     assert_eq!((hours(DAY, true), hours("2024-05-02", true)), (0, 0));
     assert_eq!(hours("2026-05-06", false), 0, "older than forty days, and not in turn");
     assert_eq!((hours("2024-05-03", false), hours("2024-05-04", false)), (2, 0));
@@ -34,7 +34,7 @@ async fn hours_are_compacted_when_their_day_has_been_over_for_a_day_and_is_in_tu
 #[tokio::test]
 async fn nothing_is_begun_when_the_time_is_almost_over() {
     let folder = pushed().await;
-    let done = tick(folder.path(), "2024-05-03", false, FINISHING).unwrap();
+    let done = run(folder.path(), "2024-05-03", false, FINISHING).unwrap();
     assert_eq!((done.is_cut_short, done.hours, lake(folder.path()).len()), (true, 0, 0));
 }
 
@@ -43,7 +43,7 @@ async fn a_damaged_object_fails_the_invocation_that_leaves_it_out_and_not_the_ne
     let folder = pushed().await;
     let damaged = folder.path().join(format!("data/raw/dt={DAY}/hh=09/{}.ndjson.zst", "0".repeat(32)));
     fs::write(damaged, b"no frame").unwrap();
-    assert_eq!(tick(folder.path(), "2024-05-03", false, ENOUGH), Err(CompactionError { faults: 1 }));
+    assert_eq!(run(folder.path(), "2024-05-03", false, ENOUGH), Err(CompactionError { failures: 1 }));
     assert_eq!(lake(folder.path()).len(), 4, "both hours are complete");
-    assert_eq!(tick(folder.path(), "2024-05-03", false, ENOUGH), Ok(Compacted::default()));
+    assert_eq!(run(folder.path(), "2024-05-03", false, ENOUGH), Ok(Compacted::default()));
 }

@@ -1,11 +1,11 @@
 //! Every metric as `serve` emits it. The names in CloudWatch are in docs/metrics.md, which is compared with them too.
 
-use smartclean_push::telemetry::Exposition as _;
-use smartclean_push::telemetry::command::Measurements;
+use smartclean_push::telemetry::MetricsExporter as _;
+use smartclean_push::telemetry::command::MetricsRegistry;
 
 use super::compare;
 
 #[test]
 fn every_metric_has_the_same_name_and_type() {
-    compare([("golden/metrics.txt".to_owned(), Measurements::default().text())]);
+    compare([("golden/metrics.txt".to_owned(), MetricsRegistry::default().to_open_metrics())]);
 }

@@ -1,4 +1,4 @@
-//! Very many devices, cleanings or alerts of one zone: what they cost grows as their number does, and not as its square.
+//! Many devices, cleanings or alerts of one zone: the cost is linear in their number.
 
 use std::time::{Duration, Instant};
 
@@ -12,25 +12,24 @@ use smartclean_push::domain::state::{Blocks, Outbox, OutboxEntry, ZoneState};
 
 use crate::support::{World, body, push_to};
 
-/// How many there are at first.
+/// The first number.
 const FEW: usize = 1_500;
-/// And then so many times as many.
+/// The factor to the second number.
 const TIMES: usize = 8;
-/// Most that eight times as many may cost: linear work costs 8 times as much, quadratic work 64 times. The mean of both, so that
-/// noise of a busy machine is far from it.
+/// Largest ratio of the costs. Linear work has 8, quadratic work 64; the mean of both is far from the noise of a busy machine.
 const MOST_TIMES: f64 = 22.0;
-/// How many there are at first of a part of the work, which takes microseconds each.
+/// The first number for work that takes microseconds.
 const FEW_PARTS: usize = 6_000;
 
-/// How long this thread was at work: on Linux without the time in which others were.
-fn worked() -> Duration {
+/// The processor time of this thread on Linux; elsewhere the elapsed time.
+fn processor_time() -> Duration {
     static STARTED: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = told.split(' ').next().and_then(|first| first.parse().ok());
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = statistics.split(' ').next().and_then(|first| first.parse().ok());
     nanoseconds.map_or_else(|| STARTED.elapsed(), Duration::from_nanos)
 }
 
-/// A reading of one device of a zone. No rule is about its type, so that little else is done with it.
+/// A reading of one device of a zone. No rule applies to its type, so little else is done with it.
 fn reading(device: usize) -> String {
     let at = jiff::Timestamp::now().as_millisecond();
     json!({"DevType": "SMARTCLEAN#TH", "DEVID": format!("device-{device}"), "InsID": "z", "PID": "building",
@@ -44,7 +43,7 @@ fn cleaning(_: usize) -> String {
     .to_string()
 }
 
-/// A reading that raises an alert, each a millisecond after the one before.
+/// A reading that raises an alert, one millisecond after the previous one.
 fn crowd(number: usize) -> String {
     let at = jiff::Timestamp::now().as_millisecond() - 60_000 + i64::try_from(number).unwrap();
     json!({"DevType": "SMARTCLEAN#UM", "DEVID": format!("door-{}", number % 500), "InsID": "z", "PID": "building",
@@ -52,18 +51,18 @@ fn crowd(number: usize) -> String {
     .to_string()
 }
 
-/// What a push of these readings costs a new installation.
+/// The cost of a push of these readings to an empty installation.
 async fn cost(readings: &[String]) -> Duration {
     let world = World::new().with_rules(RuleSet::parse("rules.toml", "block = \"none\"").unwrap());
     let (ingest, sent) = (world.ingest(), body(readings));
-    let began = worked();
+    let began = processor_time();
     let outcome = push_to(&ingest, sent, jiff::Timestamp::now()).await.unwrap();
     assert_eq!((outcome.accepted, outcome.rejected), (readings.len(), 0));
-    worked() - began
+    processor_time() - began
 }
 
 #[tokio::test]
-async fn eight_times_as_much_in_one_push_costs_about_eight_times_as_much() {
+async fn the_cost_of_a_push_is_linear_in_its_size() {
     for (what, item) in [
         ("devices of one zone", reading as fn(usize) -> String),
         ("cleanings of one zone", cleaning),
@@ -71,7 +70,7 @@ async fn eight_times_as_much_in_one_push_costs_about_eight_times_as_much() {
     ] {
         let (few, many): (Vec<String>, Vec<String>) =
             ((0..FEW).map(item).collect(), (0..TIMES * FEW).map(item).collect());
-        // The least of some: it is disturbed by nothing.
+        // The minimum of several runs has the least noise.
         let mut least = [Duration::MAX; 2];
         for _ in 0..2 {
             least[0] = least[0].min(cost(&few).await);
@@ -86,19 +85,19 @@ fn assert_linear(what: &str, [few, many]: [Duration; 2]) {
     assert!(times < MOST_TIMES, "{what}: eight times as many cost {times:.1} times as much, {few:?} and {many:?}");
 }
 
-/// What a part of the work with so many costs by itself.
+/// Asserts that the cost of `work` is linear in the number.
 fn assert_cost_is_linear(what: &str, work: impl Fn(usize)) {
     let measured = |count| {
-        let began = worked();
+        let began = processor_time();
         work(count);
-        worked() - began
+        processor_time() - began
     };
     let least = |count| (0..5).map(|_| measured(count)).min().unwrap();
     assert_linear(what, [least(FEW_PARTS), least(TIMES * FEW_PARTS)]);
 }
 
 #[test]
-fn eight_times_as_many_waiting_messages_of_a_zone_cost_about_eight_times_as_much() {
+fn the_cost_of_pending_messages_of_a_zone_is_linear_in_their_number() {
     assert_cost_is_linear("messages in an outbox", |count| {
         let mut outbox = Outbox::default();
         for second in 0..count {
@@ -109,7 +108,7 @@ fn eight_times_as_many_waiting_messages_of_a_zone_cost_about_eight_times_as_much
     });
 }
 
-/// An alert of some device.
+/// An alert.
 fn alert() -> Alert {
     let text = crowd(0);
     let reading = Reading::read(&text).unwrap();
@@ -122,7 +121,7 @@ fn alert() -> Alert {
 }
 
 #[test]
-fn eight_times_as_many_devices_that_do_not_block_their_zone_cost_about_eight_times_as_much() {
+fn the_cost_of_devices_that_do_not_block_their_zone_is_linear_in_their_number() {
     let alert = alert();
     let day = jiff::SignedDuration::from_hours(24);
     let block = Block { zone: jiff::SignedDuration::ZERO, ..Block::default() };

@@ -1,4 +1,4 @@
-//! API Gateway's events with requests that mean harm, through the same bridge as in the function.
+//! Hostile requests in events of API Gateway, parsed as in the function.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,21 +8,22 @@ use smartclean_push::domain::batch::MOST_ITEMS;
 use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::sources::Envelope;
+use smartclean_push::telemetry::MetricsExporter;
 
 use crate::hostile::support::{basic, reading};
 use crate::support::{TestApp, body, gzip};
 
-/// What the function replies to an event, as JSON, and how many objects it stored.
+/// The response to an event as JSON, and the number of objects that were stored.
 async fn reply(event: &str) -> (Result<Value, EventError>, usize) {
     let app = TestApp::new();
-    let replied = match Envelope::read(event) {
-        Some(event) => app.app.answer(&event, "invocation", Timestamp::now()).await,
+    let replied = match Envelope::parse(event) {
+        Some(event) => app.app.handle_api_event(&event, "invocation", Timestamp::now()).await,
         None => Err(EventError::Unknown),
     };
     (replied.map(|reply| serde_json::to_value(reply).unwrap()), app.store.objects().len())
 }
 
-/// An event of an HTTP API, with these members in place of its own.
+/// An event of an HTTP API with these members replaced.
 fn event(members: &Value) -> String {
     let mut event = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/push", "rawQueryString": "",
@@ -41,7 +42,7 @@ async fn status(event: &str) -> Result<u64, EventError> {
 }
 
 #[tokio::test]
-async fn requests_that_mean_harm_are_refused_and_store_nothing() {
+async fn hostile_requests_are_rejected_and_store_nothing() {
     let authorization = basic();
     let with_path = |path: &str| event(&json!({"rawPath": path}));
     let of_rest = |authorization: &Value| {
@@ -76,15 +77,15 @@ async fn requests_that_mean_harm_are_refused_and_store_nothing() {
         let (replied, stored) = reply(&event).await;
         let replied = replied.unwrap_or_else(|fault| panic!("{fault}: {shown}"));
         assert_eq!(replied["statusCode"], expected, "{shown}: {replied}");
-        // What was let in and is no batch is kept.
+        // An authenticated body that is no batch is stored.
         assert_eq!(stored, usize::from(expected == 400), "{shown}");
         assert!(!replied.to_string().contains("vil"), "{shown}: {replied}");
     }
 }
 
-/// A push of an external issuer's client.
+/// Pushes of clients of an external issuer.
 #[tokio::test]
-async fn a_verified_token_is_what_api_gateway_says_in_the_event_and_nothing_that_a_sender_can_write() {
+async fn only_the_event_context_verifies_a_token_and_nothing_that_a_client_sends() {
     let readings = String::from_utf8(body(&[reading(1)])).unwrap();
     let said = json!({"jwt": {"claims": {"sub": "vendor"}, "scopes": ["push"]}});
     let of = |path: &str, authorizer: &Value, headers: &Value| {
@@ -127,7 +128,7 @@ async fn a_verified_token_is_what_api_gateway_says_in_the_event_and_nothing_that
 }
 
 #[tokio::test]
-async fn gzip_that_is_not_whole_is_called_that() {
+async fn incomplete_gzip_has_its_own_problem() {
     let packed = gzip(&body(&[reading(1)]));
     let sent = |bytes: &[u8]| {
         let headers = json!({"authorization": basic(), "content-encoding": "gzip"});
@@ -136,12 +137,12 @@ async fn gzip_that_is_not_whole_is_called_that() {
     let (refused, kept) = reply(&sent(&packed[..packed.len() - 1])).await;
     let refused = refused.unwrap();
     assert_eq!((&refused["statusCode"], kept), (&json!(400), 1));
-    assert!(refused["body"].as_str().unwrap().contains("gzip is damaged or not whole"), "{refused}");
+    assert!(refused["body"].as_str().unwrap().contains("gzip body is damaged or incomplete"), "{refused}");
     assert_eq!(reply(&sent(&packed)).await.0.unwrap()["statusCode"], 200);
 }
 
 #[tokio::test]
-async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores_nothing() {
+async fn a_cross_origin_request_is_rejected_and_stores_nothing() {
     let readings = String::from_utf8(body(&[reading(1)])).unwrap();
     let sent = |path: &str, headers: &[(&str, &str)]| {
         let mut all = json!({"authorization": basic(), "host": "push.example.com"});
@@ -174,7 +175,7 @@ async fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_and_stores
 }
 
 #[tokio::test]
-async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
+async fn an_invalid_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
     const DEEP: usize = 100_000;
     let twice = event(&json!({})).replacen("{\"body\"", "{\"body\":\"[1]\",\"body\"", 1);
     for text in [
@@ -195,15 +196,36 @@ async fn what_is_no_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
         let shown: String = text.chars().take(200).collect();
         assert!(status(&text).await.is_err(), "{shown}");
     }
-    assert_eq!(status(&twice).await, Ok(200), "of a member that is there twice one counts");
+    assert_eq!(status(&twice).await, Ok(200), "of repeated members one counts");
     let deep =
         event(&json!({"requestContext": null})).replace("null", &format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP)));
     assert!(status(&deep).await.is_err());
 }
 
-/// Whoever cannot log in does not make the function decode megabytes.
+#[derive(Debug)]
+struct PanickingMetrics;
+
+impl MetricsExporter for PanickingMetrics {
+    fn to_open_metrics(&self) -> String {
+        panic!("a bug")
+    }
+}
+
 #[tokio::test]
-async fn a_body_is_decoded_only_after_its_sender_is_authenticated() {
+async fn a_panic_of_the_handler_is_a_500_and_the_next_event_is_handled() {
+    let app = TestApp::new().app.with_metrics(Box::new(PanickingMetrics));
+    let get = json!({"http": {"method": "GET", "path": "/metrics", "sourceIp": "203.0.113.7"}, "requestId": "id"});
+    let panicking = event(&json!({"rawPath": "/metrics", "requestContext": get}));
+    for (event, expected) in [(panicking, 500), (event(&json!({})), 200)] {
+        let envelope = Envelope::parse(&event).unwrap();
+        let response = app.handle_api_event(&envelope, "invocation", Timestamp::now()).await.unwrap();
+        assert_eq!(serde_json::to_value(response).unwrap()["statusCode"], expected, "{event}");
+    }
+}
+
+/// Requests without valid credentials must not make the function decode megabytes.
+#[tokio::test]
+async fn a_body_is_decoded_only_after_its_client_is_authenticated() {
     let megabytes = "!".repeat(6 << 20);
     let of = |authorization: &str, body: &str, is_base64: bool| {
         let headers = json!({"authorization": authorization});
@@ -218,7 +240,7 @@ async fn a_body_is_decoded_only_after_its_sender_is_authenticated() {
 }
 
 #[tokio::test]
-async fn large_events_are_taken_up_to_the_bounds_and_refused_beyond_them() {
+async fn large_events_are_accepted_up_to_the_limits() {
     let sent = |bytes: &[u8], encoding: &str| {
         let headers = json!({"authorization": basic(), "content-encoding": encoding});
         event(&json!({"headers": headers, "isBase64Encoded": true, "body": STANDARD.encode(bytes)}))
@@ -229,7 +251,7 @@ async fn large_events_are_taken_up_to_the_bounds_and_refused_beyond_them() {
     let items = |count: usize| body(&vec!["{}".to_owned(); count]);
     assert_eq!(status(&sent(&items(MOST_ITEMS), "identity")).await, Ok(200));
     assert_eq!(status(&sent(&items(MOST_ITEMS + 1), "identity")).await, Ok(413));
-    // As API Gateway passes on a text: escaped once more.
+    // API Gateway passes on text as a JSON string.
     let readings: Vec<String> = (0..10_000).map(reading).collect();
     let text = String::from_utf8(body(&readings)).unwrap();
     assert_eq!(status(&event(&json!({"body": text}))).await, Ok(200));

@@ -1,24 +1,24 @@
-//! Requests whose beginning or end can be read in two ways: what is hidden behind one reading is never done.
+//! Request smuggling: requests whose start or end is ambiguous never run a hidden request.
 
-use smartclean_push::hosts::server::Bounds;
+use smartclean_push::hosts::server::ServerLimits;
 
 use crate::hostile::support::{Answer, Hosted, Raw, basic, exchange, push, reading};
 use crate::support::body;
 
-/// A request to be hidden in another one's body: a push that would be stored.
+/// The hidden request: a push that would be stored.
 fn hidden() -> Vec<u8> {
     push("", &body(&[reading(666)]))
 }
 
-/// The head of a push with these lines, which say how its body is framed.
+/// The head of a push with these framing headers.
 fn framed(lines: &str) -> String {
     format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n{lines}\r\n", basic())
 }
 
-/// A request behind everything else, that is answered only where nothing before it ended the connection; and it does.
+/// The last request: handled only if the connection is still open, which it closes.
 const LAST: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-/// What the server answers to these bytes and to [`LAST`] behind them, and how many objects it stored meanwhile.
+/// The responses to these bytes and to [`LAST`], and the number of objects that were stored.
 fn answers(server: &Hosted, bytes: &[u8]) -> (Vec<Answer>, usize) {
     let before = server.stored();
     let mut raw = Raw::to(server.address);
@@ -26,7 +26,7 @@ fn answers(server: &Hosted, bytes: &[u8]) -> (Vec<Answer>, usize) {
     (std::iter::from_fn(|| raw.answer()).collect(), server.stored() - before)
 }
 
-/// That the answers are of these statuses, and that nothing was stored.
+/// Asserts the statuses of the responses, and that nothing was stored.
 fn is_answered(server: &Hosted, statuses: &[u16], bytes: &[u8], what: &str) {
     let (answers, stored) = answers(server, bytes);
     let came: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
@@ -34,23 +34,23 @@ fn is_answered(server: &Hosted, statuses: &[u16], bytes: &[u8], what: &str) {
 }
 
 #[test]
-fn behind_a_body_with_a_length_and_chunks_there_is_no_other_request() {
-    let server = Hosted::start(Bounds::default());
+fn after_a_body_with_both_a_length_and_chunks_the_connection_closes() {
+    let server = Hosted::start(ServerLimits::default());
     let lengths = ["Content-Length: 7\r\n", "Content-Length: 0\r\n", "Content-Length: 500\r\n", ""];
     for length in lengths {
         for lines in
             [format!("{length}Transfer-Encoding: chunked\r\n"), format!("Transfer-Encoding: chunked\r\n{length}")]
         {
             let bytes = [framed(&lines).as_bytes(), b"2\r\n[]\r\n0\r\n\r\n", &hidden()].concat();
-            // By its chunks it is the empty push; who goes by the length sees no request behind it, or half a one.
+            // By its chunks this is an empty push. By its length, no request or half a request follows.
             is_answered(&server, &[200], &bytes, &lines);
         }
     }
 }
 
 #[test]
-fn a_body_in_chunks_is_taken_and_a_connection_with_lengths_is_kept() {
-    let server = Hosted::start(Bounds::default());
+fn a_chunked_body_is_accepted_and_a_connection_with_lengths_stays_open() {
+    let server = Hosted::start(ServerLimits::default());
     let text = body(&[reading(1)]);
     let (one, other) = text.split_at(10);
     let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
@@ -64,8 +64,8 @@ fn a_body_in_chunks_is_taken_and_a_connection_with_lengths_is_kept() {
 }
 
 #[test]
-fn what_says_in_no_or_in_two_ways_where_it_ends_is_refused() {
-    let server = Hosted::start(Bounds::default());
+fn a_body_of_missing_or_ambiguous_length_is_rejected() {
+    let server = Hosted::start(ServerLimits::default());
     for lines in [
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: chunked, identity",
@@ -106,32 +106,32 @@ fn what_says_in_no_or_in_two_ways_where_it_ends_is_refused() {
 }
 
 #[test]
-fn one_way_to_say_it_is_taken_however_it_is_written() {
-    let server = Hosted::start(Bounds::default());
+fn an_unambiguous_length_is_accepted_in_every_valid_spelling() {
+    let server = Hosted::start(ServerLimits::default());
     let chunked = b"2\r\n[]\r\n0\r\n\r\n".as_slice();
     for (lines, body) in [
         ("Content-Length: 2", b"[]".as_slice()),
         ("content-length:2", b"[]"),
         ("CONTENT-LENGTH: \t 2 \t", b"[]"),
         ("Content-Length: 002", b"[]"),
-        // The same twice says one thing (RFC 9112 §6.3).
+        // The same value twice is unambiguous (RFC 9112 §6.3).
         ("Content-Length: 2\r\nContent-Length: 2", b"[]"),
         ("Transfer-Encoding: chunked", chunked),
         ("transfer-encoding:\tCHUNKED", chunked),
         ("Transfer-Encoding: chunked", b"00002;a=b\r\n[]\r\n0;c\r\nX: y\r\n\r\n"),
-        // A line feed alone ends a line as well (RFC 9112 §2.2).
+        // A line feed alone ends a line (RFC 9112 §2.2).
         ("X: y\nContent-Length: 2", b"[]"),
     ] {
         let bytes = [framed(&format!("{lines}\r\n")).as_bytes(), body].concat();
-        // Behind chunks nothing else is looked at.
+        // After chunks nothing else is parsed.
         let statuses: &[u16] = if lines.to_lowercase().contains("chunked") { &[200] } else { &[200, 200] };
         is_answered(&server, statuses, &bytes, lines);
     }
 }
 
 #[test]
-fn chunks_that_can_be_read_in_two_ways_end_the_connection() {
-    let server = Hosted::start(Bounds::default());
+fn ambiguous_chunks_close_the_connection() {
+    let server = Hosted::start(ServerLimits::default());
     for chunks in [
         "0x2\r\n[]\r\n0\r\n\r\n",
         "+2\r\n[]\r\n0\r\n\r\n",
@@ -152,8 +152,8 @@ fn chunks_that_can_be_read_in_two_ways_end_the_connection() {
 }
 
 #[test]
-fn lines_that_are_no_request_of_this_protocol_are_refused() {
-    let server = Hosted::start(Bounds::default());
+fn invalid_request_lines_are_rejected() {
+    let server = Hosted::start(ServerLimits::default());
     for line in [
         "POST /push HTTP/1.0\r\nTransfer-Encoding: chunked",
         "POST /push HTTP/3.0",
@@ -171,7 +171,7 @@ fn lines_that_are_no_request_of_this_protocol_are_refused() {
     }
 }
 
-/// A push of nothing to any target, by any method.
+/// An empty push with this method and target.
 fn to(method: &str, target: &str, more: &str) -> Vec<u8> {
     let authorization = basic();
     let lines = format!("Host: x\r\nAuthorization: {authorization}\r\nConnection: close\r\n{more}Content-Length: 2");
@@ -179,12 +179,12 @@ fn to(method: &str, target: &str, more: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_path_is_what_it_says_and_nothing_that_it_could_be_turned_into() {
-    let server = Hosted::start(Bounds::default());
+fn a_path_is_not_normalized() {
+    let server = Hosted::start(ServerLimits::default());
     for (method, target, status) in [
         ("POST", "/push", 200),
         ("POST", "/push?a=/../b", 200),
-        // As it is sent to a proxy (RFC 9112 §3.2.2); whose host that names is the proxy's business.
+        // The absolute form of requests to a proxy (RFC 9112 §3.2.2).
         ("POST", "http://x/push", 200),
         ("POST", "/%70ush", 404),
         ("POST", "/push%00", 404),
@@ -214,7 +214,7 @@ fn a_path_is_what_it_says_and_nothing_that_it_could_be_turned_into() {
 
 #[test]
 fn headers_for_proxies_and_browsers_change_nothing() {
-    let server = Hosted::start(Bounds::default());
+    let server = Hosted::start(ServerLimits::default());
     for (method, path, more, status) in [
         ("GET", "/push", "X-HTTP-Method-Override: POST\r\n", 405),
         ("POST", "/pull", "X-Original-URL: /push\r\nX-Rewrite-URL: /push\r\n", 404),
@@ -228,9 +228,9 @@ fn headers_for_proxies_and_browsers_change_nothing() {
 }
 
 #[test]
-fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_whoever_is_logged_in() {
+fn a_cross_origin_request_is_rejected_even_with_valid_credentials() {
     let auth_methods = "basic,oauth,event-hub".parse().unwrap();
-    let server = Hosted::start_with(Bounds::default(), auth_methods);
+    let server = Hosted::start_with(ServerLimits::default(), auth_methods);
     let authorizations = [format!("Authorization: {}\r\n", basic()), "Authorization: Basic eDp5\r\n".to_owned()];
     for path in ["/push", "/push/jwt", "/zones/z/cleaned", "/oauth2/token", "/hub/messages"] {
         for page in [
@@ -240,7 +240,7 @@ fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_whoever_is_logge
             "Origin: null\r\n",
             "Origin: http://x:8080\r\nSec-Fetch-Site: same-site\r\n",
         ] {
-            // The same answer for a wrong password: it is no oracle.
+            // The response does not depend on the password.
             let answers = authorizations.each_ref().map(|authorization| {
                 let lines = format!("Host: x\r\nConnection: close\r\n{authorization}{page}Content-Length: 2");
                 exchange(server.address, format!("POST {path} HTTP/1.1\r\n{lines}\r\n\r\n[]")).unwrap()
@@ -257,7 +257,7 @@ fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_whoever_is_logge
     let reading = body(&[reading(1)]);
     assert_eq!(exchange(server.address, push(evil, &reading)).unwrap().status, 403);
     assert_eq!(server.stored(), 0);
-    // What changes nothing is for pages as well, and so is all for those of this host and for programs.
+    // Pages may call what has no side effects. Pages of this host and programs may call everything.
     assert_eq!(exchange(server.address, to("GET", "/health", evil)).unwrap().status, 200);
     let own = "Origin: http://x\r\nSec-Fetch-Site: same-origin\r\n";
     for (number, headers) in ["", own, "Sec-Fetch-Site: none\r\n"].into_iter().enumerate() {
@@ -268,8 +268,8 @@ fn what_a_browser_sends_for_a_page_of_another_origin_is_refused_whoever_is_logge
 }
 
 #[test]
-fn who_it_is_is_said_once_and_before_the_body() {
-    let server = Hosted::start(Bounds::default());
+fn credentials_come_once_and_before_the_body() {
+    let server = Hosted::start(ServerLimits::default());
     let right = format!("Authorization: {}\r\n", basic());
     let wrong = "Authorization: Basic eDp5\r\n";
     let trailing = format!("2\r\n[]\r\n0\r\n{right}\r\n");
@@ -288,8 +288,8 @@ fn who_it_is_is_said_once_and_before_the_body() {
 }
 
 #[test]
-fn nobody_is_told_to_send_a_body_that_will_not_be_taken() {
-    let server = Hosted::start(Bounds::default());
+fn a_rejected_request_gets_no_100_continue() {
+    let server = Hosted::start(ServerLimits::default());
     for (authorization, length, status) in [("", 9_000_000, 401), (&*basic(), 12_000_000, 413)] {
         let mut raw = Raw::to(server.address);
         let head =
@@ -302,8 +302,8 @@ fn nobody_is_told_to_send_a_body_that_will_not_be_taken() {
 }
 
 #[test]
-fn a_request_names_its_host_once() {
-    let server = Hosted::start(Bounds::default());
+fn a_request_requires_exactly_one_host_header() {
+    let server = Hosted::start(ServerLimits::default());
     let authorization = basic();
     let status = |version: &str, hosts: &str| {
         let head = format!("POST /push HTTP/{version}\r\n{hosts}Authorization: {authorization}\r\n");
@@ -312,17 +312,17 @@ fn a_request_names_its_host_once() {
     for hosts in ["", "Host: x\r\nHost: x\r\n", "Host: x\r\nHost: y\r\n"] {
         let answer = status("1.1", hosts);
         assert_eq!(answer.status, 400, "{hosts:?}");
-        assert!(answer.json()["detail"].as_str().unwrap().contains("exactly one header Host"), "{answer:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("exactly one Host header"), "{answer:?}");
     }
     for (version, hosts) in [("1.1", "Host: x\r\n"), ("1.1", "Host:\r\n"), ("1.0", ""), ("1.0", "Host: x\r\n")] {
         assert_eq!(status(version, hosts).status, 200, "{version} {hosts:?}");
     }
 }
 
-/// curl waits a second for `100 Continue`, and then sends.
+/// curl waits a second for `100 Continue`, then sends the body.
 #[test]
-fn a_client_that_expects_a_continue_gets_the_status_of_its_refusal_also_if_it_sends() {
-    let server = Hosted::start(Bounds::default());
+fn a_client_that_expects_100_continue_gets_the_rejection_even_if_it_sends_the_body() {
+    let server = Hosted::start(ServerLimits::default());
     let (right, wrong) = (basic(), "Basic eDp5".to_owned());
     for (authorization, framing, status) in [
         (&wrong, "Content-Length: 8000000", 401),
@@ -341,9 +341,9 @@ fn a_client_that_expects_a_continue_gets_the_status_of_its_refusal_also_if_it_se
 }
 
 #[test]
-fn pipelined_pushes_are_answered_one_by_one_in_their_order() {
+fn pipelined_pushes_are_handled_in_order() {
     const PUSHES: usize = 200;
-    let server = Hosted::start(Bounds::default());
+    let server = Hosted::start(ServerLimits::default());
     let bytes: Vec<u8> = (0..PUSHES).flat_map(|number| push("", &body(&vec![reading(1); number]))).collect();
     let mut raw = Raw::to(server.address);
     let sender = std::thread::spawn({

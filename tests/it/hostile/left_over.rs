@@ -50,7 +50,7 @@ impl StateStore for Stuck {
 }
 
 #[tokio::test]
-async fn what_can_be_judged_is_whatever_stands_before_it() {
+async fn a_push_that_cannot_be_evaluated_does_not_block_others() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let state = MemoryState::default();
@@ -72,7 +72,7 @@ async fn what_can_be_judged_is_whatever_stands_before_it() {
 }
 
 #[tokio::test]
-async fn what_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() {
+async fn a_push_that_fails_three_times_is_set_aside_with_one_notice_and_stays_stored() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());

@@ -1,6 +1,5 @@
-//! Clients that mean harm, and values that try to escape: what they cost us, and that others are served meanwhile.
-//!
-//! Each case comes with its opposite: what is just acceptable passes.
+//! Hostile clients and values: their cost, and that other clients are served. Each case comes with its opposite, which is just
+//! acceptable.
 
 mod bombs;
 mod devices;

@@ -1,14 +1,14 @@
-//! Refusals while the client still sends: it gets its answer all the same.
+//! Rejections while the client is still sending: it gets the response.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use smartclean_push::hosts::server::Bounds;
+use smartclean_push::hosts::server::ServerLimits;
 
 use crate::hostile::support::{Hosted, basic};
 
-/// Sends a whole body of `length` bytes in parts before it reads: the status line that comes.
+/// Sends a whole body of `length` bytes in parts, then reads. Returns the status line.
 fn status_after(
     address: SocketAddr,
     path: &str,
@@ -38,27 +38,27 @@ fn status_after(
 }
 
 #[test]
-fn a_client_that_sends_in_parts_or_much_gets_the_status_of_an_early_refusal() {
-    let server = Hosted::start(Bounds::default());
+fn a_client_that_is_still_sending_gets_the_status_of_an_early_rejection() {
+    let server = Hosted::start(ServerLimits::default());
     let (right, wrong) = (basic(), "Basic eDp5".to_owned());
     let slowly = (2_000, 500, Duration::from_millis(100));
     let much = (8 << 20, 64 << 10, Duration::ZERO);
     for (path, authorization, status) in [("/push", &wrong, "401"), ("/nowhere", &right, "404")] {
         for (length, part, pause) in [slowly, much] {
-            let told = status_after(server.address, path, authorization, length, part, pause);
-            assert_eq!(told, format!("HTTP/1.1 {status}"), "{path}, {length} bytes");
+            let status_line = status_after(server.address, path, authorization, length, part, pause);
+            assert_eq!(status_line, format!("HTTP/1.1 {status}"), "{path}, {length} bytes");
         }
     }
-    let told = status_after(server.address, "/push", &right, 11_000_000, 64 << 10, Duration::ZERO);
-    assert_eq!(told, "HTTP/1.1 413");
-    let told = status_after(server.address, "/push", &right, 2_000, 500, Duration::from_millis(100));
-    assert_eq!(told, "HTTP/1.1 400", "spaces are no batch");
+    let status_line = status_after(server.address, "/push", &right, 11_000_000, 64 << 10, Duration::ZERO);
+    assert_eq!(status_line, "HTTP/1.1 413");
+    let status_line = status_after(server.address, "/push", &right, 2_000, 500, Duration::from_millis(100));
+    assert_eq!(status_line, "HTTP/1.1 400", "spaces are no batch");
 }
 
 #[test]
-fn a_refused_client_that_never_ends_is_closed() {
+fn a_rejected_client_that_never_ends_is_disconnected() {
     let within = Duration::from_secs(1);
-    let server = Hosted::start(Bounds { body_within: within, ..Bounds::default() });
+    let server = Hosted::start(ServerLimits { body_timeout: within, ..ServerLimits::default() });
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(stream, "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n ").unwrap();

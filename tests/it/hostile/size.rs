@@ -1,15 +1,17 @@
-//! Requests that are as large as they may be, and larger; bodies made of very many things, or of one very deep one.
+//! Requests at the size limits and above; bodies of many items, or with deep nesting.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use smartclean_push::hosts::server::{Bounds, LARGEST_HEAD, MOST_HEADERS};
+use smartclean_push::hosts::server::{LARGEST_HEAD, MOST_HEADERS, ServerLimits};
 use smartclean_push::ingest::decode::MAX_ENCODED;
 
-use crate::hostile::support::{Hosted, Neighbour, PATIENCE, Raw, Served, basic, exchange, push, reading, told};
+use crate::hostile::support::{
+    Hosted, Neighbour, PATIENCE, Raw, Served, basic, exchange, print_measurements, push, reading,
+};
 use crate::support::{body, files};
 
-/// A request whose line and headers together have so many bytes, in so many headers.
+/// A request whose line and headers have this many bytes, in this many headers.
 fn head_of(bytes: usize, headers: usize) -> Vec<u8> {
     let mut head = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n", basic());
     (3..headers).for_each(|number| head.push_str(&format!("X-{number}: y\r\n")));
@@ -21,7 +23,7 @@ fn head_of(bytes: usize, headers: usize) -> Vec<u8> {
 }
 
 #[test]
-fn headers_up_to_the_bound_are_read_and_one_byte_more_is_not() {
+fn headers_are_accepted_up_to_the_limit() {
     let server = Served::start();
     for (bytes, headers, status) in [
         (LARGEST_HEAD, 4, 200),
@@ -36,8 +38,8 @@ fn headers_up_to_the_bound_are_read_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn headers_without_end_are_cut_off_and_so_is_a_line_without_end() {
-    let server = Hosted::start(Bounds::default());
+fn endless_headers_and_lines_close_the_connection() {
+    let server = Hosted::start(ServerLimits::default());
     for begun in ["GET /health HTTP/1.1\r\nX: ", "GET /", "", "GET /health HTTP/1.1\r\n"] {
         let mut raw = Raw::to(server.address);
         raw.send(begun);
@@ -45,14 +47,14 @@ fn headers_without_end_are_cut_off_and_so_is_a_line_without_end() {
         while raw.send(&part) && sent < 64 << 20 {
             sent += part.len();
         }
-        // What lies in the system's buffers was taken by nobody.
+        // The rest is in the buffers of the system.
         assert!(sent < 16 << 20, "{begun:?}: {sent} bytes were taken");
         assert!(raw.is_closed());
     }
 }
 
 #[test]
-fn a_body_of_exactly_the_bound_is_taken_and_one_byte_more_is_refused_before_it_is_sent() {
+fn a_body_is_accepted_up_to_the_limit_and_a_larger_one_is_rejected_before_it_is_sent() {
     let server = Served::start();
     let neighbour = Neighbour::of(server.address);
     let whole = |length: usize| {
@@ -72,7 +74,7 @@ fn a_body_of_exactly_the_bound_is_taken_and_one_byte_more_is_refused_before_it_i
 }
 
 #[test]
-fn chunks_without_end_are_refused_at_the_bound_and_those_up_to_it_are_taken() {
+fn chunks_are_accepted_up_to_the_limit() {
     let server = Served::start();
     let neighbour = Neighbour::of(server.address);
     let began = Instant::now();
@@ -94,14 +96,14 @@ fn chunks_without_end_are_refused_at_the_bound_and_those_up_to_it_are_taken() {
     while endless.send(&blank) && sent < 20 * MAX_ENCODED {
         sent += CHUNK;
     }
-    // Taken up to the bound, then read and discarded up to another one, so that the client gets its answer.
+    // Read up to the limit, then discarded up to another limit, so that the client gets the response.
     assert!(sent < 4 * MAX_ENCODED, "{sent} bytes were taken");
-    told("chunks without end", &server, began, neighbour.was_served());
+    print_measurements("chunks without end", &server, began, neighbour.was_served());
 }
 
 #[test]
-fn chunks_of_a_byte_with_long_extensions_and_trailers_without_end_are_cut_off() {
-    let server = Hosted::start(Bounds::default());
+fn long_chunk_extensions_and_endless_trailers_close_the_connection() {
+    let server = Hosted::start(ServerLimits::default());
     let head =
         format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n", basic());
     for (begun, part) in [
@@ -120,14 +122,13 @@ fn chunks_of_a_byte_with_long_extensions_and_trailers_without_end_are_cut_off() 
     }
 }
 
-/// Most memory for a push of ten megabytes of readings, in MiB.
+/// Memory limit for a push of ten megabytes of readings, in MiB.
 const MOST_MIB: u64 = 256;
-/// Longest that any of these pushes takes, in seconds: some hundredfold of what it takes where it is optimised and nothing
-/// else runs.
+/// Time limit of these pushes, in seconds: about a hundred times that of an optimized build on an idle machine.
 const LONGEST: Duration = Duration::from_secs(45);
 
-/// Pushes a body beside somebody who behaves, within these bounds; the answer.
-fn is_borne(what: &str, body: &[u8], most_mib: u64) -> (u16, serde_json::Value) {
+/// Pushes `body` while another client pushes, and asserts these limits. Returns the response.
+fn handled_within(what: &str, body: &[u8], most_mib: u64) -> (u16, serde_json::Value) {
     let server = Served::start();
     let neighbour = Neighbour::of(server.address);
     neighbour.pushes(2);
@@ -140,29 +141,29 @@ fn is_borne(what: &str, body: &[u8], most_mib: u64) -> (u16, serde_json::Value) 
     assert!(server.peak_mib() < most_mib, "{what}: {} MiB", server.peak_mib());
     let stored = files(&server.data()).into_iter().any(|file| file.starts_with("raw") || file.starts_with("rejected"));
     assert!(stored, "{what}: nothing that arrived is lost");
-    told(what, &server, began, longest);
+    print_measurements(what, &server, began, longest);
     (answer.status, answer.json())
 }
 
 #[test]
-fn a_hundred_thousand_tiny_items_are_taken() {
+fn a_hundred_thousand_tiny_items_are_accepted() {
     let items = vec!["{}".to_owned(); 100_000];
-    let (status, answer) = is_borne("100,000 items of two bytes", &body(&items), MOST_MIB);
+    let (status, answer) = handled_within("100,000 items of two bytes", &body(&items), MOST_MIB);
     assert_eq!((status, answer["accepted"].as_u64(), answer["rejected"].as_u64()), (200, Some(100_000), Some(0)));
     let items = vec!["x".to_owned(); 100_000];
-    let (status, answer) = is_borne("100,000 items that are none", &body(&items), MOST_MIB);
+    let (status, answer) = handled_within("100,000 items that are none", &body(&items), MOST_MIB);
     assert_eq!((status, answer["accepted"].as_u64(), answer["rejected"].as_u64()), (200, Some(0), Some(100_000)));
 }
 
 #[test]
-fn one_item_of_six_megabytes_is_taken() {
+fn one_item_of_six_megabytes_is_accepted() {
     let text = json!({"DevType": "SMARTCLEAN#UM", "Display": "x".repeat(6_000_000), "v": {"count": 31}}).to_string();
-    let (status, answer) = is_borne("one item of 6 MB", &body(&[text]), MOST_MIB);
+    let (status, answer) = handled_within("one item of 6 MB", &body(&[text]), MOST_MIB);
     assert_eq!((status, answer["accepted"].as_u64()), (200, Some(1)));
 }
 
 #[test]
-fn what_is_nested_a_hundred_thousand_deep_is_taken_or_refused_and_overflows_nothing() {
+fn deep_nesting_does_not_overflow_the_stack() {
     const DEEP: usize = 100_000;
     let nested = |open: &str, middle: &str, close: &str| open.repeat(DEEP) + middle + &close.repeat(DEEP);
     let item = format!(r#"{{"v":{}}}"#, nested(r#"{"a":"#, "1", "}"));
@@ -174,31 +175,31 @@ fn what_is_nested_a_hundred_thousand_deep_is_taken_or_refused_and_overflows_noth
         ("a body that is never closed", "[".repeat(DEEP).into_bytes(), 400, None),
         ("an item that is never closed", body(&[r#"{"v":"#.repeat(DEEP)]), 200, Some(0)),
     ] {
-        let (answered, answer) = is_borne(what, &body, MOST_MIB);
+        let (answered, answer) = handled_within(what, &body, MOST_MIB);
         assert_eq!((answered, answer["accepted"].as_u64()), (status, accepted), "{what}");
     }
 }
 
 #[test]
-fn ten_thousand_zones_in_one_push_are_taken_and_judged_sooner_or_later() {
+fn ten_thousand_zones_in_one_push_are_accepted_and_evaluated() {
     let readings: Vec<String> = (0..10_000).map(reading).collect();
-    let (status, answer) = is_borne("10,000 zones in one push", &body(&readings), MOST_MIB);
+    let (status, answer) = handled_within("10,000 zones in one push", &body(&readings), MOST_MIB);
     assert_eq!((status, answer["accepted"].as_u64()), (200, Some(10_000)));
 }
 
 #[test]
-fn a_push_that_takes_too_long_to_be_judged_keeps_the_server_from_starting_no_more_than_from_answering() {
+fn a_push_that_takes_long_to_evaluate_delays_neither_responses_nor_the_next_start() {
     let server = Served::start();
     let readings: Vec<String> = (0..20_000).map(reading).collect();
     assert_eq!(exchange(server.address, push("", &body(&readings))).unwrap().status, 200);
     let is_left = !files(&server.data().join("to-evaluate")).is_empty();
     let server = server.killed_and_started();
-    // It listens before it has evaluated what was left: with that first, it took at least the five seconds of a push.
+    // It listens before it has evaluated pending pushes, which take at least five seconds.
     let began = Instant::now();
     assert_eq!(exchange(server.address, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().status, 200);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     let again = exchange(server.address, push("", &body(&[reading(1)]))).unwrap();
     assert_eq!((again.status, again.json()["accepted"].as_u64()), (200, Some(1)));
-    // Where the machine is quick enough there is nothing to be gone on with, and nothing was tried.
+    // On a fast machine no push is pending.
     assert!(!is_left || String::from_utf8_lossy(&server.log()).contains("evaluating pending push"));
 }

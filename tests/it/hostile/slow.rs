@@ -1,37 +1,38 @@
-//! Clients that take their time: with headers, with bodies, with reading answers, with going away.
+//! Slow clients: with headers, bodies, reading responses, and disconnecting.
 
 use std::time::{Duration, Instant};
 
 use smartclean_push::auth::{AuthMethod, AuthMethods};
-use smartclean_push::hosts::server::Bounds;
+use smartclean_push::hosts::server::ServerLimits;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
 use crate::hostile::support::{
-    ANSWERED_WITHIN, Hosted, Neighbour, PATIENCE, PIECES, Raw, Served, basic, exchange, push, reading, told,
+    ANSWERED_WITHIN, Hosted, Neighbour, PATIENCE, PIECES, Raw, Served, basic, exchange, print_measurements, push,
+    reading,
 };
 use crate::support::body;
 
-/// Times short enough to wait for, and long enough for a busy machine to be in time.
+/// Timeouts short enough for a test, and long enough for a busy machine.
 const HEADERS_WITHIN: Duration = Duration::from_secs(1);
 const BODY_WITHIN: Duration = Duration::from_millis(1_500);
-/// How much later than that a connection may be closed: what a busy machine needs to come round to it.
+/// How much later a busy machine may close a connection.
 const LATENESS: Duration = Duration::from_secs(5);
 
-fn bounds() -> Bounds {
-    Bounds { headers_within: HEADERS_WITHIN, body_within: BODY_WITHIN, ..Bounds::default() }
+fn limits() -> ServerLimits {
+    ServerLimits { header_timeout: HEADERS_WITHIN, body_timeout: BODY_WITHIN, ..ServerLimits::default() }
 }
 
-/// Headers without their end.
+/// Headers without an end.
 const BEGUN: &str = "POST /push HTTP/1.1\r\nHost: x\r\nX-Slow: ";
 
-/// The head of a push whose body has so many bytes.
+/// The head of a push with a body of this many bytes.
 fn head(length: usize) -> String {
     format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: {length}\r\n\r\n", basic())
 }
 
 #[test]
-fn headers_that_take_too_long_are_cut_off_and_slow_ones_that_do_not_are_answered() {
-    let server = Hosted::start(bounds());
+fn headers_after_the_timeout_close_the_connection_and_slow_ones_in_time_are_handled() {
+    let server = Hosted::start(limits());
     let neighbour = Neighbour::of(server.address);
     let slow = push("X-Slow: but not too slow\r\n", &body(&[reading(1)]));
     let mut in_time = Raw::to(server.address);
@@ -41,7 +42,7 @@ fn headers_that_take_too_long_are_cut_off_and_slow_ones_that_do_not_are_answered
     let mut too_slow = Raw::to(server.address);
     let began = Instant::now();
     assert!(too_slow.send(BEGUN));
-    // A byte now and then does not begin the time anew.
+    // A byte now and then does not restart the timeout.
     while too_slow.trickle(b"a", HEADERS_WITHIN / 8) && began.elapsed() < HEADERS_WITHIN + LATENESS {}
     let took = began.elapsed();
     assert!(too_slow.is_closed() && (HEADERS_WITHIN..HEADERS_WITHIN + LATENESS).contains(&took), "{took:?}");
@@ -49,8 +50,8 @@ fn headers_that_take_too_long_are_cut_off_and_slow_ones_that_do_not_are_answered
 }
 
 #[test]
-fn a_connection_without_a_request_is_closed_also_after_one() {
-    let server = Hosted::start(bounds());
+fn an_idle_connection_is_closed_before_and_after_a_request() {
+    let server = Hosted::start(limits());
     for requests in 0..2 {
         let mut idle = Raw::to(server.address);
         for _ in 0..requests {
@@ -66,8 +67,8 @@ fn a_connection_without_a_request_is_closed_also_after_one() {
 }
 
 #[test]
-fn a_body_that_takes_too_long_is_refused_and_a_slow_one_that_does_not_is_taken() {
-    let server = Hosted::start(bounds());
+fn a_body_after_the_timeout_is_rejected_and_a_slow_one_in_time_is_accepted() {
+    let server = Hosted::start(limits());
     let neighbour = Neighbour::of(server.address);
     let readings = body(&[reading(1)]);
     let mut in_time = Raw::to(server.address);
@@ -91,8 +92,8 @@ fn a_body_that_takes_too_long_is_refused_and_a_slow_one_that_does_not_is_taken()
 }
 
 #[test]
-fn a_form_for_a_token_takes_no_longer_than_any_other_body() {
-    let server = Hosted::start_with(bounds(), AuthMethods::of(&[AuthMethod::Basic, AuthMethod::Oauth]));
+fn a_token_request_has_the_same_body_timeout() {
+    let server = Hosted::start_with(limits(), AuthMethods::new(&[AuthMethod::Basic, AuthMethod::Oauth]));
     let mut anybody = Raw::to(server.address);
     let began = Instant::now();
     let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant_type=";
@@ -102,8 +103,8 @@ fn a_form_for_a_token_takes_no_longer_than_any_other_body() {
 }
 
 #[test]
-fn whoever_is_not_let_in_is_refused_before_a_byte_of_the_body_is_waited_for() {
-    let server = Hosted::start(bounds());
+fn an_unauthenticated_client_is_rejected_before_its_body_arrives() {
+    let server = Hosted::start(limits());
     let mut stranger = Raw::to(server.address);
     assert!(stranger.send("POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"));
     let began = Instant::now();
@@ -112,11 +113,11 @@ fn whoever_is_not_let_in_is_refused_before_a_byte_of_the_body_is_waited_for() {
 }
 
 #[test]
-fn more_silent_connections_than_the_limit_keep_others_waiting_no_longer_than_headers_may_take() {
+fn silent_connections_over_the_limit_delay_others_by_at_most_the_header_timeout() {
     const LIMIT: usize = 16;
-    let server = Hosted::start(Bounds { connections: LIMIT, ..bounds() });
+    let server = Hosted::start(ServerLimits { connections: LIMIT, ..limits() });
     let began = Instant::now();
-    // As many as the limit, and as many more as leave one connection free once those are cut off.
+    // As many as the limit, and as many more as leave one connection free after the first ones are closed.
     let mut silent: Vec<Raw> = (1..2 * LIMIT).map(|_| Raw::to(server.address)).collect();
     for raw in silent.iter_mut().step_by(2) {
         raw.send(BEGUN);
@@ -130,9 +131,9 @@ fn more_silent_connections_than_the_limit_keep_others_waiting_no_longer_than_hea
 }
 
 #[test]
-fn connection_in_use_is_kept_however_many_others_wait() {
+fn a_connection_in_use_stays_open_however_many_others_wait() {
     const LIMIT: usize = 4;
-    let server = Hosted::start(Bounds { connections: LIMIT, headers_within: ANSWERED_WITHIN * 10, ..bounds() });
+    let server = Hosted::start(ServerLimits { connections: LIMIT, header_timeout: ANSWERED_WITHIN * 10, ..limits() });
     let mut kept = Raw::to(server.address);
     let others: Vec<Raw> = (0..2 * LIMIT).map(|_| Raw::to(server.address)).collect();
     for number in 0..20 {
@@ -144,8 +145,8 @@ fn connection_in_use_is_kept_however_many_others_wait() {
 }
 
 #[test]
-fn client_that_reads_no_answer_is_cut_off_and_holds_up_nobody_else() {
-    let server = Hosted::start(bounds());
+fn a_client_that_reads_no_response_is_disconnected_and_delays_nobody() {
+    let server = Hosted::start(limits());
     let neighbour = Neighbour::of(server.address);
     let mut deaf = Raw::to(server.address);
     let requests = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
@@ -160,11 +161,11 @@ fn client_that_reads_no_answer_is_cut_off_and_holds_up_nobody_else() {
 }
 
 #[test]
-fn large_body_that_stops_half_way_keeps_large_ones_waiting_for_a_while_and_small_ones_not_at_all() {
+fn a_stalled_large_body_delays_large_ones_for_a_limited_time_and_small_ones_not_at_all() {
     const PERMIT_WITHIN: Duration = Duration::from_millis(400);
-    let server = Hosted::start_with_body_budget(bounds(), MAX_DECODED, PERMIT_WITHIN);
+    let server = Hosted::start_with_body_budget(limits(), MAX_DECODED, PERMIT_WITHIN);
     let neighbour = Neighbour::of(server.address);
-    // It may unpack to as much as the whole budget.
+    // It may decode to the whole budget.
     let packed = head(100_000).replacen("\r\n", "\r\nContent-Encoding: gzip\r\n", 1);
     let mut stopped = Raw::to(server.address);
     assert!(stopped.send(packed) && stopped.send(vec![0; 50_000]));
@@ -180,8 +181,8 @@ fn large_body_that_stops_half_way_keeps_large_ones_waiting_for_a_while_and_small
 }
 
 #[test]
-fn the_end_does_not_wait_for_clients_that_do_not_go_on() {
-    let server = Hosted::start(Bounds { end_within: Duration::from_secs(1), ..bounds() });
+fn shutdown_does_not_wait_for_stalled_clients() {
+    let server = Hosted::start(ServerLimits { shutdown_timeout: Duration::from_secs(1), ..limits() });
     let [mut silent, mut begun, mut half] = [(); 3].map(|()| Raw::to(server.address));
     assert!(silent.send("") && begun.send(BEGUN) && half.send(head(100)));
     std::thread::sleep(Duration::from_millis(300));
@@ -190,11 +191,11 @@ fn the_end_does_not_wait_for_clients_that_do_not_go_on() {
     assert!(began.elapsed() < Duration::from_secs(1) + LATENESS);
 }
 
-/// Most memory with all connections taken, in MiB: 512 of them with their buffers, and the program itself.
+/// Memory limit with all 512 connections in use, in MiB: their buffers, and the program.
 const MOST_MIB: u64 = 128;
 
 #[test]
-fn six_hundred_connections_that_never_finish_their_headers_end_in_time_and_take_little_memory() {
+fn six_hundred_connections_without_complete_headers_close_in_time_and_take_little_memory() {
     let served = Served::start();
     let began = Instant::now();
     let mut silent: Vec<Raw> = (0..600).map(|_| Raw::to(served.address)).collect();
@@ -206,7 +207,7 @@ fn six_hundred_connections_that_never_finish_their_headers_end_in_time_and_take_
     let pushed = Instant::now();
     assert_eq!(exchange(served.address, push("", &body(&[reading(1)]))).unwrap().status, 200);
     let longest = pushed.elapsed();
-    assert!(longest < Bounds::default().headers_within + LATENESS, "{longest:?}");
+    assert!(longest < ServerLimits::default().header_timeout + LATENESS, "{longest:?}");
     assert!(served.peak_mib() < MOST_MIB, "{} MiB", served.peak_mib());
-    told("600 connections with 30 KiB of headers each and no end", &served, began, longest);
+    print_measurements("600 connections with 30 KiB of headers each and no end", &served, began, longest);
 }

@@ -1,4 +1,4 @@
-//! Servers under attack, clients that send whatever bytes they like, and one that behaves.
+//! Servers, clients that send arbitrary bytes, and a regular client.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use smartclean_push::auth::AuthMethods;
-use smartclean_push::hosts::server::{self, Bounds};
+use smartclean_push::hosts::server::{self, ServerLimits};
 use smartclean_push::http::Authenticator;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -19,17 +19,16 @@ use tokio::sync::oneshot;
 use crate::support::memory::MemoryStore;
 use crate::support::{self, PASSWORD, Server, TestApp, USERNAME, World, body, one_client};
 
-/// Within this a client that behaves is answered, whatever others do: it takes milliseconds, and a busy machine that runs
-/// tests takes its time.
+/// Time limit of a response to the regular client. It takes milliseconds, longer on a busy machine.
 pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(9);
-/// No test waits longer than this for anything, so that a fault is a failure and no test that hangs.
+/// Timeout of every wait, so that a bug is a failure and not a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn basic() -> String {
     support::basic(USERNAME, PASSWORD)
 }
 
-/// A reading of now, of a device that raises nothing.
+/// A current reading that raises no alert.
 pub(crate) fn reading(number: u64) -> String {
     let at = jiff::Timestamp::now().as_millisecond();
     json!({"DevType": "SMARTCLEAN#UM", "DEVID": format!("device-{number}"), "InsID": format!("zone-{number}"),
@@ -37,7 +36,7 @@ pub(crate) fn reading(number: u64) -> String {
     .to_string()
 }
 
-/// A push with its length, and whatever other header lines, each ended by CR LF.
+/// A push with its length and these header lines, each ended by CR LF.
 pub(crate) fn push(headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -47,7 +46,7 @@ pub(crate) fn push(headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -61,10 +60,10 @@ impl Answer {
     }
 }
 
-/// So few that the pauses add up to what they are meant to, also where each takes longer on a busy machine.
+/// So few that the pauses add up as intended, even on a busy machine.
 pub(crate) const PIECES: u32 = 16;
 
-/// A connection on which anything can be sent.
+/// A connection for arbitrary bytes.
 #[derive(Debug)]
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
@@ -80,7 +79,7 @@ impl Raw {
         Self { stream, read: Vec::new() }
     }
 
-    /// Sends bytes; false where the server has closed.
+    /// Sends bytes. Returns false if the server has closed the connection.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
@@ -93,7 +92,7 @@ impl Raw {
         })
     }
 
-    /// The next answer; `None` where the server closes without one.
+    /// The next response; `None` if the server closes the connection without one.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
         let head_end = loop {
             match self.read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -110,11 +109,11 @@ impl Raw {
         while self.read.len() < end && self.more() {}
         let body = String::from_utf8(self.read[head_end..end].to_vec()).unwrap();
         self.read.drain(..end);
-        // "100 Continue" comes before an answer and is none.
+        // "100 Continue" is not the response.
         if status == 100 { self.answer() } else { Some(Answer { status, head, body }) }
     }
 
-    /// Reads more; false where the server has closed.
+    /// Reads more. Returns false if the server has closed the connection.
     fn more(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         match self.stream.read(&mut buffer) {
@@ -130,22 +129,22 @@ impl Raw {
         }
     }
 
-    /// Whether the server closes, sooner or later.
+    /// Whether the server closes the connection in time.
     pub(crate) fn is_closed(&mut self) -> bool {
         while self.more() {}
         true
     }
 }
 
-/// Sends bytes on a connection of their own, and gives the first answer.
+/// Sends bytes on a new connection and returns the first response.
 pub(crate) fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Answer> {
     let mut raw = Raw::to(address);
-    // What is refused early is answered early: the rest need not be taken.
+    // An early rejection comes before all bytes are sent.
     raw.send(bytes);
     raw.answer()
 }
 
-/// `serve` as its user starts it, with a folder that is gone when the test ends however it ends.
+/// A `serve` process with a temporary data folder.
 pub(crate) struct Served {
     server: Server,
     pub(crate) folder: tempfile::TempDir,
@@ -161,7 +160,7 @@ impl Served {
         Self::start_in(tempfile::tempdir().unwrap(), arguments)
     }
 
-    /// Ends it as a power cut does, and starts it again.
+    /// Kills it and starts it again.
     pub(crate) fn killed_and_started(self) -> Self {
         let Self { folder, server, .. } = self;
         drop(server);
@@ -172,7 +171,7 @@ impl Served {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut serve = support::serve(&folder.path().join("data"));
         serve.args(arguments).stderr(log);
-        // What is filtered where it is no terminal would not be seen.
+        // Output to a file would be filtered.
         let server = Server::start(serve.env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1"));
         Self { folder, address: server.address, server }
     }
@@ -181,32 +180,32 @@ impl Served {
         self.folder.path().join("data")
     }
 
-    /// What it has logged.
+    /// Its log.
     pub(crate) fn log(&self) -> Vec<u8> {
         std::fs::read(self.folder.path().join("log")).unwrap()
     }
 
-    /// What it has shown on the terminal since it listens, once it has ended.
+    /// Its output since it listens, after it has ended.
     pub(crate) fn end(self) -> (tempfile::TempDir, String) {
         let (code, shown) = self.server.end();
         assert_eq!(code, Some(0));
         (self.folder, shown)
     }
 
-    /// The most memory that it has held so far, in MiB.
+    /// Its peak memory, in MiB.
     pub(crate) fn peak_mib(&self) -> u64 {
         status_kib(self.server.id(), "VmHWM:") / 1024
     }
 }
 
-/// A line of what Linux tells of a process, in KiB; 0 on other systems, where memory is not judged.
+/// A line of the status of a process on Linux, in KiB; 0 on other systems, where tests do not measure memory.
 fn status_kib(process: u32, name: &str) -> u64 {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) else { return 0 };
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// The server itself with bounds of one's own, everything behind it in memory.
+/// The server with these limits and all ports in memory.
 pub(crate) struct Hosted {
     pub(crate) address: SocketAddr,
     pub(crate) store: MemoryStore,
@@ -216,34 +215,34 @@ pub(crate) struct Hosted {
 }
 
 impl Hosted {
-    pub(crate) fn start(bounds: Bounds) -> Self {
-        Self::host(World::new().start(), bounds)
+    pub(crate) fn start(limits: ServerLimits) -> Self {
+        Self::host(World::new().start(), limits)
     }
 
-    pub(crate) fn start_with(bounds: Bounds, auth_methods: AuthMethods) -> Self {
+    pub(crate) fn start_with(limits: ServerLimits, auth_methods: AuthMethods) -> Self {
         let authenticator = Authenticator::new(Box::new(one_client())).with_auth_methods(auth_methods);
-        Self::host(World::new().with_authenticator(authenticator).start(), bounds)
+        Self::host(World::new().with_authenticator(authenticator).start(), limits)
     }
 
-    pub(crate) fn start_with_body_budget(bounds: Bounds, bytes: usize, within: Duration) -> Self {
+    pub(crate) fn start_with_body_budget(limits: ServerLimits, bytes: usize, within: Duration) -> Self {
         let TestApp { store, state, publisher, app } = World::new().start();
-        Self::host(TestApp { store, state, publisher, app: app.with_body_budget(bytes, within) }, bounds)
+        Self::host(TestApp { store, state, publisher, app: app.with_body_budget(bytes, within) }, limits)
     }
 
-    fn host(TestApp { store, app, .. }: TestApp, bounds: Bounds) -> Self {
+    fn host(TestApp { store, app, .. }: TestApp, limits: ServerLimits) -> Self {
         let runtime = Runtime::new().unwrap();
         let app = Arc::new(app);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let ((end, asked), (tell, ended)) = (oneshot::channel::<()>(), oneshot::channel());
         runtime.spawn(async move {
-            let cut_off = server::serve(app, listener, bounds, async { drop(asked.await) }).await;
+            let cut_off = server::serve(app, listener, limits, async { drop(asked.await) }).await;
             let _ = tell.send(cut_off);
         });
         Self { address, store, runtime: Some(runtime), end: Some(end), ended: Some(ended) }
     }
 
-    /// Asks it to end. How many requests it cut off.
+    /// Shuts it down. Returns the number of requests that did not finish.
     pub(crate) fn end(mut self) -> usize {
         self.end.take().unwrap().send(()).unwrap();
         self.ended.take().unwrap().blocking_recv().unwrap()
@@ -251,7 +250,7 @@ impl Hosted {
 }
 
 impl Hosted {
-    /// How many objects are stored.
+    /// The number of stored objects.
     pub(crate) fn stored(&self) -> usize {
         self.store.objects().len()
     }
@@ -265,7 +264,7 @@ impl Drop for Hosted {
     }
 }
 
-/// Somebody who behaves, and pushes one reading after another on connections of their own while others do not.
+/// A regular client, which pushes one reading after another on new connections.
 pub(crate) struct Neighbour {
     stop: Arc<AtomicBool>,
     pushed: Arc<AtomicU64>,
@@ -278,7 +277,7 @@ impl Neighbour {
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&pushed));
         let working = std::thread::spawn(move || {
             let mut longest = Duration::ZERO;
-            // Once at least, also where the others are done before it begins.
+            // At least once, even if the others finish first.
             while !stopped.load(Ordering::Relaxed) || count.load(Ordering::Relaxed) == 0 {
                 let began = Instant::now();
                 let number = count.load(Ordering::Relaxed);
@@ -293,7 +292,7 @@ impl Neighbour {
         Self { stop, pushed, working }
     }
 
-    /// Waits until that many pushes more have been answered.
+    /// Waits for this many more responses.
     pub(crate) fn pushes(&self, more: u64) {
         let until = self.pushed.load(Ordering::Relaxed) + more;
         while self.pushed.load(Ordering::Relaxed) < until && !self.working.is_finished() {
@@ -301,7 +300,7 @@ impl Neighbour {
         }
     }
 
-    /// Ends it, and fails where it ever waited for longer than [`ANSWERED_WITHIN`]. The longest that it waited.
+    /// Ends it, and asserts that no response took longer than [`ANSWERED_WITHIN`]. Returns the longest.
     pub(crate) fn was_served(self) -> Duration {
         self.stop.store(true, Ordering::Relaxed);
         let longest = self.working.join().unwrap();
@@ -310,8 +309,8 @@ impl Neighbour {
     }
 }
 
-/// Says what was measured, for `--nocapture`.
-pub(crate) fn told(what: &str, served: &Served, began: Instant, longest: Duration) {
+/// Prints the measurements, for `--nocapture`.
+pub(crate) fn print_measurements(what: &str, served: &Served, began: Instant, longest: Duration) {
     let (peak, seconds) = (served.peak_mib(), began.elapsed().as_secs_f64());
     #[expect(clippy::print_stdout, reason = "shown with --nocapture, by make hostile")]
     {

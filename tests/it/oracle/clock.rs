@@ -63,7 +63,7 @@ async fn function_by_another_clock() {
     let app = Arc::new(App::new(ingest, Authenticator::new(Box::new(credentials))));
     lambda::run(|event, invocation| {
         let (app, bucket) = (Arc::clone(&app), bucket.clone());
-        async move { app.reply(&bucket, &event, &invocation, now()).await }
+        async move { app.handle_event(&bucket, &event, &invocation, now()).await }
     })
     .await
     .unwrap();

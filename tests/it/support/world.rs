@@ -25,7 +25,7 @@ static PACK: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::pack())
 /// Whoever knows [`USERNAME`] and [`PASSWORD`] may push.
 pub(crate) fn one_client() -> Arc<Credentials> {
     let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
-    Arc::new(Credentials::of(vec![client]).unwrap())
+    Arc::new(Credentials::from_clients(vec![client]).unwrap())
 }
 
 /// The parts of a program. By default everything is in memory, the rules are the built-in ones, and [`one_client`] may push.

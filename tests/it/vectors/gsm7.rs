@@ -39,7 +39,7 @@ const EXTENSION: [(u8, char); 10] = [
 ];
 
 #[test]
-fn every_character_of_unicode_takes_what_the_tables_say() {
+fn every_unicode_character_has_the_width_of_the_tables() {
     let basic: Vec<char> = BASIC.iter().flat_map(|(_, row)| row.chars()).collect();
     assert_eq!(basic.len(), 128);
     for (index, (code, row)) in BASIC.iter().enumerate() {

@@ -28,7 +28,7 @@ fn credentials(hash: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_published_hash_lets_its_own_password_in_and_no_other() {
+async fn published_hashes_match_their_password_and_no_other() {
     for (password, hash) in VECTORS {
         let app = TestApp::with_credentials(&credentials(hash), "basic".parse().unwrap());
         let status = async |password: &str| {

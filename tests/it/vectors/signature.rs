@@ -29,7 +29,7 @@ async fn status(authorization: &str, seconds: i64) -> u16 {
 }
 
 #[tokio::test]
-async fn each_of_the_pages_recipes_gets_in_until_its_signature_ends() {
+async fn the_recipes_of_microsoft_are_verified_until_the_signature_expires() {
     for token in [NODE, PYTHON, CSHARP, CSHARP_PATH] {
         assert_eq!(
             (status(token, 0).await, status(token, 659).await, status(token, 660).await),
@@ -51,7 +51,7 @@ async fn a_signature_over_one_encoding_does_not_sign_another_of_the_same_resourc
 }
 
 #[tokio::test]
-async fn what_is_not_signed_may_be_written_in_any_way_that_means_the_same() {
+async fn the_order_and_the_encoding_of_unsigned_parts_do_not_matter() {
     // The fields in another order, as Microsoft's own libraries have them, and the signature with other escapes.
     let fields: Vec<&str> = NODE.split_once(' ').unwrap().1.split('&').collect();
     let reordered = format!("SharedAccessSignature {}&{}&{}&{}", fields[3], fields[2], fields[1], fields[0]);

@@ -26,7 +26,7 @@ use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource};
 use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry;
-use smartclean_push::telemetry::command::Measurements;
+use smartclean_push::telemetry::command::MetricsRegistry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -87,7 +87,7 @@ struct KnownCredentials {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let measured = telemetry::command::start_server(config::verbosity());
+        let measured = telemetry::command::start_with_metrics(config::verbosity());
         // One more for each of the largest pushes that are worked on at a time: it keeps a thread busy for a while, and
         // others are to be served meanwhile.
         let threads = std::thread::available_parallelism().map_or(1, usize::from) + BODY_BUDGET / MAX_DECODED;
@@ -99,7 +99,7 @@ impl Serve {
         runtime.block_on(self.serve(measured))
     }
 
-    async fn serve(self, measured: Measurements) -> Result<(), Failure> {
+    async fn serve(self, measured: MetricsRegistry) -> Result<(), Failure> {
         let data = &self.data;
         let in_folder = |fault: io::Error| {
             let folder = data.display();
@@ -149,8 +149,8 @@ impl Serve {
         // Cancelled when it is dropped.
         let mut working = JoinSet::new();
         working.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
-        working.spawn(server::finish_every(Arc::clone(&app), SWEEP_EVERY, started));
-        let cut_off = server::serve(app, listener, server::Bounds::default(), end).await;
+        working.spawn(server::evaluate_pending_every(Arc::clone(&app), SWEEP_EVERY, started));
+        let cut_off = server::serve(app, listener, server::ServerLimits::default(), end).await;
         match cut_off {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
@@ -159,7 +159,7 @@ impl Serve {
 
     /// Fails if an enabled auth method lacks its credentials.
     fn check_auth_methods(&self, credentials: &Credentials) -> Result<(), Failure> {
-        if let Some(lack) = credentials.lacks(self.auth_methods) {
+        if let Some(lack) = credentials.missing_for(self.auth_methods) {
             return Err(Failure::new(format!(
                 "{lack}: add it to the credentials file, or leave the auth method out of --auth"
             )));
@@ -238,7 +238,7 @@ Stop with Ctrl-C.
             return credentials_from(path);
         }
         if let Some(client) = environment::client()? {
-            let credentials = Credentials::of(vec![client])
+            let credentials = Credentials::from_clients(vec![client])
                 .map_err(|fault| Failure::new(format!("PUSH_USERNAME and PUSH_PASSWORD: {fault}")))?;
             return Ok(KnownCredentials { credentials: Arc::new(credentials), file: None });
         }
@@ -312,7 +312,7 @@ fn public_host(text: &str) -> Result<String, String> {
 /// Reads `--auth`.
 fn served_auth_methods(list: &str) -> Result<AuthMethods, String> {
     let auth_methods: AuthMethods = list.parse().map_err(|fault: AuthMethodsError| fault.to_string())?;
-    if auth_methods == AuthMethods::of(&[AuthMethod::Iot]) {
+    if auth_methods == AuthMethods::new(&[AuthMethod::Iot]) {
         return Err(
             "by iot alone nobody can push: AWS IoT hands readings to the function on AWS and not to `serve`. Add \
                     basic, oauth or event-hub"

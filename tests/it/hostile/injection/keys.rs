@@ -46,7 +46,7 @@ fn is_own(file: &str) -> bool {
 }
 
 #[test]
-fn files_are_named_by_time_and_content_alone_and_lie_in_the_data_folder() {
+fn file_names_depend_on_time_and_content_only() {
     assert!(is_own("raw/dt=2026-11-23/hh=05/0123456789abcdef0123456789abcdef.ndjson.zst") && !is_own("raw/../x"));
     let found = files(&ATTACKED.folder);
     let (data, beside): (Vec<_>, Vec<_>) = found.iter().partition(|file| file.starts_with("data/"));
@@ -83,7 +83,7 @@ fn alike() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn zones_of_different_names_are_remembered_apart_in_the_database_as_well() {
+async fn zones_of_similar_names_have_separate_state() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("state.db")).unwrap();
     let mut keys = BTreeMap::new();
@@ -104,7 +104,7 @@ async fn zones_of_different_names_are_remembered_apart_in_the_database_as_well()
 }
 
 #[tokio::test]
-async fn what_is_named_like_a_document_of_ours_is_a_zone_all_the_same() {
+async fn a_zone_named_like_a_state_document_is_still_a_zone() {
     let app = TestApp::new();
     for name in ["arrivals", "operations", "projects-of/zone", "../operations"] {
         let text = feedback(now(), &[("InsID", name), ("PID", name), ("DEVID", name)]);
@@ -124,7 +124,7 @@ async fn what_is_named_like_a_document_of_ours_is_a_zone_all_the_same() {
 }
 
 #[test]
-fn what_is_stored_is_to_the_letter_in_objects_and_in_parquet() {
+fn objects_and_parquet_contain_the_exact_text() {
     let folder = ATTACKED.copied();
     let data = folder.path().join("data");
     let mut stored = BTreeSet::new();

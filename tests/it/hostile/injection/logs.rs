@@ -1,15 +1,15 @@
-//! Lines of the log, of the server and of the function; and what is measured.
+//! The logs of the server and of the function, and metrics.
 
 use super::{assert_plain, feedback, payloads};
 use crate::hostile::support::{Answer, Served, basic, exchange, push};
 use crate::support::body;
 
-/// Bytes of a target or a header that any client can send, of a payload.
+/// A payload, encoded for a target or a header.
 fn encoded(payload: &str) -> String {
     payload.bytes().take(300).map(|byte| format!("%{byte:02x}")).collect()
 }
 
-/// Everything that somebody may say who is let in, and who is not.
+/// Sends the payload in every field, with and without valid credentials.
 fn said(server: &Served, payload: &str) -> Vec<Answer> {
     use base64::Engine as _;
     let guess = base64::engine::general_purpose::STANDARD.encode(format!("{payload}:{payload}"));
@@ -28,14 +28,14 @@ fn said(server: &Served, payload: &str) -> Vec<Answer> {
         format!("POST /zones/{zone}/cleaned?project={zone} HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: 0\r\n\r\n", basic()).into(),
     ]
     .into_iter()
-    // What is not even HTTP is answered by 400, and by nothing of ours.
+    // Hyper responds to invalid HTTP with 400.
     .filter_map(|bytes: Vec<u8>| (bytes.len() < 30_000 || bytes.starts_with(b"POST /push")).then(|| exchange(server.address, bytes)))
     .flatten()
     .collect()
 }
 
 #[test]
-fn each_line_of_the_servers_log_is_its_own_whatever_is_said() {
+fn no_input_adds_a_line_to_the_server_log() {
     let server = Served::start();
     for (attempt, payload) in payloads() {
         let before = server.log().len();
@@ -58,7 +58,7 @@ fn each_line_of_the_servers_log_is_its_own_whatever_is_said() {
     }
 }
 
-/// The names of what `/metrics` tells, labels included.
+/// The names of all metrics, with labels.
 fn series(server: &Served) -> Vec<String> {
     let request =
         format!("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {}\r\n\r\n", basic());
@@ -67,7 +67,7 @@ fn series(server: &Served) -> Vec<String> {
 }
 
 #[test]
-fn what_is_measured_has_the_same_names_whatever_is_said() {
+fn no_input_changes_the_names_of_metrics() {
     let server = Served::start();
     let before = series(&server);
     assert!(before.iter().any(|name| name.contains("{le=")) && before.last().unwrap().starts_with('#'), "{before:?}");
@@ -88,7 +88,7 @@ mod function {
     use crate::hostile::support::basic;
     use crate::support::{World, body, process};
 
-    /// An event of an HTTP API that says these things.
+    /// An event of an HTTP API with these values.
     fn event(path: &str, headers: &Value, body: &str) -> String {
         json!({
             "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
@@ -123,26 +123,26 @@ mod function {
                 verified(&payload, &readings),
                 event(&format!("/zones/{}/cleaned", encoded(&payload)), &json!({"authorization": basic()}), ""),
             ] {
-                let _ = app.answer(&Envelope::read(&event).unwrap(), "invocation", Timestamp::now()).await;
+                let _ = app.handle_api_event(&Envelope::parse(&event).unwrap(), "invocation", Timestamp::now()).await;
             }
         }
     }
 
     #[test]
-    fn each_line_of_the_functions_log_is_an_object_of_its_own_members() {
+    fn no_input_adds_lines_or_fields_to_the_function_log() {
         let output = process(module_path!(), "function_that_logs").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("timestamp")).collect();
         assert!(lines.len() > payloads().len(), "{text}");
         for line in lines {
-            // What the test's own words stand before on the same line.
+            // The output of the test may precede it on the same line.
             let line = &line[line.find("{\"").unwrap()..];
             let object: Value = serde_json::from_str(line).unwrap_or_else(|fault| panic!("{fault}: {line}"));
             let members = object.as_object().unwrap();
             assert!(!members.keys().any(|name| name.contains("evil")), "{line}");
             assert!(["INFO", "WARN", "ERROR", "DEBUG", "TRACE"].contains(&object["level"].as_str().unwrap()), "{line}");
-            // JSON may hold the rest of what is hidden, escaped or not; a line's end it may not.
+            // JSON may contain hidden characters, but no line breaks.
             assert!(!line.chars().any(|c| c.is_control()), "{line}");
             assert!(line.len() < 8_192, "a line of {} bytes", line.len());
             let shown = object["client"].as_str().unwrap_or_default();

@@ -1,16 +1,16 @@
-//! Values that try to be more than values, in every field that is told on, at every place where they come out.
+//! Injection: hostile values in every field that is passed on, at every output.
 //!
-//! | location | what holds there |
+//! | output | promise |
 //! |---|---|
-//! | subjects, SMS, default texts | one line of what can be seen, within the protocol's length |
-//! | email | no line that a value made |
-//! | JSON for programs, `alerts.ndjson`, the function's log | the same members as for a plain name, a record a line |
-//! | terminal, the server's log | no control but the line feeds of our own, and no line that a value made |
+//! | subjects, SMS, default texts | one line of visible characters, within the length limit |
+//! | email | no line added by a value |
+//! | JSON for programs, `alerts.ndjson`, the function's log | the same members as for a plain name, one record per line |
+//! | terminal, the server's log | no control characters except our line feeds, and no line added by a value |
 //! | the report | the same markup as for plain names |
-//! | object names, files | made of digits of time and content alone |
-//! | state keys | another one for each zone, however it is called |
-//! | metrics, answers with an error | no word of it |
-//! | stored readings, Parquet | to the letter: what is kept is data, and is shown by other programs as they see fit |
+//! | object names, files | digits of time and content only |
+//! | state keys | a different one for each zone |
+//! | metrics, error responses | nothing of the value |
+//! | stored readings, Parquet | the exact text: other programs display it |
 
 mod keys;
 mod logs;
@@ -20,7 +20,7 @@ mod texts;
 
 use serde_json::{Value, json};
 
-/// What each payload attempts, and the payload.
+/// The payloads, each with its attempt.
 pub(crate) fn payloads() -> Vec<(&'static str, String)> {
     let mut payloads: Vec<(&'static str, String)> = [
         ("a header of its own", "x\r\nX-Evil: 1\r\n\r\nevil"),
@@ -55,11 +55,11 @@ pub(crate) fn payloads() -> Vec<(&'static str, String)> {
     payloads
 }
 
-/// The fields of a reading that are told on.
+/// The fields of a reading that are passed on.
 pub(crate) const FIELDS: [&str; 9] =
     ["Display", "DEVID", "InsID", "PID", "PropId", "DevType", "Region", "reason", "DASSOC"];
 
-/// A bad feedback in which each of these fields has its value; it raises an alert.
+/// A bad feedback with these fields, which raises an alert.
 pub(crate) fn feedback(at: jiff::Timestamp, fields: &[(&str, &str)]) -> String {
     let value = |name: &str, otherwise: &str| -> String {
         fields.iter().find(|(field, _)| *field == name).map_or(otherwise, |(_, value)| value).to_owned()
@@ -72,13 +72,13 @@ pub(crate) fn feedback(at: jiff::Timestamp, fields: &[(&str, &str)]) -> String {
         "v": {"rating": 5, "reasons": {"ID_1": {"ID": "1", "Name": value("reason", "Wet floor"), "selector": 1}}},
     });
     if fields.iter().any(|(field, _)| *field == "DevType") {
-        // No documented type: its own name is told. `own_type` is the rule that it needs.
+        // An unknown type is shown by its name. It needs the rule `own_type`.
         reading["DevType"] = Value::from(value("DevType", ""));
     }
     reading.to_string()
 }
 
-/// A rule for feedback of any type, so that also one that is not documented raises an alert.
+/// A rule for feedback of any type, so that an unknown type raises an alert.
 pub(crate) const ANY_TYPE: &str = "
 [[rule]]
 id = \"any\"
@@ -88,8 +88,7 @@ at_least = 4
 severity = \"high\"
 ";
 
-/// Whether a character shows nothing by itself and changes what stands around it: controls, line breaks, fingerprints that turn
-/// the direction.
+/// Whether a character is invisible and changes its surroundings: controls, line breaks, direction marks.
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -98,7 +97,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
         )
 }
 
-/// That a text of one line holds nothing hidden.
+/// Asserts that a text of one line has no hidden characters.
 pub(crate) fn assert_plain(text: &str, what: &str) {
     let hidden: Vec<char> = text.chars().filter(|c| is_hidden(*c)).collect();
     assert!(hidden.is_empty(), "{what}: {hidden:?} in {:?}", &text.chars().take(400).collect::<String>());

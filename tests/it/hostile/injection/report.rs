@@ -40,7 +40,7 @@ fn markup(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_report_has_the_markup_of_plain_names_whatever_they_are() {
+fn no_name_changes_the_markup_of_the_report() {
     let plain = markup(&page(&PLAIN));
     assert!(plain.contains("table") && plain.contains("class") && !plain.contains("script"), "{plain:?}");
     let page = page(&ATTACKED);
@@ -54,7 +54,7 @@ fn the_report_has_the_markup_of_plain_names_whatever_they_are() {
 }
 
 #[test]
-fn this_measure_finds_markup_that_was_not_escaped() {
+fn the_measurement_detects_unescaped_markup() {
     let plain = markup("<p class=\"a > b\">x</p>");
     assert_eq!(plain.iter().map(String::as_str).collect::<Vec<_>>(), ["/p", "class", "p"]);
     assert!(markup("<p class=\"\" onmouseover=\"evil()\" x=''>y</p>").contains("onmouseover"));

@@ -92,7 +92,7 @@ fn without_colours(line: &str) -> String {
 }
 
 #[test]
-fn our_own_colours_are_told_from_those_of_others() {
+fn own_colours_differ_from_injected_ones() {
     assert_eq!(without_colours("\u{1b}[1m\u{1b}[31mALERT\u{1b}[0m x"), "ALERT x");
     for others in ["\u{1b}[31;5mx", "\u{1b}]0;x\u{7}", "\u{1b}[2J", "\u{1b}[m"] {
         assert_eq!(without_colours(others), others);
@@ -119,7 +119,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn the_server_shows_two_lines_an_alert_whatever_a_value_says() {
+fn no_value_changes_the_two_lines_of_an_alert_on_the_terminal() {
     for attacked in [&PLAIN, &ATTACKED] {
         assert_shown_plain(&attacked.shown, "serve");
         assert!(attacked.shown.contains("\u{1b}[1m"), "as a terminal is shown it");
@@ -134,7 +134,7 @@ fn the_server_shows_two_lines_an_alert_whatever_a_value_says() {
 }
 
 #[test]
-fn commands_that_read_what_is_stored_show_it_plainly() {
+fn commands_that_read_the_archive_sanitize_it() {
     let folder = ATTACKED.copied();
     std::fs::write(folder.path().join("rules.toml"), "[[rule]]\nid = \"bad-feedback\"\nat_least = 5\n").unwrap();
     for arguments in [
@@ -150,7 +150,7 @@ fn commands_that_read_what_is_stored_show_it_plainly() {
 }
 
 #[test]
-fn commands_that_read_a_file_show_its_faults_plainly() {
+fn commands_that_read_a_file_sanitize_its_errors() {
     let folder = tempfile::tempdir().unwrap();
     for (attempt, payload) in commanding() {
         let quoted = toml_text(&payload);
@@ -223,7 +223,7 @@ fn endpoint(answer: Vec<u8>) -> String {
 }
 
 #[test]
-fn commands_that_push_show_what_an_endpoint_answers_plainly() {
+fn commands_that_push_sanitize_the_response() {
     let folder = tempfile::tempdir().unwrap();
     for (attempt, payload) in commanding() {
         for status in ["200 OK", "418 Teapot"] {
@@ -238,7 +238,7 @@ fn commands_that_push_show_what_an_endpoint_answers_plainly() {
 }
 
 #[test]
-fn names_of_files_and_other_arguments_are_shown_plainly() {
+fn file_names_and_arguments_are_sanitized() {
     let folder = tempfile::tempdir().unwrap();
     for (attempt, payload) in commanding() {
         let name = payload.replace('/', "_");

@@ -11,18 +11,17 @@ use smartclean_push::notify::render::Rendered;
 use super::{ANY_TYPE, FIELDS, assert_plain, feedback, payloads};
 use crate::support::{TestApp, body, now, push_to};
 
-/// Most that is remembered of a zone with one device and one message to be sent, in bytes: names of 120 characters each, in
-/// each alert.
+/// Largest state of a zone with one device and one pending message, in bytes: names of 120 characters in each alert.
 const MOST_REMEMBERED: usize = 16 * 1024;
 
 static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::parse("rules.toml", ANY_TYPE).unwrap());
 
-/// Bytes of the largest state document.
+/// The size of the largest state document, in bytes.
 fn largest_document(app: &TestApp) -> usize {
     app.state.documents().into_values().map(|document| document.body.len()).max().unwrap_or_default()
 }
 
-/// What is sent when a reading with these fields comes, and what is remembered of it.
+/// The messages after a reading with these fields, and the size of the state.
 async fn sent(fields: &[(&str, &str)]) -> (Vec<Rendered>, usize) {
     let app = TestApp::with_rules(RULES.clone());
     let outcome = push_to(app.ingest(), body(&[feedback(now(), fields)]), now()).await.unwrap();
@@ -30,7 +29,7 @@ async fn sent(fields: &[(&str, &str)]) -> (Vec<Rendered>, usize) {
     (app.publisher.sent(), largest_document(&app))
 }
 
-/// The names of all members, however deep.
+/// The names of all members at any depth.
 fn members(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => object.iter().for_each(|(name, value)| {
@@ -49,7 +48,7 @@ fn shape(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// How the lines of an email begin that name an id or say where and when, in their order.
+/// The labels of an email, in order.
 fn labels(email: &str) -> Vec<&str> {
     let labels = [
         "Where: ",
@@ -77,14 +76,14 @@ fn assert_neutral(message: &Rendered, plain: &Rendered, what: &str) {
     assert!(message.ascii_subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{what}");
     assert!(message.subject.starts_with("[HIGH] ") || message.subject.starts_with("[MEDIUM] "), "{what}");
     message.email.split('\n').for_each(|line| assert_plain(line, what));
-    // An id of any length is none, and is not told.
+    // An id that is too long is omitted.
     let mut expected = labels(&plain.email).into_iter();
     assert!(
         labels(&message.email).into_iter().all(|label| expected.any(|other| other == label)),
         "{what}: {}",
         message.email
     );
-    // What is shorter or longer may wrap; what a value brought along begins no line of its own.
+    // Lines may wrap differently, but no value starts a line.
     for line in message.email.lines() {
         assert!(!line.starts_with("X-Evil") && !line.starts_with("ALERT") && !line.starts_with("2026-01"), "{what}");
     }
@@ -108,7 +107,7 @@ fn assert_neutral(message: &Rendered, plain: &Rendered, what: &str) {
 }
 
 #[tokio::test]
-async fn no_field_says_more_in_a_message_than_its_own_value() {
+async fn a_field_adds_only_its_own_value_to_a_message() {
     let (plain, _) = sent(&[("DevType", "ACME#FD")]).await;
     let (documented, _) = sent(&[]).await;
     assert!(!plain.is_empty() && !documented.is_empty());
@@ -127,7 +126,7 @@ async fn no_field_says_more_in_a_message_than_its_own_value() {
 }
 
 #[tokio::test]
-async fn all_fields_at_once_say_no_more_either() {
+async fn all_fields_together_add_only_their_values() {
     let (plain, _) = sent(&[]).await;
     for (attempt, payload) in payloads() {
         let fields: Vec<(&str, &str)> =
@@ -141,7 +140,7 @@ async fn all_fields_at_once_say_no_more_either() {
 }
 
 #[tokio::test]
-async fn a_value_that_attempts_nothing_is_told_as_it_is() {
+async fn a_plain_value_is_unchanged() {
     for name in
         ["Ladies L3", "三楼女厕 – L3", "Gents \"Café\" & Bar <2>", "حمام ٣", "👩\u{200d}🔧 Room", "O'Hara = A+B"]
     {
@@ -154,7 +153,7 @@ async fn a_value_that_attempts_nothing_is_told_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_thousand_reasons_are_told_in_part_and_remembered_in_part() {
+async fn a_thousand_reasons_are_shortened_in_messages_and_in_state() {
     let mut reading: Value = serde_json::from_str(&feedback(now(), &[])).unwrap();
     for number in 0..1_000 {
         reading["v"]["reasons"][format!("ID_{number}")] =
@@ -168,7 +167,7 @@ async fn a_thousand_reasons_are_told_in_part_and_remembered_in_part() {
 }
 
 #[tokio::test]
-async fn unpaired_surrogates_in_a_field_become_a_character_and_cost_nothing_else() {
+async fn unpaired_surrogates_in_a_field_become_a_replacement_character() {
     let text = feedback(now(), &[("Display", "HERE")]).replace("HERE", "a\\ud800b\\udc00c");
     let app = TestApp::new();
     let outcome = push_to(app.ingest(), body(&[text]), now()).await.unwrap();
