@@ -1,5 +1,4 @@
-"""Templates and code agree: each function is told every variable that it reads and no other, and may make every call that it
-makes and no other."""
+"""The templates match the code: each function has exactly the environment variables that it reads, and the permissions that it needs."""
 
 import copy
 import fnmatch
@@ -11,19 +10,19 @@ from samcli.yamlhelper import yaml_parse
 
 AWS = ROOT / "src/adapters/aws"
 
-# Variables that are there without the template: set by Lambda itself, or for others than the function.
-NOT_THE_TEMPLATES = {
+# Variables that the template does not set.
+NOT_IN_TEMPLATE = {
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
     "AWS_LAMBDA_LOG_LEVEL": "Lambda sets it, from LoggingConfig",
     "AWS_ENDPOINT_URL": "for stand-ins of AWS",
     "AWS_ENDPOINT_URL_S3": "for stand-ins of AWS",
     "RUST_LOG": "for the command",
-    "SSL_CERT_DIR": "for whoever puts a service with a certificate of his own in AWS's place",
-    "SSL_CERT_FILE": "the same",
-    "RULES_KEY": "for rules elsewhere in the bucket; the template's own place is the default",
+    "SSL_CERT_DIR": "for stand-ins of AWS with their own certificate",
+    "SSL_CERT_FILE": "for stand-ins of AWS with their own certificate",
+    "RULES_KEY": "for another key of the rules file; the template uses the default",
 }
 
-# SDK call -> what it has to be allowed.
+# SDK call -> required action.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 ACTIONS = {
     "batch_get_item": "dynamodb:BatchGetItem",
@@ -40,45 +39,45 @@ ACTIONS = {
     "update_item": "dynamodb:UpdateItem",
 }
 
-# What Lambda does by the function's role.
+# Actions of Lambda with the role of the function.
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-# The main stack's bucket as the lake names it.
+# The bucket of the main stack in the lake template.
 BUCKET = "arn:${AWS::Partition}:s3:::${RawBucket}"
-# Under conditions: a key of one's own, tracing.
+# Only with a customer-managed key, or with tracing.
 OPTIONAL = {"kms:Decrypt", "kms:GenerateDataKey", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 class Function:
-    """A function: its resources in the template, what it is told by, what calls it makes, and what comes beside."""
+    """A function: its id in the template, its configuration and adapters in the source, and further required actions."""
 
-    def __init__(self, id, config, adapters, beside):
-        self.id, self.config, self.adapters, self.beside = id, config, adapters, beside
+    def __init__(self, id, config, adapters, further):
+        self.id, self.config, self.adapters, self.further = id, config, adapters, further
 
-    def reads(self):
-        """The names of the variables that it reads."""
+    def variables_read(self):
+        """The names of the variables that the source reads."""
         config = (ROOT / "src/config.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
         part = re.search(rf"impl {self.config} \{{.*?\n\}}\n", config, re.DOTALL).group()
-        # Constants of the file, and what its functions ask for, beside the configuration's own.
+        # Constants and functions of the file, without other configurations.
         shared = re.sub(r"(?:impl \w+ |pub struct \w+ )\{.*?\n\}\n", "", config, flags=re.DOTALL)
         shared += (ROOT / "src/telemetry/mod.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
         at_compile_time = set(re.findall(r'\benv!\("(\w+)"\)', shared))
         return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|AUTH_METHODS)"', part + shared)) - at_compile_time
 
-    def is_told(self, template):
+    def variables_set(self, template):
         return set(template["Resources"][self.id]["Properties"]["Environment"]["Variables"])
 
-    def does(self):
-        """What it has to be allowed, by the calls in the source."""
+    def actions_required(self):
+        """The actions of the SDK calls in the source, and the further ones."""
         calls = set()
         for adapter in self.adapters:
             source = (AWS / adapter).read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
             calls |= set(re.findall(r"\bclient\s*\.(\w+)\(\)", source))
-        assert calls <= set(ACTIONS), f"calls that ACTIONS does not have: {calls - set(ACTIONS)}"
-        return {ACTIONS[call] for call in calls} | self.beside
+        assert calls <= set(ACTIONS), f"ACTIONS has no entry for: {calls - set(ACTIONS)}"
+        return {ACTIONS[call] for call in calls} | self.further
 
-    def may(self, template):
-        """What its role allows."""
+    def actions_allowed(self, template):
+        """The actions that the role allows."""
         policies = template["Resources"][f"{self.id}Role"]["Properties"]["Policies"]
         policies = [policy["Fn::If"][1] if "Fn::If" in policy else policy for policy in policies]
         allowed = set()
@@ -94,7 +93,7 @@ FUNCTIONS = [
         "PushFunction",
         "FunctionConfig",
         ["dynamodb.rs", "rules.rs", "s3.rs", "secrets.rs", "sns.rs", "sqs.rs"],
-        # Without s3:ListBucket a rules file that is not there looks like one that may not be read.
+        # Without s3:ListBucket, a missing rules file gets 403.
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
     Function("CompactFunction", "CompactConfig", ["archive.rs", "archive/lake.rs"], LOGS),
@@ -103,55 +102,54 @@ FUNCTIONS = [
 
 @pytest.fixture
 def template():
-    """The resources of both templates together; no two have one name."""
+    """The main template with the resources of both templates."""
     main, lake = (yaml_parse((ROOT / name).read_text(encoding="utf-8")) for name in ("template.yaml", "lake.yaml"))
     assert not main["Resources"].keys() & lake["Resources"].keys()
     return {**main, "Resources": {**main["Resources"], **lake["Resources"]}}
 
 
-def faults(template):
-    """Where template and code disagree."""
+def differences(template):
+    """The differences between template and code."""
     for function in FUNCTIONS:
-        reads, told = function.reads() - set(NOT_THE_TEMPLATES), function.is_told(template)
-        yield from (f"{function.id} reads {name}, which nobody sets" for name in reads - told)
-        yield from (f"{function.id} is told {name}, which it does not read" for name in told - reads)
-        does, may = function.does(), function.may(template)
-        yield from (f"{function.id} does {action}, which it may not" for action in does - may)
-        yield from (f"{function.id} may {action}, which it does not" for action in may - does - OPTIONAL)
+        read, provided = function.variables_read() - set(NOT_IN_TEMPLATE), function.variables_set(template)
+        yield from (f"{function.id} reads {name}, which the template does not set" for name in read - provided)
+        yield from (f"the template sets {name}, which {function.id} does not read" for name in provided - read)
+        required, allowed = function.actions_required(), function.actions_allowed(template)
+        yield from (f"{function.id} needs {action}, which its role does not allow" for action in required - allowed)
+        yield from (f"the role allows {action}, which {function.id} does not need" for action in allowed - required - OPTIONAL)
 
 
-def test_template_and_code_agree(template):
-    assert list(faults(template)) == []
+def test_template_matches_the_code(template):
+    assert list(differences(template)) == []
     assert {function.id for function in FUNCTIONS} == {
         id for id, resource in template["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
     }
 
 
-def test_every_permission_and_every_variable_is_missed(template):
-    """The check finds each of them that is taken away."""
+def test_missing_permission_or_variable_is_found(template):
     for function in FUNCTIONS:
-        for name in function.is_told(template):
+        for name in function.variables_set(template):
             without = copy.deepcopy(template)
             del without["Resources"][function.id]["Properties"]["Environment"]["Variables"][name]
-            assert list(faults(without)) == [f"{function.id} reads {name}, which nobody sets"]
-        for action in function.may(template) - OPTIONAL:
+            assert list(differences(without)) == [f"{function.id} reads {name}, which the template does not set"]
+        for action in function.actions_allowed(template) - OPTIONAL:
             without = copy.deepcopy(template)
             for policy in without["Resources"][f"{function.id}Role"]["Properties"]["Policies"]:
                 for statement in policy.get("Fn::If", [None, policy])[1]["PolicyDocument"]["Statement"]:
                     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
                     statement["Action"] = [allowed for allowed in actions if allowed != action]
-            assert list(faults(without)) == [f"{function.id} does {action}, which it may not"]
+            assert list(differences(without)) == [f"{function.id} needs {action}, which its role does not allow"]
 
 
-def test_whatever_is_more_than_needed_is_found(template):
+def test_unneeded_permission_or_variable_is_found(template):
     properties = template["Resources"]["PushFunction"]["Properties"]
     properties["Environment"]["Variables"]["EXTRA"] = "1"
     policies = template["Resources"]["PushFunctionRole"]["Properties"]["Policies"]
     statement = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "*"}
-    policies.append({"PolicyName": "More", "PolicyDocument": {"Statement": [statement]}})
-    assert list(faults(template)) == [
-        "PushFunction is told EXTRA, which it does not read",
-        "PushFunction may s3:DeleteObject, which it does not",
+    policies.append({"PolicyName": "Unneeded", "PolicyDocument": {"Statement": [statement]}})
+    assert list(differences(template)) == [
+        "the template sets EXTRA, which PushFunction does not read",
+        "the role allows s3:DeleteObject, which PushFunction does not need",
     ]
 
 
@@ -159,8 +157,8 @@ def roles(template):
     return {id: resource["Properties"] for id, resource in template["Resources"].items() if resource["Type"] == "AWS::IAM::Role"}
 
 
-def inline(properties):
-    """(name, statement) of a role's policies, those under a condition as well."""
+def statements_of(properties):
+    """The (policy name, statement) pairs of a role, including conditional policies."""
     policies = (policy["Fn::If"][1] if "Fn::If" in policy else policy for policy in properties.get("Policies", []))
     return [(policy["PolicyName"], statement) for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
@@ -169,59 +167,58 @@ def as_list(value):
     return value if isinstance(value, list) else [value]
 
 
-def wide(template):
-    """Statements of roles that allow more than named calls on named things."""
-    things = set(template["Resources"]) | {"DataKeyArn", "AlertTopicKeyArn"}
+def broad_permissions(template):
+    """Permissions with wildcards in actions, or for resources outside of the stack."""
+    own = set(template["Resources"]) | {"DataKeyArn", "AlertTopicKeyArn"}
     for role, properties in roles(template).items():
-        for name, statement in inline(properties):
-            where = f"{role}, {name}"
+        for policy, statement in statements_of(properties):
+            where = f"{role}, {policy}"
             if "NotAction" in statement or "NotResource" in statement:
-                yield f"{where}: everything but"
+                yield f"{where}: NotAction or NotResource"
             yield from (f"{where}: {action}" for action in as_list(statement["Action"]) if "*" in action)
             for resource in as_list(statement["Resource"]):
                 if resource == "*":
-                    # X-Ray knows no resources for these.
+                    # X-Ray has no resources for these actions.
                     if not all(action.startswith("xray:Put") for action in as_list(statement["Action"])):
-                        yield f"{where}: on everything"
+                        yield f"{where}: all resources"
                     continue
                 (function, argument), = resource.items()
-                # A name of this stack's, or what begins with one: ${RawBucket.Arn}/raw/*. The lake is given the bucket's name.
+                # A resource of the stack, or a prefix in one: ${RawBucket.Arn}/raw/*. The lake has the name of the bucket.
                 argument = str(argument).replace(BUCKET, "${RawBucket.Arn}") if function == "Fn::Sub" else argument
-                found = re.fullmatch(r"\$\{(\w+)\.Arn\}(/[\w/.-]+\*?)?", argument) if function == "Fn::Sub" else None
-                named = found[1] if found else argument[0] if isinstance(argument, list) else argument
-                if named.split(".")[0] not in things:
+                match = re.fullmatch(r"\$\{(\w+)\.Arn\}(/[\w/.-]+\*?)?", argument) if function == "Fn::Sub" else None
+                name = match[1] if match else argument[0] if isinstance(argument, list) else argument
+                if name.split(".")[0] not in own:
                     yield f"{where}: {argument}"
 
 
-def test_roles_allow_named_calls_on_the_stacks_own_things(template):
-    assert list(wide(template)) == []
-    statements = inline(roles(template)["CompactFunctionRole"])
+def test_roles_allow_single_actions_on_resources_of_the_stack(template):
+    assert list(broad_permissions(template)) == []
+    statements = statements_of(roles(template)["CompactFunctionRole"])
     statements[0][1]["Action"], statements[1][1]["Resource"] = "logs:*", "*"
     statements[2][1]["Resource"] = {"Fn::Sub": "arn:${AWS::Partition}:s3:::*/raw/*"}
-    assert list(wide(template)) == [
+    assert list(broad_permissions(template)) == [
         "CompactFunctionRole, WriteLog: logs:*",
-        "CompactFunctionRole, ReadReadings: on everything",
+        "CompactFunctionRole, ReadReadings: all resources",
         "CompactFunctionRole, ReadReadings: arn:${AWS::Partition}:s3:::*/raw/*",
     ]
 
 
-def test_each_role_is_taken_by_one_service_and_no_account(template):
-    takers = {}
+def test_only_one_service_can_assume_each_role(template):
+    principals = {}
     for role, properties in roles(template).items():
         (statement,) = properties["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Action"] == "sts:AssumeRole"
-        takers[role] = statement["Principal"]
-    assert takers == {
+        principals[role] = statement["Principal"]
+    assert principals == {
         "PushFunctionRole": {"Service": "lambda.amazonaws.com"},
         "CompactFunctionRole": {"Service": "lambda.amazonaws.com"},
         "IotErrorRole": {"Service": "iot.amazonaws.com"},
     }
-    # AWS's own policies change without us.
+    # AWS can change its managed policies.
     assert not any("ManagedPolicyArns" in properties for properties in roles(template).values())
 
 
-def test_only_services_of_this_account_are_let_in_by_name(template):
-    """Whoever may call a function or write to a queue or topic: a service, and for this account's or this stack's things."""
+def test_resource_policies_allow_only_services_for_this_account(template):
     for id, resource in template["Resources"].items():
         properties = resource["Properties"]
         if resource["Type"] == "AWS::Lambda::Permission":
@@ -232,8 +229,8 @@ def test_only_services_of_this_account_are_let_in_by_name(template):
                 assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, id
 
 
-def unlet(template):
-    """Routes of the API by which the function may not be called."""
+def routes_without_permission(template):
+    """The routes of the API that may not invoke the function."""
     properties = template["Resources"]["PushApiMayInvoke"]["Properties"]
     paths = template["Resources"]["PushApi"]["Properties"]["DefinitionBody"]["paths"]
     for path, methods in paths.items():
@@ -245,16 +242,16 @@ def unlet(template):
                 yield route
 
 
-def test_every_route_may_call_the_function(template):
-    assert list(unlet(template)) == []
+def test_every_route_may_invoke_the_function(template):
+    assert list(routes_without_permission(template)) == []
     source = template["Resources"]["PushApiMayInvoke"]["Properties"]["SourceArn"]
     source["Fn::Sub"] = source["Fn::Sub"].replace("/*", "/*/$default")
-    assert list(unlet(template)) == ["POST/push/jwt"]
+    assert list(routes_without_permission(template)) == ["POST/push/jwt"]
 
 
-def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(template):
+def test_every_bucket_queue_and_topic_refuses_requests_without_tls(template):
     kinds = {"AWS::S3::Bucket": "Bucket", "AWS::SQS::Queue": "Queues", "AWS::SNS::Topic": "Topics"}
-    kept = {id for id, resource in template["Resources"].items() if resource["Type"] in kinds}
+    expected = {id for id, resource in template["Resources"].items() if resource["Type"] in kinds}
     refusing = set()
     for resource in template["Resources"].values():
         properties = resource["Properties"]
@@ -262,17 +259,17 @@ def test_every_bucket_queue_and_topic_refuses_what_comes_without_tls(template):
             if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}:
                 assert statement["Principal"] == "*"
                 refusing |= {named["Ref"] for kind in kinds.values() for named in as_list(properties.get(kind, []))}
-    assert refusing == kept
+    assert refusing == expected
 
 
-def test_what_outlives_the_stack_is_removed_if_its_first_deploy_fails(template):
-    """Else the next try finds queues and tables of the failed one, which nobody removes."""
-    kept = {id: each["DeletionPolicy"] for id, each in template["Resources"].items() if each.get("DeletionPolicy", "Delete") != "Delete"}
-    assert kept == dict.fromkeys(["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket"], "RetainExceptOnCreate")
-    assert {template["Resources"][id]["UpdateReplacePolicy"] for id in kept} == {"Retain"}
+def test_retained_resources_are_removed_if_the_first_deploy_fails(template):
+    """Otherwise, failed deploys leave tables and queues behind."""
+    retained = {id: each["DeletionPolicy"] for id, each in template["Resources"].items() if each.get("DeletionPolicy", "Delete") != "Delete"}
+    assert retained == dict.fromkeys(["StateTable", "StoredQueue", "StoredDeadLetters", "RawBucket"], "RetainExceptOnCreate")
+    assert {template["Resources"][id]["UpdateReplacePolicy"] for id in retained} == {"Retain"}
 
 
-def test_every_url_for_the_vendor_has_the_operators_own_name(template):
+def test_every_url_for_the_vendor_uses_the_custom_domain(template):
     host = {"Fn::If": ["HasDomain", {"Ref": "DomainName"}, {"Fn::Sub": "${PushApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}]}
     urls = {name: output["Value"]["Fn::Sub"] for name, output in template["Outputs"].items() if name.endswith("Url") and name != "DashboardUrl"}
     assert {name: value[0] for name, value in urls.items()} == {
@@ -284,7 +281,7 @@ def test_every_url_for_the_vendor_has_the_operators_own_name(template):
     assert all(value[1] == {"Host": host} for value in urls.values())
 
 
-def test_queue_takes_few_of_the_accounts_copies(template):
+def test_queue_uses_few_concurrent_copies_by_default(template):
     queue = template["Resources"]["PushFunction"]["Properties"]["Events"]["StoredObjects"]["Properties"]
     assert queue["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "QueueConcurrency"}}
     assert template["Parameters"]["QueueConcurrency"]["Default"] == template["Parameters"]["QueueConcurrency"]["MinValue"] == 2
