@@ -1,7 +1,7 @@
-"""Command line of the operator's commands.
+"""Commands for the operator of a stack in AWS.
 
-Answers of the first deploy are saved in samconfig.local.toml, in the format of the SAM CLI. `--env NAME` selects another stack, with its answers in samconfig.NAME.local.toml and
-its first values from samconfig.toml.
+The first deploy prompts for settings and saves them in samconfig.local.toml, in the format of the SAM CLI. `--env NAME` selects another
+stack. Its settings are in samconfig.NAME.local.toml, and its initial values in samconfig.toml.
 """
 
 import argparse
@@ -11,85 +11,83 @@ from pathlib import Path
 
 import botocore.exceptions
 
-from ops import ROOT, Stop, answers, credentials, deploy, preflight, report, rules, smoke, state, subscriptions
+from ops import ROOT, CommandError, credentials, deploy, preflight, report, rules, settings, smoke, state, subscriptions
 from ops.stack import Stack
 
-
-EXPIRED = (
+EXPIRED_SESSION_ERRORS = (
     botocore.exceptions.SSOError,
     botocore.exceptions.TokenRetrievalError,
     botocore.exceptions.LoginTokenLoadError,
 )
-# Codes of AWS for keys and session tokens that it does not know, or no longer.
-NOT_KNOWN = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
+INVALID_CREDENTIALS_CODES = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
 
 def parser():
     commands = argparse.ArgumentParser(prog="python -m ops", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands.add_argument("--env", help="an environment of samconfig.toml: dev, prod")
-    commands.add_argument("--config", type=Path, help="where answers are saved, instead of samconfig.[ENV.]local.toml")
+    commands.add_argument("--env", help="environment of samconfig.toml: dev, prod")
+    commands.add_argument("--config", type=Path, help="file with the settings; default: samconfig.[ENV.]local.toml")
     add = commands.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
 
-    command = add("preflight", help="find what would make a deploy fail; asks a few questions the first time")
-    command.add_argument("--lake", action="store_true", help="of the lake")
-    command = add("deploy", help="deploy the main stack; asks a few questions the first time")
+    command = add("preflight", help="check that a deploy can succeed; the first time, prompt for settings")
+    command.add_argument("--lake", action="store_true", help="check the lake")
+    command = add("deploy", help="deploy the main stack; the first time, prompt for settings")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
     command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
     command = add("lake", help="deploy the lake beside the main stack")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/lake/template.yaml")
     command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
 
-    command = add("smoke", help="deploy a scratch stack, use it, remove it, and print a report")
+    command = add("smoke", help="deploy a scratch stack, test it, remove it, and print a report")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
-    command.add_argument("--preflight", action="store_true", help="find only what would make it fail")
+    command.add_argument("--preflight", action="store_true", help="check only that the deploy can succeed")
     command.add_argument("--lake-template", type=Path, default=ROOT / ".aws-sam/lake/template.yaml")
     command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
-    command.add_argument("--region", default=answers.DEFAULT_REGION)
+    command.add_argument("--region", default=settings.DEFAULT_REGION)
 
-    add("report", help="print URL, subscriptions, and what to do next")
-    add("credentials", help="print the user name and password for SmartClean")
-    add("test-alert", help="push a reading that raises an alert")
-    add("rules", help="make FILE the rules of the stack").add_argument("file", type=Path)
+    add("report", help="print the URL for SmartClean, the subscriptions, and what to do next")
+    add("credentials", help="print the username and password for SmartClean")
+    add("test-alert", help="push a reading that raises a harmless alert")
+    add("rules", help="set the rules of the stack").add_argument("file", type=Path)
 
-    add("rules-show", help="print the rules of the stack, or a version of them").add_argument("version", nargs="?")
-    add("rules-history", help="list the versions of the rules: when, who, what")
-    add("rules-restore", help="make an older version the newest again").add_argument("version", nargs="?")
+    add("rules-show", help="print the rules of the stack, or one version").add_argument("version", nargs="?")
+    add("rules-history", help="list the versions of the rules with time, author and origin")
+    add("rules-restore", help="make an older version the current one").add_argument("version", nargs="?")
 
-    command = add("rebuild-state", help="replay the stored readings into a state table that was lost")
-    command.add_argument("--program", type=Path, required=True, help="a smartclean-push that uses buckets and tables")
-    command.add_argument("--since", metavar="TIME", help="leave older readings out")
-    command.add_argument("--replace", action="store_true", help="replace zones that are in the table")
+    command = add("rebuild-state", help="rebuild a lost state table from the stored readings")
+    command.add_argument("--program", type=Path, required=True, help="smartclean-push, built with the feature s3")
+    command.add_argument("--since", metavar="TIME", help="ignore earlier readings")
+    command.add_argument("--replace", action="store_true", help="overwrite zones that are in the table")
 
-    for name, what in [("subscribe", "send alerts to an address"), ("unsubscribe", "send no more alerts to an address")]:
-        command = add(name, help=what)
-        address = command.add_mutually_exclusive_group()
+    for name, help in [("subscribe", "add an address that gets alerts"), ("unsubscribe", "remove an address")]:
+        address = add(name, help=help).add_mutually_exclusive_group()
         address.add_argument("--email", metavar="ADDRESS")
         address.add_argument("--phone", metavar="NUMBER", help="with country code: +6591234567")
         address.add_argument("--https", metavar="URL")
-    command = add("confirm", help="confirm a subscription so that only the operator can end it")
+    command = add("confirm", help="confirm a subscription; ending it then requires AWS credentials")
     command.add_argument("link", help='the link in the message "Subscription Confirmation"')
 
-    add("rotate-credentials", help="make a new password; the old one works for 24 hours").add_argument("client", nargs="?")
-    add("rotate-signing-key", help="sign OAuth tokens with a new key")
-    add("revoke-previous", help="refuse the previous password and signing key at once")
-    add("event-hub-key", help="make a shared access key for Azure Event Hubs' call").add_argument("name")
+    add("rotate-credentials", help="create a new password; the old one works for 24 hours").add_argument("client", nargs="?")
+    add("rotate-signing-key", help="create a new key for OAuth tokens")
+    add("revoke-previous", help="end the previous passwords and signing key")
+    add("event-hub-key", help="create a shared access key for Azure Event Hubs").add_argument("name")
     return commands
 
 
 def run(arguments):
+    """Runs a command. Returns its exit code."""
     if arguments.command == "smoke":
         stack = smoke.new_stack(arguments.region)
         if arguments.preflight:
             preflight.check(stack, smoke.PARAMETERS)
             return 0
         return smoke.main(stack, arguments.template, arguments.lake_template, arguments.architecture)
-    path = arguments.config or answers.path_of(arguments.env)
+    path = arguments.config or settings.path_for(arguments.env)
     if not path.exists():
         if arguments.command not in ("preflight", "deploy"):
-            again = f"make deploy ENV={arguments.env}" if arguments.env else "make deploy"
-            raise Stop(f"Nothing was deployed from here: there is no {path.name}.", f"run {again}.")
-        answers.ask(path, arguments.env)
-    name, region, parameters = answers.read(path)
+            target = f"make deploy ENV={arguments.env}" if arguments.env else "make deploy"
+            raise CommandError(f"This folder has not deployed a stack: {path.name} does not exist.", f"run {target}.")
+        settings.prompt(path, arguments.env)
+    name, region, parameters = settings.read(path)
     stack = Stack(name, region)
     match arguments.command:
         case "preflight":
@@ -120,12 +118,11 @@ def run(arguments):
         case "rebuild-state":
             return state.rebuild(stack, arguments.program, arguments.since, arguments.replace)
         case "subscribe" | "unsubscribe":
-            named = [(name, value) for name in ("email", "phone", "https") if (value := getattr(arguments, name)) is not None]
-            if not named:
-                raise Stop("No address is named.", f"call this as: make {arguments.command} EMAIL=you@example.com, or PHONE=, HTTPS=")
-            protocol, endpoint = named[0]
+            given = [(kind, value) for kind in ("email", "phone", "https") if (value := getattr(arguments, kind)) is not None]
+            if not given:
+                raise CommandError("The address is missing.", f"run make {arguments.command} EMAIL=you@example.com, or PHONE=, HTTPS=.")
             change = subscriptions.subscribe if arguments.command == "subscribe" else subscriptions.unsubscribe
-            change(stack, subscriptions.Address(protocol, endpoint), parameters)
+            change(stack, subscriptions.Address(*given[0]), parameters)
         case "confirm":
             subscriptions.confirm(stack, arguments.link)
         case "rotate-credentials":
@@ -140,33 +137,34 @@ def run(arguments):
 
 
 def main():
+    """Runs the command line. Returns the exit code, or the text of an error."""
     try:
         return run(parser().parse_args())
-    except Stop as stop:
-        return f"\n{stop}"
+    except CommandError as error:
+        return f"\n{error}"
     except KeyboardInterrupt:
-        return "\nStopped. A deploy that has begun goes on in AWS: make status shows how it ended."
+        return "\nInterrupted. A deploy that has started continues in AWS.\n\nWhat to do next: run make status to see its result."
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError):
         return (
-            "\nNo AWS credentials were found on this machine.\n\nWhat to do next: run `aws configure` (or "
-            "`aws configure sso`), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, then run make again."
+            "\nThis computer has no AWS credentials.\n\nWhat to do next: run `aws configure` (or `aws configure sso`), or set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, then run make again."
         )
-    except EXPIRED as error:
+    except EXPIRED_SESSION_ERRORS as error:
         profile = os.environ.get("AWS_PROFILE")
         return (
             f"\nThe AWS session has expired: {error}\n\nWhat to do next: run `aws sso login"
             f"{f' --profile {profile}' if profile else ''}`, then run make again."
         )
     except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] in NOT_KNOWN:
+        if error.response["Error"]["Code"] in INVALID_CREDENTIALS_CODES:
             return (
-                f"\nAWS does not accept these credentials: {error.response['Error']['Message']}\n\nWhat to do next: sign in again "
+                f"\nAWS rejected the credentials: {error.response['Error']['Message']}\n\nWhat to do next: sign in again "
                 "(`aws sso login`, or new keys with `aws configure`). If the credentials work elsewhere, the region is not "
                 "enabled for the account: console > Account > AWS Regions."
             )
         return (
-            f"\nAWS refused {error.operation_name}: {error.response['Error']['Message']}\n\nWhat to do next: sign in "
-            "again if the session has expired, or ask whoever runs the account for that permission."
+            f"\nAWS refused {error.operation_name}: {error.response['Error']['Message']}\n\nWhat to do next: if the session has "
+            "expired, sign in again. Otherwise, ask the administrator of the account for this permission."
         )
     except botocore.exceptions.BotoCoreError as error:
         return f"\n{error}\n\nWhat to do next: check the network, the region and AWS_PROFILE, then run make again."

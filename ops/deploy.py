@@ -3,24 +3,25 @@
 import subprocess
 import sys
 
-from ops import Stop, answers, preflight
+from ops import CommandError, preflight, settings
 from ops.stack import Stack
 
 
 def main(stack, template, parameters):
+    """Deploys the main stack."""
     preflight.check_parameters(parameters)
-    _sam_deploy(stack, template, answers.every_value(answers.template_parameters("template.yaml"), parameters))
+    _sam_deploy(stack, template, settings.with_defaults(settings.template_parameters("template.yaml"), parameters))
 
 
 def lake(stack, template, parameters):
-    """Deploys the lake as a second stack, `NAME-lake`, with what it needs of the main stack."""
+    """Deploys the lake as a second stack, `NAME-lake`, with the bucket and the operations topic of the main stack."""
     outputs = stack.outputs()
     given = parameters | {"RawBucket": outputs["RawBucketName"], "OperationsTopicArn": outputs["OperationsTopicArn"]}
-    second = Stack(f"{stack.name}-lake", stack.region)
-    _sam_deploy(second, template, answers.every_value(answers.template_parameters("lake.yaml"), given))
-    outputs = second.outputs()
-    print(f"\nQuestions in SQL: console > Athena > workgroup {outputs['LakeWorkGroup']}, database {outputs['LakeDatabase']},")
-    print("tab Saved queries. docs/lake.md describes the tables.\n")
+    lake = Stack(f"{stack.name}-lake", stack.region)
+    _sam_deploy(lake, template, settings.with_defaults(settings.template_parameters("lake.yaml"), given))
+    outputs = lake.outputs()
+    print(f"\nTo query the readings: console > Athena > workgroup {outputs['LakeWorkGroup']}, database {outputs['LakeDatabase']} > Saved queries.")
+    print("docs/lake.md describes the tables.\n")
 
 
 def _sam_deploy(stack, template, parameters):
@@ -32,8 +33,7 @@ def _sam_deploy(stack, template, parameters):
         "--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items()),
     ]  # fmt: skip
     if subprocess.run(command, check=False).returncode != 0:
-        raise Stop(
-            "The deploy failed: see the lines above, the first with FAILED in it first.",
-            "correct what it names, and run make deploy again; AWS has rolled back what was half done. If it was the first deploy, "
-            "make deploy offers to remove what is left of it.",
+        raise CommandError(
+            "The deploy failed, and AWS rolled it back. The first line above with FAILED has the reason.",
+            "correct the cause and run make deploy again. After a failed first deploy, make deploy offers to remove the stack.",
         )

@@ -1,20 +1,20 @@
-"""Finds what would make a deploy fail, before the build of twelve minutes."""
+"""Checks that a deploy can succeed, before a build of twelve minutes."""
 
 import re
 
 import boto3
 import botocore.exceptions
 
-from ops import Stop, answers, subscriptions
+from ops import CommandError, is_confirmed, settings, subscriptions
 
-# An account that AWS has not raised yet may run ten copies of all its functions together.
-FEW_COPIES = 50
-# The states in which a stack has never worked: there is nothing in it to lose, and AWS updates none of them.
+# A new account may run only ten copies of all its functions together.
+LOW_CONCURRENCY = 50
+# In these states, a stack has never worked. AWS cannot update it, and it contains no readings.
 NEVER_CREATED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
 
 
 def check(stack, parameters, template="template.yaml"):
-    """Raises Stop if a deploy of `stack` would fail. Prints what would work otherwise than expected."""
+    """Raises CommandError if a deploy of `stack` would fail. Prints notes about limits of the account."""
     check_name(stack.name)
     check_region(stack.region)
     check_parameters(parameters, template)
@@ -25,20 +25,20 @@ def check(stack, parameters, template="template.yaml"):
 
 
 def check_name(name):
-    if not re.search(answers.STACK_NAME, name):
-        raise Stop(
-            f"The stack cannot be called {name}: names of its bucket and its database are made of it.",
-            f"give {answers.STACK_NAME_HINT} as stack_name in the saved answers.",
+    if not re.search(settings.STACK_NAME, name):
+        raise CommandError(
+            f"{name} is not a valid stack name: the bucket and the database are named after the stack.",
+            f"use {settings.STACK_NAME_HINT} for stack_name in samconfig.local.toml.",
         )
 
 
 def check_region(region):
-    """Prints a note about a region that is unknown here: AWS opens regions after a release of its library."""
+    """Prints a note if the region is unknown. It can be newer than the list in botocore."""
     known = {name for partition in ("aws", "aws-cn", "aws-us-gov") for name in _regions(partition)}
     if region not in known:
         near = sorted(name for name in known if name.startswith(region[:2])) or sorted(known)
-        print(f"\nNote: region {region} is not among those that this machine knows. If it is new, that does not matter; else give one")
-        print(f"as region in the saved answers: {', '.join(near)}.")
+        print(f"\nNote: region {region} is unknown here. If it is not a new region, correct it in samconfig.local.toml. Known regions:")
+        print(f"{', '.join(near)}.")
 
 
 def _regions(partition):
@@ -46,110 +46,106 @@ def _regions(partition):
 
 
 def check_parameters(parameters, template="template.yaml"):
-    """Raises Stop if a saved parameter is unknown, has a value that its template refuses, or misses one that it needs."""
-    unknown = sorted(parameters.keys() - {name for each in answers.TEMPLATES for name in answers.template_parameters(each)})
+    """Raises CommandError if a parameter is unknown, or if CloudFormation would refuse its value or a combination of values."""
+    unknown = sorted(parameters.keys() - {name for each in settings.TEMPLATES for name in settings.template_parameters(each)})
     if unknown:
-        raise Stop(
-            f"There is no parameter {', '.join(unknown)} in {' or '.join(answers.TEMPLATES)}.",
-            "correct the name in parameter_overrides, or remove the line. CHANGELOG.md lists what was renamed.",
+        raise CommandError(
+            f"{' and '.join(settings.TEMPLATES)} have no parameter {', '.join(unknown)}.",
+            "correct the name in parameter_overrides, or remove the line. CHANGELOG.md lists renamed parameters.",
         )
-    known = answers.template_parameters(template)
+    known = settings.template_parameters(template)
     given = {name: value for name, value in parameters.items() if name in known}
-    found = [f"{name}={value}: it should be {hint}" for name, value in given.items() if (hint := _refused(known[name], value))]
-    if not found:
-        found = list(_broken_rules(answers.template_rules(template), answers.every_value(known, given)))
-    if found:
-        raise Stop("These parameters would be refused:\n  " + "\n  ".join(found), "correct them in the saved answers.")
+    errors = [f"{name}={value}: use {hint}" for name, value in given.items() if (hint := _hint_if_invalid(known[name], value))]
+    if not errors:
+        errors = list(_broken_rules(settings.template_rules(template), settings.with_defaults(known, given)))
+    if errors:
+        raise CommandError("Invalid parameters:\n  " + "\n  ".join(errors), "correct them in samconfig.local.toml.")
 
 
-def _refused(parameter, value):
-    """What a value of a parameter should be; None if it is that."""
+def _hint_if_invalid(parameter, value):
+    """The description of a valid value, if this one is not valid; otherwise None."""
     allowed = [str(each) for each in parameter.get("AllowedValues", [])]
     if allowed:
         return None if value in allowed else f"one of {', '.join(allowed)}"
     if parameter["Type"] == "Number":
         low, high = parameter["MinValue"], parameter.get("MaxValue", float("inf"))
-        fits = re.fullmatch(r"-?\d+", value) and low <= int(value) <= high
+        is_valid = re.fullmatch(r"-?\d+", value) and low <= int(value) <= high
     else:
-        fits = re.search(parameter.get("AllowedPattern", ""), value) and len(value) <= parameter.get("MaxLength", 4096)
-    return None if fits else parameter["ConstraintDescription"]
+        is_valid = re.search(parameter.get("AllowedPattern", ""), value) and len(value) <= parameter.get("MaxLength", 4096)
+    return None if is_valid else parameter["ConstraintDescription"]
 
 
 def _broken_rules(rules, values):
     for rule in rules.values():
-        if _holds(rule.get("RuleCondition", {"Fn::Equals": ["", ""]}), values):
-            yield from (each["AssertDescription"] for each in rule["Assertions"] if not _holds(each["Assert"], values))
+        if _evaluate(rule.get("RuleCondition", {"Fn::Equals": ["", ""]}), values):
+            yield from (each["AssertDescription"] for each in rule["Assertions"] if not _evaluate(each["Assert"], values))
 
 
-def _holds(condition, values):
-    """Whether a condition of the template's Rules holds; the text of what is compared."""
-    match condition:
+def _evaluate(expression, values):
+    """The value of an expression in the Rules of a template: true, false or a text."""
+    match expression:
         case {"Ref": name}:
             return values[name]
         case {"Fn::Equals": [left, right]}:
-            return _holds(left, values) == _holds(right, values)
+            return _evaluate(left, values) == _evaluate(right, values)
         case {"Fn::Not": [negated]}:
-            return not _holds(negated, values)
+            return not _evaluate(negated, values)
         case {"Fn::And": parts}:
-            return all(_holds(part, values) for part in parts)
+            return all(_evaluate(part, values) for part in parts)
         case {"Fn::Or": parts}:
-            return any(_holds(part, values) for part in parts)
+            return any(_evaluate(part, values) for part in parts)
         case text:
             return text
 
 
 def check_state(stack):
-    """Offers to remove a stack whose first deploy failed. Raises Stop if AWS would not take a deploy now."""
+    """Offers to remove a stack whose first deploy failed. Raises CommandError if AWS would refuse a deploy now."""
     status = stack.status()
     if status in NEVER_CREATED:
         _remove(stack, status)
     elif status == "UPDATE_ROLLBACK_FAILED":
-        raise Stop(
+        raise CommandError(
             f"The last deploy of {stack.name} failed, and AWS could not roll it back ({status}).",
             "console > CloudFormation > the stack > Stack actions > Continue update rollback. Then deploy again.",
         )
     elif status and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-        raise Stop(f"Another change of stack {stack.name} is under way ({status}).", "wait some minutes, and deploy again.")
+        raise CommandError(f"AWS is changing stack {stack.name} ({status}).", "wait some minutes, then deploy again.")
 
 
 def _remove(stack, status):
     if status == "DELETE_FAILED":
-        print(f"\nRemoving {stack.name} failed, and AWS takes no deploy until it is removed ({status}).")
-        print("Its readings stay in their bucket; the new stack begins with an empty one (docs/operate.md, Restore).")
+        print(f"\nAWS could not remove {stack.name} ({status}), and accepts no deploy until it is removed.")
+        print("Its readings stay in their bucket. The new stack starts with an empty one (docs/operate.md, Restore).")
     else:
-        print(f"\nThe first deploy of {stack.name} failed, and AWS takes no other one until it is removed ({status}).")
-        print("It never worked, so there are no readings in it.")
-    try:
-        is_wanted = input("Remove it now? [y/N]: ").strip().lower() in ("y", "yes")
-    except EOFError:
-        is_wanted = False
-    if not is_wanted:
-        raise Stop(f"Stack {stack.name} is still there.", "deploy in a terminal, and answer y; or remove it in the console.")
-    print("Removing it (a minute or two) ...", flush=True)
+        print(f"\nThe first deploy of {stack.name} failed ({status}). AWS accepts no other deploy until the stack is removed.")
+        print("It never worked, so it contains no readings.")
+    if not is_confirmed("Remove it now?"):
+        raise CommandError(f"Stack {stack.name} was not removed.", "run make deploy in a terminal and answer y, or remove the stack in the console.")
+    print("Removing the stack (1 to 2 minutes) ...", flush=True)
     try:
         stack.remove()
     except botocore.exceptions.WaiterError:
-        raise Stop(
+        raise CommandError(
             f"AWS could not remove stack {stack.name}.",
-            "console > CloudFormation > the stack > Events names what is in the way. Remove that, then deploy again.",
+            "console > CloudFormation > the stack > Events lists the resource that blocks it. Remove that resource, then deploy again.",
         ) from None
 
 
 def _notes(stack, parameters):
-    if (copies := _copies(stack)) < FEW_COPIES:
+    if (limit := _concurrency_limit(stack)) < LOW_CONCURRENCY:
         yield (
-            f"this account may run {copies} copies of its functions at a time. A push beyond that gets 503, and is lost unless\n"
-            "SmartClean sends it again. Ask for more, for free: console > Service Quotas > AWS Lambda > Concurrent executions."
+            f"this account may run {limit} copies of all its functions at a time. A push above the limit gets 503, and is lost unless\n"
+            "SmartClean retries it. Request a higher limit (free): console > Service Quotas > AWS Lambda > Concurrent executions."
         )
     if parameters.get("AlertPhone") and subscriptions.in_sms_sandbox(stack):
         yield (
-            "this account is in the SMS sandbox: texts reach only numbers that are verified in the SNS console. To leave it:\n"
-            "SNS console > Text messaging (SMS) > Exit SMS sandbox."
+            "this account is in the SMS sandbox: SMS reach only numbers that are verified in the SNS console. To leave it:\n"
+            "console > SNS > Text messaging (SMS) > Exit SMS sandbox."
         )
 
 
-def _copies(stack):
-    """How many copies of all its functions the account may run at a time; no limit without the permission to ask."""
+def _concurrency_limit(stack):
+    """How many copies of all its functions the account may run at a time; infinity if reading the limit is not permitted."""
     try:
         return stack.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     except botocore.exceptions.ClientError:

@@ -1,74 +1,75 @@
-"""The rules of a deployed stack: to put, show, list and restore them; and an alert to try them with."""
+"""The rules of a deployed stack: set, show, list and restore them; and send a test alert."""
 
 import os
 import subprocess
 
 import botocore.exceptions
 
-from ops import ROOT, Stop, credentials
+from ops import ROOT, CommandError, credentials
 
 KEY = "config/rules.toml"
-# What the function accepted last. It stays when the rules file is taken away.
+# The rules that the function accepted last. This object stays if the rules file is deleted.
 ACCEPTED = "config/rules.accepted.toml"
 
 
 def put(stack, path):
-    """Makes a file the rules of the stack."""
+    """Sets the rules of the stack to those in a file."""
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise Stop(f"{path} cannot be read: {error.strerror}.", "call this as: make rules FILE=my-rules.toml") from None
+        raise CommandError(f"{path} cannot be read: {error.strerror}.", "run make rules FILE=my-rules.toml.") from None
     _write(stack, text, path)
 
 
 def show(stack, version=None):
-    """Prints the rules of the stack, or a version of them."""
+    """Prints the current rules of the stack, or one version."""
     text = _read(stack, KEY, version)
     if text is None:
-        print("# No rules file was put: the built-in rules apply (rules/pack.toml).")
+        print("# The stack has no rules file: the built-in rules apply (rules/pack.toml).")
     else:
         print(text.decode(), end="")
 
 
 def history(stack):
-    """Prints the versions of the rules, newest first: when they were put, by whom, and what was put."""
+    """Prints the versions of the rules with time, size, author and origin, newest first."""
     bucket, s3 = stack.outputs()["RawBucketName"], stack.client("s3")
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=KEY)
     versions = [each for page in pages for each in page.get("Versions", []) if each["Key"] == KEY]
     if not versions:
-        print("No rules file was ever put: the built-in rules apply.")
+        print("The stack never had a rules file: the built-in rules apply.")
         return
-    print(f"{'when (UTC)':<18}{'version':<36}{'bytes':>7}  who, and what")
+    print(f"{'time (UTC)':<18}{'version':<36}{'bytes':>7}  author and origin")
     for version in sorted(versions, key=lambda each: each["LastModified"], reverse=True):
-        head = s3.head_object(Bucket=bucket, Key=KEY, VersionId=version["VersionId"])["Metadata"]
-        in_force = " (newest)" if version["IsLatest"] else ""
-        who = f"{head.get('by', 'unknown: not put by make rules')}, {head.get('from', '?')}{in_force}"
-        print(f"{version['LastModified']:%Y-%m-%d %H:%M}  {version['VersionId']:<36}{version['Size']:>7}  {who}")
-    print("\nmake rules-show VERSION=... prints one, make rules-restore VERSION=... makes it the newest again. Old ones are kept for a year.")
+        metadata = s3.head_object(Bucket=bucket, Key=KEY, VersionId=version["VersionId"])["Metadata"]
+        current = " (current)" if version["IsLatest"] else ""
+        author = f"{metadata.get('by', 'unknown, not by make rules')}, {metadata.get('from', '?')}{current}"
+        print(f"{version['LastModified']:%Y-%m-%d %H:%M}  {version['VersionId']:<36}{version['Size']:>7}  {author}")
+    print("\nmake rules-show VERSION=... prints a version; make rules-restore VERSION=... makes it the current one.")
+    print("Older versions are deleted after a year.")
 
 
 def restore(stack, version):
-    """Makes an older version the newest again. Nothing is lost: what was in force stays a version."""
+    """Makes an older version the current one. The replaced rules stay in the history."""
     if not version:
-        raise Stop("No version is named.", "call this as: make rules-restore VERSION=... ; make rules-history lists them.")
+        raise CommandError("VERSION is missing.", "run make rules-history, then make rules-restore VERSION=...")
     _write(stack, _read(stack, KEY, version), f"version {version}")
 
 
 def in_force(stack):
-    """The rules that the function goes by; None while the built-in ones apply."""
+    """The rules that the function uses; None if it uses the built-in rules."""
     return None if _read(stack, KEY) is None else _read(stack, ACCEPTED)
 
 
 def _read(stack, key, version=None):
-    """The text of a version; of the newest one without `version`, and None if there is none."""
-    which = {"VersionId": version} if version else {}
+    """The text of a version. Without `version`: the text of the current one, or None if the object does not exist."""
+    selected = {"VersionId": version} if version else {}
     try:
-        return stack.client("s3").get_object(Bucket=stack.outputs()["RawBucketName"], Key=key, **which)["Body"].read()
+        return stack.client("s3").get_object(Bucket=stack.outputs()["RawBucketName"], Key=key, **selected)["Body"].read()
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchKey" and not version:
             return None
         if error.response["Error"]["Code"] in ("NoSuchVersion", "InvalidArgument", "NoSuchKey", "MethodNotAllowed"):
-            raise Stop(f"The rules have no version {version}.", "take one that make rules-history lists.") from None
+            raise CommandError(f"The rules have no version {version}.", "use a version that make rules-history lists.") from None
         raise
 
 
@@ -77,17 +78,17 @@ def _write(stack, text, origin):
     stack.client("s3").put_object(
         Bucket=bucket, Key=KEY, Body=text, ContentType="application/toml", Metadata={"by": stack.caller(), "from": _ascii(origin)}
     )
-    print(f"{origin} is now s3://{bucket}/{KEY}; the function uses it within a minute.")
-    print("If it has a mistake, the last good file stays in force and a notice names the mistake.")
+    print(f"Wrote {origin} to s3://{bucket}/{KEY}. The function applies it within a minute.")
+    print("If it is not valid, the previous rules stay in force, and a notice lists the errors.")
 
 
 def _ascii(text):
-    """As S3 takes it in metadata."""
+    """The text in ASCII, as S3 requires for metadata."""
     return str(text).encode("ascii", "replace").decode()
 
 
 def test_alert(stack):
-    """Pushes a reading that raises an alert. Returns the exit code of the command."""
+    """Pushes a reading that raises a harmless alert. Returns the exit code of the command."""
     outputs = stack.outputs()
     username, password = credentials.current(stack, outputs)
     environment = {**os.environ, "PUSH_USERNAME": username, "PUSH_PASSWORD": password}

@@ -1,6 +1,6 @@
-"""Deploys a scratch stack with a lake, uses it as SmartClean and an operator do, removes everything, and prints a report.
+"""Deploys a scratch stack with a lake, tests it from outside, removes it, and prints a report.
 
-What only AWS can show: docs/verified.md lists the claims that depend on it.
+docs/verified.md lists the claims that only a test in AWS can verify.
 """
 
 import contextlib
@@ -14,25 +14,27 @@ import uuid
 import botocore.exceptions
 import requests
 
-from ops import Stop, credentials, deploy
+from ops import CommandError, credentials, deploy
 from ops.stack import Stack
 
-# Nobody is told of the scratch stack, and its logs do not stay.
+# No alarms, and logs for one day.
 PARAMETERS = {"Alarms": "no", "LogRetentionDays": "1"}
-# Cleaned of what the stack keeps when it is deleted, by the type of each resource.
-KEPT = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"}
-# Codes of AWS for a bucket, a table and a queue that is not there.
-NOT_THERE = {"NoSuchBucket", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+# Types of resources that stay when the stack is deleted.
+RETAINED_TYPES = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"}
+# Error codes for a missing bucket, table or queue.
+NOT_FOUND = {"NoSuchBucket", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 ZONE = "smoke-zone"
+READ_THE_LOG = "read the log of the function."
+RUN_THE_QUERY = "run the query in the console: Athena > Saved queries."
 
 
 def new_stack(region):
-    """A scratch stack with a name that no other has."""
+    """A scratch stack with a unique name."""
     return Stack(f"smartclean-push-smoke-{secrets.token_hex(3)}", region)
 
 
 def main(stack, template, lake_template, architecture, request=requests.request):
-    """Runs the smoke test. Returns 1 if a check failed, or something could not be removed."""
+    """Runs the smoke test. Returns 1 if a check failed or a resource could not be removed."""
     parameters = {**PARAMETERS, "Architecture": architecture}
     results = []
     try:
@@ -43,16 +45,16 @@ def main(stack, template, lake_template, architecture, request=requests.request)
             for check in CHECKS:
                 results.append(_run(check, receiver))
     finally:
-        removed = _run(lambda _: _remove(stack), None, "removed everything")
+        removed = _run(lambda _: _remove(stack), None, "All resources are removed")
         _print_report(stack, [*results, removed])
     return 0 if all(is_ok for is_ok, _, _ in [*results, removed]) else 1
 
 
-# ---- What is checked -----------------------------------------------------------------------------------------------------
+# ---- Checks --------------------------------------------------------------------------------------------------------------
 
 
 class Receiver:
-    """The deployed receiver, as SmartClean and whoever gets its alerts see it."""
+    """The deployed receiver: clients for its HTTP API and its alert topic."""
 
     def __init__(self, stack, request, receive):
         self.stack, self.receive, self._request = stack, receive, request
@@ -66,66 +68,67 @@ class Receiver:
 
 
 def plain_push(receiver):
-    """A plain push is answered 200, and its alert is received through the topic."""
-    answer = receiver.post("/push", _batch(_reading("ODRDTR_BATT_V1", amm=270)), Content_Type="application/json")
-    _expect(answer, 200)
-    if answer.json()["alerts"] != 1:
-        raise Stop(f"one alert was expected: {answer.text}", "look into the function's log.")
+    """A plain push gets 200, and its alert arrives through the topic."""
+    response = receiver.post("/push", _batch(_reading("ODRDTR_BATT_V1", amm=270)), Content_Type="application/json")
+    _expect(response, 200)
+    if response.json()["alerts"] != 1:
+        raise CommandError(f"expected one alert, got {response.text}", READ_THE_LOG)
     message = receiver.receive()
     if "270 ppb" not in message:
-        raise Stop(f"another alert was received: {message}", "look into the function's log.")
-    return "200; the alert came through the topic"
+        raise CommandError(f"expected an alert with 270 ppb, got {message}", READ_THE_LOG)
+    return "200, and the alert"
 
 
 def gzip_push(receiver):
-    """A push in gzip as application/octet-stream is answered 200."""
+    """A push in gzip as application/octet-stream gets 200."""
     return _expect(receiver.post("/push", _gzip(), Content_Encoding="gzip", Content_Type="application/octet-stream"), 200)
 
 
 def gzip_push_as_json(receiver):
-    """A push in gzip as application/json is answered 200, or 415 if the gateway has taken it for text."""
+    """A push in gzip as application/json gets 200, or 415 if the gateway treats it as text."""
     return _expect(receiver.post("/push", _gzip(), Content_Encoding="gzip", Content_Type="application/json"), 200, 415)
 
 
 def large_push(receiver):
-    """A push of almost 5 MB is answered 200."""
+    """A push of almost 5 MB gets 200."""
     return _expect(receiver.post("/push", _batch_of(4_800_000), Content_Type="application/json"), 200)
 
 
 def too_large_push(receiver):
-    """A push of 11 MB is answered 413."""
+    """A push of 11 MB gets 413."""
     return _expect(receiver.post("/push", _batch_of(11_000_000), Content_Type="application/json"), 413)
 
 
 def wrong_password(receiver):
-    """A wrong password is answered 401."""
+    """A wrong password gets 401."""
     return _expect(receiver.post("/push", b"[]", login=(receiver.login[0], "wrong")), 401)
 
 
 def cleaned_zone(receiver):
-    """A cleaning of a zone is answered 200."""
+    """A cleaning of a zone gets 200."""
     return _expect(receiver.post(f"/zones/{ZONE}/cleaned", b""), 200)
 
 
 def saved_query(receiver):
-    """A saved query of the lake counts the people that were pushed."""
+    """A saved query of the lake counts the people in a push."""
     _expect(receiver.post("/push", _batch(_reading("UM", count=7))), 200)
     lake = Stack(f"{receiver.stack.name}-lake", receiver.stack.region).outputs()
     athena = receiver.stack.client("athena")
     ids = athena.list_named_queries(WorkGroup=lake["LakeWorkGroup"])["NamedQueryIds"]
-    named = {query["Name"]: query["QueryString"] for query in athena.batch_get_named_query(NamedQueryIds=ids)["NamedQueries"]}
-    begun = athena.start_query_execution(
-        QueryString=named["People per zone and day"],
+    queries = {query["Name"]: query["QueryString"] for query in athena.batch_get_named_query(NamedQueryIds=ids)["NamedQueries"]}
+    execution = athena.start_query_execution(
+        QueryString=queries["People per zone and day"],
         WorkGroup=lake["LakeWorkGroup"],
         QueryExecutionContext={"Database": lake["LakeDatabase"]},
     )["QueryExecutionId"]
-    status = _until(lambda: _query_status(athena, begun), 120)
+    status = _poll(lambda: _finished_status(athena, execution), 120)
     if status["State"] != "SUCCEEDED":
-        raise Stop(f"the query failed: {status.get('StateChangeReason')}", "ask it in the console: Athena > Saved queries.")
-    rows = [[cell.get("VarCharValue") for cell in row["Data"]] for row in athena.get_query_results(QueryExecutionId=begun)["ResultSet"]["Rows"]]
+        raise CommandError(f"the query failed: {status.get('StateChangeReason')}", RUN_THE_QUERY)
+    results = athena.get_query_results(QueryExecutionId=execution)["ResultSet"]["Rows"]
+    rows = [[cell.get("VarCharValue") for cell in row["Data"]] for row in results]
     people = [float(row[-1]) for row in rows if ZONE in row]
     if people != [7]:
-        raise Stop(f"seven people were expected in {ZONE}: {rows}", "ask the query in the console: Athena > Saved queries.")
+        raise CommandError(f"expected 7 people in {ZONE}, got {rows}", RUN_THE_QUERY)
     return "7 people"
 
 
@@ -145,7 +148,7 @@ def _batch(*readings):
 
 
 def _batch_of(size):
-    """A batch of about so many bytes, of readings that raise no alert."""
+    """A batch of about `size` bytes. Its readings raise no alert."""
     one = len(_batch(_reading("TH", t=21.5)))
     return _batch(*(_reading("TH", t=21.5) for _ in range(size // one)))
 
@@ -154,31 +157,32 @@ def _gzip():
     return gzip.compress(_batch(_reading("TH", t=21.5)))
 
 
-def _expect(answer, *statuses):
-    if answer.status_code not in statuses:
+def _expect(response, *statuses):
+    if response.status_code not in statuses:
         expected = " or ".join(map(str, statuses))
-        raise Stop(f"{answer.status_code} came, and {expected} was expected: {answer.text[:300]}", "look into the function's log.")
-    return str(answer.status_code)
+        raise CommandError(f"expected {expected}, got {response.status_code}: {response.text[:300]}", READ_THE_LOG)
+    return str(response.status_code)
 
 
-def _query_status(athena, id):
+def _finished_status(athena, id):
+    """The status of a query that has finished; otherwise None."""
     status = athena.get_query_execution(QueryExecutionId=id)["QueryExecution"]["Status"]
     return status if status["State"] not in ("QUEUED", "RUNNING") else None
 
 
-def _until(look, seconds):
-    """What `look` comes to, as soon as it is something."""
+def _poll(call, seconds):
+    """Repeats `call` until its result is truthy, and returns the result."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while not (result := call()):
         if time.monotonic() > deadline:
-            raise Stop(f"nothing came within {seconds} s.", "look into the function's log.")
+            raise CommandError(f"no result within {seconds} s.", READ_THE_LOG)
         time.sleep(1)
-    return found
+    return result
 
 
 @contextlib.contextmanager
 def _alert_queue(stack):
-    """A queue that is subscribed to the alerts: what is received from it."""
+    """Subscribes a queue to the alert topic. Yields a function that receives one message."""
     sqs, sns, topic = stack.client("sqs"), stack.client("sns"), stack.outputs()["AlertTopicArn"]
     url = sqs.create_queue(QueueName=f"{stack.name}-alerts")["QueueUrl"]
     try:
@@ -191,7 +195,7 @@ def _alert_queue(stack):
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
         def receive():
-            (message,) = _until(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5).get("Messages"), 60)
+            (message,) = _poll(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5).get("Messages"), 60)
             return message["Body"]
 
         yield receive
@@ -199,36 +203,36 @@ def _alert_queue(stack):
         sqs.delete_queue(QueueUrl=url)
 
 
-# ---- What is removed -----------------------------------------------------------------------------------------------------
+# ---- Removal -------------------------------------------------------------------------------------------------------------
 
 
-def _kept_resources(stack):
-    """(type, id) of what outlives the stack."""
+def _retained_resources(stack):
+    """The (type, id) of each resource that stays when the stack is deleted."""
     if not stack.status():
         return []
     pages = stack.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name)
-    summaries = [each for page in pages for each in page["StackResourceSummaries"] if each["ResourceType"] in KEPT]
-    # A first deploy that failed has removed them itself, and lists them all the same.
-    there = [each for each in summaries if each["ResourceStatus"] != "DELETE_COMPLETE" and each.get("PhysicalResourceId")]
-    return [(each["ResourceType"], each["PhysicalResourceId"]) for each in there]
+    summaries = [each for page in pages for each in page["StackResourceSummaries"] if each["ResourceType"] in RETAINED_TYPES]
+    # CloudFormation also lists resources that the rollback of a failed first deploy has removed.
+    existing = [each for each in summaries if each["ResourceStatus"] != "DELETE_COMPLETE" and each.get("PhysicalResourceId")]
+    return [(each["ResourceType"], each["PhysicalResourceId"]) for each in existing]
 
 
 def _remove(stack):
-    """Deletes both stacks, and then what they keep."""
-    kept = _kept_resources(stack)
+    """Deletes both stacks, then the resources that stay."""
+    retained = _retained_resources(stack)
     Stack(f"{stack.name}-lake", stack.region).remove()
     stack.remove()
-    for kind, id in kept:
+    for type, id in retained:
         try:
-            _remove_resource(stack, kind, id)
+            _remove_resource(stack, type, id)
         except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in NOT_THERE:
+            if error.response["Error"]["Code"] not in NOT_FOUND:
                 raise
-    return f"2 stacks, {', '.join(id.rsplit('/', 1)[-1] for _, id in kept) or 'nothing kept'}"
+    return f"2 stacks, {', '.join(id.rsplit('/', 1)[-1] for _, id in retained) or 'no other resources'}"
 
 
-def _remove_resource(stack, kind, id):
-    match kind:
+def _remove_resource(stack, type, id):
+    match type:
         case "AWS::S3::Bucket":
             s3 = stack.client("s3")
             for page in s3.get_paginator("list_object_versions").paginate(Bucket=id):
@@ -241,22 +245,22 @@ def _remove_resource(stack, kind, id):
             stack.client("sqs").delete_queue(QueueUrl=id)
 
 
-# ---- What is printed -----------------------------------------------------------------------------------------------------
+# ---- Report --------------------------------------------------------------------------------------------------------------
 
 
 def _run(check, receiver, name=None):
-    """Whether a check holds, what it is called, and what was seen."""
+    """Runs a check. Returns whether it passed, its name, and its result."""
     name = name or check.__doc__.strip().rstrip(".")
-    began = time.monotonic()
+    start = time.monotonic()
     try:
-        seen, is_ok = check(receiver), True
-    except Exception as error:  # whatever it is: the other checks and the removal go on
-        seen, is_ok = str(error) if isinstance(error, Stop) else f"{type(error).__name__}: {error}", False
-    return is_ok, name, f"{seen} ({time.monotonic() - began:.1f} s)"
+        result, is_ok = check(receiver), True
+    except Exception as error:  # The other checks and the removal must run.
+        result, is_ok = str(error) if isinstance(error, CommandError) else f"{type(error).__name__}: {error}", False
+    return is_ok, name, f"{result} ({time.monotonic() - start:.1f} s)"
 
 
 def _print_report(stack, results):
     print(f"\nSmoke test of {datetime.date.today()} in {stack.region}, stack {stack.name}:\n")
-    for is_ok, name, seen in results:
-        print(f"{'ok' if is_ok else 'FAILED':<7} {name}: {seen}")
-    print(f"\n{sum(is_ok for is_ok, _, _ in results)} of {len(CHECKS) + 1} hold. Write the date into docs/verified.md.")
+    for is_ok, name, result in results:
+        print(f"{'ok' if is_ok else 'FAILED':<7} {name}: {result}")
+    print(f"\n{sum(is_ok for is_ok, _, _ in results)} of {len(CHECKS) + 1} checks passed. Write the date into docs/verified.md.")

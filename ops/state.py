@@ -1,28 +1,24 @@
-"""The state of a deployed stack: to rebuild it from the stored readings."""
+"""The state of a deployed stack: rebuild it from the stored readings."""
 
 import os
 import subprocess
 import tempfile
 
-from ops import Stop, rules
+from ops import CommandError, is_confirmed, rules
 
 
 def rebuild(stack, program, since=None, replace=False):
-    """Replays the stored readings into the state table, once the operator agrees. Returns the exit code of the command."""
+    """Replays the stored readings into the state table after the operator confirms. Returns the exit code of the command."""
     bucket, table = stack.outputs()["RawBucketName"], stack.resource("StateTable")
-    print(f"This reads the readings of s3://{bucket}{f' since {since}' if since else ''}, and writes what is remembered of each")
-    print(f"zone into {table}. Nobody is sent anything. Pushes can go on meanwhile.")
+    print(f"This replays the readings in s3://{bucket}{f' since {since}' if since else ''} and writes the state of each")
+    print(f"zone to the table {table}. It sends no messages. The stack keeps accepting pushes.")
     if replace:
-        print("A zone that is in the table is replaced, unless a push or a message of it is under way. A cleaning that was reported")
-        print("to POST /zones/{zone}/cleaned is not among the readings: replaced zones lose it.")
+        print("Zones that are in the table are overwritten, unless a push is changing them or one of their messages waits to be sent.")
+        print("Cleanings that were reported to POST /zones/{zone}/cleaned are lost, because they are not among the readings.")
     else:
-        print("A zone that is in the table already stays as it is; REPLACE=yes replaces it.")
-    try:
-        is_wanted = input("Rebuild it now? [y/N]: ").strip().lower() in ("y", "yes")
-    except EOFError:
-        is_wanted = False
-    if not is_wanted:
-        raise Stop("Nothing was changed.", "run this in a terminal, and answer y.")
+        print("Zones that are in the table do not change. REPLACE=yes overwrites them.")
+    if not is_confirmed("Rebuild it now?"):
+        raise CommandError("Nothing was changed.", "run this in a terminal and answer y.")
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(rules.in_force(stack) or b"")
         file.flush()

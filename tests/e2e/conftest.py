@@ -17,21 +17,21 @@ def stack(aws, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def lake(stack):
-    """The lake. What does not ask for it is tested without: the main stack works alone."""
+    """The lake. Tests that do not use this fixture also prove that the main stack works alone."""
     return Lake(stack)
 
 
 @pytest.fixture(autouse=True)
-def separate(request):
-    """What earlier tests sent, or left to be sent, does not count in this one."""
+def isolate_test(request):
+    """Messages of earlier tests do not affect this one."""
     if {"stack", "all_methods"} & set(request.fixturenames):
         request.getfixturevalue("stack").start_test()
 
 
 @pytest.fixture(scope="session")
 def all_methods(stack):
-    """The stack with every auth method open. What is tested with Basic alone open holds with all of them open as well."""
-    stack.open_auth_methods()
+    """The stack with every auth method enabled."""
+    stack.enable_auth_methods()
     return stack
 
 

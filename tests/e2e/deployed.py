@@ -1,4 +1,4 @@
-"""The real template, deployed by the operator's own command to MiniStack, and clients to push to it and look inside."""
+"""The real template, deployed by the command of the operator to MiniStack, with clients to push to it and to inspect it."""
 
 import contextlib
 import datetime
@@ -20,7 +20,7 @@ from local_aws import REGION
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/e2e"
-# What this machine can run, and so what `make e2e` built.
+# The processor of this computer, for which `make e2e` builds.
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 TOPIC = "smartclean/push"
@@ -29,11 +29,11 @@ EMAIL = "cleaning@example.com"
 PHONE = "+6591234567"
 
 
-def run_ops(aws, config, *arguments, answers=""):
-    """The operator's command, as it ended."""
+def run_ops(aws, config, *arguments, stdin=""):
+    """Runs a command of the operator. Returns the completed process."""
     return subprocess.run(
         [sys.executable, "-m", "ops", "--config", config, *arguments],
-        input=answers,
+        input=stdin,
         cwd=ROOT,
         env=aws.environment,
         stdout=subprocess.PIPE,
@@ -44,44 +44,44 @@ def run_ops(aws, config, *arguments, answers=""):
 
 
 class Operator:
-    """Whoever runs the make targets: the commands behind them, with the answers to a first deploy's questions."""
+    """The commands behind the make targets, with input for the prompts of the first deploy."""
 
     def __init__(self, aws, folder):
-        self._aws, self._config = aws, folder / "samconfig.local.toml"
-        answers = ["smartclean-push", "ap-southeast-1", EMAIL, PHONE]
+        self._aws, self.config = aws, folder / "samconfig.local.toml"
+        lines = ["smartclean-push", "ap-southeast-1", EMAIL, PHONE]
         self.deploy_output = self.run(
             "deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE,
-            answers="".join(f"{answer}\n" for answer in answers),
+            stdin="".join(f"{line}\n" for line in lines),
         )  # fmt: skip
 
     def deploy_lake(self):
         return self.run("lake", "--template", BUILD / "lake.yaml", "--architecture", ARCHITECTURE)
 
     def deploy_with(self, **parameters):
-        """Writes parameters into the saved configuration, as docs/connect.md says, and deploys again."""
+        """Adds parameters to the settings file, as docs/connect.md describes, and deploys again."""
         return self._deploy_edited(lambda saved: saved.extend(f"{name}={value}" for name, value in parameters.items()))
 
     def deploy_without(self, name):
-        """Removes a parameter from the saved configuration, and deploys again."""
+        """Removes a parameter from the settings file, and deploys again."""
         return self._deploy_edited(lambda saved: [saved.remove(line) for line in list(saved) if line.startswith(f"{name}=")])
 
     def _deploy_edited(self, edit):
-        config = tomlkit.parse(self._config.read_text())
+        config = tomlkit.parse(self.config.read_text())
         edit(config["default"]["global"]["parameters"]["parameter_overrides"])
-        self._config.write_text(tomlkit.dumps(config))
+        self.config.write_text(tomlkit.dumps(config))
         return self.run("deploy", "--template", BUILD / "template.yaml", "--architecture", ARCHITECTURE)
 
-    def run(self, *arguments, answers=""):
-        """What the command prints."""
-        done = run_ops(self._aws, self._config, *arguments, answers=answers)
-        if done.returncode != 0:
+    def run(self, *arguments, stdin=""):
+        """Runs a command that must succeed. Returns its output."""
+        result = run_ops(self._aws, self.config, *arguments, stdin=stdin)
+        if result.returncode != 0:
             log = self._aws.log.read_text(errors="replace")
-            raise RuntimeError(f"{arguments[0]} failed:\n{done.stdout}\nMiniStack's log:\n{log}")
-        return done.stdout
+            raise RuntimeError(f"{arguments[0]} failed:\n{result.stdout}\nMiniStack's log:\n{log}")
+        return result.stdout
 
 
-def look_at(aws, name):
-    """A stack's outputs, the ids of its resources, and its template after SAM's transform."""
+def describe_stack(aws, name):
+    """The outputs of a stack, the physical ids of its resources, and its template after the transform of SAM."""
     cloudformation = aws.client("cloudformation")
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     resources = cloudformation.list_stack_resources(StackName=name)["StackResourceSummaries"]
@@ -94,7 +94,7 @@ def look_at(aws, name):
 
 
 class UserPool:
-    """A Cognito user pool of somebody's own, with a client for SmartClean."""
+    """An external issuer: a Cognito user pool with a client for SmartClean."""
 
     SCOPE = "smartclean-push/push"
 
@@ -116,42 +116,42 @@ class UserPool:
 
 
 class Lake:
-    """The lake, deployed beside the stack by the operator's own command."""
+    """The lake, deployed by the command of the operator."""
 
     def __init__(self, stack):
         stack.operator.deploy_lake()
-        self.outputs, self.ids, self.template = look_at(stack.aws, "smartclean-push-lake")
+        self.outputs, self.ids, self.template = describe_stack(stack.aws, "smartclean-push-lake")
 
 
 class Deployed:
-    """The deployed stack from outside and from inside."""
+    """The deployed stack, with clients for its HTTP API and its resources."""
 
     def __init__(self, aws, operator):
         self.aws, self.operator = aws, operator
         self.iam, self.s3, self.sqs, self.sns = (aws.client(name) for name in ("iam", "s3", "sqs", "sns"))
         self.secrets, self.functions = aws.client("secretsmanager"), aws.client("lambda")
         self._zones, self._zones_of_earlier_tests = set(), set()
-        self._look()
-        self._read_credentials()
+        self.refresh()
+        self.refresh_credentials()
 
-    def _look(self):
-        """Learns what the stack consists of."""
-        self.outputs, self.ids, self.template = look_at(self.aws, "smartclean-push")
+    def refresh(self):
+        """Reads the outputs, resources and template of the stack."""
+        self.outputs, self.ids, self.template = describe_stack(self.aws, "smartclean-push")
         self.bucket = self.outputs["RawBucketName"]
         self.topic = self.outputs["AlertTopicArn"]
         self.function = self.outputs["PushFunctionName"]
 
-    def _read_credentials(self):
+    def refresh_credentials(self):
         value = json.loads(self.secrets.get_secret_value(SecretId=self.outputs["CredentialsSecretArn"])["SecretString"])
         first = value["clients"][0] if "clients" in value else value
         self.credentials = (first["username"], first["password"])
 
-    def open_auth_methods(self):
-        """Opens every auth method that the template has; those that were closed say nothing until then."""
+    def enable_auth_methods(self):
+        """Enables every auth method. Before that, disabled methods must respond as unknown paths do."""
         for path, status in {"/oauth2/token": 404, "/push/messages": 404, "/push/jwt": 401}.items():
-            answer = self.request("POST", path, auth=self.credentials)
-            assert answer.status_code == status, f"{path} is answered behind a closed auth method: {answer.text}"
-            assert answer.headers["Content-Type"] == "application/problem+json"
+            response = self.request("POST", path, auth=self.credentials)
+            assert response.status_code == status, f"{path} of a disabled auth method: {response.text}"
+            assert response.headers["Content-Type"] == "application/problem+json"
         self.pool = UserPool(self.aws)
         self.deploy_with(
             AuthMethods="basic,oauth,event-hub", IotTopic=TOPIC,
@@ -162,51 +162,51 @@ class Deployed:
         return self.functions.get_function_configuration(FunctionName=name)["FunctionArn"]
 
     def deploy_with(self, **parameters):
-        """Deploys with other parameters, and goes on with what there is then."""
-        said = self.operator.deploy_with(**parameters)
-        self._look()
-        return said
+        """Deploys with other parameters, and reads the stack again. Returns the output."""
+        output = self.operator.deploy_with(**parameters)
+        self.refresh()
+        return output
 
-    # ---- From outside: what SmartClean does ---------------------------------------------------------------------
+    # ---- Requests of SmartClean ---------------------------------------------------------------------------------
 
     @property
     def host(self):
-        """The API's own host name, under which MiniStack's port is reached."""
+        """The host name of the API in MiniStack."""
         return f"{self.ids['PushApi']}.execute-api.localhost:{self.aws.port}"
 
     def request(self, method, path, **options):
-        """A request to the deployed API; reaches MiniStack's port under the API's own host name."""
+        """Sends a request to the deployed API."""
         headers = {"Host": self.host, **options.pop("headers", {})}
         url = f"{self.aws.endpoint}{path}"
         return requests.request(method, url, headers=headers, timeout=60, verify=self.aws.certificate, **options)
 
     def push(self, *readings, credentials=None):
-        """Pushes readings (dicts, or texts as they are) the way SmartClean does: an array of JSON texts."""
+        """Pushes readings (dicts or texts) in the format of SmartClean: an array of JSON texts."""
         texts = [reading if isinstance(reading, str) else json.dumps(reading) for reading in readings]
         self._zones.update(re.findall(r'"InsID": ?"([^"]*)"', " ".join(texts)))
         body = json.dumps(texts).encode()
         return self.request("POST", "/push", data=body, auth=credentials or self.credentials)
 
-    # ---- From the side: what AWS does ---------------------------------------------------------------------------
+    # ---- Invocations by AWS -------------------------------------------------------------------------------------
 
     def invoke(self, event):
-        """The function's reply to an event that is no request."""
+        """Invokes the function with an event that is not an HTTP request. Returns its response."""
         payload = self.functions.invoke(FunctionName=self.function, Payload=json.dumps(event))["Payload"].read()
         return json.loads(payload)
 
-    def tick(self):
-        """What the schedule sends every minute, as the template has it."""
+    def sweep(self):
+        """Invokes the function with the input of the schedule in the template."""
         events = self.template["Resources"]["PushFunctionEveryMinute"]["Properties"]["Targets"]
         return self.invoke(json.loads(events[0]["Input"]))
 
-    def tell_of(self, key):
-        """What the queue sends of an object that was stored, once its delay is over."""
+    def deliver_notification(self, key):
+        """Invokes the function with the notification about a stored object, which the queue delivers after its delay."""
         name = urllib.parse.quote_plus(key, safe="/")
-        notice = {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {}, "object": {"key": name}}}]}
-        record = {"messageId": "message-1", "eventSource": "aws:sqs", "body": json.dumps(notice)}
+        notification = {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {}, "object": {"key": name}}}]}
+        record = {"messageId": "message-1", "eventSource": "aws:sqs", "body": json.dumps(notification)}
         return self.invoke({"Records": [record]})
 
-    # ---- From inside: what an operator sees ---------------------------------------------------------------------
+    # ---- Resources ----------------------------------------------------------------------------------------------
 
     def keys(self, prefix=""):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
@@ -217,12 +217,12 @@ class Deployed:
         stored = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return zstandard.ZstdDecompressor().decompressobj().decompress(stored).decode()
 
-    def keys_of(self, answer):
-        """The keys of the objects of the batch that a push's answer names."""
-        return [key for key in self.keys() if answer.json()["batch"] in key]
+    def keys_of_batch(self, response):
+        """The keys of the objects of the batch in the response to a push."""
+        return [key for key in self.keys() if response.json()["batch"] in key]
 
-    def stored(self, body, seconds=30):
-        """The key of the readings of a push of these bytes, once they are stored, whichever way they come."""
+    def wait_until_stored(self, body, seconds=30):
+        """Waits until a body is stored. Returns the key of its readings."""
         batch, deadline = hashlib.sha256(body).hexdigest()[:32], time.monotonic() + seconds
         while True:
             if found := [key for key in self.keys() if batch in key]:
@@ -230,55 +230,55 @@ class Deployed:
             assert time.monotonic() < deadline, f"{batch} was not stored"
             time.sleep(0.2)
 
-    def delayed(self, seconds):
-        """Waits until the function's own queue holds a message back."""
-        ask = {"QueueUrl": self.ids["StoredQueue"], "AttributeNames": ["ApproximateNumberOfMessagesDelayed"]}
+    def wait_until_delayed(self, seconds):
+        """Waits until the queue of the function contains a delayed message."""
+        request = {"QueueUrl": self.ids["StoredQueue"], "AttributeNames": ["ApproximateNumberOfMessagesDelayed"]}
         deadline = time.monotonic() + seconds
-        while self.sqs.get_queue_attributes(**ask)["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "0":
-            assert time.monotonic() < deadline, "nothing came into the queue"
+        while self.sqs.get_queue_attributes(**request)["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "0":
+            assert time.monotonic() < deadline, "the queue is empty"
             time.sleep(0.2)
 
     @contextlib.contextmanager
     def secret(self, value):
-        """The credentials with another value, for as long as the block lasts."""
+        """Replaces the credentials while the block runs."""
         arn = self.outputs["CredentialsSecretArn"]
         before = self.secrets.get_secret_value(SecretId=arn)["SecretString"]
         try:
             self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
-            self.start_cold()
+            self.force_cold_start()
             yield
         finally:
             self.secrets.put_secret_value(SecretId=arn, SecretString=before)
-            self.start_cold()
+            self.force_cold_start()
 
-    def start_cold(self):
-        """The next request starts a new copy of the function, as after any change of its configuration."""
+    def force_cold_start(self):
+        """Makes the next request start a new copy of the function, by an update of its configuration."""
         memory = self.functions.get_function_configuration(FunctionName=self.function)["MemorySize"]
         self.functions.update_function_configuration(FunctionName=self.function, MemorySize=memory)
         self.functions.get_waiter("function_updated_v2").wait(FunctionName=self.function)
 
     @contextlib.contextmanager
-    def without(self, action, cold=False):
-        """The function without one permission: `action` is taken out of its role's policies, and put back after."""
+    def without_permission(self, action, cold=False):
+        """Removes `action` from the policies of the function's role while the block runs."""
         role = self.ids["PushFunctionRole"]
         before = {
             name: self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]
         }
-        after = {name: without_action(policy, action) for name, policy in before.items()}
+        after = {name: remove_action(policy, action) for name, policy in before.items()}
         changed = [name for name in before if after[name] != before[name]]
         assert changed, f"no policy of the role allows {action}"
         try:
             for name in changed:
                 self._set_policy(role, name, after[name])
             if cold:
-                self.start_cold()
+                self.force_cold_start()
             yield
         finally:
             for name in changed:
                 self._set_policy(role, name, before[name])
             if cold:
-                self.start_cold()
+                self.force_cold_start()
 
     def _set_policy(self, role, name, policy):
         if policy["Statement"]:
@@ -288,14 +288,14 @@ class Deployed:
 
     @contextlib.contextmanager
     def rules(self, text):
-        """The deployed rules file, for as long as the block lasts; what it was before comes back."""
+        """Deploys a rules file while the block runs, then restores the previous one."""
         key = "config/rules.toml"
         before = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() if key in self.keys(key) else None
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write(text)
             file.flush()
             self.operator.run("rules", file.name)
-        self.start_cold()  # a running copy would look only after a minute
+        self.force_cold_start()  # A running copy reads the rules again after a minute.
         try:
             yield
         finally:
@@ -304,22 +304,22 @@ class Deployed:
                     self.s3.delete_object(Bucket=self.bucket, Key=rules)
             else:
                 self.s3.put_object(Bucket=self.bucket, Key=key, Body=before)
-            self.start_cold()
+            self.force_cold_start()
 
     def start_test(self):
-        """Separates the coming test from those before it: a full rate limit, and no messages about their zones."""
+        """Isolates a test from earlier ones: resets the rate limit, and ignores messages about their zones."""
         self._zones_of_earlier_tests |= self._zones
         self._zones = set()
         table = self.aws.client("dynamodb")
         table.delete_item(TableName=self.ids["StateTable"], Key={"pk": {"S": "rate-limit/alerts"}})
 
-    def end_leases(self):
-        """Makes every waiting message due now, as when a minute is over in which whoever leased it did not send it."""
+    def expire_leases(self):
+        """Makes every message in an outbox due now, as if its lease had expired."""
         table, now = self.aws.client("dynamodb"), datetime.datetime.now(datetime.timezone.utc)
         pages = table.get_paginator("scan").paginate(TableName=self.ids["StateTable"], FilterExpression="attribute_exists(due)")
         for item in [item for page in pages for item in page["Items"]]:
-            packed, plain = item["body"].get("B"), item["body"].get("S")
-            state = json.loads(plain or zstandard.ZstdDecompressor().decompress(packed))
+            compressed, plain = item["body"].get("B"), item["body"].get("S")
+            state = json.loads(plain or zstandard.ZstdDecompressor().decompress(compressed))
             for entry in state.get("outbox", []):
                 entry["due"] = now.isoformat()
             item["body"] = {"S": json.dumps(state)}
@@ -328,10 +328,10 @@ class Deployed:
 
     @contextlib.contextmanager
     def queue_delay(self, seconds):
-        """The function's own queue with another delay, for as long as the block lasts."""
+        """Changes the delay of the function's queue while the block runs."""
         url = self.ids["StoredQueue"]
-        ask = {"QueueUrl": url, "AttributeNames": ["DelaySeconds"]}
-        before = self.sqs.get_queue_attributes(**ask)["Attributes"]["DelaySeconds"]
+        request = {"QueueUrl": url, "AttributeNames": ["DelaySeconds"]}
+        before = self.sqs.get_queue_attributes(**request)["Attributes"]["DelaySeconds"]
         self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": str(seconds)})
         try:
             yield
@@ -339,11 +339,11 @@ class Deployed:
             self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": before})
 
     @contextlib.contextmanager
-    def queue(self, **filter_policy):
-        """Subscribes a queue to the alert topic for as long as the block lasts; yields its reader.
+    def alert_queue(self, **filter_policy):
+        """Subscribes a queue to the alert topic while the block runs. Yields a function that receives its messages.
 
-        The reader returns no message about a zone that an earlier test pushed to and this test does not: a push that
-        was cut off there is evaluated from the queue up to two minutes later, in the middle of this test."""
+        The function ignores messages about zones of earlier tests: an interrupted push of such a test can be evaluated from the queue
+        two minutes later, during this test."""
         url = self.sqs.create_queue(QueueName=f"alerts-{time.time_ns()}")["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         allow = {
@@ -365,8 +365,8 @@ class Deployed:
 
     def _receive(self, url):
         envelopes = []
-        ask = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
-        while messages := self.sqs.receive_message(**ask).get("Messages"):
+        request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
+        while messages := self.sqs.receive_message(**request).get("Messages"):
             for message in messages:
                 envelope = json.loads(message["Body"])
                 zone = envelope.get("MessageAttributes", {}).get("zone", {}).get("Value")
@@ -376,11 +376,11 @@ class Deployed:
         return envelopes
 
 
-def without_action(policy, action):
-    """The policy with `action` gone, and with every statement that then allows nothing."""
+def remove_action(policy, action):
+    """The policy without `action`, and without statements that then allow nothing."""
     statements = []
     for statement in policy["Statement"]:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if kept := [allowed for allowed in actions if allowed != action]:
-            statements.append({**statement, "Action": kept})
+        if remaining := [allowed for allowed in actions if allowed != action]:
+            statements.append({**statement, "Action": remaining})
     return {**policy, "Statement": statements}

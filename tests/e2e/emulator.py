@@ -1,4 +1,4 @@
-"""AWS's own runtime interface emulator around the function's binary, with resources of its own."""
+"""The function in the runtime interface emulator of AWS, with separate resources."""
 
 import json
 import os
@@ -13,12 +13,12 @@ import samcli
 from deployed import ARCHITECTURE, BUILD
 from local_aws import REGION, free_port
 
-# What the Authorization headers of events/ hold.
+# The credentials in the Authorization headers of events/.
 CREDENTIALS = {"username": "smartclean", "password": "s3cret-Pa55"}
 
 
 class Emulator:
-    """The binary in the place that Lambda would give it: the emulator starts it at the first event and keeps it."""
+    """The emulator. It starts the binary at the first event and reuses it."""
 
     def __init__(self, aws, folder):
         self.port = free_port()
@@ -44,7 +44,7 @@ class Emulator:
             )  # fmt: skip
 
     def _resources(self, aws):
-        """The function's environment, of a bucket, a topic and a secret of its own."""
+        """Creates a bucket, table, topic, queue and secret. Returns the environment of the function."""
         bucket = "emulator"
         aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         secret = aws.client("secretsmanager").create_secret(Name="emulator", SecretString=json.dumps(CREDENTIALS))
@@ -71,14 +71,14 @@ class Emulator:
             except requests.ConnectionError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     log = self.log.read_text(errors="replace")
-                    raise RuntimeError(f"the emulator does not answer; its log:\n{log}") from None
+                    raise RuntimeError(f"the emulator does not respond. Its log:\n{log}") from None
                 time.sleep(0.1)
 
-    def lines(self):
-        """What the function has logged, of what is JSON."""
+    def log_lines(self):
+        """The JSON lines in the log of the function."""
         return [json.loads(line) for line in self.log.read_text(errors="replace").splitlines() if line.startswith("{")]
 
     def stop(self):
-        # The whole group: the emulator does not take the binary with it.
+        # The whole process group: the emulator does not stop the binary.
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

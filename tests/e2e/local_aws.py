@@ -1,4 +1,4 @@
-"""MiniStack, a local stand-in for AWS, as a process of its own with IAM enforced, over TLS, and nothing in it."""
+"""MiniStack, a local stand-in for AWS: a separate, empty process with TLS and enforced IAM."""
 
 import datetime
 import ipaddress
@@ -20,12 +20,12 @@ from cryptography.x509.oid import NameOID
 
 REGION = "ap-southeast-1"
 
-# The account's root, whom nothing is refused. The function gets credentials of its role, made by MiniStack.
+# The root of the account, which may do everything. The function gets credentials of its role from MiniStack.
 ROOT_KEY = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 def make_certificate(folder):
-    """A certificate for 127.0.0.1 and its key, as two files; good for a day and trusted only by who is told to."""
+    """Creates a self-signed certificate for 127.0.0.1, valid for a day. Returns the paths of certificate and key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -57,10 +57,10 @@ def free_port():
 
 
 def environment(endpoint, **more):
-    """This process's environment with AWS at `endpoint`, and without anything that could lead to a real account."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("AWS_")}
+    """The environment of this process with AWS at `endpoint`, without credentials of a real account."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("AWS_")}
     return {
-        **kept,
+        **inherited,
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
@@ -70,7 +70,7 @@ def environment(endpoint, **more):
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "SAM_CLI_TELEMETRY": "0",
-        # A proxy that is meant for the internet must not get loopback requests.
+        # A proxy must not get loopback requests.
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         **more,
@@ -82,8 +82,8 @@ class MiniStack:
 
     def __init__(self, folder: Path):
         self.port = free_port()
-        # TLS, because the template's policies refuse everything else. An address and not a name: with "localhost" the
-        # SDKs put the bucket into the host name.
+        # TLS, because the policies of the template require it. An address, because with "localhost" the SDKs put the bucket into the
+        # host name.
         self.endpoint = f"https://127.0.0.1:{self.port}"
         self.mqtt_port = free_port()
         self.certificate, key = make_certificate(folder)
@@ -94,7 +94,7 @@ class MiniStack:
             AUTH="true",
             MINISTACK_REGION=REGION,
             IOT_MTLS_PORT=str(self.mqtt_port),
-            # A service of no use here that listens on a fixed port.
+            # An unused service that listens on a fixed port.
             SFTP_ENABLED="0",
             TMPDIR=str(folder),
             S3_DATA_DIR=str(folder / "s3"),
@@ -102,7 +102,7 @@ class MiniStack:
             USE_SSL="1",
             MINISTACK_SSL_CERT=str(self.certificate),
             MINISTACK_SSL_KEY=str(key),
-            # What the SAM CLI and the function trust; the function inherits this environment.
+            # The certificate that the SAM CLI and the function trust. The function inherits this environment.
             AWS_CA_BUNDLE=str(self.certificate),
             REQUESTS_CA_BUNDLE=str(self.certificate),
             SSL_CERT_FILE=str(self.certificate),
@@ -144,7 +144,7 @@ class MiniStack:
         return self
 
     def __exit__(self, *_):
-        # With its functions' workers, which are in its group; there is nothing to save.
+        # The process group contains the workers of the functions.
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

@@ -1,10 +1,10 @@
-"""MiniStack's Athena as one that speaks Athena's SQL. It runs a query's text in DuckDB as it is; here
+"""Makes MiniStack's Athena accept the SQL of Athena. MiniStack runs the text of a query in DuckDB. This module
 
-- the text is read as Athena's dialect, which refuses what Athena would refuse to read, and written as DuckDB's;
-- a view of the catalog stands for its query, as it was deployed;
-- a Parquet file's timestamps are times without a zone, in UTC; an empty table has maps where it says so;
-- the functions that DuckDB calls otherwise are there, and the session's zone is UTC;
-- a template's named queries are made.
+- parses the text in Athena's dialect, which refuses invalid queries, and translates it to DuckDB's;
+- replaces each view by its query in the catalog;
+- reads timestamps in Parquet files as UTC without a zone, and gives empty tables the map columns that they declare;
+- defines functions that have another name in DuckDB, and sets the time zone of the session to UTC;
+- creates the named queries of a template.
 """
 
 import base64
@@ -36,21 +36,21 @@ duckdb.connect = connect_as_athena
 
 
 def view_of(database, table):
-    """The query of a view in the catalog; None where the name is not a view's."""
+    """The query of a view in the catalog; None if the name is not a view."""
     found = glue._tables.get(f"{database}/{table}") or {}
     if found.get("TableType") != "VIRTUAL_VIEW":
         return None
     encoded = re.fullmatch(r"/\* Presto View: (\S+) \*/", found["ViewOriginalText"]).group(1)
     view = json.loads(base64.b64decode(encoded))
     assert view["schema"] == database
-    # Athena reads the columns from here, and the console from there.
+    # Athena reads the columns of the view, and the console those of the catalog.
     assert [column["name"] for column in view["columns"]] == [
         column["Name"] for column in found["StorageDescriptor"]["Columns"]
     ]
     return sqlglot.parse_one(view["originalSql"], read="athena")
 
 
-def translated(query, database):
+def translate(query, database):
     tree = sqlglot.parse_one(query, read="athena")
     own = {expression.alias for expression in tree.find_all(sqlglot.exp.CTE)}
     for table in list(tree.find_all(sqlglot.exp.Table)):
@@ -63,7 +63,7 @@ rewrite_data_paths = athena._rewrite_data_paths
 
 
 async def translate_and_rewrite(query, database, catalog=None):
-    return await rewrite_data_paths(translated(query, database), database, catalog)
+    return await rewrite_data_paths(translate(query, database), database, catalog)
 
 
 athena._rewrite_data_paths = translate_and_rewrite

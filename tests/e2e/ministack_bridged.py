@@ -1,24 +1,21 @@
-"""MiniStack with some differences from AWS bridged, each of which a test would otherwise have to look away from.
+"""MiniStack with patches for its differences from AWS:
 
-- Email and SMS are sent: each message to such a subscription becomes a line of the file $POSTBOX. MiniStack's own stop
-  at a log line, after applying the subscription's filter policy and picking the protocol's text; this takes both there.
-- PublishBatch is authorised by sns:Publish, as the service authorization reference has it ("Grants permission to both
-  publish and publish batch"); MiniStack asks for an action sns:PublishBatch that does not exist.
-- A policy may look at a put's If-None-Match; MiniStack's conditions do not know s3:if-none-match.
-- A deployed API's /health and /oauth2/token are that API's; MiniStack answers them itself, whatever the host name, the
-  second as Cognito does.
-- AWS IoT invokes a function as everything asynchronous does: only where the function's resource policy lets this rule,
-  with two more tries where it fails, and then into its on-failure destination; and where it may not, the rule's error
-  action gets the message. MiniStack's runs it once and does not look.
-- What AWS IoT and Lambda send into a queue comes over TLS, as the queue's policy wants it.
-- Lambda's record of an event that it gave up on is whole; MiniStack's has no version, time or request id.
-- A queue's MaximumConcurrency is a number also where a parameter gives it; MiniStack compares the text with numbers, and stops.
-- An HTTP API has the routes and authorizers of its OpenAPI body, which MiniStack skips.
-- A JWT authorizer gets the keys of a Cognito pool, which MiniStack asks itself for over HTTP, also where it speaks TLS.
-- Each reading of a secret leaves a line in the log, so that a test can count them. MiniStack's CloudTrail tells of the
-  last fifty calls and no more.
-- Athena speaks Athena's SQL: ministack_athena.py.
-- It listens on the port that it was given, and not on port 443 besides.
+- Email and SMS: writes each message to such a subscription as a line of the file $POSTBOX. MiniStack only logs them, after it applied
+  the filter policy and selected the text of the protocol.
+- sns:Publish authorizes PublishBatch ("Grants permission to both publish and publish batch" in the service authorization reference).
+  MiniStack requires an action sns:PublishBatch, which does not exist.
+- Policies can use the condition key s3:if-none-match. MiniStack does not have it.
+- /health and /oauth2/token of a deployed API reach that API. MiniStack responds to them itself, the second one as Cognito.
+- AWS IoT invokes a function asynchronously: only if the resource policy of the function allows the rule, with two retries, then the
+  on-failure destination. If it is not allowed, the error action of the rule gets the message. MiniStack invokes it once, unchecked.
+- AWS IoT and Lambda send to queues over TLS, as the policy of the queue requires.
+- The record of an event that Lambda gave up on is complete. In MiniStack, it has no version, time or request id.
+- MaximumConcurrency of an event source is a number, also from a parameter. MiniStack fails on the text.
+- An HTTP API has the routes and authorizers of its OpenAPI body. MiniStack ignores the body.
+- A JWT authorizer gets the keys of a Cognito pool without HTTP. MiniStack requests them from itself over HTTP, also if it uses TLS.
+- Each read of a secret writes a line to the log, so that a test can count them. MiniStack's CloudTrail has the last fifty calls only.
+- Athena accepts its own SQL: ministack_athena.py.
+- It listens on the given port only, not on port 443 too.
 """
 
 import datetime
@@ -27,7 +24,7 @@ import logging
 import os
 import uuid
 
-import ministack_athena  # noqa: F401  (bridges by being there)
+import ministack_athena  # noqa: F401  (its import patches MiniStack)
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import apigateway, cognito, iot, lambda_svc, secretsmanager, sns, sqs
@@ -37,7 +34,7 @@ build_envelope = sns._build_envelope
 latest = {}
 
 
-def build_and_remember(topic_arn, message_id, message, subject, *rest):
+def build_and_record(topic_arn, message_id, message, subject, *rest):
     latest.update(message=message, subject=subject)
     return build_envelope(topic_arn, message_id, message, subject, *rest)
 
@@ -50,7 +47,7 @@ class Postbox(logging.Handler):
                 postbox.write(json.dumps({"protocol": protocol, "to": record.args[0], **latest}) + "\n")
 
 
-sns._build_envelope = build_and_remember
+sns._build_envelope = build_and_record
 sns.logger.addHandler(Postbox())
 
 extract_iam_action = iam_actions.extract_iam_action
@@ -76,9 +73,8 @@ def s3_context_with_preconditions(action, query, path="", headers=None):
 iam_actions.s3_service_context = s3_context_with_preconditions
 
 
-
 def may_invoke(function, rule_arn, account):
-    """Whether the function's resource policy lets AWS IoT invoke it for this rule of this account."""
+    """Whether the resource policy of the function allows AWS IoT to invoke it for this rule of this account."""
     for statement in (function.get("policy") or {}).get("Statement", []):
         condition = statement.get("Condition", {})
         wanted = condition.get("ArnLike", {}).get("AWS:SourceArn"), condition.get("StringEquals", {}).get("AWS:SourceAccount")
@@ -92,7 +88,7 @@ def may_invoke(function, rule_arn, account):
 dispatch_rule_action = iot._dispatch_rule_action
 
 
-async def dispatch_to_lambda_as_aws_does(account, region, rule_name, action, event):
+async def dispatch_asynchronously(account, region, rule_name, action, event):
     iam_evaluator.pin_request_origin("127.0.0.1", secure_transport=True)
     arn = (action.get("lambda") or {}).get("functionArn")
     if not arn:
@@ -106,11 +102,11 @@ async def dispatch_to_lambda_as_aws_does(account, region, rule_name, action, eve
     lambda_svc.invoke_async_with_retry(record, event)
 
 
-iot._dispatch_rule_action = dispatch_to_lambda_as_aws_does
+iot._dispatch_rule_action = dispatch_asynchronously
 
 
 def record_in_queue(target, name, event, result):
-    """What Lambda sends to a queue that is a function's on-failure destination."""
+    """Sends the record of a failed event to a queue that is the on-failure destination of a function."""
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record = {
         "version": "1.0",
@@ -136,24 +132,25 @@ event_sources = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping
 create_event_source, update_event_source = event_sources["create"], event_sources["update"]
 
 
-def with_number(props):
+def with_numbers(props):
     scaling = props.get("ScalingConfig") or {}
     return {**props, "ScalingConfig": {name: int(value) for name, value in scaling.items()}} if scaling else props
 
 
 event_sources.update(
-    create=lambda logical_id, props, stack_name: create_event_source(logical_id, with_number(props), stack_name),
-    update=lambda id, old, new, stack_name: update_event_source(id, with_number(old), with_number(new), stack_name),
+    create=lambda logical_id, props, stack_name: create_event_source(logical_id, with_numbers(props), stack_name),
+    update=lambda id, old, new, stack_name: update_event_source(id, with_numbers(old), with_numbers(new), stack_name),
 )
 
+
 def import_body(api, body):
-    """Makes the routes, integrations and authorizers that an HTTP API has by its OpenAPI body."""
+    """Creates the routes, integrations and authorizers in the OpenAPI body of an HTTP API."""
 
     def make(create, id, **wanted):
         return json.loads(create(api, wanted)[2])[id]
 
-    for kept in (apigateway._routes, apigateway._integrations, apigateway._authorizers):
-        kept[api] = {}
+    for resources in (apigateway._routes, apigateway._integrations, apigateway._authorizers):
+        resources[api] = {}
     authorizers = {}
     for name, scheme in body.get("components", {}).get("securitySchemes", {}).items():
         wanted = scheme["x-amazon-apigateway-authorizer"]
@@ -196,35 +193,35 @@ def update_with_body(physical_id, old_props, new_props, stack_name, logical_id=N
 http_api.update(create=create_with_body, update=update_with_body)
 
 
-async def keys_of_own_pool(url):
+async def keys_of_pool(url):
     _, _, keys = cognito.well_known_jwks(url.split("/")[-3])
     return json.loads(keys)
 
 
-apigateway._fetch_jwks = keys_of_own_pool
+apigateway._fetch_jwks = keys_of_pool
 
 app._HEALTH_PATHS = ("/_ministack/health",)
 
 get_secret_value = secretsmanager._get_secret_value
 
 
-def get_and_count(data):
+def get_and_log(data):
     print("GetSecretValue", flush=True)
     return get_secret_value(data)
 
 
-secretsmanager._get_secret_value = get_and_count
+secretsmanager._get_secret_value = get_and_log
 
 handle_cognito_body_request = app._handle_cognito_body_request
 
 
-async def handle_unless_an_apis(method, path, headers, *rest):
+async def handle_cognito_unless_api(method, path, headers, *rest):
     if app._EXECUTE_API_RE.match(headers.get("host", "")):
         return None
     return await handle_cognito_body_request(method, path, headers, *rest)
 
 
-app._handle_cognito_body_request = handle_unless_an_apis
+app._handle_cognito_body_request = handle_cognito_unless_api
 
 app._port_is_bindable = lambda host, port: False
 

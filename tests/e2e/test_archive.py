@@ -1,4 +1,4 @@
-"""A bucket as an archive (tests/it/aws/archive.rs) against an S3: more objects than it lists at a time."""
+"""The contract of the archive in a bucket (tests/it/aws/archive.rs) with more objects than one page of a list."""
 
 import subprocess
 from pathlib import Path
@@ -20,9 +20,9 @@ def bucket(aws):
     s3.delete_bucket(Bucket=BUCKET)
 
 
-def test_a_bucket_is_listed_page_by_page_and_read_in_order(aws, bucket):
+def test_bucket_is_listed_in_pages_and_read_in_order(aws, bucket):
     done = subprocess.run(
-        # The features of `make unit`, so that nothing is built twice.
+        # The options of `make unit`, so that nothing is compiled twice.
         ["cargo", "test", "--locked", "--workspace", "--all-features", "--test", "it", "--"]
         + ["--exact", "aws::archive::bucket_contract", "--ignored"],
         cwd=ROOT,

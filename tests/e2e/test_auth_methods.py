@@ -1,4 +1,4 @@
-"""Ways to authenticate over HTTP, each by a client that was not written here."""
+"""The auth methods over HTTP, each with a third-party client."""
 
 import base64
 import hashlib
@@ -19,30 +19,30 @@ def body():
     return json.dumps([json.dumps(reading(1))])
 
 
-def without_credentials_it_is_refused(all_methods, path="/push", **options):
-    answer = all_methods.request("POST", path, data=body(), **options)
-    assert answer.status_code == 401, answer.text
-    return answer
+def assert_unauthorized(all_methods, path="/push", **options):
+    response = all_methods.request("POST", path, data=body(), **options)
+    assert response.status_code == 401, response.text
+    return response
 
 
 # ---- Basic -----------------------------------------------------------------------------------------------------------
 
 
-def test_basic_by_requests_and_httpx_with_a_password_in_any_script(all_methods):
-    """UTF-8, as RFC 7617 says and the challenge asks for; requests takes it as bytes, httpx does it by itself."""
+def test_basic_with_requests_and_httpx_accepts_a_password_in_any_script(all_methods):
+    """In UTF-8, as in RFC 7617 and in the challenge. requests takes bytes, httpx encodes by itself."""
     username, password = "smartclean", "pässwörd-密码-£"
     with all_methods.secret({"clients": [{"username": username, "password": password}]}):
-        answer = all_methods.push(reading(1), credentials=(username.encode(), password.encode()))
-        assert answer.status_code == 200, answer.text
+        response = all_methods.push(reading(1), credentials=(username.encode(), password.encode()))
+        assert response.status_code == 200, response.text
         assert all_methods.push(reading(1), credentials=(username.encode(), b"pa" + password.encode())).status_code == 401
         with httpx.Client(verify=ssl.create_default_context(cafile=all_methods.aws.certificate), headers={"Host": all_methods.host}) as client:
             url = f"{all_methods.aws.endpoint}/push"
-            answer = client.post(url, content=body(), auth=(username, password), timeout=60)
-            assert answer.status_code == 200, answer.text
+            response = client.post(url, content=body(), auth=(username, password), timeout=60)
+            assert response.status_code == 200, response.text
             assert client.post(url, content=body(), auth=(username, "wrong"), timeout=60).status_code == 401
 
 
-def test_several_clients_have_each_their_own_password(all_methods):
+def test_each_client_has_its_own_password(all_methods):
     clients = [{"username": name, "password": f"secret of {name}"} for name in ("one", "two")]
     with all_methods.secret({"clients": clients}):
         assert all_methods.push(reading(1), credentials=("one", "secret of one")).status_code == 200
@@ -54,16 +54,16 @@ def test_several_clients_have_each_their_own_password(all_methods):
 
 
 class Session(OAuth2Session):
-    """authlib's client, for an address that has another name than the host has."""
+    """The client of authlib, with another host name than the address."""
 
     def __init__(self, all_methods, *arguments, host=None, **options):
         super().__init__(*arguments, **options)
-        self.verify, self.trust_env = str(all_methods.aws.certificate), False  # an environment's authority would go first
+        self.verify, self.trust_env = str(all_methods.aws.certificate), False  # Otherwise, the certificate in the environment has priority.
         if host:
             self.headers["Host"] = host
 
     def push(self, all_methods):
-        """Pushes to the deployed stack with the token; refreshed first where that has expired."""
+        """Pushes with the token. Refreshes it first if it has expired."""
         return self.post(f"{all_methods.aws.endpoint}/push", data=body(), headers={"Host": all_methods.host}, timeout=60)
 
 
@@ -74,62 +74,61 @@ def session(all_methods):
     return Session(all_methods, client_id, client_secret, host=all_methods.host, token_endpoint=token_url)
 
 
-def test_token_by_client_credentials_lets_a_push_in(all_methods, session):
+def test_push_with_a_token_from_client_credentials_is_accepted(all_methods, session):
     token = session.fetch_token(grant_type="client_credentials")
     assert token["token_type"].lower() == "bearer" and token["expires_in"] > 0 and token["refresh_token"]
-    answer = session.push(all_methods)
-    assert answer.status_code == 200, answer.text
+    response = session.push(all_methods)
+    assert response.status_code == 200, response.text
 
 
-def test_client_may_name_itself_in_the_form(all_methods):
+def test_client_may_send_its_credentials_in_the_form(all_methods):
     client_id, client_secret = all_methods.credentials
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-    answer = all_methods.request("POST", "/oauth2/token", data=form)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["Cache-Control"] == "no-store"
-    token = answer.json()["access_token"]
+    response = all_methods.request("POST", "/oauth2/token", data=form)
+    assert response.status_code == 200, response.text
+    assert response.headers["Cache-Control"] == "no-store"
+    token = response.json()["access_token"]
     assert all_methods.request("POST", "/push", data=body(), headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
-def test_expired_token_is_refreshed_by_itself(all_methods, session):
-    renewed = []
-    session.update_token = lambda token, refresh_token=None, access_token=None: renewed.append(refresh_token)
+def test_expired_token_is_refreshed(all_methods, session):
+    used = []
+    session.update_token = lambda token, refresh_token=None, access_token=None: used.append(refresh_token)
     first = session.fetch_token(grant_type="client_credentials")
-    # As it will be in a quarter of an hour. The grant that authlib then uses is the refresh token's, which it says by what it hands to
-    # update_token.
+    # Tokens expire after 15 minutes. authlib then uses the refresh token, and passes it to update_token.
     session.metadata.pop("grant_type", None)
     session.token = {**first, "expires_at": int(time.time()) - 1}
-    answer = session.push(all_methods)
-    assert answer.status_code == 200, answer.text
-    assert renewed == [first["refresh_token"]]
+    response = session.push(all_methods)
+    assert response.status_code == 200, response.text
+    assert used == [first["refresh_token"]]
     assert session.token["access_token"] != first["access_token"] and session.token["expires_at"] > time.time()
 
 
-def test_wrong_client_wrong_grant_and_wrong_token_are_refused_as_the_rfcs_say(all_methods):
-    def ask(auth, **form):
-        answer = all_methods.request("POST", "/oauth2/token", data=form, auth=auth)
-        return answer.status_code, answer.json()["error"]
+def test_wrong_client_grant_or_token_is_refused_as_in_the_rfcs(all_methods):
+    def request_token(auth, **form):
+        response = all_methods.request("POST", "/oauth2/token", data=form, auth=auth)
+        return response.status_code, response.json()["error"]
 
     right, wrong = all_methods.credentials, (all_methods.credentials[0], "wrong")
-    assert ask(wrong, grant_type="client_credentials") == (401, "invalid_client")
-    assert ask(right, grant_type="password") == (400, "unsupported_grant_type")
-    assert ask(right, grant_type="refresh_token", refresh_token="wrong") == (400, "invalid_grant")
-    answer = without_credentials_it_is_refused(all_methods, headers={"Authorization": "Bearer wrong"})
-    renamed = answer.headers.get("WWW-Authenticate") or answer.headers.get("x-amzn-Remapped-WWW-Authenticate")
-    assert 'error="invalid_token"' in renamed
+    assert request_token(wrong, grant_type="client_credentials") == (401, "invalid_client")
+    assert request_token(right, grant_type="password") == (400, "unsupported_grant_type")
+    assert request_token(right, grant_type="refresh_token", refresh_token="wrong") == (400, "invalid_grant")
+    response = assert_unauthorized(all_methods, headers={"Authorization": "Bearer wrong"})
+    challenge = response.headers.get("WWW-Authenticate") or response.headers.get("x-amzn-Remapped-WWW-Authenticate")
+    assert 'error="invalid_token"' in challenge
 
 
-def test_refresh_token_is_no_access_token(all_methods, session):
+def test_refresh_token_is_not_accepted_as_access_token(all_methods, session):
     session.fetch_token(grant_type="client_credentials")
     refresh = session.token["refresh_token"]
-    without_credentials_it_is_refused(all_methods, headers={"Authorization": f"Bearer {refresh}"})
+    assert_unauthorized(all_methods, headers={"Authorization": f"Bearer {refresh}"})
 
 
 # ---- An external issuer ----------------------------------------------------------------------------------------------
 
 
 def token_of(all_methods, client, scope):
-    """A token that the pool gives to a client for a scope."""
+    """Requests a token for a client and a scope from the user pool."""
     cognito = Session(
         all_methods, client["ClientId"], client["ClientSecret"], scope=scope, token_endpoint=f"{all_methods.aws.endpoint}/oauth2/token"
     )
@@ -144,15 +143,15 @@ def push_with(all_methods, token, path="/push/jwt"):
     return all_methods.request("POST", path, data=body(), headers={"Authorization": f"Bearer {token}"})
 
 
-def test_token_of_the_external_issuer_lets_a_push_in(all_methods):
+def test_push_with_a_token_of_the_external_issuer_is_accepted(all_methods):
     token = token_of(all_methods, all_methods.pool.client, UserPool.SCOPE)
     assert all_methods.outputs["JwtPushUrl"].endswith("/push/jwt")
-    answer = push_with(all_methods, token)
-    assert answer.status_code == 200 and answer.json()["accepted"] == 1, answer.text
-    assert push_with(all_methods, token, "/push").status_code == 401, "it opens its own path and no other"
+    response = push_with(all_methods, token)
+    assert response.status_code == 200 and response.json()["accepted"] == 1, response.text
+    assert push_with(all_methods, token, "/push").status_code == 401, "it is valid for /push/jwt only"
 
 
-def test_api_gateway_refuses_other_tokens_before_the_function_sees_them(all_methods, session):
+def test_api_gateway_refuses_other_tokens_before_the_function(all_methods, session):
     own = session.fetch_token(grant_type="client_credentials")["access_token"]
     another = all_methods.pool.add_client(UserPool.SCOPE)
     good = token_of(all_methods, all_methods.pool.client, UserPool.SCOPE)
@@ -163,20 +162,20 @@ def test_api_gateway_refuses_other_tokens_before_the_function_sees_them(all_meth
         ("", 401),
         (token_of(all_methods, all_methods.pool.client, "smartclean-push/read"), 403),
     ):
-        answer = push_with(all_methods, token)
-        assert answer.status_code == status, answer.text
-        assert answer.headers["Content-Type"] == "application/json", "API Gateway's own answer"
+        response = push_with(all_methods, token)
+        assert response.status_code == status, response.text
+        assert response.headers["Content-Type"] == "application/json", "API Gateway's own response"
     assert all_methods.request("POST", "/push/jwt", data=body(), auth=all_methods.credentials).status_code == 401
-    # Another method is the function's to refuse, which knows its own paths.
-    answer = all_methods.request("GET", "/push/jwt", headers={"Authorization": f"Bearer {good}"})
-    assert answer.status_code == 405 and answer.headers["Content-Type"] == "application/problem+json"
+    # The function refuses other HTTP methods.
+    response = all_methods.request("GET", "/push/jwt", headers={"Authorization": f"Bearer {good}"})
+    assert response.status_code == 405 and response.headers["Content-Type"] == "application/problem+json"
 
 
 # ---- Azure Event Hubs ------------------------------------------------------------------------------------------------
 
 
 def generate_sas_token(uri, key_name, key, expiry=3600):
-    """Microsoft's recipe for Python, but for its names:
+    """The example of Microsoft for Python, with other names:
     https://learn.microsoft.com/rest/api/eventhub/generate-sas-token"""
     expiry = str(int(time.time() + expiry))
     uri = urllib.parse.quote_plus(uri)
@@ -187,11 +186,11 @@ def generate_sas_token(uri, key_name, key, expiry=3600):
 
 @pytest.fixture(scope="module")
 def shared_key(all_methods):
-    """A key that the operator made: its name and its text."""
-    said = all_methods.operator.run("event-hub-key", "smartclean")
-    assert all_methods.outputs["EventHubUrl"] in said
-    all_methods.start_cold()
-    return "smartclean", said.split("key:       ")[1].split()[0]
+    """The name and the value of a key that the operator created."""
+    output = all_methods.operator.run("event-hub-key", "smartclean")
+    assert all_methods.outputs["EventHubUrl"] in output
+    all_methods.force_cold_start()
+    return "smartclean", output.split("key:       ")[1].split()[0]
 
 
 def send(all_methods, token, data, batch=False):
@@ -199,21 +198,21 @@ def send(all_methods, token, data, batch=False):
     return all_methods.request("POST", "/push/messages", data=data, headers={"Authorization": token, "Content-Type": kind})
 
 
-def test_event_hubs_send_call_takes_single_and_batch(all_methods, shared_key):
+def test_event_hubs_send_call_accepts_an_event_and_a_batch(all_methods, shared_key):
     token = generate_sas_token(f"https://{all_methods.host}/push", *shared_key)
     single = body().encode()
-    answer = send(all_methods, token, single)
-    assert answer.status_code == 201, answer.text
-    said = json.dumps(reading(1))
-    all_methods.stored(single)
-    batch = json.dumps([{"Body": json.dumps([said])}])
-    answer = send(all_methods, token, batch, batch=True)
-    assert answer.status_code == 201, answer.text
-    texts = [all_methods.text(key) for key in all_methods.keys("raw-undated/")]
-    assert any(said in text for text in texts)
+    response = send(all_methods, token, single)
+    assert response.status_code == 201, response.text
+    text = json.dumps(reading(1))
+    all_methods.wait_until_stored(single)
+    batch = json.dumps([{"Body": json.dumps([text])}])
+    response = send(all_methods, token, batch, batch=True)
+    assert response.status_code == 201, response.text
+    stored = [all_methods.text(key) for key in all_methods.keys("raw-undated/")]
+    assert any(text in each for each in stored)
 
 
-def test_event_hubs_signature_must_be_right_and_not_expired(all_methods, shared_key):
+def test_event_hubs_signature_must_be_valid_and_not_expired(all_methods, shared_key):
     name, key = shared_key
     hub = f"https://{all_methods.host}/push"
     for token in (
@@ -223,14 +222,14 @@ def test_event_hubs_signature_must_be_right_and_not_expired(all_methods, shared_
         generate_sas_token(f"https://{all_methods.host}/another", name, key),
     ):
         assert send(all_methods, token, body()).status_code == 401
-    without_credentials_it_is_refused(all_methods, "/push/messages")
+    assert_unauthorized(all_methods, "/push/messages")
 
 
-def test_password_stays_valid_when_an_event_hub_key_is_made(all_methods, shared_key):
+def test_password_stays_valid_after_an_event_hub_key_is_created(all_methods, shared_key):
     assert all_methods.push(reading(1)).status_code == 200
 
 
-def test_auth_method_that_is_removed_from_the_answers_closes(all_methods):
+def test_auth_method_that_is_removed_from_the_settings_is_disabled(all_methods):
     path = "/oauth2/token"
     assert all_methods.request("POST", path, auth=all_methods.credentials).status_code == 400
     all_methods.operator.deploy_without("AuthMethods")

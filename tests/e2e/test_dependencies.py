@@ -1,4 +1,4 @@
-"""What only the command needs is not in the function: by the dependency tree of the features it is built with."""
+"""The function contains no crate that only the command needs, by the dependency tree of its features."""
 
 import subprocess
 import tomllib
@@ -8,13 +8,12 @@ from deployed import BUILD, ROOT
 
 MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
 
-
-# Crates that the command asks for and that are in the function as well, because what it asks for itself brings them.
+# Dependencies of the command that the AWS SDK also brings into the function.
 BROUGHT_BY_THE_SDK = {"getrandom", "hyper", "hyper-util"}
 
 
 def function_tree(*arguments):
-    """The names of the crates that are linked into the function."""
+    """The names of the crates in the function."""
     command = [
         "cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}",
         "--no-default-features", "--features", "function", *arguments,
@@ -24,7 +23,7 @@ def function_tree(*arguments):
 
 
 def optional_crates(feature):
-    """The optional crates that a feature of this package names itself."""
+    """The optional crates that a feature of this package enables directly."""
     return {entry.removeprefix("dep:") for entry in MANIFEST["features"][feature] if entry.startswith("dep:")}
 
 
@@ -33,15 +32,15 @@ def test_function_is_built_with_its_own_features_only():
     assert (build["no_default_features"], build["features"]) == (True, ["function"])
 
 
-def test_function_holds_no_crate_that_only_the_command_asks_for():
+def test_function_contains_no_crate_of_the_command():
     of_the_command = optional_crates("command") - optional_crates("function") - optional_crates("aws")
     assert {"clap", "ureq"} <= of_the_command
     assert function_tree() & of_the_command == BROUGHT_BY_THE_SDK & of_the_command
-    # Those few are not asked for by this package either; with features of the command's they would be.
+    # The package itself does not enable them for the function.
     assert function_tree("--depth", "1") & of_the_command == set()
 
 
-def test_what_compacts_is_in_the_function_of_its_own_alone():
+def test_only_the_compaction_function_contains_parquet():
     assert optional_crates("lake") == {"history", "rayon"}
     assert function_tree() & {"smartclean-history", "parquet", "rayon"} == set()
     own = tomllib.loads((ROOT / "src/bin/compact-function/Cargo.toml").read_text(encoding="utf-8"))
@@ -49,15 +48,15 @@ def test_what_compacts_is_in_the_function_of_its_own_alone():
 
 
 @pytest.mark.nightly
-def test_nothing_of_parquet_is_in_the_released_function():
-    built = {name: (BUILD / name / "bootstrap").read_bytes() for name in ("PushFunction", "CompactFunction")}
-    assert {name: b"parquet.thrift" in binary or b"PAR1" in binary for name, binary in built.items()} == {
+def test_released_push_function_contains_no_parquet_code():
+    binaries = {name: (BUILD / name / "bootstrap").read_bytes() for name in ("PushFunction", "CompactFunction")}
+    assert {name: b"parquet.thrift" in binary or b"PAR1" in binary for name, binary in binaries.items()} == {
         "PushFunction": False,
         "CompactFunction": True,
     }
 
 
-def test_sbom_names_the_crates_of_each_program_and_no_others():
+def test_sbom_lists_exactly_the_crates_of_each_program():
     subprocess.run(["make", "--silent", "sbom"], cwd=ROOT, check=True, capture_output=True)
     texts = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "target/sbom").glob("*.txt")}
     assert not any(str(ROOT) in text for text in texts.values())

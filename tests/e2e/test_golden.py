@@ -1,4 +1,4 @@
-"""The templates as CloudFormation gets them, after SAM's transform, against those in tests/golden: `make goldens`."""
+"""The templates after the transform of SAM, compared with tests/golden (`make goldens`)."""
 
 import difflib
 import json
@@ -12,20 +12,20 @@ from local_aws import REGION
 from samcli.lib.translate.sam_template_validator import SamTemplateValidator
 from samcli.yamlhelper import yaml_parse
 
-# Lines of the difference that are shown.
+# The number of lines of the difference to print.
 SHOWN = 20
 
 
 def transformed(text):
-    """What SAM makes of a template, as YAML in the order of names. The place of the code is the same for every build."""
+    """A template after the transform of SAM, as sorted YAML. The location of the code is the same for every build."""
     template = SamTemplateValidator(yaml_parse(text), SimpleNamespace(load=dict), region=REGION).get_translated_template_if_valid()
-    # By way of JSON: SAM's own types of text and mappings have no YAML of their own.
+    # Through JSON, because SAM uses types that YAML cannot represent.
     plain = json.loads(json.dumps(yaml_parse(template)))
     return yaml.safe_dump(plain, sort_keys=True, allow_unicode=True, width=120)
 
 
 @pytest.mark.parametrize("name", ["template.yaml", "lake.yaml"])
-def test_the_transformed_template_is_the_same(name, monkeypatch):
+def test_transformed_template_is_unchanged(name, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     golden, text = ROOT / "tests/golden" / name, transformed((ROOT / name).read_text(encoding="utf-8"))
     if os.environ.get("GOLDENS") == "record":

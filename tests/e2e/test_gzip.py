@@ -1,5 +1,5 @@
-"""A push in gzip, in each form in which API Gateway may hand it to the deployed function. What the stand-in's gateway does not do
-itself is given to the function as the event that AWS's would make of it."""
+"""A push in gzip, in each form in which API Gateway can pass it to the deployed function. Forms that the stand-in does not produce are
+sent to the function as events."""
 
 import base64
 import gzip
@@ -13,13 +13,13 @@ GZIP = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
 
 
 def batch():
-    """The body of a push of one reading, and the reading's text."""
+    """The body of a push with one reading, and the text of the reading."""
     text = json.dumps(reading(1))
     return json.dumps([text]).encode(), text
 
 
 def event(stack, version, body, is_base64, headers):
-    """The event of an HTTP API ("2.0"), or of a REST API, which names no version."""
+    """The event of an HTTP API ("2.0") or a REST API (no version)."""
     login = base64.b64encode(":".join(stack.credentials).encode()).decode()
     common = {"headers": {**headers, "Authorization": f"Basic {login}"}, "body": body, "isBase64Encoded": is_base64}
     if version == "2.0":
@@ -30,8 +30,8 @@ def event(stack, version, body, is_base64, headers):
     return {**common, "resource": "/{proxy+}", "path": "/push", "httpMethod": "POST", "requestContext": context}
 
 
-def as_base64(packed):
-    return base64.b64encode(packed).decode(), True
+def as_base64(data):
+    return base64.b64encode(data).decode(), True
 
 
 def stored_text(stack, body):
@@ -45,37 +45,37 @@ def push_through_gateway(stack, body, content_type):
     return stack.request("POST", "/push", data=gzip.compress(body), headers=headers, auth=stack.credentials)
 
 
-def test_gzip_as_octet_stream_is_unpacked(stack):
+def test_gzip_as_octet_stream_is_decompressed(stack):
     body, text = batch()
-    answer = push_through_gateway(stack, body, "application/octet-stream")
-    assert (answer.status_code, answer.json().get("accepted")) == (200, 1), answer.text
+    response = push_through_gateway(stack, body, "application/octet-stream")
+    assert (response.status_code, response.json().get("accepted")) == (200, 1), response.text
     assert stored_text(stack, body) == f"{text}\n"
 
 
-def test_gzip_that_the_gateway_took_for_text_is_refused_with_the_remedy(stack):
-    answer = push_through_gateway(stack, batch()[0], "application/json")
-    assert answer.status_code == 415 and "application/octet-stream" in answer.json()["detail"], answer.text
+def test_gzip_that_the_gateway_treated_as_text_is_refused_with_the_remedy(stack):
+    response = push_through_gateway(stack, batch()[0], "application/json")
+    assert response.status_code == 415 and "application/octet-stream" in response.json()["detail"], response.text
 
 
 @pytest.mark.parametrize("version", ["2.0", None])
-def test_gzip_as_base64_is_unpacked(stack, version):
+def test_gzip_as_base64_is_decompressed(stack, version):
     body, text = batch()
-    answer = stack.invoke(event(stack, version, *as_base64(gzip.compress(body)), GZIP))
-    assert answer["statusCode"] == 200, answer
+    response = stack.invoke(event(stack, version, *as_base64(gzip.compress(body)), GZIP))
+    assert response["statusCode"] == 200, response
     assert stored_text(stack, body) == f"{text}\n"
 
 
 @pytest.mark.parametrize("version", ["2.0", None])
-def test_body_that_the_gateway_has_inflated_is_taken_as_it_is(stack, version):
+def test_body_that_the_gateway_decompressed_is_accepted(stack, version):
     body, text = batch()
-    answer = stack.invoke(event(stack, version, body.decode(), False, GZIP))
-    assert answer["statusCode"] == 200, answer
+    response = stack.invoke(event(stack, version, body.decode(), False, GZIP))
+    assert response["statusCode"] == 200, response
     assert stored_text(stack, body) == f"{text}\n"
 
 
-def test_gzip_that_is_broken_or_not_announced_is_refused_as_that(stack):
-    packed = gzip.compress(batch()[0])
-    for sent, headers in [(packed[:-9], GZIP), (packed, {"Content-Type": "application/json"})]:
-        answer = stack.invoke(event(stack, "2.0", *as_base64(sent), headers))
-        assert answer["statusCode"] == 400, answer
-        assert "octet-stream" not in answer["body"]
+def test_truncated_or_unlabelled_gzip_gets_400(stack):
+    compressed = gzip.compress(batch()[0])
+    for data, headers in [(compressed[:-9], GZIP), (compressed, {"Content-Type": "application/json"})]:
+        response = stack.invoke(event(stack, "2.0", *as_base64(data), headers))
+        assert response["statusCode"] == 400, response
+        assert "octet-stream" not in response["body"]

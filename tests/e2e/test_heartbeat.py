@@ -1,4 +1,4 @@
-"""The call to a service outside AWS: by each sweep that has ended, and by no other event."""
+"""Only a successful sweep calls the heartbeat URL."""
 
 import http.server
 import ssl
@@ -9,7 +9,7 @@ from test_stack import reading
 
 
 class Service(http.server.ThreadingHTTPServer):
-    """What is called, and what it answers."""
+    """A server that records calls and responds with `status`."""
 
     def __init__(self, aws):
         self.calls, self.status = [], 200
@@ -41,17 +41,17 @@ def service(stack):
     service.shutdown()
 
 
-def test_sweep_that_has_ended_calls_the_heartbeat_and_nothing_else_does(stack, service):
+def test_successful_sweep_calls_the_heartbeat_and_pushes_do_not(stack, service):
     assert stack.push(reading(1)).status_code == 200
-    stack.tick()
+    stack.sweep()
     assert service.calls and set(service.calls) == {"/ping/id"}
-    with stack.without("dynamodb:Query"):
+    with stack.without_permission("dynamodb:Query"):
         before = len(service.calls)
-        assert "errorMessage" in stack.tick()
+        assert "errorMessage" in stack.sweep()
         assert len(service.calls) == before
 
 
-def test_heartbeat_that_is_not_taken_costs_no_sweep(stack, service):
+def test_failed_heartbeat_does_not_fail_the_sweep(stack, service):
     service.status = 503
-    assert stack.tick()["failed"] == 0
+    assert stack.sweep()["failed"] == 0
     assert service.calls

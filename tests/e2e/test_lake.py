@@ -1,5 +1,5 @@
-"""Questions to what was pushed: the named queries as they are deployed, through Athena's API, against what the readings say
-by other means; before their hours are compacted, after, and from the Parquet files alone."""
+"""The saved queries of the lake through Athena's API, compared with results that are computed from the readings: before compaction, after
+it, and from the Parquet files alone."""
 
 import datetime
 import json
@@ -17,7 +17,7 @@ from deployed import ROOT
 SINGAPORE = ZoneInfo("Asia/Singapore")
 UTC = datetime.timezone.utc
 PROJECT = "lake-building"
-# Three days ago: compacted at the next tick. Far from midnight in both zones, so that no test is about the clock.
+# Three days ago, so that the next compaction includes it. Far from midnight in both time zones.
 DAY = (datetime.datetime.now(UTC) - datetime.timedelta(days=3)).replace(hour=10, minute=0, second=0, microsecond=0)
 
 
@@ -38,15 +38,15 @@ def local_date(moment):
     return moment.astimezone(SINGAPORE).date()
 
 
-# ---- What is pushed --------------------------------------------------------------------------------------------------
+# ---- Data ------------------------------------------------------------------------------------------------------------
 
-# (moment, zone, people): 13:30 and 16:30 UTC are two days in Singapore.
+# (time, zone, people): 13:30 and 16:30 UTC are on different days in Singapore.
 PEOPLE = [(at(3, 30), "a", 5), (at(6, 30), "a", 7), (at(0, 10), "a", 3), (at(1), "b", 4), (at(2), "b", 6), (at(2, 30), "b", 9)]
-# In a push with a newer reading: filed under the day after its own.
+# In a push with a newer reading, so that it is stored under the next day.
 LATE = (at(13, 50), "c", 11)
 RATINGS = [("a", 2), ("a", 5), ("b", 4)]
 AMMONIA = list(range(1, 21))
-# What a view in SQL and code in Rust could read differently, each as it is read: column, value.
+# Readings that the SQL of the view and the Rust code could parse differently, with the expected values by column.
 ODD = "odd-building"
 ODDITIES = [
     ({"v": {"count": "NaN", "b": "Infinity", "p": " 80 "}}, {"count": None, "b": None, "p": 80}),
@@ -58,12 +58,12 @@ ODDITIES = [
     ({"DevType": "", "unixT": "1790000000"}, {"device_type": None, "event_time": "2026-09-21 14:13:20"}),
     ({"DevType": "ACME#BIN", "v": {"p": 3, "occ": 1, "occupied": 1}}, {"device_type": "ACME#BIN", "p": 3, "occupied": None}),
 ]
-# One name twice: the view takes the one, who compacts the other.
-TOLD_TWICE = json.dumps(reading("FD", "twice", at(4), {"rating": 4}) | {"PID": ODD}).replace('"rating"', '"rating": 2, "rating"')
+# A duplicate member: the view uses one value, the compaction the other.
+DUPLICATE_MEMBER = json.dumps(reading("FD", "twice", at(4), {"rating": 4}) | {"PID": ODD}).replace('"rating"', '"rating": 2, "rating"')
 
 
 def pushes():
-    """Batches of readings, in the order in which they are pushed."""
+    """The batches, in the order of the pushes."""
     um = [reading("UM", zone, moment, {"count": count, "b": 3000}) for moment, zone, count in PEOPLE[:3]]
     seconds = reading("PPLCTR", "b", None, {"count": 4, "out_count": 1}, unixT=int(PEOPLE[3][0].timestamp()))
     iso = reading("PPLCTR", "b", None, {"count": 6}, time=PEOPLE[4][0].astimezone(SINGAPORE).strftime("%Y-%m-%dT%H:%M:%S+0800"))
@@ -74,24 +74,24 @@ def pushes():
     ]
     ammonia = [reading("ODRDTR_BATT_V1", "a", at(5, level), {"amm": level, "rh": 730, "temp": 304}) for level in AMMONIA]
     batteries = [
-        reading("UM", "d", at(1), {"count": 0, "b": 2500}, device="empties"),
-        reading("UM", "d", at(2), {"count": 0, "b": 2300}, device="empties"),
+        reading("UM", "d", at(1), {"count": 0, "b": 2500}, device="discharging"),
+        reading("UM", "d", at(2), {"count": 0, "b": 2300}, device="discharging"),
         reading("TILT", "d", at(2), {"Xt": 1, "v": 10}, device="tree"),
         reading("OCCDESK", "d", at(2), {"occ": 1, "batt": 90}, device="desk"),
     ]
     odd = [reading("TH", "odd", at(2), {}, n=n) | {"PID": ODD} | more for n, (more, _) in enumerate(ODDITIES)]
     now = datetime.datetime.now(UTC)
-    silence = [reading("TH", "e", at(1), {"t": 20}, device="talks"), reading("TH", "e", at(1), {"t": 20}, device="silent")]
+    silence = [reading("TH", "e", at(1), {"t": 20}, device="active"), reading("TH", "e", at(1), {"t": 20}, device="silent")]
     yield um
-    yield [um[0], seconds, iso, digits]  # one of them once more
+    yield [um[0], seconds, iso, digits]  # The first reading is a duplicate.
     yield late
     yield feedback
     yield [*ammonia, *batteries]
     yield silence
-    yield [reading("TH", "e", now, {"t": 21}, device="talks")]
-    yield [reading("TR", "f", None, {"p": 50})]  # nobody knows when
-    yield [*odd, TOLD_TWICE]
-    yield ["no reading at all", json.dumps(reading("TR", "g", at(), {"p": 60}))]
+    yield [reading("TH", "e", now, {"t": 21}, device="active")]
+    yield [reading("TR", "f", None, {"p": 50})]  # No time.
+    yield [*odd, DUPLICATE_MEMBER]
+    yield ["not a reading", json.dumps(reading("TR", "g", at(), {"p": 60}))]
 
 
 @pytest.fixture(scope="module")
@@ -101,35 +101,35 @@ def pushed(stack):
     return stack
 
 
-# ---- Questions -------------------------------------------------------------------------------------------------------
+# ---- Queries ---------------------------------------------------------------------------------------------------------
 
 
 class Athena:
-    """The deployed workgroup, and the questions that lie ready in it."""
+    """The deployed workgroup and its saved queries."""
 
     def __init__(self, stack, lake):
         self._athena = stack.aws.client("athena")
         self._group, self.database = lake.outputs["LakeWorkGroup"], lake.outputs["LakeDatabase"]
         ids = self._athena.list_named_queries(WorkGroup=self._group)["NamedQueryIds"]
-        self.named = {
+        self.saved = {
             query["Name"]: query["QueryString"]
             for query in self._athena.batch_get_named_query(NamedQueryIds=ids)["NamedQueries"]
         }
 
-    def ask(self, text):
-        """The rows of an answer, as dicts of texts."""
-        begun = self._athena.start_query_execution(
+    def query(self, text):
+        """Runs a query. Returns its rows as dicts of texts."""
+        execution = self._athena.start_query_execution(
             QueryString=text, WorkGroup=self._group, QueryExecutionContext={"Database": self.database}
         )
         deadline = time.monotonic() + 60
         while True:
-            status = self._athena.get_query_execution(QueryExecutionId=begun["QueryExecutionId"])["QueryExecution"]["Status"]
+            status = self._athena.get_query_execution(QueryExecutionId=execution["QueryExecutionId"])["QueryExecution"]["Status"]
             if status["State"] not in ("QUEUED", "RUNNING"):
                 break
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert status["State"] == "SUCCEEDED", status
-        pages = self._athena.get_paginator("get_query_results").paginate(QueryExecutionId=begun["QueryExecutionId"])
+        pages = self._athena.get_paginator("get_query_results").paginate(QueryExecutionId=execution["QueryExecutionId"])
         rows = [[cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
         return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
@@ -139,66 +139,66 @@ def athena(stack, lake):
     return Athena(stack, lake)
 
 
-def ours(rows):
+def of_this_test(rows):
     return [row for row in rows if row.get("project") == PROJECT]
 
 
-def everything(athena):
-    """The answers of every named query, as far as they are about what is pushed here."""
-    answers = {name: athena.ask(text) for name, text in athena.named.items()}
-    assert len(answers) == 6
-    return {name: rows if name.startswith("What was rejected") else ours(rows) for name, rows in answers.items()}
+def results(athena):
+    """The results of every saved query for the readings of this test."""
+    results = {name: athena.query(text) for name, text in athena.saved.items()}
+    assert len(results) == 6
+    return {name: rows if name.startswith("What was rejected") else of_this_test(rows) for name, rows in results.items()}
 
 
-def test_people_are_counted_once_each_by_the_buildings_own_day(pushed, athena):
+def test_people_are_counted_once_by_local_day(pushed, athena):
     expected = defaultdict(float)
     for moment, zone, people in [*PEOPLE, LATE]:
         expected[str(local_date(moment)), zone] += people
-    rows = ours(athena.ask(athena.named["People per zone and day"]))
+    rows = of_this_test(athena.query(athena.saved["People per zone and day"]))
     counted = {(row["day"], row["zone"]): float(row["people"]) for row in rows if float(row["people"])}
     assert counted == dict(expected)
-    assert len({day for day, zone in expected if zone == "a"}) == 2, "the data must have two of the building's days in one of UTC"
+    assert len({day for day, zone in expected if zone == "a"}) == 2, "the data must have two local days in one day of UTC"
 
 
 def test_ratings_are_averaged_by_zone(pushed, athena):
-    rows = ours(athena.ask(athena.named["Average rating per zone"]))
+    rows = of_this_test(athena.query(athena.saved["Average rating per zone"]))
     assert {row["zone"]: (float(row["average_rating"]), int(row["answers"])) for row in rows} == {"a": (3.5, 2), "b": (4, 1)}
-    assert [row["zone"] for row in rows] == ["b", "a"], "the worst first"
+    assert [row["zone"] for row in rows] == ["b", "a"], "worst first"
 
 
-def test_ammonia_has_a_percentile_for_each_hour(pushed, athena):
-    (row,) = ours(athena.ask(athena.named["Ammonia by hour"]))
+def test_ammonia_has_a_percentile_per_hour(pushed, athena):
+    (row,) = of_this_test(athena.query(athena.saved["Ammonia by hour"]))
     assert row["hour"].startswith(at(5).strftime("%Y-%m-%d %H:00:00")) and row["device_type"] == "ODRDTR_BATT_V1"
     assert 18 <= float(row["ammonia_p95"]) <= 20 and float(row["ammonia_max"]) == 20 and int(row["readings"]) == 20
 
 
-def test_a_device_is_silent_that_has_not_been_heard_of_today(pushed, athena):
-    silent = {row["device_id"] for row in ours(athena.ask(athena.named["Devices silent today"]))}
-    assert "silent" in silent and "talks" not in silent
-    assert {"empties", "tree", "UM-a"} <= silent
+def test_device_without_a_reading_today_is_silent(pushed, athena):
+    silent = {row["device_id"] for row in of_this_test(athena.query(athena.saved["Devices silent today"]))}
+    assert "silent" in silent and "active" not in silent
+    assert {"discharging", "tree", "UM-a"} <= silent
 
 
-def test_a_battery_counts_as_it_was_last_told(pushed, athena):
-    rows = {row["device_id"]: row for row in ours(athena.ask(athena.named["Batteries low"]))}
-    assert set(rows) == {"empties", "tree"}
-    assert float(rows["empties"]["millivolts"]) == 2300 and float(rows["tree"]["per_cent"]) == 10
+def test_latest_battery_level_counts(pushed, athena):
+    rows = {row["device_id"]: row for row in of_this_test(athena.query(athena.saved["Batteries low"]))}
+    assert set(rows) == {"discharging", "tree"}
+    assert float(rows["discharging"]["millivolts"]) == 2300 and float(rows["tree"]["per_cent"]) == 10
 
 
-def test_what_was_rejected_is_told_with_its_reason_and_nowhere_else(pushed, athena):
-    rows = athena.ask(athena.named["What was rejected and why"])
-    assert any("no reading at all" in (row["one_of_them"] or "") or int(row["items"]) > 1 for row in rows), rows
-    assert athena.ask("SELECT count(*) AS n FROM deliveries WHERE raw LIKE '%no reading at all%'") == [{"n": "0"}]
-    assert athena.ask("SELECT count(*) AS n FROM raw_undated_lines WHERE line LIKE '%\"zone\":\"f\"%' OR line LIKE '%\"f\"%'")[0]["n"] != "0"
+def test_rejected_item_has_a_reason_and_is_in_no_other_table(pushed, athena):
+    rows = athena.query(athena.saved["What was rejected and why"])
+    assert any("not a reading" in (row["one_of_them"] or "") or int(row["items"]) > 1 for row in rows), rows
+    assert athena.query("SELECT count(*) AS n FROM deliveries WHERE raw LIKE '%not a reading%'") == [{"n": "0"}]
+    assert athena.query("SELECT count(*) AS n FROM raw_undated_lines WHERE line LIKE '%\"zone\":\"f\"%' OR line LIKE '%\"f\"%'")[0]["n"] != "0"
 
 
-def test_a_query_reads_only_what_its_view_and_tables_have(athena):
+def test_invalid_query_fails(athena):
     for text in ("SELECT nonsense FROM deliveries", "SELEC zone FROM deliveries", "SELECT 1 FROM nowhere"):
         with pytest.raises(AssertionError, match="FAILED"):
-            athena.ask(text)
+            athena.query(text)
 
 
-def test_every_object_lies_where_its_table_looks(pushed, lake):
-    """MiniStack reads whatever is below a table's folder; Athena, what its partitions' template names."""
+def test_every_object_is_in_a_partition_of_its_table(pushed, lake):
+    """MiniStack reads everything below the folder of a table, Athena only the partitions."""
     glue = pushed.aws.client("glue")
     templates = {}
     for table in glue.get_tables(DatabaseName=lake.outputs["LakeDatabase"])["TableList"]:
@@ -215,7 +215,7 @@ def test_every_object_lies_where_its_table_looks(pushed, lake):
             assert templates[table].fullmatch(key), key
 
 
-def test_no_question_can_cost_more_than_the_limit(stack, lake):
+def test_workgroup_enforces_the_scan_limit(stack, lake):
     group = stack.aws.client("athena").get_work_group(WorkGroup=lake.outputs["LakeWorkGroup"])["WorkGroup"]["Configuration"]
     assert str(group["EnforceWorkGroupConfiguration"]).lower() == "true"
     assert int(group["BytesScannedCutoffPerQuery"]) == 10 * 10**9
@@ -226,91 +226,89 @@ def test_no_question_can_cost_more_than_the_limit(stack, lake):
 
 
 def compact(stack, lake):
-    """What the schedule's tick does, of all days."""
+    """Invokes the compaction function for all days. Returns its response."""
     name = lake.outputs["CompactFunctionName"]
-    answer = stack.functions.invoke(FunctionName=name, Payload=json.dumps({"all": True}))
-    done = json.loads(answer["Payload"].read())
-    assert "FunctionError" not in answer, done
-    return done
+    invocation = stack.functions.invoke(FunctionName=name, Payload=json.dumps({"all": True}))
+    response = json.loads(invocation["Payload"].read())
+    assert "FunctionError" not in invocation, response
+    return response
 
 
 def odd_rows(athena):
-    """What `deliveries` tells of each oddity, each way of telling it once; and how often the one told twice is counted."""
-    columns = sorted({column for _, told in ODDITIES for column in told})
-    rows = athena.ask(
+    """The distinct rows of `deliveries` for the oddities, and the number of ratings of DUPLICATE_MEMBER."""
+    columns = sorted({column for _, expected in ODDITIES for column in expected})
+    rows = athena.query(
         f"""SELECT DISTINCT json_extract_scalar(raw, '$.n') AS n, {", ".join(columns)} FROM deliveries
         WHERE project = '{ODD}' AND json_extract_scalar(raw, '$.n') IS NOT NULL"""
     )
-    ratings = athena.ask(athena.named["Average rating per zone"])
+    ratings = athena.query(athena.saved["Average rating per zone"])
     return rows, [row["answers"] for row in ratings if row["project"] == ODD]
 
 
-def assert_odd_rows_are_as_they_should_be(athena):
-    rows, answers = odd_rows(athena)
-    assert len(rows) == len(ODDITIES), "a reading is told in two ways"
+def assert_odd_rows(athena):
+    rows, ratings = odd_rows(athena)
+    assert len(rows) == len(ODDITIES), "a reading has two different rows"
     for row in rows:
         for column, value in ODDITIES[int(row["n"])][1].items():
-            told = row[column]
-            told = float(told) if isinstance(value, int) and told is not None else told
-            # DuckDB writes as many digits of a second as there are, Athena three.
-            told = re.sub(r"(:\d\d\.\d{3})0+$|(:\d\d)\.0+$", r"\1\2", told) if isinstance(value, str) and told else told
-            assert told == value, row
-    assert answers == ["1"], "told in two ways, counted once"
+            cell = row[column]
+            cell = float(cell) if isinstance(value, int) and cell is not None else cell
+            # DuckDB prints all digits of a second, Athena three.
+            cell = re.sub(r"(:\d\d\.\d{3})0+$|(:\d\d)\.0+$", r"\1\2", cell) if isinstance(value, str) and cell else cell
+            assert cell == value, row
+    assert ratings == ["1"], "the duplicate member must count once"
 
 
-def test_questions_are_answered_the_same_before_and_after_and_from_parquet_alone(pushed, lake, athena):
-    before = everything(athena)
-    assert_odd_rows_are_as_they_should_be(athena)
+def test_results_are_the_same_before_and_after_compaction_and_from_parquet_alone(pushed, lake, athena):
+    before = results(athena)
+    assert_odd_rows(athena)
     assert not pushed.keys("lake/")
 
-    done = compact(pushed, lake)
-    assert done["hours"] >= 1 and done["faults"] == [], done
+    response = compact(pushed, lake)
+    assert response["hours"] >= 1 and response["faults"] == [], response
     names = [key.rsplit("/", 1)[1] for key in pushed.keys("lake/readings/")]
     markers = [name for name in names if re.fullmatch(r"_\d\d-[0-9a-f]{16}", name)]
     parts = [name for name in names if re.fullmatch(r"\d\d-[0-9a-f]{16}-00\.parquet", name)]
-    assert len(markers) == len(parts) == done["hours"] and len(names) == len(markers) + len(parts), names
-    assert everything(athena) == before
-    assert_odd_rows_are_as_they_should_be(athena)
-    days = {row["dt"] for row in athena.ask("SELECT DISTINCT dt FROM compacted")}
+    assert len(markers) == len(parts) == response["hours"] and len(names) == len(markers) + len(parts), names
+    assert results(athena) == before
+    assert_odd_rows(athena)
+    days = {row["dt"] for row in athena.query("SELECT DISTINCT dt FROM compacted")}
     assert {str(DAY.date()), str((DAY + datetime.timedelta(days=1)).date())} <= days
 
-    again = compact(pushed, lake)
-    assert (again["hours"], again["objects"]) == (0, 0), "nothing has come since"
+    second = compact(pushed, lake)
+    assert (second["hours"], second["objects"]) == (0, 0), "nothing is new"
 
-    # After a late push, its hour is written anew.
+    # After a late push, its hour is compacted again.
     late = reading("FD", "late", at(4), {"rating": 1})
     assert pushed.push(late).status_code == 200
     assert compact(pushed, lake)["hours"] == 1
-    assert len(pushed.keys("lake/readings/")) == len(names), "the files before are removed"
-    after = everything(athena)
+    assert len(pushed.keys("lake/readings/")) == len(names), "the previous files must be removed"
+    after = results(athena)
     assert [row["zone"] for row in after["Average rating per zone"]] == ["b", "a", "late"]
     assert after["People per zone and day"] == before["People per zone and day"]
 
-    # What is in Parquet answers alone.
+    # From the Parquet files alone.
     for day in days:
         for key in pushed.keys(f"raw/dt={day}/"):
             pushed.s3.delete_object(Bucket=pushed.bucket, Key=key)
-    assert athena.ask(f"SELECT count(*) AS n FROM raw_lines WHERE dt = '{DAY.date()}'") == [{"n": "0"}]
-    assert everything(athena) == after
-    assert_odd_rows_are_as_they_should_be(athena)
+    assert athena.query(f"SELECT count(*) AS n FROM raw_lines WHERE dt = '{DAY.date()}'") == [{"n": "0"}]
+    assert results(athena) == after
+    assert_odd_rows(athena)
 
 
-# ---- Without AWS -----------------------------------------------------------------------------------------------------
+# ---- DuckDB ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_line_for_duckdb_counts_what_is_in_a_data_folder(tmp_path):
-    """The very line of docs/lake.md, on a folder before and after it is compacted."""
+def test_duckdb_commands_of_the_documentation_count_a_data_folder(tmp_path):
+    """The commands in docs/lake.md, before and after compaction."""
     command = ROOT / "target/debug/smartclean-push"
     simulate = [command, "simulate", "--out", "data", "--devices", "20", "--days", "2", "--from", "2026-09-01"]
-    made = subprocess.run(simulate, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert made
+    subprocess.run(simulate, cwd=tmp_path, check=True, capture_output=True)
     page = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
     lines = re.findall(r'^python3 -c "(.+)"$', page, re.MULTILINE)
     assert len(lines) == 2
 
     def run(line):
-        ran = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return ran.stdout
+        return subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     raw = run(lines[0])
     subprocess.run([command, "compact", "--data", "data"], cwd=tmp_path, check=True)
@@ -318,5 +316,5 @@ def test_the_line_for_duckdb_counts_what_is_in_a_data_folder(tmp_path):
         f"SELECT sum(metrics['count']) FROM (SELECT DISTINCT reading_id, metrics FROM '{tmp_path}/data/lake/readings/*/*.parquet')"
     ).fetchall()[0][0]
     assert people > 0
-    assert run(lines[0]) == raw, "the small objects are there still"
+    assert run(lines[0]) == raw, "the small objects must still exist"
     assert run(lines[1]) == raw

@@ -1,5 +1,5 @@
-"""What is measured: the function's lines by AWS's schema of the embedded metric format, serve's page by Prometheus' own
-client library."""
+"""Metrics: the log lines of the function match AWS's schema of the embedded metric format, and Prometheus's client library parses the page
+of `serve`."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_emulator import EVENTS
 
 SCHEMA = Draft202012Validator(json.loads((ROOT / "tests/data/embedded-metric-format.schema.json").read_text()))
-# name -> unit, by the catalogue in the source.
+# Name -> unit, from the catalogue in the source.
 CATALOGUE = {
     name: {"time": "Milliseconds", "count": "Count", "gauge": unit}[kind]
     for kind, name, unit in re.findall(
@@ -28,31 +28,31 @@ CATALOGUE = {
 
 @pytest.fixture(scope="module")
 def lines(emulator):
-    """What the function logs of three pushes and a sweep, and what it has logged when it was started."""
-    started = [line for line in emulator.lines() if line.get("message") == "started"]
-    before = len(emulator.lines())
+    """The log lines of a start, three pushes and a sweep."""
+    started = [line for line in emulator.log_lines() if line.get("message") == "started"]
+    before = len(emulator.log_lines())
     for name in ("http-api/push-all-types.json", "http-api/push-one-bad-item.json", "http-api/wrong-password.json"):
         emulator.invoke(json.loads((EVENTS / name).read_text(encoding="utf-8")))
     emulator.invoke({"smartclean-push": "sweep"})
-    return started + emulator.lines()[before:]
+    return started + emulator.log_lines()[before:]
 
 
-def test_every_line_with_metrics_is_the_embedded_metric_format(lines):
+def test_every_line_with_metrics_has_the_embedded_metric_format(lines):
     measured = [line for line in lines if "_aws" in line]
     for line in measured:
         SCHEMA.validate(line)
         (directive,) = line["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "SmartCleanPush"
-        # What the schema cannot say: the names are those of members beside it.
+        # The schema cannot require that each name is a member of the line.
         assert directive["Dimensions"] == [["FunctionName"]] and line["FunctionName"] == "push"
         for metric in directive["Metrics"]:
             assert isinstance(line[metric["Name"]], int | float) and line[metric["Name"]] != 0, metric
             assert metric["Unit"] == CATALOGUE[metric["Name"]]
-    told = {metric["Name"] for line in measured for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert {"cold_starts", "pushes", "readings_accepted", "readings_rejected", "push_ms", "auth_failures"} <= told, told
+    names = {metric["Name"] for line in measured for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert {"cold_starts", "pushes", "readings_accepted", "readings_rejected", "push_ms", "auth_failures"} <= names, names
 
 
-def test_the_schema_refuses_what_is_not(lines):
+def test_schema_refuses_other_lines(lines):
     line = next(line for line in lines if "_aws" in line)
     for broken in (
         {**line, "_aws": {"CloudWatchMetrics": line["_aws"]["CloudWatchMetrics"]}},
@@ -61,7 +61,7 @@ def test_the_schema_refuses_what_is_not(lines):
         assert not SCHEMA.is_valid(broken)
 
 
-def test_a_push_is_one_line(lines):
+def test_push_writes_one_line(lines):
     pushes = [line for line in lines if line.get("message") == "batch stored"]
     assert len({line["request_id"] for line in pushes}) == len(pushes) >= 2
     assert all("batch" in line and "client" in line and "push_ms" in line for line in pushes)
@@ -73,23 +73,23 @@ def queue_event(body, minutes_ago):
 
 
 def test_age_of_the_oldest_failed_message_is_measured(emulator):
-    """SQS does not count messages that fail again and again. What no envelope is fails each time; a tick has nothing to do."""
-    failing, done = {"no": "envelope"}, {"requestContext": {}, "requestPayload": {"smartclean-push": "sweep"}}
+    """SQS ignores messages after three receives. A message with an unknown format fails each time; a failed sweep is ignored."""
+    failing, succeeding = {"no": "envelope"}, {"requestContext": {}, "requestPayload": {"smartclean-push": "sweep"}}
 
     def ages(*records):
-        before = len(emulator.lines())
+        before = len(emulator.log_lines())
         failed = [item["itemIdentifier"] for item in emulator.invoke({"Records": list(records)})["batchItemFailures"]]
-        lines = [line for line in emulator.lines()[before:] if "queue_failed_age_s" in line]
+        lines = [line for line in emulator.log_lines()[before:] if "queue_failed_age_s" in line]
         assert all(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "queue_failed_age_s" for line in lines)
         return failed, [line["queue_failed_age_s"] // 60 for line in lines]
 
-    assert ages(queue_event(failing, 5), queue_event(failing, 40), queue_event(done, 90)) == (["5", "40"], [40])
-    assert ages(queue_event(done, 90)) == ([], [])
+    assert ages(queue_event(failing, 5), queue_event(failing, 40), queue_event(succeeding, 90)) == (["5", "40"], [40])
+    assert ages(queue_event(succeeding, 90)) == ([], [])
 
 
 @pytest.fixture
 def server(tmp_path):
-    """`serve`, as it prints where it listens: its address."""
+    """The URL of a running `serve`."""
     binary = ROOT / "target/debug/smartclean-push"
     process = subprocess.Popen(
         [binary, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data"],
@@ -105,7 +105,7 @@ def server(tmp_path):
         process.wait()
 
 
-def test_prometheus_own_library_reads_what_serve_tells(server):
+def test_prometheus_client_library_parses_the_metrics_of_serve(server):
     credentials = ("smartclean", "s3cret-Pa55")
     reading = {"DevType": "SMARTCLEAN#TR", "DEVID": "d", "v": {"p": 50}}
     for batch in ([json.dumps(reading)], ["not json"]):
@@ -113,12 +113,12 @@ def test_prometheus_own_library_reads_what_serve_tells(server):
     assert requests.post(f"{server}/push", json=[], auth=("smartclean", "guessed"), timeout=10).status_code == 401
     assert requests.get(f"{server}/metrics", timeout=10).status_code == 401
 
-    answer = requests.get(f"{server}/metrics", auth=credentials, timeout=10)
-    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    response = requests.get(f"{server}/metrics", auth=credentials, timeout=10)
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in text_string_to_metric_families(response.text)}
     assert {name.removeprefix("smartclean_push_") for name in families} == set(CATALOGUE)
     assert all(family.documentation for family in families.values())
     samples = {sample.name: sample.value for family in families.values() for sample in family.samples if not sample.labels}
-    of = {name.removeprefix("smartclean_push_"): value for name, value in samples.items()}
-    assert (of["pushes_total"], of["readings_accepted_total"], of["readings_rejected_total"]) == (2, 1, 1)
-    assert (of["auth_failures_total"], of["push_ms_count"], of["alerts_sent_total"]) == (1 + 1, 2, 0)
+    values = {name.removeprefix("smartclean_push_"): value for name, value in samples.items()}
+    assert (values["pushes_total"], values["readings_accepted_total"], values["readings_rejected_total"]) == (2, 1, 1)
+    assert (values["auth_failures_total"], values["push_ms_count"], values["alerts_sent_total"]) == (1 + 1, 2, 0)

@@ -1,6 +1,6 @@
-"""The function's role allows what the function does and nothing else: each permission is missed when it is gone.
+"""The role of the function has the permissions that the function needs, and no others: without any of them, a test fails.
 
-All but s3:ListBucket: MiniStack says that an object is missing also to who may not know, where AWS would say 403.
+Except s3:ListBucket: without it, AWS responds with 403 for a missing object, but MiniStack with 404.
 """
 
 import json
@@ -18,98 +18,98 @@ def works_before_and_after(stack):
     assert stack.push(reading()).status_code == 200
 
 
-def refused(answer):
-    assert answer.status_code == 503, answer.text
-    assert "Retry-After" in answer.headers
-    assert answer.headers["Content-Type"].startswith("application/problem+json")
-    assert "AccessDenied" not in answer.text and "arn:aws" not in answer.text
+def assert_unavailable(response):
+    assert response.status_code == 503, response.text
+    assert "Retry-After" in response.headers
+    assert response.headers["Content-Type"].startswith("application/problem+json")
+    assert "AccessDenied" not in response.text and "arn:aws" not in response.text
 
 
-def test_push_that_cannot_be_stored_waits_in_the_queue_and_alerts_meanwhile(stack):
-    with stack.queue_delay(5), stack.queue() as received:
-        with stack.without("s3:PutObject"):
-            answer = stack.push(text := json.dumps(reading(270)))
-            assert (answer.status_code, answer.json()["alerts"]) == (200, 1), answer.text
-            assert len(received()) == 1
-            assert stack.keys_of(answer) == []
+def test_push_that_cannot_be_stored_is_queued_and_raises_alerts(stack):
+    with stack.queue_delay(5), stack.alert_queue() as receive:
+        with stack.without_permission("s3:PutObject"):
+            response = stack.push(text := json.dumps(reading(270)))
+            assert (response.status_code, response.json()["alerts"]) == (200, 1), response.text
+            assert len(receive()) == 1
+            assert stack.keys_of_batch(response) == []
         deadline = time.monotonic() + 60
-        while not (keys := stack.keys_of(answer)):
-            assert time.monotonic() < deadline, "it was not stored at last"
+        while not (keys := stack.keys_of_batch(response)):
+            assert time.monotonic() < deadline, "it was not stored"
             time.sleep(0.5)
         assert stack.text(keys[0]) == f"{text}\n"
-        assert received() == []
+        assert receive() == []
 
 
-def test_push_that_can_neither_be_stored_nor_parked_is_not_accepted(stack):
-    with stack.without("s3:PutObject"), stack.without("sqs:SendMessage"), stack.queue() as received:
-        refused(stack.push(reading(270)))
-        assert received() == []
+def test_push_that_can_be_neither_stored_nor_queued_gets_503(stack):
+    with stack.without_permission("s3:PutObject"), stack.without_permission("sqs:SendMessage"), stack.alert_queue() as receive:
+        assert_unavailable(stack.push(reading(270)))
+        assert receive() == []
 
 
 def test_alert_that_cannot_be_published_stays_in_the_outbox(stack):
-    with stack.queue() as received:
-        with stack.without("sns:Publish"):
-            answer = stack.push(reading(270))
-            assert (answer.status_code, answer.json()["alerts"]) == (200, 1), answer.text
-            assert received() == []
-        stack.tick()
-        assert received() == []  # it is leased to the push for a minute
-        stack.end_leases()
-        stack.tick()
-        assert len(received()) == 1
-        stack.tick()
-        assert received() == []
+    with stack.alert_queue() as receive:
+        with stack.without_permission("sns:Publish"):
+            response = stack.push(reading(270))
+            assert (response.status_code, response.json()["alerts"]) == (200, 1), response.text
+            assert receive() == []
+        stack.sweep()
+        assert receive() == []  # The push holds its lease for a minute.
+        stack.expire_leases()
+        stack.sweep()
+        assert len(receive()) == 1
+        stack.sweep()
+        assert receive() == []
 
 
-def test_push_whose_state_cannot_be_written_is_stored_and_not_evaluated(stack):
-    with stack.queue() as received:
-        with stack.without("dynamodb:PutItem"):
-            answer = stack.push(reading(270))
-            assert (answer.status_code, answer.json()["alerts"]) == (200, 0), answer.text
-        (key,) = stack.keys_of(answer)
-        assert received() == []
-        # As its notice would in two minutes, when another test might be counting alerts.
-        stack.tell_of(key)
-        assert len(received()) == 1
+def test_push_whose_state_cannot_be_written_is_stored_and_evaluated_later(stack):
+    with stack.alert_queue() as receive:
+        with stack.without_permission("dynamodb:PutItem"):
+            response = stack.push(reading(270))
+            assert (response.status_code, response.json()["alerts"]) == (200, 0), response.text
+        (key,) = stack.keys_of_batch(response)
+        assert receive() == []
+        # The real notification arrives after two minutes, during another test.
+        stack.deliver_notification(key)
+        assert len(receive()) == 1
 
 
-def test_alert_waits_for_the_sweep_when_the_rate_limit_cannot_be_read(stack):
-    with stack.queue() as received:
-        with stack.without("dynamodb:UpdateItem"):
+def test_alert_waits_for_the_sweep_if_the_rate_limit_cannot_be_read(stack):
+    with stack.alert_queue() as receive:
+        with stack.without_permission("dynamodb:UpdateItem"):
             assert stack.push(reading(270)).json()["alerts"] == 1
-            stack.tick()
-            assert received() == []
-        stack.tick()
-        assert len(received()) == 1
+            stack.sweep()
+            assert receive() == []
+        stack.sweep()
+        assert len(receive()) == 1
 
 
-def test_sweep_fails_when_it_may_not_look_up_what_is_due(stack):
-    assert stack.tick()["failed"] == 0
-    with stack.without("dynamodb:Query"):
-        assert "errorMessage" in stack.tick()
+def test_sweep_fails_if_it_may_not_query_due_items(stack):
+    assert stack.sweep()["failed"] == 0
+    with stack.without_permission("dynamodb:Query"):
+        assert "errorMessage" in stack.sweep()
 
 
-def test_push_is_not_accepted_when_credentials_cannot_be_read(stack):
-    with stack.without("secretsmanager:GetSecretValue", cold=True):
-        refused(stack.push(reading()))
+def test_push_gets_503_if_the_credentials_cannot_be_read(stack):
+    with stack.without_permission("secretsmanager:GetSecretValue", cold=True):
+        assert_unavailable(stack.push(reading()))
 
 
-def test_push_that_comes_while_the_rules_cannot_be_read_is_judged_by_them_later(stack):
-    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'), stack.queue() as received:
-        with stack.without("s3:GetObject", cold=True):
-            answers = [stack.push(reading(ammonia)) for ammonia in (270, 290)]
-            assert [(answer.status_code, answer.json()["alerts"]) for answer in answers] == [(200, 0), (200, 0)]
-        assert received() == []
-        for answer in answers:
-            (key,) = stack.keys_of(answer)
-            stack.tell_of(key)
-        (alert,) = received()
+def test_push_is_evaluated_later_if_the_rules_cannot_be_read(stack):
+    with stack.rules('[[rule]]\nid = "ammonia-lite"\nat_least = { medium = 280 }\n'), stack.alert_queue() as receive:
+        with stack.without_permission("s3:GetObject", cold=True):
+            responses = [stack.push(reading(ammonia)) for ammonia in (270, 290)]
+            assert [(response.status_code, response.json()["alerts"]) for response in responses] == [(200, 0), (200, 0)]
+        assert receive() == []
+        for response in responses:
+            (key,) = stack.keys_of_batch(response)
+            stack.deliver_notification(key)
+        (alert,) = receive()
         assert "ammonia 290 ppb" in str(alert)
 
 
 @pytest.fixture
 def thief(aws, stack):
-    """Somebody who got hold of the function's role: what it allows, under keys of their own."""
+    """Clients of a user with the permissions of the function's role."""
     role = stack.ids["PushFunctionRole"]
     stack.iam.create_user(UserName="thief")
     for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -124,40 +124,40 @@ def thief(aws, stack):
     stack.iam.delete_user(UserName="thief")
 
 
-def denied(call, **arguments):
-    with pytest.raises(ClientError) as refusal:
+def assert_denied(call, **arguments):
+    with pytest.raises(ClientError) as error:
         call(**arguments)
-    assert refusal.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException", "AuthorizationError"), refusal.value
+    assert error.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException", "AuthorizationError"), error.value
 
 
-def test_whoever_has_the_role_can_add_readings_and_neither_change_nor_remove_them(stack, thief):
+def test_role_can_add_readings_but_not_change_or_delete_them(stack, thief):
     s3 = thief("s3")
-    (key,) = stack.keys_of(stack.push(text := json.dumps(reading())))
-    here = {"Bucket": stack.bucket, "Key": key}
-    assert s3.get_object(**here)["Body"].read()
-    denied(s3.put_object, **here, Body=b"invented")
-    denied(s3.delete_object, **here)
+    (key,) = stack.keys_of_batch(stack.push(text := json.dumps(reading())))
+    existing = {"Bucket": stack.bucket, "Key": key}
+    assert s3.get_object(**existing)["Body"].read()
+    assert_denied(s3.put_object, **existing, Body=b"invented")
+    assert_denied(s3.delete_object, **existing)
     (version,) = stack.s3.list_object_versions(Bucket=stack.bucket, Prefix=key)["Versions"]
-    denied(s3.delete_object, **here, VersionId=version["VersionId"])
-    # Where something is, what asks for nothing to be there changes nothing.
+    assert_denied(s3.delete_object, **existing, VersionId=version["VersionId"])
+    # A put with If-None-Match cannot replace an object.
     with pytest.raises(ClientError, match="PreconditionFailed"):
-        s3.put_object(**here, Body=b"invented", IfNoneMatch="*")
+        s3.put_object(**existing, Body=b"invented", IfNoneMatch="*")
     assert stack.text(key) == f"{text}\n"
     added = {"Bucket": stack.bucket, "Key": "raw-undated/ffffffffffffffffffffffffffffffff.ndjson.zst"}
     s3.put_object(**added, Body=b"", IfNoneMatch="*")
     stack.s3.delete_object(**added)
 
 
-def test_whoever_has_the_role_cannot_change_rules_secrets_or_the_stack(stack, thief):
-    denied(thief("s3").put_object, Bucket=stack.bucket, Key="config/rules.toml", Body=b"", IfNoneMatch="*")
-    denied(thief("secretsmanager").put_secret_value, SecretId=stack.outputs["CredentialsSecretArn"], SecretString="{}")
-    denied(thief("sns").subscribe, TopicArn=stack.topic, Protocol="email", Endpoint="thief@example.com")
-    denied(thief("lambda").update_function_configuration, FunctionName=stack.function, MemorySize=128)
-    denied(thief("iam").get_role, RoleName=stack.ids["PushFunctionRole"])
+def test_role_cannot_change_rules_secrets_or_the_stack(stack, thief):
+    assert_denied(thief("s3").put_object, Bucket=stack.bucket, Key="config/rules.toml", Body=b"", IfNoneMatch="*")
+    assert_denied(thief("secretsmanager").put_secret_value, SecretId=stack.outputs["CredentialsSecretArn"], SecretString="{}")
+    assert_denied(thief("sns").subscribe, TopicArn=stack.topic, Protocol="email", Endpoint="thief@example.com")
+    assert_denied(thief("lambda").update_function_configuration, FunctionName=stack.function, MemorySize=128)
+    assert_denied(thief("iam").get_role, RoleName=stack.ids["PushFunctionRole"])
 
 
-def test_role_allows_single_resources_only(stack):
-    """No wildcard but below a prefix of the stack's own bucket and log group."""
+def test_role_allows_resources_of_the_stack_only(stack):
+    """Wildcards occur only after a prefix of the bucket or of the log group."""
     role = stack.ids["PushFunctionRole"]
     assert stack.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
     for name in stack.iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -173,7 +173,7 @@ def test_role_allows_single_resources_only(stack):
                     stack.bucket,
                     stack.topic,
                     stack.outputs["CredentialsSecretArn"],
-                    stack.outputs.get("SigningKeySecretArn", stack.bucket),  # with the auth method oauth
+                    stack.outputs.get("SigningKeySecretArn", stack.bucket),  # Only with the auth method oauth.
                     stack.ids["PushFunctionLogGroup"],
                     stack.ids["StateTable"],
                     stack.ids["StoredQueue"].rsplit("/", 1)[-1],

@@ -1,4 +1,4 @@
-"""Changing secrets while pushes come in."""
+"""Rotation of secrets while pushes arrive."""
 
 import collections
 import json
@@ -9,24 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from test_stack import reading
 
-# What a client must wait until it uses a new password: running copies read the secret again at most that often.
-CHANGES_OVER = 10
+# Seconds until a new password is valid: a running copy reads the secret at most that often.
+REFRESH_SECONDS = 10
 
 
 class Load:
-    """Pushes empty batches, so many a second, with whatever credentials are its own at the time."""
+    """Pushes empty batches at a constant rate, with the current value of `credentials`."""
 
-    def __init__(self, stack, credentials, a_second):
-        self._stack, self.credentials, self._pause = stack, credentials, 1 / a_second
-        self._over, self.answers, self.started = threading.Event(), [], time.monotonic()
+    def __init__(self, stack, credentials, per_second):
+        self._stack, self.credentials, self._pause = stack, credentials, 1 / per_second
+        self._stop, self.responses, self.started = threading.Event(), [], time.monotonic()
         self._pool, self._pacer = ThreadPoolExecutor(32), threading.Thread(target=self._run)
 
     def _push(self):
-        self.answers.append(self._stack.push(credentials=self.credentials).status_code)
+        self.responses.append(self._stack.push(credentials=self.credentials).status_code)
 
     def _run(self):
         due = time.monotonic()
-        while not self._over.is_set():
+        while not self._stop.is_set():
             self._pool.submit(self._push)
             due += self._pause
             time.sleep(max(0, due - time.monotonic()))
@@ -36,89 +36,89 @@ class Load:
         return self
 
     def __exit__(self, *_):
-        self._over.set()
+        self._stop.set()
         self._pacer.join()
         self._pool.shutdown()
 
 
 def rotate(stack):
-    """The new user name and password, as the operator's command prints them."""
-    said = stack.operator.run("rotate-credentials")
-    lines = dict(line.split(":", 1) for line in said.splitlines() if line.startswith(("user name:", "password:")))
-    assert "works until" in said
-    return lines["user name"].strip(), lines["password"].strip()
+    """Rotates the password. Returns the username and password that the command prints."""
+    output = stack.operator.run("rotate-credentials")
+    lines = dict(line.split(":", 1) for line in output.splitlines() if line.startswith(("username:", "password:")))
+    assert "works until" in output
+    return lines["username"].strip(), lines["password"].strip()
 
 
 @pytest.fixture
 def rotated(stack):
-    """The credentials after whatever the test does become the stack's, for the tests that follow."""
+    """The stack. After the test, its new credentials are read again."""
     yield stack
-    stack._read_credentials()
-    stack.start_cold()
+    stack.refresh_credentials()
+    stack.force_cold_start()
 
 
 @pytest.mark.nightly
-def test_no_push_is_refused_while_the_password_is_rotated_twice(rotated):
-    """200 to each. A new copy of the function that does not get the secret within its timeouts answers 503, which tells the
-    client to send again; this machine plays AWS, the function and the client at once, so one in a hundred may be that."""
-    with Load(rotated, rotated.credentials, a_second=50) as load:
+def test_no_push_is_refused_during_two_rotations(rotated):
+    """Each push gets 200. A new copy of the function that cannot read the secret in time responds with 503. This computer runs AWS, the
+    function and the client, so 1 % of 503 is allowed."""
+    with Load(rotated, rotated.credentials, per_second=50) as load:
         for _ in range(2):
             time.sleep(2)
-            renewed = rotate(rotated)
-            assert renewed[0] == load.credentials[0] and renewed[1] != load.credentials[1]
-            time.sleep(CHANGES_OVER)
-            load.credentials = renewed
+            changed = rotate(rotated)
+            assert changed[0] == load.credentials[0] and changed[1] != load.credentials[1]
+            time.sleep(REFRESH_SECONDS)
+            load.credentials = changed
             time.sleep(3)
     seconds = time.monotonic() - load.started
-    counts = collections.Counter(load.answers)
+    counts = collections.Counter(load.responses)
     print(f"in {seconds:.0f} s: {counts}")
     assert set(counts) <= {200, 503}
-    assert counts[503] <= len(load.answers) / 100
-    assert len(load.answers) > 40 * seconds
+    assert counts[503] <= len(load.responses) / 100
+    assert len(load.responses) > 40 * seconds
 
 
-def test_password_from_two_rotations_ago_and_a_revoked_one_are_refused(rotated):
+def test_password_before_the_previous_one_and_a_revoked_one_are_refused(rotated):
     oldest = rotated.credentials
     old, new = rotate(rotated), rotate(rotated)
-    rotated.start_cold()
-    answers = [rotated.push(credentials=credentials).status_code for credentials in (oldest, old, new)]
-    assert answers == [401, 200, 200]
+    rotated.force_cold_start()
+    responses = [rotated.push(credentials=credentials).status_code for credentials in (oldest, old, new)]
+    assert responses == [401, 200, 200]
     assert "Revoked" in rotated.operator.run("revoke-previous")
-    rotated.start_cold()
+    rotated.force_cold_start()
     assert [rotated.push(credentials=credentials).status_code for credentials in (old, new)] == [401, 200]
     assert "nothing to revoke" in rotated.operator.run("revoke-previous")
 
 
-def test_keys_and_other_clients_survive_a_rotation(rotated):
+def test_rotation_keeps_keys_and_other_clients(rotated):
     arn = rotated.outputs["CredentialsSecretArn"]
     value = {
         "clients": [{"username": "one", "password": "first"}, {"username": "two", "password": "second"}],
         "event_hub_keys": {"send": "key"},
     }
     with rotated.secret(value):
-        said = rotated.operator.run("rotate-credentials", "two")
-        kept = json.loads(rotated.secrets.get_secret_value(SecretId=arn)["SecretString"])
-    assert kept["clients"][0] == value["clients"][0] and kept["event_hub_keys"] == value["event_hub_keys"]
-    assert kept["clients"][1]["password"] in said and "first" not in said
+        output = rotated.operator.run("rotate-credentials", "two")
+        changed = json.loads(rotated.secrets.get_secret_value(SecretId=arn)["SecretString"])
+    assert changed["clients"][0] == value["clients"][0] and changed["event_hub_keys"] == value["event_hub_keys"]
+    assert changed["clients"][1]["password"] in output and "first" not in output
 
 
-def reads_of_secrets(stack):
+def count_secret_reads(stack):
     return stack.aws.log.read_text(errors="replace").splitlines().count("GetSecretValue")
 
 
-def test_wrong_guesses_read_the_secret_a_bounded_number_of_times(stack):
-    """A thousand here, by eight at a time and so eight copies of the function; ten thousand are a test of the cache by
-    itself. A copy reads at most every ten seconds, the current secrets and the previous ones."""
+def test_failed_logins_read_the_secrets_a_limited_number_of_times(stack):
+    """A thousand logins by eight concurrent clients, and so eight copies of the function. A copy reads the current and previous secrets
+    at most every ten seconds."""
     assert stack.push(reading(1)).status_code == 200
     copies, kinds = 8, 4
-    before, started = reads_of_secrets(stack), time.monotonic()
+    before, started = count_secret_reads(stack), time.monotonic()
     with ThreadPoolExecutor(copies) as pool:
         guesses = [("smartclean", f"guess {number}") for number in range(1000)]
-        answers = list(pool.map(lambda guess: stack.push(credentials=guess).status_code, guesses))
-    asked, seconds = reads_of_secrets(stack) - before, time.monotonic() - started
-    print(f"{asked} reads of the secrets in {seconds:.0f} s")
-    assert set(answers) == {401, 429}
-    # Of each copy: twenty at once, then one in three seconds.
-    assert answers.count(401) <= copies * (20 + seconds / 3 + 1)
-    assert 0 < asked <= copies * kinds * (2 + seconds / CHANGES_OVER)
-    assert asked < len(answers) / 4
+        responses = list(pool.map(lambda guess: stack.push(credentials=guess).status_code, guesses))
+    reads, seconds = count_secret_reads(stack) - before, time.monotonic() - started
+    print(f"{reads} reads of the secrets in {seconds:.0f} s")
+    assert set(responses) == {401, 429}
+    # Each copy allows twenty at once, then one every three seconds.
+    assert responses.count(401) <= copies * (20 + seconds / 3 + 1)
+    assert 0 < reads <= copies * kinds * (2 + seconds / REFRESH_SECONDS)
+    assert reads < len(responses) / 4

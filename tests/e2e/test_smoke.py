@@ -1,4 +1,4 @@
-"""`make smoke` against the stand-in: it holds, it names what does not hold, and it leaves nothing behind."""
+"""`make smoke` in the stand-in passes, reports a failed check, and removes all resources."""
 
 import urllib.parse
 
@@ -11,7 +11,7 @@ from ops import smoke
 
 @pytest.fixture
 def as_operator(aws, monkeypatch):
-    """This process as the operator's, who has the documented permissions of a deployer and no others."""
+    """Gives this process the documented permissions of a deployer, and no others."""
     iam, policy = aws.client("iam"), (ROOT / "ops/deployer-policy.json").read_text(encoding="utf-8")
     iam.create_user(UserName="deployer")
     iam.put_user_policy(UserName="deployer", PolicyName="deploy", PolicyDocument=policy)
@@ -27,7 +27,7 @@ def as_operator(aws, monkeypatch):
 
 
 def run(aws, capsys, change=lambda response: response):
-    """Runs it. The stand-in answers at one address, whatever host name an API has."""
+    """Runs the smoke test. The stand-in has one address for all APIs."""
 
     def request(method, url, headers, **options):
         api = urllib.parse.urlsplit(url)
@@ -39,8 +39,8 @@ def run(aws, capsys, change=lambda response: response):
     return stack, code, capsys.readouterr().out
 
 
-def left(aws, stack):
-    """Names of what is there of a stack."""
+def remaining_resources(aws, stack):
+    """The names of existing resources of a stack."""
     queues = aws.client("sqs").list_queues().get("QueueUrls", [])
     buckets = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
     tables = aws.client("dynamodb").list_tables()["TableNames"]
@@ -49,20 +49,20 @@ def left(aws, stack):
     return [name for name in [*queues, *buckets, *tables, *stacks] if stack.name in name.lower()]
 
 
-def test_smoke_test_holds_and_leaves_nothing(aws, as_operator, capsys):
+def test_smoke_test_passes_and_removes_its_resources(aws, as_operator, capsys):
     stack, code, report = run(aws, capsys)
     assert (code, report.count("\nok ")) == (0, len(smoke.CHECKS) + 1), report
-    assert left(aws, stack) == []
+    assert remaining_resources(aws, stack) == []
 
 
-def test_smoke_test_names_what_does_not_hold_and_leaves_nothing(aws, as_operator, capsys):
-    def let_everybody_in(response):
+def test_smoke_test_reports_a_failed_check_and_removes_its_resources(aws, as_operator, capsys):
+    def accept_every_password(response):
         if response.status_code == 401:
             response.status_code = 200
         return response
 
-    stack, code, report = run(aws, capsys, let_everybody_in)
+    stack, code, report = run(aws, capsys, accept_every_password)
     failed = [line for line in report.splitlines() if line.startswith("FAILED")]
     assert code == 1 and len(failed) == 1, report
-    assert failed[0].startswith("FAILED  A wrong password is answered 401: 200 came, and 401 was expected")
-    assert left(aws, stack) == []
+    assert failed[0].startswith("FAILED  A wrong password gets 401: expected 401, got 200")
+    assert remaining_resources(aws, stack) == []

@@ -1,4 +1,4 @@
-"""The quota of text messages a day holds for all copies of the deployed function together."""
+"""All copies of the deployed function share the daily SMS quota."""
 
 import datetime
 import json
@@ -10,15 +10,15 @@ PUSHES = 60
 QUOTA = 5
 
 
-def forget_limits(stack):
-    """Makes the day's quota and the rate limit whole again, whatever was sent before."""
+def reset_limits(stack):
+    """Resets the daily SMS quota and the rate limit."""
     day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     for key in (f"sms/{day}", "rate-limit/alerts"):
         stack.aws.client("dynamodb").delete_item(TableName=stack.ids["StateTable"], Key={"pk": {"S": key}})
 
 
-def push_at_once(stack, ammonia_ppb):
-    """Pushes from zones of their own, all at a time."""
+def push_concurrently(stack, ammonia_ppb):
+    """Pushes from different zones at the same time."""
     with ThreadPoolExecutor(PUSHES) as copies:
         return list(copies.map(lambda _: stack.push(reading(ammonia_ppb)), range(PUSHES)))
 
@@ -28,29 +28,29 @@ def alerts(envelopes):
     return [alert["id"] for message in messages for alert in message["alerts"]]
 
 
-def test_sixty_alerts_at_once_send_no_more_sms_than_a_day_has_and_none_is_lost(stack):
+def test_sixty_concurrent_alerts_stay_within_the_sms_quota_and_none_is_lost(stack):
     rules = f"[rate_limit]\nburst = 100\nper_minute = 100\nsms_per_day = {QUOTA}\n"
-    with stack.rules(rules), stack.queue() as received, stack.queue(channel=["sms"]) as received_by_sms:
-        # What other tests have left is not counted here.
-        stack.end_leases()
-        stack.tick()
-        received()
-        received_by_sms()
-        forget_limits(stack)
+    with stack.rules(rules), stack.alert_queue() as receive, stack.alert_queue(channel=["sms"]) as receive_sms:
+        # Send the remaining messages of other tests.
+        stack.expire_leases()
+        stack.sweep()
+        receive()
+        receive_sms()
+        reset_limits(stack)
         before = len(stack.aws.postbox())
-        answers = push_at_once(stack, ammonia_ppb=270)
-        assert [answer.status_code for answer in answers] == [200] * PUSHES
-        # So many cold starts together are slow here. A copy that cannot read the rules in time leaves its push to the queue.
-        for answer in (answer for answer in answers if answer.json()["alerts"] == 0):
-            (key,) = stack.keys_of(answer)
-            stack.tell_of(key)
-        # What found the limiter busy waits for it.
-        assert stack.tick()["waiting"] == 0
-        envelopes = received()
-        by_sms = received_by_sms()
+        responses = push_concurrently(stack, ammonia_ppb=270)
+        assert [response.status_code for response in responses] == [200] * PUSHES
+        # Concurrent cold starts are slow. A copy that cannot read the rules in time leaves its push to the queue.
+        for response in (response for response in responses if response.json()["alerts"] == 0):
+            (key,) = stack.keys_of_batch(response)
+            stack.deliver_notification(key)
+        # Messages wait here if the rate limiter was busy.
+        assert stack.sweep()["waiting"] == 0
+        envelopes = receive()
+        by_sms = receive_sms()
         texts = [message for message in stack.aws.postbox()[before:] if message["protocol"] == "sms"]
-    forget_limits(stack)
-    assert len(alerts(envelopes)) == len(set(alerts(envelopes))) == PUSHES, "each by email, once"
-    # An alert that an earlier test left takes its SMS from the same quota.
+    reset_limits(stack)
+    assert len(alerts(envelopes)) == len(set(alerts(envelopes))) == PUSHES, "each is sent by email once"
+    # An alert of an earlier test also uses the quota.
     assert len(by_sms) <= len(texts)
-    assert len(texts) == min(QUOTA, len(envelopes)), "the quota is used and not passed"
+    assert len(texts) == min(QUOTA, len(envelopes)), "the quota must be used up and not exceeded"

@@ -1,5 +1,5 @@
-"""The state store's contract (tests/it/state_stores.rs) and races for it (tests/it/races.rs) against a DynamoDB, with no
-permission but the function's."""
+"""The contract of the state store (tests/it/state_stores.rs) and its races (tests/it/races.rs) in DynamoDB, with the permissions of the
+function."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def table(aws):
 
 @pytest.fixture
 def keys(aws, table):
-    """Access keys of a user who may do what the function may."""
+    """Access keys of a user with the permissions of the function."""
     iam = aws.client("iam")
     user = {"UserName": "state-contract"}
     iam.create_user(**user)
@@ -70,7 +70,7 @@ def keys(aws, table):
 
 def run(test, aws, name, keys):
     return subprocess.run(
-        # The features of `make unit`, so that nothing is built twice.
+        # The options of `make unit`, so that nothing is compiled twice.
         ["cargo", "test", "--locked", "--workspace", "--all-features", "--test", "it", "--"]
         + ["--exact", test, "--ignored"],
         cwd=ROOT,
@@ -89,36 +89,36 @@ def run(test, aws, name, keys):
     )
 
 
-def test_dynamodb_keeps_the_contract_with_the_permissions_of_the_function(aws, table, keys):
+def test_dynamodb_fulfils_the_contract_with_the_permissions_of_the_function(aws, table, keys):
     dynamodb, name, _ = table
     started = time.time()
-    done = run("state_stores::dynamodb_contract", aws, name, keys)
-    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+    result = run("state_stores::dynamodb_contract", aws, name, keys)
+    assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
 
     items = [item for page in dynamodb.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
-    season = 90 * 24 * 3600
+    retention = 90 * 24 * 3600
     for item in items:
         kind = item["pk"]["S"].split("/")[0]
         members = {"rate-limit": {"tat", "waiting"}, "sms": {"sent"}}.get(kind, {"version", "body"})
-        assert set(item) <= members | {"pk", "ttl"}, "what is left is not due, and so not in the index"
-        assert started + season - 1 <= int(item["ttl"]["N"]) <= time.time() + season + 1
+        assert set(item) <= members | {"pk", "ttl"}, "no remaining item is due, so none is in the index"
+        assert started + retention - 1 <= int(item["ttl"]["N"]) <= time.time() + retention + 1
     kinds = {item["pk"]["S"]: set(item["body"]) for item in items if "body" in item}
     assert kinds["counted"] == {"S"} and kinds["text 3"] == kinds["text 4"] == {"B"}
 
 
-def test_pushes_of_two_processes_that_race_for_a_zone_make_each_alert_once_and_lose_nothing(aws, table, keys):
-    done = run("races::dynamodb_race", aws, table[1], keys)
-    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+def test_racing_pushes_of_two_processes_raise_each_alert_once_and_lose_nothing(aws, table, keys):
+    result = run("races::dynamodb_race", aws, table[1], keys)
+    assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
 
 
 @pytest.mark.parametrize("action", ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"])
-def test_each_permission_is_missed_when_it_is_gone(aws, table, keys, action):
+def test_contract_fails_without_any_of_the_permissions(aws, table, keys, action):
     iam = aws.client("iam")
     denial = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
     denied = {"UserName": "state-contract", "PolicyName": "denied"}
     iam.put_user_policy(**denied, PolicyDocument=json.dumps(denial))
     try:
-        done = run("state_stores::dynamodb_contract", aws, table[1], keys)
+        result = run("state_stores::dynamodb_contract", aws, table[1], keys)
     finally:
         iam.delete_user_policy(**denied)
-    assert done.returncode != 0 and "AccessDenied" in done.stdout, done.stdout
+    assert result.returncode != 0 and "AccessDenied" in result.stdout, result.stdout

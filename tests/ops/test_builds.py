@@ -1,4 +1,4 @@
-"""Every build takes the versions that are pinned."""
+"""Every build uses the pinned versions."""
 
 import re
 import tomllib
@@ -6,22 +6,22 @@ import tomllib
 import pytest
 from ops import ROOT
 
-# The cargo commands that resolve dependencies.
-RESOLVES = re.compile(r"\bcargo (?:bench|build|check|clippy|doc|run|test|tree)\b")
+# Cargo commands that resolve dependencies.
+RESOLVING = re.compile(r"\bcargo (?:bench|build|check|clippy|doc|run|test|tree)\b")
 
 
-def unlocked(makefile):
-    """Lines of a Makefile that resolve dependencies and may change Cargo.lock."""
+def unlocked_commands(makefile):
+    """The lines of a Makefile that resolve dependencies and can change Cargo.lock."""
     values = dict(re.findall(r"^(\w+) := (.*)$", makefile, re.MULTILINE))
     commands = makefile.replace("\\\n", " ").splitlines()
     commands = [re.sub(r"\$\((\w+)\)", lambda name: values.get(name[1], name[0]), line) for line in commands]
-    return [line for line in commands if RESOLVES.search(line.split("#")[0]) and "--locked" not in line]
+    return [line for line in commands if RESOLVING.search(line.split("#")[0]) and "--locked" not in line]
 
 
 def test_every_cargo_command_of_the_makefile_is_locked():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert unlocked(makefile) == []
-    assert unlocked(makefile.replace("test --quiet $(ALL) --lib", "test --quiet --lib")) != []
+    assert unlocked_commands(makefile) == []
+    assert unlocked_commands(makefile.replace("test --quiet $(ALL) --lib", "test --quiet --lib")) != []
 
 
 @pytest.mark.parametrize("path", ["CargoLambda.toml", "src/bin/compact-function/CargoLambda.toml"])

@@ -1,5 +1,5 @@
-"""The tables and the view of lake.yaml have what Athena requires of an entry in the Glue catalog. The local stand-in for Athena
-reads entries without it, too.
+"""The tables and the view of lake.yaml have the members that Athena requires in the Glue catalog. The local stand-in for Athena does not
+require them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-glue-table-tableinput.html
 https://docs.aws.amazon.com/athena/latest/ug/glue-best-practices.html
@@ -13,7 +13,7 @@ import pytest
 from ops import ROOT
 from samcli.yamlhelper import yaml_parse
 
-# Type in the catalog -> type in Athena's engine.
+# Type in the catalog -> type in the engine of Athena.
 ENGINE_TYPES = {"string": "varchar", "double": "double", "timestamp": "timestamp(3)", "date": "date"}
 
 
@@ -23,54 +23,53 @@ def tables():
     return {id: each["Properties"]["TableInput"] for id, each in resources if each["Type"] == "AWS::Glue::Table"}
 
 
-def faults(table):
-    """What Athena would refuse."""
+def errors(table):
+    """The reasons for which Athena would refuse a table."""
     if not isinstance(table.get("PartitionKeys"), list):
         yield "PartitionKeys is not a list"
     storage = table["StorageDescriptor"]
     if "SerdeInfo" not in storage:
         yield "no SerdeInfo"
     if table["TableType"] == "VIRTUAL_VIEW":
-        yield from faults_of_view(table)
+        yield from view_errors(table)
         return
     if not storage.get("SerdeInfo", {}).get("SerializationLibrary"):
         yield "no SerializationLibrary"
     yield from (f"no {name}" for name in ("Location", "InputFormat", "OutputFormat") if not storage.get(name))
 
 
-def faults_of_view(table):
+def view_errors(table):
     if table["Parameters"].get("presto_view") != "true":
         yield "no presto_view"
     text, values = table["ViewOriginalText"]["Fn::Sub"]
     if text != "/* Presto View: ${Encoded} */" or table["ViewExpandedText"] != "/* Presto View */":
-        yield "not the text of a view"
+        yield "not the format of a view"
     view = json.loads(values["Encoded"]["Fn::Base64"]["Fn::Sub"])
     if view["catalog"] != "awsdatacatalog" or view["schema"] != "${Lake}" or not view["originalSql"].strip():
         yield "not a view of this database"
     declared = [(each["Name"], ENGINE_TYPES[each["Type"]]) for each in table["StorageDescriptor"]["Columns"]]
     if [(each["name"], each["type"]) for each in view["columns"]] != declared:
-        yield "columns of the view are not those of the catalog"
+        yield "columns differ from the catalog"
 
 
 @pytest.mark.parametrize("id", tables())
 def test_athena_can_read_every_table(id):
-    assert list(faults(tables()[id])) == []
+    assert list(errors(tables()[id])) == []
 
 
 @pytest.mark.parametrize("id", tables())
-def test_what_athena_requires_is_missed_when_it_is_gone(id):
-    whole = tables()[id]
+def test_missing_members_are_found(id):
+    complete = tables()[id]
     for path in [("PartitionKeys",), ("StorageDescriptor", "SerdeInfo")]:
-        table = copy.deepcopy(whole)
+        table = copy.deepcopy(complete)
         holder = table
         for name in path[:-1]:
             holder = holder[name]
         del holder[path[-1]]
-        assert list(faults(table)), path
+        assert list(errors(table)), path
 
 
-def test_partitions_are_projected_from_the_keys():
-    """Each key has a projection, and each location names each key."""
+def test_every_partition_key_has_a_projection_and_is_part_of_the_location():
     partitioned = {id: table for id, table in tables().items() if table["PartitionKeys"]}
     assert set(partitioned) == {"RawLines", "RejectedLines", "Compacted"}
     for table in partitioned.values():

@@ -1,18 +1,18 @@
-"""What a deployer may do is enough for every resource of both templates, and ends at things that are called smartclean-push."""
+"""The permissions of a deployer suffice for every resource of both templates, and cover only names that begin with smartclean-push."""
 
 import fnmatch
 import json
 
 import pytest
-from ops import ROOT, answers
+from ops import ROOT, settings
 from samcli.yamlhelper import yaml_parse
 
 POLICY = json.loads((ROOT / "ops/deployer-policy.json").read_text(encoding="utf-8"))
 HERE = "ap-southeast-1:123456789012"
 
-# Resource type -> what CloudFormation calls to make and to remove one, and what AWS calls such a thing. From the types' own
-# schemas (`handlers`): https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
-NEEDS = {
+# Resource type -> the actions with which CloudFormation creates and deletes it, and the ARN of an example. From the `handlers` in the
+# schemas of the types: https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+REQUIRED = {
     "AWS::ApiGatewayV2::ApiMapping": (["apigateway:POST", "apigateway:DELETE"], "arn:aws:apigateway:ap-southeast-1::/domainnames/a.b/apimappings"),
     "AWS::ApiGatewayV2::DomainName": (["apigateway:POST", "apigateway:DELETE"], "arn:aws:apigateway:ap-southeast-1::/domainnames"),
     "AWS::Athena::NamedQuery": (["athena:CreateNamedQuery", "athena:DeleteNamedQuery"], f"arn:aws:athena:{HERE}:workgroup/smartclean-push-lake"),
@@ -40,8 +40,8 @@ NEEDS = {
     "AWS::Serverless::Function": (["lambda:CreateFunction", "lambda:DeleteFunction"], f"arn:aws:lambda:{HERE}:function:smartclean-push-PushFunction-1"),
     "AWS::Serverless::HttpApi": (["apigateway:POST", "apigateway:DELETE"], "arn:aws:apigateway:ap-southeast-1::/apis"),
 }  # fmt: skip
-# What CloudFormation and the SAM CLI need besides, of no resource of a template.
-BESIDE = [
+# Further permissions that CloudFormation and the SAM CLI need.
+FURTHER = [
     ("cloudformation:CreateChangeSet", f"arn:aws:cloudformation:{HERE}:stack/smartclean-push/1"),
     ("cloudformation:CreateChangeSet", "arn:aws:cloudformation:ap-southeast-1:aws:transform/Serverless-2016-10-31"),
     ("s3:PutObject", "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1/1"),
@@ -57,7 +57,7 @@ def as_list(value):
     return value if isinstance(value, list) else [value]
 
 
-def may(action, resource, policy=POLICY):
+def is_allowed(action, resource, policy=POLICY):
     return any(
         any(fnmatch.fnmatchcase(action, pattern) for pattern in as_list(statement["Action"]))
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in as_list(statement["Resource"]))
@@ -65,35 +65,35 @@ def may(action, resource, policy=POLICY):
     )
 
 
-def types():
-    texts = [(ROOT / name).read_text(encoding="utf-8") for name in answers.TEMPLATES]
+def resource_types():
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in settings.TEMPLATES]
     return sorted({resource["Type"] for text in texts for resource in yaml_parse(text)["Resources"].values()})
 
 
-@pytest.mark.parametrize("type", types())
-def test_deployer_may_make_and_remove_every_resource(type):
-    actions, name = NEEDS[type]
-    assert [action for action in actions if not may(action, name)] == []
+@pytest.mark.parametrize("type", resource_types())
+def test_deployer_may_create_and_delete_every_resource(type):
+    actions, name = REQUIRED[type]
+    assert [action for action in actions if not is_allowed(action, name)] == []
 
 
-@pytest.mark.parametrize("action, resource", BESIDE)
-def test_deployer_may_do_what_a_deploy_needs_besides(action, resource):
-    assert may(action, resource)
+@pytest.mark.parametrize("action, resource", FURTHER)
+def test_deployer_has_the_further_permissions_of_a_deploy(action, resource):
+    assert is_allowed(action, resource)
 
 
-@pytest.mark.parametrize("type", types())
-def test_deployer_may_do_nothing_to_things_of_others(type):
-    actions, name = NEEDS[type]
+@pytest.mark.parametrize("type", resource_types())
+def test_deployer_has_no_permission_for_other_resources(type):
+    actions, name = REQUIRED[type]
     other = name.replace("smartclean-push", "payroll").replace("smartclean_push", "payroll").replace("PushCredentials", "payroll")
-    if other != name:  # a gateway's resources have no names
-        assert [action for action in actions if may(action, other)] == []
+    if other != name:  # Resources of API Gateway have no names.
+        assert [action for action in actions if is_allowed(action, other)] == []
 
 
-def test_roles_are_given_to_lambda_and_iot_only():
+def test_deployer_may_pass_roles_to_lambda_and_iot_only():
     (passing,) = (each for each in POLICY["Statement"] if "iam:PassRole" in as_list(each["Action"]))
     services = passing["Condition"]["StringEquals"]["iam:PassedToService"]
     assert sorted(services) == ["iot.amazonaws.com", "lambda.amazonaws.com"]
 
 
-def test_policy_is_not_larger_than_iam_takes():
+def test_policy_fits_the_size_limit_of_iam():
     assert len(json.dumps(POLICY, separators=(",", ":"))) <= 6144

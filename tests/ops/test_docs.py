@@ -1,4 +1,4 @@
-"""Links and paths in the documentation lead somewhere."""
+"""The links and paths in the documentation exist."""
 
 import re
 
@@ -12,13 +12,13 @@ TREES = "benches|crates|docs|events|fuzz|ops|rules|src|tests"
 
 
 def anchors(page):
-    """The anchors that GitHub gives to the headings of a page."""
+    """The anchors that GitHub generates for the headings of a page."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def broken(text, page):
+def broken_links(text, page):
     """Links to missing files or headings, and paths of missing files, in the text of a page."""
     found = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -27,18 +27,18 @@ def broken(text, page):
         if not link.startswith("https://") and not (target.exists() and (not anchor or anchor in anchors(target))):
             found.append(link)
     for path in re.findall(rf"`((?:{TREES})/[a-z0-9_./-]+)`", text):
-        # A module of `tests/it` is named without its suffix.
+        # The documentation names modules of `tests/it` without their suffix.
         if not any((ROOT / f"{path}{suffix}").exists() for suffix in ("", ".rs")):
             found.append(path)
     return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_and_paths_lead_somewhere(page):
-    assert broken(page.read_text(encoding="utf-8"), page) == []
+def test_links_and_paths_exist(page):
+    assert broken_links(page.read_text(encoding="utf-8"), page) == []
 
 
 def test_a_broken_link_anchor_or_path_is_found():
     wrong = ["missing.md", "README.md#missing", "#missing", "src/missing.rs"]
     text = "[a](missing.md) [b](README.md#missing) [c](#missing) `src/missing.rs` [d](README.md) `src/lib.rs` [e](https://example.com)"
-    assert broken(text, ROOT / "README.md") == wrong
+    assert broken_links(text, ROOT / "README.md") == wrong

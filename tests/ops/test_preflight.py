@@ -1,4 +1,4 @@
-"""What would make a deploy fail is named before the build."""
+"""Problems that would make a deploy fail are reported before the build."""
 
 import io
 import subprocess
@@ -6,18 +6,18 @@ import sys
 
 import botocore.exceptions
 import pytest
-from ops import ROOT, Stop, __main__, answers, preflight
+from ops import ROOT, CommandError, __main__, preflight, settings
 
-NOT_ALLOWED = botocore.exceptions.ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetAccountSettings")
+ACCESS_DENIED = botocore.exceptions.ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetAccountSettings")
 
 
 class FakeStack:
-    """An account, and a stack in some state in it."""
+    """A stack with a status, and the limits of its account."""
 
     name, region = "smartclean-push", "ap-southeast-1"
 
-    def __init__(self, status=None, copies=1000, in_sandbox=False):
-        self._status, self._copies, self._in_sandbox, self.removed = status, copies, in_sandbox, False
+    def __init__(self, status=None, concurrency=1000, in_sandbox=False):
+        self._status, self._concurrency, self._in_sandbox, self.removed = status, concurrency, in_sandbox, False
 
     def account(self):
         return "123456789012"
@@ -32,32 +32,32 @@ class FakeStack:
         return self
 
     def get_account_settings(self):
-        if self._copies is None:
-            raise NOT_ALLOWED
-        return {"AccountLimit": {"ConcurrentExecutions": self._copies}}
+        if self._concurrency is None:
+            raise ACCESS_DENIED
+        return {"AccountLimit": {"ConcurrentExecutions": self._concurrency}}
 
     def get_sms_sandbox_account_status(self):
         return {"IsInSandbox": self._in_sandbox}
 
 
-def answered(monkeypatch, text):
+def type_in(monkeypatch, text):
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
 
 
 @pytest.mark.parametrize("status", [None, "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"])
-def test_stack_that_works_or_is_not_there_is_deployed(status):
+def test_working_or_missing_stack_can_be_deployed(status):
     preflight.check(FakeStack(status), {})
 
 
 @pytest.mark.parametrize("status", sorted(preflight.NEVER_CREATED))
-def test_stack_whose_first_deploy_failed_is_removed_if_the_operator_agrees(monkeypatch, status):
+def test_stack_whose_first_deploy_failed_is_removed_after_confirmation(monkeypatch, status):
     for answer, is_removed in [("y\n", True), ("\n", False), ("n\n", False), ("", False)]:
         stack = FakeStack(status)
-        answered(monkeypatch, answer)
+        type_in(monkeypatch, answer)
         if is_removed:
             preflight.check(stack, {})
         else:
-            with pytest.raises(Stop, match="is still there"):
+            with pytest.raises(CommandError, match="was not removed"):
                 preflight.check(stack, {})
         assert stack.removed is is_removed
 
@@ -66,58 +66,58 @@ def test_stack_whose_first_deploy_failed_is_removed_if_the_operator_agrees(monke
     "status, remedy",
     [("UPDATE_IN_PROGRESS", "wait some minutes"), ("DELETE_IN_PROGRESS", "wait"), ("UPDATE_ROLLBACK_FAILED", "Continue update rollback")],
 )
-def test_stack_that_takes_no_deploy_says_what_to_do(status, remedy):
-    with pytest.raises(Stop, match=remedy):
+def test_stack_that_accepts_no_deploy_is_reported_with_a_remedy(status, remedy):
+    with pytest.raises(CommandError, match=remedy):
         preflight.check(FakeStack(status), {})
 
 
-@pytest.mark.parametrize("name, is_taken", [("smartclean-push", True), ("s3", True), ("Smartclean", False), ("3s", False), ("a_b", False)])
-def test_stack_has_a_name_that_bucket_and_database_can_have(name, is_taken):
-    if is_taken:
+@pytest.mark.parametrize("name, is_valid", [("smartclean-push", True), ("s3", True), ("Smartclean", False), ("3s", False), ("a_b", False)])
+def test_stack_name_must_be_valid_for_bucket_and_database(name, is_valid):
+    if is_valid:
         preflight.check_name(name)
     else:
-        with pytest.raises(Stop, match="lower-case letters"):
+        with pytest.raises(CommandError, match="lower-case letters"):
             preflight.check_name(name)
 
 
-def test_region_that_is_unknown_here_is_noted_and_may_be_new(capsys):
+def test_unknown_region_is_noted_and_accepted(capsys):
     preflight.check_region("ap-southeast-1")
     assert capsys.readouterr().out == ""
     stack = FakeStack()
     stack.region = "ap-south-east-1"
     preflight.check(stack, {})
-    said = capsys.readouterr().out
-    assert "Note: region ap-south-east-1 is not among those" in said and " ap-southeast-1," in said
+    output = capsys.readouterr().out
+    assert "Note: region ap-south-east-1 is unknown here" in output and " ap-southeast-1," in output
 
 
-@pytest.mark.parametrize("url, is_taken", [("https://hc-ping.com/a-1", True), ("https://x/?a=b&c=%20", True), ("https://x/<id>", False), ("https://x/{id}", False), ("http://x", False)])
-def test_heartbeat_is_a_url_that_can_be_called(url, is_taken):
-    if is_taken:
+@pytest.mark.parametrize("url, is_valid", [("https://hc-ping.com/a-1", True), ("https://x/?a=b&c=%20", True), ("https://x/<id>", False), ("https://x/{id}", False), ("http://x", False)])
+def test_heartbeat_is_a_valid_https_url(url, is_valid):
+    if is_valid:
         preflight.check_parameters({"HeartbeatUrl": url})
     else:
-        with pytest.raises(Stop, match="a URL that begins with https://"):
+        with pytest.raises(CommandError, match="a URL that starts with https://"):
             preflight.check_parameters({"HeartbeatUrl": url})
 
 
 @pytest.mark.parametrize(
-    "given, wrong",
+    "given, message",
     [
-        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: it should be one email address"),
-        ({"AlertPhone": "91234567"}, "AlertPhone=91234567: it should be one number"),
-        ({"QuietMinutes": "1"}, "QuietMinutes=1: it should be a number from 5 to 1440"),
+        ({"AlertEmail": "nobody"}, "AlertEmail=nobody: use one email address"),
+        ({"AlertPhone": "91234567"}, "AlertPhone=91234567: use one number"),
+        ({"QuietMinutes": "1"}, "QuietMinutes=1: use a number from 5 to 1440"),
         ({"QuietMinutes": "an hour"}, "QuietMinutes=an hour"),
-        ({"Alarms": "maybe"}, "Alarms=maybe: it should be one of yes, no"),
+        ({"Alarms": "maybe"}, "Alarms=maybe: use one of yes, no"),
         ({"IotTopic": "a" * 257}, "IotTopic="),
-        ({"AuthMethods": "iot"}, "AuthMethods=iot needs an IotTopic or an OAuthIssuer"),
-        ({"OAuthIssuer": "https://issuer.example.com"}, "OAuthIssuer needs OAuthAudience"),
-        ({"DomainName": "push.example.com"}, "DomainName needs DomainCertificateArn"),
-        ({"AlertEmail2": "b@example.com"}, "no parameter AlertEmail2 in template.yaml or lake.yaml"),
+        ({"AuthMethods": "iot"}, "AuthMethods=iot requires IotTopic or OAuthIssuer"),
+        ({"OAuthIssuer": "https://issuer.example.com"}, "OAuthIssuer requires OAuthAudience"),
+        ({"DomainName": "push.example.com"}, "DomainName requires DomainCertificateArn"),
+        ({"AlertEmail2": "b@example.com"}, "template.yaml and lake.yaml have no parameter AlertEmail2"),
     ],
 )
-def test_parameter_that_cloudformation_would_refuse_is_named(given, wrong):
-    with pytest.raises(Stop) as stop:
+def test_invalid_parameter_is_named(given, message):
+    with pytest.raises(CommandError) as error:
         preflight.check_parameters(given)
-    assert wrong in str(stop.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -130,25 +130,25 @@ def test_parameter_that_cloudformation_would_refuse_is_named(given, wrong):
         {"LakeScanLimitGb": "30"},
     ],
 )
-def test_parameters_that_cloudformation_would_take_are_taken(given):
+def test_valid_parameters_are_accepted(given):
     preflight.check_parameters(given)
 
 
-def test_every_default_is_a_value_that_is_taken():
-    for template in answers.TEMPLATES:
-        known = answers.template_parameters(template)
+def test_every_default_is_valid():
+    for template in settings.TEMPLATES:
+        known = settings.template_parameters(template)
         preflight.check_parameters({name: str(each["Default"]) for name, each in known.items() if "Default" in each}, template)
 
 
-@pytest.mark.parametrize("copies, is_noted", [(10, True), (1000, False), (None, False)])
-def test_account_that_may_run_few_copies_is_told(capsys, copies, is_noted):
-    preflight.check(FakeStack(copies=copies), {})
+@pytest.mark.parametrize("concurrency, is_noted", [(10, True), (1000, False), (None, False)])
+def test_low_concurrency_limit_of_the_account_is_noted(capsys, concurrency, is_noted):
+    preflight.check(FakeStack(concurrency=concurrency), {})
     assert ("Concurrent executions" in capsys.readouterr().out) is is_noted
 
 
 @pytest.mark.parametrize("phone", ["", "+6591234567"])
 @pytest.mark.parametrize("in_sandbox", [True, False])
-def test_sms_sandbox_is_told_where_texts_are_sent(capsys, phone, in_sandbox):
+def test_sms_sandbox_is_noted_if_a_phone_gets_alerts(capsys, phone, in_sandbox):
     preflight.check(FakeStack(in_sandbox=in_sandbox), {"AlertPhone": phone})
     assert ("SMS sandbox" in capsys.readouterr().out) is bool(phone and in_sandbox)
 
@@ -161,15 +161,15 @@ def test_sms_sandbox_is_told_where_texts_are_sent(capsys, phone, in_sandbox):
         (botocore.exceptions.NoCredentialsError(), "aws configure"),
         (botocore.exceptions.ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetCallerIdentity"), "sign in again"),
         (botocore.exceptions.ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "?"}}, "X"), "not enabled for the account"),
-        (NOT_ALLOWED, "ask whoever runs the account"),
+        (ACCESS_DENIED, "ask the administrator of the account"),
     ],
 )
-def test_credentials_that_do_not_work_say_what_to_do(monkeypatch, tmp_path, error, remedy):
+def test_rejected_credentials_are_reported_with_a_remedy(monkeypatch, tmp_path, error, remedy):
     def refuse(*_):
         raise error
 
     path = tmp_path / "samconfig.local.toml"
-    answers.write(path, "smartclean-push", "ap-southeast-1", {})
+    settings.write(path, "smartclean-push", "ap-southeast-1", {})
     monkeypatch.setattr(sys, "argv", ["ops", "--config", str(path), "preflight"])
     monkeypatch.setattr(preflight, "check", refuse)
     (tmp_path / "config").write_text("[profile work]\n")
@@ -178,8 +178,7 @@ def test_credentials_that_do_not_work_say_what_to_do(monkeypatch, tmp_path, erro
     assert remedy in __main__.main()
 
 
-def test_preflight_comes_before_the_build():
-    """By what make would run."""
+def test_preflight_runs_before_the_build():
     for target, check, build in [("deploy", "ops  preflight", "cargo lambda build"), ("lake", "ops  preflight --lake", "cargo lambda build"), ("smoke", "ops  smoke --architecture arm64  --preflight", "cargo lambda build")]:
         plan = subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True, text=True).stdout
         assert 0 < plan.index(check) < plan.index(build), plan

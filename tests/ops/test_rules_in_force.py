@@ -1,4 +1,4 @@
-"""Which rules a deployed stack goes by."""
+"""The rules that a deployed stack uses."""
 
 import io
 
@@ -9,7 +9,7 @@ from ops import rules
 
 
 class Stack:
-    """A stack whose bucket has these objects."""
+    """A stack whose bucket contains these objects."""
 
     def __init__(self, objects):
         self.objects = objects
@@ -32,9 +32,9 @@ class Stack:
         ({}, None),
         ({rules.KEY: b"new and broken", rules.ACCEPTED: b"old"}, b"old"),
         ({rules.KEY: b"broken from the start"}, None),
-        # The rules file was taken away, so that the built-in rules apply again.
+        # After the rules file was deleted, the built-in rules apply.
         ({rules.ACCEPTED: b"old"}, None),
     ],
 )
-def test_rules_in_force_are_those_that_the_function_goes_by(objects, expected):
+def test_rules_in_force_are_those_that_the_function_uses(objects, expected):
     assert rules.in_force(Stack(objects)) == expected

@@ -1,20 +1,20 @@
-"""`make smoke` prints its report and removes what is there, whatever fails."""
+"""`make smoke` prints its report and removes its resources, also if something fails."""
 
 import contextlib
 
 import botocore.exceptions
 import pytest
-from ops import Stop, smoke
+from ops import CommandError, smoke
 
 
 class FakeStack:
-    """A stack with a bucket that is there and a table that its failed first deploy has removed. AWS answers `missing` for a
-    queue that somebody has removed."""
+    """A stack with a bucket, and a table that the failed first deploy has already removed. Deleting its queue fails with the code
+    `queue_error`."""
 
     name, region = "smartclean-push-smoke-1", "ap-southeast-1"
 
-    def __init__(self, missing="AWS.SimpleQueueService.NonExistentQueue"):
-        self.missing, self.deleted = missing, []
+    def __init__(self, queue_error="AWS.SimpleQueueService.NonExistentQueue"):
+        self.queue_error, self.deleted = queue_error, []
 
     def status(self):
         return "ROLLBACK_COMPLETE"
@@ -31,10 +31,12 @@ class FakeStack:
     def paginate(self, StackName=None, Bucket=None):
         if Bucket:
             return [{}]
-        of = lambda kind, id, status: {"ResourceType": f"AWS::{kind}", "PhysicalResourceId": id, "ResourceStatus": status}  # noqa: E731
+        def summary(kind, id, status):
+            return {"ResourceType": f"AWS::{kind}", "PhysicalResourceId": id, "ResourceStatus": status}
+
         return [{"StackResourceSummaries": [
-            of("S3::Bucket", "bucket", "CREATE_COMPLETE"), of("DynamoDB::Table", "table", "DELETE_COMPLETE"),
-            of("SQS::Queue", "queue", "CREATE_COMPLETE"), of("SNS::Topic", "topic", "CREATE_COMPLETE"),
+            summary("S3::Bucket", "bucket", "CREATE_COMPLETE"), summary("DynamoDB::Table", "table", "DELETE_COMPLETE"),
+            summary("SQS::Queue", "queue", "CREATE_COMPLETE"), summary("SNS::Topic", "topic", "CREATE_COMPLETE"),
         ]}]  # fmt: skip
 
     def delete_bucket(self, Bucket):
@@ -44,7 +46,7 @@ class FakeStack:
         self.deleted.append(TableName)
 
     def delete_queue(self, QueueUrl):
-        raise botocore.exceptions.ClientError({"Error": {"Code": self.missing, "Message": "no"}}, "DeleteQueue")
+        raise botocore.exceptions.ClientError({"Error": {"Code": self.queue_error, "Message": "no"}}, "DeleteQueue")
 
 
 @pytest.fixture
@@ -52,40 +54,39 @@ def lake(monkeypatch):
     monkeypatch.setattr(smoke, "Stack", lambda name, region: FakeStack())
 
 
-def fails(monkeypatch, what):
+@pytest.fixture
+def failing_deploy(monkeypatch):
     def deploy(*_):
-        raise what
+        raise CommandError("The deploy failed.", "read the log.")
 
     monkeypatch.setattr(smoke.deploy, "main", deploy)
 
 
-def test_what_is_gone_after_a_failed_first_deploy_counts_as_removed(monkeypatch, lake, capsys):
-    fails(monkeypatch, Stop("The deploy failed.", "look."))
+def test_resources_that_a_failed_first_deploy_removed_count_as_removed(failing_deploy, lake, capsys):
     stack = FakeStack()
-    with pytest.raises(Stop, match="The deploy failed"):
+    with pytest.raises(CommandError, match="The deploy failed"):
         smoke.main(stack, None, None, "arm64")
-    assert "\nok      removed everything: 2 stacks, bucket, queue" in capsys.readouterr().out
+    assert "\nok      All resources are removed: 2 stacks, bucket, queue" in capsys.readouterr().out
     assert stack.deleted == ["stack", "bucket"]
 
 
-def test_what_cannot_be_removed_is_said(monkeypatch, lake, capsys):
-    fails(monkeypatch, Stop("The deploy failed.", "look."))
-    with pytest.raises(Stop):
-        smoke.main(FakeStack(missing="AccessDenied"), None, None, "arm64")
-    assert "\nFAILED  removed everything: ClientError: An error occurred (AccessDenied)" in capsys.readouterr().out
+def test_failed_removal_is_reported(failing_deploy, lake, capsys):
+    with pytest.raises(CommandError):
+        smoke.main(FakeStack(queue_error="AccessDenied"), None, None, "arm64")
+    assert "\nFAILED  All resources are removed: ClientError: An error occurred (AccessDenied)" in capsys.readouterr().out
 
 
-def test_a_check_that_fails_in_any_way_is_in_the_report_with_the_others(monkeypatch, lake, capsys):
+def test_failed_check_is_reported_and_the_others_run(monkeypatch, lake, capsys):
     def first(_):
-        """The first holds."""
+        """The first passes."""
         return "200"
 
     def second(_):
-        """The second breaks."""
+        """The second fails."""
         return {}["alerts"]
 
     def third(_):
-        """The third holds."""
+        """The third passes."""
         return "200"
 
     monkeypatch.setattr(smoke, "CHECKS", [first, second, third])
@@ -95,6 +96,6 @@ def test_a_check_that_fails_in_any_way_is_in_the_report_with_the_others(monkeypa
     monkeypatch.setattr(smoke.deploy, "lake", lambda *_: None)
     assert smoke.main(FakeStack(), None, None, "arm64") == 1
     report = capsys.readouterr().out
-    for line in ("ok      The first holds: 200", "FAILED  The second breaks: KeyError: 'alerts'", "ok      The third holds: 200"):
+    for line in ("ok      The first passes: 200", "FAILED  The second fails: KeyError: 'alerts'", "ok      The third passes: 200"):
         assert line in report, report
-    assert "\n3 of 4 hold" in report
+    assert "\n3 of 4 checks passed" in report
