@@ -52,7 +52,7 @@ demo: optimized ## Simulates 30 days of 200 devices, and writes a backtest repor
 	@$(OPTIMIZED) backtest --from $(DEMO)/data --rules rules/demo.toml --against built-in --html $(DEMO)/report.html
 
 .PHONY: check-rules
-check-rules: command ## Reports every fault in a rules file: make check-rules FILE=my-rules.toml
+check-rules: command ## Reports every error in a rules file: make check-rules FILE=my-rules.toml
 	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'
 
 .PHONY: schema
@@ -61,7 +61,7 @@ schema: command ## Writes rules.schema.json, for editors that complete and check
 
 # ---- In your AWS account ---------------------------------------------------------------------------------------------
 
-# Runs before the build, which takes minutes. Asks the questions of a first deploy.
+# Runs before the build, which takes minutes. The first time, prompts for settings.
 .PHONY: preflight
 preflight: .venv/build.stamp
 	@$(STACK) preflight
@@ -71,7 +71,7 @@ preflight-lake: .venv/build.stamp
 	@$(STACK) preflight --lake
 
 .PHONY: deploy
-deploy: preflight build ## Deploys to your AWS account; asks a few questions the first time. ENV=prod deploys another stack
+deploy: preflight build ## Deploys to your AWS account; prompts for settings the first time. ENV=prod deploys another stack
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) deploy --architecture $(ARCH)
 
 .PHONY: lake
@@ -93,7 +93,7 @@ unsubscribe: .venv/build.stamp ## Removes an address: make unsubscribe EMAIL=you
 	@$(STACK) unsubscribe $(ADDRESS)
 
 .PHONY: status
-status: .venv/build.stamp ## Prints the URL for SmartClean, the subscriptions, and the address of the dashboard
+status: .venv/build.stamp ## Prints the URL for SmartClean, the subscriptions, and the URL of the dashboard
 	@$(STACK) report
 
 .PHONY: credentials
@@ -206,7 +206,7 @@ soak-oracle: needs-rust ## Pushes a known ledger while components fail at random
 	@ORACLE_ROUNDS='$(or $(ROUNDS),200)' ORACLE_SEED='$(or $(SEED),$(shell date +%s))' $(STAGE) 'oracle, $(or $(ROUNDS),200) rounds' \
 	    cargo test --quiet --locked --all-features --test it -- --ignored --nocapture nothing_is_lost
 
-# Without Valgrind, prints that and counts nothing.
+# Passes if Valgrind is not available.
 .PHONY: counts
 counts: needs-rust
 	@$(STAGE) 'instructions of a push' sh -c '.make/counts || [ $$? -eq 3 ]'
@@ -232,7 +232,7 @@ checkov: .venv-lint/lint.stamp
 .PHONY: audit
 audit: needs-rust .venv-audit/audit.stamp ## Checks licences, bans, sources and advisories of every crate; REQUIRED=yes fails if advisories cannot be fetched
 	@$(STAGE) 'licences, bans and sources' $(DENY) licenses bans sources
-	@$(STAGE) 'known faults' .make/advisories $(if $(REQUIRED),required)
+	@$(STAGE) 'advisories' .make/advisories $(if $(REQUIRED),required)
 
 # `cargo tree` resolves the features of one program. cargo-auditable and cargo-cyclonedx resolve those of the workspace: they would
 # list Parquet in the push function and the AWS SDK in the command.
@@ -255,8 +255,8 @@ coverage: needs-rust .venv-audit/audit.stamp ## Reports line coverage of the uni
 mutants: needs-rust ## Breaks the pure crates at 300 places, one at a time; fails if tests notice fewer than 95 %. SAMPLE=20 SEED=1
 	@SAMPLE='$(SAMPLE)' SEED='$(SEED)' .make/mutants $(ARGS)
 
-.PHONY: look
-look: needs-rust .venv/test.stamp ## Opens a report in headless Chromium, light and dark, desktop and phone; pictures in target/look
+.PHONY: screenshots
+screenshots: needs-rust .venv/test.stamp ## Tests a report in headless Chromium, light and dark, desktop and phone; pictures in target/screenshots
 	@cargo build --quiet --locked --all-features --bin smartclean-push
 	@$(PYTHON) -m pytest tests/e2e/test_report.py
 
