@@ -45,6 +45,7 @@ class Publisher:
 
     def publish(self, *texts):
         """Publishes a batch of these texts. Returns the body."""
+        self._stack.record_zones(texts)
         body = json.dumps(texts, ensure_ascii=False).encode()
         with self.connected() as client:
             client.publish(TOPIC, body, qos=1).wait_for_publish(15)
