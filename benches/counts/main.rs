@@ -1,10 +1,10 @@
-//! Does one part of a push of 1,000 readings over 50 zones, for a tool that counts instructions: `make bench-counts`. Without
-//! the name of one, prints all names.
-#![expect(clippy::expect_used, reason = "without a push of ours there is nothing to measure")]
-#![expect(clippy::print_stdout, reason = "the names are what it is asked for")]
+//! Runs one part of a push of 1,000 readings from 50 zones, for a tool that counts instructions: `make bench-counts`. Without an
+//! argument, prints the names of all parts.
+#![expect(clippy::expect_used, reason = "a benchmark without its own push is useless")]
+#![expect(clippy::print_stdout, reason = "the names are the output")]
 
 #[path = "../../tests/it/support/memory.rs"]
-#[expect(dead_code, unreachable_pub, reason = "tests look at more of it")]
+#[expect(dead_code, unreachable_pub, reason = "tests use more of it")]
 mod memory;
 #[path = "../parts/pushes.rs"]
 mod pushes;
@@ -15,7 +15,7 @@ mod work;
 
 use std::hint::black_box;
 
-/// What is counted is what happens in here.
+/// The function whose instructions are counted.
 #[inline(never)]
 fn counted(part: &dyn Fn() -> usize) -> usize {
     black_box(part())
@@ -23,12 +23,12 @@ fn counted(part: &dyn Fn() -> usize) -> usize {
 
 fn main() {
     // Cargo adds `--bench`.
-    let asked = std::env::args().skip(1).find(|argument| argument != "--bench");
+    let requested = std::env::args().skip(1).find(|argument| argument != "--bench");
     for (name, part) in work::parts(1_000, 50) {
-        match &asked {
+        match &requested {
             None => println!("{name}"),
-            Some(asked) if *asked == name => {
-                // Once before, so that what is made once a process is not counted.
+            Some(requested) if *requested == name => {
+                // Once before, so that one-time initialization is not counted.
                 black_box(part());
                 counted(&part);
             }

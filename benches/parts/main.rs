@@ -1,9 +1,9 @@
-//! What a push of 5,000 readings over 200 zones costs by its parts, without any input or output; beside it what
-//! `serde_json` needs to merely walk the same text, which is the measure: `make bench-parts`.
-#![expect(clippy::expect_used, reason = "without a push of ours there is nothing to measure")]
+//! Measures the parts of a push of 5,000 readings from 200 zones, without I/O, and as a reference a walk of the same text by
+//! `serde_json`: `make bench-parts`.
+#![expect(clippy::expect_used, reason = "a benchmark without its own push is useless")]
 
 #[path = "../../tests/it/support/memory.rs"]
-#[expect(dead_code, unreachable_pub, reason = "tests look at more of it")]
+#[expect(dead_code, unreachable_pub, reason = "tests use more of it")]
 mod memory;
 mod pushes;
 mod text;

@@ -1,4 +1,4 @@
-//! Readings to measure with, of the vendor's own kinds, and pushes of them.
+//! Texts of readings of the vendor's device types, and push bodies.
 
 use std::fmt::Write as _;
 
@@ -22,11 +22,11 @@ pub(crate) fn text_at(number: usize, zone: usize, at: i64) -> String {
     )
 }
 
-/// The body of a push of these: an array of JSON texts, as the vendor sends it.
+/// The body of a push: an array of JSON texts, as the vendor sends it.
 pub(crate) fn body(texts: &[String]) -> String {
     let mut body = String::from("[");
-    for (location, text) in texts.iter().enumerate() {
-        let comma = if location == 0 { "" } else { "," };
+    for (index, text) in texts.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
         let _ = write!(body, "{comma}{}", serde_json::Value::from(text.as_str()));
     }
     body.push(']');

@@ -1,4 +1,4 @@
-//! The parts of a push, each as a piece of work that is the same every time: timed by `parts`, counted by `counts`.
+//! The parts of a push as repeatable work: timed by `parts`, counted by `counts`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use smartclean_push::notify::render::render;
 use crate::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::{pushes, text};
 
-/// 2026-09-01T00:00:00Z, in milliseconds since 1970: when a zone is crowded.
+/// The time of the crowd: 2026-09-01T00:00:00Z, in milliseconds since 1970.
 const CROWDED: i64 = 1_788_220_800_000;
 
-/// A part by its name, and what it comes to.
+/// A part: its name, and its work.
 pub(crate) type Part = (String, Box<dyn Fn() -> usize>);
 
-/// What any reader of the format has to do at least: the outer strings, and the JSON within each.
+/// The least work of any parser of the format: the outer strings, and the JSON in each.
 fn walk(body: &str) -> usize {
     let texts: Vec<String> = serde_json::from_str(body).unwrap_or_default();
     texts.iter().filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()).count()
 }
 
-/// Judges readings zone by zone, from nothing remembered.
-fn judge(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> usize {
+/// Evaluates readings zone by zone, without earlier state.
+fn evaluate_all(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> usize {
     let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, RandomState> = HashMap::default();
     for reading in readings {
         zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
@@ -45,7 +45,7 @@ fn judge(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> usiz
         .sum()
 }
 
-/// Texts of readings of so many devices of one zone, each of which raises an alert.
+/// Texts of readings from this number of devices of one zone. Each raises an alert.
 fn crowd(devices: usize) -> Vec<String> {
     let text = |device| {
         format!(
@@ -55,13 +55,13 @@ fn crowd(devices: usize) -> Vec<String> {
     (0..devices).map(text).collect()
 }
 
-/// Messages that these readings make, one for each zone that has any.
+/// The messages that these readings raise.
 fn messages(rules: &RuleSet, readings: &[Reading<'_>], received: Timestamp) -> Vec<Message> {
     let evaluated = |reading| evaluate(rules, ZoneState::default(), &[reading], received, received);
     readings.iter().flat_map(|reading| evaluated(reading).messages).map(|entry| entry.message).collect()
 }
 
-/// A whole push, everything in memory and nothing known from before.
+/// A whole push with all ports in memory, without earlier state.
 fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
     let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
     let ingest = Ingest::new(Environment {
@@ -80,7 +80,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
     outcome.accepted + outcome.delivery.messages
 }
 
-/// All parts of a push of so many readings from so many zones. What they work on stays until the end of the program.
+/// All parts of a push of this size. Their input is leaked, and lives as long as the program.
 pub(crate) fn parts(readings: usize, zones: usize) -> Vec<Part> {
     let texts = pushes::texts(readings, zones);
     let body: &str = Box::leak(text::body(&texts).into_boxed_str());
@@ -97,29 +97,29 @@ pub(crate) fn parts(readings: usize, zones: usize) -> Vec<Part> {
         ("identify".into(), Box::new(|| BatchId::of(body.as_bytes()).to_string().len())),
         ("split".into(), Box::new(|| Items::split(body.as_bytes()).map_or(0, |items| items.len()))),
         ("read".into(), Box::new(|| items.read().readings.len())),
-        ("evaluate".into(), Box::new(move || judge(&all, &batch.readings, received))),
+        ("evaluate".into(), Box::new(move || evaluate_all(&all, &batch.readings, received))),
     ];
     for kind in Kind::ALL {
         let mut of_kind = RuleSet::pack();
         of_kind.rules.retain(|rule| rule.kind == kind);
         let name = format!("evaluate, {} rules alone", kind.as_str());
-        parts.push((name, Box::new(move || judge(&of_kind, &batch.readings, received))));
+        parts.push((name, Box::new(move || evaluate_all(&of_kind, &batch.readings, received))));
     }
-    // The longest work on one zone without a yield.
+    // The longest evaluation of one zone without a yield.
     let texts: &[String] = Box::leak(crowd(DEVICES_PER_ZONE).into_boxed_slice());
     let crowd: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).expect("a reading of ours")).collect();
     let loud = RuleSet::parse("loud.toml", "block = \"none\"").expect("rules of ours");
     let then = Timestamp::from_millisecond(CROWDED).expect("a moment of ours");
     parts.push((
         format!("evaluate {DEVICES_PER_ZONE} alerts of one zone"),
-        Box::new(move || judge(&loud, &crowd, then)),
+        Box::new(move || evaluate_all(&loud, &crowd, then)),
     ));
     let all = Arc::clone(&rules);
     parts.push((
         "split, read, evaluate".into(),
         Box::new(move || {
             let items = Items::split(body.as_bytes()).expect("a body of ours");
-            judge(&all, &items.read().readings, received)
+            evaluate_all(&all, &items.read().readings, received)
         }),
     ));
     let count = raised.len();

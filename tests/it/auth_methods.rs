@@ -17,7 +17,7 @@ use smartclean_push::auth::Credentials;
 use smartclean_push::http::Authenticator;
 use smartclean_push::ingest::RequestInfo;
 
-use crate::support::{Answer, PASSWORD, TestApp, USERNAME, World, basic, body, now, push_request, reading};
+use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, World, basic, body, now, push_request, reading};
 
 const CREDENTIALS: &str = r#"{"clients":[{"username":"smartclean","password":"s3cret-Pa55"},{"username":"other","password":"p+%c3%a9 é"}],
     "signing_key":"a-key-of-thirty-two-bytes-or-more","event_hub_keys":{"send":"a2V5"}}"#;
@@ -34,7 +34,7 @@ fn form() -> Builder {
     Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded")
 }
 
-async fn grant(app: &TestApp, fields: &str) -> Answer {
+async fn grant(app: &TestApp, fields: &str) -> TestResponse {
     app.send(with(form().header("authorization", basic(USERNAME, PASSWORD)), fields.to_owned())).await
 }
 
@@ -45,11 +45,11 @@ async fn tokens(app: &TestApp) -> (String, String) {
     (text("access_token"), text("refresh_token"))
 }
 
-async fn push_with(app: &TestApp, token: &str) -> Answer {
+async fn push_with(app: &TestApp, token: &str) -> TestResponse {
     app.send(with(Request::post("/push").header("authorization", format!("Bearer {token}")), "[]")).await
 }
 
-fn error(answer: &Answer) -> (u16, &str) {
+fn error(answer: &TestResponse) -> (u16, &str) {
     (answer.status, answer.body["error"].as_str().unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Ran, files, run};
+use crate::support::{CommandOutput, files, run};
 
 /// Six simulated hours in the folder `data`.
 fn simulated() -> (tempfile::TempDir, PathBuf) {
@@ -16,7 +16,7 @@ fn simulated() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// The commands that read history, each with what it prints of it first.
-fn readers(folder: &Path) -> [(&'static str, Ran); 4] {
+fn readers(folder: &Path) -> [(&'static str, CommandOutput); 4] {
     let read = |arguments: &[&str]| run(folder, arguments);
     [
         ("rule", read(&["backtest", "--from", "data", "--rules", "rules.toml"])),

@@ -26,7 +26,7 @@ struct Queue {
 impl FallbackQueue for Queue {
     async fn enqueue(&self, object: &Object) -> Result<(), UnavailableError> {
         if *self.is_full.lock().unwrap() {
-            return Err(UnavailableError::new("the queue did not take the object", "told to fail"));
+            return Err(UnavailableError::new("the queue did not take the object", "failure injected by the test"));
         }
         self.messages.lock().unwrap().push(queued_object::to_text(object));
         Ok(())

@@ -4,7 +4,7 @@ use http::Request;
 use http_body_util::Full;
 use smartclean_push::telemetry::{METRICS, MetricDefinition, MetricKind, MetricUnit, MetricsExporter};
 
-use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic};
+use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic};
 
 #[derive(Debug)]
 struct FixedMetrics;
@@ -15,7 +15,7 @@ impl MetricsExporter for FixedMetrics {
     }
 }
 
-async fn get(app: &TestApp, password: Option<&str>) -> Answer {
+async fn get(app: &TestApp, password: Option<&str>) -> TestResponse {
     let mut request = Request::get("/metrics");
     if let Some(password) = password {
         request = request.header("authorization", basic(USERNAME, password));

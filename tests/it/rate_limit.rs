@@ -281,7 +281,7 @@ impl RateLimiter for Counted {
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
         self.count(|calls| calls.sms += 1);
         if self.cannot_count_sms {
-            return Err(UnavailableError::new("the rate limiter did not answer", "told to fail"));
+            return Err(UnavailableError::new("the rate limiter did not answer", "failure injected by the test"));
         }
         self.state.take_sms(quota, wanted, now).await
     }

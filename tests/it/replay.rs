@@ -14,10 +14,10 @@ use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
 use crate::support::{
-    Ran, World, body, documents, eventually, files, gzip, now, push_to, reading_with, request_info, run,
+    CommandOutput, World, body, documents, eventually, files, gzip, now, push_to, reading_with, request_info, run,
 };
 
-fn replay(folder: &Path, arguments: &[&str]) -> Ran {
+fn replay(folder: &Path, arguments: &[&str]) -> CommandOutput {
     run(folder, &[&["replay"], arguments].concat())
 }
 

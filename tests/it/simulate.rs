@@ -14,7 +14,7 @@ use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::unpack;
 use smartclean_push::domain::reading::Reading;
 
-use crate::support::{PASSWORD, Ran, Server, command, eventually, paths, run, serve};
+use crate::support::{CommandOutput, PASSWORD, Server, command, eventually, paths, run, serve};
 
 /// A server and a working directory, both gone when the test ends however it ends.
 struct Site {
@@ -31,11 +31,11 @@ impl Site {
         Self { folder, url: server.url(), _server: server }
     }
 
-    fn simulate(&self, arguments: &[&str]) -> Ran {
+    fn simulate(&self, arguments: &[&str]) -> CommandOutput {
         run(self.folder.path(), &[&["simulate", "--url", &self.url], arguments].concat())
     }
 
-    fn verify(&self) -> Ran {
+    fn verify(&self) -> CommandOutput {
         run(self.folder.path(), &["simulate", "--verify", "data"])
     }
 
@@ -129,7 +129,7 @@ fn a_wrong_password_path_or_address_is_told_with_what_to_do() {
     let site = Site::start();
     let simulate = |url: &str, password: &str| {
         let mut command = command(&["simulate", "--url", url, "--devices", "16"]);
-        Ran::from(command.env("PUSH_PASSWORD", password).current_dir(site.folder.path()).output().unwrap())
+        CommandOutput::from(command.env("PUSH_PASSWORD", password).current_dir(site.folder.path()).output().unwrap())
     };
     let wrong = simulate(&site.url, "wrong");
     assert_eq!((wrong.exit, wrong.err.contains("PUSH_PASSWORD")), (Some(1), true), "{wrong:?}");

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore};
 
-use crate::support::memory::{KeptDocument, MemoryState};
+use crate::support::memory::{MemoryDocument, MemoryState};
 use crate::support::now;
 use crate::support::process;
 
@@ -239,7 +239,7 @@ async fn memory_shows_its_documents_and_fails_when_told_to() {
     assert!(store.load(&["a".to_owned()]).await.is_err());
     assert!(store.commit("a", 1, "changed", None).await.is_err());
     assert!(store.due(now(), 1).await.is_err());
-    let shown = KeptDocument { body: "{}".to_owned(), version: 1, due: Some(now()) };
+    let shown = MemoryDocument { body: "{}".to_owned(), version: 1, due: Some(now()) };
     assert_eq!(store.documents().into_iter().collect::<Vec<_>>(), [("a".to_owned(), shown)]);
     store.set_broken(false);
     assert_eq!(load(&store, "a").await, document("{}", 1));

@@ -9,7 +9,7 @@ use smartclean_push::domain::archive::{Metadata, Object};
 use smartclean_push::domain::batch::{BatchId, Items};
 use smartclean_push::ingest::ports::RawStore as _;
 
-use crate::support::{Ran, body, run};
+use crate::support::{CommandOutput, body, run};
 
 /// Lines of the log of `serve`.
 const SERVED: &str = "2026-11-29T00:53:28Z  WARN not authenticated source=192.0.2.1 client=\"a\" reason=\"unknown or wrong\" auth_failures=3
@@ -72,7 +72,7 @@ fn soap(time: &str, values: &Value, more: &Value) -> Value {
     reading
 }
 
-fn survey(data: &Path, more: &[&str]) -> Ran {
+fn survey(data: &Path, more: &[&str]) -> CommandOutput {
     let folder = data.parent().unwrap();
     run(folder, &[&["survey", "--from", "data"], more].concat())
 }

@@ -24,7 +24,7 @@ impl RuleSource for LateRules {
             let text = "[[rule]]\nid = \"ammonia-lite\"\nabove = 1000\nseverity = \"high\"\n";
             return Ok(Arc::new(RuleSet::parse("rules.toml", text).unwrap()));
         }
-        Err(UnavailableError::new("the rules are not known", "told to fail"))
+        Err(UnavailableError::new("the rules are not known", "failure injected by the test"))
     }
 }
 

@@ -9,7 +9,7 @@ use smartclean_push::domain::state::ZoneState;
 use smartclean_push::ingest::EVALUATION_TIMEOUT;
 use smartclean_push::ingest::ports::{Commit, StateStore as _};
 
-use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic, body, now, reading, reading_with};
+use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic, body, now, reading, reading_with};
 
 /// What a newer release might write: the version above this one's, in a form that nobody can know yet.
 const NEWER: &str = r#"{"v":5,"rule_states":["in","another","form"],"promised":true}"#;
@@ -28,7 +28,7 @@ fn smell() -> String {
     reading("ODRDTR_BATT_V1", &json!({"amm": 270}))
 }
 
-async fn cleaned(app: &TestApp) -> Answer {
+async fn cleaned(app: &TestApp) -> TestResponse {
     let request = Request::post("/zones/zone/cleaned").header("authorization", basic(USERNAME, PASSWORD));
     app.send(request.body(Full::default()).unwrap()).await
 }

@@ -1,4 +1,4 @@
-//! A bucket as an archive, against the S3 that an end-to-end test has started.
+//! A bucket as an archive, against the S3 of an end-to-end test.
 
 use futures_util::{StreamExt as _, stream};
 use history::lake::LakeStore as _;
@@ -10,7 +10,7 @@ use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::ingest::ports::{RawStore as _, Stored};
 
-/// More than S3 lists at a time.
+/// More than one page of a listing.
 const MANY: usize = 1_005;
 
 fn object(key: &str) -> Object {
@@ -34,10 +34,10 @@ fn bucket_contract() {
         let client = s3::client(&aws::config(Trust::Machine).await.unwrap(), config::s3_path_style_of_env());
         let store = s3::S3RawStore::new(client.clone(), bucket.clone());
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
-        // New, or `Already` where an answer was slow and the client asked once more.
+        // `New`, or `Already` if a response was slow and the client retried.
         let puts = stream::iter(puts).buffer_unordered(16);
         puts.for_each(async |stored| assert_ne!(stored.unwrap(), Stored::Queued)).await;
-        // Somebody else's, which nobody is to take for ours.
+        // A file of another program, which must not be listed.
         let note = client.put_object().bucket(&bucket).key("raw/dt=2026-11-23/hh=09/notes.txt");
         note.send().await.unwrap();
     });

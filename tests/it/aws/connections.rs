@@ -1,10 +1,10 @@
-//! Connections to AWS, as Linux sees them.
+//! Connections to AWS, as Linux lists them.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 
-use super::stand_in::{Reply, StandIn};
+use super::mock_service::{MockReply, MockService};
 
 /// Local address and timer of each established connection to `endpoint`, from `/proc/net/tcp`.
 fn connections(endpoint: &str) -> Vec<(String, String)> {
@@ -16,17 +16,18 @@ fn connections(endpoint: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_asked_for_by_tcp_and_not_used_again_after_twenty_seconds() {
-    let stand_in = StandIn::replying([Reply::new(200, "{}").with("content-type", "application/x-amz-json-1.0")]).await;
-    let client = Client::new(&stand_in.config().await);
+async fn an_idle_connection_sends_keep_alives_and_is_closed_after_twenty_seconds() {
+    let service =
+        MockService::replying([MockReply::new(200, "{}").with("content-type", "application/x-amz-json-1.0")]).await;
+    let client = Client::new(&service.config().await);
     client.list_queues().send().await.unwrap();
-    let first = connections(stand_in.endpoint());
+    let first = connections(service.endpoint());
     let [(_, timer)] = first.as_slice() else { panic!("{first:?}") };
-    assert!(timer.starts_with("02:"), "{timer} is no timer of keep-alive");
+    assert!(timer.starts_with("02:"), "{timer} is not a keep-alive timer");
     client.list_queues().send().await.unwrap();
-    assert_eq!(connections(stand_in.endpoint())[0].0, first[0].0, "used again at once");
+    assert_eq!(connections(service.endpoint())[0].0, first[0].0, "reused immediately");
     tokio::time::sleep(Duration::from_secs(21)).await;
     client.list_queues().send().await.unwrap();
-    let later = connections(stand_in.endpoint());
+    let later = connections(service.endpoint());
     assert!(later.iter().any(|(address, _)| *address != first[0].0), "{later:?}");
 }

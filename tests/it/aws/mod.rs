@@ -1,11 +1,11 @@
-//! The AWS adapters against a stand-in that speaks the services' wire formats and fails when told to.
+//! The AWS adapters against a mock service, which speaks the wire formats of AWS and fails on demand.
 
 mod archive;
 #[cfg(target_os = "linux")]
 mod connections;
 mod dynamodb;
+mod mock_service;
 mod reads;
 mod s3;
 mod sns;
 mod sqs;
-mod stand_in;

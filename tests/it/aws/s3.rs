@@ -9,7 +9,7 @@ use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_reading
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::ingest::ports::{RawStore as _, Stored, UnavailableError};
 
-use super::stand_in::{ReceivedRequest, Reply, StandIn, config};
+use super::mock_service::{MockReply, MockService, ReceivedRequest, config};
 
 const KEY: &str = "raw-undated/4f53cda18c2baa0c0354bb5f9a3ecbe5.ndjson.zst";
 
@@ -23,30 +23,33 @@ fn object() -> Object {
     Object { key: ObjectKey::of_readings(BatchId::of(b"[]"), &[]), bytes: pack_readings(&[]), metadata }
 }
 
-fn refused(status: u16, code: &str) -> Reply {
-    Reply::new(status, format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told to</Message></Error>"))
+fn refused(status: u16, code: &str) -> MockReply {
+    MockReply::new(
+        status,
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>"),
+    )
 }
 
-fn stored() -> Reply {
-    Reply::new(200, "").with("etag", "\"1\"")
+fn stored() -> MockReply {
+    MockReply::new(200, "").with("etag", "\"1\"")
 }
 
-async fn put(stand_in: &StandIn, object: Object) -> Result<Stored, UnavailableError> {
-    S3RawStore::new(client(&stand_in.config().await, true), "readings".into()).put(object).await
+async fn put(service: &MockService, object: Object) -> Result<Stored, UnavailableError> {
+    S3RawStore::new(client(&service.config().await, true), "readings".into()).put(object).await
 }
 
-/// What comes of a put that is answered with `replies`, and how many requests it took.
-async fn outcome(replies: impl IntoIterator<Item = Reply>) -> (Result<Stored, String>, usize) {
-    let stand_in = StandIn::replying(replies).await;
-    let outcome = put(&stand_in, object()).await.map_err(|fault| fault.source().unwrap().to_string());
-    (outcome, stand_in.seen().len())
+/// The result of a put with these replies, and the number of requests.
+async fn outcome(replies: impl IntoIterator<Item = MockReply>) -> (Result<Stored, String>, usize) {
+    let service = MockService::replying(replies).await;
+    let outcome = put(&service, object()).await.map_err(|error| error.source().unwrap().to_string());
+    (outcome, service.requests().len())
 }
 
 #[tokio::test]
-async fn an_object_is_written_once_and_says_what_it_is() {
-    let stand_in = StandIn::replying([stored()]).await;
-    assert_eq!(put(&stand_in, object()).await.unwrap(), Stored::New);
-    let [request] = stand_in.seen().try_into().unwrap();
+async fn an_object_is_written_conditionally_with_its_metadata() {
+    let service = MockService::replying([stored()]).await;
+    assert_eq!(put(&service, object()).await.unwrap(), Stored::New);
+    let [request] = service.requests().try_into().unwrap();
     assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", &*format!("/readings/{KEY}?x-id=PutObject")));
     for (name, value) in [
         ("if-none-match", Some("*")),
@@ -62,25 +65,25 @@ async fn an_object_is_written_once_and_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn whatever_the_caller_sends_as_its_id_is_a_valid_header() {
-    let stand_in = StandIn::replying([stored()]).await;
+async fn any_request_id_becomes_a_valid_header() {
+    let service = MockService::replying([stored()]).await;
     let mut object = object();
     object.metadata.request_id = "厕所\r\nx-evil: 1".into();
     object.metadata.source = "\u{0}".repeat(100_000);
-    assert_eq!(put(&stand_in, object).await.unwrap(), Stored::New);
-    let [request] = stand_in.seen().try_into().unwrap();
+    assert_eq!(put(&service, object).await.unwrap(), Stored::New);
+    let [request] = service.requests().try_into().unwrap();
     assert_eq!(request.header("x-amz-meta-request-id"), Some("%E5%8E%95%E6%89%80%0D%0Ax-evil:%201"));
     assert_eq!(request.header("x-evil"), None);
 }
 
 #[tokio::test]
-async fn an_object_that_is_there_is_left_as_it_is() {
+async fn an_existing_object_is_left_unchanged() {
     let (outcome, requests) = outcome([refused(412, "PreconditionFailed")]).await;
     assert_eq!((outcome, requests), (Ok(Stored::Already), 1));
 }
 
 #[tokio::test]
-async fn a_write_that_met_another_is_made_again() {
+async fn a_write_that_conflicts_with_another_is_retried() {
     let conflict = || refused(409, "ConditionalRequestConflict");
     assert_eq!(outcome([conflict(), stored()]).await, (Ok(Stored::New), 2));
     assert_eq!(outcome([conflict(), conflict(), refused(412, "PreconditionFailed")]).await, (Ok(Stored::Already), 3));
@@ -90,15 +93,15 @@ async fn a_write_that_met_another_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_conflict_of_another_kind_is_not_made_again() {
+async fn other_conflicts_are_not_retried() {
     let (outcome, requests) = outcome([refused(409, "OperationAborted")]).await;
     assert!(outcome.unwrap_err().contains("OperationAborted"));
     assert_eq!(requests, 1);
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_three_times() {
-    for reply in [refused(500, "InternalError"), refused(503, "SlowDown"), Reply::Reset] {
+async fn transient_errors_are_tried_three_times() {
+    for reply in [refused(500, "InternalError"), refused(503, "SlowDown"), MockReply::Reset] {
         assert_eq!(outcome([reply.clone(), reply.clone(), stored()]).await, (Ok(Stored::New), 3), "{reply:?}");
         let (outcome, requests) = outcome([reply.clone()]).await;
         assert!(outcome.is_err(), "{reply:?}");
@@ -107,7 +110,7 @@ async fn what_passes_is_tried_three_times() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_not_tried_again() {
+async fn permanent_errors_are_not_retried() {
     for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidRequest")] {
         let (outcome, requests) = outcome([refused(status, code), stored()]).await;
         assert!(outcome.unwrap_err().contains(code), "{code}");
@@ -116,32 +119,32 @@ async fn what_does_not_pass_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_silent_attempt_is_given_up_and_made_again() {
-    assert_eq!(outcome([Reply::Silence, stored()]).await, (Ok(Stored::New), 2));
+async fn an_attempt_without_a_response_times_out_and_is_retried() {
+    assert_eq!(outcome([MockReply::Silence, stored()]).await, (Ok(Stored::New), 2));
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_makes_no_second_object() {
+async fn a_lost_response_creates_no_second_object() {
     let bucket: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
     let objects = Arc::clone(&bucket);
-    let stand_in = StandIn::answering(move |request: &ReceivedRequest, _| {
+    let service = MockService::responding(move |request: &ReceivedRequest, _| {
         let mut objects = objects.lock().unwrap();
         if objects.contains_key(&request.path) {
             return refused(412, "PreconditionFailed");
         }
         objects.insert(request.path.clone(), request.body.clone());
-        Reply::Reset
+        MockReply::Reset
     })
     .await;
-    assert_eq!(put(&stand_in, object()).await.unwrap(), Stored::Already);
-    assert_eq!(stand_in.seen().len(), 2);
+    assert_eq!(put(&service, object()).await.unwrap(), Stored::Already);
+    assert_eq!(service.requests().len(), 2);
     assert_eq!(bucket.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn where_nobody_listens_the_fault_is_told() {
-    // Reserved (TCPMUX) and closed on every machine that runs tests.
+async fn a_refused_connection_is_an_error() {
+    // TCPMUX: reserved, and closed on every machine that runs tests.
     let store = S3RawStore::new(client(&config("http://127.0.0.1:1").await, true), "readings".into());
-    let fault = store.put(object()).await.unwrap_err();
-    assert_eq!(fault.to_string(), "the raw store did not take the object");
+    let error = store.put(object()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the raw store did not take the object");
 }

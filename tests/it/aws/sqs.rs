@@ -1,4 +1,4 @@
-//! The queue that holds objects while S3 does not take them.
+//! The queue that keeps objects while S3 is unavailable.
 
 use std::error::Error as _;
 
@@ -8,7 +8,7 @@ use smartclean_push::adapters::fallback_queue::FallbackQueue as _;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::domain::queued_object;
 
-use super::stand_in::{Reply, StandIn};
+use super::mock_service::{MockReply, MockService};
 
 const URL: &str = "https://sqs.ap-southeast-1.amazonaws.com/123456789012/stored";
 
@@ -25,46 +25,46 @@ fn object(bytes: usize) -> Object {
     }
 }
 
-async fn park(object: &Object, reply: Reply) -> (Result<(), String>, StandIn) {
-    let stand_in = StandIn::replying([reply]).await;
-    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&stand_in.config().await), URL.into());
-    let outcome = queue.enqueue(object).await.map_err(|fault| fault.source().unwrap().to_string());
-    (outcome, stand_in)
+async fn enqueue(object: &Object, reply: MockReply) -> (Result<(), String>, MockService) {
+    let service = MockService::replying([reply]).await;
+    let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&service.config().await), URL.into());
+    let outcome = queue.enqueue(object).await.map_err(|error| error.source().unwrap().to_string());
+    (outcome, service)
 }
 
-fn taken() -> Reply {
-    Reply::new(200, r#"{"MessageId":"m"}"#).with("content-type", "application/x-amz-json-1.0")
+fn accepted() -> MockReply {
+    MockReply::new(200, r#"{"MessageId":"m"}"#).with("content-type", "application/x-amz-json-1.0")
 }
 
 #[tokio::test]
-async fn an_object_becomes_one_message_from_which_it_can_be_had_again() {
-    let (outcome, stand_in) = park(&object(100), taken()).await;
+async fn an_object_becomes_one_message_and_is_restored_from_it() {
+    let (outcome, service) = enqueue(&object(100), accepted()).await;
     assert_eq!(outcome, Ok(()));
-    let [request] = stand_in.seen().try_into().unwrap();
+    let [request] = service.requests().try_into().unwrap();
     let sent: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(sent["QueueUrl"], URL);
     assert_eq!(queued_object::from_text(sent["MessageBody"].as_str().unwrap()), Some(object(100)));
 }
 
 #[tokio::test]
-async fn what_no_message_can_hold_is_not_even_tried() {
-    // The envelope takes 220 bytes, and Base64 four for three.
+async fn an_object_that_is_too_large_for_a_message_is_not_sent() {
+    // The envelope takes 220 bytes, and Base64 four bytes for three.
     let fits = (0..)
         .map(|index| 786_200 + 3 * index)
         .take_while(|bytes| queued_object::to_text(&object(*bytes)).len() <= 1 << 20);
     let most = fits.last().unwrap();
-    let (outcome, stand_in) = park(&object(most), taken()).await;
-    assert_eq!((outcome, stand_in.seen().len()), (Ok(()), 1));
-    let (outcome, stand_in) = park(&object(most + 3), taken()).await;
+    let (outcome, service) = enqueue(&object(most), accepted()).await;
+    assert_eq!((outcome, service.requests().len()), (Ok(()), 1));
+    let (outcome, service) = enqueue(&object(most + 3), accepted()).await;
     assert!(outcome.unwrap_err().contains("the limit is 1048576"));
-    assert_eq!(stand_in.seen().len(), 0);
+    assert_eq!(service.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_queue_that_refuses_or_is_silent_is_told_of_in_time() {
-    let refused = Reply::new(403, r#"{"__type":"com.amazonaws.sqs#AccessDenied","message":"not allowed"}"#);
-    assert!(park(&object(1), refused).await.0.is_err());
+async fn a_queue_that_refuses_or_does_not_respond_is_an_error() {
+    let refused = MockReply::new(403, r#"{"__type":"com.amazonaws.sqs#AccessDenied","message":"not allowed"}"#);
+    assert!(enqueue(&object(1), refused).await.0.is_err());
     let started = std::time::Instant::now();
-    assert!(park(&object(1), Reply::Silence).await.0.unwrap_err().contains("no answer within 2 s"));
+    assert!(enqueue(&object(1), MockReply::Silence).await.0.unwrap_err().contains("no answer within 2 s"));
     assert!(started.elapsed() < std::time::Duration::from_secs(10));
 }

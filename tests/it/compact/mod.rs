@@ -17,7 +17,7 @@ use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
-use crate::support::{Ran, files, paths, reading_with, run};
+use crate::support::{CommandOutput, files, paths, reading_with, run};
 
 /// The day that most of this is about.
 const DAY: &str = "2024-05-01";
@@ -25,7 +25,7 @@ const DAY: &str = "2024-05-01";
 /// Lines of objects, by batch and number.
 type Lines = BTreeMap<(String, usize), String>;
 
-fn compact(folder: &Path, more: &[&str]) -> Ran {
+fn compact(folder: &Path, more: &[&str]) -> CommandOutput {
     run(folder, &[&["compact", "--data", "data"], more].concat())
 }
 

@@ -147,7 +147,7 @@ impl Shared {
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
         match self.is_failing.load(Ordering::Relaxed) {
-            true => Err(UnavailableError::new("the limiter did not answer", "told to fail")),
+            true => Err(UnavailableError::new("the limiter did not answer", "failure injected by the test")),
             false => Ok(()),
         }
     }

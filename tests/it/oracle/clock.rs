@@ -1,7 +1,7 @@
-//! The function on a machine whose clock is wrong, or to which more time has passed than to us.
+//! The function with a clock that is ahead or behind.
 //!
-//! The deployed program reads the machine's clock, which a test cannot turn. This is the same wiring around the same
-//! handler, with a clock that is ahead or behind: a process of its own, that is invoked and killed as the other one is.
+//! The deployed program reads the machine's clock, which a test cannot change. This process connects the same handler to the same
+//! adapters with another clock, and is invoked and killed like the deployed one.
 
 use std::sync::Arc;
 
@@ -29,15 +29,15 @@ use crate::support::process;
 /// Seconds by which the clock is ahead.
 pub(crate) const AHEAD: &str = "ORACLE_CLOCK_AHEAD_S";
 
-/// Starts this very program as that process.
+/// Starts this test program as that process.
 pub(crate) fn command() -> Command {
-    process(module_path!(), "function_by_another_clock").into()
+    process(module_path!(), "function_with_another_clock").into()
 }
 
 /// A process of the function.
 #[tokio::test]
-#[ignore = "a part of the other tests here, which start it"]
-async fn function_by_another_clock() {
+#[ignore = "other tests start it"]
+async fn function_with_another_clock() {
     let ahead: i64 = std::env::var(AHEAD).unwrap().parse().unwrap();
     let now = move || Timestamp::now() + SignedDuration::from_secs(ahead);
     telemetry::function::start(config::verbosity(), config::function_name());

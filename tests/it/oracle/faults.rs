@@ -1,4 +1,4 @@
-//! What goes wrong between the function and what it needs: by service, by call, and at random from a seed.
+//! Faults injected between the function and AWS: per service, per call, and at random from a seed.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// What the function needs of AWS.
+/// The services that the function uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Service {
     S3,
@@ -32,39 +32,39 @@ impl fmt::Display for Service {
     }
 }
 
-/// One way in which a call goes wrong.
+/// The ways in which a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Diagnostic {
-    /// Nobody listens.
+pub(crate) enum Fault {
+    /// The connection is refused.
     Refused,
-    /// The connection breaks, and nothing was done.
+    /// The connection is reset before the request is performed.
     Reset,
-    /// No answer ever comes. Every second time what was asked is done.
+    /// No response is sent. Every second request is performed.
     TimedOut,
-    /// 500. Every second time what was asked is done, as S3 and SNS do not rule out.
+    /// 500. Every second request is performed, which S3 and SNS do not rule out.
     Failing,
-    /// Too much was asked for.
+    /// Throttling.
     Throttled,
-    /// Done and answered, after a while.
+    /// Performed, with a delay.
     Slow,
-    /// Done, and the connection breaks before that is said.
-    AnswerLost,
-    /// The service finds that the caller's clock is wrong.
+    /// Performed, but the connection is reset before the response.
+    ResponseLost,
+    /// The service reports that the caller's clock is wrong.
     ClockWrong,
-    /// The service finds that the caller's credentials have run out.
+    /// The service reports that the caller's credentials have expired.
     Expired,
-    /// Somebody else writes the same thing at the same time.
-    Raced,
-    /// A part is done: entries of a batch fail, keys are not read.
-    Partly,
-    /// The function's time is up while the service keeps it waiting.
+    /// Another process writes the same item or object at the same time.
+    Conflict,
+    /// A part is performed: entries of a batch fail, keys are not read.
+    Partial,
+    /// The function times out while the service does not respond.
     OutOfTime,
-    /// The process dies, before what it asks for is done or right after.
+    /// The process is killed before the request is performed or right after.
     Killed,
 }
 
-impl Diagnostic {
-    /// Those that any service can have.
+impl Fault {
+    /// The faults that any service can have.
     pub(crate) const ANYWHERE: [Self; 10] = [
         Self::Refused,
         Self::Reset,
@@ -72,25 +72,25 @@ impl Diagnostic {
         Self::Failing,
         Self::Throttled,
         Self::Slow,
-        Self::AnswerLost,
+        Self::ResponseLost,
         Self::ClockWrong,
         Self::Expired,
         Self::OutOfTime,
     ];
 
-    /// All that `service` can have by itself.
+    /// All faults of `service`.
     pub(crate) fn of(service: Service) -> Vec<Self> {
         let special: &[Self] = match service {
-            Service::S3 => &[Self::Raced],
-            Service::DynamoDb => &[Self::Raced, Self::Partly],
-            Service::Sns => &[Self::Partly],
+            Service::S3 => &[Self::Conflict],
+            Service::DynamoDb => &[Self::Conflict, Self::Partial],
+            Service::Sns => &[Self::Partial],
             Service::Sqs | Service::Secrets => &[],
         };
         [&Self::ANYWHERE, special].concat()
     }
 }
 
-impl fmt::Display for Diagnostic {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Refused => "connection refused",
@@ -99,127 +99,127 @@ impl fmt::Display for Diagnostic {
             Self::Failing => "500",
             Self::Throttled => "throttle",
             Self::Slow => "slow",
-            Self::AnswerLost => "done, answer lost",
+            Self::ResponseLost => "done, response lost",
             Self::ClockWrong => "wrong-time clock",
             Self::Expired => "expired credentials",
-            Self::Raced => "409/412, races",
-            Self::Partly => "partial batches",
+            Self::Conflict => "409/412, races",
+            Self::Partial => "partial batches",
             Self::OutOfTime => "function timeout",
             Self::Killed => "killed",
         })
     }
 }
 
-/// What happens to one call.
+/// The fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) fault: Diagnostic,
-    /// Whether what was asked is done before it goes wrong, where the fault leaves that open.
-    pub(crate) is_done: bool,
+pub(crate) struct InjectedFault {
+    pub(crate) fault: Fault,
+    /// Whether the request is performed, if the fault leaves that open.
+    pub(crate) is_performed: bool,
 }
 
 #[derive(Debug)]
-enum Trigger {
-    Well,
-    /// These services, each call of theirs.
-    Outage(Vec<(Service, Diagnostic)>),
-    /// Each call by chance.
+enum FaultMode {
+    Off,
+    /// All calls of these services.
+    Outage(Vec<(Service, Fault)>),
+    /// Each call with a probability.
     Chance {
         dice: Box<ChaCha8Rng>,
         per_cent: u32,
     },
-    /// The call after so many others.
+    /// The call after this number of calls.
     Kill {
         after: usize,
-        is_done: bool,
+        is_performed: bool,
     },
 }
 
-/// What is to go wrong from now on, and what has.
+/// The faults to inject, and those that were injected.
 #[derive(Debug)]
-pub(crate) struct Plan(Mutex<Going>);
+pub(crate) struct FaultPlan(Mutex<FaultState>);
 
 #[derive(Debug)]
-struct Going {
-    trigger: Trigger,
-    /// Calls since the trigger began.
+struct FaultState {
+    mode: FaultMode,
+    /// Calls since the mode began.
     calls: usize,
-    /// Calls that went wrong since it began.
+    /// Injected faults since it began.
     hits: usize,
-    /// Every call that ever went wrong.
-    all_hits: Vec<(Service, Diagnostic)>,
+    /// All injected faults.
+    all_hits: Vec<(Service, Fault)>,
 }
 
-impl Plan {
+impl FaultPlan {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Going { trigger: Trigger::Well, calls: 0, hits: 0, all_hits: Vec::new() }))
+        Self(Mutex::new(FaultState { mode: FaultMode::Off, calls: 0, hits: 0, all_hits: Vec::new() }))
     }
 
-    fn begin(&self, trigger: Trigger) {
-        let mut going = self.0.lock().unwrap();
-        (going.trigger, going.calls, going.hits) = (trigger, 0, 0);
+    fn begin(&self, mode: FaultMode) {
+        let mut state = self.0.lock().unwrap();
+        (state.mode, state.calls, state.hits) = (mode, 0, 0);
     }
 
-    /// From now on nothing goes wrong. How many calls did since this was last said.
+    /// Injects no more faults. Returns the number since the mode began.
     pub(crate) fn end(&self) -> usize {
         let hits = self.0.lock().unwrap().hits;
-        self.begin(Trigger::Well);
+        self.begin(FaultMode::Off);
         hits
     }
 
-    /// From now on every call of these services goes wrong.
-    pub(crate) fn outage(&self, troubles: Vec<(Service, Diagnostic)>) {
-        self.begin(Trigger::Outage(troubles));
+    /// Fails every call of these services from now on.
+    pub(crate) fn outage(&self, faults: Vec<(Service, Fault)>) {
+        self.begin(FaultMode::Outage(faults));
     }
 
-    /// From now on each call goes wrong by a chance of so many per cent.
+    /// Fails each call from now on with this probability.
     pub(crate) fn chance(&self, seed: u64, per_cent: u32) {
-        self.begin(Trigger::Chance { dice: Box::new(ChaCha8Rng::seed_from_u64(seed)), per_cent });
+        self.begin(FaultMode::Chance { dice: Box::new(ChaCha8Rng::seed_from_u64(seed)), per_cent });
     }
 
-    /// The process dies at the call after so many others, before it is done or right after.
-    pub(crate) fn kill(&self, after: usize, is_done: bool) {
-        self.begin(Trigger::Kill { after, is_done });
+    /// Kills the process at the call after this number of calls, before it is performed or right after.
+    pub(crate) fn kill(&self, after: usize, is_performed: bool) {
+        self.begin(FaultMode::Kill { after, is_performed });
     }
 
-    /// What happens to the next call of a service; `None` where all goes well.
-    pub(crate) fn next(&self, service: Service) -> Option<Trouble> {
-        let mut going = self.0.lock().unwrap();
-        let call = going.calls;
-        going.calls += 1;
-        let trouble = match &mut going.trigger {
-            Trigger::Well => None,
-            Trigger::Outage(troubles) => {
-                let fault = troubles.iter().find(|(troubled, _)| *troubled == service)?.1;
-                Some(Trouble { fault, is_done: call % 2 == 1 })
+    /// The fault of the next call of a service; `None` if it succeeds.
+    pub(crate) fn next(&self, service: Service) -> Option<InjectedFault> {
+        let mut state = self.0.lock().unwrap();
+        let call = state.calls;
+        state.calls += 1;
+        let injected = match &mut state.mode {
+            FaultMode::Off => None,
+            FaultMode::Outage(faults) => {
+                let fault = faults.iter().find(|(faulty, _)| *faulty == service)?.1;
+                Some(InjectedFault { fault, is_performed: call % 2 == 1 })
             }
-            Trigger::Chance { dice, per_cent } => {
-                let mut kinds = Diagnostic::of(service);
-                // Kills are drawn like any other; the function's time is up where a service is silent for too long.
-                kinds.retain(|fault| *fault != Diagnostic::OutOfTime);
-                kinds.push(Diagnostic::Killed);
+            FaultMode::Chance { dice, per_cent } => {
+                let mut kinds = Fault::of(service);
+                // Kills are drawn like any other fault. Timeouts of the function follow from services that do not respond.
+                kinds.retain(|fault| *fault != Fault::OutOfTime);
+                kinds.push(Fault::Killed);
                 let fault = kinds[dice.random_range(0..kinds.len())];
-                let is_done = dice.random_bool(0.5);
-                (dice.random_range(0..100) < *per_cent).then_some(Trouble { fault, is_done })
+                let is_performed = dice.random_bool(0.5);
+                (dice.random_range(0..100) < *per_cent).then_some(InjectedFault { fault, is_performed })
             }
-            Trigger::Kill { after, is_done } => {
-                (call == *after).then_some(Trouble { fault: Diagnostic::Killed, is_done: *is_done })
+            FaultMode::Kill { after, is_performed } => {
+                (call == *after).then_some(InjectedFault { fault: Fault::Killed, is_performed: *is_performed })
             }
         };
-        if let Some(trouble) = trouble {
-            going.hits += 1;
-            going.all_hits.push((service, trouble.fault));
+        if let Some(injected) = injected {
+            state.hits += 1;
+            state.all_hits.push((service, injected.fault));
         }
-        trouble
+        injected
     }
 
-    /// How many calls there were since the trigger began.
+    /// The number of calls since the mode began.
     pub(crate) fn calls(&self) -> usize {
         self.0.lock().unwrap().calls
     }
 
-    /// How often a fault of a service was met, ever.
-    pub(crate) fn hits_of(&self, service: Service, fault: Diagnostic) -> usize {
+    /// How often a fault of a service was injected.
+    pub(crate) fn hits_of(&self, service: Service, fault: Fault) -> usize {
         self.0.lock().unwrap().all_hits.iter().filter(|hit| **hit == (service, fault)).count()
     }
 }

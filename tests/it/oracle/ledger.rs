@@ -1,4 +1,4 @@
-//! What is pushed, what each reading of it has to come to, and what was answered.
+//! The pushes, the expected effect of each reading, and the responses.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,96 +7,96 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// People whom a counter in a crowd reports at a time, and at how many the alert is.
+/// People per reading of a counter in a crowd, and the limit of the alert.
 pub(crate) const CROWD: u32 = 10;
 pub(crate) const LIMIT: u32 = 30;
 /// The project of every zone.
 pub(crate) const PROJECT: &str = "building";
 
-/// What a reading has to come to once it is stored, by the built-in rules.
+/// The effect of a stored reading by the built-in rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Means {
-    /// An alert of this rule: one, however often it is pushed or evaluated.
+pub(crate) enum Effect {
+    /// One alert of this rule, however often the reading is pushed or evaluated.
     Alert { rule: &'static str },
-    /// An alert of this rule or none, because the clock that it was received by is wrong.
-    PerhapsAlert { rule: &'static str },
-    /// So many people more in the zone, once; at [`LIMIT`] an alert, and it starts again.
+    /// One alert of this rule or none, because the receiver's clock is wrong.
+    OptionalAlert { rule: &'static str },
+    /// Counts people in the zone, once; at [`LIMIT`] an alert, and the count starts again.
     People { count: u32 },
     /// Nothing.
     Nothing,
 }
 
-/// A reading and what it means.
+/// A reading and its effect.
 #[derive(Clone, Debug)]
-pub(crate) struct Item {
-    /// As it is sent.
+pub(crate) struct LedgerReading {
+    /// The text that is sent.
     pub(crate) text: String,
     pub(crate) zone: String,
     pub(crate) device: String,
-    pub(crate) means: Means,
+    pub(crate) effect: Effect,
 }
 
-/// A push as it is sent, however often.
+/// A push, which may be sent several times.
 #[derive(Clone, Debug)]
 pub(crate) struct Push {
-    /// What it is to show, for people.
+    /// Describes the push in objections.
     pub(crate) about: String,
     pub(crate) body: Vec<u8>,
-    /// The batch's identity: the beginning of the body's SHA-256.
+    /// The batch id: the beginning of the body's SHA-256.
     pub(crate) batch: String,
     /// Its readings, in order.
-    pub(crate) items: Vec<Item>,
-    /// Its items that are no readings, in order; the whole body where it is no batch.
-    pub(crate) bad: Vec<String>,
+    pub(crate) items: Vec<LedgerReading>,
+    /// Its rejected items, in order; the whole body if it is not a batch.
+    pub(crate) rejected: Vec<String>,
     pub(crate) is_batch: bool,
 }
 
-/// What was answered, each time.
+/// One response.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RecordedResponse {
     /// Index of the push.
     pub(crate) push: usize,
-    /// `None` where no answer came.
+    /// `None` without a response.
     pub(crate) status: Option<u16>,
     pub(crate) body: Value,
-    /// Whether all of it was in the store or in the queue at that moment.
+    /// Whether all items were in the store or in the queue at that time.
     pub(crate) is_safe: bool,
 }
 
-impl Answer {
-    /// Whether the receiver has taken it upon itself: 200, and 400 of a body that it promises to keep.
-    pub(crate) fn obliges(&self) -> bool {
+impl RecordedResponse {
+    /// Whether it acknowledges the push: 200, and 400, which promises to store the body.
+    pub(crate) fn acknowledges(&self) -> bool {
         matches!(self.status, Some(200 | 400))
     }
 }
 
-/// Everything that was pushed and answered.
+/// All pushes and responses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) pushes: Vec<Push>,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) responses: Vec<RecordedResponse>,
 }
 
-/// By which clock a push is received.
+/// The clock of the receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReceivedBy {
-    /// One that is right within minutes.
-    Right,
-    /// One that is hours ahead: everything is too old to alert, unless another copy of the function takes it first.
+pub(crate) enum ReceiverClock {
+    /// Correct within minutes.
+    Correct,
+    /// Hours ahead: all readings are too old to alert, unless another copy of the function evaluates them first.
     Ahead,
-    /// One that is hours behind: everything is from the future, and taken to be from now.
+    /// Hours behind: all readings are from the future, and count as current.
     Behind,
 }
 
-/// Makes pushes about one matter, each in zones of its own but for the zones where people are counted.
+/// Creates pushes with zones of their own, except for the zones where people are counted.
 #[derive(Debug)]
 pub(crate) struct Producer {
     about: String,
-    received_by: ReceivedBy,
-    /// When all people are counted: by one moment, so that no order matters.
+    clock: ReceiverClock,
+    /// The time of all people counts: the same one, so that their order does not matter.
     counted_at: Timestamp,
-    made: usize,
-    last: Option<Item>,
+    count: usize,
+    last: Option<LedgerReading>,
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -113,18 +113,18 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 impl Producer {
     pub(crate) fn new(about: &str) -> Self {
-        Self::received_by(about, ReceivedBy::Right)
+        Self::with_clock(about, ReceiverClock::Correct)
     }
 
-    pub(crate) fn received_by(about: &str, received_by: ReceivedBy) -> Self {
-        Self { about: about.to_owned(), received_by, counted_at: Timestamp::now(), made: 0, last: None }
+    pub(crate) fn with_clock(about: &str, clock: ReceiverClock) -> Self {
+        Self { about: about.to_owned(), clock, counted_at: Timestamp::now(), count: 0, last: None }
     }
 
-    /// The next push, of things that happen about now.
+    /// The next push, with current readings.
     pub(crate) fn push(&mut self) -> Push {
         let now = Timestamp::now();
-        let number = self.made;
-        self.made += 1;
+        let number = self.count;
+        self.count += 1;
         let before = |seconds| now - SignedDuration::from_secs(seconds);
         let mut items = vec![
             self.item(
@@ -134,25 +134,25 @@ impl Producer {
                 before(9),
                 self.alert("ammonia-lite"),
             ),
-            // The second one is held back by the first, and told when the block is over.
+            // The second one is suppressed by the block of the first, and sent when the block ends.
             self.item("supplies", "SS", &json!({ "p": 4 }), before(8), self.alert("soap-low")),
             self.item("supplies", "BIN", &json!({ "p": 4 }), before(7), self.alert("bin-full")),
-            self.item("climate", "TH", &json!({ "t": 21 }), before(6), Means::Nothing),
-            self.item("good-air", "ODRDTR_BATT_V1", &json!({ "amm": 199, "aqi": 10 }), before(5), Means::Nothing),
+            self.item("climate", "TH", &json!({ "t": 21 }), before(6), Effect::Nothing),
+            self.item("good-air", "ODRDTR_BATT_V1", &json!({ "amm": 199, "aqi": 10 }), before(5), Effect::Nothing),
         ];
-        if self.received_by != ReceivedBy::Ahead {
+        if self.clock != ReceiverClock::Ahead {
             let people = self.people(number, "few", "UM", 1);
             let crowd = self.people(number, "crowd", "PPLCTR", CROWD);
-            // Twice in one push, and once more in the next one: a pusher may cut its batches anew.
+            // Twice in one push, and again in the next one: a client may split its batches differently.
             items.extend([people.clone(), crowd.clone(), crowd]);
             items.extend(self.last.replace(people));
         }
-        if self.received_by == ReceivedBy::Right {
-            // Broken long before it came.
-            items.push(self.item("stale", "SS", &json!({ "p": 1 }), before(2 * 3_600), Means::Nothing));
+        if self.clock == ReceiverClock::Correct {
+            // Too old to alert.
+            items.push(self.item("stale", "SS", &json!({ "p": 1 }), before(2 * 3_600), Effect::Nothing));
         }
         if number % 3 == 1 {
-            // From a device whose clock is days ahead.
+            // The device's clock is days ahead.
             let future = before(-3 * 86_400);
             items.push(self.item(
                 "early",
@@ -162,39 +162,47 @@ impl Producer {
                 self.alert("ammonia-lite"),
             ));
         }
-        let bad = if number.is_multiple_of(2) { vec![format!("{{broken {} {number}", self.about)] } else { Vec::new() };
-        Push::of(format!("{} {number}", self.about), items, bad)
+        let rejected =
+            if number.is_multiple_of(2) { vec![format!("{{broken {} {number}", self.about)] } else { Vec::new() };
+        Push::of(format!("{} {number}", self.about), items, rejected)
     }
 
-    /// A body that is no batch.
-    pub(crate) fn no_batch(&mut self) -> Push {
-        let text = format!("no batch, {} {}", self.about, self.made);
-        self.made += 1;
+    /// A body that is not a batch.
+    pub(crate) fn invalid_body(&mut self) -> Push {
+        let text = format!("not a batch, {} {}", self.about, self.count);
+        self.count += 1;
         let body = text.clone().into_bytes();
         let batch = sha256(&body)[..32].to_owned();
-        Push { about: text.clone(), body, batch, items: Vec::new(), bad: vec![text], is_batch: false }
+        Push { about: text.clone(), body, batch, items: Vec::new(), rejected: vec![text], is_batch: false }
     }
 
-    fn alert(&self, rule: &'static str) -> Means {
-        match self.received_by {
-            ReceivedBy::Right | ReceivedBy::Behind => Means::Alert { rule },
-            ReceivedBy::Ahead => Means::PerhapsAlert { rule },
+    fn alert(&self, rule: &'static str) -> Effect {
+        match self.clock {
+            ReceiverClock::Correct | ReceiverClock::Behind => Effect::Alert { rule },
+            ReceiverClock::Ahead => Effect::OptionalAlert { rule },
         }
     }
 
-    fn people(&self, number: usize, zone: &str, device_type: &str, count: u32) -> Item {
+    fn people(&self, number: usize, zone: &str, device_type: &str, count: u32) -> LedgerReading {
         let zone = format!("{} {zone}", self.about);
         let note = json!({ "note": number });
-        reading(&zone, device_type, &json!({ "count": count }), self.counted_at, &note, Means::People { count })
+        reading(&zone, device_type, &json!({ "count": count }), self.counted_at, &note, Effect::People { count })
     }
 
-    fn item(&self, zone: &str, device_type: &str, values: &Value, at: Timestamp, means: Means) -> Item {
-        let zone = format!("{} {} {zone}", self.about, self.made);
-        reading(&zone, device_type, values, at, &json!({}), means)
+    fn item(&self, zone: &str, device_type: &str, values: &Value, at: Timestamp, effect: Effect) -> LedgerReading {
+        let zone = format!("{} {} {zone}", self.about, self.count);
+        reading(&zone, device_type, values, at, &json!({}), effect)
     }
 }
 
-fn reading(zone: &str, device_type: &str, values: &Value, at: Timestamp, further: &Value, means: Means) -> Item {
+fn reading(
+    zone: &str,
+    device_type: &str,
+    values: &Value,
+    at: Timestamp,
+    further: &Value,
+    effect: Effect,
+) -> LedgerReading {
     let device = format!("{device_type} of {zone}");
     let mut reading = json!({
         "DevType": format!("SMARTCLEAN#{device_type}"), "DEVID": device, "Display": device, "PID": PROJECT, "InsID": zone,
@@ -203,38 +211,38 @@ fn reading(zone: &str, device_type: &str, values: &Value, at: Timestamp, further
     for (name, value) in further.as_object().unwrap() {
         reading[name] = value.clone();
     }
-    Item { text: reading.to_string(), zone: zone.to_owned(), device, means }
+    LedgerReading { text: reading.to_string(), zone: zone.to_owned(), device, effect }
 }
 
 impl Push {
-    fn of(about: String, items: Vec<Item>, bad: Vec<String>) -> Self {
+    fn of(about: String, items: Vec<LedgerReading>, rejected: Vec<String>) -> Self {
         let texts: Vec<&str> =
-            items.iter().map(|item| item.text.as_str()).chain(bad.iter().map(String::as_str)).collect();
+            items.iter().map(|item| item.text.as_str()).chain(rejected.iter().map(String::as_str)).collect();
         let body = serde_json::to_vec(&texts).unwrap();
         let batch = sha256(&body)[..32].to_owned();
-        Self { about, body, batch, items, bad, is_batch: true }
+        Self { about, body, batch, items, rejected, is_batch: true }
     }
 
-    /// Texts that an object of its readings holds, in order.
+    /// The lines of the object with its readings, in order.
     pub(crate) fn lines(&self) -> Vec<&str> {
         self.items.iter().map(|item| item.text.as_str()).collect()
     }
 }
 
 impl Ledger {
-    /// Enters a push, before it is sent. Its index.
-    pub(crate) fn enter(&mut self, push: Push) -> usize {
+    /// Adds a push before it is sent, and returns its index.
+    pub(crate) fn add(&mut self, push: Push) -> usize {
         self.pushes.push(push);
         self.pushes.len() - 1
     }
 
-    /// Pushes that the receiver has taken upon itself.
-    pub(crate) fn obliged(&self) -> BTreeSet<usize> {
-        self.answers.iter().filter(|answer| answer.obliges()).map(|answer| answer.push).collect()
+    /// The pushes that the receiver acknowledged.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<usize> {
+        self.responses.iter().filter(|response| response.acknowledges()).map(|response| response.push).collect()
     }
 
-    /// How often each of these was answered with `status`.
-    pub(crate) fn answered(&self, pushes: &[usize], status: Option<u16>) -> usize {
-        self.answers.iter().filter(|answer| pushes.contains(&answer.push) && answer.status == status).count()
+    /// The number of responses to these pushes with `status`.
+    pub(crate) fn count_status(&self, pushes: &[usize], status: Option<u16>) -> usize {
+        self.responses.iter().filter(|response| pushes.contains(&response.push) && response.status == status).count()
     }
 }

@@ -1,32 +1,33 @@
-//! The oracle: a known ledger is pushed through the real programs while what they need goes wrong, and what is left is
-//! judged. Each 2xx is an obligation.
+//! The oracle pushes a known ledger through the real programs while it injects faults, then judges the result. Each 2xx is an
+//! obligation.
 //!
-//! `function` runs the function's own binary against stand-ins for AWS, `server` runs `serve` on a folder. What is random has
-//! a fixed seed; `ORACLE_SEED=… cargo test --all-features --test it oracle::` takes another one, which is printed.
+//! `function` runs the function's own binary against fakes of AWS, `server` runs `serve` on a folder. Random choices have a fixed
+//! seed, which is printed; `ORACLE_SEED=… cargo test --all-features --test it oracle::` uses another one.
 
 mod aws;
 mod clock;
-mod door;
 mod faults;
 mod function;
 mod judge;
 mod judge_tests;
 mod ledger;
+mod port;
 mod runtime;
 mod server;
 mod verdict;
 
 use jiff::SignedDuration;
 
-/// How much later the sweep may send what nobody has noted as sent: after a lease, and a little more. Nobody waits for it:
-/// sweeps are done by a clock that is ahead.
-const LEASED_FOR: SignedDuration = SignedDuration::from_secs(62);
-/// How much later all blocks are over: a quarter of an hour, and a little more.
-const BLOCKS_ARE_OVER: SignedDuration = SignedDuration::from_mins(17);
-/// Sweeps after which nothing may wait any more.
-const MOST_SWEEPS: usize = 20;
+/// Time after which the sweep may send messages again that were not recorded as sent: a lease, and a little more. No test waits
+/// for it: sweeps run with a clock that is ahead.
+const AFTER_A_LEASE: SignedDuration = SignedDuration::from_secs(62);
+/// Time after which all blocks have ended: a quarter of an hour, and a little more.
+const AFTER_ALL_BLOCKS: SignedDuration = SignedDuration::from_mins(17);
+/// Sweeps after which no message may be pending.
+const MAX_SWEEPS: usize = 20;
 
 /// The first seed: `ORACLE_SEED`, else the same one each time.
 fn first_seed() -> u64 {
-    std::env::var("ORACLE_SEED").map_or(1, |seed| seed.parse().unwrap_or_else(|_| panic!("{seed}: no seed")))
+    std::env::var("ORACLE_SEED")
+        .map_or(1, |seed| seed.parse().unwrap_or_else(|_| panic!("ORACLE_SEED is not a number: {seed}")))
 }

@@ -1,5 +1,4 @@
-//! Lambda around the function: processes of it that are given events one by one, their time bounded, started anew where
-//! they have died.
+//! A fake of Lambda: processes of the function, which get one event at a time with a timeout, and are restarted after they die.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -15,51 +14,51 @@ use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
-use tokio::sync::{Mutex as TurnMutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 use tokio::time::sleep;
 
-use crate::oracle::aws::World;
+use crate::oracle::aws::FakeAws;
 use crate::oracle::clock;
-use crate::oracle::door::Door;
+use crate::oracle::port::TestPort;
 
-/// The function's time, as in template.yaml.
-const LIMIT: Duration = Duration::from_secs(29);
-/// Longest that a process takes to start, on a machine that is busy.
-const STARTED_WITHIN: Duration = Duration::from_secs(120);
-/// How much later an answer may come than the limit says, on a machine that is busy with other processes.
+/// The function's timeout, as in template.yaml.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
+/// For the start of a process on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// Extra time for a response on a machine that is busy with other processes.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Why an invocation came to nothing.
+/// Why an invocation has no response.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum InvocationError {
     /// The process died.
     Died,
-    /// Its time was up.
-    OutOfTime,
-    /// The function says that it failed.
-    Told,
+    /// It timed out.
+    Timeout,
+    /// The function returned an error.
+    FunctionError,
 }
 
-/// The function: as many processes as are needed at a time.
+/// The function, with one process per concurrent event.
 #[derive(Debug)]
 pub(crate) struct Function {
-    world: Arc<World>,
-    /// How much later it is for these processes than it is; `None` for the program that is deployed.
+    aws: Arc<FakeAws>,
+    /// How far the clock of these processes is ahead; `None` for the deployed program.
     ahead: Option<SignedDuration>,
     log: PathBuf,
-    idle: Mutex<Vec<Process>>,
+    idle: Mutex<Vec<FunctionProcess>>,
     started: AtomicUsize,
 }
 
-/// One process of it.
+/// A process of the function.
 #[derive(Debug)]
-struct Process {
+struct FunctionProcess {
     child: Child,
     events: mpsc::UnboundedSender<Invocation>,
-    /// Noted whenever it asks for an event.
+    /// Notified whenever it requests an event.
     ready: Arc<Notify>,
-    told_to_die: Arc<Notify>,
-    _api: Door,
+    kill_signal: Arc<Notify>,
+    _api: TestPort,
 }
 
 #[derive(Debug)]
@@ -67,40 +66,40 @@ struct Invocation {
     id: String,
     event: String,
     deadline_ms: i64,
-    answer: oneshot::Sender<Result<Value, Value>>,
+    response: oneshot::Sender<Result<Value, Value>>,
 }
 
-/// The Runtime API's side of a process.
+/// The Runtime API for a process.
 #[derive(Debug)]
-struct Api {
-    events: TurnMutex<mpsc::UnboundedReceiver<Invocation>>,
+struct RuntimeApi {
+    events: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
     ready: Arc<Notify>,
-    answer: Mutex<Option<oneshot::Sender<Result<Value, Value>>>>,
+    response: Mutex<Option<oneshot::Sender<Result<Value, Value>>>>,
 }
 
 impl Function {
-    /// The program that is deployed, in `world`. What it logs is in a file of that name.
-    pub(crate) fn new(world: &Arc<World>, name: &str) -> Self {
+    /// The deployed program, which uses `aws` and logs to the file `name`.
+    pub(crate) fn new(aws: &Arc<FakeAws>, name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("oracle");
         std::fs::create_dir_all(&folder).unwrap();
         let log = folder.join(format!("{}.log", name.replace(' ', "-")));
         File::create(&log).unwrap();
-        Self { world: Arc::clone(world), ahead: None, log, idle: Mutex::default(), started: AtomicUsize::default() }
+        Self { aws: Arc::clone(aws), ahead: None, log, idle: Mutex::default(), started: AtomicUsize::default() }
     }
 
-    /// The same function on machines whose clock is ahead by so much.
-    pub(crate) fn by_clock(&self, ahead: SignedDuration) -> Self {
-        let (world, log) = (Arc::clone(&self.world), self.log.clone());
-        Self { world, ahead: Some(ahead), log, idle: Mutex::default(), started: AtomicUsize::default() }
+    /// The same function on machines whose clock is ahead.
+    pub(crate) fn with_clock(&self, ahead: SignedDuration) -> Self {
+        let (aws, log) = (Arc::clone(&self.aws), self.log.clone());
+        Self { aws, ahead: Some(ahead), log, idle: Mutex::default(), started: AtomicUsize::default() }
     }
 
-    /// Ends every process that has nothing to do, so that the next event meets a cold start.
-    pub(crate) fn renew(&self) {
+    /// Ends all idle processes, so that the next event is a cold start.
+    pub(crate) fn stop_idle(&self) {
         self.idle.lock().unwrap().clear();
     }
 
-    /// Has a process ready.
-    pub(crate) async fn warm(&self) -> Result<(), Failed> {
+    /// Starts a process.
+    pub(crate) async fn warm(&self) -> Result<(), InvocationError> {
         let mut process = self.process();
         process.is_ready().await?;
         process.ready.notify_one();
@@ -108,23 +107,23 @@ impl Function {
         Ok(())
     }
 
-    /// Hands an event over. What it replies.
-    pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, Failed> {
-        self.invoke_within(LIMIT, event).await
+    /// Invokes the function and returns its response.
+    pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, InvocationError> {
+        self.invoke_within(FUNCTION_TIMEOUT, event).await
     }
 
-    /// The same with another limit to its time.
-    pub(crate) async fn invoke_within(&self, limit: Duration, event: &Value) -> Result<Value, Failed> {
+    /// Invokes the function with another timeout.
+    pub(crate) async fn invoke_within(&self, limit: Duration, event: &Value) -> Result<Value, InvocationError> {
         let mut process = self.process();
         process.is_ready().await?;
         let reply = process.handle(event, limit).await?;
         self.idle.lock().unwrap().push(process);
-        reply.map_err(|_| Failed::Told)
+        reply.map_err(|_| InvocationError::FunctionError)
     }
 
-    fn process(&self) -> Process {
+    fn process(&self) -> FunctionProcess {
         let idle = self.idle.lock().unwrap().pop();
-        idle.unwrap_or_else(|| Process::start(self))
+        idle.unwrap_or_else(|| FunctionProcess::start(self))
     }
 
     fn command(&self, access_key: &str, api: u16) -> Command {
@@ -133,7 +132,7 @@ impl Function {
             Some(_) => clock::command(),
         };
         let log = File::options().append(true).open(&self.log).unwrap();
-        command.env_clear().envs(self.world.environment()).envs([
+        command.env_clear().envs(self.aws.environment()).envs([
             ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{api}").as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", "push"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
@@ -158,64 +157,67 @@ impl Function {
     }
 }
 
-impl Process {
+impl FunctionProcess {
     fn start(function: &Function) -> Self {
         let number = function.started.fetch_add(1, Ordering::Relaxed);
         let whose = function.ahead.map_or(0, |ahead| ahead.as_secs());
         let access_key = format!("process{whose}n{number}").replace('-', "m");
         let (events, waiting) = mpsc::unbounded_channel();
         let ready = Arc::new(Notify::new());
-        let api =
-            Arc::new(Api { events: TurnMutex::new(waiting), ready: Arc::clone(&ready), answer: Mutex::new(None) });
-        let door = Door::new();
-        door.open(move |request| Arc::clone(&api).respond(request));
-        let told_to_die = function.world.register(&access_key);
-        let child = function.command(&access_key, door.port()).spawn().unwrap();
-        Self { child, events, ready, told_to_die, _api: door }
+        let api = Arc::new(RuntimeApi {
+            events: AsyncMutex::new(waiting),
+            ready: Arc::clone(&ready),
+            response: Mutex::new(None),
+        });
+        let port = TestPort::new();
+        port.open(move |request| Arc::clone(&api).respond(request));
+        let kill_signal = function.aws.register(&access_key);
+        let child = function.command(&access_key, port.port()).spawn().unwrap();
+        Self { child, events, ready, kill_signal, _api: port }
     }
 
-    /// Waits until it asks for an event.
-    async fn is_ready(&mut self) -> Result<(), Failed> {
+    /// Waits until it requests an event.
+    async fn is_ready(&mut self) -> Result<(), InvocationError> {
         tokio::select! {
             () = self.ready.notified() => Ok(()),
-            () = self.told_to_die.notified() => self.die(Failed::Died).await,
-            _ = self.child.wait() => Err(Failed::Died),
-            () = sleep(STARTED_WITHIN) => panic!("the function did not start within {STARTED_WITHIN:?}"),
+            () = self.kill_signal.notified() => self.die(InvocationError::Died).await,
+            _ = self.child.wait() => Err(InvocationError::Died),
+            () = sleep(START_TIMEOUT) => panic!("the function did not start within {START_TIMEOUT:?}"),
         }
     }
 
-    async fn handle(&mut self, event: &Value, limit: Duration) -> Result<Result<Value, Value>, Failed> {
-        let (answer, answered) = oneshot::channel();
+    async fn handle(&mut self, event: &Value, limit: Duration) -> Result<Result<Value, Value>, InvocationError> {
+        let (response, responded) = oneshot::channel();
         let now = Timestamp::now().as_millisecond();
         let deadline_ms = now + i64::try_from(limit.as_millis()).unwrap();
         let id = format!("8476a536-e9f4-11e8-9739-{now:012x}");
-        self.events.send(Invocation { id, event: event.to_string(), deadline_ms, answer }).unwrap();
-        // At its own limit it must have answered by itself, however busy this machine is.
-        let patience = if limit < LIMIT { limit } else { limit + GRACE };
+        self.events.send(Invocation { id, event: event.to_string(), deadline_ms, response }).unwrap();
+        // With its own timeout it must respond by itself, however busy this machine is.
+        let timeout = if limit < FUNCTION_TIMEOUT { limit } else { limit + GRACE };
         tokio::select! {
-            answer = answered => answer.map_err(|_| Failed::Died),
-            () = self.told_to_die.notified() => self.die(Failed::Died).await,
-            _ = self.child.wait() => Err(Failed::Died),
-            () = sleep(patience) => self.die(Failed::OutOfTime).await,
+            result = responded => result.map_err(|_| InvocationError::Died),
+            () = self.kill_signal.notified() => self.die(InvocationError::Died).await,
+            _ = self.child.wait() => Err(InvocationError::Died),
+            () = sleep(timeout) => self.die(InvocationError::Timeout).await,
         }
     }
 
-    async fn die<T>(&mut self, why: Failed) -> Result<T, Failed> {
+    async fn die<T>(&mut self, why: InvocationError) -> Result<T, InvocationError> {
         // SIGKILL: nothing is closed, nothing is dropped.
         self.child.kill().await.unwrap();
         Err(why)
     }
 }
 
-impl Api {
+impl RuntimeApi {
     async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
         let path = request.uri().path().to_owned();
         if request.method() == Method::GET && path.ends_with("/invocation/next") {
             self.ready.notify_one();
             let next = self.events.lock().await.recv().await;
-            // The process is given up where there is none.
-            let Some(Invocation { id, event, deadline_ms, answer }) = next else { std::future::pending().await };
-            *self.answer.lock().unwrap() = Some(answer);
+            // Without an event, the process is about to be ended.
+            let Some(Invocation { id, event, deadline_ms, response }) = next else { std::future::pending().await };
+            *self.response.lock().unwrap() = Some(response);
             let response = Response::builder().header("lambda-runtime-aws-request-id", id);
             let response = response.header("lambda-runtime-deadline-ms", deadline_ms);
             let response = response.header(
@@ -225,31 +227,31 @@ impl Api {
             return Ok(response.body(Full::new(Bytes::from(event))).unwrap());
         }
         let body = request.into_body().collect().await?.to_bytes();
-        let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if let Some(answer) = self.answer.lock().unwrap().take() {
-            // Nobody waits any more where its time was up.
-            let _ = answer.send(if path.ends_with("/response") { Ok(told) } else { Err(told) });
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some(response) = self.response.lock().unwrap().take() {
+            // Fails if the invocation timed out.
+            let _ = response.send(if path.ends_with("/response") { Ok(body) } else { Err(body) });
         }
         Ok(Response::builder().status(202).body(Full::default()).unwrap())
     }
 }
 
-/// The schedule's tick.
-pub(crate) fn tick() -> Value {
+/// The event of the schedule.
+pub(crate) fn sweep_event() -> Value {
     json!({ "smartclean-push": "sweep" })
 }
 
-/// Gives a process of the function what waits in the queue, until nothing does or `rounds` are over. As standard queues
-/// do, it delivers some messages twice.
-pub(crate) async fn drain_queue(world: &World, function: &Function, limit: Duration, rounds: usize) {
+/// Delivers the messages of the queue until none waits, at most `rounds` times. As standard queues do, it delivers some messages
+/// twice.
+pub(crate) async fn drain_queue(aws: &FakeAws, function: &Function, limit: Duration, rounds: usize) {
     for round in 0..rounds {
-        let Some(event) = world.kept(|kept| kept.queue.deliver()) else { return };
+        let Some(event) = aws.with_state(|state| state.queue.deliver()) else { return };
         let mut reply = function.invoke_within(limit, &event).await;
         if round % 2 == 1 && reply.is_ok() {
             reply = function.invoke_within(limit, &event).await;
         }
         if let Ok(reply) = reply {
-            world.kept(|kept| kept.queue.done(&event, &reply));
+            aws.with_state(|state| state.queue.delete(&event, &reply));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What the judge says of a location, for people.
+//! The judge's result for a system under test, as text.
 
 use std::fmt;
 
 use crate::oracle::judge::{Evidence, judge};
 
-/// What came of a location.
+/// The evidence of one system under test, and what is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     name: String,
@@ -13,25 +13,25 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Judges what is left of the location of that name.
-    pub(crate) fn of(name: &str, evidence: Evidence) -> Self {
+    /// Judges the evidence of the system `name`.
+    pub(crate) fn new(name: &str, evidence: Evidence) -> Self {
         Self { name: name.to_owned(), objections: judge(&evidence), evidence }
     }
 
-    /// How many pushes were answered with `status`.
-    pub(crate) fn answered(&self, status: Option<u16>) -> usize {
-        self.evidence.ledger.answers.iter().filter(|answer| answer.status == status).count()
+    /// The number of responses with `status`.
+    pub(crate) fn responses(&self, status: Option<u16>) -> usize {
+        self.evidence.ledger.responses.iter().filter(|response| response.status == status).count()
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [ok, kept, again, none] = [Some(200), Some(400), Some(503), None].map(|status| self.answered(status));
+        let [ok, bad, unavailable, none] = [Some(200), Some(400), Some(503), None].map(|status| self.responses(status));
         let (pushes, objects) = (self.evidence.ledger.pushes.len(), self.evidence.objects.len());
         let (messages, objections) = (self.evidence.messages.len(), self.objections.len());
         write!(
             f,
-            "{:<24} {pushes:>3} pushes answered {ok:>3} × 200, {kept:>2} × 400, {again:>2} × 503, {none:>2} not at all; \
+            "{:<24} {pushes:>3} pushes: {ok:>3} × 200, {bad:>2} × 400, {unavailable:>2} × 503, {none:>2} without a response; \
              {objects:>3} objects, {messages:>3} messages, {objections} objections",
             self.name
         )?;
@@ -39,15 +39,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Shows verdicts, and fails where there is an objection.
-#[expect(clippy::print_stdout, reason = "what is shown where the test fails, and with --nocapture")]
-pub(crate) fn show(verdicts: &[Verdict]) {
+/// Prints verdicts, and fails if there is an objection.
+#[expect(clippy::print_stdout, reason = "shown if the test fails, and with --nocapture")]
+pub(crate) fn assert_no_objections(verdicts: &[Verdict]) {
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
     let count: usize = verdicts.iter().map(|verdict| verdict.objections.len()).sum();
     assert_eq!(
         count,
         0,
-        "objections, see above; what the programs logged is in {}/oracle",
+        "objections, see above; the logs of the programs are in {}/oracle",
         env!("CARGO_TARGET_TMPDIR")
     );
 }

@@ -1,4 +1,4 @@
-//! The store in memory as history.
+//! The store in memory as an archive.
 
 use history::{Archive, ArchiveError, StoredObject};
 use smartclean_push::domain::archive::ObjectKey;
@@ -11,18 +11,18 @@ impl Archive for MemoryStore {
             let (name, _) = key.strip_prefix(folder)?.split_once('/')?;
             Some(format!("{folder}{name}/"))
         };
-        let mut folders: Vec<String> = self.look(|objects| objects.keys().filter_map(below).collect());
+        let mut folders: Vec<String> = self.with_objects(|objects| objects.keys().filter_map(below).collect());
         folders.dedup();
         Ok(folders)
     }
 
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
         let is_there = |key: &&String| key.strip_prefix(folder).is_some_and(|name| !name.contains('/'));
-        Ok(self.look(|objects| objects.keys().filter(is_there).map(|key| ObjectKey::known(key)).collect()))
+        Ok(self.with_objects(|objects| objects.keys().filter(is_there).map(|key| ObjectKey::known(key)).collect()))
     }
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
-        self.look(|objects| {
+        self.with_objects(|objects| {
             let read = |key: &ObjectKey| {
                 let object =
                     objects.get(key.as_str()).ok_or_else(|| ArchiveError::not_read(key, "there is no such object"))?;

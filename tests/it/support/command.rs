@@ -1,4 +1,4 @@
-//! The command as its user meets it: a process, what it prints, its files.
+//! The command as a process: its output and its files.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::{PASSWORD, USERNAME};
 
-/// The command with these arguments, without colours, for [`USERNAME`] and [`PASSWORD`]: the one that was built with the
-/// tests, or what `HOSTILE_COMMAND` names, for figures of an optimised one.
+/// The command with these arguments, without colours, with [`USERNAME`] and [`PASSWORD`]: the one built with the tests, or the one
+/// that `HOSTILE_COMMAND` names, to measure an optimized build.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let named = std::env::var("HOSTILE_COMMAND");
     let mut command = Command::new(named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_smartclean-push")));
@@ -26,15 +26,15 @@ pub(crate) fn serve(data: &Path) -> Command {
     command
 }
 
-/// What a run printed and how it ended.
+/// The output and exit code of a run.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) exit: Option<i32>,
 }
 
-impl From<Output> for Ran {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { out: text(output.stdout), err: text(output.stderr), exit: output.status.code() }
@@ -42,19 +42,19 @@ impl From<Output> for Ran {
 }
 
 /// Runs the command in `folder`.
-pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> CommandOutput {
     command(arguments).current_dir(folder).output().unwrap().into()
 }
 
-/// A running `serve`, killed when the test ends however it ends.
+/// A running `serve`, killed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// What it prints when it listens.
+    /// Its output until it listens.
     pub(crate) welcome: String,
     pub(crate) address: SocketAddr,
-    /// Reads on, or the server stands still when the pipe is full.
-    shown: Option<JoinHandle<String>>,
+    /// Reads the output, because the server would block on a full pipe.
+    output: Option<JoinHandle<String>>,
 }
 
 impl Server {
@@ -63,7 +63,7 @@ impl Server {
         Self::try_start(command).unwrap_or_else(|welcome| panic!("ended early: {welcome}"))
     }
 
-    /// Starts it, or returns what it printed if it ends before it listens.
+    /// Starts it, or returns its output if it ends before it listens.
     pub(crate) fn try_start(command: &mut Command) -> Result<Self, String> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -75,16 +75,16 @@ impl Server {
             }
         }
         let address = welcome.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        let shown = std::thread::spawn(move || {
-            let mut shown = Vec::new();
-            // What it printed before it was killed in the middle of a character counts as well.
-            let _ = stdout.read_to_end(&mut shown);
-            String::from_utf8_lossy(&shown).into_owned()
+        let output = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // It may have been killed in the middle of a character.
+            let _ = stdout.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
         });
-        Ok(Self { child, welcome, address, shown: Some(shown) })
+        Ok(Self { child, welcome, address, output: Some(output) })
     }
 
-    /// Where it takes pushes.
+    /// The URL for pushes.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/push", self.address)
     }
@@ -93,52 +93,52 @@ impl Server {
         self.child.id()
     }
 
-    /// Asks it to end. Its exit code, and what it printed since it listens.
+    /// Ends it. Returns its exit code, and its output since it listens.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         let code = self.child.wait().unwrap().code();
-        (code, self.shown.take().unwrap().join().unwrap())
+        (code, self.output.take().unwrap().join().unwrap())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // As by a power cut: nothing is closed. It may have ended already.
+        // SIGKILL, as in a power failure. It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Waits until something is so, and fails if that takes a minute.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Waits until a condition holds, and fails after a minute.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(60), "timed out: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Every file below a folder, in order; none if there is no such folder.
 pub(crate) fn paths(root: &Path) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
         }
     }
-    found.sort();
-    found
+    files.sort();
+    files
 }
 
-/// The same by their names within the folder.
+/// Every file below a folder, relative to it.
 pub(crate) fn files(root: &Path) -> Vec<String> {
     let name = |path: PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
     paths(root).into_iter().map(name).collect()
 }
 
-/// Documents of a state database, in the order of their keys.
+/// The documents of a state database, sorted by key.
 pub(crate) fn documents(database: &Path) -> Vec<StoredDocument> {
     let connection = rusqlite::Connection::open(database).unwrap();
     let mut select = connection.prepare("SELECT key, body, due FROM documents ORDER BY key").unwrap();

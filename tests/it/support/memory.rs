@@ -1,5 +1,5 @@
-//! Stores and a publisher in memory, for tests, fuzz targets and benchmarks: a copy is another handle to the same contents,
-//! which can be looked at, and which fail when they are told to.
+//! Stores and a publisher in memory, for tests, fuzz targets and benchmarks. A clone is another handle to the same content. They
+//! fail on demand.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,19 +24,19 @@ struct Objects {
 }
 
 impl MemoryStore {
-    /// Whether it takes nothing from now on.
+    /// Whether it accepts nothing from now on.
     pub fn set_broken(&self, is_broken: bool) {
         lock(&self.0).is_broken = is_broken;
     }
 
     /// The objects, by key.
     pub fn objects(&self) -> BTreeMap<String, Object> {
-        self.look(Clone::clone)
+        self.with_objects(Clone::clone)
     }
 
-    /// Looks at the objects where they are.
-    pub fn look<R>(&self, at: impl FnOnce(&BTreeMap<String, Object>) -> R) -> R {
-        at(&lock(&self.0).by_key)
+    /// Reads the objects without a copy.
+    pub fn with_objects<R>(&self, read: impl FnOnce(&BTreeMap<String, Object>) -> R) -> R {
+        read(&lock(&self.0).by_key)
     }
 }
 
@@ -45,7 +45,7 @@ impl RawStore for MemoryStore {
     async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
         let mut objects = lock(&self.0);
         if objects.is_broken {
-            return Err(UnavailableError::new("the raw store did not take the object", "told to fail"));
+            return Err(UnavailableError::new("the raw store did not take the object", "failure injected by the test"));
         }
         if objects.by_key.contains_key(object.key.as_str()) {
             return Ok(Stored::Already);
@@ -71,7 +71,7 @@ impl MemoryPublisher {
         lock(&self.0).is_broken = is_broken;
     }
 
-    /// The messages, in the order they were sent.
+    /// The messages, in the order of sending.
     pub fn sent(&self) -> Vec<Rendered> {
         lock(&self.0).sent.clone()
     }
@@ -82,7 +82,7 @@ impl AlertPublisher for MemoryPublisher {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let mut all = lock(&self.0);
         if all.is_broken {
-            let refused = |_| Err(UnavailableError::new("the message was not sent", "told to fail"));
+            let refused = |_| Err(UnavailableError::new("the message was not sent", "failure injected by the test"));
             return messages.iter().map(refused).collect();
         }
         all.sent.extend_from_slice(messages);
@@ -92,11 +92,11 @@ impl AlertPublisher for MemoryPublisher {
 
 /// A state store with its rate limiter.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryState(Arc<Mutex<State>>);
+pub struct MemoryState(Arc<Mutex<MemoryStateContent>>);
 
 #[derive(Debug, Default)]
-struct State {
-    documents: BTreeMap<String, KeptDocument>,
+struct MemoryStateContent {
+    documents: BTreeMap<String, MemoryDocument>,
     buckets: BTreeMap<String, Bucket>,
     sms: BTreeMap<civil::Date, usize>,
     is_broken: bool,
@@ -106,48 +106,48 @@ struct State {
 
 /// A document of a [`MemoryState`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptDocument {
+pub struct MemoryDocument {
     /// Its text.
     pub body: String,
     /// How often it was written.
     pub version: u64,
-    /// When something about it is due.
+    /// Its due time.
     pub due: Option<Timestamp>,
 }
 
 impl MemoryState {
-    /// Whether it answers nothing from now on.
+    /// Whether all its calls fail from now on.
     pub fn set_broken(&self, is_broken: bool) {
         lock(&self.0).is_broken = is_broken;
     }
 
-    /// Whether its limiter answers nothing from now on. Documents are kept all the same.
+    /// Whether all calls of its limiter fail from now on. Documents are not affected.
     pub fn set_limiter_broken(&self, is_broken: bool) {
         lock(&self.0).limiter_is_broken = is_broken;
     }
 
-    /// The next `commits` are lost races, whether or not somebody else has written.
+    /// The next `commits` are lost, whether or not another process has written.
     pub fn lose_next(&self, commits: usize) {
         lock(&self.0).races_to_lose = commits;
     }
 
     /// The documents, by key.
-    pub fn documents(&self) -> BTreeMap<String, KeptDocument> {
+    pub fn documents(&self) -> BTreeMap<String, MemoryDocument> {
         lock(&self.0).documents.clone()
     }
 
-    fn answer(&self) -> Result<MutexGuard<'_, State>, UnavailableError> {
+    fn locked(&self) -> Result<MutexGuard<'_, MemoryStateContent>, UnavailableError> {
         let state = lock(&self.0);
         if state.is_broken {
-            return Err(UnavailableError::new("the state store did not answer", "told to fail"));
+            return Err(UnavailableError::new("the state store did not respond", "failure injected by the test"));
         }
         Ok(state)
     }
 
-    fn limit(&self) -> Result<MutexGuard<'_, State>, UnavailableError> {
-        let state = self.answer()?;
+    fn locked_limiter(&self) -> Result<MutexGuard<'_, MemoryStateContent>, UnavailableError> {
+        let state = self.locked()?;
         if state.limiter_is_broken {
-            return Err(UnavailableError::new("the rate limiter did not answer", "told to fail"));
+            return Err(UnavailableError::new("the rate limiter did not respond", "failure injected by the test"));
         }
         Ok(state)
     }
@@ -156,7 +156,7 @@ impl MemoryState {
 #[async_trait]
 impl RateLimiter for MemoryState {
     async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        let mut state = self.limit()?;
+        let mut state = self.locked_limiter()?;
         let bucket = state.buckets.entry(channel.to_owned()).or_default();
         let grant = request.grant(*bucket);
         *bucket = grant.bucket;
@@ -164,7 +164,7 @@ impl RateLimiter for MemoryState {
     }
 
     async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        let mut state = self.limit()?;
+        let mut state = self.locked_limiter()?;
         let counted = state.sms.entry(utc_day(now)).or_default();
         let granted = wanted.min((quota as usize).saturating_sub(*counted));
         *counted += granted;
@@ -175,8 +175,9 @@ impl RateLimiter for MemoryState {
 #[async_trait]
 impl StateStore for MemoryState {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
-        let state = self.answer()?;
-        let document = |found: &KeptDocument| StateDocument { body: Some(found.body.clone()), version: found.version };
+        let state = self.locked()?;
+        let document =
+            |found: &MemoryDocument| StateDocument { body: Some(found.body.clone()), version: found.version };
         Ok(keys.iter().map(|key| state.documents.get(key).map(document).unwrap_or_default()).collect())
     }
 
@@ -187,7 +188,7 @@ impl StateStore for MemoryState {
         body: &str,
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
-        let mut state = self.answer()?;
+        let mut state = self.locked()?;
         if let Some(left) = state.races_to_lose.checked_sub(1) {
             state.races_to_lose = left;
             return Ok(Commit::Lost);
@@ -195,12 +196,12 @@ impl StateStore for MemoryState {
         if state.documents.get(key).map_or(0, |found| found.version) != version {
             return Ok(Commit::Lost);
         }
-        state.documents.insert(key.to_owned(), KeptDocument { body: body.to_owned(), version: version + 1, due });
+        state.documents.insert(key.to_owned(), MemoryDocument { body: body.to_owned(), version: version + 1, due });
         Ok(Commit::Done)
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
-        let state = self.answer()?;
+        let state = self.locked()?;
         let due = state.documents.iter().filter_map(|(key, found)| Some((found.due.filter(|due| *due <= now)?, key)));
         let mut due: Vec<_> = due.collect();
         due.sort_unstable();

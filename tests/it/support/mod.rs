@@ -1,4 +1,4 @@
-//! What tests share: readings and pushes, the program with everything around it in memory, and the command as a process.
+//! Shared test support: readings and pushes, the program with all ports in memory, and the command as a process.
 
 mod archive;
 mod command;
@@ -12,14 +12,16 @@ use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use serde_json::Value;
 
-pub(crate) use self::command::{Ran, Server, StoredDocument, command, documents, eventually, files, paths, run, serve};
+pub(crate) use self::command::{
+    CommandOutput, Server, StoredDocument, command, documents, eventually, files, paths, run, serve,
+};
 pub(crate) use self::world::request_info;
-pub(crate) use self::world::{Answer, TestApp, World, one_client, push_to};
-// It is mounted there, because the fuzz targets need it without the rest.
+pub(crate) use self::world::{TestApp, TestResponse, World, one_client, push_to};
+// Declared there, because the fuzz targets use it too.
 pub(crate) use crate::properties::memory;
 pub(crate) use crate::readings::*;
 
-/// The ids of all alerts that a message's facts tell of; none where it is a notice about the program itself.
+/// The ids of all alerts in a message's facts; none for a notice.
 pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {
     if facts["kind"] == "notice" {
         return Vec::new();
@@ -29,7 +31,7 @@ pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {
     alerts.iter().map(|alert| alert["id"].as_str().unwrap_or_else(|| panic!("{facts}")).to_owned()).collect()
 }
 
-/// A push's body: an array of strings.
+/// The body of a push: an array of strings.
 pub(crate) fn body(readings: &[String]) -> Vec<u8> {
     serde_json::to_vec(readings).unwrap()
 }
@@ -37,7 +39,7 @@ pub(crate) fn body(readings: &[String]) -> Vec<u8> {
 pub(crate) const USERNAME: &str = "smartclean";
 pub(crate) const PASSWORD: &str = "s3cret-Pa55";
 
-/// A Basic header for these.
+/// A Basic `Authorization` header.
 pub(crate) fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
@@ -48,33 +50,33 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A request with the right path, method and credentials.
+/// A push request with valid credentials.
 pub(crate) fn push_request() -> http::request::Builder {
     Request::post("/push").header("authorization", basic(USERNAME, PASSWORD))
 }
 
-/// This program once more, to run one of its ignored tests in a process of its own: `process(module_path!(), "racer")`.
+/// A command that runs one ignored test of this program as another process: `process(module_path!(), "racer")`.
 pub(crate) fn process(module: &str, test: &str) -> Command {
-    // The harness names tests without the crate.
+    // Test names do not include the crate.
     let (_, module) = module.split_once("::").unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", &format!("{module}::{test}"), "--ignored", "--nocapture"]);
     command
 }
 
-/// The DynamoDB that an end-to-end test has started.
+/// The DynamoDB of an end-to-end test.
 pub(crate) async fn dynamodb() -> smartclean_push::adapters::aws::dynamodb::DynamoStore {
     use smartclean_push::adapters::aws::https::Trust;
     use smartclean_push::adapters::aws::{self, dynamodb};
 
-    // The rest of the SDK's configuration is in AWS's own variables.
-    let variable = |name| std::env::var(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    // The other settings of the SDK are in the AWS variables.
+    let variable = |name| std::env::var(name).unwrap_or_else(|error| panic!("{name}: {error}"));
     let config =
         aws::config(Trust::Machine).await.unwrap().into_builder().endpoint_url(variable("STATE_TEST_ENDPOINT")).build();
     dynamodb::DynamoStore::new(dynamodb::client(&config), variable("STATE_TEST_TABLE"))
 }
 
-/// The bytes that stand for printable ASCII and `\\`, `\"`, `\xAB`; `None` where it is written otherwise.
+/// Decodes printable ASCII with the escapes `\\`, `\"` and `\xAB`; `None` for other text.
 pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut rest = text.bytes();
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The program with everything around it in memory, or with what a test is about in its place.
+//! The program with all ports in memory, except those that a test replaces.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -19,16 +19,16 @@ use smartclean_push::ingest::{Environment, Ingest, Outcome, PushError, RequestIn
 use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{PASSWORD, USERNAME, now, push_request};
 
-/// The built-in rules, read once: hundreds of worlds have them.
+/// The built-in rules, parsed once for hundreds of tests.
 static PACK: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::pack()));
 
-/// Whoever knows [`USERNAME`] and [`PASSWORD`] may push.
+/// Credentials of the one client [`USERNAME`] with [`PASSWORD`].
 pub(crate) fn one_client() -> Arc<Credentials> {
     let client = Client { username: USERNAME.into(), password: Secret::new(PASSWORD.into()) };
     Arc::new(Credentials::from_clients(vec![client]).unwrap())
 }
 
-/// The parts of a program. By default everything is in memory, the rules are the built-in ones, and [`one_client`] may push.
+/// The parts of a program. By default all ports are in memory, the rules are the built-in ones, and [`one_client`] may push.
 pub(crate) struct World {
     environment: Environment,
     authenticator: Authenticator,
@@ -59,7 +59,7 @@ impl World {
         self
     }
 
-    /// A store that also lists what is still to be evaluated.
+    /// A store that also lists its pending pushes.
     pub(crate) fn with_journaled_store(mut self, store: impl RawStore + Journal + Clone + 'static) -> Self {
         self.environment.journal = Some(Box::new(store.clone()));
         self.with_store(store)
@@ -84,7 +84,7 @@ impl World {
         Self { authenticator, ..self }
     }
 
-    /// The use case without HTTP.
+    /// The ingest without HTTP.
     pub(crate) fn ingest(self) -> Ingest {
         Ingest::new(self.environment)
     }
@@ -93,14 +93,14 @@ impl World {
         App::new(Ingest::new(self.environment), self.authenticator)
     }
 
-    /// The handler, and handles to what is around it.
+    /// The handler, and handles to its ports.
     pub(crate) fn start(self) -> TestApp {
         let (store, state, publisher) = (self.store.clone(), self.state.clone(), self.publisher.clone());
         TestApp { store, state, publisher, app: self.app() }
     }
 }
 
-/// The handler with everything around it in memory.
+/// The handler with all ports in memory.
 pub(crate) struct TestApp {
     pub(crate) store: MemoryStore,
     pub(crate) state: MemoryState,
@@ -108,9 +108,9 @@ pub(crate) struct TestApp {
     pub(crate) app: App,
 }
 
-/// An answer, its body read as JSON.
+/// A response with its body as JSON.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: Value,
@@ -125,7 +125,7 @@ impl TestApp {
         World::new().with_rules(rules).start()
     }
 
-    /// With these auth methods enabled for whom these credentials' JSON names.
+    /// With these credentials and auth methods.
     pub(crate) fn with_credentials(json: &str, auth_methods: AuthMethods) -> Self {
         let credentials = Arc::new(Credentials::parse(json).unwrap());
         World::new()
@@ -138,45 +138,47 @@ impl TestApp {
     }
 
     /// Sends any request.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> TestResponse {
         self.send_at(request, now()).await
     }
 
     /// Sends any request at any time.
-    pub(crate) async fn send_at(&self, request: Request<Full<Bytes>>, received: Timestamp) -> Answer {
+    pub(crate) async fn send_at(&self, request: Request<Full<Bytes>>, received: Timestamp) -> TestResponse {
         let response: Response<Bytes> = self.app.handle(request, request_info(received)).await;
         let (parts, body) = response.into_parts();
-        Answer {
+        TestResponse {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body: serde_json::from_slice(&body).unwrap_or_default(),
         }
     }
 
-    /// Pushes a body with the right credentials.
-    pub(crate) async fn push(&self, body: impl Into<Bytes>) -> Answer {
+    /// Pushes a body with valid credentials.
+    pub(crate) async fn push(&self, body: impl Into<Bytes>) -> TestResponse {
         self.send(push_request().body(Full::new(body.into())).unwrap()).await
     }
 
     /// The lines of every object, by key.
     pub(crate) fn lines(&self) -> Vec<(String, Vec<String>)> {
         let unpacked = |bytes: &[u8]| unpack(bytes).unwrap().lines().map(str::to_owned).collect();
-        self.store.look(|objects| objects.iter().map(|(key, object)| (key.clone(), unpacked(&object.bytes))).collect())
+        self.store.with_objects(|objects| {
+            objects.iter().map(|(key, object)| (key.clone(), unpacked(&object.bytes))).collect()
+        })
     }
 
-    /// The subjects of all messages, in the order they were sent.
+    /// The subjects of all messages, in the order of sending.
     pub(crate) fn subjects(&self) -> Vec<String> {
         self.publisher.sent().into_iter().map(|message| message.subject).collect()
     }
 
-    /// The ids of all alerts that any message named.
+    /// The ids of all alerts in any message.
     pub(crate) fn alert_ids(&self) -> BTreeSet<String> {
         let facts = |json: &str| serde_json::from_str::<Value>(json).unwrap();
         self.publisher.sent().iter().flat_map(|message| super::alert_ids(&facts(&message.json))).collect()
     }
 }
 
-/// What is known of a request beside its body.
+/// The context of a request, without its body.
 pub(crate) fn request_info(received: Timestamp) -> RequestInfo {
     RequestInfo { request_id: "request-1".into(), source: "203.0.113.7".into(), received, verified_client: None }
 }

@@ -3,9 +3,9 @@
 use http::Request;
 use http_body_util::Full;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{TestApp, TestResponse};
 
-async fn sent(clients: &str, authorization: &str) -> Answer {
+async fn sent(clients: &str, authorization: &str) -> TestResponse {
     let app = TestApp::with_credentials(clients, "basic".parse().unwrap());
     let request = Request::post("/push").header("authorization", authorization);
     app.send(request.body(Full::new("[]".into())).unwrap()).await

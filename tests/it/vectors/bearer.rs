@@ -4,7 +4,7 @@
 use http::Request;
 use http_body_util::Full;
 
-use crate::support::{Answer, PASSWORD, TestApp, USERNAME, basic};
+use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic};
 
 const CREDENTIALS: &str =
     r#"{"username":"smartclean","password":"s3cret-Pa55","signing_key":"a-key-of-thirty-two-bytes-or-more"}"#;
@@ -13,12 +13,12 @@ fn app() -> TestApp {
     TestApp::with_credentials(CREDENTIALS, "oauth".parse().unwrap())
 }
 
-async fn with_header(authorization: &str) -> Answer {
+async fn with_header(authorization: &str) -> TestResponse {
     let request = Request::post("/push").header("authorization", authorization);
     app().send(request.body(Full::new("[]".into())).unwrap()).await
 }
 
-fn challenge(answer: &Answer) -> &str {
+fn challenge(answer: &TestResponse) -> &str {
     assert_eq!(answer.status, 401, "{answer:?}");
     answer.headers["www-authenticate"].to_str().unwrap()
 }

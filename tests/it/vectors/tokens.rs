@@ -6,7 +6,7 @@ use http::request::Builder;
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{TestApp, TestResponse};
 
 /// The RFC's client, with the secret of §4.4.2's header.
 const CLIENT: &str =
@@ -18,16 +18,16 @@ fn form() -> Builder {
     Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded")
 }
 
-async fn sent(credentials: &str, request: Builder, fields: &str) -> Answer {
+async fn sent(credentials: &str, request: Builder, fields: &str) -> TestResponse {
     let app = TestApp::with_credentials(credentials, "oauth".parse().unwrap());
     app.send(request.body(Full::new(Bytes::from(fields.to_owned()))).unwrap()).await
 }
 
-async fn by_header(fields: &str) -> Answer {
+async fn by_header(fields: &str) -> TestResponse {
     sent(CLIENT, form().header("authorization", HEADER), fields).await
 }
 
-fn error(answer: &Answer) -> (u16, &str) {
+fn error(answer: &TestResponse) -> (u16, &str) {
     (answer.status, answer.body["error"].as_str().unwrap_or_default())
 }
 

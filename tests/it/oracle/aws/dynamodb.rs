@@ -1,4 +1,4 @@
-//! DynamoDB: one table with its index of what is due, and as much of the API as the function may use.
+//! DynamoDB: one table with its index `due`, and the part of the API that the function uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,20 +6,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asked, json_answer, json_refusal};
+use super::{AwsRequest, AwsResponse, json_refusal, json_response};
 
-/// Keys that a request may have.
-const MOST_KEYS: usize = 100;
+/// Most keys of a request.
+const MAX_KEYS: usize = 100;
 /// Largest item, in bytes.
-const LARGEST: usize = 400 * 1024;
+const MAX_ITEM: usize = 400 * 1024;
 
 /// Items by their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub(crate) struct FakeDynamoDb {
     items: BTreeMap<String, Value>,
 }
 
-fn refusal(code: &str) -> Answer {
+fn refusal(code: &str) -> AwsResponse {
     json_refusal(400, &format!("com.amazonaws.dynamodb.v20120810#{code}"))
 }
 
@@ -31,8 +31,8 @@ fn number(value: &Value) -> i64 {
     value["N"].as_str().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-impl Table {
-    /// What each document says, and when something about it is due.
+impl FakeDynamoDb {
+    /// The documents with their due times.
     pub(crate) fn documents(&self) -> BTreeMap<String, (Value, Option<i64>)> {
         // The limiter's items have no body.
         let documents = self.items.iter().filter(|(_, item)| item.get("body").is_some());
@@ -48,49 +48,48 @@ impl Table {
         documents.map(of).collect()
     }
 
-    /// Gives back the tokens of the rate limit, as a quiet minute does.
+    /// Refills the tokens of the rate limit, as a minute without messages does.
     pub(crate) fn refill(&mut self) {
         self.items.remove("rate-limit/alerts");
     }
 
-    pub(super) fn perform(&mut self, asked: &Asked) -> Answer {
-        match asked.target() {
-            "BatchGetItem" => self.batch_get(&asked.json(), |_| true),
-            "PutItem" => self.put(&asked.json()),
-            "UpdateItem" => self.update(&asked.json()),
-            "Query" => self.query(&asked.json()),
+    pub(super) fn perform(&mut self, request: &AwsRequest) -> AwsResponse {
+        match request.target() {
+            "BatchGetItem" => self.batch_get(&request.json(), |_| true),
+            "PutItem" => self.put(&request.json()),
+            "UpdateItem" => self.update(&request.json()),
+            "Query" => self.query(&request.json()),
             _ => refusal("UnknownOperationException"),
         }
     }
 
-    /// Reads every second key; the others are left to be asked for again.
-    pub(super) fn perform_partly(&mut self, asked: &Asked) -> Answer {
-        match asked.target() {
-            "BatchGetItem" => self.batch_get(&asked.json(), |index| index % 2 == 0),
-            _ => self.perform(asked),
+    /// Reads every second key; the others are returned as unprocessed.
+    pub(super) fn perform_partially(&mut self, request: &AwsRequest) -> AwsResponse {
+        match request.target() {
+            "BatchGetItem" => self.batch_get(&request.json(), |index| index % 2 == 0),
+            _ => self.perform(request),
         }
     }
 
-    /// The same after somebody else has written what was there once more.
-    pub(super) fn put_after_another(&mut self, asked: &Asked) -> Answer {
-        let asked = asked.json();
-        if let Some(item) = self.items.get_mut(text(&asked["Item"], "pk")) {
+    /// Puts an item after another process has written the stored one.
+    pub(super) fn put_after_another(&mut self, request: &AwsRequest) -> AwsResponse {
+        let request = request.json();
+        if let Some(item) = self.items.get_mut(text(&request["Item"], "pk")) {
             item["version"] = json!({ "N": (number(&item["version"]) + 1).to_string() });
         }
-        self.put(&asked)
+        self.put(&request)
     }
 
-    fn batch_get(&self, asked: &Value, is_read: impl Fn(usize) -> bool) -> Answer {
-        let Some((table, wanted)) = asked["RequestItems"].as_object().and_then(|tables| tables.iter().next()) else {
+    fn batch_get(&self, request: &Value, is_read: impl Fn(usize) -> bool) -> AwsResponse {
+        let Some((table, wanted)) = request["RequestItems"].as_object().and_then(|tables| tables.iter().next()) else {
             return refusal("ValidationException");
         };
         let keys: Vec<&Value> = wanted["Keys"].as_array().into_iter().flatten().collect();
         let distinct: BTreeSet<&str> = keys.iter().map(|key| text(key, "pk")).collect();
-        if keys.is_empty() || keys.len() > MOST_KEYS || distinct.len() < keys.len() {
+        if keys.is_empty() || keys.len() > MAX_KEYS || distinct.len() < keys.len() {
             return refusal("ValidationException");
         }
-        // What cannot be read as it should be, is not read at all.
-        assert_eq!(wanted["ConsistentRead"], true, "a push must see what the last one has written");
+        assert_eq!(wanted["ConsistentRead"], true, "a push must see the writes of the last one");
         let (mut found, mut left) = (Vec::new(), Vec::new());
         for (index, key) in keys.into_iter().enumerate() {
             if !is_read(index) {
@@ -103,44 +102,44 @@ impl Table {
         if !left.is_empty() {
             unprocessed.insert(table.clone(), json!({ "Keys": left, "ConsistentRead": true }));
         }
-        json_answer(200, &json!({ "Responses": { table: found }, "UnprocessedKeys": unprocessed }))
+        json_response(200, &json!({ "Responses": { table: found }, "UnprocessedKeys": unprocessed }))
     }
 
-    fn put(&mut self, asked: &Value) -> Answer {
-        let item = &asked["Item"];
+    fn put(&mut self, request: &Value) -> AwsResponse {
+        let item = &request["Item"];
         let key = text(item, "pk");
-        if key.is_empty() || item.to_string().len() > LARGEST {
+        if key.is_empty() || item.to_string().len() > MAX_ITEM {
             return refusal("ValidationException");
         }
         let known = self.items.get(key);
-        let is_met = match asked["ConditionExpression"].as_str() {
+        let is_met = match request["ConditionExpression"].as_str() {
             Some("attribute_not_exists(pk)") => known.is_none(),
             Some("#version = :read") => {
-                assert_eq!(asked["ExpressionAttributeNames"]["#version"], "version");
-                known.is_some_and(|known| known["version"] == asked["ExpressionAttributeValues"][":read"])
+                assert_eq!(request["ExpressionAttributeNames"]["#version"], "version");
+                known.is_some_and(|known| known["version"] == request["ExpressionAttributeValues"][":read"])
             }
-            other => panic!("a write without a condition that is known here: {other:?}"),
+            other => panic!("unsupported condition: {other:?}"),
         };
         if !is_met {
             return refusal("ConditionalCheckFailedException");
         }
         self.items.insert(key.to_owned(), item.clone());
-        json_answer(200, &json!({}))
+        json_response(200, &json!({}))
     }
 
-    /// A write of the limiter: numbers alone.
-    fn update(&mut self, asked: &Value) -> Answer {
-        let key = text(&asked["Key"], "pk");
+    /// A write of the limiter, which has only numbers.
+    fn update(&mut self, request: &Value) -> AwsResponse {
+        let key = text(&request["Key"], "pk");
         let known = self.items.get(key).cloned();
-        let values = &asked["ExpressionAttributeValues"];
+        let values = &request["ExpressionAttributeValues"];
         let member = |name: &str| known.as_ref().and_then(|known| known.get(name)).map(number);
-        if !asked["ConditionExpression"].as_str().is_none_or(|condition| is_met(condition, &member, values)) {
-            assert_eq!(asked["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+        if !request["ConditionExpression"].as_str().is_none_or(|condition| is_met(condition, &member, values)) {
+            assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
             let refused = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
-            return json_answer(400, &json!({ "__type": refused, "Item": known }));
+            return json_response(400, &json!({ "__type": refused, "Item": known }));
         }
         let mut item = known.clone().unwrap_or_else(|| json!({ "pk": { "S": key } }));
-        for (clause, changes) in clauses(asked["UpdateExpression"].as_str().unwrap_or_default()) {
+        for (clause, changes) in clauses(request["UpdateExpression"].as_str().unwrap_or_default()) {
             for change in changes.split(", ") {
                 let words: Vec<&str> = change.split(' ').collect();
                 let (name, written) = match (clause, &words[..]) {
@@ -150,9 +149,9 @@ impl Table {
                     }
                     ("ADD", [name, value]) => (*name, Some(member(name).unwrap_or(0) + number(&values[*value]))),
                     ("REMOVE", [name]) => (*name, None),
-                    _ => panic!("a change that is not known here: {clause} {change}"),
+                    _ => panic!("unsupported change: {clause} {change}"),
                 };
-                let name = asked["ExpressionAttributeNames"][name].as_str().unwrap_or(name);
+                let name = request["ExpressionAttributeNames"][name].as_str().unwrap_or(name);
                 match written {
                     Some(written) => item[name] = json!({ "N": written.to_string() }),
                     None => drop(item.as_object_mut().and_then(|item| item.remove(name))),
@@ -160,23 +159,23 @@ impl Table {
             }
         }
         self.items.insert(key.to_owned(), item);
-        json_answer(200, &json!({}))
+        json_response(200, &json!({}))
     }
 
-    fn query(&self, asked: &Value) -> Answer {
-        assert_eq!(asked["IndexName"], "due", "{asked}");
-        assert_eq!(asked["KeyConditionExpression"], "#shard = :shard AND #due <= :now", "{asked}");
-        let values = &asked["ExpressionAttributeValues"];
+    fn query(&self, request: &Value) -> AwsResponse {
+        assert_eq!(request["IndexName"], "due", "{request}");
+        assert_eq!(request["KeyConditionExpression"], "#shard = :shard AND #due <= :now", "{request}");
+        let values = &request["ExpressionAttributeValues"];
         let (shard, now) = (text(values, ":shard"), number(&values[":now"]));
         let is_due = |item: &&Value| item.get("due").is_some_and(|due| number(due) <= now);
         let mut due: Vec<&Value> =
             self.items.values().filter(|item| text(item, "shard") == shard).filter(is_due).collect();
         due.sort_by_key(|item| number(&item["due"]));
-        let most = asked["Limit"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let most = request["Limit"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
         // The index holds keys only.
         let keys = |item: &Value| json!({ "pk": item["pk"], "shard": item["shard"], "due": item["due"] });
         let items: Vec<Value> = due.into_iter().take(most).map(keys).collect();
-        json_answer(200, &json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items }))
+        json_response(200, &json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items }))
     }
 }
 
@@ -192,17 +191,17 @@ fn clauses(expression: &str) -> Vec<(&'static str, &str)> {
     starts.iter().zip(ends).map(clause).collect()
 }
 
-/// Whether a condition holds: terms joined by AND, some of them in brackets and joined by OR. A comparison with a member that
-/// is not there does not hold.
+/// Whether a condition holds: terms joined by AND, some of them in parentheses and joined by OR. A comparison with a missing
+/// attribute does not hold.
 fn is_met(condition: &str, member: &dyn Fn(&str) -> Option<i64>, values: &Value) -> bool {
     let term = |term: &str| match term.split(' ').collect::<Vec<_>>()[..] {
         [name, "<=", value] => member(name).is_some_and(|known| known <= number(&values[value])),
         [name, ">", value] => member(name).is_some_and(|known| known > number(&values[value])),
         [absent] => {
             let name = absent.strip_prefix("attribute_not_exists(").and_then(|name| name.strip_suffix(')'));
-            member(name.unwrap_or_else(|| panic!("a term that is not known here: {absent}"))).is_none()
+            member(name.unwrap_or_else(|| panic!("unsupported term: {absent}"))).is_none()
         }
-        _ => panic!("a term that is not known here: {term}"),
+        _ => panic!("unsupported term: {term}"),
     };
     condition.split(" AND ").all(|terms| {
         let inside = terms.strip_prefix('(').and_then(|terms| terms.strip_suffix(')')).unwrap_or(terms);

@@ -1,5 +1,5 @@
-//! Stand-ins for AWS on the loopback: each keeps what it is given, honours the conditions that the function writes with,
-//! refuses what the service refuses, and lets go wrong what it is told to.
+//! Fakes of AWS on the loopback interface: each stores what it receives, checks conditional writes, refuses what the service
+//! refuses, and injects faults.
 
 mod dynamodb;
 mod s3;
@@ -19,34 +19,34 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-pub(crate) use self::dynamodb::Table;
-pub(crate) use self::s3::{Bucket, Stored};
-pub(crate) use self::secrets::Vault;
-pub(crate) use self::sns::Topic;
-pub(crate) use self::sqs::Queue;
-use crate::oracle::door::Door;
-use crate::oracle::faults::{Diagnostic, Plan, Service, Trouble};
+pub(crate) use self::dynamodb::FakeDynamoDb;
+pub(crate) use self::s3::{FakeS3, S3Object};
+pub(crate) use self::secrets::FakeSecrets;
+pub(crate) use self::sns::FakeSns;
+pub(crate) use self::sqs::FakeSqs;
+use crate::oracle::faults::{Fault, FaultPlan, InjectedFault, Service};
+use crate::oracle::port::TestPort;
 
 /// How long a slow service takes.
 const SLOW: Duration = Duration::from_millis(400);
-/// How long nobody listens where that comes by chance.
+/// How long connections are refused if that is drawn at random.
 const CLOSED_FOR: Duration = Duration::from_millis(150);
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct AwsRequest {
     method: Method,
     path: String,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Asked {
+impl AwsRequest {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The operation that a JSON protocol names.
+    /// The operation of a JSON protocol.
     fn target(&self) -> &str {
         self.header("x-amz-target").rsplit('.').next().unwrap_or_default()
     }
@@ -55,84 +55,84 @@ impl Asked {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The process that asks: each has an access key of its own.
+    /// The access key, which identifies the calling process.
     fn process(&self) -> String {
         let credential = self.header("authorization").split("Credential=").nth(1).unwrap_or_default();
         credential.split('/').next().unwrap_or_default().to_owned()
     }
 }
 
-/// An answer of a service.
-pub(crate) type Answer = Response<Full<Bytes>>;
+/// A response of a service.
+pub(crate) type AwsResponse = Response<Full<Bytes>>;
 
-fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
-    let response = Response::builder().status(status).header("content-type", content_type);
-    response.header("x-amzn-requestid", "r").body(Full::new(body.into())).unwrap()
+fn response(status: u16, content_type: &str, body: impl Into<Bytes>) -> AwsResponse {
+    let builder = Response::builder().status(status).header("content-type", content_type);
+    builder.header("x-amzn-requestid", "r").body(Full::new(body.into())).unwrap()
 }
 
-fn json_answer(status: u16, body: &Value) -> Answer {
-    answer(status, "application/x-amz-json-1.0", body.to_string())
+fn json_response(status: u16, body: &Value) -> AwsResponse {
+    response(status, "application/x-amz-json-1.0", body.to_string())
 }
 
-/// A refusal as the services that speak JSON have it.
-fn json_refusal(status: u16, code: &str) -> Answer {
-    json_answer(status, &json!({ "__type": code, "message": "told to" }))
+/// An error response of a JSON protocol.
+fn json_refusal(status: u16, code: &str) -> AwsResponse {
+    json_response(status, &json!({ "__type": code, "message": "injected" }))
 }
 
-/// What all services keep.
+/// What all services store.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
-    pub(crate) bucket: Bucket,
-    pub(crate) table: Table,
-    pub(crate) topic: Topic,
-    pub(crate) queue: Queue,
-    pub(crate) vault: Vault,
+pub(crate) struct AwsState {
+    pub(crate) bucket: FakeS3,
+    pub(crate) table: FakeDynamoDb,
+    pub(crate) topic: FakeSns,
+    pub(crate) queue: FakeSqs,
+    pub(crate) secrets: FakeSecrets,
 }
 
-impl Kept {
-    /// Does what is asked.
-    fn perform(&mut self, service: Service, asked: &Asked) -> Answer {
+impl AwsState {
+    /// Performs a request.
+    fn perform(&mut self, service: Service, request: &AwsRequest) -> AwsResponse {
         match service {
-            Service::S3 => self.bucket.perform(asked, &mut self.queue),
-            Service::DynamoDb => self.table.perform(asked),
-            Service::Sns => self.topic.perform(asked),
-            Service::Sqs => self.queue.perform(asked),
-            Service::Secrets => self.vault.perform(asked),
+            Service::S3 => self.bucket.perform(request, &mut self.queue),
+            Service::DynamoDb => self.table.perform(request),
+            Service::Sns => self.topic.perform(request),
+            Service::Sqs => self.queue.perform(request),
+            Service::Secrets => self.secrets.perform(request),
         }
     }
 }
 
-/// The connection ends without an answer.
+/// The connection is closed without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("told to go")]
-struct Gone;
+#[error("closed by the test")]
+struct ClosedByTest;
 
-/// All services of one account, and what goes wrong there.
+/// All services of one account, with injected faults.
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) plan: Plan,
-    kept: Mutex<Kept>,
-    doors: HashMap<Service, Door>,
-    /// Who is told to die, by access key.
+pub(crate) struct FakeAws {
+    pub(crate) faults: FaultPlan,
+    state: Mutex<AwsState>,
+    ports: HashMap<Service, TestPort>,
+    /// The kill signals of the processes, by access key.
     processes: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
-impl World {
-    /// Everything is empty, and listens.
+impl FakeAws {
+    /// Starts all services, without content.
     pub(crate) fn start() -> Arc<Self> {
-        let doors = Service::ALL.into_iter().map(|service| (service, Door::new())).collect();
-        let (kept, processes) = (Mutex::default(), Mutex::default());
-        let world = Arc::new(Self { plan: Plan::new(), kept, doors, processes });
-        Service::ALL.into_iter().for_each(|service| world.open(service));
-        world
+        let ports = Service::ALL.into_iter().map(|service| (service, TestPort::new())).collect();
+        let (state, processes) = (Mutex::default(), Mutex::default());
+        let aws = Arc::new(Self { faults: FaultPlan::new(), state, ports, processes });
+        Service::ALL.into_iter().for_each(|service| aws.open(service));
+        aws
     }
 
-    /// What is kept, to be looked at or changed.
-    pub(crate) fn kept<R>(&self, of: impl FnOnce(&mut Kept) -> R) -> R {
-        of(&mut self.kept.lock().unwrap())
+    /// Reads or changes what is stored.
+    pub(crate) fn with_state<R>(&self, of: impl FnOnce(&mut AwsState) -> R) -> R {
+        of(&mut self.state.lock().unwrap())
     }
 
-    /// The environment by which a process finds these services.
+    /// The environment variables of a process that uses these services.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let name = |service| match service {
             Service::S3 => "S3",
@@ -141,127 +141,131 @@ impl World {
             Service::Sqs => "SQS",
             Service::Secrets => "SECRETS_MANAGER",
         };
-        let url = |(service, door): (&Service, &Door)| {
-            (format!("AWS_ENDPOINT_URL_{}", name(*service)), format!("http://127.0.0.1:{}", door.port()))
+        let url = |(service, port): (&Service, &TestPort)| {
+            (format!("AWS_ENDPOINT_URL_{}", name(*service)), format!("http://127.0.0.1:{}", port.port()))
         };
-        self.doors.iter().map(url).collect()
+        self.ports.iter().map(url).collect()
     }
 
-    /// A process that can be told to die.
+    /// Registers a process, and returns its kill signal.
     pub(crate) fn register(&self, access_key: &str) -> Arc<Notify> {
-        let told = Arc::new(Notify::new());
-        self.processes.lock().unwrap().insert(access_key.to_owned(), Arc::clone(&told));
-        told
+        let signal = Arc::new(Notify::new());
+        self.processes.lock().unwrap().insert(access_key.to_owned(), Arc::clone(&signal));
+        signal
     }
 
-    /// From now on every call of these services goes wrong.
-    pub(crate) fn break_down(&self, troubles: &[(Service, Diagnostic)]) {
-        self.plan.outage(troubles.to_vec());
-        let refused = troubles.iter().filter(|(_, fault)| *fault == Diagnostic::Refused);
-        refused.for_each(|(service, _)| self.doors[service].shut());
+    /// Fails every call of these services from now on.
+    pub(crate) fn start_outage(&self, faults: &[(Service, Fault)]) {
+        self.faults.outage(faults.to_vec());
+        let refused = faults.iter().filter(|(_, fault)| *fault == Fault::Refused);
+        refused.for_each(|(service, _)| self.ports[service].close());
     }
 
-    /// From now on nothing goes wrong. How many calls did, where somebody listened.
-    pub(crate) fn heal(self: &Arc<Self>) -> usize {
+    /// Injects no more faults. Returns the number since the outage began, without refused connections.
+    pub(crate) fn end_outage(self: &Arc<Self>) -> usize {
         Service::ALL
             .into_iter()
-            .filter(|service| !self.doors[service].is_open())
+            .filter(|service| !self.ports[service].is_open())
             .for_each(|service| self.open(service));
-        self.plan.end()
+        self.faults.end()
     }
 
     fn open(self: &Arc<Self>, service: Service) {
-        let world = Arc::downgrade(self);
-        self.doors[&service].open(move |request| {
-            let world = world.upgrade();
+        let aws = Arc::downgrade(self);
+        self.ports[&service].open(move |request| {
+            let aws = aws.upgrade();
             async move {
-                match world {
-                    Some(world) => world.respond(service, request).await,
-                    None => Err(Gone),
+                match aws {
+                    Some(aws) => aws.respond(service, request).await,
+                    None => Err(ClosedByTest),
                 }
             }
         });
     }
 
-    async fn respond(self: Arc<Self>, service: Service, request: Request<Incoming>) -> Result<Answer, Gone> {
+    async fn respond(
+        self: Arc<Self>,
+        service: Service,
+        request: Request<Incoming>,
+    ) -> Result<AwsResponse, ClosedByTest> {
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| Gone)?.to_bytes();
+        let body = body.collect().await.map_err(|_| ClosedByTest)?.to_bytes();
         let path = parts.uri.path().to_owned();
-        let asked = Asked { method: parts.method, path, headers: parts.headers, body };
-        let perform = || self.kept(|kept| kept.perform(service, &asked));
-        let Some(Trouble { fault, is_done }) = self.plan.next(service) else { return Ok(perform()) };
+        let request = AwsRequest { method: parts.method, path, headers: parts.headers, body };
+        let perform = || self.with_state(|state| state.perform(service, &request));
+        let Some(InjectedFault { fault, is_performed }) = self.faults.next(service) else { return Ok(perform()) };
         match fault {
-            Diagnostic::Reset => return Err(Gone),
-            Diagnostic::Refused => {
+            Fault::Reset => return Err(ClosedByTest),
+            Fault::Refused => {
                 self.close_for_a_while(service);
-                return Err(Gone);
+                return Err(ClosedByTest);
             }
-            Diagnostic::AnswerLost => {
+            Fault::ResponseLost => {
                 perform();
-                return Err(Gone);
+                return Err(ClosedByTest);
             }
-            Diagnostic::Slow => tokio::time::sleep(SLOW).await,
-            Diagnostic::Raced => return Ok(self.kept(|kept| raced(kept, service, &asked, is_done))),
-            Diagnostic::Partly => return Ok(self.kept(|kept| partly(kept, service, &asked))),
-            Diagnostic::TimedOut | Diagnostic::OutOfTime | Diagnostic::Killed => {
-                if is_done {
+            Fault::Slow => tokio::time::sleep(SLOW).await,
+            Fault::Conflict => return Ok(self.with_state(|state| conflict(state, service, &request, is_performed))),
+            Fault::Partial => return Ok(self.with_state(|state| perform_partially(state, service, &request))),
+            Fault::TimedOut | Fault::OutOfTime | Fault::Killed => {
+                if is_performed {
                     perform();
                 }
-                if fault == Diagnostic::Killed {
-                    self.kill(&asked.process());
+                if fault == Fault::Killed {
+                    self.kill(&request.process());
                 }
                 pending().await
             }
-            Diagnostic::Failing => {
-                if is_done {
+            Fault::Failing => {
+                if is_performed {
                     perform();
                 }
                 return Ok(refusal(service, fault));
             }
-            Diagnostic::Throttled | Diagnostic::ClockWrong | Diagnostic::Expired => return Ok(refusal(service, fault)),
+            Fault::Throttled | Fault::ClockWrong | Fault::Expired => return Ok(refusal(service, fault)),
         }
         Ok(perform())
     }
 
     fn kill(&self, process: &str) {
-        if let Some(told) = self.processes.lock().unwrap().get(process) {
-            told.notify_one();
+        if let Some(signal) = self.processes.lock().unwrap().get(process) {
+            signal.notify_one();
         }
     }
 
     fn close_for_a_while(self: &Arc<Self>, service: Service) {
-        let world = Arc::clone(self);
+        let aws = Arc::clone(self);
         tokio::spawn(async move {
-            world.doors[&service].shut();
+            aws.ports[&service].close();
             tokio::time::sleep(CLOSED_FOR).await;
-            world.open(service);
+            aws.open(service);
         });
     }
 }
 
-/// Somebody else does the same a moment before, or is doing it right now.
-fn raced(kept: &mut Kept, service: Service, asked: &Asked, is_first: bool) -> Answer {
+/// Another process performs the same request a moment before, or at the same time.
+fn conflict(state: &mut AwsState, service: Service, request: &AwsRequest, is_first: bool) -> AwsResponse {
     match service {
-        Service::S3 if asked.method == Method::PUT && is_first => s3::refusal(409, "ConditionalRequestConflict"),
-        Service::DynamoDb if asked.target() == "PutItem" && is_first => kept.table.put_after_another(asked),
+        Service::S3 if request.method == Method::PUT && is_first => s3::refusal(409, "ConditionalRequestConflict"),
+        Service::DynamoDb if request.target() == "PutItem" && is_first => state.table.put_after_another(request),
         _ => {
-            kept.perform(service, asked);
-            kept.perform(service, asked)
+            state.perform(service, request);
+            state.perform(service, request)
         }
     }
 }
 
-fn partly(kept: &mut Kept, service: Service, asked: &Asked) -> Answer {
+fn perform_partially(state: &mut AwsState, service: Service, request: &AwsRequest) -> AwsResponse {
     match service {
-        Service::Sns => kept.topic.perform_partly(asked),
-        Service::DynamoDb => kept.table.perform_partly(asked),
-        _ => kept.perform(service, asked),
+        Service::Sns => state.topic.perform_partially(request),
+        Service::DynamoDb => state.table.perform_partially(request),
+        _ => state.perform(service, request),
     }
 }
 
-/// How each service says it.
-fn refusal(service: Service, fault: Diagnostic) -> Answer {
-    use Diagnostic::{ClockWrong, Expired, Throttled};
+/// The error response of a service.
+fn refusal(service: Service, fault: Fault) -> AwsResponse {
+    use Fault::{ClockWrong, Expired, Throttled};
     match (service, fault) {
         (Service::S3, Throttled) => s3::refusal(503, "SlowDown"),
         (Service::S3, ClockWrong) => s3::refusal(403, "RequestTimeTooSkewed"),

@@ -1,4 +1,4 @@
-//! S3: objects that are written once where that is asked for, and a notice of each that is new below `raw`.
+//! S3: objects with conditional writes, and a notification of each new object below `raw`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::json;
 
-use super::{Answer, Asked, Queue, answer};
+use super::{AwsRequest, AwsResponse, FakeSqs, response};
 
 /// An object.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
+pub(crate) struct S3Object {
     pub(crate) bytes: Bytes,
     metadata: Vec<(String, String)>,
     version: usize,
@@ -20,76 +20,76 @@ pub(crate) struct Stored {
 
 /// Objects by their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Bucket {
-    objects: BTreeMap<String, Stored>,
+pub(crate) struct FakeS3 {
+    objects: BTreeMap<String, S3Object>,
     writes: usize,
 }
 
-pub(super) fn refusal(status: u16, code: &str) -> Answer {
-    let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told to</Message></Error>");
-    answer(status, "application/xml", text)
+pub(super) fn refusal(status: u16, code: &str) -> AwsResponse {
+    let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>response to</Message></Error>");
+    response(status, "application/xml", text)
 }
 
-impl Bucket {
-    pub(crate) fn objects(&self) -> &BTreeMap<String, Stored> {
+impl FakeS3 {
+    pub(crate) fn objects(&self) -> &BTreeMap<String, S3Object> {
         &self.objects
     }
 
-    pub(super) fn perform(&mut self, asked: &Asked, queue: &mut Queue) -> Answer {
-        let key = percent_decode_str(&asked.path).decode_utf8_lossy().into_owned();
+    pub(super) fn perform(&mut self, request: &AwsRequest, queue: &mut FakeSqs) -> AwsResponse {
+        let key = percent_decode_str(&request.path).decode_utf8_lossy().into_owned();
         let Some((_, key)) = key.trim_start_matches('/').split_once('/') else { return refusal(404, "NoSuchBucket") };
-        match asked.method {
-            Method::PUT => self.put(key, asked, queue),
-            Method::GET => self.get(key, asked),
+        match request.method {
+            Method::PUT => self.put(key, request, queue),
+            Method::GET => self.get(key, request),
             _ => refusal(405, "MethodNotAllowed"),
         }
     }
 
-    fn put(&mut self, key: &str, asked: &Asked, queue: &mut Queue) -> Answer {
-        assert!(!asked.header("content-encoding").contains("aws-chunked"), "a body in parts is not understood here");
-        if asked.header("if-none-match") == "*" && self.objects.contains_key(key) {
+    fn put(&mut self, key: &str, request: &AwsRequest, queue: &mut FakeSqs) -> AwsResponse {
+        assert!(!request.header("content-encoding").contains("aws-chunked"), "chunked bodies are not supported here");
+        if request.header("if-none-match") == "*" && self.objects.contains_key(key) {
             return refusal(412, "PreconditionFailed");
         }
         self.writes += 1;
         let of_metadata = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), value.to_str().ok()?.to_owned()))
         };
-        let metadata = asked.headers.iter().filter_map(of_metadata).collect();
-        let stored = Stored { bytes: asked.body.clone(), metadata, version: self.writes };
-        let mut told = answer(200, "application/xml", "");
-        told.headers_mut().insert("etag", stored.tag());
-        self.objects.insert(key.to_owned(), stored);
+        let metadata = request.headers.iter().filter_map(of_metadata).collect();
+        let object = S3Object { bytes: request.body.clone(), metadata, version: self.writes };
+        let mut response = response(200, "application/xml", "");
+        response.headers_mut().insert("etag", object.tag());
+        self.objects.insert(key.to_owned(), object);
         if key.starts_with("raw") {
-            queue.notice(&notice(key));
+            queue.notify(&notification(key));
         }
-        told
+        response
     }
 
-    fn get(&self, key: &str, asked: &Asked) -> Answer {
-        let Some(stored) = self.objects.get(key) else { return refusal(404, "NoSuchKey") };
-        if asked.header("if-none-match") == stored.tag().to_str().unwrap() {
-            return answer(304, "application/xml", "");
+    fn get(&self, key: &str, request: &AwsRequest) -> AwsResponse {
+        let Some(object) = self.objects.get(key) else { return refusal(404, "NoSuchKey") };
+        if request.header("if-none-match") == object.tag().to_str().unwrap() {
+            return response(304, "application/xml", "");
         }
-        let mut told = answer(200, "application/octet-stream", "");
-        *told.body_mut() = Full::new(stored.bytes.clone());
-        let headers = told.headers_mut();
-        headers.insert("etag", stored.tag());
-        for (name, value) in &stored.metadata {
+        let mut response = response(200, "application/octet-stream", "");
+        *response.body_mut() = Full::new(object.bytes.clone());
+        let headers = response.headers_mut();
+        headers.insert("etag", object.tag());
+        for (name, value) in &object.metadata {
             let name: http::HeaderName = format!("x-amz-meta-{name}").parse().unwrap();
             headers.insert(name, value.parse().unwrap());
         }
-        told
+        response
     }
 }
 
-impl Stored {
+impl S3Object {
     fn tag(&self) -> http::HeaderValue {
         format!("\"{:032x}\"", self.version).parse().unwrap()
     }
 }
 
-/// What S3 says of a new object; the key is written as a form has it.
-fn notice(key: &str) -> String {
+/// The notification of a new object, with the key form-encoded.
+fn notification(key: &str) -> String {
     let key = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string().replace("%2F", "/");
     let record = json!({
         "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",

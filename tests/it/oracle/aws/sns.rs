@@ -1,40 +1,40 @@
-//! SNS: messages that were taken, one topic's.
+//! SNS: the messages of one topic.
 
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::{Answer, Asked, answer};
+use super::{AwsRequest, AwsResponse, response};
 
-/// Entries that a request may have.
-const MOST_ENTRIES: usize = 10;
-/// Bytes that they may have together.
-const MOST_BYTES: usize = 256 * 1024;
+/// Most messages of a request.
+const MAX_ENTRIES: usize = 10;
+/// Most bytes of them together.
+const MAX_BYTES: usize = 256 * 1024;
 
-/// What was taken, in order.
+/// The accepted messages, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Topic {
+pub(crate) struct FakeSns {
     sent: Vec<Value>,
 }
 
-type Entry = BTreeMap<String, String>;
+type SnsEntry = BTreeMap<String, String>;
 
-pub(super) fn refusal(status: u16, code: &str) -> Answer {
+pub(super) fn refusal(status: u16, code: &str) -> AwsResponse {
     let fault = if status < 500 { "Sender" } else { "Receiver" };
     let text = format!(
         "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>{fault}</Type>\
-         <Code>{code}</Code><Message>told to</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+         <Code>{code}</Code><Message>injected</Message></Error><RequestId>r</RequestId></ErrorResponse>"
     );
-    answer(status, "text/xml", text)
+    response(status, "text/xml", text)
 }
 
-fn result(operation: &str, inner: &str) -> Answer {
+fn result(operation: &str, inner: &str) -> AwsResponse {
     let text = format!(
         "<{operation}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><{operation}Result>{inner}\
          </{operation}Result><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{operation}Response>"
     );
-    answer(200, "text/xml", text)
+    response(200, "text/xml", text)
 }
 
 /// A form's members by name.
@@ -46,8 +46,8 @@ fn form(body: &[u8]) -> BTreeMap<String, String> {
 }
 
 /// The entries of a batch in their order: `PublishBatchRequestEntries.member.3.Subject`.
-fn entries(form: &BTreeMap<String, String>) -> Vec<Entry> {
-    let mut entries: BTreeMap<usize, Entry> = BTreeMap::new();
+fn entries(form: &BTreeMap<String, String>) -> Vec<SnsEntry> {
+    let mut entries: BTreeMap<usize, SnsEntry> = BTreeMap::new();
     for (name, value) in form {
         let Some(rest) = name.strip_prefix("PublishBatchRequestEntries.member.") else { continue };
         let Some((number, member)) = rest.split_once('.') else { continue };
@@ -56,25 +56,25 @@ fn entries(form: &BTreeMap<String, String>) -> Vec<Entry> {
     entries.into_values().collect()
 }
 
-impl Topic {
-    /// What programs that subscribe were told, in order.
+impl FakeSns {
+    /// The messages as programs that subscribe get them, in order.
     pub(crate) fn sent(&self) -> &[Value] {
         &self.sent
     }
 
-    pub(super) fn perform(&mut self, asked: &Asked) -> Answer {
-        self.take(asked, |_| true)
+    pub(super) fn perform(&mut self, request: &AwsRequest) -> AwsResponse {
+        self.handle(request, |_| true)
     }
 
-    /// Takes every second entry; the others fail one by one.
-    pub(super) fn perform_partly(&mut self, asked: &Asked) -> Answer {
-        self.take(asked, |index| index % 2 == 1)
+    /// Accepts every second entry; the others fail.
+    pub(super) fn perform_partially(&mut self, request: &AwsRequest) -> AwsResponse {
+        self.handle(request, |index| index % 2 == 1)
     }
 
-    fn take(&mut self, asked: &Asked, is_taken: impl Fn(usize) -> bool) -> Answer {
-        let form = form(&asked.body);
+    fn handle(&mut self, request: &AwsRequest, is_accepted: impl Fn(usize) -> bool) -> AwsResponse {
+        let form = form(&request.body);
         match form.get("Action").map(String::as_str) {
-            Some("PublishBatch") => self.publish(&entries(&form), is_taken),
+            Some("PublishBatch") => self.publish(&entries(&form), is_accepted),
             Some("GetTopicAttributes") => {
                 let entry = |name: &str| format!("<entry><key>{name}</key><value>1</value></entry>");
                 let both = entry("SubscriptionsConfirmed") + &entry("SubscriptionsPending");
@@ -84,34 +84,37 @@ impl Topic {
         }
     }
 
-    fn publish(&mut self, entries: &[Entry], is_taken: impl Fn(usize) -> bool) -> Answer {
+    fn publish(&mut self, entries: &[SnsEntry], is_accepted: impl Fn(usize) -> bool) -> AwsResponse {
         let size: usize = entries.iter().flat_map(|entry| entry.values()).map(String::len).sum();
         match entries.len() {
             0 => return refusal(400, "EmptyBatchRequest"),
-            count if count > MOST_ENTRIES => return refusal(400, "TooManyEntriesInBatchRequest"),
-            _ if size > MOST_BYTES => return refusal(400, "BatchRequestTooLong"),
+            count if count > MAX_ENTRIES => return refusal(400, "TooManyEntriesInBatchRequest"),
+            _ if size > MAX_BYTES => return refusal(400, "BatchRequestTooLong"),
             _ => {}
         }
         let (mut successful, mut failed) = (String::new(), String::new());
         for (index, entry) in entries.iter().enumerate() {
             let id = &entry["Id"];
-            if is_taken(index) {
+            if is_accepted(index) {
                 self.sent.push(facts(entry));
                 successful += &format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
             } else {
                 failed += &format!(
-                    "<member><Id>{id}</Id><Code>InternalError</Code><Message>told to</Message>\
+                    "<member><Id>{id}</Id><Code>InternalError</Code><Message>injected</Message>\
                      <SenderFault>false</SenderFault></member>"
                 );
             }
         }
-        result("PublishBatch", &format!("<Successful>{successful}</Successful><Failed>{failed}</Failed>"))
+        result(
+            "PublishBatch",
+            &format!("<Successful>{successful}</Successful><InvocationError>{failed}</InvocationError>"),
+        )
     }
 }
 
-/// What a queue that subscribes would get, read as JSON.
-fn facts(entry: &Entry) -> Value {
+/// The message as a subscribed queue gets it, as JSON.
+fn facts(entry: &SnsEntry) -> Value {
     let texts: Value = serde_json::from_str(&entry["Message"]).unwrap();
     let text = texts["sqs"].as_str().or(texts["default"].as_str()).unwrap();
-    serde_json::from_str(text).unwrap_or_else(|fault| panic!("a message for programs is not JSON: {fault}: {text}"))
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("a message for programs is not JSON: {error}: {text}"))
 }

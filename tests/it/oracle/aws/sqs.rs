@@ -1,35 +1,35 @@
-//! The queue: notices of the bucket and parcels of the function, each until it is done, delivered at least once.
+//! The queue: notifications of the bucket and objects of the function, delivered at least once until they are deleted.
 
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, json_answer, json_refusal};
+use super::{AwsRequest, AwsResponse, json_refusal, json_response};
 
-/// Most bytes of one message.
-const LARGEST: usize = 1 << 20;
-/// Messages that the function is given at a time; as in template.yaml.
-const AT_ONCE: usize = 10;
-/// How often a message is delivered before it is a dead letter. 100 in template.yaml, where each takes three minutes.
-const MOST_DELIVERIES: usize = 20;
+/// Largest message, in bytes.
+const MAX_MESSAGE: usize = 1 << 20;
+/// Messages per event, as in template.yaml.
+const BATCH_SIZE: usize = 10;
+/// Deliveries before a message becomes a dead letter. 100 in template.yaml, where each takes three minutes.
+const MAX_DELIVERIES: usize = 20;
 
-/// A message that waits.
+/// A message in the queue.
 #[derive(Clone, Debug)]
-struct Waiting {
+struct SqsMessage {
     id: String,
     body: String,
     sent_ms: i64,
     deliveries: usize,
 }
 
-/// What waits, and what was given up.
+/// Waiting messages, and dead letters.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
-    waiting: Vec<Waiting>,
+pub(crate) struct FakeSqs {
+    waiting: Vec<SqsMessage>,
     dead: Vec<String>,
     sent: usize,
 }
 
-impl Queue {
-    /// Bodies of what waits.
+impl FakeSqs {
+    /// Bodies of the waiting messages.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &str> {
         self.waiting.iter().map(|waiting| waiting.body.as_str())
     }
@@ -38,39 +38,38 @@ impl Queue {
         &self.dead
     }
 
-    /// A message of the bucket.
-    pub(super) fn notice(&mut self, body: &str) {
+    /// A notification of the bucket.
+    pub(super) fn notify(&mut self, body: &str) {
         self.send(body);
     }
 
     fn send(&mut self, body: &str) {
         self.sent += 1;
         let sent_ms = jiff::Timestamp::now().as_millisecond();
-        self.waiting.push(Waiting { id: format!("m-{}", self.sent), body: body.to_owned(), sent_ms, deliveries: 0 });
+        self.waiting.push(SqsMessage { id: format!("m-{}", self.sent), body: body.to_owned(), sent_ms, deliveries: 0 });
     }
 
-    pub(super) fn perform(&mut self, asked: &Asked) -> Answer {
-        let asked_for = asked.json();
-        let Some(body) = asked_for["MessageBody"].as_str().filter(|_| asked.target() == "SendMessage") else {
+    pub(super) fn perform(&mut self, request: &AwsRequest) -> AwsResponse {
+        let parameters = request.json();
+        let Some(body) = parameters["MessageBody"].as_str().filter(|_| request.target() == "SendMessage") else {
             return json_refusal(400, "com.amazonaws.sqs#UnsupportedOperation");
         };
-        if body.len() > LARGEST {
+        if body.len() > MAX_MESSAGE {
             return json_refusal(400, "com.amazonaws.sqs#InvalidParameterValue");
         }
         self.send(body);
-        json_answer(200, &json!({ "MessageId": format!("m-{}", self.sent) }))
+        json_response(200, &json!({ "MessageId": format!("m-{}", self.sent) }))
     }
 
-    /// The next messages as Lambda hands them over; `None` where none waits. Whoever was delivered too often goes to the
-    /// dead letters.
+    /// The next event for Lambda; `None` if no message waits. Messages that were delivered too often become dead letters.
     pub(crate) fn deliver(&mut self) -> Option<Value> {
         let (waiting, dead): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..).partition(|waiting| waiting.deliveries < MOST_DELIVERIES);
+            self.waiting.drain(..).partition(|waiting| waiting.deliveries < MAX_DELIVERIES);
         self.waiting = waiting;
         self.dead.extend(dead.into_iter().map(|dead| dead.body));
-        // Those that were delivered least first, or one that always fails would keep the others from their turn.
+        // The least delivered first, so that a message that always fails does not delay the others.
         self.waiting.sort_by_key(|waiting| waiting.deliveries);
-        let turn = self.waiting.iter_mut().take(AT_ONCE).map(|waiting| {
+        let records = self.waiting.iter_mut().take(BATCH_SIZE).map(|waiting| {
             waiting.deliveries += 1;
             json!({
                 "messageId": waiting.id, "receiptHandle": waiting.id, "body": waiting.body, "eventSource": "aws:sqs",
@@ -81,12 +80,12 @@ impl Queue {
                 },
             })
         });
-        let records: Vec<Value> = turn.collect();
+        let records: Vec<Value> = records.collect();
         (!records.is_empty()).then(|| json!({ "Records": records }))
     }
 
-    /// Takes out what was delivered with `event` and is done; `reply` names what is not.
-    pub(crate) fn done(&mut self, event: &Value, reply: &Value) {
+    /// Deletes the messages of `event`, except those that `reply` reports as failed.
+    pub(crate) fn delete(&mut self, event: &Value, reply: &Value) {
         let ids = |list: &Value, name: &str| -> Vec<String> {
             let items = list.as_array().into_iter().flatten();
             items.filter_map(|item| item[name].as_str().map(str::to_owned)).collect()

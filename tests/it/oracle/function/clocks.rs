@@ -1,34 +1,34 @@
-//! Machines whose clocks are wrong: by minutes, which changes nothing, and by hours.
+//! Machines with wrong clocks: by minutes, which has no effect, and by hours.
 
 use jiff::SignedDuration;
 
-use super::site::{LIMIT, Site};
-use crate::oracle::faults::{Diagnostic, Service};
-use crate::oracle::ledger::{Producer, ReceivedBy};
+use super::deployment::{Deployment, FUNCTION_TIMEOUT};
+use crate::oracle::faults::{Fault, Service};
+use crate::oracle::ledger::{Producer, ReceiverClock};
 
-/// The clock that is ahead most.
+/// How far the fastest clock is ahead.
 pub(super) const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(2);
 
-/// A site whose processes do not agree what time it is.
-pub(super) async fn clocks() -> Site {
-    let site = Site::new("wrong clocks");
+/// A deployment whose processes have different clocks.
+pub(super) async fn clocks() -> Deployment {
+    let deployment = Deployment::new("wrong clocks");
     let minutes = SignedDuration::from_mins;
-    for (about, ahead, received_by) in [
-        ("four minutes ahead", minutes(4), ReceivedBy::Right),
-        ("four minutes behind", minutes(-4), ReceivedBy::Right),
-        ("two hours ahead", MOST_AHEAD, ReceivedBy::Ahead),
-        ("two hours behind", -MOST_AHEAD, ReceivedBy::Behind),
+    for (about, ahead, clock) in [
+        ("four minutes ahead", minutes(4), ReceiverClock::Correct),
+        ("four minutes behind", minutes(-4), ReceiverClock::Correct),
+        ("two hours ahead", MOST_AHEAD, ReceiverClock::Ahead),
+        ("two hours behind", -MOST_AHEAD, ReceiverClock::Behind),
     ] {
-        let mut producer = Producer::received_by(about, received_by);
-        let function = site.function.by_clock(ahead);
-        let pushes = site.enter((0..3).map(|_| producer.push()));
-        site.push_to(&function, LIMIT, &pushes[..1]).await;
-        site.world.break_down(&[(Service::Sns, Diagnostic::Throttled)]);
-        site.push_to(&function, LIMIT, &pushes[1..2]).await;
-        site.world.heal();
-        // Another machine takes the same push, by a clock that is right.
-        site.push(&pushes[1..]).await;
-        site.push_to(&function, LIMIT, &pushes[2..]).await;
+        let mut producer = Producer::with_clock(about, clock);
+        let function = deployment.function.with_clock(ahead);
+        let pushes = deployment.add((0..3).map(|_| producer.push()));
+        deployment.push_to(&function, FUNCTION_TIMEOUT, &pushes[..1]).await;
+        deployment.aws.start_outage(&[(Service::Sns, Fault::Throttled)]);
+        deployment.push_to(&function, FUNCTION_TIMEOUT, &pushes[1..2]).await;
+        deployment.aws.end_outage();
+        // Another machine with a correct clock gets the same push.
+        deployment.push(&pushes[1..]).await;
+        deployment.push_to(&function, FUNCTION_TIMEOUT, &pushes[2..]).await;
     }
-    site
+    deployment
 }

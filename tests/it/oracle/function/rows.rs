@@ -1,119 +1,121 @@
-//! Each fault of each service by itself, one after the other: a row of the matrix is one site.
+//! Each fault of each service alone, one after the other: a row of the table is one deployment.
 
 use std::fmt;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::site::{LIMIT, Site};
-use crate::oracle::faults::{Diagnostic, Service};
+use super::deployment::{Deployment, FUNCTION_TIMEOUT};
+use crate::oracle::faults::{Fault, Service};
 use crate::oracle::ledger::Producer;
 use crate::oracle::verdict::Verdict;
 
-/// The function's time where that is what goes wrong: less than any service is waited for.
-const SHORT_LIMIT: Duration = Duration::from_millis(1_200);
-/// Pushes that come side by side while something is wrong.
+/// The function's timeout for the fault [`Fault::OutOfTime`]: shorter than the timeout of any call.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(1_200);
+/// Concurrent pushes during a fault.
 const DURING: usize = 3;
 
-/// From when on the credentials are asked for again, where they could not be had at all.
-const ASKED_AGAIN: Duration = Duration::from_millis(1_100);
+/// Time after which a failed first read of the credentials is retried.
+const CREDENTIALS_RETRY: Duration = Duration::from_millis(1_100);
 
-/// What a fault of a service came to.
+/// The result of a fault of a service.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) service: Service,
-    pub(super) fault: Diagnostic,
-    /// Calls that went wrong.
+    pub(super) fault: Fault,
+    /// Calls with the fault.
     pub(super) hits: usize,
-    /// How the pushes were answered that came while it lasted.
-    pub(super) answers: Answers,
+    /// Responses to the pushes during the fault.
+    pub(super) responses: StatusCounts,
 }
 
-/// How many pushes were answered how.
+/// Numbers of responses by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Answers {
+pub(super) struct StatusCounts {
     pub(super) ok: usize,
     pub(super) unavailable: usize,
-    /// Not answered at all.
+    /// Without a response.
     pub(super) none: usize,
 }
 
-impl fmt::Display for Answers {
+impl fmt::Display for StatusCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{} / {} / {}", self.ok, self.unavailable, self.none))
     }
 }
 
 impl Cell {
-    /// What is promised of every push that comes meanwhile; `None` where nothing is.
-    fn promised(&self) -> Option<Answers> {
+    /// The promised responses to pushes during the fault; `None` if there is no promise.
+    fn promised(&self) -> Option<StatusCounts> {
         match (self.service, self.fault) {
-            (_, Diagnostic::OutOfTime) => None,
-            (_, Diagnostic::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => {
-                Some(Answers { ok: DURING, ..Answers::default() })
+            (_, Fault::OutOfTime) => None,
+            (_, Fault::Slow) | (Service::S3 | Service::DynamoDb | Service::Sns, _) => {
+                Some(StatusCounts { ok: DURING, ..StatusCounts::default() })
             }
-            // The bucket takes nothing then either; nor does anybody know who may push.
-            (Service::Sqs | Service::Secrets, _) => Some(Answers { unavailable: DURING, ..Answers::default() }),
+            // The bucket fails too in the first case, and in the second no client can be authenticated.
+            (Service::Sqs | Service::Secrets, _) => {
+                Some(StatusCounts { unavailable: DURING, ..StatusCounts::default() })
+            }
         }
     }
 
-    /// What is wrong with it, but for what the judge finds.
+    /// An objection beside those of the judge.
     pub(super) fn objection(&self) -> Option<String> {
-        let Self { service, fault, hits, answers } = self;
-        // Nobody counts where nobody listens; and on a slow machine the time may be up before anything is asked for.
-        if *hits == 0 && !matches!(fault, Diagnostic::Refused | Diagnostic::OutOfTime) {
-            return Some(format!("{service}, {fault}: no call met it"));
+        let Self { service, fault, hits, responses } = self;
+        // Refused connections are not counted, and on a slow machine the function may time out before its first call.
+        if *hits == 0 && !matches!(fault, Fault::Refused | Fault::OutOfTime) {
+            return Some(format!("{service}, {fault}: no call had it"));
         }
-        let promised = self.promised().filter(|promised| promised != answers)?;
-        Some(format!("{service}, {fault}: 200, 503 and no answer came {answers} times, and not {promised}"))
+        let promised = self.promised().filter(|promised| promised != responses)?;
+        Some(format!("{service}, {fault}: 200, 503 and no response came {responses} times, and not {promised}"))
     }
 }
 
-/// A site at which each fault of one service was met.
-pub(super) async fn row(service: Service) -> (Site, Vec<Cell>) {
-    let site = Site::new(&format!("{service}"));
+/// A deployment with each fault of one service in turn.
+pub(super) async fn row(service: Service) -> (Deployment, Vec<Cell>) {
+    let deployment = Deployment::new(&format!("{service}"));
     let mut cells = Vec::new();
-    for fault in Diagnostic::of(service) {
-        cells.push(cell(&site, service, fault).await);
+    for fault in Fault::of(service) {
+        cells.push(cell(&deployment, service, fault).await);
     }
-    (site, cells)
+    (deployment, cells)
 }
 
-async fn cell(site: &Site, service: Service, fault: Diagnostic) -> Cell {
+async fn cell(deployment: &Deployment, service: Service, fault: Fault) -> Cell {
     let mut producer = Producer::new(&format!("{service} {fault}"));
-    let before = site.enter([producer.push()]);
-    site.push(&before).await;
-    // Who may push is only asked for by a process that starts; and credentials run out in old ones.
-    if matches!(service, Service::Secrets) || fault == Diagnostic::Expired {
-        site.function.renew();
+    let before = deployment.add([producer.push()]);
+    deployment.push(&before).await;
+    // Only a new process reads the secret, or has fresh credentials.
+    if matches!(service, Service::Secrets) || fault == Fault::Expired {
+        deployment.function.stop_idle();
     }
-    let mut troubles = vec![(service, fault)];
+    let mut faults = vec![(service, fault)];
     if service == Service::Sqs {
-        // Only what the bucket does not take goes there.
-        troubles.push((Service::S3, Diagnostic::Throttled));
+        // The queue only gets objects that the bucket does not accept.
+        faults.push((Service::S3, Fault::Throttled));
     }
-    // Without tokens nothing would be published.
-    site.world.kept(|kept| kept.table.refill());
-    site.world.break_down(&troubles);
-    let during = site.enter((0..DURING).map(|_| producer.push()));
-    let limit = if fault == Diagnostic::OutOfTime { SHORT_LIMIT } else { LIMIT };
-    site.push_to(&site.function, limit, &during).await;
-    site.world.heal();
-    let answered = |status| site.answered(&during, status);
-    let answers = Answers { ok: answered(Some(200)), unavailable: answered(Some(503)), none: answered(None) };
-    let hits = site.world.plan.hits_of(service, fault);
+    // Without tokens, nothing would be published.
+    deployment.aws.with_state(|state| state.table.refill());
+    deployment.aws.start_outage(&faults);
+    let during = deployment.add((0..DURING).map(|_| producer.push()));
+    let limit = if fault == Fault::OutOfTime { SHORT_TIMEOUT } else { FUNCTION_TIMEOUT };
+    deployment.push_to(&deployment.function, limit, &during).await;
+    deployment.aws.end_outage();
+    let count = |status| deployment.count_status(&during, status);
+    let responses = StatusCounts { ok: count(Some(200)), unavailable: count(Some(503)), none: count(None) };
+    let hits = deployment.aws.faults.hits_of(service, fault);
     if service == Service::Secrets {
-        tokio::time::sleep(ASKED_AGAIN).await;
+        tokio::time::sleep(CREDENTIALS_RETRY).await;
     }
-    // One of those that were not taken is sent again; and one that was, as if its answer had been lost on the way.
-    let again = site.unobliged(&during).into_iter().take(1).chain(before).collect::<Vec<_>>();
-    site.push(&again).await;
-    let after = site.enter([producer.push(), producer.no_batch()]);
-    site.push(&after).await;
-    Cell { service, fault, hits, answers }
+    // Repeats one push that was not acknowledged, and one that was, as if its response had been lost.
+    let repeated = deployment.unacknowledged(&during).into_iter().take(1).chain(before).collect::<Vec<_>>();
+    deployment.push(&repeated).await;
+    let after = deployment.add([producer.push(), producer.invalid_body()]);
+    deployment.push(&after).await;
+    Cell { service, fault, hits, responses }
 }
 
-/// Lets everything come to its end and judges it.
-pub(super) async fn judged(site: Site) -> Verdict {
-    site.conclude(SignedDuration::ZERO).await
+/// Ends all faults, waits for all retries and sweeps, and judges the result.
+pub(super) async fn concluded(deployment: Deployment) -> Verdict {
+    deployment.conclude(SignedDuration::ZERO).await
 }

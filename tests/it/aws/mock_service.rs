@@ -1,4 +1,4 @@
-//! A server on the loopback in the location of S3, SNS and Secrets Manager.
+//! A server on the loopback interface in place of S3, SNS, DynamoDB, SQS and Secrets Manager.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::with_timeouts;
 use tokio::net::TcpListener;
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(super) struct ReceivedRequest {
     pub(super) method: String,
@@ -33,7 +33,7 @@ impl ReceivedRequest {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The body of a form, which is what SNS is sent.
+    /// The fields of a form body, as SNS receives it.
     pub(super) fn form(&self) -> BTreeMap<String, String> {
         let decode = |text: &str| {
             let mut bytes = Vec::new();
@@ -55,61 +55,63 @@ impl ReceivedRequest {
     }
 }
 
-/// What a request is answered with.
+/// The reaction to a request.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
-    Answer {
+pub(super) enum MockReply {
+    Response {
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: String,
     },
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Reset,
-    /// No answer ever comes.
+    /// No response is ever sent.
     Silence,
 }
 
-impl Reply {
+impl MockReply {
     pub(super) fn new(status: u16, body: impl Into<String>) -> Self {
-        Self::Answer { status, headers: Vec::new(), body: body.into() }
+        Self::Response { status, headers: Vec::new(), body: body.into() }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
-        if let Self::Answer { headers, .. } = &mut self {
+        if let Self::Response { headers, .. } = &mut self {
             headers.push((name, value.to_owned()));
         }
         self
     }
 }
 
-type Answering = dyn Fn(&ReceivedRequest, usize) -> Reply + Send + Sync;
+type Respond = dyn Fn(&ReceivedRequest, usize) -> MockReply + Send + Sync;
 
-/// The server, its requests noted in order. It ends with the test.
-pub(super) struct StandIn {
+/// The server, which records its requests in order. It ends with the test.
+pub(super) struct MockService {
     endpoint: String,
-    seen: Arc<Mutex<Vec<ReceivedRequest>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
     most_at_once: Arc<AtomicUsize>,
 }
 
-impl StandIn {
-    /// Answers as `answer` says, which is told the request and how many came before it.
-    pub(super) async fn answering(answer: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static) -> Self {
+impl MockService {
+    /// Replies with the result of `respond`, which gets the request and the number of earlier ones.
+    pub(super) async fn responding(
+        respond: impl Fn(&ReceivedRequest, usize) -> MockReply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let stand_in = Self { endpoint, seen: Arc::default(), most_at_once: Arc::default() };
-        let answer: Arc<Answering> = Arc::new(answer);
-        let (seen, most_at_once, at_once) =
-            (Arc::clone(&stand_in.seen), Arc::clone(&stand_in.most_at_once), Arc::new(AtomicUsize::new(0)));
+        let service = Self { endpoint, requests: Arc::default(), most_at_once: Arc::default() };
+        let respond: Arc<Respond> = Arc::new(respond);
+        let (requests, most_at_once, at_once) =
+            (Arc::clone(&service.requests), Arc::clone(&service.most_at_once), Arc::new(AtomicUsize::new(0)));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (seen, most_at_once, at_once, answer) =
-                    (Arc::clone(&seen), Arc::clone(&most_at_once), Arc::clone(&at_once), Arc::clone(&answer));
+                let (requests, most_at_once, at_once, respond) =
+                    (Arc::clone(&requests), Arc::clone(&most_at_once), Arc::clone(&at_once), Arc::clone(&respond));
                 let service = service_fn(move |request| {
-                    let (seen, most_at_once, at_once, answer) =
-                        (Arc::clone(&seen), Arc::clone(&most_at_once), Arc::clone(&at_once), Arc::clone(&answer));
+                    let (requests, most_at_once, at_once, respond) =
+                        (Arc::clone(&requests), Arc::clone(&most_at_once), Arc::clone(&at_once), Arc::clone(&respond));
                     async move {
                         most_at_once.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        let response = respond(request, &seen, &*answer).await;
+                        let response = handle(request, &requests, &*respond).await;
                         at_once.fetch_sub(1, Ordering::SeqCst);
                         response
                     }
@@ -119,16 +121,16 @@ impl StandIn {
                 );
             }
         });
-        stand_in
+        service
     }
 
-    /// Gives these replies in order, the last one for ever.
-    pub(super) async fn replying(replies: impl IntoIterator<Item = Reply>) -> Self {
+    /// Sends these replies in order, then the last one again and again.
+    pub(super) async fn replying(replies: impl IntoIterator<Item = MockReply>) -> Self {
         let replies: Vec<_> = replies.into_iter().collect();
-        Self::answering(move |_, before| replies[before.min(replies.len() - 1)].clone()).await
+        Self::responding(move |_, before| replies[before.min(replies.len() - 1)].clone()).await
     }
 
-    /// The SDK's configuration with the product's own limits, all requests sent here.
+    /// The SDK's configuration with the product's timeouts and this server as the endpoint.
     pub(super) async fn config(&self) -> SdkConfig {
         config(&self.endpoint).await
     }
@@ -137,8 +139,8 @@ impl StandIn {
         &self.endpoint
     }
 
-    pub(super) fn seen(&self) -> Vec<ReceivedRequest> {
-        self.seen.lock().unwrap().clone()
+    pub(super) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
     pub(super) fn most_at_once(&self) -> usize {
@@ -154,36 +156,36 @@ pub(super) async fn config(endpoint: &str) -> SdkConfig {
     with_timeouts(loader, Trust::Mozilla).unwrap().load().await
 }
 
-async fn respond(
+async fn handle(
     request: http::Request<Incoming>,
-    seen: &Mutex<Vec<ReceivedRequest>>,
-    answer: &Answering,
-) -> Result<Response<Full<Bytes>>, Gone> {
+    requests: &Mutex<Vec<ReceivedRequest>>,
+    respond: &Respond,
+) -> Result<Response<Full<Bytes>>, ConnectionClosed> {
     let (parts, body) = request.into_parts();
     let body = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
     let path = parts.uri.path_and_query().unwrap().to_string();
     let request = ReceivedRequest { method: parts.method.to_string(), path, headers: parts.headers, body };
     let before = {
-        let mut seen = seen.lock().unwrap();
-        seen.push(request.clone());
-        seen.len() - 1
+        let mut requests = requests.lock().unwrap();
+        requests.push(request.clone());
+        requests.len() - 1
     };
-    // Long enough for others to come meanwhile.
+    // Long enough for concurrent requests to arrive.
     tokio::time::sleep(Duration::from_millis(5)).await;
-    match answer(&request, before) {
-        Reply::Answer { status, headers, body } => {
+    match respond(&request, before) {
+        MockReply::Response { status, headers, body } => {
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
                 response = response.header(name, value);
             }
             Ok(response.body(Full::new(Bytes::from(body))).unwrap())
         }
-        Reply::Reset => Err(Gone),
-        Reply::Silence => match pending::<Infallible>().await {},
+        MockReply::Reset => Err(ConnectionClosed),
+        MockReply::Silence => match pending::<Infallible>().await {},
     }
 }
 
-/// Ends the connection.
+/// Closes the connection.
 #[derive(Debug, thiserror::Error)]
-#[error("told to go")]
-struct Gone;
+#[error("closed by the test")]
+struct ConnectionClosed;

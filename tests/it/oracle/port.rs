@@ -1,4 +1,4 @@
-//! A port that can be shut, so that connecting to it is refused, and opened again.
+//! A TCP port that can be closed, so that connections are refused, and opened again.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -16,17 +16,17 @@ use tokio::task::{AbortHandle, JoinSet};
 /// Requests that wait to be accepted.
 const BACKLOG: u32 = 256;
 
-/// A port of ours, whether or not somebody listens.
+/// A port that stays reserved while it is closed.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct TestPort {
     address: SocketAddr,
-    /// Bound to the port and never listening, so that nobody else gets it while the door is shut.
+    /// Bound to the port and never listening, so that no other process gets it while it is closed.
     _anchor: TcpSocket,
     listening: Mutex<Option<AbortHandle>>,
 }
 
-impl Door {
-    /// A free port, shut.
+impl TestPort {
+    /// A free port, closed.
     pub(crate) fn new() -> Self {
         let anchor = socket(([127, 0, 0, 1], 0).into());
         Self { address: anchor.local_addr().unwrap(), _anchor: anchor, listening: Mutex::new(None) }
@@ -40,14 +40,14 @@ impl Door {
         self.listening.lock().unwrap().is_some()
     }
 
-    /// Ends every connection, and lets nobody connect.
-    pub(crate) fn shut(&self) {
+    /// Ends all connections, and refuses new ones.
+    pub(crate) fn close(&self) {
         if let Some(listening) = self.listening.lock().unwrap().take() {
             listening.abort();
         }
     }
 
-    /// Answers requests with `respond`; where that fails, the connection is reset.
+    /// Handles requests with `respond`; if that fails, the connection is reset.
     pub(crate) fn open<F, R, E>(&self, respond: F)
     where
         F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
@@ -60,12 +60,12 @@ impl Door {
         }
         let listener = socket(self.address).listen(BACKLOG).unwrap();
         let task = tokio::spawn(async move {
-            // Ended with the task, and with them whatever they still wait for.
+            // Ended with the task.
             let mut connections = JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 stream.set_nodelay(true).unwrap();
-                // Closed by a reset, as by a machine that is gone.
+                // Closed by a reset, as if the machine had failed.
                 stream.set_zero_linger().unwrap();
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond.clone()));
@@ -77,9 +77,9 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for TestPort {
     fn drop(&mut self) {
-        self.shut();
+        self.close();
     }
 }
 

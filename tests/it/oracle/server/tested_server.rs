@@ -1,4 +1,4 @@
-//! A data folder, a server on it that may be killed at any time, and the ledger of what is pushed to it.
+//! A data folder, a server on it that may be killed at any time, and the ledger of its pushes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,39 +12,39 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 
 use crate::oracle::judge::Evidence;
-use crate::oracle::ledger::{Answer, Ledger, Push};
+use crate::oracle::ledger::{Ledger, Push, RecordedResponse};
 use crate::oracle::verdict::Verdict;
-use crate::oracle::{BLOCKS_ARE_OVER, LEASED_FOR, MOST_SWEEPS};
+use crate::oracle::{AFTER_A_LEASE, AFTER_ALL_BLOCKS, MAX_SWEEPS};
 use crate::support::{self, PASSWORD, Server, USERNAME, World, basic};
 
-/// Longest that an answer is waited for, on a machine that is busy.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// For a response on a busy machine.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A data folder and whoever serves it.
+/// A data folder and its server.
 #[derive(Debug)]
-pub(super) struct Location {
+pub(super) struct TestedServer {
     name: String,
     /// The data folder.
     pub(super) data: PathBuf,
     ledger: Ledger,
     server: Option<Server>,
-    /// As whom the server runs, where that is not us.
+    /// The user that runs the server, if it is another one.
     user: Option<u32>,
 }
 
-impl Location {
-    /// Serves `data`; what it logs is in a file of that name.
+impl TestedServer {
+    /// Serves `data`, and logs to the file `name`.
     pub(super) fn start(name: &str, data: &Path) -> Self {
         Self::start_as(name, data, None)
     }
 
-    /// The same as another user.
+    /// Serves `data` as another user.
     pub(super) fn start_as(name: &str, data: &Path, user: Option<u32>) -> Self {
         let (name, data, ledger) = (name.to_owned(), data.to_owned(), Ledger::default());
-        let mut location = Self { name, data, ledger, server: None, user };
-        File::create(location.log()).unwrap();
-        location.restart();
-        location
+        let mut server = Self { name, data, ledger, server: None, user };
+        File::create(server.log()).unwrap();
+        server.restart();
+        server
     }
 
     fn log(&self) -> PathBuf {
@@ -55,13 +55,13 @@ impl Location {
 
     /// Kills the server, if there is one, and starts another one.
     pub(super) fn restart(&mut self) {
-        self.try_restart().unwrap_or_else(|said| panic!("{}: did not start: {said}", self.name));
+        self.try_restart().unwrap_or_else(|log| panic!("{}: did not start: {log}", self.name));
     }
 
-    /// The same; or what it said where it did not start.
+    /// Kills the server, and starts another one. The error is its log if it does not start.
     pub(super) fn try_restart(&mut self) -> Result<(), String> {
         self.server = None;
-        // Without the signal the system would end it where a file would be too large, and not say so.
+        // Ignores the signal that would end the server if a file grows too large.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_smartclean-push")]);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
@@ -81,7 +81,7 @@ impl Location {
         self.server = None;
     }
 
-    /// Kills the server, and does what it does at each start, at `now`: a test cannot turn the server's clock.
+    /// Kills the server, and sweeps at `now` as a server does at its start: a test cannot change the server's clock.
     pub(super) fn sweep_at(&mut self, now: Timestamp) {
         self.server = None;
         let (store, _) = FolderStore::open(&self.data).unwrap();
@@ -92,81 +92,81 @@ impl Location {
         runtime.block_on(ingest.sweep(now)).unwrap();
     }
 
-    /// The server's process.
+    /// The server's process id.
     pub(super) fn process(&self) -> u32 {
         self.server.as_ref().unwrap().id()
     }
 
-    /// Sends a push. What was answered.
+    /// Sends a push, and returns the status of the response.
     pub(super) fn push(&mut self, push: Push) -> Option<u16> {
-        let index = self.ledger.enter(push);
+        let index = self.ledger.add(push);
         self.repeat(index)
     }
 
-    /// Sends a push that was sent before, once more.
+    /// Sends a push again.
     pub(super) fn repeat(&mut self, index: usize) -> Option<u16> {
         let url = self.server.as_ref().unwrap().url();
-        let answered = send(&url, &self.ledger.pushes[index].body);
-        self.note(index, answered)
+        let response = send(&url, &self.ledger.pushes[index].body);
+        self.record(index, response)
     }
 
-    /// Sends a push, and kills the server so much later, whether or not it has answered by then.
+    /// Sends a push, and kills the server after this time, whether or not it has responded.
     pub(super) fn push_and_kill(&mut self, push: Push, after: Duration) -> Option<u16> {
-        let index = self.ledger.enter(push);
+        let index = self.ledger.add(push);
         let (url, body) = (self.server.as_ref().unwrap().url(), self.ledger.pushes[index].body.clone());
         let sending = std::thread::spawn(move || send(&url, &body));
         std::thread::sleep(after);
         self.server = None;
-        let answered = sending.join().unwrap();
-        self.note(index, answered)
+        let response = sending.join().unwrap();
+        self.record(index, response)
     }
 
-    fn note(&mut self, push: usize, answered: Option<(u16, Value)>) -> Option<u16> {
-        let (status, body) = answered.map_or((None, Value::Null), |(status, body)| (Some(status), body));
+    fn record(&mut self, push: usize, response: Option<(u16, Value)>) -> Option<u16> {
+        let (status, body) = response.map_or((None, Value::Null), |(status, body)| (Some(status), body));
         let is_safe = is_safe(&self.data, &self.ledger.pushes[push]);
-        self.ledger.answers.push(Answer { push, status, body, is_safe });
+        self.ledger.responses.push(RecordedResponse { push, status, body, is_safe });
         status
     }
 
-    /// Those pushes that nobody has taken upon himself yet.
-    pub(super) fn unobliged(&self) -> Vec<usize> {
-        let obliged = self.ledger.obliged();
-        (0..self.ledger.pushes.len()).filter(|push| !obliged.contains(push)).collect()
+    /// The pushes that are not acknowledged yet.
+    pub(super) fn unacknowledged(&self) -> Vec<usize> {
+        let acknowledged = self.ledger.acknowledged();
+        (0..self.ledger.pushes.len()).filter(|push| !acknowledged.contains(push)).collect()
     }
 
-    /// How many zones have messages to be sent.
+    /// The number of zones with pending messages.
     pub(super) fn unsent(&self) -> usize {
         self.count(|document| document.get("outbox").is_some())
     }
 
-    /// How many state documents are so.
-    fn count(&self, is_so: impl Fn(&Value) -> bool) -> usize {
-        documents(&self.data).values().filter(|document| is_so(document)).count()
+    /// The number of matching state documents.
+    fn count(&self, matches: impl Fn(&Value) -> bool) -> usize {
+        documents(&self.data).values().filter(|document| matches(document)).count()
     }
 
-    /// Kills the server, sweeps when all blocks are over until nothing waits, and judges what is left.
+    /// Kills the server, sweeps after all blocks until no message is pending, and judges the result.
     pub(super) fn conclude(mut self) -> Verdict {
-        let mut later = Timestamp::now() + BLOCKS_ARE_OVER;
-        for _ in 0..MOST_SWEEPS {
+        let mut later = Timestamp::now() + AFTER_ALL_BLOCKS;
+        for _ in 0..MAX_SWEEPS {
             self.sweep_at(later);
             if self.count(|document| document.get("outbox").or(document.get("suppressed")).is_some()) == 0 {
                 break;
             }
-            later += LEASED_FOR;
+            later += AFTER_A_LEASE;
         }
         let evidence = self.evidence();
-        Verdict::of(&self.name, evidence)
+        Verdict::new(&self.name, evidence)
     }
 
     fn evidence(&mut self) -> Evidence {
-        let mut undone: Vec<String> =
-            files(&self.data, "to-evaluate").into_iter().map(|name| format!("{name} is to be evaluated")).collect();
+        let mut unprocessed: Vec<String> =
+            files(&self.data, "to-evaluate").into_iter().map(|name| format!("{name} is not evaluated")).collect();
         let log = fs::read_to_string(self.data.join("alerts.ndjson")).unwrap();
         let mut messages = Vec::new();
         for line in log.lines() {
             match serde_json::from_str::<Value>(line) {
                 Ok(mut line) => messages.push(line["message"]["json"].take()),
-                Err(fault) => undone.push(format!("a line of alerts.ndjson cannot be read: {fault}: {line}")),
+                Err(error) => unprocessed.push(format!("a line of alerts.ndjson is invalid: {error}: {line}")),
             }
         }
         let folders = ["raw", "raw-undated", "rejected"];
@@ -179,30 +179,31 @@ impl Location {
             objects: folders.iter().flat_map(|folder| files(&self.data, folder)).map(unpacked).collect(),
             documents: documents(&self.data),
             messages,
-            undone,
-            may_find_it_quiet: false,
+            unprocessed,
+            may_notice_silence: false,
         }
     }
 }
 
 fn send(url: &str, body: &[u8]) -> Option<(u16, Value)> {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWERED_WITHIN));
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(RESPONSE_TIMEOUT));
     let agent: ureq::Agent = config.build().into();
-    let mut answer = agent.post(url).header("Authorization", basic(USERNAME, PASSWORD)).send(body).ok()?;
-    let text = answer.body_mut().read_to_string().ok()?;
-    Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
+    let mut response = agent.post(url).header("Authorization", basic(USERNAME, PASSWORD)).send(body).ok()?;
+    let text = response.body_mut().read_to_string().ok()?;
+    Some((response.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
 }
 
-/// Names of the files in a folder of `data` and those below it, from `data` on.
+/// The files below a folder of `data`, relative to `data`.
 fn files(data: &Path, folder: &str) -> Vec<String> {
     support::files(&data.join(folder)).into_iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
 fn is_safe(data: &Path, push: &Push) -> bool {
     let end = format!("/{}.ndjson.zst", push.batch);
-    let is_kept =
+    let is_stored =
         |folders: &[&str]| folders.iter().flat_map(|folder| files(data, folder)).any(|key| key.ends_with(&end));
-    (push.items.is_empty() || is_kept(&["raw", "raw-undated"])) && (push.bad.is_empty() || is_kept(&["rejected"]))
+    (push.items.is_empty() || is_stored(&["raw", "raw-undated"]))
+        && (push.rejected.is_empty() || is_stored(&["rejected"]))
 }
 
 fn documents(data: &Path) -> BTreeMap<String, Value> {
