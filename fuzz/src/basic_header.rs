@@ -1,9 +1,9 @@
-//! Basic authentication: who gets in is whom a second, plainer reading of the header finds.
+//! Basic authentication: a client is authenticated exactly if a second, simpler parser finds its credentials.
 
 use http_body_util::Full;
 use smartclean_push::auth::Login;
 
-use super::world::{CLIENTS, World, request};
+use super::world::{CLIENTS, FuzzApp, request};
 
 pub(super) fn check(header: &[u8]) {
     let text = std::str::from_utf8(header).ok();
@@ -15,8 +15,8 @@ pub(super) fn check(header: &[u8]) {
     // A header's value has no white space around it (RFC 9110 §5.5), and is ASCII.
     let is_ours = naive.is_some_and(|(name, word)| CLIENTS.contains(&(name.as_str(), word.as_str())));
     let is_sent = header.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-    let answer = World::new().send(request.body(Full::new("[]".into())).expect("a request"));
-    assert_eq!(answer.status().as_u16(), if is_ours && is_sent { 200 } else { 401 });
+    let response = FuzzApp::new().send(request.body(Full::new("[]".into())).expect("a request"));
+    assert_eq!(response.status().as_u16(), if is_ours && is_sent { 200 } else { 401 });
 }
 
 /// RFC 7617 §2: the scheme in any case, a space or more, then base64 of name, colon, password.

@@ -1,7 +1,7 @@
-//! Bearer tokens of ours: none opens anything that a second, plainer reading of it would not let in.
+//! Bearer tokens: a token is accepted only if a second, simpler parser accepts it.
 //!
-//! The bytes are a header as it is sent. Where there is a line break in them, they are a token's header and its claims,
-//! which are signed here: what is rightly signed is where the claims are looked at.
+//! The bytes are the `Authorization` header. With a line break, they are the header and the claims of a token, which the target signs:
+//! only signed tokens have their claims checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use smartclean_push::auth::TokenError;
 
-use super::world::{CLIENTS, NOW, SIGNING_KEY, World, credentials, request};
+use super::world::{CLIENTS, FuzzApp, NOW, SIGNING_KEY, credentials, request};
 
 pub(super) fn check(data: &[u8]) {
     let header = match data.iter().position(|byte| *byte == b'\n') {
@@ -25,15 +25,18 @@ pub(super) fn check(data: &[u8]) {
         Some(token.strip_prefix(' ')?.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
     });
     let is_good = token.is_some_and(is_access_token);
-    let status = World::new().send(request.body(Full::new("[]".into())).expect("a request")).status();
+    let status = FuzzApp::new().send(request.body(Full::new("[]".into())).expect("a request")).status();
     assert!(status == 200 || status == 401 || status == 403, "{status}");
-    assert!(is_good || status != 200, "let in");
+    assert!(is_good || status != 200, "accepted");
     let Some(token) = token else { return };
     let checked = credentials().verify_access_token(token, NOW);
     assert_eq!(checked.is_ok(), status == 200);
     assert_eq!(checked.as_ref().err() == Some(&TokenError::Scope), status == 403);
-    assert!(checked.is_err() || credentials().verify_refresh_token(token, NOW).is_err(), "one token, one use");
-    // And the other way round, where a token is as plain as those that are given here.
+    assert!(
+        checked.is_err() || credentials().verify_refresh_token(token, NOW).is_err(),
+        "a token is for access or for refresh"
+    );
+    // Conversely, a token without unusual forms is accepted.
     if is_good && is_plain(token) {
         assert!(checked.is_ok(), "{checked:?}");
     }
@@ -59,7 +62,7 @@ fn parts(token: &str) -> Option<(Value, Value, Vec<u8>)> {
     Some((object(header)?, object(claims)?, decoded(signature)?))
 }
 
-/// Whether this is an access token of ours that is in force, for a client that is known.
+/// Whether this is a valid access token of a known client.
 fn is_access_token(token: &str) -> bool {
     let Some((header, claims, signature)) = parts(token) else { return false };
     let message = token.rsplit_once('.').map_or("", |(message, _)| message);
@@ -78,7 +81,7 @@ fn is_access_token(token: &str) -> bool {
         && not_before("iat")
 }
 
-/// Whether a token has nothing but what those have that are given here, each once and in no unusual form.
+/// Whether a token has only the members of issued tokens, each once, without unusual forms.
 fn is_plain(token: &str) -> bool {
     let Some((header, claims, _)) = parts(token) else { return false };
     let names =
@@ -88,7 +91,7 @@ fn is_plain(token: &str) -> bool {
         token.split('.').take(2).filter_map(|part| Some(URL_SAFE_NO_PAD.decode(part).ok()?.len())).collect();
     names(&header).iter().all(|name| ["alg", "typ"].contains(&name.as_str()))
         && names(&claims).iter().all(|name| ["aud", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"].contains(&name.as_str()))
-        // No member is there twice, and no white space: what is read and written again is as long as before.
+        // Without repeated members and white space, serializing it again gives the same length.
         && raw == [lengths(&header), lengths(&claims)]
         && token.len() <= 8 * 1024
 }

@@ -1,4 +1,4 @@
-//! Bodies of Azure Event Hubs' send call: what they hold becomes items of a push, nothing more and nothing less.
+//! Bodies of the send call of Azure Event Hubs: their content becomes the items of a push, exactly.
 
 use smartclean_push::domain::batch::Items;
 use smartclean_push::domain::event_hub::{of_batch, of_single};
@@ -11,7 +11,7 @@ pub(super) fn check(body: &[u8]) {
     batch(body, text);
 }
 
-/// One reading is a batch of one; anything else is what it was.
+/// One reading becomes a batch of one; any other body is unchanged.
 fn single(body: &[u8], text: Option<&str>) {
     let single = of_single(body);
     match text.filter(|text| json::is_object(text)) {
@@ -20,11 +20,11 @@ fn single(body: &[u8], text: Option<&str>) {
     }
 }
 
-/// The elements of every event's body, whether that is an array, the text of one, or one reading.
+/// The elements of all event bodies. A body is an array, the text of one, or one reading.
 fn batch(body: &[u8], text: Option<&str>) {
     let unwrapped = of_batch(body);
     let Some(events) = text.and_then(json::elements) else {
-        assert_eq!(unwrapped, body, "what is no batch stays as it is");
+        assert_eq!(unwrapped, body, "a body that is not a batch is unchanged");
         return;
     };
     let mut expected = Vec::new();

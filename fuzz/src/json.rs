@@ -1,4 +1,4 @@
-//! JSON as `serde_json` alone reads it, without any leniency of ours.
+//! JSON as `serde_json` parses it, without the leniency of the parsers under test.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,24 +6,23 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Whether `text` is exactly one well-formed JSON object. By the text of its value, because that is checked without
-/// recursion, and what is nested a million deep is well-formed as well.
+/// Whether `text` is exactly one well-formed JSON object. `RawValue` is checked without recursion, so any depth is accepted.
 pub fn is_object(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok_and(|value| value.get().starts_with('{'))
 }
 
-/// The texts of the elements of a JSON array; `None` where `text` is not exactly one.
+/// The texts of the elements of a JSON array; `None` if `text` is not exactly one array.
 pub fn elements(text: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(text).ok()
 }
 
-/// The members of an object, of a repeated name the last; `None` where `text` is not exactly one object, and where a name
-/// is not Unicode text, which only a lenient reader can read.
+/// The members of an object, the last one of a repeated name; `None` if `text` is not exactly one object, or if a name is not valid
+/// Unicode, which only a lenient parser accepts.
 pub fn members(text: &str) -> Option<BTreeMap<String, &RawValue>> {
     in_order(text).map(|members| members.into_iter().collect())
 }
 
-/// The member of this name of an object that has it exactly once; `None` where `text` is no such object.
+/// The member of this name if the object has it exactly once.
 pub fn only_member<'t>(text: &'t str, name: &str) -> Option<&'t RawValue> {
     let mut named = in_order(text)?.into_iter().filter(|(known, _)| known == name);
     match (named.next(), named.next()) {
@@ -60,12 +59,12 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// A string's content, where it is Unicode text.
+/// The content of a string, if it is valid Unicode.
 pub fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// A finite number, also one that is written as a string.
+/// A finite number, which may be written as a string.
 pub fn number(value: &RawValue) -> Option<f64> {
     let text = match string(value) {
         Some(text) => text.trim().to_owned(),

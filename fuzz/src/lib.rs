@@ -1,8 +1,8 @@
-//! What holds of whatever anybody sends, one file for each thing that reads it.
+//! Properties that hold for any input, one file per parser.
 //!
-//! A target takes any bytes and panics where something does not hold. libFuzzer calls it with millions of them (`make
-//! fuzz`), the project's own tests with the committed ones and with mutations of those (tests/it/corpus). What a target
-//! compares with is written a second time here, in the plainest way, and never taken from the code that it is about.
+//! A target takes arbitrary bytes and panics if a property is violated. libFuzzer calls it with millions of inputs (`make fuzz`), the
+//! project's tests call it with the committed inputs and mutations of them (`tests/it/corpus.rs`). A target compares with a second,
+//! simpler implementation in this folder, and never with the code under test.
 
 mod basic_header;
 mod bearer_header;
@@ -22,16 +22,16 @@ mod texts;
 mod token_form;
 mod world;
 
-/// One thing that reads what somebody sends.
+/// A parser of untrusted input.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: of the fuzz target, and of the folders of its seeds and findings.
+    /// The name of the fuzz target, and of the folders of its seeds and findings.
     pub name: &'static str,
-    /// Panics where something does not hold of these bytes.
+    /// Panics if these bytes violate a property.
     pub check: fn(&[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "basic-header", check: basic_header::check },
     Target { name: "bearer-header", check: bearer_header::check },
@@ -50,7 +50,7 @@ pub const TARGETS: &[Target] = &[
 /// Runs the target of this name.
 ///
 /// # Panics
-/// Where there is none, and where something does not hold.
+/// If there is no such target, or a property is violated.
 pub fn check(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     let target = target.unwrap_or_else(|| panic!("there is no target {name}"));

@@ -1,10 +1,10 @@
-//! What every message keeps to, whatever is in it.
+//! Limits of every message, whatever its content.
 
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::{LARGEST_SNS_MESSAGE, Rendered};
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Panics where SNS, a mail program, a telephone or a terminal could not take `message`, or would be commanded by it.
+/// Panics if SNS, a mail program, a phone or a terminal would reject `message`, or interpret it as a command.
 pub fn check(message: &Rendered) {
     let Rendered { subject, ascii_subject, default, email, sms, json, attributes, .. } = message;
     for text in [subject, ascii_subject] {
@@ -24,18 +24,18 @@ pub fn check(message: &Rendered) {
             Attribute::One(value) => std::slice::from_ref(value),
             Attribute::Many(values) => values.as_slice(),
         };
-        assert!(!values.is_empty() && values.iter().all(|value| !value.is_empty()), "{name}: SNS refuses nothing");
+        assert!(!values.is_empty() && values.iter().all(|value| !value.is_empty()), "{name}: SNS refuses empty values");
         assert!(values.iter().all(|value| !value.chars().any(is_command)), "{name}: {values:?}");
     }
 }
 
-/// Control characters, line and paragraph separators, and marks that turn the direction of what follows them.
+/// Control characters, line and paragraph separators, and marks that change the text direction.
 pub fn is_command(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// How many parts an SMS has, by the published tables and not by ours.
+/// The number of parts of an SMS, by the published tables.
 pub fn parts(sms: &str) -> usize {
     let septets: Option<usize> = sms.chars().map(septets).sum();
     match septets {
@@ -46,8 +46,8 @@ pub fn parts(sms: &str) -> usize {
     }
 }
 
-/// What a character takes in the GSM 7-bit default alphabet, 3GPP TS 23.038 §6.2.1 and §6.2.1.1: the rows of the two
-/// tables, by code.
+/// The septets of a character in the GSM 7-bit default alphabet, 3GPP TS 23.038 §6.2.1 and §6.2.1.1, with the rows of the two
+/// tables by code.
 pub fn septets(character: char) -> Option<usize> {
     const BASIC: [&str; 8] = [
         "@£$¥èéùìòÇ\nØø\rÅå",
@@ -66,11 +66,11 @@ pub fn septets(character: char) -> Option<usize> {
     EXTENSION.contains(character).then_some(2)
 }
 
-/// Whether `part` is the beginning of `whole` and breaks nothing in it that a person sees as one character.
+/// Whether `part` is a prefix of `whole` that ends between two graphemes.
 pub fn begins(part: &str, whole: &str) -> bool {
     let Some(rest) = whole.strip_prefix(part) else { return false };
     let cut = whole.len() - rest.len();
-    // White space at the cut may go as well.
+    // White space at the cut may be missing as well.
     let after_space = whole.len() - rest.trim_start().len();
     [cut, after_space].iter().any(|cut| *cut == whole.len() || whole.grapheme_indices(true).any(|(at, _)| at == *cut))
 }

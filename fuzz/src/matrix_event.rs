@@ -1,11 +1,11 @@
-//! Matrix events: a finished cleaning is what a second, plainer reading finds one, and an event is a push like any.
+//! Matrix events: a finished cleaning is recognized exactly as by a second, simpler parser, and any event can be pushed.
 
 use serde_json::value::RawValue;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::time::is_plausible;
 
 use super::json::{members, number, string};
-use super::world::World;
+use super::world::FuzzApp;
 
 pub(super) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -17,12 +17,12 @@ pub(super) fn check(data: &[u8]) {
         let read = reading.cleaning.as_ref().map(|cleaning| (cleaning.zone.clone(), cleaning.at.as_millisecond()));
         assert_eq!(read, expected);
     }
-    let answer = World::new().push(format!("[{text}]"));
-    assert_eq!(answer["accepted"], 1, "{answer}");
+    let response = FuzzApp::new().push(format!("[{text}]"));
+    assert_eq!(response["accepted"], 1, "{response}");
 }
 
-/// Zone and moment of the cleaning that an event tells of. `None` where a part of it is not Unicode text: an unpaired
-/// surrogate is read leniently there, and by nothing else.
+/// Zone and time of the cleaning of an event. `None` if a part of it is not valid Unicode: only the parser under test accepts an
+/// unpaired surrogate.
 fn naive(text: &str) -> Option<Option<(String, i64)>> {
     let event = members(text)?;
     let meta = match event.get("Meta") {
@@ -46,7 +46,7 @@ fn cleaning(key: &RawValue, zone: &RawValue, end: &RawValue) -> Option<(String, 
     };
     let end = number(end)?;
     let milliseconds = if end.abs() < 1e11 { end * 1000.0 } else { end };
-    // From 2015-01-01 to 2100-01-01; cut off as a cast does it, which the sender's whole seconds never are.
+    // From 2015-01-01 to 2100-01-01. The cast truncates; the vendor sends whole seconds.
     let milliseconds = milliseconds as i64;
     (1_420_070_400_000..4_102_444_800_000).contains(&milliseconds).then_some((zone, milliseconds))
 }

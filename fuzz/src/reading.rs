@@ -1,5 +1,5 @@
-//! One item: it is a reading exactly where it is one JSON object, what is read of it is what stands there, and the rules
-//! judge it without a fault.
+//! One item: it is a reading if and only if it is one JSON object, its parsed values are those of the text, and the rules evaluate
+//! it without a panic.
 
 use std::collections::BTreeSet;
 
@@ -16,18 +16,18 @@ use super::{json, limits, split::sha256};
 
 pub(super) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    // A member has five bytes at least: a longer text may have more of them than are read.
+    // A member has at least five bytes: a longer text may have more members than the parser accepts.
     if text.len() > 5 * MOST_MEMBERS {
         return;
     }
     let read = Reading::read(text);
-    assert_eq!(read.is_ok(), json::is_object(text), "{:?}", read.err().map(|fault| fault.to_string()));
+    assert_eq!(read.is_ok(), json::is_object(text), "{:?}", read.err().map(|error| error.to_string()));
     let Ok(reading) = read else { return };
     assert_eq!((reading.text, reading.id().to_string()), (text, sha256(data)));
     assert!(reading.time.is_none_or(is_plausible), "{:?}", reading.time);
     numbers(&reading);
     names(&reading, text);
-    judged(&reading);
+    evaluates(&reading);
 }
 
 fn numbers(reading: &Reading<'_>) {
@@ -47,7 +47,7 @@ fn numbers(reading: &Reading<'_>) {
     assert_eq!(reasons.iter().collect::<BTreeSet<_>>().len(), reasons.len(), "each once: {reasons:?}");
 }
 
-/// The envelope's names, where every name and text in it is Unicode text.
+/// The names in the envelope, if all of its texts are valid Unicode.
 fn names(reading: &Reading<'_>, text: &str) {
     let Some(members) = json::members(text) else { return };
     let word = |name: &str| members.get(name).map_or(Ok(None), |value| word(value));
@@ -71,16 +71,16 @@ fn names(reading: &Reading<'_>, text: &str) {
         assert_eq!(source.device_type, sent.trim().strip_prefix("SMARTCLEAN#").unwrap_or(sent.trim()));
     }
     for name in [&source.display, &source.device, &source.zone].into_iter().flatten() {
-        let Some(shown) = presentable(name) else { continue };
+        let Some(displayed) = presentable(name) else { continue };
         assert!(
-            !shown.is_empty() && shown.chars().count() <= 120 && !shown.chars().any(limits::is_command),
-            "{shown:?}"
+            !displayed.is_empty() && displayed.chars().count() <= 120 && !displayed.chars().any(limits::is_command),
+            "{displayed:?}"
         );
-        assert_eq!(presentable(&shown).as_deref(), Some(&*shown), "once is enough");
+        assert_eq!(presentable(&displayed).as_deref(), Some(&*displayed), "presentable twice changes nothing");
     }
 }
 
-/// What a value says as a word; an error where it holds an unpaired surrogate.
+/// A value as a word; an error if it has an unpaired surrogate.
 fn word(value: &RawValue) -> Result<Option<String>, ()> {
     let word = match value.get().as_bytes()[0] {
         b'"' => json::string(value).ok_or(())?,
@@ -90,15 +90,15 @@ fn word(value: &RawValue) -> Result<Option<String>, ()> {
     Ok(Some(word).filter(|word| !word.trim().is_empty()))
 }
 
-/// It is judged, its state survives being written down, and judged again it changes nothing.
-fn judged(reading: &Reading<'_>) {
+/// The state survives serialization, and a second evaluation changes nothing.
+fn evaluates(reading: &Reading<'_>) {
     let evaluation = evaluate(pack(), ZoneState::default(), &[reading], now(), now());
     for entry in &evaluation.messages {
         limits::check(&smartclean_push::notify::render::render(&entry.message));
     }
     let written = serde_json::to_string(&evaluation.state).expect("JSON");
-    let state: ZoneState = serde_json::from_str(&written).expect("what was written here");
+    let state: ZoneState = serde_json::from_str(&written).expect("the text was serialized above");
     assert_eq!(serde_json::to_string(&state).expect("JSON"), written);
-    let again = evaluate(pack(), state, &[reading], now(), now());
-    assert_eq!((again.stats.alerts, again.messages.len()), (0, 0), "judged again, it changes nothing");
+    let repeated = evaluate(pack(), state, &[reading], now(), now());
+    assert_eq!((repeated.stats.alerts, repeated.messages.len()), (0, 0), "a second evaluation changes nothing");
 }

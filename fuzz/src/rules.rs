@@ -1,4 +1,4 @@
-//! A rules file: its faults are all within it, and what is accepted judges any reading at any time.
+//! A rules file: the positions of its errors are in the file, and accepted rules evaluate any reading at any time.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use smartclean_push::notify::render::render;
 use super::limits;
 use super::world::{now, pack};
 
-/// A reading of each kind that the pack knows, at each of which limits are crossed.
+/// A reading of each device type in the built-in rules. Each crosses limits.
 static READINGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let of = |(device_type, values): (&str, &str)| {
         format!(
@@ -43,24 +43,24 @@ pub(super) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let rules = match RuleSet::parse("rules.toml", text) {
         Ok(rules) => rules,
-        Err(faults) => {
-            assert!(!faults.is_empty() && faults.is_sorted(), "{faults:?}");
-            for fault in &faults {
-                within(text, fault.position.line, fault.position.column);
-                assert_eq!(&*fault.position.file, "rules.toml");
+        Err(errors) => {
+            assert!(!errors.is_empty() && errors.is_sorted(), "{errors:?}");
+            for error in &errors {
+                within(text, error.position.line, error.position.column);
+                assert_eq!(&*error.position.file, "rules.toml");
                 assert!(
-                    !fault.message.is_empty() && !fault.to_string().contains(['\n', '\r']),
+                    !error.message.is_empty() && !error.to_string().contains(['\n', '\r']),
                     "{:?}",
-                    fault.to_string()
+                    error.to_string()
                 );
             }
             return;
         }
     };
-    assert!(rules.rules.len() >= pack().rules.len(), "a file adds rules, and takes none away");
-    let again = RuleSet::parse("another.toml", text).expect("the same text");
+    assert!(rules.rules.len() >= pack().rules.len(), "a file adds rules and removes none");
+    let repeated = RuleSet::parse("another.toml", text).expect("the same text");
     assert_eq!(
-        format!("{:?}", again.rules.iter().map(|rule| &rule.id).collect::<Vec<_>>()),
+        format!("{:?}", repeated.rules.iter().map(|rule| &rule.id).collect::<Vec<_>>()),
         format!("{:?}", rules.rules.iter().map(|rule| &rule.id).collect::<Vec<_>>())
     );
     for begin in [
@@ -68,19 +68,19 @@ pub(super) fn check(data: &[u8]) {
         Timestamp::from_second(1_420_070_400).expect("2015"),
         Timestamp::from_second(4_102_444_000).expect("2099"),
     ] {
-        live_through(&rules, begin);
+        simulate(&rules, begin);
     }
 }
 
-/// Whether a location is one of the text's, the one behind its end included.
+/// Whether a position is in the text, or directly behind its end.
 fn within(text: &str, line: usize, column: usize) {
     let found = line.checked_sub(1).and_then(|line| text.split('\n').nth(line));
     let found = found.unwrap_or_else(|| panic!("there is no line {line}"));
     assert!((1..=found.chars().count() + 1).contains(&column), "line {line} has no column {column}: {found:?}");
 }
 
-/// Two rounds of readings a minute apart, a cleaning between them, and the sweeps of what comes due.
-fn live_through(rules: &RuleSet, begin: Timestamp) {
+/// Three rounds of readings a minute apart with a cleaning, and the sweeps of what is due.
+fn simulate(rules: &RuleSet, begin: Timestamp) {
     let mut state = ZoneState::default();
     let mut messages = Vec::new();
     for minute in 0..3 {

@@ -1,7 +1,8 @@
-//! Shared access signatures: who gets in is whom a second, plainer reading of Microsoft's recipe lets in.
+//! Shared access signatures: a signature is accepted exactly if a second, simpler implementation of Microsoft's specification accepts
+//! it.
 //!
-//! The bytes are a header as it is sent. Where there is a line break in them, they are resource, expiry, key name and
-//! path, a line each, of which a header is made and signed here: what is rightly signed is where the rest is looked at.
+//! The bytes are the `Authorization` header. With a line break, they are resource, expiry, key name and path, one per line, which the
+//! target signs: only signed headers have their other fields checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use sha2::Sha256;
 use smartclean_push::auth::SharedAccessSignature;
 
-use super::world::{HOST, HUB_KEY, HUB_KEY_NAME, NOW, World, credentials, request};
+use super::world::{FuzzApp, HOST, HUB_KEY, HUB_KEY_NAME, NOW, credentials, request};
 
 const PATH: &str = "/Washrooms/messages";
 
@@ -26,8 +27,8 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!(checked, is_good(text).then_some(HUB_KEY_NAME));
     let Some(request) = request(PATH, &header) else { return };
     let is_sent = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-    let answer = World::new().send(request.body(Full::new("[]".into())).expect("a request"));
-    assert_eq!(answer.status().as_u16(), if checked.is_some() && is_sent { 201 } else { 401 });
+    let response = FuzzApp::new().send(request.body(Full::new("[]".into())).expect("a request"));
+    assert_eq!(response.status().as_u16(), if checked.is_some() && is_sent { 201 } else { 401 });
 }
 
 fn quoted(text: &str) -> String {
@@ -47,8 +48,8 @@ fn signed(lines: &str) -> String {
     format!("SharedAccessSignature sr={resource}&sig={signature}&se={expiry}&skn={key_name}")
 }
 
-/// The scheme in any case, each of the four fields once, signed by our key over the resource as it is written, in force,
-/// and for this host and a beginning of this path.
+/// The scheme in any case, each of the four fields once, a signature by the key over the resource as written, not expired, and for
+/// this host and a prefix of this path.
 fn is_good(header: &str) -> bool {
     let Some((scheme, fields)) = header.trim().split_once(' ') else { return false };
     if !scheme.eq_ignore_ascii_case("sharedaccesssignature") {
@@ -70,7 +71,7 @@ fn is_good(header: &str) -> bool {
         && decoded(resource).is_some_and(|resource| covers(&resource))
 }
 
-/// Whether a resource is the host, the hub on it, or the very path, whatever its scheme, port and case.
+/// Whether a resource is the host, its hub, or the path, with any scheme, port and case.
 fn covers(resource: &str) -> bool {
     let resource = resource.to_lowercase();
     let after_scheme = resource.find("://").map_or(0, |at| at + 3);

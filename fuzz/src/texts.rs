@@ -1,8 +1,7 @@
-//! Names and words in every script: whatever they are, each message of them keeps to what can be taken, breaks no
-//! character that a person sees, and says the facts.
+//! Names and texts in any script: each message respects its limits, breaks no grapheme, and contains the facts.
 //!
-//! The bytes are, a line each: `Display`, the device's id, zone, project, property, region, type, the name of a reason,
-//! and the title and the words of a rule.
+//! The bytes are, one per line: `Display`, the device's id, zone, project, property, region, type, the name of a reason, and the title
+//! and the message template of a rule.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -18,8 +17,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 use super::limits;
 use super::world::{now, pack};
 
-/// Longest name that is carried into messages, in characters.
-const LONGEST_NAME: usize = 120;
+/// Longest name in messages, in characters.
+const MAX_NAME: usize = 120;
 
 pub(super) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -31,11 +30,11 @@ pub(super) fn check(data: &[u8]) {
     for (index, name) in ["Display", "DEVID", "InsID", "PID", "PropId", "Region"].into_iter().enumerate() {
         envelope[name] = line(index).into();
     }
-    let smell = raised("ODRDTR_BATT_V1", json!({ "amm": 270 }), &envelope);
-    facts_survive(&smell);
+    let smell = alert_of("ODRDTR_BATT_V1", json!({ "amm": 270 }), &envelope);
+    has_facts(&smell);
     let reasons = json!({ "rating": 5, "reasons": { "ID_1": { "Name": line(7) }, "ID_2": { "Name": "No soap" } } });
-    let feedback = Alert { title: line(8).to_owned(), ..raised("FD", reasons, &envelope) };
-    // Marks of direction are the operator's own, who may write from right to left.
+    let feedback = Alert { title: line(8).to_owned(), ..alert_of("FD", reasons, &envelope) };
+    // The operator's text may have direction marks, because it may be written from right to left.
     let words = line(9).replace(limits::is_command, " ");
     let mut in_own_words = Alert { template: Some(format!("{{location}} {words}")), ..smell.clone() };
     in_own_words.location.device_type = presentable(line(6)).unwrap_or_default();
@@ -47,9 +46,9 @@ pub(super) fn check(data: &[u8]) {
     grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&digest(group)));
 }
 
-/// A name, made fit to be shown: shortened only at the end, and between what a person sees as characters.
+/// A name for display is shortened only at the end, and between graphemes.
 fn name(sent: &str) {
-    // And what shows nothing by itself: marks of direction, the byte order mark, characters that are none.
+    // Also characters without a glyph: direction marks, the byte order mark, noncharacters.
     let is_hidden = |character: char| {
         limits::is_command(character)
             || ['\u{61c}', '\u{200e}', '\u{200f}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&character)
@@ -58,21 +57,21 @@ fn name(sent: &str) {
     };
     let spaced: String = sent.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect();
     let whole = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some(shown) = presentable(sent) else {
-        // A name of nothing but white space for a long time is not read to its end.
+    let Some(displayed) = presentable(sent) else {
+        // A name that begins with much white space is not read to its end.
         assert!(
             whole.is_empty()
-                || sent.chars().take(LONGEST_NAME).all(|character| character.is_whitespace() || is_hidden(character))
+                || sent.chars().take(MAX_NAME).all(|character| character.is_whitespace() || is_hidden(character))
         );
         return;
     };
-    assert!(shown.chars().count() <= LONGEST_NAME && !shown.is_empty());
-    let is_endless = whole.graphemes(true).next().is_some_and(|first| first.chars().count() > LONGEST_NAME);
-    assert!(limits::begins(&shown, &whole) || is_endless, "{shown:?} breaks a character of {whole:?}");
+    assert!(displayed.chars().count() <= MAX_NAME && !displayed.is_empty());
+    let is_endless = whole.graphemes(true).next().is_some_and(|first| first.chars().count() > MAX_NAME);
+    assert!(limits::begins(&displayed, &whole) || is_endless, "{displayed:?} breaks a grapheme of {whole:?}");
 }
 
-/// The one alert that a reading of these values raises.
-fn raised(device_type: &str, values: Value, envelope: &Value) -> Alert {
+/// The only alert of a reading with these values.
+fn alert_of(device_type: &str, values: Value, envelope: &Value) -> Alert {
     let mut reading = envelope.clone();
     (reading["DevType"], reading["v"]) = (device_type.into(), values);
     let text = reading.to_string();
@@ -84,23 +83,24 @@ fn raised(device_type: &str, values: Value, envelope: &Value) -> Alert {
     }
 }
 
-/// Location, what, value, limit and time are in each short text, the location as far as there is room.
-fn facts_survive(alert: &Alert) {
+/// Each short text has location, metric, value, limit and time. Only the location may be shortened.
+fn has_facts(alert: &Alert) {
     let Rendered { subject, sms, json, .. } = render(&Message::Firing { alerts: vec![alert.clone()], blocked: 0 });
     let facts: Value = serde_json::from_str(&json).expect("JSON");
     let location = facts["location"]["name"].as_str().expect("a location has a name");
-    let is_whole_or_cut =
-        |shown: &str| shown == location || shown.strip_suffix('…').is_some_and(|begin| limits::begins(begin, location));
-    let shown = subject.strip_prefix("[MEDIUM] Bad smell: ").expect("severity and title");
-    assert!(is_whole_or_cut(shown), "{shown:?} of {location:?}");
-    let (shown, time) = sms.rsplit_once(": ammonia 270 ppb (limit 200) at ").expect("what, value and limit");
+    let is_whole_or_cut = |displayed: &str| {
+        displayed == location || displayed.strip_suffix('…').is_some_and(|begin| limits::begins(begin, location))
+    };
+    let displayed = subject.strip_prefix("[MEDIUM] Bad smell: ").expect("severity and title");
+    assert!(is_whole_or_cut(displayed), "{displayed:?} of {location:?}");
+    let (displayed, time) = sms.rsplit_once(": ammonia 270 ppb (limit 200) at ").expect("metric, value and limit");
     assert!(time.len() >= 5 && time.as_bytes()[2] == b':', "{sms:?}");
-    // In the small alphabet marks are spelled otherwise, and its characters are what they are alone.
+    // In the GSM alphabet, other characters are transliterated.
     let is_plain = sms.chars().all(|character| limits::septets(character).is_some());
-    assert!(is_plain || is_whole_or_cut(shown), "{shown:?} of {location:?}");
+    assert!(is_plain || is_whole_or_cut(displayed), "{displayed:?} of {location:?}");
 }
 
-/// A message of each kind about them.
+/// A message of each kind about these alerts.
 fn messages(alerts: &[Alert]) -> Vec<Message> {
     let at = now() + SignedDuration::from_hours(30);
     let mut messages = vec![Message::Firing { alerts: alerts.to_vec(), blocked: 3 }];

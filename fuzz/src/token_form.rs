@@ -1,6 +1,6 @@
-//! The form of a request for tokens: it gets tokens or one of the RFC's errors, and tokens only for what it says.
+//! The form of a token request: the response has tokens or an error of the RFC, and tokens only for a valid form.
 //!
-//! The bytes are the form. Where it begins with `!`, it comes with the client's header.
+//! The bytes are the form. If they begin with `!`, the request has the client's `Authorization` header.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::world::{CLIENTS, NOW, World, basic, credentials};
+use super::world::{CLIENTS, FuzzApp, NOW, basic, credentials};
 
 /// RFC 6749 §5.2.
 const ERRORS: [&str; 5] =
@@ -21,11 +21,11 @@ pub(super) fn check(data: &[u8]) {
     if by_header {
         request = request.header("authorization", basic());
     }
-    let world = World::new();
-    let answer = world.send(request.body(Full::new(form.to_vec().into())).expect("a request"));
-    let status = answer.status().as_u16();
-    assert_eq!(answer.headers()["cache-control"], "no-store");
-    let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
+    let app = FuzzApp::new();
+    let response = app.send(request.body(Full::new(form.to_vec().into())).expect("a request"));
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
     let fields = fields(form);
     let field = |name: &str| fields.as_ref().and_then(|fields| fields.get(name)).filter(|value| !value.is_empty());
     let client = match (field("client_id"), field("client_secret")) {
@@ -35,13 +35,13 @@ pub(super) fn check(data: &[u8]) {
         }
         (_, Some(_)) => None,
     };
-    let holder = |token: &String| credentials().verify_refresh_token(token, NOW).ok();
+    let client_of = |token: &String| credentials().verify_refresh_token(token, NOW).ok();
     let may_have = form.len() <= 16 * 1024
         && client.is_some()
         && field("scope").is_none_or(|scopes| scopes.split_ascii_whitespace().all(|scope| scope == "push"))
         && match field("grant_type").map(String::as_str) {
             Some("client_credentials") => true,
-            Some("refresh_token") => field("refresh_token").and_then(holder).as_deref() == client,
+            Some("refresh_token") => field("refresh_token").and_then(client_of).as_deref() == client,
             _ => false,
         };
     assert_eq!(status == 200, may_have, "{body}");
@@ -57,13 +57,13 @@ pub(super) fn check(data: &[u8]) {
         );
         assert!(credentials().verify_access_token(&token("refresh_token"), NOW).is_err());
     } else {
-        let error = body["error"].as_str().expect("an error has a name");
+        let error = body["error"].as_str().expect("an error has a code");
         assert!(ERRORS.contains(&error), "{error}");
         assert_eq!(status, if error == "invalid_client" { 401 } else { 400 });
     }
 }
 
-/// The fields of a form (WHATWG URL §5.1), none of them twice (RFC 6749 §3.2); `None` where it is not one.
+/// The fields of a form (WHATWG URL §5.1); `None` if it is invalid or repeats a field (RFC 6749 §3.2).
 fn fields(form: &[u8]) -> Option<BTreeMap<String, String>> {
     let form = std::str::from_utf8(form).ok()?;
     let mut fields = BTreeMap::new();

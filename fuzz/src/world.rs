@@ -1,4 +1,4 @@
-//! The handler with everything around it in memory, as every target finds it.
+//! The handler with all ports in memory, as every target uses it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,13 +19,13 @@ use tokio::runtime::{Builder, Runtime};
 use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{json, limits};
 
-/// Who may push, and by which password. The first is who does where it does not matter who.
+/// Usernames and passwords. Targets use the first one unless the client matters.
 pub(super) const CLIENTS: [(&str, &str); 2] = [("smartclean", "s3cret-Pa55"), ("naïve", "p:ss wörd:")];
 pub(super) const SIGNING_KEY: &str = "a-key-of-thirty-two-bytes-or-more";
 pub(super) const HUB_KEY_NAME: &str = "send key";
 pub(super) const HUB_KEY: &str = "c2VjcmV0IGtleQ==";
 pub(super) const HOST: &str = "push.example.com";
-/// When everything takes place: 2026-11-23T10:00:00Z, in seconds since 1970.
+/// The time of all requests: 2026-11-23T10:00:00Z, in seconds since 1970.
 pub(super) const NOW: i64 = 1_795_428_000;
 
 static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::pack()));
@@ -38,15 +38,15 @@ static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-/// A world in which nothing has happened yet.
-pub(super) struct World {
+/// A handler without earlier state.
+pub(super) struct FuzzApp {
     pub(super) store: MemoryStore,
     publisher: MemoryPublisher,
     pub(super) app: App,
 }
 
-impl World {
-    /// With every auth method enabled.
+impl FuzzApp {
+    /// Creates a handler with all auth methods.
     pub(super) fn new() -> Self {
         let (store, publisher) = (MemoryStore::default(), MemoryPublisher::default());
         let rules = Arc::clone(&RULES);
@@ -62,25 +62,25 @@ impl World {
         Self { store, publisher, app: App::new(ingest, authenticator) }
     }
 
-    /// The answer to a request. Whatever it was, what is stored then are lines of JSON, and what is said keeps to its limits.
+    /// Sends a request. Panics if a stored line is not JSON, or if a message exceeds its limits.
     pub(super) fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         let source = "203.0.113.7".into();
         let context = RequestInfo { request_id: "request-1".into(), source, received: now(), verified_client: None };
-        let answer = wait(self.app.handle(request, context));
+        let response = wait(self.app.handle(request, context));
         for (key, object) in self.store.objects() {
-            let lines = unpack(&object.bytes).expect("what was packed here");
+            let lines = unpack(&object.bytes).expect("the handler packed it");
             assert!(lines.lines().all(json::is_object), "{key}: {lines}");
         }
         self.publisher.sent().iter().for_each(limits::check);
-        answer
+        response
     }
 
-    /// What is said of a body that the right client pushes.
+    /// The response to a push with valid credentials.
     pub(super) fn push(&self, body: impl Into<Bytes>) -> Value {
         let request = request("/push", basic().as_bytes()).expect("a header");
-        let answer = self.send(request.body(Full::new(body.into())).expect("a request"));
-        assert_eq!(answer.status(), 200, "{answer:?}");
-        serde_json::from_slice(answer.body()).expect("JSON")
+        let response = self.send(request.body(Full::new(body.into())).expect("a request"));
+        assert_eq!(response.status(), 200, "{response:?}");
+        serde_json::from_slice(response.body()).expect("JSON")
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn basic() -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
-/// What `work` comes to.
+/// Runs `work` to its end.
 pub(super) fn wait<T>(work: impl Future<Output = T>) -> T {
     RUNTIME.block_on(work)
 }
@@ -107,7 +107,7 @@ pub(super) fn credentials() -> &'static Credentials {
     &CREDENTIALS
 }
 
-/// A request with this `Authorization` header; `None` where no header can hold these bytes, which then never arrive.
+/// A request with this `Authorization` header; `None` if a header cannot contain these bytes.
 pub(super) fn request(path: &str, authorization: &[u8]) -> Option<http::request::Builder> {
     let value = http::HeaderValue::from_bytes(authorization).ok()?;
     Some(Request::post(path).header("host", HOST).header("authorization", value))
