@@ -162,7 +162,7 @@ def test_people_are_counted_once_by_local_day(pushed, athena):
 
 def test_ratings_are_averaged_by_zone(pushed, athena):
     rows = of_this_test(athena.query(athena.saved["Average rating per zone"]))
-    assert {row["zone"]: (float(row["average_rating"]), int(row["answers"])) for row in rows} == {"a": (3.5, 2), "b": (4, 1)}
+    assert {row["zone"]: (float(row["average_rating"]), int(row["ratings"])) for row in rows} == {"a": (3.5, 2), "b": (4, 1)}
     assert [row["zone"] for row in rows] == ["b", "a"], "worst first"
 
 
@@ -241,8 +241,8 @@ def odd_rows(athena):
         f"""SELECT DISTINCT json_extract_scalar(raw, '$.n') AS n, {", ".join(columns)} FROM deliveries
         WHERE project = '{ODD}' AND json_extract_scalar(raw, '$.n') IS NOT NULL"""
     )
-    ratings = athena.query(athena.saved["Average rating per zone"])
-    return rows, [row["answers"] for row in ratings if row["project"] == ODD]
+    rows_by_zone = athena.query(athena.saved["Average rating per zone"])
+    return rows, [row["ratings"] for row in rows_by_zone if row["project"] == ODD]
 
 
 def assert_odd_rows(athena):

@@ -130,4 +130,4 @@ def test_rebuild_requires_confirmation_and_permission(stack, table):
         iam.delete_user(UserName="reader")
     assert result.returncode == 1, result.stdout
     assert f"zone/10:building-1/{zone}: the state store did not take the document" in result.stdout, result.stdout
-    assert "named above. Run the same again" in result.stdout
+    assert "error: documents that could not be written: " in result.stdout
