@@ -19,11 +19,15 @@ SCHEMA = Draft202012Validator(json.loads((ROOT / "tests/data/embedded-metric-for
 CATALOGUE = {
     name: {"time": "Milliseconds", "count": "Count", "gauge": unit}[kind]
     for kind, name, unit in re.findall(
-        r'^    (count|gauge|time)\("(\w+)",(?: Unit::(\w+),)?',
+        r'^    (count|gauge|time)\("(\w+)",(?: MetricUnit::(\w+),)?',
         (ROOT / "src/telemetry/catalogue.rs").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
 }
+
+
+def test_catalogue_is_read_with_every_unit():
+    assert len(CATALOGUE) > 20 and all(CATALOGUE.values()), CATALOGUE
 
 
 @pytest.fixture(scope="module")
