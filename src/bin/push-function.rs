@@ -1,4 +1,4 @@
-//! The Lambda function: puts the handler together from AWS's services, and answers API Gateway.
+//! The Lambda function: builds the handler from AWS services, and answers API Gateway.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,13 +21,13 @@ use smartclean_push::ingest::ports::{CredentialSource as _, RuleSource as _};
 use smartclean_push::ingest::{Environment, Ingest};
 use smartclean_push::telemetry::{self, MEASURED};
 
-/// One thread: Lambda gives one request at a time, and less than one processor.
+/// One thread is enough: Lambda gives one request at a time, and less than one processor.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = Instant::now();
     telemetry::function::start(config::verbosity(), config::function_name());
     let config =
-        FunctionConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
+        FunctionConfig::from_env().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     let trust = Trust::of_function(config::names_certificates());
     let sdk = aws::config(trust).await?;
     let s3 = aws::s3::client(&sdk, config.s3_path_style);
@@ -38,8 +38,8 @@ async fn main() -> Result<(), Error> {
     let credentials = CachedCredentials::new(secret);
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
 
-    // Before the first request, while Lambda gives a whole processor: what is read now, and the connections that it
-    // opens, the first push need not wait for. What fails is logged, and tried again when it is needed.
+    // Rules, credentials and connections are loaded before the first request, while Lambda gives a whole processor. A failure
+    // is logged, and retried when they are needed.
     let now = Timestamp::now();
     let state = DynamoStore::new(aws::dynamodb::client(&sdk), config.state_table);
     let (_, _, (), ()) =
@@ -69,7 +69,7 @@ async fn main() -> Result<(), Error> {
         let (app, bucket, heartbeat) = (Arc::clone(&app), bucket.clone(), Arc::clone(&heartbeat));
         async move {
             let reply = app.handle_event(&bucket, &event, &invocation, Timestamp::now()).await?;
-            // Not if messages wait: an alarm by SNS would wait with them.
+            // No heartbeat if messages wait: the monitor then reports by another way than SNS.
             if let (EventResponse::Schedule(swept), Some(heartbeat)) = (&reply, &*heartbeat)
                 && swept.delivers()
             {

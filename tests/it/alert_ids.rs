@@ -5,7 +5,7 @@ use std::path::Path;
 
 use analysis::backtest::findings::Findings;
 use analysis::backtest::{Trial, backtest};
-use analysis::simulate::{Faults, Plan, Push, Pushes};
+use analysis::simulate::{Faults, Plan, Pushes, SimulatedPush};
 use history::{Archive, Period, Round, hours, read_pushes};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::json;
@@ -58,7 +58,7 @@ fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
 fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
     let folder = NewDataFolder::create(data).unwrap();
     for (number, (at, body)) in (1..).zip(pushes) {
-        for object in (Push { at: *at, number, body: body.as_slice().into() }).objects() {
+        for object in (SimulatedPush { at: *at, number, body: body.as_slice().into() }).objects() {
             folder.put(&object).unwrap();
         }
     }

@@ -224,7 +224,7 @@ async fn what_is_told_hours_earlier_and_is_not_over_is_not_missed() {
     let earlier = judged("below = 10", "below = 5");
     let difference = earlier.difference.unwrap();
     assert_eq!((difference.same, difference.moved, difference.gained, difference.missed), (1, 1, vec![], vec![]));
-    let lasted = |index: usize| &earlier.rules.alerts[index].over;
+    let lasted = |index: usize| &earlier.rules.alerts[index].ended;
     assert_eq!(*lasted(0), start() + minutes(600), "until it was refilled");
     let never = judged("below = 0.5", "below = 5").difference.unwrap();
     assert_eq!((never.moved, never.missed), (0, vec![0, 1]));

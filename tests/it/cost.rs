@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Output;
 
 use analysis::cost::{assumptions, workload};
-use analysis::report::count;
+use analysis::words::count;
 use serde_json::Value;
 use smartclean_push::domain::archive::{Metadata, Object, unpack};
 use smartclean_push::domain::batch::BatchId;

@@ -224,7 +224,7 @@ fn a_second_server_is_refused_and_changes_nothing_until_the_first_has_ended_howe
     std::fs::write(&unfinished, b"{").unwrap();
     let second = serve(data.path(), &[]).output().unwrap();
     let said = failed(&second);
-    assert!(said.contains(data.path().to_str().unwrap()) && said.contains("Stop that one, or choose"), "{said}");
+    assert!(said.contains(data.path().to_str().unwrap()) && said.contains("Stop it, or choose"), "{said}");
     assert!(second.stdout.is_empty() && unfinished.exists());
     assert_eq!(paste(&first).0, 200, "the first goes on");
     // As by kill -9: nothing is unlocked by the process itself.

@@ -56,9 +56,9 @@ fn with_all_faults_everything_that_was_acknowledged_is_stored_once() {
     // Three hours that have readings, whatever the time of day is now.
     let simulated = site.simulate(&[&SMALL[..], &["--faults", "all", "--from", "2026-10-05T11:00"]].concat());
     assert_eq!(simulated.exit, Some(0), "{simulated:?}");
-    let proven = site.verify();
-    assert_eq!(proven.exit, Some(0), "{proven:?}");
-    assert!(proven.out.contains("Proven: "), "{}", proven.out);
+    let verified = site.verify();
+    assert_eq!(verified.exit, Some(0), "{verified:?}");
+    assert!(verified.out.contains("Verified: "), "{}", verified.out);
 
     let gone = site.raw().swap_remove(3);
     let bytes = fs::read(&gone).unwrap();
@@ -80,7 +80,7 @@ fn with_all_faults_everything_that_was_acknowledged_is_stored_once() {
 }
 
 #[test]
-fn a_ledger_that_tells_of_more_than_is_stored_is_not_proven() {
+fn a_ledger_that_differs_from_what_is_stored_is_not_verified() {
     let site = Site::start();
     assert_eq!(site.simulate(&SMALL).exit, Some(0));
     assert_eq!(site.verify().exit, Some(0));
@@ -98,12 +98,12 @@ fn a_ledger_that_tells_of_more_than_is_stored_is_not_proven() {
     assert!(halved.err.contains("is not one of a ledger"), "{}", halved.err);
     fs::write(site.ledger(), "").unwrap();
     let empty = site.verify();
-    assert_eq!((empty.exit, empty.out.contains("Proven")), (Some(1), false), "{}", empty.out);
+    assert_eq!((empty.exit, empty.out.contains("Verified")), (Some(1), false), "{}", empty.out);
     assert!(empty.err.contains("has no push, so nothing can be verified"), "{}", empty.err);
 }
 
 #[test]
-fn an_interrupt_leaves_whole_lines_and_a_proof() {
+fn an_interrupt_leaves_whole_lines_that_can_be_verified() {
     let site = Site::start();
     let mut long = command(&["simulate", "--url", &site.url, "--days", "300"]);
     long.current_dir(site.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -234,7 +234,7 @@ fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
     let verified = run(folder.path(), &["simulate", "--verify", "data"]);
     let said = "acknowledged no push of the ledger simulate-ledger.ndjson, so nothing can be verified. Refused: ";
     assert_eq!((verified.exit, verified.err.contains(said)), (Some(1), true), "{verified:?}");
-    assert!(!verified.out.contains("Proven"), "{verified:?}");
+    assert!(!verified.out.contains("Verified"), "{verified:?}");
 }
 
 #[test]

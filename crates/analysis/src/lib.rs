@@ -1,4 +1,5 @@
-//! What the command has beside receiving pushes. All of it stands on `domain` and on `history`.
+//! What operators do with stored readings and rules: backtest rules, run rule cases, survey devices, simulate a building, estimate
+//! costs. All of it depends on `domain`, `notify` and `history` alone.
 
 pub mod backtest;
 pub mod cases;
@@ -6,3 +7,4 @@ pub mod cost;
 pub mod report;
 pub mod simulate;
 pub mod survey;
+pub mod words;

@@ -1,50 +1,49 @@
-//! Why stored history cannot be read or written.
+//! The error of an archive.
 
 use std::fmt::Display;
 
 /// Stored history cannot be read or written. What was stored before is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// A file, folder or object cannot be read. Whether a retry helps depends on the reason.
-    #[error("{what} cannot be read: {why}")]
+    /// A file, folder or object cannot be read. A retry can help, depending on `error`.
+    #[error("{name} cannot be read: {error}")]
     NotRead {
         /// The file, folder or object.
-        what: String,
-        /// What the system or the service said.
-        why: String,
+        name: String,
+        /// The error of the system or the service.
+        error: String,
     },
-    /// A file or object cannot be written or removed. Whether a retry helps depends on the reason.
-    #[error("{what} cannot be written or removed: {why}")]
+    /// A file or object cannot be written or removed. A retry can help, depending on `error`.
+    #[error("{name} cannot be written or removed: {error}")]
     NotWritten {
         /// The file or object.
-        what: String,
-        /// What the system or the service said.
-        why: String,
+        name: String,
+        /// The error of the system or the service.
+        error: String,
     },
-    /// An object is not what was written. No retry helps.
-    #[error("{what} is damaged: {why}")]
+    /// An object differs from what was written. A retry cannot help.
+    #[error("{name} is damaged: {error}. Restore it from a backup, or, in a bucket, from its earlier version")]
     Damaged {
         /// The object.
-        what: String,
-        /// What is wrong with it, and what to do.
-        why: String,
+        name: String,
+        /// What is wrong with it.
+        error: String,
     },
 }
 
 impl ArchiveError {
-    /// `what` cannot be read because of `why`.
-    pub fn not_read(what: impl Display, why: impl Display) -> Self {
-        Self::NotRead { what: what.to_string(), why: why.to_string() }
+    /// `name` cannot be read.
+    pub fn not_read(name: impl Display, error: impl Display) -> Self {
+        Self::NotRead { name: name.to_string(), error: error.to_string() }
     }
 
-    /// `what` cannot be written or removed because of `why`.
-    pub fn not_written(what: impl Display, why: impl Display) -> Self {
-        Self::NotWritten { what: what.to_string(), why: why.to_string() }
+    /// `name` cannot be written or removed.
+    pub fn not_written(name: impl Display, error: impl Display) -> Self {
+        Self::NotWritten { name: name.to_string(), error: error.to_string() }
     }
 
-    /// An object is not what was written.
-    pub(crate) fn damaged(what: impl Display, why: impl Display) -> Self {
-        let remedy = "Restore it from a backup, or, in a bucket, from its earlier version";
-        Self::Damaged { what: what.to_string(), why: format!("{why}. {remedy}") }
+    /// The object `name` is damaged.
+    pub(crate) fn damaged(name: impl Display, error: impl Display) -> Self {
+        Self::Damaged { name: name.to_string(), error: error.to_string() }
     }
 }

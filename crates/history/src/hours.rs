@@ -6,25 +6,24 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, ArchiveError, Period};
 
-/// One hour of an archive.
+/// An hour of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hour {
-    /// When it begins.
+    /// Its start.
     pub start: Timestamp,
     /// Its folder: `raw/dt=2026-11-23/hh=05/`.
     pub folder: String,
 }
 
 impl Hour {
-    /// The day that it is of, in UTC.
+    /// Its date in UTC.
     #[must_use]
     pub fn date(&self) -> Date {
         self.start.to_zoned_datetime(TimeZone::UTC).date()
     }
 }
 
-/// The hours below `root`, which is `raw/` or `rejected/`, that `period` touches, in order. Days outside of it are not looked
-/// into. Folders of other names are somebody else's.
+/// Lists the hours below `root` (`raw/` or `rejected/`) that overlap `period`, in order. Ignores folders with other names.
 ///
 /// # Errors
 /// [`ArchiveError::NotRead`] if a folder cannot be listed.
@@ -32,13 +31,13 @@ pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<H
     let mut hours = Vec::new();
     for below in archive.folders(root)? {
         let Some(day) = day(root, &below) else { continue };
-        if !moment(day, 0).is_some_and(|start| period.touches(start, SignedDuration::from_hours(24))) {
+        if !moment(day, 0).is_some_and(|start| period.overlaps(start, SignedDuration::from_hours(24))) {
             continue;
         }
         for folder in archive.folders(&below)? {
             let hour = folder.strip_prefix(&below).and_then(|name| name.strip_prefix("hh=")?.strip_suffix('/'));
             let start = hour.filter(|hour| hour.len() == 2).and_then(|hour| moment(day, hour.parse().ok()?));
-            if let Some(start) = start.filter(|start| period.touches(*start, SignedDuration::from_hours(1))) {
+            if let Some(start) = start.filter(|start| period.overlaps(*start, SignedDuration::from_hours(1))) {
                 hours.push(Hour { start, folder });
             }
         }
@@ -49,7 +48,7 @@ pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<H
 /// The day of the folder `raw/dt=2026-11-23/` below the root `raw/`.
 fn day(root: &str, folder: &str) -> Option<Date> {
     let name = folder.strip_prefix(root)?.strip_prefix("dt=")?.strip_suffix('/')?;
-    // `20261123` is a date as well, and no name of ours.
+    // `20261123` parses as a date too, but is not a name that we write.
     name.parse().ok().filter(|day: &Date| day.to_string() == name)
 }
 
@@ -93,19 +92,22 @@ mod tests {
         "rejected/dt=2024-05-01/hh=10/",
     ]);
 
-    fn told(period: &Period) -> Vec<String> {
+    fn starts(period: &Period) -> Vec<String> {
         hours(&FOLDERS, "raw/", period).unwrap().iter().map(|hour| hour.start.to_string()).collect()
     }
 
     #[test]
-    fn hours_are_found_in_order_and_nothing_else_is() {
-        assert_eq!(told(&Period::default()), ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]);
+    fn hours_are_listed_in_order_and_other_folders_are_ignored() {
+        assert_eq!(
+            starts(&Period::default()),
+            ["2024-05-01T09:00:00Z", "2024-05-01T10:00:00Z", "2024-05-02T00:00:00Z"]
+        );
     }
 
     #[test]
-    fn days_and_hours_that_nobody_wants_are_left_out() {
+    fn days_and_hours_outside_of_the_period_are_left_out() {
         let ten: Timestamp = "2024-05-01T10:00:00Z".parse().unwrap();
         let minute = Period { since: Some(ten), until: Some(ten + SignedDuration::from_mins(1)) };
-        assert_eq!(told(&minute), ["2024-05-01T10:00:00Z"]);
+        assert_eq!(starts(&minute), ["2024-05-01T10:00:00Z"]);
     }
 }

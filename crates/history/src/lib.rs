@@ -1,4 +1,4 @@
-//! What was stored, read again in the order in which it was first received; and `lake`, which copies it into Parquet files.
+//! Stored pushes, read again in the order of their receipt; and [`lake`], which copies them into Parquet files.
 
 mod error;
 mod hours;
@@ -11,49 +11,67 @@ use jiff::Timestamp;
 
 pub use self::error::ArchiveError;
 pub use self::hours::{Hour, hours};
-pub use self::inventory::{Ids, Inventory};
+pub use self::inventory::{Inventory, KnownIds};
 pub use self::period::Period;
 pub use self::pushes::{ArchivedPush, Round, read_pushes};
 use domain::archive::{ObjectKey, unpack};
 
-/// Where stored objects are read from: a data folder, a bucket.
+/// Most objects in memory at a time.
+const OBJECTS_AT_ONCE: usize = 512;
+
+/// A data folder or a bucket with stored objects.
 pub trait Archive: Send + Sync {
-    /// The folders directly below `folder`, as whole prefixes that end in `/`, in order: below `raw/`, `raw/dt=2026-11-23/`
-    /// and its like. None if there is no such folder.
+    /// The folders directly below `folder`, in order, as prefixes that end in `/`: below `raw/`, `raw/dt=2026-11-23/` and so
+    /// on. Empty if there is no such folder.
     ///
     /// # Errors
     /// [`ArchiveError::NotRead`] if they cannot be listed.
     fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
 
-    /// The objects directly in `folder`, in order. None if there is no such folder.
+    /// The keys of the objects directly in `folder`, in order. Empty if there is no such folder.
     ///
     /// # Errors
     /// [`ArchiveError::NotRead`] if they cannot be listed.
     fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError>;
 
-    /// The objects of these keys, in their order. As many are read at a time as is good for the archive.
+    /// The objects with these keys, in the same order. The archive chooses how many it reads in parallel.
     ///
     /// # Errors
-    /// [`ArchiveError`] if one of them cannot be read, also because it is not there any more.
+    /// [`ArchiveError`] if one of them cannot be read or does not exist.
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError>;
 }
 
-/// A stored object as it was read.
+/// Calls `visit` with each object directly in `folder`, in order.
+///
+/// # Errors
+/// [`ArchiveError`] if the folder cannot be listed, or an object cannot be read.
+pub fn read_folder(
+    archive: &dyn Archive,
+    folder: &str,
+    mut visit: impl FnMut(StoredObject),
+) -> Result<(), ArchiveError> {
+    for keys in archive.keys(folder)?.chunks(OBJECTS_AT_ONCE) {
+        archive.read(keys)?.into_iter().for_each(&mut visit);
+    }
+    Ok(())
+}
+
+/// A stored object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredObject {
-    /// Its name.
+    /// Its key.
     pub key: ObjectKey,
-    /// When it was first received; `None` for a copy of the object alone, with nothing recorded about it.
+    /// When it was first received; `None` for a copy without its metadata.
     pub received: Option<Timestamp>,
     /// Its compressed bytes.
     pub bytes: Vec<u8>,
 }
 
 impl StoredObject {
-    /// Its lines.
+    /// Decompresses its lines.
     ///
     /// # Errors
-    /// [`ArchiveError::Damaged`] if it is no Zstandard frame of text. No retry helps.
+    /// [`ArchiveError::Damaged`] if it is no Zstandard frame of text. A retry cannot help.
     pub fn text(&self) -> Result<String, ArchiveError> {
         unpack(&self.bytes).map_err(|error| ArchiveError::damaged(&self.key, error))
     }

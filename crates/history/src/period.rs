@@ -1,26 +1,26 @@
-//! A stretch of time.
+//! A period of time.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// From when to when. `None` is an open end.
+/// A period of time. `None` is an open end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Period {
-    /// Its first moment.
+    /// Its start, in it.
     pub since: Option<Timestamp>,
-    /// The first moment after it.
+    /// Its end, not in it.
     pub until: Option<Timestamp>,
 }
 
 impl Period {
-    /// Whether `at` is in it.
+    /// Whether `at` is in the period.
     #[must_use]
     pub fn contains(&self, at: Timestamp) -> bool {
         self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at < until)
     }
 
-    /// Whether any moment of `length` from `start` on is in it.
+    /// Whether the period overlaps `length` from `start` on.
     #[must_use]
-    pub fn touches(&self, start: Timestamp, length: SignedDuration) -> bool {
+    pub fn overlaps(&self, start: Timestamp, length: SignedDuration) -> bool {
         let ends = start.checked_add(length).unwrap_or(Timestamp::MAX);
         self.since.is_none_or(|since| since < ends) && self.until.is_none_or(|until| start < until)
     }
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_moment_is_in_and_the_last_is_not() {
+    fn a_period_contains_its_start_and_not_its_end() {
         let day = period("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z");
         let is_in = |text: &str| day.contains(text.parse().unwrap());
         assert!(is_in("2026-11-01T00:00:00Z") && is_in("2026-11-01T23:59:00Z"));
@@ -44,10 +44,10 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_counts_where_any_of_it_does() {
+    fn a_period_overlaps_an_hour_that_is_partly_in_it() {
         let morning = period("2026-11-01T10:30:00Z", "2026-11-01T12:00:00Z");
-        let touches = |text: &str| morning.touches(text.parse().unwrap(), SignedDuration::from_hours(1));
-        assert!(touches("2026-11-01T10:00:00Z") && touches("2026-11-01T11:00:00Z"));
-        assert!(!touches("2026-11-01T09:00:00Z") && !touches("2026-11-01T12:00:00Z"));
+        let overlaps = |text: &str| morning.overlaps(text.parse().unwrap(), SignedDuration::from_hours(1));
+        assert!(overlaps("2026-11-01T10:00:00Z") && overlaps("2026-11-01T11:00:00Z"));
+        assert!(!overlaps("2026-11-01T09:00:00Z") && !overlaps("2026-11-01T12:00:00Z"));
     }
 }

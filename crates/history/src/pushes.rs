@@ -1,8 +1,7 @@
-//! Stored pushes in the order in which they were first received, as they were judged when they came.
+//! Stored pushes in the order of their first receipt, which is the order in which they were evaluated.
 //!
-//! Objects lie under the hour of their newest reading. A push can be received long after that hour, because it was late, or
-//! before it, because a device's clock is ahead. So objects wait, compressed, until enough of the archive is read to know
-//! which of them came first.
+//! Objects lie in the folder of the hour of their newest reading. A push can be received long after that hour, because it was
+//! late, or before it, because the clock of a device is ahead. So objects wait, compressed, until enough of the archive is read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,29 +9,27 @@ use std::collections::BinaryHeap;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
-use super::{Archive, ArchiveError, Hour, StoredObject};
+use super::{Archive, ArchiveError, Hour, OBJECTS_AT_ONCE, StoredObject};
 use domain::archive::{ObjectKey, unpack};
 use domain::reading::Reading;
 
-/// Where pushes lie of which no reading has a usable time.
+/// The folder of pushes in which no reading has a usable time.
 const UNDATED: &str = "raw-undated/";
-/// Objects that are read at a time.
-const OBJECTS_AT_ONCE: usize = 512;
-/// Most that waits to be put in order, in bytes: three days of 1,000 devices, and all of a small history.
-const MOST_WAITING: usize = 64 << 20;
-/// What an object takes beside its compressed text, in bytes.
+/// Most bytes that wait to be put in order: three days of 1,000 devices.
+const MAX_WAITING: usize = 64 << 20;
+/// Bytes that an object takes beside its compressed text.
 const OVERHEAD: usize = 256;
-/// Compressed bytes of a round; as text they are about eight times as many.
+/// Compressed bytes of a round. The text is about eight times as long.
 const ROUND: usize = 1 << 20;
 
 /// A stored push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivedPush {
-    /// The name of its object.
+    /// The key of its object.
     pub key: ObjectKey,
-    /// When it was first received. If that is not recorded: the time of its newest reading.
+    /// When it was first received. The time of its newest reading, if that is not recorded.
     pub received: Timestamp,
-    /// A reading each.
+    /// Its readings, one per line.
     pub lines: String,
 }
 
@@ -44,114 +41,108 @@ impl ArchivedPush {
     }
 }
 
-/// Some pushes, unpacked together.
+/// Some pushes, decompressed together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
-    /// In the order of their first receipt.
+    /// The pushes, in the order of their first receipt.
     pub pushes: Vec<ArchivedPush>,
-    /// How many of the hours are read by now.
+    /// How many of the hours have been read.
     pub hours: usize,
-    /// Pushes that are left out since the last round: no reading has a usable time, and the receipt is not recorded.
+    /// Pushes that were left out since the last round: no reading has a usable time, and the receipt is not recorded.
     pub undated: u64,
 }
 
-/// Reads the pushes of these hours and those without a usable time, and gives them to `take` in the order of their first
-/// receipt. `take` returns whether it wants more.
+/// Reads the pushes of these hours, and those without a usable time. Calls `visit` with them in the order of their first receipt,
+/// until it returns false.
 ///
-/// At most 64 MiB of compressed objects wait to be put in order. A push that lies further from its place than that comes
-/// when it is read, after pushes that were received later.
+/// At most 64 MiB of compressed objects wait to be put in order. A push that is further from its place in the order comes late,
+/// after pushes that were received later.
 ///
-/// Damaged objects are left out, and returned as an error each.
+/// Leaves out damaged objects, and returns an error for each.
 ///
 /// # Errors
 /// [`ArchiveError`] if objects cannot be listed or read.
 pub fn read_pushes(
     archive: &dyn Archive,
     hours: &[Hour],
-    mut take: impl FnMut(Round) -> bool,
+    mut visit: impl FnMut(Round) -> bool,
 ) -> Result<Vec<ArchiveError>, ArchiveError> {
-    let mut queue = Queue { most: MOST_WAITING, ..Queue::default() };
+    let mut queue = ReceiptQueue::default();
     queue.read(archive, UNDATED)?;
     for (index, hour) in hours.iter().enumerate() {
         queue.read(archive, &hour.folder)?;
-        while queue.size > queue.most {
-            if !take(queue.round(index + 1)) {
+        while queue.size > MAX_WAITING {
+            if !visit(queue.round(index + 1)) {
                 return Ok(queue.damaged);
             }
         }
     }
-    loop {
-        let round = queue.round(hours.len());
-        if !take(round) || queue.waiting.is_empty() {
-            return Ok(queue.damaged);
-        }
-    }
+    while visit(queue.round(hours.len())) && !queue.pushes.is_empty() {}
+    Ok(queue.damaged)
 }
 
-/// An object that waits for its turn.
+/// A push that waits for its place in the order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
+struct CompressedPush {
     received: Timestamp,
     key: ObjectKey,
     bytes: Vec<u8>,
 }
 
-/// Objects that wait, the one that was received first on top.
+/// Pushes by receipt, the earliest first.
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    /// What they take, in bytes, and the most that they may.
+struct ReceiptQueue {
+    pushes: BinaryHeap<Reverse<CompressedPush>>,
+    /// The size of these pushes in bytes.
     size: usize,
-    most: usize,
     undated: u64,
-    /// Objects that are left out.
     damaged: Vec<ArchiveError>,
 }
 
-impl Queue {
+impl ReceiptQueue {
     fn read(&mut self, archive: &dyn Archive, folder: &str) -> Result<(), ArchiveError> {
         for keys in archive.keys(folder)?.chunks(OBJECTS_AT_ONCE) {
-            let read: Vec<_> = archive.read(keys)?.into_par_iter().map(Waiting::of).collect();
-            for waiting in read {
-                match waiting {
-                    Ok(Some(waiting)) => {
-                        self.size += waiting.size();
-                        self.waiting.push(Reverse(waiting));
+            let pushes: Vec<_> = archive.read(keys)?.into_par_iter().map(CompressedPush::from_object).collect();
+            for push in pushes {
+                match push {
+                    Ok(Some(push)) => {
+                        self.size += push.size();
+                        self.pushes.push(Reverse(push));
                     }
                     Ok(None) => self.undated += 1,
-                    Err(damaged) => self.damaged.push(damaged),
+                    Err(error) => self.damaged.push(error),
                 }
             }
         }
         Ok(())
     }
 
-    /// Takes out those that were received first.
+    /// Removes and decompresses the earliest pushes.
     fn round(&mut self, hours: usize) -> Round {
         let mut first = Vec::new();
         let mut size = 0;
         while size < ROUND
-            && let Some(Reverse(waiting)) = self.waiting.pop()
+            && let Some(Reverse(push)) = self.pushes.pop()
         {
-            size += waiting.bytes.len();
-            self.size -= waiting.size();
-            first.push(waiting);
+            size += push.bytes.len();
+            self.size -= push.size();
+            first.push(push);
         }
-        let unpacked: Vec<_> = first.into_par_iter().map(Waiting::unpacked).collect();
+        let unpacked: Vec<_> = first.into_par_iter().map(CompressedPush::unpack).collect();
         let mut pushes = Vec::with_capacity(unpacked.len());
         for push in unpacked {
             match push {
                 Ok(push) => pushes.push(push),
-                Err(damaged) => self.damaged.push(damaged),
+                Err(error) => self.damaged.push(error),
             }
         }
         Round { pushes, hours, undated: std::mem::take(&mut self.undated) }
     }
 }
 
-impl Waiting {
-    /// `None` if nothing says when it was received.
-    fn of(object: StoredObject) -> Result<Option<Self>, ArchiveError> {
+impl CompressedPush {
+    /// `None` if neither the object nor its readings have a time.
+    fn from_object(object: StoredObject) -> Result<Option<Self>, ArchiveError> {
         let received = match object.received {
             Some(received) => Some(received),
             None => newest(&object.text()?),
@@ -159,7 +150,7 @@ impl Waiting {
         Ok(received.map(|received| Self { received, key: object.key, bytes: object.bytes }))
     }
 
-    fn unpacked(self) -> Result<ArchivedPush, ArchiveError> {
+    fn unpack(self) -> Result<ArchivedPush, ArchiveError> {
         let Self { received, key, bytes } = self;
         let lines = unpack(&bytes).map_err(|error| ArchiveError::damaged(&key, error))?;
         Ok(ArchivedPush { key, received, lines })
@@ -216,62 +207,62 @@ mod tests {
     }
 
     /// The names of the pushes in the order in which they come, and how many are left out.
-    fn read(objects: &Objects, most: usize) -> (String, u64) {
-        let mut queue = Queue { most, ..Queue::default() };
+    fn read(objects: &Objects, max_waiting: usize) -> (String, u64) {
+        let mut queue = ReceiptQueue::default();
         let (mut names, mut undated) = (Vec::new(), 0);
-        let mut note = |round: Round| {
+        let mut add = |round: Round| {
             undated += round.undated;
             names.extend(round.pushes.iter().map(|push| push.key.as_str().rsplit('/').next().unwrap().to_owned()));
         };
         for folder in [UNDATED, "hh=10/", "hh=11/", "hh=12/"] {
             queue.read(objects, folder).unwrap();
-            while queue.size > queue.most {
-                note(queue.round(0));
+            while queue.size > max_waiting {
+                add(queue.round(0));
             }
         }
-        note(queue.round(0));
+        add(queue.round(0));
         (names.join(" "), undated)
     }
 
     #[test]
-    fn pushes_come_in_the_order_of_their_receipt_whatever_hour_they_lie_under() {
+    fn pushes_come_in_the_order_of_their_receipt_not_of_their_hour() {
         let objects = Objects::default()
             .with("hh=10/", "late", Some("12:30"), &["10:01"])
             .with("hh=10/", "second", Some("10:59"), &["10:58"])
             .with("hh=12/", "ahead", Some("10:30"), &["12:59"])
             .with("hh=11/", "third", Some("11:01"), &["11:00", "10:59"])
             .with(UNDATED, "timeless", Some("10:45"), &[]);
-        assert_eq!(read(&objects, MOST_WAITING), ("ahead timeless second third late".to_owned(), 0));
+        assert_eq!(read(&objects, MAX_WAITING), ("ahead timeless second third late".to_owned(), 0));
     }
 
     #[test]
-    fn the_newest_reading_stands_in_for_a_receipt_that_is_not_recorded() {
+    fn a_push_without_a_receipt_is_ordered_by_its_newest_reading() {
         let objects = Objects::default()
             .with("hh=11/", "b", None, &["10:05", "11:05"])
             .with("hh=11/", "a", Some("11:06"), &["11:01"])
             .with(UNDATED, "timeless", None, &[]);
-        assert_eq!(read(&objects, MOST_WAITING), ("b a".to_owned(), 1));
+        assert_eq!(read(&objects, MAX_WAITING), ("b a".to_owned(), 1));
     }
 
     #[test]
-    fn what_lies_too_far_from_its_place_comes_when_it_is_read() {
+    fn a_push_that_is_too_far_from_its_place_comes_when_it_is_read() {
         let objects = Objects::default()
             .with("hh=10/", "a", Some("10:30"), &["10:30"])
             .with("hh=11/", "b", Some("11:30"), &["11:30"])
             .with("hh=12/", "ahead", Some("10:00"), &["12:30"]);
         assert_eq!(read(&objects, 0).0, "a b ahead");
-        assert_eq!(read(&objects, MOST_WAITING).0, "ahead a b");
+        assert_eq!(read(&objects, MAX_WAITING).0, "ahead a b");
     }
 
     #[test]
-    fn nothing_stored_is_one_empty_round() {
+    fn an_empty_archive_is_one_empty_round() {
         let mut rounds = Vec::new();
         let hours = [Hour { start: at("10:00"), folder: "hh=10/".to_owned() }];
-        let take = |round| {
+        let visit = |round| {
             rounds.push(round);
             true
         };
-        read_pushes(&Objects::default(), &hours, take).unwrap();
+        read_pushes(&Objects::default(), &hours, visit).unwrap();
         assert_eq!(rounds, [Round { hours: 1, ..Round::default() }]);
     }
 }

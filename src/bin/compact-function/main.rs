@@ -1,4 +1,4 @@
-//! The Lambda function that compacts: once a day, beside the one that takes pushes and never in its way.
+//! The Lambda function that compacts the archive once a day. It runs apart from the function that receives pushes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,8 +12,8 @@ use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
     telemetry::function::start(config::verbosity(), config::function_name());
-    let config = CompactConfig::from_env().inspect_err(|fault| tracing::error!(%fault, "the function cannot start"))?;
-    // It waits for its requests itself, so it is made where nothing else is waited for.
+    let config = CompactConfig::from_env().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
+    // The archive blocks on requests of its own, so it is opened outside of the runtime.
     let lake = Arc::new(S3Archive::of_function(config.raw_bucket, config.s3_path_style)?);
     let reply = |event: LambdaEvent<CompactionEvent>| {
         let lake = Arc::clone(&lake);

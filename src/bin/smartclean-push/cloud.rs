@@ -1,4 +1,4 @@
-//! Buckets and tables in AWS, by whatever AWS's own command line is logged in with.
+//! Opens buckets and tables in AWS with the credentials of AWS's own command line.
 
 use std::collections::HashMap;
 
@@ -15,15 +15,14 @@ pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
     Ok(Box::new(S3Archive::open(location, config::s3_path_style_of_env())?))
 }
 
-/// Opens a table of states, and lists the versions of its documents.
+/// Opens a state table, and lists the versions of its documents.
 pub(super) async fn table(name: &str) -> Result<(Box<dyn StateStore>, HashMap<String, u64>), Failure> {
-    let unusable = |why: String| {
-        Failure::new(format!(
-            "dynamodb://{name} cannot be used: {why}. Are the table's name and AWS_REGION right, and may the profile \
-             dynamodb:Scan, BatchGetItem and PutItem there?"
-        ))
+    let unusable = |error: String| {
+        Failure::new(format!("dynamodb://{name} cannot be used: {error}")).with_remedy(
+            "Check the name of the table and AWS_REGION. The profile requires dynamodb:Scan, BatchGetItem and PutItem",
+        )
     };
-    let store = DynamoStore::of_operator(name.to_owned()).await.map_err(|fault| unusable(fault.to_string()))?;
-    let versions = store.versions().await.map_err(|fault| unusable(fault.chain()))?;
+    let store = DynamoStore::of_operator(name.to_owned()).await.map_err(|error| unusable(error.to_string()))?;
+    let versions = store.versions().await.map_err(|error| unusable(error.chain()))?;
     Ok((Box::new(store), versions))
 }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-/// Rows with their columns below each other; what looks like a number stands right.
+/// Aligns the cells of each column. Cells that begin with a digit are aligned right, except dates.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..count).map(|column| wide(column).unwrap_or_default()).collect();
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+    }
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
@@ -25,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other() {
+    fn text_is_aligned_left_and_numbers_right() {
         let rows = [vec!["rule".to_owned(), "new".to_owned()], vec!["a".to_owned(), "12".to_owned()]];
         assert_eq!(columns(&rows), "rule  new\na      12\n");
     }

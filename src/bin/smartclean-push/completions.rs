@@ -1,11 +1,10 @@
-//! `completions`: what makes a shell complete this command.
-
-use std::io::Write;
+//! `completions`: completion scripts for shells.
 
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use crate::{Arguments, Failure};
+use crate::output::print;
+use crate::{CommandLine, Failure};
 
 /// Print a script that makes your shell complete this command
 #[derive(Debug, Args)]
@@ -13,17 +12,17 @@ use crate::{Arguments, Failure};
   smartclean-push completions bash > ~/.local/share/bash-completion/completions/smartclean-push
   smartclean-push completions zsh > ~/.zfunc/_smartclean-push
   smartclean-push completions fish > ~/.config/fish/completions/smartclean-push.fish")]
-pub(super) struct Completions {
-    /// Which shell
+pub(super) struct CompletionsCommand {
+    /// Name of the shell
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        // Into memory first: the generator panics where the output ends early, as `head` makes it.
+        // Into memory first: the generator panics if the output ends early, as with `head`.
         let mut script = Vec::new();
-        generate(self.shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut script);
-        let written = anstream::stdout().write_all(&script);
-        written.map_err(|fault| Failure::new(format!("the script cannot be printed: {fault}")))
+        generate(self.shell, &mut CommandLine::command(), env!("CARGO_PKG_NAME"), &mut script);
+        print(String::from_utf8_lossy(&script));
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Stands in for `cloud.rs` in a build without AWS's code.
+//! Replaces `cloud.rs` in a build without AWS code.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,17 @@ use smartclean_push::ingest::ports::StateStore;
 
 use crate::Failure;
 
-/// Says how to get a command that opens `s3://bucket/prefix`.
+/// Fails, and says how to read a bucket.
 pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
     Err(Failure::usage(format!(
-        "this build of the command uses no buckets. Build one that does, with cargo build --release --features s3, or copy \
-         the objects here first: aws s3 sync {location} copy, and then name the folder copy. A copy does not know when its \
-         objects were received; the bucket does"
+        "this build of the command cannot read buckets. Build one that can: cargo build --release --features s3. Or copy the \
+         objects: aws s3 sync {location} copy, and name the folder `copy`. The copy loses the times of receipt"
     )))
 }
 
-/// Says how to get a command that opens a table of states.
+/// Fails, and says how to open a table.
 pub(super) async fn table(_: &str) -> Result<(Box<dyn StateStore>, HashMap<String, u64>), Failure> {
     Err(Failure::usage(
-        "this build of the command uses no tables. Build one that does: cargo build --release --features s3",
+        "this build of the command cannot use tables. Build one that can: cargo build --release --features s3",
     ))
 }

@@ -1,4 +1,4 @@
-//! Stretches of time, as they are named on the command line.
+//! Reads periods, moments and intervals from the command line.
 
 use clap::Args;
 use history::Period;
@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::Failure;
 
-/// From when to when, by the time at which readings were taken.
+/// `--since` and `--until`, by the time at which readings were taken.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub(super) struct Arguments {
+pub(super) struct PeriodArguments {
     /// From then on: 2026-11-01, 2026-11-01T08:00 (both in UTC), 2026-11-01T08:00+08:00. Else from the first
     #[arg(long, value_name = "TIME", value_parser = moment_in_utc)]
     since: Option<Timestamp>,
@@ -19,8 +19,8 @@ pub(super) struct Arguments {
     until: Option<Timestamp>,
 }
 
-impl Arguments {
-    /// The period that is meant.
+impl PeriodArguments {
+    /// The period. Fails if it is empty.
     pub(super) fn read(self) -> Result<Period, Failure> {
         let Self { since, until } = self;
         match since.zip(until) {
@@ -46,7 +46,7 @@ pub(super) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     zone.to_timestamp(local).map_err(|error| error.to_string())
 }
 
-/// Reads how often something happens: from a second to a day.
+/// Reads an interval from a second to a day.
 pub(super) fn interval(text: &str) -> Result<SignedDuration, &'static str> {
     let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
     let interval = text.parse().ok().filter(|interval| (least..=most).contains(interval));

@@ -1,44 +1,38 @@
-//! Rules as they are named on the command line.
+//! Reads the rules files that a command line names.
 
-use std::io::Write;
 use std::path::Path;
 
-use smartclean_push::domain::display;
+use analysis::words::plural;
 use smartclean_push::domain::rules::{Diagnostic, RuleSet};
 
-use crate::Failure;
+use crate::output::note;
+use crate::{Failure, OrFailure as _};
 
-/// A file that was named on the command line.
+/// Reads a file that the command line names.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|fault| Failure::usage(format!("{} cannot be read: {fault}", path.display())))
+    std::fs::read(path).or_usage(format_args!("{} cannot be read", path.display()))
 }
 
-/// The rules of a file laid over the built-in ones. Warnings go to standard error.
-pub(super) fn of_file(path: &Path) -> Result<RuleSet, Failure> {
-    parsed(&path.display().to_string(), &read(path)?)
-}
-
-/// The rules of a file laid over the built-in ones; `name` is what it is called. Warnings go to standard error.
-pub(super) fn parsed(name: &str, bytes: &[u8]) -> Result<RuleSet, Failure> {
-    let refused = |faults: Vec<Diagnostic>| format!("{name} has {}:\n{}", counted(faults.len()), listed(&faults));
-    let rules = RuleSet::read(name, bytes).map_err(|faults| Failure::new(refused(faults)))?;
-    warn(&rules.warnings);
-    Ok(rules)
-}
-
-/// Prints warnings to standard error, a line each.
-pub(super) fn warn(warnings: &[Diagnostic]) {
-    for warning in warnings {
-        let _ = writeln!(anstream::stderr(), "{}", display::lines(&format!("warning: {warning}")));
+/// The rules of a file, laid over the built-in ones; without a file the built-in ones. Prints warnings.
+pub(super) fn load(path: Option<&Path>) -> Result<RuleSet, Failure> {
+    match path {
+        Some(path) => parse(&path.display().to_string(), &read(path)?),
+        None => Ok(RuleSet::pack()),
     }
 }
 
-/// "a fault", "3 faults".
-pub(super) fn counted(faults: usize) -> String {
-    if faults == 1 { "a fault".to_owned() } else { format!("{faults} faults") }
+/// The rules of the text `bytes`, laid over the built-in ones. `name` is the name of the text. Prints warnings.
+pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<RuleSet, Failure> {
+    let rules = RuleSet::read(name, bytes).map_err(|faults| {
+        Failure::new(format!("{name} has {}:\n{}", plural(faults.len(), "fault"), listed(&faults)))
+    })?;
+    for warning in &rules.warnings {
+        note(format_args!("warning: {warning}"));
+    }
+    Ok(rules)
 }
 
-/// A line each.
-pub(super) fn listed(faults: &[Diagnostic]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+/// One line for each diagnostic.
+pub(super) fn listed(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -1,11 +1,10 @@
-//! `schema`: prints the JSON Schema of rules files.
-
-use std::io::Write;
+//! `schema`: the JSON Schema of rules files.
 
 use clap::Args;
 use smartclean_push::domain::rules::SCHEMA;
 
 use crate::Failure;
+use crate::output::print;
 
 /// Print a JSON Schema of rules files, for editors that complete and check TOML by one
 ///
@@ -13,11 +12,11 @@ use crate::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   smartclean-push schema > rules.schema.json")]
-pub(super) struct Schema {}
+pub(super) struct SchemaCommand {}
 
-impl Schema {
+impl SchemaCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let cannot = |error| Failure::new(format!("the schema cannot be printed: {error}"));
-        anstream::stdout().write_all(SCHEMA.as_bytes()).map_err(cannot)
+        print(SCHEMA);
+        Ok(())
     }
 }

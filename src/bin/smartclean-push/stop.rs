@@ -1,96 +1,86 @@
-//! Ctrl-C: the first ends the run in order, the second at once.
+//! Ctrl-C and the system's request to end: the first one stops a command in order, the second one at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Failure;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Whether the run is to end.
+use crate::failure::INTERRUPTED;
+use crate::{Failure, OrFailure as _};
+
+/// How often a wait checks for a request to stop.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
+
+/// Says whether the user asked the command to stop.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stop {
-    asked: Arc<AtomicBool>,
-}
-
-/// The exit code of what was interrupted, as shells have it: 128 and the signal's number.
-pub(super) const INTERRUPTED: u8 = 130;
-/// A wait is looked up from this often.
-const LOOK_UP: Duration = Duration::from_millis(50);
+pub(super) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Listens for Ctrl-C, and for the system's request to end, from now on.
-    pub(super) fn listening() -> Result<Self, Failure> {
-        let fault = |fault| Failure::new(format!("signals cannot be received: {fault}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
-        let stop = Self::default();
-        let mut signals = runtime.block_on(async { Signals::new() }).map_err(fault)?;
-        let asked = Arc::clone(&stop.asked);
+    /// Listens for signals from now on.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let (stop, runtime) = (Self::default(), runtime(1)?);
+        let mut signals = runtime.block_on(async { Signals::listen() })?;
+        let is_requested = Arc::clone(&stop.0);
         thread::spawn(move || {
             runtime.block_on(async {
                 signals.next().await;
-                asked.store(true, Ordering::Relaxed);
-                signals.next().await;
-                std::process::exit(i32::from(INTERRUPTED));
+                is_requested.store(true, Ordering::Relaxed);
+                signals.exit_at_next().await;
             });
         });
         Ok(stop)
     }
 
-    /// Whether it was asked for.
-    pub(super) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    /// Whether the command should stop.
+    pub(super) fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
-    /// Waits, less where the end is asked for.
+    /// Waits. Returns early on a request to stop.
     pub(super) fn sleep(&self, wait: Duration) {
         let until = Instant::now() + wait;
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            if self.is_asked() {
+            if self.is_requested() {
                 return;
             }
-            thread::sleep(left.min(LOOK_UP));
+            thread::sleep(left.min(CHECK_EVERY));
         }
     }
 }
 
-/// Ctrl-C, and the system's request to end.
-#[cfg(unix)]
+/// Ctrl-C and SIGTERM.
 pub(super) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-#[cfg(unix)]
 impl Signals {
-    /// Receives them from now on.
-    pub(super) fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    /// Listens from now on. Requires a runtime.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).or_failure("signals cannot be received");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// Completes when the next one comes.
+    /// Completes at the next signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
     }
+
+    /// Ends the process at the next signal.
+    pub(super) async fn exit_at_next(&mut self) {
+        self.next().await;
+        std::process::exit(INTERRUPTED.into());
+    }
 }
 
-/// Ctrl-C.
-#[cfg(not(unix))]
-pub(super) struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    /// Receives them from now on.
-    pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    /// Completes when the next one comes.
-    pub(super) async fn next(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
-    }
+/// A runtime with so many threads.
+pub(super) fn runtime(threads: usize) -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    runtime.or_failure("the program cannot start")
 }

@@ -1,17 +1,18 @@
-//! `survey`: what the sensors really send, beside what the vendor documents.
+//! `survey`: a comparison of what the sensors send with what the vendor documents.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use analysis::survey::{Observation, Survey};
-use clap::{Args, ValueEnum};
-use history::{Archive, ArchiveError, Inventory, hours, read_pushes};
+use analysis::words::plural;
+use clap::Args;
+use history::{Archive, ArchiveError, Inventory, hours, read_folder, read_pushes};
 use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::RuleSet;
 
-use crate::archive::{complete, open};
-use crate::{Failure, period, progress, rules};
+use crate::output::{OutputFormat, progress_bar};
+use crate::{Failure, archive, period, rules};
 
 /// Say what the sensors really send, beside what SmartClean documents, and what to change because of it
 ///
@@ -24,60 +25,45 @@ use crate::{Failure, period, progress, rules};
   smartclean-push survey --from data --rules rules.toml --log serve.log
   smartclean-push survey --from s3://my-readings --since 2026-11-01
   smartclean-push survey --from data --format json | jq '.[] | select(.advice)'")]
-pub(super) struct SurveyOf {
+pub(super) struct SurveyCommand {
     /// Where the readings are: the data folder of `serve`, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
-    period: period::Arguments,
+    period: period::PeriodArguments,
     /// A rules file, to say which devices report less often than it allows [default: the built-in rules]
     #[arg(long, value_name = "RULES")]
     rules: Option<PathBuf>,
     /// The receiver's log, a line each: what `serve` wrote to standard error, or CloudWatch's lines in JSON
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// How the report is written
-    #[arg(long, value_enum, default_value_t = SurveyFormat::Text)]
-    format: SurveyFormat,
+    /// Format of the results. JSON is an array of objects: `subject`, `seen`, `expected`, `advice`
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SurveyFormat {
-    /// A line for each thing that was looked at, and what to do below it
-    Text,
-    /// An array of objects: `subject`, `seen`, `expected`, `advice`
-    Json,
-}
-
-impl SurveyOf {
+impl SurveyCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let rules = self.rules.as_deref().map_or_else(|| Ok(RuleSet::pack()), rules::of_file)?;
+        let rules = rules::load(self.rules.as_deref())?;
         let mut survey = Survey::default();
         if let Some(log) = &self.log {
-            read_log(log, &mut survey).map_err(|fault| {
-                Failure::usage(format!("{} cannot be read: {fault}. Name a log file with --log", log.display()))
+            read_log(log, &mut survey).map_err(|error| {
+                Failure::usage(format!("{} cannot be read: {error}. Name a log file with --log", log.display()))
             })?;
         }
-        let archive = open(&self.from)?;
+        let archive = archive::open(&self.from)?;
         let (warnings, damaged) = self.read(&*archive, &mut survey, &rules)?;
         let mut observations = survey.observations(&rules);
         observations.extend(warnings);
-        let text = match self.format {
-            SurveyFormat::Text => text(&observations),
-            SurveyFormat::Json => {
-                serde_json::to_string(&observations).map_err(|fault| Failure::new(fault.to_string()))?
-            }
-        };
-        let _ = writeln!(anstream::stdout(), "{text}");
-        complete(&damaged)?;
+        self.format.print(&observations, |observations| text(observations))?;
+        archive::fail_if_damaged(&damaged)?;
         match observations.iter().filter(|observation| observation.advice.is_some()).count() {
             0 => Ok(()),
-            1 => Err(Failure::new("one thing to look at, marked ! above")),
-            several => Err(Failure::new(format!("{several} things to look at, each marked ! above"))),
+            some => Err(Failure::new(format!("{} to look at, marked ! above", plural(some, "observation")))),
         }
     }
 
-    /// Reads the archive. What is returned is where its devices do not suit the rules, and what is damaged.
+    /// Surveys the archive. Returns where its devices do not suit the rules, and damaged objects.
     fn read(
         &self,
         archive: &dyn Archive,
@@ -86,19 +72,17 @@ impl SurveyOf {
     ) -> Result<(Vec<Observation>, Vec<ArchiveError>), Failure> {
         let period = self.period.read()?;
         let raw = hours(archive, "raw/", &period)?;
-        let bar = progress::bar(raw.len());
+        let bar = progress_bar(raw.len() as u64);
         let mut damaged = read_pushes(archive, &raw, |round| {
             round.pushes.iter().filter(|push| period.contains(push.received)).for_each(|push| survey.push(push));
             bar.set_position(round.hours as u64);
             true
         })?;
         for hour in hours(archive, "rejected/", &period)? {
-            for object in archive.read(&archive.keys(&hour.folder)?)? {
-                match object.text() {
-                    Ok(lines) => survey.rejections(&lines),
-                    Err(error) => damaged.push(error),
-                }
-            }
+            read_folder(archive, &hour.folder, |object| match object.text() {
+                Ok(lines) => survey.rejections(&lines),
+                Err(error) => damaged.push(error),
+            })?;
         }
         bar.finish_and_clear();
         let warnings = Inventory::read(archive, &period)?.warnings(rules).into_iter().map(|warning| Observation {
@@ -120,13 +104,13 @@ fn read_log(path: &Path, survey: &mut Survey) -> std::io::Result<()> {
 }
 
 fn text(observations: &[Observation]) -> String {
-    // Names are from outside, and must not begin a line of their own.
-    let told = |Observation { subject, seen, expected, advice }: &Observation| {
-        let what = line(&format!("{subject}: {seen} (expected: {expected})"));
+    let text = |Observation { subject, seen, expected, advice }: &Observation| {
+        // Names come from sensors, and must not begin a line of their own.
+        let observed = line(&format!("{subject}: {seen} (expected: {expected})"));
         match advice {
-            Some(advice) => format!("! {what}\n      {}", line(advice)),
-            None => format!("  {what}"),
+            Some(advice) => format!("! {observed}\n      {}\n", line(advice)),
+            None => format!("  {observed}\n"),
         }
     };
-    observations.iter().map(told).collect::<Vec<_>>().join("\n")
+    observations.iter().map(text).collect()
 }

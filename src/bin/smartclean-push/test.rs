@@ -1,16 +1,16 @@
-//! `test`: rule cases, run.
+//! `test`: runs rule cases.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use analysis::cases::{Case, CaseFile, Mismatch};
+use analysis::words::plural;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::{display, utf8};
 
-use crate::{Failure, rules};
+use crate::output::print;
+use crate::{Failure, OrFailure as _, rules};
 
 /// Run rule cases: readings with times, and exactly the alerts they make
 ///
@@ -28,7 +28,7 @@ use crate::{Failure, rules};
 Examples:
   smartclean-push test cases.toml
   smartclean-push test --rules rules.toml tests/ --junit report.xml")]
-pub(super) struct Test {
+pub(super) struct TestCommand {
     /// Case files, or folders of them (*.toml)
     #[arg(value_name = "CASES", required = true)]
     cases: Vec<PathBuf>,
@@ -40,41 +40,37 @@ pub(super) struct Test {
     junit: Option<PathBuf>,
 }
 
-/// A case file that was run.
-struct Ran {
+/// The results of a case file.
+struct FileResults {
     name: String,
     cases: Vec<(Case, Vec<Mismatch>)>,
 }
 
-impl Test {
+impl TestCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let files = self.files()?;
-        let ran = files.iter().map(|path| self.run_file(path)).collect::<Result<Vec<_>, _>>()?;
-        let (mut told, mut cases, mut failed) = (String::new(), 0, 0);
-        for file in &ran {
-            let failed_here = file.cases.iter().filter(|(_, mismatches)| !mismatches.is_empty()).count();
-            // Writing to a String cannot fail.
-            let _ = writeln!(told, "{}: {}, {failed_here} failed", file.name, counted(file.cases.len()));
-            file.cases.iter().for_each(|(case, mismatches)| told.push_str(&failure(&file.name, case, mismatches)));
+        let results = self.files()?.iter().map(|path| self.run_file(path)).collect::<Result<Vec<_>, _>>()?;
+        let (mut text, mut cases, mut failed) = (String::new(), 0, 0);
+        for file in &results {
+            let failures = file.cases.iter().filter(|(_, mismatches)| !mismatches.is_empty()).count();
+            text += &format!("{}: {}, {failures} failed\n", file.name, plural(file.cases.len(), "case"));
+            text.extend(file.cases.iter().map(|(case, mismatches)| failure(&file.name, case, mismatches)));
             cases += file.cases.len();
-            failed += failed_here;
+            failed += failures;
         }
-        let _ = write!(anstream::stdout(), "{}", display::lines(&told));
+        print(display::lines(&text));
         if let Some(path) = &self.junit {
-            let cannot = |fault: &dyn std::fmt::Display| {
-                Failure::usage(format!("{} cannot be written: {fault}", path.display()))
-            };
-            let report = report(&ran).to_string().map_err(|fault| cannot(&fault))?;
-            std::fs::write(path, report).map_err(|fault| cannot(&fault))?;
+            let unwritable = format!("{} cannot be written", path.display());
+            let report = junit_report(&results).to_string().or_usage(&unwritable)?;
+            std::fs::write(path, report).or_usage(&unwritable)?;
         }
         match (cases, failed) {
             (0, _) => Err(Failure::usage("there is no case in these files")),
             (_, 0) => Ok(()),
-            (cases, failed) => Err(Failure::new(format!("{failed} of {} failed", counted(cases)))),
+            (cases, failed) => Err(Failure::new(format!("{failed} of {} failed", plural(cases, "case")))),
         }
     }
 
-    /// The files, those of a folder in the order of their names.
+    /// The case files; those of a folder in the order of their names.
     fn files(&self) -> Result<Vec<PathBuf>, Failure> {
         let mut files = Vec::new();
         for path in &self.cases {
@@ -82,8 +78,8 @@ impl Test {
                 files.push(path.clone());
                 continue;
             }
-            let cannot = |fault: std::io::Error| Failure::usage(format!("{} cannot be read: {fault}", path.display()));
-            let entries = std::fs::read_dir(path).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+            let entries = std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+            let entries = entries.or_usage(format_args!("{} cannot be read", path.display()))?;
             let mut inside: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
             inside.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
             inside.sort();
@@ -92,53 +88,44 @@ impl Test {
         Ok(files)
     }
 
-    fn run_file(&self, path: &Path) -> Result<Ran, Failure> {
+    fn run_file(&self, path: &Path) -> Result<FileResults, Failure> {
         let name = path.display().to_string();
         let bytes = rules::read(path)?;
-        let text = utf8::text(&bytes).map_err(|fault| Failure::new(format!("{name}: {fault}")))?;
-        let file = CaseFile::parse(&name, text).map_err(|faults| {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            Failure::new(format!("{name} is no case file:\n{}", faults.join("\n")))
+        let file = CaseFile::parse(&name, utf8::text(&bytes).or_failure(&name)?).map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Failure::new(format!("{name} is no case file:\n{}", errors.join("\n")))
         })?;
         let beside = |rules: &String| path.parent().unwrap_or(Path::new("")).join(rules);
-        let common = match self.rules.clone().or(file.rules_file.as_ref().map(beside)) {
-            Some(path) => rules::of_file(&path)?,
-            None => RuleSet::pack(),
-        };
+        let common = rules::load(self.rules.clone().or(file.rules_file.as_ref().map(beside)).as_deref())?;
         let mut cases = Vec::new();
         for case in file.cases {
             let rules = match &case.rules {
-                Some(text) => rules::parsed(&format!("{name}, the rules of \"{}\"", case.name), text.as_bytes())?,
+                Some(text) => rules::parse(&format!("{name}, the rules of \"{}\"", case.name), text.as_bytes())?,
                 None => common.clone(),
             };
             let mismatches = case.run(rules);
             cases.push((case, mismatches));
         }
-        Ok(Ran { name, cases })
+        Ok(FileResults { name, cases })
     }
 }
 
-fn counted(cases: usize) -> String {
-    if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") }
-}
-
-/// What is wrong with a case, expected and got one below the other; nothing where it holds.
+/// What a failed case expected and what it got; nothing if it passed.
 fn failure(file: &str, case: &Case, mismatches: &[Mismatch]) -> String {
-    let mut told = String::new();
+    let mut text = String::new();
     if !mismatches.is_empty() {
-        let _ = writeln!(told, "\nFAILED {file}:{}: {}", case.line, case.name);
+        let _ = writeln!(text, "\nFAILED {file}:{}: {}", case.line, case.name);
     }
-    for Mismatch { line, what, expected, got } in mismatches {
-        let nothing = |text: &str| if text.is_empty() { "nothing".to_owned() } else { text.to_owned() };
-        let (expected, got) = (nothing(expected), nothing(got));
-        let _ = writeln!(told, "  line {line}: {what}\n    expected  {expected}\n    got       {got}");
+    for Mismatch { line, input, expected, actual } in mismatches {
+        let [expected, actual] = [expected, actual].map(|text| if text.is_empty() { "nothing" } else { text });
+        let _ = writeln!(text, "  line {line}: {input}\n    expected  {expected}\n    got       {actual}");
     }
-    told
+    text
 }
 
-fn report(ran: &[Ran]) -> Report {
+fn junit_report(results: &[FileResults]) -> Report {
     let mut report = Report::new("smartclean-push");
-    for file in ran {
+    for file in results {
         let mut suite = TestSuite::new(file.name.as_str());
         for (case, mismatches) in &file.cases {
             let mut status = TestCaseStatus::success();

@@ -1,13 +1,12 @@
-//! `test-alert`: one push that raises one harmless alert, so that the operator sees it arrive.
-
-use std::io::Write;
+//! `test-alert`: one push that raises one harmless alert.
 
 use clap::Args;
 use serde_json::{Value, json};
 use smartclean_push::domain::display;
 
-use crate::endpoint::{Answered, Endpoint};
-use crate::{Failure, environment};
+use crate::Failure;
+use crate::endpoint::{Endpoint, PushResponse};
+use crate::output::print;
 
 /// Send one harmless alert through a running endpoint, to test that it reaches your email and phone
 ///
@@ -18,31 +17,27 @@ use crate::{Failure, environment};
 #[command(after_help = "Examples:
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push test-alert http://127.0.0.1:8080/push
   make test-alert        # for the deployed stack: finds its URL and credentials by itself")]
-pub(super) struct TestAlert {
+pub(super) struct TestAlertCommand {
     /// The push URL with its path, as it is given to SmartClean
     #[arg(value_name = "URL")]
     url: String,
 }
 
-impl TestAlert {
+impl TestAlertCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let client = environment::client()?.ok_or_else(|| {
-            Failure::new("set PUSH_USERNAME and PUSH_PASSWORD to the credentials that SmartClean was given")
-        })?;
-        let endpoint = Endpoint::new(&self.url, &client, 1);
-        let Answered { status, body, .. } =
-            endpoint.push(batch().as_bytes()).map_err(|why| Failure::new(endpoint.silent(&why)))?;
-        if let Some(wrong) = endpoint.wrong(status) {
-            return Err(Failure::new(wrong));
+        let endpoint = Endpoint::open(&self.url, 1)?;
+        let response = endpoint.push(batch().as_bytes());
+        let PushResponse { status, body, .. } = response.map_err(|error| endpoint.unreachable(&error))?;
+        if let Some(failure) = endpoint.rejection(status) {
+            return Err(failure);
         }
-        let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-        match (status, answer["alerts"].as_u64()) {
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
+        match (status, body["alerts"].as_u64()) {
             (200, Some(1..)) => {
-                let _ = writeln!(
-                    anstream::stdout(),
+                print(
                     "The endpoint sent the test alert. It should reach every confirmed email address and phone number within a \
                      minute.\nIf it does not: is the subscription confirmed? For SMS: is the account out of the SMS sandbox, and \
-                     `sms_from` in the rules not above medium?"
+                     `sms_from` in the rules not above medium?\n",
                 );
                 Ok(())
             }
@@ -51,14 +46,15 @@ impl TestAlert {
                  or was this test sent a moment ago?",
             )),
             _ => {
-                let detail = answer["detail"].as_str().or(answer["message"].as_str()).unwrap_or("no reason given");
-                Err(Failure::new(format!("the endpoint answered {status}: {}", printable(detail))))
+                let detail = body["detail"].as_str().or(body["message"].as_str()).unwrap_or("no reason given");
+                let detail: String = display::line(detail).chars().take(300).collect();
+                Err(Failure::new(format!("the endpoint answered {status}: {detail}")))
             }
         }
     }
 }
 
-/// A push of one reading that says when it is from, so that two tests are two readings.
+/// A push of one reading. Its time is now, so that two tests are two readings.
 fn batch() -> String {
     let reading = json!({
         "DevType": "SMARTCLEAN-PUSH#TEST",
@@ -70,11 +66,6 @@ fn batch() -> String {
     json!([reading.to_string()]).to_string()
 }
 
-/// Text from elsewhere, without what could command a terminal.
-fn printable(text: &str) -> String {
-    display::line(text).chars().take(300).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +75,7 @@ mod tests {
     use smartclean_push::domain::state::ZoneState;
 
     #[test]
-    fn the_test_push_raises_exactly_the_test_alert() {
+    fn the_test_push_raises_the_test_alert_and_no_other() {
         let body = batch();
         let items = Items::split(body.as_bytes()).unwrap();
         let readings = items.read().readings;

@@ -1,29 +1,29 @@
-//! When anything arrived from anywhere, as the sweep remembers it: while nothing does, no device is called silent.
+//! When pushes arrived from any device. While none arrives, no no-data alert is raised.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How coarsely it is remembered, as live.
-const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// The shortest time between two recorded arrivals: the same as live.
+const RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
-/// The moments at which something arrived, in order, coarsely.
+/// The recorded arrivals, in order.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals(Vec<Timestamp>);
 
 impl Arrivals {
-    /// Notes that something arrived at `at`; what is older than what is known changes nothing.
-    pub(super) fn note(&mut self, at: Timestamp) {
-        if self.0.last().is_none_or(|last| at.duration_since(*last) >= NOTED_EVERY) {
+    /// Records an arrival, unless one shortly before or after it is recorded.
+    pub(super) fn record(&mut self, at: Timestamp) {
+        if self.0.last().is_none_or(|last| at.duration_since(*last) >= RECORDED_EVERY) {
             self.0.push(at);
         }
     }
 
-    /// Whether nothing had arrived for longer than `quiet_after` before `now`.
+    /// Whether nothing arrived for longer than `quiet_after` before `now`.
     pub(super) fn is_quiet(&self, now: Timestamp, quiet_after: SignedDuration) -> bool {
         let last = self.0[..self.0.partition_point(|at| *at < now)].last();
         last.is_none_or(|last| now.duration_since(*last) > quiet_after)
     }
 
-    /// When something arrived next, from `now` on.
+    /// The next arrival from `now` on.
     pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
         self.0.get(self.0.partition_point(|at| *at < now)).copied()
     }
@@ -38,16 +38,16 @@ mod tests {
     }
 
     #[test]
-    fn it_is_quiet_once_nothing_came_for_longer_than_that_and_not_before() {
+    fn it_is_quiet_when_nothing_arrived_for_longer_than_quiet_after() {
         let hour = SignedDuration::from_hours(1);
         let mut arrivals = Arrivals::default();
         assert!(arrivals.is_quiet(at("10:00"), hour));
-        arrivals.note(at("10:00"));
-        arrivals.note(at("10:04"));
+        arrivals.record(at("10:00"));
+        arrivals.record(at("10:04"));
         assert!(!arrivals.is_quiet(at("11:00"), hour));
         assert!(arrivals.is_quiet(at("11:01"), hour));
-        arrivals.note(at("12:30"));
-        assert!(arrivals.is_quiet(at("12:30"), hour), "what arrives now was not there before");
+        arrivals.record(at("12:30"));
+        assert!(arrivals.is_quiet(at("12:30"), hour), "an arrival of now is not before now");
         assert!(!arrivals.is_quiet(at("12:31"), hour));
         assert_eq!((arrivals.next(at("11:01")), arrivals.next(at("12:31"))), (Some(at("12:30")), None));
     }

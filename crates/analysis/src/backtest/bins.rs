@@ -1,7 +1,6 @@
-//! What was seen of many numbers, in bins of equal width that become twice as wide when there are too many of them. Only bins
-//! with something in them are kept.
+//! Bins of equal width that double their width when there are too many of them. Empty bins take no memory.
 
-/// What two bins become that are put together.
+/// A value of a bin that can be merged with that of another bin.
 pub(super) trait Merge: Copy {
     fn merge(&mut self, other: Self);
 }
@@ -20,48 +19,43 @@ impl Merge for (f32, f32) {
     }
 }
 
-/// Bins by number: 0 is the one that begins at zero.
+/// Bins by number. Bin 0 begins at zero.
 #[derive(Clone, Debug)]
 pub(super) struct Bins<V> {
-    most: usize,
-    /// How often they have become twice as wide.
-    doublings: i32,
+    max_bins: usize,
+    /// How often the width has doubled.
+    pub(super) doublings: i32,
     /// In the order of their numbers.
     bins: Vec<(i64, V)>,
 }
 
 impl<V: Merge> Bins<V> {
-    /// At most `most` bins.
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, doublings: 0, bins: Vec::new() }
-    }
-
-    pub(super) fn doublings(&self) -> i32 {
-        self.doublings
+    pub(super) fn new(max_bins: usize) -> Self {
+        Self { max_bins, doublings: 0, bins: Vec::new() }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, V)> {
         self.bins.iter().copied()
     }
 
-    /// Adds something to the bin of that number, as wide as bins are now.
+    /// Adds a value to the bin of that number, at the current width.
     pub(super) fn add(&mut self, number: i64, value: V) {
         match self.bins.binary_search_by_key(&number, |(number, _)| *number) {
             Ok(index) => self.bins[index].1.merge(value),
             Err(index) => self.bins.insert(index, (number, value)),
         }
-        while self.bins.len() > self.most {
+        while self.bins.len() > self.max_bins {
             self.double();
         }
     }
 
-    /// Adds all of another one.
+    /// Adds the values of other bins.
     pub(super) fn merge(&mut self, other: &Self) {
         while self.doublings < other.doublings {
             self.double();
         }
         for (number, value) in &other.bins {
-            // They may become wider meanwhile.
+            // The width can double in between.
             self.add(number >> (self.doublings - other.doublings), *value);
         }
     }

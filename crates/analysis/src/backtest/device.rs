@@ -1,4 +1,4 @@
-//! One device: what it measured, and what other limits would have made of that.
+//! A device of the history: its values, and the alerts that other limits would make of them.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -7,57 +7,57 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
 
-use super::curves::around;
+use super::curves::limits_around;
+use super::evaluator::TrialRules;
 use super::findings::{DeviceFindings, Series};
-use super::gauge::Gauge;
 use super::histogram::Histogram;
-use super::judge::TriedRules;
-use super::series::{Buckets, Trend};
+use super::limit_counter::LimitCounter;
+use super::series::{Buckets, MinMaxSeries};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::location::Location;
 use domain::reading::Reading;
-use domain::rules::{Condition, Join, Kind, Rule, Test};
+use domain::rules::{Join, Kind, Rule, Test};
 
-/// How many of its last readings a device is known by, so that copies are told from them: hours, at a reading a minute.
-const MOST_RECENT: usize = 128;
+/// The number of last readings that are compared to find copies: hours, at a reading a minute.
+const MAX_RECENT: usize = 128;
 
-/// A rule's test: the rule's position among the rules, and the test's among the rule's.
+/// A test of a rule: the index of the rule, and the index of the test in the rule.
 pub(super) type TestKey = (usize, usize);
 
-/// One device.
+/// A device of the history.
 #[derive(Debug)]
-pub(super) struct Device<'r> {
-    /// Its id and type as readings spell them.
-    id: String,
-    device_type: Arc<str>,
+pub(super) struct HistoryDevice<'r> {
+    /// The id as readings have it.
+    pub(super) id: String,
+    /// The short name of the type.
+    pub(super) device_type: Arc<str>,
     pub(super) location: Location,
-    /// Event time of its first reading.
+    /// Event time of the first reading.
     pub(super) first: Timestamp,
     readings: u64,
-    metrics: Vec<Measured<'r>>,
-    /// By set of rules, whether any rule is about it.
-    pub(super) is_watched: Vec<bool>,
-    /// Fingerprints of its last readings.
+    metrics: Vec<HistoryMetric<'r>>,
+    /// For each set of rules, whether any rule applies to it.
+    pub(super) has_rules: Vec<bool>,
+    /// Fingerprints of the last readings.
     recent: VecDeque<u64>,
 }
 
-/// One metric that a rule compares with a limit.
+/// A metric that a rule compares with a limit.
 #[derive(Debug)]
-struct Measured<'r> {
+struct HistoryMetric<'r> {
     key: Arc<str>,
-    /// What a person calls it, and its unit; known with the first value.
-    known: Option<(String, Unit)>,
-    trend: Trend,
-    /// How its values are distributed, if single values are compared with a limit, and not their sum.
+    /// Its label and unit; `None` before the first value.
+    label: Option<(String, Unit)>,
+    series: MinMaxSeries,
+    /// `None` if a sum is compared, and not single values.
     histogram: Option<Histogram>,
-    gauges: Vec<(TestKey, Gauge<'r>)>,
+    counters: Vec<(TestKey, LimitCounter<'r>)>,
 }
 
-impl<'r> Device<'r> {
-    /// The device that a reading is of, before it is taken.
-    pub(super) fn of(reading: &Reading<'_>, rules: &'r [TriedRules<'r>]) -> Self {
-        let is_watched = rules.iter().map(|rules| rules.are_about(&reading.source)).collect();
+impl<'r> HistoryDevice<'r> {
+    /// The device of a reading. The reading itself is not added.
+    pub(super) fn new(reading: &Reading<'_>, rules: &'r [TrialRules<'r>]) -> Self {
         let mut device = Self {
             id: reading.source.device.as_deref().unwrap_or_default().to_owned(),
             device_type: reading.source.device_type.as_ref().into(),
@@ -65,46 +65,36 @@ impl<'r> Device<'r> {
             first: Timestamp::MAX,
             readings: 0,
             metrics: Vec::new(),
-            is_watched,
+            has_rules: rules.iter().map(|rules| rules.apply_to(&reading.source)).collect(),
             recent: VecDeque::new(),
         };
         for (number, rule) in rules[0].rules.rules.iter().enumerate() {
-            device.watch(number, rule, reading);
+            device.add_rule(number, rule, reading);
         }
         device
     }
 
-    /// Its id as readings spell it.
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Its type, by short name.
-    pub(super) fn device_type(&self) -> &str {
-        &self.device_type
-    }
-
-    /// Whether it is one of its last readings once more. If it is not, it is one of them now.
-    pub(super) fn has_had(&mut self, reading: &Reading<'_>) -> bool {
+    /// Whether a reading is a copy of one of the last ones. If not, it becomes one of them.
+    pub(super) fn is_copy(&mut self, reading: &Reading<'_>) -> bool {
         let fingerprint = FixedState::default().hash_one(reading.text);
-        let is_known = self.recent.contains(&fingerprint);
-        if !is_known {
-            self.recent.truncate(MOST_RECENT - 1);
+        let is_copy = self.recent.contains(&fingerprint);
+        if !is_copy {
+            self.recent.truncate(MAX_RECENT - 1);
             self.recent.push_front(fingerprint);
         }
-        is_known
+        is_copy
     }
 
-    /// Takes a reading of it as of `at`. `alerts` is whether it came early enough to alert.
-    pub(super) fn take(&mut self, reading: &Reading<'_>, at: Timestamp, alerts: bool) {
+    /// Adds a reading as of `at`. `can_alert` is false if it came too late.
+    pub(super) fn add(&mut self, reading: &Reading<'_>, at: Timestamp, can_alert: bool) {
         self.readings += 1;
         self.first = self.first.min(at);
         for metric in &mut self.metrics {
             let Some(quantity) = reading.metric(&metric.key) else { continue };
-            metric.known.get_or_insert_with(|| (quantity.label.to_owned(), quantity.unit));
-            metric.trend.add(at, quantity.value);
-            if alerts {
-                metric.gauges.iter_mut().for_each(|(_, gauge)| gauge.take(at, quantity.value, reading));
+            metric.label.get_or_insert_with(|| (quantity.label.to_owned(), quantity.unit));
+            metric.series.add(at, quantity.value);
+            if can_alert {
+                metric.counters.iter_mut().for_each(|(_, counter)| counter.add(at, quantity.value, reading));
             }
             if let Some(histogram) = &mut metric.histogram {
                 histogram.add(quantity.value);
@@ -112,59 +102,61 @@ impl<'r> Device<'r> {
         }
     }
 
-    /// Notes that a cleaning of its zone ended at `at`.
+    /// Adds a cleaning of its zone that ended at `at`.
     pub(super) fn cleaned(&mut self, at: Timestamp) {
-        let gauges = self.metrics.iter_mut().flat_map(|metric| &mut metric.gauges);
-        gauges.for_each(|(_, gauge)| gauge.cleaned(at));
+        let counters = self.metrics.iter_mut().flat_map(|metric| &mut metric.counters);
+        counters.for_each(|(_, counter)| counter.cleaned(at));
     }
 
-    /// The alerts that each limit would make, by the rule's test.
-    pub(super) fn gauges(&self) -> impl Iterator<Item = (TestKey, &Arc<str>, Vec<u64>)> {
-        let gauges = self.metrics.iter().flat_map(|metric| &metric.gauges);
-        gauges.map(|(key, gauge)| (*key, &self.device_type, gauge.alerts()))
+    /// The alerts by limit for each test of a rule.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = (TestKey, Vec<u64>)> {
+        let counters = self.metrics.iter().flat_map(|metric| &metric.counters);
+        counters.map(|(key, counter)| (*key, counter.alerts()))
     }
 
-    /// How the values of each metric are distributed, by type and metric.
-    pub(super) fn histograms(&self) -> impl Iterator<Item = ((Arc<str>, Arc<str>), &Histogram)> {
-        self.metrics.iter().filter_map(|metric| {
-            let histogram = metric.histogram.as_ref().filter(|histogram| histogram.count > 0)?;
-            Some(((Arc::clone(&self.device_type), Arc::clone(&metric.key)), histogram))
-        })
+    /// The histograms by metric.
+    pub(super) fn histograms(&self) -> impl Iterator<Item = (&Arc<str>, &Histogram)> {
+        let histograms = self.metrics.iter().filter_map(|metric| Some((&metric.key, metric.histogram.as_ref()?)));
+        histograms.filter(|(_, histogram)| histogram.count > 0)
     }
 
     pub(super) fn findings(self, buckets: &Buckets) -> DeviceFindings {
         let series = self.metrics.into_iter().filter_map(|metric| {
-            let (label, unit) = metric.known?;
+            let (label, unit) = metric.label?;
             let (from, bucket) = (buckets.from, buckets.each);
-            Some(Series { metric: metric.key, label, unit, from, bucket, buckets: metric.trend.cut(buckets) })
+            Some(Series { metric: metric.key, label, unit, from, bucket, buckets: metric.series.in_buckets(buckets) })
         });
         DeviceFindings { series: series.collect(), location: self.location, readings: self.readings }
     }
 
-    /// Watches what a rule compares, where it is in force for this device.
-    fn watch(&mut self, number: usize, rule: &'r Rule, reading: &Reading<'_>) {
+    /// Adds the metrics that a rule compares, if it applies to this device.
+    fn add_rule(&mut self, number: usize, rule: &'r Rule, reading: &Reading<'_>) {
         let Some(effective) = rule.effective(&reading.source) else { return };
         let Some(condition) = &effective.condition else { return };
+        // Other limits are counted only if each test decides by itself.
+        let is_decisive = condition.tests.len() == 1 || condition.join == Join::Any;
         for (index, test) in condition.tests.iter().enumerate() {
-            let is_sum = rule.kind == Kind::Accumulate;
             let metric = self.metric(&test.metric);
-            if !is_sum && test.comparison != Comparison::Deviates {
+            if rule.kind != Kind::Accumulate && test.comparison != Comparison::Deviates {
                 metric.histogram.get_or_insert_default();
             }
-            let Some(limits) = limits(rule, index, test.metric.as_str(), reading) else { continue };
-            if is_decided_by_one(condition)
-                && let Some(gauge) = Gauge::new(rule.kind, &effective, test, limits)
-            {
-                metric.gauges.push(((number, index), gauge));
-            }
+            // The same limits for all devices of a type. An override can test something else.
+            let original = rule.settings.condition.as_ref().and_then(|condition| condition.tests.get(index));
+            let Some(original) = original.filter(|original| is_decisive && original.metric == test.metric) else {
+                continue;
+            };
+            let documented = reading.device_type().and_then(|of| of.metric(&test.metric));
+            let limits = limits_to_try(original, documented.map_or(Unit::One, |metric| metric.unit));
+            let counter = LimitCounter::new(rule.kind, &effective, test, limits.into());
+            metric.counters.extend(counter.map(|counter| ((number, index), counter)));
         }
     }
 
-    fn metric(&mut self, key: &str) -> &mut Measured<'r> {
+    fn metric(&mut self, key: &str) -> &mut HistoryMetric<'r> {
         let known = self.metrics.iter().position(|metric| *metric.key == *key);
         let index = known.unwrap_or_else(|| {
-            let trend = Trend::default();
-            let new = Measured { key: key.into(), known: None, trend, histogram: None, gauges: Vec::new() };
+            let series = MinMaxSeries::default();
+            let new = HistoryMetric { key: key.into(), label: None, series, histogram: None, counters: Vec::new() };
             self.metrics.push(new);
             self.metrics.len() - 1
         });
@@ -172,21 +164,8 @@ impl<'r> Device<'r> {
     }
 }
 
-/// Whether each test decides by itself.
-fn is_decided_by_one(condition: &Condition) -> bool {
-    condition.tests.len() == 1 || condition.join == Join::Any
-}
-
-/// Limits to try for a rule's test: the same for all devices of a type, around what the rule says where nothing overrides
-/// it. `None` where an override tests something else.
-fn limits(rule: &Rule, test: usize, metric: &str, reading: &Reading<'_>) -> Option<Arc<[f64]>> {
-    let test = rule.settings.condition.as_ref()?.tests.get(test).filter(|test| test.metric == metric)?;
-    let unit = reading.device_type().and_then(|of| of.metric(metric)).map_or(Unit::One, |metric| metric.unit);
-    Some(limits_of(test, unit).into())
-}
-
 /// Limits to try for a test of a metric in `unit`.
-pub(super) fn limits_of(test: &Test, unit: Unit) -> Vec<f64> {
-    let levels: Vec<f64> = test.levels.iter().map(|level| level.limit).collect();
-    around(&levels, unit)
+pub(super) fn limits_to_try(test: &Test, unit: Unit) -> Vec<f64> {
+    let limits: Vec<f64> = test.levels.iter().map(|level| level.limit).collect();
+    limits_around(&limits, unit)
 }

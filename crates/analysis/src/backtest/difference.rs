@@ -1,4 +1,4 @@
-//! What one set of rules says that another does not.
+//! The difference between the alerts of two sets of rules.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -8,47 +8,45 @@ use jiff::Timestamp;
 use super::findings::{AlertFact, Difference, SAME_EVENT};
 use domain::alert::AlertId;
 
-/// What each rule told of each device: from when to when, in order.
-type Told<'a> = BTreeMap<(&'a Arc<str>, usize), Vec<(Timestamp, Timestamp)>>;
+/// The start and the end of each alert, in order, by rule and device.
+type AlertTimes<'a> = BTreeMap<(&'a Arc<str>, usize), Vec<(Timestamp, Timestamp)>>;
 
-/// What `rules` say that `against` do not, and the other way round. Both are in order of time.
+/// Compares the alerts of two sets of rules. Both are in order of time.
 pub(super) fn difference(rules: &[AlertFact], against: &[AlertFact]) -> Difference {
     let ids = |alerts: &[AlertFact]| alerts.iter().map(|alert| alert.id).collect::<HashSet<AlertId>>();
-    let (here, there) = (ids(rules), ids(against));
-    let (told_here, told_there) = (told(rules), told(against));
+    let (ids_here, ids_there) = (ids(rules), ids(against));
+    let (times_here, times_there) = (alert_times(rules), alert_times(against));
     let mut difference = Difference::default();
     for (index, alert) in rules.iter().enumerate() {
-        if there.contains(&alert.id) {
+        if ids_there.contains(&alert.id) {
             difference.same += 1;
-        } else if tells_of(&told_there, alert) {
+        } else if has_same_event(&times_there, alert) {
             difference.moved += 1;
         } else {
             difference.gained.push(index);
         }
     }
-    let missed = |(_, alert): &(usize, &AlertFact)| !here.contains(&alert.id) && !tells_of(&told_here, alert);
-    difference.missed = against.iter().enumerate().filter(missed).map(|(index, _)| index).collect();
+    let is_missed = |alert: &AlertFact| !ids_here.contains(&alert.id) && !has_same_event(&times_here, alert);
+    difference.missed = (0..against.len()).filter(|index| is_missed(&against[*index])).collect();
     difference
 }
 
-fn told(alerts: &[AlertFact]) -> Told<'_> {
-    let mut told = Told::new();
+fn alert_times(alerts: &[AlertFact]) -> AlertTimes<'_> {
+    let mut times = AlertTimes::new();
     for alert in alerts {
-        told.entry((&alert.rule, alert.device)).or_default().push((alert.at, alert.over));
+        times.entry((&alert.rule, alert.device)).or_default().push((alert.at, alert.ended));
     }
-    told
+    times
 }
 
-/// Whether something that is told lay within [`SAME_EVENT`] of what `alert` tells of.
-fn tells_of(told: &Told<'_>, alert: &AlertFact) -> bool {
-    let Some(told) = told.get(&(&alert.rule, alert.device)) else { return false };
-    let (from, to) = (
-        alert.at.checked_sub(SAME_EVENT).unwrap_or(alert.at),
-        alert.over.checked_add(SAME_EVENT).unwrap_or(alert.over),
-    );
-    // Those that began in time; the later they began, the likelier they lasted.
-    let begun = &told[..told.partition_point(|(at, _)| *at <= to)];
-    begun.iter().rev().any(|(_, over)| *over >= from)
+/// Whether there is an alert of the same rule and device within [`SAME_EVENT`] of `alert`.
+fn has_same_event(times: &AlertTimes<'_>, alert: &AlertFact) -> bool {
+    let Some(times) = times.get(&(&alert.rule, alert.device)) else { return false };
+    let from = alert.at.checked_sub(SAME_EVENT).unwrap_or(alert.at);
+    let to = alert.ended.checked_add(SAME_EVENT).unwrap_or(alert.ended);
+    // Backwards: the later an alert began, the likelier it lasted until `from`.
+    let begun = &times[..times.partition_point(|(at, _)| *at <= to)];
+    begun.iter().rev().any(|(_, ended)| *ended >= from)
 }
 
 #[cfg(test)]
@@ -61,7 +59,7 @@ mod tests {
         lasting(rule, device, clock, clock)
     }
 
-    fn lasting(rule: &str, device: usize, clock: &str, over: &str) -> AlertFact {
+    fn lasting(rule: &str, device: usize, clock: &str, ended: &str) -> AlertFact {
         let at = |clock: &str| format!("2026-11-23T{clock}:00Z").parse().unwrap();
         let id = Digest::of(format!("{rule} {device} {clock}").as_bytes());
         AlertFact {
@@ -70,7 +68,7 @@ mod tests {
             severity: Severity::Medium,
             device,
             at: at(clock),
-            over: at(over),
+            ended: at(ended),
             breach: None,
             blocked: false,
             avoidable: false,
@@ -95,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_earlier_and_lasts_is_not_missed() {
+    fn an_alert_that_begins_earlier_and_lasts_is_the_same_event() {
         let (at_five, at_ten) = (lasting("soap", 0, "13:36", "20:00"), lasting("soap", 0, "09:00", "20:00"));
-        let told_earlier = difference(std::slice::from_ref(&at_ten), std::slice::from_ref(&at_five));
-        assert_eq!(told_earlier, Difference { moved: 1, ..Difference::default() });
-        let told_later = difference(std::slice::from_ref(&at_five), std::slice::from_ref(&at_ten));
-        assert_eq!(told_later, Difference { moved: 1, ..Difference::default() });
+        let earlier = difference(std::slice::from_ref(&at_ten), std::slice::from_ref(&at_five));
+        assert_eq!(earlier, Difference { moved: 1, ..Difference::default() });
+        let later = difference(std::slice::from_ref(&at_five), std::slice::from_ref(&at_ten));
+        assert_eq!(later, Difference { moved: 1, ..Difference::default() });
         let refilled_before = [lasting("soap", 0, "09:00", "12:00")];
         let missed = difference(&refilled_before, &[at_five]);
         assert_eq!((missed.gained, missed.missed), (vec![0], vec![0]));

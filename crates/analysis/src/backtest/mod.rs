@@ -1,20 +1,20 @@
-//! Rules judged by history: what they would have said, had they been in force.
+//! Evaluates rules against stored history: the alerts that they would have raised.
 //!
-//! Stored pushes are read in the order in which they were first received, some at a time, and go through the same engine as
-//! when they came, with the sweeps that came in between: the alerts have the same ids. Zones know nothing of each other, so
-//! that each core takes its share of them. What is kept grows with devices and alerts, never with readings.
+//! Stored pushes are read in the order of their first receipt. They go through the same engine as live, with the sweeps between
+//! them: the alerts have the same ids. Zones are independent of each other, and are evaluated in parallel. Memory grows with
+//! devices and alerts, not with readings.
 
 mod arrivals;
 mod bins;
+mod collect;
 mod curves;
 mod device;
 mod difference;
+mod evaluator;
 pub mod findings;
-mod gauge;
 mod histogram;
-mod judge;
+mod limit_counter;
 mod series;
-mod verdict;
 mod zone;
 
 use std::collections::HashMap;
@@ -26,195 +26,194 @@ use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use self::arrivals::Arrivals;
+use self::evaluator::TrialRules;
 use self::findings::{Findings, ReadingCounts};
-use self::judge::TriedRules;
-use self::zone::{Visit, Zone};
+use self::zone::{HistoryZone, ZonePush};
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
 use domain::rules::{MentionKind, RuleSet};
 use domain::state::ZoneKey;
-use history::{Archive, ArchiveError, ArchivedPush, Ids, Period, Round, hours, read_pushes};
+use history::{Archive, ArchiveError, ArchivedPush, KnownIds, Period, Round, hours, read_pushes};
 
-/// What is to be judged, and by what.
+/// The rules and the readings of a backtest.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// The rules on trial, and what they are called.
+    /// The rules on trial, and their name.
     pub rules: (String, RuleSet),
-    /// The ones that they are compared with.
+    /// The rules that they are compared with.
     pub against: Option<(String, RuleSet)>,
-    /// Readings that count within it.
+    /// The period of readings.
     pub period: Period,
-    /// Zones (`InsID`) alone; all where there is none.
+    /// Zones (`InsID`); empty for all.
     pub zones: Vec<String>,
-    /// Device types alone, by short name; all where there is none.
+    /// Short names of device types; empty for all.
     pub device_types: Vec<String>,
-    /// How many alerts a week are wanted at most of one rule; limits are suggested by it.
+    /// Most alerts a week that are wanted of a rule. Limits are suggested by it.
     pub wanted_a_week: f64,
 }
 
-impl Trial {
-    /// Where the newest readings lie of pushes that have a reading that is wanted. One that is older than its push's newest by
-    /// more than an hour came too late to alert, most often.
-    fn pushed_within(&self) -> Period {
-        let until = self.period.until.map(|until| until.checked_add(SignedDuration::from_hours(1)).unwrap_or(until));
-        Period { until, ..self.period }
-    }
-}
-
-/// How far a backtest is.
+/// The progress of a backtest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Hours of history there are.
+    /// Hours of history.
     pub hours: usize,
-    /// How many of them are judged.
+    /// Hours that are evaluated.
     pub hours_done: usize,
-    /// Readings judged so far.
+    /// Readings that are evaluated.
     pub readings: u64,
 }
 
-/// Judges rules by the readings of an archive. `progress` is told after each step.
+/// Evaluates rules against the readings of an archive. Calls `progress` after each step.
 ///
 /// # Errors
-/// [`ArchiveError`] where the archive cannot be read; nothing is found then.
+/// [`ArchiveError`] if the archive cannot be read.
 pub fn backtest(
     archive: &dyn Archive,
     trial: &Trial,
     mut progress: impl FnMut(Progress),
 ) -> Result<Findings, ArchiveError> {
-    let hours = hours(archive, "raw/", &trial.pushed_within())?;
-    let tried: Vec<TriedRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TriedRules::of).collect();
-    let mut court = Court::new(trial, &tried);
-    let mut told = Progress { hours: hours.len(), ..Progress::default() };
-    progress(told);
+    // A reading that is older than the newest of its push by more than an hour mostly came too late to alert.
+    let until = trial.period.until.map(|until| until.checked_add(SignedDuration::from_hours(1)).unwrap_or(until));
+    let hours = hours(archive, "raw/", &Period { until, ..trial.period })?;
+    let rules: Vec<TrialRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TrialRules::new).collect();
+    let mut history = History::new(trial, &rules);
+    let mut done = Progress { hours: hours.len(), ..Progress::default() };
+    progress(done);
     let damaged = thread::scope(|scope| {
-        // One round is read while the one before it is judged, and none before that is wanted.
+        // One round is read while the one before it is evaluated.
         let (send, receive) = sync_channel(1);
         let hours = &hours;
         let reader = scope.spawn(move || read_pushes(archive, hours, |round| send.send(round).is_ok()));
         for round in receive {
-            court.take(&round);
-            told = Progress { hours_done: round.hours, readings: told.readings + court.readings, ..told };
-            progress(told);
+            done.readings += history.add(&round);
+            done.hours_done = round.hours;
+            progress(done);
         }
         reader.join().unwrap_or_else(|_| Err(ArchiveError::not_read("the archive", "the reader failed; this is a bug")))
     })?;
     let damaged = damaged.iter().map(ToString::to_string).collect();
-    Ok(Findings { damaged, ..court.end() })
+    Ok(Findings { damaged, ..history.findings() })
 }
 
-/// Where a history is judged.
-struct Court<'r> {
+/// The evaluated part of a history.
+struct History<'r> {
     trial: &'r Trial,
-    tried: &'r [TriedRules<'r>],
-    zones: Vec<Zone<'r>>,
+    rules: &'r [TrialRules<'r>],
+    zones: Vec<HistoryZone<'r>>,
     by_key: HashMap<ZoneKey<'static>, usize, RandomState>,
-    /// The zones of an id, one for each project: a cleaning names no project.
+    /// The zones of an id, one for each project: a cleaning has no project.
     by_name: HashMap<String, Vec<usize>>,
     arrivals: Arrivals,
-    /// When the first push with a wanted reading was received.
+    /// First receipt of a push with a wanted reading.
     began: Option<Timestamp>,
-    /// When the last push was received, of those judged so far.
-    judged_until: Timestamp,
-    /// Readings of the last round.
-    readings: u64,
+    /// Last receipt of the pushes so far.
+    evaluated_until: Timestamp,
     counts: ReadingCounts,
-    /// The ids of the history, if the trial names any.
-    ids: Option<Ids>,
+    /// The ids of the history, if the trial has any.
+    ids: Option<KnownIds>,
 }
 
-/// A push and its readings.
-struct ReadPush<'t> {
+/// A push with parsed readings.
+struct ParsedPush<'t> {
     received: Timestamp,
     readings: Vec<Reading<'t>>,
     /// Lines that are no reading.
     unreadable: u64,
 }
 
-impl<'t> ReadPush<'t> {
-    fn of(push: &'t ArchivedPush) -> Self {
+impl<'t> ParsedPush<'t> {
+    fn parse(push: &'t ArchivedPush) -> Self {
         let lines = push.lines.lines().count();
         let readings: Vec<_> = push.lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
         Self { received: push.received, unreadable: (lines - readings.len()) as u64, readings }
     }
 }
 
-impl<'r> Court<'r> {
-    fn new(trial: &'r Trial, tried: &'r [TriedRules<'r>]) -> Self {
+impl<'r> History<'r> {
+    fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>]) -> Self {
         Self {
             trial,
-            tried,
+            rules,
             zones: Vec::new(),
             by_key: HashMap::default(),
             by_name: HashMap::new(),
             arrivals: Arrivals::default(),
             began: None,
-            judged_until: Timestamp::MIN,
-            readings: 0,
+            evaluated_until: Timestamp::MIN,
             counts: ReadingCounts::default(),
-            ids: (names_ids(&trial.rules.1) || !trial.zones.is_empty()).then(Ids::default),
+            ids: (has_ids(&trial.rules.1) || !trial.zones.is_empty()).then(KnownIds::default),
         }
     }
 
-    fn take(&mut self, round: &Round) {
+    /// Evaluates a round of pushes. Returns the number of readings.
+    fn add(&mut self, round: &Round) -> u64 {
         self.counts.undated += round.undated;
-        let pushes: Vec<ReadPush<'_>> = round.pushes.par_iter().map(ReadPush::of).collect();
-        let mut visits: Vec<Vec<Visit<'_>>> = Vec::new();
-        self.readings = 0;
+        let pushes: Vec<ParsedPush<'_>> = round.pushes.par_iter().map(ParsedPush::parse).collect();
+        let mut zone_pushes: Vec<Vec<ZonePush<'_>>> = Vec::new();
+        let mut readings = 0;
         for (number, push) in pushes.iter().enumerate() {
             self.counts.unreadable += push.unreadable;
             if !push.readings.is_empty() {
-                self.arrivals.note(push.received);
+                self.arrivals.record(push.received);
             }
-            self.share_out(number, push, &mut visits);
+            readings += self.split_by_zone(number, push, &mut zone_pushes);
         }
-        // The earliest that a reading can be from which came with the first push.
+        // The earliest time that a reading of the first push can have.
         let since = self.began.and_then(|began| began.checked_sub(self.trial.rules.1.max_age).ok());
         let (arrivals, since) = (&self.arrivals, since.unwrap_or(Timestamp::MIN));
-        self.zones.par_iter_mut().zip(visits).for_each(|(zone, visits)| {
-            visits.iter().for_each(|visit| zone.take(visit, arrivals, since));
+        self.zones.par_iter_mut().zip(zone_pushes).for_each(|(zone, pushes)| {
+            pushes.iter().for_each(|push| zone.add(push, arrivals, since));
         });
+        readings
     }
 
-    /// Gives each zone what a push brought of it.
-    fn share_out<'t>(&mut self, number: usize, push: &'t ReadPush<'t>, visits: &mut Vec<Vec<Visit<'t>>>) {
+    /// Splits a push by zone. Returns the number of its readings.
+    fn split_by_zone<'t>(
+        &mut self,
+        number: usize,
+        push: &'t ParsedPush<'t>,
+        zone_pushes: &mut Vec<Vec<ZonePush<'t>>>,
+    ) -> u64 {
         let received = push.received;
-        let mut cleanings = Vec::new();
+        let (mut readings, mut cleanings) = (0, Vec::new());
         for reading in &push.readings {
             if let Some(ids) = &mut self.ids {
-                ids.note(&reading.source);
+                ids.add(&reading.source);
             }
             if !self.is_wanted(reading, received) {
                 continue;
             }
             self.began.get_or_insert(received);
-            self.counts.late += u64::from(received < self.judged_until);
+            self.counts.late += u64::from(received < self.evaluated_until);
             if let Some(cleaning) = &reading.cleaning {
                 self.counts.cleanings += 1;
                 cleanings.push(cleaning);
-                // Most often no rule is about what reports it.
-                if !self.tried.iter().any(|rules| rules.are_about(&reading.source)) {
+                // Mostly no rule applies to the source of a cleaning.
+                if !self.rules.iter().any(|rules| rules.apply_to(&reading.source)) {
                     continue;
                 }
             }
-            self.readings += 1;
+            readings += 1;
             let zone = self.zone(ZoneKey::of(&reading.source));
-            visit(visits, zone, number, received).readings.push(reading);
+            zone_push(zone_pushes, zone, number, received).readings.push(reading);
         }
-        // A cleaning also finds a zone that is known by a reading of its own push.
+        // After the readings, which can make the zone of a cleaning known.
         for cleaning in cleanings {
             for zone in self.by_name.get(&cleaning.zone).into_iter().flatten() {
-                visit(visits, *zone, number, received).cleanings.push(cleaning.at);
+                zone_push(zone_pushes, *zone, number, received).cleanings.push(cleaning.at);
             }
         }
-        self.judged_until = self.judged_until.max(received);
+        self.evaluated_until = self.evaluated_until.max(received);
+        readings
     }
 
+    /// The index of a zone. Adds a new zone.
     fn zone(&mut self, key: ZoneKey<'_>) -> usize {
         if let Some(zone) = self.by_key.get(&key) {
             return *zone;
         }
         let index = self.zones.len();
-        self.zones.push(Zone::new(self.tried));
+        self.zones.push(HistoryZone::new(self.rules));
         if let ZoneKey::Zone { zone, .. } = &key {
             self.by_name.entry(zone.clone().into_owned()).or_default().push(index);
         }
@@ -233,34 +232,34 @@ impl<'r> Court<'r> {
                 || device_types.iter().any(|wanted| *wanted == **device_type))
     }
 
-    fn end(self) -> Findings {
+    fn findings(self) -> Findings {
         let ids = self.ids.unwrap_or_default();
-        let of_rules = ids.unknown(&self.trial.rules.1);
-        let of_rules = of_rules.iter().map(ToString::to_string);
-        let unknown = ids.unknown_zones(&self.trial.zones).chain(of_rules).collect();
-        verdict::findings(self.zones, self.tried, self.counts, unknown, self.trial.wanted_a_week)
+        let in_rules = ids.unknown(&self.trial.rules.1);
+        let in_rules = in_rules.iter().map(ToString::to_string);
+        let unknown = ids.unknown_zones(&self.trial.zones).chain(in_rules).collect();
+        collect::findings(self.zones, self.rules, self.counts, unknown, self.trial.wanted_a_week)
     }
 }
 
-/// Whether rules name an id, so that those of the history are worth noting.
-fn names_ids(rules: &RuleSet) -> bool {
+/// Whether rules have ids of zones, devices and so on.
+fn has_ids(rules: &RuleSet) -> bool {
     rules.mentions.iter().any(|mention| !matches!(mention.kind, MentionKind::Rule | MentionKind::Type))
 }
 
-/// The visit of push number `push` in a zone; it is the zone's last one, or begins now.
-fn visit<'v, 't>(
-    visits: &'v mut Vec<Vec<Visit<'t>>>,
+/// The part of push number `push` for a zone: the zone's last part, or a new one.
+fn zone_push<'v, 't>(
+    zone_pushes: &'v mut Vec<Vec<ZonePush<'t>>>,
     zone: usize,
     push: usize,
     received: Timestamp,
-) -> &'v mut Visit<'t> {
-    if visits.len() <= zone {
-        visits.resize_with(zone + 1, Vec::new);
+) -> &'v mut ZonePush<'t> {
+    if zone_pushes.len() <= zone {
+        zone_pushes.resize_with(zone + 1, Vec::new);
     }
-    let of_zone = &mut visits[zone];
-    if of_zone.last().is_none_or(|visit| visit.push != push) {
-        of_zone.push(Visit { push, received, cleanings: Vec::new(), readings: Vec::new() });
+    let parts = &mut zone_pushes[zone];
+    if parts.last().is_none_or(|last| last.push != push) {
+        parts.push(ZonePush { push, received, cleanings: Vec::new(), readings: Vec::new() });
     }
-    let last = of_zone.len() - 1;
-    &mut of_zone[last]
+    let last = parts.len() - 1;
+    &mut parts[last]
 }

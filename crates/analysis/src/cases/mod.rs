@@ -1,4 +1,4 @@
-//! Rule cases: what happens when, and exactly which alerts it makes, as files that people write.
+//! Rule cases: files with events and exactly the alerts that they cause.
 //!
 //! ```toml
 //! rules_file = "my-rules.toml"        # for every case that has no rules of its own; else the built-in ones
@@ -11,46 +11,55 @@
 //! 10:10 5x10m: BIN#b1 p=30..2         => 10:40 firing medium bin-full 9
 //! """
 //! ```
-//! Each line of `run` is a time, what happens, and behind `=>` exactly what that makes; nothing where nothing stands there.
+//! Each line of `run` has a time, an event, and after `=>` exactly the results. Without `=>` there must be none.
 //!
-//! | it says | that happens |
+//! | line | event |
 //! |---|---|
 //! | `10:00 SS#d1 p=4` | a push of one reading, of device `d1` (else `d`) of type `SS`, received when it was taken |
 //! | `10:00 ACME#BIN#b1 x=4` | one of a type that is not documented, with its provider; it may send whatever it likes |
 //! | `+1d 10:00:30 …` | a day later; all times are UTC |
-//! | `10:00 5x1m: SS p=10..60` | five of them, a minute apart: 10, 22.5, 35, 47.5, 60; what they make has the time in front |
-//! | `10:00 3x1m: SS p=10,_,4` | their values one by one; `_` is missing, and a reading of which all is missing does not come |
-//! | `zone=` `project=` `property=` `region=` | where it is: else `z`, `p`, nothing, UTC |
-//! | `received=10:30` | when it came, where it is late |
+//! | `10:00 5x1m: SS p=10..60` | five of them, a minute apart: 10, 22.5, 35, 47.5, 60; each result begins with its time |
+//! | `10:00 3x1m: SS p=10,_,4` | their values one by one; `_` is missing, and a reading without any value is not sent |
+//! | `zone=` `project=` `property=` `region=` | its location; the defaults are `z`, `p`, none, UTC |
+//! | `received=10:30` | when it was received, if it is late |
 //! | `reasons=Smell,Wet_floor` | the reasons of a feedback |
 //! | the same line again | the same reading, repeated |
-//! | `sweep` | the minute's tick: blocks end, hours begin, reminders and silences come due; `sweep-quiet` while nothing arrives |
-//! | `cleaned` | a finished cleaning of every zone; `cleaned at=10:00` if it was finished before the line's time |
+//! | `sweep` | the sweep of the minute: blocks end, hours begin, reminders and no-data alerts are due; `sweep-quiet` while nothing arrives |
+//! | `cleaned` | a finished cleaning of every zone; `cleaned at=10:00` if it finished before the line's time |
 //!
-//! What that makes: `firing`, `reminder`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
+//! Results: `firing`, `reminder`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
 //! `suppressed` (by a block, by hours), `duplicate`, `late`, `stale`, `early`, `implausible`.
+//!
+//! ```
+//! use analysis::cases::CaseFile;
+//! use domain::rules::RuleSet;
+//! let text = "[[case]]\nname = \"low soap\"\nrun = \"10:00 SS p=4 => firing medium soap-low 4\"\n";
+//! let file = CaseFile::parse("cases.toml", text).unwrap();
+//! assert!(file.cases[0].run(RuleSet::pack()).is_empty());
+//! ```
 
 mod file;
-mod step;
-mod world;
+mod line;
+mod runner;
 
 use std::fmt;
 
 pub use self::file::{Case, CaseFile};
-use self::step::Step;
-use self::world::World;
+use self::runner::CaseRunner;
 use domain::rules::RuleSet;
 
-/// Something in a case file that is none of the above. Prints as `cases.toml:12: what is wrong`.
+/// A line of a case file cannot be parsed. Prints as `cases.toml:12: what is wrong`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseError {
     /// The file.
     pub file: String,
     /// Line, from 1.
     pub line: usize,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
+
+impl std::error::Error for CaseError {}
 
 impl fmt::Display for CaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,28 +67,32 @@ impl fmt::Display for CaseError {
     }
 }
 
-/// A line that made something else than it says.
+/// A line whose results differ from what it expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// The line's number in the file, from 1.
     pub line: usize,
-    /// What happened.
-    pub what: String,
-    /// What it should have made.
+    /// Its time and event.
+    pub input: String,
+    /// The results that it expects.
     pub expected: String,
-    /// What it made.
-    pub got: String,
+    /// The results.
+    pub actual: String,
 }
 
 impl Case {
-    /// Runs the case under `rules`, from nothing remembered. The lines that are wrong; none where it holds.
+    /// Runs the case under `rules`, from an empty state. Returns the lines that fail.
     #[must_use]
     pub fn run(&self, rules: RuleSet) -> Vec<Mismatch> {
-        let mut world = World::new(rules);
-        let mismatch = |step: &Step, got: String| {
-            let (line, what, expected) = (step.line, step.what.clone(), step.expected.clone());
-            (got != expected).then_some(Mismatch { line, what, expected, got })
-        };
-        self.steps.iter().filter_map(|step| mismatch(step, world.take(step))).collect()
+        let mut runner = CaseRunner::new(rules);
+        let mut mismatches = Vec::new();
+        for line in &self.lines {
+            let actual = runner.run(line);
+            if actual != line.expected {
+                let (input, expected) = (line.input.clone(), line.expected.clone());
+                mismatches.push(Mismatch { line: line.number, input, expected, actual });
+            }
+        }
+        mismatches
     }
 }

@@ -1,16 +1,15 @@
-//! What the bill assumes: how large things are and how long they take. Each number has its source, so that you can compare it
-//! with your own bill and your own metrics.
+//! Sizes and times that a bill assumes, each with its source. Compare them with your own bill and metrics.
 
-/// One number.
+/// An assumed number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Assumption {
-    /// What it is of.
+    /// What it measures.
     pub what: &'static str,
-    /// How much, in what `unit` says.
+    /// The number, in `unit`.
     pub value: f64,
     /// The unit.
     pub unit: &'static str,
-    /// Where it is from.
+    /// Its source.
     pub source: &'static str,
 }
 
@@ -25,59 +24,54 @@ const NOT_MEASURED: &str = "assumed; see Duration of the function in CloudWatch"
 
 /// Bytes of a reading in a push's body.
 pub const SENT: Assumption = given("a reading as it is pushed", 650.0, "bytes", MEASURED);
-/// Bytes of a push's object that its readings do not account for.
-pub const OBJECT: Assumption = given(
-    "an object's name and what is told about it",
-    200.0,
-    "bytes",
-    "S3 keys and metadata that the function writes",
-);
-/// Bytes of a reading as it is stored, by how many are in the object: more compress better.
+/// Bytes of an object beside its readings.
+pub const OBJECT: Assumption =
+    given("an object's name and its metadata", 200.0, "bytes", "S3 keys and metadata that the function writes");
+/// Bytes of a stored reading, by the number of readings in the object: more readings compress better.
 pub const STORED: [(f64, f64); 5] = [(1.0, 402.0), (5.0, 198.0), (25.0, 112.0), (100.0, 73.0), (500.0, 50.0)];
-/// KB of a zone's item for each of its devices.
-pub const REMEMBERED: Assumption = given("what is remembered of a device", 0.5, "KB", MEASURED);
-/// Write units of the index with each write of a zone: what is due in it moves with one in four.
+/// KB of the state document of a zone for each of its devices.
+pub const STATE: Assumption = given("state of a device", 0.5, "KB", MEASURED);
+/// Write units of the index with each write of a zone: its due time changes with one in four.
 pub const INDEX: Assumption = given("write units of the index with a zone's write", 0.5, "", MEASURED);
-/// Messages about a device in a month, by the built-in rules. Alerts that come together or are suppressed share a message, and a
-/// message is what is paid for.
+/// Messages about a device in a month, by the built-in rules. AWS bills messages; alerts can share one.
 pub const MESSAGES: Assumption = given("messages about a device a month", 6.3, "", SIMULATED);
 /// Milliseconds of a stored object's second look, without its readings.
 pub const LOOK_MS: Assumption = given("the second look at a stored push", 30.0, "ms", NOT_MEASURED);
-/// Milliseconds for each reading of either.
+/// Milliseconds for each reading, at the push and at the second look.
 pub const READING_MS: Assumption = given("each reading of a push, at either", 0.1, "ms", NOT_MEASURED);
 /// Milliseconds of a sweep.
 pub const SWEEP_MS: Assumption = given("a look at what is due", 60.0, "ms", NOT_MEASURED);
 /// GB of the function.
 pub const MEMORY: Assumption = given("memory of the function", 0.5, "GB", "template.yaml");
-/// Objects that the queue hands over at a time.
+/// Objects that the queue delivers at a time.
 pub const LOOKED_AT_TOGETHER: Assumption =
     given("stored pushes that are looked at together", 10.0, "", "template.yaml");
-/// Times a minute that Lambda asks an empty queue: five readers that wait 20 s each.
+/// Polls of an empty queue by Lambda in a minute: five pollers that wait 20 s each.
 pub const POLLS: Assumption = given(
     "looks of Lambda into the empty queue",
     15.0,
     "a minute",
     "five at a time, https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html, of 20 s",
 );
-/// Text messages a day at most.
+/// Most SMS in a day.
 pub const TEXTS_A_DAY: Assumption = given("messages that go out by SMS", 100.0, "a day at most", "the rules' default");
-/// Messages a minute at most; more alerts than that share digests.
+/// Most messages in a minute. More alerts share digests.
 pub const MESSAGES_A_MINUTE: Assumption = given("messages", 10.0, "a minute at most", "the rules' default");
-/// Bytes of log lines that a push makes.
+/// Bytes of the log lines of a push.
 pub const PUSH_LOG: Assumption = given(
     "log lines of a push",
     1_750.0,
     "bytes",
     "its line with metrics 1,020, Lambda's two 380, the gateway's 230, and CloudWatch's 26 bytes with each",
 );
-/// Bytes of log lines of any other call of the function.
+/// Bytes of the log lines of any other call of the function.
 pub const CALL_LOG: Assumption =
     given("log lines of any other call", 750.0, "bytes", "its line and Lambda's two, the same way");
-/// Share that is left of log lines when they are kept.
+/// Size of stored log lines, in per cent.
 pub const LOG_KEPT: Assumption = given("log lines, once compressed", 15.0, "%", "CloudWatch's price page");
-/// Bytes of an answer, headers and encryption counted.
+/// Bytes of a response with its headers and encryption.
 pub const ANSWER: Assumption = given("an answer", 600.0, "bytes", "an answer of `serve`, and TLS");
-/// Metrics that have values in most hours, which is what is billed.
+/// Metrics that have values in most hours. Others are not billed.
 pub const METRICS: Assumption =
     given("metrics that have values", 12.0, "", "of 30; the others count what hardly ever happens");
 /// Alarms.
@@ -85,11 +79,11 @@ pub const ALARMS: Assumption = given("alarms", 10.0, "", "template.yaml");
 /// Dashboards.
 pub const DASHBOARDS: Assumption = given("dashboards", 1.0, "", "template.yaml");
 
-/// All of them that are one number.
+/// All assumptions of one number.
 pub const ALL: [Assumption; 20] = [
     SENT,
     OBJECT,
-    REMEMBERED,
+    STATE,
     INDEX,
     MESSAGES,
     LOOK_MS,
@@ -109,7 +103,7 @@ pub const ALL: [Assumption; 20] = [
     DASHBOARDS,
 ];
 
-/// Bytes of a reading in an object of `batch` readings: as measured with so many, or with the next fewer.
+/// Bytes of a reading in an object of `batch` readings, as measured with so many or the next fewer.
 #[must_use]
 pub fn stored(batch: f64) -> f64 {
     STORED.iter().rev().find(|(readings, _)| *readings <= batch).map_or(STORED[0].1, |(_, bytes)| *bytes)
@@ -120,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reading_takes_what_was_measured_with_as_many_or_the_next_fewer() {
+    fn bytes_are_those_of_the_largest_measured_batch_that_is_not_larger() {
         assert_eq!(
             [1.0, 4.0, 5.0, 24.0, 25.0, 500.0, 7_000.0].map(stored),
             [402.0, 402.0, 198.0, 198.0, 112.0, 50.0, 50.0]

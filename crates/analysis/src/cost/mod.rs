@@ -1,8 +1,24 @@
-//! What a month costs in AWS: a workload becomes amounts that are billed, by how this program works, and those become money,
-//! by one table of prices.
+//! Estimates what a month costs in AWS: a [`Workload`] becomes amounts, and these become money by `prices.toml`.
 //!
-//! Pure: the same workload costs the same, and every number can be followed. What is not known by the code is an
-//! [`assumption`](assumptions), with its source.
+//! Sizes and times that the code does not know are [`assumptions`], each with its source.
+//!
+//! ```
+//! use analysis::cost::{Bill, Region, Workload};
+//! let workload = Workload {
+//!     devices: 1_000.0,
+//!     interval: jiff::SignedDuration::from_mins(5),
+//!     batch: 25.0,
+//!     devices_per_zone: 5.0,
+//!     changing_percent: 7.0,
+//!     messages_per_device_month: 2.0,
+//!     emails: 1.0,
+//!     phones: 0.0,
+//!     months_kept: 12.0,
+//!     push_ms: 80.0,
+//! };
+//! let bill = Bill::of(&workload, Region::Singapore, false);
+//! assert_eq!(bill.dominating().unwrap().item.what, "metrics");
+//! ```
 
 pub mod assumptions;
 pub mod prices;
@@ -12,59 +28,59 @@ pub mod workload;
 
 use serde::Serialize;
 
-use self::prices::{AS_OF, ITEMS, Item};
+use self::prices::{AS_OF, PricedItem, items};
 use self::workload::Month;
 
 pub use self::prices::Region;
 pub use self::workload::Workload;
 
-/// A month.
+/// The bill of a month.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bill {
     /// The date of the prices.
     pub prices_of: &'static str,
-    /// Where the stack is.
+    /// The region of the stack.
     pub region: Region,
-    /// Whether what AWS gives away every month is taken off.
+    /// Whether the free tier is subtracted.
     pub free_tier: bool,
-    /// What is paid for.
+    /// The workload.
     pub workload: Workload,
     /// Readings a month.
     pub readings: f64,
     /// Pushes a month.
     pub pushes: f64,
-    /// What is billed.
-    pub lines: Vec<Line>,
-    /// All lines together, in dollars.
+    /// A line for each item.
+    pub lines: Vec<BillLine>,
+    /// The sum of the lines, in dollars.
     pub total: f64,
 }
 
-/// One line of a bill.
+/// A line of a bill.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
-    /// What is billed.
+pub struct BillLine {
+    /// The item.
     #[serde(flatten)]
-    pub item: &'static Item,
-    /// How much of it.
+    pub item: &'static PricedItem,
+    /// Its amount.
     pub amount: f64,
-    /// The price of the first of it, in dollars.
+    /// The price of [`each`](PricedItem::each), in dollars.
     pub price: f64,
-    /// The price of all of it, in dollars.
+    /// The price of the whole amount, in dollars.
     pub cost: f64,
 }
 
 impl Bill {
-    /// The bill for `workload` in `region`; with `free_tier` less what AWS gives every account every month, for ever.
+    /// The bill of `workload` in `region`. With `free_tier`, less the monthly free tier.
     #[must_use]
     pub fn of(workload: &Workload, region: Region, free_tier: bool) -> Self {
         let month = Month::of(*workload);
-        let line = |item: &'static Item| {
-            let amount = (item.amount)(&month);
+        let line = |item: &'static PricedItem| {
+            let amount = month.amount(item);
             let free = if free_tier { item.free } else { 0.0 };
             let cost = item.cost((amount - free).max(0.0), region);
-            Line { item, amount, price: item.price(region), cost }
+            BillLine { item, amount, price: item.price(region), cost }
         };
-        let lines: Vec<Line> = ITEMS.iter().map(line).collect();
+        let lines: Vec<BillLine> = items().iter().map(line).collect();
         Self {
             prices_of: AS_OF,
             region,
@@ -79,7 +95,7 @@ impl Bill {
 
     /// The line that costs most.
     #[must_use]
-    pub fn dominating(&self) -> Option<&Line> {
+    pub fn dominating(&self) -> Option<&BillLine> {
         self.lines.iter().max_by(|a, b| a.cost.total_cmp(&b.cost))
     }
 
@@ -87,11 +103,8 @@ impl Bill {
     #[must_use]
     pub fn services(&self) -> Vec<(&'static str, f64)> {
         let mut services: Vec<(&'static str, f64)> = Vec::new();
-        for Line { item, cost, .. } in &self.lines {
-            match services.iter_mut().find(|(service, _)| *service == item.service) {
-                Some((_, sum)) => *sum += cost,
-                None => services.push((item.service, *cost)),
-            }
+        for lines in self.lines.chunk_by(|one, other| one.item.service == other.item.service) {
+            services.push((&lines[0].item.service, lines.iter().map(|line| line.cost).sum()));
         }
         services.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         services

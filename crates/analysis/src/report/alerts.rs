@@ -8,16 +8,16 @@ use maud::{Markup, html};
 use super::chart::{Axis, Chart, Days, Mark, WIDE};
 use super::markup::{Table, badge, name};
 use super::view::View;
-use super::words::{counted, moment, plural};
 use crate::backtest::findings::AlertFact;
+use crate::words::{count, moment, plural};
 use domain::severity::Severity;
 
-/// A list of alerts.
-pub(super) const LIST: Table<5> = Table { columns: ["When", "Severity", "Sensor", "What", "How much"], texts: 5 };
+/// A table of alerts.
+pub(super) const ALERTS: Table<5> = Table { columns: ["When", "Severity", "Sensor", "What", "How much"], texts: 5 };
 
 pub(super) fn section(view: &View<'_>) -> Markup {
     let alerts = &view.findings.rules.alerts;
-    // A zone with its project: two buildings can both have a "toilet-1".
+    // With its project: two buildings can both have a zone "toilet-1".
     let zone = |alert: &AlertFact| {
         let location = view.location(alert.device);
         (location.zone.clone(), location.project.clone())
@@ -27,7 +27,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
         figure.wide { (day_chart(view)) }
         details {
             summary { "The days, the worst first" }
-            (groups(view, "Day", |alert| view.wall(alert).date(), |day| html! { (day.strftime("%a %-d %b %Y")) }))
+            (groups(view, "Day", |alert| view.local_time(alert).date(), |day| html! { (day.strftime("%a %-d %b %Y")) }))
         }
         h3 { "By rule" }
         (groups(view, "Rule", |alert| alert.rule.clone(), |rule| rule_name(view, rule)))
@@ -41,7 +41,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
     } }
 }
 
-/// A table of the alerts by `key`, which `cell` names: the group with the most alerts first, then the one with the worst.
+/// A table of the alerts by `key`: the most alerts first, then the most severe. `cell` formats a key.
 fn groups<K: Ord>(
     view: &View<'_>,
     title: &'static str,
@@ -57,11 +57,11 @@ fn groups<K: Ord>(
     groups.sort_by_key(|(_, alerts)| Reverse((alerts.len(), worst_severity(alerts))));
     table.folded(groups.iter().map(|(key, alerts)| {
         let devices = alerts.iter().map(|alert| alert.device).collect::<BTreeSet<_>>();
-        [cell(key), worst(alerts), html! { (counted(alerts.len())) }, html! { (counted(devices.len())) }]
+        [cell(key), worst(alerts), html! { (count(alerts.len())) }, html! { (count(devices.len())) }]
     }))
 }
 
-/// A bar for each day of the whole period.
+/// A bar chart of the alerts of each day.
 fn day_chart(view: &View<'_>) -> Markup {
     let alerts = &view.findings.rules.alerts;
     let span = view.findings.span.into_iter().flat_map(|span| [span.first, span.last]);
@@ -71,7 +71,7 @@ fn day_chart(view: &View<'_>) -> Markup {
     let all = days.at(*last).floor() + 1.0;
     let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
     for alert in alerts {
-        *counts.entry(days.number(view.wall(alert).date())).or_default() += 1;
+        *counts.entry(days.number(view.local_time(alert).date())).or_default() += 1;
     }
     let most = counts.values().max().copied().unwrap_or_default();
     Chart {
@@ -97,8 +97,8 @@ pub(super) fn worst(alerts: &[&AlertFact]) -> Markup {
     html! { @if let Some(severity) = worst_severity(alerts) { (badge(severity)) } }
 }
 
-/// A row of [`LIST`] for each alert: the most severe first, then the oldest.
-pub(super) fn listed(view: &View<'_>, mut alerts: Vec<&AlertFact>) -> impl Iterator<Item = [Markup; 5]> {
+/// The rows of [`ALERTS`]: the most severe first, then the oldest.
+pub(super) fn alert_rows(view: &View<'_>, mut alerts: Vec<&AlertFact>) -> impl Iterator<Item = [Markup; 5]> {
     alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.at));
     alerts.into_iter().map(|alert| {
         let location = view.location(alert.device);

@@ -15,11 +15,11 @@ use domain::time::LocalZone;
 use notify::amount;
 
 // Each colour has a contrast of at least 3 to 1 on white and on the dark panel of the style sheet.
-/// Values that were measured.
+/// The colour of values.
 pub(super) const VALUES: RGBColor = RGBColor(0x2f, 0x8f, 0xb3);
-/// Axes, and what is in force now.
+/// The colour of axes and of limits in force.
 pub(super) const NOW: RGBColor = RGBColor(0x77, 0x82, 0x8e);
-/// What is suggested.
+/// The colour of suggestions.
 pub(super) const SUGGESTED: RGBColor = RGBColor(0x2a, 0x9a, 0x63);
 
 pub(super) fn colour(severity: Severity) -> RGBColor {
@@ -31,19 +31,19 @@ pub(super) fn colour(severity: Severity) -> RGBColor {
     }
 }
 
-/// A limit is on the axis if that makes the axis at most this many times longer than the values.
+/// A limit is on the axis if the axis is then at most this many times as long as the values.
 const STRETCH: f64 = 3.0;
-/// Values beyond this are drawn at it: plotters computes with their differences.
+/// The largest value that is drawn: plotters computes differences of values.
 const LARGEST: f64 = 1e15;
 
 /// The size of a chart as wide as the page, in units of its SVG.
 pub(super) const WIDE: (u32, u32) = (1440, 360);
-/// Half as wide as the page.
+/// The size of a chart half as wide as the page.
 pub(super) const HALF: (u32, u32) = (690, 360);
-/// In the row of a table, without axes.
+/// The size of a chart in a row of a table, without axes.
 pub(super) const ROW: (u32, u32) = (300, 54);
 
-/// Something that is drawn.
+/// A drawn element.
 pub(super) enum Mark {
     /// The area between two values: x, lower, upper.
     Band(Vec<(f64, f64, f64)>),
@@ -62,7 +62,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis of numbers. Plotters looks for ticks without end on an axis that is not finite.
+    /// An axis of numbers. Its range is finite: on an infinite one, plotters would search for ticks forever.
     pub(super) fn of_numbers(shown: Range<f64>, title: impl Into<String>) -> Self {
         let tick = Box::new(|value: &f64| amount(*value, Unit::One));
         Self { range: range([shown.start, shown.end]), title: title.into(), tick }
@@ -71,16 +71,16 @@ impl Axis {
 
 /// A chart.
 pub(super) struct Chart {
-    /// What it shows, for people who do not see it.
+    /// Its description for screen readers.
     pub(super) label: String,
     pub(super) size: (u32, u32),
     pub(super) x: Axis,
     pub(super) y: Axis,
-    /// From back to front.
+    /// Elements from back to front.
     pub(super) marks: Vec<Mark>,
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
+type DrawResult = Result<(), DrawingAreaErrorKind<io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 impl Chart {
@@ -90,12 +90,12 @@ impl Chart {
         if self.draw(&mut svg).is_err() {
             return html! { p.note { (self.label) ": this chart cannot be drawn." } };
         }
-        // The opening tag is ours: it has no size, because the page sets it, and it has words.
+        // Our own opening tag: without a size, which the page sets, and with a description.
         let drawn = svg.split_once('>').and_then(|(_, rest)| rest.rsplit_once("</svg>")).map_or("", |(body, _)| body);
         html! { svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(self.label) { (PreEscaped(drawn)) } }
     }
 
-    fn draw(&self, svg: &mut String) -> Drawn {
+    fn draw(&self, svg: &mut String) -> DrawResult {
         let root = SVGBackend::with_string(svg, self.size).into_drawing_area();
         let mut builder = ChartBuilder::on(&root);
         if self.size != ROW {
@@ -125,8 +125,8 @@ impl Chart {
         root.present()
     }
 
-    /// Draws `mark`, at the edge of the chart if it is beyond it.
-    fn draw_mark(&self, area: &Area<'_>, mark: &Mark) -> Drawn {
+    /// Draws `mark`. Points beyond the chart are drawn at its edge.
+    fn draw_mark(&self, area: &Area<'_>, mark: &Mark) -> DrawResult {
         let (x_range, y_range) = (&self.x.range, &self.y.range);
         let point = |x: f64, y: f64| (x.clamp(x_range.start, x_range.end), y.clamp(y_range.start, y_range.end));
         match mark {
@@ -148,14 +148,14 @@ impl Chart {
     }
 }
 
-/// Time as days since the midnight before a history begins.
+/// Time in days since the midnight before a history begins.
 pub(super) struct Days {
     first: Date,
     midnight: Timestamp,
 }
 
 impl Days {
-    /// Days on the clock of `zone`.
+    /// Days in the time zone `zone`.
     pub(super) fn since(first: Timestamp, zone: &LocalZone) -> Self {
         let wall = zone.on_the_wall(first);
         Self { first: wall.date(), midnight: wall.start_of_day().map_or(first, |midnight| midnight.timestamp()) }
@@ -183,7 +183,7 @@ impl Days {
     }
 }
 
-/// The range of the finite ones among `values`. It is never empty.
+/// The range of the finite values. It is never empty.
 pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Range<f64> {
     let finite = values.into_iter().filter(|value| value.is_finite()).map(|value| value.clamp(-LARGEST, LARGEST));
     let extremes = finite.map(|value| (value, value)).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
@@ -195,13 +195,13 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Range<f64> {
     from - around..to + around
 }
 
-/// `values` with a margin, and with those of `limits` that are near.
+/// The range of `values` with a margin, and with near `limits`.
 pub(super) fn with_limits(values: &Range<f64>, limits: impl IntoIterator<Item = f64>) -> Range<f64> {
     let longest = STRETCH * (values.end - values.start);
     let near = limits.into_iter().filter(|limit| values.end.max(*limit) - values.start.min(*limit) <= longest);
     let Range { start, end } = range(near.chain([values.start, values.end]));
     let margin = (end - start) * 0.05;
-    // If nothing is below zero, the axis does not go there either.
+    // An axis of positive values does not go below zero.
     let bottom = if start >= 0.0 { (start - margin).max(0.0) } else { start - margin };
     bottom..end + margin
 }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_values_are_a_chart_is_drawn_within_its_frame() {
+    fn a_chart_of_any_values_is_drawn_within_its_frame() {
         let odd = [
             [5.0, 5.0],
             [0.0, 0.0],

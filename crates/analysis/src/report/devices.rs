@@ -1,23 +1,23 @@
-//! Every device, the worst first: a few with their trends and alerts, the others in a folded table.
+//! All devices, the worst first: some with charts and alerts, the others in a folded table.
 
 use std::cmp::Reverse;
 
 use maud::{Markup, html};
 
-use super::alerts::{LIST, listed, worst, worst_severity};
+use super::alerts::{ALERTS, alert_rows, worst, worst_severity};
 use super::markup::{Table, badge, fit, left_out, name};
-use super::trend::Trend;
+use super::trend::TrendChart;
 use super::view::View;
-use super::words::{count, counted, plural};
 use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
+use crate::words::{count, plural};
 use domain::severity::Severity;
 
-/// Devices with their trends and alerts.
+/// Most devices with charts and alerts.
 const SHOWN: usize = 40;
-/// Charts of one device, at most.
-const CHARTS: usize = 3;
-/// Alerts of one device in its list, at most.
-const ALERTS: usize = 20;
+/// Most charts of a device.
+const MAX_CHARTS: usize = 3;
+/// Most alerts of a device in its table.
+const MAX_ALERTS: usize = 20;
 /// Bytes around the rows of the tables.
 const FRAME: usize = 2_000;
 
@@ -27,12 +27,12 @@ const TABLE: Table<7> =
 /// A device and its alerts.
 type Device<'a> = (&'a DeviceFindings, &'a [&'a AlertFact]);
 
-/// The section, of at most `room` bytes. If that is too small, charts go first, then the devices with the fewest alerts.
-pub(super) fn section(view: &View<'_>, room: usize) -> Markup {
+/// The section, of at most `max_bytes`. If that is too small, charts are left out first, then the devices with the fewest alerts.
+pub(super) fn section(view: &View<'_>, max_bytes: usize) -> Markup {
     let devices = ranked(view);
     let alerting = devices.iter().take_while(|(_, alerts)| !alerts.is_empty()).count();
     let (shown, others) = devices.split_at(alerting.min(SHOWN));
-    let (mut left, for_names) = (room.saturating_sub(FRAME), room / 4);
+    let (mut left, for_names) = (max_bytes.saturating_sub(FRAME), max_bytes / 4);
     let mut fitting = |devices: &[Device<'_>], piece: &dyn Fn(&Device<'_>, bool) -> Markup| -> Vec<Markup> {
         let pieces = devices.iter().filter_map(|device| {
             let piece = piece(device, left > for_names);
@@ -83,14 +83,14 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
             (count(device.readings)) " readings"
         }
         p { @for severity in Severity::ALL.into_iter().rev().filter(|severity| count_of(*severity) > 0) {
-            (counted(count_of(severity))) " " (badge(severity)) " "
+            (count(count_of(severity))) " " (badge(severity)) " "
         } }
         @if has_charts {
-            @for series in relevant_series(device, alerts) { (Trend { view, device, series, alerts }.figure()) }
+            @for series in relevant_series(device, alerts) { (TrendChart { view, device, series, alerts }.figure()) }
             details {
                 summary { "Its alerts, the worst first" }
-                (LIST.of(&listed(view, alerts.to_vec()).take(ALERTS).map(|cells| LIST.row(cells)).collect::<Vec<_>>()))
-                (left_out(alerts.len().saturating_sub(ALERTS)))
+                (ALERTS.of(&alert_rows(view, alerts.to_vec()).take(MAX_ALERTS).map(|cells| ALERTS.row(cells)).collect::<Vec<_>>()))
+                (left_out(alerts.len().saturating_sub(MAX_ALERTS)))
             }
         }
     } }
@@ -103,8 +103,8 @@ fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Marku
         html! { (device.location.device_title()) },
         html! { @if let Some(zone) = &device.location.zone { (name(zone)) } },
         worst(alerts),
-        html! { @if let Some(series) = series { (Trend { view, device, series, alerts }.row()) } },
-        html! { (counted(alerts.len())) },
+        html! { @if let Some(series) = series { (TrendChart { view, device, series, alerts }.row()) } },
+        html! { (count(alerts.len())) },
         html! { (count(device.readings)) },
     ])
 }
@@ -112,9 +112,9 @@ fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Marku
 /// The series that the alerts of a device are about, or its first one if there is none.
 fn relevant_series<'a>(device: &'a DeviceFindings, alerts: &[&AlertFact]) -> Vec<&'a Series> {
     let crossed: Vec<&str> = alerts.iter().filter_map(|alert| alert.breach.as_ref()).map(|it| &*it.metric).collect();
-    let is_told = |series: &&Series| crossed.contains(&&*series.metric);
-    let told: Vec<&Series> = device.series.iter().filter(is_told).take(CHARTS).collect();
-    if told.is_empty() { device.series.first().into_iter().collect() } else { told }
+    let is_crossed = |series: &&Series| crossed.contains(&&*series.metric);
+    let relevant: Vec<&Series> = device.series.iter().filter(is_crossed).take(MAX_CHARTS).collect();
+    if relevant.is_empty() { device.series.first().into_iter().collect() } else { relevant }
 }
 
 #[cfg(test)]
@@ -123,13 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_room_charts_go_first_then_devices_and_it_is_said_how_many() {
+    fn a_small_page_leaves_out_charts_first_and_then_devices() {
         let findings = building(120);
-        let view = View::of(&findings);
-        let of = |room| section(&view, room).into_string();
+        let view = View::new(&findings);
+        let of = |max_bytes| section(&view, max_bytes).into_string();
         let whole = of(usize::MAX);
         assert!(!whole.contains("left out here"));
-        // Charts fit until three quarters are full, and every name does.
+        // Charts fill three quarters of the page, and all names fit.
         let tight = of(200_000);
         assert!(tight.len() <= 200_000 && !tight.contains("left out here"), "{}", tight.len());
         assert!(tight.matches("<svg").count() < whole.matches("<svg").count() && tight.contains("<svg"));

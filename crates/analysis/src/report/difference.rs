@@ -1,16 +1,16 @@
-//! What the rules on trial do differently from the ones that they are compared with.
+//! The difference between the rules on trial and those that they are compared with.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::alerts::{LIST, listed, rule_name};
+use super::alerts::{ALERTS, alert_rows, rule_name};
 use super::markup::{Table, name};
 use super::summary::rules_name;
 use super::view::View;
-use super::words::{counted, plural};
-use crate::backtest::findings::{AlertFact, Verdict};
+use crate::backtest::findings::{AlertFact, RuleResults};
+use crate::words::{count, plural};
 
 pub(super) fn section(view: &View<'_>) -> Markup {
     let rules = &view.findings.rules;
@@ -24,12 +24,12 @@ pub(super) fn section(view: &View<'_>) -> Markup {
         @for (what, verdict, indices) in parts {
             @let alerts: Vec<&AlertFact> = indices.iter().filter_map(|index| verdict.alerts.get(*index)).collect();
             h3 { (plural(indices.len(), "alert")) " would be " (what) }
-            @if alerts.is_empty() { p { "None." } } @else { (LIST.folded(listed(view, alerts))) }
+            @if alerts.is_empty() { p { "None." } } @else { (ALERTS.folded(alert_rows(view, alerts))) }
         }
     }
 }
 
-fn by_rule(view: &View<'_>, against: &Verdict) -> Markup {
+fn by_rule(view: &View<'_>, against: &RuleResults) -> Markup {
     let mut rules: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for alert in &against.alerts {
         rules.entry(&alert.rule).or_default().0 += 1;
@@ -42,6 +42,6 @@ fn by_rule(view: &View<'_>, against: &Verdict) -> Markup {
     let table = Table { columns: ["Rule", "Before", "After", "Change"], texts: 1 };
     table.folded(rules.into_iter().map(|(rule, (before, after))| {
         let change = html! { (format!("{:+}", after as i64 - before as i64)) };
-        [rule_name(view, rule), html! { (counted(before)) }, html! { (counted(after)) }, change]
+        [rule_name(view, rule), html! { (count(before)) }, html! { (count(after)) }, change]
     }))
 }

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::backtest::findings::{
-    AlertFact, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Limit, Outliers,
-    ReadingCounts, Series, Span, Verdict,
+    AlertFact, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Outliers,
+    ReadingCounts, RuleLimit, RuleResults, Series, Span,
 };
 use domain::alert::AlertId;
 use domain::breach::{Breach, Comparison};
@@ -65,7 +65,7 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
         severity: Severity::Medium,
         device,
         at,
-        over: at,
+        ended: at,
         breach: crossing.map(|(metric, value, limit, unit)| Breach {
             metric: metric.into(),
             label: DEVICE_TYPES
@@ -101,7 +101,7 @@ pub(super) fn findings(devices: Vec<DeviceFindings>, alerts: Vec<AlertFact>) -> 
     Findings {
         span: Some(Span { first: start(), last: start() + SignedDuration::from_hours(7 * 24) }),
         readings: ReadingCounts { judged: 1_000, ..ReadingCounts::default() },
-        rules: Verdict {
+        rules: RuleResults {
             name: "rules.toml".to_owned(),
             messages: alerts.len() as u64,
             alerts,
@@ -132,7 +132,7 @@ pub(super) fn building(devices: usize) -> Findings {
     };
     let trial: Vec<AlertFact> = alerts.iter().filter(|alert| kept(alert)).cloned().collect();
     let missed: Vec<usize> = (0..alerts.len()).filter(|index| !kept(&alerts[*index])).step_by(9).collect();
-    let verdict = |name: &str, alerts: Vec<AlertFact>| Verdict {
+    let verdict = |name: &str, alerts: Vec<AlertFact>| RuleResults {
         name: name.to_owned(),
         messages: alerts.len() as u64 * 4 / 5,
         alerts,
@@ -191,7 +191,7 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
                 severity: worse,
                 device: index,
                 at,
-                over: at,
+                ended: at,
                 breach: Some(Breach {
                     metric: metric.into(),
                     label: documented.label.into(),
@@ -238,9 +238,9 @@ fn distribution(kind: &Kind, devices: &[DeviceFindings]) -> Distribution {
     for value in &all {
         *bins.entry(((value - least) / width) as u64).or_insert(0u64) += 1;
     }
-    let mut limits = vec![Limit { rule: rule.into(), severity, comparison, limit }];
+    let mut limits = vec![RuleLimit { rule: rule.into(), severity, comparison, limit }];
     if metric == "amm" {
-        limits.push(Limit { severity: Severity::High, limit: 500.0, ..limits[0].clone() });
+        limits.push(RuleLimit { severity: Severity::High, limit: 500.0, ..limits[0].clone() });
         limits[0].limit = 250.0;
     }
     Distribution {

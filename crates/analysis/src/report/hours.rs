@@ -1,4 +1,4 @@
-//! When alerts come: weekday by hour, on the clock of each sensor.
+//! Alerts by weekday and hour, in the time zone of each sensor.
 
 use maud::{Markup, html};
 
@@ -9,11 +9,11 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 pub(super) fn section(view: &View<'_>) -> Markup {
     let mut counts = [[0_usize; 24]; DAYS.len()];
     for alert in &view.findings.rules.alerts {
-        let wall = view.wall(alert);
+        let wall = view.local_time(alert);
         counts[wall.weekday().to_monday_zero_offset() as usize][wall.hour() as usize] += 1;
     }
     let most = counts.iter().flatten().copied().max().unwrap_or_default();
-    // The root, so that one busy hour does not make all others look empty.
+    // The square root, so that other hours do not look empty beside a busy one.
     let shade = |count: usize| (60.0 * (count as f64 / most as f64).sqrt()).ceil();
     html! { @if most > 0 { div.scroll { table.heat {
         thead { tr { th scope="col" { "Hour" } @for hour in 0..24 { th scope="col" { (hour) } } } }

@@ -1,4 +1,4 @@
-//! How many alerts a week each limit would make, and the sensors that need a limit of their own.
+//! The alerts a week at each limit, and the sensors that need a limit of their own.
 
 use maud::{Markup, html};
 
@@ -6,19 +6,19 @@ use super::chart::{Axis, Chart, HALF, Mark, NOW, SUGGESTED, VALUES, range};
 use super::markup::{Table, fit, left_out, name};
 use super::summary::suggestion;
 use super::view::{View, type_title};
-use super::words::{alerts_a_week, capitalised, count, plural, rate, with_unit};
 use crate::backtest::findings::{Curve, CurvePoint};
+use crate::words::{alerts_a_week, capitalised, count, plural, rate, with_unit};
 use notify::amount;
 
-/// Bytes for the section.
-const ROOM: usize = 800_000;
-/// A chart shows limits that make at most this many times the alerts of the limit in force.
+/// Most bytes of the section.
+const MAX_BYTES: usize = 800_000;
+/// A chart has limits with at most this many times the alerts of the limit in force.
 const HIGHEST: f64 = 8.0;
 
 pub(super) fn section(view: &View<'_>) -> Markup {
-    let mut room = ROOM;
+    let mut left = MAX_BYTES;
     let curves = || view.findings.curves.iter().filter(|curve| !curve.points.is_empty());
-    let articles: Vec<Markup> = curves().filter_map(|curve| fit(&mut room, article(view, curve))).collect();
+    let articles: Vec<Markup> = curves().filter_map(|curve| fit(&mut left, article(view, curve))).collect();
     html! {
         @if !articles.is_empty() { div.pairs { @for article in &articles { (article) } } }
         (left_out(curves().count() - articles.len()))
@@ -83,7 +83,7 @@ fn points(curve: &Curve) -> Markup {
     table.of(&rows.collect::<Vec<_>>())
 }
 
-/// The devices that differ from the others so much that a limit of their own serves them better.
+/// A table of the devices that need a limit of their own.
 fn differing(view: &View<'_>, curve: &Curve) -> Markup {
     let table = Table { columns: ["Sensor", "A week now", "Own limit", "A week then"], texts: 1 };
     table.folded(curve.differing.iter().map(|device| {
@@ -98,12 +98,12 @@ fn differing(view: &View<'_>, curve: &Curve) -> Markup {
     }))
 }
 
-/// The point of the limit that is in force.
+/// The point of the limit in force.
 pub(super) fn in_force(curve: &Curve) -> Option<&CurvePoint> {
     nearest(&curve.points, curve.limit)
 }
 
-/// The point whose limit is nearest.
+/// The point with the nearest limit.
 fn nearest(points: &[CurvePoint], limit: f64) -> Option<&CurvePoint> {
     points.iter().min_by(|one, other| (one.limit - limit).abs().total_cmp(&(other.limit - limit).abs()))
 }

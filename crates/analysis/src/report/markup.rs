@@ -1,4 +1,4 @@
-//! Pieces of HTML that several sections use.
+//! HTML that several sections use.
 
 use std::ops::Range;
 
@@ -8,12 +8,12 @@ use domain::device::Unit;
 use domain::severity::Severity;
 use notify::amount;
 
-/// Rows of a table that are shown. The others are folded.
+/// Rows of a table before the folded ones.
 const SHOWN: usize = 20;
-/// Folded rows of a table, at most.
-const FOLDED: usize = 280;
+/// Most folded rows of a table.
+const MAX_FOLDED: usize = 280;
 
-/// A name from outside, isolated so that its reading direction does not mix with that of its neighbours.
+/// A name from a sensor. `bdi` isolates its reading direction.
 pub(super) fn name(raw: &str) -> Markup {
     html! { bdi { (raw) } }
 }
@@ -32,22 +32,22 @@ pub(super) fn legend(limits: &[(Severity, f64)], unit: Unit, shown: &Range<f64>)
     }
 }
 
-/// `piece` if it is not longer than `room`, in bytes, which gets smaller by it.
-pub(super) fn fit(room: &mut usize, piece: Markup) -> Option<Markup> {
-    *room = room.checked_sub(piece.0.len())?;
+/// `piece` if it has at most `left` bytes. Subtracts its length from `left`.
+pub(super) fn fit(left: &mut usize, piece: Markup) -> Option<Markup> {
+    *left = left.checked_sub(piece.0.len())?;
     Some(piece)
 }
 
-/// Says how many pieces are left out, if any.
+/// A note about pieces that are left out, if any.
 pub(super) fn left_out(many: usize) -> Markup {
     html! { @if many > 0 { p.note { (many) " more are left out, to keep this page small." } } }
 }
 
 /// A table.
 pub(super) struct Table<const N: usize> {
-    /// Titles. The first column names what its row is about.
+    /// Titles of columns. The first column is the row's heading.
     pub(super) columns: [&'static str; N],
-    /// So many columns have text, the others numbers.
+    /// The number of text columns. The others have numbers.
     pub(super) texts: usize,
 }
 
@@ -76,8 +76,8 @@ impl<const N: usize> Table<N> {
             @if !others.is_empty() {
                 details {
                     summary { (others.len()) " more" }
-                    (self.of(&others[..others.len().min(FOLDED)]))
-                    (left_out(others.len().saturating_sub(FOLDED)))
+                    (self.of(&others[..others.len().min(MAX_FOLDED)]))
+                    (left_out(others.len().saturating_sub(MAX_FOLDED)))
                 }
             }
         }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_beyond_the_shown_ones_are_folded_and_those_beyond_the_most_are_counted() {
+    fn further_rows_are_folded_and_the_rest_is_counted() {
         let table = Table { columns: ["Rule"], texts: 1 };
         let folded = |rows: usize| table.folded((0..rows).map(|index| [html! { "r" (index) }])).into_string();
         assert!(!folded(20).contains("details"));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_is_longer_than_the_room_does_not_fit() {
+    fn a_piece_that_is_longer_than_what_is_left_does_not_fit() {
         let mut room = 5;
         assert!(fit(&mut room, html! { "123456" }).is_none());
         assert!(fit(&mut room, html! { "123" }).is_some() && fit(&mut room, html! { "123" }).is_none());

@@ -1,7 +1,6 @@
-//! One HTML page that shows what a backtest found, for people who run buildings: to be kept, sent and printed.
+//! The findings of a backtest as an HTML page, for people who run buildings.
 //!
-//! The page is one file. It needs no network and runs no script. Its charts are SVG, in colours that can be seen on white
-//! and on black.
+//! The page is one file, without network requests and scripts. Its charts are SVG, in colours for light and dark screens.
 
 mod alerts;
 mod chart;
@@ -18,20 +17,18 @@ mod summary;
 mod trend;
 mod values;
 mod view;
-mod words;
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, PreEscaped, html};
 
 use self::view::View;
-pub use self::words::count;
 use crate::backtest::findings::Findings;
 use domain::display;
 
-/// The page is smaller than this, in bytes: a mail takes it, and a phone opens it.
+/// Most bytes of a page: it can be mailed, and opened on a phone.
 pub const LARGEST_PAGE: usize = 5_000_000;
 
-/// Bytes for the text around the sections.
+/// Bytes of the text around the sections.
 const FRAME: usize = 20_000;
 
 const STYLE: &str = include_str!("style.css");
@@ -46,10 +43,10 @@ const SECTIONS: [(&str, &str, &str); 6] = [
     ("sensors", "Sensors", "The worst first. The band goes from the lowest to the highest value, a dot is an alert."),
 ];
 
-/// Returns the findings as an HTML page that was made at `made`.
+/// Writes the findings as an HTML page. `created` is its time of creation.
 ///
-/// The page is smaller than [`LARGEST_PAGE`] for any number of devices: it leaves out those with the fewest alerts if it
-/// has to, and says how many.
+/// The page is smaller than [`LARGEST_PAGE`] for any number of devices: it leaves out those with the fewest alerts, and says how
+/// many.
 ///
 /// ```
 /// use analysis::{backtest::findings::Findings, report};
@@ -57,9 +54,9 @@ const SECTIONS: [(&str, &str, &str); 6] = [
 /// assert!(page.starts_with("<!DOCTYPE html>") && page.contains("No reading was judged"));
 /// ```
 #[must_use]
-pub fn page(findings: &Findings, made: Timestamp) -> String {
-    let view = View::of(findings);
-    let summary = summary::section(&view, made);
+pub fn page(findings: &Findings, created: Timestamp) -> String {
+    let view = View::new(findings);
+    let summary = summary::section(&view, created);
     let mut bodies = vec![
         difference::section(&view),
         alerts::section(&view),
@@ -93,6 +90,6 @@ pub fn page(findings: &Findings, made: Timestamp) -> String {
             } }
         }
     };
-    // Names come from sensors. A control character or a mark that turns the reading direction becomes a blank.
+    // Names come from sensors. Control characters and direction marks become blanks.
     display::lines(&page.into_string())
 }

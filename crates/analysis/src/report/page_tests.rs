@@ -1,4 +1,4 @@
-//! The page as a whole: what must be in it, and what must not.
+//! Tests of the whole page.
 
 use std::fs;
 
@@ -7,19 +7,21 @@ use jiff::{SignedDuration, Timestamp};
 use super::chart::{NOW, SUGGESTED, VALUES, colour};
 use super::fixtures::{alert, building, device, findings, location, start};
 use super::{LARGEST_PAGE, STYLE, page};
-use crate::backtest::findings::{Curve, CurvePoint, Distribution, Findings, Limit, OddTimes, Outliers, Span, Verdict};
+use crate::backtest::findings::{
+    Curve, CurvePoint, Distribution, Findings, OddTimes, Outliers, RuleLimit, RuleResults, Span,
+};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::digest::Digest;
 use domain::location::Location;
 use domain::severity::Severity;
 
-fn made() -> Timestamp {
+fn created() -> Timestamp {
     "2026-03-31T08:00:00Z".parse().unwrap()
 }
 
 fn whole(findings: &Findings) -> String {
-    let page = page(findings, made());
+    let page = page(findings, created());
     assert_well_formed(&page);
     page
 }
@@ -94,7 +96,7 @@ fn keep(name: &str, page: &str) {
 }
 
 #[test]
-fn readings_of_odd_times_and_avoidable_alerts_are_told_where_there_are_any() {
+fn a_page_names_readings_with_odd_times_and_avoidable_alerts() {
     let mut found = of_zone("Washroom", &[1, 2]);
     let none = whole(&found);
     assert!(!none.contains("cannot be right") && !none.contains("message of a cleaning"));
@@ -111,14 +113,14 @@ fn readings_of_odd_times_and_avoidable_alerts_are_told_where_there_are_any() {
 }
 
 #[test]
-fn a_page_for_looking_is_well_formed_with_and_without_a_comparison() {
+fn a_page_is_well_formed_with_and_without_a_comparison() {
     keep("report.html", &whole(&building(70)));
     keep("report-small.html", &whole(&Findings { against: None, difference: None, ..building(3) }));
     keep("report-empty.html", &whole(&Findings::default()));
 }
 
 #[test]
-fn the_page_of_a_thousand_devices_that_all_alert_is_small_and_has_all_of_them() {
+fn a_page_of_a_thousand_alerting_devices_is_small_and_complete() {
     let mut findings = building(1_000);
     findings.rules.alerts.extend((0..1_000).map(|device| alert("silence", device, 99, None)));
     let page = whole(&findings);
@@ -129,14 +131,14 @@ fn the_page_of_a_thousand_devices_that_all_alert_is_small_and_has_all_of_them() 
 }
 
 #[test]
-fn the_page_of_ten_thousand_devices_stays_below_its_size() {
+fn a_page_of_ten_thousand_devices_is_below_the_limit() {
     let page = whole(&building(10_000));
     keep("report-largest.html", &page);
     assert!(page.len() < LARGEST_PAGE, "{}", page.len());
 }
 
 #[test]
-fn names_of_the_longest_kind_do_not_make_the_page_too_large() {
+fn long_names_do_not_make_a_page_too_large() {
     let mut findings = building(3_000);
     for device in &mut findings.devices {
         let long = "<&\"\u{1f6bb}".repeat(30);
@@ -148,7 +150,7 @@ fn names_of_the_longest_kind_do_not_make_the_page_too_large() {
 }
 
 #[test]
-fn names_cannot_become_markup_wherever_they_stand() {
+fn names_cannot_become_markup() {
     let hostile = "\"><script>alert(1)</script>'&\u{202e}\u{0}\u{1b}";
     let mut findings = building(12);
     let device = findings.devices[0].location.clone();
@@ -187,8 +189,8 @@ fn names_cannot_become_markup_wherever_they_stand() {
 }
 
 #[test]
-fn the_page_needs_nothing_from_anywhere() {
-    let page = page(&building(60), made());
+fn a_page_requests_nothing_from_a_network() {
+    let page = page(&building(60), created());
     for outside in ["http:", "https:", "src=", "url(", "@import", "<script", "<link", "<iframe", " on"] {
         let found = page.match_indices(outside).find(|(at, _)| outside != " on" || page[*at..].contains("=\"alert"));
         assert!(found.is_none(), "{outside}");
@@ -198,8 +200,8 @@ fn the_page_needs_nothing_from_anywhere() {
 }
 
 #[test]
-fn the_contents_lead_to_sections_that_exist() {
-    let page = page(&building(60), made());
+fn the_table_of_contents_links_to_sections() {
+    let page = page(&building(60), created());
     let targets: Vec<&str> = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(targets, ["difference", "alerts", "hours", "limits", "values", "sensors"]);
     assert!(targets.iter().all(|id| page.contains(&format!("<section id=\"{id}\">"))));
@@ -251,12 +253,12 @@ fn forty_devices_are_shown_and_the_forty_first_is_folded() {
 }
 
 #[test]
-fn what_is_compared_stands_side_by_side_and_without_a_comparison_there_is_no_such_part() {
+fn a_comparison_has_its_section_and_is_absent_otherwise() {
     let mut compared = of_zone("Washroom 3", &[10]);
-    compared.against = Some(Verdict {
+    compared.against = Some(RuleResults {
         name: "built-in".to_owned(),
         alerts: of_zone("", &[10, 50, 90, 130]).rules.alerts,
-        ..Verdict::default()
+        ..RuleResults::default()
     });
     compared.difference =
         Some(crate::backtest::findings::Difference { same: 1, moved: 0, gained: Vec::new(), missed: vec![1, 2, 3] });
@@ -270,7 +272,7 @@ fn what_is_compared_stands_side_by_side_and_without_a_comparison_there_is_no_suc
 }
 
 #[test]
-fn a_suggestion_is_a_sentence_and_where_there_is_none_there_is_no_such_part() {
+fn a_suggestion_is_a_sentence_and_is_absent_otherwise() {
     let with = whole(&Findings { curves: vec![curve(Some(250.0))], ..of_zone("Washroom 3", &[10]) });
     let words = without_tags(&with);
     assert!(words.contains(
@@ -287,11 +289,11 @@ fn without_tags(page: &str) -> String {
 }
 
 #[test]
-fn a_limit_near_what_was_measured_is_drawn_and_one_far_away_is_told_in_words() {
+fn a_limit_near_the_values_is_drawn_and_a_far_one_is_words_alone() {
     let with_limit = |limit: f64| {
         let mut findings = of_zone("Washroom 3", &[10]);
         let limits =
-            vec![Limit { rule: "worse".into(), severity: Severity::High, comparison: Comparison::AtLeast, limit }];
+            vec![RuleLimit { rule: "worse".into(), severity: Severity::High, comparison: Comparison::AtLeast, limit }];
         findings.distributions.push(Distribution {
             device_type: "ODRDTR_BATT_V1".into(),
             metric: "amm".into(),
@@ -323,7 +325,7 @@ fn hour(page: &str, day: &str, hour: usize) -> String {
 }
 
 #[test]
-fn hours_and_days_are_those_on_the_clock_of_the_sensor() {
+fn hours_and_days_are_in_the_time_zone_of_the_sensor() {
     // Sunday 23:30 UTC is Monday 07:30 in Singapore.
     let mut findings = of_zone("Washroom 3", &[0]);
     findings.rules.alerts[0].at = "2026-03-08T23:30:00Z".parse().unwrap();
@@ -336,7 +338,7 @@ fn hours_and_days_are_those_on_the_clock_of_the_sensor() {
 }
 
 #[test]
-fn without_readings_without_alerts_or_with_one_reading_there_is_still_a_page() {
+fn a_history_without_readings_or_alerts_has_a_page() {
     let nothing = whole(&Findings::default());
     assert!(nothing.contains("No reading was judged") && !nothing.contains("<nav") && !nothing.contains("<section"));
     let quiet = whole(&of_zone("Washroom 3", &[]));
@@ -351,7 +353,7 @@ fn without_readings_without_alerts_or_with_one_reading_there_is_still_a_page() {
 }
 
 #[test]
-fn whatever_was_measured_there_is_a_page() {
+fn any_values_make_a_page() {
     let odd = [f32::NAN, f32::INFINITY, f32::MAX, f32::MIN, -1e9, 0.0, 1e-30];
     let buckets = odd.iter().map(|value| Some((*value, *value))).chain([None]).collect();
     let mut found = findings(
@@ -361,7 +363,7 @@ fn whatever_was_measured_there_is_a_page() {
             alert("odd", 0, 2, Some(("q", f64::NAN, f64::INFINITY, Unit::One))),
         ],
     );
-    let limit = |limit| Limit { rule: "odd".into(), severity: Severity::Low, comparison: Comparison::Above, limit };
+    let limit = |limit| RuleLimit { rule: "odd".into(), severity: Severity::Low, comparison: Comparison::Above, limit };
     for width in [0.0, f64::NAN, 1.0, 1e300] {
         found.distributions.push(Distribution {
             device_type: "ACME#X".into(),

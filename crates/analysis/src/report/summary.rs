@@ -1,4 +1,4 @@
-//! The top of the page: what was judged, what came of it, and what could be better, in plain words.
+//! The top of the page: period, numbers and suggestions.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -6,15 +6,15 @@ use maud::{Markup, html};
 use super::limits::in_force;
 use super::markup::name;
 use super::view::{View, type_title};
-use super::words::{alerts_a_week, capitalised, count, counted, date, moment, plural, rate, zone_name};
-use crate::backtest::findings::{Curve, Findings, Verdict};
+use crate::backtest::findings::{Curve, Findings, RuleResults};
+use crate::words::{alerts_a_week, capitalised, count, date, moment, plural, rate, zone_name};
 use domain::device::Unit;
 use notify::amount;
 
-/// Suggestions in the summary, at most. Every one is beside its curve as well.
-const SUGGESTIONS: usize = 12;
+/// Most suggestions in the summary. All are beside their curves.
+const MAX_SUGGESTIONS: usize = 12;
 
-pub(super) fn section(view: &View<'_>, made: Timestamp) -> Markup {
+pub(super) fn section(view: &View<'_>, created: Timestamp) -> Markup {
     html! {
         header {
             p.kicker { "Backtest of alert rules" }
@@ -29,12 +29,12 @@ pub(super) fn section(view: &View<'_>, made: Timestamp) -> Markup {
         (figures(view))
         (sentences(view))
         (suggestions(view))
-        p.note { "Made " (moment(view.usual_location(), made)) "." }
+        p.note { "Made " (moment(view.usual_location(), created)) "." }
     }
 }
 
-/// What the rules are called.
-pub(super) fn rules_name(verdict: &Verdict) -> &str {
+/// The name of the rules.
+pub(super) fn rules_name(verdict: &RuleResults) -> &str {
     if verdict.name.trim().is_empty() { "Rules" } else { &verdict.name }
 }
 
@@ -50,12 +50,12 @@ fn period(view: &View<'_>) -> Markup {
     }
 }
 
-/// The numbers: of the rules on trial, after those of the rules that they are compared with.
+/// The numbers of the rules on trial, after those of the rules that they are compared with.
 fn figures(view: &View<'_>) -> Markup {
     let findings = view.findings;
     let weeks = findings.span.map_or(1.0, |span| span.weeks());
     let quiet = view.by_device.iter().filter(|alerts| alerts.is_empty()).count();
-    let figure = |figure: &dyn Fn(&Verdict) -> String| {
+    let figure = |figure: &dyn Fn(&RuleResults) -> String| {
         let before = findings.against.as_ref().map_or_else(String::new, |against| figure(against) + " → ");
         before + &figure(&findings.rules)
     };
@@ -63,10 +63,10 @@ fn figures(view: &View<'_>) -> Markup {
     let suppressed =
         [(blocked, "of them suppressed by a block"), (findings.rules.counted, "more blocked and only counted")];
     let figures = [
-        ("Alerts", figure(&|rules| counted(rules.alerts.len())), named(&suppressed)),
+        ("Alerts", figure(&|rules| count(rules.alerts.len())), named(&suppressed)),
         ("Alerts a week", figure(&|rules| rate(rules.alerts.len() as f64 / weeks)), String::new()),
         ("Messages sent", figure(&|rules| count(rules.messages)), "one can name several alerts".to_owned()),
-        ("Sensors", counted(findings.devices.len()), format!("{} without an alert", counted(quiet))),
+        ("Sensors", count(findings.devices.len()), format!("{} without an alert", count(quiet))),
         ("Readings judged", count(findings.readings.judged), left_aside(findings)),
     ];
     html! { dl.tiles { @for (title, figure, note) in &figures {
@@ -101,9 +101,9 @@ fn sentences(view: &View<'_>) -> Markup {
     let alerts = plural(rules.alerts.len(), "alert");
     html! {
         @if let (Some(against), Some(change)) = (&view.findings.against, &view.findings.difference) { p {
-            strong { "Alerts: " (counted(against.alerts.len())) " → " (counted(rules.alerts.len())) "." } " "
-            (counted(change.missed.len())) " would be missed, " (counted(change.gained.len())) " would be new; "
-            (counted(change.same)) " stay as they are, " (counted(change.moved)) " come at another time."
+            strong { "Alerts: " (count(against.alerts.len())) " → " (count(rules.alerts.len())) "." } " "
+            (count(change.missed.len())) " would be missed, " (count(change.gained.len())) " would be new; "
+            (count(change.same)) " stay as they are, " (count(change.moved)) " come at another time."
         } }
         @if rules.alerts.is_empty() && view.findings.readings.judged > 0 { p { "No reading would have raised an alert." } }
         @if rules.avoidable > 0 {
@@ -130,8 +130,8 @@ fn suggestions(view: &View<'_>) -> Markup {
     let all: Vec<Markup> = view.findings.curves.iter().filter_map(suggestion).collect();
     html! { @if !all.is_empty() { aside id="suggestions" {
         h2 { "Suggestions" }
-        ul { @for suggestion in all.iter().take(SUGGESTIONS) { li { (suggestion) } } }
-        @if all.len() > SUGGESTIONS { p.note { (all.len() - SUGGESTIONS) " more are beside their limits below." } }
+        ul { @for suggestion in all.iter().take(MAX_SUGGESTIONS) { li { (suggestion) } } }
+        @if all.len() > MAX_SUGGESTIONS { p.note { (all.len() - MAX_SUGGESTIONS) " more are beside their limits below." } }
     } } }
 }
 

@@ -1,4 +1,4 @@
-//! What a device measured over time, with its limits and alerts.
+//! A chart of the values of a device over time, with limits and alerts.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use maud::{Markup, html};
 use super::chart::{Axis, Chart, Days, Mark, ROW, WIDE, colour, range, with_limits};
 use super::markup::legend;
 use super::view::View;
-use super::words::{plural, with_unit};
 use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
+use crate::words::{plural, with_unit};
 use domain::breach::Breach;
 use domain::severity::Severity;
 
-/// Periods of a chart in the row of a table.
+/// Periods of a chart in a row of a table.
 const ROW_PERIODS: usize = 30;
 
-/// One metric of a device.
-pub(super) struct Trend<'a> {
+/// A chart of a metric of a device.
+pub(super) struct TrendChart<'a> {
     pub(super) view: &'a View<'a>,
     pub(super) device: &'a DeviceFindings,
     pub(super) series: &'a Series,
@@ -24,8 +24,8 @@ pub(super) struct Trend<'a> {
     pub(super) alerts: &'a [&'a AlertFact],
 }
 
-impl Trend<'_> {
-    /// The chart with its axes and alerts.
+impl TrendChart<'_> {
+    /// The chart with axes and alerts.
     pub(super) fn figure(&self) -> Markup {
         let limits = self.limits();
         let mut chart = self.chart(WIDE, &limits);
@@ -33,7 +33,7 @@ impl Trend<'_> {
         html! { figure.wide { (chart.svg()) } (legend(&limits, self.series.unit, &chart.y.range)) }
     }
 
-    /// The chart in the row of a table.
+    /// The chart in a row of a table.
     pub(super) fn row(&self) -> Markup {
         self.chart(ROW, &self.limits()).svg()
     }
@@ -44,7 +44,7 @@ impl Trend<'_> {
         let values = runs.iter().flatten().flat_map(|(_, least, greatest)| [*least, *greatest]);
         let crossed = self.alerts.iter().filter_map(|alert| self.breach(alert)).map(|breach| breach.value);
         let y = with_limits(&range(values.chain(crossed)), limits.iter().map(|(_, limit)| *limit));
-        // The whole history, so that the charts of all devices can be compared.
+        // The whole history, so that charts can be compared.
         let history = self.view.findings.span.into_iter().flat_map(|span| [days.at(span.first), days.at(span.last)]);
         let x = range(runs.iter().flatten().map(|(at, ..)| *at).chain(history));
         let mut marks: Vec<Mark> = runs.into_iter().map(Mark::Band).collect();
@@ -68,7 +68,7 @@ impl Trend<'_> {
         Days::since(first, &self.device.location.local_zone)
     }
 
-    /// The lowest and the highest value at the start and at the end of each period; a new run after each gap.
+    /// The lowest and the highest value at the start and the end of each period. A gap begins a new run.
     fn runs(&self, days: &Days, periods: usize) -> Vec<Vec<(f64, f64, f64)>> {
         let together = self.series.buckets.len().div_ceil(periods.max(1)).max(1);
         let day =
@@ -84,7 +84,7 @@ impl Trend<'_> {
         runs.map(|run| run.iter().flatten().flatten().copied().collect()).collect()
     }
 
-    /// The severity and the limit of each rule: as for the type, or as its alerts have it if there is an override.
+    /// The severity and the limit of each rule, and of overrides that raised an alert.
     fn limits(&self) -> Vec<(Severity, f64)> {
         let general = self.view.limits(&self.device.location.device_type, &self.series.metric);
         let general = general.iter().map(|limit| ((limit.severity, &*limit.rule), limit.limit));
@@ -103,7 +103,7 @@ impl Trend<'_> {
             .collect()
     }
 
-    /// One dot for each period with alerts: at the value, or at the bottom if it is about something else.
+    /// Adds a dot for each period with alerts: at the value, or at the bottom if the alert is about another metric.
     fn draw_alerts(&self, chart: &mut Chart) {
         let (days, bottom) = (self.days(), chart.y.range.start);
         let period = |alert: &AlertFact| alert.at.as_second().div_euclid(self.series.bucket.as_secs().max(1));
@@ -115,7 +115,7 @@ impl Trend<'_> {
         }));
     }
 
-    /// The limit of this metric that the alert is about.
+    /// The breach of an alert, if it is about this metric.
     fn breach<'b>(&self, alert: &'b AlertFact) -> Option<&'b Breach> {
         alert.breach.as_ref().filter(|breach| *breach.metric == *self.series.metric)
     }

@@ -1,4 +1,4 @@
-//! How the values of each metric are distributed, and where its limits are.
+//! The distribution of each metric, with its limits.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,24 +8,24 @@ use maud::{Markup, html};
 use super::chart::{Axis, Chart, HALF, Mark, colour, range, with_limits};
 use super::markup::{fit, left_out, legend};
 use super::view::{View, type_title};
-use super::words::{capitalised, count};
-use crate::backtest::findings::{Distribution, Limit};
+use crate::backtest::findings::{Distribution, RuleLimit};
+use crate::words::{capitalised, count};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::severity::Severity;
 use notify::amount;
 
-/// Bytes for the section.
-const ROOM: usize = 800_000;
-/// Bars of a chart, at most.
-const BARS: f64 = 60.0;
-/// The part of the values at each end that is cut off, because it could make the chart much wider.
+/// Most bytes of the section.
+const MAX_BYTES: usize = 800_000;
+/// Most bars of a chart.
+const MAX_BARS: f64 = 60.0;
+/// The part of the values at each end that is cut off: outliers would widen the chart.
 const TAIL: f64 = 0.001;
 
 pub(super) fn section(view: &View<'_>) -> Markup {
-    let mut room = ROOM;
+    let mut left = MAX_BYTES;
     let usable = || view.findings.distributions.iter().filter(|one| one.count > 0);
-    let figures: Vec<Markup> = usable().filter_map(|one| fit(&mut room, figure(one))).collect();
+    let figures: Vec<Markup> = usable().filter_map(|one| fit(&mut left, figure(one))).collect();
     html! {
         @if !figures.is_empty() { div.pairs { @for figure in &figures { (figure) } } }
         (left_out(usable().count() - figures.len()))
@@ -50,12 +50,12 @@ fn in_words(distribution: &Distribution) -> String {
         let part = amount(100.0 * set as f64 / distribution.count as f64, Unit::Percent);
         return format!("{readings} readings, {part} of them with “{}”.", distribution.label);
     }
-    let is_low_bad = |limit: &Limit| matches!(limit.comparison, Comparison::Below | Comparison::AtMost);
+    let is_low_bad = |limit: &RuleLimit| matches!(limit.comparison, Comparison::Below | Comparison::AtMost);
     let (part, side) =
         if distribution.limits.first().is_some_and(is_low_bad) { (0.01, "below") } else { (0.99, "above") };
-    let shown = |value: f64| amount(value, distribution.unit);
-    let quantile = |part| shown(distribution.quantile(part).unwrap_or(distribution.least));
-    let (least, greatest) = (shown(distribution.least), shown(distribution.greatest));
+    let format = |value: f64| amount(value, distribution.unit);
+    let quantile = |part| format(distribution.quantile(part).unwrap_or(distribution.least));
+    let (least, greatest) = (format(distribution.least), format(distribution.greatest));
     let (half, extreme) = (quantile(0.5), quantile(part));
     format!(
         "{readings} readings from {least} to {greatest}. Half are below {half}, one in a hundred is {side} {extreme}."
@@ -91,10 +91,10 @@ fn core(distribution: &Distribution) -> Range<f64> {
     range([TAIL, 1.0 - TAIL].into_iter().filter_map(|part| distribution.quantile(part)))
 }
 
-/// Bins put together until they are few enough: from, to, and % of all readings.
+/// Bars of one or more bins: from, to, and % of all readings.
 fn bars(distribution: &Distribution, core: &Range<f64>) -> Vec<(f64, f64, f64)> {
     let bin = if distribution.width.is_normal() { distribution.width.abs() } else { 1.0 };
-    let bar = bin * ((core.end - core.start) / bin / BARS).ceil().max(1.0);
+    let bar = bin * ((core.end - core.start) / bin / MAX_BARS).ceil().max(1.0);
     let mut parts: BTreeMap<i64, f64> = BTreeMap::new();
     for (lower, count) in &distribution.bins {
         let middle = lower + bin / 2.0;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_few_and_hold_all_readings_but_the_tails() {
+    fn bars_are_few_and_have_all_readings_except_the_tails() {
         let many = distribution((0..5_000u32).map(|bin| (f64::from(bin) * 0.1, 3)).collect(), 0.1);
         let bars = bars(&many, &core(&many));
         assert!(bars.len() <= 61, "{}", bars.len());
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_told_in_words() {
+    fn a_flag_has_words_and_no_chart() {
         let flag =
             Distribution { unit: Unit::Flag, label: "spill".into(), ..distribution(vec![(0.0, 99), (1.0, 1)], 1.0) };
         let flag = figure(&flag).into_string();

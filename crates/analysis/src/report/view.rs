@@ -1,62 +1,62 @@
-//! The findings, indexed so that each section finds what it shows.
+//! The findings with indices for the sections.
 
 use jiff::ZonedDateTime;
 
-use super::words::capitalised;
-use crate::backtest::findings::{AlertFact, Findings, Limit};
+use crate::backtest::findings::{AlertFact, Findings, RuleLimit};
+use crate::words::capitalised;
 use domain::device::DeviceType;
 use domain::location::Location;
 
-/// The findings with their indices.
+/// The findings, with the alerts by device.
 pub(super) struct View<'a> {
     pub(super) findings: &'a Findings,
     /// The alerts of the rules on trial, by device.
     pub(super) by_device: Vec<Vec<&'a AlertFact>>,
-    nowhere: Location,
+    unknown: Location,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn of(findings: &'a Findings) -> Self {
+    pub(super) fn new(findings: &'a Findings) -> Self {
         let mut by_device = vec![Vec::new(); findings.devices.len()];
         for alert in &findings.rules.alerts {
             if let Some(alerts) = by_device.get_mut(alert.device) {
                 alerts.push(alert);
             }
         }
-        Self { findings, by_device, nowhere: Location::default() }
+        Self { findings, by_device, unknown: Location::default() }
     }
 
-    /// Where the device of that index is.
+    /// The location of a device by its index.
     pub(super) fn location(&self, device: usize) -> &Location {
-        self.findings.devices.get(device).map_or(&self.nowhere, |device| &device.location)
+        self.findings.devices.get(device).map_or(&self.unknown, |device| &device.location)
     }
 
-    /// The title of a rule, or its id in words if it has none.
+    /// The title of a rule, or its id as words.
     pub(super) fn title(&self, rule: &str) -> String {
         let curve = self.findings.curves.iter().find(|curve| &*curve.rule == rule && !curve.title.trim().is_empty());
         curve.map_or_else(|| capitalised(&rule.replace(['-', '_'], " ")), |curve| curve.title.clone())
     }
 
-    /// The limits that are in force for a metric of a device type.
-    pub(super) fn limits(&self, device_type: &str, metric: &str) -> &'a [Limit] {
+    /// The limits in force of a metric of a device type.
+    pub(super) fn limits(&self, device_type: &str, metric: &str) -> &'a [RuleLimit] {
         let mut all = self.findings.distributions.iter();
         let found = all.find(|one| &*one.device_type == device_type && &*one.metric == metric);
         found.map_or(&[], |distribution| &distribution.limits)
     }
 
-    /// The location whose clock the page goes by.
+    /// The location whose time zone the page uses.
     pub(super) fn usual_location(&self) -> &Location {
         let mut locations = self.findings.devices.iter().map(|device| &device.location);
-        locations.find(|location| location.local_zone.is_known()).unwrap_or(&self.nowhere)
+        locations.find(|location| location.local_zone.is_known()).unwrap_or(&self.unknown)
     }
 
-    /// An alert's time on the clock of its device.
-    pub(super) fn wall(&self, alert: &AlertFact) -> ZonedDateTime {
+    /// The local time of an alert.
+    pub(super) fn local_time(&self, alert: &AlertFact) -> ZonedDateTime {
         self.location(alert.device).local_zone.on_the_wall(alert.at)
     }
 }
 
-/// The kind of a device type, in words if it is documented.
+/// The title of a documented device type; else its name.
 pub(super) fn type_title(device_type: &str) -> &str {
     DeviceType::named(device_type).map_or(device_type, |known| known.title)
 }

@@ -1,18 +1,18 @@
-//! The plan of a site: which zones a level of a building has, and which devices are in them.
+//! The zones of each level of a building, and their devices.
 
 use super::device::{
-    AIR, AIR_LITE, AIR_TEN_IN_ONE, BIN, CLIMATE, COUNTER, CUBICLE_MINEW, CUBICLE_SCM, DESK, FEEDBACK, Model,
+    AIR, AIR_LITE, AIR_TEN_IN_ONE, BIN, CLIMATE, COUNTER, CUBICLE_MINEW, CUBICLE_SCM, DESK, DeviceModel, FEEDBACK,
     PAPER_TOWEL, SOAP, SPILL, TILT, TOILET_ROLL, USAGE,
 };
 use super::zone::People;
 
-/// A zone: its name after the level's, who comes, and its devices.
+/// A zone: its name, its people, its devices.
 pub(super) type ZonePlan = (&'static str, People, &'static [DevicePlan]);
 
-/// A device: its type, and its name after the zone's.
-pub(super) type DevicePlan = (&'static Model, &'static str);
+/// A device: its model and its name.
+pub(super) type DevicePlan = (&'static DeviceModel, &'static str);
 
-/// The zones of a level. The first sixteen devices of a site are of sixteen types, so that a small one shows all of them.
+/// The zones of a level. The first sixteen devices of a site are of all sixteen types.
 pub(super) static LEVEL: [ZonePlan; 5] = [
     (
         "Male Washroom",
@@ -55,7 +55,7 @@ pub(super) const LEVELS: usize = 5;
 const BUILDINGS: [&str; 6] =
     ["Harbour House", "Orchard Court", "Jalan Besar Centre", "Marina Exchange", "Tampines Hub", "Bukit Plaza"];
 
-/// The name of the building of that number, from 0.
+/// The name of a building by its number, from 0.
 pub(super) fn building_name(number: usize) -> String {
     let (name, round) = (BUILDINGS[number % BUILDINGS.len()], number / BUILDINGS.len());
     if round == 0 { name.to_owned() } else { format!("{name} {}", 1 + round) }

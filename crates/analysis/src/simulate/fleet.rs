@@ -1,4 +1,4 @@
-//! All devices together, in order of time.
+//! The events of all devices and cleaners, in order of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,53 +7,53 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::building::{DevicePlan, LEVEL, LEVELS, building_name};
-use super::device::Device;
-use super::dice::digest;
-use super::zone::{People, Zone};
+use super::device::SimulatedDevice;
+use super::rng::digest;
+use super::zone::{People, SimulatedZone};
 
-/// What is simulated.
+/// The plan of a simulation.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How many devices.
+    /// The number of devices.
     pub devices: usize,
-    /// The first moment, in the time zone of the site, which has an IANA name.
+    /// The start, in the time zone of the site. The zone has an IANA name.
     pub from: ZonedDateTime,
-    /// The first moment that is not simulated any more.
+    /// The end, not included.
     pub to: Timestamp,
-    /// The same seed makes the same site and the same days, to the letter.
+    /// The same seed gives the same site and the same bytes.
     pub seed: u64,
 }
 
-/// Something that happens: a sensor's reading or a Matrix event.
+/// A reading of a sensor, or a Matrix event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct SimulatedEvent {
     /// When it happens.
     pub at: Timestamp,
-    /// Which building it is from, from 0.
+    /// The number of its building, from 0.
     pub building: usize,
-    /// Whether it is a sensor's reading. Otherwise it is a Matrix event.
+    /// True for a reading, false for a Matrix event.
     pub is_reading: bool,
     /// Its JSON text.
     pub text: String,
 }
 
-/// Who acts: a device, or the cleaner of a zone, by its number.
+/// A device, or the cleaner of a zone, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Actor {
     Device(usize),
     Cleaner(usize),
 }
 
-/// All events of a site in order of time. It holds one next moment for each device and zone, however long it runs.
+/// All events of a site in order of time.
 #[derive(Debug)]
 pub struct Fleet {
     time_zone: TimeZone,
     to_ms: i64,
-    /// The ids of the buildings.
+    /// Ids of buildings.
     buildings: Vec<String>,
-    zones: Vec<Zone>,
-    devices: Vec<Device>,
-    /// When each acts next, in milliseconds since 1970.
+    zones: Vec<SimulatedZone>,
+    devices: Vec<SimulatedDevice>,
+    /// When each actor acts next, in milliseconds since 1970.
     next: BinaryHeap<Reverse<(i64, Actor)>>,
 }
 
@@ -88,13 +88,13 @@ impl Fleet {
         if self.buildings.len() == building {
             self.buildings.push(id(&[&building_name]));
         }
-        let mut zone = Zone::new(*seed, (building, &building_name), name, people, from_ms);
+        let mut zone = SimulatedZone::new(*seed, (building, &building_name), name, people, from_ms);
         let (index, property) = (self.zones.len(), id(&["property"]));
         let region = from.time_zone().iana_name().unwrap_or("UTC");
         for &(model, name) in devices {
             let ids = [property.as_str(), self.buildings[building].as_str(), region];
-            let mut device = Device::new(*seed, model, name, (index, &zone), ids);
-            self.next.push(Reverse((from_ms + device.first_look(), Actor::Device(self.devices.len()))));
+            let mut device = SimulatedDevice::new(*seed, model, name, (index, &zone), ids);
+            self.next.push(Reverse((from_ms + device.first_report(), Actor::Device(self.devices.len()))));
             self.devices.push(device);
         }
         if matches!(people, People::Visitors(_)) {
@@ -103,21 +103,21 @@ impl Fleet {
         self.zones.push(zone);
     }
 
-    /// How many buildings there are.
+    /// The number of buildings.
     #[must_use]
     pub fn buildings(&self) -> usize {
         self.buildings.len()
     }
 
-    /// Lets a device or a cleaner act at a moment. Returns what is sent of it, if anything.
-    fn act(&mut self, at: Timestamp, actor: Actor) -> Option<Event> {
+    /// Lets an actor act. Returns the event that is sent, if any.
+    fn act(&mut self, at: Timestamp, actor: Actor) -> Option<SimulatedEvent> {
         let now = at.to_zoned_datetime(self.time_zone.clone());
         let (zone, text, wait) = match actor {
             Actor::Device(index) => {
                 let device = &mut self.devices[index];
                 let zone = &mut self.zones[device.zone];
                 zone.advance(&now);
-                (&*zone, device.look(zone, &now), device.next_look())
+                (&*zone, device.report(zone, &now), device.next_report())
             }
             Actor::Cleaner(index) => {
                 let zone = &mut self.zones[index];
@@ -129,14 +129,14 @@ impl Fleet {
         };
         self.next.push(Reverse((at.as_millisecond() + wait, actor)));
         let is_reading = matches!(actor, Actor::Device(_));
-        Some(Event { at, building: zone.building, is_reading, text: text? })
+        Some(SimulatedEvent { at, building: zone.building, is_reading, text: text? })
     }
 }
 
 impl Iterator for Fleet {
-    type Item = Event;
+    type Item = SimulatedEvent;
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<SimulatedEvent> {
         loop {
             let Reverse((at_ms, actor)) = self.next.pop().filter(|next| next.0.0 < self.to_ms)?;
             if let Some(event) = self.act(Timestamp::from_millisecond(at_ms).ok()?, actor) {

@@ -1,4 +1,4 @@
-//! The ledger: what was pushed and how it was answered, a line for each push.
+//! The ledger: a line for each push and its response.
 
 use std::io::BufRead;
 
@@ -8,7 +8,7 @@ use domain::digest::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A push and its answer.
+/// A push and its response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// When it was sent.
@@ -17,41 +17,41 @@ pub struct LedgerEntry {
     pub batch: String,
     /// Whether its body is a batch.
     pub is_batch: bool,
-    /// How many readings it has.
+    /// The number of its readings.
     pub readings: usize,
-    /// How many rejections. A body that is no batch is one.
+    /// The number of its rejections. A body that is no batch is one.
     pub rejections: usize,
-    /// The name of the object that stores its readings; absent if it has none.
+    /// The key of the object that stores its readings; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub object: Option<String>,
-    /// The digest of that object's text: each reading, and a line feed.
+    /// The digest of that object's text: the readings, each with a line feed.
     pub text: Digest,
-    /// The status of the answer; absent if there was none.
+    /// The status of the response; absent without a response.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<u16>,
-    /// The counts of the answer, if it has them.
+    /// The counts of the response, if it has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub answer: Option<Answer>,
+    pub counts: Option<ResponseCounts>,
 }
 
-/// The counts of a receiver's answer.
+/// The counts of a receiver's response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Answer {
+pub struct ResponseCounts {
     /// Items in the batch.
     pub received: usize,
-    /// Well-formed ones.
+    /// Readings.
     pub accepted: usize,
-    /// The others.
+    /// Rejections.
     pub rejected: usize,
-    /// Accepted ones that were known.
+    /// Readings that were known already.
     pub duplicates: usize,
-    /// Alerts that were raised.
+    /// New alerts.
     pub alerts: usize,
 }
 
 impl LedgerEntry {
-    /// The entry of a body that is sent at `at`, and not answered yet.
+    /// The entry of a body that is sent at `at`, without a response.
     #[must_use]
     pub fn new(at: Timestamp, body: &[u8]) -> Self {
         let id = BatchId::of(body);
@@ -68,26 +68,26 @@ impl LedgerEntry {
             object: (!readings.is_empty()).then(|| ObjectKey::of_readings(id, readings).to_string()),
             text: Digest::of(text.as_bytes()),
             status: None,
-            answer: None,
+            counts: None,
         }
     }
 
-    /// The status and the counts that a receiver answers: 200, and 400 if the body is no batch.
+    /// The status and the counts of a correct response: 200, or 400 if the body is no batch.
     #[must_use]
-    pub fn expected_answer(&self) -> (u16, Option<Answer>) {
+    pub fn expected_response(&self) -> (u16, Option<ResponseCounts>) {
         let (accepted, rejected) = (self.readings, self.rejections);
-        let answer = Answer { received: accepted + rejected, accepted, rejected, ..Answer::default() };
-        if self.is_batch { (200, Some(answer)) } else { (400, None) }
+        let counts = ResponseCounts { received: accepted + rejected, accepted, rejected, ..ResponseCounts::default() };
+        if self.is_batch { (200, Some(counts)) } else { (400, None) }
     }
 }
 
-/// Why a ledger cannot be read.
+/// A ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The file cannot be read. A retry may help.
+    /// The file cannot be read. A retry can help.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// A line is not one that `simulate` writes.
+    /// A line was not written by `simulate`. A retry cannot help.
     #[error("line {0} is not one of a ledger")]
     Foreign(usize),
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_read_as_it_was_written_and_half_a_line_is_named() {
+    fn an_entry_is_read_back_and_a_cut_line_is_an_error() {
         let body = br#"["{\"unixT\":1654063185}", 7]"#;
         let entry = LedgerEntry { status: Some(200), ..LedgerEntry::new(Timestamp::UNIX_EPOCH, body) };
         assert_eq!((entry.readings, entry.rejections, entry.is_batch), (1, 1, true));

@@ -1,26 +1,35 @@
-//! A believable building: the pushes that its sensors would make, for trying rules, loads and failures.
+//! Simulates the pushes of a building, to try rules, loads and failures.
 //!
-//! People come by the hour and the day of the week, and everything else follows from them: counts, smells, empty dispensers,
-//! full bins, complaints. A seed decides all of it, so that two runs push the same to the letter.
+//! People come by the hour and the day of the week. Everything else follows from them: counts, smells, empty dispensers, full
+//! bins, complaints. The same seed gives the same bytes.
 //!
-//! [`Fleet`] makes events in order of time, and [`Pushes`] packs them into bodies as the vendor's gateways do, with [`Faults`]
-//! if they are wanted. None of these knows a clock, a file or a socket. A [`LedgerEntry`] records what was pushed and answered,
-//! and [`verify()`] compares a ledger with what is stored.
+//! [`Fleet`] generates events in order of time. [`Pushes`] packs them into bodies as the vendor's gateways do, with [`Faults`].
+//! A [`LedgerEntry`] records a push and its response. [`verify()`] compares a ledger with what is stored. Nothing here reads a
+//! clock, a file or a socket.
+//!
+//! ```
+//! use analysis::simulate::{Faults, Plan, Pushes};
+//! let from: jiff::ZonedDateTime = "2026-10-05T08:00[Asia/Singapore]".parse().unwrap();
+//! let to = from.timestamp() + jiff::SignedDuration::from_hours(1);
+//! let plan = Plan { devices: 16, from, to, seed: 1 };
+//! let pushes = Pushes::new(&plan, jiff::SignedDuration::from_mins(15), Faults::default());
+//! assert!(pushes.count() >= 4);
+//! ```
 
 mod building;
 mod device;
-mod dice;
 mod faults;
 mod fleet;
 mod ledger;
 mod pushes;
+mod rng;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod zone;
 
 pub use self::faults::Faults;
-pub use self::fleet::{Event, Fleet, Plan};
-pub use self::ledger::{Answer, LedgerEntry, LedgerError, read_ledger};
-pub use self::pushes::{Push, Pushes};
-pub use self::verify::{Proof, verify};
+pub use self::fleet::{Fleet, Plan, SimulatedEvent};
+pub use self::ledger::{LedgerEntry, LedgerError, ResponseCounts, read_ledger};
+pub use self::pushes::{Pushes, SimulatedPush};
+pub use self::verify::{Verification, verify};

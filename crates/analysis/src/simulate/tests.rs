@@ -1,4 +1,4 @@
-//! Whether the building is believable, and its readings are the vendor's to the letter.
+//! The simulated building is plausible, and its readings have the vendor's format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,11 +29,11 @@ fn sample(device_type: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The members of an object with their kinds; a number that the vendor writes as a float is one of its own.
+/// The members of an object with their JSON types.
 fn shape(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     let kind = match value {
         Value::Object(members) => {
-            // What a reason is called is not part of the format, and there may be none.
+            // The names of reasons are not part of the format.
             for (name, value) in members.iter().filter(|_| !path.ends_with("reasons")) {
                 shape(value, &format!("{path}.{name}"), into);
             }
@@ -49,7 +49,7 @@ fn shape(value: &Value, path: &str, into: &mut BTreeSet<String>) {
 }
 
 /// The values of one metric of one device, in order.
-fn series(events: &[Event], name: &str, metric: &str) -> Vec<(Timestamp, f64)> {
+fn series(events: &[SimulatedEvent], name: &str, metric: &str) -> Vec<(Timestamp, f64)> {
     let likely = events.iter().filter(|event| event.text.contains(name));
     let readings = likely.map(|event| Reading::read(&event.text).unwrap());
     let of_device = readings.filter(|reading| reading.source.display.as_deref() == Some(name));
@@ -57,23 +57,23 @@ fn series(events: &[Event], name: &str, metric: &str) -> Vec<(Timestamp, f64)> {
 }
 
 #[test]
-fn every_type_has_the_members_and_kinds_of_the_vendors_example() {
+fn readings_have_the_members_and_types_of_the_vendors_examples() {
     let mut unseen: BTreeSet<_> = DEVICE_TYPES.iter().map(|device_type| device_type.name).collect();
     for event in Fleet::new(&plan(16, 2, 1)).filter(|event| event.is_reading) {
         let reading = Reading::read(&event.text).unwrap();
         let name = reading.device_type().unwrap().name;
         if unseen.remove(name) {
-            let (mut made, mut theirs) = (BTreeSet::new(), BTreeSet::new());
-            shape(&serde_json::from_str(&event.text).unwrap(), "", &mut made);
+            let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+            shape(&serde_json::from_str(&event.text).unwrap(), "", &mut ours);
             shape(&sample(name), "", &mut theirs);
-            assert_eq!(made, theirs, "{name}");
+            assert_eq!(ours, theirs, "{name}");
         }
     }
     assert!(unseen.is_empty(), "{unseen:?}");
 }
 
 #[test]
-fn numbers_are_written_as_the_vendor_writes_them() {
+fn numbers_have_the_vendors_format() {
     let events: Vec<_> = Fleet::new(&plan(16, 1, 1)).collect();
     let of = |kind: &str| events.iter().find(|event| event.text.contains(&format!("{kind}\""))).unwrap().text.clone();
     assert!(of("#PPLCTR").contains(".0,\"out_count\":"));
@@ -85,7 +85,7 @@ fn numbers_are_written_as_the_vendor_writes_them() {
 }
 
 #[test]
-fn every_reading_is_read_with_its_time_place_and_plausible_values() {
+fn every_reading_has_its_time_and_plausible_values() {
     for event in Fleet::new(&plan(25, 4, 1)) {
         let reading = Reading::read(&event.text).unwrap();
         let off = reading.time.unwrap().as_second() - event.at.as_second();
@@ -115,7 +115,7 @@ fn every_reading_is_read_with_its_time_place_and_plausible_values() {
 }
 
 #[test]
-fn every_member_with_the_time_has_the_same() {
+fn all_members_with_a_time_agree() {
     for event in Fleet::new(&plan(16, 1, 1)).filter(|event| event.is_reading) {
         let reading: Value = serde_json::from_str(&event.text).unwrap();
         let (iso, offset) = domain::time::from_iso(reading["time"].as_str().unwrap()).unwrap();
@@ -129,7 +129,7 @@ fn every_member_with_the_time_has_the_same() {
 }
 
 #[test]
-fn the_first_sixteen_devices_are_of_all_types_and_each_is_named_by_where_it_is() {
+fn the_first_sixteen_devices_are_of_all_types_and_named_by_their_location() {
     let mut names = BTreeMap::new();
     for event in Fleet::new(&plan(16, 2, 1)).filter(|event| event.is_reading) {
         let reading = Reading::read(&event.text).unwrap();
@@ -139,7 +139,7 @@ fn the_first_sixteen_devices_are_of_all_types_and_each_is_named_by_where_it_is()
 }
 
 #[test]
-fn a_site_has_exactly_as_many_devices_as_wanted_and_each_its_own_id() {
+fn a_site_has_the_planned_number_of_devices_with_unique_ids() {
     for devices in [1, 16, 120] {
         let readings = Fleet::new(&plan(devices, 2, 1)).filter(|event| event.is_reading);
         let ids: BTreeSet<String> =
@@ -159,10 +159,10 @@ fn events_come_in_order_of_time_and_within_the_plan() {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_bytes_and_another_seed_others() {
-    let made = |seed| Pushes::new(&plan(20, 1, seed), minute(), "all".parse().unwrap()).collect::<Vec<_>>();
-    assert_eq!(made(1), made(1));
-    let bodies = |seed| made(seed).into_iter().map(|push| push.body).collect::<BTreeSet<_>>();
+fn the_same_seed_gives_the_same_bytes_and_another_seed_gives_others() {
+    let pushes = |seed| Pushes::new(&plan(20, 1, seed), minute(), "all".parse().unwrap()).collect::<Vec<_>>();
+    assert_eq!(pushes(1), pushes(1));
+    let bodies = |seed| pushes(seed).into_iter().map(|push| push.body).collect::<BTreeSet<_>>();
     assert!(bodies(1).is_disjoint(&bodies(2)));
 }
 
@@ -184,7 +184,7 @@ fn noon_is_busier_than_night_and_a_weekday_than_a_weekend() {
 }
 
 #[test]
-fn soap_only_falls_until_it_is_refilled_and_it_is_refilled() {
+fn soap_runs_down_until_it_is_refilled() {
     let events: Vec<_> = Fleet::new(&plan(16, 28, 1)).collect();
     let soap = series(&events, "Level 1 Male Washroom Soap", "p");
     let rises: Vec<_> = soap.windows(2).filter(|pair| pair[1].1 > pair[0].1).collect();
@@ -193,7 +193,7 @@ fn soap_only_falls_until_it_is_refilled_and_it_is_refilled() {
 }
 
 #[test]
-fn a_washroom_smells_less_after_it_was_cleaned() {
+fn a_washroom_smells_less_after_a_cleaning() {
     let events: Vec<_> = Fleet::new(&plan(16, 7, 1)).collect();
     let ammonia = series(&events, "Level 1 Male Washroom Ammonia", "amm");
     let zone = |text: &str| Reading::read(text).unwrap().source.zone.unwrap().into_owned();
@@ -216,7 +216,7 @@ fn a_washroom_smells_less_after_it_was_cleaned() {
 }
 
 #[test]
-fn cubicles_and_tables_are_taken_by_day_and_free_by_night_and_breath_follows() {
+fn cubicles_and_tables_are_occupied_by_day_and_carbon_dioxide_rises() {
     let events: Vec<_> = Fleet::new(&plan(16, 5, 1)).collect();
     let mean = |name, metric, hours: std::ops::Range<i8>| {
         let all = series(&events, name, metric).into_iter();
@@ -235,10 +235,10 @@ fn cubicles_and_tables_are_taken_by_day_and_free_by_night_and_breath_follows() {
 }
 
 #[test]
-fn seldom_a_device_falls_silent_for_hours() {
+fn devices_sometimes_send_no_data_for_hours() {
     let mut last: BTreeMap<String, Timestamp> = BTreeMap::new();
     let (mut silences, mut readings) = (0, 0);
-    // Those of the types that report by the clock, soap, every quarter of an hour.
+    // Soap dispensers report every quarter of an hour.
     for event in Fleet::new(&plan(50, 28, 1)).filter(|event| event.text.contains("#SS\"")) {
         let device = event.text.split("DEVID").nth(1).unwrap()[..40].to_owned();
         let before = last.insert(device, event.at).unwrap_or(event.at);
@@ -249,7 +249,7 @@ fn seldom_a_device_falls_silent_for_hours() {
 }
 
 #[test]
-fn after_an_outage_of_a_gateway_comes_one_large_push_of_late_readings() {
+fn after_an_outage_a_gateway_sends_one_large_push_of_late_readings() {
     let lags: Vec<_> = Pushes::new(&plan(25, 28, 1), minute(), Faults::default())
         .filter_map(|push| {
             let items = Items::split(&push.body).unwrap();
@@ -265,7 +265,7 @@ fn after_an_outage_of_a_gateway_comes_one_large_push_of_late_readings() {
 }
 
 #[test]
-fn a_week_raises_some_alerts_and_not_absurdly_many() {
+fn a_week_raises_a_plausible_number_of_alerts() {
     let rules = RuleSet::pack();
     let mut zones: BTreeMap<String, ZoneState> = BTreeMap::new();
     let (mut raised, mut rules_raised, devices) = (0, BTreeMap::<String, usize>::new(), 50);
@@ -290,7 +290,7 @@ fn a_week_raises_some_alerts_and_not_absurdly_many() {
 }
 
 #[test]
-fn without_faults_each_reading_is_pushed_once_and_none_is_bad() {
+fn without_faults_each_reading_is_pushed_once_and_well_formed() {
     let mut texts: Vec<String> = Vec::new();
     for push in Pushes::new(&plan(16, 1, 1), minute(), Faults::default()) {
         let items = Items::split(&push.body).unwrap();
@@ -298,15 +298,15 @@ fn without_faults_each_reading_is_pushed_once_and_none_is_bad() {
         assert!(batch.rejections.is_empty());
         texts.extend(batch.readings.iter().map(|reading| reading.text.to_owned()));
     }
-    let mut made: Vec<_> = Fleet::new(&plan(16, 1, 1)).map(|event| event.text.to_string()).collect();
+    let mut events: Vec<_> = Fleet::new(&plan(16, 1, 1)).map(|event| event.text.to_string()).collect();
     texts.sort();
-    made.sort();
-    assert_eq!(texts, made);
+    events.sort();
+    assert_eq!(texts, events);
 }
 
 #[test]
-fn each_fault_does_what_it_says_and_loses_nothing() {
-    let seen = |faults: &str| {
+fn each_fault_has_its_effect_and_loses_no_reading() {
+    let effects = |faults: &str| {
         let mut readings: BTreeMap<String, usize> = BTreeMap::new();
         let (mut lag, mut bodies, mut bad, mut no_batch) = (0, BTreeMap::new(), 0, 0);
         let mut is_ordered = true;
@@ -319,7 +319,7 @@ fn each_fault_does_what_it_says_and_loses_nothing() {
             let batch = items.read();
             bad += batch.rejections.len();
             let times: Vec<_> = batch.readings.iter().filter_map(|reading| reading.time).collect();
-            // In whole seconds, since some types tell no more.
+            // In whole seconds: some types report no fraction.
             is_ordered &= times.is_sorted_by_key(|at| at.as_second());
             for reading in &batch.readings {
                 *readings.entry(reading.text.to_owned()).or_default() += 1;
@@ -328,7 +328,7 @@ fn each_fault_does_what_it_says_and_loses_nothing() {
         }
         let copies = readings.values().filter(|count| **count > 1).count();
         let repeated = bodies.values().filter(|count| **count > 1).count();
-        Seen {
+        FaultEffects {
             readings: readings.len(),
             pushes_repeat: repeated > 0,
             readings_repeat: copies > 0,
@@ -338,19 +338,19 @@ fn each_fault_does_what_it_says_and_loses_nothing() {
         }
     };
     let all = Fleet::new(&plan(16, 1, 1)).count();
-    let none = Seen { readings: all, is_ordered: true, ..Seen::default() };
-    assert_eq!(seen("duplicates"), Seen { pushes_repeat: true, readings_repeat: true, ..none });
-    assert_eq!(seen("late"), Seen { hours_late: true, ..none });
-    assert_eq!(seen("reordered"), Seen { is_ordered: false, ..none });
-    let rebatch = seen("rebatch");
+    let none = FaultEffects { readings: all, is_ordered: true, ..FaultEffects::default() };
+    assert_eq!(effects("duplicates"), FaultEffects { pushes_repeat: true, readings_repeat: true, ..none });
+    assert_eq!(effects("late"), FaultEffects { hours_late: true, ..none });
+    assert_eq!(effects("reordered"), FaultEffects { is_ordered: false, ..none });
+    let rebatch = effects("rebatch");
     assert!(rebatch.readings == all && rebatch.readings_repeat && !rebatch.is_bad);
-    let bad = seen("bad");
+    let bad = effects("bad");
     assert!(bad.readings >= all && bad.is_bad && !bad.pushes_repeat && !bad.hours_late);
 }
 
-/// What is to be seen of the faults in a day's pushes.
+/// The effects of faults on the pushes of a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
+struct FaultEffects {
     readings: usize,
     pushes_repeat: bool,
     readings_repeat: bool,

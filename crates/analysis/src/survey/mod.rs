@@ -1,16 +1,15 @@
-//! The first look at what a building's sensors really send, beside what the vendor documents, and what to change because
-//! of it.
+//! Compares what the sensors of a building send with what the vendor documents.
 //!
-//! [`Survey::push`] counts stored pushes in the order of their receipt. [`Survey::observations`] says what was seen.
+//! [`Survey::push`] counts stored pushes in the order of their receipt. [`Survey::observations`] returns what was seen.
 
 mod observations;
-mod tally;
+mod samples;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
 use domain::archive::unpack_rejections;
-use domain::engine::counts_at;
+use domain::engine::{TOLERATED_LEAD, counts_at};
 use domain::reading::Reading;
 use domain::state::ZoneKey;
 use foldhash::fast::FixedState;
@@ -19,59 +18,31 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use self::observations::Observation;
-use self::tally::{Share, Spread};
+use self::samples::{Samples, Share};
 
-/// Members of a reading that the vendor documents or shows; [`DOCUMENTED_VALUES`] are those of `v`.
-const DOCUMENTED: [&str; 25] = [
-    "AGG",
-    "DASSOC",
-    "DEVID",
-    "DevSubType",
-    "DevType",
-    "Display",
-    "ID",
-    "InsID",
-    "PID",
-    "PropId",
-    "Region",
-    "Type",
-    "dom",
-    "dow",
-    "expire_at",
-    "hour",
-    "minute",
-    "month",
-    "stats",
-    "t",
-    "time",
-    "unix",
-    "unixT",
-    "utc",
-    "v",
-];
+/// The documented members of a reading, separated by blanks.
+const DOCUMENTED: &str = "AGG DASSOC DEVID DevSubType DevType Display ID InsID PID PropId Region Type dom dow expire_at hour \
+                          minute month stats t time unix unixT utc v";
+/// The documented members of a Matrix event.
+const DOCUMENTED_EVENT: &str = "Event Meta RoutingKey SourceDeviceIdentifier UnixTimeInt";
+/// The documented members of `v` that are no metrics, by device type.
+const DOCUMENTED_VALUES: [(&str, &str); 5] =
+    [("FD", "c nm reasons type"), ("OCCMINEW", "C Disass Src"), ("OCCSCM", "b"), ("TILT", "Tb"), ("UM", "u")];
 
-/// Members of a Matrix event.
-const DOCUMENTED_EVENT: [&str; 5] = ["Event", "Meta", "RoutingKey", "SourceDeviceIdentifier", "UnixTimeInt"];
+fn contains(names: &str, name: &str) -> bool {
+    names.split_whitespace().any(|known| known == name)
+}
 
-/// Members of `v` that the vendor shows and that are no metrics.
-const DOCUMENTED_VALUES: [(&str, &[&str]); 5] = [
-    ("FD", &["c", "nm", "reasons", "type"]),
-    ("OCCMINEW", &["C", "Disass", "Src"]),
-    ("OCCSCM", &["b"]),
-    ("TILT", &["Tb"]),
-    ("UM", &["u"]),
-];
-
-/// What was counted.
+/// The counts of a survey.
 #[derive(Debug, Default)]
 pub struct Survey {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     readings: u64,
-    readings_per_push: Spread,
+    readings_per_push: Samples,
     types: BTreeMap<String, TypeSurvey>,
     zones: HashSet<ZoneKey<'static>>,
-    /// Members of readings that nobody documents.
+    /// Undocumented members of readings.
     undocumented: BTreeMap<String, u64>,
     without_device: u64,
     without_zone: u64,
@@ -79,31 +50,31 @@ pub struct Survey {
     without_region: u64,
     without_time: u64,
     time_in_seconds: u64,
-    /// Seconds from a reading's time to its receipt.
-    delays: Spread,
+    /// Seconds from the time of a reading to its receipt.
+    delays: Samples,
     ahead: u64,
     repeats: u64,
     out_of_order: u64,
-    /// Hashes of the texts of readings.
+    /// Fingerprints of readings.
     known: HashSet<u64>,
     /// Matrix events by name.
     events: BTreeMap<String, u64>,
     cleanings: u64,
     /// Rejected items by reason.
     rejected: BTreeMap<String, u64>,
-    /// Requests that were refused by reason; `None` while no log was read.
+    /// Refused requests by reason; `None` without a log.
     auth_failures: Option<BTreeMap<String, u64>>,
 }
 
-/// What was counted of a device type.
+/// The counts of a device type.
 #[derive(Debug, Default)]
 struct TypeSurvey {
     readings: u64,
-    /// The newest reading of each device.
+    /// The time of the newest reading of each device.
     devices: HashMap<String, Timestamp>,
     /// Seconds between two readings of a device.
-    pauses: Spread,
-    /// Members of `v` that nobody documents.
+    pauses: Samples,
+    /// Undocumented members of `v`.
     undocumented: BTreeMap<String, u64>,
     /// Documented metrics that are no number.
     not_numbers: BTreeMap<&'static str, u64>,
@@ -111,49 +82,47 @@ struct TypeSurvey {
 }
 
 impl Survey {
-    /// Counts a push. Pushes come in the order of their receipt.
+    /// Counts a push. Requires pushes in the order of their receipt.
     pub fn push(&mut self, push: &ArchivedPush) {
-        self.first = self.first.or(Some(push.received));
+        self.first.get_or_insert(push.received);
         self.last = Some(push.received);
-        self.readings_per_push.note(push.lines.lines().count());
-        for line in push.lines.lines() {
-            if let Ok(reading) = Reading::read(line) {
-                self.reading(&reading, push.received);
-            }
+        self.readings_per_push.push(push.lines.lines().count());
+        for reading in push.lines.lines().filter_map(|line| Reading::read(line).ok()) {
+            self.reading(&reading, push.received);
         }
     }
 
     /// Counts the lines of an object of rejections.
     pub fn rejections(&mut self, lines: &str) {
         for rejection in unpack_rejections(lines) {
-            // Without the location in the text, so that the same mistake is one reason.
+            // Without the position in the text, so that the same mistake is one reason.
             let reason = rejection.reason.split(" at line ").next().unwrap_or_default();
             *self.rejected.entry(reason.to_owned()).or_default() += 1;
         }
     }
 
-    /// A log is read, even if it has no line.
+    /// Includes refused logins in the observations, even if the log has none.
     pub fn expect_log(&mut self) {
         self.auth_failures.get_or_insert_default();
     }
 
-    /// Counts a line of the receiver's log: text, as `serve` writes it, or JSON, as the function does. Lines about something
-    /// else are passed over.
+    /// Counts a line of the receiver's log, as text from `serve` or as JSON from the function. Ignores lines that are not about
+    /// logins.
     pub fn log_line(&mut self, line: &str) {
-        let told = match serde_json::from_str::<Value>(line) {
+        let failure = match serde_json::from_str::<Value>(line) {
             Ok(line) => {
                 let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).cloned();
                 field("auth_failures").and_then(|times| Some((times.as_u64()?, field("reason")?.as_str()?.to_owned())))
             }
             Err(_) => {
-                // The last ones: what a client calls itself stands before them.
+                // The last ones: a client chooses the text before them.
                 let after = |name: &str| line.rsplit_once(name).map(|(_, after)| after);
                 let times = after(" auth_failures=").and_then(|times| times.split_whitespace().next()?.parse().ok());
                 let reason = after(" reason=\"").and_then(|reason| reason.split('"').next());
                 times.zip(reason.map(str::to_owned))
             }
         };
-        if let Some((times, reason)) = told {
+        if let Some((times, reason)) = failure {
             let failures = self.auth_failures.get_or_insert_default().entry(reason).or_default();
             *failures = failures.saturating_add(times);
         }
@@ -167,14 +136,14 @@ impl Survey {
         }
         let members: BTreeMap<String, Value> = serde_json::from_str(reading.text).unwrap_or_default();
         let is_event = members.contains_key("RoutingKey");
-        let documented = if is_event { &DOCUMENTED_EVENT[..] } else { &DOCUMENTED };
-        for name in members.keys().filter(|name| !documented.contains(&name.as_str())) {
+        let documented = if is_event { DOCUMENTED_EVENT } else { DOCUMENTED };
+        for name in members.keys().filter(|name| !contains(documented, name)) {
             *self.undocumented.entry(name.clone()).or_default() += 1;
         }
         if let Some(time) = reading.time {
             let delay = received.duration_since(time).as_secs();
-            self.ahead += u64::from(-delay > domain::engine::TOLERATED_LEAD.as_secs());
-            self.delays.note(delay.max(0).unsigned_abs());
+            self.ahead += u64::from(-delay > TOLERATED_LEAD.as_secs());
+            self.delays.push(delay.max(0).unsigned_abs());
             self.time_in_seconds += u64::from(members.get("unixT").and_then(Value::as_f64).is_some_and(|at| at < 1e11));
         } else {
             self.without_time += 1;
@@ -195,13 +164,13 @@ impl Survey {
         self.out_of_order += u64::from(of_type.reading(reading, members.get("v"), counts_at(reading.time, received)));
     }
 
-    fn share(&self, of: u64) -> Share {
-        Share { of, all: self.readings }
+    fn share(&self, count: u64) -> Share {
+        Share { count, all: self.readings }
     }
 }
 
 impl TypeSurvey {
-    /// Counts a reading that was taken at `at`. Whether it is older than one of its device that came before.
+    /// Counts a reading. Returns whether it is older than an earlier one of its device.
     fn reading(&mut self, reading: &Reading<'_>, values: Option<&Value>, at: Timestamp) -> bool {
         self.readings += 1;
         self.implausible += u64::from(reading.implausible() > 0);
@@ -213,7 +182,7 @@ impl TypeSurvey {
         };
         let pause = at.duration_since(*newest).as_secs();
         if pause > 0 {
-            self.pauses.note(pause.unsigned_abs());
+            self.pauses.push(pause.unsigned_abs());
             *newest = at;
         }
         pause < 0
@@ -221,11 +190,12 @@ impl TypeSurvey {
 
     fn members(&mut self, reading: &Reading<'_>, values: Option<&Value>) {
         let (Some(device_type), Some(Value::Object(values))) = (reading.device_type(), values) else { return };
-        let others = DOCUMENTED_VALUES.iter().find(|(name, _)| *name == device_type.name).map_or(&[][..], |(_, of)| of);
+        let others =
+            DOCUMENTED_VALUES.iter().find(|(name, _)| *name == device_type.name).map_or("", |(_, names)| names);
         for name in values.keys() {
             match device_type.metrics.iter().find(|metric| metric.sent_as().contains(&name.as_str())) {
                 Some(metric) if reading.sent(metric).is_none() => *self.not_numbers.entry(metric.key).or_default() += 1,
-                None if !others.contains(&name.as_str()) => *self.undocumented.entry(name.clone()).or_default() += 1,
+                None if !contains(others, name) => *self.undocumented.entry(name.clone()).or_default() += 1,
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Compaction: writes the archived objects of an hour as Parquet files.
+//! Compaction: copies the objects of an hour into Parquet files.
 
 use std::mem::replace;
 
@@ -11,11 +11,11 @@ use crate::{ArchiveError, Hour};
 use domain::archive::{EXTENSION, ObjectKey};
 use domain::digest::Digest;
 
-/// Objects that are read at a time. So many of the largest size fit into memory.
+/// Objects in memory at a time: so many of the largest size fit.
 const OBJECTS_AT_ONCE: usize = 32;
 /// Hex digits of a digest in a file's name.
 const DIGITS: usize = 16;
-/// How the names of Parquet files end.
+/// The extension of Parquet files.
 const PARQUET: &str = ".parquet";
 
 /// Sizes of files, in bytes.
@@ -46,7 +46,7 @@ pub struct Compaction<'s> {
 /// The result of a compaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Compacted {
-    /// Hours that were completed: their marker was written.
+    /// Hours that were completed, with their marker.
     pub hours: u64,
     /// Objects whose lines became rows.
     pub objects: u64,
@@ -58,7 +58,7 @@ pub struct Compacted {
     pub bytes: u64,
     /// Damaged objects, which are left out, and hours that failed, each with its error.
     pub faults: Vec<String>,
-    /// Whether the run stopped early.
+    /// Whether `go_on` stopped the run.
     pub is_cut_short: bool,
 }
 
@@ -85,7 +85,7 @@ impl Compaction<'_> {
         // can be removed when ours are complete. Files of a newer run are not listed, so they are never removed here.
         let existing = self.store.files(&folder)?;
         let keys = self.store.keys(&hour.folder)?;
-        let names = Names::new(folder, hour, &keys);
+        let names = LakeFileNames::new(folder, hour, &keys);
         let is_complete = existing.contains(&names.marker());
         let outdated: Vec<_> = existing.into_iter().filter(|name| names.is_outdated(name)).collect();
         if !is_complete {
@@ -106,7 +106,7 @@ impl Compaction<'_> {
     }
 
     /// Writes the files of an hour. If it stops early, the files written so far stay.
-    fn write(&self, keys: &[ObjectKey], names: &Names, done: &mut Compacted) -> Result<(), ArchiveError> {
+    fn write(&self, keys: &[ObjectKey], names: &LakeFileNames, done: &mut Compacted) -> Result<(), ArchiveError> {
         let mut part = 0;
         let mut file = TableWriter::new(self.limits.group)?;
         for chunk in keys.chunks(OBJECTS_AT_ONCE) {
@@ -151,7 +151,7 @@ fn batch(key: &ObjectKey) -> &str {
 }
 
 /// The names of an hour's files for one set of object keys.
-struct Names {
+struct LakeFileNames {
     /// The folder of the day, `lake/readings/dt=2026-11-23/`.
     folder: String,
     /// The hour, `05`.
@@ -160,7 +160,7 @@ struct Names {
     digest: String,
 }
 
-impl Names {
+impl LakeFileNames {
     fn new(folder: String, hour: &Hour, keys: &[ObjectKey]) -> Self {
         let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_str().as_bytes()).collect();
         let digest = format!("{:.*}", DIGITS, Digest::of_fields(&keys));
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn parts_and_markers_of_the_hour_are_outdated_and_no_other_file_is() {
         let hour = Hour { start: "2026-11-23T05:00:00Z".parse().unwrap(), folder: "raw/dt=2026-11-23/hh=05/".into() };
-        let names = Names::new("lake/readings/dt=2026-11-23/".into(), &hour, &[ObjectKey::known("raw/x")]);
+        let names = LakeFileNames::new("lake/readings/dt=2026-11-23/".into(), &hour, &[ObjectKey::known("raw/x")]);
         let is_outdated = |name: &str| names.is_outdated(&format!("lake/readings/dt=2026-11-23/{name}"));
         for outdated in ["_05-0123456789abcdef", "05-0123456789abcdef-00.parquet", "05-0123456789abcdef-123.parquet"] {
             assert!(is_outdated(outdated), "{outdated}");

@@ -1,7 +1,7 @@
-//! Stored readings as a table: the many small objects of an hour become few Parquet files.
+//! Stored readings as a table: a few Parquet files replace the many small objects of an hour for queries.
 //!
 //! # Layout
-//! Beside the objects, in a bucket as in a data folder:
+//! Beside the objects, in a bucket or a data folder:
 //!
 //! - `lake/readings/dt=2026-11-23/05-0123456789abcdef-00.parquet`: rows of the objects in `raw/dt=2026-11-23/hh=05/`, in the
 //!   order of their keys. Each line is a row, repeated deliveries too: count distinct `reading_id`s.
@@ -11,13 +11,12 @@
 //! `0123456789abcdef` is the digest of the keys of the hour's objects. Objects of `raw-undated/` and `rejected/` are not in the
 //! lake.
 //!
-//! # What always holds
-//! - The lake is a derived copy. Nothing reads it but queries. Remove any day of it, and the next run makes it again.
+//! # Invariants
+//! - The lake is a derived copy. Only queries read it. If you remove a day of it, the next run writes it again.
 //! - Objects are never changed or removed.
-//! - Nothing of an hour is read that has the marker of its keys. A late push changes the keys, and the next run writes the
-//!   hour anew.
-//! - Files are put before their marker. Files and markers of other keys are removed after it. So every reading is in a file
-//!   at any moment, at least once, even if a run is killed, or two runs work on one hour.
+//! - An hour that has the marker of its keys is not read. A late push changes the keys, and the next run writes the hour anew.
+//! - Files are written before their marker. Files and markers of other keys are removed after it. So every reading is in at
+//!   least one file at any moment, even if a run is killed, or two runs work on one hour.
 //! - While an object of an hour is damaged, older files of that hour stay: they may have its lines. Each run names the object.
 
 mod compact;

@@ -1,4 +1,4 @@
-//! One line of an object as a row of the table.
+//! A line of an object as a row of the table.
 
 use std::borrow::Cow;
 
@@ -7,52 +7,48 @@ use jiff::Timestamp;
 use domain::digest::Digest;
 use domain::reading::Reading;
 
-/// A row: what the line says, in columns, and the line itself. A line that is no reading has the line, its id and its place.
+/// A row. A line that is no reading has no columns but `reading_id`, `batch`, `line`, `received` and `raw`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
-    /// SHA-256 of the text, 64 hex digits: the reading's id.
+    /// SHA-256 of the line, 64 hex digits: the reading's id.
     pub(super) reading_id: String,
-    /// The batch that it came with: the object's name without the extension.
+    /// The id of the batch: the object's name without the extension.
     pub(super) batch: String,
-    /// Which line of the object it is, from 0.
+    /// The number of the line in the object, from 0.
     pub(super) line: i32,
-    /// When the batch was first received, in milliseconds since 1970.
+    /// The first receipt of the batch, in milliseconds since 1970.
     pub(super) received: Option<i64>,
-    /// When the reading was taken, in milliseconds since 1970.
+    /// The time of the reading, in milliseconds since 1970.
     pub(super) event_time: Option<i64>,
-    /// The device.
     pub(super) device_id: Option<String>,
-    /// Its type, without SmartClean's provider prefix.
+    /// The device type, without SmartClean's provider prefix.
     pub(super) device_type: Option<String>,
-    /// Its human name.
+    /// The name of the device for people.
     pub(super) display: Option<String>,
-    /// The zone.
     pub(super) zone: Option<String>,
     /// The project (building).
     pub(super) project: Option<String>,
-    /// The property.
     pub(super) property: Option<String>,
     /// The IANA time zone.
     pub(super) region: Option<String>,
-    /// What was measured, each number once: [`Reading::metrics`].
+    /// The measured numbers, each once: [`Reading::metrics`].
     pub(super) metrics: Vec<(String, f64)>,
-    /// The text as received.
+    /// The line as received.
     pub(super) raw: String,
 }
 
 impl Row {
-    /// The row of a line of an object.
+    /// The row of a line.
     pub(super) fn new(text: &str, batch: &str, line: i32, received: Option<Timestamp>) -> Self {
-        let received = received.map(Timestamp::as_millisecond);
-        let bare = Self {
+        let row = Self {
             reading_id: Digest::of(text.as_bytes()).to_string(),
             batch: batch.to_owned(),
             line,
-            received,
+            received: received.map(Timestamp::as_millisecond),
             raw: text.to_owned(),
             ..Self::default()
         };
-        let Ok(reading) = Reading::read(text) else { return bare };
+        let Ok(reading) = Reading::read(text) else { return row };
         let metrics = reading.metrics();
         let source = reading.source;
         let owned = |name: Option<Cow<'_, str>>| name.map(|name| name.trim().to_owned());
@@ -66,7 +62,7 @@ impl Row {
             property: owned(source.property),
             region: owned(source.region),
             metrics: metrics.into_iter().map(|(key, value)| (key.into_owned(), value)).collect(),
-            ..bare
+            ..row
         }
     }
 }
@@ -82,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_those_that_rules_know_with_traps_undone_and_then_what_else_is_a_number() {
+    fn metrics_are_those_that_rules_know_in_their_units_and_then_all_other_numbers() {
         let lite = row(
             r#"{"DevType":"SMARTCLEAN#ODRDTR_BATT_V1","DEVID":" d","v":{"z":" 7 ","temp":304,"amm":"270","x":1,"n":"NaN"}}"#,
         );
@@ -96,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_unknown_type_each_number_is_a_metric_once() {
+    fn each_number_of_an_unknown_type_is_a_metric_once() {
         let unknown = row(r#"{"DevType":"ACME#BIN","v":{"p":3,"x":"4","name":"bin","p":5}}"#);
         assert_eq!(unknown.metrics, [("p".to_owned(), 5.0), ("x".to_owned(), 4.0)]);
         assert_eq!(unknown.device_type.as_deref(), Some("ACME#BIN"));
@@ -110,12 +106,12 @@ mod tests {
         for _ in 0..30 {
             assert_eq!(row(&text).metrics.len(), members.len());
         }
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        let elapsed = began.elapsed();
+        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     }
 
     #[test]
-    fn a_line_that_is_no_reading_is_a_row_all_the_same() {
+    fn a_line_that_is_no_reading_is_a_row_with_its_text() {
         let row = row("no reading");
         assert_eq!((row.raw.as_str(), row.event_time, row.device_type, row.line), ("no reading", None, None, 7));
         assert_eq!(row.reading_id, Digest::of(b"no reading").to_string());

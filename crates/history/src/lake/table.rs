@@ -1,7 +1,7 @@
-//! The table's form, and its rows written.
+//! The schema of the table, and the writer of its files.
 //!
-//! Columns are compressed with Zstandard. Times are in UTC. Names of columns are those of [`Row`]'s members; `metrics` is a
-//! map from text to double.
+//! Columns are compressed with Zstandard. Times are in UTC. Columns have the names of [`Row`]'s fields; `metrics` is a map from
+//! text to double.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use parquet::schema::types::ColumnPath;
 use super::row::Row;
 use crate::ArchiveError;
 
-const FORM: &str = "
+const SCHEMA: &str = "
 message reading {
     required binary reading_id (UTF8);
     required binary batch (UTF8);
@@ -40,9 +40,9 @@ message reading {
     required binary raw (UTF8);
 }";
 
-/// Most rows of a group, whatever their size: readers skip whole groups.
-const MOST_ROWS: usize = 1 << 17;
-/// As for the objects themselves.
+/// Most rows of a group. Readers skip whole groups.
+const MAX_ROWS: usize = 1 << 17;
+/// The same level as for objects.
 const COMPRESSION_LEVEL: i32 = 3;
 
 impl From<ParquetError> for ArchiveError {
@@ -54,31 +54,32 @@ impl From<ParquetError> for ArchiveError {
 /// A Parquet file in memory that rows are added to.
 pub(super) struct TableWriter {
     file: SerializedFileWriter<Vec<u8>>,
-    /// The rows of the group that is not written yet.
+    /// The rows of the next group.
     rows: Vec<Row>,
+    /// Bytes of text in these rows, and the most before they are written.
     text: usize,
-    most_text: usize,
+    max_text: usize,
     count: u64,
 }
 
-type Group<'f> = SerializedRowGroupWriter<'f, Vec<u8>>;
+type RowGroup<'f> = SerializedRowGroupWriter<'f, Vec<u8>>;
 
 impl TableWriter {
-    /// A file whose rows are written each time that `most_text` bytes of text have come together.
-    pub(super) fn new(most_text: usize) -> Result<Self> {
+    /// A file whose groups have about `max_text` bytes of text.
+    pub(super) fn new(max_text: usize) -> Result<Self> {
         let column = |name: &str| ColumnPath::from(name);
         let properties = WriterProperties::builder()
             .set_created_by(concat!("smartclean-push version ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(COMPRESSION_LEVEL)?))
-            // Each differs from all others, so that neither a dictionary nor a range of values helps anybody.
+            // These values are unique: neither a dictionary nor statistics help a reader.
             .set_column_dictionary_enabled(column("reading_id"), false)
             .set_column_statistics_enabled(column("reading_id"), EnabledStatistics::None)
             .set_column_dictionary_enabled(column("raw"), false)
             .set_column_statistics_enabled(column("raw"), EnabledStatistics::None)
             .build();
-        let schema = Arc::new(parse_message_type(FORM)?);
+        let schema = Arc::new(parse_message_type(SCHEMA)?);
         let file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
-        Ok(Self { file, rows: Vec::new(), text: 0, most_text, count: 0 })
+        Ok(Self { file, rows: Vec::new(), text: 0, max_text, count: 0 })
     }
 
     /// Adds a row.
@@ -86,20 +87,20 @@ impl TableWriter {
         self.text += row.raw.len();
         self.count += 1;
         self.rows.push(row);
-        if self.text >= self.most_text || self.rows.len() >= MOST_ROWS { self.write_group() } else { Ok(()) }
+        if self.text >= self.max_text || self.rows.len() >= MAX_ROWS { self.write_group() } else { Ok(()) }
     }
 
-    /// How many rows were added.
+    /// The number of rows.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// How large the file is so far, the rows of the last group not among it.
+    /// Bytes that are written, without the rows of the next group.
     pub(super) fn size(&self) -> usize {
         self.file.bytes_written()
     }
 
-    /// The file.
+    /// Writes the last group, and returns the file.
     pub(super) fn finish(mut self) -> Result<Vec<u8>> {
         self.write_group()?;
         self.file.into_inner()
@@ -117,29 +118,34 @@ impl TableWriter {
         required::<Int32Type>(&mut group, rows.iter().map(|row| row.line))?;
         optional::<Int64Type>(&mut group, rows.iter().map(|row| row.received))?;
         optional::<Int64Type>(&mut group, rows.iter().map(|row| row.event_time))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.device_id))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.device_type))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.display))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.zone))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.project))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.property))?;
-        optional_text(&mut group, rows.iter_mut().map(|row| &mut row.region))?;
+        let texts: [fn(&mut Row) -> &mut Option<String>; 7] = [
+            |row| &mut row.device_id,
+            |row| &mut row.device_type,
+            |row| &mut row.display,
+            |row| &mut row.zone,
+            |row| &mut row.project,
+            |row| &mut row.property,
+            |row| &mut row.region,
+        ];
+        for column in texts {
+            optional::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| column(row).as_mut().map(text)))?;
+        }
         metrics(&mut group, &mut rows)?;
         required::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| text(&mut row.raw)))?;
         group.close().map(drop)
     }
 }
 
-/// The text, without a copy.
+/// Takes the text without copying it.
 fn text(text: &mut String) -> ByteArray {
     ByteArray::from(take(text).into_bytes())
 }
 
-fn required<T: DataType>(group: &mut Group<'_>, values: impl Iterator<Item = T::T>) -> Result<()> {
+fn required<T: DataType>(group: &mut RowGroup<'_>, values: impl Iterator<Item = T::T>) -> Result<()> {
     column::<T>(group, &values.collect::<Vec<_>>(), None, None)
 }
 
-fn optional<T: DataType>(group: &mut Group<'_>, cells: impl Iterator<Item = Option<T::T>>) -> Result<()> {
+fn optional<T: DataType>(group: &mut RowGroup<'_>, cells: impl Iterator<Item = Option<T::T>>) -> Result<()> {
     let mut values = Vec::new();
     let mut definitions = Vec::new();
     for cell in cells {
@@ -149,11 +155,7 @@ fn optional<T: DataType>(group: &mut Group<'_>, cells: impl Iterator<Item = Opti
     column::<T>(group, &values, Some(&definitions), None)
 }
 
-fn optional_text<'r>(group: &mut Group<'_>, cells: impl Iterator<Item = &'r mut Option<String>>) -> Result<()> {
-    optional::<ByteArrayType>(group, cells.map(|cell| cell.as_mut().map(text)))
-}
-
-fn metrics(group: &mut Group<'_>, rows: &mut [Row]) -> Result<()> {
+fn metrics(group: &mut RowGroup<'_>, rows: &mut [Row]) -> Result<()> {
     let (mut keys, mut values) = (Vec::new(), Vec::new());
     let (mut definitions, mut repetitions) = (Vec::new(), Vec::new());
     for row in rows {
@@ -173,7 +175,7 @@ fn metrics(group: &mut Group<'_>, rows: &mut [Row]) -> Result<()> {
 }
 
 fn column<T: DataType>(
-    group: &mut Group<'_>,
+    group: &mut RowGroup<'_>,
     values: &[T::T],
     definitions: Option<&[i16]>,
     repetitions: Option<&[i16]>,
@@ -202,8 +204,8 @@ mod tests {
         (0..count).map(text).collect()
     }
 
-    fn written(texts: &[String], most_text: usize) -> SerializedFileReader<bytes::Bytes> {
-        let mut writer = TableWriter::new(most_text).unwrap();
+    fn written(texts: &[String], max_text: usize) -> SerializedFileReader<bytes::Bytes> {
+        let mut writer = TableWriter::new(max_text).unwrap();
         for (line, text) in (0..).zip(texts) {
             writer.push(Row::new(text, "batch", line, "2026-11-23T10:00:00Z".parse().ok())).unwrap();
         }
@@ -211,17 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_in_order_whatever_the_size_of_groups() {
-        for most_text in [1, 300, usize::MAX] {
+    fn rows_are_read_back_in_order_for_any_size_of_groups() {
+        for max_text in [1, 300, usize::MAX] {
             let rows =
-                written(&texts(50), most_text).get_row_iter(None).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+                written(&texts(50), max_text).get_row_iter(None).unwrap().map(Result::unwrap).collect::<Vec<_>>();
             let read = rows.iter().map(|row| (row.get_int(2).unwrap(), row.get_string(13).unwrap().clone()));
             assert!(read.eq((0..).zip(texts(50))));
         }
     }
 
     #[test]
-    fn every_member_is_in_its_column() {
+    fn every_field_is_in_its_column() {
         let full = r#"{"DevType":"TH","DEVID":"d","Display":"n","InsID":"z","PID":"p","PropId":"o","Region":"r","unixT":1654063185,"v":{"t":2,"h":3}}"#;
         let reader = written(&[full.to_owned(), "no reading".to_owned()], usize::MAX);
         let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_written_some_at_a_time() {
+    fn a_group_is_written_when_it_has_enough_text() {
         assert_eq!(written(&texts(50), usize::MAX).num_row_groups(), 1);
         assert_eq!(written(&texts(50), 1).num_row_groups(), 50);
     }

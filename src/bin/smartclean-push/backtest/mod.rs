@@ -1,25 +1,24 @@
-//! `backtest`: what rules would have said, had they been in force.
+//! `backtest`: evaluates rules against stored history.
 
 mod tables;
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use analysis::backtest::findings::Findings;
-use analysis::backtest::{Progress, Trial, backtest};
-use analysis::report::{self, count};
-use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
+use analysis::backtest::{Trial, backtest};
+use analysis::report;
+use analysis::words::count;
+use clap::Args;
 use jiff::Timestamp;
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::RuleSet;
 use tempfile::NamedTempFile;
 
-use crate::period;
-use crate::{Failure, archive, progress, rules};
+use crate::output::{OutputFormat, note, progress_bar};
+use crate::{Failure, OrFailure as _, archive, period, rules};
 
-/// What the rules with no file of one's own are called.
+/// The name of the rules without a file.
 const BUILT_IN: &str = "built-in";
 
 /// Judge rules by history: the alerts they would have made, and limits that would have made fewer
@@ -36,7 +35,7 @@ const BUILT_IN: &str = "built-in";
   smartclean-push backtest --from data --format json | jq '.difference.missed | length'
 
 Cleanings that were reported by a button (POST /zones/…/cleaned) are no readings: a backtest does not know of them.")]
-pub(super) struct Backtest {
+pub(super) struct BacktestCommand {
     /// Stored readings: the data folder of `serve`, or s3://bucket
     #[arg(long, value_name = "FOLDER|s3://…")]
     from: String,
@@ -47,7 +46,7 @@ pub(super) struct Backtest {
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     #[command(flatten)]
-    period: period::Arguments,
+    period: period::PeriodArguments,
     /// Only this zone (InsID); may be given several times
     #[arg(long = "zone", value_name = "ZONE")]
     zones: Vec<String>,
@@ -60,41 +59,34 @@ pub(super) struct Backtest {
     /// Write a report as well: one page that needs no network, for the browser, for mails and for paper
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// How what was found is told
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// Format of the results. JSON is one object with every alert
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// Tables
-    Text,
-    /// One object with every alert
-    Json,
-}
-
-impl Backtest {
+impl BacktestCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let trial = self.trial()?;
         let archive = archive::open(&self.from)?;
-        let bar = progress::bar(0);
-        let found = backtest(archive.as_ref(), &trial, |progress| show(&bar, progress));
+        let bar = progress_bar(0);
+        let findings = backtest(archive.as_ref(), &trial, |progress| {
+            bar.set_length(progress.hours as u64);
+            bar.set_position(progress.hours_done as u64);
+            let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
+            bar.set_message(format!("{} readings, {rate:.0} a second", count(progress.readings)));
+        });
         bar.finish_and_clear();
-        let findings = found?;
+        let findings = findings?;
         if let Some(path) = &self.html {
             write_whole(path, &report::page(&findings, Timestamp::now()))
-                .map_err(|fault| Failure::new(format!("{} cannot be written: {fault}", path.display())))?;
-            let _ = writeln!(anstream::stderr(), "The report is in {}", path.display());
+                .or_failure(format_args!("{} cannot be written", path.display()))?;
+            note(format_args!("The report is in {}", path.display()));
         }
         for warning in &findings.unknown_ids {
-            let _ = writeln!(anstream::stderr(), "{}", line(&format!("warning: {warning}")));
+            note(format_args!("warning: {}", line(warning)));
         }
-        let told = match self.format {
-            Format::Text => tables::text(&findings),
-            Format::Json => json(&findings)?,
-        };
-        let _ = write!(anstream::stdout(), "{told}");
-        archive::complete(&findings.damaged)
+        self.format.print(&findings, tables::text)?;
+        archive::fail_if_damaged(&findings.damaged)
     }
 
     fn trial(&self) -> Result<Trial, Failure> {
@@ -112,15 +104,13 @@ impl Backtest {
     }
 }
 
-/// Rules and what they are called.
+/// Rules and their name.
 fn named(path: &Path) -> Result<(String, RuleSet), Failure> {
-    if path == Path::new(BUILT_IN) {
-        return Ok((BUILT_IN.to_owned(), RuleSet::pack()));
-    }
-    Ok((path.display().to_string(), rules::of_file(path)?))
+    let file = Some(path).filter(|path| *path != Path::new(BUILT_IN));
+    Ok((path.display().to_string(), rules::load(file)?))
 }
 
-/// A type's short name. One that nothing is known of is taken as it is where it names its provider.
+/// The short name of a device type. It is documented, or names its provider.
 fn device_type(name: &str) -> Result<String, Failure> {
     let short = short_name(name);
     if short.contains('#') || DEVICE_TYPES.iter().any(|known| known.name == short) {
@@ -130,28 +120,13 @@ fn device_type(name: &str) -> Result<String, Failure> {
     Err(Failure::usage(format!("there is no device type `{short}`; the documented ones are {}", known.join(", "))))
 }
 
-fn show(bar: &ProgressBar, progress: Progress) {
-    bar.set_length(progress.hours as u64);
-    bar.set_position(progress.hours_done as u64);
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let rate = progress.readings as f64 / bar.elapsed().as_secs_f64().max(0.001);
-    bar.set_message(format!("{} readings, {rate:.0} a second", count(progress.readings)));
-}
-
-/// Writes a file that is there as a whole or not at all.
+/// Writes a file as a whole or not at all.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
-    // Readable by others, as every file that a command writes: a report is there to be given on.
-    #[cfg(unix)]
+    // Others can read it: a report is made to be passed on.
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     file.persist(path)?;
     Ok(())
-}
-
-fn json(findings: &Findings) -> Result<String, Failure> {
-    let text = serde_json::to_string(findings)
-        .map_err(|fault| Failure::new(format!("what was found does not become JSON: {fault}")))?;
-    Ok(text + "\n")
 }

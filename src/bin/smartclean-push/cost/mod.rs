@@ -2,14 +2,13 @@
 
 mod text;
 
-use std::io::Write;
-
 use analysis::cost::assumptions::MESSAGES;
 use analysis::cost::{Bill, Region, Workload};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::SignedDuration;
 
 use crate::Failure;
+use crate::output::OutputFormat;
 use crate::period::interval;
 
 /// Estimate what a month in AWS costs, service by service, and which line of it dominates
@@ -26,7 +25,7 @@ use crate::period::interval;
 
 Not counted: compaction and queries of the lake (each reads every object once more, $0.40 a million), what is pushed by AWS
 IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID for SMS, support, tax.")]
-pub(super) struct Cost {
+pub(super) struct CostCommand {
     /// How many devices send
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     devices: u32,
@@ -39,7 +38,7 @@ pub(super) struct Cost {
     /// Devices of a zone
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=500))]
     devices_per_zone: u32,
-    /// Readings of a hundred that change what is remembered: of people counters all, of others few
+    /// Readings of a hundred that change the state of their zone: of people counters all, of others few
     #[arg(long, value_name = "PERCENT", default_value_t = 7.0, value_parser = percent)]
     changing: f64,
     /// Messages about a device in a month. By the built-in rules as many as a simulated building makes (--explain); `replay raw`
@@ -52,7 +51,7 @@ pub(super) struct Cost {
     /// Telephones in Singapore that get it as an SMS. Messages below medium severity (`sms_from`) are so few that they count too
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     sms: u32,
-    /// Months whose readings are kept; they stay for ever, so that each year adds 12
+    /// Months whose readings are kept. They are never deleted, so that each year adds 12
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1_200))]
     months_kept: u32,
     /// Milliseconds that a push takes the function; your own are in CloudWatch (push_ms)
@@ -64,33 +63,18 @@ pub(super) struct Cost {
     /// Take off what AWS gives every account every month
     #[arg(long)]
     free_tier: bool,
-    /// Tell how each amount comes about, where each price is from, and what is assumed
+    /// Explain each amount, each price and each assumption
     #[arg(long)]
     explain: bool,
-    /// How it is told
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// Format of the results. JSON is one object with every line
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// Tables
-    Text,
-    /// One object with every line
-    Json,
-}
-
-impl Cost {
+impl CostCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let bill = Bill::of(&self.workload(), self.region, self.free_tier);
-        let text = match self.format {
-            Format::Text => text::text(&bill, self.explain),
-            Format::Json => serde_json::to_string(&bill)
-                .map(|json| json + "\n")
-                .map_err(|error| Failure::new(format!("the bill cannot be written as JSON: {error}")))?,
-        };
-        let _ = write!(anstream::stdout(), "{text}");
-        Ok(())
+        self.format.print(&bill, |bill| text::text(bill, self.explain))
     }
 
     fn workload(&self) -> Workload {

@@ -1,26 +1,22 @@
 //! A bill as a table for a terminal.
 
 use analysis::cost::workload::MONTH;
-use analysis::cost::{Bill, Line, Workload, assumptions};
-use analysis::report::count;
+use analysis::cost::{Bill, BillLine, Workload, assumptions};
+use analysis::words::count;
 
 use crate::columns::columns;
 
-/// The whole; with `explain` where the numbers are from.
+/// The bill; with `explain` how each amount comes about.
 pub(super) fn text(bill: &Bill, explain: bool) -> String {
-    let mut text = heading(bill);
-    text += &table(bill);
+    let mut text = heading(bill) + &table(bill);
     if bill.lines.iter().any(|line| !line.item.is_confirmed) {
         text += "* of this size as far as we know; look at AWS's page (--explain) before you rely on it\n";
     }
-    if let Some(Line { item, cost, .. }) = bill.dominating() {
+    if let Some(BillLine { item, cost, .. }) = bill.dominating() {
         let (cost, total, share) = (dollars(*cost), dollars(bill.total), share(*cost, bill));
         text += &format!("\nWhat dominates: {} of {}, {cost} of {total} ({share}).\n", item.what, item.service);
     }
-    if explain {
-        text += &explained(bill);
-    }
-    text
+    if explain { text + &explanation(bill) } else { text }
 }
 
 fn heading(bill: &Bill) -> String {
@@ -38,54 +34,46 @@ fn heading(bill: &Bill) -> String {
     )
 }
 
-/// Each service, the dearest first, and below it its lines.
+/// The services, the most expensive first, each with its lines.
 fn table(bill: &Bill) -> String {
-    let mut rows = vec![["", "a month", "price", "cost", "share"].map(str::to_owned).to_vec()];
-    let blank = String::new;
+    let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
+    let mut rows = vec![row(["", "a month", "price", "cost", "share"])];
     for (service, cost) in bill.services() {
-        rows.push(vec![service.to_owned(), blank(), blank(), dollars(cost), share(cost, bill)]);
-        let mut lines: Vec<&Line> =
+        rows.push(row([service, "", "", &dollars(cost), &share(cost, bill)]));
+        let mut lines: Vec<_> =
             bill.lines.iter().filter(|line| line.item.service == service && line.amount > 0.0).collect();
         lines.sort_by(|a, b| b.cost.total_cmp(&a.cost));
         rows.extend(lines.into_iter().map(|line| {
-            vec![format!("  {}", line.item.what), amount(line.amount), price(line), dollars(line.cost), blank()]
+            row([&format!("  {}", line.item.what), &amount(line.amount), &price(line), &dollars(line.cost), ""])
         }));
     }
-    rows.push(vec!["total".to_owned(), blank(), blank(), dollars(bill.total), blank()]);
+    rows.push(row(["total", "", "", &dollars(bill.total), ""]));
     columns(&rows)
 }
 
-fn explained(bill: &Bill) -> String {
-    let mut text = "\nHow each amount comes about\n".to_owned();
-    let rows: Vec<_> = bill
-        .lines
-        .iter()
-        .map(|Line { item, .. }| {
-            vec![format!("  {}: {}", item.service, item.what), item.how.to_owned(), item.page.to_owned()]
-        })
-        .collect();
-    text += &columns(&rows);
-    text += "\nWhat is assumed\n";
-    let mut rows: Vec<_> = assumptions::ALL
-        .iter()
-        .map(|given| {
-            let value = format!("{} {}", amount(given.value), given.unit);
-            vec![format!("  {}", given.what), value.trim_end().to_owned(), given.source.to_owned()]
-        })
-        .collect();
-    rows.extend(assumptions::STORED.iter().map(|(batch, bytes)| {
-        let what = format!("  a reading as it is stored with {batch} in an object");
-        vec![what, format!("{} bytes", amount(*bytes)), assumptions::SENT.source.to_owned()]
-    }));
-    text + &columns(&rows)
+fn explanation(bill: &Bill) -> String {
+    let row = |what: String, value: &str, source: &str| vec![format!("  {what}"), value.to_owned(), source.to_owned()];
+    let amounts = bill.lines.iter().map(|line| &line.item);
+    let amounts: Vec<_> =
+        amounts.map(|item| row(format!("{}: {}", item.service, item.what), &item.how, &item.page)).collect();
+    let assumed = assumptions::ALL.iter().map(|assumption| {
+        let value = format!("{} {}", amount(assumption.value), assumption.unit);
+        row(assumption.what.to_owned(), value.trim_end(), assumption.source)
+    });
+    let stored = assumptions::STORED.iter().map(|(batch, bytes)| {
+        let what = format!("a reading as it is stored with {batch} in an object");
+        row(what, &format!("{} bytes", amount(*bytes)), assumptions::SENT.source)
+    });
+    let assumed: Vec<_> = assumed.chain(stored).collect();
+    format!("\nHow each amount comes about\n{}\nWhat is assumed\n{}", columns(&amounts), columns(&assumed))
 }
 
-/// Dollars: whole ones where there are a thousand of them.
+/// Dollars and cents; whole dollars from a thousand on.
 fn dollars(amount: f64) -> String {
     if amount >= 999.995 { whole(amount) } else { format!("{amount:.2}") }
 }
 
-/// An amount with as many digits as say something.
+/// An amount: whole from a hundred on, else with at most two decimals.
 fn amount(amount: f64) -> String {
     if amount >= 99.995 {
         return whole(amount);
@@ -95,12 +83,10 @@ fn amount(amount: f64) -> String {
 }
 
 fn whole(amount: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
-    let whole = amount.round() as u64;
-    count(whole)
+    count(amount.round() as u64)
 }
 
-fn price(line: &Line) -> String {
+fn price(line: &BillLine) -> String {
     let mut price = format!("{:.4}", line.price);
     while price.ends_with('0') && !price.ends_with(".00") && price.len() > "0.00".len() {
         price.pop();
@@ -118,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_as_many_digits_as_say_something() {
+    fn large_numbers_are_whole_and_small_ones_have_two_decimals() {
         assert_eq!([0.0, 0.0834, 12.5, 99.0, 350_400.4].map(amount), ["0", "0.08", "12.5", "99", "350,400"]);
         assert_eq!([0.0, 0.004, 12.5, 999.99, 999.996].map(dollars), ["0.00", "0.00", "12.50", "999.99", "1,000"]);
     }

@@ -1,4 +1,4 @@
-//! `replay`: what was stored, taken in once more.
+//! `replay`: processes stored history again.
 
 mod raw;
 mod rejected;
@@ -6,7 +6,6 @@ mod table;
 
 use clap::{Args, Subcommand};
 use smartclean_push::{config, telemetry};
-use tokio::runtime::Runtime;
 
 use crate::Failure;
 
@@ -15,37 +14,23 @@ use crate::Failure;
 /// Nothing is sent to anybody unless --alerts asks for it, nothing that is stored is changed, and doing it twice does it
 /// once.
 #[derive(Debug, Args)]
-pub(super) struct Replay {
+pub(super) struct ReplayCommand {
     #[command(subcommand)]
-    what: What,
+    source: ReplaySource,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    Rejected(rejected::Rejected),
-    Raw(raw::Raw),
+enum ReplaySource {
+    Rejected(rejected::RejectedCommand),
+    Raw(raw::RawCommand),
 }
 
-impl Replay {
+impl ReplayCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         telemetry::command::start(config::verbosity());
-        match self.what {
-            What::Rejected(rejected) => rejected.run(),
-            What::Raw(raw) => raw.run(),
+        match self.source {
+            ReplaySource::Rejected(command) => command.run(),
+            ReplaySource::Raw(command) => command.run(),
         }
     }
-}
-
-/// Runs what waits.
-fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|fault| Failure::new(format!("the program cannot start: {fault}")))
-}
-
-/// "1 reading", "2 readings".
-fn count(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -1,11 +1,11 @@
-//! `replay raw`: stored readings into a state, as they were first received.
+//! `replay raw`: evaluates stored readings into a state, as they were first received.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use analysis::words::plural;
 use async_trait::async_trait;
 use clap::Args;
 use history::{Archive, ArchiveError, Round, hours, read_pushes};
@@ -14,17 +14,15 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::engine::EvaluationStats;
-use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use smartclean_push::notify::render::Rendered;
 use tokio::runtime::Runtime;
 
-use super::table::Table;
-use super::{count, runtime};
-use crate::archive::{complete, open};
-use crate::stop::{INTERRUPTED, Stop};
-use crate::{Failure, period, progress, rules};
+use super::table::StateTable;
+use crate::output::{note, print, progress_bar};
+use crate::stop::{Stop, runtime};
+use crate::{Failure, OrFailure as _, archive, period, rules};
 
 /// Feed stored readings to a state in the order in which they were received, so that a new installation knows what is firing
 ///
@@ -39,12 +37,12 @@ use crate::{Failure, period, progress, rules};
 
 Then start the installation with it: smartclean-push serve --data new --rules rules.toml
 A deployed stack uses its table at once; make rebuild-state runs the last example with its names.")]
-pub(super) struct Raw {
+pub(super) struct RawCommand {
     /// Where the readings are: a data folder, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
-    period: period::Arguments,
+    period: period::PeriodArguments,
     /// The state to feed: the file state.db of a data folder, made if it is not there; or dynamodb://table, where zones that
     /// are there already stay as they are
     #[arg(long, value_name = "STATE")]
@@ -60,16 +58,16 @@ pub(super) struct Raw {
     alerts: bool,
 }
 
-/// Counts messages, and writes them down where that is asked for. Nobody is sent any.
-struct Messages {
-    made: Arc<AtomicUsize>,
+/// Counts messages, and writes them to the alert log if there is one. Sends none.
+struct MessageCounter {
+    count: Arc<AtomicUsize>,
     log: Option<AlertLog>,
 }
 
 #[async_trait]
-impl AlertPublisher for Messages {
+impl AlertPublisher for MessageCounter {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
-        self.made.fetch_add(messages.len(), Ordering::Relaxed);
+        self.count.fetch_add(messages.len(), Ordering::Relaxed);
         match &self.log {
             Some(log) => log.publish(messages).await,
             None => messages.iter().map(|_| Ok(())).collect(),
@@ -77,177 +75,157 @@ impl AlertPublisher for Messages {
     }
 }
 
-/// What is replayed is stored already.
-struct StoredAlready;
+/// A raw store that stores nothing: every replayed push is stored already.
+struct AlreadyStored;
 
 #[async_trait]
-impl RawStore for StoredAlready {
+impl RawStore for AlreadyStored {
     async fn put(&self, _object: Object) -> Result<Stored, UnavailableError> {
         Ok(Stored::Already)
     }
 }
 
-/// What was fed, in objects and readings.
+/// The counts of a run.
 #[derive(Default)]
-struct Fed {
+struct ReplayCounts {
     objects: usize,
     readings: Replayed,
     /// Objects that are left to the server of the state.
     pending: usize,
-    is_cut_short: bool,
+    is_interrupted: bool,
     damaged: Vec<ArchiveError>,
 }
 
-impl Raw {
+impl RawCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let runtime = runtime()?;
-        let table = self.table(&runtime)?;
-        let archive = open(&self.from)?;
-        let rules = self.rules.as_deref().map_or_else(|| Ok(RuleSet::pack()), rules::of_file)?;
-        // A table is fed by a copy, so that the stack that uses it never sees zones as they were in the past.
-        let scratch = tempfile::tempdir().map_err(|fault| {
-            Failure::new(format!("no temporary folder: {fault}. Set TMPDIR to one that can be used"))
-        })?;
+        let runtime = runtime(1)?;
+        let table = self.open_table(&runtime)?;
+        let archive = archive::open(&self.from)?;
+        let rules = rules::load(self.rules.as_deref())?;
+        // The state of a table is replayed into a file first: the stack that uses the table never sees a past state.
+        let scratch = tempfile::tempdir().or_failure("no temporary folder can be made");
+        let scratch = scratch.map_err(|failure| failure.with_remedy("Set TMPDIR to a folder that can be used"))?;
         let file = if table.is_some() { scratch.path().join("state.db") } else { PathBuf::from(&self.state) };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let in_folder = |fault: io::Error| {
-            let folder = folder.display();
-            Failure::new(match fault.kind() {
-                io::ErrorKind::ResourceBusy => {
-                    format!("`smartclean-push serve` uses the data folder {folder}. Stop it, and run the same again")
-                }
-                _ => format!("{folder} cannot be used: {fault}. Choose another --state"),
-            })
-        };
-        std::fs::create_dir_all(folder).map_err(in_folder)?;
-        // Held to the end: a server beside it would see its zones as they were in the past.
-        let server = server_of(folder).map_err(in_folder)?;
+        let unusable = |error| Failure::of_folder(folder, "--state", &error);
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        // Open until the end: a server that started meanwhile would see a past state.
+        let server = folder.join("raw").is_dir().then(|| FolderStore::open(folder)).transpose().map_err(unusable)?;
         let pending = match &server {
-            Some(store) => runtime.block_on(store.pending(Timestamp::MAX)).map_err(|fault| not_fed(&fault))?,
+            Some((store, _)) => runtime.block_on(store.pending(Timestamp::MAX)).map_err(cannot_replay)?,
             None => Vec::new(),
         };
         let pending = pending.into_iter().map(|push| push.key).collect();
-        let log = if self.alerts { Some(AlertLog::open(folder).map_err(in_folder)?) } else { None };
-        let state = SqliteStore::open(&file).map_err(|fault| Failure::new(format!("{}: {fault}", file.display())))?;
-        let made = Arc::new(AtomicUsize::new(0));
-        let messages = Messages { made: Arc::clone(&made), log };
+        let log = self.alerts.then(|| AlertLog::open(folder)).transpose().map_err(unusable)?;
+        let state = SqliteStore::open(&file).or_failure(file.display())?;
+        let count = Arc::new(AtomicUsize::new(0));
         let ingest = Ingest::new(Environment {
-            store: Box::new(StoredAlready),
+            store: Box::new(AlreadyStored),
             journal: None,
             state: Box::new(state.clone()),
-            publisher: Box::new(messages),
+            publisher: Box::new(MessageCounter { count: Arc::clone(&count), log }),
             rules: Box::new(Arc::new(rules)),
         });
         let mut replay = Replay::of(&ingest);
-        let fed = self.feed(&*archive, &mut replay, &pending, &runtime)?;
-        if !fed.is_cut_short {
-            runtime.block_on(replay.conclude(Timestamp::now())).map_err(|fault| not_fed(&fault))?;
+        let counts = self.replay(&*archive, &mut replay, &pending, &runtime)?;
+        if !counts.is_interrupted {
+            runtime.block_on(replay.conclude(Timestamp::now())).map_err(cannot_replay)?;
         }
-        self.tell(&fed, made.load(Ordering::Relaxed));
-        if fed.is_cut_short {
-            let left =
-                if table.is_some() { "nothing was written" } else { "what is in the state already changes nothing" };
-            return Err(Failure { what: format!("interrupted. Run the same again: {left}"), exit: INTERRUPTED });
+        self.report(&counts, count.load(Ordering::Relaxed));
+        if counts.is_interrupted {
+            return Err(Failure::interrupted(match table {
+                Some(_) => "Run the command again: nothing was written",
+                None => "Run the command again: what is in the state already changes nothing",
+            }));
         }
-        // A zone whose reading is in a damaged object knows more than its replay.
-        let replace = self.replace && fed.damaged.is_empty();
+        // If an object is damaged, the state of a zone in the table can have readings that its replay does not have.
+        let replace = self.replace && counts.damaged.is_empty();
         let written = table.map_or(Ok(()), |table| table.restore(&state, replace, &runtime));
-        complete(&fed.damaged).and(written)
+        archive::fail_if_damaged(&counts.damaged).and(written)
     }
 
-    /// The table to be restored, if `--state` names one.
-    fn table(&self, runtime: &Runtime) -> Result<Option<Table>, Failure> {
-        let Some(name) = self.state.strip_prefix("dynamodb://") else {
-            let of_a_table = || Failure::usage("--replace is about the zones of a dynamodb://table; leave it out");
-            return if self.replace { Err(of_a_table()) } else { Ok(None) };
-        };
-        if self.alerts {
-            return Err(Failure::usage(
-                "--alerts writes beside a state in a file. Leave it out, or give a file as --state",
-            ));
+    /// Opens the table that `--state` names, if it names one.
+    fn open_table(&self, runtime: &Runtime) -> Result<Option<StateTable>, Failure> {
+        match self.state.strip_prefix("dynamodb://") {
+            None if self.replace => {
+                Err(Failure::usage("--replace is about the zones of a dynamodb://table; leave it out"))
+            }
+            None => Ok(None),
+            Some(_) if self.alerts => {
+                Err(Failure::usage("--alerts writes beside a state in a file. Leave it out, or give a file as --state"))
+            }
+            Some(_) if self.period.read()?.until.is_some() => {
+                Err(Failure::usage("a table is in use, so that its state is that of now. Leave --until out"))
+            }
+            Some(name) => StateTable::open(name, runtime).map(Some),
         }
-        if self.period.read()?.until.is_some() {
-            return Err(Failure::usage("a table is in use, so that its state is that of now. Leave --until out"));
-        }
-        Table::open(name, runtime).map(Some)
     }
 
-    /// Feeds all of `archive` but what is `pending`: the server of the state evaluates that, and sends its alerts.
-    fn feed(
+    /// Replays all objects except `pending` ones: the server of the state evaluates those, and sends their alerts.
+    fn replay(
         &self,
         archive: &dyn Archive,
         replay: &mut Replay<'_>,
         pending: &HashSet<ObjectKey>,
         runtime: &Runtime,
-    ) -> Result<Fed, Failure> {
+    ) -> Result<ReplayCounts, Failure> {
         let period = self.period.read()?;
         let hours = hours(archive, "raw/", &period)?;
-        let stop = Stop::listening()?;
-        let bar = progress::bar(hours.len());
-        let mut fed = Fed::default();
-        let mut failure = None;
-        let mut feed = |round: &Round| {
-            for push in &round.pushes {
-                if !period.contains(push.newest().unwrap_or(push.received)) {
-                    continue;
-                }
+        let stop = Stop::listen()?;
+        let bar = progress_bar(hours.len() as u64);
+        let mut counts = ReplayCounts::default();
+        let mut replay_round = |round: &Round| {
+            for push in round.pushes.iter().filter(|push| period.contains(push.newest().unwrap_or(push.received))) {
                 if pending.contains(&push.key) {
-                    fed.pending += 1;
+                    counts.pending += 1;
                     continue;
                 }
-                if stop.is_asked() {
-                    fed.is_cut_short = true;
-                    return Ok(());
+                if stop.is_requested() {
+                    counts.is_interrupted = true;
+                    break;
                 }
-                fed.readings += runtime.block_on(replay.push(&push.lines, push.received))?;
-                fed.objects += 1;
+                counts.readings += runtime.block_on(replay.push(&push.lines, push.received))?;
+                counts.objects += 1;
             }
             bar.set_position(round.hours as u64);
             Ok(())
         };
-        let is_wanted = |round: Round| {
-            failure = feed(&round).err();
-            failure.is_none() && !stop.is_asked()
-        };
-        fed.damaged = read_pushes(archive, &hours, is_wanted)?;
+        let mut result = Ok(());
+        let damaged = read_pushes(archive, &hours, |round| {
+            result = replay_round(&round);
+            result.is_ok() && !stop.is_requested()
+        })?;
         bar.finish_and_clear();
-        failure.map_or(Ok(fed), |failure| Err(not_fed(&failure)))
+        result.map(|()| ReplayCounts { damaged, ..counts }).map_err(cannot_replay)
     }
 
-    fn tell(&self, fed: &Fed, messages: usize) {
-        let Replayed { readings, stats } = fed.readings;
+    fn report(&self, counts: &ReplayCounts, messages: usize) {
+        let Replayed { readings, stats } = counts.readings;
         let EvaluationStats { duplicates, late, stale, alerts, blocked, .. } = stats;
         let sent = if self.alerts { "written to alerts.ndjson" } else { "sent to nobody" };
-        let _ = writeln!(
-            anstream::stdout(),
+        print(format_args!(
             "\
 Objects   {objects}
 Readings  {readings}; {known} of them known before, {stale} too old to alert when they came
 Alerts    {alerts} raised, {blocked} held back
 Messages  {messages}, {sent}
-State     {state}",
-            objects = fed.objects,
+State     {state}
+",
+            objects = counts.objects,
             known = duplicates + late,
             state = self.state,
-        );
-        if fed.pending > 0 {
-            let _ = writeln!(
-                anstream::stderr(),
+        ));
+        if counts.pending > 0 {
+            note(format_args!(
                 "Left out, because they are not evaluated yet: {}. `serve` does that when it starts, and sends their alerts.",
-                count(fed.pending, "object")
-            );
-        } else if fed.objects == 0 {
-            let _ = writeln!(anstream::stderr(), "No readings of that time are stored in {}.", self.from);
+                plural(counts.pending, "object")
+            ));
+        } else if counts.objects == 0 {
+            note(format_args!("No readings of that time are stored in {}.", self.from));
         }
     }
 }
 
-/// The data folder `folder`, opened in place of its server; `None` if it is no data folder.
-fn server_of(folder: &Path) -> io::Result<Option<FolderStore>> {
-    let is_data_folder = folder.join("raw").is_dir();
-    is_data_folder.then(|| FolderStore::open(folder).map(|(store, _)| store)).transpose()
-}
-
-fn not_fed(fault: &UnavailableError) -> Failure {
-    Failure::new(format!("{}. Run the same again: what is in the state already changes nothing", fault.chain()))
+fn cannot_replay(error: UnavailableError) -> Failure {
+    Failure::from(error).with_remedy("Run the command again: what is in the state already changes nothing")
 }

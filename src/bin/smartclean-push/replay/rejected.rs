@@ -1,11 +1,11 @@
-//! `replay rejected`: what could not be read when it came, through today's reader.
+//! `replay rejected`: reads rejected items with today's reader.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use analysis::words::plural;
 use clap::Args;
-use history::{Archive, ArchiveError, Hour, Period, hours};
+use history::{Archive, ArchiveError, Hour, Period, hours, read_folder};
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::display;
@@ -13,9 +13,9 @@ use smartclean_push::ingest::ports::{Journal, RawStore, Stored, UnavailableError
 use smartclean_push::ingest::{RereadRejection, reread};
 use tokio::runtime::Runtime;
 
-use super::{count, runtime};
-use crate::archive::{complete, open};
-use crate::{Failure, period, progress};
+use crate::output::{print, progress_bar};
+use crate::stop::runtime;
+use crate::{Failure, archive, period};
 
 /// Read what was rejected with today's reader, after a fix: how much of it reads now, and why the rest does not
 ///
@@ -25,13 +25,13 @@ use crate::{Failure, period, progress};
 #[command(after_help = "Examples:
   smartclean-push replay rejected --from data
   smartclean-push replay rejected --from data --since 2026-11-01 --into data
-  smartclean-push replay rejected --from s3://my-readings --into mended")]
-pub(super) struct Rejected {
+  smartclean-push replay rejected --from s3://my-readings --into recovered")]
+pub(super) struct RejectedCommand {
     /// Where the rejections are: a data folder, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
-    period: period::Arguments,
+    period: period::PeriodArguments,
     /// The data folder to keep in what reads now; it may be the same one, also while `serve` uses it
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
@@ -40,123 +40,115 @@ pub(super) struct Rejected {
     alerts: bool,
 }
 
-/// What was found.
+/// The counts of a run.
 #[derive(Default)]
-struct Found {
+struct RereadCounts {
     rejections: usize,
     readings: usize,
     stored: usize,
-    /// Why something is still refused, and how often.
-    refused: BTreeMap<String, usize>,
+    /// Why items are still rejected, and how many.
+    rejected: BTreeMap<String, usize>,
     damaged: Vec<ArchiveError>,
 }
 
-impl Rejected {
+impl RejectedCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let archive = open(&self.from)?;
-        let store =
-            self.into.as_deref().map(FolderStore::open_shared).transpose().map_err(|fault| self.in_folder(fault))?;
-        let runtime = runtime()?;
+        let archive = archive::open(&self.from)?;
+        let open = |folder: &PathBuf| {
+            FolderStore::open_shared(folder).map_err(|error| Failure::of_folder(folder, "--into", &error))
+        };
+        let store = self.into.as_ref().map(open).transpose()?;
+        let runtime = runtime(1)?;
         let period = self.period.read()?;
         let hours = hours(&*archive, "rejected/", &period)?;
-        let bar = progress::bar(hours.len());
-        let mut found = Found::default();
+        let bar = progress_bar(hours.len() as u64);
+        let mut counts = RereadCounts::default();
         for hour in &hours {
-            for object in objects(&*archive, hour, &period, &mut found)? {
-                if let Some(store) = &store {
-                    let stored = self.keep(store, object, &runtime)?;
-                    found.stored += usize::from(stored == Stored::New);
+            let objects = counts.reread_hour(&*archive, hour, &period)?;
+            if let Some(store) = &store {
+                for object in objects {
+                    counts.stored += usize::from(self.store(store, object, &runtime)? == Stored::New);
                 }
             }
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.tell(&found);
-        complete(&found.damaged)
+        self.report(&counts);
+        archive::fail_if_damaged(&counts.damaged)
     }
 
-    fn keep(&self, store: &FolderStore, object: Object, runtime: &Runtime) -> Result<Stored, Failure> {
+    fn store(&self, store: &FolderStore, object: Object, runtime: &Runtime) -> Result<Stored, Failure> {
         let key = object.key.clone();
-        let kept = runtime.block_on(async {
+        let stored = runtime.block_on(async {
             let stored = store.put(object).await?;
             if !self.alerts && stored == Stored::New {
-                // Nobody evaluates it then, and so nobody is told.
+                // Then `serve` does not evaluate it, and nobody is alerted.
                 store.mark_evaluated(&key).await?;
             }
             Ok(stored)
         });
-        kept.map_err(|fault: UnavailableError| {
-            Failure::new(format!("{}. Run the same again: what is kept already is not kept twice", fault.chain()))
+        stored.map_err(|error: UnavailableError| {
+            Failure::from(error).with_remedy("Run the command again: what is stored is not stored twice")
         })
     }
 
-    fn in_folder(&self, fault: std::io::Error) -> Failure {
-        let folder = self.into.as_deref().unwrap_or(Path::new(""));
-        Failure::new(format!("{} cannot be used: {fault}. Choose another with --into", folder.display()))
-    }
-
-    fn tell(&self, found: &Found) {
-        let mut out = anstream::stdout().lock();
-        let Found { rejections, readings, stored, refused, .. } = found;
-        let _ = writeln!(out, "Rejected  {}", count(*rejections, "item"));
-        let _ = writeln!(out, "Read now  {}", count(*readings, "reading"));
-        let still: usize = refused.values().sum();
-        let _ = writeln!(out, "Refused   {}", count(still, "item"));
-        let mut reasons: Vec<_> = refused.iter().collect();
+    fn report(&self, RereadCounts { rejections, readings, stored, rejected, .. }: &RereadCounts) {
+        let still: usize = rejected.values().sum();
+        let mut reasons: Vec<_> = rejected.iter().collect();
         reasons.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
-        for (reason, times) in reasons {
-            let _ = writeln!(out, "  {times} × {}", display::line(reason));
-        }
-        let _ = match &self.into {
-            None => writeln!(out, "Nothing was stored: this was a trial. --into FOLDER keeps what reads now."),
-            Some(folder) => {
-                writeln!(out, "Stored    {} in {}", count(*stored, "new object"), folder.display())
-            }
+        let reasons: String =
+            reasons.iter().map(|(reason, times)| format!("  {times} × {}\n", display::line(reason))).collect();
+        let stored = match &self.into {
+            None => "Nothing was stored: this was a trial. --into FOLDER keeps what reads now.".to_owned(),
+            Some(folder) => format!("Stored    {} in {}", plural(*stored, "new object"), folder.display()),
         };
+        print(format_args!(
+            "Rejected  {}\nRead now  {}\nRefused   {}\n{reasons}{stored}\n",
+            plural(*rejections, "item"),
+            plural(*readings, "reading"),
+            plural(still, "item"),
+        ));
     }
 }
 
-/// What reads now of the rejections of an hour, as objects to be kept.
-fn objects(
-    archive: &dyn Archive,
-    hour: &Hour,
-    period: &Period,
-    found: &mut Found,
-) -> Result<Vec<Object>, ArchiveError> {
-    let mut objects = Vec::new();
-    for stored in archive.read(&archive.keys(&hour.folder)?)? {
-        let received = stored.received;
-        // An hour of which no more is known counts if any of it does.
-        if received.is_some_and(|received| !period.contains(received)) {
-            continue;
-        }
-        // They are filed by when they came.
-        let received = received.unwrap_or(hour.start);
-        let lines = match stored.text() {
-            Ok(lines) => lines,
-            Err(damaged) => {
-                found.damaged.push(damaged);
-                continue;
+impl RereadCounts {
+    /// Reads the rejections of an hour. Returns objects of those that are readings now.
+    fn reread_hour(
+        &mut self,
+        archive: &dyn Archive,
+        hour: &Hour,
+        period: &Period,
+    ) -> Result<Vec<Object>, ArchiveError> {
+        let mut objects = Vec::new();
+        read_folder(archive, &hour.folder, |stored| {
+            // Without a time of receipt, the object is in the period if its hour is. Rejections are filed by receipt.
+            if stored.received.is_some_and(|received| !period.contains(received)) {
+                return;
             }
-        };
-        for rejection in unpack_rejections(&lines) {
-            let source = stored.key.to_string();
-            let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
-            let RereadRejection { object, readings, refused } = reread(&rejection, metadata);
-            found.rejections += 1;
-            found.readings += readings;
-            for reason in refused {
-                *found.refused.entry(without_place(&reason).to_owned()).or_default() += 1;
+            let received = stored.received.unwrap_or(hour.start);
+            let lines = match stored.text() {
+                Ok(lines) => lines,
+                Err(error) => return self.damaged.push(error),
+            };
+            for rejection in unpack_rejections(&lines) {
+                let source = stored.key.to_string();
+                let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
+                let RereadRejection { object, readings, refused } = reread(&rejection, metadata);
+                self.rejections += 1;
+                self.readings += readings;
+                for reason in refused {
+                    *self.rejected.entry(without_position(&reason).to_owned()).or_default() += 1;
+                }
+                objects.extend(object);
             }
-            objects.extend(object);
-        }
+        })?;
+        Ok(objects)
     }
-    Ok(objects)
 }
 
-/// A reason without the line and column that differ from item to item.
-fn without_place(reason: &str) -> &str {
-    reason.rsplit_once(" at line ").map_or(reason, |(what, _)| what)
+/// A reason without line and column, which differ from item to item.
+fn without_position(reason: &str) -> &str {
+    reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason)
 }
 
 #[cfg(test)]
@@ -164,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_that_differ_in_their_place_are_one() {
-        assert_eq!(without_place("not a JSON object: EOF at line 1 column 7"), "not a JSON object: EOF");
-        assert_eq!(without_place("neither a string nor an object"), "neither a string nor an object");
+    fn reasons_that_differ_in_their_position_are_one() {
+        assert_eq!(without_position("not a JSON object: EOF at line 1 column 7"), "not a JSON object: EOF");
+        assert_eq!(without_position("neither a string nor an object"), "neither a string nor an object");
     }
 }

@@ -1,7 +1,6 @@
-//! The state table of a deployed stack, as what `replay raw` feeds.
+//! The state table of a deployed stack, as the destination of `replay raw`.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::domain::display;
@@ -9,47 +8,44 @@ use smartclean_push::ingest::ports::StateStore;
 use smartclean_push::ingest::{Restored, restore};
 use tokio::runtime::Runtime;
 
-use crate::{Failure, cloud, progress};
+use crate::output::{note, print, progress_bar};
+use crate::{Failure, cloud};
 
-/// A table, and the versions of the zones that were in it when it was opened.
-pub(super) struct Table {
+/// A state table, and the versions that its zones had when it was opened.
+pub(super) struct StateTable {
     store: Box<dyn StateStore>,
     versions: HashMap<String, u64>,
 }
 
-impl Table {
-    /// Opens a table. Its zones are listed at once: what they know then was stored before the history is read.
+impl StateTable {
+    /// Opens a table. Lists its zones at once: only pushes that were stored before can be in their state.
     pub(super) fn open(name: &str, runtime: &Runtime) -> Result<Self, Failure> {
         let (store, versions) = runtime.block_on(cloud::table(name))?;
         Ok(Self { store, versions })
     }
 
-    /// Writes what `replayed` holds into the table, and prints what became of it. Zones that are there already are replaced
-    /// if `replace` says so and nothing has written them since.
+    /// Writes the replayed state into the table, and prints the result. With `replace`, replaces zones that are there
+    /// already, unless something has written them since the table was opened.
     pub(super) fn restore(self, replayed: &SqliteStore, replace: bool, runtime: &Runtime) -> Result<(), Failure> {
         let replaceable = if replace { self.versions } else { HashMap::new() };
-        let documents = runtime.block_on(replayed.documents()).map_err(|fault| Failure::new(fault.chain()))?;
-        let bar = progress::bar(documents.len());
+        let documents = runtime.block_on(replayed.documents())?;
+        let bar = progress_bar(documents.len() as u64);
         let restored = runtime.block_on(restore(documents, &*self.store, &replaceable, || bar.inc(1)));
         bar.finish_and_clear();
-        tell(restored)
+        report(restored)
     }
 }
 
-fn tell(Restored { written, mut kept, failed }: Restored) -> Result<(), Failure> {
+fn report(Restored { written, mut kept, failed }: Restored) -> Result<(), Failure> {
     kept.sort_unstable();
-    let mut out = anstream::stdout().lock();
-    let _ = writeln!(out, "Zones     {written} written; in the table already, and left as they are: {}", kept.len());
-    for key in &kept {
-        let _ = writeln!(out, "  {}", display::line(key));
-    }
-    for (key, fault) in &failed {
-        let _ = writeln!(anstream::stderr(), "{}: {}", display::line(key), display::line(&fault.chain()));
+    print(format_args!("Zones     {written} written; in the table already, and left as they are: {}\n", kept.len()));
+    kept.iter().for_each(|key| print(format_args!("  {}\n", display::line(key))));
+    for (key, error) in &failed {
+        note(display::line(&format!("{key}: {}", error.chain())));
     }
     match failed.len() {
         0 => Ok(()),
-        failed => Err(Failure::new(format!(
-            "documents that could not be written: {failed}, named above. Run the same again: what was written stays"
-        ))),
+        failed => Err(Failure::new(format!("documents that could not be written: {failed}, named above"))
+            .with_remedy("Run the command again: what was written stays")),
     }
 }

@@ -1,14 +1,14 @@
-//! `serve`: the push endpoint on a machine of one's own.
+//! `serve`: the push endpoint on a laptop or a server.
 
 mod try_it;
 
-use std::future::Future;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use analysis::words::plural;
 use clap::Args;
 use http::Uri;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,7 @@ use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::CachedRules;
 use smartclean_push::adapters::local::sqlite::{SqliteOpenError, SqliteStore};
 use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
-use smartclean_push::auth::{AuthMethod, AuthMethods, AuthMethodsError, Credentials};
+use smartclean_push::auth::{AuthMethod, AuthMethods, Credentials};
 use smartclean_push::config;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::utf8;
@@ -31,8 +31,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use self::try_it::try_it;
-use crate::stop::{INTERRUPTED, Signals};
-use crate::{Failure, environment, rules};
+use crate::output::{note, print};
+use crate::stop::{Signals, runtime};
+use crate::{Failure, OrFailure as _, environment};
 
 /// Receive pushes here: raw readings into a folder, alerts on the terminal and in a file
 ///
@@ -45,7 +46,7 @@ use crate::{Failure, environment, rules};
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push serve
 
 SmartClean pushes over HTTPS only: for pushes from outside put a TLS proxy such as Caddy or nginx in front.")]
-pub(super) struct Serve {
+pub(super) struct ServeCommand {
     /// Address or name, and port, to listen on; port 0 takes a free one, :8080 is on 127.0.0.1
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
@@ -67,70 +68,54 @@ pub(super) struct Serve {
     public_host: Option<String>,
 }
 
-/// What is remembered from one push to the next, in the data folder.
+/// The file of the state, in the data folder.
 const STATE_FILE: &str = "state.db";
-/// How often what is due is done: messages that were not sent, ends of blocks, reminders, silences.
+/// How often a sweep runs.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// Bytes of decoded pushes that are held at a time: two of the largest. Evaluating them takes several times as much memory.
+/// Bytes of decoded pushes in memory at a time: two of the largest. Evaluating them takes several times as much memory.
 const BODY_BUDGET: usize = 2 * MAX_DECODED;
 /// How long a push waits for its part of the budget.
 const PERMIT_WITHIN: Duration = Duration::from_secs(10);
-/// How often the rules file is looked at again.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+/// How often the rules file is checked for changes.
+const RELOAD_RULES_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
-/// Credentials and where they are kept.
-struct KnownCredentials {
+/// Credentials and their file.
+struct LoadedCredentials {
     credentials: Arc<Credentials>,
-    /// `None` where they come from the environment.
+    /// `None` if they come from the environment.
     file: Option<PathBuf>,
 }
 
-impl Serve {
+impl ServeCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let measured = telemetry::command::start_with_metrics(config::verbosity());
-        // One more for each of the largest pushes that are worked on at a time: it keeps a thread busy for a while, and
-        // others are to be served meanwhile.
+        let metrics = telemetry::command::start_with_metrics(config::verbosity());
+        // One more thread for each of the largest pushes in memory: each keeps a thread busy for a while.
         let threads = std::thread::available_parallelism().map_or(1, usize::from) + BODY_BUDGET / MAX_DECODED;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build()
-            .map_err(|fault| Failure::new(format!("the program cannot start: {fault}")))?;
-        runtime.block_on(self.serve(measured))
+        runtime(threads)?.block_on(self.serve(metrics))
     }
 
-    async fn serve(self, measured: MetricsRegistry) -> Result<(), Failure> {
+    async fn serve(self, metrics: MetricsRegistry) -> Result<(), Failure> {
         let data = &self.data;
-        let in_folder = |fault: io::Error| {
-            let folder = data.display();
-            Failure::new(if fault.kind() == io::ErrorKind::ResourceBusy {
-                format!(
-                    "another `smartclean-push serve` uses the data folder {folder}. Stop that one, or choose another \
-                     folder with --data"
-                )
-            } else {
-                format!("the data folder {folder} cannot be used: {fault}. Choose another with --data")
-            })
-        };
-        let (store, removed) = FolderStore::open(data).map_err(in_folder)?;
+        let unusable = |error| Failure::of_folder(data, "--data", &error);
+        let (store, removed) = FolderStore::open(data).map_err(unusable)?;
         if removed > 0 {
-            tracing::info!(removed, "unfinished files of an earlier run removed");
+            tracing::info!(removed, "unfinished files removed");
         }
-        let publisher = AlertLog::open(data).map_err(in_folder)?;
-        let state = SqliteStore::open(&data.join(STATE_FILE)).map_err(|fault| self.without_state(&fault))?;
-        let rules = served_rules(self.rules.as_deref(), data).await?;
-        let known = self.known_credentials()?;
-        self.check_auth_methods(&known.credentials)?;
-        // Heard from now on, so that an early Ctrl-C is graceful as well.
-        let end = end_asked_for().map_err(|fault| Failure::new(format!("signals cannot be received: {fault}")))?;
-        let listener = TcpListener::bind(self.listen).await.map_err(|fault| self.cannot_listen(&fault))?;
-        let address = listener.local_addr().map_err(|fault| self.cannot_listen(&fault))?;
+        let publisher = AlertLog::open(data).map_err(unusable)?;
+        let state = SqliteStore::open(&data.join(STATE_FILE)).map_err(|error| self.state_failure(&error))?;
+        let rules = load_rules(self.rules.as_deref(), data).await?;
+        let LoadedCredentials { credentials, file } = self.load_credentials()?;
+        self.check_auth_methods(&credentials)?;
+        // Before the server listens, so that an early Ctrl-C is graceful as well.
+        let stop = stop_requested(Signals::listen()?);
+        let listener = TcpListener::bind(self.listen).await.map_err(|error| self.listen_failure(&error))?;
+        let address = listener.local_addr().map_err(|error| self.listen_failure(&error))?;
         let started = Timestamp::now();
-        let count = rules.current(started).await.map_err(|fault| Failure::new(fault.chain()))?.rules.len();
-        self.welcome(address, &known, count, rules.refused().is_some());
-        let credentials: Box<dyn CredentialSource> = match known.file {
+        let count = rules.current(started).await?.rules.len();
+        self.print_welcome(address, &credentials, file.as_deref(), count, rules.refused().is_some());
+        let credentials: Box<dyn CredentialSource> = match file {
             Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path))),
-            None => Box::new(known.credentials),
+            None => Box::new(credentials),
         };
         let ingest = Ingest::new(Environment {
             store: Box::new(store.clone()),
@@ -143,15 +128,14 @@ impl Serve {
             Authenticator::new(credentials).with_auth_methods(self.auth_methods).with_public_host(self.public_host);
         let app = Arc::new(
             App::new(ingest, authenticator)
-                .with_metrics(Box::new(measured))
+                .with_metrics(Box::new(metrics))
                 .with_body_budget(BODY_BUDGET, PERMIT_WITHIN),
         );
-        // Cancelled when it is dropped.
-        let mut working = JoinSet::new();
-        working.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
-        working.spawn(server::evaluate_pending_every(Arc::clone(&app), SWEEP_EVERY, started));
-        let cut_off = server::serve(app, listener, server::ServerLimits::default(), end).await;
-        match cut_off {
+        // Dropping the set cancels its tasks.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
+        tasks.spawn(server::evaluate_pending_every(Arc::clone(&app), SWEEP_EVERY, started));
+        match server::serve(app, listener, server::ServerLimits::default(), stop).await {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
         }
@@ -173,48 +157,48 @@ impl Serve {
         Ok(())
     }
 
-    fn without_state(&self, fault: &SqliteOpenError) -> Failure {
+    fn state_failure(&self, error: &SqliteOpenError) -> Failure {
         let (data, state) = (self.data.display(), self.data.join(STATE_FILE));
         let state = state.display();
+        let failure = Failure::new(format!("{state}: {error}"));
+        let SqliteOpenError::Damaged(_) = error else { return failure };
         let rules = self.rules.as_ref().map(|rules| format!(" --rules {}", rules.display())).unwrap_or_default();
-        let remedy = match fault {
-            SqliteOpenError::Damaged(_) => format!(
-                ". Stored readings are safe. Move {state} away, and {state}-wal and {state}-shm if they are there: messages that \
-                 wait in it are lost, and cleanings by a button. Rebuild the rest from the readings, then start again: \
-                 smartclean-push replay raw --from {data} --state {state}{rules}"
-            ),
-            SqliteOpenError::OtherRelease(_)
-            | SqliteOpenError::Foreign
-            | SqliteOpenError::NoWriteAheadLog
-            | SqliteOpenError::Failed(_) => String::new(),
-        };
-        Failure::new(format!("{state}: {fault}{remedy}"))
+        failure.with_remedy(&format!(
+            "Stored readings are safe. Move {state} away, and {state}-wal and {state}-shm if they are there: messages that wait \
+             in it are lost, and cleanings by a button. Rebuild the rest from the readings, then start again: smartclean-push \
+             replay raw --from {data} --state {state}{rules}"
+        ))
     }
 
-    fn cannot_listen(&self, fault: &io::Error) -> Failure {
-        let hint = match fault.kind() {
+    fn listen_failure(&self, error: &io::Error) -> Failure {
+        let hint = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 "something else listens there. Choose another port, for example --listen 127.0.0.1:8081"
             }
             io::ErrorKind::PermissionDenied => "ports below 1024 need more rights. Choose a higher one with --listen",
             _ => "choose another address with --listen",
         };
-        Failure::new(format!("cannot listen on {}: {fault}; {hint}", self.listen))
+        Failure::new(format!("cannot listen on {}: {error}; {hint}", self.listen))
     }
 
-    /// Prints what runs where, and a line to paste that raises an alert.
-    fn welcome(&self, address: SocketAddr, known: &KnownCredentials, count: usize, are_refused: bool) {
+    /// Prints the URL, the credentials, and a line to paste that raises an alert.
+    fn print_welcome(
+        &self,
+        address: SocketAddr,
+        credentials: &Credentials,
+        file: Option<&Path>,
+        count: usize,
+        is_refused: bool,
+    ) {
         let rules = match self.rules.as_deref().map(Path::display) {
             None => "built in".to_owned(),
-            Some(path) if are_refused => {
+            Some(path) if is_refused => {
                 format!("as they were accepted last. {path} has faults: smartclean-push check {path}")
             }
             Some(path) => format!("built in, with {path}"),
         };
-        let kept_in =
-            known.file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string());
-        let _ = writeln!(
-            anstream::stdout(),
+        let kept_in = file.map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string());
+        print(format_args!(
             "\
 Receiving pushes at  http://{address}/push{messages}
 Credentials          {kept_in}
@@ -224,84 +208,69 @@ Rules                {count}, {rules}
 {try_it}
 
 Stop with Ctrl-C.
+
 ",
             messages = if self.auth_methods.takes_pushes() { "" } else { "/messages" },
             data = self.data.display(),
-            // A journal keeps what is printed, and who reads it need not know the password.
-            try_it = try_it(address, self.auth_methods, &known.credentials, &kept_in, io::stdout().is_terminal()),
-        );
+            // The password is for the terminal alone: a journal keeps what is printed.
+            try_it = try_it(address, self.auth_methods, credentials, &kept_in, io::stdout().is_terminal()),
+        ));
     }
 
-    /// From the file, else the environment, else made at the first start.
-    fn known_credentials(&self) -> Result<KnownCredentials, Failure> {
+    /// Loads credentials from the file, else from the environment, else makes them at the first start.
+    fn load_credentials(&self) -> Result<LoadedCredentials, Failure> {
         if let Some(path) = &self.credentials {
-            return credentials_from(path);
+            return load_credentials(path);
         }
         if let Some(client) = environment::client()? {
-            let credentials = Credentials::from_clients(vec![client])
-                .map_err(|fault| Failure::new(format!("PUSH_USERNAME and PUSH_PASSWORD: {fault}")))?;
-            return Ok(KnownCredentials { credentials: Arc::new(credentials), file: None });
+            let credentials = Credentials::from_clients(vec![client]).or_failure("PUSH_USERNAME and PUSH_PASSWORD")?;
+            return Ok(LoadedCredentials { credentials: Arc::new(credentials), file: None });
         }
-        let path = ensure_credentials(&self.data)
-            .map_err(|fault| Failure::new(format!("credentials cannot be made: {fault}")))?;
-        credentials_from(&path)
+        load_credentials(&ensure_credentials(&self.data).or_failure("credentials cannot be made")?)
     }
 }
 
-fn credentials_from(path: &Path) -> Result<KnownCredentials, Failure> {
-    let shown = path.display();
-    let bytes = std::fs::read(path)
-        .map_err(|fault| Failure::new(format!("the credentials file {shown} cannot be read: {fault}")))?;
-    let text = utf8::text(&bytes).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
-    let credentials = Credentials::parse(text).map_err(|fault| Failure::new(format!("{shown}: {fault}")))?;
-    warn_of_readers(path);
-    Ok(KnownCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
-}
-
-/// Warns if others than its owner can read the file.
-fn warn_of_readers(path: &Path) {
-    #[cfg(unix)]
-    if let Ok(metadata) = std::fs::metadata(path)
-        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o044 != 0
-    {
+/// Loads a credentials file. Warns if other users can read it.
+fn load_credentials(path: &Path) -> Result<LoadedCredentials, Failure> {
+    let bytes =
+        std::fs::read(path).or_failure(format_args!("the credentials file {} cannot be read", path.display()))?;
+    let text = utf8::text(&bytes).or_failure(path.display())?;
+    let credentials = Credentials::parse(text).or_failure(path.display())?;
+    let metadata = std::fs::metadata(path).or_failure(path.display())?;
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o044 != 0 {
         let path = path.display();
         tracing::warn!("others on this machine can read the credentials file; to end that: chmod 600 {path}");
     }
+    Ok(LoadedCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
 }
 
-async fn served_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSource>, Failure> {
+async fn load_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSource>, Failure> {
     let Some(path) = path else { return Ok(Box::new(Arc::new(RuleSet::pack()))) };
-    match CachedRules::open(RuleFile::new(path.to_owned(), data), LOOK_AGAIN, Timestamp::now()).await {
+    match CachedRules::open(RuleFile::new(path.to_owned(), data), RELOAD_RULES_EVERY, Timestamp::now()).await {
         Ok(rules) => Ok(Box::new(rules)),
         Err(faults) => {
-            let count = rules::counted(faults.len());
-            Err(Failure::new(format!("the rules file {} has {count}:\n{}", path.display(), faults.join("\n"))))
+            let (path, count) = (path.display(), plural(faults.len(), "fault"));
+            Err(Failure::new(format!("the rules file {path} has {count}:\n{}", faults.join("\n"))))
         }
     }
 }
 
-/// Completes when the user or the system asks for the end. A second Ctrl-C is not waited for: it ends the process.
-fn end_asked_for() -> io::Result<impl Future<Output = ()>> {
-    let mut signals = Signals::new()?;
-    Ok(async move {
-        signals.next().await;
-        let _ = writeln!(anstream::stderr(), "\nStopping: requests that have begun are finished first.");
-        tokio::spawn(async move {
-            signals.next().await;
-            std::process::exit(i32::from(INTERRUPTED));
-        });
-    })
+/// Completes when the user or the system requests the end. The second request ends the process at once.
+async fn stop_requested(mut signals: Signals) {
+    signals.next().await;
+    note("\nStopping: requests that have begun are finished first.");
+    tokio::spawn(async move { signals.exit_at_next().await });
 }
 
-/// Reads `--listen`. Of a name's addresses, IPv4 goes first: that is what most clients of this machine try.
+/// Parses `--listen`. IPv4 goes first among the addresses of a name: most clients of this machine try it.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     const EXPECTED: &str = "name an address and a port, for example 127.0.0.1:8080, localhost:8080 or :8080";
     let host = if text.starts_with(':') { "127.0.0.1" } else { "" };
-    let addresses = format!("{host}{text}").to_socket_addrs().map_err(|fault| format!("{fault}; {EXPECTED}"))?;
+    let addresses = format!("{host}{text}").to_socket_addrs().map_err(|error| format!("{error}; {EXPECTED}"))?;
     addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("it has no address; {EXPECTED}"))
 }
 
-/// Reads `--public-host`. A URL would be compared with the host of a signature, and never be it.
+/// Parses `--public-host`. A URL is refused: the host of a signature could never be equal to it.
 fn public_host(text: &str) -> Result<String, String> {
     match text.parse::<Uri>() {
         Ok(uri) if uri.authority().is_some_and(|host| host == text && !text.contains('@')) => Ok(text.to_owned()),
@@ -309,17 +278,17 @@ fn public_host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads `--auth`.
+/// Parses `--auth`.
 fn served_auth_methods(list: &str) -> Result<AuthMethods, String> {
-    let auth_methods: AuthMethods = list.parse().map_err(|fault: AuthMethodsError| fault.to_string())?;
-    if auth_methods == AuthMethods::new(&[AuthMethod::Iot]) {
-        return Err(
-            "by iot alone nobody can push: AWS IoT hands readings to the function on AWS and not to `serve`. Add \
-                    basic, oauth or event-hub"
+    match list.parse() {
+        Ok(auth_methods) if auth_methods == AuthMethods::new(&[AuthMethod::Iot]) => Err(
+            "by iot alone nobody can push: AWS IoT hands readings to the function on AWS and not to `serve`. Add basic, \
+             oauth or event-hub"
                 .to_owned(),
-        );
+        ),
+        Ok(auth_methods) => Ok(auth_methods),
+        Err(error) => Err(error.to_string()),
     }
-    Ok(auth_methods)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! What `serve` prints to be tried: a line that pushes a reading that raises an alert.
+//! The line that `serve` prints: it pushes a reading that raises an alert.
 
 use std::net::SocketAddr;
 
 use smartclean_push::auth::{AuthMethod, AuthMethods, Credentials};
 
-/// A line for any POSIX shell, with a sentence before it. It computes its time when it is run, so that the reading is fresh an
-/// hour later too, and a device of its own, so that pasted again it is not taken for the same smell that lasts.
+/// A line for any POSIX shell, with a sentence before it. The line computes its time when it runs, so that its reading is fresh.
+/// It computes a new device, so that it raises an alert each time.
 ///
-/// `kept_in` says where the credentials are. Without `shows_password`, curl asks for the password.
+/// `kept_in` names the place of the credentials. Without `shows_password`, curl asks for the password.
 pub(super) fn try_it(
     address: SocketAddr,
     auth_methods: AuthMethods,
@@ -39,7 +39,7 @@ pub(super) fn try_it(
     format!("Try it: this pushes a reading that raises an alert. Paste it into another terminal.{asks}\n\n{line}")
 }
 
-/// Where clients of this machine find the server.
+/// The URL of the server for clients on this machine.
 fn base_url(address: SocketAddr) -> String {
     match address.ip() {
         ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
@@ -47,13 +47,13 @@ fn base_url(address: SocketAddr) -> String {
     }
 }
 
-/// The words of curl that push the reading.
+/// The arguments of curl that push the reading.
 fn push(url: &str) -> String {
     let reading = r#"{\"DevType\":\"SMARTCLEAN#ODRDTR_BATT_V1\",\"DEVID\":\"demo-'$(date +%s)'\",\"Display\":\"Indoor Air Quality\",\"PID\":\"demo-building\",\"InsID\":\"demo-'$(date +%s)'\",\"Region\":\"Asia/Singapore\",\"unixT\":'$(date +%s)',\"v\":{\"amm\":270,\"aqi\":103,\"rh\":730,\"temp\":304}}"#;
     format!("{url}/push -H 'Content-Type: application/json' -d '[\"{reading}\"]'")
 }
 
-/// `text` as one word of a shell.
+/// Quotes `text` as one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -65,14 +65,14 @@ mod tests {
     /// argon2's own test vector.
     const HASH: &str = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
 
-    fn said(auth_methods: &str, password: &str, shows_password: bool) -> String {
+    fn printed(auth_methods: &str, password: &str, shows_password: bool) -> String {
         let json = serde_json::json!({ "username": "u", "password": password, "event_hub_keys": { "send": "a2V5" } });
         let credentials = Credentials::parse(&json.to_string()).unwrap();
         try_it("0.0.0.0:8080".parse().unwrap(), auth_methods.parse().unwrap(), &credentials, "the-file", shows_password)
     }
 
-    /// The words that each curl of a text gets, once the shell has run it. The first one of two prints a token.
-    fn words(text: &str) -> Vec<Vec<String>> {
+    /// The arguments that the shell passes to each curl of a text. The first one of two prints a token.
+    fn curl_arguments(text: &str) -> Vec<Vec<String>> {
         let line = text.lines().last().unwrap();
         let curl = r#"curl() { for word; do printf '%s\n' "$word"; done >&2; echo >&2; echo '{"scope":"push","access_token":"t0k.en","expires_in":900}'; }"#;
         let output = std::process::Command::new("sh").arg("-c").arg(format!("{curl}\n{line}")).output().unwrap();
@@ -82,9 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn the_line_to_paste_is_a_batch_once_the_shell_has_run_it() {
+    fn the_printed_line_pushes_a_batch_when_a_shell_runs_it() {
         for auth_methods in ["basic", "basic,oauth", "basic,event-hub", "basic,oauth,event-hub,iot"] {
-            let calls = words(&said(auth_methods, "p'w $c", true));
+            let calls = curl_arguments(&printed(auth_methods, "p'w $c", true));
             assert_eq!(calls.len(), 1, "{auth_methods}");
             assert_eq!(calls[0][..3], ["-u", "u:p'w $c", "http://127.0.0.1:8080/push"]);
             let items: Vec<String> = serde_json::from_str(calls[0].last().unwrap()).unwrap();
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn without_basic_the_line_gets_a_token_first() {
         for auth_methods in ["oauth", "oauth,event-hub"] {
-            let calls = words(&said(auth_methods, "p'w", true));
+            let calls = curl_arguments(&printed(auth_methods, "p'w", true));
             assert_eq!(calls[0][..4], ["-s", "-u", "u:p'w", "http://127.0.0.1:8080/oauth2/token"], "{auth_methods}");
             assert_eq!(
                 calls[1][..3],
@@ -107,21 +107,21 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_is_not_to_be_shown_or_not_known_is_asked_for() {
+    fn curl_asks_for_a_password_that_is_secret_or_hashed() {
         for auth_methods in ["basic", "oauth"] {
-            let text = said(auth_methods, "hunter2", false);
+            let text = printed(auth_methods, "hunter2", false);
             assert!(!text.contains("hunter2") && text.contains("the password: it is in the-file"), "{text}");
-            assert!(words(&text)[0].contains(&"u".to_owned()), "{text}");
+            assert!(curl_arguments(&text)[0].contains(&"u".to_owned()), "{text}");
             for shows_password in [true, false] {
-                let text = said(auth_methods, HASH, shows_password);
+                let text = printed(auth_methods, HASH, shows_password);
                 assert!(!text.contains("argon2") && text.contains("of which the-file has a hash"), "{text}");
             }
         }
     }
 
     #[test]
-    fn a_signature_is_no_line_and_is_called_that() {
-        let text = said("event-hub", "hunter2", true);
+    fn with_event_hub_alone_the_text_names_the_docs_and_has_no_curl() {
+        let text = printed("event-hub", "hunter2", true);
         assert!(text.contains("docs/connect.md") && !text.contains("curl"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! `simulate`: a believable building, pushed to an endpoint or written into a folder; and whether all of it is stored.
+//! `simulate`: pushes a simulated building to an endpoint or writes it into a folder, and verifies what is stored.
 
 mod run;
 mod target;
@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::run::run;
 use self::target::Target;
-use crate::Failure;
 use crate::period::{interval, moment};
+use crate::{Failure, OrFailure as _};
 
 /// Push what a believable building would: people, smells, empty soap, full bins, cleanings; then verify that all is stored
 ///
@@ -34,7 +34,7 @@ use crate::period::{interval, moment};
   smartclean-push simulate --url http://127.0.0.1:8080/push --faults all --seed 7
   smartclean-push simulate --verify ./data
   smartclean-push simulate --out history --days 30 --devices 200             # a month to try rules on")]
-pub(super) struct Simulate {
+pub(super) struct SimulateCommand {
     /// Push to this URL, with its path as it is given to SmartClean
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -76,6 +76,7 @@ pub(super) struct Simulate {
     ledger: Option<PathBuf>,
 }
 
+/// The ledger if `--ledger` names none.
 const LEDGER: &str = "simulate-ledger.ndjson";
 
 fn days(text: &str) -> Result<f64, &'static str> {
@@ -94,7 +95,7 @@ fn positive(text: &str, most: f64) -> Option<f64> {
     text.parse().ok().filter(|number| *number > 0.0 && *number <= most)
 }
 
-impl Simulate {
+impl SimulateCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let ledger = self.ledger.as_deref();
         let pushes = |minutes| {
@@ -120,10 +121,8 @@ impl Simulate {
     fn plan(&self, now: Timestamp) -> Result<Plan, Failure> {
         let length = SignedDuration::from_secs_f64(self.days * 86_400.0);
         let from = match &self.from {
-            Some(text) => {
-                moment(text, &self.region).map_err(|error| Failure::usage(format!("--from {text}: {error}")))?
-            }
-            None => begin(now, length, self.speed),
+            Some(text) => moment(text, &self.region).or_usage(format_args!("--from {text}"))?,
+            None => start_that_ends_now(now, length, self.speed),
         };
         let to = from.checked_add(length).map_err(|_| Failure::usage("that is too many days after --from"))?;
         let devices = usize::try_from(self.devices).unwrap_or(usize::MAX);
@@ -131,8 +130,8 @@ impl Simulate {
     }
 }
 
-/// When to begin so that the simulated time ends when the run does: at full speed now, at speed 1 after `length` has passed.
-fn begin(now: Timestamp, length: SignedDuration, speed: Option<f64>) -> Timestamp {
+/// The start for which the simulated time ends when the run does: at full speed now, at speed 1 after `length`.
+fn start_that_ends_now(now: Timestamp, length: SignedDuration, speed: Option<f64>) -> Timestamp {
     let ahead = speed.map_or(0.0, |speed| 1.0 / speed).min(1.0);
     let back = SignedDuration::from_secs_f64(length.as_secs_f64() * (1.0 - ahead));
     now.checked_sub(back).unwrap_or(now)
@@ -143,14 +142,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_beginning_the_simulated_time_ends_with_the_run() {
+    fn without_from_the_simulated_time_ends_with_the_run() {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
         let day = SignedDuration::from_hours(24);
-        let begins = |speed| begin(now, day, speed).to_string();
+        let begins = |speed| start_that_ends_now(now, day, speed).to_string();
         assert_eq!(begins(None), "2026-11-22T10:00:00Z");
         assert_eq!(begins(Some(1.0)), "2026-11-23T10:00:00Z");
         assert_eq!(begins(Some(2.0)), "2026-11-22T22:00:00Z");
-        assert_eq!(begins(Some(0.5)), "2026-11-23T10:00:00Z", "slower than life: never from the future at first");
+        assert_eq!(
+            begins(Some(0.5)),
+            "2026-11-23T10:00:00Z",
+            "at less than live speed the simulation does not begin in the future"
+        );
     }
 
     #[test]

@@ -1,47 +1,39 @@
-//! The ledger against what is stored.
+//! Compares the ledger with what is stored.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::path::Path;
 
 use analysis::simulate::{read_ledger, verify};
-use smartclean_push::domain::display;
 
-use crate::{Failure, archive};
-
-/// Most faults that are named one by one.
-const NAMED: usize = 10;
+use crate::output::{list, print};
+use crate::{Failure, OrFailure as _, archive};
 
 pub(super) fn run(path: &Path, data: &str) -> Result<(), Failure> {
-    let path_shown = path.display();
-    let file = File::open(path).map_err(|error| {
-        Failure::usage(format!(
-            "the ledger {path_shown} cannot be read: {error}. `simulate --url` writes it; name it with --ledger"
-        ))
-    })?;
-    let ledger = read_ledger(BufReader::new(file)).map_err(|error| {
-        Failure::new(format!("the ledger {path_shown}: {error}. Remove the file, or name another with --ledger"))
-    })?;
-    if ledger.is_empty() {
+    let ledger = format!("the ledger {}", path.display());
+    let file = File::open(path).or_usage(format_args!("{ledger} cannot be read"));
+    let file = file.map_err(|failure| failure.with_remedy("`simulate --url` writes it; name it with --ledger"))?;
+    let entries = read_ledger(BufReader::new(file)).or_failure(&ledger);
+    let entries = entries.map_err(|failure| failure.with_remedy("Remove the file, or name another with --ledger"))?;
+    if entries.is_empty() {
         return Err(Failure::new(format!(
-            "the ledger {path_shown} has no push, so nothing can be verified. Push with `simulate --url`, which writes it"
+            "{ledger} has no push, so nothing can be verified. Push with `simulate --url`, which writes it"
         )));
     }
-    let proof = verify(&ledger, archive::open(data)?.as_ref())?;
-    if proof.answered + proof.refused == 0 && proof.faults.is_empty() {
+    let verification = verify(&entries, archive::open(data)?.as_ref())?;
+    let faults = &verification.faults;
+    if verification.accepted + verification.malformed == 0 && faults.is_empty() {
         return Err(Failure::new(format!(
-            "the endpoint acknowledged no push of the ledger {path_shown}, so nothing can be verified. Refused: {}; without an \
-             answer: {}",
-            proof.turned_away, proof.unanswered
+            "the endpoint acknowledged no push of {ledger}, so nothing can be verified. Refused: {}; without an answer: {}",
+            verification.refused, verification.unanswered
         )));
     }
-    let result = match proof.faults.len() {
-        0 => format!("Proven: all that was acknowledged is stored in {data}, and nothing twice\n"),
-        _ => proof.faults.iter().take(NAMED).map(|fault| format!("FAULT {}\n", display::line(fault))).collect(),
-    };
-    let _ = write!(anstream::stdout(), "{proof}\n{result}");
-    match proof.faults.len() {
-        0 => Ok(()),
-        faults => Err(Failure::new(format!("{data} and {path_shown} do not agree. Faults: {faults}"))),
+    if faults.is_empty() {
+        print(format_args!(
+            "{verification}\nVerified: everything that was acknowledged is stored in {data}, and nothing twice\n"
+        ));
+        return Ok(());
     }
+    print(format_args!("{verification}\n{}", list("FAULT ", faults)));
+    Err(Failure::new(format!("{data} and {} do not agree. Faults: {}", path.display(), faults.len())))
 }

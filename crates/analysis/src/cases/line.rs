@@ -1,4 +1,4 @@
-//! One line of a case: when, what, and what it makes.
+//! A line of a case: time, event and expected results.
 
 use jiff::civil::{DateTime, Time, date};
 use jiff::tz::TimeZone;
@@ -8,75 +8,72 @@ use serde_json::{Map, Value, json};
 use domain::device::{DEVICE_TYPES, DeviceType, Metric, short_name};
 use domain::rules::nearest;
 
-/// Names that are no metrics.
+/// Names in a line that are no metrics.
 const ENVELOPE: [&str; 5] = ["zone", "project", "property", "region", "received"];
-/// Most readings of one line.
-const LONGEST_SERIES: usize = 10_000;
+/// Most readings of a line.
+const MAX_SERIES: usize = 10_000;
 
-/// One line of a case.
+/// A line of a case.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(super) struct CaseLine {
     /// Its number in the file, from 1.
-    pub(super) line: usize,
-    /// When and what, as it is written.
-    pub(super) what: String,
-    /// What it makes, as it is written.
+    pub(super) number: usize,
+    /// Time and event, as written.
+    pub(super) input: String,
+    /// The results, as written.
     pub(super) expected: String,
-    /// Whether what is made is told with its time.
+    /// Whether each result begins with its time.
     pub(super) is_series: bool,
-    /// What happens, in its order.
-    pub(super) events: Vec<Event>,
+    /// Its events, in order.
+    pub(super) events: Vec<CaseEvent>,
 }
 
-/// Something that happens.
+/// An event of a line.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct CaseEvent {
     pub(super) at: Timestamp,
-    pub(super) what: What,
+    pub(super) kind: EventKind,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum What {
-    /// The minute's tick; whether anything arrives from anywhere.
+pub(super) enum EventKind {
+    /// The sweep of the minute; quiet if nothing arrives from anywhere.
     Sweep { is_quiet: bool },
-    /// A cleaning that was finished at `at`, of which is heard now.
+    /// A cleaning that finished at `at`, and is reported now.
     Cleaned { at: Timestamp },
     /// A push of one reading.
     Push { text: String, received: Timestamp },
 }
 
-impl Step {
+impl CaseLine {
     pub(super) fn parse(number: usize, line: &str) -> Result<Self, String> {
-        let (what, expected) = line.split_once("=>").unwrap_or((line, ""));
-        let (start, rest) = time(what.trim())?;
+        let (input, expected) = line.split_once("=>").unwrap_or((line, ""));
+        let (start, rest) = time(input.trim())?;
         let (series, rest) = series(rest)?;
         let words: Vec<&str> = rest.split_whitespace().collect();
         let Some((verb, words)) = words.split_first() else {
             return Err("behind the time stands what happens, such as `SS#d1 p=4` or `sweep`".to_owned());
         };
-        let (count, every) = series.unwrap_or((1, SignedDuration::ZERO));
+        let (length, every) = series.unwrap_or((1, SignedDuration::ZERO));
         let mut events = Vec::new();
-        for index in 0..count {
-            let turn = i32::try_from(index).unwrap_or(i32::MAX);
-            let at = start.checked_add(every * turn).map_err(|_| "it lasts too long".to_owned())?;
-            let what = match *verb {
-                "sweep" | "sweep-quiet" if !words.is_empty() => {
-                    return Err(format!("behind `{verb}` stands nothing"));
-                }
-                "sweep" => Some(What::Sweep { is_quiet: false }),
-                "sweep-quiet" => Some(What::Sweep { is_quiet: true }),
-                "cleaned" => Some(What::Cleaned { at: cleaned(words, at)? }),
-                _ => push(verb, words, at, Turn { index, count })?,
+        for index in 0..length {
+            let offset = every * i32::try_from(index).unwrap_or(i32::MAX);
+            let at = start.checked_add(offset).map_err(|_| "it lasts too long".to_owned())?;
+            let kind = match *verb {
+                "sweep" | "sweep-quiet" if !words.is_empty() => return Err(format!("behind `{verb}` stands nothing")),
+                "sweep" => Some(EventKind::Sweep { is_quiet: false }),
+                "sweep-quiet" => Some(EventKind::Sweep { is_quiet: true }),
+                "cleaned" => Some(EventKind::Cleaned { at: cleaned(words, at)? }),
+                _ => push(verb, words, at, SeriesIndex { index, length })?,
             };
-            events.extend(what.map(|what| Event { at, what }));
+            events.extend(kind.map(|kind| CaseEvent { at, kind }));
         }
-        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        let expected = expected.split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok(Self { line: number, what, expected, is_series: series.is_some(), events })
+        let [input, expected] = [input, expected].map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        Ok(Self { number, input, expected, is_series: series.is_some(), events })
     }
 }
 
-/// `10:00 …` or `+1d 10:00:30 …`, and the rest.
+/// Parses `10:00 …` or `+1d 10:00:30 …`. Returns the time and the rest.
 fn time(text: &str) -> Result<(Timestamp, &str), String> {
     let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let days = first.strip_prefix('+').and_then(|days| days.strip_suffix('d')?.parse::<u16>().ok());
@@ -85,22 +82,22 @@ fn time(text: &str) -> Result<(Timestamp, &str), String> {
     Ok((moment(clock)? + SignedDuration::from_hours(24 * i64::from(days)), rest.trim_start()))
 }
 
-/// A time of the day on which all cases begin.
+/// A time on the first day of a case.
 fn moment(clock: &str) -> Result<Timestamp, String> {
     let time: Time = clock
         .parse()
         .map_err(|_| format!("a line begins with a time such as `10:00` or `+1d 10:00:30`, and not with `{clock}`"))?;
-    TimeZone::UTC.to_timestamp(first_day().with().time(time).build().unwrap_or(first_day())).map_err(|e| e.to_string())
+    let at = first_day().with().time(time).build().unwrap_or(first_day());
+    TimeZone::UTC.to_timestamp(at).map_err(|error| error.to_string())
 }
 
-/// A time of the day of `at`.
+/// A time on the day of `at`.
 fn same_day(at: Timestamp, clock: &str) -> Result<Timestamp, String> {
-    let midnight = |at: Timestamp| at.to_zoned_datetime(TimeZone::UTC).date().to_datetime(Time::midnight());
-    let days = midnight(at).duration_since(first_day());
-    Ok(moment(clock)? + days)
+    let midnight = at.to_zoned_datetime(TimeZone::UTC).date().to_datetime(Time::midnight());
+    Ok(moment(clock)? + midnight.duration_since(first_day()))
 }
 
-/// Nothing, or `at=10:00`: when a cleaning was finished.
+/// Parses nothing, or `at=10:00`: when a cleaning finished.
 fn cleaned(words: &[&str], at: Timestamp) -> Result<Timestamp, String> {
     match words {
         [] => Ok(at),
@@ -113,8 +110,8 @@ fn first_day() -> DateTime {
     date(2026, 11, 23).at(0, 0, 0, 0)
 }
 
-/// How a moment is told: as it would be written.
-pub(super) fn told(at: Timestamp) -> String {
+/// Formats a time as a line has it.
+pub(super) fn format_time(at: Timestamp) -> String {
     let local = at.to_zoned_datetime(TimeZone::UTC);
     let days = local.date().duration_since(first_day().date()).as_hours() / 24;
     let days = if days > 0 { format!("+{days}d ") } else { String::new() };
@@ -122,34 +119,30 @@ pub(super) fn told(at: Timestamp) -> String {
     format!("{days}{}", local.strftime(clock))
 }
 
-/// How many, and how far apart.
-type Series = (usize, SignedDuration);
+/// Length and interval of a series.
+type SeriesLength = (usize, SignedDuration);
 
-/// `5x1m: …`: how many, how far apart, and the rest.
-fn series(text: &str) -> Result<(Option<Series>, &str), String> {
+/// Parses `5x1m: …`. Returns the series, if there is one, and the rest.
+fn series(text: &str) -> Result<(Option<SeriesLength>, &str), String> {
     let Some((head, rest)) = text.split_once(": ").filter(|(head, _)| !head.contains(char::is_whitespace)) else {
         return Ok((None, text));
     };
-    let read = || {
-        let (count, every) = head.split_once('x')?;
-        let every: SignedDuration = every.parse().ok()?;
-        Some((count.parse().ok()?, every)).filter(|(count, _)| (1..=LONGEST_SERIES).contains(count))
-    };
-    match read() {
+    let parsed = head.split_once('x').and_then(|(length, every)| Some((length.parse().ok()?, every.parse().ok()?)));
+    match parsed.filter(|(length, _)| (1..=MAX_SERIES).contains(length)) {
         Some(series) => Ok((Some(series), rest.trim_start())),
-        None => Err(format!("`{head}:` is no series: it is written `5x1m:`, of 1 to {LONGEST_SERIES}")),
+        None => Err(format!("`{head}:` is no series: it is written `5x1m:`, of 1 to {MAX_SERIES}")),
     }
 }
 
-/// Which of how many.
+/// The index of a reading in its series.
 #[derive(Clone, Copy)]
-struct Turn {
+struct SeriesIndex {
     index: usize,
-    count: usize,
+    length: usize,
 }
 
-/// `SS#d1 p=4 zone=z2`; `None` where all of it is missing.
-fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<What>, String> {
+/// Parses `SS#d1 p=4 zone=z2`. Returns `None` if all values are missing.
+fn push(verb: &str, words: &[&str], at: Timestamp, position: SeriesIndex) -> Result<Option<EventKind>, String> {
     let (device_type, device) = verb.rsplit_once('#').unwrap_or((verb, "d"));
     let documented = documented(device_type)?;
     let mut reading = json!({
@@ -169,7 +162,7 @@ fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<
                 let reasons = value.split(',').map(|name| (name.to_owned(), json!({"Name": name, "selector": 1})));
                 values.insert(name.to_owned(), Value::Object(reasons.collect()));
             }
-            _ => match number(value, turn).and_then(|number| is_sent(documented, name).map(|()| number))? {
+            _ => match number(value, position).and_then(|number| check_metric(documented, name).map(|()| number))? {
                 Some(number) => drop(values.insert(name.to_owned(), json!(number))),
                 None => is_missing = true,
             },
@@ -179,50 +172,47 @@ fn push(verb: &str, words: &[&str], at: Timestamp, turn: Turn) -> Result<Option<
         return Ok(None);
     }
     reading["v"] = Value::Object(values);
-    Ok(Some(What::Push { text: reading.to_string(), received }))
+    Ok(Some(EventKind::Push { text: reading.to_string(), received }))
 }
 
-/// What is documented of a type; nothing of one that is named with another provider.
+/// The documented type of that name; `None` for a type of another provider.
 fn documented(device_type: &str) -> Result<Option<&'static DeviceType>, String> {
     let known = DeviceType::named(short_name(device_type));
     if known.is_some() || device_type.contains('#') {
         return Ok(known);
     }
     let other = || format!("a type of another provider is written with it and its device: `ACME#{device_type}#d1`");
-    let meant = nearest(device_type, DEVICE_TYPES.iter().map(|known| known.name)).unwrap_or_else(other);
-    Err(format!("unknown device type `{device_type}`; {meant}"))
+    let hint = nearest(device_type, DEVICE_TYPES.iter().map(|known| known.name)).unwrap_or_else(other);
+    Err(format!("unknown device type `{device_type}`; {hint}"))
 }
 
-/// Whether a type sends a metric of that name.
-fn is_sent(documented: Option<&DeviceType>, name: &str) -> Result<(), String> {
+/// Fails if a documented type does not send a metric.
+fn check_metric(documented: Option<&DeviceType>, name: &str) -> Result<(), String> {
     let Some(device_type) = documented else { return Ok(()) };
     let sent = || device_type.metrics.iter().flat_map(Metric::sent_as).copied();
     if sent().any(|sent| sent == name) {
         return Ok(());
     }
-    let known = device_type.metric(name).map(|metric| format!("it sends it as `{}`", metric.sent_as().join("` or `")));
-    let meant = known.or_else(|| nearest(name, sent().chain(ENVELOPE)));
-    let meant = meant.unwrap_or_else(|| format!("it sends {}", sent().collect::<Vec<_>>().join(", ")));
-    Err(format!("{} sends no `{name}`; {meant}", device_type.name))
+    let renamed =
+        device_type.metric(name).map(|metric| format!("it sends it as `{}`", metric.sent_as().join("` or `")));
+    let hint = renamed.or_else(|| nearest(name, sent().chain(ENVELOPE)));
+    let hint = hint.unwrap_or_else(|| format!("it sends {}", sent().collect::<Vec<_>>().join(", ")));
+    Err(format!("{} sends no `{name}`; {hint}", device_type.name))
 }
 
-/// `4`, `10..60`, or `10,_,4`: the value whose turn it is; `None` where it is missing.
-fn number(text: &str, turn: Turn) -> Result<Option<f64>, String> {
+/// Parses `4`, `10..60` or `10,_,4`. Returns the value at an index; `None` if it is missing.
+fn number(text: &str, SeriesIndex { index, length }: SeriesIndex) -> Result<Option<f64>, String> {
     let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
     if let Some((from, to)) = text.split_once("..") {
         let (from, to) = (parse(from)?, parse(to)?);
-        #[expect(clippy::cast_precision_loss, reason = "at most 10,000")]
-        let part = if turn.count > 1 { turn.index as f64 / (turn.count - 1) as f64 } else { 0.0 };
-        return Ok(Some(from + (to - from) * part));
+        return Ok(Some(from + (to - from) * index as f64 / (length - 1).max(1) as f64));
     }
     let values: Vec<&str> = text.split(',').collect();
     match values.len() {
-        1 => Ok(Some(parse(text)?)),
-        many if many == turn.count => match values[turn.index] {
-            "_" => Ok(None),
-            value => parse(value).map(Some),
-        },
-        many => Err(format!("`{text}` has {many} values for a series of {}", turn.count)),
+        1 => parse(text).map(Some),
+        many if many == length && values[index] == "_" => Ok(None),
+        many if many == length => parse(values[index]).map(Some),
+        many => Err(format!("`{text}` has {many} values for a series of {length}")),
     }
 }
 
@@ -230,24 +220,24 @@ fn number(text: &str, turn: Turn) -> Result<Option<f64>, String> {
 mod tests {
     use super::*;
 
-    fn step(line: &str) -> Step {
-        Step::parse(1, line).unwrap_or_else(|fault| panic!("{line}: {fault}"))
+    fn parse(line: &str) -> CaseLine {
+        CaseLine::parse(1, line).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
     /// The times and the values of `p` of a line's readings.
     fn values(line: &str) -> Vec<(String, Option<f64>)> {
-        let of = |event: &Event| match &event.what {
-            What::Push { text, .. } => {
+        let of = |event: &CaseEvent| match &event.kind {
+            EventKind::Push { text, .. } => {
                 let reading: Value = serde_json::from_str(text).unwrap();
-                (told(event.at), reading["v"]["p"].as_f64())
+                (format_time(event.at), reading["v"]["p"].as_f64())
             }
             other => panic!("{other:?}"),
         };
-        step(line).events.iter().map(of).collect()
+        parse(line).events.iter().map(of).collect()
     }
 
     #[test]
-    fn a_series_rises_evenly_and_ends_where_it_says() {
+    fn a_series_rises_evenly_to_its_last_value() {
         let expected = [("10:00", 10.0), ("10:01", 22.5), ("10:02", 35.0), ("10:03", 47.5), ("10:04", 60.0)];
         let expected = expected.map(|(at, value)| (at.to_owned(), Some(value)));
         assert_eq!(values("10:00 5x1m: SS p=10..60"), expected);
@@ -255,9 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cleaning_was_finished_when_it_says_on_the_day_of_its_line() {
-        let finished = |line: &str| match step(line).events[0].what {
-            What::Cleaned { at } => told(at),
+    fn a_cleaning_finished_at_its_time_on_the_day_of_its_line() {
+        let finished = |line: &str| match parse(line).events[0].kind {
+            EventKind::Cleaned { at } => format_time(at),
             ref other => panic!("{other:?}"),
         };
         assert_eq!(finished("10:05 cleaned"), "10:05");
@@ -266,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_of_a_reading_is_left_out_and_a_reading_of_which_all_is_does_not_come() {
+    fn missing_values_are_left_out_and_a_reading_without_values_is_not_sent() {
         assert_eq!(values("23:59:30 3x1m: SS p=4,_,5").len(), 2);
         let both = values("23:59:30 3x1m: SS p=4,_,5 d=1");
         let expected = [("23:59:30", Some(4.0)), ("+1d 00:00:30", None), ("+1d 00:01:30", Some(5.0))];
@@ -274,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_of_another_provider_sends_whatever_it_likes() {
+    fn a_type_of_another_provider_sends_any_metric() {
         for (line, device_type, device) in [
             ("10:00 ACME#BIN#b1 x=1 reasons=a", "ACME#BIN", "b1"),
             ("10:00 SMARTCLEAN#SS#d p=1", "SMARTCLEAN#SS", "d"),
@@ -282,14 +272,14 @@ mod tests {
             ("10:00 OCCDESK occ=1 batt=3", "OCCDESK", "d"),
             ("10:00 ODRDTR_10_IN_1#a pm_25=1", "ODRDTR_10_IN_1", "a"),
         ] {
-            let What::Push { text, .. } = &step(line).events[0].what else { panic!("{line}") };
+            let EventKind::Push { text, .. } = &parse(line).events[0].kind else { panic!("{line}") };
             let reading: Value = serde_json::from_str(text).unwrap();
             assert_eq!((&reading["DevType"], &reading["DEVID"]), (&device_type.into(), &device.into()), "{line}");
         }
     }
 
     #[test]
-    fn lines_that_say_nothing_that_can_happen_are_refused() {
+    fn lines_that_cannot_be_parsed_are_refused() {
         for (line, why) in [
             ("SS p=4", "begins with a time"),
             ("10:00", "what happens"),
@@ -315,8 +305,8 @@ mod tests {
             ("10:00 SSS p=1", "did you mean `SS`?"),
             ("10:00 ACME#BIN x=1", "unknown device type `ACME`"),
         ] {
-            let fault = Step::parse(1, line).unwrap_err();
-            assert!(fault.contains(why), "{line}: {fault}");
+            let error = CaseLine::parse(1, line).unwrap_err();
+            assert!(error.contains(why), "{line}: {error}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! One set of rules in one zone: pushes as they were received, between them the sweeps that came, and the alerts that people
-//! were told of.
+//! Evaluates a zone by a set of rules: its pushes in the order of their receipt, with the sweeps between them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,61 +7,60 @@ use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::arrivals::Arrivals;
 use super::findings::AlertFact;
-use super::zone::{Devices, Visit};
+use super::zone::{ZoneDevices, ZonePush};
 use domain::alert::{Alert, Message, SuppressionReason, Trigger};
 use domain::engine::{self, Evaluation, evaluate, next_due, sweep};
 use domain::reading::{Reading, Source};
 use domain::rules::{Blocked, Kind, RuleSet};
 use domain::state::{RuleState, ThresholdState, ZoneState};
 
-/// Sweeps come every minute, at its first moment.
+/// Sweeps run at the start of every minute.
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
-/// A set of rules that history is judged by.
+/// A set of rules of a trial.
 #[derive(Debug)]
-pub(super) struct TriedRules<'r> {
-    /// What they are called.
+pub(super) struct TrialRules<'r> {
     pub(super) name: &'r str,
     pub(super) rules: &'r RuleSet,
-    /// What is left of them while nothing arrives from anywhere.
+    /// The rules that can be due while nothing arrives.
     without_silences: RuleSet,
 }
 
-impl<'r> TriedRules<'r> {
-    pub(super) fn of((name, rules): &'r (String, RuleSet)) -> Self {
+impl<'r> TrialRules<'r> {
+    pub(super) fn new((name, rules): &'r (String, RuleSet)) -> Self {
         let mut without_silences = rules.clone();
         without_silences.rules.retain(|rule| rule.kind != Kind::Silence);
         Self { name, rules, without_silences }
     }
 
-    /// Whether any rule is about what comes from `source`.
-    pub(super) fn are_about(&self, source: &Source<'_>) -> bool {
+    /// Whether any rule applies to `source`.
+    pub(super) fn apply_to(&self, source: &Source<'_>) -> bool {
         self.rules.rules.iter().any(|rule| rule.effective(source).is_some())
     }
 }
 
-/// One set of rules in one zone.
+/// The evaluation of a zone by a set of rules.
 #[derive(Debug)]
-pub(super) struct Judge<'r> {
-    rules: &'r TriedRules<'r>,
+pub(super) struct ZoneEvaluator<'r> {
+    rules: &'r TrialRules<'r>,
     state: ZoneState,
-    /// Whether a cleaning finds the zone: it is known by its readings.
+    /// Whether the zone had a reading. A cleaning does not make a zone known.
     is_known: bool,
-    /// Alerts that people were told of, by their device's place in the zone.
+    /// Alerts that were sent. Their devices are indices of the zone's devices.
     pub(super) alerts: Vec<AlertFact>,
-    /// Alerts that were only counted.
+    /// Blocked alerts that are only counted.
     pub(super) counted: u64,
     pub(super) messages: u64,
-    /// Alerts that last, by device.
+    /// Indices of alerts that last, by device.
     open: HashMap<usize, Vec<usize>>,
-    /// Sums and counts that were sent: the alert, and the first end of a cleaning that takes something away from it.
+    /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that would have avoided it.
     sums: Vec<(usize, Timestamp)>,
-    /// When the last sum or count was, by rule and device.
+    /// The time of the last such alert, by rule and device.
     last_sum: HashMap<(Arc<str>, usize), Timestamp>,
 }
 
-impl<'r> Judge<'r> {
-    pub(super) fn new(rules: &'r TriedRules<'r>) -> Self {
+impl<'r> ZoneEvaluator<'r> {
+    pub(super) fn new(rules: &'r TrialRules<'r>) -> Self {
         Self {
             rules,
             state: ZoneState::default(),
@@ -76,21 +74,20 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// Does what was done when the push came: the sweeps before it, its cleanings, then its readings. `readings` are those
-    /// that a rule is about, `seen` the devices of all.
-    pub(super) fn take(
+    /// Evaluates a push: the sweeps before it, its cleanings, then its readings. `readings` are those that a rule applies to;
+    /// `senders` are the devices of all readings.
+    pub(super) fn evaluate(
         &mut self,
-        visit: &Visit<'_>,
+        push: &ZonePush<'_>,
         readings: &[&Reading<'_>],
-        seen: &[usize],
+        senders: &[usize],
         arrivals: &Arrivals,
-        devices: &Devices<'_>,
+        devices: &ZoneDevices<'_>,
     ) {
-        let received = visit.received;
+        let received = push.received;
         self.sweep_until(received, arrivals, devices);
-        // A cleaning also finds a zone that its own push makes known, whatever the readings are about. The last one says what
-        // those before it say.
-        if let Some(at) = visit.cleanings.iter().max().filter(|_| self.is_known || !visit.readings.is_empty()) {
+        // The readings of the same push make a zone known before its cleaning. The last cleaning includes those before it.
+        if let Some(at) = push.cleanings.iter().max().filter(|_| self.is_known || !push.readings.is_empty()) {
             self.is_known = true;
             let evaluation = engine::clean(self.rules.rules, std::mem::take(&mut self.state), *at, received);
             self.commit(evaluation, devices);
@@ -100,18 +97,18 @@ impl<'r> Judge<'r> {
             let evaluation = evaluate(self.rules.rules, std::mem::take(&mut self.state), readings, received, received);
             self.commit(evaluation, devices);
         }
-        if visit.cleanings.is_empty() {
-            self.note_what_is_over(seen, received, devices);
+        if push.cleanings.is_empty() {
+            self.update_open(senders, received, devices);
         } else {
             let all: Vec<usize> = self.open.keys().copied().collect();
-            self.note_what_is_over(&all, received, devices);
+            self.update_open(&all, received, devices);
         }
     }
 
-    /// Notes that a push brought a cleaning that ended at `at`: too late for what was sent before.
+    /// Marks alerts as avoidable that a cleaning, which ended at `at` and is reported only now, would have avoided.
     pub(super) fn cleaned(&mut self, at: Timestamp) {
         let alerts = &mut self.alerts;
-        // A zone's cleanings come in order of time, or change nothing: what is before this one is before all that follow.
+        // Cleanings that count are in order of time: alerts before this one are before all that follow.
         self.sums.retain(|(index, from)| {
             let alert = &mut alerts[*index];
             alert.avoidable = (*from..=alert.at).contains(&at);
@@ -119,9 +116,8 @@ impl<'r> Judge<'r> {
         });
     }
 
-    /// Ends with the history, whose last reading is of `last`. What is still suppressed is told; what a block suppresses can
-    /// have to wait for active hours then. What is not over lasted as long as the history.
-    pub(super) fn end(&mut self, last: Timestamp, devices: &Devices<'_>) {
+    /// Ends the history, whose last reading is of `last`. Sends suppressed alerts; alerts that last end at `last`.
+    pub(super) fn end(&mut self, last: Timestamp, devices: &ZoneDevices<'_>) {
         let mut now = Timestamp::MIN;
         while let Some(until) = self.state.suppressed.due().filter(|until| *until > now) {
             now = next_minute(until);
@@ -130,13 +126,13 @@ impl<'r> Judge<'r> {
         }
         for index in std::mem::take(&mut self.open).into_values().flatten() {
             let alert = &mut self.alerts[index];
-            alert.over = alert.over.max(last);
+            alert.ended = alert.ended.max(last);
         }
     }
 
-    /// Does what is due at the whole minutes up to `until`.
-    fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals, devices: &Devices<'_>) {
-        let TriedRules { rules, without_silences, .. } = self.rules;
+    /// Runs the sweeps that are due up to `until`.
+    fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals, devices: &ZoneDevices<'_>) {
+        let TrialRules { rules, without_silences, .. } = self.rules;
         let mut earliest = Timestamp::MIN;
         while let Some(due) = next_due(rules, &self.state) {
             let now = next_minute(due).max(earliest);
@@ -148,7 +144,7 @@ impl<'r> Judge<'r> {
             self.commit(evaluation, devices);
             earliest = now.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX);
             if is_quiet {
-                // Silences wait until something arrives. All else comes at its own time.
+                // No-data alerts wait until something arrives.
                 let other = next_due(without_silences, &self.state);
                 let Some(next) = other.into_iter().chain(arrivals.next(now)).min() else { return };
                 earliest = earliest.max(next_minute(next));
@@ -156,8 +152,8 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// Takes over the state, and notes what its messages tell.
-    fn commit(&mut self, evaluation: Evaluation, devices: &Devices<'_>) {
+    /// Stores the new state and the alerts of its messages.
+    fn commit(&mut self, evaluation: Evaluation, devices: &ZoneDevices<'_>) {
         self.state = evaluation.state;
         self.messages += evaluation.messages.len() as u64;
         if self.rules.rules.blocked == Blocked::Counted {
@@ -178,9 +174,9 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// Notes an alert that people are told of now: whether a block suppressed it before, and when it was over if it is.
-    fn raise(&mut self, alert: &Alert, blocked: bool, over: Option<Timestamp>, devices: &Devices<'_>) {
-        let Some(device) = devices.of(alert) else { return };
+    /// Stores an alert that is sent now. `ended` is `None` if it lasts.
+    fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices<'_>) {
+        let Some(device) = devices.index_of_alert(alert) else { return };
         let (index, rule) = (self.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
         match self.rules.rules.rule(&alert.rule) {
             Some(raised_by) if !raised_by.kind.lasts() => {
@@ -195,7 +191,7 @@ impl<'r> Judge<'r> {
                     self.sums.push((index, after.map_or(from, |after| after.max(from))));
                 }
             }
-            _ if over.is_none() => {
+            _ if ended.is_none() => {
                 self.open.entry(device).or_default().push(index);
             }
             _ => {}
@@ -206,23 +202,23 @@ impl<'r> Judge<'r> {
             severity: alert.severity,
             device,
             at: alert.at,
-            over: over.unwrap_or(alert.at),
+            ended: ended.unwrap_or(alert.at),
             breach: alert.breaches.first().cloned(),
             blocked,
             avoidable: false,
         });
     }
 
-    /// Notes which alerts of these devices are over, now that a push was taken.
-    fn note_what_is_over(&mut self, seen: &[usize], now: Timestamp, devices: &Devices<'_>) {
-        for device in seen {
+    /// Ends alerts of these devices that do not last any more.
+    fn update_open(&mut self, indices: &[usize], now: Timestamp, devices: &ZoneDevices<'_>) {
+        for device in indices {
             let Some(mut open) = self.open.remove(device) else { continue };
             open.retain(|index| {
                 let AlertFact { rule, at, .. } = &self.alerts[*index];
-                let over = self.over(rule, devices.id(*device), *at, now);
+                let ended = self.ended(rule, &devices.all[*device].id, *at, now);
                 let alert = &mut self.alerts[*index];
-                alert.over = over.map_or(alert.over, |over| over.max(alert.at));
-                over.is_none()
+                alert.ended = ended.map_or(alert.ended, |ended| ended.max(alert.at));
+                ended.is_none()
             });
             if !open.is_empty() {
                 self.open.insert(*device, open);
@@ -230,13 +226,13 @@ impl<'r> Judge<'r> {
         }
     }
 
-    /// When it was over what `rule` raised for `device` at `raised`; `None` while it lasts. Something came from the device at
+    /// When the alert ended that `rule` raised for `device` at `raised`; `None` if it lasts. A reading of the device arrived at
     /// `now`, or its zone was cleaned.
-    fn over(&self, rule: &str, device: &str, raised: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    fn ended(&self, rule: &str, device: &str, raised: Timestamp, now: Timestamp) -> Option<Timestamp> {
         match self.state.rule_state(rule, device) {
             Some(RuleState::NoData(_)) => None,
             Some(RuleState::Threshold(ThresholdState::Firing { since, .. })) if *since <= raised => None,
-            // Of the breach after it only the beginning is known.
+            // The state has only the start of the next breach.
             Some(RuleState::Threshold(
                 ThresholdState::Firing { since, .. } | ThresholdState::Pending { since, .. },
             )) => Some(*since),

@@ -6,32 +6,37 @@ use jiff::Timestamp;
 use domain::device::Unit;
 use domain::location::Location;
 
-/// A count with a comma at each thousand: "1,234,567".
+/// Formats a number with a comma at each thousand.
+///
+/// ```
+/// assert_eq!(analysis::words::count(1_234_567_u64), "1,234,567");
+/// ```
 #[must_use]
-pub fn count(number: u64) -> String {
-    HumanCount(number).to_string()
+pub fn count(number: impl TryInto<u64>) -> String {
+    HumanCount(number.try_into().unwrap_or(u64::MAX)).to_string()
 }
 
-/// The same for a count of things in memory.
-pub(super) fn counted(number: usize) -> String {
-    count(number as u64)
+/// Formats a number of things.
+///
+/// ```
+/// use analysis::words::plural;
+/// assert_eq!((plural(1, "alert").as_str(), plural(1_041, "alert").as_str()), ("1 alert", "1,041 alerts"));
+/// ```
+#[must_use]
+pub fn plural(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number)) }
 }
 
-/// "1 alert", "41 alerts".
-pub(super) fn plural(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", counted(number)) }
-}
-
-/// "ammonia (ppb)"; only the words if there is no unit.
-pub(super) fn with_unit(words: &str, unit: Unit) -> String {
+/// "ammonia (ppb)"; without a unit only the words.
+pub(crate) fn with_unit(words: &str, unit: Unit) -> String {
     match unit.symbol() {
         "" => words.to_owned(),
         symbol => format!("{words} ({symbol})"),
     }
 }
 
-/// Alerts a week: "17", "2.5", "under 0.1", or "0" if there is none.
-pub(super) fn rate(a_week: f64) -> String {
+/// A rate a week: "17", "2.5", "under 0.1", "0".
+pub(crate) fn rate(a_week: f64) -> String {
     match a_week {
         never if never <= 0.0 || never.is_nan() => "0".to_owned(),
         rare if rare < 0.1 => "under 0.1".to_owned(),
@@ -41,19 +46,19 @@ pub(super) fn rate(a_week: f64) -> String {
 }
 
 /// "1 alert a week", "2.5 alerts a week".
-pub(super) fn alerts_a_week(a_week: f64) -> String {
+pub(crate) fn alerts_a_week(a_week: f64) -> String {
     let rate = rate(a_week);
     let alerts = if rate == "1" { "alert" } else { "alerts" };
     format!("{rate} {alerts} a week")
 }
 
-/// The time on the clock of `location`: "Tue 3 Mar 2026, 14:05", with "(UTC)" if the local time is not known.
-pub(super) fn moment(location: &Location, at: Timestamp) -> String {
+/// The local time at `location`: "Tue 3 Mar 2026, 14:05"; with "(UTC)" if the time zone is not known.
+pub(crate) fn moment(location: &Location, at: Timestamp) -> String {
     zoned(location, at, "%a %-d %b %Y, %H:%M")
 }
 
-/// The date at `location`: "Tue 3 Mar 2026".
-pub(super) fn date(location: &Location, at: Timestamp) -> String {
+/// The local date at `location`: "Tue 3 Mar 2026".
+pub(crate) fn date(location: &Location, at: Timestamp) -> String {
     zoned(location, at, "%a %-d %b %Y")
 }
 
@@ -63,12 +68,12 @@ fn zoned(location: &Location, at: Timestamp, format: &str) -> String {
 }
 
 /// The time zone of `location`: "Asia/Singapore", "+07:00", "UTC".
-pub(super) fn zone_name(location: &Location) -> String {
+pub(crate) fn zone_name(location: &Location) -> String {
     location.local_zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
 }
 
 /// `words` with a capital first letter.
-pub(super) fn capitalised(words: &str) -> String {
+pub(crate) fn capitalised(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -79,8 +84,8 @@ mod tests {
     use domain::time::LocalZone;
 
     #[test]
-    fn counts_have_their_thousands_apart() {
-        for (number, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+    fn numbers_have_a_comma_at_each_thousand() {
+        for (number, expected) in [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), expected);
         }
         assert_eq!((plural(1, "alert"), plural(0, "alert")), ("1 alert".to_owned(), "0 alerts".to_owned()));
@@ -89,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_whole_where_they_are_large_and_never_nothing_where_they_are_rare() {
+    fn large_rates_are_whole_and_rare_ones_are_not_zero() {
         for (a_week, expected) in
             [(0.0, "0"), (0.04, "under 0.1"), (0.1, "0.1"), (3.0, "3"), (2.46, "2.5"), (9.94, "9.9"), (9.96, "10")]
         {
@@ -100,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_local_and_say_so_where_they_are_not() {
+    fn times_are_local_or_marked_as_utc() {
         let at: Timestamp = "2026-03-02T18:05:00Z".parse().unwrap();
         let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
         let here = Location { local_zone: singapore, ..Location::default() };

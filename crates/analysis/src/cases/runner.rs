@@ -1,0 +1,101 @@
+//! Runs the lines of a case, and formats their results.
+
+use std::collections::BTreeMap;
+
+use super::line::{CaseEvent, CaseLine, EventKind, format_time};
+use domain::alert::Message;
+use domain::engine::{Evaluation, clean, evaluate, sweep};
+use domain::reading::Reading;
+use domain::rules::RuleSet;
+use domain::state::{ZoneKey, ZoneState};
+use notify::render::render;
+
+/// The rules of a case, and the state of each zone.
+pub(super) struct CaseRunner {
+    rules: RuleSet,
+    zones: BTreeMap<String, ZoneState>,
+}
+
+impl CaseRunner {
+    /// A runner without any state.
+    pub(super) fn new(rules: RuleSet) -> Self {
+        Self { rules, zones: BTreeMap::new() }
+    }
+
+    /// Runs a line. Returns its results.
+    pub(super) fn run(&mut self, line: &CaseLine) -> String {
+        let mut all = Vec::new();
+        for event in &line.events {
+            let time = if line.is_series { format!("{} ", format_time(event.at)) } else { String::new() };
+            all.extend(self.run_event(event).into_iter().map(|result| format!("{time}{result}")));
+        }
+        all.join("; ")
+    }
+
+    fn run_event(&mut self, CaseEvent { at, kind }: &CaseEvent) -> Vec<String> {
+        match kind {
+            EventKind::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state, *at, !is_quiet)),
+            EventKind::Cleaned { at: finished } => self.each_zone(|rules, state| clean(rules, state, *finished, *at)),
+            EventKind::Push { text, received } => match Reading::read(text) {
+                Ok(reading) => {
+                    let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();
+                    commit(state, evaluate(&self.rules, state.clone(), &[&reading], *received, *received))
+                }
+                Err(error) => vec![format!("rejected: {error}")],
+            },
+        }
+    }
+
+    fn each_zone(&mut self, change: impl Fn(&RuleSet, ZoneState) -> Evaluation) -> Vec<String> {
+        let rules = &self.rules;
+        self.zones.values_mut().flat_map(|state| commit(state, change(rules, state.clone()))).collect()
+    }
+}
+
+/// Stores the new state. Returns the results.
+fn commit(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
+    let Evaluation { state: changed, messages, stats } = evaluation;
+    let mut results: Vec<String> = messages.iter().map(|entry| format_message(&entry.message)).collect();
+    for (count, name) in [
+        (stats.blocked, "blocked"),
+        (stats.suppressed - stats.blocked, "suppressed"),
+        (stats.duplicates, "duplicate"),
+        (stats.late, "late"),
+        (stats.stale, "stale"),
+        (stats.early, "early"),
+        (stats.implausible, "implausible"),
+    ] {
+        results.extend((count > 0).then(|| name.to_owned()));
+    }
+    // Through JSON, as the state stores do.
+    let stored = serde_json::to_string(&changed).and_then(|text| serde_json::from_str(&text));
+    *state = stored.unwrap_or_else(|_| changed.clone());
+    debug_assert_eq!(*state, changed, "the state is read back as it was written");
+    results
+}
+
+fn format_message(message: &Message) -> String {
+    match message {
+        Message::Notice(_) => format!("notice {}", render(message).subject),
+        Message::Firing { alerts, blocked } => {
+            let alerts = alerts.iter().map(|alert| {
+                let values: Vec<_> = alert.breaches.iter().map(|breach| breach.value.to_string()).collect();
+                let values = [values, alert.reasons.clone()].concat().join(" ");
+                format!("{} {} {values}", alert.severity, alert.rule).trim().to_owned()
+            });
+            let blocked = if *blocked > 0 { format!(" after {blocked} blocked") } else { String::new() };
+            format!("firing {}{blocked}", alerts.collect::<Vec<_>>().join(" + "))
+        }
+        Message::Reminder { alert, unheard_since: None, .. } => format!("reminder {}", alert.rule),
+        Message::Reminder { alert, .. } => format!("last reminder {}", alert.rule),
+        Message::Resolved { alert, .. } => format!("resolved {}", alert.rule),
+        Message::Suppressed { alerts, more, .. } => {
+            let alerts = alerts.iter().map(|suppressed| match suppressed.resolved_at {
+                Some(_) => format!("{} (over)", suppressed.alert.rule),
+                None => suppressed.alert.rule.to_string(),
+            });
+            let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("released {}{more}", alerts.collect::<Vec<_>>().join(" + "))
+        }
+    }
+}
