@@ -198,7 +198,7 @@ async fn raised_by(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> (BTreeSe
 }
 
 #[tokio::test]
-async fn a_cleaning_ends_what_was_counted_before_it_and_is_judged_before_the_readings_of_its_push() {
+async fn a_cleaning_resets_counts_and_goes_before_the_readings_of_its_push() {
     let counted = || [count("09:50:00", 29), count("09:58:00", 5)];
     let [before, after] = counted();
     let (none, findings) = raised(&[("10:00:00", vec![before, cleaned("09:55:00"), after])]).await;
@@ -208,7 +208,7 @@ async fn a_cleaning_ends_what_was_counted_before_it_and_is_judged_before_the_rea
 }
 
 #[tokio::test]
-async fn a_message_of_a_cleaning_that_came_too_late_would_have_avoided_the_alert() {
+async fn a_late_report_of_a_cleaning_makes_the_alert_avoidable() {
     let counted = ("10:00:00", vec![count("09:50:00", 29), count("09:58:00", 5)]);
     let avoidable = async |later: (&'static str, &'static str)| {
         let (ids, findings) = raised(&[counted.clone(), (later.0, vec![cleaned(later.1)])]).await;
@@ -225,7 +225,7 @@ async fn a_message_of_a_cleaning_that_came_too_late_would_have_avoided_the_alert
 }
 
 #[tokio::test]
-async fn a_cleaning_is_avoidable_once_and_not_for_the_count_after_the_next_alert() {
+async fn a_cleaning_makes_one_alert_avoidable_and_not_the_next() {
     let pushes = [
         ("10:00:00", vec![count("09:50:00", 20), count("09:58:00", 15)]),
         ("10:20:00", vec![count("10:18:00", 40)]),
@@ -238,7 +238,7 @@ async fn a_cleaning_is_avoidable_once_and_not_for_the_count_after_the_next_alert
 }
 
 #[tokio::test]
-async fn a_reading_of_another_year_does_not_stretch_the_period_and_is_named() {
+async fn a_reading_of_another_year_does_not_extend_the_span_and_is_named() {
     let soap = |time: &str, device: &str| {
         let time: Timestamp = time.parse().unwrap();
         let envelope = json!({ "DEVID": device, "InsID": "washroom", "unixT": time.as_millisecond() });
@@ -267,7 +267,7 @@ async fn a_reading_of_another_year_does_not_stretch_the_period_and_is_named() {
 }
 
 #[tokio::test]
-async fn in_a_full_zone_a_device_makes_room_for_another_whoever_judges() {
+async fn a_full_zone_evicts_the_same_device_live_and_in_a_backtest() {
     let rules = "block = \"none\"\n[[rule]]\nid = \"silent\"\nenabled = false\n";
     let rules = RuleSet::parse("rules.toml", rules).unwrap();
     let soap = |at: Timestamp, device: String, left: i32| {

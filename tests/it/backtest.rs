@@ -144,7 +144,7 @@ fn a_minute(chance: &mut Chance, minute: i64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn history_judged_again_raises_the_same_alerts_as_when_it_happened() {
+async fn a_backtest_raises_the_same_alerts_as_live() {
     // Silence after a few hours, so that there are some; no rate limit, because it is about messages.
     let text = "block = { device = \"15m\", zone = \"10m\" }\n[rate_limit]\nper_minute = 30000\nburst = 30000\n\
                 [[rule]]\nid = \"silent\"\nafter = \"4h\"\n[[rule]]\nid = \"ammonia-lite\"\nreminder = \"3h\"\nresolved = true";
@@ -188,7 +188,7 @@ async fn stored(pushes: &[(i64, String)]) -> MemoryStore {
 }
 
 #[tokio::test]
-async fn what_would_be_missed_and_what_would_be_new_is_named() {
+async fn missed_and_new_alerts_are_named() {
     let mut values = vec![90.0; 200];
     (values[10], values[60], values[61], values[110]) = (210.0, 250.0, 310.0, 190.0);
     let store = stored(&ammonia(&values)).await;
@@ -208,7 +208,7 @@ async fn what_would_be_missed_and_what_would_be_new_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_told_hours_earlier_and_is_not_over_is_not_missed() {
+async fn an_alert_that_began_hours_earlier_and_lasts_is_not_missed() {
     // Soap that runs down from 20 % to 1 % in ten hours, and is refilled; and a day later to 4 % at once, from 50 %.
     let falling = (0..20).map(|index| (index * 30, 20.0 - f64::from(i32::try_from(index).unwrap())));
     let levels = falling.chain([(600, 90.0), (2_000, 50.0), (2_030, 4.0), (2_060, 90.0)]);
@@ -233,7 +233,7 @@ async fn what_is_told_hours_earlier_and_is_not_over_is_not_missed() {
 }
 
 #[tokio::test]
-async fn a_curve_says_for_each_limit_what_the_engine_would_raise_there() {
+async fn a_curve_has_for_each_limit_the_alerts_of_the_engine() {
     let mut chance = Chance(7);
     #[expect(clippy::cast_precision_loss, reason = "below 400")]
     let values: Vec<f64> = (0..2_000).map(|_| chance.below(400) as f64).collect();
@@ -252,7 +252,7 @@ async fn a_curve_says_for_each_limit_what_the_engine_would_raise_there() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_is_judged() {
+async fn a_backtest_evaluates_only_the_wanted_readings() {
     let mut pushes = ammonia(&[210.0; 40]);
     pushes.extend((0..40).map(|index| {
         (index * 5, reading("SS", "soap", "lobby", 5.0 * f64::from(u32::try_from(index).unwrap()), &json!({ "p": 50 })))
@@ -269,7 +269,7 @@ async fn only_what_is_asked_for_is_judged() {
 }
 
 #[tokio::test]
-async fn copies_are_counted_once_and_what_came_too_late_is_as_silent_as_it_was() {
+async fn copies_are_counted_once_and_stale_readings_do_not_alert() {
     let mut live = Live::new("");
     let smell = reading("ODRDTR_BATT_V1", "nose", "washroom", 0.0, &json!({ "amm": 270 }));
     live.push(0, std::slice::from_ref(&smell)).await;
@@ -283,7 +283,7 @@ async fn copies_are_counted_once_and_what_came_too_late_is_as_silent_as_it_was()
 }
 
 #[tokio::test]
-async fn values_that_no_sensor_can_measure_are_counted_and_ids_that_no_reading_has_are_named() {
+async fn implausible_values_are_counted_and_unknown_ids_are_named() {
     let mut live = Live::new("");
     let soap = |minute: f64, p: i64| reading("SS", "soap", "lobby", minute, &json!({ "p": p }));
     live.push(0, &[soap(0.0, 50)]).await;
@@ -297,7 +297,7 @@ async fn values_that_no_sensor_can_measure_are_counted_and_ids_that_no_reading_h
 }
 
 #[test]
-fn an_empty_archive_has_nothing_to_say() {
+fn an_empty_archive_has_empty_findings() {
     let found = judge(&MemoryStore::default(), &trial(""));
     assert!(found.span.is_none() && found.rules.alerts.is_empty() && found.devices.is_empty());
 }

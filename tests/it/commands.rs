@@ -17,7 +17,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 const BROKEN: &str = "[[rule]]\nid = \"ammonia-lite\"\nat_lest = 100\n\n[[rule]]\nid = \"soap-low\"\nbelow = \"5\"\n";
 
 #[test]
-fn check_tells_every_fault_with_its_place() {
+fn check_prints_every_fault_with_its_position() {
     let folder = folder(&[("rules.toml", BROKEN)]);
     let ran = run(folder.path(), &["check", "rules.toml"]);
     let locations: Vec<_> = ran.out.lines().map(|line| line.split(": ").next().unwrap()).collect();
@@ -27,7 +27,7 @@ fn check_tells_every_fault_with_its_place() {
 
 /// What stands beside the files is compared with the parser's faults, and recorded, in `goldens::rules`.
 #[test]
-fn check_prints_the_faults_that_stand_beside_every_broken_file() {
+fn check_prints_the_recorded_faults_of_every_broken_file() {
     let broken = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken-rules");
     let paths = std::fs::read_dir(broken).unwrap().map(|entry| entry.unwrap().path());
     let mut files = 0;
@@ -42,7 +42,7 @@ fn check_prints_the_faults_that_stand_beside_every_broken_file() {
 }
 
 #[test]
-fn check_tells_programs_the_same() {
+fn check_prints_the_same_as_json() {
     let folder = folder(&[("rules.toml", BROKEN), ("good.toml", "max_age = \"2h\"\n")]);
     let ran = run(folder.path(), &["check", "--format", "json", "rules.toml"]);
     let told: Value = serde_json::from_str(&ran.out).unwrap();
@@ -54,7 +54,7 @@ fn check_tells_programs_the_same() {
 }
 
 #[test]
-fn check_says_so_where_there_is_nothing_to_say_and_where_there_is_no_file() {
+fn check_accepts_an_empty_file_and_refuses_a_missing_one() {
     let folder = folder(&[("rules.toml", "max_age = \"2h\"\n")]);
     let ran = run(folder.path(), &["check", "rules.toml"]);
     assert!(ran.out.starts_with("rules.toml: no fault; with the built-in ones "), "{}", ran.out);
@@ -65,7 +65,7 @@ fn check_says_so_where_there_is_nothing_to_say_and_where_there_is_no_file() {
 }
 
 #[test]
-fn check_prints_warnings_and_the_file_is_good_all_the_same() {
+fn check_prints_warnings_and_succeeds() {
     let turned = "[[rule]]\nid = \"soap-low\"\nabove = 10\n";
     let folder = folder(&[("rules.toml", turned)]);
     let ran = run(folder.path(), &["check", "rules.toml"]);
@@ -121,7 +121,7 @@ const HOLDS: &str =
 const FAILS: &str = "[[case]]\nname = \"soap <again>\"\nrun = '10:00 SS p=4'\n";
 
 #[test]
-fn test_shows_expected_and_got_of_what_fails_and_writes_junit() {
+fn test_prints_expected_and_actual_results_and_writes_junit() {
     let folder = folder(&[("a.toml", HOLDS), ("b.toml", FAILS), ("notes.txt", "no case")]);
     let ran = run(folder.path(), &["test", ".", "--junit", "report.xml"]);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(1), "error: 1 of 2 cases failed\n"));
@@ -149,7 +149,7 @@ fn test_takes_rules_from_the_case_the_file_or_the_command_line() {
 }
 
 #[test]
-fn test_refuses_what_is_no_case_with_its_line() {
+fn test_refuses_a_broken_case_file_with_the_line() {
     let folder = folder(&[("a.toml", "[[case]]\nname = \"x\"\nrun = 'ten SS p=4'\n"), ("empty.toml", "")]);
     let ran = run(folder.path(), &["test", "a.toml"]);
     assert_eq!(ran.exit, Some(1));
@@ -159,7 +159,7 @@ fn test_refuses_what_is_no_case_with_its_line() {
 }
 
 #[test]
-fn schema_and_completions_are_what_they_say() {
+fn schema_and_completions_are_printed() {
     let folder = folder(&[]);
     let ran = run(folder.path(), &["schema"]);
     let schema: Value = serde_json::from_str(&ran.out).unwrap();

@@ -33,7 +33,7 @@ fn page(name: &str) -> String {
 
 /// Each command of the page is followed by what it prints, but for the one that only shows how to ask.
 #[test]
-fn every_table_of_the_page_on_scale_is_what_its_command_prints() {
+fn every_table_of_the_page_on_scale_is_printed_by_its_command() {
     let page = page("docs/scale.md");
     let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
     let mut tables = 0;
@@ -50,7 +50,7 @@ fn every_table_of_the_page_on_scale_is_what_its_command_prints() {
 }
 
 #[test]
-fn the_short_answer_of_the_page_is_what_the_command_reckons() {
+fn the_short_answer_of_the_page_has_the_sums_of_the_command() {
     let page = page("docs/scale.md");
     for devices in [1_000, 100_000, 10_000_000] {
         let cells = ["1", "25", "500"].map(|batch| count(total(&devices.to_string(), batch).round() as u64));
@@ -75,7 +75,7 @@ fn json_has_every_line_and_their_sum() {
 }
 
 #[test]
-fn prices_that_were_not_found_published_are_marked_and_explained() {
+fn unconfirmed_prices_are_marked_and_explained() {
     let text = printed("cost --devices 1000 --interval 5m");
     assert!(text.contains("1.25 a million*") && text.contains("5.00 a million ") && text.contains("\n* of this size"));
     assert!(!text.contains("https://"), "{text}");
@@ -84,7 +84,7 @@ fn prices_that_were_not_found_published_are_marked_and_explained() {
 }
 
 #[test]
-fn region_free_tier_and_what_is_told_change_the_bill() {
+fn region_free_tier_and_options_change_the_bill() {
     let total = |more: &str| -> f64 {
         let text = printed(&format!("cost --devices 1000 --interval 5m --format json {more}"));
         serde_json::from_str::<Value>(&text).unwrap()["total"].as_f64().unwrap()
@@ -102,7 +102,7 @@ fn region_free_tier_and_what_is_told_change_the_bill() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_wrong_usage_and_says_what_can() {
+fn wrong_arguments_are_wrong_usage_and_say_what_is_expected() {
     let fine = "cost --devices 1 --interval 1s";
     assert!(run(fine).status.success());
     for (wrong, says) in [
@@ -126,7 +126,7 @@ fn what_cannot_be_meant_is_wrong_usage_and_says_what_can() {
 }
 
 #[test]
-fn what_is_said_to_be_from_the_template_and_the_rules_is_what_they_say() {
+fn assumptions_from_the_template_and_the_rules_agree_with_them() {
     let template = page("template.yaml");
     let memory = format!("MemorySize: {}\n", assumptions::MEMORY.value * 1_024.0);
     let together = format!("BatchSize: {}\n", assumptions::LOOKED_AT_TOGETHER.value);
@@ -165,7 +165,7 @@ fn stored(lines: &[String], batch: usize) -> f64 {
 }
 
 #[test]
-fn sizes_that_are_said_to_be_measured_are_what_is_measured() {
+fn measured_sizes_agree_with_a_measurement() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     printed(&format!("simulate --out {} --devices 100 --days 1 --from 2026-11-01", data.display()));
@@ -183,7 +183,7 @@ fn sizes_that_are_said_to_be_measured_are_what_is_measured() {
 
 /// The commands that the assumption names.
 #[test]
-fn messages_that_are_said_to_be_simulated_are_what_simulation_makes() {
+fn simulated_messages_agree_with_a_simulation() {
     let (devices, days) = (100, 7);
     let folder = tempfile::tempdir().unwrap();
     let (history, state) = (folder.path().join("history"), folder.path().join("state.db"));
@@ -202,7 +202,7 @@ fn messages_that_are_said_to_be_simulated_are_what_simulation_makes() {
 
 /// The bill has the alarms that the template makes.
 #[test]
-fn as_many_alarms_are_paid_for_as_are_deployed() {
+fn the_bill_has_as_many_alarms_as_the_template() {
     let template = page("template.yaml");
     let deployed = template.matches("Type: AWS::CloudWatch::Alarm\n").count();
     assert_eq!(count(deployed as u64), format!("{}", assumptions::ALARMS.value));

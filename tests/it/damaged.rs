@@ -65,7 +65,7 @@ fn a_damaged_object_of_rejections_is_left_out_and_named() {
 }
 
 #[test]
-fn a_period_that_ends_before_it_begins_and_a_zone_that_is_not_there_are_named() {
+fn an_empty_period_and_an_unknown_zone_are_named() {
     let (folder, _data) = simulated();
     let commands: [&[&str]; 4] = [
         &["backtest", "--from", "data", "--rules", "built-in"],

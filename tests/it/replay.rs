@@ -85,7 +85,7 @@ async fn rejected(rejections: &[(RejectedPart, &str)]) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn raw_readings_make_the_state_that_the_server_had_and_tell_nobody() {
+async fn replayed_readings_make_the_state_of_the_server_and_send_nothing() {
     let folder = served(&history()).await;
     let data = folder.path().join("data");
     let told = lines(&data.join("alerts.ndjson"));
@@ -100,7 +100,7 @@ async fn raw_readings_make_the_state_that_the_server_had_and_tell_nobody() {
 }
 
 #[tokio::test]
-async fn raw_readings_twice_change_nothing() {
+async fn replaying_twice_changes_nothing() {
     let folder = served(&history()).await;
     let state = folder.path().join("state.db");
     replay(folder.path(), &["raw", "--from", "data", "--state", "state.db"]);
@@ -111,7 +111,7 @@ async fn raw_readings_twice_change_nothing() {
 }
 
 #[tokio::test]
-async fn alerts_are_written_where_that_is_asked_for() {
+async fn alerts_are_written_with_the_option_alerts() {
     let folder = served(&history()).await;
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db", "--alerts"]);
     assert_eq!(ran.exit, Some(0));
@@ -125,7 +125,7 @@ async fn alerts_are_written_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_the_server_of_the_state_has_not_evaluated_is_left_to_it() {
+async fn pushes_that_the_server_has_not_evaluated_are_left_to_it() {
     let folder = served(&history()).await;
     let data = folder.path().join("data");
     let told = || lines(&data.join("alerts.ndjson"));
@@ -155,7 +155,7 @@ async fn what_the_server_of_the_state_has_not_evaluated_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn a_period_takes_what_is_in_it_and_nothing_else() {
+async fn a_period_limits_the_replayed_readings() {
     let folder = served(&history()).await;
     let objects = |since: &str, until: &str| {
         let state = format!("{since}.db").replace(':', "");
@@ -170,7 +170,7 @@ async fn a_period_takes_what_is_in_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_still_waits_for_its_blocks_end_is_told_to_nobody_later() {
+async fn alerts_that_wait_for_the_end_of_a_block_are_not_sent_later() {
     let soap = |device: &str, percent: i32, time: &str| {
         let envelope = json!({"unixT": at(time).as_millisecond(), "DEVID": device});
         reading_with("SS", &json!({"p": percent}), &envelope)
@@ -185,7 +185,7 @@ async fn what_still_waits_for_its_blocks_end_is_told_to_nobody_later() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_reads_today_is_kept_once_and_never_twice() {
+async fn a_rejection_that_can_be_read_now_is_stored_once() {
     let text = measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
     let folder = rejected(&[
         (RejectedPart::String(3), &text),
@@ -209,7 +209,7 @@ async fn a_rejection_that_reads_today_is_kept_once_and_never_twice() {
 }
 
 #[tokio::test]
-async fn a_rejection_is_kept_as_it_was_received_and_evaluated_only_where_that_is_asked_for() {
+async fn a_reread_rejection_keeps_its_receipt_and_is_evaluated_only_with_alerts() {
     let text = measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
     for (alerts, waiting) in [(false, 0), (true, 1)] {
         let folder = rejected(&[(RejectedPart::String(3), &text)]).await;
@@ -225,7 +225,7 @@ async fn a_rejection_is_kept_as_it_was_received_and_evaluated_only_where_that_is
 }
 
 #[tokio::test]
-async fn without_a_folder_nothing_is_stored_and_that_is_said() {
+async fn without_into_nothing_is_stored_and_the_output_says_so() {
     let folder = rejected(&[(RejectedPart::Body, "[{\"a\":1},7]")]).await;
     let ran = replay(folder.path(), &["rejected", "--from", "data"]);
     assert_eq!(ran.exit, Some(0));
@@ -237,7 +237,7 @@ async fn without_a_folder_nothing_is_stored_and_that_is_said() {
 /// Everything that is stored below `rejected/` of a push, as it was sent in `encoding`, is refused again for the same reason
 /// by the same reader, and nothing is made of it that the push did not have.
 #[tokio::test]
-async fn what_a_push_was_rejected_for_it_is_refused_for_again() {
+async fn a_rejection_that_cannot_be_read_has_the_same_reason_again() {
     let one = "Rejected  1 item\nRead now  0 readings\nRefused   1 item\n";
     let (json, utf8) = ("1 × not a JSON object: ", "1 × the body is not UTF-8");
     for (sent, encoding, reason) in [
@@ -264,7 +264,7 @@ async fn what_a_push_was_rejected_for_it_is_refused_for_again() {
 }
 
 #[tokio::test]
-async fn rejections_of_another_time_are_left_alone() {
+async fn rejections_outside_of_the_period_are_not_read() {
     let folder = rejected(&[(RejectedPart::Json(0), "{}")]).await;
     let found = |since| replay(folder.path(), &["rejected", "--from", "data", "--since", since]).out;
     assert!(found("2024-05-01T10:00").starts_with("Rejected  1 item\n"));
@@ -272,7 +272,7 @@ async fn rejections_of_another_time_are_left_alone() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_says_what_to_do() {
+async fn wrong_arguments_are_refused_with_a_remedy() {
     let folder = served(&[]).await;
     let ran = replay(folder.path(), &["raw", "--from", "nowhere", "--state", "state.db"]);
     assert_eq!(ran.exit, Some(2));

@@ -65,7 +65,7 @@ async fn replayed() -> Receiver {
 }
 
 #[tokio::test]
-async fn a_lost_state_goes_on_as_if_nothing_had_happened() {
+async fn a_restored_state_continues_like_the_lost_one() {
     let (replayed, live) = (replayed().await, Receiver::new());
     let restored = live.restore(&replayed, &HashMap::new()).await;
     assert_eq!((restored.written, restored.kept.len(), restored.failed.len()), (2, 0, 0));
@@ -76,7 +76,7 @@ async fn a_lost_state_goes_on_as_if_nothing_had_happened() {
 }
 
 #[tokio::test]
-async fn zones_that_are_there_stay_and_are_named_and_a_second_run_changes_nothing() {
+async fn existing_zones_stay_and_are_named_and_a_second_run_changes_nothing() {
     let (replayed, live) = (replayed().await, Receiver::new());
     live.push(&["a"], 3, 60).await;
     let before = live.state.documents()[&key("a")].clone();
@@ -90,7 +90,7 @@ async fn zones_that_are_there_stay_and_are_named_and_a_second_run_changes_nothin
 }
 
 #[tokio::test]
-async fn a_zone_that_began_anew_is_replaced_only_if_nothing_wrote_it_meanwhile() {
+async fn a_new_zone_is_replaced_only_if_nothing_wrote_it_meanwhile() {
     let live = Receiver::new();
     live.push(&["a", "b"], 3, 60).await;
     let versions = live.versions();
@@ -106,7 +106,7 @@ async fn a_zone_that_began_anew_is_replaced_only_if_nothing_wrote_it_meanwhile()
 }
 
 #[tokio::test]
-async fn a_zone_with_a_message_that_waits_is_not_replaced() {
+async fn a_zone_with_a_pending_message_is_not_replaced() {
     let (replayed, live) = (replayed().await, Receiver::new());
     live.publisher.set_broken(true);
     assert_eq!(live.push(&["a"], 30, 60).await, 1);
@@ -127,7 +127,7 @@ async fn a_cleaning_finds_restored_zones_of_every_project() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_written_is_named_with_its_reason() {
+async fn documents_that_could_not_be_written_are_named_with_the_reason() {
     let (replayed, live) = (replayed().await, Receiver::new());
     live.state.set_broken(true);
     let restored = live.restore(&replayed, &HashMap::new()).await;

@@ -125,7 +125,7 @@ fn an_interrupt_leaves_whole_lines_that_can_be_verified() {
 }
 
 #[test]
-fn a_wrong_password_path_or_address_is_told_with_what_to_do() {
+fn a_wrong_password_path_or_address_is_an_error_with_a_remedy() {
     let site = Site::start();
     let simulate = |url: &str, password: &str| {
         let mut command = command(&["simulate", "--url", url, "--devices", "16"]);
@@ -200,7 +200,7 @@ fn request_body(stream: &TcpStream) -> Vec<u8> {
 const MINUTES: [&str; 6] = ["--devices", "16", "--days", "0.003", "--from", "2026-10-05T12:00"];
 
 #[test]
-fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
+fn a_busy_endpoint_gets_the_same_push_again_after_its_retry_after() {
     let folder = tempfile::tempdir().unwrap();
     let busy = Busy::start(1, 1);
     let simulated = run(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat());
@@ -221,7 +221,7 @@ fn a_busy_endpoint_gets_the_same_push_again_when_it_asked_for_it() {
 }
 
 #[test]
-fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
+fn an_endpoint_that_stays_busy_fails_the_run_and_nothing_counts_as_stored() {
     let folder = tempfile::tempdir().unwrap();
     let busy = Busy::start(usize::MAX, 0);
     let simulated = run(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat());
@@ -238,7 +238,7 @@ fn an_endpoint_that_stays_busy_is_given_up_and_nothing_is_taken_for_stored() {
 }
 
 #[test]
-fn refusals_are_counted_by_their_status_and_fail_and_are_not_taken_for_stored() {
+fn refused_pushes_are_counted_by_status_and_fail_the_run() {
     for (status, refused_count) in
         [("401 Unauthorized", 1), ("413 Payload Too Large", 2), ("429 Too Many Requests\r\nRetry-After: 0", 1)]
     {
@@ -263,7 +263,7 @@ fn refusals_are_counted_by_their_status_and_fail_and_are_not_taken_for_stored() 
 }
 
 #[test]
-fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
+fn out_makes_a_data_folder_that_can_be_read_and_verified() {
     let folder = tempfile::tempdir().unwrap();
     let simulate = |arguments: &[&str]| run(folder.path(), &[&["simulate"], arguments].concat());
     let arguments =
@@ -297,7 +297,7 @@ fn out_makes_a_data_folder_that_reads_as_one_and_is_proven() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_what_could_be() {
+fn wrong_arguments_are_refused_with_what_is_expected() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, told) in [
         (&["--devices", "5"][..], "--url"),

@@ -88,7 +88,7 @@ fn marked(data: &Path, more: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_differs_from_the_documentation_is_named() {
+fn differences_from_the_documentation_are_named() {
     let (_folder, data) = simulated();
     assert_eq!(marked(&data, &[]), [""; 0], "a building that does as documented");
     let at = "2026-11-01T02:00:00Z";
@@ -174,7 +174,7 @@ fn late_ahead_repeated_and_refused_pushes_are_named() {
 }
 
 #[test]
-fn nothing_received_and_nothing_there_are_named() {
+fn an_empty_archive_a_missing_one_and_a_missing_log_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     std::fs::create_dir_all(data.join("raw")).unwrap();

@@ -12,10 +12,10 @@ use smartclean_push::domain::rules::{Diagnostic, RuleSet};
 use crate::output::OutputFormat;
 use crate::{Failure, archive, rules};
 
-/// Check a rules file: every fault at once, each with its line and what to do
+/// Check a rules file: print every fault with its line and what to do
 ///
-/// The file is laid over the built-in rules, as it is where it is used. Faults and warnings go to standard output, one a
-/// line. The exit code is 1 if there is a fault; a file with warnings can be used.
+/// The file is laid over the built-in rules, as `serve` and the function do. Faults and warnings go to standard output, one
+/// a line. The exit code is 1 if there is a fault. A file with warnings can be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push check rules.toml
@@ -25,11 +25,11 @@ pub(super) struct CheckCommand {
     /// The rules file
     #[arg(value_name = "RULES")]
     rules: PathBuf,
-    /// Stored readings to compare the rules with: warns of ids that no reading has, and of devices that pause for longer
-    /// than a rule allows. The data folder of `serve`, or s3://bucket
+    /// Stored readings to compare the rules with: the data folder of `serve`, or s3://bucket. Warns about ids that no reading
+    /// has, and about devices that pause for longer than a rule allows
     #[arg(long, value_name = "FOLDER|s3://…")]
     from: Option<String>,
-    /// Format of the results. JSON is one object: `file`, `rules` (how many, if there is no fault), `faults`, `warnings`
+    /// Format of the results. JSON is one object: `file`, `rules` (their number, without faults), `faults`, `warnings`
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }

@@ -12,22 +12,21 @@ use crate::output::{list, print, progress_bar};
 use crate::stop::Stop;
 use crate::{Failure, archive};
 
-/// Copy the many small objects of each hour into few Parquet files, for DuckDB, Athena and the like
+/// Copy the small objects of each hour into a few Parquet files, for DuckDB, Athena and others
 ///
-/// Every line becomes a row: what it says in typed columns, and its text. Objects stay as they are. An hour is read again only
-/// if a late push has added to it; then its files are written anew. Stop it at any time, and run it again to finish it, also
-/// while a server is at work.
+/// Every line becomes a row with typed columns and the text. Objects stay as they are. An hour is written again only after a
+/// late push. You can stop the command at any time and run it again to finish, also while `serve` runs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push compact --data data
   smartclean-push compact --data data --before 2026-11-01
 
-Then ask: duckdb -c \"SELECT zone, count(DISTINCT reading_id) FROM 'data/lake/readings/*/*.parquet' GROUP BY zone\"")]
+Then query: duckdb -c \"SELECT zone, count(DISTINCT reading_id) FROM 'data/lake/readings/*/*.parquet' GROUP BY zone\"")]
 pub(super) struct CompactCommand {
-    /// The data folder, the one that `serve --data` was given; or s3://bucket/prefix
+    /// Data folder of `serve`, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     data: String,
-    /// Days before this one, in UTC. Else before yesterday, so that most late pushes have come
+    /// Compact days before this one, in UTC [default: yesterday, when most late pushes have come]
     #[arg(long, value_name = "DATE")]
     before: Option<Date>,
 }

@@ -6,7 +6,7 @@ use clap_complete::{Shell, generate};
 use crate::output::print;
 use crate::{CommandLine, Failure};
 
-/// Print a script that makes your shell complete this command
+/// Print a completion script for your shell
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push completions bash > ~/.local/share/bash-completion/completions/smartclean-push

@@ -11,10 +11,10 @@ use crate::Failure;
 /// `--since` and `--until`, by the time at which readings were taken.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct PeriodArguments {
-    /// From then on: 2026-11-01, 2026-11-01T08:00 (both in UTC), 2026-11-01T08:00+08:00. Else from the first
+    /// Start: 2026-11-01, 2026-11-01T08:00 (both in UTC) or 2026-11-01T08:00+08:00 [default: the first reading]
     #[arg(long, value_name = "TIME", value_parser = moment_in_utc)]
     since: Option<Timestamp>,
-    /// Up to and not including then, as for --since; a date means its first moment. Else to the last
+    /// End, not included, in the same formats. A date is its first moment [default: the last reading]
     #[arg(long, value_name = "TIME", value_parser = moment_in_utc)]
     until: Option<Timestamp>,
 }

@@ -6,7 +6,7 @@ use smartclean_push::domain::rules::SCHEMA;
 use crate::Failure;
 use crate::output::print;
 
-/// Print a JSON Schema of rules files, for editors that complete and check TOML by one
+/// Print a JSON Schema of rules files, for editors that complete and check TOML
 ///
 /// With Even Better TOML or Taplo, put `#:schema rules.schema.json` into the first line of the rules file.
 #[derive(Debug, Args)]

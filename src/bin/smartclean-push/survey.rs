@@ -14,11 +14,11 @@ use smartclean_push::domain::rules::RuleSet;
 use crate::output::{OutputFormat, progress_bar};
 use crate::{Failure, archive, period, rules};
 
-/// Say what the sensors really send, beside what SmartClean documents, and what to change because of it
+/// Compare what the sensors send with what SmartClean documents, and advise what to change
 ///
 /// For the first days of a new site: readings per push, unknown types and fields, delays, repeats, clocks, intervals per type,
-/// Matrix events, what was rejected, and refused logins where --log names a log. Nothing is changed. The exit code is 1 if
-/// something differs from what is expected.
+/// Matrix events, rejected items, and with --log refused logins. Changes nothing. The exit code is 1 if something differs from
+/// what is expected.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push survey --from data
@@ -26,15 +26,15 @@ use crate::{Failure, archive, period, rules};
   smartclean-push survey --from s3://my-readings --since 2026-11-01
   smartclean-push survey --from data --format json | jq '.[] | select(.advice)'")]
 pub(super) struct SurveyCommand {
-    /// Where the readings are: the data folder of `serve`, or s3://bucket/prefix
+    /// Stored readings: the data folder of `serve`, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
     period: period::PeriodArguments,
-    /// A rules file, to say which devices report less often than it allows [default: the built-in rules]
+    /// Rules file, to find devices that report less often than it allows [default: the built-in rules]
     #[arg(long, value_name = "RULES")]
     rules: Option<PathBuf>,
-    /// The receiver's log, a line each: what `serve` wrote to standard error, or CloudWatch's lines in JSON
+    /// Log of the receiver: the standard error of `serve`, or JSON lines from CloudWatch
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Format of the results. JSON is an array of objects: `subject`, `seen`, `expected`, `advice`

@@ -12,10 +12,10 @@ use smartclean_push::domain::{display, utf8};
 use crate::output::print;
 use crate::{Failure, OrFailure as _, rules};
 
-/// Run rule cases: readings with times, and exactly the alerts they make
+/// Run rule cases: readings with times, and exactly the alerts that they raise
 ///
-/// A case file says what happens when and what that makes; a failed case shows what was expected and what was got. The
-/// exit code is 1 where a case failed.
+/// A case file has events with times and their results. A failed case prints what was expected and what it got. The exit
+/// code is 1 if a case failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example of a case file:
   [[case]]
@@ -32,10 +32,10 @@ pub(super) struct TestCommand {
     /// Case files, or folders of them (*.toml)
     #[arg(value_name = "CASES", required = true)]
     cases: Vec<PathBuf>,
-    /// Rules for every case that has none of its own, in place of the built-in ones and of what the case file names
+    /// Rules for every case without own rules, instead of the built-in rules and those that the case file names
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Write the results as JUnit XML as well
+    /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }

@@ -18,7 +18,7 @@ use crate::output::print;
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push test-alert http://127.0.0.1:8080/push
   make test-alert        # for the deployed stack: finds its URL and credentials by itself")]
 pub(super) struct TestAlertCommand {
-    /// The push URL with its path, as it is given to SmartClean
+    /// Push URL, with the path that SmartClean is given
     #[arg(value_name = "URL")]
     url: String,
 }

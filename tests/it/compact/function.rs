@@ -21,7 +21,7 @@ fn run(folder: &Path, day: &str, all: bool, left: Duration) -> Result<Compacted,
 const ENOUGH: Duration = FINISHING.saturating_mul(2);
 
 #[tokio::test]
-async fn hours_are_compacted_when_their_day_has_been_over_for_a_day_and_is_in_turn() {
+async fn an_hour_is_compacted_a_day_after_its_day_and_in_turn() {
     let folder = pushed().await;
     let hours = |day, all| run(folder.path(), day, all, ENOUGH).unwrap().hours;
     assert_eq!((hours(DAY, true), hours("2024-05-02", true)), (0, 0));
@@ -32,14 +32,14 @@ async fn hours_are_compacted_when_their_day_has_been_over_for_a_day_and_is_in_tu
 }
 
 #[tokio::test]
-async fn nothing_is_begun_when_the_time_is_almost_over() {
+async fn no_hour_is_begun_shortly_before_the_deadline() {
     let folder = pushed().await;
     let done = run(folder.path(), "2024-05-03", false, FINISHING).unwrap();
     assert_eq!((done.is_cut_short, done.hours, lake(folder.path()).len()), (true, 0, 0));
 }
 
 #[tokio::test]
-async fn a_damaged_object_fails_the_invocation_that_leaves_it_out_and_not_the_next() {
+async fn a_damaged_object_fails_one_invocation_and_not_the_next() {
     let folder = pushed().await;
     let damaged = folder.path().join(format!("data/raw/dt={DAY}/hh=09/{}.ndjson.zst", "0".repeat(32)));
     fs::write(damaged, b"no frame").unwrap();

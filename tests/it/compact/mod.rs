@@ -151,7 +151,7 @@ async fn an_hour_is_written_once_and_anew_after_a_late_push() {
 }
 
 #[tokio::test]
-async fn a_lake_that_is_removed_is_made_again_to_the_byte() {
+async fn a_removed_lake_is_written_again_with_the_same_bytes() {
     let folder = pushed().await;
     compact(folder.path(), &[]);
     let lake = folder.path().join("data/lake");
@@ -163,7 +163,7 @@ async fn a_lake_that_is_removed_is_made_again_to_the_byte() {
 }
 
 #[tokio::test]
-async fn a_day_that_is_not_over_is_left_alone() {
+async fn an_unfinished_day_is_not_compacted() {
     let folder = pushed().await;
     let ran = compact(folder.path(), &["--before", DAY]);
     assert!(ran.out.starts_with("Hours     0 compacted"), "{}", ran.out);
@@ -172,7 +172,7 @@ async fn a_day_that_is_not_over_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_object_is_named_once_and_left_out_and_the_others_are_there() {
+async fn a_damaged_object_is_named_and_left_out_and_others_are_compacted() {
     let folder = pushed().await;
     let hour = folder.path().join(format!("data/raw/dt={DAY}/hh=09"));
     let damaged = format!("{}.ndjson.zst", "0".repeat(32));
@@ -227,7 +227,7 @@ async fn files_of_other_names_stay() {
 }
 
 #[test]
-fn what_cannot_be_meant_says_what_to_do() {
+fn wrong_arguments_are_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let ran = compact(folder.path(), &[]);
     assert_eq!(ran.exit, Some(2));

@@ -21,11 +21,10 @@ use crate::{Failure, OrFailure as _, archive, period, rules};
 /// The name of the rules without a file.
 const BUILT_IN: &str = "built-in";
 
-/// Judge rules by history: the alerts they would have made, and limits that would have made fewer
+/// Evaluate rules against stored history: the alerts that they would have raised, and better limits
 ///
-/// Stored pushes go through the same engine as when they came, in the order in which they were received, so that the alerts
-/// are the same. With --against, what one set of rules says and the other does not is named. Nothing is sent, and nothing in
-/// the history is changed.
+/// Stored pushes go through the same engine as live, in the order in which they were received, so that the alerts are the
+/// same. With --against, the command prints the differences between two sets of rules. It sends nothing and changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push backtest --from data
@@ -34,29 +33,29 @@ const BUILT_IN: &str = "built-in";
   smartclean-push backtest --from data --device-type ODRDTR_BATT_V1 --wanted 3
   smartclean-push backtest --from data --format json | jq '.difference.missed | length'
 
-Cleanings that were reported by a button (POST /zones/…/cleaned) are no readings: a backtest does not know of them.")]
+Cleanings that a button reported (POST /zones/…/cleaned) are no readings: a backtest does not know them.")]
 pub(super) struct BacktestCommand {
     /// Stored readings: the data folder of `serve`, or s3://bucket
     #[arg(long, value_name = "FOLDER|s3://…")]
     from: String,
-    /// The rules on trial: a file, which is laid over the built-in ones, or `built-in`
+    /// Rules on trial: a file, which is laid over the built-in rules, or `built-in`
     #[arg(long, value_name = "FILE", default_value = BUILT_IN)]
     rules: PathBuf,
-    /// The rules to compare them with, most often those in force: a file, or `built-in`
+    /// Rules to compare them with, mostly those in force: a file, or `built-in`
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     #[command(flatten)]
     period: period::PeriodArguments,
-    /// Only this zone (InsID); may be given several times
+    /// Only this zone (InsID). Can be given several times
     #[arg(long = "zone", value_name = "ZONE")]
     zones: Vec<String>,
-    /// Only this device type, such as SS; may be given several times
+    /// Only this device type, such as SS. Can be given several times
     #[arg(long = "device-type", value_name = "TYPE")]
     device_types: Vec<String>,
-    /// How many alerts a week you want at most of one rule; limits are suggested by it
+    /// Most alerts a week that you want of a rule. Limits are suggested by it
     #[arg(long, value_name = "ALERTS", default_value_t = 7.0)]
     wanted: f64,
-    /// Write a report as well: one page that needs no network, for the browser, for mails and for paper
+    /// Also write an HTML report: one page without network requests, to read, mail or print
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Format of the results. JSON is one object with every alert

@@ -11,56 +11,56 @@ use crate::Failure;
 use crate::output::OutputFormat;
 use crate::period::interval;
 
-/// Estimate what a month in AWS costs, service by service, and which line of it dominates
+/// Estimate the cost of a month in AWS by service, and name the largest line
 ///
-/// From one dated table of list prices, and from how this program works: an object, a notice and a second look a push, a
-/// write for each zone that changes, an SNS message for each message about alerts. No account is asked, and nothing is sent.
+/// Uses a dated table of list prices, and how this program works: an object, a notice and a second look for each push, a
+/// write for each changed zone, an SNS message for each message about alerts. It does not read your AWS account.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push cost --devices 1000 --interval 5m
   smartclean-push cost --devices 1000 --interval 5m --batch 1        # a push for each reading, the dearest there is
   smartclean-push cost --devices 200 --interval 15m --emails 3 --sms 2 --messages-per-device-month 4
-  smartclean-push cost --devices 100000 --interval 5m --explain      # how each amount comes about, and what is assumed
+  smartclean-push cost --devices 100000 --interval 5m --explain      # how each amount is computed, and what is assumed
   smartclean-push cost --devices 1000 --interval 5m --format json | jq .total
 
 Not counted: compaction and queries of the lake (each reads every object once more, $0.40 a million), what is pushed by AWS
 IoT, what an external issuer charges, access logs in other places, KMS keys, a sender ID for SMS, support, tax.")]
 pub(super) struct CostCommand {
-    /// How many devices send
+    /// Number of devices
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     devices: u32,
-    /// How often each sends a reading, such as 30s, 5m or 1h
+    /// Interval of each device's readings, such as 30s, 5m or 1h
     #[arg(long, value_name = "TIME", value_parser = interval)]
     interval: SignedDuration,
-    /// Readings in a push, on average. SmartClean does not say; the log's summary lines do (received)
+    /// Mean number of readings in a push. SmartClean does not document it; the summary lines of the log have it (received)
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=7_000))]
     batch: u32,
-    /// Devices of a zone
+    /// Devices in a zone
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=500))]
     devices_per_zone: u32,
-    /// Readings of a hundred that change the state of their zone: of people counters all, of others few
+    /// Per cent of readings that change the state of their zone: all of people counters, few of others
     #[arg(long, value_name = "PERCENT", default_value_t = 7.0, value_parser = percent)]
     changing: f64,
-    /// Messages about a device in a month. By the built-in rules as many as a simulated building makes (--explain); `replay raw`
-    /// counts what yours would have made
+    /// Messages about a device in a month. The default is the number of a simulated building with the built-in rules
+    /// (--explain). `replay raw` counts those of your rules
     #[arg(long, value_name = "N", default_value_t = MESSAGES.value, value_parser = messages)]
     messages_per_device_month: f64,
-    /// Addresses that get each message as an email
+    /// Email addresses that get each message
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=1_000))]
     emails: u32,
-    /// Telephones in Singapore that get it as an SMS. Messages below medium severity (`sms_from`) are so few that they count too
+    /// Phones in Singapore that get each message as an SMS. The estimate includes the few messages below `sms_from`
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     sms: u32,
     /// Months whose readings are kept. They are never deleted, so that each year adds 12
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1_200))]
     months_kept: u32,
-    /// Milliseconds that a push takes the function; your own are in CloudWatch (push_ms)
+    /// Milliseconds that the function takes for a push. Yours are in CloudWatch (push_ms)
     #[arg(long, value_name = "MS", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=29_000))]
     push_ms: u32,
-    /// Where: ap-southeast-1 (Singapore) or us-east-1 (N. Virginia)
+    /// Region: ap-southeast-1 (Singapore) or us-east-1 (N. Virginia)
     #[arg(long, value_name = "REGION", default_value = "ap-southeast-1")]
     region: Region,
-    /// Take off what AWS gives every account every month
+    /// Subtract the monthly free tier
     #[arg(long)]
     free_tier: bool,
     /// Explain each amount, each price and each assumption

@@ -9,10 +9,9 @@ use smartclean_push::{config, telemetry};
 
 use crate::Failure;
 
-/// Read stored history again: what was rejected by today's reader, or raw readings into a state
+/// Process stored history again: rejected items, or readings into a state
 ///
-/// Nothing is sent to anybody unless --alerts asks for it, nothing that is stored is changed, and doing it twice does it
-/// once.
+/// Sends no alert without --alerts, and changes no stored object. Running it twice has the same result as once.
 #[derive(Debug, Args)]
 pub(super) struct ReplayCommand {
     #[command(subcommand)]

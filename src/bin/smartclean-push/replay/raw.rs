@@ -24,10 +24,10 @@ use crate::output::{note, print, progress_bar};
 use crate::stop::{Stop, runtime};
 use crate::{Failure, OrFailure as _, archive, period, rules};
 
-/// Feed stored readings to a state in the order in which they were received, so that a new installation knows what is firing
+/// Evaluate stored readings into a state, so that a new installation knows which alerts are firing
 ///
-/// Each object is judged as it was when it was received, by the rules that are given now. The messages that this makes are
-/// not sent: they are counted, and with --alerts written to alerts.ndjson. Readings that the state knows change nothing.
+/// Pushes are evaluated in the order in which they were received, by the given rules. Their messages are not sent: they are
+/// counted, and with --alerts written to alerts.ndjson. Readings that the state already has change nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push replay raw --from data --state new/state.db
@@ -36,24 +36,24 @@ use crate::{Failure, OrFailure as _, archive, period, rules};
   smartclean-push replay raw --from s3://my-readings --state dynamodb://my-table --rules rules.toml
 
 Then start the installation with it: smartclean-push serve --data new --rules rules.toml
-A deployed stack uses its table at once; make rebuild-state runs the last example with its names.")]
+A deployed stack uses its table at once. `make rebuild-state` runs the last example with its names.")]
 pub(super) struct RawCommand {
-    /// Where the readings are: a data folder, or s3://bucket/prefix
+    /// Stored readings: a data folder, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
     period: period::PeriodArguments,
-    /// The state to feed: the file state.db of a data folder, made if it is not there; or dynamodb://table, where zones that
-    /// are there already stay as they are
+    /// State to write: the file state.db of a data folder, which is created if it does not exist; or dynamodb://table, in which
+    /// existing zones stay as they are
     #[arg(long, value_name = "STATE")]
     state: String,
-    /// Also replace the zones of dynamodb://table that were there before and that nothing writes meanwhile
+    /// Also replace existing zones of dynamodb://table, unless something writes them meanwhile
     #[arg(long)]
     replace: bool,
-    /// Rules of your own, laid over the built-in ones
+    /// Your rules file, laid over the built-in rules
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Write the messages to alerts.ndjson beside the state, old as they are, and show them
+    /// Write the old messages to alerts.ndjson beside the state, and print them
     #[arg(long)]
     alerts: bool,
 }

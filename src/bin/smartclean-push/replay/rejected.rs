@@ -17,25 +17,25 @@ use crate::output::{print, progress_bar};
 use crate::stop::runtime;
 use crate::{Failure, archive, period};
 
-/// Read what was rejected with today's reader, after a fix: how much of it reads now, and why the rest does not
+/// Read rejected items with the current version, after a fix: how many it can read, and why it cannot read the others
 ///
-/// Without --into nothing is stored. With it, what reads is kept as raw readings, as if it had been pushed by itself when it
-/// came; a rejection is never kept twice. The rejections stay where they are. --since and --until go by when it came.
+/// Without --into nothing is stored. With it, items that can be read are stored as raw readings, each once, with their
+/// original time of receipt. The rejections stay where they are. --since and --until are times of receipt.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push replay rejected --from data
   smartclean-push replay rejected --from data --since 2026-11-01 --into data
   smartclean-push replay rejected --from s3://my-readings --into recovered")]
 pub(super) struct RejectedCommand {
-    /// Where the rejections are: a data folder, or s3://bucket/prefix
+    /// Stored rejections: a data folder, or s3://bucket/prefix
     #[arg(long, value_name = "DATA")]
     from: String,
     #[command(flatten)]
     period: period::PeriodArguments,
-    /// The data folder to keep in what reads now; it may be the same one, also while `serve` uses it
+    /// Data folder for the readings. It can be the same one, also while `serve` uses it
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
-    /// Let the `serve` that uses the folder evaluate it as well: what was fresh when it came alerts now
+    /// Let the `serve` that uses the folder evaluate the readings: those that were fresh when they came alert now
     #[arg(long, requires = "into")]
     alerts: bool,
 }

@@ -35,35 +35,35 @@ use crate::output::{note, print};
 use crate::stop::{Signals, runtime};
 use crate::{Failure, OrFailure as _, environment};
 
-/// Receive pushes here: raw readings into a folder, alerts on the terminal and in a file
+/// Receive pushes on this machine: store readings in a folder, write alerts to the terminal and a file
 ///
-/// The same handler as the Lambda function, with no cloud at all. Everything is kept in the data folder: raw readings
-/// under raw/, what could not be read under rejected/, one line for each alert message in alerts.ndjson.
+/// Runs the same handler as the Lambda function, without a cloud. The data folder has everything: readings under raw/, items
+/// that could not be read under rejected/, and a line for each alert message in alerts.ndjson.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   smartclean-push serve
   smartclean-push serve --listen 0.0.0.0:8080 --data /var/lib/smartclean-push --rules rules.toml
   PUSH_USERNAME=smartclean PUSH_PASSWORD=… smartclean-push serve
 
-SmartClean pushes over HTTPS only: for pushes from outside put a TLS proxy such as Caddy or nginx in front.")]
+SmartClean pushes over HTTPS only. To receive its pushes, put a TLS proxy such as Caddy or nginx in front.")]
 pub(super) struct ServeCommand {
-    /// Address or name, and port, to listen on; port 0 takes a free one, :8080 is on 127.0.0.1
+    /// Address or name and port to listen on. Port 0 is a free one; :8080 is on 127.0.0.1
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = listen_address)]
     listen: SocketAddr,
-    /// Folder for everything that is kept; made if it is not there
+    /// Data folder. It is created if it does not exist
     #[arg(long, value_name = "FOLDER", default_value = "data")]
     data: PathBuf,
-    /// Rules of your own, laid over the built-in ones; read again when the file is edited
+    /// Your rules file, laid over the built-in rules. It is read again when it changes
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Who may push: JSON such as {"username":"…","password":"…"}. Else PUSH_USERNAME and PUSH_PASSWORD from the
-    /// environment, else made at the first start and kept in the data folder
+    /// Credentials of clients: JSON such as {"username":"…","password":"…"}. Without it, PUSH_USERNAME and PUSH_PASSWORD from
+    /// the environment; without these, credentials are created in the data folder at the first start
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// Auth methods that clients may use, separated by commas: basic, oauth, event-hub
     #[arg(long = "auth", value_name = "METHODS", default_value_t = AuthMethods::default(), value_parser = served_auth_methods)]
     auth_methods: AuthMethods,
-    /// The host that Event Hubs' signatures are for, such as push.example.com; required by the auth method event-hub
+    /// Host name in the signatures of Event Hubs, such as push.example.com. Required by the auth method event-hub
     #[arg(long, value_name = "NAME", value_parser = public_host)]
     public_host: Option<String>,
 }

@@ -18,15 +18,14 @@ use self::target::Target;
 use crate::period::{interval, moment};
 use crate::{Failure, OrFailure as _};
 
-/// Push what a believable building would: people, smells, empty soap, full bins, cleanings; then verify that all is stored
+/// Push the readings of a simulated building, and verify that all of them are stored
 ///
 /// Devices of all sixteen types in washrooms, meeting rooms, lobbies and gardens follow the hour and the day of the week.
-/// The same seed and --from make the same pushes to the letter. What was sent and answered is recorded in a ledger, which
-/// --verify compares with what is stored. The username and password come from PUSH_USERNAME and PUSH_PASSWORD.
+/// The same --seed and --from give the same pushes, byte for byte. A ledger records each push and its response; --verify
+/// compares it with what is stored. The username and password come from PUSH_USERNAME and PUSH_PASSWORD.
 ///
-/// Without --from the simulated time ends at the moment at which the run ends: at full speed it begins that many days ago,
-/// at --speed 1 it begins now. Readings that are older than the rules' max_age (one hour) when they arrive are stored and
-/// do not alert.
+/// Without --from, the simulated time ends when the run ends: at full speed it begins --days ago, at --speed 1 it begins now.
+/// Readings that are older than max_age in the rules (one hour) when they arrive are stored and do not alert.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("where").required(true).args(["url", "out", "verify"])), after_help = "Examples:
   smartclean-push simulate --url http://127.0.0.1:8080/push
@@ -35,43 +34,43 @@ use crate::{Failure, OrFailure as _};
   smartclean-push simulate --verify ./data
   smartclean-push simulate --out history --days 30 --devices 200             # a month to try rules on")]
 pub(super) struct SimulateCommand {
-    /// Push to this URL, with its path as it is given to SmartClean
+    /// Push to this URL, with the path that SmartClean is given
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Write into this new folder what a receiver would have stored, without any receiver
+    /// Write the objects that a receiver would store into this new folder, without a receiver
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Verify that everything in the ledger is stored in this data folder, and nothing twice
+    /// Verify that every push in the ledger is stored once in this data folder
     #[arg(long, value_name = "DATA", conflicts_with_all = ["from", "speed", "faults", "push_every"])]
     verify: Option<String>,
-    /// How many devices
+    /// Number of devices
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     devices: u32,
-    /// How many days; 0.25 is six hours
+    /// Number of days; 0.25 is six hours
     #[arg(long, value_name = "D", default_value = "1", value_parser = days)]
     days: f64,
-    /// When it begins: 2026-10-01, 2026-10-01T08:00 on the site's clock, or a moment with its offset
+    /// Start: 2026-10-01, 2026-10-01T08:00 in the time zone of the site, or a time with an offset
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
-    /// Simulated seconds in a real one: 1 is live, 60 a minute a second [default: as fast as the endpoint answers]
+    /// Simulated seconds per second: 1 is live, 60 a minute per second [default: as fast as the endpoint answers]
     #[arg(long, value_name = "X", value_parser = speed, conflicts_with = "out")]
     speed: Option<f64>,
-    /// Pushes that are under way at the same time; with 1 they arrive in their order
+    /// Concurrent pushes. With 1 they arrive in order
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), conflicts_with = "out")]
     connections: u8,
-    /// The seed: another one is another site, on other days
+    /// Seed. Another seed is another site
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// What goes wrong, with commas between: duplicates, late, reordered, bad, rebatch; or all
+    /// Faults, separated by commas: duplicates, late, reordered, bad, rebatch; or all
     #[arg(long, value_name = "FAULTS")]
     faults: Option<Faults>,
-    /// How often each building pushes, such as 30s or 5m [default: 1m, with --out 15m]
+    /// Interval of each building's pushes, such as 30s or 5m [default: 1m, with --out 15m]
     #[arg(long, value_name = "TIME", value_parser = interval)]
     push_every: Option<SignedDuration>,
-    /// The time zone of the site
+    /// Time zone of the site
     #[arg(long, value_name = "REGION", default_value = "Asia/Singapore", value_parser = region)]
     region: TimeZone,
-    /// The ledger of what was sent and answered; added to. With --out only if it is given [default: simulate-ledger.ndjson]
+    /// Ledger file. Lines are appended. With --out there is none by default [default: simulate-ledger.ndjson]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 }
