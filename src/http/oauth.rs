@@ -50,12 +50,10 @@ impl TokenRequestError {
             Self::Scope => ("invalid_scope", "The only scope is push."),
         };
         let mut response = token_response(&json!({ "error": error, "error_description": description }));
-        *response.status_mut() = match self {
-            Self::Client { .. } => StatusCode::UNAUTHORIZED,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        if self == (Self::Client { by_header: true }) {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        if let Self::Client { by_header } = self {
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            response.headers_mut().extend(by_header.then_some((WWW_AUTHENTICATE, HeaderValue::from_static(BASIC))));
         }
         Ok(response)
     }

@@ -1,4 +1,4 @@
-//! The command as its user meets it: a process, its output, its files.
+//! The command `serve` as a process: its output and its files.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::{self, PASSWORD, Server, USERNAME, alert_ids, basic, body, command, eventually, reading_with};
 
-/// What is in a data folder in which nothing was stored yet.
+/// The files of a new data folder.
 const UNUSED: [&str; 5] = ["alerts.ndjson", "credentials.json", "serve.lock", "state.db", "write.lock"];
 
-/// `serve` on this data folder, with the credentials that it makes itself.
+/// `serve` on this data folder with generated credentials.
 fn serve(data: &Path, arguments: &[&str]) -> Command {
     let mut command = support::serve(data);
     command.args(arguments).env_remove("PUSH_USERNAME").env_remove("PUSH_PASSWORD").env_remove("NO_COLOR");
@@ -23,7 +23,7 @@ fn start(data: &Path, arguments: &[&str]) -> Server {
     Server::start(serve(data, arguments).stderr(Stdio::null()))
 }
 
-/// A call of curl in the line that `serve` prints.
+/// A call of curl in the printed command.
 #[derive(Debug, Default)]
 struct Call {
     url: String,
@@ -48,7 +48,7 @@ impl Call {
         call
     }
 
-    /// Sends it. The password that curl asks for is the one in the file that `serve` names.
+    /// Sends it, with the password in the credentials file.
     fn send(&self, server: &Server) -> (u16, String) {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut request = agent.post(&self.url);
@@ -67,7 +67,7 @@ impl Call {
     }
 }
 
-/// The calls of the line that `serve` prints, once a shell has run it. Each call prints `answer`.
+/// The calls of the printed command, run by a shell. Each call prints `answer`.
 fn calls(server: &Server, answer: &str) -> Vec<Call> {
     let line = server.welcome.lines().find(|line| line.contains("curl ") && line.contains(" -d ")).unwrap();
     let curl = r#"curl() { for word; do printf '%s\0' "$word"; done >&2; printf '\001' >&2; printf '%s' "$ANSWER"; }"#;
@@ -76,7 +76,7 @@ fn calls(server: &Server, answer: &str) -> Vec<Call> {
     calls.map(Call::read).collect()
 }
 
-/// Runs the line that it prints, as a user pastes it. Needs no curl: its calls are sent from here.
+/// Runs the printed command without curl: its calls are sent from here.
 fn paste(server: &Server) -> (u16, Value) {
     let mut calls_made = calls(server, "");
     if calls_made.len() > 1 {
@@ -87,7 +87,7 @@ fn paste(server: &Server) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap_or_default())
 }
 
-/// The password in the file that `serve` names.
+/// The password in the credentials file.
 fn file_password(server: &Server) -> String {
     let line = server.welcome.lines().find_map(|line| line.strip_prefix("Credentials ")).unwrap();
     made_password(Path::new(line.trim()).parent().unwrap())
@@ -97,7 +97,7 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// The password that `serve` has made.
+/// The generated password.
 fn made_password(data: &Path) -> String {
     let text = std::fs::read_to_string(data.join("credentials.json")).unwrap();
     let made: Value = serde_json::from_str(&text).unwrap();
@@ -111,7 +111,7 @@ fn push(url: &str, username: &str, password: &str, body: &[u8]) -> (u16, Value) 
     (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
 }
 
-/// What `/metrics` tells, line by line.
+/// The lines of `/metrics`.
 fn metrics(server: &Server) -> Vec<String> {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let request = agent.get(server.url().replace("/push", "/metrics"));
@@ -120,7 +120,7 @@ fn metrics(server: &Server) -> Vec<String> {
     answer.body_mut().read_to_string().unwrap().lines().map(str::to_owned).collect()
 }
 
-/// SQLite's own companions come and go.
+/// Without the temporary files of SQLite.
 fn files(data: &Path) -> Vec<String> {
     support::files(data).into_iter().filter(|file| !file.starts_with("state.db-")).collect()
 }
@@ -131,7 +131,7 @@ fn failed(output: &Output) -> String {
 }
 
 #[test]
-fn the_printed_line_makes_an_alert_on_the_terminal_and_in_the_file() {
+fn the_printed_command_causes_an_alert_on_the_terminal_and_in_the_file() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     let (status, answer) = paste(&server);
@@ -149,7 +149,7 @@ fn the_printed_line_makes_an_alert_on_the_terminal_and_in_the_file() {
 }
 
 #[test]
-fn what_happens_is_counted_whatever_is_logged() {
+fn metrics_are_collected_at_any_log_level() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(serve(data.path(), &[]).env("RUST_LOG", "off"));
     let counted = |lines: &[String], name: &str| {
@@ -175,7 +175,7 @@ fn what_happens_is_counted_whatever_is_logged() {
 }
 
 #[test]
-fn credentials_are_made_once_and_outlive_a_restart() {
+fn generated_credentials_survive_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let first = start(data.path(), &[]);
     let password = made_password(data.path());
@@ -186,7 +186,7 @@ fn credentials_are_made_once_and_outlive_a_restart() {
 }
 
 #[test]
-fn a_wrong_password_is_refused_and_stores_nothing() {
+fn a_wrong_password_is_rejected_and_stores_nothing() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     assert_eq!(push(&server.url(), "smartclean", "wrong", b"[]").0, 401);
@@ -195,7 +195,7 @@ fn a_wrong_password_is_refused_and_stores_nothing() {
 }
 
 #[test]
-fn a_broken_batch_is_refused_and_kept() {
+fn an_invalid_batch_is_rejected_and_stored() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     assert_eq!(push(&server.url(), "smartclean", &made_password(data.path()), b"[oops").0, 400);
@@ -203,7 +203,7 @@ fn a_broken_batch_is_refused_and_kept() {
 }
 
 #[test]
-fn unfinished_files_of_an_earlier_run_are_removed_and_no_others() {
+fn only_unfinished_files_of_an_earlier_run_are_removed() {
     let data = tempfile::tempdir().unwrap();
     std::fs::create_dir(data.path().join("tmp")).unwrap();
     for name in [".smartclean-push-a1B2c3.unfinished", "thesis.tex"] {
@@ -217,7 +217,7 @@ fn unfinished_files_of_an_earlier_run_are_removed_and_no_others() {
 }
 
 #[test]
-fn a_second_server_is_refused_and_changes_nothing_until_the_first_has_ended_however() {
+fn a_second_server_on_the_same_folder_fails_until_the_first_one_has_ended() {
     let data = tempfile::tempdir().unwrap();
     let first = start(data.path(), &[]);
     let unfinished = data.path().join("tmp/.smartclean-push-a1B2c3.unfinished");
@@ -227,7 +227,7 @@ fn a_second_server_is_refused_and_changes_nothing_until_the_first_has_ended_howe
     assert!(said.contains(data.path().to_str().unwrap()) && said.contains("Stop it, or choose"), "{said}");
     assert!(second.stdout.is_empty() && unfinished.exists());
     assert_eq!(paste(&first).0, 200, "the first goes on");
-    // As by kill -9: nothing is unlocked by the process itself.
+    // Like kill -9: the process does not unlock anything.
     drop(first);
     let third = start(data.path(), &[]);
     assert!(!unfinished.exists());
@@ -235,12 +235,12 @@ fn a_second_server_is_refused_and_changes_nothing_until_the_first_has_ended_howe
 }
 
 #[test]
-fn a_push_that_an_earlier_run_stored_and_did_not_evaluate_is_evaluated_at_start() {
+fn a_pending_push_of_an_earlier_run_is_evaluated_at_the_start() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     assert_eq!(paste(&server).1["alerts"], 1);
     server.end();
-    // As if the process had ended right after it stored the push: what it remembers and sent is not there yet.
+    // As if the process had ended after it stored the push: there is no state and no alert yet.
     for gone in ["state.db", "alerts.ndjson"] {
         std::fs::remove_file(data.path().join(gone)).unwrap();
     }
@@ -257,7 +257,7 @@ fn a_push_that_an_earlier_run_stored_and_did_not_evaluate_is_evaluated_at_start(
 }
 
 #[test]
-fn the_same_smell_again_is_known_and_silent_also_after_a_restart() {
+fn a_repeated_reading_is_deduplicated_even_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let alerts = || {
         let server = start(data.path(), &[]);
@@ -270,7 +270,7 @@ fn the_same_smell_again_is_known_and_silent_also_after_a_restart() {
 }
 
 #[test]
-fn an_interrupt_ends_it_gracefully_also_with_an_idle_connection() {
+fn an_interrupt_shuts_down_gracefully_even_with_an_idle_connection() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     let idle = std::net::TcpStream::connect(server.address).unwrap();
@@ -282,7 +282,7 @@ fn an_interrupt_ends_it_gracefully_also_with_an_idle_connection() {
 }
 
 #[test]
-fn a_users_rules_are_laid_over_the_built_in_ones() {
+fn rules_of_the_user_extend_the_built_in_ones() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("rules.toml");
     std::fs::write(&rules, "[[rule]]\nid = \"ammonia-lite\"\nat_least = 271\nseverity = \"high\"\n").unwrap();
@@ -292,7 +292,7 @@ fn a_users_rules_are_laid_over_the_built_in_ones() {
 }
 
 #[test]
-fn an_edited_rules_file_counts_and_a_broken_one_does_not() {
+fn an_edited_rules_file_is_reloaded_and_an_invalid_one_is_not() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("rules.toml");
     std::fs::write(&rules, "").unwrap();
@@ -318,7 +318,7 @@ fn an_edited_rules_file_counts_and_a_broken_one_does_not() {
 }
 
 #[test]
-fn broken_rules_are_refused_with_every_fault_and_nothing_starts() {
+fn invalid_rules_are_rejected_with_every_diagnostic_and_nothing_starts() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("rules.toml");
     std::fs::write(&rules, "[[rule]]\nid = \"soap-low\"\nbelwo = 3\nseverity = \"hgih\"\n").unwrap();
@@ -329,7 +329,7 @@ fn broken_rules_are_refused_with_every_fault_and_nothing_starts() {
 }
 
 #[test]
-fn rules_that_were_accepted_before_a_typo_outlive_a_restart() {
+fn rules_that_were_accepted_before_a_typo_survive_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("my-rules.toml");
     let start = || start(data.path(), &["--rules", rules.to_str().unwrap()]);
@@ -359,7 +359,7 @@ fn rules_that_were_accepted_before_a_typo_outlive_a_restart() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named_with_what_to_do() {
+fn an_unusable_argument_is_named_with_advice() {
     let data = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -376,7 +376,7 @@ fn what_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[test]
-fn the_printed_line_works_for_every_auth_method_that_has_one() {
+fn the_printed_command_works_for_every_auth_method_that_has_one() {
     for auth_methods in ["basic", "oauth", "basic,oauth", "oauth,iot", "basic,event-hub", "oauth,event-hub"] {
         let data = tempfile::tempdir().unwrap();
         let credentials = data.path().join("credentials.json");
@@ -390,7 +390,7 @@ fn the_printed_line_works_for_every_auth_method_that_has_one() {
 }
 
 #[test]
-fn without_a_line_for_its_auth_method_it_says_how_to_push() {
+fn without_a_command_for_the_auth_method_the_output_explains_how_to_push() {
     let data = tempfile::tempdir().unwrap();
     let known = json!({"event_hub_keys": {"send": "a2V5"}});
     std::fs::write(data.path().join("credentials.json"), known.to_string()).unwrap();
@@ -409,9 +409,9 @@ fn without_a_line_for_its_auth_method_it_says_how_to_push() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("requires --public-host"));
 }
 
-/// A journal keeps what is printed.
+/// A journal would store the output.
 #[test]
-fn no_password_is_printed_unless_it_is_to_a_terminal() {
+fn a_password_is_printed_to_a_terminal_only() {
     let data = tempfile::tempdir().unwrap();
     let log = data.path().join("log");
     let server = Server::start(serve(data.path(), &[]).stderr(File::create(&log).unwrap()));
@@ -425,7 +425,7 @@ fn no_password_is_printed_unless_it_is_to_a_terminal() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_kept_is_for_its_owner_alone_and_credentials_that_others_can_read_are_warned_of() {
+fn files_are_readable_by_their_owner_only_and_readable_credentials_cause_a_warning() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();
@@ -457,7 +457,7 @@ fn what_is_kept_is_for_its_owner_alone_and_credentials_that_others_can_read_are_
 }
 
 #[test]
-fn by_iot_alone_nobody_could_push_and_credentials_of_control_characters_are_refused() {
+fn iot_alone_and_credentials_with_control_characters_are_rejected() {
     let data = tempfile::tempdir().unwrap();
     let output = serve(data.path(), &["--auth", "iot"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -476,7 +476,7 @@ fn by_iot_alone_nobody_could_push_and_credentials_of_control_characters_are_refu
 }
 
 #[test]
-fn a_state_that_cannot_be_used_is_named_with_what_to_do_and_is_left_as_it_is() {
+fn an_unusable_state_is_named_with_advice_and_is_not_changed() {
     let data = tempfile::tempdir().unwrap();
     let state = data.path().join("state.db");
     let server = start(data.path(), &[]);
@@ -495,7 +495,7 @@ fn a_state_that_cannot_be_used_is_named_with_what_to_do_and_is_left_as_it_is() {
         }
         assert!(output.stdout.is_empty());
         assert_eq!(std::fs::read(&state).unwrap(), damaged);
-        // What it says is what helps.
+        // The advice works.
         std::fs::remove_file(&state).unwrap();
         let line = said.split("start again: smartclean-push ").nth(1).unwrap().trim();
         let replayed = command(&line.split(' ').collect::<Vec<_>>()).output().unwrap();
@@ -512,7 +512,7 @@ fn a_state_that_cannot_be_used_is_named_with_what_to_do_and_is_left_as_it_is() {
 }
 
 #[test]
-fn open_doors_need_their_keys_and_made_credentials_have_the_one_for_tokens() {
+fn each_auth_method_requires_its_credentials_and_generated_ones_have_a_signing_key() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &["--auth", "basic,oauth"]);
     assert_eq!(paste(&server).0, 200);
@@ -528,7 +528,7 @@ fn open_doors_need_their_keys_and_made_credentials_have_the_one_for_tokens() {
 }
 
 #[test]
-fn wrong_usage_is_two_and_help_has_examples() {
+fn wrong_usage_exits_with_2_and_help_has_examples() {
     assert_eq!(command(&["serv"]).output().unwrap().status.code(), Some(2));
     let help = command(&["serve", "--help"]).output().unwrap();
     assert_eq!(help.status.code(), Some(0));
@@ -536,7 +536,7 @@ fn wrong_usage_is_two_and_help_has_examples() {
 }
 
 #[test]
-fn a_test_alert_goes_all_the_way() {
+fn a_test_alert_passes_every_step() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     let (url, password) = (server.url(), made_password(data.path()));
@@ -560,7 +560,7 @@ fn log(data: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn a_storm_is_a_burst_and_then_one_digest_and_what_is_critical_is_not_in_it() {
+fn many_alerts_are_a_burst_then_one_digest_without_critical_ones() {
     let data = tempfile::tempdir().unwrap();
     let rules = data.path().join("rules.toml");
     std::fs::write(&rules, "[[rule]]\nid = \"spill\"\nseverity = \"critical\"\n").unwrap();
@@ -589,7 +589,7 @@ fn a_storm_is_a_burst_and_then_one_digest_and_what_is_critical_is_not_in_it() {
     assert_eq!(sent.last().unwrap()["severity"], "critical");
     assert!(sent.len() <= 10 && sent.iter().all(|message| message["kind"] == "firing"), "{sent:?}");
     drop(server);
-    // It sweeps when it starts.
+    // It sweeps at the start.
     let server = start();
     eventually("a digest is sent", || log(data.path()).iter().any(|message| message["kind"] == "digest"));
     drop(server);
@@ -602,7 +602,7 @@ fn a_storm_is_a_burst_and_then_one_digest_and_what_is_critical_is_not_in_it() {
 }
 
 #[test]
-fn an_idle_zone_goes_after_a_season_and_one_that_fires_or_waits_stays() {
+fn the_state_of_an_idle_zone_is_evicted_after_90_days_unless_it_has_firing_or_suppressed_alerts() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     let send = |device_type: &str, values: Value, zone: &str| {
@@ -624,7 +624,7 @@ fn an_idle_zone_goes_after_a_season_and_one_that_fires_or_waits_stays() {
     };
     assert_eq!(zones(), ["firing", "idle", "suppressed"]);
     let connection = rusqlite::Connection::open(data.path().join("state.db")).unwrap();
-    // As if nothing had come for 91 days.
+    // As if no reading had come for 91 days.
     let aged = connection.execute("UPDATE documents SET expires = expires - 91", []).unwrap();
     assert!(aged >= 3);
     send("UM", json!({ "count": 1 }), "new");
@@ -634,7 +634,7 @@ fn an_idle_zone_goes_after_a_season_and_one_that_fires_or_waits_stays() {
 }
 
 #[test]
-fn sixty_alerts_at_the_same_time_stay_within_the_rate_and_the_quota_of_sms_and_none_is_lost() {
+fn sixty_concurrent_alerts_stay_within_rate_limit_and_sms_quota_and_none_is_lost() {
     const BURST: usize = 30;
     const QUOTA: usize = 10;
     let data = tempfile::tempdir().unwrap();
@@ -664,7 +664,7 @@ fn sixty_alerts_at_the_same_time_stay_within_the_rate_and_the_quota_of_sms_and_n
     assert!((QUOTA + 1..=BURST).contains(&log(data.path()).len()), "{}", log(data.path()).len());
     assert_eq!(by_sms(), QUOTA);
     drop(server);
-    // It sweeps when it starts. What was left of the burst suffices for a digest.
+    // It sweeps at the start. The rest of the burst suffices for a digest.
     let server = start();
     let named = || log(data.path()).iter().flat_map(alert_ids).collect::<Vec<_>>();
     eventually("the rest is named", || named().len() >= 60);

@@ -49,7 +49,6 @@ impl Login {
 }
 
 /// The result of [`Credentials::verify_login`].
-#[derive(Debug)]
 pub enum LoginCheck<'c> {
     /// The login is that of this client.
     Verified(&'c Client),
@@ -59,7 +58,7 @@ pub enum LoginCheck<'c> {
     Hashed(Vec<HashCheck>),
 }
 
-/// A comparison of a password with a slow hash, to run on a thread that may block.
+/// A comparison of a password with a slow hash, to run on a thread that may block. Not `Debug`: it contains the password.
 #[derive(Clone)]
 pub struct HashCheck {
     /// The client whose password is compared.
@@ -75,12 +74,6 @@ impl HashCheck {
     #[must_use]
     pub fn verify(&self) -> bool {
         self.hash.verify(self.password.expose())
-    }
-}
-
-impl std::fmt::Debug for HashCheck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HashCheck").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -217,7 +210,7 @@ mod tests {
             let login = Login { username: "test".into(), password: Secret::new(password.into()) };
             match known.verify_login(&login) {
                 LoginCheck::Hashed(mut checks) => checks.remove(0),
-                other => panic!("{other:?}"),
+                _ => panic!("the password is hashed"),
             }
         };
         assert!(!check("passwore").verify());
@@ -226,14 +219,5 @@ mod tests {
         assert!(!check(&hash).verify(), "the hash is not the password");
         let stranger = Login { username: "other".into(), password: Secret::new("password".into()) };
         assert!(matches!(known.verify_login(&stranger), LoginCheck::Rejected));
-    }
-
-    #[test]
-    fn a_hash_check_does_not_print_its_secrets() {
-        let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
-        let known = credentials("u", hash);
-        let login = Login { username: "u".into(), password: Secret::new("hunter2".into()) };
-        let LoginCheck::Hashed(checks) = known.verify_login(&login) else { panic!("the password is hashed") };
-        assert_eq!(format!("{:?}", checks[0]), r#"HashCheck { username: "u", .. }"#);
     }
 }

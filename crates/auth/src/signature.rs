@@ -1,8 +1,6 @@
 //! Shared access signatures of Azure Event Hubs ("Authenticate access to Event Hubs resources using shared access signatures"):
 //! HMAC-SHA256 of the URL-encoded resource, a line break and the expiry, keyed with the text of the access key.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::Mac as _;
@@ -11,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use super::credentials::{Credentials, SIGNING_KEY_BYTES};
 use super::jwt::{LEEWAY, mac};
 
-/// A shared access signature as a client sent it.
+/// A shared access signature as a client sent it. Not `Debug`: with it, anyone can push until it expires.
 #[derive(Clone)]
 pub struct SharedAccessSignature {
     /// URL-encoded as the client did it: the signature is over this text.
@@ -20,12 +18,6 @@ pub struct SharedAccessSignature {
     expiry: String,
     /// The name of the key, unverified.
     pub key_name: String,
-}
-
-impl fmt::Debug for SharedAccessSignature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedAccessSignature").field("key_name", &self.key_name).finish_non_exhaustive()
-    }
 }
 
 impl SharedAccessSignature {
@@ -225,11 +217,5 @@ mod tests {
         assert!(is_for("https://[2001:db8::1]:443/washrooms", "[2001:db8::1]"));
         assert!(!is_for("https://[2001:db8::1]/washrooms", "[2001:db8::2]"));
         assert!(!is_for("https://push.example.com:x/washrooms", "push.example.com:y"));
-    }
-
-    #[test]
-    fn a_signature_does_not_print_its_secrets() {
-        let printed = format!("{:?}", SharedAccessSignature::from_header(PYTHON).unwrap());
-        assert_eq!(printed, r#"SharedAccessSignature { key_name: "send", .. }"#);
     }
 }

@@ -76,7 +76,7 @@ impl Default for ServerLimits {
 pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, end: impl Future<Output = ()>) -> usize {
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let ids = Arc::new(RequestIds::new());
+    let (started, requests) = (Timestamp::now().as_millisecond(), Arc::new(AtomicU64::new(1)));
     let mut end = std::pin::pin!(end);
     loop {
         let accepted = tokio::select! {
@@ -87,9 +87,15 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, limits: ServerLimits, e
         // Closes connections whose client reads no response.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(limits.header_timeout));
-        let (app, ids) = (Arc::clone(&app), Arc::clone(&ids));
+        let (app, requests) = (Arc::clone(&app), Arc::clone(&requests));
         let service = service_fn(move |request: Request<Incoming>| {
-            respond(Arc::clone(&app), request, ids.next_request(peer), limits.body_timeout)
+            let context = RequestInfo {
+                request_id: format!("{started:x}-{}", requests.fetch_add(1, Ordering::Relaxed)),
+                source: peer.ip().to_string(),
+                received: Timestamp::now(),
+                verified_client: None,
+            };
+            respond(Arc::clone(&app), request, context, limits.body_timeout)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -236,28 +242,6 @@ fn with_deadline(
         Some((frame, body))
     };
     StreamBody::new(stream::unfold(body, next))
-}
-
-/// Request ids: the start of the process and a number.
-struct RequestIds {
-    start: i64,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    fn new() -> Self {
-        Self { start: Timestamp::now().as_millisecond(), next: AtomicU64::new(1) }
-    }
-
-    fn next_request(&self, peer: SocketAddr) -> RequestInfo {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        RequestInfo {
-            request_id: format!("{:x}-{number}", self.start),
-            source: peer.ip().to_string(),
-            received: Timestamp::now(),
-            verified_client: None,
-        }
-    }
 }
 
 #[cfg(test)]
