@@ -52,7 +52,8 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The known ids of `location`, one line each, the device first.
+/// The known ids of `location`, one line each, the device first. Operators copy them into rules: an id of letters, digits,
+/// `-` and `_` is shown as it is, unless it has no letter and could be a telephone number.
 pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
     let ids = [
         ("Device id", &location.device),
@@ -60,7 +61,13 @@ pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
         ("Project id", &location.project),
         ("Property id", &location.property),
     ];
-    ids.into_iter().filter_map(|(name, id)| Some(format!("{name}: {}", unlinked(id.as_ref()?))))
+    let is_plain = |id: &str| {
+        let mut characters = id.chars();
+        characters.clone().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            && characters.any(|c| c.is_ascii_alphabetic())
+    };
+    let shown = move |id: &String| if is_plain(id) { id.clone() } else { unlinked(id) };
+    ids.into_iter().filter_map(move |(name, id)| Some(format!("{name}: {}", shown(id.as_ref()?))))
 }
 
 /// The characters of units and ellipses.
@@ -250,6 +257,20 @@ mod tests {
             (f64::NAN, "unknown"),
         ] {
             assert_eq!(number(value), expected, "{value:e}");
+        }
+    }
+
+    #[test]
+    fn an_id_can_be_copied_unless_it_could_be_a_link_or_a_telephone_number() {
+        for (id, expected) in [
+            ("demo-1795936907", "demo-1795936907"),
+            ("24E124136B12345", "24E124136B12345"),
+            ("6591234567", "6591_2345_67"),
+            ("+65 9123 4567", "+6591_2345_67"),
+            ("http://evil.example", "http: //evil. example"),
+        ] {
+            let location = Location { device: Some(id.to_owned()), ..Location::default() };
+            assert_eq!(ids(&location).collect::<Vec<_>>(), [format!("Device id: {expected}")]);
         }
     }
 
