@@ -211,6 +211,10 @@ impl Ingest {
         };
         let ((stored, store), prefetched) = tokio::join!(storing, self.prefetch(&batch.readings, now));
         let stored = stored?;
+        if let Some(Rejection { part, reason, .. }) = batch.rejections.first() {
+            let (count, index, request_id) = (batch.rejections.len(), part.index(), &request.request_id);
+            tracing::warn!(batch = %id, %request_id, count, first_index = index, first_reason = reason, "items rejected");
+        }
         let evaluated = self.evaluate(&batch.readings, prefetched, request.received, now, EVALUATION_TIMEOUT).await;
         match &evaluated.failure {
             Some(error) => tracing::error!(batch = %id, error = %error.chain(), "batch stored, evaluation postponed"),
