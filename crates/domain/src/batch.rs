@@ -1,7 +1,6 @@
-//! A push's body taken apart: bytes in; readings, rejections and an identity out.
+//! Splits the body of a push into readings and rejections.
 //!
-//! Partial success is the normal case: one bad item never costs a good one. Only a body that is not a JSON array at all
-//! is an error, and what it was is kept as well.
+//! Partial success is a value: a malformed item does not affect the others. Only a body that is not a JSON array is an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,20 +13,20 @@ use super::digest::Digest;
 use super::json::{self, Raw};
 use super::reading::Reading;
 
-/// Most items that a batch may have. What is made of an item takes a hundred times the memory of the shortest one, `{}`. The
-/// vendor's smallest example has 347 bytes, so that the largest body that is taken, 64 MiB, holds fewer than these.
+/// Most items of a batch. An item needs a hundred times the memory of the shortest one, `{}`. The largest body, 64 MiB, holds
+/// fewer of the vendor's smallest example, which has 347 bytes.
 pub const MOST_ITEMS: usize = 200_000;
 
-/// Most members of `v` that the readings of a batch may have together: ten for each of [`MOST_ITEMS`], and 80 MB of memory. The
-/// largest body has room for 13 million of the shortest, however few each reading has.
+/// Most members of `v` in all readings of a batch: ten for each of [`MOST_ITEMS`], in 80 MB of memory. The largest body could hold
+/// 13 million.
 pub const MOST_VALUES: usize = 2_000_000;
 
-/// A body's identity: the SHA-256 of its decoded bytes, shown as its first 32 hex digits.
+/// The id of a batch: the SHA-256 of its decoded body. Prints as the first 32 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchId(Digest);
 
 impl BatchId {
-    /// The identity of a body, after its content encoding was undone.
+    /// The id of a decoded body.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
         Self(Digest::of(body))
@@ -40,22 +39,22 @@ impl fmt::Display for BatchId {
     }
 }
 
-/// Why a body is not a batch. No retry of the same bytes can help.
+/// Why a body is not a batch. A retry does not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// Its content encoding could not be undone.
+    /// The content encoding does not decode.
     #[error("the body does not decode: {0}")]
     Encoding(String),
-    /// It is not UTF-8.
+    /// The body is not UTF-8. The offset is of the first invalid byte.
     #[error("the body is not UTF-8: a wrong byte at offset {0}")]
     Utf8(usize),
-    /// It is not JSON.
+    /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     Json(String),
-    /// It is JSON, and not an array.
+    /// The body is JSON, but not an array.
     #[error("the body is JSON, but not an array")]
     Shape,
-    /// It has more items than [`MOST_ITEMS`].
+    /// The body has more items than [`MOST_ITEMS`].
     #[error("the body has more than {MOST_ITEMS} items")]
     TooMany,
 }
@@ -63,29 +62,29 @@ pub enum BatchError {
 /// An item that is not a reading, or a whole body that is not a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection<'a> {
-    /// What `raw` holds.
+    /// The part of the push in `raw`.
     pub part: RejectedPart,
-    /// Why, in words; for the operator, never for the caller.
+    /// Why it was rejected; for the operator, never for the client.
     pub reason: String,
     /// The bytes as received.
     pub raw: Cow<'a, [u8]>,
 }
 
-/// What a rejection keeps of a push, so that the push's own reader can read it again. An index counts from 0.
+/// The part of a push that a rejection holds. An index counts from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedPart {
-    /// The text of the item at this index, which was a JSON string: unescaped.
+    /// The unescaped text of an item that was a JSON string.
     String(usize),
-    /// The JSON of the item at this index, which was no string, or one that is not Unicode text.
+    /// The JSON of an item that was no string, or a string that is not Unicode text.
     Json(usize),
-    /// The whole body, its content encoding undone.
+    /// The whole decoded body.
     Body,
-    /// The whole body as it was sent, in gzip: it did not decode.
+    /// The whole body in gzip, because it did not decode.
     Gzip,
 }
 
 impl RejectedPart {
-    /// Position of the item in the batch; `None` for a whole body.
+    /// The index of the item in the batch; `None` for a whole body.
     #[must_use]
     pub fn index(self) -> Option<usize> {
         match self {
@@ -96,7 +95,7 @@ impl RejectedPart {
 }
 
 impl Rejection<'_> {
-    /// The item as an element of an array, as a push could bring it again; `None` for a whole body.
+    /// The item as a JSON element of another push; `None` for a whole body.
     #[must_use]
     pub fn element(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.raw);
@@ -110,38 +109,49 @@ impl Rejection<'_> {
 
 /// The items of a body, unescaped into one text.
 ///
-/// The text of an item is as it was received but for line breaks, which JSON allows between tokens only: each is a
-/// space here, so that a reading is a line.
+/// The text of an item is unchanged except for line breaks, which JSON allows only between tokens: each becomes a space, so that a
+/// reading is one line.
+///
+/// # Examples
+/// ```
+/// use domain::batch::Items;
+///
+/// let items = Items::split(br#"["{\"DevType\":\"UM\"}", 7]"#)?;
+/// let batch = items.read();
+/// assert_eq!(batch.readings[0].text, r#"{"DevType":"UM"}"#);
+/// assert_eq!(batch.rejections[0].reason, "neither a string nor an object");
+/// # Ok::<(), domain::batch::BatchError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Items<'b> {
     texts: String,
-    items: Vec<Item>,
+    items: Vec<AcceptedItem>,
     rejections: Vec<Rejection<'b>>,
 }
 
 #[derive(Debug)]
-struct Item {
+struct AcceptedItem {
     part: RejectedPart,
-    /// The range of its text in the texts of all items.
+    /// The range of its text in `Items::texts`.
     text: Range<usize>,
 }
 
-/// The readings of a push in the order received, and what was not a reading.
+/// The readings and rejections of a push, in their order.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// Well-formed items.
+    /// The well-formed items.
     pub readings: Vec<Reading<'a>>,
-    /// The others.
+    /// The malformed items.
     pub rejections: Vec<Rejection<'a>>,
 }
 
 impl<'b> Items<'b> {
-    /// Splits a decoded body into its items. A leading byte order mark is passed over, as RFC 8259 §8.1 allows.
+    /// Splits a decoded body into its items. Ignores a byte order mark, as RFC 8259 §8.1 allows.
     ///
     /// # Errors
-    /// [`BatchError`] where the body as a whole is not a JSON array in UTF-8. A retry cannot help.
+    /// [`BatchError`] if the body is not a JSON array in UTF-8. A retry does not help.
     pub fn split(body: &'b [u8]) -> Result<Self, BatchError> {
-        let text = std::str::from_utf8(body).map_err(|fault| BatchError::Utf8(fault.valid_up_to()))?;
+        let text = std::str::from_utf8(body).map_err(|error| BatchError::Utf8(error.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut items = Self::default();
         let mut texts = Vec::with_capacity(text.len());
@@ -159,7 +169,7 @@ impl<'b> Items<'b> {
         }
     }
 
-    /// How many items the body holds, good and bad.
+    /// The number of items, with malformed ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len() + self.rejections.len()
@@ -171,7 +181,7 @@ impl<'b> Items<'b> {
         self.len() == 0
     }
 
-    /// Reads each item.
+    /// Parses each item.
     #[must_use]
     pub fn read(&self) -> Batch<'_> {
         let mut batch = Batch { readings: Vec::with_capacity(self.items.len()), rejections: self.rejections.clone() };
@@ -185,7 +195,7 @@ impl<'b> Items<'b> {
                     continue;
                 }
                 Ok(_) => format!("more than {MOST_VALUES} values in one batch: send fewer readings at a time"),
-                Err(fault) => fault.to_string(),
+                Err(error) => error.to_string(),
             };
             let raw = Cow::Borrowed(text.as_bytes());
             batch.rejections.push(Rejection { part: item.part, reason, raw });
@@ -194,7 +204,7 @@ impl<'b> Items<'b> {
         batch
     }
 
-    /// Adds an element of the body's array, its text to `texts`. What is beyond [`MOST_ITEMS`] takes no memory.
+    /// Adds an element of the body's array, and its text to `texts`. Ignores elements beyond [`MOST_ITEMS`].
     fn push(&mut self, element: Raw<'b>, texts: &mut Vec<u8>) {
         let index = self.len();
         if index > MOST_ITEMS {
@@ -202,7 +212,7 @@ impl<'b> Items<'b> {
         }
         let sent = element.as_str();
         let start = texts.len();
-        // An object is taken as it stands: Matrix events are objects, and so is what other senders forget to stringify.
+        // Matrix events are objects, and other senders do not stringify their objects.
         let part = if sent.starts_with('{') {
             texts.extend_from_slice(sent.as_bytes());
             RejectedPart::Json(index)
@@ -218,13 +228,12 @@ impl<'b> Items<'b> {
             return;
         };
         put_on_one_line(&mut texts[start..]);
-        self.items.push(Item { part, text: start..texts.len() });
+        self.items.push(AcceptedItem { part, text: start..texts.len() });
     }
 }
 
-/// Makes each line break of a reading a space. Anything else stays as it is.
-///
-/// A reading has line breaks between tokens alone: inside of a string a line break is no JSON, and a space would make it some.
+/// Replaces each line break of a JSON object with a space. Other text is unchanged: a line break in a string is not JSON, and a space
+/// would make it JSON.
 fn put_on_one_line(text: &mut [u8]) {
     let has_breaks = memchr2(b'\n', b'\r', text).is_some();
     let is_object = || text.trim_ascii_start().starts_with(b"{");
@@ -250,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_alone_are_read_as_they_are_beside_something_else() {
+    fn strings_are_parsed_alike_with_and_without_other_elements() {
         let strings = r#""{\"a\":\"é\\n\"}","{\r\n}","not json","\ud83e\uddfb","""#;
         let (alone, beside) = (format!("[{strings}]"), format!("[{strings},7,\"\\ud800\"]"));
         assert_eq!(texts(&alone), texts(&beside));
@@ -259,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn good_and_bad_items_are_counted() {
+    fn well_formed_and_malformed_items_are_counted() {
         let counted = |body: &str| {
             let items = Items::split(body.as_bytes()).unwrap();
             (items.len(), items.is_empty())
@@ -271,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_kept_to_the_letter() {
+    fn items_are_unchanged() {
         assert_eq!(
             texts(r#"["{\"t\": \"1\" }", "{\"a\":\"\\u00e9\\\"\"}"]"#),
             [r#"{"t": "1" }"#, r#"{"a":"\u00e9\""}"#]
@@ -279,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_taken_as_they_stand() {
+    fn objects_are_unchanged() {
         assert_eq!(texts(r#"[{"a" : 1.0}, "{}"]"#), [r#"{"a" : 1.0}"#, "{}"]);
     }
 
@@ -289,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_inside_of_a_string_is_no_json_and_kept_as_it_came() {
+    fn a_line_break_in_a_string_is_no_json_and_is_unchanged() {
         let items = Items::split(br#"["{\"a\":\"b\nc\"}","no\r\njson",{"d":"\n"}]"#).unwrap();
         let batch = items.read();
         assert_eq!(batch.readings.len(), 1);
@@ -304,12 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_over() {
+    fn a_byte_order_mark_is_ignored() {
         assert_eq!(texts("\u{feff}[\"{}\"]"), ["{}"]);
     }
 
     #[test]
-    fn one_bad_item_costs_no_good_one() {
+    fn a_malformed_item_does_not_affect_others() {
         let body = r#"["{\"a\":1}", 7, "{", null, "\ud800", [1], "{\"b\":2}", "[]", "{} {}", ""]"#;
         assert_eq!(texts(body), [r#"{"a":1}"#, r#"{"b":2}"#]);
         let indices: Vec<_> = rejected(body).into_iter().map(|(index, _)| index.unwrap()).collect();
@@ -318,19 +327,19 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_keeps_what_was_sent() {
+    fn a_rejection_has_the_bytes_as_received() {
         let items = Items::split(br#"["{oops}", "\ud800"]"#).unwrap();
         let raw: Vec<_> = items.read().rejections.iter().map(|rejection| rejection.raw.to_vec()).collect();
         assert_eq!(raw, [b"{oops}".to_vec(), br#""\ud800""#.to_vec()]);
     }
 
     #[test]
-    fn an_unpaired_surrogate_inside_an_item_is_read() {
+    fn an_unpaired_surrogate_inside_an_item_is_accepted() {
         assert_eq!(texts(r#"["{\"Display\":\"\\ud800\"}"]"#).len(), 1);
     }
 
     #[test]
-    fn what_is_no_array_is_no_batch() {
+    fn a_body_that_is_no_array_is_no_batch() {
         assert_eq!(Items::split(b"{}").unwrap_err(), BatchError::Shape);
         assert_eq!(Items::split(b"\"[]\"").unwrap_err(), BatchError::Shape);
         assert_eq!(Items::split(b"null").unwrap_err(), BatchError::Shape);
@@ -344,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_of_any_depth_is_an_answer_and_not_a_crash() {
+    fn nesting_of_any_depth_does_not_crash() {
         let deep = format!("[{}{}]", "[".repeat(300_000), "]".repeat(300_000));
         assert_eq!(rejected(&deep).len(), 1);
         let inner = format!(r#"["{{\"v\":{}{}}}"]"#, "[".repeat(300_000), "]".repeat(300_000));
@@ -352,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn more_items_than_there_may_be_are_no_batch_whatever_they_are() {
+    fn more_than_the_most_items_are_no_batch() {
         for item in ["{}", "\"\"", "7"] {
             let most = vec![item; MOST_ITEMS].join(",");
             assert_eq!(Items::split(format!("[{most}]").as_bytes()).unwrap().len(), MOST_ITEMS);
@@ -361,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_too_many_members_is_rejected_and_costs_no_good_one() {
+    fn an_item_with_too_many_members_is_rejected_alone() {
         let item = |members: usize| format!(r#"{{"v":{{{}}}}}"#, vec![r#""":1"#; members].join(","));
         let (most, more) = (item(MOST_MEMBERS), item(MOST_MEMBERS + 1));
         let body = format!("[{most},{more},{{}}]");
@@ -371,11 +380,11 @@ mod tests {
     }
 
     #[test]
-    fn readings_have_so_many_values_together_and_what_is_beyond_is_rejected() {
+    fn readings_beyond_the_most_values_of_a_batch_are_rejected() {
         let members = 4_000;
         let item = format!(r#"{{"v":{{{}}}}}"#, vec![r#""":1"#; members].join(","));
         let most = MOST_VALUES / members;
-        // What has no more than is left is still taken.
+        // A later reading that fits is accepted.
         let body = format!("[{}{item},{{\"v\":{{}}}}]", format!("{item},").repeat(most));
         let items = Items::split(body.as_bytes()).unwrap();
         let batch = items.read();
@@ -386,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_known_by_its_bytes() {
+    fn the_id_of_a_batch_depends_on_its_bytes() {
         assert_eq!(BatchId::of(b"[]").to_string().len(), 32);
         assert_ne!(BatchId::of(b"[]").to_string(), BatchId::of(b"[ ]").to_string());
     }

@@ -1,23 +1,22 @@
-//! The device types that SmartClean documents: which metrics each reports, under which names, and in which unit.
+//! The documented device types, with the metrics of each, their names on the wire and their units.
 //!
-//! The table is the vendor's own documentation (sensor data pages, newest version 2024-02) with its traps undone:
-//! a metric has one name, one unit and one meaning here, however the type spells it on the wire.
+//! The table follows the vendor's documentation (sensor data pages, newest version 2024-02). Here a metric has one name, one unit
+//! and one meaning, however a device spells it.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// The provider whose types are known here. `SMARTCLEAN#UM` and the bare `UM` are the same type.
+/// The prefix of SmartClean's device types. `SMARTCLEAN#UM` and `UM` are the same type.
 const PROVIDER: &str = "SMARTCLEAN#";
 
-/// What a number is counted in.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// A plain number: a count, a score, an index.
+    /// None: a count, a score, an index.
     One,
-    /// Yes or no: 1 or 0. Its metric's label says what "yes" is.
+    /// Yes or no: 1 or 0. The label of the metric is the meaning of yes.
     Flag,
     /// Per cent.
     Percent,
@@ -44,7 +43,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The usual symbol, empty for plain numbers and flags.
+    /// The symbol; empty for numbers without a unit and for flags.
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
@@ -63,7 +62,7 @@ impl Unit {
         }
     }
 
-    /// The symbol in letters that the GSM-7 alphabet has, so that a unit alone never makes a text message dearer.
+    /// The symbol in the GSM-7 alphabet. Other characters make an SMS more expensive.
     #[must_use]
     pub fn gsm_symbol(self) -> &'static str {
         match self {
@@ -76,46 +75,46 @@ impl Unit {
     }
 }
 
-/// How a number on the wire becomes the metric's value.
+/// How a metric is encoded on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// As it is sent.
+enum Encoding {
+    /// The value.
     Plain,
-    /// Sent in tenths: 304 is 30.4.
+    /// The value in tenths: 304 is 30.4.
     Tenths,
-    /// Sent as 0 for yes and 1 for no.
+    /// 0 for yes and 1 for no.
     Inverted,
 }
 
 /// One metric of a device type.
 #[derive(Debug, PartialEq)]
 pub struct Metric {
-    /// The name that rules use.
+    /// The name in rules.
     pub key: &'static str,
-    /// What a person calls it, with small letters: "ammonia", "free space".
+    /// The name for people, in lower case: "ammonia", "free space".
     pub label: &'static str,
-    /// What its value is counted in.
+    /// The unit of its value.
     pub unit: Unit,
-    /// The values that such a sensor can measure. Another value is a sensor error: stored, and not compared with limits.
+    /// The range of the sensor. Other values are sensor errors: they are stored and not compared with limits.
     pub plausible: RangeInclusive<f64>,
-    /// Names on the wire where they are not the key, the first present one counts.
+    /// The names on the wire, the first that is present counts; empty for the key.
     wire: &'static [&'static str],
-    form: Form,
+    encoding: Encoding,
 }
 
 impl Metric {
-    /// The metric's value from the number on the wire.
+    /// The value of a number on the wire.
     #[must_use]
     pub fn value(&self, sent: f64) -> f64 {
-        match self.form {
-            Form::Plain => sent,
-            // A division, because 304 × 0.1 is 30.400000000000002.
-            Form::Tenths => sent / 10.0,
-            Form::Inverted => 1.0 - sent,
+        match self.encoding {
+            Encoding::Plain => sent,
+            // Not a multiplication: 304 × 0.1 is 30.400000000000002.
+            Encoding::Tenths => sent / 10.0,
+            Encoding::Inverted => 1.0 - sent,
         }
     }
 
-    /// The names under which it is sent, the first present one counts.
+    /// The names on the wire, the first that is present counts.
     #[must_use]
     pub fn sent_as(&self) -> &[&'static str] {
         if self.wire.is_empty() { std::slice::from_ref(&self.key) } else { self.wire }
@@ -123,39 +122,34 @@ impl Metric {
 }
 
 /// A documented device type.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct DeviceType {
     /// The vendor's short name, without provider: `UM`.
     pub name: &'static str,
-    /// What a person calls such a device, with small letters.
+    /// The name for people, in lower case.
     pub title: &'static str,
-    /// Its metrics.
+    /// The metrics.
     pub metrics: &'static [Metric],
 }
 
-impl fmt::Debug for DeviceType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
 impl DeviceType {
-    /// The documented type of that name (`UM`, without provider).
+    /// The documented type with this short name (`UM`).
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         DEVICE_TYPES.iter().find(|device_type| device_type.name == name)
     }
 
-    /// The metric of that key.
+    /// The metric with this key.
     #[must_use]
     pub fn metric(&self, key: &str) -> Option<&'static Metric> {
         self.metrics.iter().find(|metric| metric.key == key)
     }
 }
 
-/// The name of a type as rules and stores know it: SmartClean's own without the provider, others with it, so that
-/// `ACME#BIN`, of which nothing is known, is never judged by what SmartClean's `BIN` means.
+/// The short name of a device type: without the provider for SmartClean's types. Types of other providers keep it, so that
+/// `ACME#BIN` is not taken for SmartClean's `BIN`.
 ///
+/// # Examples
 /// ```
 /// use domain::device::short_name;
 /// assert_eq!(short_name("SMARTCLEAN#UM"), "UM");
@@ -169,7 +163,7 @@ pub fn short_name(device_type: &str) -> &str {
 }
 
 const fn metric(key: &'static str, label: &'static str, unit: Unit, plausible: RangeInclusive<f64>) -> Metric {
-    Metric { key, label, unit, plausible, wire: &[], form: Form::Plain }
+    Metric { key, label, unit, plausible, wire: &[], encoding: Encoding::Plain }
 }
 
 const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
@@ -177,13 +171,12 @@ const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
 }
 
 const fn tenths(metric: Metric) -> Metric {
-    Metric { form: Form::Tenths, ..metric }
+    Metric { encoding: Encoding::Tenths, ..metric }
 }
 
-// What sensors can measure, in the metric's unit. A range is rather too wide than too narrow: it is there to find values that
-// mean "no value", such as -1, 255 and 65,535, and must not hide what happens in a room. Each has its source: the vendor's
-// pages, a data sheet, or a physical bound. The vendor does not say which sensors its devices have, so a data sheet is of
-// a sensor of the kind. "Own choice" is a number without a source.
+// Ranges of sensors, in the metric's unit. They find values that mean "no value", such as -1, 255 and 65,535. They are wide, so that
+// they hide nothing that happens in a room. The source of each is the vendor's pages, a data sheet, or a physical bound. The vendor
+// does not name its sensors, so a data sheet is of a similar one. "Own choice" has no source.
 
 /// Yes or no. Vendor: 0 or 1.
 const FLAG: RangeInclusive<f64> = 0.0..=1.0;
@@ -233,12 +226,12 @@ const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
 
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
 const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag, FLAG));
-const OCCUPIED_AS_ZERO: Metric = Metric { form: Form::Inverted, ..OCCUPIED };
+const OCCUPIED_AS_ZERO: Metric = Metric { encoding: Encoding::Inverted, ..OCCUPIED };
 const BATTERY_PERCENT: Metric = metric("batt", "battery", Unit::Percent, PERCENT);
 const SIGNAL: Metric = metric("rssi", "signal strength", Unit::DecibelMilliwatt, RECEPTION);
 const DISTANCE: Metric = metric("d", "distance", Unit::Millimetre, REACH);
 
-/// Every documented type. Order: as the vendor lists them.
+/// Every documented type, in the vendor's order.
 pub static DEVICE_TYPES: [DeviceType; 16] = [
     DeviceType {
         name: "UM",
@@ -366,7 +359,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_key_means_different_things_in_different_types() {
+    fn the_same_key_has_different_units_in_different_types() {
         let unit = |device_type, key| DeviceType::named(device_type).unwrap().metric(key).unwrap().unit;
         assert_eq!(unit("ODRDTR", "amm"), Unit::Ppm);
         assert_eq!(unit("ODRDTR_BATT_V1", "amm"), Unit::Ppb);
@@ -375,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn another_providers_type_is_not_ours() {
+    fn a_type_of_another_provider_is_not_documented() {
         assert!(DeviceType::named(short_name("ACME#BIN")).is_none());
         assert!(DeviceType::named(short_name("SMARTCLEAN#BIN")).is_some());
         assert!(DeviceType::named(short_name(" BIN ")).is_some());
@@ -383,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn every_range_has_room_for_what_the_vendor_shows_and_none_for_values_that_mean_no_value() {
+    fn no_range_contains_a_value_that_means_no_value() {
         for (device_type, metric) in
             DEVICE_TYPES.iter().flat_map(|of| of.metrics.iter().map(move |metric| (of, metric)))
         {

@@ -1,11 +1,11 @@
-//! What of a text from outside can be shown: on a terminal, in a log, in a subject, on a page.
+//! Makes text from outside safe to show on a terminal, in a log, in a subject or on a page.
 
 use std::ops::RangeInclusive;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Whether `character` shows nothing by itself and changes how what stands around it is shown: controls, the ends of lines
-/// and paragraphs, marks that turn the direction of reading, the byte order mark.
+/// Whether `character` is invisible and changes how other text is shown: controls, ends of lines and paragraphs, marks of the
+/// reading direction, the byte order mark.
 #[must_use]
 pub fn is_hidden(character: char) -> bool {
     character.is_control()
@@ -23,8 +23,9 @@ pub fn is_hidden(character: char) -> bool {
         )
 }
 
-/// `text` as one line, with a blank for everything [hidden](is_hidden).
+/// Replaces each [hidden](is_hidden) character of `text` with a space. The result is one line.
 ///
+/// # Examples
 /// ```
 /// use domain::display::line;
 /// assert_eq!(line("a\u{1b}[31mb\r\nc\u{202e}d"), "a [31mb  c d");
@@ -34,22 +35,23 @@ pub fn line(text: &str) -> String {
     text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
 }
 
-/// `text` as lines that end as they did, each as [`line()`] has it.
+/// Replaces each [hidden](is_hidden) character of `text` except line feeds with a space.
 #[must_use]
 pub fn lines(text: &str) -> String {
     text.chars().map(|character| if character != '\n' && is_hidden(character) { ' ' } else { character }).collect()
 }
 
-/// Fewest digits of a telephone number, and the most that have no other character in between: longer ones are ids.
-const TELEPHONE: RangeInclusive<usize> = 7..=13;
-/// Digits that stand together where a number is taken apart.
-const DIGITS: usize = 4;
-/// Letters, digits and hyphens from which on a word is an id, of which the numbers stay.
-const ID: usize = 20;
+/// The number of digits of a telephone number. More digits without another character in between are an id.
+const PHONE_DIGITS: RangeInclusive<usize> = 7..=13;
+/// The digits of a group in a split number.
+const GROUP_DIGITS: usize = 4;
+/// The fewest letters, digits and hyphens of an id, whose numbers are not split.
+const SHORTEST_ID: usize = 20;
 
-/// `text` without what a mail program or a telephone makes a link of: addresses of pages and mailboxes get a blank, and
-/// telephone numbers underscores. What a sensor sends must not lead anybody anywhere.
+/// Breaks the links that a mail program or a telephone makes: addresses of pages and mailboxes get a space, telephone numbers get
+/// underscores. The text of a device must not contain links.
 ///
+/// # Examples
 /// ```
 /// use domain::display::unlinked;
 /// assert_eq!(unlinked("http://evil.example/x"), "http: //evil. example/x");
@@ -83,14 +85,14 @@ pub fn unlinked(text: &str) -> String {
     shown
 }
 
-/// The length of the id that `text` begins with, if it is one.
+/// The length of the id at the beginning of `text`, if there is one.
 fn id_length(text: &str) -> Option<usize> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     let length = text.bytes().take_while(|byte| is_part(byte)).count();
-    (length >= ID).then_some(length)
+    (length >= SHORTEST_ID).then_some(length)
 }
 
-/// The length of the number that `text` begins with, with what people write between digits.
+/// The length of the number at the beginning of `text`, including separators between digits.
 fn number_length(text: &str) -> usize {
     let end = text.find(|c: char| c.is_alphabetic() || c == '_').unwrap_or(text.len());
     let last = text[..end].char_indices().rfind(|(_, c)| c.is_numeric());
@@ -100,11 +102,11 @@ fn number_length(text: &str) -> usize {
 fn push_number(shown: &mut String, number: &str) {
     let digits: Vec<char> = number.chars().filter(|c| c.is_numeric()).collect();
     let is_one_word = digits.len() == number.chars().count();
-    if digits.len() < *TELEPHONE.start() || (is_one_word && digits.len() > *TELEPHONE.end()) {
+    if digits.len() < *PHONE_DIGITS.start() || (is_one_word && digits.len() > *PHONE_DIGITS.end()) {
         *shown += number;
         return;
     }
-    for (index, group) in digits.chunks(DIGITS).enumerate() {
+    for (index, group) in digits.chunks(GROUP_DIGITS).enumerate() {
         if index > 0 {
             shown.push('_');
         }
@@ -112,31 +114,36 @@ fn push_number(shown: &mut String, number: &str) {
     }
 }
 
-/// Longest name that is carried into messages, in characters. The vendor's ids have 32 and its names fewer; whatever is
-/// longer must not fill a message, or the state that remembers it.
+/// Longest name in messages and in the zone state, in characters. The vendor's ids have 32, its names fewer.
 const LONGEST_NAME: usize = 120;
 
-/// A name from a reading, made fit to be shown anywhere: no control characters, no line breaks, no invisible marks that
-/// turn the reading direction of what follows, single spaces, at most `LONGEST_NAME` (120) characters and no part of what
-/// a person sees as one. `None` where nothing is left of it.
+/// Makes a name from a reading safe to show: no [hidden](is_hidden) characters, single spaces, and at most 120 characters, cut
+/// between graphemes. `None` if nothing is left.
+///
+/// # Examples
+/// ```
+/// use domain::display::presentable;
+/// assert_eq!(presentable(" Toilet\r\n\t3 ").as_deref(), Some("Toilet 3"));
+/// assert_eq!(presentable("\u{202e}"), None);
+/// ```
 #[must_use]
 pub fn presentable(name: &str) -> Option<String> {
-    let looked_at = first_graphemes(name, 4 * LONGEST_NAME);
-    let words = looked_at.split(|character: char| character.is_whitespace() || is_hidden(character));
+    let start = first_graphemes(name, 4 * LONGEST_NAME);
+    let words = start.split(|character: char| character.is_whitespace() || is_hidden(character));
     let spaced = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    // No character has less than a byte.
+    // A character has at least one byte.
     if spaced.len() <= LONGEST_NAME {
         return (!spaced.is_empty()).then_some(spaced);
     }
     let fitting = first_that_fit(&spaced, LONGEST_NAME, |text| text.chars().count());
-    // Where the very first grapheme is longer than any name may be, the name ends inside of that.
+    // The first grapheme alone is longer than the limit.
     if fitting.is_empty() {
         return Some(spaced.chars().take(LONGEST_NAME).collect());
     }
     Some(fitting.trim_end().to_owned())
 }
 
-/// The first graphemes of `text` that fit into `room` by `width`.
+/// The first graphemes of `text` whose `width` is at most `room`.
 #[must_use]
 pub fn first_that_fit(text: &str, room: usize, width: impl Fn(&str) -> usize) -> &str {
     let mut used = 0;
@@ -150,7 +157,7 @@ pub fn first_that_fit(text: &str, room: usize, width: impl Fn(&str) -> usize) ->
 /// The first `graphemes` of `text`.
 #[must_use]
 pub fn first_graphemes(text: &str, graphemes: usize) -> &str {
-    // No grapheme has less than a byte.
+    // A grapheme has at least one byte.
     let end = if text.len() <= graphemes { None } else { text.grapheme_indices(true).nth(graphemes) };
     &text[..end.map_or(text.len(), |(end, _)| end)]
 }
@@ -160,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_telephone_numbers_are_taken_apart_and_names_and_ids_stay() {
+    fn links_and_telephone_numbers_are_broken_and_names_and_ids_are_not() {
         for (text, shown) in [
             ("https://a.example", "https: //a. example"),
             ("www.a.example", "www. a. example"),
@@ -178,7 +185,7 @@ mod tests {
             ("6123–4567", "6123_4567"),
         ] {
             assert_eq!(unlinked(text), shown);
-            assert_eq!(unlinked(shown), shown, "once is enough");
+            assert_eq!(unlinked(shown), shown, "a second time changes nothing");
         }
         let id = "9".repeat(32);
         for text in [
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_becomes_a_blank_and_what_is_written_stays() {
+    fn hidden_characters_become_spaces_and_others_stay() {
         for hidden in ["\0", "\t", "\r", "\u{1b}", "\u{7f}", "\u{9b}", "\u{61c}", "\u{2029}", "\u{202e}", "\u{2069}"] {
             assert_eq!(line(&format!("a{hidden}b")), "a b", "{hidden:?}");
         }
@@ -208,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_their_ends_and_nothing_else() {
+    fn only_line_feeds_end_lines() {
         assert_eq!(lines("a\nb\r\u{2028}c\n"), "a\nb  c\n");
         assert_eq!(line("a\nb"), "a b");
     }
 
     #[test]
-    fn names_lose_what_could_command_a_terminal_or_turn_the_text() {
+    fn names_lose_control_characters_and_direction_marks() {
         assert_eq!(presentable(" Toilet\r\n\t3 ").unwrap(), "Toilet 3");
         assert_eq!(presentable("\u{1b}[31mred\u{202e}der").unwrap(), "[31mred der");
         assert_eq!(presentable("厕所 \u{1f6bb} é").unwrap(), "厕所 \u{1f6bb} é");
@@ -224,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_between_what_a_person_sees_as_characters() {
+    fn a_long_name_is_cut_between_graphemes() {
         for joined in ["👩\u{200d}👩\u{200d}👧", "🇸🇬", "e\u{301}\u{302}", "👍🏽"] {
             let whole = format!("{}{joined}", "x".repeat(LONGEST_NAME - joined.chars().count()));
             assert_eq!(presentable(&whole).as_deref(), Some(&*whole));
@@ -233,7 +240,7 @@ mod tests {
                 "x".repeat(1 + LONGEST_NAME - joined.chars().count())
             );
         }
-        // And what is not looked at any more because of all the space before it is not missed in part.
+        // Also where the limit of the first graphemes falls into one.
         let late = format!("a{}{}", " ".repeat(477), "👩\u{200d}👩\u{200d}👧".repeat(9));
         assert_eq!(presentable(&late).unwrap(), "a 👩\u{200d}👩\u{200d}👧👩\u{200d}👩\u{200d}👧");
         let endless = format!("a{}", "\u{301}".repeat(10_000));

@@ -1,7 +1,7 @@
-//! Lenient views of JSON text: what the vendor sends as a number, a float or a string reads as one value.
+//! Lenient views of JSON text: the vendor sends the same value as a number, a float or a string.
 //!
-//! Nothing here copies a value before it is asked for, and nothing fails on a value's *type*: a field that is not what
-//! was hoped for is simply absent. Only text that is not JSON at all is an error.
+//! Values are not copied before they are used. A value of another type than expected is absent; only text that is not JSON is an
+//! error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,14 +11,14 @@ use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
-/// The text of one JSON value, known to be well-formed and read only when asked.
+/// The text of one well-formed JSON value.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Raw<'a>(#[serde(borrow)] &'a RawValue);
 
 impl<'a> Raw<'a> {
-    /// The value as text: a string's content, or a number as it is written. `None` for anything else and for text that
-    /// is empty or only white space, since the vendor sends `""` where it means nothing.
+    /// The content of a string, or a number as it is written. `None` for other values and for blank text: the vendor sends `""`
+    /// for no value.
     ///
     /// An unpaired surrogate (`"\ud800"`) becomes U+FFFD: JSON allows it, Unicode text does not.
     #[must_use]
@@ -31,7 +31,7 @@ impl<'a> Raw<'a> {
         text.contains(|character: char| !character.is_whitespace()).then_some(text)
     }
 
-    /// The value as a finite number, written as a number (`3000`, `2.0`) or as a string (`"3000"`, `"-68"`).
+    /// The finite number, from a number (`3000`, `2.0`) or a string (`"3000"`, `"-68"`).
     #[must_use]
     pub fn number(self) -> Option<f64> {
         // Most numbers of a reading are whole. The conversion rounds as `f64::from_str` does.
@@ -40,12 +40,11 @@ impl<'a> Raw<'a> {
         }
         let text = self.text()?;
         let text = text.trim();
-        // `f64::from_str` also reads "inf" and "nan"; a sensor cannot mean those.
+        // `f64::from_str` also parses "inf" and "nan".
         text.parse::<f64>().ok().filter(|number| number.is_finite())
     }
 
-    /// The first members of an object, at most `most`, in order, a repeated name with each of its values. Empty for anything
-    /// else.
+    /// The first `most` members of an object, in order, with each value of a repeated name. Empty for other values.
     #[must_use]
     pub fn members(self, most: usize) -> Vec<(Cow<'a, str>, Raw<'a>)> {
         let mut members = Vec::new();
@@ -57,7 +56,7 @@ impl<'a> Raw<'a> {
         visited.map_or_else(|_| Vec::new(), |()| members)
     }
 
-    /// The last member of this name. `None` if there is none, or if the value is not an object.
+    /// The last member with this name. `None` if there is none, or if the value is not an object.
     #[must_use]
     pub fn member(self, name: &str) -> Option<Raw<'a>> {
         let mut last = None;
@@ -70,13 +69,13 @@ impl<'a> Raw<'a> {
         last
     }
 
-    /// The value's own JSON text.
+    /// The JSON text.
     #[must_use]
     pub fn as_str(self) -> &'a str {
         self.0.get()
     }
 
-    /// The content of a string. `None` for anything else, and for a string with an unpaired surrogate.
+    /// The content of a string. `None` for other values and for a string with an unpaired surrogate.
     #[must_use]
     pub fn string(self) -> Option<String> {
         let mut text = Vec::new();
@@ -84,11 +83,11 @@ impl<'a> Raw<'a> {
         String::from_utf8(text).ok()
     }
 
-    /// Appends the content of a string to `text`, in UTF-8. `None` if the value is not a string, or has an unpaired surrogate; then
-    /// `text` stays as it is.
+    /// Appends the content of a string to `text`, in UTF-8. `None` for other values and for a string with an unpaired surrogate;
+    /// then `text` is unchanged.
     ///
-    /// A push is JSON in JSON in JSON, and nearly all of its escapes are quotes and backslashes. `serde_json` takes more than twice
-    /// the instructions for these; it unescapes the strings that have another escape.
+    /// Nearly all escapes of a push, which is JSON in JSON in JSON, are quotes and backslashes. `serde_json` needs more than twice
+    /// the instructions for them. It unescapes the strings with another escape.
     #[must_use]
     pub(super) fn unescape_into(self, text: &mut Vec<u8>) -> Option<()> {
         let mut rest = self.quoted()?.as_bytes();
@@ -96,7 +95,7 @@ impl<'a> Raw<'a> {
         text.resize(start + rest.len(), 0);
         let mut room = &mut text[start..];
         loop {
-            // Copied before it is known how much of it is plain: the rest is overwritten.
+            // Copies eight bytes at once. Those behind a backslash are overwritten.
             if let (Some(eight), Some(copy)) = (rest.first_chunk(), room.first_chunk_mut()) {
                 *copy = *eight;
                 let plain = bytes_before_backslash(*eight);
@@ -124,55 +123,61 @@ impl<'a> Raw<'a> {
         Some(())
     }
 
-    /// The same of any string, and an unpaired surrogate becomes U+FFFD. Empty for anything else.
+    /// The content of a string, with U+FFFD for an unpaired surrogate. Empty for other values.
     fn content(self) -> Cow<'a, str> {
         match self.quoted() {
             Some(plain) if plain.bytes().all(|byte| byte != b'\\') => Cow::Borrowed(plain),
-            // A well-formed string is always bytes.
-            _ => Cow::Owned(Deserializer::from_str(self.as_str()).deserialize_bytes(Text).unwrap_or_default()),
+            _ => Cow::Owned(Deserializer::from_str(self.as_str()).deserialize_bytes(LossyText).unwrap_or_default()),
         }
     }
 
-    /// What a string has between its quotes; `None` for anything else.
+    /// The text between the quotes of a string; `None` for other values.
     fn quoted(self) -> Option<&'a str> {
         let text = self.as_str();
         if text.starts_with('"') { text.get(1..text.len() - 1) } else { None }
     }
 }
 
-/// How many of these bytes are before the first backslash.
+/// The number of bytes before the first backslash.
 fn bytes_before_backslash(eight: [u8; 8]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    // A backslash becomes 0. The lowest bit that is set in `found` is the highest one of the first byte that is 0.
+    // A backslash becomes 0. The lowest bit of `zeros` is the highest bit of the first byte that is 0.
     let bytes = u64::from_le_bytes(eight) ^ (ONES * u64::from(b'\\'));
-    let found = bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
-    found.trailing_zeros() as usize / 8
+    let zeros = bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
+    zeros.trailing_zeros() as usize / 8
 }
 
-/// Calls `visit` with each member of the JSON object in `text`, in order. A repeated name is visited each time, so that
-/// "the last one wins" is the caller's natural reading.
+/// Calls `visit` with each member of the JSON object in `text`, in order. A repeated name is visited each time.
 ///
 /// # Errors
-/// If `text` is not exactly one well-formed JSON object; members before the fault have been visited by then.
+/// If `text` is not exactly one well-formed JSON object. The members before the error are visited first. A retry does not help.
+///
+/// # Examples
+/// ```
+/// let mut count = None;
+/// domain::json::each_member(r#"{"count":"30"}"#, |_, value| count = value.number())?;
+/// assert_eq!(count, Some(30.0));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub fn each_member<'a>(text: &'a str, visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> serde_json::Result<()> {
     let mut deserializer = Deserializer::from_str(text);
-    let members = Members { is_plain: is_plain(text), visit };
+    let members = MembersVisitor { is_plain: is_plain(text), visit };
     let visited = deserializer.deserialize_map(members).and_then(|()| deserializer.end());
-    // An error of the type repeats the value, which may be as long as the text.
+    // The error of a wrong type contains the value, which can be as long as the text.
     visited.map_err(|error| if error.is_data() { serde_json::Error::custom("expected an object") } else { error })
 }
 
-/// Calls `visit` with each element of the JSON array in `text`, in order. A list of the elements could take eight times the
-/// memory of the text.
+/// Calls `visit` with each element of the JSON array in `text`, in order. A list of the elements could need eight times the memory
+/// of the text.
 ///
 /// # Errors
-/// If `text` is not exactly one well-formed JSON array; elements before the fault have been visited by then.
+/// If `text` is not exactly one well-formed JSON array. The elements before the error are visited first. A retry does not help.
 pub fn each_element<'a>(text: &'a str, visit: impl FnMut(Raw<'a>)) -> serde_json::Result<()> {
     let mut deserializer = Deserializer::from_str(text);
-    deserializer.deserialize_seq(Elements(visit)).and_then(|()| deserializer.end())
+    deserializer.deserialize_seq(ElementsVisitor(visit)).and_then(|()| deserializer.end())
 }
 
-/// Whether `text` is well-formed JSON of any kind, however deeply nested.
+/// Whether `text` is well-formed JSON, however deeply nested.
 #[must_use]
 pub fn is_well_formed(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
@@ -180,16 +185,16 @@ pub fn is_well_formed(text: &str) -> bool {
 
 /// Whether `text` has no backslash and no control character.
 fn is_plain(text: &str) -> bool {
-    // Without an early end, several bytes are compared at once.
+    // Without an early return, the compiler vectorizes the loop.
     text.bytes().fold(true, |is_plain, byte| is_plain & (byte != b'\\') & (byte >= b' '))
 }
 
-struct Members<F> {
+struct MembersVisitor<F> {
     is_plain: bool,
     visit: F,
 }
 
-impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
+impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for MembersVisitor<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,7 +207,7 @@ impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
                 (self.visit)(Cow::Borrowed(name), value);
             }
         } else {
-            // A name may have an unpaired surrogate, and a `str` may not.
+            // A name can have an unpaired surrogate, and a `str` cannot.
             while let Some((name, value)) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
                 (self.visit)(name.content(), value);
             }
@@ -211,9 +216,9 @@ impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for Members<F> {
     }
 }
 
-struct Elements<F>(F);
+struct ElementsVisitor<F>(F);
 
-impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for Elements<F> {
+impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for ElementsVisitor<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,10 +233,10 @@ impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for Elements<F> {
     }
 }
 
-/// Text from the bytes of a JSON string, which are UTF-8 but for unpaired surrogates.
-struct Text;
+/// Decodes the bytes of a JSON string, which are UTF-8 except for unpaired surrogates.
+struct LossyText;
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for LossyText {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,7 +247,7 @@ impl Visitor<'_> for Text {
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
-            // A surrogate is three bytes that are invalid each, and this is the first of them.
+            // The first of the three bytes of a surrogate.
             if chunk.invalid() == [0xed] {
                 text.push(char::REPLACEMENT_CHARACTER);
             }
@@ -276,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_absent() {
+    fn a_value_that_is_no_number_is_absent() {
         for written in ["null", "true", "\"\"", "\"high\"", "\"NaN\"", "\"inf\"", "1e999", "[1]", "{\"n\":1}"] {
             assert_eq!(raw(written).number(), None, "{written}");
         }
     }
 
     #[test]
-    fn text_is_borrowed_where_nothing_is_escaped() {
+    fn text_without_escapes_is_borrowed() {
         assert!(matches!(raw("\"Toilet 厕所\"").text(), Some(Cow::Borrowed("Toilet 厕所"))));
         assert_eq!(raw("\"a\\\"b\"").text().unwrap(), "a\"b");
         assert_eq!(raw("42").text().unwrap(), "42");
@@ -345,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_character_in_a_name_is_no_json() {
+    fn a_control_character_in_a_name_is_an_error() {
         for wrong in ["{\"a\tb\":1}", "{\"a\\u0041\nb\":1}", "{\"\u{0}\":1}"] {
             assert!(each_member(wrong, |_, _| ()).is_err(), "{wrong:?}");
         }
@@ -355,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn members_come_in_order_with_repeats() {
+    fn members_are_in_order_with_repeated_names() {
         let members = raw(r#"{"a":1,"b":{"c":2},"a":3}"#).members(3);
         let names: Vec<_> = members.iter().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
         assert_eq!(names, ["a=1", "b={\"c\":2}", "a=3"]);
@@ -364,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn of_members_of_one_name_the_last_is_found() {
+    fn of_members_with_the_same_name_the_last_is_returned() {
         let object = raw(r#"{"a":1,"\u0061":2,"b":3}"#);
         assert_eq!(object.member("a").unwrap().as_str(), "2");
         assert!(object.member("c").is_none());
@@ -372,19 +377,19 @@ mod tests {
     }
 
     #[test]
-    fn nesting_of_any_depth_is_walked_without_recursion() {
+    fn nesting_of_any_depth_is_visited_without_recursion() {
         let deep = format!("{{\"x\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
-        let mut seen = 0;
-        each_member(&deep, |_, _| seen += 1).unwrap();
-        assert_eq!(seen, 1);
+        let mut visited = 0;
+        each_member(&deep, |_, _| visited += 1).unwrap();
+        assert_eq!(visited, 1);
         assert!(is_well_formed(&deep));
-        let mut seen = 0;
-        each_element(&format!("[{deep},{deep}]"), |_| seen += 1).unwrap();
-        assert_eq!(seen, 2);
+        let mut visited = 0;
+        each_element(&format!("[{deep},{deep}]"), |_| visited += 1).unwrap();
+        assert_eq!(visited, 2);
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_repeating_the_text() {
+    fn an_error_does_not_contain_the_text() {
         for (text, message) in [
             (format!("\"{}\"", "x".repeat(9_999)), "expected an object"),
             (format!("[\"{}\"]", "x".repeat(9_999)), "expected an object"),

@@ -1,8 +1,7 @@
-//! One reading: the text of one item of a push, read for what the rules and the alert texts need.
+//! A reading: the text of one item of a push, and the values that rules and alert texts need.
 //!
-//! The text itself is never changed. What it says is read leniently (see [`super::json`]): a field of the wrong kind is
-//! an absent field, and of a name that is repeated the last one counts, as in every JSON reader the vendor could have
-//! tested with.
+//! The text is never changed. It is parsed leniently (see [`super::json`]): a field of the wrong type is absent, and the last value
+//! of a repeated name counts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,62 +16,59 @@ use super::digest::Digest;
 use super::json::{Raw, each_member};
 use super::time::{self, LocalZone};
 
-/// A reading's identity: the SHA-256 of its text as it is stored.
+/// The id of a reading: the SHA-256 of its text.
 pub type ReadingId = Digest;
 
-/// Most members that `v` may have. A member of five bytes takes 40 bytes of memory. The vendor's largest reading, of a feedback
-/// tablet, has fewer than 60. Members of other objects are not kept.
+/// Most members of `v`. A member of five bytes needs 40 bytes of memory. The vendor's largest reading, of a feedback tablet, has
+/// fewer than 60.
 pub const MOST_MEMBERS: usize = 4_096;
 
-/// Longest id that is one, in bytes. The vendor's have 32; what is remembered is kept under them, and must not be as long as
-/// somebody likes.
+/// Longest id, in bytes. The vendor's have 32. Longer ids would make the zone state as long as a client likes.
 const LONGEST_ID: usize = 512;
 
-/// Most reasons of a reading that are read: each is compared with all others, and counted and remembered by itself. A tablet
-/// offers a dozen.
+/// Most reasons of a reading. Each is compared with all others and has its own count in the state. A tablet offers a dozen.
 const MOST_REASONS: usize = 32;
 
-/// Why a text is not a reading. A retry cannot help.
+/// Why a text is not a reading. A retry does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadingError {
-    /// It is not well-formed JSON, or not an object.
+    /// The text is not well-formed JSON, or not an object.
     #[error("not a JSON object: {0}")]
     Json(#[from] serde_json::Error),
-    /// Its `v` has more members than [`MOST_MEMBERS`].
+    /// `v` has more members than [`MOST_MEMBERS`].
     #[error("more than {MOST_MEMBERS} members in `v`")]
     TooManyMembers,
 }
 
-/// One reading, borrowing from the item's text.
+/// One reading. Borrows from the text of its item.
 #[derive(Debug)]
 pub struct Reading<'a> {
-    /// Made when it is first asked for: most readings change nothing, and theirs never is.
+    /// Computed when it is needed: most readings change no state and need none.
     id: OnceLock<ReadingId>,
     /// The JSON text as received.
     pub text: &'a str,
-    /// Physical and administrative names.
+    /// The device, zone, project and property.
     pub source: Source<'a>,
-    /// Event time, where the reading names a [plausible](time::is_plausible) one.
+    /// The event time, if the reading has a [plausible](time::is_plausible) one.
     pub time: Option<Timestamp>,
-    /// The finished cleaning that the item tells of, where it is a Matrix event and no sensor's reading.
+    /// The finished cleaning, if the item is a Matrix event and not a reading.
     pub cleaning: Option<Cleaning>,
-    /// What is documented of the device's type.
+    /// The documented device type.
     documented: Option<&'static DeviceType>,
-    /// `time` as it was sent: where `unixT` tells the moment, only its offset from UTC is of use, and seldom.
+    /// The member `time`. Parsed for its offset from UTC when a location is made.
     written_time: Option<Raw<'a>>,
     /// The members of `v`.
     values: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
 
-/// Where a reading comes from: the envelope's names, each absent where the vendor leaves it out or empty, and ids where they
-/// are longer than 512 bytes.
+/// The source of a reading. A name is absent if it is left out or empty, an id also if it has more than 512 bytes.
 #[derive(Debug, Default, Clone)]
 pub struct Source<'a> {
-    /// `DevType` without SmartClean's provider prefix; empty where absent.
+    /// `DevType` without SmartClean's provider prefix; empty if absent.
     pub device_type: Cow<'a, str>,
-    /// `DEVID`, the slot's id, else `ID`, else `DASSOC`, the physical device's.
+    /// `DEVID`, the id of the slot, else `ID`, else `DASSOC`, the id of the physical device.
     pub device: Option<Cow<'a, str>>,
-    /// `Display`, the device's human name.
+    /// `Display`, the name of the device.
     pub display: Option<Cow<'a, str>>,
     /// `InsID`, the zone.
     pub zone: Option<Cow<'a, str>>,
@@ -84,44 +80,54 @@ pub struct Source<'a> {
     pub region: Option<Cow<'a, str>>,
 }
 
-/// A metric's value with what a person needs to read it.
+/// The value of a metric, with label and unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantity<'a> {
-    /// What a person calls the metric; for an undocumented one its key.
+    /// The label of the metric; its key for an undocumented device type.
     pub label: &'a str,
     /// The value, in `unit`.
     pub value: f64,
-    /// What the value is counted in.
+    /// The unit of the value.
     pub unit: Unit,
 }
 
 impl<'a> Reading<'a> {
-    /// Reads the text of one item.
+    /// Parses the text of one item.
     ///
     /// # Errors
-    /// [`ReadingError`] if `text` is not exactly one well-formed JSON object whose `v` has at most [`MOST_MEMBERS`] members. A
-    /// retry cannot help.
+    /// [`ReadingError`] if `text` is not exactly one well-formed JSON object, or `v` has more than [`MOST_MEMBERS`] members. A retry
+    /// does not help.
+    ///
+    /// # Examples
+    /// ```
+    /// use domain::reading::Reading;
+    ///
+    /// let reading = Reading::read(r#"{"DevType":"SMARTCLEAN#UM","unixT":1654062261000,"v":{"count":"30"}}"#)?;
+    /// assert_eq!(reading.metric("count").map(|quantity| quantity.value), Some(30.0));
+    /// assert_eq!(reading.time, Some("2022-06-01T05:44:21Z".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(text: &'a str) -> Result<Self, ReadingError> {
-        let mut fields = Fields::default();
-        each_member(text, |name, value| fields.take(&name, value))?;
+        let mut fields = EnvelopeFields::default();
+        each_member(text, |name, value| fields.set(&name, value))?;
         let reading = fields.into_reading(text);
         if reading.values.len() > MOST_MEMBERS { Err(ReadingError::TooManyMembers) } else { Ok(reading) }
     }
 
-    /// Identity; the same text is the same reading, however it is batched.
+    /// The id. The same text has the same id in every batch.
     #[must_use]
     pub fn id(&self) -> ReadingId {
         *self.id.get_or_init(|| Digest::of(self.text.as_bytes()))
     }
 
-    /// The documented type of the device, `None` for a type that passes unread.
+    /// The documented device type; `None` for other types.
     #[must_use]
     pub fn device_type(&self) -> Option<&'static DeviceType> {
         self.documented
     }
 
-    /// The value of the metric that rules call `key`. For a type that is not documented, a member of `v` of that name.
-    /// `None` where the reading does not carry it, or not as a number, or where no such sensor can measure that.
+    /// The value of a metric by its key in rules. For an undocumented device type, the member of `v` with that name. `None` if the
+    /// value is absent, not a number, or outside the range of the sensor.
     #[must_use]
     pub fn metric<'k>(&self, key: &'k str) -> Option<Quantity<'k>> {
         let Some(device_type) = self.device_type() else {
@@ -132,7 +138,7 @@ impl<'a> Reading<'a> {
         Some(Quantity { label: metric.label, value, unit: metric.unit })
     }
 
-    /// How many metrics have a value that no such sensor can measure: sensor errors.
+    /// The number of metrics with a value outside the range of the sensor.
     #[must_use]
     pub fn implausible(&self) -> usize {
         let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
@@ -141,23 +147,22 @@ impl<'a> Reading<'a> {
         documented.iter().filter(is_implausible).count()
     }
 
-    /// Every number that the reading carries, plausible or not, each once: the metrics of a documented type under the names that rules use,
-    /// in the order in which they are documented; then the other numbers in `v`, by name and as they were sent, since
-    /// what the vendor adds tomorrow is of use before it is documented.
+    /// Every number of the reading, plausible or not: first the metrics of a documented type by key, in their documented order; then
+    /// the other numbers in `v` by name, as they were sent. The vendor can add metrics before they are documented.
     #[must_use]
     pub fn metrics(&self) -> Vec<(Cow<'a, str>, f64)> {
         let documented = self.device_type().map_or(&[][..], |device_type| device_type.metrics);
-        let is_told =
+        let is_metric =
             |name: &str| documented.iter().any(|metric| metric.key == name || metric.sent_as().contains(&name));
-        // Of several values of one name the last one counts.
+        // The last value of a repeated name counts.
         let others: BTreeMap<_, _> = self.values.iter().map(|(name, value)| (name, *value)).collect();
-        let others = others.into_iter().filter(|(name, _)| !is_told(name));
+        let others = others.into_iter().filter(|(name, _)| !is_metric(name));
         let known = documented.iter().filter_map(|metric| Some((metric.key.into(), self.sent(metric)?)));
         known.chain(others.filter_map(|(name, value)| Some((name.clone(), value.number()?)))).collect()
     }
 
-    /// The names of the reasons that were selected on a feedback tablet, in order; each once, the first 32 of them.
-    /// Older tablets send reasons with only a name: those count as selected.
+    /// The names of the reasons that were selected on a feedback tablet, each once, at most 32. Older tablets send reasons with only
+    /// a name; those count as selected.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let mut names = Vec::new();
@@ -176,12 +181,12 @@ impl<'a> Reading<'a> {
         names
     }
 
-    /// How many members `v` has. Each takes 40 bytes of memory, however short its text is.
+    /// The number of members of `v`.
     pub(super) fn value_count(&self) -> usize {
         self.values.len()
     }
 
-    /// What is known of the local time at the device.
+    /// The time zone of the device.
     #[must_use]
     pub fn local_zone(&self) -> LocalZone {
         let region = self.source.region.as_deref().map(str::trim).filter(|region| region.len() <= time::LONGEST_REGION);
@@ -195,7 +200,7 @@ impl<'a> Reading<'a> {
         self.values.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
-    /// The value of a documented metric, plausible or not; `None` where the reading does not carry it, or not as a number.
+    /// The value of a documented metric, plausible or not; `None` if it is absent or not a number.
     #[must_use]
     pub fn sent(&self, metric: &Metric) -> Option<f64> {
         metric.sent_as().iter().find_map(|name| self.number(name)).map(|sent| metric.value(sent))
@@ -210,9 +215,9 @@ fn iso(field: Raw<'_>) -> Option<(Timestamp, Offset)> {
     time::from_iso(&field.text()?)
 }
 
-/// The envelope's members that are read, the last one of each name.
+/// The members of the envelope, the last one of each name.
 #[derive(Default)]
-struct Fields<'a> {
+struct EnvelopeFields<'a> {
     device_type: Option<Raw<'a>>,
     slot: Option<Raw<'a>>,
     id: Option<Raw<'a>>,
@@ -231,8 +236,8 @@ struct Fields<'a> {
     event_time: Option<Raw<'a>>,
 }
 
-impl<'a> Fields<'a> {
-    fn take(&mut self, name: &str, value: Raw<'a>) {
+impl<'a> EnvelopeFields<'a> {
+    fn set(&mut self, name: &str, value: Raw<'a>) {
         let field = match name {
             "DevType" => &mut self.device_type,
             "DEVID" => &mut self.slot,
@@ -250,7 +255,6 @@ impl<'a> Fields<'a> {
             "RoutingKey" => &mut self.routing_key,
             "Meta" => &mut self.meta,
             "UnixTimeInt" => &mut self.event_time,
-            // Kept in the stored text, of no use to a rule.
             _ => return,
         };
         *field = Some(value);
@@ -287,7 +291,7 @@ impl<'a> Fields<'a> {
             time,
             cleaning: self.routing_key.zip(self.meta).and_then(|(key, meta)| Cleaning::read(key, meta)),
             written_time: self.time,
-            // One more than there may be, so that it is seen.
+            // One more than the limit, so that `read` notices it.
             values: self.values.map(|values| values.members(MOST_MEMBERS + 1)).unwrap_or_default(),
         }
     }
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn occupancy_means_the_same_whatever_its_polarity_on_the_wire() {
+    fn occupancy_has_one_meaning_whatever_its_polarity_on_the_wire() {
         assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCMINEW","v":{"occ":0}}"#, "occupied"), Some(1.0));
         assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCSCM","v":{"occ":1}}"#, "occupied"), Some(0.0));
         assert_eq!(value(r#"{"DevType":"SMARTCLEAN#OCCDESK","v":{"occ":1}}"#, "occupied"), Some(1.0));
@@ -314,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn fine_dust_reads_under_both_spellings() {
+    fn fine_dust_is_parsed_in_both_spellings() {
         for spelled in ["pm_25", "pm_2.5"] {
             let text = format!(r#"{{"DevType":"ODRDTR_10_IN_1","v":{{"{spelled}":18}}}}"#);
             assert_eq!(value(&text, "pm_2.5"), Some(18.0), "{spelled}");
@@ -334,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_time_gives_way_to_the_next_source() {
+    fn an_implausible_time_is_replaced_by_the_next_source() {
         assert_eq!(seconds(r#"{"unixT":0,"time":"2022-06-01T13:44:21+0800"}"#), Some(1_654_062_261));
         assert_eq!(
             seconds(r#"{"unixT":null,"time":"soon","t":"20230725160113","Region":"Asia/Singapore"}"#),
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_name_the_last_counts() {
+    fn the_last_value_of_a_repeated_name_counts() {
         let text = r#"{"DevType":"UM","Display":"A","Display":"B","v":{"count":1},"v":{"count":2,"count":3}}"#;
         assert_eq!(value(text, "count"), Some(3.0));
         assert_eq!(Reading::read(text).unwrap().source.display.unwrap(), "B");
@@ -403,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn v_may_have_so_many_members_and_one_more_is_too_many() {
+    fn one_member_of_v_more_than_the_most_is_an_error() {
         let members = |count: usize| vec![r#""":1"#; count].join(",");
         let read =
             |text: &str| Reading::read(text).map(|reading| reading.value_count()).map_err(|error| error.to_string());
@@ -417,14 +421,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_object_is_refused() {
+    fn text_that_is_not_one_object_is_refused() {
         for text in ["", "null", "[]", "\"x\"", "{", "{}{}", "{\"a\":}", "{a:1}", "\u{feff}{}"] {
             assert!(Reading::read(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn every_number_is_told_once_documented_ones_first_and_by_the_names_that_rules_use() {
+    fn every_number_is_returned_once_documented_metrics_first_and_by_key() {
         let text = r#"{"DevType":"SMARTCLEAN#OCCMINEW","v":{"zeta":2,"occ":0,"alpha":"1.5","word":"x","batt":80}}"#;
         let metrics = Reading::read(text).unwrap().metrics();
         let metrics: Vec<_> = metrics.iter().map(|(name, value)| (name.as_ref(), *value)).collect();
@@ -436,19 +440,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_says_so() {
+    fn text_that_is_no_object_has_an_error_that_says_so() {
         for text in ["7", "[]", "\"{}\""] {
-            let fault = Reading::read(text).unwrap_err().to_string();
-            assert!(fault.contains("expected an object"), "{text}: {fault}");
+            let error = Reading::read(text).unwrap_err().to_string();
+            assert!(error.contains("expected an object"), "{text}: {error}");
         }
     }
 
     #[test]
-    fn where_it_was_taken_is_read_from_the_envelope() {
+    fn the_source_is_parsed_from_the_envelope() {
         let text = r#"{"DevType":"SMARTCLEAN#SS","DEVID":"d","InsID":"z","PID":"p","PropId":"q"}"#;
         let source = Reading::read(text).unwrap().source;
         let of = |name: &Option<Cow<'_, str>>| name.as_deref().map(str::to_owned);
-        let told = [&source.device, &source.zone, &source.project, &source.property].map(of);
-        assert_eq!(told, ["d", "z", "p", "q"].map(|name| Some(name.to_owned())));
+        let names = [&source.device, &source.zone, &source.project, &source.property].map(of);
+        assert_eq!(names, ["d", "z", "p", "q"].map(|name| Some(name.to_owned())));
     }
 }

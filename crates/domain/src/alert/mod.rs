@@ -186,7 +186,7 @@ pub enum Message {
     Notice(Notice),
 }
 
-fn is_zero(count: &usize) -> bool {
+pub(crate) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 

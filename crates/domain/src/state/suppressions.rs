@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Alert, SuppressionReason};
+use crate::alert::{Alert, SuppressionReason, is_zero};
 use crate::severity::Severity;
 
 /// Most suppressed alerts, and most resolved notices, that are kept. Further alerts are counted, further notices dropped.
@@ -52,10 +52,6 @@ pub struct Suppressions {
     /// The number of alerts that no list contains. The zone's next firing alert has it.
     #[serde(skip_serializing_if = "is_zero")]
     counted: usize,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// Suppressed alerts that are only counted.
