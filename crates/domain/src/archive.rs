@@ -196,7 +196,7 @@ impl<'r> RejectionLine<'r> {
 }
 
 /// Bytes that are Base64 in JSON.
-struct Base64Bytes<'b>(Cow<'b, [u8]>);
+pub(crate) struct Base64Bytes<'b>(pub(crate) Cow<'b, [u8]>);
 
 impl Serialize for Base64Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,46 +1,34 @@
 //! Serializes an object as a message of the fallback queue, for a time when the object store fails.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::archive::{Metadata, Object, ObjectKey};
-
-/// The value of `smartclean-push` in the message.
-const KIND: &str = "object";
+use super::archive::{Base64Bytes, Metadata, Object, ObjectKey};
 
 #[derive(Serialize, Deserialize)]
-struct QueuedObject {
-    #[serde(rename = "smartclean-push")]
-    kind: String,
-    key: String,
-    metadata: Metadata,
-    bytes: String,
+#[serde(tag = "smartclean-push", rename_all = "snake_case")]
+enum QueuedMessage<'o> {
+    Object { key: Cow<'o, ObjectKey>, metadata: Cow<'o, Metadata>, bytes: Base64Bytes<'o> },
 }
 
 /// Serializes an object as one line of JSON.
 #[must_use]
-pub fn to_text(object: &Object) -> String {
-    let queued_object = QueuedObject {
-        kind: KIND.to_owned(),
-        key: object.key.to_string(),
-        metadata: object.metadata.clone(),
-        bytes: STANDARD.encode(&object.bytes),
+pub fn to_text(Object { key, metadata, bytes }: &Object) -> String {
+    let message = QueuedMessage::Object {
+        key: Cow::Borrowed(key),
+        metadata: Cow::Borrowed(metadata),
+        bytes: Base64Bytes(Cow::Borrowed(bytes)),
     };
     // Cannot fail: the members are texts and numbers.
-    serde_json::to_string(&queued_object).unwrap_or_default()
+    serde_json::to_string(&message).unwrap_or_default()
 }
 
 /// Parses a message. `None` if it is not an object.
 #[must_use]
 pub fn from_text(text: &str) -> Option<Object> {
-    let queued_object: QueuedObject = serde_json::from_str(text).ok()?;
-    let bytes = STANDARD.decode(queued_object.bytes).ok()?;
-    (queued_object.kind == KIND).then(|| Object {
-        key: ObjectKey::known(&queued_object.key),
-        bytes,
-        metadata: queued_object.metadata,
-    })
+    let QueuedMessage::Object { key, metadata, bytes } = serde_json::from_str(text).ok()?;
+    Some(Object { key: key.into_owned(), metadata: metadata.into_owned(), bytes: bytes.0.into_owned() })
 }
 
 #[cfg(test)]

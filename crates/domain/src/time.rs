@@ -1,5 +1,6 @@
 //! The event time of readings, and the local time at their location.
 
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ZonedDateTime, civil};
 use serde::{Deserialize, Serialize};
@@ -40,12 +41,7 @@ pub fn from_unix(number: f64) -> Option<Timestamp> {
 pub fn from_iso(text: &str) -> Option<(Timestamp, Offset)> {
     let text = text.trim();
     let at: Timestamp = text.parse().ok()?;
-    let offset = jiff::fmt::temporal::DateTimeParser::new().parse_pieces(text).ok().and_then(|pieces| {
-        pieces.offset().map(|offset| match offset {
-            jiff::fmt::temporal::PiecesOffset::Numeric(numeric) => numeric.offset(),
-            _ => Offset::UTC,
-        })
-    })?;
+    let offset = Pieces::parse(text).ok()?.to_numeric_offset()?;
     is_plausible(at).then_some((at, offset))
 }
 

@@ -24,11 +24,10 @@ pub(super) struct DeviceLimit<'r> {
 }
 
 impl<'r> DeviceLimit<'r> {
-    /// For a zone in this `state` with at most `readings` further readings; `None` if their number is unknown.
-    pub(super) fn new(rules: &'r RuleSet, state: &ZoneState, readings: Option<usize>) -> Self {
+    /// For a zone in this `state` with at most this number of further readings.
+    pub(super) fn new(rules: &'r RuleSet, state: &ZoneState, readings: usize) -> Self {
         let kept = state.devices.len() + state.rule_states.values().map(|devices| devices.len()).sum::<usize>();
-        let is_below_limit = readings.is_some_and(|readings| kept.saturating_add(readings) <= DEVICES_PER_ZONE);
-        let known = (!is_below_limit).then(|| {
+        let known = (kept + readings > DEVICES_PER_ZONE).then(|| {
             let tracked = state.rule_states.values().flat_map(|devices| devices.keys());
             state.devices.keys().chain(tracked).cloned().collect()
         });

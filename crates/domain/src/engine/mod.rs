@@ -118,54 +118,27 @@ pub fn evaluate(
     received: Timestamp,
     now: Timestamp,
 ) -> Evaluation {
+    let mut stats = EvaluationStats::default();
     let mut timed: Vec<(Timestamp, &Reading<'_>)> = Vec::with_capacity(readings.len());
-    let (mut stale, mut early) = (0, 0);
     for reading in readings {
         let at = counts_at(reading.time, received);
         if is_stale(rules, at, received) {
-            stale += 1;
+            stats.stale += 1;
         } else {
-            early += usize::from(reading.time.is_some_and(|time| time > at));
+            stats.early += usize::from(reading.time.is_some_and(|time| time > at));
             timed.push((at, reading));
         }
     }
     // Stable: readings of the same time stay in the order in which they were sent.
     timed.sort_by_key(|(at, _)| *at);
-    let mut evaluation = evaluate_in_order(rules, state, timed, now);
-    evaluation.stats.stale = stale;
-    evaluation.stats.early = early;
-    evaluation
-}
-
-/// The time as of which a reading counts: its event time, or its receipt if it has none or is from the future.
-#[must_use]
-pub fn counts_at(time: Option<Timestamp>, received: Timestamp) -> Timestamp {
-    time.filter(|time| time.duration_since(received) <= TOLERATED_LEAD).unwrap_or(received)
-}
-
-/// Whether a reading that counts as of `at` was too old for an alert at its first receipt.
-#[must_use]
-pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
-    received.duration_since(at) > rules.max_age
-}
-
-/// Evaluates readings of one zone in the given order, each with the time as of which it counts.
-#[must_use]
-pub fn evaluate_in_order<'r, 't: 'r>(
-    rules: &RuleSet,
-    state: ZoneState,
-    readings: impl IntoIterator<Item = (Timestamp, &'r Reading<'t>)>,
-    now: Timestamp,
-) -> Evaluation {
-    let readings = readings.into_iter();
-    let mut devices = DeviceLimit::new(rules, &state, readings.size_hint().1);
+    let mut devices = DeviceLimit::new(rules, &state, timed.len());
     let has_known_readings = !state.dedup_window.is_empty();
-    let mut evaluation = Evaluation { state, ..Evaluation::default() };
+    let mut evaluation = Evaluation { state, stats, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
     let mut zone = ZoneEvaluator::new(rules, &mut evaluation, now);
     // By text alone: the same reading without a usable time counts as of another time when it is repeated.
     let mut texts: HashSet<&str, RandomState> = HashSet::default();
-    for (at, reading) in readings {
+    for (at, reading) in timed {
         let device = reading.source.device.as_deref().unwrap_or_default();
         let window = &zone.evaluation.state.dedup_window;
         // Readings of this evaluation are compared by text. An id, which is a SHA-256, is needed only for older ones.
@@ -183,6 +156,18 @@ pub fn evaluate_in_order<'r, 't: 'r>(
         }
     }
     evaluation
+}
+
+/// The time as of which a reading counts: its event time, or its receipt if it has none or is from the future.
+#[must_use]
+pub fn counts_at(time: Option<Timestamp>, received: Timestamp) -> Timestamp {
+    time.filter(|time| time.duration_since(received) <= TOLERATED_LEAD).unwrap_or(received)
+}
+
+/// Whether a reading that counts as of `at` was too old for an alert at its first receipt.
+#[must_use]
+pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
+    received.duration_since(at) > rules.max_age
 }
 
 /// Applies a cleaning of the zone at `at`: sums and counts restart, and breaches are resolved.

@@ -106,10 +106,8 @@ impl FileDraft {
         overwrite(&mut self.set.max_age, table.duration("max_age"));
         overwrite(&mut self.set.quiet_after, table.duration("quiet_after"));
         overwrite(&mut self.block, read_block(&mut table, "block"));
-        let blocked = table.value("blocked", "\"named\" or \"counted\"", |value| {
-            Blocked::ALL.into_iter().find(|known| value.as_str() == Some(known.as_str()))
-        });
-        overwrite(&mut self.set.blocked, blocked);
+        let blocked = [("named", Blocked::Named), ("counted", Blocked::Counted)];
+        overwrite(&mut self.set.blocked, table.word("blocked", "kind of blocked alerts", blocked));
         self.set.rate_limit = read_rate_limit(&mut table);
         overwrite(&mut self.set.sms_from, table.word("sms_from", "severity", severities()));
         let rules = table.tables("rule", "a rule", RuleDraft::read);

@@ -205,20 +205,6 @@ pub enum Blocked {
     Counted,
 }
 
-impl Blocked {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Named, Self::Counted];
-
-    /// The word in rules: `named`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Named => "named",
-            Self::Counted => "counted",
-        }
-    }
-}
-
 /// The vendor's default: 15 minutes for the device and for the zone.
 impl Default for Block {
     fn default() -> Self {

@@ -1,11 +1,10 @@
 //! The sum of an accumulate rule, with enough of its past for a cleaning that is reported late.
 
 use jiff::Timestamp;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::dedup_window::in_milliseconds;
-use super::packed::{pack, push_number, take_bytes, take_number, unpack};
+use super::packed::{self, Packed, push_number, take_bytes, take_number};
 
 /// Most values that are kept separately.
 const MOST_VALUES: usize = 64;
@@ -14,23 +13,15 @@ const SEPARATE_FOR: i64 = 60 * 60 * 1000;
 /// 2^53: from here on not every whole number is an `f64`.
 const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
 
-/// A value, and its time in milliseconds since 1970, rounded up.
-type TimedValue = (i64, f64);
-
 /// The values of a sum. The newest are kept separately: at most 64, of the last hour. Older ones are merged, and a cleaning
 /// removes all of those or none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accumulator {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     merged: Option<MergedValues>,
-    /// Ascending by time.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        default,
-        serialize_with = "serialize",
-        deserialize_with = "deserialize"
-    )]
-    values: Vec<TimedValue>,
+    /// Each with its time in milliseconds since 1970, rounded up. Ascending by time.
+    #[serde(skip_serializing_if = "Vec::is_empty", default, with = "packed")]
+    values: Vec<(i64, f64)>,
     /// When the sum last restarted. Earlier values do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     restarted: Option<Timestamp>,
@@ -118,39 +109,26 @@ impl Accumulator {
     }
 }
 
-/// Packs the values: twice a whole number, or 1 and the bytes of any other. Nearly all values are small whole numbers.
-fn serialize<S: Serializer>(values: &[TimedValue], serializer: S) -> Result<S::Ok, S::Error> {
-    let push = |bytes: &mut Vec<u8>, value: &f64| match whole(*value) {
-        Some(number) => push_number(bytes, number * 2),
-        None => {
+/// Twice a whole number, or 1 and the bytes of any other value. Nearly all values are small whole numbers.
+impl Packed for f64 {
+    fn push(&self, bytes: &mut Vec<u8>) {
+        if *self > 0.0 && *self < WHOLE_BELOW && self.fract() == 0.0 {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
+            push_number(bytes, *self as i64 * 2);
+        } else {
             push_number(bytes, 1);
-            bytes.extend(value.to_bits().to_be_bytes());
+            bytes.extend(self.to_bits().to_be_bytes());
         }
-    };
-    serializer.serialize_str(&pack(values, 5, push))
-}
+    }
 
-/// The value as a positive whole number, if it is one.
-fn whole(value: f64) -> Option<i64> {
-    let is_whole = value > 0.0 && value < WHOLE_BELOW && value.fract() == 0.0;
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
-    let number = value as i64;
-    is_whole.then_some(number)
-}
-
-fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimedValue>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let take = |bytes: &mut &[u8]| {
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
         let value = match take_number(bytes)? {
-            1 => f64::from_bits(u64::from_be_bytes(take_bytes(bytes)?)),
-            #[expect(clippy::cast_precision_loss, reason = "below 2^53, as they are written")]
-            double => (double / 2) as f64,
+            1 => Self::from_bits(u64::from_be_bytes(take_bytes(bytes)?)),
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53, as it was written")]
+            double => (double / 2) as Self,
         };
         Some(value).filter(|value| value.is_finite())
-    };
-    let mut values = unpack(&text, take).ok_or_else(|| D::Error::custom("expected packed times and values"))?;
-    values.sort_by_key(|(time, _)| *time);
-    Ok(values)
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::packed;
+use super::packed::{self, Packed, take_bytes};
 use crate::reading::ReadingId;
 
 /// Most readings in the window of a zone.
@@ -13,16 +13,24 @@ const MOST_READINGS: usize = 1024;
 /// times. The state is a third of its size with full ids.
 pub type Fingerprint = u64;
 
-/// The time of a reading in milliseconds since 1970, rounded up, and its fingerprint.
-pub(super) type TimedFingerprint = (i64, Fingerprint);
+impl Packed for Fingerprint {
+    fn push(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_be_bytes());
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        take_bytes(bytes).map(Self::from_be_bytes)
+    }
+}
 
 /// The newest 1,024 readings, by event time, that changed the state of a zone. An evicted reading raises the low-water time. A
 /// reading at or below that is late: it could be a duplicate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DedupWindow {
-    /// Ascending and unique. One allocation, because it is read, copied and written with every push.
+    /// Each with its time in milliseconds since 1970, rounded up. Ascending and unique. One allocation, because it is read, copied
+    /// and written with every push.
     #[serde(with = "packed")]
-    readings: Vec<TimedFingerprint>,
+    readings: Vec<(i64, Fingerprint)>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     low_water: Option<Timestamp>,
 }

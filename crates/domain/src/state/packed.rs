@@ -9,45 +9,41 @@ use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer, Serializer};
 
-use super::dedup_window::{Fingerprint, TimedFingerprint};
-
-pub(super) fn serialize<S: Serializer>(readings: &[TimedFingerprint], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&pack(readings, 12, |bytes, fingerprint| bytes.extend(fingerprint.to_be_bytes())))
+/// A value that is packed behind its time.
+pub(super) trait Packed: Sized {
+    fn push(&self, bytes: &mut Vec<u8>);
+    /// Removes the value from the beginning of `bytes`. `None` if there is none.
+    fn take(bytes: &mut &[u8]) -> Option<Self>;
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimedFingerprint>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let readings = unpack(&text, |bytes| Some(Fingerprint::from_be_bytes(take_bytes(bytes)?)));
-    let mut readings = readings.ok_or_else(|| D::Error::custom("expected packed times and fingerprints"))?;
-    // Sorted and unique unless another program wrote them.
-    if !readings.is_sorted_by(|one, other| one < other) {
-        readings.sort_unstable();
-        readings.dedup();
-    }
-    Ok(readings)
-}
-
-/// Packs `entries`, each a time in milliseconds and a value that `push` writes. An entry has about `entry_size` bytes.
-pub(super) fn pack<T>(entries: &[(i64, T)], entry_size: usize, push: impl Fn(&mut Vec<u8>, &T)) -> String {
-    let mut bytes = Vec::with_capacity(entries.len() * entry_size);
+/// Packs entries, each a time in milliseconds and a value.
+pub(super) fn serialize<T: Packed, S: Serializer>(entries: &[(i64, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut bytes = Vec::with_capacity(entries.len() * 12);
     let mut before = 0;
     for (at, value) in entries {
         push_number(&mut bytes, at - before);
-        push(&mut bytes, value);
+        value.push(&mut bytes);
         before = *at;
     }
-    STANDARD_NO_PAD.encode(bytes)
+    serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
 }
 
-/// Unpacks the entries of a text. `take` reads a value.
-pub(super) fn unpack<T>(text: &str, take: impl Fn(&mut &[u8]) -> Option<T>) -> Option<Vec<(i64, T)>> {
+/// Unpacks entries, ascending by time.
+pub(super) fn deserialize<'de, T: Packed, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(i64, T)>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let mut entries = unpack(&text).ok_or_else(|| D::Error::custom("expected packed times and values"))?;
+    entries.sort_by_key(|(at, _)| *at);
+    Ok(entries)
+}
+
+fn unpack<T: Packed>(text: &str) -> Option<Vec<(i64, T)>> {
     let bytes = STANDARD_NO_PAD.decode(text).ok()?;
     let (mut left, mut before) = (bytes.as_slice(), 0_i64);
     let mut entries = Vec::with_capacity(bytes.len() / 4);
     while !left.is_empty() {
         before = before.checked_add(take_number(&mut left)?)?;
         Timestamp::from_millisecond(before).ok()?;
-        entries.push((before, take(&mut left)?));
+        entries.push((before, T::take(&mut left)?));
     }
     Some(entries)
 }
