@@ -75,6 +75,14 @@ impl<'a> Raw<'a> {
         self.0.get()
     }
 
+    /// The content of a string. `None` for other values and for a string with an unpaired surrogate.
+    #[must_use]
+    pub fn string(self) -> Option<String> {
+        let mut text = Vec::new();
+        self.unescape_into(&mut text)?;
+        String::from_utf8(text).ok()
+    }
+
     /// Appends the content of a string to `text`, in UTF-8. `None` for other values and for a string with an unpaired surrogate;
     /// then `text` is unchanged.
     ///
@@ -256,12 +264,6 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn unescaped(text: &str) -> Option<String> {
-        let mut content = Vec::new();
-        raw(text).unescape_into(&mut content)?;
-        Some(String::from_utf8(content).unwrap())
-    }
-
     #[test]
     fn numbers_read_alike_however_they_are_written() {
         for written in ["3000", "3000.0", "3e3", "\"3000\"", "\" 3000 \"", "\"\\u0033000\""] {
@@ -309,11 +311,11 @@ mod tests {
         for before in 0..10 {
             for (first, second) in escapes.iter().flat_map(|first| escapes.map(|second| (first, second))) {
                 let text = format!("\"{}{first}{second}abcdefgh{second}{first}\"", "x".repeat(before));
-                assert_eq!(unescaped(&text).unwrap(), serde_json::from_str::<String>(&text).unwrap(), "{text}");
+                assert_eq!(raw(&text).string().unwrap(), serde_json::from_str::<String>(&text).unwrap(), "{text}");
             }
         }
         for other in [r#""\ud800""#, r#""\"\udc00""#, "7", "null", "{}", "[\"x\"]"] {
-            assert_eq!(unescaped(other), None, "{other}");
+            assert_eq!(raw(other).string(), None, "{other}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! What random histories do, so that the model's agreement is about something. `cargo test --test it histories_do -- --nocapture` prints it in per cent of them.
+//! Checks that random histories contain each feature that the model is about. `cargo test --test it histories_contain --
+//! --nocapture` prints the per cent of histories with each.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -8,54 +9,54 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::model::config;
-use crate::model::naive::Naive;
+use crate::model::naive::NaiveEngine;
 use crate::model::worlds::some_world;
 
-/// What a history makes happen: the model is worth nothing for what its histories never do.
+/// A feature of a history. The model does not test a feature that no history has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Feature {
-    /// An alert is suppressed by hours, and sent when they begin.
+    /// An alert is suppressed outside active hours, and sent when they begin.
     ReleasedByHours,
-    /// Several devices' alerts are released by hours together.
+    /// Alerts of several devices are released together when active hours begin.
     ReleasedByHoursAsList,
-    /// An alert is over before its hours begin.
+    /// An alert is resolved before active hours begin.
     DroppedByHours,
-    /// An alert of a sum, a count or feedback is cleaned away before its hours begin.
+    /// A cleaning resolves an alert of a sum, a count or feedback before active hours begin.
     CleanedAwayByHours,
     /// A list is sent when a block ends.
     ReleasedByBlock,
-    /// A block ends outside of hours.
+    /// A block ends outside active hours.
     FromBlockToHours,
-    /// A suppressed alert makes room for a later one of the same rule and device.
+    /// A later alert of the same rule and device replaces a suppressed one.
     Superseded,
-    /// A reminder waits for hours.
+    /// A reminder waits for active hours.
     ReminderDeferred,
     /// A reminder is the last one, because the device sends nothing.
     LastReminder,
-    /// A resolved notice waits for hours, and is sent when they begin.
+    /// A resolved notice waits for active hours, and is sent when they begin.
     ResolvedDeferred,
-    /// A resolved notice waits for hours, and is not sent because the alert fires again.
+    /// A resolved notice waits for active hours, and is dropped because the alert fires again.
     ResolvedDropped,
-    /// What hours suppressed is over, but people know of an alert before it.
+    /// A suppressed alert is resolved, but an earlier alert of the breach was sent.
     ResolvedOfEarlierAlert,
-    /// A cleaning takes back a part of a sum.
+    /// A cleaning removes a part of a sum.
     LateCleaning,
-    /// Several rules raise something at one reading, and not all of them are within their hours.
+    /// Several rules fire for one reading, and not all of them are within active hours.
     PartlyOutsideHours,
 }
 
-/// How many of a thousand histories with so many rules do each thing, at least.
+/// Checks that at least this many of a thousand histories with this number of rules have each feature.
 #[expect(clippy::print_stdout, reason = "worth knowing when the histories are changed")]
-fn histories_do(rules: RangeInclusive<usize>, least: &[(Feature, usize)]) {
+fn check_features(rules: RangeInclusive<usize>, least: &[(Feature, usize)]) {
     const HISTORIES: usize = 2_000;
     let mut runner = TestRunner::new_with_rng(config(1), TestRng::deterministic_rng(RngAlgorithm::XorShift));
     let worlds = some_world(rules);
     let mut counts: BTreeMap<Feature, usize> = BTreeMap::new();
     for _ in 0..HISTORIES {
         let world = worlds.new_tree(&mut runner).unwrap().current();
-        let mut naive = Naive::new(&world);
-        for happening in &world.history {
-            naive.happens(happening);
+        let mut naive = NaiveEngine::new(&world);
+        for event in &world.history {
+            naive.apply(event);
         }
         for feature in naive.features {
             *counts.entry(feature).or_default() += 1;
@@ -69,7 +70,7 @@ fn histories_do(rules: RangeInclusive<usize>, least: &[(Feature, usize)]) {
 }
 
 #[test]
-fn histories_of_one_rule_do_what_the_model_is_about() {
+fn histories_of_one_rule_contain_every_feature() {
     use Feature::*;
     let least = [
         (ReleasedByHours, 50),
@@ -85,11 +86,11 @@ fn histories_of_one_rule_do_what_the_model_is_about() {
         (ResolvedDropped, 3),
         (LateCleaning, 25),
     ];
-    histories_do(1..=1, &least);
+    check_features(1..=1, &least);
 }
 
 #[test]
-fn histories_of_several_rules_do_what_the_model_is_about() {
+fn histories_of_several_rules_contain_every_feature() {
     use Feature::*;
     let least = [
         (ReleasedByHours, 100),
@@ -107,5 +108,5 @@ fn histories_of_several_rules_do_what_the_model_is_about() {
         (LateCleaning, 70),
         (PartlyOutsideHours, 40),
     ];
-    histories_do(2..=4, &least);
+    check_features(2..=4, &least);
 }

@@ -1,5 +1,5 @@
-//! Several copies of the program that share a rate limit, over random pushes and sweeps: at the same time, with lost races,
-//! and with a limiter that fails for a while. People get no message too many, no alert twice, and every alert soon.
+//! Several copies of the program share a rate limit, over random concurrent pushes and sweeps, with lost races and a limiter that fails
+//! for a while. The limit is kept, no alert is sent twice, and every alert is sent soon.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ use crate::support::{self, push_to};
 
 const COPIES: usize = 4;
 const ZONES: usize = 6;
-/// Longer than a message that somebody may be sending is left to them.
+/// Longer than the lease of a message.
 const LEASED_FOR: i64 = 61;
 const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
 const AMMONIA: &str = r#"
@@ -48,15 +48,15 @@ struct World {
     steps: Vec<Step>,
 }
 
-/// What several copies do at the same time.
+/// Concurrent acts of several copies.
 #[derive(Clone, Debug)]
 struct Step {
-    /// Seconds since the step before.
+    /// Seconds since the step before it.
     gap: i64,
     limiter: Limiter,
-    /// How many writes find that somebody else was faster, whether or not somebody was.
+    /// The number of writes that lose their compare-and-swap.
     lost: usize,
-    /// How long each access to the store takes, in turns of the other copies.
+    /// The duration of each access to the store, in turns of the other copies.
     turns: Vec<u8>,
     acts: Vec<Act>,
 }
@@ -68,7 +68,7 @@ enum Limiter {
     Hangs,
 }
 
-/// What one copy does: a sweep, or a push with a reading in each of these zones, so bad.
+/// An act of one copy: a sweep, or a push with a reading of this severity in each of these zones.
 #[derive(Clone, Debug)]
 enum Act {
     Push(Vec<(usize, usize)>),
@@ -107,7 +107,7 @@ fn some_world() -> impl Strategy<Value = World> {
         })
 }
 
-/// What all copies share: the state store with its limiter, and the topic.
+/// The shared state store with its limiter, and the topic.
 #[derive(Default)]
 struct Shared {
     state: MemoryState,
@@ -121,7 +121,7 @@ struct Shared {
     sent: Mutex<Vec<Sent>>,
 }
 
-/// A message that people got.
+/// A published message.
 #[derive(Clone, Debug)]
 struct Sent {
     at: i64,
@@ -217,14 +217,14 @@ impl AlertPublisher for Copy {
     }
 }
 
-/// All copies, and what they were given.
+/// All copies, and the alerts of their pushes.
 struct Copies {
     shared: Arc<Shared>,
     copies: Vec<Ingest>,
     limit: RateLimit,
-    /// Every alert that is raised: its id and whether it is urgent.
+    /// Every alert that fired: its id and whether it is urgent.
     raised: Vec<(String, bool)>,
-    /// Whether no token can have been lost so far, so that what is left is known.
+    /// Whether no token can have been lost so far, so that their number is known.
     is_exact: bool,
 }
 
@@ -248,7 +248,7 @@ impl Copies {
         Timestamp::from_second(START + self.shared.now.load(Ordering::Relaxed)).unwrap()
     }
 
-    /// Tokens that are left, or more than that where some may have been lost.
+    /// The tokens that are left, at most.
     fn left(&self) -> f64 {
         let (burst, per_second) = (f64::from(self.limit.burst), f64::from(self.limit.per_minute) / 60.0);
         let (left, at) = self.shared.sent().iter().fold((burst, 0), |(left, before), sent| {
@@ -257,13 +257,13 @@ impl Copies {
         (left + per_second * seconds(self.shared.now.load(Ordering::Relaxed) - at)).min(burst)
     }
 
-    /// Alerts that nobody has heard of.
+    /// The alerts that no message contains.
     fn unsent(&self) -> Vec<&(String, bool)> {
         let sent: BTreeSet<String> = self.shared.sent().into_iter().flat_map(|sent| sent.alerts).collect();
         self.raised.iter().filter(|(id, _)| !sent.contains(id)).collect()
     }
 
-    /// A push's body, and its alerts.
+    /// The body of a push. Records its alerts.
     fn body(&mut self, readings: &[(usize, usize)]) -> Vec<u8> {
         let at = self.now().as_millisecond();
         let texts: Vec<String> = readings
@@ -281,7 +281,7 @@ impl Copies {
         serde_json::to_vec(&texts).unwrap()
     }
 
-    /// All acts at the same time.
+    /// Runs all acts at the same time.
     async fn act(&mut self, acts: &[Act]) {
         let now = self.now();
         let bodies: Vec<Option<Vec<u8>>> = acts
@@ -308,7 +308,7 @@ impl Copies {
         self.shared.is_hanging.store(step.limiter == Limiter::Hangs, Ordering::Relaxed);
         self.shared.lost.store(step.lost, Ordering::Relaxed);
         self.shared.turns.lock().unwrap().clone_from(&step.turns);
-        // Copies that meet in a zone take tokens for messages that another one makes.
+        // Copies that race in a zone take tokens for messages of the other.
         self.is_exact &= step.limiter == Limiter::Answers && step.lost == 0 && step.acts.len() == 1;
         let (left, sent_before, raised_before) = (self.left(), self.shared.sent().len(), self.raised.len());
         self.act(&step.acts).await;
@@ -322,7 +322,7 @@ impl Copies {
             [Act::Push(_)] => {
                 let new = &self.raised[raised_before..];
                 let urgent: Vec<&(String, bool)> = new.iter().filter(|(_, is_urgent)| *is_urgent).collect();
-                // The last two tokens are the sweep's.
+                // The last two tokens are left to the sweep.
                 if self.is_exact && left > float(urgent.len()) + 2.0 + SMALL {
                     prop_assert!(
                         !urgent.iter().any(|urgent| unsent.contains(urgent)),
@@ -340,7 +340,7 @@ impl Copies {
     }
 }
 
-/// More than rounding makes of a token: the limiter counts in whole microseconds, and rounds against who takes.
+/// More than the rounding of a token. The limiter counts in whole microseconds, and rounds up.
 const SMALL: f64 = 1e-4;
 
 fn seconds(number: i64) -> f64 {
@@ -356,7 +356,7 @@ async fn the_limit_holds(world: &World) -> Result<(), TestCaseError> {
     for step in &world.steps {
         copies.step(step).await?;
     }
-    // Once more when nobody can be at it any more, and there is a token for sure.
+    // A last sweep after every lease, with a token.
     let seconds_a_token = 60 / i64::from(world.per_minute) + 1;
     let gap = LEASED_FOR.max(seconds_a_token);
     let last = Step { gap, limiter: Limiter::Answers, lost: 0, turns: vec![0], acts: vec![Act::Sweep] };
@@ -384,7 +384,7 @@ proptest! {
     #![proptest_config(config(500))]
 
     #[test]
-    fn copies_that_share_a_limit_keep_it_and_name_every_alert_once(world in some_world()) {
+    fn copies_that_share_a_limit_keep_it_and_send_every_alert_once(world in some_world()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(the_limit_holds(&world))?;
     }

@@ -1,5 +1,5 @@
-//! Sums of more readings than are kept one by one: at most 64, of the last hour. A cleaning that comes late takes back what
-//! is kept so, and of the older ones all or nothing. An alert may come earlier for that than the truth has it, never later.
+//! Sums of more readings than are kept separately: at most 64, of the last hour. A late cleaning removes some of these, and all or none
+//! of the older ones. An alert can therefore be earlier than the exact one, never later.
 
 use std::cell::Cell;
 use std::sync::LazyLock;
@@ -16,36 +16,36 @@ use smartclean_push::domain::state::ZoneState;
 use crate::model::config;
 use crate::model::worlds::moment;
 
-/// Readings that are kept one by one.
+/// Readings that are kept separately.
 const KEPT: usize = 64;
-/// For how many minutes before the newest.
+/// For this many minutes before the newest.
 const KEPT_FOR: i64 = 60;
 
 #[derive(Clone, Debug)]
-enum Step {
-    /// So many people, counted so many minutes ago.
+enum SumEvent {
+    /// This many people, counted this many minutes ago.
     Count { value: u8, lag: i64 },
-    /// A cleaning that was finished so many minutes ago.
+    /// A cleaning that was finished this many minutes ago.
     Cleaned { lag: i64 },
 }
 
-fn some_steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
+fn some_steps() -> impl Strategy<Value = Vec<(i64, SumEvent)>> {
     let gaps = prop_oneof![6 => Just(0i64), 4 => Just(1), 1 => 2..20i64];
     let lags = prop_oneof![4 => Just(0i64), 2 => 1..10i64, 1 => 10..100i64];
-    let count = (1..4u8, lags).prop_map(|(value, lag)| Step::Count { value, lag });
-    let late = prop_oneof![1 => 1..10i64, 2 => 30..120i64].prop_map(|lag| Step::Cleaned { lag });
+    let count = (1..4u8, lags).prop_map(|(value, lag)| SumEvent::Count { value, lag });
+    let late = prop_oneof![1 => 1..10i64, 2 => 30..120i64].prop_map(|lag| SumEvent::Cleaned { lag });
     vec((gaps, prop_oneof![40 => count, 1 => late]), 1..300)
 }
 
-/// What is counted, every reading by itself.
+/// The readings of a sum, each kept separately.
 #[derive(Default)]
-struct Counted {
-    /// When a reading counts, and how much: the first is when it was taken, the second when it is kept as.
+struct ExactSum {
+    /// Each reading: its time, the time as of which it is kept, and its value.
     readings: Vec<(i64, i64, u32)>,
     cleaned: Option<i64>,
 }
 
-impl Counted {
+impl ExactSum {
     fn count(&mut self, at: i64, value: u8) {
         if self.cleaned.is_some_and(|cleaned| at <= cleaned) {
             return;
@@ -66,7 +66,7 @@ impl Counted {
         self.readings.retain(|(_, kept_as, _)| Some(*kept_as) > self.cleaned);
     }
 
-    /// The people who came after the last cleaning, and those who may be counted as if they had.
+    /// The people after the last cleaning, and those that can be counted as if they came after it.
     fn totals(&self) -> (u32, u32) {
         let is_after = |at: i64| self.cleaned.is_none_or(|cleaned| at > cleaned);
         let truth = self.readings.iter().filter(|(at, _, _)| is_after(*at)).map(|(_, _, value)| value).sum();
@@ -75,8 +75,8 @@ impl Counted {
     }
 }
 
-/// Whether the truth and what may be counted differ when the alert comes, or at the end.
-fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> Result<bool, TestCaseError> {
+/// Whether the exact sum and the counted one differ at the alert or at the end.
+fn an_alert_is_never_later_than_exact(limit: u32, steps: &[(i64, SumEvent)]) -> Result<bool, TestCaseError> {
     static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet {
         max_age: SignedDuration::from_hours(6),
         ..RuleSet::parse("rules.toml", "[[rule]]\nid = \"high-usage\"\nat_least = 1").unwrap()
@@ -84,15 +84,15 @@ fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> 
     let mut rules = RULES.clone();
     let rule = rules.rules.iter_mut().find(|rule| rule.id == "high-usage").unwrap();
     rule.settings.condition.as_mut().unwrap().tests[0].levels[0].limit = f64::from(limit);
-    let (mut state, mut counted, mut now) = (ZoneState::default(), Counted::default(), 0);
+    let (mut state, mut counted, mut now) = (ZoneState::default(), ExactSum::default(), 0);
     for (number, (gap, step)) in steps.iter().enumerate() {
         now += gap;
         let evaluation = match step {
-            Step::Cleaned { lag } => {
+            SumEvent::Cleaned { lag } => {
                 counted.cleaned(now - lag);
                 clean(&rules, state.clone(), moment(now - lag), moment(now))
             }
-            Step::Count { value, lag } => {
+            SumEvent::Count { value, lag } => {
                 counted.count(now - lag, *value);
                 let unix = moment(now - lag).as_millisecond();
                 let text = format!(
@@ -116,13 +116,13 @@ fn an_alert_is_never_later_than_the_truth(limit: u32, steps: &[(i64, Step)]) -> 
 }
 
 #[test]
-fn an_alert_of_a_long_sum_is_never_later_than_the_truth() {
+fn an_alert_of_a_long_sum_is_never_later_than_an_exact_one() {
     let cases = 1_000;
     let differ = Cell::new(0u32);
     let limits = prop_oneof![1 => 5..40u32, 3 => 100..400u32];
     let mut runner = TestRunner::new(config(cases));
     let outcome = runner.run(&(limits, some_steps()), |(limit, steps)| {
-        differ.set(differ.get() + u32::from(an_alert_is_never_later_than_the_truth(limit, &steps)?));
+        differ.set(differ.get() + u32::from(an_alert_is_never_later_than_exact(limit, &steps)?));
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));

@@ -1,7 +1,5 @@
-//! Rules judged naively, as `docs/rules.md` says them: every reading of the zone is kept, and each new one makes every rule
-//! look at all of them again ([`tracking`]). Another part has when people are told of what that raises ([`suppression`]).
-//!
-//! Written from the page and not from the engine. All times are whole minutes.
+//! A naive engine, written from `docs/rules.md` and not from the engine. It keeps every reading of the zone, and each new reading makes
+//! every rule evaluate all of them again ([`tracking`]). [`suppression`] decides when alerts are sent. All times are whole minutes.
 
 mod suppression;
 mod tracking;
@@ -11,26 +9,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use smartclean_push::domain::rules::Kind;
 use smartclean_push::domain::severity::Severity;
 
-use self::suppression::{Reminding, Suppressed};
-use self::tracking::Verdict;
+use self::suppression::{PendingReminder, Suppressed};
+use self::tracking::RuleOutcome;
 use crate::model::features::Feature;
-use crate::model::worlds::{Device, Happening, Measured, RuleSpec, What, World};
+use crate::model::worlds::{Device, Event, EventKind, Measured, RuleSpec, World};
 
-/// How long a device may send nothing before its reminders end, in minutes, where no silence rule watches it.
+/// How long a device can send nothing before its reminders end, in minutes, if no silence rule watches it.
 const REMINDED_WITHOUT_READING: i64 = 24 * 60;
 
-/// What is sent, as far as it is compared.
+/// A sent message, as far as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Said {
-    Firing(Vec<Raised>),
-    Reminder { alert: Raised, at: i64, is_last: bool },
+pub(crate) enum SentMessage {
+    Firing(Vec<ModelAlert>),
+    Reminder { alert: ModelAlert, at: i64, is_last: bool },
     Resolved { rule: usize, device: usize, at: i64 },
-    Released(Vec<(Raised, Option<i64>)>),
+    Released(Vec<(ModelAlert, Option<i64>)>),
 }
 
 /// An alert, as far as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Raised {
+pub(crate) struct ModelAlert {
     pub(crate) rule: usize,
     pub(crate) device: usize,
     pub(crate) at: i64,
@@ -38,41 +36,41 @@ pub(crate) struct Raised {
     pub(crate) reasons: Vec<String>,
 }
 
-/// Something that happened in the zone, with the time that counts for it.
+/// A reading or a cleaning, with the time as of which it counts.
 #[derive(Clone, Debug)]
 enum Fact {
     Reading(Measured, i64),
     Cleaned(i64),
 }
 
-/// Something about a device that silence rules look at, in the order in which it came.
+/// A fact for silence rules.
 #[derive(Clone, Debug)]
-enum Sign {
-    Heard(usize, i64),
-    Missed { rule: usize, device: usize },
+enum DeviceReport {
+    Received(usize, i64),
+    Silent { rule: usize, device: usize },
 }
 
 /// The naive engine.
-pub(crate) struct Naive<'w> {
+pub(crate) struct NaiveEngine<'w> {
     world: &'w World,
     now: i64,
-    /// Readings that made a difference, or did not come with the time that counted for them.
+    /// Readings that changed something, or did not count as of their own time.
     known: Vec<Measured>,
     facts: Vec<Fact>,
-    /// Alerts that were sent, as of when they block others.
-    sent: Vec<Raised>,
+    /// Sent alerts, each with the time from which it blocks others.
+    sent: Vec<ModelAlert>,
     suppressed: Vec<Suppressed>,
-    /// All alerts in the order they were raised, sent or not.
-    raised: Vec<Raised>,
-    /// The alert that people believe to fire, of each rule and device.
-    believed: BTreeMap<(usize, usize), Raised>,
-    reminding: Vec<Reminding>,
-    signs: Vec<Sign>,
-    /// What has happened so far.
+    /// All alerts in the order in which they fired, sent or not.
+    raised: Vec<ModelAlert>,
+    /// The alert of each rule and device that was sent and not resolved.
+    announced: BTreeMap<(usize, usize), ModelAlert>,
+    reminder: Vec<PendingReminder>,
+    reports: Vec<DeviceReport>,
+    /// The features so far.
     pub(crate) features: BTreeSet<Feature>,
 }
 
-impl<'w> Naive<'w> {
+impl<'w> NaiveEngine<'w> {
     pub(crate) fn new(world: &'w World) -> Self {
         Self {
             world,
@@ -82,35 +80,35 @@ impl<'w> Naive<'w> {
             sent: Vec::new(),
             suppressed: Vec::new(),
             raised: Vec::new(),
-            believed: BTreeMap::new(),
-            reminding: Vec::new(),
-            signs: Vec::new(),
+            announced: BTreeMap::new(),
+            reminder: Vec::new(),
+            reports: Vec::new(),
             features: BTreeSet::new(),
         }
     }
 
-    /// What is sent because of what happened.
-    pub(crate) fn happens(&mut self, happening: &Happening) -> Vec<Said> {
-        self.now = happening.now;
-        match &happening.what {
-            What::Sweep => {
-                let mut said = self.release(self.now);
-                said.extend(self.reminders());
-                said.extend(self.silences());
-                said
+    /// Applies an event, and returns the sent messages.
+    pub(crate) fn apply(&mut self, event: &Event) -> Vec<SentMessage> {
+        self.now = event.now;
+        match &event.kind {
+            EventKind::Sweep => {
+                let mut sent = self.release(self.now);
+                sent.extend(self.reminders());
+                sent.extend(self.silences());
+                sent
             }
-            What::Cleaned(at) => {
-                let mut said = self.release(*at);
+            EventKind::Cleaned(at) => {
+                let mut sent = self.release(*at);
                 self.facts.push(Fact::Cleaned(*at));
                 self.clean_suppressed(*at);
-                said.extend(self.judge(*at).1);
-                said
+                sent.extend(self.evaluate(*at).1);
+                sent
             }
-            What::Push(readings) => self.push(readings),
+            EventKind::Push(readings) => self.push(readings),
         }
     }
 
-    fn push(&mut self, readings: &[Measured]) -> Vec<Said> {
+    fn push(&mut self, readings: &[Measured]) -> Vec<SentMessage> {
         let mut counted: Vec<(i64, &Measured)> = Vec::new();
         for reading in readings {
             let age = self.now - reading.at;
@@ -119,27 +117,27 @@ impl<'w> Naive<'w> {
             }
         }
         counted.sort_by_key(|(at, _)| *at);
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         for (at, reading) in counted {
             if self.known.contains(reading) {
                 continue;
             }
-            said.extend(self.release(at));
+            sent.extend(self.release(at));
             self.facts.push(Fact::Reading(reading.clone(), at));
-            let (changed, messages) = self.judge(at);
-            said.extend(messages);
+            let (changed, messages) = self.evaluate(at);
+            sent.extend(messages);
             if changed || at != reading.at {
                 self.known.push(reading.clone());
             }
         }
-        said
+        sent
     }
 
-    fn rule(&self, alert: &Raised) -> &'w RuleSpec {
+    fn rule(&self, alert: &ModelAlert) -> &'w RuleSpec {
         &self.world.rules[alert.rule]
     }
 
-    /// Whether a rule's people are told now, on the clock of the device.
+    /// Whether the rule is within active hours now, in local time of the device.
     fn is_active(&self, rule: usize, device: usize) -> bool {
         self.is_active_at(rule, device, self.now)
     }
@@ -150,7 +148,7 @@ impl<'w> Naive<'w> {
         self.world.rules[rule].active.is_none_or(within)
     }
 
-    /// For how long a device that sends nothing is reminded of.
+    /// How long reminders go on for a device that sends nothing.
     fn reminded_for(&self, device: usize) -> i64 {
         self.watching(device).map(|(_, rule)| rule.after).min().unwrap_or(REMINDED_WITHOUT_READING)
     }
@@ -162,26 +160,28 @@ impl<'w> Naive<'w> {
         rules.filter(move |(_, rule)| rule.applies_to(ty, device))
     }
 
-    /// When a device was last heard of, as far as that is kept, and the rules that miss it since.
+    /// The recorded time of the last reading of a device, and the silence rules that have fired since.
     fn last_heard(&self, device: usize) -> (Option<i64>, Vec<usize>) {
         let quarter = self.watching(device).map(|(_, rule)| rule.after / 4).min().unwrap_or_default();
         let (mut last, mut missed): (Option<i64>, Vec<usize>) = Default::default();
-        for sign in &self.signs {
-            match sign {
-                Sign::Heard(heard, at) if *heard == device && last.is_none_or(|last| at - last >= quarter) => {
+        for report in &self.reports {
+            match report {
+                DeviceReport::Received(heard, at)
+                    if *heard == device && last.is_none_or(|last| at - last >= quarter) =>
+                {
                     last = Some(*at);
                     missed.clear();
                 }
-                Sign::Missed { rule, device: since } if *since == device => missed.push(*rule),
+                DeviceReport::Silent { rule, device: since } if *since == device => missed.push(*rule),
                 _ => {}
             }
         }
         (last, missed)
     }
 
-    /// Devices of which nothing was heard for five quarters of a rule's time, at any hour.
-    fn silences(&mut self) -> Vec<Said> {
-        let mut said = Vec::new();
+    /// Fires silence rules after five quarters of their time, at any hour.
+    fn silences(&mut self) -> Vec<SentMessage> {
+        let mut sent = Vec::new();
         for rule in 0..self.world.rules.len() {
             for device in 0..self.world.devices.len() {
                 let Some((_, watching)) = self.watching(device).find(|(watching, _)| *watching == rule) else {
@@ -192,32 +192,32 @@ impl<'w> Naive<'w> {
                 if self.now < last + watching.after + watching.after / 4 {
                     continue;
                 }
-                self.signs.push(Sign::Missed { rule, device });
+                self.reports.push(DeviceReport::Silent { rule, device });
                 let (severity, reasons) = (watching.severity, Vec::new());
-                said.extend(self.send(vec![Raised { rule, device, at: self.now, severity, reasons }]));
+                sent.extend(self.send(vec![ModelAlert { rule, device, at: self.now, severity, reasons }]));
             }
         }
-        said
+        sent
     }
 
-    /// Notes that a device was heard of. A silence that this ends is over.
-    fn hear(&mut self, device: usize, at: i64) -> Vec<Said> {
+    /// Records a reading of a device, and resolves its silence.
+    fn record_reading(&mut self, device: usize, at: i64) -> Vec<SentMessage> {
         let kept_for = self.reminded_for(device);
-        for reminding in self.reminding.iter_mut().filter(|reminding| reminding.alert.device == device) {
-            if at - reminding.heard >= kept_for / 4 {
-                reminding.heard = at;
+        for reminder in self.reminder.iter_mut().filter(|reminder| reminder.alert.device == device) {
+            if at - reminder.heard >= kept_for / 4 {
+                reminder.heard = at;
             }
         }
         let before = self.last_heard(device).1;
-        self.signs.push(Sign::Heard(device, at));
+        self.reports.push(DeviceReport::Received(device, at));
         let after = self.last_heard(device).1;
         let ended = (0..self.world.rules.len()).filter(|rule| before.contains(rule) && !after.contains(rule));
-        ended.filter_map(|rule| self.over(rule, device, at)).collect()
+        ended.filter_map(|rule| self.resolve_rule(rule, device, at)).collect()
     }
 
-    /// What all rules say to the newest fact, and whether it made a difference.
-    fn judge(&mut self, at: i64) -> (bool, Vec<Said>) {
-        let mut said = Vec::new();
+    /// Evaluates all rules for the newest fact. Returns whether it changed something, and the messages.
+    fn evaluate(&mut self, at: i64) -> (bool, Vec<SentMessage>) {
+        let mut sent = Vec::new();
         let mut raised = Vec::new();
         let mut changed = false;
         let named: Vec<String> = match self.facts.last() {
@@ -226,24 +226,24 @@ impl<'w> Naive<'w> {
         };
         for (number, rule) in self.world.rules.iter().enumerate() {
             for (device, Device { ty, .. }) in self.world.devices.iter().enumerate() {
-                let verdict =
-                    if rule.applies_to(*ty, device) { self.verdict(rule, device) } else { Verdict::default() };
-                changed |= verdict.changed;
-                self.note(verdict.taken_back, Feature::LateCleaning);
-                if verdict.over {
-                    said.extend(self.over(number, device, at));
+                let outcome =
+                    if rule.applies_to(*ty, device) { self.outcome(rule, device) } else { RuleOutcome::default() };
+                changed |= outcome.changed;
+                self.note(outcome.has_removed_part, Feature::LateCleaning);
+                if outcome.is_resolved {
+                    sent.extend(self.resolve_rule(number, device, at));
                 }
-                if let Some((severity, reached)) = verdict.raised {
+                if let Some((severity, reached)) = outcome.raised {
                     let reasons = if rule.kind == Kind::Threshold { named.clone() } else { reached };
-                    raised.push(Raised { rule: number, device, at, severity, reasons });
+                    raised.push(ModelAlert { rule: number, device, at, severity, reasons });
                 }
             }
         }
         if let Some(Fact::Reading(reading, at)) = self.facts.last() {
-            said.extend(self.hear(reading.device, *at));
+            sent.extend(self.record_reading(reading.device, *at));
         }
-        said.extend(self.send(raised));
-        (changed, said)
+        sent.extend(self.send(raised));
+        (changed, sent)
     }
 
     fn note(&mut self, happens: bool, feature: Feature) {

@@ -1,24 +1,24 @@
-//! What people are told of what rules raise: at once, when a block ends, when hours begin, again, or not at all.
+//! Decides when alerts are sent: at once, when a block ends, when active hours begin, as a reminder, or never.
 
 use smartclean_push::domain::rules::Kind;
 
-use super::{Naive, Raised, Said};
+use super::{ModelAlert, NaiveEngine, SentMessage};
 use crate::model::features::Feature;
 
-/// A threshold that fires and is to be said again.
-pub(super) struct Reminding {
-    pub(super) alert: Raised,
+/// A firing threshold with reminders.
+pub(super) struct PendingReminder {
+    pub(super) alert: ModelAlert,
     next: i64,
-    /// When its device was last heard of, as far as that is kept.
+    /// The recorded time of the last reading of its device.
     pub(super) heard: i64,
 }
 
-/// Something that is not sent before a time.
+/// A suppressed alert or resolved notice.
 #[derive(Clone, Debug)]
 pub(super) struct Suppressed {
-    alert: Raised,
-    /// When it was over: of an alert, for the list that names it; of a resolved notice, what it says.
-    over: Option<i64>,
+    alert: ModelAlert,
+    /// When the alert was resolved.
+    resolved_at: Option<i64>,
     is_notice: bool,
     until: i64,
     reason: Reason,
@@ -30,21 +30,21 @@ pub(super) enum Reason {
     Hours,
 }
 
-impl Naive<'_> {
-    /// Suppresses something until its rule's hours begin.
-    fn suppress_by_hours(&mut self, alert: Raised, over: Option<i64>, is_notice: bool) {
+impl NaiveEngine<'_> {
+    /// Suppresses an alert or a notice until active hours begin.
+    fn suppress_by_hours(&mut self, alert: ModelAlert, resolved_at: Option<i64>, is_notice: bool) {
         let begin = (self.now..).find(|at| self.is_active_at(alert.rule, alert.device, *at));
         let until = begin.unwrap_or_else(|| unreachable!("hours begin every day"));
-        self.suppressed.push(Suppressed { alert, over, is_notice, until, reason: Reason::Hours });
+        self.suppressed.push(Suppressed { alert, resolved_at, is_notice, until, reason: Reason::Hours });
     }
 
-    /// What a block suppresses is named in one list, when the last of the blocks ends.
-    fn suppress_by_block(&mut self, alerts: Vec<Raised>, blocks: Vec<i64>) {
+    /// Suppresses blocked alerts. One list contains them when the last of the blocks ends.
+    fn suppress_by_block(&mut self, alerts: Vec<ModelAlert>, blocks: Vec<i64>) {
         let is_blocked = |suppressed: &Suppressed| suppressed.reason == Reason::Block;
         let before = self.suppressed.iter().filter(|suppressed| is_blocked(suppressed)).map(|blocked| blocked.until);
         let until = blocks.into_iter().chain(before).max().unwrap_or(self.now);
-        let (over, is_notice, reason) = (None, false, Reason::Block);
-        let new = alerts.into_iter().map(|alert| Suppressed { alert, over, is_notice, until, reason });
+        let (resolved_at, is_notice, reason) = (None, false, Reason::Block);
+        let new = alerts.into_iter().map(|alert| Suppressed { alert, resolved_at, is_notice, until, reason });
         self.suppressed.extend(new);
         self.suppressed
             .iter_mut()
@@ -52,106 +52,106 @@ impl Naive<'_> {
             .for_each(|blocked| blocked.until = until);
     }
 
-    /// Sends what was suppressed until `at`. What ends outside of hours waits for them.
-    pub(super) fn release(&mut self, at: i64) -> Vec<Said> {
+    /// Sends the alerts and notices that were suppressed until `at`, within active hours.
+    pub(super) fn release(&mut self, at: i64) -> Vec<SentMessage> {
         let (ended, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.suppressed).into_iter().partition(|suppressed| suppressed.until <= at);
         self.suppressed = waiting;
         let (mut named, mut firing, mut resolved) = (Vec::new(), Vec::new(), Vec::new());
-        for Suppressed { alert, over, is_notice, reason, .. } in ended {
+        for Suppressed { alert, resolved_at, is_notice, reason, .. } in ended {
             if !self.is_active(alert.rule, alert.device) {
                 self.note(reason == Reason::Block, Feature::FromBlockToHours);
-                match over {
-                    Some(over) if !is_notice => self.resolve(alert, over),
-                    _ => self.suppress_by_hours(alert, over, is_notice),
+                match resolved_at {
+                    Some(resolved_at) if !is_notice => self.resolve(alert, resolved_at),
+                    _ => self.suppress_by_hours(alert, resolved_at, is_notice),
                 }
             } else if is_notice {
                 self.features.insert(Feature::ResolvedDeferred);
-                resolved.extend(over.map(|over| self.say_resolved(&alert, over)));
+                resolved.extend(resolved_at.map(|resolved_at| self.send_resolved(&alert, resolved_at)));
             } else {
                 self.remind_from(&alert, at);
                 match reason {
-                    Reason::Block => named.push((alert, over)),
+                    Reason::Block => named.push((alert, resolved_at)),
                     Reason::Hours => firing.push(alert),
                 }
             }
         }
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         if !named.is_empty() {
             self.features.insert(Feature::ReleasedByBlock);
-            said.push(self.say_list(named));
+            sent.push(self.send_list(named));
         }
         if !firing.is_empty() {
-            said.push(self.release_by_hours(firing, at));
+            sent.push(self.release_by_hours(firing, at));
         }
-        said.extend(resolved);
-        said
+        sent.extend(resolved);
+        sent
     }
 
-    /// Alerts of one device are an ordinary message, those of several a list. They block others as of now.
-    fn release_by_hours(&mut self, mut firing: Vec<Raised>, at: i64) -> Said {
+    /// Alerts of one device are a firing message, those of several a list. They block others from now on.
+    fn release_by_hours(&mut self, mut firing: Vec<ModelAlert>, at: i64) -> SentMessage {
         self.features.insert(Feature::ReleasedByHours);
         for alert in &firing {
-            self.sent.push(Raised { at, ..alert.clone() });
+            self.sent.push(ModelAlert { at, ..alert.clone() });
         }
         if firing.iter().all(|alert| alert.device == firing[0].device) {
             firing.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-            self.say_firing(firing)
+            self.send_firing(firing)
         } else {
             self.features.insert(Feature::ReleasedByHoursAsList);
-            self.say_list(firing.into_iter().map(|alert| (alert, None)).collect())
+            self.send_list(firing.into_iter().map(|alert| (alert, None)).collect())
         }
     }
 
-    /// People are reminded of what they were told of, from then on.
-    fn remind_from(&mut self, alert: &Raised, at: i64) {
+    /// Starts the reminders of a sent alert.
+    fn remind_from(&mut self, alert: &ModelAlert, at: i64) {
         let every = self.rule(alert).reminder;
-        for reminding in self.reminding.iter_mut().filter(|reminding| reminding.alert == *alert) {
-            reminding.next = at + every.unwrap();
+        for reminder in self.reminder.iter_mut().filter(|reminder| reminder.alert == *alert) {
+            reminder.next = at + every.unwrap();
         }
     }
 
-    fn say_firing(&mut self, alerts: Vec<Raised>) -> Said {
-        alerts.iter().for_each(|alert| self.believe(alert));
-        Said::Firing(alerts)
+    fn send_firing(&mut self, alerts: Vec<ModelAlert>) -> SentMessage {
+        alerts.iter().for_each(|alert| self.mark_announced(alert));
+        SentMessage::Firing(alerts)
     }
 
-    fn say_list(&mut self, alerts: Vec<(Raised, Option<i64>)>) -> Said {
-        for (alert, over) in &alerts {
-            // That an alert is over says nothing about a later one.
-            let is_later = |believed: &Raised| self.location(believed) > self.location(alert);
-            match (over, self.believed.get(&(alert.rule, alert.device))) {
-                (None, _) => self.believe(alert),
-                (Some(_), Some(believed)) if is_later(believed) => {}
-                (Some(_), _) => drop(self.believed.remove(&(alert.rule, alert.device))),
+    fn send_list(&mut self, alerts: Vec<(ModelAlert, Option<i64>)>) -> SentMessage {
+        for (alert, resolved_at) in &alerts {
+            // A resolved alert does not resolve a later one.
+            let is_later = |announced: &ModelAlert| self.location(announced) > self.location(alert);
+            match (resolved_at, self.announced.get(&(alert.rule, alert.device))) {
+                (None, _) => self.mark_announced(alert),
+                (Some(_), Some(announced)) if is_later(announced) => {}
+                (Some(_), _) => drop(self.announced.remove(&(alert.rule, alert.device))),
             }
         }
-        Said::Released(alerts)
+        SentMessage::Released(alerts)
     }
 
-    /// People were told of an alert.
-    fn believe(&mut self, alert: &Raised) {
-        self.believed.insert((alert.rule, alert.device), alert.clone());
+    /// Records that an alert was sent.
+    fn mark_announced(&mut self, alert: &ModelAlert) {
+        self.announced.insert((alert.rule, alert.device), alert.clone());
     }
 
-    /// Where an alert stands among all that were raised.
-    fn location(&self, alert: &Raised) -> Option<usize> {
+    /// The index of an alert among all that fired.
+    fn location(&self, alert: &ModelAlert) -> Option<usize> {
         self.raised.iter().rposition(|raised| raised == alert)
     }
 
-    fn say_resolved(&mut self, alert: &Raised, at: i64) -> Said {
-        self.believed.remove(&(alert.rule, alert.device));
-        Said::Resolved { rule: alert.rule, device: alert.device, at }
+    fn send_resolved(&mut self, alert: &ModelAlert, at: i64) -> SentMessage {
+        self.announced.remove(&(alert.rule, alert.device));
+        SentMessage::Resolved { rule: alert.rule, device: alert.device, at }
     }
 
-    /// One reading is one message that names all, the worst first: it is sent unless all of it is blocked. What is outside
-    /// of its hours waits for them, each by itself.
-    pub(super) fn send(&mut self, raised: Vec<Raised>) -> Option<Said> {
+    /// Sends one message of the alerts of one reading, the worst first, unless all are blocked. Alerts outside active hours wait for
+    /// them separately.
+    pub(super) fn send(&mut self, raised: Vec<ModelAlert>) -> Option<SentMessage> {
         for alert in &raised {
             self.supersede(alert);
-            self.reminding.retain(|known| (known.alert.rule, known.alert.device) != (alert.rule, alert.device));
+            self.reminder.retain(|known| (known.alert.rule, known.alert.device) != (alert.rule, alert.device));
             let every = self.rule(alert).reminder;
-            self.reminding.extend(every.map(|every| Reminding {
+            self.reminder.extend(every.map(|every| PendingReminder {
                 alert: alert.clone(),
                 next: alert.at + every,
                 heard: alert.at,
@@ -174,37 +174,37 @@ impl Naive<'_> {
         }
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         self.sent.extend(alerts.iter().cloned());
-        Some(self.say_firing(alerts))
+        Some(self.send_firing(alerts))
     }
 
-    /// A new alert takes the place of what the same rule waits to say of the device: a milder alert, the alert of a breach
-    /// before this one, or that all is well.
-    fn supersede(&mut self, new: &Raised) {
+    /// Removes suppressed alerts and notices that a new alert replaces: a milder alert, the alert of an earlier breach, or the resolved
+    /// notice.
+    fn supersede(&mut self, new: &ModelAlert) {
         let is_threshold = self.rule(new).kind == Kind::Threshold;
         let is_same = |waiting: &Suppressed| (waiting.alert.rule, waiting.alert.device) == (new.rule, new.device);
         let is_milder = |waiting: &Suppressed| is_threshold && waiting.alert.severity <= new.severity;
-        let is_outdone = |waiting: &Suppressed| is_same(waiting) && (waiting.is_notice || is_milder(waiting));
-        let (outdone, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.suppressed).into_iter().partition(is_outdone);
+        let is_superseded = |waiting: &Suppressed| is_same(waiting) && (waiting.is_notice || is_milder(waiting));
+        let (superseded, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.suppressed).into_iter().partition(is_superseded);
         self.suppressed = waiting;
-        self.note(outdone.iter().any(|outdone| outdone.is_notice), Feature::ResolvedDropped);
-        self.note(outdone.iter().any(|outdone| !outdone.is_notice), Feature::Superseded);
+        self.note(superseded.iter().any(|superseded| superseded.is_notice), Feature::ResolvedDropped);
+        self.note(superseded.iter().any(|superseded| !superseded.is_notice), Feature::Superseded);
     }
 
-    /// What is over is said to be over: in the list that names it, else by itself where people know of it.
-    pub(super) fn over(&mut self, rule: usize, device: usize, at: i64) -> Option<Said> {
-        let is_it = |alert: &Raised| (alert.rule, alert.device) == (rule, device);
-        self.reminding.retain(|reminding| !is_it(&reminding.alert));
+    /// Resolves an alert: in the list that contains it, or by a notice if it was sent.
+    pub(super) fn resolve_rule(&mut self, rule: usize, device: usize, at: i64) -> Option<SentMessage> {
+        let is_it = |alert: &ModelAlert| (alert.rule, alert.device) == (rule, device);
+        self.reminder.retain(|reminder| !is_it(&reminder.alert));
         let last = self.raised.iter().rfind(|alert| is_it(alert)).cloned()?;
         let (mut is_listed, mut is_dropped) = (false, false);
         for mut waiting in std::mem::take(&mut self.suppressed) {
-            if is_it(&waiting.alert) && waiting.over.is_none() {
+            if is_it(&waiting.alert) && waiting.resolved_at.is_none() {
                 if waiting.reason == Reason::Hours {
                     is_dropped = true;
                     continue;
                 }
                 is_listed = true;
-                waiting.over = Some(at);
+                waiting.resolved_at = Some(at);
             }
             self.suppressed.push(waiting);
         }
@@ -212,24 +212,24 @@ impl Naive<'_> {
         if is_listed {
             return None;
         }
-        self.note(is_dropped && self.believed.contains_key(&(rule, device)), Feature::ResolvedOfEarlierAlert);
+        self.note(is_dropped && self.announced.contains_key(&(rule, device)), Feature::ResolvedOfEarlierAlert);
         if self.is_active(rule, device) {
-            let is_to_be_said = self.world.rules[rule].resolved && self.believed.contains_key(&(rule, device));
-            return is_to_be_said.then(|| self.say_resolved(&last, at));
+            let is_to_be_said = self.world.rules[rule].resolved && self.announced.contains_key(&(rule, device));
+            return is_to_be_said.then(|| self.send_resolved(&last, at));
         }
         self.resolve(last, at);
         None
     }
 
-    /// Says when hours begin that an alert was over at `over`, where people know of it and want to.
-    fn resolve(&mut self, alert: Raised, over: i64) {
+    /// Sends the resolved notice within active hours, if the rule has one.
+    fn resolve(&mut self, alert: ModelAlert, resolved_at: i64) {
         let lasts = matches!(self.rule(&alert).kind, Kind::Threshold | Kind::Silence);
-        if lasts && self.rule(&alert).resolved && self.believed.contains_key(&(alert.rule, alert.device)) {
-            self.suppress_by_hours(alert, Some(over), true);
+        if lasts && self.rule(&alert).resolved && self.announced.contains_key(&(alert.rule, alert.device)) {
+            self.suppress_by_hours(alert, Some(resolved_at), true);
         }
     }
 
-    /// What was counted or added up is over with the cleaning that ends it, also where nobody has heard of it yet.
+    /// Resolves suppressed alerts of counts and sums that a cleaning ends.
     pub(super) fn clean_suppressed(&mut self, cleaned: i64) {
         for mut suppressed in std::mem::take(&mut self.suppressed) {
             let is_counted = !matches!(self.rule(&suppressed.alert).kind, Kind::Threshold | Kind::Silence);
@@ -238,16 +238,16 @@ impl Naive<'_> {
                     self.features.insert(Feature::CleanedAwayByHours);
                     continue;
                 }
-                suppressed.over = suppressed.over.or(Some(cleaned));
+                suppressed.resolved_at = suppressed.resolved_at.or(Some(cleaned));
             }
             self.suppressed.push(suppressed);
         }
     }
 
-    fn blocked_until(&self, alert: &Raised) -> Option<i64> {
+    fn blocked_until(&self, alert: &ModelAlert) -> Option<i64> {
         let block = self.rule(alert).block;
-        // For what comes late, only the last alert of a rule and a device counts, of those as severe.
-        let is_last = |index: usize, sent: &Raised| {
+        // For late alerts, only the last sent alert of a rule and device counts, of those at least as severe.
+        let is_last = |index: usize, sent: &ModelAlert| {
             !self.sent[index + 1..].iter().any(|newer| {
                 newer.rule == sent.rule
                     && newer.device == sent.device
@@ -269,37 +269,37 @@ impl Naive<'_> {
         ends.max()
     }
 
-    /// What lasts is said again when its time has come, by the sweep; what it has missed it does not make up for. What
-    /// nobody has heard of yet is not said again, and nobody is reminded outside of hours. It ends with the device.
-    pub(super) fn reminders(&mut self) -> Vec<Said> {
-        let mut said = Vec::new();
-        for mut reminding in std::mem::take(&mut self.reminding) {
-            let Raised { rule, device, .. } = reminding.alert;
+    /// Sends due reminders within active hours, without missed ones. An alert that is still suppressed has none. Reminders end if the
+    /// device sends nothing.
+    pub(super) fn reminders(&mut self) -> Vec<SentMessage> {
+        let mut sent = Vec::new();
+        for mut reminder in std::mem::take(&mut self.reminder) {
+            let ModelAlert { rule, device, .. } = reminder.alert;
             let is_suppressed =
-                self.suppressed.iter().any(|waiting| waiting.over.is_none() && waiting.alert == reminding.alert);
-            if reminding.next > self.now || is_suppressed {
-                self.reminding.push(reminding);
+                self.suppressed.iter().any(|waiting| waiting.resolved_at.is_none() && waiting.alert == reminder.alert);
+            if reminder.next > self.now || is_suppressed {
+                self.reminder.push(reminder);
                 continue;
             }
             if !self.is_active(rule, device) {
-                // It came due within hours, and the sweep came after them: it is due when they begin again.
-                if self.is_active_at(rule, device, reminding.next) {
-                    reminding.next = (self.now..).find(|minute| self.is_active_at(rule, device, *minute)).unwrap();
+                // Due within active hours, and swept after them: it waits for the next ones.
+                if self.is_active_at(rule, device, reminder.next) {
+                    reminder.next = (self.now..).find(|minute| self.is_active_at(rule, device, *minute)).unwrap();
                 }
-                self.reminding.push(reminding);
+                self.reminder.push(reminder);
                 continue;
             }
             let every = self.world.rules[rule].reminder.unwrap();
-            self.note(!self.is_active_at(rule, device, reminding.next), Feature::ReminderDeferred);
-            let is_last = self.now - reminding.heard >= self.reminded_for(device) * 5 / 4;
+            self.note(!self.is_active_at(rule, device, reminder.next), Feature::ReminderDeferred);
+            let is_last = self.now - reminder.heard >= self.reminded_for(device) * 5 / 4;
             self.note(is_last, Feature::LastReminder);
-            said.push(Said::Reminder { alert: reminding.alert.clone(), at: self.now, is_last });
+            sent.push(SentMessage::Reminder { alert: reminder.alert.clone(), at: self.now, is_last });
             if !is_last {
-                let next = reminding.next + every;
-                reminding.next = if next > self.now { next } else { self.now + every };
-                self.reminding.push(reminding);
+                let next = reminder.next + every;
+                reminder.next = if next > self.now { next } else { self.now + every };
+                self.reminder.push(reminder);
             }
         }
-        said
+        sent
     }
 }

@@ -1,5 +1,5 @@
-//! Random zones: devices, rules, and what happens there. Few values, short times and a coarse grid, so that ties and exact
-//! edges are the normal case.
+//! Random zones: devices, rules and events. Few values, short times and a coarse grid, so that ties and exact limits are
+//! frequent.
 
 mod random;
 
@@ -17,7 +17,7 @@ pub(crate) use self::random::some_world;
 
 /// 2026-11-23T05:50Z, minute 0 of every history.
 pub(crate) const START: i64 = 1_795_413_000;
-/// The same as minutes of a day, UTC.
+/// [`START`] as minutes of the day, UTC.
 const START_OF_DAY: i64 = 5 * 60 + 50;
 
 /// Device types with two metrics each.
@@ -42,14 +42,14 @@ pub(crate) struct World {
     pub(crate) devices: Vec<Device>,
     pub(crate) rules: Vec<RuleSpec>,
     pub(crate) max_age: i64,
-    pub(crate) history: Vec<Happening>,
+    pub(crate) history: Vec<Event>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) ty: usize,
     pub(crate) region: Option<&'static str>,
-    /// Of minute 0 of a history, so that local midnight is minute `-minutes_east`.
+    /// Local time at minute 0 of a history, so that local midnight is minute `-minutes_east`.
     pub(crate) minutes_east: i64,
 }
 
@@ -69,14 +69,14 @@ pub(crate) struct RuleSpec {
     pub(crate) count: usize,
     pub(crate) within: Option<i64>,
     pub(crate) carry: bool,
-    /// Whole quarters.
+    /// A multiple of 15.
     pub(crate) after: i64,
     /// Minute of the day.
     pub(crate) restart_at: Option<i64>,
     /// Minutes of the day.
     pub(crate) active: Option<(i64, i64)>,
     pub(crate) block: BlockSpec,
-    /// For device 0 alone: off, or by so much another limit.
+    /// An override for device 0: disabled, or another limit.
     pub(crate) part: Option<Part>,
 }
 
@@ -101,28 +101,28 @@ pub(crate) struct TestSpec {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Happening {
+pub(crate) struct Event {
     pub(crate) now: i64,
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
-impl Happening {
+impl Event {
     pub(crate) fn readings(&self) -> &[Measured] {
-        match &self.what {
-            What::Push(readings) => readings,
-            What::Sweep | What::Cleaned(_) => &[],
+        match &self.kind {
+            EventKind::Push(readings) => readings,
+            EventKind::Sweep | EventKind::Cleaned(_) => &[],
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     Push(Vec<Measured>),
     Sweep,
     Cleaned(i64),
 }
 
-/// A reading; two that are equal are the same.
+/// A reading. Equal ones are duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measured {
     pub(crate) device: usize,
@@ -132,7 +132,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// The value of a metric of the type, if such a sensor can measure it: a rating is from 1 to 5, stars are at most 5.
+    /// The value of a metric of the type, if it is plausible: a rating is from 1 to 5, stars are at most 5.
     pub(crate) fn plausible(&self, ty: usize, metric: usize) -> Option<u8> {
         let most = if TYPES[ty].0 == "FD" { 5 } else { u8::MAX };
         let least = u8::from(TYPES[ty].1[metric] == "rating");
@@ -151,7 +151,7 @@ impl Measured {
     pub(crate) fn text(&self, world: &World) -> String {
         let device = &world.devices[self.device];
         let (ty, metrics) = TYPES[device.ty];
-        // By hand, because most of the time of a run would go into building JSON.
+        // Not by serde_json, which would take most of the time of a run.
         let mut values: Vec<String> = metrics
             .into_iter()
             .zip(self.values)
@@ -171,7 +171,7 @@ impl Measured {
     }
 }
 
-pub(crate) fn moment(minute: i64) -> Timestamp {
+pub(crate) fn timestamp(minute: i64) -> Timestamp {
     Timestamp::from_second(START + 60 * minute).unwrap()
 }
 
@@ -194,7 +194,7 @@ impl RuleSpec {
         self.ty == ty && !(device == 0 && matches!(self.part, Some(Part::Off)))
     }
 
-    /// The levels of a test where `device` is.
+    /// The levels of a test for `device`.
     pub(crate) fn limits(&self, device: usize, test: usize) -> Vec<(Option<Severity>, f64)> {
         let more = match self.part {
             Some(Part::Other(more)) if device == 0 && self.tests.len() == 1 => more,
@@ -251,7 +251,7 @@ impl RuleSpec {
     }
 }
 
-/// Fit for reading: one line a device, a rule, a step.
+/// One line for each device, rule and event.
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "max_age {}", self.max_age)?;
@@ -261,8 +261,8 @@ impl fmt::Debug for World {
         for rule in &self.rules {
             writeln!(f, "{rule:?}")?;
         }
-        for happening in &self.history {
-            writeln!(f, "{:>3} {:?}", happening.now, happening.what)?;
+        for event in &self.history {
+            writeln!(f, "{:>3} {:?}", event.now, event.kind)?;
         }
         Ok(())
     }
@@ -270,7 +270,7 @@ impl fmt::Debug for World {
 
 impl World {
     pub(crate) fn rule_set(&self) -> RuleSet {
-        // Read once: to read the built-in rules for each of many thousand histories would take most of the time.
+        // Parsed once: the built-in rules of each history would take most of the time.
         static DEFAULTS: LazyLock<RuleSet> =
             LazyLock::new(|| RuleSet { rules: Vec::new(), mentions: Vec::new(), ..RuleSet::pack() });
         RuleSet {

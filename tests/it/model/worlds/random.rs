@@ -1,5 +1,5 @@
-//! Random zones. Traffic as it is: nearly every push is one reading, some come late or early, cleanings come in pushes of
-//! their own and late, and a sweep runs each minute.
+//! Random zones with realistic traffic: nearly every push has one reading, some are late or early, cleanings are pushes of their own
+//! and late, and a sweep runs each minute.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 
 use super::{
-    BlockSpec, Device, Happening, Measured, Part, REGIONS, RuleSpec, START_OF_DAY, TYPES, TestSpec, What, World,
+    BlockSpec, Device, Event, EventKind, Measured, Part, REGIONS, RuleSpec, START_OF_DAY, TYPES, TestSpec, World,
 };
 
 fn some_block() -> impl Strategy<Value = BlockSpec> {
@@ -31,10 +31,10 @@ fn some_severity() -> impl Strategy<Value = Severity> {
     prop_oneof![1 => Just(Severity::Low), 3 => Just(Severity::Medium), 2 => Just(Severity::High)]
 }
 
-/// One level, or two; the higher one is worse, or the lower.
+/// One level, or two of which the higher or the lower is worse.
 fn some_test(comparisons: &'static [Comparison], kind: Kind) -> impl Strategy<Value = TestSpec> {
     let step = if kind == Kind::Threshold { 0..3u8 } else { 0..1 };
-    // A sum takes some readings, so that a cleaning finds something in it.
+    // A sum needs several readings, so that a cleaning can remove some.
     let times = if kind == Kind::Accumulate { 6 } else { 1 };
     let levels = (1..5u8, step).prop_map(move |(limit, step)| (limit * times, step));
     (0..2usize, prop::sample::select(comparisons), levels).prop_map(|(metric, comparison, (limit, step))| {
@@ -81,12 +81,12 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
         prop::sample::select(&[4i64, 8][..]),
         prop::option::weighted(0.3, 0..40i64),
     );
-    // Hours that begin or end while the history goes on: they begin after a while, or end and begin again soon.
+    // Active hours that begin or end during the history.
     let begin = (2..20i64, 5..1430i64);
     let night = (0..12i64, 1..10i64).prop_map(|(begin, length)| (begin + length, 24 * 60 - length));
     let hours = prop_oneof![1 => begin, 2 => night];
     let active = (prop::bool::weighted(0.3), hours);
-    // Half of the rules say as much as they can: when it fires, that it still does, and when it is over, all within hours.
+    // Half of the rules have reminders, resolved notices and active hours.
     let flags = (any::<bool>(), any::<bool>());
     let part = prop_oneof![6 => Just(None), 1 => Just(Some(Part::Off)), 1 => Just(Some(Part::Other(1.0)))];
     let device = prop::sample::select(devices);
@@ -103,7 +103,7 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
         )| {
             let (clear, lasting, max_gap, (resolved, reminder), count, within, carry, after, restart_at): Trigger =
                 trigger;
-            // Times of a day near the beginning of the history, on the clock of one of its devices.
+            // Times of day near the beginning of the history, in the local time of one of its devices.
             let of_day = |minute: i64| (device.minutes_east + minute).rem_euclid(24 * 60);
             let clear = clear.filter(|_| kind == Kind::Threshold && tests.len() == 1).map(|clear| {
                 let mildest = tests[0].levels[0].1;
@@ -137,7 +137,7 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
 
 #[derive(Clone, Debug)]
 enum Draw {
-    /// With what its device measured before.
+    /// With the values of the device's last reading.
     Same {
         device: Index,
         lag: i64,
@@ -182,7 +182,7 @@ fn some_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A zone with so many rules, and its history.
+/// A zone with this number of rules, and its history.
 pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = World> {
     let device = (0..TYPES.len(), prop::sample::select(&REGIONS[..])).prop_map(|(ty, (region, minutes_east))| Device {
         ty,
@@ -210,19 +210,19 @@ pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = 
         })
 }
 
-fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<Happening> {
+fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<Event> {
     let (mut now, mut all): (i64, Vec<Measured>) = (0, Vec::new());
     let mut history = Vec::new();
     for (gap, step) in steps {
         if is_swept {
-            // Each minute, and now and then in a time in which nothing comes.
+            // Each minute, and sometimes in a pause.
             let minutes = (1..gap).filter(|minute| *minute <= 8 || minute % 127 == 0);
-            history.extend(minutes.map(|minute| Happening { now: now + minute, what: What::Sweep }));
+            history.extend(minutes.map(|minute| Event { now: now + minute, kind: EventKind::Sweep }));
         }
         now += gap;
-        let what = match step {
-            Step::Sweep => What::Sweep,
-            Step::Cleaned(lag) => What::Cleaned(now - lag),
+        let kind = match step {
+            Step::Sweep => EventKind::Sweep,
+            Step::Cleaned(lag) => EventKind::Cleaned(now - lag),
             Step::Push(draws) => {
                 let mut readings = Vec::new();
                 for draw in draws {
@@ -242,13 +242,13 @@ fn history(steps: Vec<(i64, Step)>, devices: &[Device], is_swept: bool) -> Vec<H
                     all.push(reading.clone());
                     readings.push(reading);
                 }
-                What::Push(readings)
+                EventKind::Push(readings)
             }
         };
         if is_swept && gap > 0 {
-            history.push(Happening { now, what: What::Sweep });
+            history.push(Event { now, kind: EventKind::Sweep });
         }
-        history.push(Happening { now, what });
+        history.push(Event { now, kind });
     }
     history
 }
