@@ -213,7 +213,7 @@ const LIGHT: RangeInclusive<f64> = 0.0..=5.0;
 const AMMONIA_PPB: RangeInclusive<f64> = 0.0..=50_000.0;
 /// Index of air quality. Vendor: 1 to 500; Bosch's software for the BME680, which makes it, begins at 0.
 const AIR_QUALITY: RangeInclusive<f64> = 0.0..=500.0;
-/// Temperature in °C. Own choice: -40 to 85 °C, in which a Bosch BME680 is said to work; its data sheet was not checked.
+/// Temperature in °C. Own choice: -40 to 85 °C, the range in which a Bosch BME680 works; not checked with its data sheet.
 const TEMPERATURE_LITE: RangeInclusive<f64> = -40.0..=85.0;
 /// Carbon dioxide in ppm. Data sheet of the Sensirion SCD30 (version 1.0): 0 to 40,000 ppm.
 const CARBON_DIOXIDE: RangeInclusive<f64> = 0.0..=40_000.0;

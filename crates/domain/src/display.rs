@@ -60,29 +60,29 @@ const SHORTEST_ID: usize = 20;
 /// ```
 #[must_use]
 pub fn unlinked(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut safe = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        let before = shown.chars().next_back();
+        let before = safe.chars().next_back();
         if let Some(length) = id_length(rest).filter(|_| !before.is_some_and(|before| before.is_ascii_alphanumeric())) {
-            shown += &rest[..length];
+            safe += &rest[..length];
             rest = &rest[length..];
         } else if character.is_numeric() {
             let number = &rest[..number_length(rest)];
-            push_number(&mut shown, number);
+            push_number(&mut safe, number);
             rest = &rest[number.len()..];
         } else {
-            shown.push(character);
+            safe.push(character);
             rest = &rest[character.len_utf8()..];
             let is_in_a_name = character == '.'
                 && before.is_some_and(|before| !before.is_whitespace())
                 && rest.starts_with(char::is_alphabetic);
             if is_in_a_name || (character == ':' && rest.starts_with("//")) {
-                shown.push(' ');
+                safe.push(' ');
             }
         }
     }
-    shown
+    safe
 }
 
 /// The length of the id at the beginning of `text`, if there is one.
@@ -99,18 +99,18 @@ fn number_length(text: &str) -> usize {
     last.map_or(end, |(last, digit)| last + digit.len_utf8())
 }
 
-fn push_number(shown: &mut String, number: &str) {
+fn push_number(safe: &mut String, number: &str) {
     let digits: Vec<char> = number.chars().filter(|c| c.is_numeric()).collect();
     let is_one_word = digits.len() == number.chars().count();
     if digits.len() < *PHONE_DIGITS.start() || (is_one_word && digits.len() > *PHONE_DIGITS.end()) {
-        *shown += number;
+        *safe += number;
         return;
     }
     for (index, group) in digits.chunks(GROUP_DIGITS).enumerate() {
         if index > 0 {
-            shown.push('_');
+            safe.push('_');
         }
-        shown.extend(group);
+        safe.extend(group);
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn links_and_telephone_numbers_are_broken_and_names_and_ids_are_not() {
-        for (text, shown) in [
+        for (text, safe) in [
             ("https://a.example", "https: //a. example"),
             ("www.a.example", "www. a. example"),
             ("me@mail.example", "me@mail. example"),
@@ -184,8 +184,8 @@ mod tests {
             ("6123\u{a0}4567", "6123_4567"),
             ("6123–4567", "6123_4567"),
         ] {
-            assert_eq!(unlinked(text), shown);
-            assert_eq!(unlinked(shown), shown, "a second time changes nothing");
+            assert_eq!(unlinked(text), safe);
+            assert_eq!(unlinked(safe), safe, "a second time changes nothing");
         }
         let id = "9".repeat(32);
         for text in [

@@ -14,7 +14,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
 
 use crate::model::config;
-use crate::model::worlds::moment;
+use crate::model::worlds::timestamp;
 
 /// Readings that are kept separately.
 const KEPT: usize = 64;
@@ -90,16 +90,16 @@ fn an_alert_is_never_later_than_exact(limit: u32, steps: &[(i64, SumEvent)]) -> 
         let evaluation = match step {
             SumEvent::Cleaned { lag } => {
                 counted.cleaned(now - lag);
-                clean(&rules, state.clone(), moment(now - lag), moment(now))
+                clean(&rules, state.clone(), timestamp(now - lag), timestamp(now))
             }
             SumEvent::Count { value, lag } => {
                 counted.count(now - lag, *value);
-                let unix = moment(now - lag).as_millisecond();
+                let unix = timestamp(now - lag).as_millisecond();
                 let text = format!(
                     r#"{{"DevType":"UM","DEVID":"d","InsID":"z","unixT":{unix},"v":{{"count":{value}}},"number":{number}}}"#
                 );
                 let reading = Reading::read(&text).unwrap();
-                evaluate(&rules, state.clone(), &[&reading], moment(now), moment(now))
+                evaluate(&rules, state.clone(), &[&reading], timestamp(now), timestamp(now))
             }
         };
         let (truth, most) = counted.totals();

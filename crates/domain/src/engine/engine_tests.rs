@@ -16,7 +16,7 @@ pub(super) fn at(clock: &str) -> Timestamp {
 }
 
 pub(super) fn rules(text: &str) -> RuleSet {
-    RuleSet::parse("rules.toml", text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    RuleSet::parse("rules.toml", text).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 /// A reading of a device of that type in Singapore, with one value.
@@ -79,8 +79,8 @@ fn a_source_matters_if_a_rule_applies_to_it() {
 #[test]
 fn readings_older_than_the_dedup_window_are_counted() {
     let pack = RuleSet::pack();
-    let remembered = json!({ "v": 4, "dedup_window": { "readings": "", "low_water": at("09:59") } });
-    let state: ZoneState = serde_json::from_value(remembered).unwrap();
+    let document = json!({ "v": 4, "dedup_window": { "readings": "", "low_water": at("09:59") } });
+    let state: ZoneState = serde_json::from_value(document).unwrap();
     let clocks = ["09:58", "09:59", "10:00"];
     let texts = clocks.map(|clock| reading("SS", "p", 4.0, clock));
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
@@ -95,8 +95,8 @@ fn duplicates_in_a_push_and_of_earlier_pushes_are_counted() {
     let reading = Reading::read(&text).unwrap();
     let first = evaluate(&pack, ZoneState::default(), &[&reading, &reading, &reading], at("10:00"), at("10:00"));
     assert_eq!((first.stats.duplicates, first.stats.alerts), (2, 1));
-    let again = evaluate(&pack, first.state.clone(), &[&reading], at("10:01"), at("10:01"));
-    assert_eq!((again.stats.duplicates, again.stats.alerts, again.messages.len()), (1, 0, 0));
+    let repeated = evaluate(&pack, first.state.clone(), &[&reading], at("10:01"), at("10:01"));
+    assert_eq!((repeated.stats.duplicates, repeated.stats.alerts, repeated.messages.len()), (1, 0, 0));
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn a_notice_is_made_once_for_each_cause() {
     assert_eq!(entry.message, Message::Notice(notice.clone()));
     assert_eq!((entry.created, entry.due), (at("10:00"), at("10:00")));
 
-    let again = announce(first.state.clone(), &notice, at("10:30"));
-    assert_eq!((&again.state, again.messages), (&first.state, Vec::new()));
+    let repeated = announce(first.state.clone(), &notice, at("10:30"));
+    assert_eq!((&repeated.state, repeated.messages), (&first.state, Vec::new()));
     let other = announce(first.state, &Notice::NothingArrives { since: at("10:15") }, at("11:15"));
     assert_eq!(other.messages.len(), 1);
 }
@@ -248,7 +248,7 @@ fn a_cleaning_resolves_what_came_before_it_and_nothing_after() {
         let cleaned = clean(&rules, state.clone(), at(clock), at("10:12"));
         assert_eq!((count(&cleaned.state), cleaned.messages.len()), (alerts, ended), "{clock}");
     }
-    // Once more, and one that is told of late.
+    // A repeated cleaning, and one that is reported late.
     let cleaned = clean(&rules, state.clone(), at("10:11"), at("10:12")).state;
     assert_eq!(clean(&rules, cleaned.clone(), at("10:11"), at("10:13")).state, cleaned);
     assert_eq!(clean(&rules, cleaned.clone(), at("10:05"), at("10:13")).state, cleaned);
@@ -299,15 +299,15 @@ fn the_last_reading_of_a_device_is_recorded_to_a_quarter_of_the_silence() {
 fn occurrences_are_removed_when_no_late_reading_can_count_with_them() {
     // Readings may be an hour late.
     let rules = quiet("[[rule]]\nid = \"bad-feedback\"\ncount = 9\nwithin = \"1h\"\n");
-    let remembered = |clock| {
+    let occurrences = |clock| {
         let state = after(&rules, &[("FD", "rating", 5.0, "10:00"), ("FD", "rating", 5.0, clock)]);
         match state.rule_state("bad-feedback", "d") {
             Some(RuleState::Occurrences(occurrences)) => occurrences.times[""].len(),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(remembered("11:59"), 2);
-    assert_eq!(remembered("12:00"), 1);
+    assert_eq!(occurrences("11:59"), 2);
+    assert_eq!(occurrences("12:00"), 1);
 }
 
 /// Alerts of soap dispensers are sent from 08:00 to 20:00 in Singapore, 00:00 to 12:00 UTC.
@@ -344,7 +344,7 @@ fn a_silence_that_is_swept_after_active_hours_is_due_when_they_begin() {
     let morning = sweep(&rules, swept.state.clone(), next_day("00:00"), true);
     assert_eq!(triggers(&morning.messages), [Trigger::NoData { since: at("06:30") }]);
     assert_eq!(next_due(&rules, &morning.state), None);
-    // A device that sends again before was never silent.
+    // A device that sends before that was never silent.
     let back = evaluated(&rules, &swept.state, &reading("SS", "p", 50.0, "20:00"), "20:00").state;
     assert!(sweep(&rules, back, next_day("00:00"), true).messages.is_empty());
 }
@@ -434,6 +434,6 @@ fn a_silence_that_was_only_counted_has_no_resolved_notice() {
         evaluated(&rules, &silent, &back.to_string(), "15:30").messages.len()
     };
     assert_eq!(of("counted"), 0);
-    // The list, and then that it sends again.
+    // The list, and then the resolved notice.
     assert_eq!(of("named"), 2);
 }

@@ -204,9 +204,9 @@ pub(crate) enum TestResult {
     Breached(Severity),
     /// No limit is breached, but the clear level is not reached.
     Between,
-    Well,
+    Clear,
     /// The reading does not have the metrics.
-    Silent,
+    Unmeasured,
 }
 
 impl RuleSpec {
