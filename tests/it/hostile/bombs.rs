@@ -6,7 +6,7 @@ use smartclean_push::domain::batch::MOST_ITEMS;
 use smartclean_push::domain::reading::MOST_MEMBERS;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
-use crate::hostile::support::{Neighbour, Served, exchange, print_measurements, push, reading};
+use crate::hostile::support::{RegularClient, ServeProcess, exchange, print_measurements, push, reading};
 use crate::support::{files, gzip};
 
 const GZIP: &str = "Content-Encoding: gzip\r\n";
@@ -26,15 +26,15 @@ fn spaced(length: usize) -> Vec<u8> {
 
 /// Sends `body` compressed while another client pushes, and asserts the memory limit. Returns the status.
 fn handled_within(what: &str, body: &[u8], most_mib: u64) -> u16 {
-    let server = Served::start();
+    let server = ServeProcess::start();
     let packed = gzip(body);
-    let neighbour = Neighbour::of(server.address);
-    neighbour.pushes(2);
+    let regular_client = RegularClient::of(server.address);
+    regular_client.pushes(2);
     let began = Instant::now();
     let answer = exchange(server.address, push(GZIP, &packed)).unwrap();
     let took = began.elapsed();
-    neighbour.pushes(1);
-    let longest = neighbour.was_served();
+    regular_client.pushes(1);
+    let longest = regular_client.longest_latency();
     print_measurements(&format!("{what}, {} bytes of gzip", packed.len()), &server, began, longest);
     assert!(server.peak_mib() < most_mib, "{what}: {} MiB", server.peak_mib());
     assert!(took < Duration::from_secs(45), "{what} took {took:?}");
@@ -63,10 +63,10 @@ fn the_most_items_are_accepted_and_more_are_rejected_before_they_take_memory() {
 fn a_hundred_thousand_gzip_members_are_one_body() {
     let parts = gzip(b" ").repeat(100_000);
     let packed = [gzip(b"["), parts, gzip(b"]")].concat();
-    let server = Served::start();
-    let neighbour = Neighbour::of(server.address);
+    let server = ServeProcess::start();
+    let regular_client = RegularClient::of(server.address);
     assert_eq!(exchange(server.address, push(GZIP, &packed)).unwrap().status, 200);
-    neighbour.was_served();
+    regular_client.longest_latency();
 }
 
 /// An item with this many members of five bytes in `v`.
@@ -76,7 +76,7 @@ fn members(count: usize) -> String {
 
 #[test]
 fn an_item_of_too_many_members_is_rejected_and_the_others_are_accepted() {
-    let server = Served::start();
+    let server = ServeProcess::start();
     let pushed = format!("[{},{},{}]", members(MOST_MEMBERS), members(1_000_000), reading(1));
     let answer = exchange(server.address, push(GZIP, &gzip(pushed.as_bytes()))).unwrap();
     let count = |name: &str| answer.json()[name].as_u64().unwrap();
@@ -117,9 +117,9 @@ fn the_worst_push_takes_limited_memory() {
 
 #[test]
 fn ten_bombs_at_once_wait_for_permits_and_other_clients_are_served() {
-    let server = Served::start();
+    let server = ServeProcess::start();
     let packed = gzip(&spaced(MAX_DECODED));
-    let neighbour = Neighbour::of(server.address);
+    let regular_client = RegularClient::of(server.address);
     let began = Instant::now();
     let address = server.address;
     let senders: Vec<_> = (0..10_u8)
@@ -133,7 +133,7 @@ fn ten_bombs_at_once_wait_for_permits_and_other_clients_are_served() {
     // Each is one byte too large, or there was no permit in time.
     assert!(statuses.iter().all(|status| [413, 503].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&413), "{statuses:?}");
-    let longest = neighbour.was_served();
+    let longest = regular_client.longest_latency();
     print_measurements("ten bombs of 64 MiB at once", &server, began, longest);
     assert!(server.peak_mib() < 2 * BLANK_MIB, "{} MiB", server.peak_mib());
 }

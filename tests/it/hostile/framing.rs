@@ -2,7 +2,7 @@
 
 use smartclean_push::hosts::server::ServerLimits;
 
-use crate::hostile::support::{Answer, Hosted, Raw, basic, exchange, push, reading};
+use crate::hostile::support::{InProcessServer, RawConnection, RawResponse, basic, exchange, push, reading};
 use crate::support::body;
 
 /// The hidden request: a push that would be stored.
@@ -19,15 +19,15 @@ fn framed(lines: &str) -> String {
 const LAST: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 /// The responses to these bytes and to [`LAST`], and the number of objects that were stored.
-fn answers(server: &Hosted, bytes: &[u8]) -> (Vec<Answer>, usize) {
+fn answers(server: &InProcessServer, bytes: &[u8]) -> (Vec<RawResponse>, usize) {
     let before = server.stored();
-    let mut raw = Raw::to(server.address);
+    let mut raw = RawConnection::to(server.address);
     raw.send([bytes, LAST].concat());
     (std::iter::from_fn(|| raw.answer()).collect(), server.stored() - before)
 }
 
 /// Asserts the statuses of the responses, and that nothing was stored.
-fn is_answered(server: &Hosted, statuses: &[u16], bytes: &[u8], what: &str) {
+fn is_answered(server: &InProcessServer, statuses: &[u16], bytes: &[u8], what: &str) {
     let (answers, stored) = answers(server, bytes);
     let came: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!((came.as_slice(), stored), (statuses, 0), "{what}");
@@ -35,7 +35,7 @@ fn is_answered(server: &Hosted, statuses: &[u16], bytes: &[u8], what: &str) {
 
 #[test]
 fn after_a_body_with_both_a_length_and_chunks_the_connection_closes() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let lengths = ["Content-Length: 7\r\n", "Content-Length: 0\r\n", "Content-Length: 500\r\n", ""];
     for length in lengths {
         for lines in
@@ -50,7 +50,7 @@ fn after_a_body_with_both_a_length_and_chunks_the_connection_closes() {
 
 #[test]
 fn a_chunked_body_is_accepted_and_a_connection_with_lengths_stays_open() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let text = body(&[reading(1)]);
     let (one, other) = text.split_at(10);
     let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
@@ -65,7 +65,7 @@ fn a_chunked_body_is_accepted_and_a_connection_with_lengths_stays_open() {
 
 #[test]
 fn a_body_of_missing_or_ambiguous_length_is_rejected() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for lines in [
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: chunked, identity",
@@ -107,7 +107,7 @@ fn a_body_of_missing_or_ambiguous_length_is_rejected() {
 
 #[test]
 fn an_unambiguous_length_is_accepted_in_every_valid_spelling() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let chunked = b"2\r\n[]\r\n0\r\n\r\n".as_slice();
     for (lines, body) in [
         ("Content-Length: 2", b"[]".as_slice()),
@@ -131,7 +131,7 @@ fn an_unambiguous_length_is_accepted_in_every_valid_spelling() {
 
 #[test]
 fn ambiguous_chunks_close_the_connection() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for chunks in [
         "0x2\r\n[]\r\n0\r\n\r\n",
         "+2\r\n[]\r\n0\r\n\r\n",
@@ -153,7 +153,7 @@ fn ambiguous_chunks_close_the_connection() {
 
 #[test]
 fn invalid_request_lines_are_rejected() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for line in [
         "POST /push HTTP/1.0\r\nTransfer-Encoding: chunked",
         "POST /push HTTP/3.0",
@@ -180,7 +180,7 @@ fn to(method: &str, target: &str, more: &str) -> Vec<u8> {
 
 #[test]
 fn a_path_is_not_normalized() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for (method, target, status) in [
         ("POST", "/push", 200),
         ("POST", "/push?a=/../b", 200),
@@ -214,7 +214,7 @@ fn a_path_is_not_normalized() {
 
 #[test]
 fn headers_for_proxies_and_browsers_change_nothing() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for (method, path, more, status) in [
         ("GET", "/push", "X-HTTP-Method-Override: POST\r\n", 405),
         ("POST", "/pull", "X-Original-URL: /push\r\nX-Rewrite-URL: /push\r\n", 404),
@@ -230,7 +230,7 @@ fn headers_for_proxies_and_browsers_change_nothing() {
 #[test]
 fn a_cross_origin_request_is_rejected_even_with_valid_credentials() {
     let auth_methods = "basic,oauth,event-hub".parse().unwrap();
-    let server = Hosted::start_with(ServerLimits::default(), auth_methods);
+    let server = InProcessServer::start_with(ServerLimits::default(), auth_methods);
     let authorizations = [format!("Authorization: {}\r\n", basic()), "Authorization: Basic eDp5\r\n".to_owned()];
     for path in ["/push", "/push/jwt", "/zones/z/cleaned", "/oauth2/token", "/hub/messages"] {
         for page in [
@@ -269,7 +269,7 @@ fn a_cross_origin_request_is_rejected_even_with_valid_credentials() {
 
 #[test]
 fn credentials_come_once_and_before_the_body() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let right = format!("Authorization: {}\r\n", basic());
     let wrong = "Authorization: Basic eDp5\r\n";
     let trailing = format!("2\r\n[]\r\n0\r\n{right}\r\n");
@@ -289,9 +289,9 @@ fn credentials_come_once_and_before_the_body() {
 
 #[test]
 fn a_rejected_request_gets_no_100_continue() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for (authorization, length, status) in [("", 9_000_000, 401), (&*basic(), 12_000_000, 413)] {
-        let mut raw = Raw::to(server.address);
+        let mut raw = RawConnection::to(server.address);
         let head =
             format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nExpect: 100-continue\r\n");
         assert!(raw.send(head + &format!("Content-Length: {length}\r\n\r\n")));
@@ -303,7 +303,7 @@ fn a_rejected_request_gets_no_100_continue() {
 
 #[test]
 fn a_request_requires_exactly_one_host_header() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let authorization = basic();
     let status = |version: &str, hosts: &str| {
         let head = format!("POST /push HTTP/{version}\r\n{hosts}Authorization: {authorization}\r\n");
@@ -322,7 +322,7 @@ fn a_request_requires_exactly_one_host_header() {
 /// curl waits a second for `100 Continue`, then sends the body.
 #[test]
 fn a_client_that_expects_100_continue_gets_the_rejection_even_if_it_sends_the_body() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let (right, wrong) = (basic(), "Basic eDp5".to_owned());
     for (authorization, framing, status) in [
         (&wrong, "Content-Length: 8000000", 401),
@@ -330,7 +330,7 @@ fn a_client_that_expects_100_continue_gets_the_rejection_even_if_it_sends_the_bo
         (&right, "Content-Length: 12000000", 413),
         (&right, "Transfer-Encoding: chunked", 413),
     ] {
-        let mut raw = Raw::to(server.address);
+        let mut raw = RawConnection::to(server.address);
         let head = format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n{framing}\r\n");
         assert!(raw.send(head + "Expect: 100-continue\r\n\r\n"));
         let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
@@ -343,9 +343,9 @@ fn a_client_that_expects_100_continue_gets_the_rejection_even_if_it_sends_the_bo
 #[test]
 fn pipelined_pushes_are_handled_in_order() {
     const PUSHES: usize = 200;
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let bytes: Vec<u8> = (0..PUSHES).flat_map(|number| push("", &body(&vec![reading(1); number]))).collect();
-    let mut raw = Raw::to(server.address);
+    let mut raw = RawConnection::to(server.address);
     let sender = std::thread::spawn({
         let mut stream = raw.stream.try_clone().unwrap();
         move || std::io::Write::write_all(&mut stream, &bytes).unwrap()

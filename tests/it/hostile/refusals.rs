@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use smartclean_push::hosts::server::ServerLimits;
 
-use crate::hostile::support::{Hosted, basic};
+use crate::hostile::support::{InProcessServer, basic};
 
 /// Sends a whole body of `length` bytes in parts, then reads. Returns the status line.
 fn status_after(
@@ -39,7 +39,7 @@ fn status_after(
 
 #[test]
 fn a_client_that_is_still_sending_gets_the_status_of_an_early_rejection() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let (right, wrong) = (basic(), "Basic eDp5".to_owned());
     let slowly = (2_000, 500, Duration::from_millis(100));
     let much = (8 << 20, 64 << 10, Duration::ZERO);
@@ -58,7 +58,7 @@ fn a_client_that_is_still_sending_gets_the_status_of_an_early_rejection() {
 #[test]
 fn a_rejected_client_that_never_ends_is_disconnected() {
     let within = Duration::from_secs(1);
-    let server = Hosted::start(ServerLimits { body_timeout: within, ..ServerLimits::default() });
+    let server = InProcessServer::start(ServerLimits { body_timeout: within, ..ServerLimits::default() });
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(stream, "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n ").unwrap();

@@ -7,7 +7,8 @@ use smartclean_push::hosts::server::{LARGEST_HEAD, MOST_HEADERS, ServerLimits};
 use smartclean_push::ingest::decode::MAX_ENCODED;
 
 use crate::hostile::support::{
-    Hosted, Neighbour, PATIENCE, Raw, Served, basic, exchange, print_measurements, push, reading,
+    InProcessServer, PATIENCE, RawConnection, RegularClient, ServeProcess, basic, exchange, print_measurements, push,
+    reading,
 };
 use crate::support::{body, files};
 
@@ -24,7 +25,7 @@ fn head_of(bytes: usize, headers: usize) -> Vec<u8> {
 
 #[test]
 fn headers_are_accepted_up_to_the_limit() {
-    let server = Served::start();
+    let server = ServeProcess::start();
     for (bytes, headers, status) in [
         (LARGEST_HEAD, 4, 200),
         (LARGEST_HEAD + 1, 4, 431),
@@ -39,9 +40,9 @@ fn headers_are_accepted_up_to_the_limit() {
 
 #[test]
 fn endless_headers_and_lines_close_the_connection() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     for begun in ["GET /health HTTP/1.1\r\nX: ", "GET /", "", "GET /health HTTP/1.1\r\n"] {
-        let mut raw = Raw::to(server.address);
+        let mut raw = RawConnection::to(server.address);
         raw.send(begun);
         let (part, mut sent) = (if begun.ends_with("1.1\r\n") { "X: y\r\n" } else { "a" }.repeat(8 * 1024), 0);
         while raw.send(&part) && sent < 64 << 20 {
@@ -55,8 +56,8 @@ fn endless_headers_and_lines_close_the_connection() {
 
 #[test]
 fn a_body_is_accepted_up_to_the_limit_and_a_larger_one_is_rejected_before_it_is_sent() {
-    let server = Served::start();
-    let neighbour = Neighbour::of(server.address);
+    let server = ServeProcess::start();
+    let regular_client = RegularClient::of(server.address);
     let whole = |length: usize| {
         let mut whole = vec![b' '; length];
         (whole[0], whole[length - 1]) = (b'[', b']');
@@ -70,26 +71,26 @@ fn a_body_is_accepted_up_to_the_limit_and_a_larger_one_is_rejected_before_it_is_
         MAX_ENCODED + 1
     );
     assert_eq!(exchange(server.address, head).unwrap().status, 413);
-    neighbour.was_served();
+    regular_client.longest_latency();
 }
 
 #[test]
 fn chunks_are_accepted_up_to_the_limit() {
-    let server = Served::start();
-    let neighbour = Neighbour::of(server.address);
+    let server = ServeProcess::start();
+    let regular_client = RegularClient::of(server.address);
     let began = Instant::now();
     let head =
         format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n", basic());
     const CHUNK: usize = 64 * 1024;
     let chunk = |part: &str| format!("{:x}\r\n{part}\r\n", part.len());
     let blank = chunk(&" ".repeat(CHUNK));
-    let mut taken = Raw::to(server.address);
+    let mut taken = RawConnection::to(server.address);
     assert!(taken.send(&head) && taken.send(chunk("[")));
     (1..MAX_ENCODED / CHUNK).for_each(|_| assert!(taken.send(&blank)));
     assert!(taken.send(chunk("]")) && taken.send("0\r\n\r\n"));
     assert_eq!(taken.answer().unwrap().status, 200);
 
-    let mut endless = Raw::to(server.address);
+    let mut endless = RawConnection::to(server.address);
     endless.stream.set_nonblocking(false).unwrap();
     assert!(endless.send(&head));
     let mut sent = 0;
@@ -98,12 +99,12 @@ fn chunks_are_accepted_up_to_the_limit() {
     }
     // Read up to the limit, then discarded up to another limit, so that the client gets the response.
     assert!(sent < 4 * MAX_ENCODED, "{sent} bytes were taken");
-    print_measurements("chunks without end", &server, began, neighbour.was_served());
+    print_measurements("chunks without end", &server, began, regular_client.longest_latency());
 }
 
 #[test]
 fn long_chunk_extensions_and_endless_trailers_close_the_connection() {
-    let server = Hosted::start(ServerLimits::default());
+    let server = InProcessServer::start(ServerLimits::default());
     let head =
         format!("POST /push HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\r\n", basic());
     for (begun, part) in [
@@ -111,7 +112,7 @@ fn long_chunk_extensions_and_endless_trailers_close_the_connection() {
         ("2;a=", "a".repeat(64 * 1024)),
         ("", format!("1;{}\r\n \r\n", "a".repeat(4_096)).repeat(16)),
     ] {
-        let mut raw = Raw::to(server.address);
+        let mut raw = RawConnection::to(server.address);
         raw.send(&head);
         raw.send(begun);
         let mut sent = 0;
@@ -129,14 +130,14 @@ const LONGEST: Duration = Duration::from_secs(45);
 
 /// Pushes `body` while another client pushes, and asserts these limits. Returns the response.
 fn handled_within(what: &str, body: &[u8], most_mib: u64) -> (u16, serde_json::Value) {
-    let server = Served::start();
-    let neighbour = Neighbour::of(server.address);
-    neighbour.pushes(2);
+    let server = ServeProcess::start();
+    let regular_client = RegularClient::of(server.address);
+    regular_client.pushes(2);
     let began = Instant::now();
     let answer = exchange(server.address, push("", body)).unwrap();
     let took = began.elapsed();
-    neighbour.pushes(1);
-    let longest = neighbour.was_served();
+    regular_client.pushes(1);
+    let longest = regular_client.longest_latency();
     assert!(took < LONGEST && took < PATIENCE, "{what} took {took:?}");
     assert!(server.peak_mib() < most_mib, "{what}: {} MiB", server.peak_mib());
     let stored = files(&server.data()).into_iter().any(|file| file.starts_with("raw") || file.starts_with("rejected"));
@@ -189,7 +190,7 @@ fn ten_thousand_zones_in_one_push_are_accepted_and_evaluated() {
 
 #[test]
 fn a_push_that_takes_long_to_evaluate_delays_neither_responses_nor_the_next_start() {
-    let server = Served::start();
+    let server = ServeProcess::start();
     let readings: Vec<String> = (0..20_000).map(reading).collect();
     assert_eq!(exchange(server.address, push("", &body(&readings))).unwrap().status, 200);
     let is_left = !files(&server.data().join("to-evaluate")).is_empty();

@@ -7,8 +7,8 @@ use smartclean_push::hosts::server::ServerLimits;
 use smartclean_push::ingest::decode::MAX_DECODED;
 
 use crate::hostile::support::{
-    ANSWERED_WITHIN, Hosted, Neighbour, PATIENCE, PIECES, Raw, Served, basic, exchange, print_measurements, push,
-    reading,
+    ANSWERED_WITHIN, InProcessServer, PATIENCE, PIECES, RawConnection, RegularClient, ServeProcess, basic, exchange,
+    print_measurements, push, reading,
 };
 use crate::support::body;
 
@@ -32,28 +32,28 @@ fn head(length: usize) -> String {
 
 #[test]
 fn headers_after_the_timeout_close_the_connection_and_slow_ones_in_time_are_handled() {
-    let server = Hosted::start(limits());
-    let neighbour = Neighbour::of(server.address);
+    let server = InProcessServer::start(limits());
+    let regular_client = RegularClient::of(server.address);
     let slow = push("X-Slow: but not too slow\r\n", &body(&[reading(1)]));
-    let mut in_time = Raw::to(server.address);
+    let mut in_time = RawConnection::to(server.address);
     assert!(in_time.trickle(&slow, HEADERS_WITHIN / 4 / PIECES));
     assert_eq!(in_time.answer().unwrap().status, 200);
 
-    let mut too_slow = Raw::to(server.address);
+    let mut too_slow = RawConnection::to(server.address);
     let began = Instant::now();
     assert!(too_slow.send(BEGUN));
     // A byte now and then does not restart the timeout.
     while too_slow.trickle(b"a", HEADERS_WITHIN / 8) && began.elapsed() < HEADERS_WITHIN + LATENESS {}
     let took = began.elapsed();
     assert!(too_slow.is_closed() && (HEADERS_WITHIN..HEADERS_WITHIN + LATENESS).contains(&took), "{took:?}");
-    neighbour.was_served();
+    regular_client.longest_latency();
 }
 
 #[test]
 fn an_idle_connection_is_closed_before_and_after_a_request() {
-    let server = Hosted::start(limits());
+    let server = InProcessServer::start(limits());
     for requests in 0..2 {
-        let mut idle = Raw::to(server.address);
+        let mut idle = RawConnection::to(server.address);
         for _ in 0..requests {
             assert!(idle.send(push("", b"[]")));
             assert_eq!(idle.answer().unwrap().status, 200);
@@ -68,15 +68,15 @@ fn an_idle_connection_is_closed_before_and_after_a_request() {
 
 #[test]
 fn a_body_after_the_timeout_is_rejected_and_a_slow_one_in_time_is_accepted() {
-    let server = Hosted::start(limits());
-    let neighbour = Neighbour::of(server.address);
+    let server = InProcessServer::start(limits());
+    let regular_client = RegularClient::of(server.address);
     let readings = body(&[reading(1)]);
-    let mut in_time = Raw::to(server.address);
+    let mut in_time = RawConnection::to(server.address);
     assert!(in_time.send(head(readings.len())));
     assert!(in_time.trickle(&readings, BODY_WITHIN / 4 / PIECES));
     assert_eq!(in_time.answer().unwrap().json()["accepted"], 1);
 
-    let mut too_slow = Raw::to(server.address);
+    let mut too_slow = RawConnection::to(server.address);
     let began = Instant::now();
     assert!(too_slow.send(head(1_000)) && too_slow.send("["));
     while began.elapsed() < BODY_WITHIN * 3 / 4 {
@@ -87,14 +87,14 @@ fn a_body_after_the_timeout_is_rejected_and_a_slow_one_in_time_is_accepted() {
     assert_eq!(answer.status, 408, "{answer:?}");
     assert!((BODY_WITHIN..BODY_WITHIN + LATENESS).contains(&took), "{took:?}");
     assert!(too_slow.is_closed(), "what comes of it after that is no request");
-    neighbour.was_served();
+    regular_client.longest_latency();
     assert!(server.end() == 0);
 }
 
 #[test]
 fn a_token_request_has_the_same_body_timeout() {
-    let server = Hosted::start_with(limits(), AuthMethods::new(&[AuthMethod::Basic, AuthMethod::Oauth]));
-    let mut anybody = Raw::to(server.address);
+    let server = InProcessServer::start_with(limits(), AuthMethods::new(&[AuthMethod::Basic, AuthMethod::Oauth]));
+    let mut anybody = RawConnection::to(server.address);
     let began = Instant::now();
     let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant_type=";
     assert!(anybody.send(format!("POST /oauth2/token HTTP/1.1\r\nHost: x\r\n{form}")));
@@ -104,8 +104,8 @@ fn a_token_request_has_the_same_body_timeout() {
 
 #[test]
 fn an_unauthenticated_client_is_rejected_before_its_body_arrives() {
-    let server = Hosted::start(limits());
-    let mut stranger = Raw::to(server.address);
+    let server = InProcessServer::start(limits());
+    let mut stranger = RawConnection::to(server.address);
     assert!(stranger.send("POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"));
     let began = Instant::now();
     assert_eq!(stranger.answer().unwrap().status, 401);
@@ -115,27 +115,28 @@ fn an_unauthenticated_client_is_rejected_before_its_body_arrives() {
 #[test]
 fn silent_connections_over_the_limit_delay_others_by_at_most_the_header_timeout() {
     const LIMIT: usize = 16;
-    let server = Hosted::start(ServerLimits { connections: LIMIT, ..limits() });
+    let server = InProcessServer::start(ServerLimits { connections: LIMIT, ..limits() });
     let began = Instant::now();
     // As many as the limit, and as many more as leave one connection free after the first ones are closed.
-    let mut silent: Vec<Raw> = (1..2 * LIMIT).map(|_| Raw::to(server.address)).collect();
+    let mut silent: Vec<RawConnection> = (1..2 * LIMIT).map(|_| RawConnection::to(server.address)).collect();
     for raw in silent.iter_mut().step_by(2) {
         raw.send(BEGUN);
     }
-    let neighbour = Neighbour::of(server.address);
-    neighbour.pushes(1);
+    let regular_client = RegularClient::of(server.address);
+    regular_client.pushes(1);
     assert!(began.elapsed() >= HEADERS_WITHIN, "there were more connections than the limit");
-    neighbour.pushes(20);
-    let longest = neighbour.was_served();
+    regular_client.pushes(20);
+    let longest = regular_client.longest_latency();
     assert!(longest < HEADERS_WITHIN + LATENESS, "{longest:?}");
 }
 
 #[test]
 fn a_connection_in_use_stays_open_however_many_others_wait() {
     const LIMIT: usize = 4;
-    let server = Hosted::start(ServerLimits { connections: LIMIT, header_timeout: ANSWERED_WITHIN * 10, ..limits() });
-    let mut kept = Raw::to(server.address);
-    let others: Vec<Raw> = (0..2 * LIMIT).map(|_| Raw::to(server.address)).collect();
+    let server =
+        InProcessServer::start(ServerLimits { connections: LIMIT, header_timeout: ANSWERED_WITHIN * 10, ..limits() });
+    let mut kept = RawConnection::to(server.address);
+    let others: Vec<RawConnection> = (0..2 * LIMIT).map(|_| RawConnection::to(server.address)).collect();
     for number in 0..20 {
         assert!(kept.send(push("", &body(&[reading(number)]))));
         assert_eq!(kept.answer().unwrap().status, 200);
@@ -146,9 +147,9 @@ fn a_connection_in_use_stays_open_however_many_others_wait() {
 
 #[test]
 fn a_client_that_reads_no_response_is_disconnected_and_delays_nobody() {
-    let server = Hosted::start(limits());
-    let neighbour = Neighbour::of(server.address);
-    let mut deaf = Raw::to(server.address);
+    let server = InProcessServer::start(limits());
+    let regular_client = RegularClient::of(server.address);
+    let mut deaf = RawConnection::to(server.address);
     let requests = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
     let (began, mut sent) = (Instant::now(), 0);
     while deaf.send(&requests) {
@@ -156,18 +157,18 @@ fn a_client_that_reads_no_response_is_disconnected_and_delays_nobody() {
         assert!(sent < 256 << 20, "requests are taken without end, and their answers kept");
     }
     assert!(began.elapsed() < PATIENCE / 2, "it was not cut off");
-    neighbour.pushes(10);
-    neighbour.was_served();
+    regular_client.pushes(10);
+    regular_client.longest_latency();
 }
 
 #[test]
 fn a_stalled_large_body_delays_large_ones_for_a_limited_time_and_small_ones_not_at_all() {
     const PERMIT_WITHIN: Duration = Duration::from_millis(400);
-    let server = Hosted::start_with_body_budget(limits(), MAX_DECODED, PERMIT_WITHIN);
-    let neighbour = Neighbour::of(server.address);
+    let server = InProcessServer::start_with_body_budget(limits(), MAX_DECODED, PERMIT_WITHIN);
+    let regular_client = RegularClient::of(server.address);
     // It may decode to the whole budget.
     let packed = head(100_000).replacen("\r\n", "\r\nContent-Encoding: gzip\r\n", 1);
-    let mut stopped = Raw::to(server.address);
+    let mut stopped = RawConnection::to(server.address);
     assert!(stopped.send(packed) && stopped.send(vec![0; 50_000]));
     std::thread::sleep(BODY_WITHIN / 4);
     let large = [b"[".as_slice(), &vec![b' '; 128 * 1024], b"]"].concat();
@@ -177,13 +178,13 @@ fn a_stalled_large_body_delays_large_ones_for_a_limited_time_and_small_ones_not_
     assert!(refused.head.to_lowercase().contains("retry-after: ") && began.elapsed() >= PERMIT_WITHIN, "{refused:?}");
     assert_eq!(stopped.answer().unwrap().status, 408);
     assert_eq!(exchange(server.address, push("", &large)).unwrap().status, 200, "the permit is given back");
-    neighbour.was_served();
+    regular_client.longest_latency();
 }
 
 #[test]
 fn shutdown_does_not_wait_for_stalled_clients() {
-    let server = Hosted::start(ServerLimits { shutdown_timeout: Duration::from_secs(1), ..limits() });
-    let [mut silent, mut begun, mut half] = [(); 3].map(|()| Raw::to(server.address));
+    let server = InProcessServer::start(ServerLimits { shutdown_timeout: Duration::from_secs(1), ..limits() });
+    let [mut silent, mut begun, mut half] = [(); 3].map(|()| RawConnection::to(server.address));
     assert!(silent.send("") && begun.send(BEGUN) && half.send(head(100)));
     std::thread::sleep(Duration::from_millis(300));
     let began = Instant::now();
@@ -196,9 +197,9 @@ const MOST_MIB: u64 = 128;
 
 #[test]
 fn six_hundred_connections_without_complete_headers_close_in_time_and_take_little_memory() {
-    let served = Served::start();
+    let served = ServeProcess::start();
     let began = Instant::now();
-    let mut silent: Vec<Raw> = (0..600).map(|_| Raw::to(served.address)).collect();
+    let mut silent: Vec<RawConnection> = (0..600).map(|_| RawConnection::to(served.address)).collect();
     let most = "a".repeat(30 * 1024);
     for raw in &mut silent {
         raw.send(BEGUN);

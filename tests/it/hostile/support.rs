@@ -48,15 +48,15 @@ pub(crate) fn push(headers: &str, body: &[u8]) -> Vec<u8> {
 
 /// A response as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl RawResponse {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
@@ -65,12 +65,12 @@ pub(crate) const PIECES: u32 = 16;
 
 /// A connection for arbitrary bytes.
 #[derive(Debug)]
-pub(crate) struct Raw {
+pub(crate) struct RawConnection {
     pub(crate) stream: TcpStream,
     read: Vec<u8>,
 }
 
-impl Raw {
+impl RawConnection {
     pub(crate) fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -93,7 +93,7 @@ impl Raw {
     }
 
     /// The next response; `None` if the server closes the connection without one.
-    pub(crate) fn answer(&mut self) -> Option<Answer> {
+    pub(crate) fn answer(&mut self) -> Option<RawResponse> {
         let head_end = loop {
             match self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 Some(at) => break at + 4,
@@ -110,7 +110,7 @@ impl Raw {
         let body = String::from_utf8(self.read[head_end..end].to_vec()).unwrap();
         self.read.drain(..end);
         // "100 Continue" is not the response.
-        if status == 100 { self.answer() } else { Some(Answer { status, head, body }) }
+        if status == 100 { self.answer() } else { Some(RawResponse { status, head, body }) }
     }
 
     /// Reads more. Returns false if the server has closed the connection.
@@ -122,8 +122,8 @@ impl Raw {
                 self.read.extend_from_slice(&buffer[..count]);
                 true
             }
-            Err(fault) if matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                panic!("the server neither answers nor closes: {fault}")
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                panic!("the server neither answers nor closes: {error}")
             }
             Err(_) => false,
         }
@@ -137,21 +137,21 @@ impl Raw {
 }
 
 /// Sends bytes on a new connection and returns the first response.
-pub(crate) fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Answer> {
-    let mut raw = Raw::to(address);
+pub(crate) fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<RawResponse> {
+    let mut raw = RawConnection::to(address);
     // An early rejection comes before all bytes are sent.
     raw.send(bytes);
     raw.answer()
 }
 
 /// A `serve` process with a temporary data folder.
-pub(crate) struct Served {
+pub(crate) struct ServeProcess {
     server: Server,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) address: SocketAddr,
 }
 
-impl Served {
+impl ServeProcess {
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
@@ -206,7 +206,7 @@ fn status_kib(process: u32, name: &str) -> u64 {
 }
 
 /// The server with these limits and all ports in memory.
-pub(crate) struct Hosted {
+pub(crate) struct InProcessServer {
     pub(crate) address: SocketAddr,
     pub(crate) store: MemoryStore,
     runtime: Option<Runtime>,
@@ -214,7 +214,7 @@ pub(crate) struct Hosted {
     ended: Option<oneshot::Receiver<usize>>,
 }
 
-impl Hosted {
+impl InProcessServer {
     pub(crate) fn start(limits: ServerLimits) -> Self {
         Self::host(World::new().start(), limits)
     }
@@ -249,14 +249,14 @@ impl Hosted {
     }
 }
 
-impl Hosted {
+impl InProcessServer {
     /// The number of stored objects.
     pub(crate) fn stored(&self) -> usize {
         self.store.objects().len()
     }
 }
 
-impl Drop for Hosted {
+impl Drop for InProcessServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -265,13 +265,13 @@ impl Drop for Hosted {
 }
 
 /// A regular client, which pushes one reading after another on new connections.
-pub(crate) struct Neighbour {
+pub(crate) struct RegularClient {
     stop: Arc<AtomicBool>,
     pushed: Arc<AtomicU64>,
     working: JoinHandle<Duration>,
 }
 
-impl Neighbour {
+impl RegularClient {
     pub(crate) fn of(address: SocketAddr) -> Self {
         let (stop, pushed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&pushed));
@@ -282,7 +282,7 @@ impl Neighbour {
                 let began = Instant::now();
                 let number = count.load(Ordering::Relaxed);
                 let answer = exchange(address, push("Connection: close\r\n", &body(&[reading(number)])));
-                assert_eq!(answer.map(|answer| answer.status), Some(200), "push {number} of who behaves");
+                assert_eq!(answer.map(|answer| answer.status), Some(200), "push {number} of the regular client");
                 longest = longest.max(began.elapsed());
                 count.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(20));
@@ -301,16 +301,16 @@ impl Neighbour {
     }
 
     /// Ends it, and asserts that no response took longer than [`ANSWERED_WITHIN`]. Returns the longest.
-    pub(crate) fn was_served(self) -> Duration {
+    pub(crate) fn longest_latency(self) -> Duration {
         self.stop.store(true, Ordering::Relaxed);
         let longest = self.working.join().unwrap();
-        assert!(longest <= ANSWERED_WITHIN, "somebody who behaves waited for {longest:?}");
+        assert!(longest <= ANSWERED_WITHIN, "the regular client waited for {longest:?}");
         longest
     }
 }
 
 /// Prints the measurements, for `--nocapture`.
-pub(crate) fn print_measurements(what: &str, served: &Served, began: Instant, longest: Duration) {
+pub(crate) fn print_measurements(what: &str, served: &ServeProcess, began: Instant, longest: Duration) {
     let (peak, seconds) = (served.peak_mib(), began.elapsed().as_secs_f64());
     #[expect(clippy::print_stdout, reason = "shown with --nocapture, by make hostile")]
     {

@@ -1,7 +1,7 @@
 //! The logs of the server and of the function, and metrics.
 
 use super::{assert_plain, feedback, payloads};
-use crate::hostile::support::{Answer, Served, basic, exchange, push};
+use crate::hostile::support::{RawResponse, ServeProcess, basic, exchange, push};
 use crate::support::body;
 
 /// A payload, encoded for a target or a header.
@@ -10,7 +10,7 @@ fn encoded(payload: &str) -> String {
 }
 
 /// Sends the payload in every field, with and without valid credentials.
-fn said(server: &Served, payload: &str) -> Vec<Answer> {
+fn said(server: &ServeProcess, payload: &str) -> Vec<RawResponse> {
     use base64::Engine as _;
     let guess = base64::engine::general_purpose::STANDARD.encode(format!("{payload}:{payload}"));
     let now = jiff::Timestamp::now();
@@ -36,7 +36,7 @@ fn said(server: &Served, payload: &str) -> Vec<Answer> {
 
 #[test]
 fn no_input_adds_a_line_to_the_server_log() {
-    let server = Served::start();
+    let server = ServeProcess::start();
     for (attempt, payload) in payloads() {
         let before = server.log().len();
         let answers = said(&server, &payload);
@@ -59,7 +59,7 @@ fn no_input_adds_a_line_to_the_server_log() {
 }
 
 /// The names of all metrics, with labels.
-fn series(server: &Served) -> Vec<String> {
+fn series(server: &ServeProcess) -> Vec<String> {
     let request =
         format!("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {}\r\n\r\n", basic());
     let told = exchange(server.address, request).unwrap().body;
@@ -68,7 +68,7 @@ fn series(server: &Served) -> Vec<String> {
 
 #[test]
 fn no_input_changes_the_names_of_metrics() {
-    let server = Served::start();
+    let server = ServeProcess::start();
     let before = series(&server);
     assert!(before.iter().any(|name| name.contains("{le=")) && before.last().unwrap().starts_with('#'), "{before:?}");
     for (_, payload) in payloads() {

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use super::{FIELDS, assert_plain, feedback, payloads};
-use crate::hostile::support::{Served, exchange, push};
+use crate::hostile::support::{ServeProcess, exchange, push};
 use crate::support::{body, command, files};
 
 /// What `serve` stored and showed when every payload was pushed in every field, and as what is no reading.
@@ -23,7 +23,7 @@ impl Attacked {
         let apart = tempfile::tempdir().unwrap();
         let rules = apart.path().join("rules.toml");
         std::fs::write(&rules, "[rate_limit]\nburst = 30000\n").unwrap();
-        let server = Served::start_with(&["--rules", rules.to_str().unwrap()]);
+        let server = ServeProcess::start_with(&["--rules", rules.to_str().unwrap()]);
         for (number, payload) in payloads.iter().enumerate() {
             let feedback = |field: &&'static str| {
                 // A device and a zone of its own each, so that no block holds anything back.
