@@ -15,7 +15,7 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
-use super::items::{Item, ItemCodec, SHARDS, expires, item_key, number, text};
+use super::items::{ItemCodec, SHARDS, TableItem, expires, item_key, number, text};
 use super::{OPTIONAL_TIMEOUT, backoff, error_code, unavailable, within};
 use crate::adapters::due_millis::now_millis;
 use crate::domain::rate_limit::{Bucket, Requester, TatCondition, TokenGrant, TokenRequest, utc_day};
@@ -105,7 +105,7 @@ impl DynamoStore {
         Ok(documents.into_iter().flatten().collect())
     }
 
-    async fn put(&self, item: Item, version: u64) -> Result<Commit, UnavailableError> {
+    async fn put(&self, item: TableItem, version: u64) -> Result<Commit, UnavailableError> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = match version {
             0 => put.condition_expression("attribute_not_exists(pk)"),
@@ -167,7 +167,7 @@ struct LimiterUpdate {
 
 impl DynamoStore {
     /// Writes. Returns the stored item if the condition does not hold.
-    async fn update(&self, update: LimiterUpdate) -> Result<Option<Item>, UnavailableError> {
+    async fn update(&self, update: LimiterUpdate) -> Result<Option<TableItem>, UnavailableError> {
         let LimiterUpdate { key, expression, condition, values } = update;
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::N(value.to_string())));
         let ttl = AttributeValue::N(expires(Timestamp::now()).to_string());

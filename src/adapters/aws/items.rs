@@ -47,7 +47,7 @@ const COMPRESSION_LEVEL: i32 = 3;
 /// Largest body that is decompressed, in bytes. Written ones are far smaller: an item has at most 400 KB, compressed about 5:1.
 const MAX_BODY: usize = 64 << 20;
 
-pub(super) type Item = HashMap<String, AttributeValue>;
+pub(super) type TableItem = HashMap<String, AttributeValue>;
 
 /// Encodes documents as items, and decodes them.
 ///
@@ -60,7 +60,14 @@ pub(super) struct ItemCodec {
 
 impl ItemCodec {
     /// The item of a document that is written at `now`.
-    pub(super) fn encode(&self, key: &str, version: u64, body: &str, due: Option<Timestamp>, now: Timestamp) -> Item {
+    pub(super) fn encode(
+        &self,
+        key: &str,
+        version: u64,
+        body: &str,
+        due: Option<Timestamp>,
+        now: Timestamp,
+    ) -> TableItem {
         let may_expire = may_expire(key);
         let key = item_key(key);
         let mut item = HashMap::from([
@@ -94,7 +101,7 @@ impl ItemCodec {
     ///
     /// # Errors
     /// What is wrong with the item. No release has written such an item; a retry cannot help.
-    pub(super) fn decode(&self, mut item: Item) -> Result<(String, StateDocument), String> {
+    pub(super) fn decode(&self, mut item: TableItem) -> Result<(String, StateDocument), String> {
         let key = text(&mut item, "pk")?;
         let version = number(&item, "version")?;
         let body = match item.remove("body") {
@@ -146,14 +153,14 @@ fn shard_of(item_key: &str) -> u8 {
     Digest::of(item_key.as_bytes()).as_bytes()[0] % SHARDS
 }
 
-pub(super) fn text(item: &mut Item, name: &str) -> Result<String, String> {
+pub(super) fn text(item: &mut TableItem, name: &str) -> Result<String, String> {
     match item.remove(name) {
         Some(AttributeValue::S(text)) => Ok(text),
         _ => Err(format!("an item has no text {name}")),
     }
 }
 
-pub(super) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, String> {
+pub(super) fn number<T: std::str::FromStr>(item: &TableItem, name: &str) -> Result<T, String> {
     match item.get(name) {
         Some(AttributeValue::N(digits)) => digits.parse().ok(),
         _ => None,
@@ -174,7 +181,7 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn digits(item: &Item, name: &str) -> i64 {
+    fn digits(item: &TableItem, name: &str) -> i64 {
         number(item, name).unwrap()
     }
 

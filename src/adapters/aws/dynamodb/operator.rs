@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 
 use super::{DynamoStore, NOT_READ};
-use crate::adapters::aws::items::{Item, number, text};
+use crate::adapters::aws::items::{TableItem, number, text};
 use crate::adapters::aws::{bulk_config, unavailable};
 use crate::ingest::ports::UnavailableError;
 
@@ -28,7 +28,8 @@ impl DynamoStore {
         // The rate limiter's items have no version.
         let scan = scan.filter_expression("attribute_exists(#version)").projection_expression("pk, #version");
         let pages = scan.expression_attribute_names("#version", "version").into_paginator().items().send();
-        let items = pages.collect::<Result<Vec<Item>, _>>().await.map_err(|error| unavailable(NOT_READ, &error))?;
+        let items =
+            pages.collect::<Result<Vec<TableItem>, _>>().await.map_err(|error| unavailable(NOT_READ, &error))?;
         let versions = items.into_iter().map(|mut item| Ok((text(&mut item, "pk")?, number(&item, "version")?)));
         versions.collect::<Result<_, String>>().map_err(|error| UnavailableError::new(NOT_READ, error))
     }
