@@ -67,7 +67,6 @@ impl SentCredentials {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuthError {
     /// The password or the signature is wrong, or the name is unknown.
     Secret,

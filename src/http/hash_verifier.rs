@@ -18,7 +18,6 @@ const PERMITS: usize = 2;
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY: Problem = Problem::Busy { resource: "password hashes" };
 
-#[derive(Debug)]
 pub(super) struct HashVerifier {
     /// The identities of successful checks, the one used last at the end. Digests contain no secret in clear.
     verified: Mutex<VecDeque<Digest>>,

@@ -44,7 +44,6 @@ pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
 }
 
 /// A permitted login. Counts as failed unless it is [verified](LoginLimit::verified) or [undecided](LoginLimit::undecided).
-#[derive(Debug)]
 #[must_use]
 pub(super) struct LoginAttempt<'l> {
     digest: u64,

@@ -20,7 +20,7 @@ use crate::ingest::RequestInfo;
 const MAX_FORM: usize = 16 * 1024;
 
 /// The errors of RFC 6749 §5.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum TokenRequestError {
     Request(&'static str),
     Client {
