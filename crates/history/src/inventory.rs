@@ -14,6 +14,16 @@ use domain::state::ZoneKey;
 const USUAL: f64 = 0.9;
 
 /// The ids of a history that rules can name.
+///
+/// ```
+/// use domain::reading::Reading;
+/// use domain::rules::RuleSet;
+/// use history::KnownIds;
+/// let mut ids = KnownIds::default();
+/// ids.add(&Reading::read(r#"{"DevType":"SS","InsID":"lobby"}"#).unwrap().source);
+/// let rules = RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nzones = \"lobbi\"").unwrap();
+/// assert!(ids.unknown(&rules)[0].to_string().ends_with("did you mean `lobby`?"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct KnownIds {
     properties: BTreeSet<String>,

@@ -3,6 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// A period of time. `None` is an open end.
+///
+/// ```
+/// use history::Period;
+/// let november = Period { since: "2026-11-01T00:00:00Z".parse().ok(), until: "2026-12-01T00:00:00Z".parse().ok() };
+/// assert!(november.contains("2026-11-01T00:00:00Z".parse().unwrap()));
+/// assert!(!november.contains("2026-12-01T00:00:00Z".parse().unwrap()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Period {
     /// Its start, in it.

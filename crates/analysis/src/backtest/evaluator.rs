@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::findings::AlertFact;
 use super::zone::{ZoneDevices, ZonePush};
 use domain::alert::{Alert, Message, SuppressionReason, Trigger};
-use domain::engine::{self, Evaluation, evaluate, next_due, sweep};
+use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use domain::reading::{Reading, Source};
 use domain::rules::{Blocked, Kind, RuleSet};
 use domain::state::{RuleState, ThresholdState, ZoneState};
@@ -89,13 +89,11 @@ impl<'r> ZoneEvaluator<'r> {
         // The readings of the same push make a zone known before its cleaning. The last cleaning includes those before it.
         if let Some(at) = push.cleanings.iter().max().filter(|_| self.is_known || !push.readings.is_empty()) {
             self.is_known = true;
-            let evaluation = engine::clean(self.rules.rules, std::mem::take(&mut self.state), *at, received);
-            self.commit(evaluation, devices);
+            self.commit(devices, |rules, state| clean(rules, state, *at, received));
         }
         if !readings.is_empty() {
             self.is_known = true;
-            let evaluation = evaluate(self.rules.rules, std::mem::take(&mut self.state), readings, received, received);
-            self.commit(evaluation, devices);
+            self.commit(devices, |rules, state| evaluate(rules, state, readings, received, received));
         }
         if push.cleanings.is_empty() {
             self.update_open(senders, received, devices);
@@ -121,8 +119,7 @@ impl<'r> ZoneEvaluator<'r> {
         let mut now = Timestamp::MIN;
         while let Some(until) = self.state.suppressed.due().filter(|until| *until > now) {
             now = next_minute(until);
-            let evaluation = sweep(self.rules.rules, std::mem::take(&mut self.state), now, false);
-            self.commit(evaluation, devices);
+            self.commit(devices, |rules, state| sweep(rules, state, now, false));
         }
         for index in std::mem::take(&mut self.open).into_values().flatten() {
             let alert = &mut self.alerts[index];
@@ -140,8 +137,7 @@ impl<'r> ZoneEvaluator<'r> {
                 return;
             }
             let is_quiet = arrivals.is_quiet(now, rules.quiet_after);
-            let evaluation = sweep(rules, std::mem::take(&mut self.state), now, !is_quiet);
-            self.commit(evaluation, devices);
+            self.commit(devices, |rules, state| sweep(rules, state, now, !is_quiet));
             earliest = now.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX);
             if is_quiet {
                 // No-data alerts wait until something arrives.
@@ -152,8 +148,9 @@ impl<'r> ZoneEvaluator<'r> {
         }
     }
 
-    /// Stores the new state and the alerts of its messages.
-    fn commit(&mut self, evaluation: Evaluation, devices: &ZoneDevices<'_>) {
+    /// Changes the state by `change`, and stores the alerts of its messages.
+    fn commit(&mut self, devices: &ZoneDevices<'_>, change: impl FnOnce(&RuleSet, ZoneState) -> Evaluation) {
+        let evaluation = change(self.rules.rules, std::mem::take(&mut self.state));
         self.state = evaluation.state;
         self.messages += evaluation.messages.len() as u64;
         if self.rules.rules.blocked == Blocked::Counted {
