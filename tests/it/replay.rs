@@ -106,7 +106,7 @@ async fn replaying_twice_changes_nothing() {
     replay(folder.path(), &["raw", "--from", "data", "--state", "state.db"]);
     let once = documents(&state);
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "state.db", "--alerts"]);
-    assert!(ran.out.contains("Alerts    0 raised, 0 held back\nMessages  0,"), "{}", ran.out);
+    assert!(ran.out.contains("Alerts    0 raised, 0 suppressed by a block\nMessages  0,"), "{}", ran.out);
     assert_eq!((documents(&state), lines(&folder.path().join("alerts.ndjson"))), (once, 0));
 }
 
@@ -181,7 +181,11 @@ async fn alerts_that_wait_for_the_end_of_a_block_are_not_sent_later() {
     std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
     let arguments = ["raw", "--from", "data", "--state", "state.db", "--rules", "rules.toml"];
     let ran = replay(folder.path(), &arguments);
-    assert!(ran.out.contains("Alerts    1 raised, 1 held back\nMessages  2, sent to nobody"), "{}", ran.out);
+    assert!(
+        ran.out.contains("Alerts    1 raised, 1 suppressed by a block\nMessages  2, sent to nobody"),
+        "{}",
+        ran.out
+    );
 }
 
 #[tokio::test]

@@ -68,8 +68,10 @@ fn heading(findings: &Findings, span: Span) -> String {
     for RuleResults { name, alerts, messages, avoidable, .. } in all_results(findings) {
         let blocked = alerts.iter().filter(|alert| alert.blocked).count();
         let (all, blocked, messages) = (count(alerts.len()), count(blocked), count(*messages));
-        let _ =
-            writeln!(text, "{name}: {all} alerts ({blocked} of them held back and named later) in {messages} messages");
+        let _ = writeln!(
+            text,
+            "{name}: {all} alerts ({blocked} of them suppressed by a block first) in {messages} messages"
+        );
         if *avoidable > 0 {
             let avoidable = count(*avoidable);
             let _ =
@@ -104,7 +106,7 @@ fn length(span: Span) -> String {
 
 fn differences(findings: &Findings, against: &RuleResults, difference: &Difference) -> String {
     let missed = match difference.missed.len() {
-        0 => "No event that was told of would be missed.".to_owned(),
+        0 => "No event would be missed.".to_owned(),
         1 => "This one would have been missed:".to_owned(),
         many => format!("These {many} would have been missed:"),
     };

@@ -207,7 +207,7 @@ impl RawCommand {
             "\
 Objects   {objects}
 Readings  {readings}; {known} of them known before, {stale} too old to alert when they came
-Alerts    {alerts} raised, {blocked} held back
+Alerts    {alerts} raised, {blocked} suppressed by a block
 Messages  {messages}, {sent}
 State     {state}
 ",
