@@ -198,7 +198,6 @@ fn locations_devices_and_limits_have_display_names() {
     assert_eq!(tilt(Comparison::Deviates), "tilt on X 12° from its baseline (limit 10)");
     assert_eq!(tilt(Comparison::AtLeast), "tilt on X 12° (limit 10)");
     assert_eq!(crate::text::amount(270.0, domain::device::Unit::Ppb), "270 ppb");
-    assert_eq!(format!("{:?}", domain::device::DeviceType::named("TH").unwrap()), "TH");
 }
 
 #[test]

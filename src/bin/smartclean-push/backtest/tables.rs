@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use analysis::backtest::findings::{AlertFact, Curve, CurvePoint, Difference, Findings, OddTimes, RuleResults, Span};
-use analysis::words::count;
+use analysis::words::{count, plural};
 use jiff::Timestamp;
 use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::location::Location;
@@ -172,7 +172,8 @@ fn limits(findings: &Findings, span: Span) -> String {
     let mut text = format!("\nLimits, and the alerts a week that each would have made over these {}:\n", length(span));
     for curve in curves {
         let limit = |value| format!("{} {}", sign(curve.comparison), amount(value, curve.unit));
-        let _ = writeln!(text, "\n{} ({}, {} of {} devices)", curve.title, curve.rule, curve.label, curve.devices);
+        let Curve { title, rule, label, device_type, devices, .. } = curve;
+        let _ = writeln!(text, "\n{title} ({rule}): {label} of {}, type {device_type}", plural(*devices, "device"));
         let rows: Vec<Vec<String>> = around(curve)
             .map(|point| {
                 let note = if Some(*point) == curve.suggestion {
