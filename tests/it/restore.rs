@@ -133,7 +133,7 @@ async fn documents_that_could_not_be_written_are_named_with_the_reason() {
     let restored = live.restore(&replayed, &HashMap::new()).await;
     assert!(restored.written == 0 && restored.kept.is_empty());
     assert!(
-        restored.failed.iter().any(|(failed, fault)| *failed == key("a") && fault.chain().contains("did not answer"))
+        restored.failed.iter().any(|(failed, fault)| *failed == key("a") && fault.chain().contains("did not respond"))
     );
     live.state.set_broken(false);
     assert_eq!(live.restore(&replayed, &HashMap::new()).await.written, 2, "it can be run again");

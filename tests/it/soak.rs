@@ -13,6 +13,6 @@ fn an_hour_of_a_thousand_devices_stays_within_the_bounds_of_the_soak() {
     let output = soak.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("Proven: all that was acknowledged is stored"), "{told}");
+    assert!(told.contains("Verified: everything that was acknowledged is stored"), "{told}");
     assert!(told.contains("\nreplayed in "), "{told}");
 }
