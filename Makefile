@@ -55,10 +55,6 @@ demo: optimized ## Simulates 30 days of 200 devices, and writes a backtest repor
 check-rules: command ## Reports every error in a rules file: make check-rules FILE=my-rules.toml
 	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'
 
-.PHONY: schema
-schema: command ## Writes rules.schema.json, for editors that complete and check rules files
-	@cargo run --quiet --locked --bin smartclean-push -- schema > rules.schema.json
-
 # ---- In your AWS account ---------------------------------------------------------------------------------------------
 
 # Runs before the build, which takes minutes. The first time, prompts for settings.

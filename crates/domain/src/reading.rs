@@ -55,7 +55,7 @@ pub struct Reading<'a> {
     pub cleaning: Option<Cleaning>,
     /// The documented device type.
     documented: Option<&'static DeviceType>,
-    /// The member `time`. Parsed for its offset from UTC when a location is made.
+    /// The member `time`. Parsed for its offset from UTC if an alert needs the local time.
     written_time: Option<Raw<'a>>,
     /// The members of `v`.
     values: Vec<(Cow<'a, str>, Raw<'a>)>,
