@@ -219,13 +219,13 @@ mod tests {
 
     /// A reader whose text a test sets, and which counts its reads.
     #[derive(Default)]
-    struct FakeReader {
+    struct FakeCredentialReader {
         stored: StdMutex<Option<(String, String)>>,
         previous: StdMutex<Option<(String, Timestamp)>>,
         reads: AtomicUsize,
     }
 
-    impl CredentialReader for &FakeReader {
+    impl CredentialReader for &FakeCredentialReader {
         async fn read(&self) -> Result<StoredCredentials, UnavailableError> {
             self.reads.fetch_add(1, Ordering::Relaxed);
             // Lets every other task run meanwhile.
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    impl FakeReader {
+    impl FakeCredentialReader {
         fn set(&self, version: &str, password: &str) {
             let text = format!(r#"{{"username":"u","password":"{password}"}}"#);
             *self.stored.lock().unwrap() = Some((version.into(), text));
@@ -266,17 +266,17 @@ mod tests {
         credentials.clients()[0].password.expose()
     }
 
-    async fn current(cached: &CachedCredentials<&FakeReader>, second: i64) -> Option<String> {
+    async fn current(cached: &CachedCredentials<&FakeCredentialReader>, second: i64) -> Option<String> {
         cached.current(at(second)).await.ok().map(|credentials| password(&credentials).to_owned())
     }
 
-    async fn refreshed(cached: &CachedCredentials<&FakeReader>, second: i64) -> Option<String> {
+    async fn refreshed(cached: &CachedCredentials<&FakeCredentialReader>, second: i64) -> Option<String> {
         cached.refreshed(at(second)).await.map(|credentials| password(&credentials).to_owned())
     }
 
     #[tokio::test]
     async fn known_clients_cost_one_read_in_five_minutes() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         for second in [0, 1, 299] {
@@ -291,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_client_after_a_rotation_gets_the_new_credentials_and_one_too_early_does_not() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 0).await;
@@ -304,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_clients_without_a_rotation_cost_one_read_in_ten_seconds() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 0).await;
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn simultaneous_unknown_clients_share_one_read_and_its_result() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 0).await;
@@ -330,7 +330,7 @@ mod tests {
 
     #[tokio::test]
     async fn first_callers_share_one_read() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         let (a, b) = tokio::join!(current(&cached, 0), current(&cached, 0));
@@ -340,7 +340,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_first_read_is_retried_after_a_second_by_the_next_caller() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         let cached = CachedCredentials::new(&reader);
         let (a, b) = tokio::join!(current(&cached, 0), current(&cached, 0));
         assert_eq!((a, b), (None, None));
@@ -357,7 +357,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_later_failure_leaves_the_last_credentials_in_force() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 0).await;
@@ -371,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_invalid_version_is_logged_once_and_leaves_the_last_credentials_in_force() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 0).await;
@@ -393,7 +393,7 @@ mod tests {
 
     #[tokio::test]
     async fn replaced_credentials_are_valid_for_exactly_a_day() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("2", "new");
         *reader.previous.lock().unwrap() = Some((r#"{"username":"u","password":"old"}"#.into(), at(0)));
         let cached = CachedCredentials::new(&reader);
@@ -408,7 +408,7 @@ mod tests {
 
     #[tokio::test]
     async fn invalid_replaced_credentials_are_skipped() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("2", "new");
         *reader.previous.lock().unwrap() = Some(("not JSON".into(), at(0)));
         let cached = CachedCredentials::new(&reader);
@@ -438,7 +438,7 @@ mod tests {
 
     #[tokio::test]
     async fn ten_thousand_guesses_in_a_minute_cost_six_reads() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 0).await;
@@ -450,7 +450,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_clock_that_is_set_back_delays_nothing() {
-        let reader = FakeReader::default();
+        let reader = FakeCredentialReader::default();
         reader.set("1", "old");
         let cached = CachedCredentials::new(&reader);
         current(&cached, 10_000).await;

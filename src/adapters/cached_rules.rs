@@ -261,14 +261,14 @@ mod tests {
 
     /// A reader whose file and copy a test sets, and which records its calls.
     #[derive(Debug, Default)]
-    struct FakeReader {
+    struct FakeRuleReader {
         file: StdMutex<Option<Result<(String, String), ()>>>,
         accepted: StdMutex<Option<String>>,
         hides_copy: AtomicBool,
         calls: StdMutex<Vec<&'static str>>,
     }
 
-    impl FakeReader {
+    impl FakeRuleReader {
         fn with_file(text: &str) -> Self {
             let reader = Self::default();
             reader.set_file(text);
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    impl RuleReader for &FakeReader {
+    impl RuleReader for &FakeRuleReader {
         fn name(&self) -> &str {
             "rules.toml"
         }
@@ -335,25 +335,25 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn cached(reader: &FakeReader) -> CachedRules<&FakeReader> {
+    fn cached(reader: &FakeRuleReader) -> CachedRules<&FakeRuleReader> {
         CachedRules::new(reader, SignedDuration::from_mins(1))
     }
 
     /// `max_age` identifies the rules in force: 1 hour is the built-in rules' own.
-    async fn hours(cached: &CachedRules<&FakeReader>, second: i64) -> i64 {
+    async fn hours(cached: &CachedRules<&FakeRuleReader>, second: i64) -> i64 {
         cached.current(at(second)).await.unwrap().max_age.as_hours()
     }
 
     #[tokio::test]
     async fn without_a_file_the_built_in_rules_are_in_force() {
-        let reader = FakeReader::default();
+        let reader = FakeRuleReader::default();
         assert_eq!(hours(&cached(&reader), 0).await, 1);
         assert_eq!(reader.calls(), ["read"]);
     }
 
     #[tokio::test]
     async fn a_changed_file_is_in_force_after_a_minute_and_not_before() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         let cached = cached(&reader);
         assert_eq!(hours(&cached, 0).await, 2);
         reader.set_file(THREE_HOURS);
@@ -363,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_file_is_read_once_a_minute_however_many_pushes_come() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         let cached = cached(&reader);
         tokio::join!(hours(&cached, 0), hours(&cached, 0), hours(&cached, 1));
         for second in 0..120 {
@@ -374,7 +374,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_during_a_read_uses_the_last_rules() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         let cached = cached(&reader);
         hours(&cached, 0).await;
         reader.set_file(THREE_HOURS);
@@ -384,7 +384,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_invalid_file_is_refused_and_each_of_its_errors_logged_once() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         let cached = cached(&reader);
         hours(&cached, 0).await;
         reader.set_file(INVALID);
@@ -400,7 +400,7 @@ mod tests {
 
     #[tokio::test]
     async fn warnings_of_an_accepted_file_are_logged_once() {
-        let reader = FakeReader::with_file("max_age = \"2h\"\n[[rule]]\nid = \"soap-low\"\nabove = 10\n");
+        let reader = FakeRuleReader::with_file("max_age = \"2h\"\n[[rule]]\nid = \"soap-low\"\nabove = 10\n");
         let log = LogLines::capture();
         let opened = CachedRules::open(&reader, SignedDuration::from_mins(1), at(0)).await.unwrap();
         assert_eq!((hours(&opened, 60).await, hours(&cached(&reader), 0).await), (2, 2));
@@ -412,7 +412,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_with_an_invalid_file_uses_the_accepted_copy() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         hours(&cached(&reader), 0).await;
         assert_eq!(reader.accepted().as_deref(), Some(TWO_HOURS));
         reader.set_file(INVALID);
@@ -424,13 +424,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_with_an_invalid_file_and_no_copy_uses_the_built_in_rules() {
-        let reader = FakeReader::with_file(INVALID);
+        let reader = FakeRuleReader::with_file(INVALID);
         assert_eq!(hours(&cached(&reader), 0).await, 1);
     }
 
     #[tokio::test]
     async fn a_start_with_the_accepted_rules_writes_nothing() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         hours(&cached(&reader), 0).await;
         assert_eq!(reader.calls(), ["read", "read copy", "save"]);
         hours(&cached(&reader), 0).await;
@@ -439,7 +439,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_removed_file_puts_the_built_in_rules_in_force() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         let cached = cached(&reader);
         hours(&cached, 0).await;
         reader.remove_file();
@@ -450,7 +450,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_read_leaves_the_last_rules_and_is_logged_once() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         let cached = cached(&reader);
         hours(&cached, 0).await;
         reader.fail_reads();
@@ -465,7 +465,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_that_cannot_read_the_file_uses_the_copy_and_retries_soon() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         hours(&cached(&reader), 0).await;
         reader.fail_reads();
         let restarted = cached(&reader);
@@ -477,7 +477,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_that_can_read_neither_file_nor_copy_has_no_rules() {
-        let reader = FakeReader::default();
+        let reader = FakeRuleReader::default();
         reader.fail_reads();
         let cached = cached(&reader);
         let error = cached.current(at(0)).await.unwrap_err();
@@ -491,7 +491,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_accepted_copy_is_read_again_while_the_file_cannot_be_read() {
-        let reader = FakeReader::with_file(TWO_HOURS);
+        let reader = FakeRuleReader::with_file(TWO_HOURS);
         hours(&cached(&reader), 0).await;
         reader.fail_reads();
         reader.hides_copy.store(true, Ordering::Relaxed);
@@ -507,7 +507,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_is_readable_again_but_invalid_gives_way_to_the_copy_or_the_built_in_rules() {
         for (accepted, expected) in [(None, 1), (Some(TWO_HOURS), 2)] {
-            let reader = FakeReader::default();
+            let reader = FakeRuleReader::default();
             *reader.accepted.lock().unwrap() = accepted.map(str::to_owned);
             reader.hides_copy.store(true, Ordering::Relaxed);
             reader.fail_reads();
@@ -525,7 +525,7 @@ mod tests {
 
     #[tokio::test]
     async fn open_returns_every_error_if_no_rules_were_ever_accepted() {
-        let reader = FakeReader::with_file(INVALID);
+        let reader = FakeRuleReader::with_file(INVALID);
         let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
         assert_eq!(errors.len(), 2, "{errors:?}");
         reader.fail_reads();

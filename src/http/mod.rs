@@ -32,7 +32,7 @@ use self::body_budget::BodyBudget;
 pub use self::problem::Problem;
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
-use crate::ingest::{Ingest, Outcome, PushError, RequestInfo};
+use crate::ingest::{Ingest, PushError, PushOutcome, RequestInfo};
 use crate::telemetry::MetricsExporter;
 
 /// The media type of OpenMetrics, which Prometheus reads since version 2.5.
@@ -159,7 +159,7 @@ impl App {
     }
 
     /// Stores and evaluates a body, and logs the result.
-    async fn ingest_body(&self, received: ReceivedBody<'_>, context: &RequestInfo) -> Result<Outcome, Problem> {
+    async fn ingest_body(&self, received: ReceivedBody<'_>, context: &RequestInfo) -> Result<PushOutcome, Problem> {
         let ReceivedBody { bytes, encoding, client, started, .. } = received;
         let is_gzip_as_text = encoding == Encoding::Gzip && is_gzip_as_text(&bytes);
         match self.ingest.push(bytes, encoding, context, context.received).await {

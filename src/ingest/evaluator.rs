@@ -1,4 +1,4 @@
-//! The evaluator: loads the state of zones, evaluates changes, and commits them by compare-and-swap.
+//! The evaluator: loads the state of zones, computes their new state, and commits it by compare-and-swap.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,14 +19,15 @@ use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
 use crate::domain::state::{OutboxEntry, ZoneKey, ZoneState};
 
-/// Lease of a message. It exceeds the run time of any sender (29 s on Lambda), so that no message is sent by two at once.
+/// Lease of a message, from `now`. It exceeds the run time of the function (29 s), so another copy does not send the message
+/// meanwhile.
 pub(super) const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Retries of a compare-and-swap that lost against another writer.
+/// Retries of a compare-and-swap after another writer was first.
 pub(super) const RETRIES: u32 = 5;
 /// Upper bound of the first backoff in milliseconds. It doubles with each retry.
 const FIRST_BACKOFF_MS: u64 = 10;
-/// Number of concurrent writes.
+/// Number of zones processed concurrently.
 pub(super) const CONCURRENT: usize = 32;
 
 /// A message and the zone whose outbox holds it.
@@ -42,11 +43,11 @@ pub(super) struct EvaluatedZones {
     /// Messages leased to the caller, which sends them.
     pub(super) outbox_message: Vec<OutboxMessage>,
     pub(super) stats: EvaluationStats,
-    /// Error of the first zone that could not be evaluated; the others were.
+    /// The first error. Zones that did not fail were evaluated.
     pub(super) failure: Option<UnavailableError>,
 }
 
-/// A change of a zone's state, given its key. Evaluated again after a lost compare-and-swap.
+/// A function from a zone's key and state to an evaluation. Called again after a lost compare-and-swap.
 pub(super) type ZoneChange<'c> = &'c (dyn Fn(&str, ZoneState) -> Evaluation + Send + Sync);
 
 /// An evaluated change that is not committed yet.
@@ -66,10 +67,10 @@ impl<'c> PendingChange<'c> {
     }
 }
 
-/// The zones of a change were found through the index of due zones.
+/// Says that a sweep found the zones in the index of due zones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DueZones {
-    /// Whether more zones are due than one sweep loads. A zone that stays due then moves behind them.
+    /// Whether more zones are due than one sweep loads. If so, a zone that stays due moves to the end of the queue.
     pub(super) has_more: bool,
 }
 
@@ -82,7 +83,7 @@ pub(super) struct Committed {
     pub(super) leased: Vec<OutboxEntry>,
 }
 
-/// Changes zones at one time under one set of rules.
+/// Changes zones at one point in time under one set of rules.
 #[derive(Clone, Copy)]
 pub(super) struct Evaluator<'e> {
     pub(super) store: &'e dyn StateStore,
@@ -102,29 +103,29 @@ impl Evaluator<'_> {
         loaded: LoadedZones<'_, '_>,
         received: Timestamp,
     ) -> EvaluatedZones {
-        let LoadedZones { zones, documents, copies, .. } = loaded;
-        let of_zone = |zone: &str, state: ZoneState| {
+        let LoadedZones { zones, documents, repeated, .. } = loaded;
+        let evaluate_zone = |zone: &str, state: ZoneState| {
             let readings = zones.get(zone).map(Vec::as_slice).unwrap_or_default();
             evaluate(self.rules, state, readings, received, self.now)
         };
-        let of_zone: ZoneChange<'_> = &of_zone;
+        let evaluate_zone: ZoneChange<'_> = &evaluate_zone;
         let changes = zones.iter().zip(documents).map(|((key, readings), document)| {
             let change = async move {
                 if let (0, Some(source)) = (document.version, readings.first().map(|reading| &reading.source)) {
-                    // Project first, so that a cleaning finds every zone that exists.
+                    // Records the project before the zone is written, so that a cleaning finds every zone.
                     if let Some(zone) = &source.zone {
                         projects.record(self.store, zone, source.project.as_deref().unwrap_or_default()).await?;
                     }
                 }
                 // Lets other tasks run between zones, and lets the time limit stop a slow push.
                 tokio::task::yield_now().await;
-                PendingChange::new(key.clone(), &document, of_zone)
+                PendingChange::new(key.clone(), &document, evaluate_zone)
             };
             change.boxed()
         });
-        let (changes, failure) = buffered(changes.collect()).await;
+        let (changes, failure) = run_concurrently(changes.collect()).await;
         let mut evaluated = self.commit_sharing_tokens(changes).await;
-        evaluated.stats.duplicates += copies;
+        evaluated.stats.duplicates += repeated;
         EvaluatedZones { failure: failure.or(evaluated.failure), ..evaluated }
     }
 
@@ -157,7 +158,7 @@ impl Evaluator<'_> {
             async move { self.commit(PendingChange::new(key.clone(), &document, change)?, tokens, due_zones).await }
                 .boxed()
         });
-        buffered(commits.collect()).await
+        run_concurrently(commits.collect()).await
     }
 
     /// Commits changes, and leases the most urgent of their messages to the caller, as many as the rate limit grants. Takes
@@ -165,7 +166,7 @@ impl Evaluator<'_> {
     async fn commit_sharing_tokens(&self, changes: Vec<PendingChange<'_>>) -> EvaluatedZones {
         let tokens = self.share_tokens(&changes).await;
         let commits = changes.into_iter().zip(tokens).map(|(change, tokens)| self.commit(change, tokens, None).boxed());
-        let (committed, failure) = buffered(commits.collect()).await;
+        let (committed, failure) = run_concurrently(commits.collect()).await;
         let mut evaluated = EvaluatedZones { failure, ..EvaluatedZones::default() };
         for Committed { zone, stats, leased, .. } in committed {
             if stats.over_device_limit > 0 {
@@ -184,22 +185,22 @@ impl Evaluator<'_> {
         evaluated
     }
 
-    /// Number of messages of each change that may be sent now.
+    /// Number of messages of each change that may be sent now, the most urgent of all zones first.
     async fn share_tokens(&self, changes: &[PendingChange<'_>]) -> Vec<usize> {
-        let made = changes.iter().enumerate().flat_map(|(index, change)| {
+        let candidates = changes.iter().enumerate().flat_map(|(index, change)| {
             let messages = change.evaluation.messages.iter().map(|entry| &entry.message);
             messages.map(move |message| (message.urgency(), index, message.severity()))
         });
-        let mut made: Vec<_> = made.collect();
-        made.sort_unstable();
-        let granted = take_tokens(self, made.iter().map(|(_, _, severity)| *severity), Requester::Push).await;
+        let mut candidates: Vec<_> = candidates.collect();
+        candidates.sort_unstable();
+        let granted = take_tokens(self, candidates.iter().map(|(_, _, severity)| *severity), Requester::Push).await;
         let mut shares = vec![0; changes.len()];
-        made.into_iter().take(granted).for_each(|(_, index, _)| shares[index] += 1);
+        candidates.into_iter().take(granted).for_each(|(_, index, _)| shares[index] += 1);
         shares
     }
 
-    /// Commits a change by compare-and-swap, and leases its `tokens` most urgent messages to the caller. The sweep sends the
-    /// others, which are due at once. Unchanged state is not written.
+    /// Commits a change by compare-and-swap, and leases its `tokens` most urgent messages to the caller. The others
+    /// are due immediately; the sweep sends them. Unchanged state is not written.
     async fn commit(
         &self,
         change: PendingChange<'_>,
@@ -212,14 +213,16 @@ impl Evaluator<'_> {
             let Evaluation { mut state, messages, stats } = evaluation;
             let leased = state.outbox.put(messages, tokens, leased_until);
             let due = next_due(self.rules, &state);
-            let is_indexed = due_zones.is_none_or(|zones| !zones.has_more && due.is_some_and(|due| due <= self.now));
-            if is_indexed && state == before {
+            let is_index_current =
+                due_zones.is_none_or(|zones| !zones.has_more && due.is_some_and(|due| due <= self.now));
+            if is_index_current && state == before {
                 return Ok(Committed { zone, state, stats, leased });
             }
-            let is_put_behind = due_zones.is_some_and(|zones| zones.has_more);
-            let due = due.map(|due| if is_put_behind { due.max(self.now) } else { due });
+            let moves_to_end = due_zones.is_some_and(|zones| zones.has_more);
+            let due = due.map(|due| if moves_to_end { due.max(self.now) } else { due });
             match self.store.commit(&zone, version, &to_json(&state)?, due).await? {
                 Commit::Done => return Ok(Committed { zone, state, stats, leased }),
+                Commit::Lost if attempt == RETRIES => break,
                 Commit::Lost => {
                     backoff(attempt).await;
                     let document = self.store.load(std::slice::from_ref(&zone)).await?.pop().unwrap_or_default();
@@ -231,31 +234,33 @@ impl Evaluator<'_> {
         }
         Err(UnavailableError::new(
             "the state of a zone could not be written",
-            "every attempt lost against another writer",
+            "other writers were first in all attempts",
         ))
     }
 }
 
 /// Awaits all of this work, [`CONCURRENT`] at a time. Returns the results and the first error.
-async fn buffered<T>(work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>) -> (Vec<T>, Option<UnavailableError>) {
+async fn run_concurrently<T>(
+    work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>,
+) -> (Vec<T>, Option<UnavailableError>) {
     let mut outcomes = stream::iter(work).buffer_unordered(CONCURRENT);
     let (mut done, mut failure) = (Vec::new(), None);
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok(value) => done.push(value),
-            Err(error) => drop(failure.get_or_insert(error)),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
     (done, failure)
 }
 
-/// Readings that any rule applies to, by zone, and the state documents of these zones.
+/// Readings to which a rule applies, by zone, and the state documents of these zones.
 pub(super) struct LoadedZones<'r, 't> {
     pub(super) rules: Arc<RuleSet>,
     zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
     documents: Vec<StateDocument>,
     /// Number of readings that repeat the text of an earlier one. They are not in `zones`.
-    copies: usize,
+    repeated: usize,
 }
 
 impl<'r, 't> LoadedZones<'r, 't> {
@@ -267,12 +272,12 @@ impl<'r, 't> LoadedZones<'r, 't> {
     ) -> Result<Self, UnavailableError> {
         let mut zones: HashMap<ZoneKey<'_>, Vec<&Reading<'_>>, RandomState> = HashMap::default();
         let mut texts = HashSet::with_capacity_and_hasher(readings.len(), RandomState::default());
-        let mut copies = 0;
+        let mut repeated = 0;
         for reading in readings {
             if texts.insert(reading.text) {
                 zones.entry(ZoneKey::of(&reading.source)).or_default().push(reading);
             } else {
-                copies += 1;
+                repeated += 1;
             }
         }
         zones.retain(|_, readings| {
@@ -283,12 +288,12 @@ impl<'r, 't> LoadedZones<'r, 't> {
         let zones: BTreeMap<String, _> = zones.into_iter().map(|(key, readings)| (key.to_string(), readings)).collect();
         let keys: Vec<String> = zones.keys().cloned().collect();
         let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
-        Ok(Self { rules, zones, documents, copies })
+        Ok(Self { rules, zones, documents, repeated })
     }
 }
 
-/// Waits for a random time that doubles with `attempt`, so that two writers do not collide again.
+/// Waits for a random time, so that two writers do not collide again. Its upper bound doubles with each attempt.
 pub(super) async fn backoff(attempt: u32) {
-    let milliseconds = fastrand::u64(1..=FIRST_BACKOFF_MS << attempt);
+    let milliseconds = fastrand::u64(1..=(FIRST_BACKOFF_MS << attempt));
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

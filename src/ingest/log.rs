@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Delivery, EvaluatedReadings, Outcome, PushError, RequestInfo, SweepStats};
+use super::{Delivery, EvaluatedReadings, PushError, PushOutcome, RequestInfo, SweepStats};
 use crate::domain::archive::ObjectKey;
 use crate::ingest::ports::{Stored, Subscriptions, chain};
 use crate::telemetry::MEASURED;
 
-impl Outcome {
+impl PushOutcome {
     /// Logs a stored push. `client` is the authenticated client; `started` is when the request began.
     pub fn log(&self, request: &RequestInfo, client: &str, started: Instant) {
         let Self { stats, delivery, timings, .. } = self;

@@ -74,7 +74,7 @@ impl RequestInfo {
 
 /// Result of a stored push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct PushOutcome {
     /// Id of the batch.
     pub batch: BatchId,
     /// Number of items in the batch.
@@ -98,7 +98,7 @@ pub struct Outcome {
 }
 
 /// The response body.
-impl Serialize for Outcome {
+impl Serialize for PushOutcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { batch, received, accepted, rejected, stats, .. } = self;
         let response = json!({
@@ -189,7 +189,7 @@ impl Ingest {
         encoding: Encoding,
         request: &RequestInfo,
         now: Timestamp,
-    ) -> Result<Outcome, PushError> {
+    ) -> Result<PushOutcome, PushError> {
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
             Err(error) => return Err(self.reject_encoded(&body, error, request).await?),
@@ -221,7 +221,7 @@ impl Ingest {
             None if batch.readings.is_empty() => {}
             None => self.mark_evaluated(&ObjectKey::of_readings(id, &batch.readings)).await,
         }
-        Ok(Outcome {
+        Ok(PushOutcome {
             batch: id,
             received: items.len(),
             accepted: batch.readings.len(),

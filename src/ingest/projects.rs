@@ -93,7 +93,7 @@ async fn record_project(store: &dyn StateStore, zone: &str, project: &str) -> Re
     }
     Err(UnavailableError::new(
         "the project of a zone could not be recorded",
-        "every attempt lost against another writer",
+        "other writers were first in all attempts",
     ))
 }
 

@@ -11,12 +11,12 @@ use crate::telemetry::MEASURED;
 /// When the last push arrived, from any device.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Arrivals {
+pub(super) struct LastArrival {
     v: StateVersion,
     pub(super) last: Option<Timestamp>,
 }
 
-impl Arrivals {
+impl LastArrival {
     pub(super) fn at(now: Timestamp) -> Self {
         Self { v: StateVersion, last: Some(now) }
     }

@@ -9,7 +9,7 @@ use super::Ingest;
 use super::dispatcher::Delivery;
 use super::evaluator::{Committed, DueZones, OutboxMessage};
 use super::ports::UnavailableError;
-use super::state_documents::{Arrivals, load, read, to_json};
+use super::state_documents::{LastArrival, load, read, to_json};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine;
 use crate::domain::rules::RuleSet;
@@ -185,10 +185,10 @@ impl Ingest {
         if !self.arrival_recorded.is_due(now, ARRIVAL_RECORDED_EVERY) {
             return;
         }
-        let Ok((known, document)) = load::<Arrivals>(&*self.state, ARRIVALS).await else { return };
+        let Ok((known, document)) = load::<LastArrival>(&*self.state, ARRIVALS).await else { return };
         // A push from the queue can be older than the recorded one.
         let newest = known.last.map_or(now, |last| last.max(now));
-        if let Ok(body) = to_json(&Arrivals::at(newest)) {
+        if let Ok(body) = to_json(&LastArrival::at(newest)) {
             // A lost compare-and-swap means that another copy has recorded it.
             let _ = self.state.commit(ARRIVALS, document.version, &body, None).await;
         }
@@ -196,7 +196,7 @@ impl Ingest {
 
     /// When the last push arrived; `None` before the first one.
     pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, UnavailableError> {
-        Ok(load::<Arrivals>(&*self.state, ARRIVALS).await?.0.last)
+        Ok(load::<LastArrival>(&*self.state, ARRIVALS).await?.0.last)
     }
 }
 

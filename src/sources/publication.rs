@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Envelope;
 use crate::ingest::decode::Encoding;
-use crate::ingest::{Ingest, Outcome, PushError, RequestInfo};
+use crate::ingest::{Ingest, PushError, PushOutcome, RequestInfo};
 
 /// A message on an MQTT topic whose payload is a push.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Publication {
 #[serde(untagged)]
 pub enum PublicationOutcome {
     /// Stored.
-    Stored(Box<Outcome>),
+    Stored(Box<PushOutcome>),
     /// Not a batch, or too large. Stored for inspection. A retry cannot help.
     Rejected {
         /// The reason.

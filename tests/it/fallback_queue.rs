@@ -9,7 +9,7 @@ use smartclean_push::adapters::fallback_queue::{FallbackQueue, StoreWithFallback
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::queued_object;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
-use smartclean_push::ingest::{Ingest, Outcome, PushError};
+use smartclean_push::ingest::{Ingest, PushError, PushOutcome};
 use smartclean_push::sources::{BatchItemFailures, Envelope, SourceEvent};
 
 use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
@@ -71,7 +71,7 @@ impl Backed {
         Self { store, state, publisher, queue, ingest }
     }
 
-    async fn push(&self, body: Vec<u8>) -> Result<Outcome, PushError> {
+    async fn push(&self, body: Vec<u8>) -> Result<PushOutcome, PushError> {
         push_to(&self.ingest, body, now()).await
     }
 

@@ -19,7 +19,7 @@ use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Journal, PendingPush, RateLimiter, RawStore, StateDocument, StateStore, Stored,
     UnavailableError,
 };
-use smartclean_push::ingest::{Ingest, Outcome};
+use smartclean_push::ingest::{Ingest, PushOutcome};
 use smartclean_push::notify::render::Rendered;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -30,7 +30,7 @@ use crate::support::{StoredDocument, World, documents, files, now, process, push
 const FEWEST_STEPS: usize = 12;
 /// A step that nothing comes to.
 const NEVER: usize = usize::MAX;
-/// What the push has to say, what is held back at first among it.
+/// What the push has to say, what is suppressed at first among it.
 const SUBJECTS: [&str; 5] = [
     "[HIGH] Bad air, Bad smell: smelly",
     "[MEDIUM] 1 more alert: supplies",
@@ -186,7 +186,7 @@ fn pushed() -> Value {
         measured("busy", "UM", json!({ "count": 15 }), -7),
         measured("counting", "UM", json!({ "count": 9 }), -8),
         measured("counting", "UM", json!({ "count": 8 }), -7),
-        // The second one is held back by the first.
+        // The second one is suppressed by the first.
         measured("supplies", "SS", json!({ "p": 4 }), -60),
         measured("supplies", "BIN", json!({ "p": 4 }), -50),
         measured("well", "ODRDTR_BATT_V1", json!({ "amm": 10, "aqi": 10 }), -9),
@@ -200,7 +200,7 @@ fn pushed() -> Value {
     ])
 }
 
-async fn push(ingest: &Ingest, items: &Value, received: Timestamp) -> Outcome {
+async fn push(ingest: &Ingest, items: &Value, received: Timestamp) -> PushOutcome {
     push_to(ingest, items.to_string(), received).await.unwrap()
 }
 

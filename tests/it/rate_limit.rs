@@ -179,7 +179,7 @@ async fn what_two_sweeps_find_is_sent_once() {
 #[tokio::test]
 async fn what_waits_keeps_a_sweep_from_nothing_else() {
     let app = TestApp::new();
-    // In a zone of its own, the second is held back by the first for a quarter of an hour.
+    // In a zone of its own, the second is suppressed by the first for a quarter of an hour.
     let zone = json!({ "InsID": "blocked", "Display": "blocked" });
     push_each(&app, vec![reading_with("PT", &json!({ "p": 3 }), &zone)]).await;
     app.push(body(&[reading_with("SS", &json!({ "p": 3 }), &zone)])).await;

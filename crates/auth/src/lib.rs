@@ -20,3 +20,25 @@ pub use self::password::PasswordError;
 pub use self::secret::Secret;
 pub use self::signature::SharedAccessSignature;
 pub use self::token::{ACCESS_SECONDS, SCOPE, TokenPair};
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    /// Fails to compile if one of the types is `Debug`: then both implementations apply, and the call is ambiguous.
+    #[test]
+    fn types_that_contain_credentials_are_not_debug() {
+        trait NotDebug<Marker> {
+            fn check() {}
+        }
+        struct IsDebug;
+        impl<T: ?Sized> NotDebug<()> for T {}
+        impl<T: ?Sized + Debug> NotDebug<IsDebug> for T {}
+        <SharedAccessSignature as NotDebug<_>>::check();
+        <HashCheck as NotDebug<_>>::check();
+        <LoginCheck<'_> as NotDebug<_>>::check();
+        <TokenPair as NotDebug<_>>::check();
+    }
+}

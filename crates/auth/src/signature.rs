@@ -68,7 +68,7 @@ impl SharedAccessSignature {
 }
 
 impl Credentials {
-    /// Whether all keys of the signature's name are as long as a signing key has to be. Nobody can guess such a key.
+    /// Whether keys with the signature's name exist, and all are as long as a signing key must be. Nobody can guess such a key.
     #[must_use]
     pub fn has_long_key_for(&self, sent: &SharedAccessSignature) -> bool {
         let mut keys = self.keys_named(&sent.key_name).peekable();

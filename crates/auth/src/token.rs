@@ -18,8 +18,8 @@ const ISSUER: &str = "smartclean-push";
 const ACCESS: &str = "at+jwt";
 const REFRESH: &str = "refresh+jwt";
 
-/// The tokens that a client gets.
-#[derive(Clone, Debug)]
+/// The tokens that a client gets. Not `Debug`, so that no log contains them.
+#[derive(Clone)]
 pub struct TokenPair {
     /// Authenticates pushes.
     pub access: String,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 
 use base64::Engine as _;
 use base64::display::Base64Display;
@@ -241,10 +241,10 @@ fn pack<L>(lines: impl Iterator<Item = L> + Clone, write: impl Fn(L, &mut dyn Wr
     let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect("a level that Zstandard has");
     encoder.set_pledged_src_size(Some(size.0)).expect("nothing is written yet");
     // Zstandard takes long for each write, however short it is.
-    let mut buffered = BufWriter::new(&mut encoder);
+    let mut buffered = BufWriter::new(encoder);
     write_all(&mut buffered).expect("memory takes every write");
-    // A flush would end a block of the frame and change the bytes.
-    drop(buffered);
+    // Not flushed: a flush would end a block of the frame and change the bytes.
+    let encoder = buffered.into_inner().map_err(IntoInnerError::into_error).expect("memory takes every write");
     encoder.finish().expect("memory takes every write")
 }
 

@@ -77,7 +77,7 @@ impl Unit {
 
 /// How a metric is encoded on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
+enum WireEncoding {
     /// The value.
     Plain,
     /// The value in tenths: 304 is 30.4.
@@ -99,7 +99,7 @@ pub struct Metric {
     pub plausible: RangeInclusive<f64>,
     /// The names on the wire, the first that is present counts; empty for the key.
     wire: &'static [&'static str],
-    encoding: Encoding,
+    encoding: WireEncoding,
 }
 
 impl Metric {
@@ -107,10 +107,10 @@ impl Metric {
     #[must_use]
     pub fn value(&self, sent: f64) -> f64 {
         match self.encoding {
-            Encoding::Plain => sent,
+            WireEncoding::Plain => sent,
             // Not a multiplication: 304 × 0.1 is 30.400000000000002.
-            Encoding::Tenths => sent / 10.0,
-            Encoding::Inverted => 1.0 - sent,
+            WireEncoding::Tenths => sent / 10.0,
+            WireEncoding::Inverted => 1.0 - sent,
         }
     }
 
@@ -163,7 +163,7 @@ pub fn short_name(device_type: &str) -> &str {
 }
 
 const fn metric(key: &'static str, label: &'static str, unit: Unit, plausible: RangeInclusive<f64>) -> Metric {
-    Metric { key, label, unit, plausible, wire: &[], encoding: Encoding::Plain }
+    Metric { key, label, unit, plausible, wire: &[], encoding: WireEncoding::Plain }
 }
 
 const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
@@ -171,7 +171,7 @@ const fn spelled(wire: &'static [&'static str], metric: Metric) -> Metric {
 }
 
 const fn tenths(metric: Metric) -> Metric {
-    Metric { encoding: Encoding::Tenths, ..metric }
+    Metric { encoding: WireEncoding::Tenths, ..metric }
 }
 
 // Ranges of sensors, in the metric's unit. They find values that mean "no value", such as -1, 255 and 65,535. They are wide, so that
@@ -226,7 +226,7 @@ const PRESSURE: RangeInclusive<f64> = 260.0..=1_260.0;
 
 /// Occupancy, which OCCDESK sends as 1 = occupied and the cubicle sensors as 0 = occupied.
 const OCCUPIED: Metric = spelled(&["occ"], metric("occupied", "occupied", Unit::Flag, FLAG));
-const OCCUPIED_AS_ZERO: Metric = Metric { encoding: Encoding::Inverted, ..OCCUPIED };
+const OCCUPIED_AS_ZERO: Metric = Metric { encoding: WireEncoding::Inverted, ..OCCUPIED };
 const BATTERY_PERCENT: Metric = metric("batt", "battery", Unit::Percent, PERCENT);
 const SIGNAL: Metric = metric("rssi", "signal strength", Unit::DecibelMilliwatt, RECEPTION);
 const DISTANCE: Metric = metric("d", "distance", Unit::Millimetre, REACH);

@@ -224,8 +224,8 @@ fn a_digest_has_a_line_for_each_alert() {
         },
     ];
     let rendered = &digest(&messages.iter().collect::<Vec<_>>());
-    assert_eq!(rendered.subject, "[HIGH] 4 alerts: 1 high, 3 medium; 1 over; 2 more held back");
-    let expected = "4 alerts: 1 high, 3 medium; 1 over; 2 more held back
+    assert_eq!(rendered.subject, "[HIGH] 4 alerts: 1 high, 3 medium; 1 over; 2 more suppressed");
+    let expected = "4 alerts: 1 high, 3 medium; 1 over; 2 more suppressed
 
 More came at once than is sent one by one, so one message names them all.
 
@@ -235,7 +235,7 @@ High (1)
 Medium (3)
 - Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at Tue 13:00
 - Gents L1, Bad feedback: rating 5 (limit 4): No soap at 13:59 (over since
-  14:02) (and 2 more held back there)
+  14:02) (and 2 more suppressed there)
 - Lobby: still Bad smell at 14:20, since 13:40; was ammonia 270 ppb (limit
   200) at 13:59
 
@@ -245,7 +245,7 @@ Over (1)
     assert_eq!(rendered.email, expected);
     assert_eq!(
         rendered.sms,
-        "4 alerts, 1 high, 3 medium; 1 over; 2 more held back: Ladies L3: Wet floor 13:59; \
+        "4 alerts, 1 high, 3 medium; 1 over; 2 more suppressed: Ladies L3: Wet floor 13:59; \
          Washroom 3: Bad smell Tue 13:00; Gents L1: Bad feedback 13:59 (over); +2 more"
     );
     assert_eq!(attribute(rendered, "kind"), Some(Attribute::One("digest".into())));

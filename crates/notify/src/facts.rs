@@ -160,7 +160,7 @@ fn groups(alerts: &[Alert]) -> Vec<AlertGroup> {
 
 fn sanitized(alert: &Alert) -> Alert {
     let sanitize = |text: &str| presentable(text).unwrap_or_default();
-    // Rules files are checked for blank names. An alert of a history may still have one.
+    // Rules files are checked for blank names. A stored alert of an older release may still have one.
     let first =
         |names: [&str; 2], default: &str| names.into_iter().find_map(presentable).unwrap_or_else(|| default.to_owned());
     let breach = |breach: &Breach| Breach {

@@ -14,7 +14,7 @@ impl Facts {
         self.first().trigger.since().unwrap_or(self.first().at)
     }
 
-    /// The duration of the condition, as text; `None` if it ended before it began, which late readings can cause.
+    /// The duration of the condition, as text; `None` if it did not end after it began, which late readings can cause.
     pub(super) fn duration(&self) -> Option<String> {
         (self.at() > self.began()).then(|| elapsed(self.began(), self.at()))
     }

@@ -69,7 +69,7 @@ impl ListedAlert {
         }
         line = cut_to_fit(&line, Charset::Unicode.ellipsis(), LONGEST_LINE, utf16_units);
         if self.more > 0 {
-            line.push_str(&format!(" (and {} more held back there)", self.more));
+            line.push_str(&format!(" (and {} more suppressed there)", self.more));
         }
         line
     }
@@ -128,7 +128,7 @@ pub(super) fn counted_by_severity(alerts: &[ListedAlert]) -> String {
     };
     let more: usize = alerts.iter().map(|listed| listed.more).sum();
     if more > 0 {
-        text.push_str(&format!("; {more} more held back"));
+        text.push_str(&format!("; {more} more suppressed"));
     }
     text
 }

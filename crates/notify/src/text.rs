@@ -10,7 +10,7 @@ use domain::device::Unit;
 use domain::display::{first_graphemes, first_that_fit, unlinked};
 use domain::location::Location;
 
-/// Larger numbers are not written out: f64 has too few digits, and no sensor measures as much.
+/// Numbers from here on are not written out: f64 has too few digits, and no sensor measures as much.
 const LARGEST: f64 = 1e15;
 /// Most decimals of a number.
 const MOST_DECIMALS: usize = 9;

@@ -14,7 +14,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore};
-use smartclean_push::ingest::{Environment, Ingest, Outcome, PushError, RequestInfo};
+use smartclean_push::ingest::{Environment, Ingest, PushError, PushOutcome, RequestInfo};
 
 use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{PASSWORD, USERNAME, now, push_request};
@@ -188,6 +188,6 @@ pub(crate) async fn push_to(
     ingest: &Ingest,
     body: impl Into<Bytes>,
     received: Timestamp,
-) -> Result<Outcome, PushError> {
+) -> Result<PushOutcome, PushError> {
     ingest.push(body.into(), Encoding::Identity, &request_info(received), received).await
 }

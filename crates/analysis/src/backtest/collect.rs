@@ -11,7 +11,7 @@ use super::difference::difference;
 use super::evaluator::TrialRules;
 use super::findings::{AlertFact, Curve, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Span};
 use super::histogram::Histogram;
-use super::series::Buckets;
+use super::series::TimeBuckets;
 use super::zone::{HistoryCounts, HistoryZone};
 use domain::breach::Comparison;
 use domain::device::{DeviceType, Unit};
@@ -53,7 +53,7 @@ pub(super) fn findings(
     }
     let mut results = results.into_iter();
     let (on_trial, against) = (results.next().unwrap_or_default(), results.next());
-    let buckets = Buckets::of(span.unwrap_or(Span { first: last, last }));
+    let buckets = TimeBuckets::of(span.unwrap_or(Span { first: last, last }));
     Findings {
         span,
         readings: counts.readings,

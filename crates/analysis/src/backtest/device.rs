@@ -12,7 +12,7 @@ use super::evaluator::TrialRules;
 use super::findings::{DeviceFindings, Series};
 use super::histogram::Histogram;
 use super::limit_counter::LimitCounter;
-use super::series::{Buckets, MinMaxSeries};
+use super::series::{MinMaxSeries, TimeBuckets};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::location::Location;
@@ -120,7 +120,7 @@ impl<'r> HistoryDevice<'r> {
         histograms.filter(|(_, histogram)| histogram.count > 0)
     }
 
-    pub(super) fn findings(self, buckets: &Buckets) -> DeviceFindings {
+    pub(super) fn findings(self, buckets: &TimeBuckets) -> DeviceFindings {
         let series = self.metrics.into_iter().filter_map(|metric| {
             let (label, unit) = metric.label?;
             let (from, bucket) = (buckets.from, buckets.each);

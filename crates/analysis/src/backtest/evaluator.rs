@@ -41,7 +41,7 @@ impl<'r> TrialRules<'r> {
 
 /// The evaluation of a zone by a set of rules.
 #[derive(Debug)]
-pub(super) struct ZoneEvaluator<'r> {
+pub(super) struct HistoryEvaluator<'r> {
     rules: &'r TrialRules<'r>,
     state: ZoneState,
     /// Whether the zone had a reading. A cleaning does not make a zone known.
@@ -59,7 +59,7 @@ pub(super) struct ZoneEvaluator<'r> {
     last_sum: HashMap<(Arc<str>, usize), Timestamp>,
 }
 
-impl<'r> ZoneEvaluator<'r> {
+impl<'r> HistoryEvaluator<'r> {
     pub(super) fn new(rules: &'r TrialRules<'r>) -> Self {
         Self {
             rules,

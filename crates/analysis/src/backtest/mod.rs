@@ -76,7 +76,7 @@ pub fn backtest(
     let until = trial.period.until.map(|until| until.checked_add(SignedDuration::from_hours(1)).unwrap_or(until));
     let hours = hours(archive, "raw/", &Period { until, ..trial.period })?;
     let rules: Vec<TrialRules<'_>> = std::iter::once(&trial.rules).chain(&trial.against).map(TrialRules::new).collect();
-    let mut history = History::new(trial, &rules);
+    let mut run = BacktestRun::new(trial, &rules);
     let mut done = Progress { hours: hours.len(), ..Progress::default() };
     progress(done);
     let damaged = thread::scope(|scope| {
@@ -85,18 +85,18 @@ pub fn backtest(
         let hours = &hours;
         let reader = scope.spawn(move || read_pushes(archive, hours, |round| send.send(round).is_ok()));
         for round in receive {
-            done.readings += history.add(&round);
+            done.readings += run.add(&round);
             done.hours_done = round.hours;
             progress(done);
         }
         reader.join().unwrap_or_else(|_| Err(ArchiveError::not_read("the archive", "the reader failed; this is a bug")))
     })?;
     let damaged = damaged.iter().map(ToString::to_string).collect();
-    Ok(Findings { damaged, ..history.findings() })
+    Ok(Findings { damaged, ..run.findings() })
 }
 
-/// The evaluated part of a history.
-struct History<'r> {
+/// A backtest in progress: the history evaluated so far.
+struct BacktestRun<'r> {
     trial: &'r Trial,
     rules: &'r [TrialRules<'r>],
     zones: Vec<HistoryZone<'r>>,
@@ -129,7 +129,7 @@ impl<'t> ParsedPush<'t> {
     }
 }
 
-impl<'r> History<'r> {
+impl<'r> BacktestRun<'r> {
     fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>]) -> Self {
         Self {
             trial,

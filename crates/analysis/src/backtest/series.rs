@@ -14,13 +14,13 @@ const SHORTEST: i64 = 60;
 
 /// The buckets of time, which are the same for all series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Buckets {
+pub(super) struct TimeBuckets {
     pub(super) from: Timestamp,
     pub(super) each: SignedDuration,
     count: usize,
 }
 
-impl Buckets {
+impl TimeBuckets {
     /// The buckets of a period. Their length is a round number of minutes, hours or days.
     pub(super) fn of(Span { first, last }: Span) -> Self {
         const MINUTES: [i64; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080];
@@ -62,7 +62,7 @@ impl MinMaxSeries {
     }
 
     /// The values in buckets. Leaves out values outside of them.
-    pub(super) fn in_buckets(&self, buckets: &Buckets) -> Vec<Option<(f32, f32)>> {
+    pub(super) fn in_buckets(&self, buckets: &TimeBuckets) -> Vec<Option<(f32, f32)>> {
         let mut values_in: Vec<Option<(f32, f32)>> = vec![None; buckets.count];
         let first = buckets.from.as_second();
         for (number, values) in self.0.iter() {
@@ -93,13 +93,13 @@ mod tests {
         let first = at("2026-01-01T00:00:00Z");
         for count in [1, 3, 24, 24 * 7, 24 * 30, 24 * 365, 24 * 365 * 20] {
             let last = first + hours(count);
-            let buckets = Buckets::of(Span { first, last });
+            let buckets = TimeBuckets::of(Span { first, last });
             assert!(buckets.count <= 241, "{count} h: {}", buckets.count);
             assert_eq!(buckets.index(last.as_second()), Some(buckets.count - 1), "{count} h");
             assert_eq!(buckets.index(first.as_second()), Some(0));
             assert_eq!(buckets.index(first.as_second() - 1), None);
         }
-        assert_eq!(Buckets::of(Span { first, last: first + hours(24 * 30) }).each, hours(6));
+        assert_eq!(TimeBuckets::of(Span { first, last: first + hours(24 * 30) }).each, hours(6));
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         for (clock, value) in [("00:02:00", 4.0), ("00:00:10", 5.0), ("00:00:50", 3.0), ("09:00:00", 9.0)] {
             series.add(at(&format!("2026-01-01T{clock}Z")), value);
         }
-        let buckets = Buckets::of(Span { first: at("2026-01-01T00:00:10Z"), last: at("2026-01-01T00:03:00Z") });
+        let buckets = TimeBuckets::of(Span { first: at("2026-01-01T00:00:10Z"), last: at("2026-01-01T00:03:00Z") });
         assert_eq!(series.in_buckets(&buckets), [Some((3.0, 5.0)), Some((4.0, 4.0)), None]);
     }
 
@@ -121,7 +121,7 @@ mod tests {
             series.add(first + SignedDuration::from_mins(minute), 7.0);
         }
         series.add(at("2098-01-01T00:00:00Z"), 2.0);
-        let buckets = series.in_buckets(&Buckets::of(Span { first, last }));
+        let buckets = series.in_buckets(&TimeBuckets::of(Span { first, last }));
         assert!(buckets.len() > 100 && buckets.iter().all(|bucket| *bucket == Some((7.0, 7.0))), "{buckets:?}");
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::arrivals::Arrivals;
 use super::device::HistoryDevice;
-use super::evaluator::{TrialRules, ZoneEvaluator};
+use super::evaluator::{HistoryEvaluator, TrialRules};
 use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
 use domain::alert::Alert;
 use domain::engine::{counts_at, is_stale};
@@ -30,7 +30,7 @@ pub(super) struct ZonePush<'t> {
 #[derive(Debug)]
 pub(super) struct HistoryZone<'r> {
     rules: &'r [TrialRules<'r>],
-    pub(super) evaluators: Vec<ZoneEvaluator<'r>>,
+    pub(super) evaluators: Vec<HistoryEvaluator<'r>>,
     /// The end of the last cleaning.
     cleaned: Option<Timestamp>,
     pub(super) devices: ZoneDevices<'r>,
@@ -58,7 +58,7 @@ pub(super) struct ZoneDevices<'r> {
 
 impl<'r> HistoryZone<'r> {
     pub(super) fn new(rules: &'r [TrialRules<'r>]) -> Self {
-        let evaluators = rules.iter().map(ZoneEvaluator::new).collect();
+        let evaluators = rules.iter().map(HistoryEvaluator::new).collect();
         let (devices, counts) = (ZoneDevices::default(), HistoryCounts::default());
         Self { rules, evaluators, cleaned: None, devices, counts }
     }

@@ -15,7 +15,7 @@ use domain::time::LocalZone;
 
 /// Monday midnight in Singapore.
 pub(super) const START: &str = "2026-03-01T16:00:00Z";
-/// Buckets of a series.
+/// TimeBuckets of a series.
 const BUCKETS: usize = 240;
 /// Length of the history, in days.
 const DAYS: i64 = 28;

@@ -120,7 +120,7 @@ impl Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressionReason {
-    /// An alert of the same device or zone was just sent.
+    /// An alert of the same device or zone was sent within the block.
     Block,
     /// The alert is outside the active hours of its rule.
     Hours,

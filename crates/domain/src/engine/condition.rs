@@ -11,9 +11,9 @@ use crate::severity::Severity;
 pub(super) enum ConditionResult {
     /// Limits are breached, with the worst severity.
     Breached(Severity, Vec<Breach>),
-    /// No limit is breached, but the value is not on the good side of the clear level (hysteresis).
+    /// The condition is not met, but the value is not beyond the clear level (hysteresis).
     Between,
-    /// No limit is breached.
+    /// The condition is not met.
     Clear,
     /// The reading does not have the metrics.
     Unmeasured,

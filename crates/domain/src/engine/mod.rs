@@ -40,7 +40,7 @@ pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Most devices of a zone with rule state. A zone is one room, and the state of 2,000 devices fits into a DynamoDB item of
 /// 400 KB. In a full zone, a new device evicts the one that was idle for longest, if that is 30 days and nothing of it is
-/// firing, pending or suppressed.
+/// firing, pending, suppressed or watched for silence.
 pub const DEVICES_PER_ZONE: usize = 2_000;
 
 /// The result of an evaluation, a cleaning or a sweep of one zone.

@@ -9,7 +9,7 @@ use crate::state::OccurrenceCounter;
 const MOST: usize = 1024;
 
 /// Counts an occurrence of `reason` at `at`. Returns whether the limit is reached; counting then restarts after the last
-/// occurrence that counted. Returns `None` if the occurrence is before the last restart. Readings can be late by `max_age`.
+/// occurrence that counted. Returns `None` if the occurrence is at or before the last restart. Readings can be late by `max_age`.
 pub(super) fn count(
     counter: &mut OccurrenceCounter,
     reason: &str,

@@ -193,5 +193,6 @@ pub(super) fn settings_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'
 
 /// When the next active hours of a rule begin at `location`. `None` within active hours.
 pub(super) fn hours_begin(settings: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
-    Some(settings.active?.next(now, &location.local_zone)).filter(|begin| *begin > now)
+    let active = settings.active.filter(|active| !active.contain(now, &location.local_zone))?;
+    Some(active.next(now, &location.local_zone))
 }

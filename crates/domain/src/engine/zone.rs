@@ -1,4 +1,4 @@
-//! Evaluates the readings of one zone, one by one.
+//! Applies readings and cleanings to the state of one zone, one at a time.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ pub(super) struct ZoneEvaluator<'e> {
     pub(super) now: Timestamp,
 }
 
-/// The facts that fire a rule.
+/// The facts of an alert that a rule raises.
 struct AlertCause {
     severity: Severity,
     breaches: Vec<Breach>,
@@ -37,7 +37,8 @@ impl<'e> ZoneEvaluator<'e> {
         Self { rules, evaluation, now }
     }
 
-    /// Evaluates a reading that is neither a duplicate nor late, at its event time. `policy` is that of its source.
+    /// Evaluates a reading that is neither a duplicate nor late. `at` is its event time; `policy` contains the rules for its
+    /// source.
     pub(super) fn evaluate(&mut self, reading: &Reading<'_>, at: Timestamp, policy: &Policy<'_>) {
         self.release(at);
         let device = reading.source.device.as_deref().unwrap_or_default();
@@ -49,7 +50,7 @@ impl<'e> ZoneEvaluator<'e> {
                 is_changed |= evaluation.run(&mut raised);
             }
         }
-        // A reading that is not evaluated at its own time would be evaluated at another one when it is repeated.
+        // A reading without a usable time counts at its receipt, and a repeat of it at another one: it is always recorded.
         if is_changed || reading.time != Some(at) {
             self.evaluation.state.dedup_window.insert(at, &reading.id());
         }
@@ -62,18 +63,18 @@ impl<'e> ZoneEvaluator<'e> {
     /// Records that a device sent something, if a reminder or a silence rule needs it, and resolves its silence.
     fn record_last_seen(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp, policy: &Policy<'_>) {
         let state = &mut self.evaluation.state;
-        // The state is not written with every reading.
-        let precision = policy.shortest_silence.unwrap_or(REMINDED_WITHOUT_READING) / 4;
+        // To save writes, the time is updated only after a quarter of the shortest silence.
+        let min_interval = policy.shortest_silence.unwrap_or(REMINDED_WITHOUT_READING) / 4;
         for (rule, _) in policy.rules.iter().filter(|(_, settings)| settings.reminder.is_some()) {
             if let Some(RuleState::Threshold(ThresholdState::Firing { heard: Some(heard), .. })) =
                 state.rule_state_mut(&rule.id, device)
-                && at.duration_since(*heard) >= precision
+                && at.duration_since(*heard) >= min_interval
             {
                 *heard = at;
             }
         }
         let Some(shortest) = policy.shortest_silence else { return };
-        // Also if the device is silent: a reading this close to the last one was measured before the silence.
+        // Also during a no-data alert: a reading this close to the last one was measured before the silence began.
         if state.devices.get(device).is_some_and(|last| at.duration_since(last.at) < shortest / 4) {
             return;
         }
@@ -83,7 +84,7 @@ impl<'e> ZoneEvaluator<'e> {
                 continue;
             };
             self.evaluation.state.remove_rule_state(&rule.id, device);
-            // A list of suppressed alerts that names it also reports that it is resolved.
+            // A list of suppressed alerts that names the alert also says that it is resolved.
             let is_listed = self.evaluation.state.suppressed.resolve(&rule.id, device, at, false);
             if is_listed || no_data.suppressed {
                 continue;
@@ -96,7 +97,7 @@ impl<'e> ZoneEvaluator<'e> {
         self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, location });
     }
 
-    /// Applies a cleaning at `at`.
+    /// Applies a cleaning that finished at `at`.
     pub(super) fn clean(&mut self, at: Timestamp) {
         self.release(at);
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
@@ -125,8 +126,8 @@ impl<'e> ZoneEvaluator<'e> {
         self.evaluation.state.suppressed.clean(at, is_momentary);
     }
 
-    /// Resolves the breach of a threshold rule. If its alert was announced, a list of suppressed alerts or a resolved notice
-    /// reports it.
+    /// Ends the alert of a threshold rule. If people got a message about it, a list of suppressed alerts or a resolved notice says
+    /// so.
     fn resolve_threshold(&mut self, rule: &str, device: &str, threshold: ThresholdState, at: Timestamp) {
         let resolved = RuleState::Threshold(ThresholdState::Resolved { as_of: at });
         self.evaluation.state.set_rule_state(rule, device, resolved);
@@ -265,7 +266,8 @@ fn reasons(reading: &Reading<'_>) -> Vec<String> {
     reading.reasons().iter().filter_map(|reason| presentable(reason)).collect()
 }
 
-/// The alert that a device has sent nothing since `since`.
+/// Creates the no-data alert of a device whose last reading was at `since`. No reading raised it, so the hash of its own id takes
+/// the place of a reading's id.
 pub(super) fn no_data_alert(
     rule: &Rule,
     settings: &Settings,

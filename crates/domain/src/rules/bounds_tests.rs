@@ -242,6 +242,7 @@ fn active_hours_begin_at_their_first_moment_also_when_the_clock_changes() {
         (hours([2, 30], [2, 45]), "10-25T00:50", "10-25T01:30", "the first moment comes twice"),
         (hours([1, 0], [2, 30]), "10-25T00:40", "10-25T01:00", "the clock is set into the hours again"),
         (hours([2, 10], [2, 50]), "03-29T00:10", "03-30T00:10", "all of the hours are skipped"),
+        (hours([2, 10], [2, 50]), "03-28T12:00", "03-30T00:10", "all of the hours of the next day are skipped"),
     ] {
         let next = hours.next(at(from), &berlin);
         assert_eq!(next, at(expected), "{why}");

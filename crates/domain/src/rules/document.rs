@@ -266,11 +266,11 @@ fn elements<'a, 'i>(value: &'a SpannedValue<'i>) -> Vec<&'a SpannedValue<'i>> {
     value.get_ref().as_array().map_or_else(|| vec![value], |elements| elements.iter().collect())
 }
 
-/// What to write in place of a word of other programs.
+/// The setting for a word that other programs use.
 fn synonym(written: &str) -> Option<String> {
     let remedy = match written {
         "quiet_hours" | "active_hours" | "hours" | "schedule" => {
-            "use `active` in a rule, the hours in which people are told: active = \"07:00-22:00\""
+            "use `active` in a rule, the hours in which alerts are sent: active = \"07:00-22:00\""
         }
         "cooldown" | "cool_down" => "use `block`: block = \"15m\"",
         "disabled" => "use `enabled`: enabled = false",

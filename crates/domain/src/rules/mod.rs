@@ -6,7 +6,7 @@
 //! # To add a setting
 //! Add it to [`Setting`] and [`Settings`], and to `SETTINGS` with its key, its kinds of rule and its syntax (`settings.rs`).
 //! Add it to `rules/rules.schema.json` and docs/rules.md, which tests compare with the reader. Then use it in
-//! [`engine`](crate::engine), in the naive model of `tests/it/model`, and in the backtest (`gauge.rs`), which follows the engine
+//! [`engine`](crate::engine), in the naive model of `tests/it/model`, and in the backtest (`limit_counter.rs`), which follows the engine
 //! by hand. A setting with state changes [`RuleState`](crate::state::RuleState), and perhaps the version of the state
 //! (`state/version.rs`).
 //!
@@ -18,7 +18,7 @@
 //! - its state, a variant of [`RuleState`](crate::state::RuleState), and the effect of a cleaning on it (`ZoneEvaluator::clean`);
 //! - its [`Trigger`](crate::alert::Trigger), with words in the crate `notify`;
 //! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
-//! - the backtest (`gauge.rs`, `judge.rs`), and hints from history (`inventory.rs`).
+//! - the backtest (`limit_counter.rs`, `evaluator.rs`), and hints from history (`inventory.rs`).
 
 #[cfg(test)]
 mod bounds_tests;
@@ -238,7 +238,8 @@ impl ActiveHours {
         }
         let local = zone.on_the_wall(at);
         let time_zone = local.time_zone();
-        let days = [Some(local.date()), local.date().tomorrow().ok()].into_iter().flatten();
+        // A clock change can skip all of the hours on one day. The third day has them.
+        let days = std::iter::successors(Some(local.date()), |date| date.tomorrow().ok()).take(3);
         // A clock change can skip the first moment, repeat it, or set the clock back into the hours.
         let begins = days.flat_map(|date| {
             let begin = time_zone.to_ambiguous_timestamp(date.to_datetime(self.from));

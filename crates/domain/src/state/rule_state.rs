@@ -88,7 +88,7 @@ impl ThresholdState {
     }
 }
 
-/// The occurrences of a count or reasons rule, by reason. The reason of a count rule is empty.
+/// The occurrences of a count or reasons rule, by reason. Occurrences without a reason have the empty one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OccurrenceCounter {
     /// The times of the occurrences, ascending.

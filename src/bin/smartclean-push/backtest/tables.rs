@@ -54,8 +54,8 @@ fn heading(findings: &Findings, span: Span) -> String {
     for (number, what) in [
         (readings.duplicates, "copies of a reading, each counted once"),
         (readings.stale, "readings that came too late to alert, as they did then"),
-        (readings.late, "readings that lie too far from their location in the archive to be judged in order"),
-        (readings.undated, "pushes of unknown time, which cannot be judged"),
+        (readings.late, "readings stored too far from their position in the archive to be evaluated in order"),
+        (readings.undated, "pushes of unknown time, which cannot be evaluated"),
         (readings.unreadable, "lines that are no reading"),
         (readings.cleanings, "finished cleanings"),
         (readings.implausible, "values that no such sensor can measure, which were not compared with limits"),
