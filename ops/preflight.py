@@ -28,7 +28,7 @@ def check_name(name):
     if not re.search(settings.STACK_NAME, name):
         raise CommandError(
             f"{name} is not a valid stack name: the bucket and the database are named after the stack.",
-            f"use {settings.STACK_NAME_HINT} for stack_name in samconfig.local.toml.",
+            f"use {settings.STACK_NAME_HINT} for stack_name in {settings.SETTINGS_FILE}.",
         )
 
 
@@ -37,7 +37,8 @@ def check_region(region):
     known = {name for partition in ("aws", "aws-cn", "aws-us-gov") for name in _regions(partition)}
     if region not in known:
         near = sorted(name for name in known if name.startswith(region[:2])) or sorted(known)
-        print(f"\nNote: region {region} is unknown here. If it is not a new region, correct it in samconfig.local.toml. Known regions:")
+        print(f"\nNote: region {region} is unknown here. If it is not a new region, correct it in {settings.SETTINGS_FILE}.")
+        print("Known regions:")
         print(f"{', '.join(near)}.")
 
 
@@ -59,7 +60,7 @@ def check_parameters(parameters, template="template.yaml"):
     if not errors:
         errors = list(_broken_rules(settings.template_rules(template), settings.with_defaults(known, given)))
     if errors:
-        raise CommandError("Invalid parameters:\n  " + "\n  ".join(errors), "correct them in samconfig.local.toml.")
+        raise CommandError("Invalid parameters:\n  " + "\n  ".join(errors), f"correct them in {settings.SETTINGS_FILE}.")
 
 
 def _hint_if_invalid(parameter, value):

@@ -1,6 +1,6 @@
 """Prints what the operator needs after a deploy: the URL, the subscriptions, and what to do next."""
 
-from ops import subscriptions
+from ops import settings, subscriptions
 
 # Outputs of the auth methods other than Basic (docs/connect.md).
 AUTH_METHOD_OUTPUTS = [
@@ -23,7 +23,7 @@ def report(stack):
     listed = _print_subscriptions(stack, "Alerts go to", outputs["AlertTopicArn"], "run make subscribe EMAIL=address")
     operations = []
     if "OperationsTopicArn" in outputs:
-        remedy = "add OperationsEmail=address to samconfig.local.toml and run make deploy"
+        remedy = f"add OperationsEmail=address to {settings.SETTINGS_FILE} and run make deploy"
         operations = _print_subscriptions(stack, "Alarms about this program go to", outputs["OperationsTopicArn"], remedy)
     if any(map(subscriptions.is_pending, listed + operations)):
         print('  Unconfirmed addresses get nothing. Open the link in the message "Subscription Confirmation" of AWS, or give it')

@@ -50,6 +50,10 @@ def with_defaults(known, given):
     return {name: str(given.get(name, parameter.get("Default", ""))) for name, parameter in known.items()}
 
 
+# Names the settings file in messages of code that does not know the environment.
+SETTINGS_FILE = "samconfig.local.toml (with ENV=name: samconfig.name.local.toml)"
+
+
 def path_for(environment):
     """The settings file of an environment; without one, of the default stack."""
     return ROOT / (f"samconfig.{environment}.local.toml" if environment else "samconfig.local.toml")

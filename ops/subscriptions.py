@@ -87,7 +87,7 @@ def unsubscribe(stack, address, parameters):
     if name and parameters.get(name) == address.endpoint:
         raise CommandError(
             f"The template subscribes {address.endpoint}.",
-            f"remove {name}={address.endpoint} from samconfig.local.toml and run make deploy.",
+            f"remove {name}={address.endpoint} from {settings.SETTINGS_FILE} and run make deploy.",
         )
     topic = stack.outputs()["AlertTopicArn"]
     found = _find(stack, topic, address)

@@ -59,7 +59,7 @@ pub struct FunctionConfig {
     pub retry_queue_url: String,
     /// `RULES_KEY`: the key of the rules file in the bucket.
     pub rules_key: String,
-    /// `HEARTBEAT_URL`: the URL that each sweep calls, so that an external service notices if sweeps stop. An invalid one is
+    /// `HEARTBEAT_URL`: the URL that each sweep calls while messages are delivered, so that an external service notices if sweeps stop. An invalid one is
     /// ignored: an optional service must not stop pushes.
     pub heartbeat_url: Option<Uri>,
     /// `AUTH_METHODS`: the enabled auth methods, for example `basic,oauth`. The default is `basic`.

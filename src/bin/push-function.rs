@@ -69,7 +69,7 @@ async fn main() -> Result<(), Error> {
         let (app, bucket, heartbeat) = (Arc::clone(&app), bucket.clone(), Arc::clone(&heartbeat));
         async move {
             let reply = app.handle_event(&bucket, &event, &invocation, Timestamp::now()).await?;
-            // No heartbeat if messages wait: the monitor then reports by another way than SNS.
+            // No heartbeat if a message has waited for ten minutes: SNS may fail, and the monitor reports without it.
             if let (EventResponse::Schedule(swept), Some(heartbeat)) = (&reply, &*heartbeat)
                 && swept.delivers()
             {

@@ -45,8 +45,8 @@ pub struct Delivery {
 
 impl Delivery {
     /// Counts the age of an unsent message.
-    fn count_unsent(&mut self, outbox_message: &OutboxMessage, now: Timestamp) {
-        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(outbox_message.entry.created).as_secs());
+    fn count_unsent(&mut self, message: &OutboxMessage, now: Timestamp) {
+        self.oldest_unsent_s = self.oldest_unsent_s.max(now.duration_since(message.entry.created).as_secs());
     }
 }
 
@@ -60,16 +60,16 @@ pub(super) struct Dispatcher<'d> {
 impl Dispatcher<'_> {
     /// Sends messages that are leased to the caller, one by one.
     pub(super) async fn send_each(&self, mut leased: Vec<OutboxMessage>) -> Delivery {
-        leased.sort_by_key(|outbox_message| outbox_message.entry.message.urgency());
-        let groups = leased.into_iter().map(|outbox_message| vec![outbox_message]).collect();
+        leased.sort_by_key(|message| message.entry.message.urgency());
+        let groups = leased.into_iter().map(|message| vec![message]).collect();
         self.send(groups, OUTBOX_CLEANUP_TIMEOUT).await
     }
 
     /// Sends waiting messages within the rate limit, the most urgent first: one by one while tokens last, else in digests of
     /// two or more, each for one token.
     pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
-        waiting.sort_by_key(|outbox_message| outbox_message.entry.message.urgency());
-        let messages: Vec<&Message> = waiting.iter().map(|outbox_message| &outbox_message.entry.message).collect();
+        waiting.sort_by_key(|message| message.entry.message.urgency());
+        let messages: Vec<&Message> = waiting.iter().map(|message| &message.entry.message).collect();
         let fewest = fewest_messages(&messages);
         let severities = messages.iter().map(|message| message.severity());
         let requester = Requester::Sweep { digests: fewest.len() };
@@ -80,9 +80,9 @@ impl Dispatcher<'_> {
             sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect();
         let groups = self.lease(groups).await;
         let mut delivery = self.send(groups, SWEEP_OUTBOX_CLEANUP_TIMEOUT).await;
-        for outbox_message in rest {
+        for message in rest {
             delivery.waiting += 1;
-            delivery.count_unsent(&outbox_message, self.evaluator.now);
+            delivery.count_unsent(&message, self.evaluator.now);
         }
         delivery
     }
@@ -96,14 +96,14 @@ impl Dispatcher<'_> {
             .flat_map(|Committed { zone, leased, .. }| leased.iter().map(move |entry| (zone.as_str(), entry.id)));
         let leased: HashSet<(&str, EntryId)> = leased.collect();
         for group in &mut groups {
-            group.retain(|outbox_message| leased.contains(&(outbox_message.zone.as_str(), outbox_message.entry.id)));
+            group.retain(|message| leased.contains(&(message.zone.as_str(), message.entry.id)));
         }
         groups.retain(|group| !group.is_empty());
         groups
     }
 
     /// Sends each group as one message and removes it from the outboxes. Unsent messages stay there for the sweep.
-    async fn send(&self, groups: Vec<Vec<OutboxMessage>>, forgotten_within: Duration) -> Delivery {
+    async fn send(&self, groups: Vec<Vec<OutboxMessage>>, removal_timeout: Duration) -> Delivery {
         let mut delivery = Delivery::default();
         if groups.is_empty() {
             return delivery;
@@ -120,14 +120,14 @@ impl Dispatcher<'_> {
                 Err(failure) => {
                     delivery.failed += 1;
                     first_failure.get_or_insert(failure);
-                    group.iter().for_each(|outbox_message| delivery.count_unsent(outbox_message, self.evaluator.now));
+                    group.iter().for_each(|message| delivery.count_unsent(message, self.evaluator.now));
                 }
             }
         }
         if let Some(error) = first_failure {
             tracing::error!(unsent = delivery.failed, error = %error.chain(), "messages not sent, the next sweep retries");
         }
-        if timeout(forgotten_within, self.remove_sent(&sent)).await.is_err() {
+        if timeout(removal_timeout, self.remove_sent(&sent)).await.is_err() {
             tracing::warn!("outboxes not updated in time, sent messages will be sent again");
         }
         delivery
@@ -136,7 +136,7 @@ impl Dispatcher<'_> {
     /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota.
     async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Rendered> {
         let of_group = |group: &Vec<OutboxMessage>| {
-            let messages: Vec<&Message> = group.iter().map(|outbox_message| &outbox_message.entry.message).collect();
+            let messages: Vec<&Message> = group.iter().map(|message| &message.entry.message).collect();
             let rendered = if let [message] = messages[..] { render(message) } else { digest(&messages) };
             let worst = messages.iter().map(|message| message.severity()).max();
             if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
@@ -164,11 +164,11 @@ impl Dispatcher<'_> {
     /// Changes the outboxes that hold these messages. Messages that `change` returns are put back, leased to the caller.
     async fn change_outboxes(
         &self,
-        outbox_message: impl Iterator<Item = &OutboxMessage>,
+        outbox_messages: impl Iterator<Item = &OutboxMessage>,
         change: impl Fn(&mut Outbox, &HashSet<EntryId>) -> Vec<OutboxEntry> + Send + Sync,
     ) -> Vec<Committed> {
         let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
-        for OutboxMessage { zone, entry } in outbox_message {
+        for OutboxMessage { zone, entry } in outbox_messages {
             ids.entry(zone).or_default().insert(entry.id);
         }
         let zones: Vec<String> = ids.keys().map(|zone| (*zone).to_owned()).collect();

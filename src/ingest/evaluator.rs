@@ -41,7 +41,7 @@ pub(super) struct OutboxMessage {
 #[derive(Debug, Default)]
 pub(super) struct EvaluatedZones {
     /// Messages leased to the caller, which sends them.
-    pub(super) outbox_message: Vec<OutboxMessage>,
+    pub(super) leased: Vec<OutboxMessage>,
     pub(super) stats: EvaluationStats,
     /// The first error. Zones that did not fail were evaluated.
     pub(super) failure: Option<UnavailableError>,
@@ -178,9 +178,7 @@ impl Evaluator<'_> {
                 );
             }
             evaluated.stats += stats;
-            evaluated
-                .outbox_message
-                .extend(leased.into_iter().map(|entry| OutboxMessage { zone: zone.clone(), entry }));
+            evaluated.leased.extend(leased.into_iter().map(|entry| OutboxMessage { zone: zone.clone(), entry }));
         }
         evaluated
     }

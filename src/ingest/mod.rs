@@ -281,7 +281,7 @@ impl Ingest {
         let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, at, now);
         let dispatcher = self.dispatcher(&rules, now);
         let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
-        dispatcher.send_each(evaluated.outbox_message).await;
+        dispatcher.send_each(evaluated.leased).await;
         evaluated.failure.map_or(Ok(keys.len()), Err)
     }
 
@@ -358,7 +358,7 @@ impl Ingest {
             self.record_arrival(now).await;
         }
         let evaluation_ended = Instant::now();
-        let delivery = self.dispatcher(&rules, now).send_each(evaluated.outbox_message).await;
+        let delivery = self.dispatcher(&rules, now).send_each(evaluated.leased).await;
         let (evaluate, publish) = (evaluation_ended - began, evaluation_ended.elapsed());
         let timings = Timings { evaluate, publish, ..Timings::default() };
         EvaluatedReadings { stats: evaluated.stats, delivery, timings, failure: evaluated.failure }

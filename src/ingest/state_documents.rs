@@ -1,4 +1,5 @@
-//! Reads and writes state documents as JSON. A document that cannot be read stays unchanged, and evaluation stops.
+//! Reads and writes state documents as JSON. A document that cannot be read stays unchanged, and its
+//! zone is not evaluated.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -27,7 +28,7 @@ pub(super) fn read<T: Default + DeserializeOwned>(key: &str, document: &StateDoc
     let Some(body) = &document.body else { return Ok(T::default()) };
     serde_json::from_str(body).map_err(|error| {
         tracing::error!(target: MEASURED, state_refused = 1, key, error = %error, "state document not readable");
-        UnavailableError::new("the state document has another format", error)
+        UnavailableError::new("the state document was written by another release, or is damaged", error)
     })
 }
 

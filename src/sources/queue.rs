@@ -9,7 +9,6 @@
 //! | Lambda, if the function failed on an event three times | [its own](https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html) | that of the event |
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,8 +29,15 @@ pub(super) struct QueueRecord<'e> {
     id: Cow<'e, str>,
     #[serde(borrow)]
     body: Cow<'e, str>,
-    #[serde(default)]
-    attributes: HashMap<String, String>,
+    #[serde(borrow, default)]
+    attributes: RecordAttributes<'e>,
+}
+
+#[derive(Default, Deserialize)]
+struct RecordAttributes<'e> {
+    /// In milliseconds since 1970.
+    #[serde(borrow, default, rename = "SentTimestamp")]
+    sent: Option<Cow<'e, str>>,
 }
 
 /// A message of the queue.
@@ -76,7 +82,7 @@ struct BatchItemFailure {
 impl From<QueueRecord<'_>> for QueueMessage {
     fn from(record: QueueRecord<'_>) -> Self {
         // Unix time in milliseconds.
-        let sent = record.attributes.get("SentTimestamp").and_then(|sent| sent.parse().ok());
+        let sent = record.attributes.sent.and_then(|sent| sent.parse().ok());
         let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent).ok());
         Self { id: record.id.into_owned(), sent, task: QueueTask::parse(&record.body, sent) }
     }

@@ -61,7 +61,7 @@ const fn time(name: &'static str, help: &'static str) -> MetricDefinition {
 
 /// All metrics.
 pub const METRICS: [MetricDefinition; 30] = [
-    count("pushes", "Pushes that were stored"),
+    count("pushes", "Pushes that were stored, or queued to be stored"),
     count("pushes_refused", "Pushes that are no batch, or too large; stored for inspection, answered with 4xx"),
     count("pushes_repeated", "Pushes whose body was stored before"),
     count("pushes_queued", "Pushes that were put into the queue because the bucket was unavailable"),
@@ -79,7 +79,7 @@ pub const METRICS: [MetricDefinition; 30] = [
     count("alerts_failed", "Failed attempts to send a message, which stays in the outbox"),
     count("digests_sent", "Digests that were sent, also counted in alerts_sent"),
     count("auth_failures", "Requests with missing or wrong credentials"),
-    count("state_refused", "Reads of state documents that are damaged or of a newer release"),
+    count("state_refused", "Reads of state documents that are damaged or of another release"),
     count("cold_starts", "Starts of the function"),
     gauge("rules_refused", MetricUnit::Count, "1 while the newest rules are rejected and older ones apply"),
     gauge("outbox_age_s", MetricUnit::Seconds, "Age of the oldest message that could not be sent"),

@@ -96,6 +96,9 @@ fn a_ledger_that_differs_from_what_is_stored_is_not_verified() {
     let halved = site.verify();
     assert_eq!(halved.exit, Some(1));
     assert!(halved.err.contains("is not one of a ledger"), "{}", halved.err);
+    fs::write(site.ledger(), text.replace("\"counts\":", "\"answer\":")).unwrap();
+    let older = site.verify();
+    assert!(older.exit == Some(1) && older.err.contains("is not one of a ledger"), "{}", older.err);
     fs::write(site.ledger(), "").unwrap();
     let empty = site.verify();
     assert_eq!((empty.exit, empty.out.contains("Verified")), (Some(1), false), "{}", empty.out);

@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::retry::ErrorKind;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 
 use crate::adapters::aws::https::{self, HttpsClient, Trust};
@@ -68,13 +69,22 @@ fn connection_metadata(connection: &CaptureConnection) -> Option<ConnectionMetad
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
 }
 
-/// The error's class, by which the SDK decides whether to retry: an I/O error is retried, such as a connection that was refused
-/// or closed early. A request that cannot be sent and a response that is not HTTP are not.
+/// The error's class, by which the SDK decides whether to retry: it retries requests that did not reach the service, connections
+/// that broke, and timeouts.
 fn connector_error(error: Box<dyn Error + Send + Sync>) -> ConnectorError {
-    let mut causes = std::iter::successors(Some(&*error as &(dyn Error + 'static)), |&error| error.source());
-    match causes.find_map(|error| error.downcast_ref::<hyper::Error>()) {
-        Some(hyper) if hyper.is_user() => ConnectorError::user(error),
-        Some(hyper) if hyper.is_parse() => ConnectorError::other(error, None),
-        _ => ConnectorError::io(error),
+    let is_unconnected = cause::<hyper_util::client::legacy::Error>(&*error).is_some_and(|error| error.is_connect());
+    match cause::<hyper::Error>(&*error) {
+        _ if is_unconnected || cause::<io::Error>(&*error).is_some() => ConnectorError::io(error),
+        Some(broken) if broken.is_timeout() => ConnectorError::timeout(error),
+        Some(broken) if broken.is_user() => ConnectorError::user(error),
+        Some(broken) if broken.is_closed() || broken.is_canceled() => ConnectorError::io(error),
+        // The service closed the connection before it responded.
+        Some(broken) if broken.is_incomplete_message() => ConnectorError::other(error, Some(ErrorKind::TransientError)),
+        _ => ConnectorError::other(error, None),
     }
+}
+
+/// The first error of this type in the chain of causes.
+fn cause<'f, E: Error + 'static>(error: &'f (dyn Error + 'static)) -> Option<&'f E> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }

@@ -33,7 +33,7 @@ impl Disk {
     /// Returns once `paths` survive a power failure: files with their content, folders with the names in them.
     ///
     /// # Errors
-    /// The disk's error. A retry cannot help: writes that were not confirmed may be lost.
+    /// The disk's error. Writes that were not confirmed may be lost; storing the object again is safe.
     pub(super) async fn sync(&self, paths: Vec<PathBuf>) -> io::Result<()> {
         let synced = self.syncs.run(paths).await.map_err(io::Error::other)?;
         synced.map_err(|error| io::Error::new(error.kind(), error))

@@ -141,6 +141,9 @@ impl FolderStore {
     /// Moves an object's metadata from one folder to another; false if it is not in the first.
     fn move_metadata(&self, key: &ObjectKey, from: &str, to: &str) -> io::Result<bool> {
         let (from, to) = (self.metadata_path(from, key), self.metadata_path(to, key));
+        if !from.try_exists()? {
+            return Ok(false);
+        }
         create_dir_durably(to.parent().unwrap_or(&self.root))?;
         match fs::rename(from, to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

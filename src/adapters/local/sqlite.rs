@@ -15,8 +15,9 @@ use crate::domain::rate_limit::{Bucket, TokenGrant, TokenRequest, utc_day};
 use crate::ingest::ReplayedDocument;
 use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError, may_expire};
 
-/// The version of the schema below, stored as the database's `user_version`.
-const SCHEMA_VERSION: i64 = 3;
+/// The version of the schema below and of the documents in it, stored as the database's `user_version`. It goes up with the
+/// version of state documents, so that `serve` refuses an older database at its start.
+const SCHEMA_VERSION: i64 = 4;
 /// `due` is in Unix milliseconds. Its index holds only documents with a due time, with their keys, so that the sweep reads
 /// nothing else. `expires` is in days of Unix time, so that its index changes once a day. `rate_limits` has a row per channel,
 /// `sms` the count of the last day.
@@ -375,7 +376,9 @@ mod tests {
     #[test]
     fn a_database_of_another_release_is_refused_and_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
-        for (journal, version) in [("delete", 4), ("wal", 4), ("wal", 2)] {
+        for (journal, version) in
+            [("delete", SCHEMA_VERSION + 1), ("wal", SCHEMA_VERSION + 1), ("wal", SCHEMA_VERSION - 1)]
+        {
             let sql = format!(
                 "PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = {version}"
             );
@@ -394,12 +397,13 @@ mod tests {
         let path = database(folder.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (a)");
         let writer = Connection::open(&path).unwrap();
         writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-        writer.execute_batch("PRAGMA user_version = 4").unwrap();
+        writer.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
         drop(writer);
         let log = folder.path().join("state.db-wal");
         let before = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
         assert!(!before.1.is_empty());
-        assert!(matches!(SqliteStore::open(&path), Err(SqliteOpenError::OtherRelease(4))));
+        let refused = SqliteStore::open(&path);
+        assert!(matches!(refused, Err(SqliteOpenError::OtherRelease(found)) if found == SCHEMA_VERSION + 1));
         assert_eq!((fs::read(&path).unwrap(), fs::read(&log).unwrap()), before);
     }
 

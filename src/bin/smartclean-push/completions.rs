@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use crate::output::print;
+use crate::output::print_results;
 use crate::{CommandLine, Failure};
 
 /// Print a completion script for your shell
@@ -22,7 +22,6 @@ impl CompletionsCommand {
         // Into memory first: the generator panics if the output ends early, as with `head`.
         let mut script = Vec::new();
         generate(self.shell, &mut CommandLine::command(), env!("CARGO_PKG_NAME"), &mut script);
-        print(String::from_utf8_lossy(&script));
-        Ok(())
+        print_results(String::from_utf8_lossy(&script))
     }
 }

@@ -73,7 +73,7 @@ impl Endpoint {
         }
     }
 
-    /// The failure if no response arrives.
+    /// The failure if no whole response arrives.
     pub(super) fn unreachable(&self, error: &ureq::Error) -> Failure {
         Failure::new(format!(
             "{} does not answer: {error}. Is the address right, with http:// or https:// in front and /push at the end, and \

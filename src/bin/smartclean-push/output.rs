@@ -1,7 +1,7 @@
 //! Results on standard output; messages and progress on standard error.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,17 +23,28 @@ pub(super) enum OutputFormat {
 impl OutputFormat {
     /// Prints `results`: as JSON, or as `text` writes them.
     pub(super) fn print<R: Serialize>(self, results: &R, text: impl FnOnce(&R) -> String) -> Result<(), Failure> {
-        print(match self {
+        print_results(match self {
             Self::Text => text(results),
             Self::Json => serde_json::to_string(results).or_failure("the results cannot be written as JSON")? + "\n",
-        });
-        Ok(())
+        })
     }
 }
 
-/// Prints results. A reader that has closed the pipe, such as `head`, is no error.
+/// Prints a message for people.
 pub(super) fn print(text: impl Display) {
     let _ = write!(anstream::stdout(), "{text}");
+}
+
+/// Prints results, which can go to a file. A reader that has closed the pipe, such as `head`, is no error.
+///
+/// # Errors
+/// If standard output cannot be written, for example because the disk is full.
+pub(super) fn print_results(text: impl Display) -> Result<(), Failure> {
+    let mut output = anstream::stdout();
+    match write!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.or_failure("standard output cannot be written"),
+    }
 }
 
 /// Prints a message to standard error. Characters that could control a terminal become blanks.

@@ -4,7 +4,7 @@ use clap::Args;
 use smartclean_push::domain::rules::SCHEMA;
 
 use crate::Failure;
-use crate::output::print;
+use crate::output::print_results;
 
 /// Print a JSON Schema of rules files, for editors that complete and check TOML
 ///
@@ -16,7 +16,6 @@ pub(super) struct SchemaCommand {}
 
 impl SchemaCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        print(SCHEMA);
-        Ok(())
+        print_results(SCHEMA)
     }
 }

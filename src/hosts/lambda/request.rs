@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::HOST;
+use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body::{Body, Frame};
 use http_body_util::StreamBody;
@@ -120,7 +120,10 @@ fn request<'e>(
     let request = Request::builder().method(method).uri(uri);
     let sent = each_value(headers).filter(|(name, _)| !name.eq_ignore_ascii_case(HOST.as_str()));
     let request = sent.fold(request, |request, (name, value)| request.header(name, value));
-    let request = host.iter().fold(request, |request, host| request.header(HOST, host));
+    let request = match host.map(HeaderValue::try_from).transpose().map_err(|_| MemberError("requestContext"))? {
+        Some(host) => request.header(HOST, host),
+        None => request,
+    };
     request.body(EventBody::parse(event)?).map_err(|_| MemberError("headers"))
 }
 

@@ -205,7 +205,7 @@ fn number(text: &str, SeriesIndex { index, length }: SeriesIndex) -> Result<Opti
     let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
     if let Some((from, to)) = text.split_once("..") {
         let (from, to) = (parse(from)?, parse(to)?);
-        return Ok(Some(from + (to - from) * index as f64 / (length - 1).max(1) as f64));
+        return Ok(Some(from + (to - from) * (index as f64 / (length - 1).max(1) as f64)));
     }
     let values: Vec<&str> = text.split(',').collect();
     match values.len() {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A push and its response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LedgerEntry {
     /// When it was sent.
     pub at: Timestamp,

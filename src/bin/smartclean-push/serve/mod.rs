@@ -4,6 +4,7 @@ mod try_it;
 
 use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,8 +237,8 @@ fn load_credentials(path: &Path) -> Result<LoadedCredentials, Failure> {
         std::fs::read(path).or_failure(format_args!("the credentials file {} cannot be read", path.display()))?;
     let text = utf8::text(&bytes).or_failure(path.display())?;
     let credentials = Credentials::parse(text).or_failure(path.display())?;
-    let metadata = std::fs::metadata(path).or_failure(path.display())?;
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o044 != 0 {
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o044 != 0 {
         let path = path.display();
         tracing::warn!("others on this machine can read the credentials file; to end that: chmod 600 {path}");
     }
