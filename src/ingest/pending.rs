@@ -25,8 +25,8 @@ pub(super) struct FailedAttempts(Mutex<HashMap<ObjectKey, u32>>);
 impl FailedAttempts {
     /// Counts a failed attempt and returns the number so far.
     fn add(&self, key: &ObjectKey) -> u32 {
-        let mut tries = self.lock();
-        let count = tries.entry(key.clone()).or_default();
+        let mut attempts = self.lock();
+        let count = attempts.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
         *count
     }
@@ -41,12 +41,13 @@ impl FailedAttempts {
 }
 
 impl Ingest {
-    /// Evaluates pending pushes and returns their number: those received before `started`, by an earlier process, and those
-    /// older than a lease, which no process can still be evaluating. A push that fails three times is set aside, with one
-    /// notice a day.
+    /// Evaluates pending pushes and returns how many succeeded. Takes those received before `started`, by an earlier process, and
+    /// those received more than a lease ago, which no process can still be evaluating. A push that fails three times in this
+    /// process is set aside. Only the first of a day (UTC) enqueues a notice; the log names every one.
     ///
     /// # Errors
-    /// The first [`UnavailableError`]; the other pushes are still evaluated. A retry can help.
+    /// [`UnavailableError`] if the pending pushes cannot be listed, or the first one with which a push failed; the other pushes are
+    /// still evaluated. The next call retries.
     pub async fn evaluate_pending(&self, started: Timestamp, now: Timestamp) -> Result<usize, UnavailableError> {
         let received = now.checked_sub(LEASE).unwrap_or(now).max(started);
         let Some(journal) = self.journal.as_deref() else { return Ok(0) };
@@ -78,15 +79,15 @@ impl Ingest {
         self.evaluate_stored(key, &lines, *received, now, PENDING_PUSH_TIMEOUT).await
     }
 
-    /// Counts a failed attempt, and sets the object aside after the last one.
+    /// Counts a failed attempt, and sets the push aside after the last one.
     async fn record_failure(&self, journal: &dyn Journal, key: &ObjectKey, error: &UnavailableError, now: Timestamp) {
-        let tries = self.failed.add(key);
+        let attempts = self.failed.add(key);
         let error = error.chain();
-        tracing::error!(%key, tries, error, "pending push not evaluated");
-        if tries < MAX_ATTEMPTS {
+        tracing::error!(%key, attempts, error, "pending push not evaluated");
+        if attempts < MAX_ATTEMPTS {
             return;
         }
-        // Notice first: if it cannot be committed, the state store is the problem and not the object.
+        // Notice first: if it cannot be committed, the state store or the rules are the problem, and the push stays pending.
         let day = now.to_zoned_datetime(TimeZone::UTC).date();
         let notice = Notice::SetAside { key: key.to_string(), reason: error, day };
         let set_aside = async {
