@@ -64,9 +64,9 @@ async fn every_sample_in_one_push_is_accepted() {
     assert_eq!(counts(&answer), accepted(16), "too old to alert");
 }
 
-/// The table of the README, line by line: received, accepted, rejected, duplicates, alerts.
+/// The table of docs/connect.md, line by line: received, accepted, rejected, duplicates, alerts.
 #[tokio::test]
-async fn the_response_counts_as_the_readme_documents() {
+async fn the_response_counts_as_documented() {
     let app = TestApp::new();
     let in_zone = |device_type: &str, metrics: Value, envelope: Value| reading_with(device_type, &metrics, &envelope);
     let app_counts = async |items: &[String]| counts(&app.push(body(items)).await);
