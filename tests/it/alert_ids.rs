@@ -88,7 +88,6 @@ fn judged(rules: &RuleSet, archive: &dyn Archive) -> Findings {
         period: Period::default(),
         zones: Vec::new(),
         device_types: Vec::new(),
-        wanted_a_week: 7.0,
     };
     backtest(archive, &trial, |_| ()).unwrap()
 }

@@ -32,7 +32,6 @@ fn trial(text: &str) -> Trial {
         period: Period::default(),
         zones: Vec::new(),
         device_types: Vec::new(),
-        wanted_a_week: 7.0,
     }
 }
 
@@ -230,25 +229,6 @@ async fn an_alert_that_began_hours_earlier_and_lasts_is_not_missed() {
     assert_eq!((never.moved, never.missed), (0, vec![0, 1]));
     let messages = |words: &str| judge(&store, &trial(&rule(words))).rules.messages;
     assert_eq!((messages("below = 5"), messages("below = 5\nresolved = true")), (2, 4));
-}
-
-#[tokio::test]
-async fn a_curve_has_for_each_limit_the_alerts_of_the_engine() {
-    let mut chance = Chance(7);
-    #[expect(clippy::cast_precision_loss, reason = "below 400")]
-    let values: Vec<f64> = (0..2_000).map(|_| chance.below(400) as f64).collect();
-    let store = stored(&ammonia(&values)).await;
-    let curve = |found: &Findings| found.curves.iter().find(|curve| *curve.rule == *"ammonia-lite").unwrap().clone();
-    let alone = |limit: f64| format!("[[rule]]\nid = \"ammonia-lite\"\nat_least = {{ medium = {limit} }}");
-    let points = curve(&judge(&store, &trial(&alone(200.0)))).points;
-    for limit in [175.0, 250.0, 300.0, 350.0, 400.0] {
-        let found = judge(&store, &trial(&alone(limit)));
-        let raised = found.rules.alerts.iter().filter(|alert| !alert.blocked).count() as u64;
-        let point = points.iter().find(|point| point.limit == limit).unwrap();
-        assert_eq!(point.alerts, raised, "at {limit}");
-    }
-    let suggested = curve(&judge(&store, &Trial { wanted_a_week: 100.0, ..trial(&alone(200.0)) })).suggestion.unwrap();
-    assert!(suggested.limit > 200.0 && suggested.a_week <= 100.0, "{suggested:?}");
 }
 
 #[tokio::test]

@@ -45,13 +45,6 @@ pub(crate) fn rate(a_week: f64) -> String {
     }
 }
 
-/// "1 alert a week", "2.5 alerts a week".
-pub(crate) fn alerts_a_week(a_week: f64) -> String {
-    let rate = rate(a_week);
-    let alerts = if rate == "1" { "alert" } else { "alerts" };
-    format!("{rate} {alerts} a week")
-}
-
 /// The local time at `location`: "Tue 3 Mar 2026, 14:05"; with "(UTC)" if the time zone is not known.
 pub(crate) fn moment(location: &Location, at: Timestamp) -> String {
     zoned(location, at, "%a %-d %b %Y, %H:%M")
@@ -100,7 +93,6 @@ mod tests {
         {
             assert_eq!(rate(a_week), expected, "{a_week}");
         }
-        assert_eq!((&*alerts_a_week(1.0), &*alerts_a_week(2.0)), ("1 alert a week", "2 alerts a week"));
         assert_eq!((rate(1234.4), rate(f64::NAN)), ("1,234".to_owned(), "0".to_owned()));
     }
 

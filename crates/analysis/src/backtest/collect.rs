@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::curves::{DeviceAlerts, differing, points, suggestion, total};
-use super::device::{HistoryDevice, TestKey, limits_to_try};
+use super::device::HistoryDevice;
 use super::difference::difference;
 use super::evaluator::TrialRules;
-use super::findings::{AlertFact, Curve, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Span};
+use super::findings::{AlertFact, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Span};
 use super::histogram::Histogram;
 use super::series::TimeBuckets;
 use super::zone::{HistoryCounts, HistoryZone};
 use domain::breach::Comparison;
 use domain::device::{DeviceType, Unit};
-use domain::rules::{Condition, Kind, RuleSet, Test};
+use domain::rules::{Condition, Kind, RuleSet};
 
 /// Collects the findings of all zones: devices in order of first appearance, alerts in order of time. The result does not depend
 /// on the order of zones. `rules` are those on trial and those that they are compared with; `counts` are the counts outside of
@@ -25,7 +24,6 @@ pub(super) fn findings(
     rules: &[TrialRules<'_>],
     counts: ReadingCounts,
     unknown_ids: Vec<String>,
-    wanted_a_week: f64,
 ) -> Findings {
     let span = zones.iter().filter_map(|zone| zone.counts.span).reduce(|one, other| one.merge(Some(other)));
     let last = span.map_or(Timestamp::UNIX_EPOCH, |span| span.last);
@@ -46,7 +44,7 @@ pub(super) fn findings(
         devices.extend(numbers.into_iter().zip(zone.devices.all));
     }
     devices.sort_by_key(|(number, _)| *number);
-    let devices: Vec<HistoryDevice<'_>> = devices.into_iter().map(|(_, device)| device).collect();
+    let devices: Vec<HistoryDevice> = devices.into_iter().map(|(_, device)| device).collect();
     for results in &mut results {
         results.alerts.sort_by(|a, b| (a.at, &a.rule, a.device, a.id).cmp(&(b.at, &b.rule, b.device, b.id)));
         results.avoidable = results.alerts.iter().filter(|alert| alert.avoidable).count() as u64;
@@ -64,7 +62,6 @@ pub(super) fn findings(
         rules: on_trial,
         against,
         distributions: distributions(&devices, rules[0].rules),
-        curves: curves(&devices, rules[0].rules, span, wanted_a_week),
         devices: devices.into_iter().map(|device| device.findings(&buckets)).collect(),
     }
 }
@@ -86,7 +83,7 @@ fn numbers(zones: &[HistoryZone<'_>]) -> Vec<Vec<usize>> {
 }
 
 /// The distribution of each metric, with the limits of the rules on trial.
-fn distributions(devices: &[HistoryDevice<'_>], rules: &RuleSet) -> Vec<Distribution> {
+fn distributions(devices: &[HistoryDevice], rules: &RuleSet) -> Vec<Distribution> {
     let mut histograms: BTreeMap<(&Arc<str>, &Arc<str>), Histogram> = BTreeMap::new();
     for device in devices {
         for (metric, histogram) in device.histograms() {
@@ -135,38 +132,4 @@ fn limits(device_type: &str, metric: &str, rules: &RuleSet) -> Vec<RuleLimit> {
 fn label_and_unit(device_type: &str, metric: &str) -> (String, Unit) {
     let documented = DeviceType::named(device_type).and_then(|of| of.metric(metric));
     documented.map_or_else(|| (metric.to_owned(), Unit::One), |metric| (metric.label.to_owned(), metric.unit))
-}
-
-/// A curve for each test with counted limits, and each device type.
-fn curves(devices: &[HistoryDevice<'_>], rules: &RuleSet, span: Option<Span>, wanted: f64) -> Vec<Curve> {
-    let weeks = span.map_or(1.0, |span| span.weeks());
-    let mut counted: BTreeMap<(TestKey, &Arc<str>), Vec<DeviceAlerts>> = BTreeMap::new();
-    for (index, device) in devices.iter().enumerate() {
-        for (key, alerts) in device.alerts() {
-            counted.entry((key, &device.device_type)).or_default().push(DeviceAlerts { device: index, alerts });
-        }
-    }
-    let curve = |(((rule, test), device_type), alerts): ((TestKey, &Arc<str>), Vec<DeviceAlerts>)| {
-        let rule = &rules.rules[rule];
-        let test: &Test = rule.settings.condition.as_ref()?.tests.get(test)?;
-        let (label, unit) = label_and_unit(device_type, &test.metric);
-        let limits = limits_to_try(test, unit);
-        let limit = test.levels.first()?.limit;
-        let points = points(&limits, &total(&alerts, limits.len()), weeks);
-        Some(Curve {
-            rule: rule.id.as_str().into(),
-            title: rule.title.clone(),
-            device_type: Arc::clone(device_type),
-            metric: test.metric.as_str().into(),
-            label,
-            unit,
-            comparison: test.comparison,
-            limit,
-            devices: alerts.len(),
-            suggestion: suggestion(&points, limit, test.comparison, wanted),
-            points,
-            differing: differing(&alerts, &limits, limit, test.comparison, weeks),
-        })
-    };
-    counted.into_iter().filter_map(curve).collect()
 }

@@ -65,6 +65,7 @@ mod tests {
         AlertFact {
             id: serde_json::from_value(serde_json::to_value(id).unwrap()).unwrap(),
             rule: rule.into(),
+            title: rule.into(),
             severity: Severity::Medium,
             device,
             at: at(clock),

@@ -82,7 +82,7 @@ impl<'r> HistoryEvaluator<'r> {
         readings: &[&Reading<'_>],
         senders: &[usize],
         arrivals: &Arrivals,
-        devices: &ZoneDevices<'_>,
+        devices: &ZoneDevices,
     ) {
         let received = push.received;
         self.sweep_until(received, arrivals, devices);
@@ -115,7 +115,7 @@ impl<'r> HistoryEvaluator<'r> {
     }
 
     /// Ends the history, whose last reading is of `last`. Sends suppressed alerts; alerts that last end at `last`.
-    pub(super) fn end(&mut self, last: Timestamp, devices: &ZoneDevices<'_>) {
+    pub(super) fn end(&mut self, last: Timestamp, devices: &ZoneDevices) {
         let mut now = Timestamp::MIN;
         while let Some(until) = self.state.suppressed.due().filter(|until| *until > now) {
             now = next_minute(until);
@@ -128,7 +128,7 @@ impl<'r> HistoryEvaluator<'r> {
     }
 
     /// Runs the sweeps that are due up to `until`.
-    fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals, devices: &ZoneDevices<'_>) {
+    fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals, devices: &ZoneDevices) {
         let TrialRules { rules, without_silences, .. } = self.rules;
         let mut earliest = Timestamp::MIN;
         while let Some(due) = next_due(rules, &self.state) {
@@ -149,7 +149,7 @@ impl<'r> HistoryEvaluator<'r> {
     }
 
     /// Changes the state by `change`, and stores the alerts of its messages.
-    fn commit(&mut self, devices: &ZoneDevices<'_>, change: impl FnOnce(&RuleSet, ZoneState) -> Evaluation) {
+    fn commit(&mut self, devices: &ZoneDevices, change: impl FnOnce(&RuleSet, ZoneState) -> Evaluation) {
         let evaluation = change(self.rules.rules, std::mem::take(&mut self.state));
         self.state = evaluation.state;
         self.messages += evaluation.messages.len() as u64;
@@ -172,7 +172,7 @@ impl<'r> HistoryEvaluator<'r> {
     }
 
     /// Stores an alert that is sent now. `ended` is `None` if it lasts.
-    fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices<'_>) {
+    fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices) {
         let Some(device) = devices.index_of_alert(alert) else { return };
         let (index, rule) = (self.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
         match self.rules.rules.rule(&alert.rule) {
@@ -196,6 +196,7 @@ impl<'r> HistoryEvaluator<'r> {
         self.alerts.push(AlertFact {
             id: alert.id,
             rule,
+            title: alert.title.as_str().into(),
             severity: alert.severity,
             device,
             at: alert.at,
@@ -207,7 +208,7 @@ impl<'r> HistoryEvaluator<'r> {
     }
 
     /// Ends alerts of these devices that do not last any more.
-    fn update_open(&mut self, indices: &[usize], now: Timestamp, devices: &ZoneDevices<'_>) {
+    fn update_open(&mut self, indices: &[usize], now: Timestamp, devices: &ZoneDevices) {
         for device in indices {
             let Some(mut open) = self.open.remove(device) else { continue };
             open.retain(|index| {

@@ -37,8 +37,6 @@ pub struct Findings {
     pub difference: Option<Difference>,
     /// The distribution of each metric that has a limit, by device type.
     pub distributions: Vec<Distribution>,
-    /// The alerts a week at other limits, for each rule on trial that has one.
-    pub curves: Vec<Curve>,
     /// All devices, in order of first appearance. [`AlertFact::device`] is an index of it.
     pub devices: Vec<DeviceFindings>,
 }
@@ -144,6 +142,8 @@ pub struct AlertFact {
     pub id: AlertId,
     /// The rule's id.
     pub rule: Arc<str>,
+    /// The rule's title.
+    pub title: Arc<str>,
     /// Its severity.
     pub severity: Severity,
     /// Its device, an index of [`Findings::devices`].
@@ -237,59 +237,6 @@ pub struct RuleLimit {
     pub comparison: Comparison,
     /// The limit, in the metric's unit.
     pub limit: f64,
-}
-
-/// The alerts a week at other limits, for a test of a rule and the devices of a type.
-#[derive(Clone, Debug, Serialize)]
-pub struct Curve {
-    /// The rule's id.
-    pub rule: Arc<str>,
-    /// The title of the rule.
-    pub title: String,
-    /// The device type's short name.
-    pub device_type: Arc<str>,
-    /// The metric's key.
-    pub metric: Arc<str>,
-    /// The name of the metric for people.
-    pub label: String,
-    /// The unit of limits.
-    #[serde(serialize_with = "symbol")]
-    pub unit: Unit,
-    /// The side of the limit that is bad.
-    pub comparison: Comparison,
-    /// The mildest limit in force.
-    pub limit: f64,
-    /// The number of devices.
-    pub devices: usize,
-    /// Limits around it and the limits in force, in rising order.
-    pub points: Vec<CurvePoint>,
-    /// The nearest limit with few enough alerts, at most half as many as now; `None` if the limit in force has few enough, or no
-    /// limit has.
-    pub suggestion: Option<CurvePoint>,
-    /// Devices that need a limit of their own, the worst first.
-    pub differing: Vec<DeviceCurve>,
-}
-
-/// A limit and its alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct CurvePoint {
-    /// The limit.
-    pub limit: f64,
-    /// Alerts in the whole span, without blocked ones.
-    pub alerts: u64,
-    /// Alerts a week.
-    pub a_week: f64,
-}
-
-/// A device whose values differ from those of others of its type.
-#[derive(Clone, Debug, Serialize)]
-pub struct DeviceCurve {
-    /// Its index in [`Findings::devices`].
-    pub device: usize,
-    /// Its own alerts at the limits of the curve.
-    pub points: Vec<CurvePoint>,
-    /// A limit for it; `None` if no limit has few enough alerts.
-    pub suggestion: Option<CurvePoint>,
 }
 
 /// A device.

@@ -7,13 +7,11 @@
 mod arrivals;
 mod bins;
 mod collect;
-mod curves;
 mod device;
 mod difference;
 mod evaluator;
 pub mod findings;
 mod histogram;
-mod limit_counter;
 mod series;
 mod zone;
 
@@ -48,8 +46,6 @@ pub struct Trial {
     pub zones: Vec<String>,
     /// Short names of device types; empty for all.
     pub device_types: Vec<String>,
-    /// Most alerts a week that are wanted of a rule. Limits are suggested by it.
-    pub wanted_a_week: f64,
 }
 
 /// The progress of a backtest.
@@ -237,7 +233,7 @@ impl<'r> BacktestRun<'r> {
         let in_rules = ids.unknown(&self.trial.rules.1);
         let in_rules = in_rules.iter().map(ToString::to_string);
         let unknown = ids.unknown_zones(&self.trial.zones).chain(in_rules).collect();
-        collect::findings(self.zones, self.rules, self.counts, unknown, self.trial.wanted_a_week)
+        collect::findings(self.zones, self.rules, self.counts, unknown)
     }
 }
 

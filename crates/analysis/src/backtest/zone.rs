@@ -33,7 +33,7 @@ pub(super) struct HistoryZone<'r> {
     pub(super) evaluators: Vec<HistoryEvaluator<'r>>,
     /// The end of the last cleaning.
     cleaned: Option<Timestamp>,
-    pub(super) devices: ZoneDevices<'r>,
+    pub(super) devices: ZoneDevices,
     pub(super) counts: HistoryCounts,
 }
 
@@ -47,9 +47,9 @@ pub(super) struct HistoryCounts {
 
 /// The devices of a zone.
 #[derive(Debug, Default)]
-pub(super) struct ZoneDevices<'r> {
+pub(super) struct ZoneDevices {
     /// In order of first appearance.
-    pub(super) all: Vec<HistoryDevice<'r>>,
+    pub(super) all: Vec<HistoryDevice>,
     /// Indices by id. Devices of an id differ by type.
     by_id: HashMap<String, Vec<usize>>,
     /// Indices by id and type as alerts have them.
@@ -68,7 +68,6 @@ impl<'r> HistoryZone<'r> {
         for at in &push.cleanings {
             if self.cleaned.is_none_or(|cleaned| *at > cleaned) {
                 self.cleaned = Some(*at);
-                self.devices.all.iter_mut().for_each(|device| device.cleaned(*at));
                 self.evaluators.iter_mut().for_each(|evaluator| evaluator.cleaned(*at));
             }
         }
@@ -96,7 +95,7 @@ impl<'r> HistoryZone<'r> {
                 continue;
             }
             let is_stale = is_stale(self.rules[0].rules, at, received);
-            device.add(reading, at, !is_stale);
+            device.add(reading, at);
             self.counts.add(at, index, reading, since);
             self.counts.readings.stale += u64::from(is_stale);
             self.counts.readings.implausible += if is_stale { 0 } else { reading.implausible() as u64 };
@@ -140,9 +139,9 @@ impl HistoryCounts {
     }
 }
 
-impl<'r> ZoneDevices<'r> {
+impl ZoneDevices {
     /// The index of the device of a reading. Adds a new device.
-    fn index(&mut self, reading: &Reading<'_>, rules: &'r [TrialRules<'r>]) -> usize {
+    fn index(&mut self, reading: &Reading<'_>, rules: &[TrialRules<'_>]) -> usize {
         let id = reading.source.device.as_deref().unwrap_or_default();
         let of_id = self.by_id.get(id).into_iter().flatten();
         let known = of_id.copied().find(|index| *self.all[*index].device_type == *reading.source.device_type);

@@ -17,47 +17,46 @@ pub(super) const ALERTS: Table<5> = Table { columns: ["When", "Severity", "Senso
 
 pub(super) fn section(view: &View<'_>) -> Markup {
     let alerts = &view.findings.rules.alerts;
-    // With its project: two buildings can both have a zone "toilet-1".
-    let zone = |alert: &AlertFact| {
-        let location = view.location(alert.device);
-        (location.zone.clone(), location.project.clone())
-    };
+    let day = |alert: &AlertFact| view.local_time(alert).date();
+    let zone = |alert: &AlertFact| view.location(alert.device).zone.clone();
+    let project = |alert: &AlertFact| view.location(alert.device).project.clone();
     html! { @if !alerts.is_empty() {
         h3 { "By day" }
         figure.wide { (day_chart(view)) }
         details {
             summary { "The days, the worst first" }
-            (groups(view, "Day", |alert| view.local_time(alert).date(), |day| html! { (day.strftime("%a %-d %b %Y")) }))
+            (groups(view, "Day", day, |alert| html! { (day(alert).strftime("%a %-d %b %Y")) }))
         }
         h3 { "By rule" }
-        (groups(view, "Rule", |alert| alert.rule.clone(), |rule| rule_name(view, rule)))
-        @if alerts.iter().any(|alert| view.location(alert.device).zone.is_some()) {
+        (groups(view, "Rule", |alert| alert.rule.clone(), rule_name))
+        @if alerts.iter().any(|alert| zone(alert).is_some()) {
             h3 { "By zone" }
-            (groups(view, "Zone", zone, |(zone, project)| html! {
-                @if let Some(zone) = zone { (name(zone)) } @else { small { "no zone" } }
-                @if let Some(project) = project { " " small { (name(project)) } }
+            // With its project: two buildings can both have a zone "toilet-1".
+            (groups(view, "Zone", |alert| (zone(alert), project(alert)), |alert| html! {
+                @if let Some(zone) = zone(alert) { (name(&zone)) } @else { small { "no zone" } }
+                @if let Some(project) = project(alert) { " " small { (name(&project)) } }
             }))
         }
     } }
 }
 
-/// A table of the alerts by `key`: the most alerts first, then the most severe. `cell` formats a key.
+/// A table of the alerts by `key`: the most alerts first, then the most severe. `cell` formats the key of an alert.
 fn groups<K: Ord>(
     view: &View<'_>,
     title: &'static str,
     key: impl Fn(&AlertFact) -> K,
-    cell: impl Fn(&K) -> Markup,
+    cell: impl Fn(&AlertFact) -> Markup,
 ) -> Markup {
     let table = Table { columns: [title, "Worst", "Alerts", "Sensors"], texts: 2 };
     let mut groups: BTreeMap<K, Vec<&AlertFact>> = BTreeMap::new();
     for alert in &view.findings.rules.alerts {
         groups.entry(key(alert)).or_default().push(alert);
     }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, alerts)| Reverse((alerts.len(), worst_severity(alerts))));
-    table.folded(groups.iter().map(|(key, alerts)| {
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|alerts| Reverse((alerts.len(), worst_severity(alerts))));
+    table.folded(groups.iter().map(|alerts| {
         let devices = alerts.iter().map(|alert| alert.device).collect::<BTreeSet<_>>();
-        [cell(key), worst(alerts), html! { (count(alerts.len())) }, html! { (count(devices.len())) }]
+        [cell(alerts[0]), worst(alerts), html! { (count(alerts.len())) }, html! { (count(devices.len())) }]
     }))
 }
 
@@ -85,8 +84,8 @@ fn day_chart(view: &View<'_>) -> Markup {
 }
 
 /// The title and the id of a rule.
-pub(super) fn rule_name(view: &View<'_>, rule: &str) -> Markup {
-    html! { (view.title(rule)) " " code { (rule) } }
+pub(super) fn rule_name(alert: &AlertFact) -> Markup {
+    html! { (alert.title) " " code { (alert.rule) } }
 }
 
 pub(super) fn worst_severity(alerts: &[&AlertFact]) -> Option<Severity> {
@@ -106,7 +105,7 @@ pub(super) fn alert_rows(view: &View<'_>, mut alerts: Vec<&AlertFact>) -> impl I
             html! { (moment(location, alert.at)) },
             badge(alert.severity),
             html! { (name(&location.name())) @if let Some(zone) = &location.zone { " " small { (name(zone)) } } },
-            html! { (view.title(&alert.rule)) },
+            html! { (alert.title) },
             html! { (alert.crossing()) },
         ]
     })

@@ -17,10 +17,8 @@ use notify::amount;
 // Each colour has a contrast of at least 3 to 1 on white and on the dark panel of the style sheet.
 /// The colour of values.
 pub(super) const VALUES: RGBColor = RGBColor(0x2f, 0x8f, 0xb3);
-/// The colour of axes and of limits in force.
-pub(super) const NOW: RGBColor = RGBColor(0x77, 0x82, 0x8e);
-/// The colour of suggestions.
-pub(super) const SUGGESTED: RGBColor = RGBColor(0x2a, 0x9a, 0x63);
+/// The colour of axes.
+pub(super) const AXES: RGBColor = RGBColor(0x77, 0x82, 0x8e);
 
 pub(super) fn colour(severity: Severity) -> RGBColor {
     match severity {
@@ -108,8 +106,8 @@ impl Chart {
                 .configure_mesh()
                 .disable_x_mesh()
                 .light_line_style(TRANSPARENT)
-                .bold_line_style(NOW.mix(0.3))
-                .axis_style(NOW)
+                .bold_line_style(AXES.mix(0.3))
+                .axis_style(AXES)
                 .label_style(("sans-serif", 25))
                 .x_labels(self.size.0 as usize / 120)
                 .y_labels(5)
@@ -212,7 +210,7 @@ mod tests {
 
     fn drawn(range: Range<f64>) -> String {
         let x = Axis::of_numbers(range.clone(), "x");
-        let marks = vec![Mark::Line(vec![(x.range.start, x.range.end), (f64::MAX, f64::MIN)], NOW)];
+        let marks = vec![Mark::Line(vec![(x.range.start, x.range.end), (f64::MAX, f64::MIN)], AXES)];
         let chart = Chart { label: "a \"chart\"".to_owned(), size: HALF, x, y: Axis::of_numbers(range, "y"), marks };
         chart.svg().into_string()
     }

@@ -30,18 +30,18 @@ pub(super) fn section(view: &View<'_>) -> Markup {
 }
 
 fn by_rule(view: &View<'_>, against: &RuleResults) -> Markup {
-    let mut rules: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for alert in &against.alerts {
-        rules.entry(&alert.rule).or_default().0 += 1;
-    }
+    let mut rules: BTreeMap<&str, (&AlertFact, usize, usize)> = BTreeMap::new();
     for alert in &view.findings.rules.alerts {
-        rules.entry(&alert.rule).or_default().1 += 1;
+        rules.entry(&alert.rule).or_insert((alert, 0, 0)).2 += 1;
     }
-    let mut rules: Vec<_> = rules.into_iter().collect();
-    rules.sort_by_key(|(_, (before, after))| Reverse((before.abs_diff(*after), *before.max(after))));
+    for alert in &against.alerts {
+        rules.entry(&alert.rule).or_insert((alert, 0, 0)).1 += 1;
+    }
+    let mut rules: Vec<_> = rules.into_values().collect();
+    rules.sort_by_key(|(_, before, after)| Reverse((before.abs_diff(*after), *before.max(after))));
     let table = Table { columns: ["Rule", "Before", "After", "Change"], texts: 1 };
-    table.folded(rules.into_iter().map(|(rule, (before, after))| {
+    table.folded(rules.into_iter().map(|(alert, before, after)| {
         let change = html! { (format!("{:+}", after as i64 - before as i64)) };
-        [rule_name(view, rule), html! { (count(before)) }, html! { (count(after)) }, change]
+        [rule_name(alert), html! { (count(before)) }, html! { (count(after)) }, change]
     }))
 }

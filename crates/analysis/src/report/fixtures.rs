@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::backtest::findings::{
-    AlertFact, Curve, CurvePoint, DeviceCurve, DeviceFindings, Difference, Distribution, Findings, Outliers,
-    ReadingCounts, RuleLimit, RuleResults, Series, Span,
+    AlertFact, DeviceFindings, Difference, Distribution, Findings, Outliers, ReadingCounts, RuleLimit, RuleResults,
+    Series, Span,
 };
 use domain::alert::AlertId;
 use domain::breach::{Breach, Comparison};
@@ -62,6 +62,7 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
     AlertFact {
         id: AlertId::of_silence(rule, &device.to_string(), at),
         rule: rule.into(),
+        title: rule.into(),
         severity: Severity::Medium,
         device,
         at,
@@ -158,7 +159,6 @@ pub(super) fn building(devices: usize) -> Findings {
             missed,
         }),
         distributions: KINDS.iter().map(|kind| distribution(kind, &found)).collect(),
-        curves: KINDS.iter().map(|kind| curve(kind, &found)).collect(),
         rules: verdict("rules.toml", trial),
         against: Some(verdict("built-in", alerts)),
         devices: found,
@@ -188,6 +188,7 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
             alerts.push(AlertFact {
                 id: AlertId::of_silence(rule, &index.to_string(), at),
                 rule: rule.into(),
+                title: rule.into(),
                 severity: worse,
                 device: index,
                 at,
@@ -254,48 +255,5 @@ fn distribution(kind: &Kind, devices: &[DeviceFindings]) -> Distribution {
         width,
         bins: bins.into_iter().map(|(bin, count)| (least + bin as f64 * width, count)).collect(),
         limits,
-    }
-}
-
-fn curve(kind: &Kind, devices: &[DeviceFindings]) -> Curve {
-    let (device_type, metric, .., rule, _, comparison, limit) = *kind;
-    let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
-    let weeks = DAYS as f64 / 7.0;
-    let is_low = comparison == Comparison::Below;
-    let extremes: Vec<f64> = values(kind, devices).map(|(low, high)| if is_low { low } else { high }).collect();
-    let point = |limit: f64| {
-        let alerts = extremes.iter().filter(|value| comparison.is_broken(**value, limit)).count() as u64 / 3;
-        CurvePoint { limit, alerts, a_week: alerts as f64 / weeks }
-    };
-    let points: Vec<CurvePoint> = (4..=24).map(|step| point(limit * f64::from(step) / 10.0)).collect();
-    let wanted = points.iter().filter(|point| point.a_week <= 5.0);
-    let suggestion =
-        wanted.min_by(|one, other| (one.limit - limit).abs().total_cmp(&(other.limit - limit).abs())).copied();
-    let own = |device: usize, suggestion| DeviceCurve { device, points: points.clone(), suggestion };
-    Curve {
-        rule: rule.into(),
-        title: match metric {
-            "amm" => "Bad smell",
-            "co2" => "Stale air",
-            "AreaP" => "Wet floor",
-            "b" => "Weak battery",
-            _ if device_type == "SS" => "Refill soap",
-            _ => "Empty bin",
-        }
-        .to_owned(),
-        device_type: device_type.into(),
-        metric: metric.into(),
-        label: documented.label.to_owned(),
-        unit: documented.unit,
-        comparison,
-        limit,
-        devices: devices.iter().filter(|device| device.location.device_type == device_type).count(),
-        suggestion: suggestion.filter(|point| (point.limit - limit).abs() > limit * 0.01),
-        differing: if metric == "amm" && devices.len() > 12 {
-            vec![own(0, points.last().copied()), own(10, None)]
-        } else {
-            Vec::new()
-        },
-        points,
     }
 }

@@ -9,7 +9,6 @@ mod difference;
 #[cfg(test)]
 mod fixtures;
 mod hours;
-mod limits;
 mod markup;
 #[cfg(test)]
 mod page_tests;
@@ -34,11 +33,10 @@ const FRAME: usize = 20_000;
 const STYLE: &str = include_str!("style.css");
 
 /// Id, title and lead of each section, in the order of the page.
-const SECTIONS: [(&str, &str, &str); 6] = [
+const SECTIONS: [(&str, &str, &str); 5] = [
     ("difference", "What would change", "Both rules, judged by the same readings."),
     ("alerts", "Alerts", "When they come, and what they are about."),
     ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor."),
-    ("limits", "Limits", "Alerts a week that each limit would make. One further from everyday values makes fewer."),
     ("values", "Values", "How often each value is measured. At most 0.1 % of the readings at either end are cut off."),
     ("sensors", "Sensors", "The worst first. The band goes from the lowest to the highest value, a dot is an alert."),
 ];
@@ -57,13 +55,8 @@ const SECTIONS: [(&str, &str, &str); 6] = [
 pub fn page(findings: &Findings, created: Timestamp) -> String {
     let view = View::new(findings);
     let summary = summary::section(&view, created);
-    let mut bodies = vec![
-        difference::section(&view),
-        alerts::section(&view),
-        hours::section(&view),
-        limits::section(&view),
-        values::section(&view),
-    ];
+    let mut bodies =
+        vec![difference::section(&view), alerts::section(&view), hours::section(&view), values::section(&view)];
     let used = FRAME + STYLE.len() + summary.0.len() + bodies.iter().map(|body| body.0.len()).sum::<usize>();
     bodies.push(devices::section(&view, LARGEST_PAGE.saturating_sub(used)));
     let sections: Vec<_> = SECTIONS.iter().zip(&bodies).filter(|(_, body)| !body.0.is_empty()).collect();

@@ -4,12 +4,10 @@ use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::chart::{NOW, SUGGESTED, VALUES, colour};
+use super::chart::{VALUES, colour};
 use super::fixtures::{alert, building, device, findings, location, start};
 use super::{LARGEST_PAGE, STYLE, page};
-use crate::backtest::findings::{
-    Curve, CurvePoint, Distribution, Findings, OddTimes, Outliers, RuleLimit, RuleResults, Span,
-};
+use crate::backtest::findings::{Distribution, Findings, OddTimes, Outliers, RuleLimit, RuleResults, Span};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::digest::Digest;
@@ -60,25 +58,6 @@ fn assert_words(words: &str) {
         assert!(known.iter().any(|entity| words[at..].starts_with(entity)), "{words}");
     }
     assert!(!words.chars().any(|character| character.is_control() && character != '\n'), "{words:?}");
-}
-
-fn curve(suggestion: Option<f64>) -> Curve {
-    let point = |limit: f64, a_week: f64| CurvePoint { limit, alerts: a_week as u64, a_week };
-    let points = vec![point(150.0, 40.0), point(200.0, 17.0), point(250.0, 3.0), point(300.0, 0.0)];
-    Curve {
-        rule: "ammonia-lite".into(),
-        title: "Bad smell".to_owned(),
-        device_type: "ODRDTR_BATT_V1".into(),
-        metric: "amm".into(),
-        label: "ammonia".to_owned(),
-        unit: Unit::Ppb,
-        comparison: Comparison::AtLeast,
-        limit: 200.0,
-        devices: 3,
-        suggestion: points.iter().find(|point| Some(point.limit) == suggestion).copied(),
-        points,
-        differing: Vec::new(),
-    }
 }
 
 fn of_zone(name: &str, hours: &[i64]) -> Findings {
@@ -172,13 +151,9 @@ fn names_cannot_become_markup() {
     for verdict in [&mut findings.rules, findings.against.as_mut().unwrap()] {
         verdict.name = hostile.to_owned();
         for alert in &mut verdict.alerts {
-            alert.rule = hostile.into();
+            (alert.rule, alert.title) = (hostile.into(), hostile.into());
             alert.breach.as_mut().unwrap().metric = hostile.into();
         }
-    }
-    for curve in &mut findings.curves {
-        (curve.title, curve.label) = (hostile.to_owned(), hostile.to_owned());
-        (curve.rule, curve.device_type) = (hostile.into(), hostile.into());
     }
     for distribution in &mut findings.distributions {
         (distribution.label, distribution.device_type) = (hostile.to_owned(), hostile.into());
@@ -203,16 +178,14 @@ fn a_page_requests_nothing_from_a_network() {
 fn the_table_of_contents_links_to_sections() {
     let page = page(&building(60), created());
     let targets: Vec<&str> = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(targets, ["difference", "alerts", "hours", "limits", "values", "sensors"]);
+    assert_eq!(targets, ["difference", "alerts", "hours", "values", "sensors"]);
     assert!(targets.iter().all(|id| page.contains(&format!("<section id=\"{id}\">"))));
 }
 
 #[test]
 fn a_chart_has_the_colours_of_its_legend() {
-    let named = [("now", NOW), ("suggested", SUGGESTED)].map(|(name, colour)| (name.to_owned(), colour));
-    let severities = Severity::ALL.map(|severity| (severity.to_string(), colour(severity)));
-    for (name, colour) in named.into_iter().chain(severities) {
-        let rule = format!(".{name} {{ --key: {} }}", hexadecimal(colour).to_lowercase());
+    for severity in Severity::ALL {
+        let rule = format!(".{severity} {{ --key: {} }}", hexadecimal(colour(severity)).to_lowercase());
         assert!(STYLE.contains(&rule), "{rule}");
     }
     assert!(STYLE.contains(&format!("--values: {};", hexadecimal(VALUES).to_lowercase())));
@@ -269,23 +242,6 @@ fn a_comparison_has_its_section_and_is_absent_otherwise() {
     assert!(page.contains("Wed 4 Mar 2026, 02:00"));
     let alone = whole(&of_zone("Washroom 3", &[10]));
     assert!(!alone.contains("What would change") && !alone.contains("would be missed") && !alone.contains('→'));
-}
-
-#[test]
-fn a_suggestion_is_a_sentence_and_is_absent_otherwise() {
-    let with = whole(&Findings { curves: vec![curve(Some(250.0))], ..of_zone("Washroom 3", &[10]) });
-    let words = without_tags(&with);
-    assert!(words.contains(
-        "Ammonia (air quality sensor lite): at 250 ppb instead of 200 it would be 3 alerts a week instead of 17."
-    ));
-    assert!(with.contains("id=\"suggestions\""));
-    let without = whole(&Findings { curves: vec![curve(None)], ..of_zone("Washroom 3", &[10]) });
-    assert!(!without.split_once("</style>").unwrap().1.contains("uggest"));
-    assert!(without_tags(&without).contains("At 200 ppb it is 17 alerts a week."));
-}
-
-fn without_tags(page: &str) -> String {
-    page.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, words)| words)).collect()
 }
 
 #[test]
@@ -377,11 +333,6 @@ fn any_values_make_a_page() {
             bins: vec![(-1e308, 1), (0.0, 1), (1e308, 1)],
             limits: vec![limit(f64::NAN), limit(1e307), limit(0.0)],
         });
-    }
-    let point = |limit, a_week| CurvePoint { limit, alerts: u64::MAX, a_week };
-    for limit in [0.0, -1e300, f64::INFINITY] {
-        found.curves.push(Curve { points: vec![point(limit, f64::MAX)], limit, ..curve(None) });
-        found.curves.push(Curve { points: vec![point(limit, f64::NAN), point(0.0, 1e18)], limit, ..curve(None) });
     }
     found.span = Some(Span { first: start(), last: start() + SignedDuration::from_hours(1_000_000 / 24) });
     let page = whole(&found);

@@ -1,18 +1,12 @@
-//! The top of the page: period, numbers and suggestions.
+//! The top of the page: period and numbers.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::limits::in_force;
 use super::markup::name;
-use super::view::{View, type_title};
-use crate::backtest::findings::{Curve, Findings, RuleResults};
-use crate::words::{alerts_a_week, capitalised, count, date, moment, plural, rate, zone_name};
-use domain::device::Unit;
-use notify::amount;
-
-/// Most suggestions in the summary. All are beside their curves.
-const MAX_SUGGESTIONS: usize = 12;
+use super::view::View;
+use crate::backtest::findings::{Findings, RuleResults};
+use crate::words::{count, date, moment, plural, rate, zone_name};
 
 pub(super) fn section(view: &View<'_>, created: Timestamp) -> Markup {
     html! {
@@ -28,7 +22,6 @@ pub(super) fn section(view: &View<'_>, created: Timestamp) -> Markup {
         }
         (figures(view))
         (sentences(view))
-        (suggestions(view))
         p.note { "Made " (moment(view.usual_location(), created)) "." }
     }
 }
@@ -124,25 +117,4 @@ fn outliers(view: &View<'_>) -> Markup {
             " (id " (location.device.as_deref().unwrap_or("unknown")) "). The period above leaves them out."
         }
     } }
-}
-
-fn suggestions(view: &View<'_>) -> Markup {
-    let all: Vec<Markup> = view.findings.curves.iter().filter_map(suggestion).collect();
-    html! { @if !all.is_empty() { aside id="suggestions" {
-        h2 { "Suggestions" }
-        ul { @for suggestion in all.iter().take(MAX_SUGGESTIONS) { li { (suggestion) } } }
-        @if all.len() > MAX_SUGGESTIONS { p.note { (all.len() - MAX_SUGGESTIONS) " more are beside their limits below." } }
-    } } }
-}
-
-/// "Ammonia (air quality sensor lite): at 250 ppb instead of 200 it would be 3 alerts a week instead of 17."
-pub(super) fn suggestion(curve: &Curve) -> Option<Markup> {
-    let suggested = curve.suggestion?;
-    Some(html! {
-        strong { (capitalised(&curve.label)) } " (" (type_title(&curve.device_type)) "): at "
-        strong { (amount(suggested.limit, curve.unit)) } " instead of " (amount(curve.limit, Unit::One))
-        " it would be " strong { (alerts_a_week(suggested.a_week)) }
-        @if let Some(now) = in_force(curve) { " instead of " (rate(now.a_week)) }
-        "."
-    })
 }

@@ -3,7 +3,6 @@
 use jiff::ZonedDateTime;
 
 use crate::backtest::findings::{AlertFact, Findings, RuleLimit};
-use crate::words::capitalised;
 use domain::device::DeviceType;
 use domain::location::Location;
 
@@ -29,12 +28,6 @@ impl<'a> View<'a> {
     /// The location of a device by its index.
     pub(super) fn location(&self, device: usize) -> &Location {
         self.findings.devices.get(device).map_or(&self.unknown, |device| &device.location)
-    }
-
-    /// The title of a rule, or its id as words.
-    pub(super) fn title(&self, rule: &str) -> String {
-        let curve = self.findings.curves.iter().find(|curve| &*curve.rule == rule && !curve.title.trim().is_empty());
-        curve.map_or_else(|| capitalised(&rule.replace(['-', '_'], " ")), |curve| curve.title.clone())
     }
 
     /// The limits in force of a metric of a device type.

@@ -97,8 +97,7 @@ impl<'r> Measurement<'r> {
 }
 
 /// The smaller angle between two directions, 0 to 180 degrees.
-#[must_use]
-pub fn deviation(angle: f64, baseline: f64) -> f64 {
+fn deviation(angle: f64, baseline: f64) -> f64 {
     let turned = (angle - baseline).rem_euclid(360.0);
     turned.min(360.0 - turned)
 }

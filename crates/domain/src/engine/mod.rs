@@ -24,7 +24,6 @@ use std::ops::AddAssign;
 use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::condition::deviation;
 use self::device_limit::DeviceLimit;
 pub use self::policy::Policies;
 pub use self::sweep::{expects_readings, next_due, sweep};

@@ -6,9 +6,8 @@
 //! # To add a setting
 //! Add it to [`Setting`] and [`Settings`], and to `SETTINGS` with its key, its kinds of rule and its syntax (`settings.rs`).
 //! Add it to `rules/rules.schema.json` and docs/rules.md, which tests compare with the reader. Then use it in
-//! [`engine`](crate::engine), in the naive model of `tests/it/model`, and in the backtest (`limit_counter.rs`), which follows the engine
-//! by hand. A setting with state changes [`RuleState`](crate::state::RuleState), and perhaps the version of the state
-//! (`state/version.rs`).
+//! [`engine`](crate::engine) and in the naive model of `tests/it/model`. A setting with state changes
+//! [`RuleState`](crate::state::RuleState), and perhaps the version of the state (`state/version.rs`).
 //!
 //! # To add a kind of rule
 //! Add it to [`Kind`]. The compiler then finds its name, whether its alerts [last](Kind::lasts), what its rules need
@@ -18,7 +17,7 @@
 //! - its state, a variant of [`RuleState`](crate::state::RuleState), and the effect of a cleaning on it (`ZoneEvaluator::clean`);
 //! - its [`Trigger`](crate::alert::Trigger), with words in the crate `notify`;
 //! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
-//! - the backtest (`limit_counter.rs`, `evaluator.rs`), and hints from history (`inventory.rs`).
+//! - the backtest (`evaluator.rs`), and hints from history (`inventory.rs`).
 
 #[cfg(test)]
 mod bounds_tests;

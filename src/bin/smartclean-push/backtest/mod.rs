@@ -21,7 +21,7 @@ use crate::{Failure, OrFailure as _, archive, period, rules};
 /// The name of the rules without a file.
 const BUILT_IN: &str = "built-in";
 
-/// Evaluate rules against stored history: the alerts that they would have raised, and better limits
+/// Evaluate rules against stored history: the alerts that they would have raised
 ///
 /// Stored pushes go through the same engine as live, in the order in which they were received, so that the alerts are the
 /// same. With --against, the command prints the differences between two sets of rules. It sends nothing and changes nothing.
@@ -30,7 +30,7 @@ const BUILT_IN: &str = "built-in";
   smartclean-push backtest --from data
   smartclean-push backtest --from data --rules new.toml --against my-rules.toml --html report.html
   smartclean-push backtest --from data --rules new.toml --against built-in --since 2026-11-01 --zone lobby
-  smartclean-push backtest --from data --device-type ODRDTR_BATT_V1 --wanted 3
+  smartclean-push backtest --from data --device-type ODRDTR_BATT_V1
   smartclean-push backtest --from data --format json | jq '.difference.missed | length'
 
 Cleanings that a button reported (POST /zones/…/cleaned) are no readings: a backtest does not know them.")]
@@ -52,9 +52,6 @@ pub(super) struct BacktestCommand {
     /// Only this device type, such as SS. Can be given several times
     #[arg(long = "device-type", value_name = "TYPE")]
     device_types: Vec<String>,
-    /// Most alerts a week that you want of a rule. Limits are suggested by it
-    #[arg(long, value_name = "ALERTS", default_value_t = 7.0)]
-    wanted: f64,
     /// Also write an HTML report: one page without network requests, to read, mail or print
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -89,16 +86,12 @@ impl BacktestCommand {
     }
 
     fn trial(&self) -> Result<Trial, Failure> {
-        if self.wanted.is_nan() || self.wanted < 0.0 {
-            return Err(Failure::usage("--wanted is a number of alerts a week, such as 7"));
-        }
         Ok(Trial {
             rules: named(&self.rules)?,
             against: self.against.as_deref().map(named).transpose()?,
             period: self.period.read()?,
             zones: self.zones.clone(),
             device_types: self.device_types.iter().map(|name| device_type(name)).collect::<Result<_, _>>()?,
-            wanted_a_week: self.wanted,
         })
     }
 }

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use analysis::backtest::findings::{AlertFact, Curve, CurvePoint, Difference, Findings, OddTimes, RuleResults, Span};
-use analysis::words::{count, plural};
+use analysis::backtest::findings::{AlertFact, Difference, Findings, OddTimes, RuleResults, Span};
+use analysis::words::count;
 use jiff::Timestamp;
-use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::location::Location;
-use smartclean_push::notify::amount;
 
 use crate::columns::columns;
 
 /// Most rows of a table. The HTML report has all of them.
 const MAX_ROWS: usize = 15;
 
-/// The findings: readings, alerts, differences and limits.
+/// The findings: readings, alerts and differences.
 pub(super) fn text(findings: &Findings) -> String {
     let Some(span) = findings.span else {
         return "There is no reading in this period.\n".to_owned() + &outliers(findings);
@@ -33,7 +31,7 @@ pub(super) fn text(findings: &Findings) -> String {
     text += &alerts_by("day", findings, |alert| {
         location(alert).local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %a").to_string()
     });
-    text + &limits(findings, span)
+    text
 }
 
 /// The results of the rules on trial, and of those that they are compared with.
@@ -160,68 +158,6 @@ fn first_rows(rows: impl Iterator<Item = Vec<String>>, headings: usize) -> Strin
     rows.truncate(MAX_ROWS + headings);
     let more = if left_out > 0 { format!("… and {left_out} more\n") } else { String::new() };
     columns(&rows) + &more
-}
-
-/// The alerts a week of the limits around each limit in force, with suggestions.
-fn limits(findings: &Findings, span: Span) -> String {
-    let curves: Vec<&Curve> =
-        findings.curves.iter().filter(|curve| curve.points.iter().any(|point| point.alerts > 0)).collect();
-    if curves.is_empty() {
-        return String::new();
-    }
-    let mut text = format!("\nLimits, and the alerts a week that each would have made over these {}:\n", length(span));
-    for curve in curves {
-        let limit = |value| format!("{} {}", sign(curve.comparison), amount(value, curve.unit));
-        let Curve { title, rule, label, device_type, devices, .. } = curve;
-        let _ = writeln!(text, "\n{title} ({rule}): {label} of {}, type {device_type}", plural(*devices, "device"));
-        let rows: Vec<Vec<String>> = around(curve)
-            .map(|point| {
-                let note = if Some(*point) == curve.suggestion {
-                    "suggested"
-                } else if point.limit == curve.limit {
-                    "in force"
-                } else {
-                    ""
-                };
-                vec![format!("  {}", limit(point.limit)), format!("{:.1}", point.a_week), note.to_owned()]
-            })
-            .collect();
-        text += &columns(&rows);
-        for device in &curve.differing {
-            let name = findings.devices[device.device].location.name();
-            let now = device.points.iter().find(|point| point.limit == curve.limit).map_or(0.0, |point| point.a_week);
-            let _ = write!(text, "  {name} differs: {now:.1} a week by itself");
-            if let Some(own) = device.suggestion {
-                let _ = write!(text, "; {} would make {:.1}", limit(own.limit), own.a_week);
-            }
-            text.push('\n');
-        }
-    }
-    text
-}
-
-/// The points near the limit in force and the suggestion.
-fn around(curve: &Curve) -> impl Iterator<Item = &CurvePoint> {
-    let index = |limit: f64| curve.points.iter().position(|point| point.limit == limit);
-    let force = index(curve.limit).unwrap_or_default();
-    let suggested = curve.suggestion.and_then(|point| index(point.limit)).unwrap_or(force);
-    let (from, to) = (force.min(suggested).saturating_sub(3), force.max(suggested) + 3);
-    // A few steps, if the two are far from each other.
-    let step = (to - from) / 10 + 1;
-    curve.points.iter().enumerate().filter_map(move |(index, point)| {
-        let is_shown = (from..=to).contains(&index) && (index - from).is_multiple_of(step);
-        (is_shown || index == force || index == suggested).then_some(point)
-    })
-}
-
-fn sign(comparison: Comparison) -> &'static str {
-    match comparison {
-        Comparison::Above => ">",
-        Comparison::AtLeast => "≥",
-        Comparison::Below => "<",
-        Comparison::AtMost => "≤",
-        Comparison::Deviates => "±",
-    }
 }
 
 #[cfg(test)]
