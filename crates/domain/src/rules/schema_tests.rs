@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::template::PLACEHOLDERS;
 use super::{Kind, RuleSet, SCHEMA};
-use crate::device::{DEVICE_TYPES, Unit};
+use crate::device::{DEVICE_TYPES, Metric, Unit};
 use crate::severity::Severity;
 
 fn schema() -> Value {
@@ -83,14 +83,18 @@ fn grouped(number: f64) -> String {
 
 #[test]
 fn the_page_on_rules_has_the_metrics_of_every_type() {
-    let mut table = "| type | metric | what it is | unit | plausible |\n|---|---|---|---|---|\n".to_owned();
+    let described = |metric: &Metric| {
+        let (least, most) = (grouped(*metric.plausible.start()), grouped(*metric.plausible.end()));
+        let values = match metric.unit {
+            Unit::Flag => "1 or 0".to_owned(),
+            unit => format!("{least} to {most} {}", unit.symbol()),
+        };
+        format!("`{}`: {}, {}", metric.key, metric.label, values.trim_end())
+    };
+    let mut table = "| type | metrics with meaning, plausible values and unit |\n|---|---|\n".to_owned();
     for device_type in &DEVICE_TYPES {
-        for metric in device_type.metrics {
-            let unit = if metric.unit == Unit::Flag { "1 or 0" } else { metric.unit.symbol() };
-            let (least, most) = (grouped(*metric.plausible.start()), grouped(*metric.plausible.end()));
-            let (name, key, label) = (device_type.name, metric.key, metric.label);
-            table += &format!("| `{name}` | `{key}` | {label} | {unit} | {least} to {most} |\n");
-        }
+        let metrics: Vec<_> = device_type.metrics.iter().map(described).collect();
+        table += &format!("| `{}`, {} | {} |\n", device_type.name, device_type.title, metrics.join("; "));
     }
     assert!(PAGE.contains(&table), "docs/rules.md needs this table:\n{table}");
 }
