@@ -192,10 +192,6 @@ impl Authenticator {
             return Err(unauthorized);
         };
         self.verify_limited(&sent, context).await.map_err(|error| match error {
-            AuthError::Token(TokenError::Scope) => {
-                tracing::warn!(request_id = %context.request_id, source = %context.source, "token without scope rejected");
-                Problem::InsufficientScope
-            }
             AuthError::Token(error) => {
                 self.reject(Some(&sent), &error.to_string(), context);
                 Problem::Unauthorized { methods: self.auth_methods, has_invalid_token: true }

@@ -15,7 +15,6 @@ pub(super) const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8"
 /// RFC 6750 §3: without a token in the request, the challenge has no error.
 const BEARER: &str = r#"Bearer realm="smartclean-push""#;
 const INVALID_TOKEN: &str = r#"Bearer realm="smartclean-push", error="invalid_token", error_description="The token is expired, revoked or not for this service""#;
-const INSUFFICIENT_SCOPE: &str = r#"Bearer realm="smartclean-push", error="insufficient_scope", error_description="The token does not allow to push""#;
 /// The scheme is not registered. Event Hubs uses this name.
 const SIGNATURE: &str = r#"SharedAccessSignature realm="smartclean-push""#;
 /// Seconds until a retry: longer than most throttles and failovers of AWS.
@@ -55,8 +54,6 @@ pub enum Problem {
     NoVerifiedToken,
     /// Too many failed logins from this network.
     TooManyFailures,
-    /// A token without the scope `push`.
-    InsufficientScope,
     /// A request of a browser for a page of another origin.
     ForeignOrigin,
     /// An HTTP/1.1 request without exactly one `Host` header.
@@ -116,7 +113,6 @@ impl Problem {
             Self::Unauthorized { .. } | Self::InvalidSignature => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::NoVerifiedToken => (StatusCode::UNAUTHORIZED, "no-verified-token"),
             Self::TooManyFailures => (StatusCode::TOO_MANY_REQUESTS, "too-many-failures"),
-            Self::InsufficientScope => (StatusCode::FORBIDDEN, "insufficient-scope"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin"),
             Self::NotOneHost => (StatusCode::BAD_REQUEST, "not-one-host"),
             Self::IncompleteBody => (StatusCode::BAD_REQUEST, "incomplete-body"),
@@ -167,7 +163,6 @@ impl Problem {
             Self::TooManyFailures => {
                 "Too many logins from your network failed, so these credentials were not checked. Send the push again later."
             }
-            Self::InsufficientScope => "The token does not have the scope push.",
             Self::ForeignOrigin => {
                 "A browser sent this request for a page of another origin; see its headers Origin and Sec-Fetch-Site. Send \
                  it from a program or from a page of this host. A proxy must pass on the Host header."
@@ -197,7 +192,6 @@ impl Problem {
             }
             Self::InvalidSignature => Some((WWW_AUTHENTICATE, value(SIGNATURE))),
             Self::NoVerifiedToken => Some((WWW_AUTHENTICATE, value(BEARER))),
-            Self::InsufficientScope => Some((WWW_AUTHENTICATE, value(INSUFFICIENT_SCOPE))),
             Self::TooManyFailures => Some((RETRY_AFTER, value(login_limit::RETRY_AFTER_SECONDS))),
             _ => self.status().is_server_error().then(|| (RETRY_AFTER, value(RETRY_AFTER_SECONDS))),
         }
@@ -263,7 +257,6 @@ mod tests {
             (Problem::InvalidSignature, 401, "unauthorized", "www-authenticate: SharedAccessSignature realm="),
             (Problem::NoVerifiedToken, 401, "no-verified-token", "www-authenticate: Bearer realm="),
             (Problem::TooManyFailures, 429, "too-many-failures", "retry-after: 3"),
-            (Problem::InsufficientScope, 403, "insufficient-scope", "www-authenticate: Bearer realm="),
             (Problem::ForeignOrigin, 403, "foreign-origin", ""),
             (Problem::NotOneHost, 400, "not-one-host", ""),
             (Problem::IncompleteBody, 400, "incomplete-body", ""),

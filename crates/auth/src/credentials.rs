@@ -10,7 +10,7 @@ use super::password::{Password, PasswordError, is_supported_hash};
 use super::secret::Secret;
 
 /// Least length of a signing key, in bytes: that of the HMAC's digest (RFC 7518 §3.2).
-pub const SIGNING_KEY_BYTES: usize = 32;
+pub(super) const SIGNING_KEY_BYTES: usize = 32;
 
 /// Parses a secret that contains only a signing key: `{"signing_key":"…"}`, or the key itself. A line break at the end, which editors
 /// and `echo` add, is not part of the key.

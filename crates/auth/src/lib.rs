@@ -5,7 +5,6 @@
 
 mod basic;
 mod credentials;
-mod jwt;
 mod method;
 mod password;
 mod secret;
@@ -13,13 +12,12 @@ mod signature;
 mod token;
 
 pub use self::basic::{HashCheck, Login, LoginCheck};
-pub use self::credentials::{Client, Credentials, CredentialsError, SIGNING_KEY_BYTES, parse_signing_key};
-pub use self::jwt::TokenError;
+pub use self::credentials::{Client, Credentials, CredentialsError, parse_signing_key};
 pub use self::method::{AuthMethod, AuthMethods, AuthMethodsError};
 pub use self::password::PasswordError;
 pub use self::secret::Secret;
 pub use self::signature::SharedAccessSignature;
-pub use self::token::{ACCESS_SECONDS, SCOPE, TokenPair};
+pub use self::token::{ACCESS_SECONDS, SCOPE, TokenError, TokenPair};
 
 #[cfg(test)]
 mod tests {

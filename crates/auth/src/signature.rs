@@ -7,7 +7,7 @@ use hmac::Mac as _;
 use percent_encoding::percent_decode_str;
 
 use super::credentials::{Credentials, SIGNING_KEY_BYTES};
-use super::jwt::{LEEWAY, mac};
+use super::token::{LEEWAY, mac};
 
 /// A shared access signature as a client sent it. Not `Debug`: with it, anyone can push until it expires.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl SharedAccessSignature {
     }
 
     fn is_signed_by(&self, key: &str) -> bool {
-        let mac = mac(key.as_bytes(), format!("{}\n{}", self.resource, self.expiry).as_bytes());
+        let mac = mac(key.as_bytes(), &format!("{}\n{}", self.resource, self.expiry));
         // `verify_slice` takes constant time.
         mac.is_some_and(|mac| mac.verify_slice(&self.signature).is_ok())
     }

@@ -1,10 +1,13 @@
-//! Our own OAuth tokens: issued by `POST /oauth2/token`, verified with each push.
+//! Our own OAuth tokens: signed by HS256 (RFC 7519), issued by `POST /oauth2/token`, verified with each push.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::credentials::Credentials;
-use super::jwt::{self, TokenError, TokenTimes};
 
 /// Lifetime of an access token, in seconds. After a client is removed, its tokens work for at most this long.
 pub const ACCESS_SECONDS: i64 = 900;
@@ -14,9 +17,12 @@ const REFRESH_SECONDS: i64 = 90 * 86_400;
 pub const SCOPE: &str = "push";
 /// The issuer and the audience of our tokens.
 const ISSUER: &str = "smartclean-push";
-/// RFC 9068 §2.1. The kind is signed, so that no token can be used as the other.
-const ACCESS: &str = "at+jwt";
-const REFRESH: &str = "refresh+jwt";
+/// The header of an access token (RFC 9068 §2.1). The kind is signed, so that no token can be used as the other.
+const ACCESS: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
+/// The header of a refresh token.
+const REFRESH: &str = r#"{"alg":"HS256","typ":"refresh+jwt"}"#;
+/// Most difference of two clocks, in seconds.
+pub(super) const LEEWAY: i64 = 60;
 
 /// The tokens that a client gets. Not `Debug`, so that no log contains them.
 #[derive(Clone)]
@@ -27,14 +33,36 @@ pub struct TokenPair {
     pub refresh: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// The token is not accepted. A retry with the same token cannot help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not a token.
+    #[error("malformed token")]
+    Malformed,
+    /// No signing key has signed it.
+    #[error("wrong signature")]
+    Signature,
+    /// It is for another use, for example a refresh token instead of an access token.
+    #[error("wrong kind of token")]
+    Kind,
+    /// Signed, but not with the claims that this service issues.
+    #[error("wrong issuer, audience or scope")]
+    Claims,
+    /// It has expired.
+    #[error("expired")]
+    Expired,
+    /// Its client is unknown or was removed.
+    #[error("unknown client")]
+    Client,
+}
+
+#[derive(Deserialize)]
 struct Claims {
     iss: String,
     sub: String,
     aud: String,
     scope: String,
-    #[serde(flatten)]
-    times: TokenTimes,
+    exp: i64,
 }
 
 impl Credentials {
@@ -54,12 +82,12 @@ impl Credentials {
     #[must_use]
     pub fn issue_tokens(&self, client: &str, id: &str, now: i64) -> Option<TokenPair> {
         let key = self.signing_keys().first()?.expose().as_bytes();
-        let token = |kind: &str, seconds: i64, suffix: &str| {
+        let token = |header: &str, seconds: i64, suffix: &str| {
             let claims = json!({
                 "iss": ISSUER, "sub": client, "aud": ISSUER, "scope": SCOPE,
                 "iat": now, "exp": now + seconds, "jti": format!("{id}-{suffix}"),
             });
-            jwt::sign(kind, &claims, key)
+            sign(header, &claims, key)
         };
         Some(TokenPair { access: token(ACCESS, ACCESS_SECONDS, "a")?, refresh: token(REFRESH, REFRESH_SECONDS, "r")? })
     }
@@ -80,31 +108,46 @@ impl Credentials {
         self.verify_token(REFRESH, token, now)
     }
 
-    fn verify_token(&self, kind: &str, token: &str, now: i64) -> Result<String, TokenError> {
-        let keys = self.signing_keys().iter().map(|key| key.expose().as_bytes());
-        let claims: Claims = jwt::verify(token, kind, keys)?;
-        if claims.iss != ISSUER {
-            return Err(TokenError::Issuer);
+    fn verify_token(&self, header: &str, token: &str, now: i64) -> Result<String, TokenError> {
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed);
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let signature = decoded(signature)?;
+        // `verify_slice` takes constant time.
+        let is_signed_by = |key: &[u8]| mac(key, message).is_some_and(|mac| mac.verify_slice(&signature).is_ok());
+        if !self.signing_keys().iter().any(|key| is_signed_by(key.expose().as_bytes())) {
+            return Err(TokenError::Signature);
         }
-        if claims.aud != ISSUER {
-            return Err(TokenError::Audience);
+        // The whole header is compared, and never parsed: a token cannot choose its algorithm.
+        let claims = message.strip_prefix(&URL_SAFE_NO_PAD.encode(header)).and_then(|rest| rest.strip_prefix('.'));
+        let claims = decoded(claims.ok_or(TokenError::Kind)?)?;
+        let Claims { iss, sub, aud, scope, exp } =
+            serde_json::from_slice(&claims).map_err(|_| TokenError::Malformed)?;
+        if [iss.as_str(), &aud, &scope] != [ISSUER, ISSUER, SCOPE] {
+            return Err(TokenError::Claims);
         }
-        claims.times.verify(now)?;
-        if claims.scope != SCOPE {
-            return Err(TokenError::Scope);
+        if now >= exp.saturating_add(LEEWAY) {
+            return Err(TokenError::Expired);
         }
         // The client may have been removed since the token was issued.
-        let is_known = self.clients().iter().any(|client| client.username == claims.sub);
-        if is_known { Ok(claims.sub) } else { Err(TokenError::Client) }
+        let is_known = self.clients().iter().any(|client| client.username == sub);
+        if is_known { Ok(sub) } else { Err(TokenError::Client) }
     }
+}
+
+/// A token in compact form (RFC 7515 §7.1), signed with `key`.
+fn sign(header: &str, claims: &Value, key: &[u8]) -> Option<String> {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = mac(key, &message)?.finalize().into_bytes();
+    Some(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// The HMAC of `message`. HMAC accepts keys of any length, so this is never `None`.
+pub(super) fn mac(key: &[u8], message: &str) -> Option<Hmac<Sha256>> {
+    Some(Hmac::new_from_slice(key).ok()?.chain_update(message))
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use serde_json::{Value, json};
-
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -120,13 +163,13 @@ mod tests {
     }
 
     /// A correctly signed token with these changes to the claims.
-    fn signed(kind: &str, changes: &Value) -> String {
+    fn signed(header: &str, changes: &Value) -> String {
         let mut claims =
             json!({"iss": ISSUER, "sub": "u", "aud": ISSUER, "scope": SCOPE, "iat": NOW, "exp": NOW + 900});
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        jwt::sign(kind, &claims, "k".repeat(32).as_bytes()).unwrap()
+        sign(header, &claims, "k".repeat(32).as_bytes()).unwrap()
     }
 
     #[test]
@@ -146,7 +189,6 @@ mod tests {
         assert_eq!(known.verify_access_token(&issued.access, NOW).unwrap(), "u");
         assert_eq!(known.verify_access_token(&issued.access, NOW + 959).unwrap(), "u");
         assert_eq!(known.verify_access_token(&issued.access, NOW + 960), Err(TokenError::Expired));
-        assert_eq!(known.verify_access_token(&issued.access, NOW - 61), Err(TokenError::Early));
         assert_eq!(known.verify_refresh_token(&issued.refresh, NOW + 80 * 86_400).unwrap(), "u");
         assert_eq!(known.verify_access_token(&issued.refresh, NOW), Err(TokenError::Kind));
         assert_eq!(known.verify_refresh_token(&issued.access, NOW), Err(TokenError::Kind));
@@ -170,19 +212,27 @@ mod tests {
         let known = credentials("k");
         assert_eq!(known.verify_access_token(&signed(ACCESS, &json!({})), NOW).unwrap(), "u");
         for (changes, error) in [
-            (json!({"iss": "somebody"}), TokenError::Issuer),
-            (json!({"aud": "somebody"}), TokenError::Audience),
+            (json!({"iss": "somebody"}), TokenError::Claims),
+            (json!({"aud": "somebody"}), TokenError::Claims),
             (json!({"aud": [ISSUER]}), TokenError::Malformed),
             (json!({"exp": NOW - 60}), TokenError::Expired),
             (json!({"exp": null}), TokenError::Malformed),
             (json!({"exp": "9999999999"}), TokenError::Malformed),
-            (json!({"nbf": NOW + 61}), TokenError::Early),
-            (json!({"scope": "pull"}), TokenError::Scope),
+            (json!({"exp": i64::MIN}), TokenError::Expired),
+            (json!({"scope": "pull"}), TokenError::Claims),
             (json!({"sub": "gone"}), TokenError::Client),
         ] {
             assert_eq!(known.verify_access_token(&signed(ACCESS, &changes), NOW), Err(error), "{changes}");
         }
-        assert_eq!(known.verify_access_token(&signed("JWT", &json!({})), NOW), Err(TokenError::Kind));
+        assert_eq!(
+            known.verify_access_token(&signed(r#"{"alg":"HS256","typ":"JWT"}"#, &json!({})), NOW),
+            Err(TokenError::Kind)
+        );
+        // Signed with the key, but not as this service signs.
+        for header in [r#"{"alg":"none","typ":"at+jwt"}"#, r#"{"alg":"HS256","typ":"at+jwt","crit":["x"]}"#, "{}", ""] {
+            assert_eq!(known.verify_access_token(&signed(header, &json!({})), NOW), Err(TokenError::Kind), "{header}");
+        }
+        assert_eq!(known.verify_access_token(&signed(ACCESS, &json!({"exp": i64::MAX})), NOW).unwrap(), "u");
     }
 
     #[test]
@@ -194,12 +244,13 @@ mod tests {
         let with_header =
             |header: Value| format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header.to_string()));
         for (token, error) in [
-            (with_header(json!({"alg": "none", "typ": ACCESS})), TokenError::Malformed),
-            (with_header(json!({"alg": "HS512", "typ": ACCESS})), TokenError::Malformed),
-            (with_header(json!({"alg": "RS256", "typ": ACCESS})), TokenError::Malformed),
-            (with_header(json!({"alg": "HS256", "typ": ACCESS, "x": 1})), TokenError::Signature),
+            (with_header(json!({"alg": "none", "typ": "at+jwt"})), TokenError::Signature),
+            (with_header(json!({"alg": "HS512", "typ": "at+jwt"})), TokenError::Signature),
+            (with_header(json!({"alg": "RS256", "typ": "at+jwt"})), TokenError::Signature),
+            (with_header(json!({"alg": "HS256", "typ": "at+jwt", "x": 1})), TokenError::Signature),
             (format!("{message}."), TokenError::Signature),
-            (message.to_owned(), TokenError::Malformed),
+            (message.to_owned(), TokenError::Signature),
+            (payload.to_owned(), TokenError::Malformed),
             (good[..good.len() - 1].to_owned(), TokenError::Malformed),
             (good.replace('.', " "), TokenError::Malformed),
         ] {
