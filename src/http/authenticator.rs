@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use governor::clock::MonotonicClock;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -89,7 +88,7 @@ impl Authenticator {
             auth_methods: AuthMethods::default(),
             public_host: None,
             hash_verifier: HashVerifier::new(),
-            login_limit: LoginLimit::new(MonotonicClock),
+            login_limit: LoginLimit::new(),
             failures: FailureLog::default(),
         }
     }
@@ -220,8 +219,8 @@ impl Authenticator {
         let verified = self.verify_with_newest(sent, &known, context).await;
         match &verified {
             Ok(_) => self.login_limit.verified(&attempt, *received),
-            Err(AuthError::Secret | AuthError::Token(_)) => self.login_limit.failed(&attempt),
-            Err(AuthError::Unverified(_)) => self.login_limit.undecided(&attempt),
+            Err(AuthError::Secret | AuthError::Token(_)) => self.login_limit.failed(attempt),
+            Err(AuthError::Unverified(_)) => {}
         }
         verified
     }

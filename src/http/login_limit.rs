@@ -4,23 +4,20 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed, StateStore};
-use governor::{Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use tokio::time::Instant;
 
-/// Failed logins of a network: this many at once, then this many a minute.
-const FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
-/// Seconds until one more login of a network is permitted.
+/// Failed logins that a network may have at once.
+const FAILURES: u32 = 20;
+/// How long a network waits for one more.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// The same, in seconds.
 pub(super) const RETRY_AFTER_SECONDS: &str = "3";
 /// Networks are hashed to this many buckets, so that memory does not grow with their number.
 const BUCKETS: usize = 4096;
@@ -31,50 +28,45 @@ const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Decides which logins are verified.
 #[derive(Debug)]
-pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
-    limiter: RateLimiter<usize, Buckets, C, NoOpMiddleware<C::Instant>>,
-    buckets: Buckets,
+pub(super) struct LoginLimit {
+    /// One lock for each bucket: logins of a network are verified one at a time. Concurrent copies of a right login wait for the
+    /// first and then pass. Guesses at a slow hash take one processor and delay no other network.
+    buckets: Box<[AsyncMutex<Bucket>]>,
     /// Random, so that nobody can choose the bucket of a network or the digest of a login.
     hasher: RandomState,
     /// Digests of verified logins with the time of their last use.
     verified: Mutex<HashMap<u64, Timestamp>>,
-    /// One lock for each bucket: logins of a network are verified one at a time. Concurrent copies of a right login wait for the
-    /// first and then pass. Guesses at a slow hash take one processor and delay no other network.
-    locks: Box<[AsyncMutex<()>]>,
 }
 
-/// A permitted login. Counts as failed unless it is [verified](LoginLimit::verified) or [undecided](LoginLimit::undecided).
-#[must_use]
-pub(super) struct LoginAttempt<'l> {
-    digest: u64,
-    /// The bucket in which the attempt counts, locked until it ends; `None` if the login was verified recently.
-    bucket: Option<(usize, MutexGuard<'l, ()>)>,
-}
+/// The failures of the networks in a bucket: the time at which none of them counts any more.
+#[derive(Debug)]
+struct Bucket(Instant);
 
-/// The state of the rate limiter, of a fixed size.
-#[derive(Clone, Debug)]
-struct Buckets(Arc<[InMemoryState]>);
+impl Bucket {
+    fn has_room(&self) -> bool {
+        self.0.saturating_duration_since(Instant::now()) <= INTERVAL * (FAILURES - 1)
+    }
 
-impl StateStore for Buckets {
-    type Key = usize;
-
-    fn measure_and_replace<T, F, E>(&self, bucket: &usize, measure: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        self.0[*bucket].measure_and_replace(&NotKeyed::NonKey, measure)
+    fn count(&mut self) {
+        self.0 = self.0.max(Instant::now()) + INTERVAL;
     }
 }
 
-impl<C: Clock> LoginLimit<C> {
-    pub(super) fn new(clock: C) -> Self {
-        let buckets = Buckets((0..BUCKETS).map(|_| InMemoryState::default()).collect());
+/// A permitted login. Ends in [`LoginLimit::verified`] or [`LoginLimit::failed`]; if it could not be verified, in neither.
+#[must_use]
+pub(super) struct LoginAttempt<'l> {
+    digest: u64,
+    /// The bucket in which a failure counts; `None` if the login was verified recently.
+    bucket: Option<MutexGuard<'l, Bucket>>,
+}
+
+impl LoginLimit {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
         Self {
-            limiter: RateLimiter::new(Quota::per_minute(FAILURES), buckets.clone(), clock),
-            buckets,
+            buckets: (0..BUCKETS).map(|_| AsyncMutex::new(Bucket(now))).collect(),
             hasher: RandomState::new(),
             verified: Mutex::default(),
-            locks: (0..BUCKETS).map(|_| AsyncMutex::default()).collect(),
         }
     }
 
@@ -85,13 +77,11 @@ impl<C: Clock> LoginLimit<C> {
         if self.is_verified(digest, now) {
             return Some(LoginAttempt { digest, bucket: None });
         }
-        let bucket = self.bucket(source, true);
-        let lock = self.locks[bucket].lock().await;
+        let bucket = self.bucket(source, true).lock().await;
         if self.is_verified(digest, now) {
             return Some(LoginAttempt { digest, bucket: None });
         }
-        self.limiter.check_key(&bucket).ok()?;
-        Some(LoginAttempt { digest, bucket: Some((bucket, lock)) })
+        bucket.has_room().then_some(LoginAttempt { digest, bucket: Some(bucket) })
     }
 
     fn is_verified(&self, digest: u64, now: Timestamp) -> bool {
@@ -101,16 +91,17 @@ impl<C: Clock> LoginLimit<C> {
 
     /// Whether a rejected request without a login may have its own log line. Has the same rate as failed logins, counted apart.
     pub(super) fn permits_log_line(&self, source: &str) -> bool {
-        self.limiter.check_key(&self.bucket(source, false)).is_ok()
+        // Locked only while a login of another network with the same bucket is verified.
+        let bucket = self.bucket(source, false).try_lock().ok().filter(|bucket| bucket.has_room());
+        bucket.map(|mut bucket| bucket.count()).is_some()
     }
 
-    fn bucket(&self, source: &str, is_login: bool) -> usize {
-        self.hasher.hash_one((network(source), is_login)) as usize % BUCKETS
+    fn bucket(&self, source: &str, is_login: bool) -> &AsyncMutex<Bucket> {
+        &self.buckets[self.hasher.hash_one((network(source), is_login)) as usize % BUCKETS]
     }
 
-    /// Ends the attempt of a right login: it does not count, and the login passes the limit from now on.
+    /// Ends the attempt of a right login: it passes the limit from now on.
     pub(super) fn verified(&self, attempt: &LoginAttempt<'_>, now: Timestamp) {
-        self.undecided(attempt);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
             let oldest = verified.iter().min_by_key(|(_, verified)| **verified).map(|(digest, _)| *digest);
@@ -119,18 +110,12 @@ impl<C: Clock> LoginLimit<C> {
         verified.insert(attempt.digest, now);
     }
 
-    /// Ends an attempt that could not be verified: it does not count.
-    pub(super) fn undecided(&self, attempt: &LoginAttempt<'_>) {
-        if let Some((bucket, _)) = &attempt.bucket {
-            let one = Nanos::from(Quota::per_minute(FAILURES).replenish_interval());
-            let refund = |spent: Option<Nanos>| Ok(((), spent.unwrap_or_default().saturating_sub(one)));
-            let Ok::<(), Infallible>(()) = self.buckets.measure_and_replace(bucket, refund);
-        }
-    }
-
-    /// Ends the attempt of a wrong login. The login may have been right before the credentials changed.
-    pub(super) fn failed(&self, attempt: &LoginAttempt<'_>) {
+    /// Ends the attempt of a wrong login, which counts. The login may have been right before the credentials changed.
+    pub(super) fn failed(&self, attempt: LoginAttempt<'_>) {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt.digest);
+        if let Some(mut bucket) = attempt.bucket {
+            bucket.count();
+        }
     }
 }
 
@@ -147,10 +132,8 @@ fn network(source: &str) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt as _;
-    use governor::clock::FakeRelativeClock;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -158,33 +141,31 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    type Limit = LoginLimit<FakeRelativeClock>;
-
-    fn attempt<'l>(limit: &'l Limit, source: &str, login: &[&str], second: i64) -> Option<LoginAttempt<'l>> {
-        limit.attempt(source, login, at(second)).now_or_never().unwrap()
+    fn attempt<'l>(limit: &'l LoginLimit, source: &str, login: &[&str], second: i64) -> Option<LoginAttempt<'l>> {
+        // Unconstrained: tokio makes a task that awaits many locks yield now and then.
+        tokio::task::unconstrained(limit.attempt(source, login, at(second))).now_or_never().unwrap()
     }
 
     /// How many of `times` failed logins are permitted.
-    fn permitted(limit: &Limit, source: &str, times: usize) -> usize {
+    fn permitted(limit: &LoginLimit, source: &str, times: usize) -> usize {
         let attempts = (0..times).filter_map(|guess| attempt(limit, source, &[&guess.to_string()], 0));
-        attempts.inspect(|attempt| limit.failed(attempt)).count()
+        attempts.map(|attempt| limit.failed(attempt)).count()
     }
 
-    #[test]
-    fn a_network_has_twenty_failures_at_once_and_then_one_every_three_seconds() {
-        let clock = FakeRelativeClock::default();
-        let limit = Limit::new(clock.clone());
+    #[tokio::test(start_paused = true)]
+    async fn a_network_has_twenty_failures_at_once_and_then_one_every_three_seconds() {
+        let limit = LoginLimit::new();
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20);
         assert_eq!(permitted(&limit, "192.0.2.2", 1), 1, "others are not limited");
-        clock.advance(Duration::from_secs(RETRY_AFTER_SECONDS.parse().unwrap()));
+        advance(Duration::from_secs(RETRY_AFTER_SECONDS.parse().unwrap())).await;
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 1);
-        clock.advance(Duration::from_secs(60));
+        advance(Duration::from_secs(60)).await;
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20);
     }
 
-    #[test]
-    fn a_verified_login_passes_the_limit_until_it_fails_or_is_a_day_old() {
-        let limit = Limit::new(FakeRelativeClock::default());
+    #[tokio::test(start_paused = true)]
+    async fn a_verified_login_passes_the_limit_until_it_fails_or_is_a_day_old() {
+        let limit = LoginLimit::new();
         let right = |second| attempt(&limit, "192.0.2.1", &["name", "password"], second);
         limit.verified(&right(0).unwrap(), at(0));
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20, "a verified login does not count");
@@ -192,21 +173,21 @@ mod tests {
         assert!(attempt(&limit, "192.0.2.1", &["namepassword"], 80_000).is_none());
         assert!(right(80_000 + 86_399).is_some());
         assert!(right(80_000 + 86_400).is_none());
-        limit.failed(&right(80_000).unwrap());
+        limit.failed(right(80_000).unwrap());
         assert!(right(80_000).is_none(), "the credentials changed");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn of_a_hundred_concurrent_copies_a_right_login_passes_each_time_and_a_wrong_one_twenty_times() {
         for (is_right, passed) in [(true, 100), (false, 20)] {
-            let limit = Limit::new(FakeRelativeClock::default());
+            let limit = LoginLimit::new();
             let copies = (0..100).map(async |_| {
                 let attempt = limit.attempt("192.0.2.1", &["name", "password"], at(0)).await?;
                 tokio::task::yield_now().await;
                 if is_right {
                     limit.verified(&attempt, at(0))
                 } else {
-                    limit.failed(&attempt)
+                    limit.failed(attempt)
                 }
                 Some(())
             });
@@ -216,32 +197,31 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn logins_of_a_network_are_verified_one_at_a_time_except_cached_ones() {
-        let limit = Limit::new(FakeRelativeClock::default());
+        let limit = LoginLimit::new();
         let attempt = |source: &'static str, login: &'static str| limit.attempt(source, &[login], at(0)).now_or_never();
         limit.verified(&attempt("192.0.2.1", "verified").unwrap().unwrap(), at(0));
         let first = attempt("192.0.2.1", "first").unwrap().unwrap();
         assert!(attempt("192.0.2.1", "second").is_none(), "it waits");
         assert!(attempt("192.0.2.1", "verified").is_some());
         assert!((2..20).any(|host| limit.attempt(&format!("192.0.2.{host}"), &["x"], at(0)).now_or_never().is_some()));
-        limit.failed(&first);
-        drop(first);
+        limit.failed(first);
         assert!(attempt("192.0.2.1", "second").is_some());
     }
 
-    #[test]
-    fn an_undecided_attempt_does_not_count() {
-        let limit = Limit::new(FakeRelativeClock::default());
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_could_not_be_verified_does_not_count() {
+        let limit = LoginLimit::new();
         for _ in 0..100 {
-            limit.undecided(&attempt(&limit, "192.0.2.1", &["name", "password"], 0).unwrap());
+            assert!(attempt(&limit, "192.0.2.1", &["name", "password"], 0).is_some());
         }
         assert_eq!(permitted(&limit, "192.0.2.1", 30), 20);
     }
 
-    #[test]
-    fn the_addresses_of_an_ipv6_customer_are_one_network() {
-        let limit = Limit::new(FakeRelativeClock::default());
+    #[tokio::test(start_paused = true)]
+    async fn the_addresses_of_an_ipv6_customer_are_one_network() {
+        let limit = LoginLimit::new();
         assert_eq!(permitted(&limit, "2001:db8:1:2::1", 30), 20);
         assert_eq!(permitted(&limit, "2001:db8:1:2:ffff::9", 30), 0);
         let many = (0..=u16::MAX).map(|subnet| permitted(&limit, &format!("2001:db8:1:{subnet:x}::1"), 1));
@@ -251,9 +231,9 @@ mod tests {
         assert_eq!(&*network("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
     }
 
-    #[test]
-    fn the_cache_of_verified_logins_is_bounded_and_keeps_the_one_used_last() {
-        let limit = Limit::new(FakeRelativeClock::default());
+    #[tokio::test(start_paused = true)]
+    async fn the_cache_of_verified_logins_is_bounded_and_keeps_the_one_used_last() {
+        let limit = LoginLimit::new();
         for number in 0..10_000 {
             for login in ["client".to_owned(), number.to_string()] {
                 limit.verified(&attempt(&limit, "192.0.2.1", &[&login], number).unwrap(), at(number));
@@ -262,5 +242,15 @@ mod tests {
         assert_eq!(limit.verified.lock().unwrap().len(), MOST_VERIFIED);
         permitted(&limit, "192.0.2.1", 30);
         assert!(attempt(&limit, "192.0.2.1", &["client"], 10_000).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn log_lines_have_the_same_limit_and_are_counted_apart() {
+        let limit = LoginLimit::new();
+        let lines = |source: &str| (0..100).filter(|_| limit.permits_log_line(source)).count();
+        assert_eq!(lines("192.0.2.1"), 20);
+        advance(INTERVAL).await;
+        assert_eq!((lines("192.0.2.1"), lines("192.0.2.2")), (1, 20));
+        assert_eq!(permitted(&limit, "192.0.2.1", 30), 20);
     }
 }
