@@ -1,9 +1,11 @@
 //! Credentials cached in memory and refreshed, from a secret or a file.
 
+use std::cmp::Reverse;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -65,7 +67,7 @@ pub trait CredentialReader: Send + Sync {
 #[derive(Debug)]
 pub struct CachedCredentials<R> {
     reader: R,
-    accepted: RwLock<Option<Arc<AcceptedCredentials>>>,
+    accepted: ArcSwap<AcceptedCredentials>,
     /// Locked during a read, so that all callers that need it share it.
     refresh: Mutex<CredentialsRefresh>,
 }
@@ -74,91 +76,89 @@ pub struct CachedCredentials<R> {
 struct CredentialsRefresh {
     /// When the last read began.
     last_read: Option<Timestamp>,
-    /// When the last read began that confirmed or replaced the accepted credentials.
+    /// When the last read began that returned accepted credentials.
     confirmed: Option<Timestamp>,
-    /// When a read replaced accepted credentials.
-    replaced: Option<Timestamp>,
-    accepted_version: Option<String>,
-    /// The version that was refused last: its error is logged once.
-    refused_version: Option<String>,
+    /// The version that was read last.
+    version: Option<String>,
+    /// Whether that version was accepted: the error of a refused one is logged once.
+    is_accepted: bool,
 }
 
-#[derive(Debug)]
-struct AcceptedCredentials {
-    current: Arc<Credentials>,
-    /// What a rotation replaced, and when that expires.
-    previous: Vec<(Credentials, Timestamp)>,
-}
+/// Credentials and when they expire. The current ones alone never do. Each further entry has one more version that a rotation
+/// replaced, and expires before the entry in front of it. Empty until the first read.
+#[derive(Debug, Default)]
+struct AcceptedCredentials(Vec<(Timestamp, Arc<Credentials>)>);
 
 impl AcceptedCredentials {
     fn parse(stored: &StoredCredentials) -> Result<Self, CredentialsError> {
         let StoredCredentials { credentials, signing_key, .. } = stored;
         let key = signing_key.as_ref().map(|key| parse_signing_key(&key.current));
-        let current = Credentials::parse(credentials.current.expose())?.with_signing_keys(key)?;
-        let previous =
-            credentials.previous.iter().map(|(text, replaced)| (Credentials::parse(text.expose()), replaced));
+        let mut all = Credentials::parse(credentials.current.expose())?.with_signing_keys(key)?;
+        let previous = credentials.previous.iter();
+        let previous = previous.map(|(text, replaced)| (replaced, Credentials::parse(text.expose())));
         let keys = signing_key.iter().flat_map(|key| &key.previous);
         let previous_keys = keys
-            .map(|(text, replaced)| (Credentials::default().with_signing_keys([parse_signing_key(text)]), replaced));
-        // An invalid previous version is no reason to refuse the current one.
-        let previous = previous
-            .chain(previous_keys)
-            .filter_map(|(credentials, replaced)| Some((credentials.ok()?, *replaced + ROTATION_GRACE)));
-        Ok(Self { current: Arc::new(current), previous: previous.collect() })
+            .map(|(text, replaced)| (replaced, Credentials::default().with_signing_keys([parse_signing_key(text)])));
+        let mut previous: Vec<_> = previous.chain(previous_keys).collect();
+        previous.sort_by_key(|(replaced, _)| Reverse(*replaced));
+        let mut accepted = vec![(Timestamp::MAX, Arc::new(all.clone()))];
+        for (replaced, previous) in previous {
+            // An invalid previous version is no reason to refuse the current one.
+            let Ok(previous) = previous else { continue };
+            all = all.with_previous(&previous);
+            accepted.push((*replaced + ROTATION_GRACE, Arc::new(all.clone())));
+        }
+        Ok(Self(accepted))
     }
 
-    /// All credentials that are valid at `now`.
-    fn valid_at(&self, now: Timestamp) -> Arc<Credentials> {
-        let previous = self.previous.iter().filter(|(_, expires)| now < *expires);
-        previous.fold(Arc::clone(&self.current), |all, (previous, _)| {
-            Arc::new(Arc::unwrap_or_clone(all).with_previous(previous))
-        })
+    /// All credentials that are valid at `now`; `None` if none were read yet.
+    fn valid_at(&self, now: Timestamp) -> Option<Arc<Credentials>> {
+        self.0.iter().rev().find(|(expires, _)| now < *expires).map(|(_, credentials)| Arc::clone(credentials))
     }
 }
 
 impl<R: CredentialReader> CachedCredentials<R> {
     /// Creates the cache without reading the credentials.
     pub fn new(reader: R) -> Self {
-        Self { reader, accepted: RwLock::default(), refresh: Mutex::default() }
+        Self { reader, accepted: ArcSwap::default(), refresh: Mutex::default() }
     }
 
     fn valid_at(&self, now: Timestamp) -> Option<Arc<Credentials>> {
-        let accepted = self.accepted.read().unwrap_or_else(PoisonError::into_inner);
-        accepted.as_ref().map(|accepted| accepted.valid_at(now))
+        self.accepted.load().valid_at(now)
     }
 
-    /// Reads the credentials now. Returns whether they are new.
-    async fn read(&self, refresh: &mut CredentialsRefresh, now: Timestamp) -> Result<bool, UnavailableError> {
+    /// Reads the credentials now. What is wrong is logged.
+    async fn read(&self, refresh: &mut CredentialsRefresh, now: Timestamp) {
         refresh.last_read = Some(now);
-        let stored = self.reader.read().await.inspect_err(|error| {
-            tracing::warn!(error = chain(error), "credentials not read; the last ones stay in force, if any");
-        })?;
-        let is_new = refresh.accepted_version.as_ref() != Some(&stored.version);
-        if is_new {
-            let version = stored.version.clone();
-            match AcceptedCredentials::parse(&stored) {
+        let stored = match self.reader.read().await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "credentials not read; the last ones stay in force, if any");
+                return;
+            }
+        };
+        if refresh.version.as_ref() != Some(&stored.version) {
+            let (accepted, version) = (AcceptedCredentials::parse(&stored), stored.version);
+            refresh.is_accepted = accepted.is_ok();
+            match accepted {
                 Ok(accepted) => {
-                    tracing::info!(version, previous = accepted.previous.len(), "credentials read");
-                    refresh.replaced = refresh.confirmed.map(|_| now);
-                    refresh.accepted_version = Some(version);
-                    refresh.refused_version = None;
-                    *self.accepted.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(accepted));
+                    tracing::info!(version, previous = accepted.0.len() - 1, "credentials read");
+                    self.accepted.store(Arc::new(accepted));
                 }
                 Err(error) => {
-                    if refresh.refused_version.as_ref() != Some(&version) {
-                        tracing::error!(version, %error, "new credentials refused; the last ones stay in force, if any");
-                        refresh.refused_version = Some(version);
-                    }
-                    return Err(UnavailableError::new("the credentials cannot be used", error));
+                    tracing::error!(version, %error, "new credentials refused; the last ones stay in force, if any");
                 }
             }
+            refresh.version = Some(version);
         }
-        refresh.confirmed = Some(now);
-        Ok(is_new)
+        if refresh.is_accepted {
+            refresh.confirmed = Some(now);
+        }
     }
 
-    /// The credentials if none were accepted before this call.
-    async fn first_read(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError> {
+    /// Reads the credentials if none were accepted before this call.
+    async fn first_read(&self, now: Timestamp) {
         match self.refresh.try_lock() {
             Ok(mut refresh) if self.valid_at(now).is_none() => {
                 // The function reads them when it starts, before a push. If that failed, a push is worth a second attempt.
@@ -166,40 +166,36 @@ impl<R: CredentialReader> CachedCredentials<R> {
                     let elapsed = now.duration_since(last).unsigned_abs();
                     tokio::time::sleep(FIRST_READ_RETRY.saturating_sub(elapsed)).await;
                 }
-                self.read(&mut refresh, now).await?;
+                self.read(&mut refresh, now).await;
             }
             Ok(_) => {}
             Err(_) => drop(self.refresh.lock().await),
         }
-        self.valid_at(now)
-            .ok_or_else(|| UnavailableError::new("the credentials are not known", "they could not be read yet"))
     }
 }
 
 #[async_trait]
 impl<R: CredentialReader> CredentialSource for CachedCredentials<R> {
     async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError> {
-        let Some(credentials) = self.valid_at(now) else { return self.first_read(now).await };
+        if self.valid_at(now).is_none() {
+            self.first_read(now).await;
         // A caller that finds a read in progress does not wait for it: the last credentials are good enough.
-        if let Ok(mut refresh) = self.refresh.try_lock()
+        } else if let Ok(mut refresh) = self.refresh.try_lock()
             && has_elapsed(MAX_AGE, refresh.confirmed, now)
             && has_elapsed(MIN_INTERVAL, refresh.last_read, now)
-            && self.read(&mut refresh, now).await.is_ok()
         {
-            return Ok(self.valid_at(now).unwrap_or(credentials));
+            self.read(&mut refresh, now).await;
         }
-        Ok(credentials)
+        let unknown = || UnavailableError::new("the credentials are not known", "they could not be read yet");
+        self.valid_at(now).ok_or_else(unknown)
     }
 
-    async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>> {
+    async fn newer_than(&self, known: &Arc<Credentials>, now: Timestamp) -> Option<Arc<Credentials>> {
         let mut refresh = self.refresh.lock().await;
-        let is_new = if has_elapsed(MIN_INTERVAL, refresh.last_read, now) {
-            self.read(&mut refresh, now).await.unwrap_or(false)
-        } else {
-            // Another caller's read may have replaced them while this one waited, or after it had looked at them.
-            !has_elapsed(MIN_INTERVAL, refresh.replaced, now)
-        };
-        self.valid_at(now).filter(|_| is_new)
+        if has_elapsed(MIN_INTERVAL, refresh.last_read, now) {
+            self.read(&mut refresh, now).await;
+        }
+        self.valid_at(now).filter(|newest| !Arc::ptr_eq(newest, known))
     }
 }
 
@@ -270,8 +266,10 @@ mod tests {
         cached.current(at(second)).await.ok().map(|credentials| password(&credentials).to_owned())
     }
 
+    /// The password after an unknown client came, if it is not the one that was known before.
     async fn refreshed(cached: &CachedCredentials<&FakeCredentialReader>, second: i64) -> Option<String> {
-        cached.refreshed(at(second)).await.map(|credentials| password(&credentials).to_owned())
+        let known = cached.valid_at(at(second))?;
+        cached.newer_than(&known, at(second)).await.map(|credentials| password(&credentials).to_owned())
     }
 
     #[tokio::test]
@@ -407,6 +405,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn credentials_are_merged_once_per_change_and_not_with_each_push() {
+        let reader = FakeCredentialReader::default();
+        reader.set("2", "new");
+        *reader.previous.lock().unwrap() = Some((r#"{"username":"u","password":"old"}"#.into(), at(0)));
+        let cached = CachedCredentials::new(&reader);
+        let (first, second) = (cached.current(at(60)).await.unwrap(), cached.current(at(61)).await.unwrap());
+        assert!(Arc::ptr_eq(&first, &second));
+        assert!(cached.newer_than(&first, at(70)).await.is_none(), "nothing has changed");
+        assert!(cached.newer_than(&first, at(86_400)).await.is_some(), "the replaced ones have expired");
+    }
+
+    #[tokio::test]
     async fn invalid_replaced_credentials_are_skipped() {
         let reader = FakeCredentialReader::default();
         reader.set("2", "new");
@@ -426,14 +436,14 @@ mod tests {
             ..StoredCredentials::new("1".into(), Secret::new(r#"{"username":"u","password":"p"}"#.into()))
         };
         let keys = |second| {
-            let credentials = AcceptedCredentials::parse(&stored(&new, &old)).unwrap().valid_at(at(second));
+            let credentials = AcceptedCredentials::parse(&stored(&new, &old)).unwrap().valid_at(at(second)).unwrap();
             credentials.signing_keys().iter().map(|key| key.expose().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(keys(86_399), [new.clone(), old.clone()]);
         assert_eq!(keys(86_400), vec![new.clone()]);
         let refused = AcceptedCredentials::parse(&stored("short", &old)).unwrap_err();
         assert_eq!(refused, CredentialsError::SigningKey(5));
-        assert!(AcceptedCredentials::parse(&stored(&new, "short")).unwrap().previous.is_empty());
+        assert_eq!(AcceptedCredentials::parse(&stored(&new, "short")).unwrap().0.len(), 1);
     }
 
     #[tokio::test]

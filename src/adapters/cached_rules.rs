@@ -1,9 +1,9 @@
 //! Rules cached in memory and refreshed at an interval, from a bucket or a file.
 
-use std::fmt::Display;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -63,7 +63,7 @@ pub trait RuleReader: Send + Sync {
 pub struct CachedRules<R> {
     reader: R,
     interval: SignedDuration,
-    in_force: RwLock<RulesInForce>,
+    in_force: ArcSwap<RulesInForce>,
     /// Locked during a read.
     refresh: Mutex<RulesRefresh>,
 }
@@ -85,110 +85,77 @@ struct RulesRefresh {
     version: Option<String>,
     /// Whether the last read failed: consecutive failures are logged once.
     is_failing: bool,
-    /// Whether the accepted copy was put in force.
-    used_accepted_copy: bool,
 }
 
 impl<R: RuleReader> CachedRules<R> {
     /// Creates the cache without reading the file. `interval` is the time between two reads.
     pub fn new(reader: R, interval: SignedDuration) -> Self {
-        Self { reader, interval, in_force: RwLock::default(), refresh: Mutex::default() }
-    }
-
-    /// Reads the file now, for a process that must not start with rules that nobody chose. If the file is invalid, the rules
-    /// accepted last are used.
-    ///
-    /// # Errors
-    /// One text per error: the file cannot be read, or it is invalid and no rules were ever accepted. Only another file can
-    /// help.
-    pub async fn open(reader: R, interval: SignedDuration, now: Timestamp) -> Result<Self, Vec<String>> {
-        let cached = Self::new(reader, interval);
-        let mut refresh = RulesRefresh::default();
-        let errors = cached.update(&mut refresh, now).await;
-        if !errors.is_empty() && (refresh.is_failing || !refresh.used_accepted_copy) {
-            return Err(errors);
-        }
-        Ok(Self { refresh: Mutex::new(refresh), ..cached })
-    }
-
-    fn in_force(&self) -> RulesInForce {
-        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn in_force_mut(&self) -> RwLockWriteGuard<'_, RulesInForce> {
-        self.in_force.write().unwrap_or_else(PoisonError::into_inner)
+        Self { reader, interval, in_force: ArcSwap::default(), refresh: Mutex::default() }
     }
 
     fn set_in_force(&self, rules: RuleSet, is_confirmed: bool) {
-        *self.in_force_mut() = RulesInForce { rules: Some(Arc::new(rules)), is_confirmed, refused: None };
+        let in_force = RulesInForce { rules: Some(Arc::new(rules)), is_confirmed, refused: None };
+        self.in_force.store(Arc::new(in_force));
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<RuleSet, Vec<impl Display + use<R>>> {
-        RuleSet::read(self.reader.name(), bytes)
-    }
-
-    /// Reads the file and puts its rules in force if they are valid. Returns the errors, one text each.
-    async fn update(&self, refresh: &mut RulesRefresh, now: Timestamp) -> Vec<String> {
+    /// Reads the file and puts its rules in force if they are valid. What is wrong is logged.
+    async fn update(&self, refresh: &mut RulesRefresh, now: Timestamp) {
         let had_failed = std::mem::replace(&mut refresh.is_failing, false);
         refresh.last_read = Some(now);
+        let file = self.reader.name();
         match self.reader.read(refresh.version.as_deref()).await {
-            Ok(ConditionalRead::NotModified) => Vec::new(),
+            Ok(ConditionalRead::NotModified) => {}
             Ok(ConditionalRead::NotFound) => {
                 if refresh.version.take().is_some() {
-                    tracing::info!(file = self.reader.name(), "rules file removed; built-in rules in force");
+                    tracing::info!(file, "rules file removed; built-in rules in force");
                 }
                 self.set_in_force(RuleSet::pack(), true);
-                Vec::new()
             }
-            Ok(ConditionalRead::Modified { version, bytes }) => self.accept_or_refuse(refresh, version, &bytes).await,
+            Ok(ConditionalRead::Modified { version, bytes }) => {
+                self.accept_or_refuse(&version, &bytes).await;
+                // Without confirmed rules, the next read has to return the file again.
+                refresh.version = self.in_force.load().is_confirmed.then_some(version);
+            }
             Err(error) => {
                 refresh.is_failing = true;
-                let error = chain(&error);
                 if !had_failed {
-                    tracing::warn!(
-                        file = self.reader.name(),
-                        error,
-                        "rules not read; the last ones stay in force, if any"
-                    );
+                    tracing::warn!(file, error = chain(&error), "rules not read; the last ones stay in force, if any");
                 }
-                self.fall_back(refresh).await;
-                vec![error]
+                if self.in_force.load().rules.is_none() {
+                    self.fall_back(false).await;
+                }
             }
         }
     }
 
-    async fn accept_or_refuse(&self, refresh: &mut RulesRefresh, version: String, bytes: &[u8]) -> Vec<String> {
-        let errors = match self.parse(bytes) {
+    async fn accept_or_refuse(&self, version: &str, bytes: &[u8]) {
+        let file = self.reader.name();
+        match RuleSet::read(file, bytes) {
             Ok(rules) => {
-                tracing::info!(file = self.reader.name(), version, "rules accepted");
+                tracing::info!(file, version, "rules accepted");
                 for warning in &rules.warnings {
-                    tracing::warn!(file = self.reader.name(), version, %warning, "rules accepted with a warning");
+                    tracing::warn!(file, version, %warning, "rules accepted with a warning");
                 }
                 self.set_in_force(rules, true);
                 self.save_accepted(bytes).await;
-                Vec::new()
             }
             Err(errors) => {
                 for error in &errors {
-                    tracing::error!(file = self.reader.name(), version, %error, "new rules refused; the last ones stay in force");
+                    tracing::error!(file, version, %error, "new rules refused; the last ones stay in force");
                 }
-                self.fall_back(refresh).await;
-                self.in_force_mut().refused = Some(RefusedRules::new(self.reader.name(), &version, &errors));
-                errors.iter().map(ToString::to_string).collect()
+                if !self.in_force.load().is_confirmed {
+                    self.fall_back(true).await;
+                }
+                let refused = Some(RefusedRules::new(file, version, &errors));
+                let in_force = RulesInForce { refused, ..RulesInForce::clone(&self.in_force.load()) };
+                self.in_force.store(Arc::new(in_force));
             }
-        };
-        // Without confirmed rules, the next read has to return the file again.
-        refresh.version = self.in_force().is_confirmed.then_some(version);
-        errors
+        }
     }
 
-    /// If the file was not accepted since the start: puts the accepted copy in force, or the built-in rules if the file is
-    /// invalid and there is no copy. Without an answer about the copy, nothing changes.
-    async fn fall_back(&self, refresh: &mut RulesRefresh) {
-        let in_force = self.in_force();
-        if in_force.is_confirmed || (refresh.is_failing && in_force.rules.is_some()) {
-            return;
-        }
+    /// Puts the accepted copy in force if the file was not accepted since the start. If there is no copy, the built-in rules are in
+    /// force if the file `is_invalid`; if the file cannot be read, nothing changes. Without an answer about the copy neither.
+    async fn fall_back(&self, is_invalid: bool) {
         let copy = match self.reader.read_accepted().await {
             Ok(copy) => copy,
             Err(error) => {
@@ -196,17 +163,16 @@ impl<R: RuleReader> CachedRules<R> {
                 return;
             }
         };
-        match copy.and_then(|bytes| self.parse(&bytes).ok()) {
+        match copy.and_then(|bytes| RuleSet::read(self.reader.name(), &bytes).ok()) {
             Some(rules) => {
                 tracing::warn!("accepted copy of the rules in force");
-                self.set_in_force(rules, !refresh.is_failing);
-                refresh.used_accepted_copy = true;
+                self.set_in_force(rules, is_invalid);
             }
-            None if refresh.is_failing => {}
-            None => {
+            None if is_invalid => {
                 tracing::warn!("built-in rules in force");
                 self.set_in_force(RuleSet::pack(), true);
             }
+            None => {}
         }
     }
 
@@ -223,7 +189,8 @@ impl<R: RuleReader> CachedRules<R> {
     }
 
     fn is_due(&self, refresh: &RulesRefresh, now: Timestamp) -> bool {
-        let interval = if self.in_force().is_confirmed { self.interval } else { FIRST_READ_RETRY.min(self.interval) };
+        let interval =
+            if self.in_force.load().is_confirmed { self.interval } else { FIRST_READ_RETRY.min(self.interval) };
         has_elapsed(interval, refresh.last_read, now)
     }
 }
@@ -231,7 +198,7 @@ impl<R: RuleReader> CachedRules<R> {
 #[async_trait]
 impl<R: RuleReader> RuleSource for CachedRules<R> {
     async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError> {
-        let refresh = if self.in_force().is_confirmed {
+        let refresh = if self.in_force.load().is_confirmed {
             // A caller that finds a read in progress does not wait for it: the last rules are good enough.
             self.refresh.try_lock().ok()
         } else {
@@ -243,11 +210,11 @@ impl<R: RuleReader> RuleSource for CachedRules<R> {
             self.update(&mut refresh, now).await;
         }
         let unknown = || UnavailableError::new("the rules are not known", "they could not be read since the start");
-        self.in_force().rules.ok_or_else(unknown)
+        self.in_force.load().rules.clone().ok_or_else(unknown)
     }
 
     fn refused(&self) -> Option<RefusedRules> {
-        self.in_force().refused
+        self.in_force.load().refused.clone()
     }
 }
 
@@ -402,12 +369,12 @@ mod tests {
     async fn warnings_of_an_accepted_file_are_logged_once() {
         let reader = FakeRuleReader::with_file("max_age = \"2h\"\n[[rule]]\nid = \"soap-low\"\nabove = 10\n");
         let log = LogLines::capture();
-        let opened = CachedRules::open(&reader, SignedDuration::from_mins(1), at(0)).await.unwrap();
-        assert_eq!((hours(&opened, 60).await, hours(&cached(&reader), 0).await), (2, 2));
-        assert_eq!(log.containing("rules.toml:4:9: `above` has the opposite direction").len(), 2, "{log:?}");
+        let cached = cached(&reader);
+        assert_eq!((hours(&cached, 0).await, hours(&cached, 60).await), (2, 2));
+        assert_eq!(log.containing("rules.toml:4:9: `above` has the opposite direction").len(), 1, "{log:?}");
         reader.set_file("max_age = \"3h\"\n[[rule]]\nid = \"soap-low\"\nbelow = 10\n");
-        assert_eq!(hours(&opened, 120).await, 3);
-        assert_eq!(log.containing("warning=").len(), 2, "{log:?}");
+        assert_eq!(hours(&cached, 120).await, 3);
+        assert_eq!(log.containing("warning=").len(), 1, "{log:?}");
     }
 
     #[tokio::test]
@@ -521,24 +488,5 @@ mod tests {
             reader.set_file(THREE_HOURS);
             assert_eq!((hours(&cached, 61).await, hours(&cached, 62).await), (expected, 3));
         }
-    }
-
-    #[tokio::test]
-    async fn open_returns_every_error_if_no_rules_were_ever_accepted() {
-        let reader = FakeRuleReader::with_file(INVALID);
-        let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
-        assert_eq!(errors.len(), 2, "{errors:?}");
-        reader.fail_reads();
-        let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
-        assert_eq!(errors, ["the bucket did not answer: no route"]);
-        reader.set_file(TWO_HOURS);
-        let cached = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap();
-        assert_eq!(hours(&cached, 0).await, 2);
-        reader.set_file(INVALID);
-        let cached = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap();
-        assert_eq!(hours(&cached, 0).await, 2, "the accepted copy");
-        reader.fail_reads();
-        let errors = CachedRules::open(&reader, SignedDuration::from_secs(1), at(0)).await.unwrap_err();
-        assert_eq!(errors, ["the bucket did not answer: no route"], "the file may hold other rules than the copy");
     }
 }

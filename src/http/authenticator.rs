@@ -164,9 +164,13 @@ impl Authenticator {
         })
     }
 
-    /// Reads the credentials again; `None` if they have not changed.
-    pub(super) async fn newer_credentials(&self, context: &RequestInfo) -> Option<Arc<Credentials>> {
-        self.credentials.refreshed(context.received).await
+    /// Reads the credentials again; `None` if they are still the `known` ones.
+    pub(super) async fn newer_credentials(
+        &self,
+        known: &Arc<Credentials>,
+        context: &RequestInfo,
+    ) -> Option<Arc<Credentials>> {
+        self.credentials.newer_than(known, context.received).await
     }
 
     fn sent_credentials(&self, headers: &HeaderMap) -> Option<SentCredentials> {
@@ -229,14 +233,14 @@ impl Authenticator {
     async fn verify_with_newest(
         &self,
         sent: &SentCredentials,
-        known: &Credentials,
+        known: &Arc<Credentials>,
         context: &RequestInfo,
     ) -> Result<String, AuthError> {
         use AuthError::{Secret, Token};
         let now = context.received.as_second();
         let verified = self.verify(sent, known, now).await;
         if let Err(Secret | Token(TokenError::Signature | TokenError::Client)) = verified
-            && let Some(newer) = self.newer_credentials(context).await
+            && let Some(newer) = self.newer_credentials(known, context).await
         {
             return self.verify(sent, &newer, now).await;
         }

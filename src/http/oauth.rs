@@ -121,9 +121,10 @@ impl App {
 
     async fn is_refresh_token_of(&self, client: &str, token: &str, context: &RequestInfo) -> Result<bool, Problem> {
         let now = context.received.as_second();
-        let mut verified = self.authenticator.credentials(context).await?.verify_refresh_token(token, now);
+        let known = self.authenticator.credentials(context).await?;
+        let mut verified = known.verify_refresh_token(token, now);
         if verified.is_err()
-            && let Some(newer) = self.authenticator.newer_credentials(context).await
+            && let Some(newer) = self.authenticator.newer_credentials(&known, context).await
         {
             verified = newer.verify_refresh_token(token, now);
         }

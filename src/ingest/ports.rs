@@ -264,8 +264,8 @@ pub trait CredentialSource: Send + Sync {
     async fn current(&self, now: Timestamp) -> Result<Arc<Credentials>, UnavailableError>;
 
     /// Reads the credentials again, because a client is unknown and they may have been rotated. Reads at most once every ten
-    /// seconds; returns `None` if it is too early or nothing has changed.
-    async fn refreshed(&self, now: Timestamp) -> Option<Arc<Credentials>>;
+    /// seconds; returns `None` if the newest are still the `known` ones.
+    async fn newer_than(&self, known: &Arc<Credentials>, now: Timestamp) -> Option<Arc<Credentials>>;
 }
 
 /// Credentials that never change.
@@ -275,7 +275,7 @@ impl CredentialSource for Arc<Credentials> {
         Ok(Arc::clone(self))
     }
 
-    async fn refreshed(&self, _now: Timestamp) -> Option<Arc<Credentials>> {
+    async fn newer_than(&self, _known: &Arc<Credentials>, _now: Timestamp) -> Option<Arc<Credentials>> {
         None
     }
 }

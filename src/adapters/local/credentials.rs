@@ -58,10 +58,10 @@ mod tests {
         let path = folder.path().join("credentials.json");
         std::fs::write(&path, r#"{"username":"u","password":"old"}"#).unwrap();
         let cached = CachedCredentials::new(CredentialFile::new(path.clone()));
-        cached.current(at(0)).await.unwrap();
-        assert!(cached.refreshed(at(10)).await.is_none());
+        let known = cached.current(at(0)).await.unwrap();
+        assert!(cached.newer_than(&known, at(10)).await.is_none());
         std::fs::write(&path, r#"{"username":"u","password":"new"}"#).unwrap();
-        let new = cached.refreshed(at(20)).await.unwrap();
+        let new = cached.newer_than(&known, at(20)).await.unwrap();
         assert_eq!(new.clients()[0].password.expose(), "new");
     }
 

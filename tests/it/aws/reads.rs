@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::Client as S3;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::aws::rules::{BucketRules, REFRESH_INTERVAL};
-use smartclean_push::adapters::aws::s3::client;
 use smartclean_push::adapters::aws::secrets::SecretReader;
 use smartclean_push::adapters::cached_credentials::{CachedCredentials, CredentialReader as _};
 use smartclean_push::adapters::cached_rules::{CachedRules, ConditionalRead, RuleReader as _};
@@ -55,9 +55,9 @@ async fn a_client_with_the_rotated_secret_is_accepted() {
     let credentials = CachedCredentials::new(secrets(&service).await);
     let old = credentials.current(NOW).await.unwrap();
     assert_eq!(old.clients()[0].password.expose(), "old");
-    let new = credentials.refreshed(after(10)).await.unwrap();
+    let new = credentials.newer_than(&old, after(10)).await.unwrap();
     assert_eq!(new.clients()[0].password.expose(), "new");
-    assert!(credentials.refreshed(after(20)).await.is_none());
+    assert!(credentials.newer_than(&new, after(20)).await.is_none());
     let requests = service.requests();
     assert_eq!(requests.len(), 6);
     assert_eq!(requests[0].header("x-amz-target"), Some("secretsmanager.GetSecretValue"));
@@ -167,7 +167,7 @@ impl RulesBucket {
     async fn serve(&self) -> (MockService, BucketRules) {
         let bucket = self.clone();
         let service = MockService::responding(move |request, _| bucket.reply(request)).await;
-        let rules = client(&service.config().await, true);
+        let rules = S3::new(&service.config().await);
         (service, BucketRules::new(rules, "readings".into(), "config/rules.toml".into()))
     }
 }
@@ -224,7 +224,7 @@ async fn only_a_missing_file_is_not_found() {
         (MockReply::new(200, "x".repeat((1 << 20) + 1)).with("etag", "\"1\""), false),
     ] {
         let service = MockService::replying([reply]).await;
-        let rules = client(&service.config().await, true);
+        let rules = S3::new(&service.config().await);
         let found = BucketRules::new(rules, "readings".into(), "config/rules.toml".into()).read(None).await;
         assert_eq!(matches!(found, Ok(ConditionalRead::NotFound)), is_absent, "{found:?}");
         assert_eq!(found.is_err(), !is_absent, "{found:?}");

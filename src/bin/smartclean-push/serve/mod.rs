@@ -14,7 +14,7 @@ use clap::Args;
 use http::Uri;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
-use smartclean_push::adapters::cached_rules::CachedRules;
+use smartclean_push::adapters::cached_rules::{CachedRules, RuleReader as _};
 use smartclean_push::adapters::local::sqlite::{SqliteOpenError, SqliteStore};
 use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
 use smartclean_push::auth::{AuthMethod, AuthMethods, Credentials};
@@ -33,6 +33,7 @@ use tokio::task::JoinSet;
 
 use self::try_it::try_it;
 use crate::output::{note, print};
+use crate::rules::listed;
 use crate::stop::{Signals, runtime};
 use crate::{Failure, OrFailure as _, environment};
 
@@ -80,12 +81,8 @@ const PERMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How often the rules file is checked for changes.
 const RELOAD_RULES_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
-/// Credentials and their file.
-struct LoadedCredentials {
-    credentials: Arc<Credentials>,
-    /// `None` if they come from the environment.
-    file: Option<PathBuf>,
-}
+/// Credentials and their file; `None` if they come from the environment.
+type LoadedCredentials = (Arc<Credentials>, Option<PathBuf>);
 
 impl ServeCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
@@ -105,7 +102,7 @@ impl ServeCommand {
         let publisher = AlertLog::open(data).map_err(unusable)?;
         let state = SqliteStore::open(&data.join(STATE_FILE)).map_err(|error| self.state_failure(&error))?;
         let rules = load_rules(self.rules.as_deref(), data).await?;
-        let LoadedCredentials { credentials, file } = self.load_credentials()?;
+        let (credentials, file) = self.load_credentials()?;
         self.check_auth_methods(&credentials)?;
         // Before the server listens, so that an early Ctrl-C is graceful as well.
         let stop = stop_requested(Signals::listen()?);
@@ -225,7 +222,7 @@ Stop with Ctrl-C.
         }
         if let Some(client) = environment::client()? {
             let credentials = Credentials::from_clients(vec![client]).or_failure("PUSH_USERNAME and PUSH_PASSWORD")?;
-            return Ok(LoadedCredentials { credentials: Arc::new(credentials), file: None });
+            return Ok((Arc::new(credentials), None));
         }
         load_credentials(&ensure_credentials(&self.data).or_failure("credentials cannot be made")?)
     }
@@ -242,18 +239,22 @@ fn load_credentials(path: &Path) -> Result<LoadedCredentials, Failure> {
         let path = path.display();
         tracing::warn!("others on this machine can read the credentials file; to end that: chmod 600 {path}");
     }
-    Ok(LoadedCredentials { credentials: Arc::new(credentials), file: Some(path.to_owned()) })
+    Ok((Arc::new(credentials), Some(path.to_owned())))
 }
 
+/// The built-in rules, or those of the file. Fails if the file cannot be read, or if it is invalid and no other version of it was
+/// accepted before.
 async fn load_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSource>, Failure> {
     let Some(path) = path else { return Ok(Box::new(Arc::new(RuleSet::pack()))) };
-    match CachedRules::open(RuleFile::new(path.to_owned(), data), RELOAD_RULES_EVERY, Timestamp::now()).await {
-        Ok(rules) => Ok(Box::new(rules)),
-        Err(faults) => {
-            let (path, count) = (path.display(), plural(faults.len(), "fault"));
-            Err(Failure::new(format!("the rules file {path} has {count}:\n{}", faults.join("\n"))))
-        }
+    let (file, name) = (RuleFile::new(path.to_owned(), data), path.display().to_string());
+    let bytes = std::fs::read(path).or_failure(format_args!("the rules file {name} cannot be read"))?;
+    if let Err(faults) = RuleSet::read(&name, &bytes)
+        && file.read_accepted().await?.is_none_or(|copy| RuleSet::read(&name, &copy).is_err())
+    {
+        let count = plural(faults.len(), "fault");
+        return Err(Failure::new(format!("the rules file {name} has {count}:\n{}", listed(&faults))));
     }
+    Ok(Box::new(CachedRules::new(file, RELOAD_RULES_EVERY)))
 }
 
 /// Completes when the user or the system requests the end. The second request ends the process at once.
