@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
-use smartclean_push::adapters::fallback_queue::{FallbackQueue, StoreWithFallback};
+use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::domain::queued_object;
 use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, UnavailableError};
@@ -23,13 +23,13 @@ struct Queue {
 }
 
 #[async_trait]
-impl FallbackQueue for Queue {
-    async fn enqueue(&self, object: &Object) -> Result<(), UnavailableError> {
+impl RawStore for Queue {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
         if *self.is_full.lock().unwrap() {
             return Err(UnavailableError::new("the queue did not take the object", "failure injected by the test"));
         }
-        self.messages.lock().unwrap().push(queued_object::to_text(object));
-        Ok(())
+        self.messages.lock().unwrap().push(queued_object::to_text(&object));
+        Ok(Stored::Queued)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::adapters::fallback_queue::{FallbackQueue, StoreWithFallback};
+use smartclean_push::adapters::fallback_queue::StoreWithFallback;
 use smartclean_push::domain::archive::{Object, ObjectKey, unpack};
 use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::http::App;
@@ -24,12 +24,12 @@ const PUBLISHED: i64 = 1_795_428_000_123;
 struct Queue(Arc<Mutex<bool>>);
 
 #[async_trait]
-impl FallbackQueue for Queue {
-    async fn enqueue(&self, _: &Object) -> Result<(), UnavailableError> {
+impl RawStore for Queue {
+    async fn put(&self, _: Object) -> Result<Stored, UnavailableError> {
         if *self.0.lock().unwrap() {
             Err(UnavailableError::new("the queue did not take the object", "full"))
         } else {
-            Ok(())
+            Ok(Stored::Queued)
         }
     }
 }

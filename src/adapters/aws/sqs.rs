@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 
 use super::{unavailable, within};
-use crate::adapters::fallback_queue::FallbackQueue;
 use crate::domain::archive::Object;
 use crate::domain::queued_object;
-use crate::ingest::ports::UnavailableError;
+use crate::ingest::ports::{RawStore, Stored, UnavailableError};
 
 /// For one message. It is sent after all attempts at storing the object, and the push still has to be evaluated.
 pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,16 +34,16 @@ impl SqsFallbackQueue {
 }
 
 #[async_trait]
-impl FallbackQueue for SqsFallbackQueue {
-    async fn enqueue(&self, object: &Object) -> Result<(), UnavailableError> {
-        let text = queued_object::to_text(object);
+impl RawStore for SqsFallbackQueue {
+    async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
+        let text = queued_object::to_text(&object);
         if text.len() > MAX_MESSAGE {
             let size = format!("the message has {} bytes, the limit is {MAX_MESSAGE}", text.len());
             return Err(UnavailableError::new(NOT_QUEUED, size));
         }
         within(QUEUE_TIMEOUT, NOT_QUEUED, async {
             let sent = self.client.send_message().queue_url(&self.url).message_body(text).send().await;
-            sent.map(drop).map_err(|error| unavailable(NOT_QUEUED, &error))
+            sent.map(|_| Stored::Queued).map_err(|error| unavailable(NOT_QUEUED, &error))
         })
         .await
     }

@@ -4,9 +4,9 @@ use std::error::Error as _;
 
 use serde_json::Value;
 use smartclean_push::adapters::aws::sqs::SqsFallbackQueue;
-use smartclean_push::adapters::fallback_queue::FallbackQueue as _;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::domain::queued_object;
+use smartclean_push::ingest::ports::{RawStore as _, Stored};
 
 use super::mock_service::{MockReply, MockService};
 
@@ -25,10 +25,10 @@ fn object(bytes: usize) -> Object {
     }
 }
 
-async fn enqueue(object: &Object, reply: MockReply) -> (Result<(), String>, MockService) {
+async fn enqueue(object: &Object, reply: MockReply) -> (Result<Stored, String>, MockService) {
     let service = MockService::replying([reply]).await;
     let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&service.config().await), URL.into());
-    let outcome = queue.enqueue(object).await.map_err(|error| error.source().unwrap().to_string());
+    let outcome = queue.put(object.clone()).await.map_err(|error| error.source().unwrap().to_string());
     (outcome, service)
 }
 
@@ -39,7 +39,7 @@ fn accepted() -> MockReply {
 #[tokio::test]
 async fn an_object_becomes_one_message_and_is_restored_from_it() {
     let (outcome, service) = enqueue(&object(100), accepted()).await;
-    assert_eq!(outcome, Ok(()));
+    assert_eq!(outcome, Ok(Stored::Queued));
     let [request] = service.requests().try_into().unwrap();
     let sent: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(sent["QueueUrl"], URL);
@@ -54,7 +54,7 @@ async fn an_object_that_is_too_large_for_a_message_is_not_sent() {
         .take_while(|bytes| queued_object::to_text(&object(*bytes)).len() <= 1 << 20);
     let most = fits.last().unwrap();
     let (outcome, service) = enqueue(&object(most), accepted()).await;
-    assert_eq!((outcome, service.requests().len()), (Ok(()), 1));
+    assert_eq!((outcome, service.requests().len()), (Ok(Stored::Queued), 1));
     let (outcome, service) = enqueue(&object(most + 3), accepted()).await;
     assert!(outcome.unwrap_err().contains("the limit is 1048576"));
     assert_eq!(service.requests().len(), 0);
