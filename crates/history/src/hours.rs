@@ -72,7 +72,7 @@ mod tests {
             Ok(below)
         }
 
-        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+        fn files(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
             Ok(Vec::new())
         }
 

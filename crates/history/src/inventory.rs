@@ -210,8 +210,8 @@ mod tests {
             })
         }
 
-        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
-            Ok(vec![ObjectKey::of_readings(BatchId::of(self.0.as_bytes()), &[])])
+        fn files(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
+            Ok(vec![ObjectKey::of_readings(BatchId::of(self.0.as_bytes()), &[]).to_string()])
         }
 
         fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {

@@ -14,7 +14,7 @@ pub use self::hours::{Hour, hours};
 pub use self::inventory::{Inventory, KnownIds};
 pub use self::period::Period;
 pub use self::pushes::{ArchivedPush, Round, read_pushes};
-use domain::archive::{ObjectKey, unpack};
+use domain::archive::{EXTENSION, ObjectKey, unpack};
 
 /// Most objects in memory at a time.
 const OBJECTS_AT_ONCE: usize = 512;
@@ -28,11 +28,20 @@ pub trait Archive: Send + Sync {
     /// [`ArchiveError::NotRead`] if they cannot be listed.
     fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
 
+    /// The full names of the files directly in `folder`, in order. Empty if there is no such folder.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotRead`] if they cannot be listed.
+    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
+
     /// The keys of the objects directly in `folder`, in order. Empty if there is no such folder.
     ///
     /// # Errors
     /// [`ArchiveError::NotRead`] if they cannot be listed.
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError>;
+    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+        let objects = self.files(folder)?.into_iter().filter(|name| name.ends_with(EXTENSION));
+        Ok(objects.map(|name| ObjectKey::known(&name)).collect())
+    }
 
     /// The objects with these keys, in the same order. The archive chooses how many it reads in parallel.
     ///

@@ -168,6 +168,7 @@ fn newest(lines: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::archive::EXTENSION;
 
     fn at(clock: &str) -> Timestamp {
         format!("2026-11-23T{clock}:00Z").parse().unwrap()
@@ -190,14 +191,14 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+        fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
             let here = self.0.iter().filter(|(of, ..)| *of == folder);
-            Ok(here.map(|(folder, name, ..)| ObjectKey::known(&format!("{folder}{name}"))).collect())
+            Ok(here.map(|(folder, name, ..)| format!("{folder}{name}{EXTENSION}")).collect())
         }
 
         fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
             let read = |key: &ObjectKey| {
-                let is_it = |(folder, name, ..): &&(_, _, _, _)| format!("{folder}{name}") == key.as_str();
+                let is_it = |(folder, name, ..): &&(_, _, _, _)| format!("{folder}{name}{EXTENSION}") == key.as_str();
                 let (_, _, received, text) = self.0.iter().find(is_it).unwrap();
                 let bytes = zstd::encode_all(text.as_bytes(), 0).unwrap();
                 StoredObject { key: key.clone(), received: *received, bytes }
@@ -212,7 +213,8 @@ mod tests {
         let (mut names, mut undated) = (Vec::new(), 0);
         let mut add = |round: Round| {
             undated += round.undated;
-            names.extend(round.pushes.iter().map(|push| push.key.as_str().rsplit('/').next().unwrap().to_owned()));
+            let name = |push: &ArchivedPush| push.key.as_str().rsplit('/').next().unwrap().replace(EXTENSION, "");
+            names.extend(round.pushes.iter().map(name));
         };
         for folder in [UNDATED, "hh=10/", "hh=11/", "hh=12/"] {
             queue.read(objects, folder).unwrap();

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
 use super::s3;
-use crate::domain::archive::{EXTENSION, ObjectKey};
+use crate::domain::archive::ObjectKey;
 use crate::ingest::ports::chain;
 use history::{Archive, ArchiveError, StoredObject};
 
@@ -76,13 +76,6 @@ impl S3Archive {
         pages.map_err(|error| self.unreadable(&prefix, &error))
     }
 
-    /// The keys of the objects in `folder`, in order, without the prefix.
-    pub(super) fn file_names(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        let pages = self.list(folder)?;
-        let objects = pages.iter().flat_map(ListObjectsV2Output::contents);
-        Ok(objects.filter_map(|object| object.key()?.strip_prefix(&self.prefix).map(str::to_owned)).collect())
-    }
-
     async fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let name = format!("{}{key}", self.prefix);
         let response = self.client.get_object().bucket(&self.bucket).key(&name).send().await;
@@ -118,9 +111,10 @@ impl Archive for S3Archive {
         Ok(prefixes.filter_map(|below| below.prefix()?.strip_prefix(&self.prefix).map(str::to_owned)).collect())
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
-        let names = self.file_names(folder)?.into_iter().filter(|name| name.ends_with(EXTENSION));
-        Ok(names.map(|name| ObjectKey::known(&name)).collect())
+    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        let pages = self.list(folder)?;
+        let objects = pages.iter().flat_map(ListObjectsV2Output::contents);
+        Ok(objects.filter_map(|object| object.key()?.strip_prefix(&self.prefix).map(str::to_owned)).collect())
     }
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {

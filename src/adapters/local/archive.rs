@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::folder::{METADATA, SET_ASIDE, TO_EVALUATE};
-use crate::domain::archive::{EXTENSION, Metadata, ObjectKey};
+use crate::domain::archive::{Metadata, ObjectKey};
 use history::{Archive, ArchiveError, StoredObject};
 
 /// A data folder. Only its lake is written.
@@ -32,12 +32,8 @@ impl FolderArchive {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// The names in `folder`, in order, without its subfolders' content.
-    pub(super) fn file_names(
-        &self,
-        folder: &str,
-        is_wanted: impl Fn(&Path) -> bool,
-    ) -> Result<Vec<String>, ArchiveError> {
+    /// The full names in `folder`, in order, without its subfolders' content.
+    fn names(&self, folder: &str, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>, ArchiveError> {
         let path = self.root.join(folder);
         let unreadable = |error| ArchiveError::not_read(path.display(), error);
         let entries = match fs::read_dir(&path) {
@@ -48,7 +44,7 @@ impl FolderArchive {
         for entry in entries {
             let entry = entry.map_err(unreadable)?;
             if let Some(name) = entry.file_name().to_str().filter(|_| is_wanted(&entry.path())) {
-                names.push(name.to_owned());
+                names.push(format!("{folder}{name}"));
             }
         }
         names.sort_unstable();
@@ -68,13 +64,11 @@ impl FolderArchive {
 
 impl Archive for FolderArchive {
     fn folders(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        let names = self.file_names(folder, Path::is_dir)?;
-        Ok(names.into_iter().map(|name| format!("{folder}{name}/")).collect())
+        Ok(self.names(folder, Path::is_dir)?.into_iter().map(|name| name + "/").collect())
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
-        let names = self.file_names(folder, |path| path.to_string_lossy().ends_with(EXTENSION))?;
-        Ok(names.into_iter().map(|name| ObjectKey::known(&format!("{folder}{name}"))).collect())
+    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
+        self.names(folder, Path::is_file)
     }
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use super::FolderArchive;
 use super::folder::FolderStore;
@@ -10,11 +9,6 @@ use history::ArchiveError;
 use history::lake::LakeStore;
 
 impl LakeStore for FolderArchive {
-    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        let names = self.file_names(folder, Path::is_file)?;
-        Ok(names.into_iter().map(|name| format!("{folder}{name}")).collect())
-    }
-
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
         let path = self.root.join(name);
         // The store's lock keeps a server that starts meanwhile from removing the unfinished file.

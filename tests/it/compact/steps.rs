@@ -44,9 +44,9 @@ impl<F: Fn(usize) + Send + Sync> Archive for Watched<F> {
         self.lake.folders(folder)
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
         self.step();
-        self.lake.keys(folder)
+        self.lake.files(folder)
     }
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
@@ -57,11 +57,6 @@ impl<F: Fn(usize) + Send + Sync> Archive for Watched<F> {
 }
 
 impl<F: Fn(usize) + Send + Sync> LakeStore for Watched<F> {
-    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        self.step();
-        self.lake.files(folder)
-    }
-
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
         self.step();
         self.lake.put(name, bytes)

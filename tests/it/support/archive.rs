@@ -16,9 +16,9 @@ impl Archive for MemoryStore {
         Ok(folders)
     }
 
-    fn keys(&self, folder: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
         let is_there = |key: &&String| key.strip_prefix(folder).is_some_and(|name| !name.contains('/'));
-        Ok(self.with_objects(|objects| objects.keys().filter(is_there).map(|key| ObjectKey::known(key)).collect()))
+        Ok(self.with_objects(|objects| objects.keys().filter(is_there).cloned().collect()))
     }
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {

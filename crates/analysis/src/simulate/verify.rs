@@ -213,7 +213,7 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn keys(&self, _: &str) -> Result<Vec<ObjectKey>, ArchiveError> {
+        fn files(&self, _: &str) -> Result<Vec<String>, ArchiveError> {
             Ok(Vec::new())
         }
 

@@ -4,12 +4,6 @@ use crate::{Archive, ArchiveError};
 
 /// An archive with a lake beside it.
 pub trait LakeStore: Archive {
-    /// The full names of the files directly in `folder`. Empty if there is no such folder.
-    ///
-    /// # Errors
-    /// [`ArchiveError::NotRead`] if they cannot be listed.
-    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError>;
-
     /// Writes a file, or replaces the one of that name. The file is complete or missing at any moment. It survives a power cut
     /// after this returns.
     ///

@@ -5,10 +5,6 @@ use history::ArchiveError;
 use history::lake::LakeStore;
 
 impl LakeStore for S3Archive {
-    fn files(&self, folder: &str) -> Result<Vec<String>, ArchiveError> {
-        self.file_names(folder)
-    }
-
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
         let key = format!("{}{name}", self.prefix);
         let put = self.client.put_object().bucket(&self.bucket).key(&key);
