@@ -31,17 +31,6 @@ pub fn names_certificates() -> bool {
     ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(is_set)
 }
 
-/// Whether requests to S3 use path style, by the environment: see [`FunctionConfig::s3_path_style`].
-#[must_use]
-pub fn s3_path_style_of_env() -> bool {
-    s3_path_style(|name| std::env::var(name).ok())
-}
-
-fn s3_path_style(lookup: impl Fn(&str) -> Option<String>) -> bool {
-    let is_set = |name: &&str| lookup(name).is_some_and(|value| !value.trim().is_empty());
-    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(is_set)
-}
-
 /// The configuration of the function that receives pushes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionConfig {
@@ -64,39 +53,20 @@ pub struct FunctionConfig {
     pub heartbeat_url: Option<Uri>,
     /// `AUTH_METHODS`: the enabled auth methods, for example `basic,oauth`. The default is `basic`.
     pub auth_methods: AuthMethods,
-    /// Whether requests to S3 use path style, `host/bucket/key`: if `AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_S3` is set. S3 accepts path
-    /// style at every endpoint; many emulators accept nothing else.
-    pub s3_path_style: bool,
 }
 
-/// The configuration of the compaction function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompactConfig {
-    /// `RAW_BUCKET`: the bucket of the archive.
-    pub raw_bucket: String,
-    /// See [`FunctionConfig::s3_path_style`].
-    pub s3_path_style: bool,
+/// The bucket of the archive, for the compaction function: `RAW_BUCKET`.
+///
+/// # Errors
+/// See [`FunctionConfig::from_env`].
+pub fn raw_bucket() -> Result<String, ConfigError> {
+    raw_bucket_from(|name| std::env::var(name).ok())
 }
 
-impl CompactConfig {
-    /// Reads the environment of the process.
-    ///
-    /// # Errors
-    /// See [`FunctionConfig::from_env`].
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
-    }
-
-    /// Reads variables by `lookup`.
-    ///
-    /// # Errors
-    /// See [`FunctionConfig::from_env`].
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut variables = Variables { lookup, errors: Vec::new() };
-        let raw_bucket = variables.required("RAW_BUCKET");
-        let s3_path_style = s3_path_style(&variables.lookup);
-        variables.checked(Self { raw_bucket, s3_path_style })
-    }
+fn raw_bucket_from(lookup: impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
+    let mut variables = Variables { lookup, errors: Vec::new() };
+    let raw_bucket = variables.required("RAW_BUCKET");
+    variables.checked(raw_bucket)
 }
 
 /// The environment is invalid. Has one sentence for each variable. A retry cannot help.
@@ -158,7 +128,6 @@ impl FunctionConfig {
             rules_key: variables.optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             heartbeat_url,
             auth_methods: auth_methods.clone().unwrap_or_default(),
-            s3_path_style: s3_path_style(&variables.lookup),
         };
         variables.errors.extend(config.invalid_topic());
         variables.errors.extend(auth_methods.err().map(|error| format!("AUTH_METHODS: {error}")));
@@ -204,7 +173,6 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.raw_bucket, "readings");
         assert_eq!(config.rules_key, "config/rules.toml");
-        assert!(!config.s3_path_style);
     }
 
     #[test]
@@ -238,14 +206,6 @@ mod tests {
     }
 
     #[test]
-    fn another_endpoint_uses_path_style() {
-        assert!(read(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]).unwrap().s3_path_style);
-        assert!(read(&[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4566")]).unwrap().s3_path_style);
-        assert!(!read(&[("AWS_ENDPOINT_URL", "")]).unwrap().s3_path_style);
-        assert!(!read(&[("AWS_ENDPOINT_URL_SNS", "http://127.0.0.1:4566")]).unwrap().s3_path_style);
-    }
-
-    #[test]
     fn all_missing_variables_are_reported_together() {
         let message = read(&[("RAW_BUCKET", ""), ("CREDENTIALS_SECRET_ARN", " ")]).unwrap_err();
         assert!(
@@ -264,8 +224,8 @@ mod tests {
     #[test]
     fn the_compaction_function_requires_a_bucket() {
         let bucket = |name: &str| (name == "RAW_BUCKET").then(|| "readings".to_owned());
-        assert_eq!(CompactConfig::from_lookup(bucket).unwrap().raw_bucket, "readings");
-        assert!(CompactConfig::from_lookup(|_| None).unwrap_err().to_string().contains("RAW_BUCKET is not set"));
+        assert_eq!(raw_bucket_from(bucket).unwrap(), "readings");
+        assert!(raw_bucket_from(|_| None).unwrap_err().to_string().contains("RAW_BUCKET is not set"));
     }
 
     #[test]

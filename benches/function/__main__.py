@@ -37,7 +37,7 @@ def stand_in(certificate=()):
     command = [sys.executable, HERE / "aws.py", "0", *certificate[:2]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as aws:
         try:
-            address = f"{'https://localhost' if certificate else 'http://127.0.0.1'}:{aws.stdout.readline().strip()}"
+            address = f"{'https' if certificate else 'http'}://127.0.0.1:{aws.stdout.readline().strip()}"
             yield address, {
                 "AWS_ENDPOINT_URL": address, "RAW_BUCKET": "raw", "STATE_TABLE": "state", "AUTH_METHODS": "basic",
                 "ALERT_TOPIC_ARN": "arn:aws:sns:ap-southeast-1:123456789012:alerts",
@@ -50,7 +50,7 @@ def stand_in(certificate=()):
 
 
 def certificate(folder):
-    """A certificate for `localhost`, its key, and the authority that it is from."""
+    """A certificate for 127.0.0.1, its key, and the authority that it is from."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

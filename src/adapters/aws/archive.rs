@@ -12,7 +12,6 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
 
-use super::s3;
 use crate::domain::archive::ObjectKey;
 use crate::ingest::ports::chain;
 use history::{Archive, ArchiveError, StoredObject};
@@ -32,17 +31,16 @@ pub struct S3Archive {
 
 impl S3Archive {
     /// Opens `location`: `s3://bucket`, or `s3://bucket/prefix` if `raw/` is not at the bucket's root. Finds region and
-    /// credentials as the AWS CLI does: environment, profiles, single sign-on, processes, and instance roles. For `path_style`
-    /// see [`s3::client`].
+    /// credentials as the AWS CLI does: environment, profiles, single sign-on, processes, and instance roles.
     ///
     /// # Errors
     /// [`ArchiveError::NotRead`] if `location` names no bucket, no region is configured, or the bucket cannot be listed. Its
     /// text says what to do.
-    pub fn open(location: &str, path_style: bool) -> Result<Self, ArchiveError> {
+    pub fn open(location: &str) -> Result<Self, ArchiveError> {
         let unreadable = |why: &str| ArchiveError::not_read(location, why);
         let (bucket, prefix) = parse_location(location).ok_or_else(|| unreadable("write it as s3://bucket/prefix"))?;
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-        let archive = Self::from_loader(loader, bucket, prefix, path_style);
+        let archive = Self::from_loader(loader, bucket, prefix);
         let archive = archive.map_err(|error| ArchiveError::not_read(location, error))?;
         // Listed at once, so that an expired login is reported before any work is done.
         const FOLDERS: [&str; 3] = ["raw/", "raw-undated/", "rejected/"];
@@ -52,19 +50,19 @@ impl S3Archive {
         Ok(archive)
     }
 
-    /// Opens the function's own bucket with the function's own credentials. For `path_style` see [`s3::client`].
+    /// Opens the function's own bucket with the function's own credentials.
     ///
     /// # Errors
     /// If no region is configured, or the system provides no threads or no certificates.
-    pub fn of_function(bucket: String, path_style: bool) -> io::Result<Self> {
-        Self::from_loader(super::function_loader(), bucket, String::new(), path_style)
+    pub fn of_function(bucket: String) -> io::Result<Self> {
+        Self::from_loader(super::function_loader(), bucket, String::new())
     }
 
-    fn from_loader(loader: ConfigLoader, bucket: String, prefix: String, path_style: bool) -> io::Result<Self> {
+    fn from_loader(loader: ConfigLoader, bucket: String, prefix: String) -> io::Result<Self> {
         // A runtime of its own: the callers are blocking, and may run on another one.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let config = runtime.block_on(super::bulk_config(loader))?;
-        Ok(Self { client: s3::client(&config, path_style), runtime, bucket, prefix })
+        Ok(Self { client: Client::new(&config), runtime, bucket, prefix })
     }
 
     /// All pages of the listing of `folder`, without its subfolders.

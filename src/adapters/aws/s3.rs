@@ -19,12 +19,6 @@ const MAX_VALUE: usize = 256;
 const NOT_STORED: &str = "the raw store did not take the object";
 const NOT_READ: &str = "the raw store did not return the object";
 
-/// Creates a client. `path_style` addresses objects as `host/bucket/key`: local replacements of S3 have no host name per bucket.
-#[must_use]
-pub fn client(config: &aws_config::SdkConfig, path_style: bool) -> Client {
-    Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build())
-}
-
 /// Stores raw objects in a bucket, each written once: `If-None-Match: *`.
 #[derive(Clone, Debug)]
 pub struct S3RawStore {

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use smartclean_push::adapters::aws::archive::S3Archive;
-use smartclean_push::config::{self, CompactConfig};
+use smartclean_push::config;
 use smartclean_push::hosts::compaction::{CompactionEvent, compact};
 use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
     telemetry::function::start(config::verbosity(), config::function_name());
-    let config = CompactConfig::from_env().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
+    let bucket = config::raw_bucket().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     // The archive blocks on requests of its own, so it is opened outside of the runtime.
-    let lake = Arc::new(S3Archive::of_function(config.raw_bucket, config.s3_path_style)?);
+    let lake = Arc::new(S3Archive::of_function(bucket)?);
     let reply = |event: LambdaEvent<CompactionEvent>| {
         let lake = Arc::clone(&lake);
         async move {

@@ -5,14 +5,13 @@ use std::collections::HashMap;
 use history::lake::LakeStore;
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::adapters::aws::dynamodb::DynamoStore;
-use smartclean_push::config;
 use smartclean_push::ingest::ports::StateStore;
 
 use crate::Failure;
 
 /// Opens `s3://bucket/prefix`.
 pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
-    Ok(Box::new(S3Archive::open(location, config::s3_path_style_of_env())?))
+    Ok(Box::new(S3Archive::open(location)?))
 }
 
 /// Opens a state table, and lists the versions of its documents.

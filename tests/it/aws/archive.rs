@@ -6,7 +6,6 @@ use history::{Archive as _, Period, hours};
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::{self, s3};
-use smartclean_push::config;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey};
 use smartclean_push::ingest::ports::{RawStore as _, Stored};
 
@@ -31,7 +30,7 @@ fn bucket_contract() {
     let rejected = "rejected/dt=2026-11-23/hh=10/0000.ndjson.zst".to_owned();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let client = s3::client(&aws::config(Trust::Machine).await.unwrap(), config::s3_path_style_of_env());
+        let client = aws_sdk_s3::Client::new(&aws::config(Trust::Machine).await.unwrap());
         let store = s3::S3RawStore::new(client.clone(), bucket.clone());
         let puts = many.iter().chain([&rejected]).map(|key| store.put(object(key)));
         // `New`, or `Already` if a response was slow and the client retried.
@@ -42,7 +41,7 @@ fn bucket_contract() {
         note.send().await.unwrap();
     });
 
-    let archive = S3Archive::open(&format!("s3://{bucket}"), true).unwrap();
+    let archive = S3Archive::open(&format!("s3://{bucket}")).unwrap();
     assert_eq!(archive.folders("").unwrap(), ["raw/", "rejected/"]);
     assert_eq!(archive.folders("raw/").unwrap(), ["raw/dt=2026-11-23/"]);
     assert_eq!(archive.folders("raw/dt=2026-11-24/").unwrap(), [""; 0]);
@@ -66,9 +65,9 @@ fn bucket_contract() {
     assert_eq!(archive.files(lake).unwrap(), std::slice::from_ref(&part));
     archive.remove(&[part]).unwrap();
 
-    let below = S3Archive::open(&format!("s3://{bucket}/raw"), true).unwrap_err();
+    let below = S3Archive::open(&format!("s3://{bucket}/raw")).unwrap_err();
     assert!(below.to_string().contains("there is no `raw/` in it"), "{below}");
-    let nowhere = S3Archive::open("s3://no-such-bucket", true).unwrap_err();
+    let nowhere = S3Archive::open("s3://no-such-bucket").unwrap_err();
     let nowhere = nowhere.to_string();
     assert!(nowhere.contains("NoSuchBucket") && nowhere.contains("AWS_REGION"), "{nowhere}");
 }

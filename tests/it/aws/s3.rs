@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 
-use smartclean_push::adapters::aws::s3::{S3RawStore, client};
+use aws_sdk_s3::Client;
+use smartclean_push::adapters::aws::s3::S3RawStore;
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_readings};
 use smartclean_push::domain::batch::BatchId;
 use smartclean_push::ingest::ports::{RawStore as _, Stored, UnavailableError};
@@ -35,7 +36,7 @@ fn stored() -> MockReply {
 }
 
 async fn put(service: &MockService, object: Object) -> Result<Stored, UnavailableError> {
-    S3RawStore::new(client(&service.config().await, true), "readings".into()).put(object).await
+    S3RawStore::new(Client::new(&service.config().await), "readings".into()).put(object).await
 }
 
 /// The result of a put with these replies, and the number of requests.
@@ -144,7 +145,7 @@ async fn a_lost_response_creates_no_second_object() {
 #[tokio::test]
 async fn a_refused_connection_is_an_error() {
     // TCPMUX: reserved, and closed on every machine that runs tests.
-    let store = S3RawStore::new(client(&config("http://127.0.0.1:1").await, true), "readings".into());
+    let store = S3RawStore::new(Client::new(&config("http://127.0.0.1:1").await), "readings".into());
     let error = store.put(object()).await.unwrap_err();
     assert_eq!(error.to_string(), "the raw store did not take the object");
 }

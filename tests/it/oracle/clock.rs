@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::aws::https::Trust;
 use smartclean_push::adapters::aws::rules::{BucketRules, REFRESH_INTERVAL};
-use smartclean_push::adapters::aws::s3::{self, S3RawStore};
+use smartclean_push::adapters::aws::s3::S3RawStore;
 use smartclean_push::adapters::aws::secrets::SecretReader;
 use smartclean_push::adapters::aws::sns::SnsPublisher;
 use smartclean_push::adapters::aws::sqs::SqsFallbackQueue;
@@ -43,7 +43,7 @@ async fn function_with_another_clock() {
     telemetry::function::start(config::verbosity(), config::function_name());
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
-    let s3 = s3::client(&sdk, config.s3_path_style);
+    let s3 = aws_sdk_s3::Client::new(&sdk);
     let rules =
         CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key), REFRESH_INTERVAL);
     let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
