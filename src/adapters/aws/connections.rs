@@ -3,7 +3,6 @@
 //! The SDK's own client is not used. It is built once per service and reads all of the machine's certificates each time, which
 //! delays every start of the function (docs/performance.md), and it adds HTTP/2 and proxies.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -15,7 +14,6 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::retry::ErrorKind;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 
 use crate::adapters::aws::https::{self, HttpsClient, Trust};
@@ -50,7 +48,8 @@ impl HttpConnector for PooledConnector {
         }
         let response = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            let response = response.await.map_err(|error| connector_error(error.into()))?;
+            // The SDK retries: the request did not reach the service, or the connection broke.
+            let response = response.await.map_err(|error| ConnectorError::io(error.into()))?;
             let response = HttpResponse::try_from(response.map(SdkBody::from_body_1_x));
             response.map_err(|error| ConnectorError::other(error.into(), None))
         })
@@ -67,24 +66,4 @@ fn connection_metadata(connection: &CaptureConnection) -> Option<ConnectionMetad
         }
     };
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
-}
-
-/// The error's class, by which the SDK decides whether to retry: it retries requests that did not reach the service, connections
-/// that broke, and timeouts.
-fn connector_error(error: Box<dyn Error + Send + Sync>) -> ConnectorError {
-    let is_unconnected = cause::<hyper_util::client::legacy::Error>(&*error).is_some_and(|error| error.is_connect());
-    match cause::<hyper::Error>(&*error) {
-        _ if is_unconnected || cause::<io::Error>(&*error).is_some() => ConnectorError::io(error),
-        Some(broken) if broken.is_timeout() => ConnectorError::timeout(error),
-        Some(broken) if broken.is_user() => ConnectorError::user(error),
-        Some(broken) if broken.is_closed() || broken.is_canceled() => ConnectorError::io(error),
-        // The service closed the connection before it responded.
-        Some(broken) if broken.is_incomplete_message() => ConnectorError::other(error, Some(ErrorKind::TransientError)),
-        _ => ConnectorError::other(error, None),
-    }
-}
-
-/// The first error of this type in the chain of causes.
-fn cause<'f, E: Error + 'static>(error: &'f (dyn Error + 'static)) -> Option<&'f E> {
-    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }

@@ -1,14 +1,13 @@
 //! Messages to an SNS topic.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::operation::publish_batch::PublishBatchOutput;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use futures_util::{StreamExt as _, stream};
 
 use super::{OPTIONAL_TIMEOUT, PUBLISH_TIMEOUT, backoff, error_code, http_status, unavailable, within};
 use crate::ingest::ports::{AlertPublisher, Subscriptions, UnavailableError, chain};
@@ -51,8 +50,8 @@ struct BatchEntry {
     failures: u32,
 }
 
-/// The index of a message, and its final result.
-type Outcome = (usize, Result<(), String>);
+/// Takes the index of a message, and its final result.
+type Report<'r> = &'r (dyn Fn(usize, Result<(), String>) + Sync);
 
 impl SnsPublisher {
     /// Publishes to the topic that `topic_arn` names.
@@ -70,25 +69,19 @@ impl SnsPublisher {
     }
 
     /// Sends a batch until each of its messages has an outcome.
-    async fn send(&self, batch: Vec<BatchEntry>, outcomes: &mpsc::UnboundedSender<Outcome>) {
+    async fn send(&self, batch: Vec<BatchEntry>, report: Report<'_>) {
         let mut waiting = vec![batch];
         while let Some(batch) = waiting.pop() {
             let failures = batch.iter().map(|entry| entry.failures).max().unwrap_or_default();
             if failures > 0 {
                 tokio::time::sleep(backoff(failures)).await;
             }
-            waiting.extend(self.send_once(batch, outcomes).await);
+            waiting.extend(self.send_once(batch, report).await);
         }
     }
 
     /// Sends a batch once, reports final outcomes, and returns the batches to retry.
-    async fn send_once(
-        &self,
-        batch: Vec<BatchEntry>,
-        outcomes: &mpsc::UnboundedSender<Outcome>,
-    ) -> Vec<Vec<BatchEntry>> {
-        // Sending fails only after the timeout, when the receiver is gone.
-        let report = |index: usize, outcome: Result<(), String>| drop(outcomes.send((index, outcome)));
+    async fn send_once(&self, batch: Vec<BatchEntry>, report: Report<'_>) -> Vec<Vec<BatchEntry>> {
         let entries = batch.iter().map(BatchEntry::to_request).collect();
         let request =
             self.client.publish_batch().topic_arn(&self.topic_arn).set_publish_batch_request_entries(Some(entries));
@@ -117,31 +110,19 @@ impl SnsPublisher {
 #[async_trait]
 impl AlertPublisher for SnsPublisher {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
-        let mut results: Vec<_> =
-            messages.iter().map(|_| Err(UnavailableError::new(NOT_SENT, "it was not confirmed in time"))).collect();
-        let (sender, mut outcomes) = mpsc::unbounded_channel();
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
-        // Dropped at the end, which cancels the requests that are still running.
-        let mut requests = JoinSet::new();
-        for batch in batches(messages.iter().enumerate().map(|(index, message)| BatchEntry::new(index, message))) {
-            let (publisher, sender, permits) = (self.clone(), sender.clone(), Arc::clone(&permits));
-            requests.spawn(async move {
-                // Fails only if the semaphore is closed, which never happens.
-                let _permit = permits.acquire().await;
-                publisher.send(batch, &sender).await;
-            });
-        }
-        drop(sender);
-        let collect = async {
-            while let Some((index, outcome)) = outcomes.recv().await {
-                if let Some(result) = results.get_mut(index) {
-                    *result = outcome.map_err(|error| UnavailableError::new(NOT_SENT, error));
-                }
+        let unconfirmed = |_| Err(UnavailableError::new(NOT_SENT, "it was not confirmed in time"));
+        let results = Mutex::new(messages.iter().map(unconfirmed).collect::<Vec<_>>());
+        let report = |index: usize, outcome: Result<(), String>| {
+            if let Some(result) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+                *result = outcome.map_err(|error| UnavailableError::new(NOT_SENT, error));
             }
         };
+        let entries = messages.iter().enumerate().map(|(index, message)| BatchEntry::new(index, message));
+        let requests: Vec<_> = batches(entries).into_iter().map(|batch| self.send(batch, &report)).collect();
+        let sending = stream::iter(requests).buffer_unordered(CONCURRENCY).collect::<()>();
         // A message without an outcome by then stays unconfirmed.
-        let _ = tokio::time::timeout(PUBLISH_TIMEOUT, collect).await;
-        results
+        let _ = tokio::time::timeout(PUBLISH_TIMEOUT, sending).await;
+        results.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn subscriptions(&self) -> Result<Option<Subscriptions>, UnavailableError> {
@@ -258,11 +239,7 @@ fn is_about_content(code: &str) -> bool {
 }
 
 /// Reports the final outcomes of a request that succeeded, in which single entries may have failed. Returns those to retry.
-fn retry_entries(
-    batch: Vec<BatchEntry>,
-    response: &PublishBatchOutput,
-    report: impl Fn(usize, Result<(), String>),
-) -> Vec<BatchEntry> {
+fn retry_entries(batch: Vec<BatchEntry>, response: &PublishBatchOutput, report: Report<'_>) -> Vec<BatchEntry> {
     let mut retry = Vec::new();
     for mut entry in batch {
         let id = entry.id();
@@ -291,11 +268,7 @@ fn retry_entries(
 
 /// Splits a batch that was refused for its content into single messages, so that only the invalid one fails; that one is retried
 /// with its ASCII subject.
-fn split_refused(
-    mut batch: Vec<BatchEntry>,
-    error: &str,
-    report: impl Fn(usize, Result<(), String>),
-) -> Vec<Vec<BatchEntry>> {
+fn split_refused(mut batch: Vec<BatchEntry>, error: &str, report: Report<'_>) -> Vec<Vec<BatchEntry>> {
     if let [entry] = batch.as_mut_slice() {
         if entry.fall_back_to_ascii() {
             return vec![batch];
