@@ -33,7 +33,6 @@ pub use self::problem::Problem;
 use self::route::{Route, route};
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::{Ingest, PushError, PushOutcome, RequestInfo};
-use crate::telemetry::MetricsExporter;
 
 /// The media type of OpenMetrics, which Prometheus reads since version 2.5.
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
@@ -43,7 +42,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct App {
     ingest: Ingest,
     authenticator: Authenticator,
-    metrics: Option<Box<dyn MetricsExporter>>,
+    metrics: Option<Box<dyn Fn() -> String + Send + Sync>>,
     body_budget: BodyBudget,
 }
 
@@ -63,10 +62,10 @@ impl App {
         Self { ingest, authenticator, metrics: None, body_budget: BodyBudget::default() }
     }
 
-    /// Serves metrics at `/metrics`, to clients that may push.
+    /// Serves `metrics`, in the text format of OpenMetrics, at `/metrics`, to clients that may push.
     #[must_use]
-    pub fn with_metrics(mut self, metrics: Box<dyn MetricsExporter>) -> Self {
-        self.metrics = Some(metrics);
+    pub fn with_metrics(mut self, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Box::new(metrics));
         self
     }
 
@@ -155,7 +154,7 @@ impl App {
     async fn metrics(&self, parts: &Parts, context: &RequestInfo) -> Result<Response<Bytes>, Problem> {
         let metrics = self.metrics.as_ref().ok_or(Problem::NotFound)?;
         self.authenticator.authenticate(&parts.headers, context).await?;
-        Ok(uncached_response(OPEN_METRICS, metrics.to_open_metrics()))
+        Ok(uncached_response(OPEN_METRICS, metrics()))
     }
 
     /// Stores and evaluates a body, and logs the result.

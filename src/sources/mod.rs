@@ -32,8 +32,8 @@ impl SourceEvent {
         if let Some(publication) = Publication::from_rule(event) {
             return Some(Self::Iot(publication));
         }
-        let records = event.get::<Vec<queue::QueueRecord<'_>>>("Records")?.into_iter();
-        Some(Self::Queue(records.filter(|record| record.source == "aws:sqs").map(QueueMessage::from).collect()))
+        let records = event.get::<Vec<Envelope<'_>>>("Records")?;
+        Some(Self::Queue(records.iter().filter_map(QueueMessage::from_record).collect()))
     }
 }
 

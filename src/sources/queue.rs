@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Envelope, Publication, SourceEvent, notice};
 use crate::domain::archive::{Object, ObjectKey};
@@ -19,26 +19,6 @@ use crate::domain::queued_object;
 use crate::ingest::ports::{StoredObjects, UnavailableError, chain};
 use crate::ingest::{EVALUATION_TIMEOUT, Ingest};
 use crate::telemetry::MEASURED;
-
-/// A message in the event of Lambda.
-#[derive(Deserialize)]
-pub(super) struct QueueRecord<'e> {
-    #[serde(borrow, rename = "eventSource")]
-    pub(super) source: Cow<'e, str>,
-    #[serde(borrow, rename = "messageId")]
-    id: Cow<'e, str>,
-    #[serde(borrow)]
-    body: Cow<'e, str>,
-    #[serde(borrow, default)]
-    attributes: RecordAttributes<'e>,
-}
-
-#[derive(Default, Deserialize)]
-struct RecordAttributes<'e> {
-    /// In milliseconds since 1970.
-    #[serde(borrow, default, rename = "SentTimestamp")]
-    sent: Option<Cow<'e, str>>,
-}
 
 /// A message of the queue.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,12 +59,16 @@ struct BatchItemFailure {
     message: String,
 }
 
-impl From<QueueRecord<'_>> for QueueMessage {
-    fn from(record: QueueRecord<'_>) -> Self {
+impl QueueMessage {
+    /// Parses a record of Lambda's event; `None` if it comes from another service than SQS.
+    pub(super) fn from_record(record: &Envelope<'_>) -> Option<Self> {
+        record.get::<Cow<'_, str>>("eventSource").filter(|source| source == "aws:sqs")?;
+        let attributes = record.get::<Envelope<'_>>("attributes");
         // Unix time in milliseconds.
-        let sent = record.attributes.sent.and_then(|sent| sent.parse().ok());
+        let sent = attributes.and_then(|attributes| attributes.get::<Cow<'_, str>>("SentTimestamp")?.parse().ok());
         let sent = sent.and_then(|sent| Timestamp::from_millisecond(sent).ok());
-        Self { id: record.id.into_owned(), sent, task: QueueTask::parse(&record.body, sent) }
+        let body = record.get::<Cow<'_, str>>("body").unwrap_or_default();
+        Some(Self { id: record.get("messageId").unwrap_or_default(), sent, task: QueueTask::parse(&body, sent) })
     }
 }
 

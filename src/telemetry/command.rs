@@ -1,7 +1,6 @@
 //! Logs of the command, and the metrics of `serve` for Prometheus.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,7 +10,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -21,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::catalogue::{MEASURED, METRICS, MetricKind};
-use super::{MetricsExporter, Verbosity};
+use super::{LogFields, Verbosity};
 
 /// The prefix of each name.
 const PREFIX: &str = "smartclean_push";
@@ -95,18 +93,18 @@ fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str
 }
 
 impl MetricsRegistry {
-    fn record(&self, field: &Field, value: f64) {
-        match self.instruments.get(field.name()) {
+    fn record(&self, name: &str, value: f64) {
+        match self.instruments.get(name) {
             Some(Instrument::Counter(counter)) => drop(counter.inc_by(value.max(0.0))),
             Some(Instrument::Gauge(gauge)) => drop(gauge.set(value)),
             Some(Instrument::Histogram(histogram)) => histogram.observe(value),
             None => {}
         }
     }
-}
 
-impl MetricsExporter for MetricsRegistry {
-    fn to_open_metrics(&self) -> String {
+    /// The metrics in the text format of OpenMetrics.
+    #[must_use]
+    pub fn to_open_metrics(&self) -> String {
         let mut text = String::new();
         // Cannot fail: it writes to a String.
         let _ = encode(&mut text, &self.registry);
@@ -117,26 +115,15 @@ impl MetricsExporter for MetricsRegistry {
 impl<S: Subscriber> Layer<S> for MetricsRegistry {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == MEASURED {
-            event.record(&mut &*self);
+            let mut fields = LogFields::default();
+            event.record(&mut fields);
+            for (name, value) in fields.0 {
+                if let Some(value) = value.as_f64() {
+                    self.record(&name, value);
+                }
+            }
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and milliseconds are far below 2^52")]
-impl Visit for &MetricsRegistry {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.record(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.record(field, value as f64);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.record(field, value as f64);
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -16,8 +15,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::Verbosity;
 use super::catalogue::{MEASURED, metric};
+use super::{LogFields, Verbosity};
 
 /// The namespace of the metrics.
 const NAMESPACE: &str = "SmartCleanPush";
@@ -51,7 +50,7 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-        let mut fields = LogFields(Map::new());
+        let mut fields = LogFields::default();
         fields.0.insert("timestamp".to_owned(), now.to_string().into());
         fields.0.insert("level".to_owned(), event.metadata().level().as_str().into());
         event.record(&mut fields);
@@ -78,41 +77,6 @@ fn metrics(line: &Map<String, Value>) -> Vec<Value> {
         .filter_map(|(name, _)| metric(name))
         .map(|metric| json!({ "Name": metric.name, "Unit": metric.unit }))
         .collect()
-}
-
-/// The fields of a log line.
-struct LogFields(Map<String, Value>);
-
-impl LogFields {
-    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for LogFields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.insert(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.insert(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.insert(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.insert(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.insert(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.insert(field, format!("{value:?}"));
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ pub mod function;
 
 use std::fmt::Debug;
 
+use serde_json::{Map, Value};
 use tracing::Level;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
@@ -55,10 +57,40 @@ impl Verbosity {
     }
 }
 
-/// Exports all metrics.
-pub trait MetricsExporter: Debug + Send + Sync {
-    /// The metrics in the text format of OpenMetrics.
-    fn to_open_metrics(&self) -> String;
+/// The fields of a log line.
+#[derive(Default)]
+struct LogFields(Map<String, Value>);
+
+impl LogFields {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for LogFields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.insert(field, format!("{value:?}"));
+    }
 }
 
 #[cfg(test)]

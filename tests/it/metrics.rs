@@ -2,18 +2,9 @@
 
 use http::Request;
 use http_body_util::Full;
-use smartclean_push::telemetry::{METRICS, MetricDefinition, MetricKind, MetricUnit, MetricsExporter};
+use smartclean_push::telemetry::{METRICS, MetricDefinition, MetricKind, MetricUnit};
 
 use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic};
-
-#[derive(Debug)]
-struct FixedMetrics;
-
-impl MetricsExporter for FixedMetrics {
-    fn to_open_metrics(&self) -> String {
-        "# EOF\n".to_owned()
-    }
-}
 
 async fn get(app: &TestApp, password: Option<&str>) -> TestResponse {
     let mut request = Request::get("/metrics");
@@ -25,7 +16,7 @@ async fn get(app: &TestApp, password: Option<&str>) -> TestResponse {
 
 fn app_with_metrics() -> TestApp {
     let app = TestApp::new();
-    TestApp { app: app.app.with_metrics(Box::new(FixedMetrics)), ..app }
+    TestApp { app: app.app.with_metrics(|| "# EOF\n".to_owned()), ..app }
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Every metric as `serve` emits it. The names in CloudWatch are in docs/metrics.md, which is compared with them too.
 
-use smartclean_push::telemetry::MetricsExporter as _;
 use smartclean_push::telemetry::command::MetricsRegistry;
 
 use super::compare;

@@ -8,7 +8,6 @@ use smartclean_push::domain::batch::MOST_ITEMS;
 use smartclean_push::hosts::lambda::EventError;
 use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::sources::Envelope;
-use smartclean_push::telemetry::MetricsExporter;
 
 use crate::hostile::support::{basic, reading};
 use crate::support::{TestApp, body, gzip};
@@ -202,18 +201,9 @@ async fn an_invalid_event_is_an_error_and_neither_a_panic_nor_an_overflow() {
     assert!(status(&deep).await.is_err());
 }
 
-#[derive(Debug)]
-struct PanickingMetrics;
-
-impl MetricsExporter for PanickingMetrics {
-    fn to_open_metrics(&self) -> String {
-        panic!("a bug")
-    }
-}
-
 #[tokio::test]
 async fn a_panic_of_the_handler_is_a_500_and_the_next_event_is_handled() {
-    let app = TestApp::new().app.with_metrics(Box::new(PanickingMetrics));
+    let app = TestApp::new().app.with_metrics(|| panic!("a bug"));
     let get = json!({"http": {"method": "GET", "path": "/metrics", "sourceIp": "203.0.113.7"}, "requestId": "id"});
     let panicking = event(&json!({"rawPath": "/metrics", "requestContext": get}));
     for (event, expected) in [(panicking, 500), (event(&json!({})), 200)] {
