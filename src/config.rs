@@ -9,9 +9,6 @@ use http::uri::InvalidUri;
 use crate::auth::AuthMethods;
 use crate::telemetry::Verbosity;
 
-/// The default of `RULES_KEY`.
-const DEFAULT_RULES_KEY: &str = "config/rules.toml";
-
 /// The log level.
 #[must_use]
 pub fn verbosity() -> Verbosity {
@@ -46,8 +43,6 @@ pub struct FunctionConfig {
     pub state_table: String,
     /// `RETRY_QUEUE_URL`: the queue for objects that could not be stored.
     pub retry_queue_url: String,
-    /// `RULES_KEY`: the key of the rules file in the bucket.
-    pub rules_key: String,
     /// `HEARTBEAT_URL`: the URL that each sweep calls while messages are delivered, so that an external service notices if sweeps stop. An invalid one is
     /// ignored: an optional service must not stop pushes.
     pub heartbeat_url: Option<Uri>,
@@ -125,7 +120,6 @@ impl FunctionConfig {
             signing_key_secret_arn: variables.optional("SIGNING_KEY_SECRET_ARN"),
             state_table: variables.required("STATE_TABLE"),
             retry_queue_url: variables.required("RETRY_QUEUE_URL"),
-            rules_key: variables.optional("RULES_KEY").unwrap_or_else(|| DEFAULT_RULES_KEY.to_owned()),
             heartbeat_url,
             auth_methods: auth_methods.clone().unwrap_or_default(),
         };
@@ -172,13 +166,6 @@ mod tests {
     fn the_five_required_variables_are_enough() {
         let config = read(&[]).unwrap();
         assert_eq!(config.raw_bucket, "readings");
-        assert_eq!(config.rules_key, "config/rules.toml");
-    }
-
-    #[test]
-    fn the_rules_key_is_configurable() {
-        assert_eq!(read(&[("RULES_KEY", "config/night.toml")]).unwrap().rules_key, "config/night.toml");
-        assert_eq!(read(&[("RULES_KEY", " ")]).unwrap().rules_key, "config/rules.toml");
     }
 
     #[test]

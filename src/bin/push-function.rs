@@ -31,7 +31,7 @@ async fn main() -> Result<(), Error> {
     let trust = Trust::of_function(config::names_certificates());
     let sdk = aws::config(trust).await?;
     let s3 = aws_sdk_s3::Client::new(&sdk);
-    let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key);
+    let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone());
     let rules = CachedRules::new(rules, aws::rules::REFRESH_INTERVAL);
     let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn)
         .with_signing_key(config.signing_key_secret_arn);

@@ -14,12 +14,9 @@ AWS = ROOT / "src/adapters/aws"
 NOT_IN_TEMPLATE = {
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
     "AWS_LAMBDA_LOG_LEVEL": "Lambda sets it, from LoggingConfig",
-    "AWS_ENDPOINT_URL": "for stand-ins of AWS",
-    "AWS_ENDPOINT_URL_S3": "for stand-ins of AWS",
     "RUST_LOG": "for the command",
     "SSL_CERT_DIR": "for stand-ins of AWS with their own certificate",
     "SSL_CERT_FILE": "for stand-ins of AWS with their own certificate",
-    "RULES_KEY": "for another key of the rules file; the template uses the default",
 }
 
 # SDK call -> required action.
@@ -57,9 +54,9 @@ class Function:
     def variables_read(self):
         """The names of the variables that the source reads."""
         config = (ROOT / "src/config.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
-        part = re.search(rf"impl {self.config} \{{.*?\n\}}\n", config, re.DOTALL).group()
+        part = re.search(rf"{self.config} \{{.*?\n\}}\n", config, re.DOTALL).group()
         # Constants and functions of the file, without other configurations.
-        shared = re.sub(r"(?:impl \w+ |pub struct \w+ )\{.*?\n\}\n", "", config, flags=re.DOTALL)
+        shared = re.sub(r"(?:impl \w+ |pub struct \w+ |fn raw_bucket_from.*?)\{.*?\n\}\n", "", config, flags=re.DOTALL)
         shared += (ROOT / "src/telemetry/mod.rs").read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0]
         at_compile_time = set(re.findall(r'\benv!\("(\w+)"\)', shared))
         return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|AUTH_METHODS)"', part + shared)) - at_compile_time
@@ -91,12 +88,12 @@ class Function:
 FUNCTIONS = [
     Function(
         "PushFunction",
-        "FunctionConfig",
+        "impl FunctionConfig",
         ["dynamodb.rs", "rules.rs", "s3.rs", "secrets.rs", "sns.rs", "sqs.rs"],
         # Without s3:ListBucket, a missing rules file gets 403.
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
-    Function("CompactFunction", "CompactConfig", ["archive.rs", "archive/lake.rs"], LOGS),
+    Function("CompactFunction", "fn raw_bucket_from.*?", ["archive.rs", "archive/lake.rs"], LOGS),
 ]
 
 

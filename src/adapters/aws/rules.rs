@@ -7,6 +7,8 @@ use super::{RULES_TIMEOUT, error_code, http_status, unavailable, within};
 use crate::adapters::cached_rules::{ConditionalRead, RuleReader};
 use crate::ingest::ports::UnavailableError;
 
+/// The rules file in the bucket.
+const KEY: &str = "config/rules.toml";
 /// The copy of the rules that were accepted last.
 const ACCEPTED_KEY: &str = "config/rules.accepted.toml";
 /// Largest rules file, in bytes: a thousand times what people write.
@@ -23,14 +25,13 @@ const NOT_SAVED: &str = "the accepted rules could not be saved";
 pub struct BucketRules {
     client: Client,
     bucket: String,
-    key: String,
 }
 
 impl BucketRules {
-    /// Uses the rules file `key` of `bucket`.
+    /// Uses the rules file of `bucket`.
     #[must_use]
-    pub fn new(client: Client, bucket: String, key: String) -> Self {
-        Self { client, bucket, key }
+    pub fn new(client: Client, bucket: String) -> Self {
+        Self { client, bucket }
     }
 
     async fn get(&self, key: &str, known: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
@@ -60,11 +61,11 @@ impl BucketRules {
 
 impl RuleReader for BucketRules {
     fn name(&self) -> &str {
-        &self.key
+        KEY
     }
 
     async fn read(&self, known: Option<&str>) -> Result<ConditionalRead, UnavailableError> {
-        within(RULES_TIMEOUT, NOT_READ, self.get(&self.key, known)).await
+        within(RULES_TIMEOUT, NOT_READ, self.get(KEY, known)).await
     }
 
     async fn read_accepted(&self) -> Result<Option<Vec<u8>>, UnavailableError> {

@@ -168,7 +168,7 @@ impl RulesBucket {
         let bucket = self.clone();
         let service = MockService::responding(move |request, _| bucket.reply(request)).await;
         let rules = S3::new(&service.config().await);
-        (service, BucketRules::new(rules, "readings".into(), "config/rules.toml".into()))
+        (service, BucketRules::new(rules, "readings".into()))
     }
 }
 
@@ -225,7 +225,7 @@ async fn only_a_missing_file_is_not_found() {
     ] {
         let service = MockService::replying([reply]).await;
         let rules = S3::new(&service.config().await);
-        let found = BucketRules::new(rules, "readings".into(), "config/rules.toml".into()).read(None).await;
+        let found = BucketRules::new(rules, "readings".into()).read(None).await;
         assert_eq!(matches!(found, Ok(ConditionalRead::NotFound)), is_absent, "{found:?}");
         assert_eq!(found.is_err(), !is_absent, "{found:?}");
     }

@@ -44,8 +44,7 @@ async fn function_with_another_clock() {
     let config = FunctionConfig::from_env().unwrap();
     let sdk = aws::config(Trust::Mozilla).await.unwrap();
     let s3 = aws_sdk_s3::Client::new(&sdk);
-    let rules =
-        CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone(), config.rules_key), REFRESH_INTERVAL);
+    let rules = CachedRules::new(BucketRules::new(s3.clone(), config.raw_bucket.clone()), REFRESH_INTERVAL);
     let secret = SecretReader::new(aws_sdk_secretsmanager::Client::new(&sdk), config.credentials_secret_arn);
     let credentials = CachedCredentials::new(secret);
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&sdk), config.alert_topic_arn);
