@@ -18,7 +18,7 @@ ARCH ?= arm64
 # Processor of this computer, for the end-to-end tests.
 HOST_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
-FUNCTION := --no-default-features --features function
+FUNCTION := --features function
 
 # One target at a time, also with -j: cargo uses every core.
 .NOTPARALLEL:
@@ -34,10 +34,10 @@ help: ## Lists these targets
 
 .PHONY: run
 run: command ## Starts a server on this computer: make run ARGS="--listen 127.0.0.1:9000"; ARGS=--help lists options
-	@cargo run --quiet --locked --bin smartclean-push -- serve $(ARGS)
+	@cargo run --quiet --locked -p smartclean-command -- serve $(ARGS)
 
 # For large data: as fast as a release build, in a third of its build time.
-OPTIMIZED := cargo run --quiet --locked --profile optimized --bin smartclean-push --
+OPTIMIZED := cargo run --quiet --locked --profile optimized -p smartclean-command --
 
 .PHONY: backtest
 backtest: optimized ## Applies rules to stored readings: make backtest ARGS="--from data --rules my-rules.toml --against built-in --html report.html"
@@ -53,7 +53,7 @@ demo: optimized ## Simulates 30 days of 200 devices, and writes a backtest repor
 
 .PHONY: check-rules
 check-rules: command ## Reports every error in a rules file: make check-rules FILE=my-rules.toml
-	@cargo run --quiet --locked --bin smartclean-push -- check '$(FILE)'
+	@cargo run --quiet --locked -p smartclean-command -- check '$(FILE)'
 
 # ---- In your AWS account ---------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ event-hub-key: .venv/build.stamp ## Creates and prints a shared access key for A
 .PHONY: test-alert
 test-alert: command ## Sends a harmless alert through the stack; or URL=http://... with PUSH_USERNAME and PUSH_PASSWORD
 ifdef URL
-	@cargo run --quiet --locked --bin smartclean-push -- test-alert '$(URL)'
+	@cargo run --quiet --locked -p smartclean-command -- test-alert '$(URL)'
 else
 	@$(MAKE) --no-print-directory .venv/build.stamp
 	@$(STACK) test-alert
@@ -140,7 +140,7 @@ rules-restore: .venv/build.stamp ## Makes an older version of the rules the curr
 .PHONY: rebuild-state
 rebuild-state: needs-rust .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
 	@echo 'Building smartclean-push for AWS; the first time takes 5 to 8 minutes.'
-	@cargo build --locked --profile optimized --features s3 --bin smartclean-push
+	@cargo build --locked --profile optimized -p smartclean-command --features s3
 	@$(STACK) rebuild-state --program target/optimized/smartclean-push $(if $(SINCE),--since '$(SINCE)') $(if $(REPLACE),--replace)
 
 SMOKE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) smoke --architecture $(ARCH) $(if $(REGION),--region '$(REGION)')
@@ -200,7 +200,7 @@ goldens: needs-rust .venv/test.stamp ## Compares outputs with tests/golden; RECO
 .PHONY: soak-oracle
 soak-oracle: needs-rust ## Pushes a known ledger while components fail at random, and verifies the result; ROUNDS=200 SEED=1
 	@ORACLE_ROUNDS='$(or $(ROUNDS),200)' ORACLE_SEED='$(or $(SEED),$(shell date +%s))' $(STAGE) 'oracle, $(or $(ROUNDS),200) rounds' \
-	    cargo test --quiet --locked --all-features --test it -- --ignored --nocapture nothing_is_lost
+	    cargo test --quiet $(ALL) --test it --test function -- --ignored --nocapture nothing_is_lost
 
 # Passes if Valgrind is not available.
 .PHONY: counts
@@ -238,14 +238,14 @@ sbom: needs-rust ## Lists the crates in each program, with version and licence, 
 	@mkdir -p target/sbom
 	@$(LINKED) aarch64-unknown-linux-gnu --package smartclean-push $(FUNCTION) >target/sbom/push-function.txt
 	@$(LINKED) aarch64-unknown-linux-gnu --package compact-function >target/sbom/compact-function.txt
-	@$(LINKED) "$$(rustc --print host-tuple)" --package smartclean-push >target/sbom/smartclean-push.txt
+	@$(LINKED) "$$(rustc --print host-tuple)" --package smartclean-command >target/sbom/smartclean-push.txt
 	@# Removes the path of this folder and duplicates.
 	@for list in target/sbom/*.txt; do sed -e 's| ([/*][^)]*)||' -e '/^$$/d' $$list | sort -u -o $$list; wc -l $$list; done
 
 # If LLVM's tools are missing, cargo-llvm-cov installs them with rustup. Hostile input takes too long in an instrumented build.
 .PHONY: coverage
 coverage: needs-rust .venv-audit/audit.stamp ## Reports line coverage of the unit and integration tests, by file; ten minutes
-	@.venv-audit/bin/cargo-llvm-cov llvm-cov $(ALL) --lib --test it --summary-only -- --skip hostile::
+	@.venv-audit/bin/cargo-llvm-cov llvm-cov $(ALL) --lib --test it --test function --summary-only -- --skip hostile::
 
 .PHONY: mutants
 mutants: needs-rust ## Breaks the pure crates at 300 places, one at a time; fails if tests notice fewer than 95 %. SAMPLE=20 SEED=1
@@ -253,7 +253,7 @@ mutants: needs-rust ## Breaks the pure crates at 300 places, one at a time; fail
 
 .PHONY: screenshots
 screenshots: needs-rust .venv/test.stamp ## Tests a report in headless Chromium, light and dark, desktop and phone; pictures in target/screenshots
-	@cargo build --quiet --locked --all-features --bin smartclean-push
+	@cargo build --quiet $(ALL) --bin smartclean-push
 	@$(PYTHON) -m pytest tests/e2e/test_report.py
 
 .PHONY: fuzz
@@ -266,7 +266,7 @@ fuzz-all: needs-rust
 
 .PHONY: tables
 tables: needs-rust ## Updates the tables of docs/scale.md after a change of prices
-	@cargo build --quiet --locked --bin smartclean-push
+	@cargo build --quiet --locked -p smartclean-command
 	@.make/tables target/debug/smartclean-push docs/scale.md
 
 .PHONY: bench
@@ -287,7 +287,7 @@ bench-parts: needs-rust ## Measures each part of a push of 5,000 readings, besid
 
 .PHONY: bench-serve
 bench-serve: needs-rust ## Measures pushes per second of a local server, beside the confirmed writes of its disk
-	@cargo bench --quiet --locked --profile optimized --bench serve
+	@cargo bench --quiet --locked --profile optimized -p smartclean-command --bench serve
 
 .PHONY: bench-history
 bench-history: needs-rust ## Measures a backtest over a year of 1,000 devices: readings per second, memory; half an hour
@@ -295,7 +295,7 @@ bench-history: needs-rust ## Measures a backtest over a year of 1,000 devices: r
 
 .PHONY: hostile
 hostile: optimized ## Measures hostile clients: memory, time, and the delay of other clients
-	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet --locked --test it -- --include-ignored --nocapture --test-threads 1 hostile::size:: hostile::bombs:: hostile::slow::
+	@HOSTILE_COMMAND='$(abspath target/optimized/smartclean-push)' cargo test --quiet $(ALL) --test it -- --include-ignored --nocapture --test-threads 1 hostile::size:: hostile::bombs:: hostile::slow::
 
 .PHONY: soak
 soak: needs-rust ## Simulates 24 hours of 10,000 devices against the server and `replay raw`, then runs soak-oracle. ARGS="1000 2": devices, hours
@@ -336,12 +336,12 @@ e2e-build: build-push build-compact
 .PHONY: command
 command: needs-rust
 	@test -e target/debug/smartclean-push || echo 'Building smartclean-push; the first time takes 2 to 3 minutes.'
-	@cargo build --locked --bin smartclean-push
+	@cargo build --locked -p smartclean-command
 
 .PHONY: optimized
 optimized: needs-rust
 	@echo 'Building smartclean-push, optimized; the first time takes 3 to 5 minutes.'
-	@cargo build --locked --profile optimized --bin smartclean-push
+	@cargo build --locked --profile optimized -p smartclean-command
 
 .PHONY: needs-rust
 needs-rust:

@@ -29,9 +29,10 @@
 //! Dependencies point one way: [`domain`] depends on no other module, [`ingest`] on the domain, [`http`] on both. Only the binaries
 //! use [`adapters`]. [`hosts`] pass requests to [`http`] and other events to [`sources`]. [`telemetry`] is below all of them.
 //!
-//! Five crates contain what needs neither AWS nor HTTP. Three are pure: [`domain`] (readings, rules, state, the engine), [`auth`]
+//! The command is `crates/command`. Five crates contain what needs neither AWS nor HTTP. Three are pure: [`domain`] (readings,
+//! rules, state, the engine), [`auth`]
 //! (authentication) and [`notify`] (texts of messages). `history` reads the archive in order of time and writes it as Parquet
-//! (`lake`). `analysis` has the other commands: rules against history (`backtest`, `report`), rule cases (`cases`), a simulated
+//! (`lake`). `analysis` has what the other commands do: rules against history (`backtest`, `report`), rule cases (`cases`), a simulated
 //! building (`simulate`) and costs (`cost`).
 
 pub mod adapters;

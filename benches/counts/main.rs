@@ -3,9 +3,6 @@
 #![expect(clippy::expect_used, reason = "a benchmark without its own push is useless")]
 #![expect(clippy::print_stdout, reason = "the names are the output")]
 
-#[path = "../../tests/it/support/memory.rs"]
-#[expect(dead_code, unreachable_pub, reason = "tests use more of it")]
-mod memory;
 #[path = "../parts/pushes.rs"]
 mod pushes;
 #[path = "../parts/text.rs"]

@@ -2,9 +2,6 @@
 //! `serde_json`: `make bench-parts`.
 #![expect(clippy::expect_used, reason = "a benchmark without its own push is useless")]
 
-#[path = "../../tests/it/support/memory.rs"]
-#[expect(dead_code, unreachable_pub, reason = "tests use more of it")]
-mod memory;
 mod pushes;
 mod text;
 mod work;

@@ -18,8 +18,8 @@ use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
 use smartclean_push::notify::render::render;
 
-use crate::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::{pushes, text};
+use test_support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 
 /// The time of the crowd: 2026-09-01T00:00:00Z, in milliseconds since 1970.
 const CROWDED: i64 = 1_788_220_800_000;

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::check("texts", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| test_support::properties::check("texts", data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::check("token-form", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| test_support::properties::check("token-form", data));

@@ -8,5 +8,5 @@ mod due_millis;
 pub mod fallback_queue;
 #[cfg(test)]
 mod fixtures;
-#[cfg(feature = "command")]
+#[cfg(feature = "local")]
 pub mod local;

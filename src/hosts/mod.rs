@@ -4,5 +4,5 @@
 pub mod compaction;
 #[cfg(feature = "function")]
 pub mod lambda;
-#[cfg(feature = "command")]
+#[cfg(feature = "local")]
 pub mod server;

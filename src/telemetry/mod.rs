@@ -13,7 +13,7 @@
 //! Lambda runtime logs whole events and the AWS SDK whole requests.
 
 mod catalogue;
-#[cfg(feature = "command")]
+#[cfg(feature = "local")]
 pub mod command;
 #[cfg(feature = "function")]
 pub mod function;

@@ -16,7 +16,7 @@ def function_tree(*arguments):
     """The names of the crates in the function."""
     command = [
         "cargo", "tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}",
-        "--no-default-features", "--features", "function", *arguments,
+        "--package", "smartclean-push", "--features", "function", *arguments,
     ]  # fmt: skip
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, encoding="utf-8").stdout.splitlines()
     return {line.split()[0] for line in lines if line}
@@ -29,12 +29,16 @@ def optional_crates(feature):
 
 def test_function_is_built_with_its_own_features_only():
     build = tomllib.loads((ROOT / "CargoLambda.toml").read_text(encoding="utf-8"))["build"]
-    assert (build["no_default_features"], build["features"]) == (True, ["function"])
+    assert build["features"] == ["function"]
+    assert "default" not in MANIFEST["features"]
 
 
 def test_function_contains_no_crate_of_the_command():
-    of_the_command = optional_crates("command") - optional_crates("function") - optional_crates("aws")
-    assert {"clap", "ureq"} <= of_the_command
+    command = tomllib.loads((ROOT / "crates/command/Cargo.toml").read_text(encoding="utf-8"))
+    of_the_receiver = {name for name, value in MANIFEST["dependencies"].items() if "optional" not in dict(value if isinstance(value, dict) else {})}
+    of_the_command = set(command["dependencies"]) | optional_crates("local")
+    of_the_command -= of_the_receiver | optional_crates("function") | optional_crates("aws") | {"smartclean-push"}
+    assert {"clap", "rusqlite", "ureq"} <= of_the_command
     assert function_tree() & of_the_command == BROUGHT_BY_THE_SDK & of_the_command
     # The package itself does not enable them for the function.
     assert function_tree("--depth", "1") & of_the_command == set()

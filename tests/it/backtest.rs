@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::domain::rules::RuleSet;
 
+use crate::support::MemoryArchive;
 use crate::support::memory::MemoryStore;
 use crate::support::{TestApp, body, push_to, reading_with};
 
@@ -36,7 +37,7 @@ fn trial(text: &str) -> Trial {
 }
 
 fn judge(store: &MemoryStore, trial: &Trial) -> Findings {
-    backtest(store, trial, |_| ()).unwrap()
+    backtest(&MemoryArchive(store), trial, |_| ()).unwrap()
 }
 
 /// A reading of a device, so many minutes after the start.

@@ -1,7 +1,5 @@
 //! The command's verbs that need no server, as a shell runs them.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::support::run;
@@ -28,7 +26,7 @@ fn check_prints_every_fault_with_its_position() {
 /// What stands beside the files is compared with the parser's faults, and recorded, in `goldens::rules`.
 #[test]
 fn check_prints_the_recorded_faults_of_every_broken_file() {
-    let broken = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken-rules");
+    let broken = crate::support::repository().join("tests/data/broken-rules");
     let paths = std::fs::read_dir(broken).unwrap().map(|entry| entry.unwrap().path());
     let mut files = 0;
     for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {

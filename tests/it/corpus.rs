@@ -1,4 +1,4 @@
-//! What holds of whatever anybody sends (fuzz/src), here without libFuzzer: of the committed seeds, of everything that a
+//! What holds of whatever anybody sends (`test_support::properties`), here without libFuzzer: of the committed seeds, of everything that a
 //! fuzzer ever found, and of as many mutations of both as a test has time for.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::properties::{TARGETS, check};
 use crate::support::unescaped;
 
 fn fuzz() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+    crate::support::repository().join("fuzz")
 }
 
 /// The files in a folder of `fuzz/`, by name; none where there is no such folder.

@@ -28,7 +28,7 @@ fn total(devices: &str, batch: &str) -> f64 {
 }
 
 fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+    std::fs::read_to_string(crate::support::repository().join(name)).unwrap()
 }
 
 /// Each command of the page is followed by what it prints, but for the one that only shows how to ask.

@@ -1,7 +1,7 @@
 //! Every request of `events/`, through the same bridge as in the function, with everything behind it in memory.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use smartclean_push::sources::Envelope;
 use crate::support::World;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("events")
+    crate::support::repository().join("events")
 }
 
 fn text(path: &str) -> String {

@@ -1,7 +1,7 @@
 //! Tests of the whole, from outside: one module for what a reader would look for.
 //!
 //! Four of them are suites of their own: `model` compares the engine with a naive one, `hostile` attacks the server, `oracle`
-//! pushes a known ledger while what the programs need fails, `properties` is shared with the fuzz targets.
+//! pushes a known ledger while what the programs need fails, `test_support` is shared with the fuzz targets and the benchmarks.
 #![expect(clippy::disallowed_methods, reason = "the Makefile tells tests by variables how long to run")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -27,9 +27,6 @@ mod model;
 mod notices;
 mod oracle;
 mod pack;
-#[path = "../../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, clippy::expect_used, reason = "a library by itself where it is fuzzed")]
-mod properties;
 mod publications;
 mod push;
 mod races;
@@ -50,3 +47,5 @@ mod unicode;
 mod unknown_rules;
 mod upgrades;
 mod vectors;
+
+use test_support::properties;

@@ -1,7 +1,6 @@
 //! What is published on an MQTT topic, and what comes of it where something on its way fails: every event of `events/iot`
 //! and `events/queue`, through the same bridge as in the function.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -70,7 +69,7 @@ impl Backed {
 
     /// What the function replies to an event of `events/`, a minute after its message was published.
     pub(crate) async fn reply_to(&self, name: &str) -> Result<Value, EventError> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(name);
+        let path = crate::support::repository().join("events").join(name);
         let event = std::fs::read_to_string(path).unwrap();
         let now = published() + SignedDuration::from_mins(1);
         self.app

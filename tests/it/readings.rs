@@ -1,7 +1,5 @@
 //! Readings for tests and their alerts. Needs the crate `domain` only.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::domain::alert::{Alert, Message};
@@ -20,7 +18,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// The vendor's examples: type and text.
 pub(crate) fn samples() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/samples");
+    let folder = crate::support::repository().join("tests/data/samples");
     let mut samples: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

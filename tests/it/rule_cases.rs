@@ -1,7 +1,5 @@
 //! Runs the rule cases in `tests/rules/*.toml` and the examples of `docs/rules.md`. `analysis::cases` describes their syntax.
 
-use std::path::Path;
-
 use analysis::cases::CaseFile;
 use smartclean_push::domain::rules::RuleSet;
 
@@ -20,7 +18,7 @@ fn run(name: &str, text: &str) -> (Vec<String>, usize) {
 #[test]
 fn every_case_fires_exactly_the_expected_alerts() {
     let (mut wrong, mut cases) = (Vec::new(), 0);
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")).unwrap() {
+    for entry in std::fs::read_dir(crate::support::repository().join("tests/rules")).unwrap() {
         let path = entry.unwrap().path();
         let (more, count) = run(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
         wrong.extend(more);
@@ -32,7 +30,7 @@ fn every_case_fires_exactly_the_expected_alerts() {
 
 /// A case file of the page: each block of TOML is the rules of the blocks of text behind it.
 fn cases_of_the_page() -> (String, usize) {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
+    let page = std::fs::read_to_string(crate::support::repository().join("docs/rules.md")).unwrap();
     let (mut file, mut rules, mut count) = (String::new(), "", 0);
     for part in page.split("\n## ").skip(1) {
         let name = part.lines().next().unwrap();

@@ -1,7 +1,5 @@
 //! Rules files: their effect, and the position of each error.
 
-use std::path::Path;
-
 use serde_json::json;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
@@ -121,7 +119,7 @@ fn the_built_in_rules_have_no_error_and_every_rule_a_title() {
 /// A good file beside a broken file of the same name differs from it only in the error.
 #[test]
 fn a_good_file_beside_a_broken_one_has_no_error_and_no_warning() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let data = crate::support::repository().join("tests/data");
     let mut files = 0;
     for entry in std::fs::read_dir(data.join("good-rules")).unwrap() {
         let path = entry.unwrap().path();

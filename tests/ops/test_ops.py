@@ -320,7 +320,7 @@ def test_targets_that_run_the_command_show_its_build():
     """The build takes minutes, and `cargo run --quiet` shows nothing."""
     for target in ("run", "check-rules FILE=r.toml", "rules FILE=r.toml", "test-alert"):
         planned = subprocess.run(["make", "--dry-run", *target.split()], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        assert "\ncargo build --locked --bin smartclean-push\n" in planned, planned
+        assert "\ncargo build --locked -p smartclean-command\n" in planned, planned
 
 
 def test_help_lists_commands():

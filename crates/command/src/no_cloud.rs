@@ -10,7 +10,7 @@ use crate::Failure;
 /// Fails, and says how to read a bucket.
 pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
     Err(Failure::usage(format!(
-        "this build of the command cannot read buckets. Build one that can: cargo build --release --features s3. Or copy the \
+        "this build of the command cannot read buckets. Build one that can: cargo build --release -p smartclean-command --features s3. Or copy the \
          objects: aws s3 sync {location} copy, and name the folder `copy`. The copy loses the times of receipt"
     )))
 }
@@ -18,6 +18,6 @@ pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
 /// Fails, and says how to open a table.
 pub(super) async fn table(_: &str) -> Result<(Box<dyn StateStore>, HashMap<String, u64>), Failure> {
     Err(Failure::usage(
-        "this build of the command cannot use tables. Build one that can: cargo build --release --features s3",
+        "this build of the command cannot use tables. Build one that can: cargo build --release -p smartclean-command --features s3",
     ))
 }

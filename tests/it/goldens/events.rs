@@ -1,7 +1,6 @@
 //! What the function replies to every file of `events/`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -10,7 +9,7 @@ use crate::publications::Backed;
 
 #[tokio::test]
 async fn every_event_has_the_same_reply() {
-    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let events = crate::support::repository().join("events");
     let mut replies: BTreeMap<String, Value> = BTreeMap::new();
     for folder in ["http-api", "iot", "queue", "rest-api"] {
         for entry in std::fs::read_dir(events.join(folder)).unwrap() {

@@ -8,8 +8,6 @@ mod help;
 mod metrics;
 mod rules;
 
-use std::path::Path;
-
 /// Differing lines that are shown of a golden.
 const LINES: usize = 3;
 /// Characters that are shown of a line.
@@ -23,7 +21,7 @@ fn compare(texts: impl IntoIterator<Item = (String, String)>) {
     let record = std::env::var_os("GOLDENS").is_some_and(|wanted| wanted == "record");
     let mut differences = String::new();
     for (name, text) in texts {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(&name);
+        let path = crate::support::repository().join("tests").join(&name);
         if record {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, text).unwrap();

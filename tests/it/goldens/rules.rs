@@ -1,15 +1,13 @@
 //! Every fault of the broken rules files in `tests/data/broken-rules`: a file is named by its fault, and beside it is what
 //! is said about it.
 
-use std::path::Path;
-
 use smartclean_push::domain::rules::RuleSet;
 
 use super::compare;
 
 #[test]
 fn a_broken_file_is_refused_with_every_fault_at_its_line_and_column() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken-rules");
+    let folder = crate::support::repository().join("tests/data/broken-rules");
     let mut faults_of_files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,7 +1,7 @@
 //! A fake of Lambda: processes of the function, which get one event at a time with a timeout, and are restarted after they die.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,6 +27,13 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Extra time for a response on a machine that is busy with other processes.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// The function, which belongs to another package: `cargo test --workspace` builds it beside the command.
+fn push_function() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_smartclean-push")).with_file_name("push-function");
+    assert!(path.exists(), "{path:?} is missing: run cargo build --workspace --all-features --bins");
+    path
+}
 
 /// Why an invocation has no response.
 #[derive(Debug)]
@@ -128,7 +135,7 @@ impl Function {
 
     fn command(&self, access_key: &str, api: u16) -> Command {
         let mut command = match self.ahead {
-            None => Command::new(env!("CARGO_BIN_EXE_push-function")),
+            None => Command::new(push_function()),
             Some(_) => clock::command(),
         };
         let log = File::options().append(true).open(&self.log).unwrap();

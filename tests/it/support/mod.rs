@@ -5,21 +5,27 @@ mod command;
 mod world;
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use serde_json::Value;
+pub(crate) use test_support::memory;
 
+pub(crate) use self::archive::MemoryArchive;
 pub(crate) use self::command::{
     CommandOutput, Server, StoredDocument, command, documents, eventually, files, paths, run, serve,
 };
 pub(crate) use self::world::request_info;
 pub(crate) use self::world::{TestApp, TestResponse, World, one_client, push_to};
-// Declared there, because the fuzz targets use it too.
-pub(crate) use crate::properties::memory;
 pub(crate) use crate::readings::*;
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
 /// The ids of all alerts in a message's facts; none for a notice.
 pub(crate) fn alert_ids(facts: &Value) -> Vec<String> {

@@ -12,8 +12,6 @@ mod event_hub_body;
 pub mod json;
 pub mod limits;
 mod matrix_event;
-#[path = "../../tests/it/support/memory.rs"]
-pub mod memory;
 mod reading;
 mod rules;
 mod sas_header;

@@ -16,8 +16,8 @@ use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
 use tokio::runtime::{Builder, Runtime};
 
-use super::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use super::{json, limits};
+use crate::memory::{MemoryPublisher, MemoryState, MemoryStore};
 
 /// Usernames and passwords. Targets use the first one unless the client matters.
 pub(super) const CLIENTS: [(&str, &str); 2] = [("smartclean", "s3cret-Pa55"), ("naïve", "p:ss wörd:")];
