@@ -168,17 +168,3 @@ fn schema_and_completions_are_printed() {
     }
     assert_eq!(run(folder.path(), &["completions", "cmd"]).exit, Some(2));
 }
-
-/// A rule applies to several device types; each type has limits of its own.
-#[test]
-fn backtest_heads_each_table_of_limits_with_its_device_type() {
-    let folder = tempfile::tempdir().unwrap();
-    let simulate = ["simulate", "--out", "data", "--devices", "100", "--days", "3", "--from", "2026-11-01"];
-    assert_eq!(run(folder.path(), &simulate).exit, Some(0));
-    let ran = run(folder.path(), &["backtest", "--from", "data", "--rules", "built-in"]);
-    let headings: Vec<&str> =
-        ran.out.lines().filter(|line| line.contains(" device") && line.contains(", type ")).collect();
-    let unique: std::collections::BTreeSet<_> = headings.iter().collect();
-    assert!(headings.len() > 3 && unique.len() == headings.len(), "{headings:#?}");
-    assert!(!ran.out.contains("1 devices"), "{}", ran.out);
-}

@@ -21,7 +21,9 @@ impl CompletionsCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         // Into memory first: the generator panics if the output ends early, as with `head`.
         let mut script = Vec::new();
-        generate(self.shell, &mut CommandLine::command(), env!("CARGO_PKG_NAME"), &mut script);
+        let mut command = CommandLine::command();
+        let name = command.get_name().to_owned();
+        generate(self.shell, &mut command, name, &mut script);
         print_results(String::from_utf8_lossy(&script))
     }
 }
