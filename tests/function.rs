@@ -1,5 +1,4 @@
 //! The push function as a process without its environment. `tests/it` runs it against the fake AWS.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;
 

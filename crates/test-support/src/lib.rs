@@ -1,5 +1,9 @@
 //! Shared by tests, fuzz targets and benchmarks: the ports in memory, and the properties of every parser.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "fakes and properties panic if a test cannot go on or fails"
+)]
 
 pub mod memory;
 pub mod properties;
