@@ -9,7 +9,6 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::evaluator::{Committed, Evaluator, OutboxMessage};
-use super::limit::{take_sms, take_tokens};
 use super::ports::AlertPublisher;
 use crate::domain::alert::Message;
 use crate::domain::engine::Evaluation;
@@ -73,7 +72,7 @@ impl Dispatcher<'_> {
         let fewest = fewest_messages(&messages);
         let severities = messages.iter().map(|message| message.severity());
         let requester = Requester::Sweep { digests: fewest.len() };
-        let tokens = take_tokens(&self.evaluator, severities, requester).await;
+        let tokens = self.evaluator.tokens(severities, requester).await;
         let mut rest = waiting.into_iter();
         let sizes = one_by_one(&fewest, tokens);
         let groups: Vec<Vec<OutboxMessage>> =
@@ -143,7 +142,7 @@ impl Dispatcher<'_> {
         };
         let mut rendered: Vec<Rendered> = groups.iter().map(of_group).collect();
         let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
-        let granted = take_sms(&self.evaluator, wanted).await;
+        let granted = self.evaluator.sms(wanted).await;
         let reason = if granted.is_some() { QUOTA_REACHED } else { QUOTA_UNKNOWN };
         let by_sms = rendered.iter_mut().filter(|rendered| rendered.goes_by_sms());
         for rendered in by_sms.skip(granted.unwrap_or_default()) {

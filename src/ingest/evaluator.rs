@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
-use super::limit::take_tokens;
 use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
 use super::state_documents::{read, to_json};
@@ -191,7 +190,7 @@ impl Evaluator<'_> {
         });
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable();
-        let granted = take_tokens(self, candidates.iter().map(|(_, _, severity)| *severity), Requester::Push).await;
+        let granted = self.tokens(candidates.iter().map(|(_, _, severity)| *severity), Requester::Push).await;
         let mut shares = vec![0; changes.len()];
         candidates.into_iter().take(granted).for_each(|(_, index, _)| shares[index] += 1);
         shares

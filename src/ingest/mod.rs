@@ -7,11 +7,11 @@
 pub mod decode;
 mod dispatcher;
 mod evaluator;
-mod limit;
 mod log;
 mod pending;
 pub mod ports;
 mod projects;
+pub mod rate_limit;
 mod replay;
 mod restore;
 mod state_documents;
@@ -30,10 +30,10 @@ use self::decode::{DecodeError, Encoding, decode};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::{Delivery, OUTBOX_CLEANUP_TIMEOUT};
 use self::evaluator::{Evaluator, LoadedZones};
-pub use self::limit::RATE_LIMIT_TIMEOUT;
 use self::pending::FailedAttempts;
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
 use self::projects::{KnownProjects, known_projects};
+pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
 pub use self::replay::{Replay, Replayed, RereadRejection, reread};
 pub use self::restore::{ReplayedDocument, Restored, restore};
 use self::sweeper::LastRun;
@@ -140,7 +140,7 @@ pub struct Environment {
     pub store: Box<dyn RawStore>,
     /// Lists pending pushes; `None` if a queue does.
     pub journal: Option<Box<dyn Journal>>,
-    /// State store and rate limit.
+    /// State store.
     pub state: Box<dyn StateStore>,
     /// Publisher.
     pub publisher: Box<dyn AlertPublisher>,

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use crate::auth::Credentials;
 use crate::domain::archive::{Object, ObjectKey};
-use crate::domain::rate_limit::TokenRequest;
 use crate::domain::rules::{RefusedRules, RuleSet};
 use crate::notify::render::Rendered;
 
@@ -156,26 +155,9 @@ pub enum Commit {
     Lost,
 }
 
-/// Limits messages across all copies of the program.
-#[async_trait]
-pub trait RateLimiter: Send + Sync {
-    /// Takes tokens of `channel` for messages about to be sent. Returns how many are granted, to urgent messages first.
-    /// Concurrent copies never get more than the limit together.
-    ///
-    /// # Errors
-    /// [`UnavailableError`] if the store did not confirm. Tokens may be taken; send nothing.
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError>;
-
-    /// Counts messages about to go out by SMS against `quota`, the maximum per UTC day. Returns how many may go out.
-    ///
-    /// # Errors
-    /// [`UnavailableError`] if the store did not confirm. They may be counted; send nothing by SMS.
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError>;
-}
-
 /// State store: small documents, each written as a whole by compare-and-swap and shared by all copies of the program.
 #[async_trait]
-pub trait StateStore: RateLimiter {
+pub trait StateStore: Send + Sync {
     /// Loads the documents with these keys, in the same order.
     ///
     /// # Errors

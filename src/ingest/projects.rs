@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluator::{RETRIES, backoff};
-use super::ports::{Commit, PROJECTS_OF, StateDocument, StateStore, UnavailableError};
-use super::state_documents::{load, read, to_json};
+use super::evaluator::RETRIES;
+use super::ports::{PROJECTS_OF, StateDocument, StateStore, UnavailableError};
+use super::state_documents::{change, load, read};
 use crate::domain::state::StateVersion;
 
 /// Maximum number of recorded zones in the memory of a process; the memory is then cleared.
@@ -17,7 +17,7 @@ const MAX_RECORDED_ZONES: usize = 20_000;
 const MAX_PROJECTS: usize = 1_000;
 
 /// The projects that have a zone with one id.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Projects {
     v: StateVersion,
@@ -79,28 +79,19 @@ pub(super) async fn restore_projects(store: &dyn StateStore, key: &str, body: &s
 }
 
 async fn record_project(store: &dyn StateStore, zone: &str, project: &str) -> Result<(), UnavailableError> {
-    let key = key(zone);
-    for attempt in 0..=RETRIES {
-        let (mut known, document) = load::<Projects>(store, &key).await?;
-        if known.projects.len() >= MAX_PROJECTS || known.projects.iter().any(|known| known == project) {
-            return Ok(());
+    let add = |Projects { projects, .. }: &mut Projects| {
+        if projects.len() < MAX_PROJECTS && !projects.iter().any(|known| known == project) {
+            projects.push(project.to_owned());
         }
-        known.projects.push(project.to_owned());
-        match store.commit(&key, document.version, &to_json(&known)?, None).await? {
-            Commit::Done => return Ok(()),
-            Commit::Lost => backoff(attempt).await,
-        }
-    }
-    Err(UnavailableError::new(
-        "the project of a zone could not be recorded",
-        "other writers were first in all attempts",
-    ))
+    };
+    change(store, &key(zone), RETRIES, add).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::adapters::local::sqlite::SqliteStore;
+    use crate::ingest::state_documents::to_json;
 
     #[tokio::test]
     async fn a_zone_has_its_first_thousand_projects_and_no_more() {

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ports::{StateDocument, StateStore, UnavailableError};
+use super::evaluator::backoff;
+use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use crate::domain::state::StateVersion;
 use crate::telemetry::MEASURED;
 
@@ -39,6 +40,32 @@ pub(super) async fn load<T: Default + DeserializeOwned>(
 ) -> Result<(T, StateDocument), UnavailableError> {
     let document = store.load(&[key.to_owned()]).await?.into_iter().next().unwrap_or_default();
     Ok((read(key, &document)?, document))
+}
+
+/// How often the backoff doubles in [`change`]. With a higher bound, writers that lost often would pause while others win.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// Changes the document with this key by compare-and-swap. Returns what `change` returns, which is called again after a lost
+/// one, at most `retries` times. An unchanged document is not written.
+pub(super) async fn change<T: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send, R: Send>(
+    store: &dyn StateStore,
+    key: &str,
+    retries: u32,
+    change: impl Fn(&mut T) -> R + Send,
+) -> Result<R, UnavailableError> {
+    for attempt in 0..=retries {
+        let (before, document) = load::<T>(store, key).await?;
+        let mut value = before.clone();
+        let result = change(&mut value);
+        if value == before {
+            return Ok(result);
+        }
+        match store.commit(key, document.version, &to_json(&value)?, None).await? {
+            Commit::Done => return Ok(result),
+            Commit::Lost => backoff(attempt.min(MAX_DOUBLINGS)).await,
+        }
+    }
+    Err(UnavailableError::new("a state document could not be written", "other writers were first in all attempts"))
 }
 
 /// The JSON text of a document.

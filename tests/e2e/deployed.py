@@ -314,8 +314,11 @@ class Deployed:
         """Isolates a test from earlier ones: resets the rate limit, and ignores messages about their zones."""
         self._zones_of_earlier_tests |= self._zones
         self._zones = set()
-        table = self.aws.client("dynamodb")
-        table.delete_item(TableName=self.ids["StateTable"], Key={"pk": {"S": "rate-limit/alerts"}})
+        self.reset_rate_limit()
+
+    def reset_rate_limit(self):
+        """Fills the rate limit's tokens and the SMS quota of the day."""
+        self.aws.client("dynamodb").delete_item(TableName=self.ids["StateTable"], Key={"pk": {"S": "rate-limit"}})
 
     def expire_leases(self):
         """Makes every message in an outbox due now, as if its lease had expired."""

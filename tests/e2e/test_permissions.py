@@ -74,11 +74,13 @@ def test_push_whose_state_cannot_be_written_is_stored_and_evaluated_later(stack)
 
 
 def test_alert_waits_for_the_sweep_if_the_rate_limit_cannot_be_read(stack):
+    unreadable = {"pk": {"S": "rate-limit"}, "version": {"N": "1"}, "body": {"S": "not JSON"}}
     with stack.alert_queue() as receive:
-        with stack.without_permission("dynamodb:UpdateItem"):
-            assert stack.push(reading(270)).json()["alerts"] == 1
-            stack.sweep()
-            assert receive() == []
+        stack.aws.client("dynamodb").put_item(TableName=stack.ids["StateTable"], Item=unreadable)
+        assert stack.push(reading(270)).json()["alerts"] == 1
+        stack.sweep()
+        assert receive() == []
+        stack.reset_rate_limit()
         stack.sweep()
         assert len(receive()) == 1
 

@@ -33,7 +33,6 @@ ACTIONS = {
     "put_object": "s3:PutObject",
     "query": "dynamodb:Query",
     "send_message": "sqs:SendMessage",
-    "update_item": "dynamodb:UpdateItem",
 }
 
 # Actions of Lambda with the role of the function.

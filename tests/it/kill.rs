@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
-use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Journal, PendingPush, RateLimiter, RawStore, StateDocument, StateStore, Stored,
-    UnavailableError,
+    AlertPublisher, Commit, Journal, PendingPush, RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
+use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::ingest::{Ingest, PushOutcome};
 use smartclean_push::notify::render::Rendered;
 use tokio::sync::{Mutex, MutexGuard};
@@ -102,19 +101,6 @@ impl Journal for Dying<FolderStore> {
 
     async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         self.port.set_aside(key).await
-    }
-}
-
-#[async_trait]
-impl RateLimiter for Dying<SqliteStore> {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        let _step = self.life.step("take tokens").await;
-        self.port.take_tokens(channel, request).await
-    }
-
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        let _step = self.life.step("take SMS").await;
-        self.port.take_sms(quota, wanted, now).await
     }
 }
 
@@ -278,7 +264,7 @@ struct Left {
     /// Every message that was sent, to the letter; how often is left out.
     told: BTreeSet<String>,
     /// What is remembered, and when something is due. Not how often it was written, which is more often where a push was
-    /// evaluated twice; nor, for the same reason, when something last arrived.
+    /// evaluated twice; nor, for the same reason, when something last arrived, and how many tokens are left.
     state: Vec<StoredDocument>,
     /// Names of the objects of readings.
     objects: Vec<String>,
@@ -288,7 +274,7 @@ struct Left {
 
 fn left(folder: &Path) -> Left {
     let mut state = documents(&folder.join("state.db"));
-    state.retain(|document| document.key != "arrivals");
+    state.retain(|document| !["arrivals", RATE_LIMIT].contains(&document.key.as_str()));
     assert!(state.iter().all(|document| !document.body.contains("outbox")), "all was sent: {state:#?}");
     Left {
         told: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(str::to_owned).collect(),

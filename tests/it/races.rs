@@ -13,10 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
-use smartclean_push::domain::rate_limit::TokenRequest;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::{RuleState, ZoneKey, ZoneState};
-use smartclean_push::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
 
 use crate::support::{World, body, now, process, push_to, reading_with};
 
@@ -31,17 +30,6 @@ const REPORT: &str = "report: ";
 struct Counting<T> {
     store: T,
     lost: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl<T: StateStore> RateLimiter for Counting<T> {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        self.store.take_tokens(channel, request).await
-    }
-
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        self.store.take_sms(quota, wanted, now).await
-    }
 }
 
 #[async_trait]

@@ -1,16 +1,17 @@
 //! The rate limit over pushes, sweeps and all copies: how many messages go out, when, and that each alert is named once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use smartclean_push::domain::rate_limit::TokenRequest;
+use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::SweepStats;
-use smartclean_push::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::rate_limit::{RATE_LIMIT, take_sms, take_tokens};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::render::Rendered;
 
@@ -151,17 +152,32 @@ async fn a_storm_of_urgent_ones_leaves_the_sweep_a_token_for_what_waits() {
 }
 
 #[tokio::test]
-async fn without_an_answer_of_the_limiter_nothing_is_sent_and_everything_is_sent_later() {
+async fn without_the_rate_limit_nothing_is_sent_and_everything_is_sent_later() {
     let app = TestApp::new();
-    app.state.set_limiter_broken(true);
+    app.state.set_rate_limit_broken(true);
     push_each(&app, vec![empty_soap(1), empty_soap(2), spill(1)]).await;
     let swept = sweep(&app, 60).await;
     assert_eq!((swept.delivery.messages, swept.delivery.waiting, swept.delivery.oldest_unsent_s), (0, 3, 60));
     assert_eq!(app.publisher.sent().len(), 0);
-    app.state.set_limiter_broken(false);
+    app.state.set_rate_limit_broken(false);
     // One by one: there is a token for each.
     let swept = sweep(&app, 120).await;
     assert_eq!((swept.delivery.messages, swept.delivery.digests, swept.delivery.waiting), (3, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_race_for_tokens_is_retried_and_in_the_end_nothing_is_granted() {
+    let (state, limit) = (MemoryState::default(), RateLimit::default());
+    let demand = TokenDemand { urgent: 1, other: 0 };
+    let request = TokenRequest { limit, demand, requester: Requester::Push, now: now() };
+    state.lose_next(10);
+    assert_eq!(take_tokens(&state, &request).await.unwrap(), 1);
+    state.lose_next(usize::MAX);
+    assert!(take_tokens(&state, &request).await.is_err());
+    assert!(take_sms(&state, 100, 1, now()).await.is_err());
+    state.lose_next(0);
+    let rest = TokenRequest { demand: TokenDemand { urgent: 100, other: 0 }, ..request };
+    assert_eq!(take_tokens(&state, &rest).await.unwrap(), 9, "none was taken in vain");
 }
 
 #[tokio::test]
@@ -183,7 +199,7 @@ async fn what_waits_keeps_a_sweep_from_nothing_else() {
     let zone = json!({ "InsID": "blocked", "Display": "blocked" });
     push_each(&app, vec![reading_with("PT", &json!({ "p": 3 }), &zone)]).await;
     app.push(body(&[reading_with("SS", &json!({ "p": 3 }), &zone)])).await;
-    app.state.set_limiter_broken(true);
+    app.state.set_rate_limit_broken(true);
     // More zones than a sweep looks at, all of which stay due.
     let storm: Vec<String> = (0..5_001).map(empty_soap).collect();
     assert_eq!(app.push(body(&storm)).await.body["alerts"], 5_001);
@@ -251,10 +267,10 @@ async fn without_a_count_of_sms_messages_go_out_without_sms_and_say_why() {
 struct Calls {
     loads: usize,
     commits: usize,
-    /// Takes of tokens.
-    tokens: usize,
-    /// Takes of SMS.
-    sms: usize,
+    /// Loads of the rate limit.
+    limit_loads: usize,
+    /// Commits of the rate limit.
+    limit_commits: usize,
 }
 
 /// A state store that counts its calls.
@@ -262,35 +278,27 @@ struct Calls {
 struct Counted {
     state: MemoryState,
     calls: Arc<Mutex<Calls>>,
+    /// Whether the rate limit can be loaded only once, for the tokens.
     cannot_count_sms: bool,
 }
 
 impl Counted {
-    fn count(&self, one_more: impl FnOnce(&mut Calls)) {
-        one_more(&mut self.calls.lock().unwrap());
-    }
-}
-
-#[async_trait]
-impl RateLimiter for Counted {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        self.count(|calls| calls.tokens += 1);
-        self.state.take_tokens(channel, request).await
-    }
-
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        self.count(|calls| calls.sms += 1);
-        if self.cannot_count_sms {
-            return Err(UnavailableError::new("the rate limiter did not answer", "failure injected by the test"));
-        }
-        self.state.take_sms(quota, wanted, now).await
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap()
     }
 }
 
 #[async_trait]
 impl StateStore for Counted {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
-        self.count(|calls| calls.loads += 1);
+        if keys == [RATE_LIMIT] {
+            self.calls().limit_loads += 1;
+            if self.cannot_count_sms && self.calls().limit_loads > 1 {
+                return Err(UnavailableError::new("the state store did not answer", "failure injected by the test"));
+            }
+        } else {
+            self.calls().loads += 1;
+        }
         self.state.load(keys).await
     }
 
@@ -301,7 +309,10 @@ impl StateStore for Counted {
         body: &str,
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
-        self.count(|calls| calls.commits += 1);
+        match key {
+            RATE_LIMIT => self.calls().limit_commits += 1,
+            _ => self.calls().commits += 1,
+        }
         self.state.commit(key, version, body, due).await
     }
 
@@ -311,13 +322,13 @@ impl StateStore for Counted {
 }
 
 #[tokio::test]
-async fn a_push_asks_the_limiter_only_for_messages() {
+async fn a_push_reads_the_rate_limit_only_for_messages() {
     let state = Counted::default();
     let ingest = World::new().with_state(state.clone()).ingest();
     let calls = async |text: String| {
-        *state.calls.lock().unwrap() = Calls::default();
+        *state.calls() = Calls::default();
         push_to(&ingest, body(&[text]), now()).await.unwrap();
-        *state.calls.lock().unwrap()
+        *state.calls()
     };
     let soap = |percent: u32, second: i64| {
         let at = now() + SignedDuration::from_secs(second);
@@ -326,8 +337,8 @@ async fn a_push_asks_the_limiter_only_for_messages() {
     // The first one also notes the zone's project, and that something has arrived.
     calls(soap(50, -60)).await;
     assert_eq!(calls(soap(49, -50)).await, Calls { loads: 1, ..Calls::default() });
-    // Two loads and commits: what it makes, and that it is sent.
-    assert_eq!(calls(soap(3, -40)).await, Calls { loads: 2, commits: 2, tokens: 1, sms: 1 });
+    // Two loads and commits: what it makes, and that it is sent. As many of the rate limit: tokens and SMS.
+    assert_eq!(calls(soap(3, -40)).await, Calls { loads: 2, commits: 2, limit_loads: 2, limit_commits: 2 });
     let still = calls(soap(2, -30)).await;
-    assert_eq!((still.tokens, still.sms), (0, 0));
+    assert_eq!((still.limit_loads, still.limit_commits), (0, 0));
 }

@@ -1,15 +1,18 @@
 //! The rate limit of messages, shared by all copies of the program.
 //!
-//! The algorithm is GCRA, the generic cell rate algorithm. A limiter keeps one number, the theoretical arrival time (TAT). Each
+//! The algorithm is GCRA, the generic cell rate algorithm. It needs one number, the theoretical arrival time (TAT). Each
 //! token moves it forward by one interval, the time between two messages at the long-run rate. The bucket is full if the TAT
 //! has passed, and empty if the TAT is a whole burst ahead of now.
 
 use std::ops::AddAssign;
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil};
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
 
 use super::severity::Severity;
+use super::state::StateVersion;
 
 /// Tokens that messages of severity `low` and `medium` leave to `high` and `critical`.
 const LEFT_TO_URGENT: usize = 3;
@@ -73,7 +76,7 @@ impl AddAssign<Severity> for TokenDemand {
     }
 }
 
-/// A request for tokens of a limiter.
+/// A request for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The limit in force.
@@ -86,49 +89,28 @@ pub struct TokenRequest {
     pub now: Timestamp,
 }
 
-/// The state of a limiter. Times are in Unix microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bucket {
-    /// The TAT; `None` before the first token.
-    pub tat: Option<i64>,
-    /// When a push last left messages to the sweep; `None` after a sweep that had tokens for all of them.
-    pub waiting: Option<i64>,
+/// The state document of the rate limit and of the SMS quota.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RateLimitState {
+    v: StateVersion,
+    /// The TAT in Unix microseconds; `None` before the first token.
+    tat: Option<i64>,
+    /// When a push last left messages to the sweep, in Unix microseconds; `None` after a sweep that had tokens for all of them.
+    waiting: Option<i64>,
+    sms: Option<SmsCount>,
 }
 
-/// Tokens granted from a [`Bucket`], for a store that commits them with one conditional write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenGrant {
-    /// The number of tokens, for urgent messages first.
-    pub granted: usize,
-    /// The new bucket.
-    pub bucket: Bucket,
-    /// The condition on the stored TAT under which the same number is granted.
-    pub condition: TatCondition,
-    /// The condition on the stored `waiting`: absent, or at most this. `None` without a condition.
-    pub waiting_until: Option<i64>,
+/// Messages that went out by SMS on one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SmsCount {
+    /// The day in UTC.
+    day: Date,
+    sent: usize,
 }
 
-/// A condition on the stored TAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TatCondition {
-    /// The bucket is full: the TAT is absent, at most `now`, or above `implausible`.
-    Full {
-        /// The time of the request.
-        now: i64,
-        /// The highest plausible TAT.
-        implausible: i64,
-    },
-    /// The TAT is above `now` and at most `highest`.
-    Between {
-        /// The time of the request.
-        now: i64,
-        /// The highest TAT at which the same number is granted.
-        highest: i64,
-    },
-}
-
-impl TokenRequest {
-    /// Grants tokens from `bucket`.
+impl RateLimitState {
+    /// Takes tokens, and returns how many are granted, to urgent messages first.
     ///
     /// - `low` and `medium` leave the last three tokens to `high` and `critical`.
     /// - While messages wait for the sweep, a push gets no token for `low` and `medium`, and leaves the last two to the sweep.
@@ -137,7 +119,7 @@ impl TokenRequest {
     ///
     /// # Examples
     /// ```
-    /// use domain::rate_limit::{Bucket, RateLimit, Requester, TokenDemand, TokenRequest};
+    /// use domain::rate_limit::{RateLimit, RateLimitState, Requester, TokenDemand, TokenRequest};
     ///
     /// let request = TokenRequest {
     ///     limit: RateLimit { burst: 10, per_minute: 10, sms_per_day: 100 },
@@ -145,42 +127,45 @@ impl TokenRequest {
     ///     requester: Requester::Push,
     ///     now: "2026-11-23T10:00:00Z".parse()?,
     /// };
-    /// let grant = request.grant(Bucket::default());
-    /// assert_eq!(grant.granted, 7);
-    /// assert_eq!(request.grant(grant.bucket).granted, 0);
+    /// let mut state = RateLimitState::default();
+    /// assert_eq!(state.take_tokens(&request), 7);
+    /// assert_eq!(state.take_tokens(&request), 0);
     /// # Ok::<(), jiff::Error>(())
     /// ```
-    #[must_use]
-    pub fn grant(&self, bucket: Bucket) -> TokenGrant {
-        let now = self.now.as_microsecond();
-        let interval = self.limit.interval();
-        let empty = now + interval * i64::from(self.limit.burst);
-        let implausible = empty + PLAUSIBLE_LEAD;
-        let ahead = bucket.tat.filter(|tat| *tat > now && *tat <= implausible);
-        let available = usize::try_from((empty - ahead.unwrap_or(now)) / interval).unwrap_or(0);
-        let is_waiting = bucket.waiting.is_some_and(|waiting| waiting > now - WAITING);
-        let granted = self.granted(available, is_waiting);
-        let if_waiting = self.granted(available, true);
-        let needed = (granted..available).find(|fewer| self.granted(*fewer, if_waiting == granted) == granted);
-        let cost = |tokens: usize| interval * i64::try_from(tokens).unwrap_or(i64::MAX / interval);
-        TokenGrant {
-            granted,
-            bucket: Bucket {
-                tat: if granted == 0 { bucket.tat } else { Some(ahead.unwrap_or(now) + cost(granted)) },
-                waiting: match self.requester {
-                    Requester::Push if granted < self.demand.urgent + self.demand.other && !is_waiting => Some(now),
-                    Requester::Push => bucket.waiting,
-                    Requester::Sweep { digests } => (granted < digests).then_some(now),
-                },
-            },
-            condition: match ahead {
-                None => TatCondition::Full { now, implausible },
-                Some(_) => TatCondition::Between { now, highest: empty - cost(needed.unwrap_or(available)) },
-            },
-            waiting_until: (granted > if_waiting).then_some(now - WAITING),
+    pub fn take_tokens(&mut self, request: &TokenRequest) -> usize {
+        let now = request.now.as_microsecond();
+        let interval = request.limit.interval();
+        let empty = now + interval * i64::from(request.limit.burst);
+        let tat = self.tat.filter(|tat| (now..=empty + PLAUSIBLE_LEAD).contains(tat)).unwrap_or(now);
+        let available = usize::try_from((empty - tat) / interval).unwrap_or(0);
+        let is_waiting = self.waiting.is_some_and(|waiting| waiting > now - WAITING);
+        let granted = request.granted(available, is_waiting);
+        if granted > 0 {
+            self.tat = Some(tat + interval * i64::try_from(granted).unwrap_or(i64::MAX / interval));
         }
+        match request.requester {
+            Requester::Push if is_waiting || granted == request.demand.urgent + request.demand.other => {}
+            Requester::Sweep { digests } if granted >= digests => self.waiting = None,
+            Requester::Push | Requester::Sweep { .. } => self.waiting = Some(now),
+        }
+        granted
     }
 
+    /// Counts `wanted` messages about to go out by SMS against `quota`, the maximum per UTC day. Returns how many may go out.
+    pub fn take_sms(&mut self, quota: u32, wanted: usize, now: Timestamp) -> usize {
+        let today = now.to_zoned_datetime(TimeZone::UTC).date();
+        // The clock of another copy may be ahead at midnight. A later day is implausible: a clock was wrong.
+        let known = self.sms.filter(|sms| (today..=today.saturating_add(1.day())).contains(&sms.day));
+        let SmsCount { day, sent } = known.unwrap_or(SmsCount { day: today, sent: 0 });
+        let granted = wanted.min((quota as usize).saturating_sub(sent));
+        if granted > 0 {
+            self.sms = Some(SmsCount { day, sent: sent + granted });
+        }
+        granted
+    }
+}
+
+impl TokenRequest {
     /// The number of tokens granted if `available` are left.
     fn granted(&self, available: usize, is_waiting: bool) -> usize {
         let TokenDemand { urgent, other } = self.demand;
@@ -210,12 +195,6 @@ impl RateLimit {
     }
 }
 
-/// The day of the SMS quota.
-#[must_use]
-pub fn utc_day(at: Timestamp) -> civil::Date {
-    at.to_zoned_datetime(TimeZone::UTC).date()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,16 +205,6 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + (second * 1000.0) as i64).unwrap()
     }
 
-    fn grant(
-        limit: RateLimit,
-        bucket: Bucket,
-        demand: TokenDemand,
-        requester: Requester,
-        now: Timestamp,
-    ) -> TokenGrant {
-        TokenRequest { limit, demand, requester, now }.grant(bucket)
-    }
-
     fn urgent(urgent: usize) -> TokenDemand {
         TokenDemand { urgent, other: 0 }
     }
@@ -244,15 +213,12 @@ mod tests {
         TokenDemand { urgent: 0, other }
     }
 
-    /// A limiter that applies each grant.
     #[derive(Default)]
-    struct Limiter(Bucket);
+    struct Limiter(RateLimitState);
 
     impl Limiter {
         fn take(&mut self, demand: TokenDemand, requester: Requester, second: f64) -> usize {
-            let grant = grant(LIMIT, self.0, demand, requester, at(second));
-            self.0 = grant.bucket;
-            grant.granted
+            self.0.take_tokens(&TokenRequest { limit: LIMIT, demand, requester, now: at(second) })
         }
 
         fn push(&mut self, demand: TokenDemand, second: f64) -> usize {
@@ -311,12 +277,9 @@ mod tests {
         assert_eq!(limiter.push(urgent(4), 0.0), 3);
         let mut limiter = Limiter::default();
         assert_eq!(limiter.push(TokenDemand { urgent: 2, other: 100 }, 0.0), 2 + 5);
-        let one = RateLimit { burst: 1, ..LIMIT };
-        assert_eq!(
-            grant(one, Bucket::default(), other(2), Requester::Push, at(0.0)).granted,
-            1,
-            "or no message would ever be sent"
-        );
+        let limit = RateLimit { burst: 1, ..LIMIT };
+        let one = TokenRequest { limit, demand: other(2), requester: Requester::Push, now: at(0.0) };
+        assert_eq!(RateLimitState::default().take_tokens(&one), 1, "or no message would ever be sent");
     }
 
     #[test]
@@ -383,51 +346,40 @@ mod tests {
         assert_eq!(limiter.push(other(1), 301.0), 1);
     }
 
-    #[test]
-    fn every_bucket_that_fulfils_the_condition_grants_the_same_number() {
-        let now = at(0.0).as_microsecond();
-        let (interval, empty) = (6_000_000, now + 60_000_000);
-        let demand = [urgent(1), urgent(4), other(1), other(4), TokenDemand { urgent: 2, other: 3 }];
-        let waiting = [None, Some(now - WAITING), Some(now - WAITING + 1), Some(now)];
-        let tats = (0..=100)
-            .map(|tenth| now - interval / 10 + tenth * interval / 10)
-            .chain([empty + PLAUSIBLE_LEAD, empty + PLAUSIBLE_LEAD + 1]);
-        let buckets: Vec<Bucket> = tats
-            .flat_map(|tat| waiting.map(|waiting| Bucket { tat: Some(tat), waiting }))
-            .chain([Bucket::default()])
-            .collect();
-        for requester in [Requester::Push, Requester::Sweep { digests: 1 }, Requester::Sweep { digests: 3 }] {
-            for (demand, from) in demand.iter().flat_map(|demand| buckets.iter().map(move |bucket| (*demand, *bucket)))
-            {
-                let grant_from = grant(LIMIT, from, demand, requester, at(0.0));
-                for bucket in &buckets {
-                    let fits = match grant_from.condition {
-                        TatCondition::Full { now, implausible } => {
-                            bucket.tat.is_none_or(|tat| tat <= now || tat > implausible)
-                        }
-                        TatCondition::Between { now, highest } => {
-                            bucket.tat.is_some_and(|tat| tat > now && tat <= highest)
-                        }
-                    } && grant_from
-                        .waiting_until
-                        .is_none_or(|until| bucket.waiting.is_none_or(|waiting| waiting <= until));
-                    let other = grant(LIMIT, *bucket, demand, requester, at(0.0)).granted;
-                    assert!(!fits || other >= grant_from.granted, "{requester:?} {demand:?} {from:?} {bucket:?}");
-                    assert!(
-                        fits || *bucket != from || grant_from.granted == 0,
-                        "its own: {requester:?} {demand:?} {from:?}"
-                    );
-                }
-            }
-        }
+    /// Takes SMS at these times, five of a quota of ten each.
+    fn sms(times: &[&str]) -> Vec<usize> {
+        let mut state = RateLimitState::default();
+        times.iter().map(|time| state.take_sms(10, 5, time.parse().unwrap())).collect()
     }
 
     #[test]
     fn sms_are_counted_by_the_utc_day() {
-        let day = |text: &str| utc_day(text.parse().unwrap()).to_string();
+        let day = ["2026-11-28T00:00:00Z", "2026-11-28T12:00:00Z", "2026-11-28T23:59:59Z"];
+        assert_eq!(sms(&[&day[..], &["2026-11-29T00:00:00Z"]].concat()), [5, 5, 0, 5]);
+    }
+
+    #[test]
+    fn a_clock_behind_midnight_does_not_start_the_quota_anew() {
+        let [before, after] = ["2026-11-28T23:59:59Z", "2026-11-29T00:00:00Z"];
+        assert_eq!(sms(&[before, before, before, after, before, after, before]), [5, 5, 0, 5, 5, 0, 0]);
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_does_not_stop_sms() {
+        let [wrong, right] = ["2027-01-01T00:00:00Z", "2026-11-28T12:00:00Z"];
+        assert_eq!(sms(&[wrong, wrong, wrong, right, right, right]), [5, 5, 0, 5, 5, 0]);
+    }
+
+    #[test]
+    fn the_document_is_small_and_read_again() {
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.push(other(100), 0.0), 7);
+        assert_eq!(limiter.0.take_sms(10, 5, at(0.0)), 5);
+        let text = serde_json::to_string(&limiter.0).unwrap();
         assert_eq!(
-            (day("2026-11-28T23:59:59Z"), day("2026-11-29T00:00:00Z")),
-            ("2026-11-28".into(), "2026-11-29".into())
+            text,
+            r#"{"v":4,"tat":1800000042000000,"waiting":1800000000000000,"sms":{"day":"2027-01-15","sent":5}}"#
         );
+        assert_eq!(serde_json::from_str::<RateLimitState>(&text).unwrap(), limiter.0);
     }
 }

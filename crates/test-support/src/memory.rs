@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use jiff::{Timestamp, civil};
+use jiff::Timestamp;
 use smartclean_push::domain::archive::Object;
-use smartclean_push::domain::rate_limit::{Bucket, TokenRequest, utc_day};
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, RateLimiter, RawStore, StateDocument, StateStore, Stored, UnavailableError,
+    AlertPublisher, Commit, RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
+use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::notify::render::Rendered;
 
 /// A raw store.
@@ -90,17 +90,15 @@ impl AlertPublisher for MemoryPublisher {
     }
 }
 
-/// A state store with its rate limiter.
+/// A state store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryState(Arc<Mutex<MemoryStateContent>>);
 
 #[derive(Debug, Default)]
 struct MemoryStateContent {
     documents: BTreeMap<String, MemoryDocument>,
-    buckets: BTreeMap<String, Bucket>,
-    sms: BTreeMap<civil::Date, usize>,
     is_broken: bool,
-    limiter_is_broken: bool,
+    rate_limit_is_broken: bool,
     races_to_lose: usize,
 }
 
@@ -121,9 +119,9 @@ impl MemoryState {
         lock(&self.0).is_broken = is_broken;
     }
 
-    /// Whether all calls of its limiter fail from now on. Documents are not affected.
-    pub fn set_limiter_broken(&self, is_broken: bool) {
-        lock(&self.0).limiter_is_broken = is_broken;
+    /// Whether all loads and writes of the rate limit fail from now on. Other documents are not affected.
+    pub fn set_rate_limit_broken(&self, is_broken: bool) {
+        lock(&self.0).rate_limit_is_broken = is_broken;
     }
 
     /// The next `commits` are lost, whether or not another process has written.
@@ -136,46 +134,19 @@ impl MemoryState {
         lock(&self.0).documents.clone()
     }
 
-    fn locked(&self) -> Result<MutexGuard<'_, MemoryStateContent>, UnavailableError> {
+    fn locked(&self, keys: &[String]) -> Result<MutexGuard<'_, MemoryStateContent>, UnavailableError> {
         let state = lock(&self.0);
-        if state.is_broken {
+        if state.is_broken || state.rate_limit_is_broken && keys.iter().any(|key| key == RATE_LIMIT) {
             return Err(UnavailableError::new("the state store did not respond", "failure injected by the test"));
         }
         Ok(state)
-    }
-
-    fn locked_limiter(&self) -> Result<MutexGuard<'_, MemoryStateContent>, UnavailableError> {
-        let state = self.locked()?;
-        if state.limiter_is_broken {
-            return Err(UnavailableError::new("the rate limiter did not respond", "failure injected by the test"));
-        }
-        Ok(state)
-    }
-}
-
-#[async_trait]
-impl RateLimiter for MemoryState {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        let mut state = self.locked_limiter()?;
-        let bucket = state.buckets.entry(channel.to_owned()).or_default();
-        let grant = request.grant(*bucket);
-        *bucket = grant.bucket;
-        Ok(grant.granted)
-    }
-
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        let mut state = self.locked_limiter()?;
-        let counted = state.sms.entry(utc_day(now)).or_default();
-        let granted = wanted.min((quota as usize).saturating_sub(*counted));
-        *counted += granted;
-        Ok(granted)
     }
 }
 
 #[async_trait]
 impl StateStore for MemoryState {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
-        let state = self.locked()?;
+        let state = self.locked(keys)?;
         let document =
             |found: &MemoryDocument| StateDocument { body: Some(found.body.clone()), version: found.version };
         Ok(keys.iter().map(|key| state.documents.get(key).map(document).unwrap_or_default()).collect())
@@ -188,7 +159,7 @@ impl StateStore for MemoryState {
         body: &str,
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
-        let mut state = self.locked()?;
+        let mut state = self.locked(&[key.to_owned()])?;
         if let Some(left) = state.races_to_lose.checked_sub(1) {
             state.races_to_lose = left;
             return Ok(Commit::Lost);
@@ -201,7 +172,7 @@ impl StateStore for MemoryState {
     }
 
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError> {
-        let state = self.locked()?;
+        let state = self.locked(&[])?;
         let due = state.documents.iter().filter_map(|(key, found)| Some((found.due.filter(|due| *due <= now)?, key)));
         let mut due: Vec<_> = due.collect();
         due.sort_unstable();

@@ -9,17 +9,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
-use super::items::{ItemCodec, SHARDS, TableItem, expires, item_key, number, text};
+use super::items::{ItemCodec, SHARDS, TableItem, item_key, number, text};
 use super::{OPTIONAL_TIMEOUT, backoff, error_code, unavailable, within};
 use crate::adapters::due_millis::now_millis;
-use crate::domain::rate_limit::{Bucket, Requester, TatCondition, TokenGrant, TokenRequest, utc_day};
-use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
+use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
 
 /// For one load, write or search, all retries included.
 const STATE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -29,13 +27,10 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const MAX_KEYS: usize = 100;
 /// Requests of one load at the same time.
 const CONCURRENCY: usize = 8;
-/// Attempts at a conditional write of the limiter, each with the item that the last one found. After that, nothing is granted.
-const LIMITER_ATTEMPTS: usize = 6;
 
 const NOT_READ: &str = "the state store did not return the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";
 const NOT_SEARCHED: &str = "the state store did not return the due documents";
-const NOT_LIMITED: &str = "the rate limiter did not respond";
 
 /// Creates a client with the configuration of [`super::with_timeouts`] and shorter timeouts.
 #[must_use]
@@ -154,144 +149,6 @@ impl DynamoStore {
         let mut due = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, most))).await?.concat();
         due.sort_unstable();
         Ok(due.into_iter().take(most).map(|(_, key)| key).collect())
-    }
-}
-
-/// A conditional write of the limiter.
-struct LimiterUpdate {
-    key: String,
-    expression: String,
-    condition: Option<String>,
-    values: Vec<(&'static str, i64)>,
-}
-
-impl DynamoStore {
-    /// Writes. Returns the stored item if the condition does not hold.
-    async fn update(&self, update: LimiterUpdate) -> Result<Option<TableItem>, UnavailableError> {
-        let LimiterUpdate { key, expression, condition, values } = update;
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::N(value.to_string())));
-        let ttl = AttributeValue::N(expires(Timestamp::now()).to_string());
-        let written = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("pk", AttributeValue::S(key))
-            .update_expression(expression)
-            .set_condition_expression(condition)
-            .expression_attribute_names("#ttl", "ttl")
-            .set_expression_attribute_values(Some(values.chain([(":ttl".to_owned(), ttl)]).collect()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match written {
-            Ok(_) => Ok(None),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
-                    Ok(Some(found.item.clone().unwrap_or_default()))
-                }
-                _ => Err(unavailable(NOT_LIMITED, &error)),
-            },
-        }
-    }
-
-    async fn take(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        // Assumed to be full at first: it nearly always is.
-        let mut bucket = Bucket::default();
-        for _ in 0..LIMITER_ATTEMPTS {
-            let grant = request.grant(bucket);
-            if grant.bucket == bucket {
-                return Ok(grant.granted);
-            }
-            let Some(found) = self.update(tokens_update(channel, bucket, &grant, request.requester)).await? else {
-                return Ok(grant.granted);
-            };
-            let number = |name| {
-                let number = found.contains_key(name).then(|| number(&found, name)).transpose();
-                number.map_err(|error| UnavailableError::new(NOT_LIMITED, error))
-            };
-            bucket = Bucket { tat: number("tat")?, waiting: number("waiting")? };
-        }
-        Ok(0)
-    }
-
-    async fn count_sms(&self, quota: u32, mut wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        let quota = quota as usize;
-        wanted = wanted.min(quota);
-        for _ in 0..LIMITER_ATTEMPTS {
-            if wanted == 0 {
-                break;
-            }
-            let update = LimiterUpdate {
-                key: format!("sms/{}", utc_day(now)),
-                expression: "ADD sent :wanted SET #ttl = :ttl".to_owned(),
-                condition: Some("attribute_not_exists(sent) OR sent <= :most".to_owned()),
-                values: vec![(":wanted", count(wanted)), (":most", count(quota - wanted))],
-            };
-            let Some(found) = self.update(update).await? else { return Ok(wanted) };
-            let sent: usize = number(&found, "sent").map_err(|error| UnavailableError::new(NOT_LIMITED, error))?;
-            wanted = wanted.min(quota.saturating_sub(sent));
-        }
-        Ok(0)
-    }
-}
-
-/// The write of `grant` from `bucket`. A full bucket is set from the current time, another one is added to, because expressions
-/// have no `max`. Concurrent takes therefore do not overwrite each other.
-fn tokens_update(channel: &str, bucket: Bucket, grant: &TokenGrant, requester: Requester) -> LimiterUpdate {
-    let mut sets = vec!["#ttl = :ttl"];
-    let mut conditions = Vec::new();
-    let mut values = Vec::new();
-    if let Some(tat) = grant.bucket.tat.filter(|_| grant.granted > 0) {
-        match grant.condition {
-            TatCondition::Full { now, implausible } => {
-                sets.push("tat = :tat");
-                conditions.push("(attribute_not_exists(tat) OR tat <= :now OR tat > :implausible)");
-                values.extend([(":tat", tat), (":now", now), (":implausible", implausible)]);
-            }
-            TatCondition::Between { now, highest } => {
-                sets.push("tat = tat + :cost");
-                conditions.push("tat > :now AND tat <= :highest");
-                let cost = tat - bucket.tat.unwrap_or(now);
-                values.extend([(":cost", cost), (":now", now), (":highest", highest)]);
-            }
-        }
-        if let Some(until) = grant.waiting_until {
-            conditions.push("(attribute_not_exists(waiting) OR waiting <= :until)");
-            values.push((":until", until));
-        }
-    }
-    if let Some(waiting) = grant.bucket.waiting.filter(|_| grant.bucket.waiting != bucket.waiting) {
-        sets.push("waiting = :waiting");
-        values.push((":waiting", waiting));
-    }
-    // Removed even if it was not read: another process may have set it in between.
-    let removed = if matches!(requester, Requester::Sweep { .. }) && grant.bucket.waiting.is_none() {
-        " REMOVE waiting"
-    } else {
-        ""
-    };
-    LimiterUpdate {
-        key: format!("rate-limit/{channel}"),
-        expression: format!("SET {}{removed}", sets.join(", ")),
-        condition: (!conditions.is_empty()).then(|| conditions.join(" AND ")),
-        values,
-    }
-}
-
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-#[async_trait]
-impl RateLimiter for DynamoStore {
-    /// If a response is lost and the SDK retries, the tokens are taken twice.
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        within(STATE_TIMEOUT, NOT_LIMITED, self.take(channel, request)).await
-    }
-
-    /// If a response is lost and the SDK retries, the messages are counted twice.
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        within(STATE_TIMEOUT, NOT_LIMITED, self.count_sms(quota, wanted, now)).await
     }
 }
 

@@ -9,9 +9,6 @@
 //! | `due` | N | the document's due time in Unix milliseconds; absent if it has none |
 //! | `shard` | S | present together with `due`, so that the index `due` holds only documents with a due time |
 //!
-//! The rate limiter has items beside them: `rate-limit/<channel>` with `tat` and `waiting` (N, in Unix microseconds), and
-//! `sms/<UTC day>` with `sent` (N). They have a `ttl` and no due time.
-//!
 //! A write is billed per started KB. A body is therefore compressed if the item would be larger than 1 KB; a smaller one stays
 //! readable in the console. The index holds keys only. A write that adds or removes `due` costs one KB more, one that changes
 //! it two, and one that keeps it none.
@@ -136,7 +133,7 @@ impl ItemCodec {
 }
 
 /// When DynamoDB may delete an item that was last needed at `last`, in epoch seconds.
-pub(super) fn expires(last: Timestamp) -> i64 {
+fn expires(last: Timestamp) -> i64 {
     last.checked_add(RETENTION).unwrap_or(Timestamp::MAX).as_second()
 }
 

@@ -7,27 +7,23 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::group_commit::GroupCommit;
 use crate::adapters::due_millis::{due_millis, now_millis};
-use crate::domain::rate_limit::{Bucket, TokenGrant, TokenRequest, utc_day};
 use crate::ingest::ReplayedDocument;
-use crate::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError, may_expire};
+use crate::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError, may_expire};
 
-/// The version of the schema below and of the documents in it, stored as the database's `user_version`. It goes up with the
+/// The version of the schema below and of the documents in it, stored as the database's `user_version`. It also goes up with the
 /// version of state documents, so that `serve` refuses an older database at its start.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// `due` is in Unix milliseconds. Its index holds only documents with a due time, with their keys, so that the sweep reads
-/// nothing else. `expires` is in days of Unix time, so that its index changes once a day. `rate_limits` has a row per channel,
-/// `sms` the count of the last day.
+/// nothing else. `expires` is in days of Unix time, so that its index changes once a day.
 const SCHEMA: &str = "
     CREATE TABLE documents
         (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL, due INTEGER, expires INTEGER) STRICT;
     CREATE INDEX documents_due ON documents (due, key) WHERE due IS NOT NULL;
     CREATE INDEX documents_expires ON documents (expires) WHERE due IS NULL;
-    CREATE TABLE rate_limits (channel TEXT PRIMARY KEY, tat INTEGER, waiting INTEGER) STRICT;
-    CREATE TABLE sms (day TEXT PRIMARY KEY, sent INTEGER NOT NULL) STRICT;
 ";
 
 const LOAD: &str = "SELECT version, body FROM documents WHERE key = ?1";
@@ -41,11 +37,6 @@ const UPDATE: &str =
 /// Limited, because a push waits for it.
 const EXPIRE: &str = "DELETE FROM documents WHERE rowid IN \
                       (SELECT rowid FROM documents WHERE due IS NULL AND expires < ?1 LIMIT 100)";
-const BUCKET: &str = "SELECT tat, waiting FROM rate_limits WHERE channel = ?1";
-const SET_BUCKET: &str = "INSERT OR REPLACE INTO rate_limits (channel, tat, waiting) VALUES (?1, ?2, ?3)";
-const SMS_SENT: &str = "SELECT sent FROM sms WHERE day = ?1";
-const SET_SMS_SENT: &str = "INSERT OR REPLACE INTO sms (day, sent) VALUES (?1, ?2)";
-const FORGET_SMS: &str = "DELETE FROM sms WHERE day < ?1";
 const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key LIMIT ?2";
 
 /// Longest wait for another process that writes. A write takes milliseconds, but SQLite's locks are not fair, and a busy disk makes
@@ -63,7 +54,6 @@ const WAL_RETRY_PAUSE: Duration = Duration::from_millis(5);
 const NOT_READ: &str = "the state store did not return the documents";
 const NOT_WRITTEN: &str = "the state store did not take the document";
 const NOT_SEARCHED: &str = "the state store did not return the due documents";
-const NOT_LIMITED: &str = "the rate limiter did not respond";
 
 /// Stores state documents in a SQLite database. Clones share two connections: readers do not wait for the disk, and concurrent
 /// writers wait for it together.
@@ -73,15 +63,14 @@ pub struct SqliteStore {
     writing: Arc<GroupCommit<StateWrite, rusqlite::Result<usize>>>,
 }
 
-/// One write. Its result is a number.
+/// A write of a document if it still has this version.
 #[derive(Debug)]
-enum StateWrite {
-    /// Writes a document if it still has this version: 1, otherwise 0.
-    Document { key: String, version: u64, body: String, due: Option<i64>, today: i64 },
-    /// Takes tokens of a channel: the number granted.
-    Tokens { channel: String, request: TokenRequest },
-    /// Counts SMS against the day's quota: the number that fits.
-    Sms { quota: u32, wanted: usize, now: Timestamp },
+struct StateWrite {
+    key: String,
+    version: u64,
+    body: String,
+    due: Option<i64>,
+    today: i64,
 }
 
 /// Why a database was not opened. A retry cannot help, except after [`SqliteOpenError::Failed`] if another process has locked it.
@@ -147,12 +136,6 @@ impl SqliteStore {
         self.read(NOT_READ, all).await
     }
 
-    /// Writes in one transaction with concurrent writes. `message` is for its error.
-    async fn write(&self, message: &'static str, write: StateWrite) -> Result<usize, UnavailableError> {
-        let written = self.writing.run(write).await.map_err(|error| UnavailableError::new(message, error))?;
-        written.map_err(|error| UnavailableError::new(message, error))
-    }
-
     /// Reads on a thread where it may block. `message` is for its error.
     async fn read<T: Send + 'static>(
         &self,
@@ -167,17 +150,6 @@ impl SqliteStore {
         let read =
             tokio::task::spawn_blocking(blocking).await.map_err(|error| UnavailableError::new(message, error))?;
         read.map_err(|error| UnavailableError::new(message, error))
-    }
-}
-
-#[async_trait]
-impl RateLimiter for SqliteStore {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        self.write(NOT_LIMITED, StateWrite::Tokens { channel: channel.to_owned(), request }).await
-    }
-
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        self.write(NOT_LIMITED, StateWrite::Sms { quota, wanted, now }).await
     }
 }
 
@@ -207,14 +179,10 @@ impl StateStore for SqliteStore {
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
         let today = day(Timestamp::now());
-        let write = StateWrite::Document {
-            key: key.to_owned(),
-            version,
-            body: body.to_owned(),
-            due: due.map(due_millis),
-            today,
-        };
-        let written = self.write(NOT_WRITTEN, write).await?;
+        let write = StateWrite { key: key.to_owned(), version, body: body.to_owned(), due: due.map(due_millis), today };
+        // In one transaction with concurrent writes.
+        let written = self.writing.run(write).await.map_err(|error| UnavailableError::new(NOT_WRITTEN, error))?;
+        let written = written.map_err(|error| UnavailableError::new(NOT_WRITTEN, error))?;
         Ok(if written == 0 { Commit::Lost } else { Commit::Done })
     }
 
@@ -246,38 +214,16 @@ fn write_all(connection: &mut Connection, writes: &[StateWrite]) -> rusqlite::Re
     Ok(outcomes)
 }
 
-/// Writes within a transaction, which excludes all other writers.
-fn write_one(transaction: &Transaction<'_>, write: &StateWrite) -> rusqlite::Result<usize> {
-    match write {
-        StateWrite::Document { key, version, body, due, today } => {
-            transaction.prepare_cached(EXPIRE)?.execute([today])?;
-            let expires =
-                may_expire(key).then(|| due.map_or(*today, |due| (due / DAY_MS).max(*today)) + RETENTION_DAYS);
-            match version {
-                0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due, expires]),
-                _ => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, expires, version]),
-            }
-        }
-        StateWrite::Tokens { channel, request } => {
-            let bucket = |row: &Row<'_>| Ok(Bucket { tat: row.get(0)?, waiting: row.get(1)? });
-            let before =
-                transaction.prepare_cached(BUCKET)?.query_one([channel], bucket).optional()?.unwrap_or_default();
-            let TokenGrant { granted, bucket, .. } = request.grant(before);
-            if bucket != before {
-                transaction.prepare_cached(SET_BUCKET)?.execute(params![channel, bucket.tat, bucket.waiting])?;
-            }
-            Ok(granted)
-        }
-        StateWrite::Sms { quota, wanted, now } => {
-            let day = utc_day(*now).to_string();
-            let sent: Option<u32> =
-                transaction.prepare_cached(SMS_SENT)?.query_one([&day], |row| row.get(0)).optional()?;
-            let sent = sent.unwrap_or_default() as usize;
-            let granted = (*wanted).min((*quota as usize).saturating_sub(sent));
-            transaction.prepare_cached(FORGET_SMS)?.execute([&day])?;
-            transaction.prepare_cached(SET_SMS_SENT)?.execute(params![day, sent + granted])?;
-            Ok(granted)
-        }
+/// Writes within a transaction, which excludes all other writers. Returns the number of documents written: 0 if the version is another.
+fn write_one(
+    transaction: &Transaction<'_>,
+    StateWrite { key, version, body, due, today }: &StateWrite,
+) -> rusqlite::Result<usize> {
+    transaction.prepare_cached(EXPIRE)?.execute([today])?;
+    let expires = may_expire(key).then(|| due.map_or(*today, |due| (due / DAY_MS).max(*today)) + RETENTION_DAYS);
+    match version {
+        0 => transaction.prepare_cached(INSERT)?.execute(params![key, body, due, expires]),
+        _ => transaction.prepare_cached(UPDATE)?.execute(params![key, body, due, expires, version]),
     }
 }
 
@@ -530,13 +476,8 @@ mod tests {
     fn concurrent_writes_have_their_own_results() {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = open(&folder.path().join("state.db")).map_err(|_| "refused").unwrap();
-        let write = |key: &str, version| StateWrite::Document {
-            key: key.into(),
-            version,
-            body: "{}".into(),
-            due: None,
-            today: 0,
-        };
+        let write =
+            |key: &str, version| StateWrite { key: key.into(), version, body: "{}".into(), due: None, today: 0 };
         let outcomes = |connection: &mut Connection, writes: &[StateWrite]| -> Vec<bool> {
             write_each(connection, writes).into_iter().map(|outcome| outcome.unwrap() == 1).collect()
         };
@@ -554,7 +495,7 @@ mod tests {
         let trigger =
             "CREATE TRIGGER t BEFORE INSERT ON documents WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END";
         connection.execute_batch(trigger).unwrap();
-        let writes = ["a", "bad", "b"].map(|key| StateWrite::Document {
+        let writes = ["a", "bad", "b"].map(|key| StateWrite {
             key: key.into(),
             version: 0,
             body: "{}".into(),

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::adapters::aws::dynamodb::{DynamoStore, client};
-use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
-use smartclean_push::ingest::ports::{Commit, RateLimiter as _, StateDocument, StateStore as _, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore as _, UnavailableError};
 
 use super::mock_service::{MockReply, MockService, ReceivedRequest};
 
@@ -190,92 +189,4 @@ async fn a_search_fails_if_one_shard_fails() {
     })
     .await;
     assert!(store(&service).await.due(Timestamp::UNIX_EPOCH, 4).await.is_err());
-}
-
-/// The response to a write whose condition does not hold, with the stored item.
-fn condition_failed(item: &Value) -> MockReply {
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "injected", "Item": item,
-    });
-    MockReply::new(400, body.to_string()).with("content-type", "application/x-amz-json-1.0")
-}
-
-async fn take(service: &MockService, urgent: usize, other: usize) -> Result<usize, UnavailableError> {
-    let (limit, demand) = (RateLimit::default(), TokenDemand { urgent, other });
-    let request = TokenRequest { limit, demand, requester: Requester::Push, now: Timestamp::UNIX_EPOCH };
-    store(service).await.take_tokens("alerts", request).await
-}
-
-#[tokio::test]
-async fn tokens_of_a_full_bucket_take_one_conditional_write() {
-    let service = MockService::replying([success(&json!({}))]).await;
-    assert_eq!(take(&service, 2, 0).await.unwrap(), 2);
-    let [request] = &service.requests().iter().map(body).collect::<Vec<_>>()[..] else { panic!("more than one") };
-    assert_eq!(request["Key"]["pk"]["S"], "rate-limit/alerts");
-    assert_eq!(request["UpdateExpression"], "SET #ttl = :ttl, tat = :tat");
-    assert_eq!(request["ConditionExpression"], "(attribute_not_exists(tat) OR tat <= :now OR tat > :implausible)");
-    assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
-    assert_eq!(request["ExpressionAttributeValues"][":tat"]["N"], "12000000");
-}
-
-#[tokio::test]
-async fn tokens_of_a_used_bucket_are_added_to_the_stored_value() {
-    let found = condition_failed(&json!({ "pk": { "S": "rate-limit/alerts" }, "tat": { "N": "30000000" } }));
-    let service = MockService::replying([found, success(&json!({}))]).await;
-    assert_eq!(take(&service, 1, 9).await.unwrap(), 2, "five are left, three of them for urgent messages");
-    let request = body(&service.requests()[1]);
-    assert_eq!(request["UpdateExpression"], "SET #ttl = :ttl, tat = tat + :cost, waiting = :waiting");
-    assert_eq!(
-        request["ConditionExpression"],
-        "tat > :now AND tat <= :highest AND (attribute_not_exists(waiting) OR waiting <= :until)"
-    );
-    let value = |name: &str| request["ExpressionAttributeValues"][name]["N"].as_str().unwrap().to_owned();
-    assert_eq!((value(":cost"), value(":highest")), ("12000000".to_owned(), "30000000".to_owned()));
-}
-
-#[tokio::test]
-async fn an_empty_bucket_grants_nothing_and_records_once_that_messages_wait() {
-    let item = |waiting: Value| {
-        let mut item = json!({ "pk": { "S": "rate-limit/alerts" }, "tat": { "N": "60000000" } });
-        if !waiting.is_null() {
-            item["waiting"] = json!({ "N": waiting.to_string() });
-        }
-        condition_failed(&item)
-    };
-    let service = MockService::replying([item(Value::Null), success(&json!({}))]).await;
-    assert_eq!(take(&service, 1, 0).await.unwrap(), 0);
-    assert_eq!(body(&service.requests()[1])["UpdateExpression"], "SET #ttl = :ttl, waiting = :waiting");
-    let service = MockService::replying([item(json!(0)), success(&json!({}))]).await;
-    assert_eq!(take(&service, 1, 0).await.unwrap(), 0);
-    assert_eq!(service.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn conflicting_takes_end_after_a_number_of_attempts() {
-    let service = MockService::responding(|_, before| {
-        // Never the value of the last response.
-        let tat = if before % 2 == 0 { "30000000" } else { "0" };
-        condition_failed(&json!({ "pk": { "S": "rate-limit/alerts" }, "tat": { "N": tat } }))
-    })
-    .await;
-    assert_eq!(take(&service, 1, 0).await.unwrap(), 0);
-    assert!(service.requests().len() < 10, "{}", service.requests().len());
-}
-
-#[tokio::test]
-async fn a_limiter_that_refuses_grants_nothing() {
-    let service = MockService::replying([refusal("AccessDeniedException")]).await;
-    assert!(take(&service, 1, 0).await.is_err());
-    assert!(store(&service).await.take_sms(5, 1, Timestamp::UNIX_EPOCH).await.is_err());
-}
-
-#[tokio::test]
-async fn sms_above_the_quota_are_counted_up_to_it() {
-    let found = condition_failed(&json!({ "pk": { "S": "sms/1970-01-01" }, "sent": { "N": "7" } }));
-    let service = MockService::replying([found, success(&json!({}))]).await;
-    assert_eq!(store(&service).await.take_sms(10, 5, Timestamp::UNIX_EPOCH).await.unwrap(), 3);
-    let request = body(&service.requests()[1]);
-    assert_eq!(request["Key"]["pk"]["S"], "sms/1970-01-01");
-    assert_eq!(request["UpdateExpression"], "ADD sent :wanted SET #ttl = :ttl");
-    assert_eq!(request["ExpressionAttributeValues"][":most"]["N"], "7");
 }

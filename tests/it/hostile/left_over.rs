@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use smartclean_push::adapters::local::FolderStore;
-use smartclean_push::domain::rate_limit::TokenRequest;
-use smartclean_push::ingest::ports::{Commit, RateLimiter, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
 
 use super::injection::feedback;
 use crate::support::memory::{MemoryPublisher, MemoryState};
@@ -13,17 +12,6 @@ use crate::support::{World, body, files, now, push_to};
 /// A state in which zones of some name can never be written.
 #[derive(Debug)]
 struct Stuck(MemoryState);
-
-#[async_trait]
-impl RateLimiter for Stuck {
-    async fn take_tokens(&self, channel: &str, request: TokenRequest) -> Result<usize, UnavailableError> {
-        self.0.take_tokens(channel, request).await
-    }
-
-    async fn take_sms(&self, quota: u32, wanted: usize, now: Timestamp) -> Result<usize, UnavailableError> {
-        self.0.take_sms(quota, wanted, now).await
-    }
-}
 
 #[async_trait]
 impl StateStore for Stuck {

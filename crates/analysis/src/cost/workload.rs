@@ -118,8 +118,9 @@ impl Month {
             }
             ("DynamoDB", "read units") => {
                 let read = (zone_kb / READ_UNIT).ceil();
-                // A sweep reads one item, and four empty parts of the index at half a unit.
-                2.0 * zones_of_pushes * read + MINUTES * 3.0 + messages * read
+                // A sweep reads one item, and four empty parts of the index at half a unit. A message reads the rate limit for its
+                // token and for the SMS of the day.
+                2.0 * zones_of_pushes * read + MINUTES * 3.0 + messages * (2.0 + read)
             }
             ("DynamoDB", "GB kept and restorable") => zones * zone_kb / KB_OF_GB,
             ("SNS", "messages") => *messages,

@@ -25,8 +25,7 @@ impl DynamoStore {
     /// [`UnavailableError`] if DynamoDB does not respond, or there is no such table.
     pub async fn versions(&self) -> Result<HashMap<String, u64>, UnavailableError> {
         let scan = self.client.scan().table_name(&self.table).consistent_read(true);
-        // The rate limiter's items have no version.
-        let scan = scan.filter_expression("attribute_exists(#version)").projection_expression("pk, #version");
+        let scan = scan.projection_expression("pk, #version");
         let pages = scan.expression_attribute_names("#version", "version").into_paginator().items().send();
         let items =
             pages.collect::<Result<Vec<TableItem>, _>>().await.map_err(|error| unavailable(NOT_READ, &error))?;

@@ -106,20 +106,22 @@ async fn zones_of_similar_names_have_separate_state() {
 #[tokio::test]
 async fn a_zone_named_like_a_state_document_is_still_a_zone() {
     let app = TestApp::new();
-    for name in ["arrivals", "operations", "projects-of/zone", "../operations"] {
+    for name in ["arrivals", "operations", "rate-limit", "projects-of/zone", "../operations"] {
         let text = feedback(now(), &[("InsID", name), ("PID", name), ("DEVID", name)]);
         push_to(app.ingest(), body(&[text]), now()).await.unwrap();
     }
     let keys: BTreeSet<String> = app.state.documents().into_keys().collect();
     let known = [
         "arrivals",
+        "rate-limit",
         "projects-of/arrivals",
         "projects-of/operations",
+        "projects-of/rate-limit",
         "projects-of/projects-of/zone",
         "projects-of/../operations",
     ];
     let (own, zones): (Vec<_>, Vec<_>) = keys.iter().partition(|key| known.contains(&key.as_str()));
-    assert_eq!((own.len(), zones.len()), (5, 4), "{keys:?}");
+    assert_eq!((own.len(), zones.len()), (7, 5), "{keys:?}");
     assert!(zones.iter().all(|key| key.starts_with("zone/")), "{keys:?}");
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 
 use super::{AwsRequest, AwsResponse, json_refusal, json_response};
 
@@ -32,10 +33,9 @@ fn number(value: &Value) -> i64 {
 }
 
 impl FakeDynamoDb {
-    /// The documents with their due times.
+    /// The documents but for the rate limit, with their due times.
     pub(crate) fn documents(&self) -> BTreeMap<String, (Value, Option<i64>)> {
-        // The limiter's items have no body.
-        let documents = self.items.iter().filter(|(_, item)| item.get("body").is_some());
+        let documents = self.items.iter().filter(|(key, _)| *key != RATE_LIMIT);
         let of = |(key, item): (&String, &Value)| {
             let packed = item["body"]["B"].as_str().map(|packed| {
                 let bytes = STANDARD.decode(packed).unwrap();
@@ -50,14 +50,13 @@ impl FakeDynamoDb {
 
     /// Refills the tokens of the rate limit, as a minute without messages does.
     pub(crate) fn refill(&mut self) {
-        self.items.remove("rate-limit/alerts");
+        self.items.remove(RATE_LIMIT);
     }
 
     pub(super) fn perform(&mut self, request: &AwsRequest) -> AwsResponse {
         match request.target() {
             "BatchGetItem" => self.batch_get(&request.json(), |_| true),
             "PutItem" => self.put(&request.json()),
-            "UpdateItem" => self.update(&request.json()),
             "Query" => self.query(&request.json()),
             _ => refusal("UnknownOperationException"),
         }
@@ -127,41 +126,6 @@ impl FakeDynamoDb {
         json_response(200, &json!({}))
     }
 
-    /// A write of the limiter, which has only numbers.
-    fn update(&mut self, request: &Value) -> AwsResponse {
-        let key = text(&request["Key"], "pk");
-        let known = self.items.get(key).cloned();
-        let values = &request["ExpressionAttributeValues"];
-        let member = |name: &str| known.as_ref().and_then(|known| known.get(name)).map(number);
-        if !request["ConditionExpression"].as_str().is_none_or(|condition| is_met(condition, &member, values)) {
-            assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
-            let refused = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
-            return json_response(400, &json!({ "__type": refused, "Item": known }));
-        }
-        let mut item = known.clone().unwrap_or_else(|| json!({ "pk": { "S": key } }));
-        for (clause, changes) in clauses(request["UpdateExpression"].as_str().unwrap_or_default()) {
-            for change in changes.split(", ") {
-                let words: Vec<&str> = change.split(' ').collect();
-                let (name, written) = match (clause, &words[..]) {
-                    ("SET", [name, "=", value]) => (*name, Some(number(&values[*value]))),
-                    ("SET", [name, "=", known, "+", value]) => {
-                        (*name, member(known).map(|known| known + number(&values[*value])))
-                    }
-                    ("ADD", [name, value]) => (*name, Some(member(name).unwrap_or(0) + number(&values[*value]))),
-                    ("REMOVE", [name]) => (*name, None),
-                    _ => panic!("unsupported change: {clause} {change}"),
-                };
-                let name = request["ExpressionAttributeNames"][name].as_str().unwrap_or(name);
-                match written {
-                    Some(written) => item[name] = json!({ "N": written.to_string() }),
-                    None => drop(item.as_object_mut().and_then(|item| item.remove(name))),
-                }
-            }
-        }
-        self.items.insert(key.to_owned(), item);
-        json_response(200, &json!({}))
-    }
-
     fn query(&self, request: &Value) -> AwsResponse {
         assert_eq!(request["IndexName"], "due", "{request}");
         assert_eq!(request["KeyConditionExpression"], "#shard = :shard AND #due <= :now", "{request}");
@@ -177,34 +141,4 @@ impl FakeDynamoDb {
         let items: Vec<Value> = due.into_iter().take(most).map(keys).collect();
         json_response(200, &json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items }))
     }
-}
-
-/// The clauses of an update expression, each with its changes.
-fn clauses(expression: &str) -> Vec<(&'static str, &str)> {
-    let mut starts: Vec<(usize, &'static str)> =
-        ["SET ", "ADD ", "REMOVE "].into_iter().filter_map(|clause| Some((expression.find(clause)?, clause))).collect();
-    starts.sort_unstable();
-    let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([expression.len()]);
-    let clause = |(&(start, clause), end): (&(usize, &'static str), usize)| {
-        (clause.trim(), expression[start + clause.len()..end].trim())
-    };
-    starts.iter().zip(ends).map(clause).collect()
-}
-
-/// Whether a condition holds: terms joined by AND, some of them in parentheses and joined by OR. A comparison with a missing
-/// attribute does not hold.
-fn is_met(condition: &str, member: &dyn Fn(&str) -> Option<i64>, values: &Value) -> bool {
-    let term = |term: &str| match term.split(' ').collect::<Vec<_>>()[..] {
-        [name, "<=", value] => member(name).is_some_and(|known| known <= number(&values[value])),
-        [name, ">", value] => member(name).is_some_and(|known| known > number(&values[value])),
-        [absent] => {
-            let name = absent.strip_prefix("attribute_not_exists(").and_then(|name| name.strip_suffix(')'));
-            member(name.unwrap_or_else(|| panic!("unsupported term: {absent}"))).is_none()
-        }
-        _ => panic!("unsupported term: {term}"),
-    };
-    condition.split(" AND ").all(|terms| {
-        let inside = terms.strip_prefix('(').and_then(|terms| terms.strip_suffix(')')).unwrap_or(terms);
-        inside.split(" OR ").any(term)
-    })
 }

@@ -1,0 +1,81 @@
+//! Takes tokens and SMS from the rate limit, a state document that all copies of the program share. Without an answer nothing is
+//! granted: messages wait for the sweep and go out without SMS.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::evaluator::Evaluator;
+use super::ports::{StateStore, UnavailableError, within};
+use super::state_documents::change;
+use crate::domain::rate_limit::{RateLimitState, Requester, TokenDemand, TokenRequest};
+use crate::domain::severity::Severity;
+
+/// Key of the state document.
+pub const RATE_LIMIT: &str = "rate-limit";
+/// Retries of a compare-and-swap. Sixty copies that want a token at the same time all get one within the timeout: each attempt is
+/// won by one of them.
+const RETRIES: u32 = 20;
+/// How long a push waits for the rate limit.
+pub const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the sweep waits for the rate limit. No client waits for the sweep, and a timeout delays every message by a minute.
+const SWEEP_RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Takes tokens for messages about to be sent. Returns how many are granted, to urgent messages first. Concurrent copies never
+/// get more than the limit together.
+///
+/// # Errors
+/// [`UnavailableError`] if the state store did not confirm in time. Tokens may be taken; send nothing.
+pub async fn take_tokens(store: &dyn StateStore, request: &TokenRequest) -> Result<usize, UnavailableError> {
+    let limit = match request.requester {
+        Requester::Push => RATE_LIMIT_TIMEOUT,
+        Requester::Sweep { .. } => SWEEP_RATE_LIMIT_TIMEOUT,
+    };
+    take_within(limit, store, |state| state.take_tokens(request)).await
+}
+
+/// Counts messages about to go out by SMS against `quota`, the maximum per UTC day. Returns how many may go out.
+///
+/// # Errors
+/// [`UnavailableError`] if the state store did not confirm in time. They may be counted; send nothing by SMS.
+pub async fn take_sms(
+    store: &dyn StateStore,
+    quota: u32,
+    wanted: usize,
+    now: Timestamp,
+) -> Result<usize, UnavailableError> {
+    take_within(RATE_LIMIT_TIMEOUT, store, |state| state.take_sms(quota, wanted, now)).await
+}
+
+async fn take_within(
+    limit: Duration,
+    store: &dyn StateStore,
+    take: impl Fn(&mut RateLimitState) -> usize + Send,
+) -> Result<usize, UnavailableError> {
+    within(limit, "the rate limit did not answer in time", change(store, RATE_LIMIT, RETRIES, take)).await
+}
+
+impl Evaluator<'_> {
+    /// Number of these messages that may be sent now, urgent ones first.
+    pub(super) async fn tokens(&self, messages: impl Iterator<Item = Severity>, requester: Requester) -> usize {
+        let mut demand = TokenDemand::default();
+        messages.for_each(|severity| demand += severity);
+        if demand == TokenDemand::default() {
+            return 0;
+        }
+        let request = TokenRequest { limit: self.rules.rate_limit, demand, requester, now: self.now };
+        granted(take_tokens(self.store, &request).await).unwrap_or_default()
+    }
+
+    /// Number of the `wanted` messages that may go out by SMS today; `None` without an answer.
+    pub(super) async fn sms(&self, wanted: usize) -> Option<usize> {
+        if wanted == 0 {
+            return Some(0);
+        }
+        granted(take_sms(self.store, self.rules.rate_limit.sms_per_day, wanted, self.now).await)
+    }
+}
+
+fn granted(taken: Result<usize, UnavailableError>) -> Option<usize> {
+    taken.inspect_err(|error| tracing::warn!(error = %error.chain(), "rate limit not available, nothing granted")).ok()
+}
