@@ -46,7 +46,7 @@ pub(super) struct EvaluatedZones {
     pub(super) failure: Option<UnavailableError>,
 }
 
-/// A function from a zone's key and state to an evaluation. Called again after a lost compare-and-swap.
+/// A function from a zone's key and state to an evaluation. After a lost compare-and-swap it is called again, with the new state.
 pub(super) type ZoneChange<'c> = &'c (dyn Fn(&str, ZoneState) -> Evaluation + Send + Sync);
 
 /// An evaluated change that is not committed yet.
@@ -66,10 +66,10 @@ impl<'c> PendingChange<'c> {
     }
 }
 
-/// Says that a sweep found the zones in the index of due zones.
+/// Marks a change as part of a sweep, which found its zones in the index of due zones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DueZones {
-    /// Whether more zones are due than one sweep loads. If so, a zone that stays due moves to the end of the queue.
+    /// Whether more zones may be due than one sweep loads. If so, a zone that stays due moves to the end of the due ones.
     pub(super) has_more: bool,
 }
 
@@ -91,11 +91,12 @@ pub(super) struct Evaluator<'e> {
 }
 
 impl Evaluator<'_> {
-    /// Evaluates the readings of each zone, and commits state and messages together.
+    /// Evaluates the readings of each zone, commits state and messages together, and leases as many messages to the caller as
+    /// the rate limit grants.
     ///
-    /// Evaluates one zone without a yield. 2,000 devices that all alert, the limit of a zone, take 56 million instructions,
-    /// about 20 ms (`make bench-counts`). 200,000 readings of one zone, the limit of a push, take up to a hundred times as
-    /// long.
+    /// Yields between zones, not within one. 2,000 devices that all alert, the limit of a zone, take 43 million instructions
+    /// (`make bench-counts`), less than 20 ms. 200,000 readings of one zone, the limit of a push, take up to a hundred times
+    /// as long.
     pub(super) async fn evaluate_readings(
         &self,
         projects: &KnownProjects,
@@ -128,7 +129,11 @@ impl Evaluator<'_> {
         EvaluatedZones { failure: failure.or(evaluated.failure), ..evaluated }
     }
 
-    /// Changes these zones, and commits state and messages together.
+    /// Changes these zones, and commits and leases like [`Self::evaluate_readings`].
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if a document cannot be loaded or parsed: then no zone is changed. A zone that cannot be written does
+    /// not stop the others.
     pub(super) async fn change_all(
         &self,
         keys: &[String],
@@ -140,8 +145,8 @@ impl Evaluator<'_> {
         Ok(self.commit_sharing_tokens(changes.collect::<Result<_, _>>()?).await)
     }
 
-    /// Changes each of these zones, and leases up to `tokens` of its new messages to the caller. A failed zone does not stop
-    /// the others.
+    /// Changes each of these zones, and leases up to `tokens` new messages of each to the caller. Takes no tokens of
+    /// the rate limit. A zone that cannot be parsed or written does not stop the others.
     pub(super) async fn change_each(
         &self,
         keys: &[String],
@@ -161,7 +166,7 @@ impl Evaluator<'_> {
     }
 
     /// Commits changes, and leases the most urgent of their messages to the caller, as many as the rate limit grants. Takes
-    /// tokens before the commit, so that no message is leased without a token.
+    /// tokens before the commit, so that no message is leased without a token. The tokens of a failed commit are lost.
     async fn commit_sharing_tokens(&self, changes: Vec<PendingChange<'_>>) -> EvaluatedZones {
         let tokens = self.share_tokens(&changes).await;
         let commits = changes.into_iter().zip(tokens).map(|(change, tokens)| self.commit(change, tokens, None).boxed());
@@ -197,7 +202,7 @@ impl Evaluator<'_> {
     }
 
     /// Commits a change by compare-and-swap, and leases its `tokens` most urgent messages to the caller. The others
-    /// are due immediately; the sweep sends them. Unchanged state is not written.
+    /// are due immediately; the sweep sends them. Unchanged state is written only if the index of due zones needs it.
     async fn commit(
         &self,
         change: PendingChange<'_>,
@@ -210,6 +215,7 @@ impl Evaluator<'_> {
             let Evaluation { mut state, messages, stats } = evaluation;
             let leased = state.outbox.put(messages, tokens, leased_until);
             let due = next_due(self.rules, &state);
+            // An unchanged zone that is no longer due has an outdated entry in the index. Without the write, each sweep finds it.
             let is_index_current =
                 due_zones.is_none_or(|zones| !zones.has_more && due.is_some_and(|due| due <= self.now));
             if is_index_current && state == before {
@@ -236,7 +242,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Awaits all of this work, [`CONCURRENT`] at a time. Returns the results and the first error.
+/// Awaits all of this work, [`CONCURRENT`] at a time. Returns the results in the order of completion, and the first error.
 async fn run_concurrently<T>(
     work: Vec<BoxFuture<'_, Result<T, UnavailableError>>>,
 ) -> (Vec<T>, Option<UnavailableError>) {
@@ -256,7 +262,7 @@ pub(super) struct LoadedZones<'r, 't> {
     pub(super) rules: Arc<RuleSet>,
     zones: BTreeMap<String, Vec<&'r Reading<'t>>>,
     documents: Vec<StateDocument>,
-    /// Number of readings that repeat the text of an earlier one. They are not in `zones`.
+    /// Number of readings that repeat the text of an earlier one of the same push. They are not in `zones`.
     repeated: usize,
 }
 

@@ -44,13 +44,15 @@ impl<'e> ZoneEvaluator<'e> {
         let device = reading.source.device.as_deref().unwrap_or_default();
         let mut is_changed = false;
         let mut raised = Vec::new();
+        // A cleaning ends what was measured before it, also if the reading arrives later.
         if self.evaluation.state.cleaned.is_none_or(|cleaned| at > cleaned) {
             for (rule, settings) in &policy.rules {
                 let evaluation = RuleEvaluation { zone: self, rule, settings, reading, device, at };
                 is_changed |= evaluation.run(&mut raised);
             }
         }
-        // A reading without a usable time counts at its receipt, and a repeat of it at another one: it is always recorded.
+        // A reading that changed nothing needs no record, because a repeat changes nothing either. This is not so without a
+        // usable time: the reading counts at its receipt, and a repeat would count at another one.
         if is_changed || reading.time != Some(at) {
             self.evaluation.state.dedup_window.insert(at, &reading.id());
         }
@@ -60,7 +62,7 @@ impl<'e> ZoneEvaluator<'e> {
         }
     }
 
-    /// Records that a device sent something, if a reminder or a silence rule needs it, and resolves its silence.
+    /// Records when a device last sent something, if a reminder or a silence rule needs it, and ends its no-data alerts.
     fn record_last_seen(&mut self, reading: &Reading<'_>, device: &str, at: Timestamp, policy: &Policy<'_>) {
         let state = &mut self.evaluation.state;
         // To save writes, the time is updated only after a quarter of the shortest silence.
@@ -74,7 +76,7 @@ impl<'e> ZoneEvaluator<'e> {
             }
         }
         let Some(shortest) = policy.shortest_silence else { return };
-        // Also during a no-data alert: a reading this close to the last one was measured before the silence began.
+        // A reading so soon after the last one does not end a no-data alert: it was measured before the silence began.
         if state.devices.get(device).is_some_and(|last| at.duration_since(last.at) < shortest / 4) {
             return;
         }
@@ -84,7 +86,7 @@ impl<'e> ZoneEvaluator<'e> {
                 continue;
             };
             self.evaluation.state.remove_rule_state(&rule.id, device);
-            // A list of suppressed alerts that names the alert also says that it is resolved.
+            // No resolved notice is due if people got no alert, or if a list of suppressed alerts reports both.
             let is_listed = self.evaluation.state.suppressed.resolve(&rule.id, device, at, false);
             if is_listed || no_data.suppressed {
                 continue;
@@ -97,7 +99,7 @@ impl<'e> ZoneEvaluator<'e> {
         self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, location });
     }
 
-    /// Applies a cleaning that finished at `at`.
+    /// Applies a cleaning that finished at `at`. It changes no rule states of newer readings and no no-data alerts.
     pub(super) fn clean(&mut self, at: Timestamp) {
         self.release(at);
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
@@ -122,12 +124,12 @@ impl<'e> ZoneEvaluator<'e> {
             }
         }
         let rules = self.rules;
+        // The loop resolves suppressed alerts of threshold rules. Alerts of counts and sums are of one moment: this resolves them.
         let is_momentary = |alert: &Alert| rules.rule(&alert.rule).is_some_and(|rule| !rule.kind.lasts());
         self.evaluation.state.suppressed.clean(at, is_momentary);
     }
 
-    /// Ends the alert of a threshold rule. If people got a message about it, a list of suppressed alerts or a resolved notice says
-    /// so.
+    /// Resolves a threshold rule. If people got its alert, a list of suppressed alerts or a resolved notice reports the end.
     fn resolve_threshold(&mut self, rule: &str, device: &str, threshold: ThresholdState, at: Timestamp) {
         let resolved = RuleState::Threshold(ThresholdState::Resolved { as_of: at });
         self.evaluation.state.set_rule_state(rule, device, resolved);
@@ -185,6 +187,7 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
                     announced,
                     remind: None,
                     heard: self.settings.reminder.map(|_| self.at),
+                    // Until `enqueue_alerts` announces the alert.
                     suppressed: true,
                 }));
             }
@@ -266,8 +269,8 @@ fn reasons(reading: &Reading<'_>) -> Vec<String> {
     reading.reasons().iter().filter_map(|reason| presentable(reason)).collect()
 }
 
-/// Creates the no-data alert of a device whose last reading was at `since`. No reading raised it, so the hash of its own id takes
-/// the place of a reading's id.
+/// Creates the no-data alert, at `at`, of a device whose last reading was at `since`. No reading raised it, so the hash of its own
+/// id takes the place of a reading's id.
 pub(super) fn no_data_alert(
     rule: &Rule,
     settings: &Settings,
