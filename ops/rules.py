@@ -92,5 +92,5 @@ def test_alert(stack):
     outputs = stack.outputs()
     username, password = credentials.current(stack, outputs)
     environment = {**os.environ, "PUSH_USERNAME": username, "PUSH_PASSWORD": password}
-    command = ["cargo", "run", "--quiet", "--locked", "--", "test-alert", outputs["PushUrl"]]
+    command = ["cargo", "run", "--quiet", "--locked", "-p", "smartclean-command", "--", "test-alert", outputs["PushUrl"]]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -24,6 +24,16 @@ def test_every_cargo_command_of_the_makefile_is_locked():
     assert unlocked_commands(makefile.replace("test --quiet $(ALL) --lib", "test --quiet --lib")) != []
 
 
+def test_every_run_of_the_command_names_its_package():
+    """The package at the top level is the receiver: `cargo run` alone finds no program."""
+    runs = []
+    for path in [ROOT / "Makefile", *ROOT.glob("ops/*.py"), *ROOT.glob("benches/*"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        runs += [(path.name, line) for line in lines if re.search(r'\bcargo run\b|"cargo", "run"', line)]
+    assert {name for name, _ in runs} >= {"Makefile", "rules.py"}
+    assert [run for run in runs if "smartclean-command" not in run[1]] == []
+
+
 @pytest.mark.parametrize("path", ["CargoLambda.toml", "src/bin/compact-function/CargoLambda.toml"])
 def test_cargo_lambda_builds_functions_locked(path):
     assert tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["build"]["locked"] is True
