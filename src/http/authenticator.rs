@@ -6,13 +6,15 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::failure_log::FailureLog;
-use super::hash_verifier::HashVerifier;
+use super::hash_verifier::{self, verify_any};
 use super::login_limit::LoginLimit;
 use super::origin::own_host;
 use super::problem::Problem;
 use crate::auth::{AuthMethod, AuthMethods, Credentials, Login, LoginCheck, SharedAccessSignature, TokenError};
+use crate::domain::digest::Digest;
 use crate::domain::display::is_hidden;
 use crate::ingest::RequestInfo;
 use crate::ingest::ports::{CredentialSource, chain};
@@ -26,7 +28,7 @@ pub struct Authenticator {
     credentials: Box<dyn CredentialSource>,
     auth_methods: AuthMethods,
     public_host: Option<String>,
-    hash_verifier: HashVerifier,
+    hash_permits: Arc<Semaphore>,
     login_limit: LoginLimit,
     failures: FailureLog,
 }
@@ -87,7 +89,7 @@ impl Authenticator {
             credentials,
             auth_methods: AuthMethods::default(),
             public_host: None,
-            hash_verifier: HashVerifier::new(),
+            hash_permits: Arc::new(Semaphore::new(hash_verifier::PERMITS)),
             login_limit: LoginLimit::new(),
             failures: FailureLog::default(),
         }
@@ -213,14 +215,14 @@ impl Authenticator {
         let known = self.credentials(context).await?;
         let guessable = sent.guessable(&known);
         if guessable.is_empty() {
-            return self.verify_with_newest(sent, &known, context).await;
+            return self.verify_with_newest(sent, &known, &mut None, context).await;
         }
         let RequestInfo { source, received, .. } = context;
-        let Some(attempt) = self.login_limit.attempt(source, &guessable, *received).await else {
+        let Some(mut attempt) = self.login_limit.attempt(source, &guessable, *received).await else {
             self.failures.count("too many failed logins from this network", context);
             return Err(Problem::TooManyFailures.into());
         };
-        let verified = self.verify_with_newest(sent, &known, context).await;
+        let verified = self.verify_with_newest(sent, &known, &mut attempt.hash, context).await;
         match &verified {
             Ok(_) => self.login_limit.verified(&attempt, *received),
             Err(AuthError::Secret | AuthError::Token(_)) => self.login_limit.failed(attempt),
@@ -230,24 +232,32 @@ impl Authenticator {
     }
 
     /// Verifies `sent` by the `known` credentials, then by newer ones if those may accept it: the cache can be older than a rotation.
+    /// `hash` is the slow hash that has verified this login before, or does it now.
     async fn verify_with_newest(
         &self,
         sent: &SentCredentials,
         known: &Arc<Credentials>,
+        hash: &mut Option<Digest>,
         context: &RequestInfo,
     ) -> Result<String, AuthError> {
         use AuthError::{Secret, Token};
         let now = context.received.as_second();
-        let verified = self.verify(sent, known, now).await;
+        let verified = self.verify(sent, known, hash, now).await;
         if let Err(Secret | Token(TokenError::Signature | TokenError::Client)) = verified
             && let Some(newer) = self.newer_credentials(known, context).await
         {
-            return self.verify(sent, &newer, now).await;
+            return self.verify(sent, &newer, hash, now).await;
         }
         verified
     }
 
-    async fn verify(&self, sent: &SentCredentials, known: &Credentials, now: i64) -> Result<String, AuthError> {
+    async fn verify(
+        &self,
+        sent: &SentCredentials,
+        known: &Credentials,
+        hash: &mut Option<Digest>,
+        now: i64,
+    ) -> Result<String, AuthError> {
         match sent {
             SentCredentials::Login(logins) => {
                 for login in logins {
@@ -255,8 +265,14 @@ impl Authenticator {
                         LoginCheck::Verified(client) => return Ok(client.username.clone()),
                         LoginCheck::Rejected => {}
                         LoginCheck::Hashed(checks) => {
-                            if let Some(client) = self.hash_verifier.verify_any(checks).await? {
-                                return Ok(client);
+                            let cached = checks.iter().find(|check| Some(check.identity) == *hash).cloned();
+                            let verified = match cached {
+                                None => verify_any(&self.hash_permits, checks).await?,
+                                cached => cached,
+                            };
+                            if let Some(check) = verified {
+                                *hash = Some(check.identity);
+                                return Ok(check.username);
                             }
                         }
                     }
@@ -309,6 +325,36 @@ pub(super) fn sanitized_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Client, Secret};
+
+    /// Credentials of one client, whose hash is by argon2id with the least memory.
+    fn credentials(password: &str) -> Arc<Credentials> {
+        let least = argon2::Argon2::from(argon2::Params::new(8, 1, 1, None).unwrap());
+        let hash = argon2::PasswordHasher::hash_password_with_salt(&least, password.as_bytes(), b"somesalt").unwrap();
+        let client = Client { username: "test".into(), password: Secret::new(hash.to_string()) };
+        Arc::new(Credentials::from_clients(vec![client]).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_verified_password_is_not_hashed_again_unless_the_credentials_change() {
+        let mut authenticator = Authenticator::new(Box::new(credentials("password")));
+        let login = |password: &str| vec![Login { username: "test".into(), password: Secret::new(password.into()) }];
+        let context = RequestInfo {
+            request_id: "r".into(),
+            source: "192.0.2.1".into(),
+            received: Timestamp::UNIX_EPOCH,
+            verified_client: None,
+        };
+        assert_eq!(authenticator.authenticate_login(login("passwore"), &context).await, Ok(None));
+        assert_eq!(authenticator.authenticate_login(login("password"), &context).await, Ok(Some("test".into())));
+        // Without permits, no hash is computed.
+        authenticator.hash_permits.close();
+        let busy = Err(Problem::Busy { resource: "password hashes" });
+        assert_eq!(authenticator.authenticate_login(login("password"), &context).await, Ok(Some("test".into())));
+        assert_eq!(authenticator.authenticate_login(login("passwore"), &context).await, busy);
+        authenticator.credentials = Box::new(credentials("new password"));
+        assert_eq!(authenticator.authenticate_login(login("password"), &context).await, busy);
+    }
 
     #[test]
     fn a_name_cannot_break_or_fill_a_log_line() {

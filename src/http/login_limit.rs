@@ -13,6 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::domain::digest::Digest;
+
 /// Failed logins that a network may have at once.
 const FAILURES: u32 = 20;
 /// How long a network waits for one more.
@@ -34,8 +36,14 @@ pub(super) struct LoginLimit {
     buckets: Box<[AsyncMutex<Bucket>]>,
     /// Random, so that nobody can choose the bucket of a network or the digest of a login.
     hasher: RandomState,
-    /// Digests of verified logins with the time of their last use.
-    verified: Mutex<HashMap<u64, Timestamp>>,
+    /// Verified logins by their digests.
+    verified: Mutex<HashMap<u64, VerifiedLogin>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct VerifiedLogin {
+    last_used: Timestamp,
+    hash: Option<Digest>,
 }
 
 /// The failures of the networks in a bucket: the time at which none of them counts any more.
@@ -56,6 +64,8 @@ impl Bucket {
 #[must_use]
 pub(super) struct LoginAttempt<'l> {
     digest: u64,
+    /// The identity of the slow hash by which the login was verified recently. It contains no secret in clear.
+    pub(super) hash: Option<Digest>,
     /// The bucket in which a failure counts; `None` if the login was verified recently.
     bucket: Option<MutexGuard<'l, Bucket>>,
 }
@@ -74,19 +84,20 @@ impl LoginLimit {
     /// verified recently.
     pub(super) async fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Option<LoginAttempt<'_>> {
         let digest = self.hasher.hash_one(login);
-        if self.is_verified(digest, now) {
-            return Some(LoginAttempt { digest, bucket: None });
+        if let Some(verified) = self.verified_login(digest, now) {
+            return Some(verified);
         }
         let bucket = self.bucket(source, true).lock().await;
-        if self.is_verified(digest, now) {
-            return Some(LoginAttempt { digest, bucket: None });
+        if let Some(verified) = self.verified_login(digest, now) {
+            return Some(verified);
         }
-        bucket.has_room().then_some(LoginAttempt { digest, bucket: Some(bucket) })
+        bucket.has_room().then_some(LoginAttempt { digest, hash: None, bucket: Some(bucket) })
     }
 
-    fn is_verified(&self, digest: u64, now: Timestamp) -> bool {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
-        verified.is_some_and(|verified| now.duration_since(verified) < VERIFIED_FOR)
+    fn verified_login(&self, digest: u64, now: Timestamp) -> Option<LoginAttempt<'_>> {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied()?;
+        let is_recent = now.duration_since(verified.last_used) < VERIFIED_FOR;
+        is_recent.then_some(LoginAttempt { digest, hash: verified.hash, bucket: None })
     }
 
     /// Whether a rejected request without a login may have its own log line. Has the same rate as failed logins, counted apart.
@@ -104,10 +115,10 @@ impl LoginLimit {
     pub(super) fn verified(&self, attempt: &LoginAttempt<'_>, now: Timestamp) {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
-            let oldest = verified.iter().min_by_key(|(_, verified)| **verified).map(|(digest, _)| *digest);
+            let oldest = verified.iter().min_by_key(|(_, login)| login.last_used).map(|(digest, _)| *digest);
             oldest.and_then(|oldest| verified.remove(&oldest));
         }
-        verified.insert(attempt.digest, now);
+        verified.insert(attempt.digest, VerifiedLogin { last_used: now, hash: attempt.hash });
     }
 
     /// Ends the attempt of a wrong login, which counts. The login may have been right before the credentials changed.
