@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(keys(86_399), [new.clone(), old.clone()]);
         assert_eq!(keys(86_400), vec![new.clone()]);
         let refused = AcceptedCredentials::parse(&stored("short", &old)).unwrap_err();
-        assert_eq!(refused, CredentialsError::SigningKey(5));
+        assert!(refused.to_string().starts_with("the credentials' signing_key has 5 bytes"), "{refused}");
         assert_eq!(AcceptedCredentials::parse(&stored(&new, "short")).unwrap().0.len(), 1);
     }
 

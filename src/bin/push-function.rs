@@ -28,7 +28,8 @@ async fn main() -> Result<(), Error> {
     telemetry::function::start(config::verbosity(), config::function_name());
     let config =
         FunctionConfig::from_env().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
-    let trust = Trust::of_function(config::names_certificates());
+    // No file is read unless the environment names one.
+    let trust = if config::names_certificates() { Trust::Machine } else { Trust::Mozilla };
     let sdk = aws::config(trust).await?;
     let s3 = aws_sdk_s3::Client::new(&sdk);
     let rules = BucketRules::new(s3.clone(), config.raw_bucket.clone());

@@ -14,7 +14,6 @@ mod token;
 pub use self::basic::{HashCheck, Login, LoginCheck};
 pub use self::credentials::{Client, Credentials, CredentialsError, parse_signing_key};
 pub use self::method::{AuthMethod, AuthMethods, AuthMethodsError};
-pub use self::password::PasswordError;
 pub use self::secret::Secret;
 pub use self::signature::SharedAccessSignature;
 pub use self::token::{ACCESS_SECONDS, SCOPE, TokenError, TokenPair};

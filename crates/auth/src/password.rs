@@ -16,7 +16,7 @@ const LEAST_OUTPUT: usize = 16;
 
 /// The password hash cannot be verified. Contains no part of it. A retry cannot help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordError {
+pub(super) enum PasswordError {
     /// The hash is malformed, has no salt, or has fewer than 128 bits.
     #[error("an incomplete password hash: $argon2id$v=19$m=…,t=…,p=…$salt$hash is expected")]
     Malformed,

@@ -3,7 +3,6 @@
 //! The SDK's own client is not used. It is built once per service and reads all of the machine's certificates each time, which
 //! delays every start of the function (docs/performance.md), and it adds HTTP/2 and proxies.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -27,13 +26,8 @@ pub(super) fn http_client(trust: Trust, connect_timeout: Duration) -> io::Result
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
+#[derive(Debug)]
 struct PooledConnector(HttpsClient<SdkBody>);
-
-impl fmt::Debug for PooledConnector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PooledConnector")
-    }
-}
 
 impl HttpConnector for PooledConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {

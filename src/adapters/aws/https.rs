@@ -29,14 +29,6 @@ pub enum Trust {
     Mozilla,
 }
 
-impl Trust {
-    /// The function's: it reads no file unless its environment names one.
-    #[must_use]
-    pub fn of_function(names_certificates: bool) -> Self {
-        if names_certificates { Self::Machine } else { Self::Mozilla }
-    }
-}
-
 /// Creates a client with its own connection pool. `connect_timeout` is for TCP, before TLS.
 ///
 /// # Errors
