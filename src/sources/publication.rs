@@ -52,7 +52,7 @@ impl Publication {
     /// Parses the message that the error action of the rule sent to the queue at `sent`; `None` if it is anything else.
     /// <https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html>
     pub(super) fn from_error_action(message: &Envelope<'_>, sent: Option<Timestamp>) -> Option<Self> {
-        message.text("ruleName").and(message.text("failures"))?;
+        message.raw("ruleName").and(message.raw("failures"))?;
         Self::parse(message, "base64OriginalPayload", "clientId", sent)
     }
 

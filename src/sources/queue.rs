@@ -88,8 +88,8 @@ impl QueueTask {
 
     /// The task of an event whose asynchronous invocations have all failed.
     fn from_failed_event(message: &Envelope<'_>) -> Option<Self> {
-        message.text("requestContext")?;
-        match SourceEvent::parse(&Envelope::parse(message.text("requestPayload")?)?)? {
+        message.raw("requestContext")?;
+        match SourceEvent::parse(&message.get("requestPayload")?)? {
             SourceEvent::Iot(publication) => Some(Self::Push(Box::new(publication))),
             // The next sweep does what is due.
             SourceEvent::Sweep => Some(Self::Skip),

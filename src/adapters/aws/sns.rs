@@ -1,6 +1,5 @@
 //! Messages to an SNS topic.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -39,13 +38,11 @@ pub struct SnsPublisher {
 /// A message to be sent.
 #[derive(Clone, Debug)]
 struct BatchEntry {
-    /// Its index among the messages to be sent.
+    /// Its index among the messages to be sent. Also its id in a request.
     index: usize,
-    subject: String,
+    request: PublishBatchRequestEntry,
     /// Replaces a subject that SNS refuses; `None` once it is used, or if it is the same.
     ascii_subject: Option<String>,
-    body: String,
-    attributes: HashMap<String, MessageAttributeValue>,
     /// Failed attempts.
     failures: u32,
 }
@@ -82,7 +79,7 @@ impl SnsPublisher {
 
     /// Sends a batch once, reports final outcomes, and returns the batches to retry.
     async fn send_once(&self, batch: Vec<BatchEntry>, report: Report<'_>) -> Vec<Vec<BatchEntry>> {
-        let entries = batch.iter().map(BatchEntry::to_request).collect();
+        let entries = batch.iter().map(|entry| entry.request.clone()).collect();
         let request =
             self.client.publish_batch().topic_arn(&self.topic_arn).set_publish_batch_request_entries(Some(entries));
         let retry = match request.send().await {
@@ -144,19 +141,14 @@ impl BatchEntry {
         let attribute = |(name, value): &(&'static str, Attribute)| Some(((*name).to_owned(), value_of(value)?));
         let (name, value) = SMS_TYPE;
         let sms_type = (name, Attribute::One(value.to_owned()));
-        Self {
-            index,
-            subject: message.subject.clone(),
-            ascii_subject: Some(message.ascii_subject.clone()).filter(|ascii| *ascii != message.subject),
-            body: message.sns_message(),
-            attributes: message.attributes.iter().chain([&sms_type]).filter_map(attribute).collect(),
-            failures: 0,
-        }
-    }
-
-    /// Its id within a request.
-    fn id(&self) -> String {
-        self.index.to_string()
+        let request = PublishBatchRequestEntry::builder()
+            .id(index.to_string())
+            .set_subject(Some(message.subject.clone()).filter(|subject| !subject.is_empty()))
+            .message(message.sns_message())
+            .message_structure("json")
+            .set_message_attributes(Some(message.attributes.iter().chain([&sms_type]).filter_map(attribute).collect()));
+        let ascii_subject = Some(message.ascii_subject.clone()).filter(|ascii| *ascii != message.subject);
+        Self { index, request: build(request), ascii_subject, failures: 0 }
     }
 
     /// The bytes that SNS counts: text, subject, and the names, types and values of the attributes.
@@ -164,7 +156,8 @@ impl BatchEntry {
         let attribute = |(name, value): (&String, &MessageAttributeValue)| {
             name.len() + value.data_type().len() + value.string_value().map_or(0, str::len)
         };
-        self.body.len() + self.subject.len() + self.attributes.iter().map(attribute).sum::<usize>()
+        let attributes = self.request.message_attributes().into_iter().flatten().map(attribute).sum::<usize>();
+        self.request.message().len() + self.request.subject().map_or(0, str::len) + attributes
     }
 
     fn with_failure(mut self) -> Self {
@@ -174,17 +167,7 @@ impl BatchEntry {
 
     /// Switches to the ASCII subject; false if it is used already.
     fn fall_back_to_ascii(&mut self) -> bool {
-        self.ascii_subject.take().map(|ascii| self.subject = ascii).is_some()
-    }
-
-    fn to_request(&self) -> PublishBatchRequestEntry {
-        let entry = PublishBatchRequestEntry::builder()
-            .id(self.id())
-            .set_subject(Some(self.subject.clone()).filter(|subject| !subject.is_empty()))
-            .message(&self.body)
-            .message_structure("json")
-            .set_message_attributes(Some(self.attributes.clone()));
-        build(entry)
+        self.ascii_subject.take().map(|ascii| self.request.subject = Some(ascii)).is_some()
     }
 }
 
@@ -242,8 +225,8 @@ fn is_about_content(code: &str) -> bool {
 fn retry_entries(batch: Vec<BatchEntry>, response: &PublishBatchOutput, report: Report<'_>) -> Vec<BatchEntry> {
     let mut retry = Vec::new();
     for mut entry in batch {
-        let id = entry.id();
-        if response.successful().iter().any(|success| success.id() == Some(&id)) {
+        let id = entry.request.id();
+        if response.successful().iter().any(|success| success.id() == Some(id)) {
             report(entry.index, Ok(()));
             continue;
         }
