@@ -61,7 +61,7 @@ impl SharedAccessSignature {
     }
 
     fn is_signed_by(&self, key: &str) -> bool {
-        let mac = mac(key.as_bytes(), &format!("{}\n{}", self.resource, self.expiry));
+        let mac = mac(key.as_bytes(), format!("{}\n{}", self.resource, self.expiry).as_bytes());
         // `verify_slice` takes constant time.
         mac.is_some_and(|mac| mac.verify_slice(&self.signature).is_ok())
     }

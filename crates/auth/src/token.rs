@@ -113,7 +113,8 @@ impl Credentials {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let signature = decoded(signature)?;
         // `verify_slice` takes constant time.
-        let is_signed_by = |key: &[u8]| mac(key, message).is_some_and(|mac| mac.verify_slice(&signature).is_ok());
+        let is_signed_by =
+            |key: &[u8]| mac(key, message.as_bytes()).is_some_and(|mac| mac.verify_slice(&signature).is_ok());
         if !self.signing_keys().iter().any(|key| is_signed_by(key.expose().as_bytes())) {
             return Err(TokenError::Signature);
         }
@@ -137,12 +138,12 @@ impl Credentials {
 /// A token in compact form (RFC 7515 §7.1), signed with `key`.
 fn sign(header: &str, claims: &Value, key: &[u8]) -> Option<String> {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let signature = mac(key, &message)?.finalize().into_bytes();
+    let signature = mac(key, message.as_bytes())?.finalize().into_bytes();
     Some(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// The HMAC of `message`. HMAC accepts keys of any length, so this is never `None`.
-pub(super) fn mac(key: &[u8], message: &str) -> Option<Hmac<Sha256>> {
+pub(super) fn mac(key: &[u8], message: &[u8]) -> Option<Hmac<Sha256>> {
     Some(Hmac::new_from_slice(key).ok()?.chain_update(message))
 }
 
@@ -260,5 +261,60 @@ mod tests {
         let keyless = Credentials::parse(r#"{"username":"u","password":"p"}"#).unwrap();
         assert_eq!(keyless.verify_access_token(&good, NOW), Err(TokenError::Signature));
         assert!(keyless.issue_tokens("u", "id", NOW).is_none());
+    }
+
+    #[test]
+    fn text_that_is_no_token_is_rejected() {
+        for text in ["", ".", "..", "a.b", "a.b.c.d", &"a".repeat(9000), &".".repeat(9000)] {
+            assert!(credentials("k").verify_access_token(text, NOW).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_hmac_token_of_rfc_7515_is_verified_and_a_changed_one_is_not() {
+        // RFC 7515 appendix A.1.
+        let key = URL_SAFE_NO_PAD
+            .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
+            .unwrap();
+        let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        for (signature, is_right) in [
+            ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", true),
+            ("eBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", false),
+        ] {
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            assert_eq!(mac(&key, message.as_bytes()).unwrap().verify_slice(&signature).is_ok(), is_right);
+        }
+    }
+
+    #[test]
+    fn hmac_matches_the_test_vectors_of_rfc_4231() {
+        // RFC 4231 §4.2 to §4.8.
+        let counted: Vec<u8> = (1..=25).collect();
+        let long = b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed before being used by the HMAC algorithm.";
+        for (key, message, expected) in [
+            (&[0x0b; 20][..], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (&counted, &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+            // The RFC truncates this one to 128 bits.
+            (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (&[0xaa; 131], long, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"),
+        ] {
+            let mac = mac(key, message).unwrap();
+            let signature = mac.clone().finalize().into_bytes();
+            let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(hex.starts_with(expected), "{hex}");
+            assert!(mac.clone().verify_slice(&signature).is_ok());
+            assert!(mac.verify_slice(&signature[..16]).is_err(), "a truncated signature is wrong");
+        }
     }
 }

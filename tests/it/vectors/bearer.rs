@@ -1,5 +1,5 @@
 //! Bearer tokens: RFC 6750, and the JWTs of RFC 7515 and RFC 7519. HMAC's own vectors (RFC 4231) are beside what verifies
-//! tokens, in `crates/auth/src/jwt.rs`.
+//! tokens, in `crates/auth/src/token.rs`.
 
 use http::Request;
 use http_body_util::Full;
