@@ -106,10 +106,14 @@ impl<R: RuleReader> CachedRules<R> {
         match self.reader.read(refresh.version.as_deref()).await {
             Ok(ConditionalRead::NotModified) => {}
             Ok(ConditionalRead::NotFound) => {
-                if refresh.version.take().is_some() {
+                let is_removed = refresh.version.take().is_some();
+                if is_removed {
                     tracing::info!(file, "rules file removed; built-in rules in force");
                 }
-                self.set_in_force(RuleSet::pack(), true);
+                // They are parsed once, not after each interval.
+                if is_removed || !self.in_force.load().is_confirmed {
+                    self.set_in_force(RuleSet::pack(), true);
+                }
             }
             Ok(ConditionalRead::Modified { version, bytes }) => {
                 self.accept_or_refuse(&version, &bytes).await;
@@ -314,8 +318,10 @@ mod tests {
     #[tokio::test]
     async fn without_a_file_the_built_in_rules_are_in_force() {
         let reader = FakeRuleReader::default();
-        assert_eq!(hours(&cached(&reader), 0).await, 1);
-        assert_eq!(reader.calls(), ["read"]);
+        let cached = cached(&reader);
+        let rules = cached.current(at(0)).await.unwrap();
+        assert_eq!((rules.max_age.as_hours(), reader.calls()), (1, vec!["read"]));
+        assert!(Arc::ptr_eq(&rules, &cached.current(at(60)).await.unwrap()), "they are not parsed again");
     }
 
     #[tokio::test]
