@@ -1,4 +1,4 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457) with fixed texts, never internal ones.
+//! Errors as clients see them: `application/problem+json` (RFC 9457). The texts are fixed and reveal no internal error.
 
 use bytes::Bytes;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,7 +15,7 @@ pub(super) const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8"
 /// RFC 6750 §3: without a token in the request, the challenge has no error.
 const BEARER: &str = r#"Bearer realm="smartclean-push""#;
 const INVALID_TOKEN: &str = r#"Bearer realm="smartclean-push", error="invalid_token", error_description="The token is expired, revoked or not for this service""#;
-/// The scheme is not registered. Event Hubs uses this name.
+/// The scheme's name in Event Hubs. It is not a registered HTTP scheme.
 const SIGNATURE: &str = r#"SharedAccessSignature realm="smartclean-push""#;
 /// Seconds until a retry: longer than most throttles and failovers of AWS.
 const RETRY_AFTER_SECONDS: &str = "30";
@@ -50,7 +50,7 @@ pub enum Problem {
     },
     /// A missing or wrong shared access signature.
     InvalidSignature,
-    /// No token of an external issuer that the host has verified.
+    /// The host has verified no token of an external issuer.
     NoVerifiedToken,
     /// Too many failed logins from this network.
     TooManyFailures,
@@ -101,7 +101,7 @@ impl Problem {
         self.status_and_code().0
     }
 
-    /// The status, and the last part of `type`. Stable.
+    /// The status, and the last part of `type`. Clients rely on both: do not change them.
     fn status_and_code(self) -> (StatusCode, &'static str) {
         match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),

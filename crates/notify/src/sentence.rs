@@ -18,6 +18,7 @@ pub(super) struct SentenceOptions<'a> {
     /// The display name of the location.
     pub(super) location: &'a str,
     pub(super) charset: Charset,
+    /// Most [`AlertGroup`]s. The limits below apply to each of them.
     pub(super) max_groups: usize,
     pub(super) max_breaches: usize,
     pub(super) max_reasons: usize,
@@ -27,13 +28,14 @@ pub(super) struct SentenceOptions<'a> {
     pub(super) has_trigger: bool,
 }
 
-/// Most breaches and reasons in a sentence. The ten metrics of the largest sensor fit; the email has the rest.
+/// Most groups in a full sentence, and most breaches and reasons of each. The ten metrics of the largest sensor fit; the email
+/// has the rest.
 const MOST_LISTED: usize = 12;
 /// Longest sentence, in UTF-16 code units.
 pub(super) const LONGEST_SENTENCE: usize = 800;
 
 impl<'a> SentenceOptions<'a> {
-    /// Everything, in Unicode.
+    /// Up to [`MOST_LISTED`] groups, breaches and reasons, in Unicode.
     pub(super) fn full(location: &'a str) -> Self {
         Self {
             location,
@@ -108,6 +110,8 @@ impl Facts {
         if reasons.is_empty() { summary } else { format!("{summary}: {reasons}") }
     }
 
+    /// The breaches: "ammonia 270 ppb (limit 200) since 13:40, humidity 90 % (limit 80)". A breach has its own trigger only if the
+    /// alerts of the group have different ones.
     fn breaches(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
         listed(&group.breaches, options.max_breaches, |(breach, trigger)| {
             let phrase = phrase(breach, &label(breach, options), options.charset);
@@ -172,12 +176,12 @@ fn label(breach: &Breach, options: &SentenceOptions<'_>) -> String {
     cut_to_graphemes(&breach.label, options.charset.ellipsis(), options.max_label)
 }
 
-/// The reasons; empty if `max_reasons` is 0.
+/// The reasons; empty if `max_reasons` is 0, instead of "+3 more".
 fn reasons(group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
     if options.max_reasons == 0 { String::new() } else { listed(&group.reasons, options.max_reasons, String::clone) }
 }
 
-/// The value and the limit without unit, for the placeholders `{value}` and `{limit}`.
+/// The value and the limit without unit, for the placeholders `{value}` and `{limit}`: "yes" or "no" for a flag.
 fn numbers(breach: &Breach) -> (String, String) {
     let word = |value: f64| if value == 0.0 { "no" } else { "yes" }.to_owned();
     if breach.unit == Unit::Flag { (word(breach.value), word(breach.limit)) } else { value_and_limit(breach) }
