@@ -257,7 +257,7 @@ async fn a_reading_of_another_year_does_not_extend_the_span_and_is_named() {
     assert_eq!((ahead.count, ahead.newest.to_string()), (1, "2098-01-01T00:00:00Z".to_owned()));
     let device = |index: usize| findings.devices[index].location.device.clone().unwrap();
     assert_eq!((device(before.device), device(ahead.device)), ("odd".to_owned(), "ahead".to_owned()));
-    assert!(findings.devices.iter().flat_map(|device| &device.series).all(|series| series.buckets.len() < 40));
+    assert!(findings.devices.iter().flat_map(|device| &device.series).all(|series| series.values.len() < 40));
     // Old, and no outlier: the history began before it.
     pushes[1] = ("10:10:00", vec![soap("2026-09-01T09:10:00Z", "a")]);
     pushes[2] = ("10:20:00", vec![soap("2026-09-01T10:24:00Z", "a")]);

@@ -1,74 +1,124 @@
-//! Bins of equal width that double their width when there are too many of them. Empty bins take no memory.
+//! Values in bins of equal width. The width doubles when there are too many bins, so that the range of the values need not be known
+//! in advance.
 
-/// A value of a bin that can be merged with that of another bin.
-pub(super) trait Merge: Copy {
-    fn merge(&mut self, other: Self);
+use std::collections::BTreeMap;
+
+/// Most bins. Empty ones do not count.
+const MAX_BINS: usize = 256;
+
+/// The values in a bin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bin {
+    /// The number of values.
+    pub(super) count: u64,
+    pub(super) least: f64,
+    pub(super) greatest: f64,
 }
 
-/// A count.
-impl Merge for u64 {
-    fn merge(&mut self, other: Self) {
-        *self += other;
-    }
-}
-
-/// The least and the greatest value.
-impl Merge for (f32, f32) {
-    fn merge(&mut self, (least, greatest): Self) {
-        *self = (self.0.min(least), self.1.max(greatest));
-    }
-}
-
-/// Bins by number. Bin 0 begins at zero.
-#[derive(Clone, Debug)]
-pub(super) struct Bins<V> {
-    max_bins: usize,
-    /// How often the width has doubled.
-    pub(super) doublings: i32,
-    /// In the order of their numbers.
-    bins: Vec<(i64, V)>,
-}
-
-impl<V: Merge> Bins<V> {
-    pub(super) fn new(max_bins: usize) -> Self {
-        Self { max_bins, doublings: 0, bins: Vec::new() }
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, V)> {
-        self.bins.iter().copied()
-    }
-
-    /// Adds a value to the bin of that number, at the current width.
-    pub(super) fn add(&mut self, number: i64, value: V) {
-        match self.bins.binary_search_by_key(&number, |(number, _)| *number) {
-            Ok(index) => self.bins[index].1.merge(value),
-            Err(index) => self.bins.insert(index, (number, value)),
+impl Bin {
+    fn merge(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            least: self.least.min(other.least),
+            greatest: self.greatest.max(other.greatest),
         }
-        while self.bins.len() > self.max_bins {
-            self.double();
-        }
+    }
+}
+
+/// The bins by number, at a width of 2^`doublings`. Bin 0 begins at zero.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bins {
+    doublings: u32,
+    bins: BTreeMap<i64, Bin>,
+}
+
+impl Bins {
+    /// Adds a value at a position.
+    pub(super) fn add(&mut self, position: i64, value: f64) {
+        self.put(position, Bin { count: 1, least: value, greatest: value });
     }
 
     /// Adds the values of other bins.
     pub(super) fn merge(&mut self, other: &Self) {
-        while self.doublings < other.doublings {
+        self.widen(other.width());
+        other.iter().for_each(|(start, bin)| self.put(start, bin));
+    }
+
+    /// Doubles the width until it is at least `width`.
+    pub(super) fn widen(&mut self, width: i64) {
+        while self.width() < width {
             self.double();
         }
-        for (number, value) in &other.bins {
-            // The width can double in between.
-            self.add(number >> (self.doublings - other.doublings), *value);
+    }
+
+    /// The width of each bin.
+    pub(super) fn width(&self) -> i64 {
+        1 << self.doublings
+    }
+
+    /// The start of each bin with values, and the bin.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, Bin)> {
+        self.bins.iter().map(|(number, bin)| (number << self.doublings, *bin))
+    }
+
+    /// All values in one bin; `None` without values.
+    pub(super) fn total(&self) -> Option<Bin> {
+        self.bins.values().copied().reduce(Bin::merge)
+    }
+
+    fn put(&mut self, position: i64, bin: Bin) {
+        let number = position >> self.doublings;
+        self.bins.entry(number).and_modify(|known| *known = known.merge(bin)).or_insert(bin);
+        while self.bins.len() > MAX_BINS {
+            self.double();
         }
     }
 
     fn double(&mut self) {
-        self.doublings += 1;
-        self.bins.iter_mut().for_each(|(number, _)| *number = number.div_euclid(2));
-        self.bins.dedup_by(|next, bin| {
-            let is_same = next.0 == bin.0;
-            if is_same {
-                bin.1.merge(next.1);
-            }
-            is_same
-        });
+        let narrow = std::mem::take(self);
+        self.doublings = narrow.doublings + 1;
+        narrow.iter().for_each(|(start, bin)| self.put(start, bin));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(positions: impl IntoIterator<Item = i64>) -> Bins {
+        let mut bins = Bins::default();
+        positions.into_iter().for_each(|position| bins.add(position, position as f64));
+        bins
+    }
+
+    #[test]
+    fn every_value_is_in_its_bin() {
+        let bins = of((-3_000..7_000).map(|position| position * 7));
+        let all: Vec<(i64, Bin)> = bins.iter().collect();
+        assert!(all.len() <= MAX_BINS && all.len() > MAX_BINS / 3, "{}", all.len());
+        assert_eq!(bins.total(), Some(Bin { count: 10_000, least: -21_000.0, greatest: 48_993.0 }));
+        for (start, bin) in all {
+            assert!(bin.least >= start as f64 && bin.greatest < (start + bins.width()) as f64, "{start}: {bin:?}");
+        }
+    }
+
+    #[test]
+    fn merged_bins_equal_those_of_all_values() {
+        let (narrow, wide) = (0..300, (0..300).map(|position| position * 40_000));
+        let whole = of(narrow.clone().chain(wide.clone()));
+        for (mut merged, other) in [(of(narrow.clone()), of(wide.clone())), (of(wide), of(narrow))] {
+            merged.merge(&other);
+            assert_eq!((merged.width(), merged.iter().collect::<Vec<_>>()), (whole.width(), whole.iter().collect()));
+        }
+        let mut with_nothing = of([1]);
+        with_nothing.merge(&Bins::default());
+        assert_eq!((with_nothing.total(), Bins::default().total()), (of([1]).total(), None));
+    }
+
+    #[test]
+    fn extreme_positions_do_not_widen_the_bins_of_the_others() {
+        let bins = of([i64::MAX, i64::MIN].into_iter().chain(0..200));
+        assert_eq!((bins.iter().count(), bins.width()), (202, 1));
+        assert_eq!(of([i64::MAX, i64::MIN].into_iter().chain(0..400)).width(), 2);
     }
 }

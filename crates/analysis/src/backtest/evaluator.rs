@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::arrivals::Arrivals;
-use super::findings::AlertFact;
+use super::findings::{AlertFact, RuleResults};
 use super::zone::{ZoneDevices, ZonePush};
 use domain::alert::{Alert, Message, SuppressionReason, Trigger};
 use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
@@ -46,11 +46,8 @@ pub(super) struct HistoryEvaluator<'r> {
     state: ZoneState,
     /// Whether the zone had a reading. A cleaning does not make a zone known.
     is_known: bool,
-    /// Alerts that were sent. Their devices are indices of the zone's devices.
-    pub(super) alerts: Vec<AlertFact>,
-    /// Blocked alerts that are only counted.
-    pub(super) counted: u64,
-    pub(super) messages: u64,
+    /// The results so far. Devices of alerts are indices of the zone's devices.
+    pub(super) results: RuleResults,
     /// Indices of alerts that last, by device.
     open: HashMap<usize, Vec<usize>>,
     /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that would have avoided it.
@@ -65,9 +62,7 @@ impl<'r> HistoryEvaluator<'r> {
             rules,
             state: ZoneState::default(),
             is_known: false,
-            alerts: Vec::new(),
-            counted: 0,
-            messages: 0,
+            results: RuleResults::default(),
             open: HashMap::new(),
             sums: Vec::new(),
             last_sum: HashMap::new(),
@@ -105,7 +100,7 @@ impl<'r> HistoryEvaluator<'r> {
 
     /// Marks alerts as avoidable that a cleaning, which ended at `at` and is reported only now, would have avoided.
     pub(super) fn cleaned(&mut self, at: Timestamp) {
-        let alerts = &mut self.alerts;
+        let alerts = &mut self.results.alerts;
         // Cleanings that count are in order of time: alerts before this one are before all that follow.
         self.sums.retain(|(index, from)| {
             let alert = &mut alerts[*index];
@@ -122,7 +117,7 @@ impl<'r> HistoryEvaluator<'r> {
             self.commit(devices, |rules, state| sweep(rules, state, now, false));
         }
         for index in std::mem::take(&mut self.open).into_values().flatten() {
-            let alert = &mut self.alerts[index];
+            let alert = &mut self.results.alerts[index];
             alert.ended = alert.ended.max(last);
         }
     }
@@ -152,9 +147,9 @@ impl<'r> HistoryEvaluator<'r> {
     fn commit(&mut self, devices: &ZoneDevices, change: impl FnOnce(&RuleSet, ZoneState) -> Evaluation) {
         let evaluation = change(self.rules.rules, std::mem::take(&mut self.state));
         self.state = evaluation.state;
-        self.messages += evaluation.messages.len() as u64;
+        self.results.messages += evaluation.messages.len() as u64;
         if self.rules.rules.blocked == Blocked::Counted {
-            self.counted += evaluation.stats.blocked as u64;
+            self.results.counted += evaluation.stats.blocked as u64;
         }
         for entry in &evaluation.messages {
             match &entry.message {
@@ -164,7 +159,7 @@ impl<'r> HistoryEvaluator<'r> {
                 Message::Suppressed { reason, alerts, more } => {
                     let blocked = *reason == SuppressionReason::Block;
                     alerts.iter().for_each(|known| self.raise(&known.alert, blocked, known.resolved_at, devices));
-                    self.counted += *more as u64;
+                    self.results.counted += *more as u64;
                 }
                 Message::Resolved { .. } | Message::Reminder { .. } | Message::Notice(_) => {}
             }
@@ -174,7 +169,7 @@ impl<'r> HistoryEvaluator<'r> {
     /// Stores an alert that is sent now. `ended` is `None` if it lasts.
     fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices) {
         let Some(device) = devices.index_of_alert(alert) else { return };
-        let (index, rule) = (self.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
+        let (index, rule) = (self.results.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
         match self.rules.rules.rule(&alert.rule) {
             Some(raised_by) if !raised_by.kind.lasts() => {
                 let from = match alert.trigger {
@@ -193,7 +188,7 @@ impl<'r> HistoryEvaluator<'r> {
             }
             _ => {}
         }
-        self.alerts.push(AlertFact {
+        self.results.alerts.push(AlertFact {
             id: alert.id,
             rule,
             title: alert.title.as_str().into(),
@@ -212,9 +207,9 @@ impl<'r> HistoryEvaluator<'r> {
         for device in indices {
             let Some(mut open) = self.open.remove(device) else { continue };
             open.retain(|index| {
-                let AlertFact { rule, at, .. } = &self.alerts[*index];
+                let AlertFact { rule, at, .. } = &self.results.alerts[*index];
                 let ended = self.ended(rule, &devices.all[*device].id, *at, now);
-                let alert = &mut self.alerts[*index];
+                let alert = &mut self.results.alerts[*index];
                 alert.ended = ended.map_or(alert.ended, |ended| ended.max(alert.at));
                 ended.is_none()
             });

@@ -1,8 +1,9 @@
 //! The findings of a backtest, for the terminal, for JSON and for the report.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Serialize, Serializer};
 
 use domain::alert::AlertId;
@@ -37,8 +38,38 @@ pub struct Findings {
     pub difference: Option<Difference>,
     /// The distribution of each metric that has a limit, by device type.
     pub distributions: Vec<Distribution>,
-    /// All devices, in order of first appearance. [`AlertFact::device`] is an index of it.
+    /// All devices, by zone. [`AlertFact::device`] is an index of it.
     pub devices: Vec<DeviceFindings>,
+}
+
+impl Findings {
+    /// The results of the rules on trial, and of those that they are compared with.
+    pub fn results(&self) -> impl Iterator<Item = &RuleResults> {
+        std::iter::once(&self.rules).chain(&self.against)
+    }
+
+    /// The alerts of each of the [results](Self::results) by a key, in order of time.
+    pub fn alerts_by<K: Ord>(&self, key: impl Fn(&AlertFact) -> K) -> BTreeMap<K, [Vec<&AlertFact>; 2]> {
+        let mut groups: BTreeMap<K, [Vec<&AlertFact>; 2]> = BTreeMap::new();
+        for (index, results) in self.results().enumerate() {
+            for alert in &results.alerts {
+                groups.entry(key(alert)).or_default()[index].push(alert);
+            }
+        }
+        groups
+    }
+
+    /// The location of the device of an alert.
+    #[must_use]
+    pub fn location(&self, alert: &AlertFact) -> &Location {
+        &self.devices[alert.device].location
+    }
+
+    /// The time of an alert, in the time zone of its device.
+    #[must_use]
+    pub fn local_time(&self, alert: &AlertFact) -> ZonedDateTime {
+        self.location(alert).local_zone.on_the_wall(alert.at)
+    }
 }
 
 /// A period with both ends in it.
@@ -53,8 +84,8 @@ pub struct Span {
 impl Span {
     /// The shortest span that contains both.
     #[must_use]
-    pub(super) fn merge(self, other: Option<Self>) -> Self {
-        other.map_or(self, |other| Self { first: self.first.min(other.first), last: self.last.max(other.last) })
+    pub(super) fn merge(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 
     /// Its length in weeks, at least one day.
@@ -92,8 +123,7 @@ pub struct OddTimes {
 impl OddTimes {
     /// Merges two.
     #[must_use]
-    pub(super) fn merge(self, other: Option<Self>) -> Self {
-        let Some(other) = other else { return self };
+    pub(super) fn merge(self, other: Self) -> Self {
         let first = if (other.oldest, other.reading) < (self.oldest, self.reading) { other } else { self };
         Self { count: self.count + other.count, newest: self.newest.max(other.newest), ..first }
     }
@@ -187,9 +217,9 @@ pub struct Difference {
 #[derive(Clone, Debug, Serialize)]
 pub struct Distribution {
     /// The device type's short name.
-    pub device_type: Arc<str>,
+    pub device_type: String,
     /// The metric's key.
-    pub metric: Arc<str>,
+    pub metric: String,
     /// The name of the metric for people.
     pub label: String,
     /// The unit of values and limits.
@@ -205,7 +235,7 @@ pub struct Distribution {
     pub width: f64,
     /// The lower bound and the count of each bin with values, in order.
     pub bins: Vec<(f64, u64)>,
-    /// The limits of the rules on trial, the mildest first.
+    /// The limits of the rules on trial, without overrides, the mildest first.
     pub limits: Vec<RuleLimit>,
 }
 
@@ -226,7 +256,7 @@ impl Distribution {
     }
 }
 
-/// A limit of a rule, without overrides.
+/// A limit of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RuleLimit {
     /// The rule's id.
@@ -254,18 +284,18 @@ pub struct DeviceFindings {
 #[derive(Clone, Debug, Serialize)]
 pub struct Series {
     /// The metric's key.
-    pub metric: Arc<str>,
+    pub metric: String,
     /// The name of the metric for people.
     pub label: String,
     /// The unit of values.
     #[serde(serialize_with = "symbol")]
     pub unit: Unit,
-    /// The start of the first bucket.
-    pub from: Timestamp,
-    /// The length of a bucket.
-    pub bucket: SignedDuration,
-    /// The least and the greatest value in each bucket; `None` without values.
-    pub buckets: Vec<Option<(f32, f32)>>,
+    /// The length of each period. Periods begin at multiples of it since 1970.
+    pub width: SignedDuration,
+    /// The start of each period with values, the least, and the greatest of them.
+    pub values: Vec<(Timestamp, f64, f64)>,
+    /// The limits of the rules on trial for this device, of single values and of sums.
+    pub limits: Vec<RuleLimit>,
 }
 
 fn symbol<S: Serializer>(unit: &Unit, serializer: S) -> Result<S::Ok, S::Error> {

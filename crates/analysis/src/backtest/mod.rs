@@ -11,11 +11,9 @@ mod device;
 mod difference;
 mod evaluator;
 pub mod findings;
-mod histogram;
-mod series;
 mod zone;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -146,32 +144,30 @@ impl<'r> BacktestRun<'r> {
         self.counts.undated += round.undated;
         let pushes: Vec<ParsedPush<'_>> = round.pushes.par_iter().map(ParsedPush::parse).collect();
         let mut zone_pushes: Vec<Vec<ZonePush<'_>>> = Vec::new();
-        let mut readings = 0;
-        for (number, push) in pushes.iter().enumerate() {
+        for push in &pushes {
             self.counts.unreadable += push.unreadable;
             if !push.readings.is_empty() {
                 self.arrivals.record(push.received);
             }
-            readings += self.split_by_zone(number, push, &mut zone_pushes);
+            let by_zone = self.split(push);
+            zone_pushes.resize_with(self.zones.len(), Vec::new);
+            by_zone.into_iter().for_each(|(zone, part)| zone_pushes[zone].push(part));
         }
         // The earliest time that a reading of the first push can have.
         let since = self.began.and_then(|began| began.checked_sub(self.trial.rules.1.max_age).ok());
         let (arrivals, since) = (&self.arrivals, since.unwrap_or(Timestamp::MIN));
-        self.zones.par_iter_mut().zip(zone_pushes).for_each(|(zone, pushes)| {
-            pushes.iter().for_each(|push| zone.add(push, arrivals, since));
+        let readings = zone_pushes.iter().flatten().map(|part| part.readings.len() as u64).sum();
+        self.zones.par_iter_mut().zip(zone_pushes).for_each(|(zone, parts)| {
+            parts.iter().for_each(|part| zone.add(part, arrivals, since));
         });
         readings
     }
 
-    /// Splits a push by zone. Returns the number of its readings.
-    fn split_by_zone<'t>(
-        &mut self,
-        number: usize,
-        push: &'t ParsedPush<'t>,
-        zone_pushes: &mut Vec<Vec<ZonePush<'t>>>,
-    ) -> u64 {
+    /// Splits a push by the index of the zone.
+    fn split<'t>(&mut self, push: &'t ParsedPush<'t>) -> BTreeMap<usize, ZonePush<'t>> {
         let received = push.received;
-        let (mut readings, mut cleanings) = (0, Vec::new());
+        let empty = || ZonePush { received, cleanings: Vec::new(), readings: Vec::new() };
+        let (mut by_zone, mut cleanings) = (BTreeMap::new(), Vec::new());
         for reading in &push.readings {
             if let Some(ids) = &mut self.ids {
                 ids.add(&reading.source);
@@ -189,18 +185,17 @@ impl<'r> BacktestRun<'r> {
                     continue;
                 }
             }
-            readings += 1;
             let zone = self.zone(ZoneKey::of(&reading.source));
-            zone_push(zone_pushes, zone, number, received).readings.push(reading);
+            by_zone.entry(zone).or_insert_with(empty).readings.push(reading);
         }
         // After the readings, which can make the zone of a cleaning known.
         for cleaning in cleanings {
             for zone in self.by_name.get(&cleaning.zone).into_iter().flatten() {
-                zone_push(zone_pushes, *zone, number, received).cleanings.push(cleaning.at);
+                by_zone.entry(*zone).or_insert_with(empty).cleanings.push(cleaning.at);
             }
         }
         self.evaluated_until = self.evaluated_until.max(received);
-        readings
+        by_zone
     }
 
     /// The index of a zone. Adds a new zone.
@@ -240,22 +235,4 @@ impl<'r> BacktestRun<'r> {
 /// Whether rules have ids of zones, devices and so on.
 fn has_ids(rules: &RuleSet) -> bool {
     rules.mentions.iter().any(|mention| !matches!(mention.kind, MentionKind::Rule | MentionKind::Type))
-}
-
-/// The part of push number `push` for a zone: the zone's last part, or a new one.
-fn zone_push<'v, 't>(
-    zone_pushes: &'v mut Vec<Vec<ZonePush<'t>>>,
-    zone: usize,
-    push: usize,
-    received: Timestamp,
-) -> &'v mut ZonePush<'t> {
-    if zone_pushes.len() <= zone {
-        zone_pushes.resize_with(zone + 1, Vec::new);
-    }
-    let parts = &mut zone_pushes[zone];
-    if parts.last().is_none_or(|last| last.push != push) {
-        parts.push(ZonePush { push, received, cleanings: Vec::new(), readings: Vec::new() });
-    }
-    let last = parts.len() - 1;
-    &mut parts[last]
 }

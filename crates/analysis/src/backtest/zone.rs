@@ -1,5 +1,6 @@
 //! A zone of the history: its devices, its counts, and the evaluation by each set of rules.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -11,13 +12,11 @@ use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
 use domain::alert::Alert;
 use domain::engine::{counts_at, is_stale};
 use domain::location::Location;
-use domain::reading::Reading;
+use domain::reading::{Reading, Source};
 
 /// The part of a push that is about a zone.
 #[derive(Debug)]
 pub(super) struct ZonePush<'t> {
-    /// The index of the push in its round.
-    pub(super) push: usize,
     /// First receipt of the push.
     pub(super) received: Timestamp,
     /// Ends of cleanings of the zone.
@@ -50,17 +49,21 @@ pub(super) struct HistoryCounts {
 pub(super) struct ZoneDevices {
     /// In order of first appearance.
     pub(super) all: Vec<HistoryDevice>,
-    /// Indices by id. Devices of an id differ by type.
-    by_id: HashMap<String, Vec<usize>>,
+    /// Indices by id and type as readings have them.
+    by_source: HashMap<(Cow<'static, str>, Cow<'static, str>), usize>,
     /// Indices by id and type as alerts have them.
     by_location: HashMap<(Option<String>, String), usize>,
 }
 
 impl<'r> HistoryZone<'r> {
     pub(super) fn new(rules: &'r [TrialRules<'r>]) -> Self {
-        let evaluators = rules.iter().map(HistoryEvaluator::new).collect();
-        let (devices, counts) = (ZoneDevices::default(), HistoryCounts::default());
-        Self { rules, evaluators, cleaned: None, devices, counts }
+        Self {
+            rules,
+            evaluators: rules.iter().map(HistoryEvaluator::new).collect(),
+            cleaned: None,
+            devices: ZoneDevices::default(),
+            counts: HistoryCounts::default(),
+        }
     }
 
     /// Evaluates a push. No reading of the history can be older than `since`.
@@ -114,45 +117,48 @@ impl HistoryCounts {
         self.readings.judged += 1;
         let odd = |time| OddTimes { count: 1, oldest: time, newest: time, reading: reading.id(), device };
         if let Some(time) = reading.time.filter(|time| *time > at) {
-            self.outliers.ahead = Some(odd(time).merge(self.outliers.ahead));
+            merge(&mut self.outliers.ahead, odd(time), OddTimes::merge);
         }
         if at < since {
-            self.outliers.before = Some(odd(at).merge(self.outliers.before));
+            merge(&mut self.outliers.before, odd(at), OddTimes::merge);
         } else {
-            self.span = Some(Span { first: at, last: at }.merge(self.span));
+            merge(&mut self.span, Span { first: at, last: at }, Span::merge);
         }
     }
 
-    /// Adds the counts of a zone. `numbers` are the indices of its devices among all devices.
-    pub(super) fn merge(&mut self, Self { readings, outliers, .. }: Self, numbers: &[usize]) {
+    /// Adds the counts of a zone whose devices begin with the index `first`.
+    pub(super) fn merge(&mut self, Self { readings, outliers, .. }: Self, first: usize) {
         self.readings.judged += readings.judged;
         self.readings.duplicates += readings.duplicates;
         self.readings.stale += readings.stale;
         self.readings.implausible += readings.implausible;
-        let merge = |known: &mut Option<OddTimes>, new: Option<OddTimes>| {
-            if let Some(new) = new {
-                *known = Some(OddTimes { device: numbers[new.device], ..new }.merge(*known));
+        for (known, odd) in [(&mut self.outliers.before, outliers.before), (&mut self.outliers.ahead, outliers.ahead)] {
+            if let Some(odd) = odd {
+                merge(known, OddTimes { device: first + odd.device, ..odd }, OddTimes::merge);
             }
-        };
-        merge(&mut self.outliers.before, outliers.before);
-        merge(&mut self.outliers.ahead, outliers.ahead);
+        }
     }
+}
+
+/// Merges `new` into what is known.
+fn merge<T: Copy>(known: &mut Option<T>, new: T, merge: impl Fn(T, T) -> T) {
+    *known = Some(known.map_or(new, |known| merge(known, new)));
 }
 
 impl ZoneDevices {
     /// The index of the device of a reading. Adds a new device.
     fn index(&mut self, reading: &Reading<'_>, rules: &[TrialRules<'_>]) -> usize {
-        let id = reading.source.device.as_deref().unwrap_or_default();
-        let of_id = self.by_id.get(id).into_iter().flatten();
-        let known = of_id.copied().find(|index| *self.all[*index].device_type == *reading.source.device_type);
-        known.unwrap_or_else(|| {
-            let device = HistoryDevice::new(reading, rules);
-            let index = self.all.len();
-            self.by_id.entry(id.to_owned()).or_default().push(index);
-            self.by_location.entry(location_key(&device.location)).or_insert(index);
-            self.all.push(device);
-            index
-        })
+        let Source { device, device_type, .. } = &reading.source;
+        let key = (device.clone().unwrap_or_default(), device_type.clone());
+        if let Some(index) = self.by_source.get(&key) {
+            return *index;
+        }
+        let device = HistoryDevice::new(reading, rules);
+        let index = self.all.len();
+        self.by_source.insert((key.0.into_owned().into(), key.1.into_owned().into()), index);
+        self.by_location.entry(location_key(&device.location)).or_insert(index);
+        self.all.push(device);
+        index
     }
 
     /// The index of the device of an alert.

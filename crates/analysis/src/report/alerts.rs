@@ -67,7 +67,7 @@ fn day_chart(view: &View<'_>) -> Markup {
     let times: BTreeSet<_> = span.chain(alerts.iter().map(|alert| alert.at)).collect();
     let Some((first, last)) = times.first().zip(times.last()) else { return html! {} };
     let days = Days::since(*first, &view.usual_location().local_zone);
-    let all = days.at(*last).floor() + 1.0;
+    let all = days.at(last.as_second()).floor() + 1.0;
     let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
     for alert in alerts {
         *counts.entry(days.number(view.local_time(alert).date())).or_default() += 1;

@@ -86,7 +86,7 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
             (count(count_of(severity))) " " (badge(severity)) " "
         } }
         @if has_charts {
-            @for series in relevant_series(device, alerts) { (TrendChart { view, device, series, alerts }.figure()) }
+            @for series in relevant_series(device, alerts) { (TrendChart { findings: view.findings, device, series, alerts }.figure()) }
             details {
                 summary { "Its alerts, the worst first" }
                 (ALERTS.of(&alert_rows(view, alerts.to_vec()).take(MAX_ALERTS).map(|cells| ALERTS.row(cells)).collect::<Vec<_>>()))
@@ -103,7 +103,7 @@ fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Marku
         html! { (device.location.device_title()) },
         html! { @if let Some(zone) = &device.location.zone { (name(zone)) } },
         worst(alerts),
-        html! { @if let Some(series) = series { (TrendChart { view, device, series, alerts }.row()) } },
+        html! { @if let Some(series) = series { (TrendChart { findings: view.findings, device, series, alerts }.row()) } },
         html! { (count(alerts.len())) },
         html! { (count(device.readings)) },
     ])

@@ -15,8 +15,8 @@ use domain::time::LocalZone;
 
 /// Monday midnight in Singapore.
 pub(super) const START: &str = "2026-03-01T16:00:00Z";
-/// TimeBuckets of a series.
-const BUCKETS: usize = 240;
+/// Periods of a series.
+const PERIODS: i64 = 240;
 /// Length of the history, in days.
 const DAYS: i64 = 28;
 
@@ -84,16 +84,11 @@ pub(super) fn alert(rule: &str, device: usize, hours: i64, crossing: Option<(&st
     }
 }
 
-/// A device that measured `buckets`, one for each hour.
-pub(super) fn device(location: Location, metric: &str, unit: Unit, buckets: Vec<Option<(f32, f32)>>) -> DeviceFindings {
-    let series = Series {
-        metric: metric.into(),
-        label: metric.to_owned(),
-        unit,
-        from: start(),
-        bucket: SignedDuration::from_hours(1),
-        buckets,
-    };
+/// A device that measured `values`, the least and the greatest of each hour.
+pub(super) fn device(location: Location, metric: &str, unit: Unit, values: Vec<(f64, f64)>) -> DeviceFindings {
+    let width = SignedDuration::from_hours(1);
+    let values = (0..).zip(values).map(|(hour, (least, greatest))| (start() + width * hour, least, greatest)).collect();
+    let series = Series { metric: metric.into(), label: metric.to_owned(), unit, width, values, limits: Vec::new() };
     DeviceFindings { location, readings: 1_000, series: vec![series] }
 }
 
@@ -169,21 +164,24 @@ pub(super) fn building(devices: usize) -> Findings {
 fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<AlertFact>) {
     let (device_type, metric, everyday, rise, rule, severity, comparison, limit) = *kind;
     let documented = DeviceType::named(device_type).unwrap().metric(metric).unwrap();
-    let length = SignedDuration::from_secs(DAYS * 86_400 / BUCKETS as i64);
-    let (mut buckets, mut alerts, mut last): (_, Vec<AlertFact>, Option<usize>) = (Vec::new(), Vec::new(), None);
-    for bucket in 0..BUCKETS {
-        let seed = (index * 1_000 + bucket) as u64;
-        let hour = (bucket as f64 * DAYS as f64 * 24.0 / BUCKETS as f64) % 24.0;
+    let width = SignedDuration::from_secs(DAYS * 86_400 / PERIODS);
+    let (mut values, mut alerts, mut last): (Vec<_>, Vec<AlertFact>, Option<i64>) = (Vec::new(), Vec::new(), None);
+    for period in 0..PERIODS {
+        let seed = index as u64 * 1_000 + period as u64;
+        let hour = (period as f64 * DAYS as f64 * 24.0 / PERIODS as f64) % 24.0;
         let by_day = (((hour - 5.0) / 18.0) * std::f64::consts::PI).sin().max(0.0);
         let height = by_day * (0.35 + wildness * thrown(seed).powi(2) * 1.6) + 0.06 * thrown(seed + 7);
         let greatest = everyday + rise * height;
         let least = everyday + rise * height * 0.55;
         let extreme = if matches!(comparison, Comparison::Below) { greatest.max(0.0) } else { greatest };
-        let is_gap = index % 11 == 4 && (90..120).contains(&bucket);
-        buckets.push((!is_gap).then(|| (extreme.min(least).max(0.0) as f32, extreme.max(least) as f32)));
-        if !is_gap && comparison.is_broken(extreme, limit) && last.is_none_or(|last| bucket - last > 8) {
-            last = Some(bucket);
-            let at = start() + length * bucket as i32 + SignedDuration::from_mins((thrown(seed + 3) * 60.0) as i64);
+        let is_gap = index % 11 == 4 && (90..120).contains(&period);
+        let start = start() + width * period as i32;
+        if !is_gap {
+            values.push((start, extreme.min(least).max(0.0), extreme.max(least)));
+        }
+        if !is_gap && comparison.is_broken(extreme, limit) && last.is_none_or(|last| period - last > 8) {
+            last = Some(period);
+            let at = start + SignedDuration::from_mins((thrown(seed + 3) * 60.0) as i64);
             let worse = if thrown(seed + 5) > 0.96 { Severity::Critical } else { severity };
             alerts.push(AlertFact {
                 id: AlertId::of_silence(rule, &index.to_string(), at),
@@ -214,9 +212,9 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
         metric: metric.into(),
         label: documented.label.to_owned(),
         unit: documented.unit,
-        from: start(),
-        bucket: length,
-        buckets,
+        width,
+        values,
+        limits: vec![RuleLimit { rule: rule.into(), severity, comparison, limit }],
     };
     (DeviceFindings { location, readings: 6_720 - (index as u64 * 13) % 900, series: vec![series] }, alerts)
 }
@@ -225,7 +223,7 @@ fn values<'a>(kind: &Kind, devices: &'a [DeviceFindings]) -> impl Iterator<Item 
     let (device_type, metric) = (kind.0, kind.1);
     let of_type = devices.iter().filter(move |device| device.location.device_type == device_type);
     let series = of_type.flat_map(|device| &device.series).filter(move |series| &*series.metric == metric);
-    series.flat_map(|series| series.buckets.iter().flatten().map(|(low, high)| (f64::from(*low), f64::from(*high))))
+    series.flat_map(|series| series.values.iter().map(|(_, least, greatest)| (*least, *greatest)))
 }
 
 fn distribution(kind: &Kind, devices: &[DeviceFindings]) -> Distribution {

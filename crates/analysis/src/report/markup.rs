@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use maud::{Markup, html};
 
+use crate::backtest::findings::RuleLimit;
 use domain::device::Unit;
 use domain::severity::Severity;
 use notify::amount;
@@ -24,9 +25,9 @@ pub(super) fn badge(severity: Severity) -> Markup {
 }
 
 /// The limits beside a chart of the values `shown`.
-pub(super) fn legend(limits: &[(Severity, f64)], unit: Unit, shown: &Range<f64>) -> Markup {
+pub(super) fn legend(limits: &[RuleLimit], unit: Unit, shown: &Range<f64>) -> Markup {
     html! {
-        p.note { @for (severity, limit) in limits {
+        p.note { @for RuleLimit { severity, limit, .. } in limits {
             (badge(*severity)) " " (amount(*limit, unit)) @if !shown.contains(limit) { " (beyond this chart)" } " "
         } }
     }

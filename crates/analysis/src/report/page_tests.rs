@@ -62,9 +62,9 @@ fn assert_words(words: &str) {
 
 fn of_zone(name: &str, hours: &[i64]) -> Findings {
     let location = location("ODRDTR_BATT_V1", name, "zone01");
-    let buckets = (0..168u16).map(|hour| Some((50.0, 100.0 + f32::from(hour)))).collect();
+    let values = (0..168).map(|hour| (50.0, 100.0 + f64::from(hour))).collect();
     let alerts = hours.iter().map(|hour| alert("ammonia-lite", 0, *hour, Some(("amm", 270.0, 200.0, Unit::Ppb))));
-    findings(vec![device(location, "amm", Unit::Ppb, buckets)], alerts.collect())
+    findings(vec![device(location, "amm", Unit::Ppb, values)], alerts.collect())
 }
 
 /// Keeps a page in the build's folder, for a person or a browser (tests/e2e/test_report.py).
@@ -198,7 +198,7 @@ fn hexadecimal(colour: plotters::style::RGBColor) -> String {
 
 #[test]
 fn the_worst_device_comes_first_and_the_quiet_one_is_folded() {
-    let named = |name: &str| device(location("TH", name, "zone01"), "t", Unit::Celsius, vec![Some((1.0, 2.0)); 24]);
+    let named = |name: &str| device(location("TH", name, "zone01"), "t", Unit::Celsius, vec![(1.0, 2.0); 24]);
     let hot = |device, hour| alert("heat", device, hour, Some(("t", 41.0, 40.0, Unit::Celsius)));
     let mut urgent = hot(3, 5);
     urgent.severity = Severity::Critical;
@@ -214,8 +214,7 @@ fn the_worst_device_comes_first_and_the_quiet_one_is_folded() {
 #[test]
 fn forty_devices_are_shown_and_the_forty_first_is_folded() {
     let shown = |devices: usize| {
-        let named =
-            |index| device(location("TH", &format!("T{index}"), "z"), "t", Unit::Celsius, vec![Some((1.0, 2.0))]);
+        let named = |index| device(location("TH", &format!("T{index}"), "z"), "t", Unit::Celsius, vec![(1.0, 2.0)]);
         let alerts =
             (0..devices).map(|index| alert("heat", index, 1, Some(("t", 41.0, 40.0, Unit::Celsius)))).collect();
         let page = whole(&findings((0..devices).map(named).collect(), alerts));
@@ -250,6 +249,7 @@ fn a_limit_near_the_values_is_drawn_and_a_far_one_is_words_alone() {
         let mut findings = of_zone("Washroom 3", &[10]);
         let limits =
             vec![RuleLimit { rule: "worse".into(), severity: Severity::High, comparison: Comparison::AtLeast, limit }];
+        findings.devices[0].series[0].limits.clone_from(&limits);
         findings.distributions.push(Distribution {
             device_type: "ODRDTR_BATT_V1".into(),
             metric: "amm".into(),
@@ -300,7 +300,7 @@ fn a_history_without_readings_or_alerts_has_a_page() {
     let quiet = whole(&of_zone("Washroom 3", &[]));
     assert!(quiet.contains("No reading would have raised an alert.") && !quiet.contains("id=\"hours\""));
     let mut single = findings(
-        vec![device(Location::default(), "amm", Unit::Ppb, vec![Some((5.0, 5.0))])],
+        vec![device(Location::default(), "amm", Unit::Ppb, vec![(5.0, 5.0)])],
         vec![alert("silence", 0, 0, None), alert("silence", 9, 0, None)],
     );
     single.span = Some(Span { first: start(), last: start() });
@@ -310,10 +310,10 @@ fn a_history_without_readings_or_alerts_has_a_page() {
 
 #[test]
 fn any_values_make_a_page() {
-    let odd = [f32::NAN, f32::INFINITY, f32::MAX, f32::MIN, -1e9, 0.0, 1e-30];
-    let buckets = odd.iter().map(|value| Some((*value, *value))).chain([None]).collect();
+    let odd = [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN, -1e9, 0.0, 1e-30];
+    let values = odd.iter().map(|value| (*value, *value)).collect();
     let mut found = findings(
-        vec![device(location("ACME#X", "Odd", "zone"), "q", Unit::One, buckets)],
+        vec![device(location("ACME#X", "Odd", "zone"), "q", Unit::One, values)],
         vec![
             alert("odd", 0, 1, Some(("q", f64::MAX, f64::MIN, Unit::One))),
             alert("odd", 0, 2, Some(("q", f64::NAN, f64::INFINITY, Unit::One))),

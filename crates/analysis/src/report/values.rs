@@ -12,7 +12,6 @@ use crate::backtest::findings::{Distribution, RuleLimit};
 use crate::words::{capitalised, count};
 use domain::breach::Comparison;
 use domain::device::Unit;
-use domain::severity::Severity;
 use notify::amount;
 
 /// Most bytes of the section.
@@ -64,18 +63,14 @@ fn in_words(distribution: &Distribution) -> String {
 
 fn chart(distribution: &Distribution) -> Markup {
     let core = core(distribution);
-    let limits: Vec<(Severity, f64)> = distribution.limits.iter().map(|limit| (limit.severity, limit.limit)).collect();
-    let x = with_limits(&core, limits.iter().map(|(_, limit)| *limit));
+    let x = with_limits(&core, distribution.limits.iter().map(|limit| limit.limit));
     let bars = bars(distribution, &core);
     let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max) * 1.05;
-    let legend = legend(&limits, distribution.unit, &x);
+    let legend = legend(&distribution.limits, distribution.unit, &x);
     let mut marks: Vec<Mark> = bars.into_iter().map(|(from, to, part)| Mark::Bar(from, to, part)).collect();
-    marks.extend(
-        limits
-            .iter()
-            .filter(|(_, limit)| x.contains(limit))
-            .map(|(severity, limit)| Mark::Line(vec![(*limit, 0.0), (*limit, most)], colour(*severity))),
-    );
+    let limits = distribution.limits.iter().filter(|limit| x.contains(&limit.limit));
+    let line = |limit: f64| vec![(limit, 0.0), (limit, most)];
+    marks.extend(limits.map(|limit| Mark::Line(line(limit.limit), colour(limit.severity))));
     let chart = Chart {
         label: format!("Distribution of {}", distribution.label),
         size: HALF,

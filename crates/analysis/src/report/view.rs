@@ -2,7 +2,7 @@
 
 use jiff::ZonedDateTime;
 
-use crate::backtest::findings::{AlertFact, Findings, RuleLimit};
+use crate::backtest::findings::{AlertFact, Findings};
 use domain::device::DeviceType;
 use domain::location::Location;
 
@@ -28,13 +28,6 @@ impl<'a> View<'a> {
     /// The location of a device by its index.
     pub(super) fn location(&self, device: usize) -> &Location {
         self.findings.devices.get(device).map_or(&self.unknown, |device| &device.location)
-    }
-
-    /// The limits in force of a metric of a device type.
-    pub(super) fn limits(&self, device_type: &str, metric: &str) -> &'a [RuleLimit] {
-        let mut all = self.findings.distributions.iter();
-        let found = all.find(|one| &*one.device_type == device_type && &*one.metric == metric);
-        found.map_or(&[], |distribution| &distribution.limits)
     }
 
     /// The location whose time zone the page uses.
