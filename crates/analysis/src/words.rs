@@ -4,7 +4,7 @@ use indicatif::HumanCount;
 use jiff::Timestamp;
 
 use domain::device::Unit;
-use domain::location::Location;
+use domain::time::LocalZone;
 
 /// Formats a number with a comma at each thousand.
 ///
@@ -45,36 +45,29 @@ pub(crate) fn rate(a_week: f64) -> String {
     }
 }
 
-/// The local time at `location`: "Tue 3 Mar 2026, 14:05"; with "(UTC)" if the time zone is not known.
-pub(crate) fn moment(location: &Location, at: Timestamp) -> String {
-    zoned(location, at, "%a %-d %b %Y, %H:%M")
+/// The local time: "Tue 3 Mar 2026, 14:05"; with "(UTC)" if the time zone is not known.
+pub(crate) fn moment(zone: &LocalZone, at: Timestamp) -> String {
+    local(zone, at, "%a %-d %b %Y, %H:%M")
 }
 
-/// The local date at `location`: "Tue 3 Mar 2026".
-pub(crate) fn date(location: &Location, at: Timestamp) -> String {
-    zoned(location, at, "%a %-d %b %Y")
+/// The local date: "Tue 3 Mar 2026".
+pub(crate) fn date(zone: &LocalZone, at: Timestamp) -> String {
+    local(zone, at, "%a %-d %b %Y")
 }
 
-fn zoned(location: &Location, at: Timestamp, format: &str) -> String {
-    let wall = location.local_zone.on_the_wall(at).strftime(format).to_string();
-    if location.local_zone.is_known() { wall } else { format!("{wall} (UTC)") }
+fn local(zone: &LocalZone, at: Timestamp, format: &str) -> String {
+    let wall = zone.on_the_wall(at).strftime(format).to_string();
+    if zone.is_known() { wall } else { format!("{wall} (UTC)") }
 }
 
-/// The time zone of `location`: "Asia/Singapore", "+07:00", "UTC".
-pub(crate) fn zone_name(location: &Location) -> String {
-    location.local_zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
-}
-
-/// `words` with a capital first letter.
-pub(crate) fn capitalised(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// The name of a time zone: "Asia/Singapore", "+07:00", "UTC".
+pub(crate) fn zone_name(zone: &LocalZone) -> String {
+    zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::time::LocalZone;
 
     #[test]
     fn numbers_have_a_comma_at_each_thousand() {
@@ -100,9 +93,8 @@ mod tests {
     fn times_are_local_or_marked_as_utc() {
         let at: Timestamp = "2026-03-02T18:05:00Z".parse().unwrap();
         let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
-        let here = Location { local_zone: singapore, ..Location::default() };
-        assert_eq!(moment(&here, at), "Tue 3 Mar 2026, 02:05");
-        assert_eq!(moment(&Location::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
-        assert_eq!((zone_name(&here), zone_name(&Location::default())), ("Asia/Singapore".into(), "UTC".into()));
+        assert_eq!(moment(&singapore, at), "Tue 3 Mar 2026, 02:05");
+        assert_eq!(moment(&LocalZone::default(), at), "Mon 2 Mar 2026, 18:05 (UTC)");
+        assert_eq!((zone_name(&singapore), zone_name(&LocalZone::default())), ("Asia/Singapore".into(), "UTC".into()));
     }
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::bins::{Bin, Bins};
-use super::device::{HistoryDevice, HistoryMetric, PRECISION, limits};
+use super::bins::Bins;
+use super::device::{HistoryDevice, HistoryMetric, PRECISION};
 use super::difference::difference;
 use super::evaluator::TrialRules;
-use super::findings::{AlertFact, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults};
+use super::findings::{AlertFact, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Series};
 use super::zone::{HistoryCounts, HistoryZone};
-use domain::rules::{Kind, RuleSet};
+
+/// Most periods of a series, so that a chart can show them.
+const MAX_PERIODS: i64 = 240;
 
 /// Collects the findings of all zones. `rules` are those on trial and those that they are compared with; `readings` are the counts
 /// outside of zones.
@@ -22,6 +24,7 @@ pub(super) fn findings(
 ) -> Findings {
     let span = zones.iter().filter_map(|zone| zone.counts.span).reduce(|one, other| one.merge(other));
     let last = span.map_or(Timestamp::UNIX_EPOCH, |span| span.last);
+    let minutes = span.map_or(0, |span| span.last.duration_since(span.first).as_mins());
     let mut counts = HistoryCounts { readings, ..HistoryCounts::default() };
     let mut devices: Vec<HistoryDevice> = Vec::new();
     let named = |rules: &TrialRules<'_>| RuleResults { name: rules.name.to_owned(), ..RuleResults::default() };
@@ -54,49 +57,38 @@ pub(super) fn findings(
         difference: against.as_ref().map(|against| difference(&on_trial.alerts, &against.alerts)),
         rules: on_trial,
         against,
-        distributions: distributions(&devices, rules[0].rules),
-        devices: devices.into_iter().map(|device| device.findings(span)).collect(),
+        distributions: distributions(&devices),
+        devices: devices.into_iter().map(|device| device.findings(minutes / MAX_PERIODS)).collect(),
     }
 }
 
-/// The distribution of each metric, with the limits of the rules on trial.
-fn distributions(devices: &[HistoryDevice], rules: &RuleSet) -> Vec<Distribution> {
-    let mut metrics: BTreeMap<(&str, &str), (&HistoryMetric, Bins)> = BTreeMap::new();
+/// The distribution of each metric with a limit for single values.
+fn distributions(devices: &[HistoryDevice]) -> Vec<Distribution> {
+    let mut metrics: BTreeMap<(&str, &str), Vec<&HistoryMetric>> = BTreeMap::new();
     for device in devices {
-        for metric in &device.metrics {
-            let Some(sizes) = &metric.sizes else { continue };
-            let key = (&*device.location.device_type, &*metric.key);
-            metrics.entry(key).or_insert_with(|| (metric, Bins::default())).1.merge(sizes);
+        for metric in device.metrics.iter().filter(|metric| !metric.series.limits.is_empty()) {
+            metrics.entry((&device.location.device_type, &metric.series.metric)).or_default().push(metric);
         }
     }
-    let distributions = metrics.into_iter().filter_map(|((device_type, key), (metric, bins))| {
-        let Bin { count, least, greatest } = bins.total()?;
+    let distributions = metrics.into_iter().filter_map(|((device_type, _), metrics)| {
+        let mut bins = Bins::default();
+        metrics.iter().for_each(|metric| bins.merge(&metric.sizes));
+        let mut limits: Vec<RuleLimit> = metrics.iter().flat_map(|metric| metric.series.limits.clone()).collect();
+        limits.sort_by(|a, b| (a.severity, &a.rule).cmp(&(b.severity, &b.rule)).then(a.limit.total_cmp(&b.limit)));
+        limits.dedup();
+        let (Series { metric, label, unit, .. }, total) = (metrics[0].series.clone(), bins.total()?);
         Some(Distribution {
             device_type: device_type.to_owned(),
-            metric: key.to_owned(),
-            label: metric.label.clone(),
-            unit: metric.unit,
-            count,
-            least,
-            greatest,
+            metric,
+            label,
+            unit,
+            count: total.count,
+            least: total.least,
+            greatest: total.greatest,
             width: bins.width() as f64 * PRECISION,
             bins: bins.iter().map(|(start, bin)| (start as f64 * PRECISION, bin.count)).collect(),
-            limits: limits_of_single_values(device_type, key, rules),
+            limits,
         })
     });
     distributions.collect()
-}
-
-/// The limits of enabled rules for a metric, without overrides and sums.
-fn limits_of_single_values(device_type: &str, metric: &str, rules: &RuleSet) -> Vec<RuleLimit> {
-    let mut all = Vec::new();
-    for rule in rules.rules.iter().filter(|rule| rule.settings.enabled && rule.kind != Kind::Accumulate) {
-        let types = &rule.scope.types;
-        if types.is_empty() || types.iter().any(|named| named == device_type) {
-            let tests = rule.settings.condition.iter().flat_map(|condition| &condition.tests);
-            all.extend(tests.filter(|test| test.metric == metric).flat_map(|test| limits(rule, &rule.settings, test)));
-        }
-    }
-    all.sort_by(|a, b| a.severity.cmp(&b.severity).then(a.limit.total_cmp(&b.limit)));
-    all
 }

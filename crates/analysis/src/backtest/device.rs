@@ -8,19 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::bins::Bins;
 use super::evaluator::TrialRules;
-use super::findings::{DeviceFindings, RuleLimit, Series, Span};
+use super::findings::{DeviceFindings, RuleLimit, Series};
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::location::Location;
-use domain::reading::Reading;
+use domain::reading::{Quantity, Reading};
 use domain::rules::{Kind, Rule, Settings, Test};
 
 /// The number of last readings that are compared to find copies: hours, at a reading a minute.
 const MAX_RECENT: usize = 128;
 /// Values in bins are multiples of this power of two: about a thousandth.
 pub(super) const PRECISION: f64 = 1.0 / 1024.0;
-/// Most bins of a series, so that a chart can show them.
-const MAX_TIMES: i64 = 240;
 
 /// A device of the history.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ pub(super) struct HistoryDevice {
     /// The id as readings have it.
     pub(super) id: String,
     pub(super) location: Location,
-    readings: u64,
+    pub(super) readings: u64,
     pub(super) metrics: Vec<HistoryMetric>,
     /// For each set of rules, whether any rule applies to it.
     pub(super) has_rules: Vec<bool>,
@@ -39,14 +37,12 @@ pub(super) struct HistoryDevice {
 /// A metric that a rule compares with a limit.
 #[derive(Debug)]
 pub(super) struct HistoryMetric {
-    pub(super) key: String,
-    pub(super) label: String,
-    pub(super) unit: Unit,
-    limits: Vec<RuleLimit>,
+    /// The series without values.
+    pub(super) series: Series,
     /// The values by minute.
     times: Bins,
-    /// The values by size, in units of [`PRECISION`]; `None` if a sum is compared, and not single values.
-    pub(super) sizes: Option<Bins>,
+    /// The values by size, in units of [`PRECISION`].
+    pub(super) sizes: Bins,
 }
 
 impl HistoryDevice {
@@ -56,15 +52,12 @@ impl HistoryDevice {
         for rule in &rules[0].rules.rules {
             let Some(settings) = rule.effective(&reading.source) else { continue };
             for test in settings.condition.iter().flat_map(|condition| &condition.tests) {
-                let known = metrics.iter().position(|metric| metric.key == test.metric);
+                let known = metrics.iter().position(|metric| metric.series.metric == test.metric);
                 let index = known.unwrap_or_else(|| {
                     metrics.push(HistoryMetric::new(&test.metric, reading));
                     metrics.len() - 1
                 });
-                metrics[index].limits.extend(limits(rule, &settings, test));
-                if rule.kind != Kind::Accumulate && test.comparison != Comparison::Deviates {
-                    metrics[index].sizes.get_or_insert_default();
-                }
+                metrics[index].series.limits.extend(limits(rule, &settings, test));
             }
         }
         Self {
@@ -88,21 +81,19 @@ impl HistoryDevice {
         is_copy
     }
 
-    /// Adds a reading as of `at`.
+    /// Adds the values of a reading as of `at`.
     pub(super) fn add(&mut self, reading: &Reading<'_>, at: Timestamp) {
-        self.readings += 1;
         for metric in &mut self.metrics {
-            let Some(quantity) = reading.metric(&metric.key) else { continue };
-            metric.times.add(at.as_second().div_euclid(60), quantity.value);
-            if let Some(sizes) = &mut metric.sizes {
-                // The cast saturates: extreme values share the outermost bin.
-                sizes.add((quantity.value / PRECISION).floor() as i64, quantity.value);
-            }
+            let Some(Quantity { value, .. }) = reading.metric(&metric.series.metric) else { continue };
+            metric.times.add(at.as_second().div_euclid(60), value);
+            // The cast saturates: extreme values share the outermost bin.
+            metric.sizes.add((value / PRECISION).floor() as i64, value);
         }
     }
 
-    pub(super) fn findings(self, span: Option<Span>) -> DeviceFindings {
-        let series = self.metrics.into_iter().filter_map(|metric| metric.series(span?));
+    /// The findings, with values in periods of at least so many minutes.
+    pub(super) fn findings(self, minutes: i64) -> DeviceFindings {
+        let series = self.metrics.into_iter().filter_map(|metric| metric.series(minutes));
         DeviceFindings { series: series.collect(), location: self.location, readings: self.readings }
     }
 }
@@ -110,35 +101,39 @@ impl HistoryDevice {
 impl HistoryMetric {
     fn new(key: &str, reading: &Reading<'_>) -> Self {
         let documented = reading.device_type().and_then(|of| of.metric(key));
+        let (label, unit) = documented.map_or((key, Unit::One), |metric| (metric.label, metric.unit));
         Self {
-            key: key.to_owned(),
-            label: documented.map_or(key, |metric| metric.label).to_owned(),
-            unit: documented.map_or(Unit::One, |metric| metric.unit),
-            limits: Vec::new(),
+            series: Series {
+                metric: key.to_owned(),
+                label: label.to_owned(),
+                unit,
+                width: SignedDuration::ZERO,
+                values: Vec::new(),
+                limits: Vec::new(),
+            },
             times: Bins::default(),
-            sizes: None,
+            sizes: Bins::default(),
         }
     }
 
-    /// The values within `span`; `None` without any.
-    fn series(self, span: Span) -> Option<Series> {
-        let Self { key, label, unit, limits, mut times, .. } = self;
-        times.widen(span.last.duration_since(span.first).as_mins() / MAX_TIMES);
+    /// The values in periods of at least so many minutes; `None` without values.
+    fn series(self, minutes: i64) -> Option<Series> {
+        let Self { mut times, series, .. } = self;
+        times.widen(minutes);
         let width = SignedDuration::from_mins(times.width());
         let values = times.iter().filter_map(|(minute, bin)| {
             let start = Timestamp::from_second(minute * 60).ok()?;
-            let is_within = start <= span.last && span.first.duration_since(start) < width;
-            is_within.then_some((start, bin.least, bin.greatest))
+            Some((start, bin.least, bin.greatest))
         });
         let values: Vec<_> = values.collect();
-        (!values.is_empty()).then_some(Series { metric: key, label, unit, width, values, limits })
+        (!values.is_empty()).then_some(Series { width, values, ..series })
     }
 }
 
-/// The limits of a test of a rule; none if it compares a difference.
-pub(super) fn limits(rule: &Rule, settings: &Settings, test: &Test) -> impl Iterator<Item = RuleLimit> {
-    let levels = test.levels.iter().filter(|_| test.comparison != Comparison::Deviates);
-    levels.map(|level| RuleLimit {
+/// The limits of a test for single values; none if it compares sums or differences from a baseline.
+fn limits(rule: &Rule, settings: &Settings, test: &Test) -> impl Iterator<Item = RuleLimit> {
+    let is_of_values = rule.kind != Kind::Accumulate && test.comparison != Comparison::Deviates;
+    test.levels.iter().filter(move |_| is_of_values).map(|level| RuleLimit {
         rule: rule.id.as_str().into(),
         severity: level.severity.unwrap_or(settings.severity),
         comparison: test.comparison,
@@ -154,32 +149,33 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The series of values with their times.
-    fn series(values: impl IntoIterator<Item = (Timestamp, f64)>, first: Timestamp, last: Timestamp) -> Series {
+    /// The series of values with their times, in periods of at least so many minutes.
+    fn series(values: impl IntoIterator<Item = (Timestamp, f64)>, minutes: i64) -> Series {
         let reading = Reading::read(r#"{"DevType":"SS","DEVID":"d","v":{}}"#).unwrap();
         let mut metric = HistoryMetric::new("p", &reading);
         values.into_iter().for_each(|(at, value)| metric.times.add(at.as_second().div_euclid(60), value));
-        metric.series(Span { first, last }).unwrap()
+        metric.series(minutes).unwrap()
     }
 
     #[test]
     fn a_period_has_the_least_and_the_greatest_value() {
         let clock = |clock: &str| at(&format!("2026-01-01T{clock}Z"));
-        let values = [("00:02:00", 4.0), ("00:00:10", 5.0), ("00:00:50", 3.0), ("09:00:00", 9.0)];
-        let values = values.map(|(at, value)| (clock(at), value));
-        let series = series(values, clock("00:00:10"), clock("00:03:00"));
-        assert_eq!(series.width, SignedDuration::from_mins(1));
-        assert_eq!(series.values, [(clock("00:00:00"), 3.0, 5.0), (clock("00:02:00"), 4.0, 4.0)]);
+        let values = [("00:02:00", 4.0), ("00:00:10", 5.0), ("00:00:50", 3.0)].map(|(at, value)| (clock(at), value));
+        let minutes = series(values, 1);
+        assert_eq!(minutes.width, SignedDuration::from_mins(1));
+        assert_eq!(minutes.values, [(clock("00:00:00"), 3.0, 5.0), (clock("00:02:00"), 4.0, 4.0)]);
+        let wider = series(values, 3);
+        assert_eq!((wider.width, wider.values), (SignedDuration::from_mins(4), vec![(clock("00:00:00"), 3.0, 5.0)]));
     }
 
     #[test]
     fn a_year_by_the_minute_has_no_gap_in_spite_of_odd_times() {
-        let (first, minutes) = (at("2026-01-01T00:00:00Z"), 60 * 24 * 365);
-        let year = (0..=minutes).map(|minute| (first + SignedDuration::from_mins(minute), 7.0));
+        let first = at("2026-01-01T00:00:00Z");
+        let year = (0..=60 * 24 * 365).map(|minute| (first + SignedDuration::from_mins(minute), 7.0));
         let odd = [(at("2016-02-29T00:00:00Z"), 1.0), (at("2098-01-01T00:00:00Z"), 2.0)];
-        let series = series(odd.into_iter().chain(year), first, first + SignedDuration::from_mins(minutes));
-        let values = &series.values;
+        let series = series(odd.into_iter().chain(year), 1);
+        let values = &series.values[1..series.values.len() - 1];
         assert!(values.len() > 100 && values.iter().all(|(_, least, greatest)| (*least, *greatest) == (7.0, 7.0)));
-        assert!(values.windows(2).all(|two| two[1].0 - two[0].0 == series.width.try_into().unwrap()), "{series:?}");
+        assert!(values.windows(2).all(|two| two[1].0 - two[0].0 == series.width), "{series:?}");
     }
 }

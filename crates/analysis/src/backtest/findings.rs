@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use crate::words::count;
 use domain::alert::AlertId;
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
@@ -59,6 +60,35 @@ impl Findings {
         groups
     }
 
+    /// Notes on unusual readings: "37 readings that came too late to alert, as they did then".
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let readings = self.readings;
+        let counts = [
+            (readings.duplicates, "copies of a reading, each counted once"),
+            (readings.stale, "readings that came too late to alert, as they did then"),
+            (readings.late, "readings stored too far from their position in the archive to be evaluated in order"),
+            (readings.undated, "pushes of unknown time, which cannot be evaluated"),
+            (readings.unreadable, "lines that are no reading"),
+            (readings.cleanings, "finished cleanings"),
+            (readings.implausible, "values that no such sensor can measure, which were not compared with limits"),
+        ];
+        let counts = counts.into_iter().filter(|(number, _)| *number > 0);
+        let outliers = [
+            (self.outliers.before, "readings from before the first push, which are judged and shown nowhere"),
+            (self.outliers.ahead, "readings from the future, which count as of their receipt"),
+        ];
+        let outliers = outliers.into_iter().filter_map(|(odd, what)| {
+            let OddTimes { count: number, oldest, newest, reading, device } = odd?;
+            let [oldest, newest] = [oldest, newest].map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
+            let times = if oldest == newest { oldest } else { format!("{oldest} to {newest}") };
+            let location = &self.devices[device].location;
+            let (name, id) = (location.name(), location.device.as_deref().unwrap_or("without an id"));
+            Some(format!("{} {what}: {times}; {name} ({id}) sent {reading:.32}", count(number)))
+        });
+        counts.map(|(number, what)| format!("{} {what}", count(number))).chain(outliers).collect()
+    }
+
     /// The location of the device of an alert.
     #[must_use]
     pub fn location(&self, alert: &AlertFact) -> &Location {
@@ -83,7 +113,6 @@ pub struct Span {
 
 impl Span {
     /// The shortest span that contains both.
-    #[must_use]
     pub(super) fn merge(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
@@ -122,7 +151,6 @@ pub struct OddTimes {
 
 impl OddTimes {
     /// Merges two.
-    #[must_use]
     pub(super) fn merge(self, other: Self) -> Self {
         let first = if (other.oldest, other.reading) < (self.oldest, self.reading) { other } else { self };
         Self { count: self.count + other.count, newest: self.newest.max(other.newest), ..first }
@@ -223,7 +251,6 @@ pub struct Distribution {
     /// The name of the metric for people.
     pub label: String,
     /// The unit of values and limits.
-    #[serde(serialize_with = "symbol")]
     pub unit: Unit,
     /// The number of values.
     pub count: u64,
@@ -235,7 +262,7 @@ pub struct Distribution {
     pub width: f64,
     /// The lower bound and the count of each bin with values, in order.
     pub bins: Vec<(f64, u64)>,
-    /// The limits of the rules on trial, without overrides, the mildest first.
+    /// The limits of the rules on trial for any device, the mildest first.
     pub limits: Vec<RuleLimit>,
 }
 
@@ -288,16 +315,11 @@ pub struct Series {
     /// The name of the metric for people.
     pub label: String,
     /// The unit of values.
-    #[serde(serialize_with = "symbol")]
     pub unit: Unit,
     /// The length of each period. Periods begin at multiples of it since 1970.
     pub width: SignedDuration,
     /// The start of each period with values, the least, and the greatest of them.
     pub values: Vec<(Timestamp, f64, f64)>,
-    /// The limits of the rules on trial for this device, of single values and of sums.
+    /// The limits of the rules on trial for single values of this device.
     pub limits: Vec<RuleLimit>,
-}
-
-fn symbol<S: Serializer>(unit: &Unit, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(unit.symbol())
 }

@@ -29,7 +29,7 @@ use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
 use domain::rules::{MentionKind, RuleSet};
 use domain::state::ZoneKey;
-use history::{Archive, ArchiveError, ArchivedPush, KnownIds, Period, Round, hours, read_pushes};
+use history::{Archive, ArchiveError, KnownIds, Period, Round, hours, read_pushes};
 
 /// The rules and the readings of a backtest.
 #[derive(Clone, Debug)]
@@ -107,22 +107,6 @@ struct BacktestRun<'r> {
     ids: Option<KnownIds>,
 }
 
-/// A push with parsed readings.
-struct ParsedPush<'t> {
-    received: Timestamp,
-    readings: Vec<Reading<'t>>,
-    /// Lines that are no reading.
-    unreadable: u64,
-}
-
-impl<'t> ParsedPush<'t> {
-    fn parse(push: &'t ArchivedPush) -> Self {
-        let lines = push.lines.lines().count();
-        let readings: Vec<_> = push.lines.lines().filter_map(|line| Reading::read(line).ok()).collect();
-        Self { received: push.received, unreadable: (lines - readings.len()) as u64, readings }
-    }
-}
-
 impl<'r> BacktestRun<'r> {
     fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>]) -> Self {
         Self {
@@ -142,14 +126,15 @@ impl<'r> BacktestRun<'r> {
     /// Evaluates a round of pushes. Returns the number of readings.
     fn add(&mut self, round: &Round) -> u64 {
         self.counts.undated += round.undated;
-        let pushes: Vec<ParsedPush<'_>> = round.pushes.par_iter().map(ParsedPush::parse).collect();
+        let parsed = round.pushes.par_iter().map(|push| push.lines.lines().map(Reading::read).collect());
+        let parsed: Vec<Vec<Result<Reading<'_>, _>>> = parsed.collect();
         let mut zone_pushes: Vec<Vec<ZonePush<'_>>> = Vec::new();
-        for push in &pushes {
-            self.counts.unreadable += push.unreadable;
-            if !push.readings.is_empty() {
+        for (push, readings) in round.pushes.iter().zip(&parsed) {
+            let by_zone = self.split(push.received, readings.iter().flatten());
+            self.counts.unreadable += readings.iter().filter(|reading| reading.is_err()).count() as u64;
+            if readings.iter().any(Result::is_ok) {
                 self.arrivals.record(push.received);
             }
-            let by_zone = self.split(push);
             zone_pushes.resize_with(self.zones.len(), Vec::new);
             by_zone.into_iter().for_each(|(zone, part)| zone_pushes[zone].push(part));
         }
@@ -163,12 +148,15 @@ impl<'r> BacktestRun<'r> {
         readings
     }
 
-    /// Splits a push by the index of the zone.
-    fn split<'t>(&mut self, push: &'t ParsedPush<'t>) -> BTreeMap<usize, ZonePush<'t>> {
-        let received = push.received;
+    /// Splits the readings of a push by the index of their zone.
+    fn split<'t>(
+        &mut self,
+        received: Timestamp,
+        readings: impl Iterator<Item = &'t Reading<'t>>,
+    ) -> BTreeMap<usize, ZonePush<'t>> {
         let empty = || ZonePush { received, cleanings: Vec::new(), readings: Vec::new() };
         let (mut by_zone, mut cleanings) = (BTreeMap::new(), Vec::new());
-        for reading in &push.readings {
+        for reading in readings {
             if let Some(ids) = &mut self.ids {
                 ids.add(&reading.source);
             }

@@ -84,22 +84,21 @@ impl<'r> HistoryZone<'r> {
         }
     }
 
-    /// Counts the readings of a push, and adds their values to their `devices`, in order of time.
+    /// Counts the readings of a push, and adds their values to their `devices`.
     fn measure(&mut self, push: &ZonePush<'_>, devices: &[usize], since: Timestamp) {
-        let received = push.received;
-        let timed = push.readings.iter().zip(devices);
-        let timed = timed.map(|(reading, index)| (counts_at(reading.time, received), *index, *reading));
-        let mut timed: Vec<(Timestamp, usize, &Reading<'_>)> = timed.collect();
-        timed.sort_by_key(|(at, ..)| *at);
-        for (at, index, reading) in timed {
-            let device = &mut self.devices.all[index];
+        for (reading, index) in push.readings.iter().zip(devices) {
+            let device = &mut self.devices.all[*index];
             if device.is_copy(reading) {
                 self.counts.readings.duplicates += 1;
                 continue;
             }
-            let is_stale = is_stale(self.rules[0].rules, at, received);
-            device.add(reading, at);
-            self.counts.add(at, index, reading, since);
+            let at = counts_at(reading.time, push.received);
+            device.readings += 1;
+            if at >= since {
+                device.add(reading, at);
+            }
+            self.counts.add(at, *index, reading, since);
+            let is_stale = is_stale(self.rules[0].rules, at, push.received);
             self.counts.readings.stale += u64::from(is_stale);
             self.counts.readings.implausible += if is_stale { 0 } else { reading.implausible() as u64 };
         }

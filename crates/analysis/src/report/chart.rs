@@ -9,6 +9,7 @@ use maud::{Markup, PreEscaped, html};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use crate::backtest::findings::RuleLimit;
 use domain::device::Unit;
 use domain::severity::Severity;
 use domain::time::LocalZone;
@@ -47,7 +48,7 @@ pub(super) enum Mark {
     Band(Vec<(f64, f64, f64)>),
     /// A bar: from x, to x, height.
     Bar(f64, f64, f64),
-    Line(Vec<(f64, f64)>, RGBColor),
+    Line([(f64, f64); 2], RGBColor),
     Dot((f64, f64), RGBColor),
 }
 
@@ -138,8 +139,7 @@ impl Chart {
                 area.draw(&Rectangle::new(corners, VALUES.filled()))
             }
             Mark::Line(points, colour) => {
-                let points: Vec<_> = points.iter().map(|(x, y)| point(*x, *y)).collect();
-                area.draw(&PathElement::new(points, colour.stroke_width(3)))
+                area.draw(&PathElement::new(points.map(|(x, y)| point(x, y)), colour.stroke_width(3)))
             }
             Mark::Dot((x, y), colour) => area.draw(&Circle::new(point(*x, *y), 8, colour.filled())),
         }
@@ -197,9 +197,10 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> Range<f64> {
 }
 
 /// The range of `values` with a margin, and with near `limits`.
-pub(super) fn with_limits(values: &Range<f64>, limits: impl IntoIterator<Item = f64>) -> Range<f64> {
+pub(super) fn with_limits(values: &Range<f64>, limits: &[RuleLimit]) -> Range<f64> {
     let longest = STRETCH * (values.end - values.start);
-    let near = limits.into_iter().filter(|limit| values.end.max(*limit) - values.start.min(*limit) <= longest);
+    let limits = limits.iter().map(|limit| limit.limit);
+    let near = limits.filter(|limit| values.end.max(*limit) - values.start.min(*limit) <= longest);
     let Range { start, end } = range(near.chain([values.start, values.end]));
     let margin = (end - start) * 0.05;
     // An axis of positive values does not go below zero.
@@ -210,10 +211,11 @@ pub(super) fn with_limits(values: &Range<f64>, limits: impl IntoIterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::breach::Comparison;
 
     fn drawn(range: Range<f64>) -> String {
         let x = Axis::of_numbers(range.clone(), "x");
-        let marks = vec![Mark::Line(vec![(x.range.start, x.range.end), (f64::MAX, f64::MIN)], AXES)];
+        let marks = vec![Mark::Line([(x.range.start, x.range.end), (f64::MAX, f64::MIN)], AXES)];
         let chart = Chart { label: "a \"chart\"".to_owned(), size: HALF, x, y: Axis::of_numbers(range, "y"), marks };
         chart.svg().into_string()
     }
@@ -248,9 +250,11 @@ mod tests {
 
     #[test]
     fn a_limit_near_the_values_is_on_the_axis_and_one_far_away_is_not() {
-        assert_eq!(with_limits(&(0.0..100.0), [300.0]), 0.0..315.0);
-        assert_eq!(with_limits(&(0.0..100.0), [301.0]), 0.0..105.0);
-        assert_eq!(with_limits(&(-100.0..100.0), []), -110.0..110.0);
+        let limit =
+            |limit| RuleLimit { rule: "rule".into(), severity: Severity::Low, comparison: Comparison::Above, limit };
+        assert_eq!(with_limits(&(0.0..100.0), &[limit(300.0)]), 0.0..315.0);
+        assert_eq!(with_limits(&(0.0..100.0), &[limit(301.0)]), 0.0..105.0);
+        assert_eq!(with_limits(&(-100.0..100.0), &[]), -110.0..110.0);
     }
 
     #[test]

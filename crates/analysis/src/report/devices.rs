@@ -5,10 +5,9 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use super::alerts::{ALERTS, alert_rows, worst, worst_severity};
-use super::markup::{Table, badge, fit, left_out, name};
+use super::markup::{Table, badge, left_out, name};
 use super::trend::TrendChart;
-use super::view::View;
-use crate::backtest::findings::{AlertFact, DeviceFindings, Series};
+use crate::backtest::findings::{AlertFact, DeviceFindings, Findings, Series};
 use crate::words::{count, plural};
 use domain::severity::Severity;
 
@@ -25,23 +24,24 @@ const TABLE: Table<7> =
     Table { columns: ["Sensor", "Kind", "Zone", "Worst", "Over time", "Alerts", "Readings"], texts: 5 };
 
 /// A device and its alerts.
-type Device<'a> = (&'a DeviceFindings, &'a [&'a AlertFact]);
+type Device<'a> = (&'a DeviceFindings, Vec<&'a AlertFact>);
 
 /// The section, of at most `max_bytes`. If that is too small, charts are left out first, then the devices with the fewest alerts.
-pub(super) fn section(view: &View<'_>, max_bytes: usize) -> Markup {
-    let devices = ranked(view);
+pub(super) fn section(findings: &Findings, max_bytes: usize) -> Markup {
+    let devices = ranked(findings);
     let alerting = devices.iter().take_while(|(_, alerts)| !alerts.is_empty()).count();
     let (shown, others) = devices.split_at(alerting.min(SHOWN));
     let (mut left, for_names) = (max_bytes.saturating_sub(FRAME), max_bytes / 4);
     let mut fitting = |devices: &[Device<'_>], piece: &dyn Fn(&Device<'_>, bool) -> Markup| -> Vec<Markup> {
         let pieces = devices.iter().filter_map(|device| {
             let piece = piece(device, left > for_names);
-            fit(&mut left, piece)
+            left = left.checked_sub(piece.0.len())?;
+            Some(piece)
         });
         pieces.collect()
     };
-    let articles = fitting(shown, &|device, has_charts| article(view, device, has_charts));
-    let rows = fitting(others, &|device, has_chart| row(view, device, has_chart));
+    let articles = fitting(shown, &|device, has_charts| article(findings, device, has_charts));
+    let rows = fitting(others, &|device, has_chart| row(findings, device, has_chart));
     let left_out = devices.len() - articles.len() - rows.len();
     html! {
         @if left_out > 0 { p.note {
@@ -57,8 +57,10 @@ pub(super) fn section(view: &View<'_>, max_bytes: usize) -> Markup {
 }
 
 /// The devices, the one with the most alerts first, then the one with the worst.
-fn ranked<'a>(view: &'a View<'a>) -> Vec<Device<'a>> {
-    let mut devices: Vec<_> = view.findings.devices.iter().zip(view.by_device.iter().map(Vec::as_slice)).collect();
+fn ranked(findings: &Findings) -> Vec<Device<'_>> {
+    let mut alerts = findings.alerts_by(|alert| alert.device);
+    let own = |(index, device)| (device, alerts.remove(&index).map_or_else(Vec::new, |[alerts, _]| alerts));
+    let mut devices: Vec<Device<'_>> = findings.devices.iter().enumerate().map(own).collect();
     devices.sort_by_cached_key(|(device, alerts)| {
         (
             Reverse((alerts.len(), worst_severity(alerts))),
@@ -69,7 +71,7 @@ fn ranked<'a>(view: &'a View<'a>) -> Vec<Device<'a>> {
     devices
 }
 
-fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> Markup {
+fn article(findings: &Findings, (device, alerts): &Device<'_>, has_charts: bool) -> Markup {
     let location = &device.location;
     let id = location.device.as_ref().filter(|_| location.display.is_some());
     let count_of = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
@@ -86,24 +88,24 @@ fn article(view: &View<'_>, (device, alerts): &Device<'_>, has_charts: bool) -> 
             (count(count_of(severity))) " " (badge(severity)) " "
         } }
         @if has_charts {
-            @for series in relevant_series(device, alerts) { (TrendChart { findings: view.findings, device, series, alerts }.figure()) }
+            @for series in relevant_series(device, alerts) { (TrendChart { findings, device, series, alerts }.figure()) }
             details {
                 summary { "Its alerts, the worst first" }
-                (ALERTS.of(&alert_rows(view, alerts.to_vec()).take(MAX_ALERTS).map(|cells| ALERTS.row(cells)).collect::<Vec<_>>()))
+                (ALERTS.of(&alert_rows(findings, alerts.to_vec()).take(MAX_ALERTS).map(|cells| ALERTS.row(cells)).collect::<Vec<_>>()))
                 (left_out(alerts.len().saturating_sub(MAX_ALERTS)))
             }
         }
     } }
 }
 
-fn row(view: &View<'_>, (device, alerts): &Device<'_>, has_chart: bool) -> Markup {
+fn row(findings: &Findings, (device, alerts): &Device<'_>, has_chart: bool) -> Markup {
     let series = relevant_series(device, alerts).into_iter().next().filter(|_| has_chart && !alerts.is_empty());
     TABLE.row([
         name(&device.location.name()),
         html! { (device.location.device_title()) },
         html! { @if let Some(zone) = &device.location.zone { (name(zone)) } },
         worst(alerts),
-        html! { @if let Some(series) = series { (TrendChart { findings: view.findings, device, series, alerts }.row()) } },
+        html! { @if let Some(series) = series { (TrendChart { findings, device, series, alerts }.row()) } },
         html! { (count(alerts.len())) },
         html! { (count(device.readings)) },
     ])
@@ -125,8 +127,7 @@ mod tests {
     #[test]
     fn a_small_page_leaves_out_charts_first_and_then_devices() {
         let findings = building(120);
-        let view = View::new(&findings);
-        let of = |max_bytes| section(&view, max_bytes).into_string();
+        let of = |max_bytes| section(&findings, max_bytes).into_string();
         let whole = of(usize::MAX);
         assert!(!whole.contains("left out here"));
         // Charts fill three quarters of the page, and all names fit.

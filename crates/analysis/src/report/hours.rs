@@ -2,14 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::view::View;
+use crate::backtest::findings::Findings;
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-pub(super) fn section(view: &View<'_>) -> Markup {
+pub(super) fn section(findings: &Findings) -> Markup {
     let mut counts = [[0_usize; 24]; DAYS.len()];
-    for alert in &view.findings.rules.alerts {
-        let wall = view.local_time(alert);
+    for alert in &findings.rules.alerts {
+        let wall = findings.local_time(alert);
         counts[wall.weekday().to_monday_zero_offset() as usize][wall.hour() as usize] += 1;
     }
     let most = counts.iter().flatten().copied().max().unwrap_or_default();

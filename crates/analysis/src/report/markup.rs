@@ -33,12 +33,6 @@ pub(super) fn legend(limits: &[RuleLimit], unit: Unit, shown: &Range<f64>) -> Ma
     }
 }
 
-/// `piece` if it has at most `left` bytes. Subtracts its length from `left`.
-pub(super) fn fit(left: &mut usize, piece: Markup) -> Option<Markup> {
-    *left = left.checked_sub(piece.0.len())?;
-    Some(piece)
-}
-
 /// A note about pieces that are left out, if any.
 pub(super) fn left_out(many: usize) -> Markup {
     html! { @if many > 0 { p.note { (many) " more are left out, to keep this page small." } } }
@@ -99,14 +93,5 @@ mod tests {
         let some = folded(302);
         assert!(some.contains("<summary>282 more</summary>") && some.contains(">r299<") && !some.contains(">r300<"));
         assert!(some.contains("2 more are left out"));
-    }
-
-    #[test]
-    fn a_piece_that_is_longer_than_what_is_left_does_not_fit() {
-        let mut room = 5;
-        assert!(fit(&mut room, html! { "123456" }).is_none());
-        assert!(fit(&mut room, html! { "123" }).is_some() && fit(&mut room, html! { "123" }).is_none());
-        assert!(fit(&mut room, html! { "12" }).is_some());
-        assert_eq!(room, 0);
     }
 }

@@ -15,31 +15,20 @@ mod page_tests;
 mod summary;
 mod trend;
 mod values;
-mod view;
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, PreEscaped, html};
 
-use self::view::View;
 use crate::backtest::findings::Findings;
 use domain::display;
 
 /// Most bytes of a page: it can be mailed, and opened on a phone.
 pub const LARGEST_PAGE: usize = 5_000_000;
 
-/// Bytes of the text around the sections.
+/// Bytes of the style sheet and the text around the sections.
 const FRAME: usize = 20_000;
 
 const STYLE: &str = include_str!("style.css");
-
-/// Id, title and lead of each section, in the order of the page.
-const SECTIONS: [(&str, &str, &str); 5] = [
-    ("difference", "What would change", "Both rules, judged by the same readings."),
-    ("alerts", "Alerts", "When they come, and what they are about."),
-    ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor."),
-    ("values", "Values", "How often each value is measured. At most 0.1 % of the readings at either end are cut off."),
-    ("sensors", "Sensors", "The worst first. The band goes from the lowest to the highest value, a dot is an alert."),
-];
 
 /// Writes the findings as an HTML page. `created` is its time of creation.
 ///
@@ -53,13 +42,22 @@ const SECTIONS: [(&str, &str, &str); 5] = [
 /// ```
 #[must_use]
 pub fn page(findings: &Findings, created: Timestamp) -> String {
-    let view = View::new(findings);
-    let summary = summary::section(&view, created);
-    let mut bodies =
-        vec![difference::section(&view), alerts::section(&view), hours::section(&view), values::section(&view)];
-    let used = FRAME + STYLE.len() + summary.0.len() + bodies.iter().map(|body| body.0.len()).sum::<usize>();
-    bodies.push(devices::section(&view, LARGEST_PAGE.saturating_sub(used)));
-    let sections: Vec<_> = SECTIONS.iter().zip(&bodies).filter(|(_, body)| !body.0.is_empty()).collect();
+    let summary = summary::section(findings, created);
+    let lead = "The worst first. The band goes from the lowest to the highest value, a dot is an alert.";
+    let mut sections = vec![
+        ("difference", "What would change", "Both rules, judged by the same readings.", difference::section(findings)),
+        ("alerts", "Alerts", "When they come, and what they are about.", alerts::section(findings)),
+        ("hours", "Hours", "Alerts by weekday and hour, on the local clock of each sensor.", hours::section(findings)),
+        (
+            "values",
+            "Values",
+            "How often each value is measured. At most 0.1 % of the readings at either end are cut off.",
+            values::section(findings),
+        ),
+    ];
+    let used = FRAME + summary.0.len() + sections.iter().map(|(.., body)| body.0.len()).sum::<usize>();
+    sections.push(("sensors", "Sensors", lead, devices::section(findings, LARGEST_PAGE.saturating_sub(used))));
+    sections.retain(|(.., body)| !body.0.is_empty());
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -67,17 +65,17 @@ pub fn page(findings: &Findings, created: Timestamp) -> String {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Backtest: " (summary::rules_name(&findings.rules)) }
+                title { "Backtest: " (findings.rules.name) }
                 style { (PreEscaped(STYLE)) }
             }
             body { main {
                 (summary)
                 @if !sections.is_empty() {
                     nav aria-label="Contents" {
-                        ul { @for ((id, title, _), _) in &sections { li { a href={ "#" (id) } { (title) } } } }
+                        ul { @for (id, title, ..) in &sections { li { a href={ "#" (id) } { (title) } } } }
                     }
                 }
-                @for ((id, title, lead), body) in &sections {
+                @for (id, title, lead, body) in &sections {
                     section id=(id) { h2 { (title) } p.lead { (lead) } (body) }
                 }
             } }

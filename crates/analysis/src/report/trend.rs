@@ -7,7 +7,6 @@ use super::chart::{Axis, Chart, Days, Mark, ROW, WIDE, colour, range, with_limit
 use super::markup::legend;
 use crate::backtest::findings::{AlertFact, DeviceFindings, Findings, Series, Span};
 use crate::words::{plural, with_unit};
-use domain::breach::{Breach, Comparison};
 
 /// Most periods of a chart in a row of a table.
 const ROW_PERIODS: i64 = 30;
@@ -43,21 +42,20 @@ impl TrendChart<'_> {
         }
         let runs = self.runs(&days, period);
         let values = runs.iter().flatten().flat_map(|(_, least, greatest)| [*least, *greatest]);
-        let crossed = alerts.iter().filter_map(|alert| self.breach(alert)).map(|breach| breach.value);
-        let y = with_limits(&range(values.chain(crossed)), series.limits.iter().map(|limit| limit.limit));
+        let y = with_limits(&range(values), &series.limits);
         // The whole history, so that charts can be compared.
         let history = [span.first, span.last].map(|at| days.at(at.as_second()));
         let x = range(runs.iter().flatten().map(|(at, ..)| *at).chain(history));
         let mut marks: Vec<Mark> = runs.into_iter().map(Mark::Band).collect();
         let limits = series.limits.iter().filter(|limit| y.contains(&limit.limit));
-        let line = |limit: f64| vec![(x.start, limit), (x.end, limit)];
+        let line = |limit| [(x.start, limit), (x.end, limit)];
         marks.extend(limits.map(|limit| Mark::Line(line(limit.limit), colour(limit.severity))));
         if size != ROW {
-            // The worst alert of each period; at the bottom if it is about another metric.
             let number = |alert: &AlertFact| alert.at.as_second().div_euclid(period);
             let periods = alerts.chunk_by(|one, next| number(one) == number(next));
-            marks.extend(periods.filter_map(|alerts| alerts.iter().max_by_key(|alert| alert.severity)).map(|alert| {
-                let value = self.breach(alert).map_or(y.start, |breach| breach.value);
+            let worst = periods.filter_map(|alerts| alerts.iter().max_by_key(|alert| alert.severity));
+            marks.extend(worst.map(|alert| {
+                let value = self.value(alert).unwrap_or(y.start);
                 Mark::Dot((days.at(alert.at.as_second()), value), colour(alert.severity))
             }));
         }
@@ -88,10 +86,9 @@ impl TrendChart<'_> {
         runs.collect()
     }
 
-    /// The breach of an alert, if its value is one of this metric.
-    fn breach<'b>(&self, alert: &'b AlertFact) -> Option<&'b Breach> {
-        let is_shown =
-            |breach: &&Breach| *breach.metric == *self.series.metric && breach.comparison != Comparison::Deviates;
-        alert.breach.as_ref().filter(is_shown)
+    /// The value that raised an alert; `None` if that is no single value of this metric.
+    fn value(&self, alert: &AlertFact) -> Option<f64> {
+        let breach = alert.breach.as_ref().filter(|breach| *breach.metric == *self.series.metric)?;
+        self.series.limits.iter().any(|limit| limit.rule == alert.rule).then_some(breach.value)
     }
 }

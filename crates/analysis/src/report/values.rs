@@ -6,35 +6,34 @@ use std::ops::Range;
 use maud::{Markup, html};
 
 use super::chart::{Axis, Chart, HALF, Mark, colour, range, with_limits};
-use super::markup::{fit, left_out, legend};
-use super::view::{View, type_title};
-use crate::backtest::findings::{Distribution, RuleLimit};
-use crate::words::{capitalised, count};
+use super::markup::{left_out, legend};
+use crate::backtest::findings::{Distribution, Findings, RuleLimit};
+use crate::words::count;
 use domain::breach::Comparison;
-use domain::device::Unit;
+use domain::device::{DeviceType, Unit};
 use notify::amount;
 
-/// Most bytes of the section.
-const MAX_BYTES: usize = 800_000;
+/// Most charts.
+const SHOWN: usize = 100;
 /// Most bars of a chart.
 const MAX_BARS: f64 = 60.0;
 /// The part of the values at each end that is cut off: outliers would widen the chart.
 const TAIL: f64 = 0.001;
 
-pub(super) fn section(view: &View<'_>) -> Markup {
-    let mut left = MAX_BYTES;
-    let usable = || view.findings.distributions.iter().filter(|one| one.count > 0);
-    let figures: Vec<Markup> = usable().filter_map(|one| fit(&mut left, figure(one))).collect();
+pub(super) fn section(findings: &Findings) -> Markup {
+    let all = &findings.distributions;
     html! {
-        @if !figures.is_empty() { div.pairs { @for figure in &figures { (figure) } } }
-        (left_out(usable().count() - figures.len()))
+        @if !all.is_empty() { div.pairs { @for distribution in all.iter().take(SHOWN) { (figure(distribution)) } } }
+        (left_out(all.len().saturating_sub(SHOWN)))
     }
 }
 
 fn figure(distribution: &Distribution) -> Markup {
+    let device_type = &*distribution.device_type;
+    let kind = DeviceType::named(device_type).map_or(device_type, |known| known.title);
     html! { figure {
         figcaption {
-            h3 { (capitalised(&distribution.label)) " " small { (type_title(&distribution.device_type)) } }
+            h3 { (distribution.label) " " small { (kind) } }
             p { (in_words(distribution)) }
         }
         @if distribution.unit != Unit::Flag { (chart(distribution)) }
@@ -63,13 +62,13 @@ fn in_words(distribution: &Distribution) -> String {
 
 fn chart(distribution: &Distribution) -> Markup {
     let core = core(distribution);
-    let x = with_limits(&core, distribution.limits.iter().map(|limit| limit.limit));
+    let x = with_limits(&core, &distribution.limits);
     let bars = bars(distribution, &core);
     let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max) * 1.05;
     let legend = legend(&distribution.limits, distribution.unit, &x);
     let mut marks: Vec<Mark> = bars.into_iter().map(|(from, to, part)| Mark::Bar(from, to, part)).collect();
     let limits = distribution.limits.iter().filter(|limit| x.contains(&limit.limit));
-    let line = |limit: f64| vec![(limit, 0.0), (limit, most)];
+    let line = |limit| [(limit, 0.0), (limit, most)];
     marks.extend(limits.map(|limit| Mark::Line(line(limit.limit), colour(limit.severity))));
     let chart = Chart {
         label: format!("Distribution of {}", distribution.label),

@@ -1,11 +1,10 @@
 //! The findings of a backtest as tables for a terminal.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use analysis::backtest::findings::{AlertFact, Difference, Findings, OddTimes, RuleResults, Span};
+use analysis::backtest::findings::{AlertFact, Difference, Findings, RuleResults, Span};
 use analysis::words::count;
-use jiff::Timestamp;
 use smartclean_push::domain::location::Location;
 
 use crate::columns::columns;
@@ -16,54 +15,31 @@ const MAX_ROWS: usize = 15;
 /// The findings: readings, alerts and differences.
 pub(super) fn text(findings: &Findings) -> String {
     let Some(span) = findings.span else {
-        return "There is no reading in this period.\n".to_owned() + &outliers(findings);
+        return "There is no reading in this period.\n".to_owned() + &notes(findings);
     };
     let mut text = heading(findings, span);
     if let (Some(against), Some(difference)) = (&findings.against, &findings.difference) {
         text += &differences(findings, against, difference);
     }
-    let location = |alert: &AlertFact| &findings.devices[alert.device].location;
     text += &alerts_by("rule", findings, |alert| alert.rule.to_string());
     text += &alerts_by("zone", findings, |alert| {
-        let Location { zone, device, .. } = location(alert);
+        let Location { zone, device, .. } = findings.location(alert);
         zone.as_ref().or(device.as_ref()).cloned().unwrap_or_default()
     });
-    text += &alerts_by("day", findings, |alert| {
-        location(alert).local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %a").to_string()
-    });
-    text
-}
-
-/// The results of the rules on trial, and of those that they are compared with.
-fn all_results(findings: &Findings) -> impl Iterator<Item = &RuleResults> {
-    std::iter::once(&findings.rules).chain(&findings.against)
+    text + &alerts_by("day", findings, |alert| findings.local_time(alert).strftime("%Y-%m-%d %a").to_string())
 }
 
 fn heading(findings: &Findings, span: Span) -> String {
-    let readings = findings.readings;
     let mut text = format!(
-        "{} readings of {} devices, {} to {} ({})\n",
-        count(readings.judged),
+        "{} readings of {} devices, {} to {} ({})\n{}",
+        count(findings.readings.judged),
         count(findings.devices.len()),
         span.first.strftime("%Y-%m-%d %H:%M"),
         span.last.strftime("%Y-%m-%d %H:%M UTC"),
         length(span),
+        notes(findings),
     );
-    for (number, what) in [
-        (readings.duplicates, "copies of a reading, each counted once"),
-        (readings.stale, "readings that came too late to alert, as they did then"),
-        (readings.late, "readings stored too far from their position in the archive to be evaluated in order"),
-        (readings.undated, "pushes of unknown time, which cannot be evaluated"),
-        (readings.unreadable, "lines that are no reading"),
-        (readings.cleanings, "finished cleanings"),
-        (readings.implausible, "values that no such sensor can measure, which were not compared with limits"),
-    ] {
-        if number > 0 {
-            let _ = writeln!(text, "  {} {what}", count(number));
-        }
-    }
-    text += &outliers(findings);
-    for RuleResults { name, alerts, messages, avoidable, .. } in all_results(findings) {
+    for RuleResults { name, alerts, messages, avoidable, .. } in findings.results() {
         let blocked = alerts.iter().filter(|alert| alert.blocked).count();
         let (all, blocked, messages) = (count(alerts.len()), count(blocked), count(*messages));
         let _ = writeln!(
@@ -79,21 +55,8 @@ fn heading(findings: &Findings, span: Span) -> String {
     text
 }
 
-/// Readings whose time cannot be right, each kind with one of them.
-fn outliers(findings: &Findings) -> String {
-    let mut text = String::new();
-    for (odd, what) in [
-        (findings.outliers.before, "readings from before the first push, which are judged and shown nowhere"),
-        (findings.outliers.ahead, "readings from the future, which count as of their receipt"),
-    ] {
-        let Some(OddTimes { count: number, oldest, newest, reading, device }) = odd else { continue };
-        let date = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
-        let times = if oldest == newest { date(oldest) } else { format!("{} to {}", date(oldest), date(newest)) };
-        let location = &findings.devices[device].location;
-        let (id, name) = (location.device.as_deref().unwrap_or("without an id"), location.name());
-        let _ = writeln!(text, "  {} {what}: {times}; {name} ({id}) sent {reading:.32}", count(number));
-    }
-    text
+fn notes(findings: &Findings) -> String {
+    findings.notes().iter().map(|note| format!("  {note}\n")).collect()
 }
 
 /// The length in days, or in hours if it is short.
@@ -121,32 +84,26 @@ fn differences(findings: &Findings, against: &RuleResults, difference: &Differen
 /// A row for each of the alerts `indices`, the most severe first.
 fn alert_table(findings: &Findings, alerts: &[AlertFact], indices: &[usize]) -> String {
     let mut alerts: Vec<&AlertFact> = indices.iter().map(|index| &alerts[*index]).collect();
-    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.at));
+    alerts.sort_by_key(|alert| (Reverse(alert.severity), alert.at));
     let rows = alerts.iter().map(|alert| {
-        let location = &findings.devices[alert.device].location;
-        let at = location.local_zone.on_the_wall(alert.at).strftime("%Y-%m-%d %H:%M").to_string();
-        vec![at, alert.severity.to_string(), alert.rule.to_string(), location.name(), alert.crossing()]
+        let (name, at) = (findings.location(alert).name(), findings.local_time(alert).strftime("%Y-%m-%d %H:%M"));
+        vec![at.to_string(), alert.severity.to_string(), alert.rule.to_string(), name, alert.crossing()]
     });
     first_rows(rows, 0)
 }
 
 /// A table of the alerts by `key`, the most first.
 fn alerts_by(title: &str, findings: &Findings, key: impl Fn(&AlertFact) -> String) -> String {
-    let mut counts: BTreeMap<String, [u64; 2]> = BTreeMap::new();
-    for (index, results) in all_results(findings).enumerate() {
-        for alert in &results.alerts {
-            counts.entry(key(alert)).or_default()[index] += 1;
-        }
-    }
-    if counts.is_empty() {
+    let mut groups: Vec<(String, [Vec<&AlertFact>; 2])> = findings.alerts_by(key).into_iter().collect();
+    if groups.is_empty() {
         return String::new();
     }
-    let mut counts: Vec<(String, [u64; 2])> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.iter().max().copied()));
-    let names = all_results(findings).map(|results| results.name.clone());
+    groups.sort_by_key(|(_, alerts)| Reverse(alerts.iter().map(Vec::len).max()));
+    let names = findings.results().map(|results| results.name.clone());
     let heading = std::iter::once(format!("alerts by {title}")).chain(names).collect();
-    let rows = counts.into_iter().map(|(name, counts)| {
-        std::iter::once(name).chain(all_results(findings).zip(counts).map(|(_, number)| count(number))).collect()
+    let rows = groups.into_iter().map(|(name, alerts)| {
+        let counts = findings.results().zip(alerts).map(|(_, alerts)| count(alerts.len()));
+        std::iter::once(name).chain(counts).collect()
     });
     format!("\n{}", first_rows(std::iter::once(heading).chain(rows), 1))
 }
@@ -162,7 +119,8 @@ fn first_rows(rows: impl Iterator<Item = Vec<String>>, headings: usize) -> Strin
 
 #[cfg(test)]
 mod tests {
-    use analysis::backtest::findings::{DeviceFindings, Outliers};
+    use analysis::backtest::findings::{DeviceFindings, OddTimes, Outliers};
+    use jiff::Timestamp;
     use smartclean_push::domain::digest::Digest;
 
     use super::*;
