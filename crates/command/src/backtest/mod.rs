@@ -2,7 +2,7 @@
 
 mod tables;
 
-use std::io::{self, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use analysis::backtest::{Trial, backtest};
@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::display::line;
 use smartclean_push::domain::rules::RuleSet;
-use tempfile::NamedTempFile;
 
 use crate::output::{OutputFormat, note, progress_bar};
 use crate::{Failure, OrFailure as _, archive, period, rules};
@@ -74,7 +73,7 @@ impl BacktestCommand {
         bar.finish_and_clear();
         let findings = findings?;
         if let Some(path) = &self.html {
-            write_whole(path, &report::page(&findings, Timestamp::now()))
+            fs::write(path, report::page(&findings, Timestamp::now()))
                 .or_failure(format_args!("{} cannot be written", path.display()))?;
             note(format_args!("The report is in {}", path.display()));
         }
@@ -110,15 +109,4 @@ fn device_type(name: &str) -> Result<String, Failure> {
     }
     let known: Vec<&str> = DEVICE_TYPES.iter().map(|known| known.name).collect();
     Err(Failure::usage(format!("there is no device type `{short}`; the documented ones are {}", known.join(", "))))
-}
-
-/// Writes a file as a whole or not at all.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    // Others can read it: a report is made to be passed on.
-    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.persist(path)?;
-    Ok(())
 }
