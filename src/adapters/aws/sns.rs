@@ -87,17 +87,18 @@ impl SnsPublisher {
             Err(error) if http_status(&error) == 400 && is_about_content(error_code(&error)) => {
                 return split_refused(batch, &chain(&error), report);
             }
-            // Throttling that the SDK does not recognize, and so has not retried.
-            Err(error) if http_status(&error) == 429 || error_code(&error) == "KMSThrottling" => {
-                let (retry, failed): (Vec<_>, Vec<_>) =
-                    batch.into_iter().map(BatchEntry::with_failure).partition(|entry| entry.failures < ATTEMPTS);
-                failed.iter().for_each(|entry| report(entry.index, Err(chain(&error))));
-                retry
-            }
             Err(error) => {
-                // The SDK has made all its attempts.
-                batch.iter().for_each(|entry| report(entry.index, Err(chain(&error))));
-                Vec::new()
+                // The SDK has made all its attempts, except after throttling that it does not recognize.
+                let is_throttled = http_status(&error) == 429 || error_code(&error) == "KMSThrottling";
+                let mut retry = batch;
+                retry.retain_mut(|entry| {
+                    let may_succeed = is_throttled && entry.may_retry();
+                    if !may_succeed {
+                        report(entry.index, Err(chain(&error)));
+                    }
+                    may_succeed
+                });
+                retry
             }
         };
         if retry.is_empty() { Vec::new() } else { vec![retry] }
@@ -160,9 +161,10 @@ impl BatchEntry {
         self.request.message().len() + self.request.subject().map_or(0, str::len) + attributes
     }
 
-    fn with_failure(mut self) -> Self {
+    /// Counts a failure; false after the last attempt.
+    fn may_retry(&mut self) -> bool {
         self.failures += 1;
-        self
+        self.failures < ATTEMPTS
     }
 
     /// Switches to the ASCII subject; false if it is used already.
@@ -234,10 +236,7 @@ fn retry_entries(batch: Vec<BatchEntry>, response: &PublishBatchOutput, report: 
         let code = failure.map_or("it has no outcome", |failure| failure.code());
         let may_succeed = match failure {
             Some(failure) if failure.sender_fault() => is_about_content(code) && entry.fall_back_to_ascii(),
-            _ => {
-                entry = entry.with_failure();
-                entry.failures < ATTEMPTS
-            }
+            _ => entry.may_retry(),
         };
         if may_succeed {
             retry.push(entry);

@@ -81,9 +81,6 @@ const PERMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How often the rules file is checked for changes.
 const RELOAD_RULES_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
-/// Credentials and their file; `None` if they come from the environment.
-type LoadedCredentials = (Arc<Credentials>, Option<PathBuf>);
-
 impl ServeCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let metrics = telemetry::command::start_with_metrics(config::verbosity());
@@ -215,31 +212,26 @@ Stop with Ctrl-C.
         ));
     }
 
-    /// Loads credentials from the file, else from the environment, else makes them at the first start.
-    fn load_credentials(&self) -> Result<LoadedCredentials, Failure> {
-        if let Some(path) = &self.credentials {
-            return load_credentials(path);
-        }
-        if let Some(client) = environment::client()? {
+    /// Loads credentials from the file, else from the environment, else makes them at the first start. Also returns the file; `None`
+    /// if they come from the environment. Warns if other users can read it.
+    fn load_credentials(&self) -> Result<(Arc<Credentials>, Option<PathBuf>), Failure> {
+        let path = if let Some(path) = &self.credentials {
+            path.clone()
+        } else if let Some(client) = environment::client()? {
             let credentials = Credentials::from_clients(vec![client]).or_failure("PUSH_USERNAME and PUSH_PASSWORD")?;
             return Ok((Arc::new(credentials), None));
+        } else {
+            ensure_credentials(&self.data).or_failure("credentials cannot be made")?
+        };
+        let name = path.display();
+        let bytes = std::fs::read(&path).or_failure(format_args!("the credentials file {name} cannot be read"))?;
+        let credentials = Credentials::parse(utf8::text(&bytes).or_failure(&name)?).or_failure(&name)?;
+        let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o044 != 0 {
+            tracing::warn!("others on this machine can read the credentials file; to end that: chmod 600 {name}");
         }
-        load_credentials(&ensure_credentials(&self.data).or_failure("credentials cannot be made")?)
+        Ok((Arc::new(credentials), Some(path)))
     }
-}
-
-/// Loads a credentials file. Warns if other users can read it.
-fn load_credentials(path: &Path) -> Result<LoadedCredentials, Failure> {
-    let bytes =
-        std::fs::read(path).or_failure(format_args!("the credentials file {} cannot be read", path.display()))?;
-    let text = utf8::text(&bytes).or_failure(path.display())?;
-    let credentials = Credentials::parse(text).or_failure(path.display())?;
-    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o044 != 0 {
-        let path = path.display();
-        tracing::warn!("others on this machine can read the credentials file; to end that: chmod 600 {path}");
-    }
-    Ok((Arc::new(credentials), Some(path.to_owned())))
 }
 
 /// The built-in rules, or those of the file. Fails if the file cannot be read, or if it is invalid and no other version of it was
