@@ -92,7 +92,7 @@ FUNCTIONS = [
         # Without s3:ListBucket, a missing rules file gets 403.
         LOGS | QUEUE | {"s3:ListBucket"},
     ),
-    Function("CompactFunction", "fn raw_bucket_from.*?", ["archive.rs", "archive/lake.rs"], LOGS),
+    Function("CompactFunction", "fn raw_bucket_from.*?", ["archive.rs"], LOGS),
 ]
 
 

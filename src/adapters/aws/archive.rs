@@ -1,6 +1,4 @@
-//! A bucket as an archive, for an operator's machine and for the function that compacts.
-
-mod lake;
+//! A bucket as an archive with a lake, for an operator's machine and for the function that compacts.
 
 use std::io;
 
@@ -14,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::domain::archive::ObjectKey;
 use crate::ingest::ports::chain;
+use history::lake::LakeStore;
 use history::{Archive, ArchiveError, StoredObject};
 
 /// Objects read at the same time. They are small, so most of the time is latency.
@@ -22,11 +21,11 @@ const CONCURRENCY: usize = 64;
 /// A bucket, or the part of it below a prefix.
 #[derive(Debug)]
 pub struct S3Archive {
-    pub(super) runtime: Runtime,
-    pub(super) client: Client,
-    pub(super) bucket: String,
+    runtime: Runtime,
+    client: Client,
+    bucket: String,
     /// Empty, or ends in `/`.
-    pub(super) prefix: String,
+    prefix: String,
 }
 
 impl S3Archive {
@@ -83,7 +82,7 @@ impl S3Archive {
         Ok(StoredObject { key: key.clone(), received, bytes: bytes.to_vec() })
     }
 
-    pub(super) fn url(&self, name: &str) -> String {
+    fn url(&self, name: &str) -> String {
         format!("s3://{}/{name}", self.bucket)
     }
 
@@ -121,8 +120,28 @@ impl Archive for S3Archive {
     }
 }
 
+impl LakeStore for S3Archive {
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
+        let key = format!("{}{name}", self.prefix);
+        let put = self.client.put_object().bucket(&self.bucket).key(&key);
+        let put = put.content_type("application/vnd.apache.parquet").body(bytes.into()).send();
+        let put = self.runtime.block_on(put);
+        put.map(drop).map_err(|error| ArchiveError::not_written(self.url(&key), service_message(&error)))
+    }
+
+    /// In a versioned bucket, the removed versions stay for as long as the bucket's lifecycle rules keep them.
+    fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {
+        for name in names {
+            let key = format!("{}{name}", self.prefix);
+            let removed = self.runtime.block_on(self.client.delete_object().bucket(&self.bucket).key(&key).send());
+            removed.map_err(|error| ArchiveError::not_written(self.url(&key), service_message(&error)))?;
+        }
+        Ok(())
+    }
+}
+
 /// The service's message and code, or the causes of a missing response.
-pub(super) fn service_message<E>(error: &SdkError<E, HttpResponse>) -> String
+fn service_message<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {

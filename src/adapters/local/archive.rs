@@ -1,4 +1,4 @@
-//! A data folder as an archive.
+//! A data folder as an archive with a lake, `lake/…` beside `raw/…`. A server may use the folder at the same time.
 
 use std::fs;
 use std::io;
@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::folder::{METADATA, SET_ASIDE, TO_EVALUATE};
+use super::folder::{FolderStore, METADATA, SET_ASIDE, TO_EVALUATE};
 use crate::domain::archive::{Metadata, ObjectKey};
+use history::lake::LakeStore;
 use history::{Archive, ArchiveError, StoredObject};
 
 /// A data folder. Only its lake is written.
 #[derive(Clone, Debug)]
 pub struct FolderArchive {
-    pub(super) root: PathBuf,
+    root: PathBuf,
 }
 
 impl FolderArchive {
@@ -73,5 +74,26 @@ impl Archive for FolderArchive {
 
     fn read(&self, keys: &[ObjectKey]) -> Result<Vec<StoredObject>, ArchiveError> {
         keys.par_iter().map(|key| self.read_one(key)).collect()
+    }
+}
+
+impl LakeStore for FolderArchive {
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
+        let path = self.root.join(name);
+        // The store's lock keeps a server that starts meanwhile from removing the unfinished file.
+        let put = FolderStore::open_shared(&self.root).and_then(|store| store.replace(&path, &bytes));
+        put.map_err(|error| ArchiveError::not_written(path.display(), error))
+    }
+
+    fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {
+        for path in names.iter().map(|name| self.root.join(name)) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(ArchiveError::not_written(path.display(), error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,6 @@ mod disk;
 mod folder;
 mod group_commit;
 mod initial_credentials;
-mod lake;
 mod lock;
 mod new_folder;
 mod rules;
