@@ -2,14 +2,23 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
-use crate::domain::json::Raw;
+use crate::domain::json;
 
-/// The members of a JSON object, each as its JSON text; `None` is `null`. Members are found in one pass and parsed on demand: an
-/// event can have a body of several megabytes.
-#[derive(Debug, Deserialize)]
-pub struct Envelope<'e>(#[serde(borrow)] HashMap<String, Option<Raw<'e>>>);
+/// The members of a JSON object, each as its JSON text. Members are found in one pass and parsed on demand: an event can have a body of
+/// several megabytes. A string can be malformed.
+#[derive(Debug)]
+pub struct Envelope<'e>(HashMap<String, &'e str>);
+
+impl<'de> Deserialize<'de> for Envelope<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?;
+        Self::parse(text.get()).ok_or_else(|| D::Error::custom("expected an object"))
+    }
+}
 
 /// A member does not have its documented type. Contains no part of the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +29,20 @@ impl<'e> Envelope<'e> {
     /// Parses a JSON object; `None` if `text` is anything else. The last of several members of the same name counts.
     #[must_use]
     pub fn parse(text: &'e str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        let mut members = HashMap::new();
+        json::each_item(text, ['{', '}'], |cursor| {
+            let name = serde_json::from_str(cursor.value()?.as_str()).ok()?;
+            cursor.token(':')?;
+            members.insert(name, cursor.unchecked_value()?);
+            Some(())
+        })?;
+        Some(Self(members))
     }
 
-    /// A member, unparsed; `None` if it is missing or `null`.
+    /// The JSON text of a member; `None` if it is missing or `null`.
     #[must_use]
-    pub fn raw(&self, name: &str) -> Option<Raw<'e>> {
-        self.0.get(name).copied().flatten()
+    pub fn raw(&self, name: &str) -> Option<&'e str> {
+        self.0.get(name).copied().filter(|text| *text != "null")
     }
 
     /// Parses a member; `None` if it is missing or `null`.
@@ -34,7 +50,7 @@ impl<'e> Envelope<'e> {
     /// # Errors
     /// [`MemberError`] if it is not a `T`. A retry cannot help.
     pub fn member<T: Deserialize<'e>>(&self, name: &'static str) -> Result<Option<T>, MemberError> {
-        let parse = |raw: Raw<'e>| serde_json::from_str(raw.as_str()).map_err(|_| MemberError(name));
+        let parse = |text| serde_json::from_str(text).map_err(|_| MemberError(name));
         self.raw(name).map(parse).transpose()
     }
 
@@ -53,7 +69,7 @@ mod tests {
     fn members_are_found_in_any_order_and_of_any_type() {
         let envelope =
             Envelope::parse(r#" {"a":"\u00e9\"","body":"{\"body\":1}", "b": {"body":2},"c":null} "#).unwrap();
-        assert_eq!(envelope.raw("body").map(Raw::as_str), Some(r#""{\"body\":1}""#));
+        assert_eq!(envelope.raw("body"), Some(r#""{\"body\":1}""#));
         assert_eq!(envelope.member::<String>("a"), Ok(Some("é\"".to_owned())));
         assert_eq!(envelope.member::<String>("b"), Err(MemberError("b")));
         assert_eq!((envelope.raw("c").is_none(), envelope.raw("d").is_none()), (true, true));

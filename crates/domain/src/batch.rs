@@ -10,7 +10,7 @@ use memchr::memchr2;
 use serde::de::IgnoredAny;
 
 use super::digest::Digest;
-use super::json::{self, Raw};
+use super::json::{self, Cursor};
 use super::reading::Reading;
 
 /// Most items of a batch. An item needs a hundred times the memory of the shortest one, `{}`. The largest body, 64 MiB, holds
@@ -154,18 +154,21 @@ impl<'b> Items<'b> {
         let text = std::str::from_utf8(body).map_err(|error| BatchError::Utf8(error.valid_up_to()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut items = Self::default();
-        let mut texts = Vec::with_capacity(text.len());
-        match json::each_element(text, |element| items.push(element, &mut texts)) {
-            Ok(()) if items.len() > MOST_ITEMS => Err(BatchError::TooMany),
-            Ok(()) => {
-                items.texts =
-                    String::from_utf8(texts).map_err(|error| BatchError::Utf8(error.utf8_error().valid_up_to()))?;
-                Ok(items)
-            }
-            Err(_) => match serde_json::from_str::<IgnoredAny>(text) {
-                Ok(_) => Err(BatchError::Shape),
-                Err(error) => Err(BatchError::Json(error.to_string())),
-            },
+        let (mut texts, mut end) = (vec![0; text.len()], 0);
+        let walked = json::each_item(text, ['[', ']'], |cursor| {
+            end = items.push(cursor, &mut texts, end)?;
+            (items.len() <= MOST_ITEMS).then_some(())
+        });
+        if walked.is_some() {
+            texts.truncate(end);
+            items.texts =
+                String::from_utf8(texts).map_err(|error| BatchError::Utf8(error.utf8_error().valid_up_to()))?;
+            return Ok(items);
+        }
+        match serde_json::from_str::<IgnoredAny>(text) {
+            _ if items.len() > MOST_ITEMS => Err(BatchError::TooMany),
+            Ok(_) => Err(BatchError::Shape),
+            Err(error) => Err(BatchError::Json(error.to_string())),
         }
     }
 
@@ -204,31 +207,32 @@ impl<'b> Items<'b> {
         batch
     }
 
-    /// Adds an element of the body's array, and its text to `texts`. Ignores elements beyond [`MOST_ITEMS`].
-    fn push(&mut self, element: Raw<'b>, texts: &mut Vec<u8>) {
+    /// Adds the element of the body's array at `cursor`, and its text at `start` of `texts`. Returns the end of its text; `None` if the
+    /// element is not JSON.
+    fn push(&mut self, cursor: &mut Cursor<'b>, texts: &mut [u8], start: usize) -> Option<usize> {
         let index = self.len();
-        if index > MOST_ITEMS {
-            return;
-        }
-        let sent = element.as_str();
-        let start = texts.len();
-        // Matrix events are objects, and other senders do not stringify their objects.
-        let part = if sent.starts_with('{') {
-            texts.extend_from_slice(sent.as_bytes());
-            RejectedPart::Json(index)
-        } else if element.unescape_into(texts).is_some() {
-            RejectedPart::String(index)
+        let room = texts.get_mut(start..)?;
+        let (part, length) = if let Some(length) = cursor.unescape(room) {
+            (RejectedPart::String(index), length)
         } else {
-            let reason = match sent.starts_with('"') {
-                true => "a string that is not Unicode text: it holds an unpaired surrogate",
-                false => "neither a string nor an object",
-            };
-            let (part, raw) = (RejectedPart::Json(index), Cow::Borrowed(sent.as_bytes()));
-            self.rejections.push(Rejection { part, reason: reason.to_owned(), raw });
-            return;
+            let sent = cursor.value()?.as_str();
+            if !sent.starts_with('{') {
+                let reason = match sent.starts_with('"') {
+                    true => "a string that is not Unicode text: it holds an unpaired surrogate",
+                    false => "neither a string nor an object",
+                };
+                let (part, raw) = (RejectedPart::Json(index), Cow::Borrowed(sent.as_bytes()));
+                self.rejections.push(Rejection { part, reason: reason.to_owned(), raw });
+                return Some(start);
+            }
+            // Matrix events are objects, and other senders do not stringify their objects.
+            room.get_mut(..sent.len())?.copy_from_slice(sent.as_bytes());
+            (RejectedPart::Json(index), sent.len())
         };
-        put_on_one_line(&mut texts[start..]);
-        self.items.push(AcceptedItem { part, text: start..texts.len() });
+        put_on_one_line(room.get_mut(..length)?);
+        let text = start..start + length;
+        self.items.push(AcceptedItem { part, text: text.clone() });
+        Some(text.end)
     }
 }
 

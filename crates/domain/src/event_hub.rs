@@ -30,18 +30,18 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
     }
     let text = std::str::from_utf8(body).ok().map(|text| text.trim_start_matches('\u{feff}'));
     let mut items = String::new();
-    let events = text.and_then(|text| {
+    let events = text.filter(|text| json::is_well_formed(text)).and_then(|text| {
         items.reserve(text.len());
-        json::each_element(text, |event| {
-            let event = event.as_str();
+        json::each_item(text, ['[', ']'], |cursor| {
+            let event = cursor.value()?.as_str();
             // Serde would also read an array as the members of an event.
             let parsed = event.starts_with('{').then(|| serde_json::from_str::<Event<'_>>(event).ok()).flatten();
             match parsed.map(|event| event.body.get()) {
                 Some(sent) => push_body(&mut items, sent),
                 None => push(&mut items, event),
             }
+            Some(())
         })
-        .ok()
     });
     if events.is_none() {
         return Cow::Borrowed(body);
@@ -53,9 +53,14 @@ pub fn of_batch(body: &[u8]) -> Cow<'_, [u8]> {
 /// Adds the body of an event: the elements of an array, which can be JSON in a string, or one item.
 fn push_body(items: &mut String, sent: &str) {
     let unescaped = serde_json::from_str::<String>(sent).ok();
-    let before = items.len();
-    if json::each_element(unescaped.as_deref().unwrap_or(sent), |element| push(items, element.as_str())).is_err() {
-        items.truncate(before);
+    let elements = unescaped.as_deref().unwrap_or(sent);
+    let pushed = json::is_well_formed(elements).then_some(()).and_then(|()| {
+        json::each_item(elements, ['[', ']'], |cursor| {
+            push(items, cursor.value()?.as_str());
+            Some(())
+        })
+    });
+    if pushed.is_none() {
         push(items, sent);
     }
 }

@@ -6,15 +6,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use memchr::memchr_iter;
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, Visitor};
 use serde_json::Deserializer;
-use serde_json::value::RawValue;
 
 /// The text of one well-formed JSON value.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Raw<'a>(#[serde(borrow)] &'a RawValue);
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
     /// The content of a string, or a number as it is written. `None` for other values and for blank text: the vendor sends `""`
@@ -72,55 +70,7 @@ impl<'a> Raw<'a> {
     /// The JSON text.
     #[must_use]
     pub fn as_str(self) -> &'a str {
-        self.0.get()
-    }
-
-    /// The content of a string. `None` for other values and for a string with an unpaired surrogate.
-    #[must_use]
-    pub fn string(self) -> Option<String> {
-        let mut text = Vec::new();
-        self.unescape_into(&mut text)?;
-        String::from_utf8(text).ok()
-    }
-
-    /// Appends the content of a string to `text`, in UTF-8. `None` for other values and for a string with an unpaired surrogate;
-    /// then `text` is unchanged.
-    ///
-    /// Nearly all escapes of a push, which is JSON in JSON in JSON, are quotes and backslashes. `serde_json` needs more than twice
-    /// the instructions for them. It unescapes the strings with another escape.
-    #[must_use]
-    pub(super) fn unescape_into(self, text: &mut Vec<u8>) -> Option<()> {
-        let mut rest = self.quoted()?.as_bytes();
-        let start = text.len();
-        text.resize(start + rest.len(), 0);
-        let mut room = &mut text[start..];
-        loop {
-            // Copies eight bytes at once. Those behind a backslash are overwritten.
-            if let (Some(eight), Some(copy)) = (rest.first_chunk(), room.first_chunk_mut()) {
-                *copy = *eight;
-                let plain = bytes_before_backslash(*eight);
-                (rest, room) = (&rest[plain..], &mut room[plain..]);
-                if plain == 8 {
-                    continue;
-                }
-            }
-            let (byte, after) = match rest {
-                [b'\\', byte @ (b'"' | b'\\' | b'/'), after @ ..] => (byte, after),
-                [b'\\', ..] => {
-                    text.truncate(start);
-                    text.extend(serde_json::from_str::<String>(self.as_str()).ok()?.into_bytes());
-                    return Some(());
-                }
-                [byte, after @ ..] => (byte, after),
-                [] => break,
-            };
-            let (copy, free) = room.split_first_mut()?;
-            *copy = *byte;
-            (rest, room) = (after, free);
-        }
-        let free = room.len();
-        text.truncate(text.len() - free);
-        Some(())
+        self.0
     }
 
     /// The content of a string, with U+FFFD for an unpaired surrogate. Empty for other values.
@@ -138,13 +88,147 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// The number of bytes before the first backslash.
-fn bytes_before_backslash(eight: [u8; 8]) -> usize {
+/// A position in JSON text. Most of a push is strings in strings: the cursor finds their ends and unescapes them in half of the time
+/// that `serde_json` takes, and leaves everything else to `serde_json`.
+#[derive(Debug)]
+pub struct Cursor<'t>(&'t str);
+
+impl<'t> Cursor<'t> {
+    /// Moves past white space and `token`; `None` if another character is next.
+    pub fn token(&mut self, token: char) -> Option<()> {
+        self.skip_space();
+        self.0 = self.0.strip_prefix(token)?;
+        Some(())
+    }
+
+    /// Moves past a value, and returns it; `None` if none is next.
+    pub fn value(&mut self) -> Option<Raw<'t>> {
+        self.skip_space();
+        let plain = plain_string(self.0);
+        let end = plain.or_else(|| {
+            let mut values = Deserializer::from_str(self.0).into_iter::<IgnoredAny>();
+            values.next()?.ok()?;
+            Some(values.byte_offset())
+        });
+        self.advance(end?).map(Raw)
+    }
+
+    /// Moves past a value, and returns its text; `None` if none is next. Of a string, only the end is found: it can be malformed.
+    pub fn unchecked_value(&mut self) -> Option<&'t str> {
+        self.skip_space();
+        if !self.0.starts_with('"') {
+            return self.value().map(Raw::as_str);
+        }
+        let text = self.0.as_bytes();
+        let is_escaped =
+            |quote: &usize| text[..*quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+        let end = memchr_iter(b'"', text).skip(1).find(|quote| !is_escaped(quote))?;
+        self.advance(end + 1)
+    }
+
+    /// Moves past a string, and returns the length of its content, which is then at the start of `room`. `None` without a move if
+    /// something else is next, or a malformed string, or one with an unpaired surrogate. `room` must not be shorter than the string.
+    pub fn unescape(&mut self, room: &mut [u8]) -> Option<usize> {
+        self.skip_space();
+        let length = room.len();
+        let (mut rest, mut free) = (self.0.strip_prefix('"')?.as_bytes(), &mut *room);
+        loop {
+            // Copies eight bytes at once. Those that are not plain are overwritten.
+            if let (Some(eight), Some(copy)) = (rest.first_chunk(), free.first_chunk_mut()) {
+                *copy = *eight;
+                let plain = plain_bytes(*eight);
+                (rest, free) = (&rest[plain..], &mut free[plain..]);
+                if plain == 8 {
+                    continue;
+                }
+            }
+            let (content, after) = match rest {
+                // A quote of JSON in JSON in JSON.
+                [b'\\', b'\\', b'\\', b'"', after @ ..] => (&rest[2..4], after),
+                [b'\\', b'"' | b'\\' | b'/', after @ ..] => (&rest[1..2], after),
+                [b'"', after @ ..] => {
+                    self.advance(self.0.len() - after.len())?;
+                    return Some(length - free.len());
+                }
+                // Another escape.
+                [b'\\', ..] => break,
+                [0..0x20, ..] | [] => return None,
+                [_, after @ ..] => (&rest[..1], after),
+            };
+            let (copy, left) = free.split_at_mut_checked(content.len())?;
+            copy.copy_from_slice(content);
+            (rest, free) = (after, left);
+        }
+        let mut strings = Deserializer::from_str(self.0).into_iter::<String>();
+        let content = strings.next()?.ok()?;
+        room.get_mut(..content.len())?.copy_from_slice(content.as_bytes());
+        self.advance(strings.byte_offset())?;
+        Some(content.len())
+    }
+
+    /// Moves past `length` bytes, and returns them.
+    fn advance(&mut self, length: usize) -> Option<&'t str> {
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(text)
+    }
+
+    fn skip_space(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\n', '\t', '\r']);
+    }
+}
+
+/// The length of the string at the start of `text`; `None` if there is none, or one with an escape.
+fn plain_string(text: &str) -> Option<usize> {
+    let mut rest = text.strip_prefix('"')?.as_bytes();
+    while let Some(eight) = rest.first_chunk() {
+        let plain = plain_bytes(*eight);
+        rest = &rest[plain..];
+        if plain < 8 {
+            break;
+        }
+    }
+    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    (rest[end] == b'"').then_some(text.len() - rest.len() + end + 1)
+}
+
+/// The number of bytes before the first quote, backslash or control character.
+fn plain_bytes(eight: [u8; 8]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    // A backslash becomes 0. The lowest bit of `zeros` is the highest bit of the first byte that is 0.
-    let bytes = u64::from_le_bytes(eight) ^ (ONES * u64::from(b'\\'));
-    let zeros = bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
-    zeros.trailing_zeros() as usize / 8
+    let bytes = u64::from_le_bytes(eight);
+    // The highest bit of each byte below `limit`, up to the first such byte.
+    let below = |bytes: u64, limit: u64| bytes.wrapping_sub(ONES * limit) & !bytes & (ONES << 7);
+    let is = |byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
+    (below(bytes, 0x20) | is(b'"') | is(b'\\')).trailing_zeros() as usize / 8
+}
+
+/// The content of the JSON string `text`, in UTF-8. `None` for other text, and for a string with an unpaired surrogate.
+#[must_use]
+pub fn string(text: &str) -> Option<Vec<u8>> {
+    let mut content = vec![0; text.len()];
+    let length = Cursor(text).unescape(&mut content)?;
+    content.truncate(length);
+    Some(content)
+}
+
+/// Calls `visit` at each element of the JSON array `text`, or each member of the JSON object, by its brackets; `visit` has to move
+/// past it. `None` if `visit` returns it, or if `text` is not exactly one such value.
+pub fn each_item<'t>(
+    text: &'t str,
+    [open, close]: [char; 2],
+    mut visit: impl FnMut(&mut Cursor<'t>) -> Option<()>,
+) -> Option<()> {
+    let mut cursor = Cursor(text);
+    cursor.token(open)?;
+    if cursor.token(close).is_none() {
+        visit(&mut cursor)?;
+        while cursor.token(',').is_some() {
+            visit(&mut cursor)?;
+        }
+        cursor.token(close)?;
+    }
+    cursor.skip_space();
+    cursor.0.is_empty().then_some(())
 }
 
 /// Calls `visit` with each member of the JSON object in `text`, in order. A repeated name is visited each time.
@@ -159,78 +243,24 @@ fn bytes_before_backslash(eight: [u8; 8]) -> usize {
 /// assert_eq!(count, Some(30.0));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-pub fn each_member<'a>(text: &'a str, visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> serde_json::Result<()> {
-    let mut deserializer = Deserializer::from_str(text);
-    let members = MembersVisitor { is_plain: is_plain(text), visit };
-    let visited = deserializer.deserialize_map(members).and_then(|()| deserializer.end());
-    // The error of a wrong type contains the value, which can be as long as the text.
-    visited.map_err(|error| if error.is_data() { serde_json::Error::custom("expected an object") } else { error })
-}
-
-/// Calls `visit` with each element of the JSON array in `text`, in order. A list of the elements could need eight times the memory
-/// of the text.
-///
-/// # Errors
-/// If `text` is not exactly one well-formed JSON array. The elements before the error are visited first. A retry does not help.
-pub fn each_element<'a>(text: &'a str, visit: impl FnMut(Raw<'a>)) -> serde_json::Result<()> {
-    let mut deserializer = Deserializer::from_str(text);
-    deserializer.deserialize_seq(ElementsVisitor(visit)).and_then(|()| deserializer.end())
+pub fn each_member<'a>(text: &'a str, mut visit: impl FnMut(Cow<'a, str>, Raw<'a>)) -> serde_json::Result<()> {
+    let walked = each_item(text, ['{', '}'], |cursor| {
+        let name = cursor.value().filter(|name| name.quoted().is_some())?;
+        cursor.token(':')?;
+        visit(name.content(), cursor.value()?);
+        Some(())
+    });
+    if walked.is_none() {
+        serde_json::from_str::<IgnoredAny>(text)?;
+        return Err(serde_json::Error::custom("expected an object"));
+    }
+    Ok(())
 }
 
 /// Whether `text` is well-formed JSON, however deeply nested.
 #[must_use]
 pub fn is_well_formed(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
-/// Whether `text` has no backslash and no control character.
-fn is_plain(text: &str) -> bool {
-    // Without an early return, the compiler vectorizes the loop.
-    text.bytes().fold(true, |is_plain, byte| is_plain & (byte != b'\\') & (byte >= b' '))
-}
-
-struct MembersVisitor<F> {
-    is_plain: bool,
-    visit: F,
-}
-
-impl<'de, F: FnMut(Cow<'de, str>, Raw<'de>)> Visitor<'de> for MembersVisitor<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        if self.is_plain {
-            while let Some((name, value)) = map.next_entry::<&str, Raw<'de>>()? {
-                (self.visit)(Cow::Borrowed(name), value);
-            }
-        } else {
-            // A name can have an unpaired surrogate, and a `str` cannot.
-            while let Some((name, value)) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
-                (self.visit)(name.content(), value);
-            }
-        }
-        Ok(())
-    }
-}
-
-struct ElementsVisitor<F>(F);
-
-impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for ElementsVisitor<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(element) = seq.next_element()? {
-            (self.0)(element);
-        }
-        Ok(())
-    }
 }
 
 /// Decodes the bytes of a JSON string, which are UTF-8 except for unpaired surrogates.
@@ -258,10 +288,12 @@ impl Visitor<'_> for LossyText {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn raw(text: &str) -> Raw<'_> {
-        serde_json::from_str(text).unwrap()
+        Cursor(text).value().unwrap()
     }
 
     #[test]
@@ -311,24 +343,63 @@ mod tests {
         for before in 0..10 {
             for (first, second) in escapes.iter().flat_map(|first| escapes.map(|second| (first, second))) {
                 let text = format!("\"{}{first}{second}abcdefgh{second}{first}\"", "x".repeat(before));
-                assert_eq!(raw(&text).string().unwrap(), serde_json::from_str::<String>(&text).unwrap(), "{text}");
+                assert_eq!(
+                    string(&text).unwrap(),
+                    serde_json::from_str::<String>(&text).unwrap().into_bytes(),
+                    "{text}"
+                );
             }
         }
-        for other in [r#""\ud800""#, r#""\"\udc00""#, "7", "null", "{}", "[\"x\"]"] {
-            assert_eq!(raw(other).string(), None, "{other}");
+        let unpaired = [r#""\ud800""#, r#""\"\udc00""#];
+        for other in
+            unpaired.into_iter().chain(["7", "null", "{}", "[\"x\"]", "\"", "\"\\\"", "\"\n\"", r#""\x""#, "\"\\"])
+        {
+            assert_eq!(string(other), None, "{other}");
         }
     }
 
     #[test]
-    fn content_is_appended_and_a_value_without_any_changes_nothing() {
-        let mut text = b"before ".to_vec();
-        for value in [r#""\"plain\"""#, r#"" and \"other\"\n""#] {
-            raw(value).unescape_into(&mut text).unwrap();
+    fn a_value_ends_where_serde_json_ends_it() {
+        let parts =
+            ["", "\"", r#"\""#, r#"\\"#, r#"\\\""#, r"\x", r"\ud800", "\n", "\u{1f}", "\u{7f}", "厕所", "7", "{}"];
+        let pairs = parts.iter().flat_map(|first| parts.iter().map(move |second| (first, second)));
+        for (before, (first, second)) in pairs.flat_map(|pair| (0..10).map(move |before| (before, pair))) {
+            let text = format!(" \"{}{first}abcdefgh{second}\" , \"\"", "x".repeat(before));
+            let mut values = Deserializer::from_str(&text).into_iter::<&RawValue>();
+            let expected = values.next().and_then(Result::ok).map(RawValue::get);
+            let mut cursor = Cursor(&text);
+            assert_eq!(cursor.value().map(Raw::as_str), expected, "{text:?}");
+            if expected.is_some() {
+                assert_eq!(Cursor(&text).unchecked_value(), expected, "{text:?}");
+                assert_eq!(cursor.0, &text[values.byte_offset()..], "{text:?}");
+            }
         }
-        for value in [r#""\"a\" \ud800""#, "7", "{}"] {
-            assert_eq!(raw(value).unescape_into(&mut text), None, "{value}");
+        for malformed in [r#""\x""#, "\"\n\"", r#""\u12""#] {
+            assert_eq!(Cursor(malformed).value().map(Raw::as_str), None, "{malformed:?}");
+            assert_eq!(Cursor(malformed).unchecked_value(), Some(malformed));
         }
-        assert_eq!(text, b"before \"plain\" and \"other\"\n");
+    }
+
+    #[test]
+    fn a_cursor_moves_past_each_item() {
+        let text = r#" [ "a\\\"]", 7 ,{"b":[1]},"\ud800", "c" ] "#;
+        let (mut values, mut content) = (Vec::new(), [0; 80]);
+        let walked = each_item(text, ['[', ']'], |cursor| {
+            values.push(match cursor.unescape(&mut content) {
+                Some(length) => String::from_utf8(content[..length].to_vec()).unwrap(),
+                None => cursor.value()?.as_str().to_owned(),
+            });
+            Some(())
+        });
+        assert_eq!(walked, Some(()));
+        assert_eq!(values, [r#"a\"]"#, "7", r#"{"b":[1]}"#, r#""\ud800""#, "c"]);
+        let walk = |text| each_item(text, ['[', ']'], |cursor| cursor.value().map(drop));
+        for array in ["[]", " [ ] ", "[[],{}]", "[1,2]"] {
+            assert_eq!(walk(array), Some(()), "{array}");
+        }
+        for other in ["", "[", "[1", "[1,", "[1,]", "[1 2]", "[,]", "[1}", "[01]", "[\"a]", "[]]", "{}", "7"] {
+            assert_eq!(walk(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -383,9 +454,8 @@ mod tests {
         each_member(&deep, |_, _| visited += 1).unwrap();
         assert_eq!(visited, 1);
         assert!(is_well_formed(&deep));
-        let mut visited = 0;
-        each_element(&format!("[{deep},{deep}]"), |_| visited += 1).unwrap();
-        assert_eq!(visited, 2);
+        let array = format!("[{deep},{deep}]");
+        assert_eq!(each_item(&array, ['[', ']'], |cursor| cursor.value().map(drop)), Some(()));
     }
 
     #[test]
@@ -393,7 +463,8 @@ mod tests {
         for (text, message) in [
             (format!("\"{}\"", "x".repeat(9_999)), "expected an object"),
             (format!("[\"{}\"]", "x".repeat(9_999)), "expected an object"),
-            ("9".repeat(9_999), "number out of range at line 1 column 9999"),
+            ("9".repeat(9_999), "expected an object"),
+            (format!("{{\"a\":\"{}\"", "x".repeat(9_999)), "EOF while parsing an object at line 1 column 10006"),
         ] {
             assert_eq!(each_member(&text, |_, _| ()).unwrap_err().to_string(), message);
         }

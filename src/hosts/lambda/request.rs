@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::EventError;
 use super::response::PayloadFormat;
-use crate::domain::json::Raw;
+use crate::domain::json;
 use crate::sources::{Envelope, MemberError};
 
 /// The characters to encode in a query (RFC 3986 §3.4). The percent sign is not: the query is encoded already.
@@ -48,7 +48,7 @@ pub(super) struct ApiRequest<'e> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventBody<'e> {
     /// A JSON string; `None` if the request has no body.
-    text: Option<Raw<'e>>,
+    text: Option<&'e str>,
     is_base64: bool,
 }
 
@@ -138,7 +138,7 @@ impl<'e> EventBody<'e> {
     fn parse(event: &Envelope<'e>) -> Result<Self, MemberError> {
         let is_base64 = event.member("isBase64Encoded")?.unwrap_or_default();
         let text = event.raw("body");
-        let is_string = text.is_none_or(|text| text.as_str().starts_with('"'));
+        let is_string = text.is_none_or(|text| text.starts_with('"'));
         if is_string { Ok(Self { text, is_base64 }) } else { Err(MemberError("body")) }
     }
 
@@ -147,7 +147,7 @@ impl<'e> EventBody<'e> {
     }
 
     fn decoded(self) -> Result<Bytes, EventBodyError> {
-        let text = self.text.map_or_else(|| Some(String::new()), Raw::string).ok_or(EventBodyError::Text)?;
+        let text = self.text.map_or_else(|| Some(Vec::new()), json::string).ok_or(EventBodyError::Text)?;
         if self.is_base64 {
             return STANDARD.decode(text).map(Bytes::from).map_err(|_| EventBodyError::Base64);
         }
