@@ -1,4 +1,4 @@
-//! Authenticates requests from their headers alone, before the body is read.
+//! Authenticates requests from their headers alone, before the body is read. Logins of token requests can come from a form.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! HTTP: paths, headers and status codes, and the one handler that all hosts call.
 //!
 //! The handler spends no more on a request than is justified so far: it checks method, path and declared size first, then
-//! authenticates the client, and only then reads the body.
+//! authenticates the client, and only then reads the body. A token request can contain the login in its small form, so that is
+//! read first.
 
 mod authenticator;
 mod body;
