@@ -30,7 +30,7 @@ pub(super) fn findings(
     let named = |rules: &TrialRules<'_>| RuleResults { name: rules.name.to_owned(), ..RuleResults::default() };
     let mut results: Vec<RuleResults> = rules.iter().map(named).collect();
     for mut zone in zones {
-        zone.end(last);
+        zone.evaluators.iter_mut().for_each(|evaluator| evaluator.end(last, &zone.devices));
         // The devices of this zone come after those of the zones before it.
         let first = devices.len();
         for (results, evaluator) in results.iter_mut().zip(zone.evaluators) {

@@ -109,6 +109,8 @@ struct BacktestRun<'r> {
 
 impl<'r> BacktestRun<'r> {
     fn new(trial: &'r Trial, rules: &'r [TrialRules<'r>]) -> Self {
+        let mut mentioned = trial.rules.1.mentions.iter().map(|mention| mention.kind);
+        let has_ids = mentioned.any(|kind| !matches!(kind, MentionKind::Rule | MentionKind::Type));
         Self {
             trial,
             rules,
@@ -119,7 +121,7 @@ impl<'r> BacktestRun<'r> {
             began: None,
             evaluated_until: Timestamp::MIN,
             counts: ReadingCounts::default(),
-            ids: (has_ids(&trial.rules.1) || !trial.zones.is_empty()).then(KnownIds::default),
+            ids: (has_ids || !trial.zones.is_empty()).then(KnownIds::default),
         }
     }
 
@@ -218,9 +220,4 @@ impl<'r> BacktestRun<'r> {
         let unknown = ids.unknown_zones(&self.trial.zones).chain(in_rules).collect();
         collect::findings(self.zones, self.rules, self.counts, unknown)
     }
-}
-
-/// Whether rules have ids of zones, devices and so on.
-fn has_ids(rules: &RuleSet) -> bool {
-    rules.mentions.iter().any(|mention| !matches!(mention.kind, MentionKind::Rule | MentionKind::Type))
 }

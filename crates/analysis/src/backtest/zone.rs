@@ -103,11 +103,6 @@ impl<'r> HistoryZone<'r> {
             self.counts.readings.implausible += if is_stale { 0 } else { reading.implausible() as u64 };
         }
     }
-
-    /// Ends the history, whose last reading is of `last`.
-    pub(super) fn end(&mut self, last: Timestamp) {
-        self.evaluators.iter_mut().for_each(|evaluator| evaluator.end(last, &self.devices));
-    }
 }
 
 impl HistoryCounts {
