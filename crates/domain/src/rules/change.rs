@@ -29,7 +29,7 @@ impl SettingsDraft {
         }
         if let Some(severity) = &self.severity {
             let message = "`severity` has no effect beside limits that have severities of their own";
-            diagnostics.suggest(&severity.position, message, self.leave_out(severity.value));
+            diagnostics.suggest(&severity.position, message, "leave it out");
             return;
         }
         let severities = self.severities();
@@ -88,15 +88,6 @@ impl SettingsDraft {
         self.limits().flat_map(|limit| &limit.levels).map(|level| level.severity).collect()
     }
 
-    /// The advice to remove a severity without effect.
-    fn leave_out(&self, severity: Severity) -> String {
-        let limit = self.test.limit.as_ref().and_then(|limit| Some((limit.key, limit.levels.first()?.limit)));
-        limit.map_or_else(
-            || "leave it out".to_owned(),
-            |(key, limit)| format!("leave it out, or write one limit: {key} = {limit}, severity = \"{severity}\""),
-        )
-    }
-
     /// If the limits have several severities, a new limit without one is ambiguous, and a severity without a limit has no
     /// effect.
     fn check_severity(&self, newer: &Self, id: &str, diagnostics: &mut Diagnostics) {
@@ -108,18 +99,15 @@ impl SettingsDraft {
             .limits()
             .find_map(|limit| Some((limit, limit.levels.iter().find(|level| level.severity.is_none())?.limit)));
         match (&newer.severity, plain) {
-            (None, Some((limit @ LimitDraft { key, .. }, value))) => {
+            (None, Some((LimitDraft { key, position, .. }, value))) => {
                 let message = format!("the limits of `{id}` have several severities, and `{key} = {value}` has none");
-                let table = match &self.test.limit {
-                    Some(known) => format!("write {}", changed_table(known, limit, value)),
-                    None => "give each limit its own".to_owned(),
-                };
-                let suggestion = format!("{table}, or add `severity`: {key} = {value}, severity = \"high\"");
-                diagnostics.suggest(&limit.position, message, suggestion);
+                let suggestion =
+                    format!("give each limit its own, or add `severity`: {key} = {value}, severity = \"high\"");
+                diagnostics.suggest(position, message, suggestion);
             }
             (Some(severity), None) if !severities.contains(&None) && !newer.has_limits() => {
                 let message = format!("`severity` has no effect: the limits of `{id}` have severities of their own");
-                diagnostics.suggest(&severity.position, message, self.leave_out(severity.value));
+                diagnostics.suggest(&severity.position, message, "leave it out");
             }
             _ => {}
         }
@@ -153,19 +141,6 @@ impl SettingsDraft {
 /// Whether values above the limit breach it.
 pub(super) fn rises(comparison: Comparison) -> bool {
     !matches!(comparison, Comparison::Below | Comparison::AtMost)
-}
-
-/// The table of `known` with `value` in place of one limit: the first that keeps the limits in order.
-fn changed_table(known: &LimitDraft, limit: &LimitDraft, value: f64) -> String {
-    let with = |index: usize| {
-        let mut levels = known.levels.clone();
-        levels[index].limit = value;
-        levels
-    };
-    let is_ordered = |levels: &[Level]| levels.windows(2).all(|pair| are_ordered(limit.comparison, pair));
-    let levels = (0..known.levels.len()).map(with).find(|levels| is_ordered(levels)).unwrap_or_else(|| with(0));
-    let written = levels.iter().map(|level| format!("{} = {}", level.name(), level.limit));
-    format!("{} = {{ {} }}", limit.key, written.collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a worsening value breaches the first of two levels, the milder one, before the second.

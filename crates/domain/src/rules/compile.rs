@@ -149,7 +149,13 @@ impl RuleCompiler<'_> {
         });
         let severity = draft.severity.iter().map(|severity| Setting::Severity(severity.value));
         let others = draft.others.values().map(|setting| setting.value.clone());
-        condition.map(Setting::Condition).into_iter().chain(severity).chain(baseline).chain(others).collect()
+        condition
+            .map(|condition| Setting::Condition(Some(condition)))
+            .into_iter()
+            .chain(severity)
+            .chain(baseline)
+            .chain(others)
+            .collect()
     }
 
     /// Reports each setting that has no effect in a rule of this kind.
@@ -269,7 +275,7 @@ impl RuleCompiler<'_> {
     /// Reports a clear level on the alert side of the mildest limit.
     fn check_clear(&mut self, condition: &Condition) {
         let clear = self.rule.settings.others.get("clear");
-        let Some(Positioned { value: Setting::Clear(clear), position }) = clear else { return };
+        let Some(Positioned { value: Setting::Clear(Some(clear)), position }) = clear else { return };
         let [test] = condition.tests.as_slice() else {
             self.diagnostics.suggest(position, "`clear` needs one metric", "several tests have no common level");
             return;

@@ -4,7 +4,7 @@
 //! ([`RuleSet::pack`]). A file with an error is refused as a whole, and every error is reported.
 //!
 //! # To add a setting
-//! Add it to [`Setting`] and [`Settings`], and to `SETTINGS` with its key, its kinds of rule and its syntax (`settings.rs`).
+//! Declare it in `settings.rs` with its default, its key, its kinds of rule and its syntax.
 //! Add it to `rules/rules.schema.json` and docs/rules.md, which tests compare with the reader. Then use it in
 //! [`engine`](crate::engine) and in the naive model of `tests/it/model`. A setting with state changes
 //! [`RuleState`](crate::state::RuleState), and perhaps the version of the state (`state/version.rs`).

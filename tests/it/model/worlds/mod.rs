@@ -237,7 +237,7 @@ impl RuleSpec {
         let only_first = Scope { devices: vec!["d0".to_owned()], ..Scope::default() };
         let part = self.part.map(|part| match part {
             Part::Off => vec![Setting::Enabled(false)],
-            Part::Other(_) => vec![Setting::Condition(self.condition(0))],
+            Part::Other(_) => vec![Setting::Condition(Some(self.condition(0)))],
         });
         Rule {
             id: self.id.clone(),
