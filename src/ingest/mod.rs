@@ -17,8 +17,8 @@ mod restore;
 mod state_documents;
 mod sweeper;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,7 +30,6 @@ use self::decode::{DecodeError, Encoding, decode};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::{Delivery, OUTBOX_CLEANUP_TIMEOUT};
 use self::evaluator::{Evaluator, LoadedZones};
-use self::pending::FailedAttempts;
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
 use self::projects::{KnownProjects, known_projects};
 pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
@@ -134,6 +133,15 @@ pub enum PushError {
     Store(#[source] UnavailableError),
 }
 
+impl From<DecodeError> for PushError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::TooLarge => Self::TooLarge,
+            DecodeError::Corrupt(_) => Self::NotABatch(BatchError::Encoding(error.to_string())),
+        }
+    }
+}
+
 /// The ports that ingest uses.
 pub struct Environment {
     /// Object store.
@@ -150,31 +158,24 @@ pub struct Environment {
 
 /// Receives pushes, evaluates them and sends the resulting messages.
 pub struct Ingest {
-    store: Box<dyn RawStore>,
-    journal: Option<Box<dyn Journal>>,
-    state: Box<dyn StateStore>,
-    publisher: Box<dyn AlertPublisher>,
-    rules: Box<dyn RuleSource>,
+    ports: Environment,
     arrival_recorded: LastRun,
     subscriptions_counted: LastRun,
     projects: KnownProjects,
-    failed: FailedAttempts,
+    /// Failed attempts of this process to evaluate a pending push.
+    failed: Mutex<HashMap<ObjectKey, u32>>,
 }
 
 impl Ingest {
     /// Builds ingest from its ports.
     #[must_use]
-    pub fn new(Environment { store, journal, state, publisher, rules }: Environment) -> Self {
+    pub fn new(ports: Environment) -> Self {
         Self {
-            store,
-            journal,
-            state,
-            publisher,
-            rules,
+            ports,
             arrival_recorded: LastRun::default(),
             subscriptions_counted: LastRun::default(),
             projects: KnownProjects::default(),
-            failed: FailedAttempts::default(),
+            failed: Mutex::default(),
         }
     }
 
@@ -192,13 +193,16 @@ impl Ingest {
     ) -> Result<PushOutcome, PushError> {
         let decoded = match decode(body.clone(), encoding) {
             Ok(decoded) => decoded,
-            Err(error) => return Err(self.reject_encoded(&body, error, request).await?),
+            Err(error) => {
+                self.store_rejected(RejectedPart::Gzip, &body, &error, request).await?;
+                return Err(error.into());
+            }
         };
         let id = BatchId::of(&decoded);
         let items = match Items::split(&decoded) {
             Ok(items) => items,
             Err(error) => {
-                self.store_rejected_body(id, RejectedPart::Body, &decoded, &error.to_string(), request).await?;
+                self.store_rejected(RejectedPart::Body, &decoded, &error, request).await?;
                 return Err(PushError::NotABatch(error));
             }
         };
@@ -271,8 +275,8 @@ impl Ingest {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<usize, UnavailableError> {
-        let rules = self.rules.current(now).await?;
-        let projects = known_projects(&*self.state, zone).await?;
+        let rules = self.ports.rules.current(now).await?;
+        let projects = known_projects(&*self.ports.state, zone).await?;
         let keys: Vec<String> = projects
             .into_iter()
             .filter(|known| project.is_none_or(|project| project == known))
@@ -286,11 +290,11 @@ impl Ingest {
     }
 
     fn evaluator<'e>(&'e self, rules: &'e RuleSet, now: Timestamp) -> Evaluator<'e> {
-        Evaluator { store: &*self.state, rules, now }
+        Evaluator { store: &*self.ports.state, rules, now }
     }
 
     fn dispatcher<'d>(&'d self, rules: &'d RuleSet, now: Timestamp) -> Dispatcher<'d> {
-        Dispatcher { evaluator: self.evaluator(rules, now), publisher: &*self.publisher }
+        Dispatcher { evaluator: self.evaluator(rules, now), publisher: &*self.ports.publisher }
     }
 
     /// Applies the cleanings among these readings before the readings, because a cleaning ends what was measured before it,
@@ -307,7 +311,7 @@ impl Ingest {
         // A zone can be new in this push.
         for source in readings.iter().map(|reading| &reading.source) {
             if let Some(zone) = source.zone.as_deref().filter(|zone| cleanings.contains_key(zone)) {
-                self.projects.record(&*self.state, zone, source.project.as_deref().unwrap_or_default()).await?;
+                self.projects.record(&*self.ports.state, zone, source.project.as_deref().unwrap_or_default()).await?;
             }
         }
         for (zone, at) in cleanings {
@@ -325,8 +329,10 @@ impl Ingest {
         if readings.iter().any(|reading| reading.cleaning.is_some()) {
             return Ok(None);
         }
-        let rules = self.rules.current(now).await?;
-        within(EVALUATION_TIMEOUT, STATE_TIMEOUT, LoadedZones::load(&*self.state, rules, readings)).await.map(Some)
+        let rules = self.ports.rules.current(now).await?;
+        within(EVALUATION_TIMEOUT, STATE_TIMEOUT, LoadedZones::load(&*self.ports.state, rules, readings))
+            .await
+            .map(Some)
     }
 
     /// Evaluates readings, commits the state and sends the messages. A failed zone does not stop the others.
@@ -343,7 +349,7 @@ impl Ingest {
             self.apply_cleanings(readings, now).await?;
             let loaded = match prefetched? {
                 Some(loaded) => loaded,
-                None => LoadedZones::load(&*self.state, self.rules.current(now).await?, readings).await?,
+                None => LoadedZones::load(&*self.ports.state, self.ports.rules.current(now).await?, readings).await?,
             };
             let rules = Arc::clone(&loaded.rules);
             let evaluator = self.evaluator(&rules, now);
@@ -365,7 +371,7 @@ impl Ingest {
     }
 
     async fn mark_evaluated(&self, key: &ObjectKey) {
-        if let Some(journal) = &self.journal
+        if let Some(journal) = &self.ports.journal
             && let Err(error) = journal.mark_evaluated(key).await
         {
             tracing::warn!(%key, error = %error.chain(), "push not marked as evaluated, it will be evaluated again");
@@ -379,7 +385,7 @@ impl Ingest {
             if batch.readings.is_empty() {
                 return Ok(Stored::New);
             }
-            self.store.put(Object::of_readings(id, &batch.readings, request.metadata())).await
+            self.ports.store.put(Object::of_readings(id, &batch.readings, request.metadata())).await
         };
         let (readings, rejections) = tokio::join!(readings, self.store_rejections(id, &batch.rejections, request));
         let rejections = rejections.map_err(PushError::Store)?;
@@ -396,34 +402,19 @@ impl Ingest {
         if rejections.is_empty() {
             return Ok(Stored::New);
         }
-        self.store.put(Object::of_rejections(id, rejections, request.metadata())).await
-    }
-
-    /// Stores a body whose gzip cannot be decoded, and returns the error for it.
-    async fn reject_encoded(
-        &self,
-        body: &[u8],
-        error: DecodeError,
-        request: &RequestInfo,
-    ) -> Result<PushError, PushError> {
-        self.store_rejected_body(BatchId::of(body), RejectedPart::Gzip, body, &error.to_string(), request).await?;
-        Ok(match error {
-            DecodeError::TooLarge => PushError::TooLarge,
-            DecodeError::Corrupt(_) => PushError::NotABatch(BatchError::Encoding(error.to_string())),
-        })
+        self.ports.store.put(Object::of_rejections(id, rejections, request.metadata())).await
     }
 
     /// Stores a whole body that is not a batch: the client was authenticated, so nothing it sent is lost.
-    async fn store_rejected_body(
+    async fn store_rejected(
         &self,
-        id: BatchId,
         part: RejectedPart,
         body: &[u8],
-        reason: &str,
+        error: &(dyn std::error::Error + Sync),
         request: &RequestInfo,
     ) -> Result<(), PushError> {
-        let rejection = Rejection { part, reason: reason.to_owned(), raw: body.into() };
-        self.store_rejections(id, &[rejection], request).await.map(|_| ()).map_err(PushError::Store)
+        let rejection = Rejection { part, reason: error.to_string(), raw: body.into() };
+        self.store_rejections(BatchId::of(body), &[rejection], request).await.map(drop).map_err(PushError::Store)
     }
 }
 

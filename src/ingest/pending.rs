@@ -1,7 +1,7 @@
 //! Evaluates pending pushes: stored, but not evaluated, because the process ended in between or the state store failed.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,28 +18,6 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Time limit of one attempt. It exceeds [`super::EVALUATION_TIMEOUT`], because no client waits for the answer.
 const PENDING_PUSH_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Failed attempts of this process, per object.
-#[derive(Debug, Default)]
-pub(super) struct FailedAttempts(Mutex<HashMap<ObjectKey, u32>>);
-
-impl FailedAttempts {
-    /// Counts a failed attempt and returns the number so far.
-    fn add(&self, key: &ObjectKey) -> u32 {
-        let mut attempts = self.lock();
-        let count = attempts.entry(key.clone()).or_default();
-        *count = count.saturating_add(1);
-        *count
-    }
-
-    fn forget(&self, key: &ObjectKey) {
-        self.lock().remove(key);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Ingest {
     /// Evaluates pending pushes and returns how many succeeded. Takes those received before `started`, by an earlier process, and
     /// those received more than a lease ago, which no process can still be evaluating. A push that fails three times in this
@@ -50,12 +28,12 @@ impl Ingest {
     /// still evaluated. The next call retries.
     pub async fn evaluate_pending(&self, started: Timestamp, now: Timestamp) -> Result<usize, UnavailableError> {
         let received = now.checked_sub(LEASE).unwrap_or(now).max(started);
-        let Some(journal) = self.journal.as_deref() else { return Ok(0) };
+        let Some(journal) = self.ports.journal.as_deref() else { return Ok(0) };
         let (mut finished, mut failure) = (0, None);
         for push in journal.pending(received).await? {
             match self.evaluate_one(journal, &push, now).await {
                 Ok(()) => {
-                    self.failed.forget(&push.key);
+                    self.failed().remove(&push.key);
                     finished += 1;
                 }
                 Err(error) => {
@@ -81,7 +59,7 @@ impl Ingest {
 
     /// Counts a failed attempt, and sets the push aside after the last one.
     async fn record_failure(&self, journal: &dyn Journal, key: &ObjectKey, error: &UnavailableError, now: Timestamp) {
-        let attempts = self.failed.add(key);
+        let attempts = *self.failed().entry(key.clone()).and_modify(|attempts| *attempts += 1).or_insert(1);
         let error = error.chain();
         tracing::error!(%key, attempts, error, "pending push not evaluated");
         if attempts < MAX_ATTEMPTS {
@@ -91,16 +69,20 @@ impl Ingest {
         let day = now.to_zoned_datetime(TimeZone::UTC).date();
         let notice = Notice::SetAside { key: key.to_string(), reason: error, day };
         let set_aside = async {
-            let rules = self.rules.current(now).await?;
+            let rules = self.ports.rules.current(now).await?;
             self.enqueue_notice(&rules, &notice, now).await?;
             journal.set_aside(key).await
         };
         match set_aside.await {
             Ok(()) => {
                 tracing::error!(%key, "pending push set aside");
-                self.failed.forget(key);
+                self.failed().remove(key);
             }
             Err(error) => tracing::error!(%key, error = %chain(&error), "pending push not set aside"),
         }
+    }
+
+    fn failed(&self) -> MutexGuard<'_, HashMap<ObjectKey, u32>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,7 +68,7 @@ impl<'i> Replay<'i> {
     /// # Errors
     /// [`UnavailableError`] if the state cannot be read or written. A retry can help.
     pub async fn conclude(&self, now: Timestamp) -> Result<(), UnavailableError> {
-        let rules = self.ingest.rules.current(now).await?;
+        let rules = self.ingest.ports.rules.current(now).await?;
         self.ingest.sweep_zones(&rules, now, false).await.map(drop)
     }
 
@@ -91,7 +91,7 @@ impl<'i> Replay<'i> {
 
     /// The minute at which the notice "nothing arrives" is due.
     async fn quiet_from(&self, now: Timestamp) -> Result<Option<Timestamp>, UnavailableError> {
-        let quiet_after = self.ingest.rules.current(now).await?.quiet_after;
+        let quiet_after = self.ingest.ports.rules.current(now).await?.quiet_after;
         let last = self.ingest.last_arrival().await?;
         Ok(last.and_then(|last| last.checked_add(quiet_after).ok()).map(|last| after(whole_minute(last))))
     }
@@ -112,7 +112,7 @@ impl<'i> Replay<'i> {
     }
 
     async fn is_due(&self, now: Timestamp) -> Result<bool, UnavailableError> {
-        Ok(!self.ingest.state.due(now, 1).await?.is_empty())
+        Ok(!self.ingest.ports.state.due(now, 1).await?.is_empty())
     }
 }
 

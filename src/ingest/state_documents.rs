@@ -11,17 +11,11 @@ use crate::domain::state::StateVersion;
 use crate::telemetry::MEASURED;
 
 /// When the last push arrived, from any device.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct LastArrival {
     v: StateVersion,
     pub(super) last: Option<Timestamp>,
-}
-
-impl LastArrival {
-    pub(super) fn at(now: Timestamp) -> Self {
-        Self { v: StateVersion, last: Some(now) }
-    }
 }
 
 /// Parses a document; returns the default if it does not exist.
@@ -62,6 +56,7 @@ pub(super) async fn change<T: Clone + Default + PartialEq + Serialize + Deserial
         }
         match store.commit(key, document.version, &to_json(&value)?, None).await? {
             Commit::Done => return Ok(result),
+            Commit::Lost if attempt == retries => break,
             Commit::Lost => backoff(attempt.min(MAX_DOUBLINGS)).await,
         }
     }

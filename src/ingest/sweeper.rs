@@ -9,7 +9,7 @@ use super::Ingest;
 use super::dispatcher::Delivery;
 use super::evaluator::{Committed, DueZones, OutboxMessage};
 use super::ports::UnavailableError;
-use super::state_documents::{LastArrival, load, read, to_json};
+use super::state_documents::{LastArrival, change, load, read};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine;
 use crate::domain::rules::RuleSet;
@@ -91,12 +91,12 @@ impl Ingest {
     /// # Errors
     /// As [`Self::sweep`].
     pub async fn sweep_due(&self, now: Timestamp) -> Result<SweepStats, UnavailableError> {
-        let rules = self.rules.current(now).await?;
+        let rules = self.ports.rules.current(now).await?;
         let last = self.last_arrival().await?;
         let is_quiet = last.is_none_or(|last| now.duration_since(last) > rules.quiet_after);
         let announced = self.announce(&rules, last.filter(|_| is_quiet), now).await;
         let stats = self.sweep_zones(&rules, now, !is_quiet).await?;
-        announced.map(|()| SweepStats { rules_refused: self.rules.refused().is_some(), ..stats })
+        announced.map(|()| SweepStats { rules_refused: self.ports.rules.refused().is_some(), ..stats })
     }
 
     /// Sweeps due zones, then sends the messages that wait in their outboxes. A failed zone does not stop the others.
@@ -107,7 +107,7 @@ impl Ingest {
         silences: bool,
     ) -> Result<SweepStats, UnavailableError> {
         let dispatcher = self.dispatcher(rules, now);
-        let keys = self.state.due(now, MAX_ZONES).await?;
+        let keys = self.ports.state.due(now, MAX_ZONES).await?;
         let due_zones = DueZones { has_more: keys.len() == MAX_ZONES };
         let sweep = |_: &str, state: ZoneState| engine::sweep(rules, state, now, silences);
         let mut stats = SweepStats { zones: keys.len(), ..SweepStats::default() };
@@ -133,7 +133,7 @@ impl Ingest {
         quiet_since: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), UnavailableError> {
-        let mut notices: Vec<Notice> = self.rules.refused().map(Notice::RulesRefused).into_iter().collect();
+        let mut notices: Vec<Notice> = self.ports.rules.refused().map(Notice::RulesRefused).into_iter().collect();
         // Devices that report only events can be quiet for a night.
         if let Some(since) = quiet_since
             && self.expects_readings(rules, now).await?
@@ -161,8 +161,8 @@ impl Ingest {
 
     /// Whether a no-data rule watches any device. Such a device always makes its zone due.
     async fn expects_readings(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, UnavailableError> {
-        let keys = self.state.due(now.checked_add(EVER).unwrap_or(now), ZONES_PER_LOAD).await?;
-        let documents = self.state.load(&keys).await?;
+        let keys = self.ports.state.due(now.checked_add(EVER).unwrap_or(now), ZONES_PER_LOAD).await?;
+        let documents = self.ports.state.load(&keys).await?;
         let states = keys.iter().zip(&documents).map(|(key, document)| read(key, document));
         let states = states.collect::<Result<Vec<ZoneState>, _>>()?;
         Ok(states.iter().any(|state| engine::expects_readings(rules, state)))
@@ -173,7 +173,7 @@ impl Ingest {
         if !self.subscriptions_counted.is_due(now, SUBSCRIPTIONS_COUNTED_EVERY) {
             return;
         }
-        match self.publisher.subscriptions().await {
+        match self.ports.publisher.subscriptions().await {
             Ok(Some(subscriptions)) => subscriptions.log(),
             Ok(None) => {}
             Err(error) => tracing::warn!(error = %error.chain(), "subscriptions not counted"),
@@ -185,18 +185,15 @@ impl Ingest {
         if !self.arrival_recorded.is_due(now, ARRIVAL_RECORDED_EVERY) {
             return;
         }
-        let Ok((known, document)) = load::<LastArrival>(&*self.state, ARRIVALS).await else { return };
         // A push from the queue can be older than the recorded one.
-        let newest = known.last.map_or(now, |last| last.max(now));
-        if let Ok(body) = to_json(&LastArrival::at(newest)) {
-            // A lost compare-and-swap means that another copy has recorded it.
-            let _ = self.state.commit(ARRIVALS, document.version, &body, None).await;
-        }
+        let record = |arrival: &mut LastArrival| arrival.last = arrival.last.max(Some(now));
+        // A lost compare-and-swap means that another copy has recorded it.
+        let _ = change(&*self.ports.state, ARRIVALS, 0, record).await;
     }
 
     /// When the last push arrived; `None` before the first one.
     pub(super) async fn last_arrival(&self) -> Result<Option<Timestamp>, UnavailableError> {
-        Ok(load::<LastArrival>(&*self.state, ARRIVALS).await?.0.last)
+        Ok(load::<LastArrival>(&*self.ports.state, ARRIVALS).await?.0.last)
     }
 }
 

@@ -62,17 +62,9 @@ impl Facts {
             let location = cut_to_graphemes(&self.location, Charset::Unicode.ellipsis(), kept);
             Some(self.encoded(&SentenceOptions { location: &location, ..*options })).filter(|text| is_one_part(text))
         };
-        let mut longest = shortened(least)?;
-        // A binary search: a shorter location never takes more space.
-        let (mut fits, mut too_long) = (least, graphemes(&self.location));
-        while too_long - fits > 1 {
-            let middle = fits.midpoint(too_long);
-            match shortened(middle) {
-                Some(text) => (longest, fits) = (text, middle),
-                None => too_long = middle,
-            }
-        }
-        Some(longest)
+        // A shorter location never takes more space.
+        shortened(least)?;
+        (least..graphemes(&self.location)).rev().find_map(shortened)
     }
 
     /// The sentence in the GSM 7-bit alphabet if no letter changes, else in Unicode.

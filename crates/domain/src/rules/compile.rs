@@ -6,7 +6,7 @@ use super::draft::{
     FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, SeveralDraft, TestDraft,
 };
 use super::settings::{SETTINGS, Setting, Settings};
-use super::{Block, Condition, Join, Kind, Level, MentionKind, Rule, RuleSet, Scope, Test};
+use super::{Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Test};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, short_name};
 use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
@@ -113,20 +113,17 @@ fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) 
     written.iter().map(|name| short_name(&name.value).to_owned()).collect()
 }
 
-fn compile_scope(draft: &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
-    let mut scope = Scope::default();
-    for (kind, written) in draft.lists() {
-        let names = || written.iter().map(|name| name.value.clone()).collect();
-        match kind {
-            MentionKind::Rule => {}
-            MentionKind::Type => scope.types = compile_types(written, diagnostics),
-            MentionKind::Property => scope.properties = names(),
-            MentionKind::Project => scope.projects = names(),
-            MentionKind::Zone => scope.zones = names(),
-            MentionKind::Device => scope.devices = names(),
-        }
+fn compile_scope(ScopeDraft(lists): &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
+    let [types, properties, projects, zones, devices] =
+        lists.each_ref().map(|list| list.as_deref().unwrap_or_default());
+    let names = |list: &[Positioned<String>]| list.iter().map(|name| name.value.clone()).collect();
+    Scope {
+        types: compile_types(types, diagnostics),
+        properties: names(properties),
+        projects: names(projects),
+        zones: names(zones),
+        devices: names(devices),
     }
-    scope
 }
 
 /// Compiles the settings of one rule and of its overrides.
@@ -149,13 +146,8 @@ impl RuleCompiler<'_> {
         });
         let severity = draft.severity.iter().map(|severity| Setting::Severity(severity.value));
         let others = draft.others.values().map(|setting| setting.value.clone());
-        condition
-            .map(|condition| Setting::Condition(Some(condition)))
-            .into_iter()
-            .chain(severity)
-            .chain(baseline)
-            .chain(others)
-            .collect()
+        let condition = condition.map(|condition| Setting::Condition(Some(condition)));
+        condition.into_iter().chain(severity).chain(baseline).chain(others).collect()
     }
 
     /// Reports each setting that has no effect in a rule of this kind.

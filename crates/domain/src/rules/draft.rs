@@ -43,7 +43,7 @@ const SCOPES: [(MentionKind, &str); 5] = [
 
 /// The scope of a rule or an override: the lists of [`SCOPES`].
 #[derive(Debug, Default)]
-pub(super) struct ScopeDraft([Option<Vec<Positioned<String>>>; SCOPES.len()]);
+pub(super) struct ScopeDraft(pub(super) [Option<Vec<Positioned<String>>>; SCOPES.len()]);
 
 /// The settings that an override can change.
 #[derive(Debug, Default)]

@@ -81,10 +81,8 @@ impl Outbox {
 
     /// Removes and returns the messages with these ids that are due at `now`.
     pub fn take(&mut self, ids: &HashSet<EntryId>, now: Timestamp) -> Vec<OutboxEntry> {
-        let (taken, left) = std::mem::take(&mut self.entries)
-            .into_iter()
-            .partition::<Vec<_>, _>(|entry| entry.due <= now && ids.contains(&entry.id));
-        self.entries = left;
+        let is_taken = |entry: &mut OutboxEntry| entry.due <= now && ids.contains(&entry.id);
+        let taken: Vec<_> = self.entries.extract_if(.., is_taken).collect();
         for entry in &taken {
             self.ids.remove(&entry.id);
         }

@@ -138,32 +138,32 @@ impl Suppressions {
     /// Resolves the suppressed alerts of `rule` for `device` at `at`. `announced` is whether an alert of the breach was sent.
     /// Returns whether a list will report it; other suppressed alerts are dropped.
     pub fn resolve(&mut self, rule: &str, device: &str, at: Timestamp, announced: bool) -> bool {
+        let is_same = |known: &Suppression| known.alert.rule == rule && known.device == device;
+        self.end(at, is_same, |known| known.announced = announced)
+    }
+
+    /// Resolves the suppressed alerts up to a cleaning at `at` that it `ends`.
+    pub fn clean(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
+        self.end(at, |known| known.alert.at <= at && ends(&known.alert), |_| {});
+        self.unnamed.retain(|reason, unnamed| reason.lists_resolved() || unnamed.newest > at);
+    }
+
+    /// Resolves the suppressed alerts that `ends` selects at `at`, and changes each that a list will report. Drops the others.
+    /// Returns whether a list will report one.
+    fn end(&mut self, at: Timestamp, ends: impl Fn(&Suppression) -> bool, change: impl Fn(&mut Suppression)) -> bool {
         let mut is_listed = false;
         self.named.retain_mut(|known| {
-            if known.resolved_at.is_some() || known.alert.rule != rule || known.device != device {
+            if known.resolved_at.is_some() || !ends(known) {
                 return true;
             }
             if known.reason.lists_resolved() {
-                (known.resolved_at, known.announced) = (Some(at), announced);
+                known.resolved_at = Some(at);
+                change(known);
                 is_listed = true;
             }
             known.resolved_at.is_some()
         });
         is_listed
-    }
-
-    /// Resolves the suppressed alerts up to a cleaning at `at` that it `ends`.
-    pub fn clean(&mut self, at: Timestamp, ends: impl Fn(&Alert) -> bool) {
-        self.named.retain_mut(|known| {
-            if known.resolved_at.is_some() || known.alert.at > at || !ends(&known.alert) {
-                return true;
-            }
-            if known.reason.lists_resolved() {
-                known.resolved_at = Some(at);
-            }
-            known.resolved_at.is_some()
-        });
-        self.unnamed.retain(|reason, unnamed| reason.lists_resolved() || unnamed.newest > at);
     }
 
     /// When the first suppression ends.
