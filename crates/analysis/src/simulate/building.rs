@@ -1,62 +1,42 @@
 //! The zones of each level of a building, and their devices.
 
-use super::device::{
-    AIR, AIR_LITE, AIR_TEN_IN_ONE, BIN, CLIMATE, COUNTER, CUBICLE_MINEW, CUBICLE_SCM, DESK, DeviceModel, FEEDBACK,
-    PAPER_TOWEL, SOAP, SPILL, TILT, TOILET_ROLL, USAGE,
-};
-use super::zone::People;
+/// The zones: name, visitors in the busiest hour, minutes that they stay.
+pub(super) const ZONES: [(&str, f64, f64); 5] = [
+    ("Male Washroom", 10.7, 5.0),
+    ("Sky Garden", 2.0, 20.0),
+    ("Meeting Room", 5.5, 40.0),
+    ("Female Washroom", 10.7, 5.0),
+    ("Lift Lobby", 14.5, 3.0),
+];
 
-/// A zone: its name, its people, its devices.
-pub(super) type ZonePlan = (&'static str, People, &'static [DevicePlan]);
-
-/// A device: its model and its name.
-pub(super) type DevicePlan = (&'static DeviceModel, &'static str);
-
-/// The zones of a level. The first sixteen devices of a site are of all sixteen types.
-pub(super) static LEVEL: [ZonePlan; 5] = [
-    (
-        "Male Washroom",
-        People::Visitors(12.0),
-        &[
-            (&AIR_LITE, "Ammonia"),
-            (&USAGE, "Usage"),
-            (&SOAP, "Soap"),
-            (&TOILET_ROLL, "Toilet Roll"),
-            (&PAPER_TOWEL, "Paper Towel"),
-            (&BIN, "Bin"),
-            (&FEEDBACK, "Feedback"),
-            (&SPILL, "Floor"),
-            (&CUBICLE_MINEW, "Cubicle 1"),
-        ],
-    ),
-    ("Sky Garden", People::None, &[(&TILT, "Rain Tree")]),
-    ("Meeting Room", People::Meetings, &[(&AIR_TEN_IN_ONE, "Air"), (&DESK, "Table"), (&CLIMATE, "Climate")]),
-    (
-        "Female Washroom",
-        People::Visitors(12.0),
-        &[
-            (&AIR, "Air"),
-            (&COUNTER, "Door"),
-            (&CUBICLE_SCM, "Cubicle 1"),
-            (&TOILET_ROLL, "Toilet Roll 1"),
-            (&SOAP, "Soap"),
-            (&PAPER_TOWEL, "Paper Towel"),
-            (&BIN, "Bin"),
-            (&AIR_LITE, "Ammonia"),
-            (&FEEDBACK, "Feedback"),
-        ],
-    ),
-    ("Lift Lobby", People::Visitors(17.0), &[(&COUNTER, "Entrance"), (&CLIMATE, "Climate"), (&BIN, "Bin")]),
+/// The devices: index of the zone, type, name. The first sixteen are of all sixteen types.
+pub(super) const DEVICES: [(usize, &str, &str); 25] = [
+    (0, "ODRDTR_BATT_V1", "Ammonia"),
+    (0, "UM", "Usage"),
+    (0, "SS", "Soap"),
+    (0, "TR", "Toilet Roll"),
+    (0, "PT", "Paper Towel"),
+    (0, "BIN", "Bin"),
+    (0, "FD", "Feedback"),
+    (0, "WD", "Floor"),
+    (0, "OCCMINEW", "Cubicle 1"),
+    (1, "TILT", "Rain Tree"),
+    (2, "ODRDTR_10_IN_1", "Air"),
+    (2, "OCCDESK", "Table"),
+    (2, "TH", "Climate"),
+    (3, "ODRDTR", "Air"),
+    (3, "PPLCTR", "Door"),
+    (3, "OCCSCM", "Cubicle 1"),
+    (3, "TR", "Toilet Roll 1"),
+    (3, "SS", "Soap"),
+    (3, "PT", "Paper Towel"),
+    (3, "BIN", "Bin"),
+    (3, "ODRDTR_BATT_V1", "Ammonia"),
+    (3, "FD", "Feedback"),
+    (4, "PPLCTR", "Entrance"),
+    (4, "TH", "Climate"),
+    (4, "BIN", "Bin"),
 ];
 
 /// Levels of a building.
 pub(super) const LEVELS: usize = 5;
-
-const BUILDINGS: [&str; 6] =
-    ["Harbour House", "Orchard Court", "Jalan Besar Centre", "Marina Exchange", "Tampines Hub", "Bukit Plaza"];
-
-/// The name of a building by its number, from 0.
-pub(super) fn building_name(number: usize) -> String {
-    let (name, round) = (BUILDINGS[number % BUILDINGS.len()], number / BUILDINGS.len());
-    if round == 0 { name.to_owned() } else { format!("{name} {}", 1 + round) }
-}

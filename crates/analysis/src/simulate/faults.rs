@@ -2,22 +2,21 @@
 
 use std::str::FromStr;
 
-use super::rng::SeededRng;
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
 
-/// The faults of a simulation.
+const NAMES: [&str; 5] = ["duplicates", "late", "reordered", "bad", "rebatch"];
+
+/// The faults of a simulation, each on or off, in the order of their names:
+///
+/// - `duplicates`: a push is sent again
+/// - `late`: readings arrive late, by up to hours
+/// - `reordered`: readings within a push, and pushes, change their order
+/// - `bad`: some items are no reading, and some bodies no batch
+/// - `rebatch`: readings are sent again in other pushes
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// A push is sent again.
-    pub duplicates: bool,
-    /// Readings arrive late, by up to hours.
-    pub late: bool,
-    /// Readings within a push, and pushes, change their order.
-    pub reordered: bool,
-    /// Some items are no reading, and some bodies no batch.
-    pub bad: bool,
-    /// Readings are sent again in other pushes.
-    pub rebatch: bool,
-}
+pub struct Faults(pub(super) [bool; 5]);
 
 impl FromStr for Faults {
     type Err = String;
@@ -26,16 +25,12 @@ impl FromStr for Faults {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut faults = Self::default();
         for name in text.split(',').map(str::trim) {
-            match name {
-                "duplicates" => faults.duplicates = true,
-                "late" => faults.late = true,
-                "reordered" => faults.reordered = true,
-                "bad" => faults.bad = true,
-                "rebatch" => faults.rebatch = true,
-                "all" => faults = Self { duplicates: true, late: true, reordered: true, bad: true, rebatch: true },
-                unknown => {
+            match NAMES.iter().position(|known| *known == name) {
+                Some(index) => faults.0[index] = true,
+                None if name == "all" => faults = Self([true; 5]),
+                None => {
                     return Err(format!(
-                        "there is no fault \"{unknown}\"; there are duplicates, late, reordered, bad, rebatch and all"
+                        "there is no fault \"{name}\"; there are duplicates, late, reordered, bad, rebatch and all"
                     ));
                 }
             }
@@ -44,41 +39,50 @@ impl FromStr for Faults {
     }
 }
 
-/// Elements of a batch that are no reading: not JSON, cut off, of the wrong type, not Unicode.
-const NO_READINGS: [&str; 7] =
-    [r#""{oops}""#, r#""{\"DevType\":\"SMARTCLEAN#UM\",\"v\":{\"cou""#, "7", "null", "[1]", r#""\ud800""#, r#""""#];
+/// Elements of a batch that are bad: not JSON, cut off, of the wrong type, not Unicode. The last two, with a number for `#`, are
+/// JSON objects without ids or with members of the wrong types; these must be stored as readings.
+const ELEMENTS: [&str; 9] = [
+    r#""{oops}""#,
+    r#""{\"DevType\":\"SMARTCLEAN#UM\",\"v\":{\"cou""#,
+    "7",
+    "null",
+    "[1]",
+    r#""\ud800""#,
+    r#""""#,
+    r#""{\"v\":{\"p\":#}}""#,
+    r#""{\"DevType\":5,\"DEVID\":{\"a\":#},\"unixT\":\"soon\",\"v\":[],\"t\":null}""#,
+];
 
-/// An element of a batch that is bad. Some are JSON objects without ids or with members of the wrong types; these must be stored
-/// as readings.
-pub(super) fn bad_element(rng: &mut SeededRng) -> String {
-    let number = rng.below(1_000_000_000);
-    match rng.below(NO_READINGS.len() + 2) {
-        7 => format!(r#""{{\"v\":{{\"p\":{number}}}}}""#),
-        8 => format!(r#""{{\"DevType\":5,\"DEVID\":{{\"a\":{number}}},\"unixT\":\"soon\",\"v\":[],\"t\":null}}""#),
-        index => NO_READINGS[index].to_owned(),
-    }
+/// Bodies that are no batch: no array, cut off, no JSON, not UTF-8.
+const BODIES: [&str; 4] =
+    [r#"{"readings":[],"number":#}"#, r#"["{\"number\":#"#, "<html><body>Bad gateway #</body></html>", "[\"# ÿ\"]"];
+
+/// An element of a batch that is bad.
+pub(super) fn bad_element(rng: &mut ChaCha8Rng) -> String {
+    any(&ELEMENTS, rng)
 }
 
-/// A body that is no batch: no array, cut off, no JSON, not UTF-8. Each one is different, so that each is stored by itself.
-pub(super) fn bad_body(rng: &mut SeededRng) -> Vec<u8> {
-    let number = rng.below(1_000_000_000);
-    match rng.below(4) {
-        0 => format!(r#"{{"readings":[],"number":{number}}}"#).into_bytes(),
-        1 => format!(r#"["{{\"number\":{number}"#).into_bytes(),
-        2 => format!("<html><body>Bad gateway {number}</body></html>").into_bytes(),
-        _ => [format!("[\"{number} ").as_bytes(), b"\xff\"]"].concat(),
-    }
+/// A body that is no batch. Each one is different, so that each is stored by itself.
+pub(super) fn bad_body(rng: &mut ChaCha8Rng) -> Vec<u8> {
+    // In Latin-1, so that `ÿ` is not UTF-8.
+    any(&BODIES, rng).chars().map(|letter| letter as u8).collect()
+}
+
+/// One of these texts, with a number for `#`.
+fn any(texts: &[&str], rng: &mut ChaCha8Rng) -> String {
+    let number: u32 = rng.random();
+    texts.choose(rng).copied().unwrap_or_default().replace('#', &number.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rng::seeded;
     use super::*;
     use domain::batch::Items;
 
     #[test]
     fn faults_are_named_one_by_one_or_all_at_once() {
-        let one: Faults = "late, bad".parse().unwrap();
-        assert_eq!(one, Faults { late: true, bad: true, ..Faults::default() });
+        assert_eq!("late, bad".parse(), Ok(Faults([false, true, false, true, false])));
         assert_eq!("duplicates,late,reordered,bad,rebatch".parse::<Faults>(), "all".parse());
     }
 
@@ -90,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_bad_body_is_no_batch_and_a_bad_element_leaves_the_batch_readable() {
-        let mut rng = SeededRng::new(1, &[]);
+        let mut rng = seeded(1, &[]);
         assert!((0..200).all(|_| Items::split(&bad_body(&mut rng)).is_err()));
         assert!((0..200).all(|_| Items::split(format!("[{}]", bad_element(&mut rng)).as_bytes()).is_ok()));
     }

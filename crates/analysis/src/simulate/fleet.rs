@@ -6,10 +6,12 @@ use std::collections::BinaryHeap;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::building::{DevicePlan, LEVEL, LEVELS, building_name};
+use domain::device::short_name;
+
+use super::building::{DEVICES, LEVELS, ZONES};
 use super::device::SimulatedDevice;
-use super::rng::digest;
-use super::zone::{People, SimulatedZone};
+use super::models::{CLEANER, DeviceModel, MODELS};
+use super::zone::SimulatedZone;
 
 /// The plan of a simulation.
 #[derive(Clone, Debug)]
@@ -37,24 +39,16 @@ pub struct SimulatedEvent {
     pub text: String,
 }
 
-/// A device, or the cleaner of a zone, by index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Actor {
-    Device(usize),
-    Cleaner(usize),
-}
-
 /// All events of a site in order of time.
 #[derive(Debug)]
 pub struct Fleet {
     time_zone: TimeZone,
     to_ms: i64,
-    /// Ids of buildings.
-    buildings: Vec<String>,
     zones: Vec<SimulatedZone>,
+    /// The devices, and a cleaner of each zone.
     devices: Vec<SimulatedDevice>,
-    /// When each actor acts next, in milliseconds since 1970.
-    next: BinaryHeap<Reverse<(i64, Actor)>>,
+    /// When each device acts next, in milliseconds since 1970, with its index.
+    next: BinaryHeap<Reverse<(i64, usize)>>,
 }
 
 impl Fleet {
@@ -64,72 +58,41 @@ impl Fleet {
         let mut fleet = Self {
             time_zone: plan.from.time_zone().clone(),
             to_ms: plan.to.as_millisecond(),
-            buildings: Vec::new(),
             zones: Vec::new(),
             devices: Vec::new(),
             next: BinaryHeap::new(),
         };
-        let levels = (0..).flat_map(|level| LEVEL.iter().map(move |zone| (level, zone)));
-        for (level, (name, people, devices)) in levels {
-            let wanted = plan.devices.saturating_sub(fleet.devices.len());
-            if wanted == 0 {
-                break;
+        for number in 0..plan.devices {
+            let (level, (zone, type_name, name)) = (number / DEVICES.len(), DEVICES[number % DEVICES.len()]);
+            let building = level / LEVELS;
+            let (zone_name, visitors_an_hour, stay_minutes) = ZONES[zone];
+            let names = [&building.to_string(), &*format!("Level {} {zone_name}", 1 + level % LEVELS)];
+            if fleet.zones.len() == level * ZONES.len() + zone {
+                let at_ms = plan.from.timestamp().as_millisecond();
+                fleet.zones.push(SimulatedZone::new(plan.seed, &names, visitors_an_hour, stay_minutes, at_ms));
+                fleet.add(plan, &CLEANER, building, names, "Cleaner");
             }
-            let (building, name) = (level / LEVELS, format!("Level {} {name}", 1 + level % LEVELS));
-            fleet.add_zone(plan, building, name, *people, &devices[..devices.len().min(wanted)]);
+            if let Some(model) = MODELS.iter().find(|model| short_name(model.type_name) == type_name) {
+                fleet.add(plan, model, building, names, name);
+            }
         }
         fleet
     }
 
-    fn add_zone(&mut self, plan: &Plan, building: usize, name: String, people: People, devices: &[DevicePlan]) {
-        let Plan { seed, from, .. } = plan;
-        let (from_ms, building_name) = (from.timestamp().as_millisecond(), building_name(building));
-        let id = |names: &[&str]| format!("{:.32}", digest(*seed, names));
-        if self.buildings.len() == building {
-            self.buildings.push(id(&[&building_name]));
-        }
-        let mut zone = SimulatedZone::new(*seed, (building, &building_name), name, people, from_ms);
-        let (index, property) = (self.zones.len(), id(&["property"]));
-        let region = from.time_zone().iana_name().unwrap_or("UTC");
-        for &(model, name) in devices {
-            let ids = [property.as_str(), self.buildings[building].as_str(), region];
-            let mut device = SimulatedDevice::new(*seed, model, name, (index, &zone), ids);
-            self.next.push(Reverse((from_ms + device.first_report(), Actor::Device(self.devices.len()))));
-            self.devices.push(device);
-        }
-        if matches!(people, People::Visitors(_)) {
-            self.next.push(Reverse((from_ms + zone.until_next_round(), Actor::Cleaner(index))));
-        }
-        self.zones.push(zone);
+    /// Adds a device of the last zone.
+    fn add(&mut self, plan: &Plan, model: &'static DeviceModel, building: usize, zone: [&str; 2], name: &str) {
+        let region = plan.from.time_zone().iana_name().unwrap_or("UTC");
+        let place = (building, self.zones.len() - 1);
+        let mut device = SimulatedDevice::new(plan.seed, model, [zone[0], zone[1], name], place, region);
+        let at_ms = plan.from.timestamp().as_millisecond() + device.first_report();
+        self.next.push(Reverse((at_ms, self.devices.len())));
+        self.devices.push(device);
     }
 
     /// The number of buildings.
     #[must_use]
     pub fn buildings(&self) -> usize {
-        self.buildings.len()
-    }
-
-    /// Lets an actor act. Returns the event that is sent, if any.
-    fn act(&mut self, at: Timestamp, actor: Actor) -> Option<SimulatedEvent> {
-        let now = at.to_zoned_datetime(self.time_zone.clone());
-        let (zone, text, wait) = match actor {
-            Actor::Device(index) => {
-                let device = &mut self.devices[index];
-                let zone = &mut self.zones[device.zone];
-                zone.advance(&now);
-                (&*zone, device.report(zone, &now), device.next_report())
-            }
-            Actor::Cleaner(index) => {
-                let zone = &mut self.zones[index];
-                zone.advance(&now);
-                let cleaning = zone.clean(&now, &self.buildings[zone.building]);
-                let wait = zone.until_next_round();
-                (&*zone, cleaning, wait)
-            }
-        };
-        self.next.push(Reverse((at.as_millisecond() + wait, actor)));
-        let is_reading = matches!(actor, Actor::Device(_));
-        Some(SimulatedEvent { at, building: zone.building, is_reading, text: text? })
+        self.devices.last().map_or(0, |device| device.building + 1)
     }
 }
 
@@ -138,9 +101,16 @@ impl Iterator for Fleet {
 
     fn next(&mut self) -> Option<SimulatedEvent> {
         loop {
-            let Reverse((at_ms, actor)) = self.next.pop().filter(|next| next.0.0 < self.to_ms)?;
-            if let Some(event) = self.act(Timestamp::from_millisecond(at_ms).ok()?, actor) {
-                return Some(event);
+            let Reverse((at_ms, index)) = self.next.pop().filter(|next| next.0.0 < self.to_ms)?;
+            let at = Timestamp::from_millisecond(at_ms).ok()?;
+            let now = at.to_zoned_datetime(self.time_zone.clone());
+            let device = &mut self.devices[index];
+            let zone = &mut self.zones[device.zone];
+            zone.advance(&now);
+            let text = device.report(zone, &now);
+            self.next.push(Reverse((at_ms + device.next_report(), index)));
+            if let Some(text) = text {
+                return Some(SimulatedEvent { at, building: device.building, is_reading: device.is_sensor(), text });
             }
         }
     }

@@ -21,6 +21,7 @@ mod device;
 mod faults;
 mod fleet;
 mod ledger;
+mod models;
 mod pushes;
 mod rng;
 #[cfg(test)]

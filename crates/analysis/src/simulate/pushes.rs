@@ -1,7 +1,7 @@
 //! The pushes of the gateways of buildings: at each interval a push of the new events, a large one after an outage; with faults.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::iter::Peekable;
 use std::mem::take;
 use std::sync::Arc;
@@ -9,11 +9,14 @@ use std::sync::Arc;
 use domain::archive::{Metadata, Object};
 use domain::batch::{Batch, BatchId, Items, RejectedPart, Rejection};
 use jiff::{SignedDuration, Timestamp};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use super::faults::{Faults, bad_body, bad_element};
-use super::fleet::{Fleet, Plan, SimulatedEvent};
-use super::rng::SeededRng;
+use super::fleet::{Fleet, Plan};
+use super::rng::{minutes, seeded};
 
 /// A push of a simulated building.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,22 +56,8 @@ impl SimulatedPush {
 
 /// Mean days between two outages of a gateway.
 const DAYS_BETWEEN_OUTAGES: f64 = 12.0;
-/// Minutes that an outage takes.
-const OUTAGE_MINUTES: (f64, f64) = (15.0, 100.0);
-/// Minutes from the end of an interval until its push arrives.
-const TRANSIT_MINUTES: (f64, f64) = (0.0, 2.0 / 60.0);
-/// Most readings that can be sent again: the newest ones.
-const MAX_RECENT: usize = 400;
-/// Most readings that are sent again at once.
-const MAX_REBATCHED: usize = 60;
 /// The probability of each fault for a push.
-const DUPLICATED: f64 = 0.06;
-const DELAYED: f64 = 0.06;
-const SHUFFLED: f64 = 0.2;
-const OVERTAKEN: f64 = 0.05;
-const BROKEN_ITEM: f64 = 0.06;
-const BROKEN_BODY: f64 = 0.02;
-const REBATCHED: f64 = 0.04;
+const FAULT: f64 = 0.06;
 
 /// An element of the array of a push, as JSON: a reading as a string, a Matrix event as an object.
 type Element = Arc<str>;
@@ -76,8 +65,7 @@ type Element = Arc<str>;
 /// The gateway of a building, with elements to send.
 #[derive(Clone, Debug, Default)]
 struct Gateway {
-    readings: Vec<Element>,
-    events: Vec<Element>,
+    elements: Vec<Element>,
     offline_until_ms: i64,
 }
 
@@ -88,10 +76,10 @@ pub struct Pushes {
     every_ms: i64,
     to: Timestamp,
     faults: Faults,
-    rng: SeededRng,
+    rng: ChaCha8Rng,
+    /// Two of each building: one for Matrix events, one for readings. The vendor enables them separately.
     gateways: Vec<Gateway>,
     waiting: BinaryHeap<Reverse<SimulatedPush>>,
-    recent: VecDeque<Element>,
     count: u64,
 }
 
@@ -102,14 +90,13 @@ impl Pushes {
     pub fn new(plan: &Plan, every: SignedDuration, faults: Faults) -> Self {
         let fleet = Fleet::new(plan);
         Self {
-            gateways: vec![Gateway::default(); fleet.buildings()],
+            gateways: vec![Gateway::default(); 2 * fleet.buildings()],
             events: fleet.peekable(),
             every_ms: every.as_millis().clamp(1_000, 86_400_000) as i64,
             to: plan.to,
             faults,
-            rng: SeededRng::new(plan.seed, &["pushes"]),
+            rng: seeded(plan.seed, &["pushes"]),
             waiting: BinaryHeap::new(),
-            recent: VecDeque::new(),
             count: 0,
         }
     }
@@ -123,82 +110,58 @@ impl Pushes {
     /// Sends the events until `end_ms`, and those of ended outages. All outages end with the last event.
     fn send_until(&mut self, end_ms: i64) {
         while let Some(event) = self.events.next_if(|event| event.at.as_millisecond() < end_ms) {
-            let SimulatedEvent { building, is_reading, text, .. } = event;
-            let gateway = &mut self.gateways[building];
-            match is_reading {
-                true => gateway.readings.push(Value::from(text).to_string().into()),
-                false => gateway.events.push(text.into()),
-            }
+            let element = if event.is_reading { Value::from(event.text).to_string() } else { event.text };
+            self.gateways[2 * event.building + usize::from(event.is_reading)].elements.push(element.into());
         }
         let is_last = self.events.peek().is_none();
         let outage = self.every_ms as f64 / (DAYS_BETWEEN_OUTAGES * 86_400_000.0);
         for index in 0..self.gateways.len() {
-            let gateway = &mut self.gateways[index];
-            if end_ms < gateway.offline_until_ms && !is_last {
-                continue;
+            if end_ms >= self.gateways[index].offline_until_ms || is_last {
+                self.send(index, end_ms);
             }
-            if self.rng.chance(outage) && !is_last {
-                gateway.offline_until_ms = end_ms + self.rng.minutes(OUTAGE_MINUTES.0, OUTAGE_MINUTES.1);
-                continue;
-            }
-            // Matrix events are pushed separately: the vendor enables them separately.
-            for elements in [take(&mut gateway.readings), take(&mut gateway.events)] {
-                if !elements.is_empty() {
-                    let transit = self.rng.minutes(TRANSIT_MINUTES.0, TRANSIT_MINUTES.1);
-                    self.send(end_ms + transit, elements);
-                }
+            if self.rng.random_bool(outage) {
+                self.gateways[index].offline_until_ms = end_ms + minutes(&mut self.rng, 15.0, 100.0);
             }
         }
     }
 
-    /// Enqueues a push of these elements, with faults.
-    fn send(&mut self, at_ms: i64, mut elements: Vec<Element>) {
-        let faults = self.faults;
-        if faults.rebatch {
-            self.rebatch(at_ms, &elements);
+    /// Enqueues a push of all elements of a gateway, with faults.
+    fn send(&mut self, gateway: usize, at_ms: i64) {
+        let mut elements = take(&mut self.gateways[gateway].elements);
+        if elements.is_empty() {
+            return;
         }
-        if faults.late && self.rng.chance(DELAYED) {
-            let (late, rest) = elements.into_iter().partition::<Vec<_>, _>(|_| self.rng.chance(0.4));
-            elements = rest;
+        let faults = self.faults.0.map(|is_on| self.rng.random_bool(FAULT) && is_on);
+        let [is_duplicated, is_late, is_reordered, is_bad, is_rebatched] = faults;
+        if is_rebatched {
+            // They come again with the next push.
+            let again = elements.iter().filter(|_| self.rng.random_bool(0.4)).cloned();
+            self.gateways[gateway].elements.extend(again);
+        }
+        if is_late {
+            let late = elements.extract_if(.., |_| self.rng.random_bool(0.4)).collect::<Vec<_>>();
             self.enqueue(at_ms, (3.0, 240.0), &late);
         }
-        if faults.reordered && self.rng.chance(SHUFFLED) {
-            for last in (1..elements.len()).rev() {
-                elements.swap(last, self.rng.below(last + 1));
-            }
-        }
-        if faults.bad && self.rng.chance(BROKEN_ITEM) {
-            let index = self.rng.below(elements.len() + 1);
-            elements.insert(index, bad_element(&mut self.rng).into());
-        }
-        if faults.bad && self.rng.chance(BROKEN_BODY) {
+        if is_bad {
+            elements.push(bad_element(&mut self.rng).into());
             let body = bad_body(&mut self.rng);
             self.enqueue_body(at_ms, body);
         }
-        let is_overtaken = faults.reordered && self.rng.chance(OVERTAKEN);
-        self.enqueue(at_ms, if is_overtaken { (1.0, 6.0) } else { (0.0, 0.0) }, &elements);
-        if faults.duplicates && self.rng.chance(DUPLICATED) {
-            self.enqueue(at_ms, (0.1, 20.0), &elements);
+        let mut delay = (0.0, 2.0 / 60.0);
+        if is_reordered {
+            elements.shuffle(&mut self.rng);
+            delay = (1.0, 6.0);
         }
-    }
-
-    /// Sometimes enqueues a push of recent elements.
-    fn rebatch(&mut self, at_ms: i64, elements: &[Element]) {
-        self.recent.extend(elements.iter().cloned());
-        let surplus = self.recent.len().saturating_sub(MAX_RECENT);
-        self.recent.drain(..surplus);
-        if self.rng.chance(REBATCHED) {
-            let first = self.rng.below(self.recent.len());
-            let count = 1 + self.rng.below(MAX_REBATCHED);
-            let rebatched: Vec<_> = self.recent.iter().skip(first).take(count).cloned().collect();
-            self.enqueue(at_ms, (0.5, 30.0), &rebatched);
+        self.enqueue(at_ms, delay, &elements);
+        if is_duplicated {
+            self.enqueue(at_ms, (0.1, 20.0), &elements);
         }
     }
 
     /// Enqueues a push of these elements, if there are any, `least` to `most` minutes after `at_ms`.
     fn enqueue(&mut self, at_ms: i64, (least, most): (f64, f64), elements: &[Element]) {
         if !elements.is_empty() {
-            let delay = self.rng.minutes(least, most);
+            let delay = minutes(&mut self.rng, least, most);
             self.enqueue_body(at_ms + delay, format!("[{}]", elements.join(",")).into_bytes());
         }
     }
