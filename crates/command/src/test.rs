@@ -1,12 +1,10 @@
 //! `test`: runs rule cases.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use analysis::cases::{Case, CaseFile, Mismatch};
 use analysis::words::plural;
 use clap::Args;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use smartclean_push::domain::{display, utf8};
 
 use crate::output::print;
@@ -27,7 +25,7 @@ use crate::{Failure, OrFailure as _, rules};
 
 Examples:
   smartclean-push test cases.toml
-  smartclean-push test --rules rules.toml tests/ --junit report.xml")]
+  smartclean-push test --rules rules.toml tests/")]
 pub(super) struct TestCommand {
     /// Case files, or folders of them (*.toml)
     #[arg(value_name = "CASES", required = true)]
@@ -35,34 +33,19 @@ pub(super) struct TestCommand {
     /// Rules for every case without own rules, instead of the built-in rules and those that the case file names
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Also write the results as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-}
-
-/// The results of a case file.
-struct FileResults {
-    name: String,
-    cases: Vec<(Case, Vec<Mismatch>)>,
 }
 
 impl TestCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let results = self.files()?.iter().map(|path| self.run_file(path)).collect::<Result<Vec<_>, _>>()?;
         let (mut text, mut cases, mut failed) = (String::new(), 0, 0);
-        for file in &results {
-            let failures = file.cases.iter().filter(|(_, mismatches)| !mismatches.is_empty()).count();
-            text += &format!("{}: {}, {failures} failed\n", file.name, plural(file.cases.len(), "case"));
-            text.extend(file.cases.iter().map(|(case, mismatches)| failure(&file.name, case, mismatches)));
-            cases += file.cases.len();
-            failed += failures;
+        for path in self.files()? {
+            let (count, failures) = self.run_file(&path)?;
+            text += &format!("{}: {}, {} failed\n", path.display(), plural(count, "case"), failures.len());
+            text.extend(failures.iter().map(String::as_str));
+            cases += count;
+            failed += failures.len();
         }
         print(display::lines(&text));
-        if let Some(path) = &self.junit {
-            let unwritable = format!("{} cannot be written", path.display());
-            let report = junit_report(&results).to_string().or_usage(&unwritable)?;
-            std::fs::write(path, report).or_usage(&unwritable)?;
-        }
         match (cases, failed) {
             (0, _) => Err(Failure::usage("there is no case in these files")),
             (_, 0) => Ok(()),
@@ -88,55 +71,35 @@ impl TestCommand {
         Ok(files)
     }
 
-    fn run_file(&self, path: &Path) -> Result<FileResults, Failure> {
+    /// Runs a case file. Returns the number of its cases, and what the failed ones expected and got.
+    fn run_file(&self, path: &Path) -> Result<(usize, Vec<String>), Failure> {
         let name = path.display().to_string();
         let bytes = rules::read(path)?;
-        let file = CaseFile::parse(&name, utf8::text(&bytes).or_failure(&name)?).map_err(|errors| {
-            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Failure::new(format!("{name} is no case file:\n{}", errors.join("\n")))
-        })?;
+        let file = CaseFile::parse(&name, utf8::text(&bytes).or_failure(&name)?)
+            .map_err(|errors| Failure::new(format!("{name} is no case file:\n{}", errors.join("\n"))))?;
         let beside = |rules: &String| path.parent().unwrap_or(Path::new("")).join(rules);
         let common = rules::load(self.rules.clone().or(file.rules_file.as_ref().map(beside)).as_deref())?;
-        let mut cases = Vec::new();
-        for case in file.cases {
+        let mut failures = Vec::new();
+        for case in &file.cases {
             let rules = match &case.rules {
                 Some(text) => rules::parse(&format!("{name}, the rules of \"{}\"", case.name), text.as_bytes())?,
                 None => common.clone(),
             };
             let mismatches = case.run(rules);
-            cases.push((case, mismatches));
+            if !mismatches.is_empty() {
+                failures.push(failure(&name, case, &mismatches));
+            }
         }
-        Ok(FileResults { name, cases })
+        Ok((file.cases.len(), failures))
     }
 }
 
-/// What a failed case expected and what it got; nothing if it passed.
+/// What a failed case expected and what it got.
 fn failure(file: &str, case: &Case, mismatches: &[Mismatch]) -> String {
-    let mut text = String::new();
-    if !mismatches.is_empty() {
-        let _ = writeln!(text, "\nFAILED {file}:{}: {}", case.line, case.name);
-    }
+    let mut text = format!("\nFAILED {file}:{}: {}\n", case.line, case.name);
     for Mismatch { line, input, expected, actual } in mismatches {
         let [expected, actual] = [expected, actual].map(|text| if text.is_empty() { "nothing" } else { text });
-        let _ = writeln!(text, "  line {line}: {input}\n    expected  {expected}\n    got       {actual}");
+        text += &format!("  line {line}: {input}\n    expected  {expected}\n    got       {actual}\n");
     }
     text
-}
-
-fn junit_report(results: &[FileResults]) -> Report {
-    let mut report = Report::new("smartclean-push");
-    for file in results {
-        let mut suite = TestSuite::new(file.name.as_str());
-        for (case, mismatches) in &file.cases {
-            let mut status = TestCaseStatus::success();
-            if !mismatches.is_empty() {
-                status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(format!("{} lines are wrong", mismatches.len()));
-                status.set_description(failure(&file.name, case, mismatches));
-            }
-            suite.add_test_case(TestCase::new(case.name.as_str(), status));
-        }
-        report.add_test_suite(suite);
-    }
-    report
 }

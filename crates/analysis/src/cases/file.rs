@@ -2,7 +2,6 @@
 
 use toml::Spanned;
 
-use super::CaseError;
 use super::line::CaseLine;
 
 /// A file of cases.
@@ -46,13 +45,12 @@ impl CaseFile {
     /// Parses the text of a file. `file` is its name in errors.
     ///
     /// # Errors
-    /// An error for each line that cannot be parsed.
-    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<CaseError>> {
+    /// `cases.toml:12: what is wrong`, for each line that cannot be parsed.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<String>> {
         let line_at = |offset: usize| text[..text.floor_char_boundary(offset)].matches('\n').count() + 1;
-        let error = |line, message| CaseError { file: file.to_owned(), line, message };
-        let draft: CaseFileDraft = toml::from_str(text).map_err(|parse_error| {
-            let line = line_at(parse_error.span().map_or(0, |span| span.start));
-            vec![error(line, parse_error.message().trim().replace('\n', ", "))]
+        let draft: CaseFileDraft = toml::from_str(text).map_err(|error| {
+            let line = line_at(error.span().map_or(0, |span| span.start));
+            vec![format!("{file}:{line}: {}", error.message().trim().replace('\n', ", "))]
         })?;
         let (mut cases, mut errors) = (Vec::new(), Vec::new());
         for CaseDraft { name, rules, run } in draft.case {
@@ -62,9 +60,10 @@ impl CaseFile {
             let first = line_at(run.span().start) + skipped;
             let mut lines = Vec::new();
             for (index, line) in run.get_ref().lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-                match CaseLine::parse(first + index, line) {
+                let number = first + index;
+                match CaseLine::parse(number, line) {
                     Ok(line) => lines.push(line),
-                    Err(message) => errors.push(error(first + index, message)),
+                    Err(message) => errors.push(format!("{file}:{number}: {message}")),
                 }
             }
             cases.push(Case { line: line_at(name.span().start), name: name.into_inner(), rules, lines });
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     fn errors(text: &str) -> Vec<String> {
-        CaseFile::parse("cases.toml", text).unwrap_err().iter().map(ToString::to_string).collect()
+        CaseFile::parse("cases.toml", text).unwrap_err()
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A line of a case: time, event and expected results.
 
-use jiff::civil::{DateTime, Time, date};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +10,8 @@ use domain::rules::nearest;
 const ENVELOPE: [&str; 5] = ["zone", "project", "property", "region", "received"];
 /// Most readings of a line.
 const MAX_SERIES: usize = 10_000;
+/// The first moment of a case: 2026-11-23, a Monday.
+const FIRST_DAY: Timestamp = Timestamp::constant(1_795_392_000, 0);
 
 /// A line of a case.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl CaseLine {
                 "sweep" => Some(EventKind::Sweep { is_quiet: false }),
                 "sweep-quiet" => Some(EventKind::Sweep { is_quiet: true }),
                 "cleaned" => Some(EventKind::Cleaned { at: cleaned(words, at)? }),
-                _ => push(verb, words, at, SeriesIndex { index, length })?,
+                _ => push(verb, words, at, (index, length))?,
             };
             events.extend(kind.map(|kind| CaseEvent { at, kind }));
         }
@@ -84,17 +84,19 @@ fn time(text: &str) -> Result<(Timestamp, &str), String> {
 
 /// A time on the first day of a case.
 fn moment(clock: &str) -> Result<Timestamp, String> {
-    let time: Time = clock
+    format!("2026-11-23T{clock}Z")
         .parse()
-        .map_err(|_| format!("a line begins with a time such as `10:00` or `+1d 10:00:30`, and not with `{clock}`"))?;
-    let at = first_day().with().time(time).build().unwrap_or(first_day());
-    TimeZone::UTC.to_timestamp(at).map_err(|error| error.to_string())
+        .map_err(|_| format!("a line begins with a time such as `10:00` or `+1d 10:00:30`, and not with `{clock}`"))
 }
 
 /// A time on the day of `at`.
 fn same_day(at: Timestamp, clock: &str) -> Result<Timestamp, String> {
-    let midnight = at.to_zoned_datetime(TimeZone::UTC).date().to_datetime(Time::midnight());
-    Ok(moment(clock)? + midnight.duration_since(first_day()))
+    Ok(moment(clock)? + SignedDuration::from_hours(24 * days_before(at)))
+}
+
+/// Days from the first one to the day of `at`.
+fn days_before(at: Timestamp) -> i64 {
+    at.duration_since(FIRST_DAY).as_hours() / 24
 }
 
 /// Parses nothing, or `at=10:00`: when a cleaning finished.
@@ -106,17 +108,14 @@ fn cleaned(words: &[&str], at: Timestamp) -> Result<Timestamp, String> {
     }
 }
 
-fn first_day() -> DateTime {
-    date(2026, 11, 23).at(0, 0, 0, 0)
-}
-
 /// Formats a time as a line has it.
 pub(super) fn format_time(at: Timestamp) -> String {
-    let local = at.to_zoned_datetime(TimeZone::UTC);
-    let days = local.date().duration_since(first_day().date()).as_hours() / 24;
-    let days = if days > 0 { format!("+{days}d ") } else { String::new() };
-    let clock = if local.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
-    format!("{days}{}", local.strftime(clock))
+    let days = match days_before(at) {
+        0 => String::new(),
+        days => format!("+{days}d "),
+    };
+    let clock = if at.as_second() % 60 == 0 { "%H:%M" } else { "%H:%M:%S" };
+    format!("{days}{}", at.strftime(clock))
 }
 
 /// Length and interval of a series.
@@ -134,15 +133,8 @@ fn series(text: &str) -> Result<(Option<SeriesLength>, &str), String> {
     }
 }
 
-/// The index of a reading in its series.
-#[derive(Clone, Copy)]
-struct SeriesIndex {
-    index: usize,
-    length: usize,
-}
-
-/// Parses `SS#d1 p=4 zone=z2`. Returns `None` if all values are missing.
-fn push(verb: &str, words: &[&str], at: Timestamp, position: SeriesIndex) -> Result<Option<EventKind>, String> {
+/// Parses `SS#d1 p=4 zone=z2`, the reading of a series at this index, of so many. Returns `None` if all values are missing.
+fn push(verb: &str, words: &[&str], at: Timestamp, position: (usize, usize)) -> Result<Option<EventKind>, String> {
     let (device_type, device) = verb.rsplit_once('#').unwrap_or((verb, "d"));
     let documented = documented(device_type)?;
     let mut reading = json!({
@@ -200,8 +192,8 @@ fn check_metric(documented: Option<&DeviceType>, name: &str) -> Result<(), Strin
     Err(format!("{} sends no `{name}`; {hint}", device_type.name))
 }
 
-/// Parses `4`, `10..60` or `10,_,4`. Returns the value at an index; `None` if it is missing.
-fn number(text: &str, SeriesIndex { index, length }: SeriesIndex) -> Result<Option<f64>, String> {
+/// Parses `4`, `10..60` or `10,_,4`. Returns the value at this index, of so many; `None` if it is missing.
+fn number(text: &str, (index, length): (usize, usize)) -> Result<Option<f64>, String> {
     let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
     if let Some((from, to)) = text.split_once("..") {
         let (from, to) = (parse(from)?, parse(to)?);

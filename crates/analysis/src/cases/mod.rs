@@ -42,30 +42,9 @@ mod file;
 mod line;
 mod runner;
 
-use std::fmt;
-
 pub use self::file::{Case, CaseFile};
 use self::runner::CaseRunner;
 use domain::rules::RuleSet;
-
-/// A line of a case file cannot be parsed. Prints as `cases.toml:12: what is wrong`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseError {
-    /// The file.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// What is wrong, and what is expected.
-    pub message: String,
-}
-
-impl std::error::Error for CaseError {}
-
-impl fmt::Display for CaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.message)
-    }
-}
 
 /// A line whose results differ from what it expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
