@@ -2,11 +2,11 @@
 
 /// The zones: name, visitors in the busiest hour, minutes that they stay.
 pub(super) const ZONES: [(&str, f64, f64); 5] = [
-    ("Male Washroom", 10.7, 5.0),
+    ("Male Washroom", 10.8, 5.0),
     ("Sky Garden", 2.0, 20.0),
     ("Meeting Room", 5.5, 40.0),
-    ("Female Washroom", 10.7, 5.0),
-    ("Lift Lobby", 14.5, 3.0),
+    ("Female Washroom", 10.8, 5.0),
+    ("Lift Lobby", 14.6, 3.0),
 ];
 
 /// The devices: index of the zone, type, name. The first sixteen are of all sixteen types.

@@ -123,7 +123,7 @@ pub(super) static MODELS: [DeviceModel; 16] = [
         .with(&[("count", Digits(1), 0.0, &[(Came, 1.0)]), ("out_count", Digits(1), 0.0, &[(Left, 1.0)])]),
     DeviceModel::new("SMARTCLEAN#FD", AGGREGATED, 2.0).reported_by(1.0 / 16.0).with(&[
         ("c", OneOf(&[r#""4eccb645302e4d9c85cbace69b92d058""#]), 0.0, &[]),
-        ("n", OneOf(&FEEDBACKS), 0.4, &[(Smell, 2.4), (Noise, 0.5)]),
+        ("n", OneOf(&FEEDBACKS), 0.55, &[(Smell, 2.4), (Noise, 0.5)]),
         ("type", OneOf(&[r#""DEFECT""#]), 0.0, &[]),
     ]),
     DeviceModel::dispenser("SMARTCLEAN#TR", 0.5),

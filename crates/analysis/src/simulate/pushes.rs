@@ -66,6 +66,8 @@ type Element = Arc<str>;
 #[derive(Clone, Debug, Default)]
 struct Gateway {
     elements: Vec<Element>,
+    /// Elements that it has sent, and sends again with the next ones.
+    again: Vec<Element>,
     offline_until_ms: i64,
 }
 
@@ -74,7 +76,7 @@ struct Gateway {
 pub struct Pushes {
     events: Peekable<Fleet>,
     every_ms: i64,
-    to: Timestamp,
+    to_ms: i64,
     faults: Faults,
     rng: ChaCha8Rng,
     /// Two of each building: one for Matrix events, one for readings. The vendor enables them separately.
@@ -93,7 +95,7 @@ impl Pushes {
             gateways: vec![Gateway::default(); 2 * fleet.buildings()],
             events: fleet.peekable(),
             every_ms: every.as_millis().clamp(1_000, 86_400_000) as i64,
-            to: plan.to,
+            to_ms: plan.to.as_millisecond(),
             faults,
             rng: seeded(plan.seed, &["pushes"]),
             waiting: BinaryHeap::new(),
@@ -126,17 +128,17 @@ impl Pushes {
     }
 
     /// Enqueues a push of all elements of a gateway, with faults.
-    fn send(&mut self, gateway: usize, at_ms: i64) {
-        let mut elements = take(&mut self.gateways[gateway].elements);
-        if elements.is_empty() {
+    fn send(&mut self, index: usize, at_ms: i64) {
+        let gateway = &mut self.gateways[index];
+        if gateway.elements.is_empty() {
             return;
         }
+        let mut elements = take(&mut gateway.elements);
+        elements.append(&mut gateway.again);
         let faults = self.faults.0.map(|is_on| self.rng.random_bool(FAULT) && is_on);
         let [is_duplicated, is_late, is_reordered, is_bad, is_rebatched] = faults;
         if is_rebatched {
-            // They come again with the next push.
-            let again = elements.iter().filter(|_| self.rng.random_bool(0.4)).cloned();
-            self.gateways[gateway].elements.extend(again);
+            gateway.again = elements.iter().filter(|_| self.rng.random_bool(0.4)).cloned().collect();
         }
         if is_late {
             let late = elements.extract_if(.., |_| self.rng.random_bool(0.4)).collect::<Vec<_>>();
@@ -147,12 +149,10 @@ impl Pushes {
             let body = bad_body(&mut self.rng);
             self.enqueue_body(at_ms, body);
         }
-        let mut delay = (0.0, 2.0 / 60.0);
         if is_reordered {
             elements.shuffle(&mut self.rng);
-            delay = (1.0, 6.0);
         }
-        self.enqueue(at_ms, delay, &elements);
+        self.enqueue(at_ms, if is_reordered { (1.0, 6.0) } else { (0.0, 0.0) }, &elements);
         if is_duplicated {
             self.enqueue(at_ms, (0.1, 20.0), &elements);
         }
@@ -166,10 +166,12 @@ impl Pushes {
         }
     }
 
-    /// Enqueues a push at `at_ms`, or at the end of the plan if that is earlier.
+    /// Enqueues a push within a second of `at_ms`, or of the end of the plan if that is earlier. Each arrives in a millisecond of its
+    /// own, because archives order pushes by their receipt.
     fn enqueue_body(&mut self, at_ms: i64, body: Vec<u8>) {
         self.count += 1;
-        let at = Timestamp::from_millisecond(at_ms).unwrap_or(self.to).min(self.to);
+        let at_ms = at_ms.min(self.to_ms - 1_000) + (self.count % 1_000) as i64;
+        let at = Timestamp::from_millisecond(at_ms).unwrap_or_default();
         self.waiting.push(Reverse(SimulatedPush { at, number: self.count, body: body.into() }));
     }
 }
