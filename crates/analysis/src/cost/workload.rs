@@ -90,15 +90,15 @@ impl Month {
         }
     }
 
-    /// The amount of an item of the price table.
-    pub(super) fn amount(&self, item: &PricedItem) -> f64 {
+    /// The amount of an item of the price table; `None` if it is not known.
+    pub(super) fn amount(&self, item: &PricedItem) -> Option<f64> {
         let Self { workload, readings, pushes, looks, zones, seconds, processes, messages } = self;
         let other_calls = looks + MINUTES;
         let logged = (pushes * PUSH_LOG.value + other_calls * CALL_LOG.value) / GB;
         let zone_kb = STATE.value * workload.devices_per_zone;
         // As if no two readings of a push were from the same zone, up to the number of zones.
         let zones_of_pushes = pushes * workload.batch.min(*zones);
-        match (item.service.as_str(), item.what.as_str()) {
+        Some(match (item.service.as_str(), item.what.as_str()) {
             ("API Gateway", "requests") => pushes * (SENT.value * workload.batch / METERED).ceil(),
             ("Data transfer", "GB of answers") => pushes * ANSWER.value / GB,
             ("Lambda", "calls") => pushes + other_calls,
@@ -133,8 +133,7 @@ impl Month {
             ("CloudWatch", "dashboards") => DASHBOARDS.value,
             ("Secrets Manager", "secrets") => 1.0,
             ("Secrets Manager", "reads") => processes * 2.0 * FIVE_MINUTES,
-            // NaN shows in every total: the item of the price table has no amount.
-            _ => f64::NAN,
-        }
+            _ => return None,
+        })
     }
 }
