@@ -1,6 +1,7 @@
 //! The hours that an archive is divided into.
 
 use jiff::civil::Date;
+use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,15 +29,14 @@ impl Hour {
 /// # Errors
 /// [`ArchiveError::NotRead`] if a folder cannot be listed.
 pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<Hour>, ArchiveError> {
+    let (day, hour) = (format!("{root}dt=%Y-%m-%d/"), format!("{root}dt=%Y-%m-%d/hh=%H/"));
     let mut hours = Vec::new();
     for below in archive.folders(root)? {
-        let Some(day) = day(root, &below) else { continue };
-        if !moment(day, 0).is_some_and(|start| period.overlaps(start, SignedDuration::from_hours(24))) {
+        if !start(&day, &below).is_some_and(|start| period.overlaps(start, SignedDuration::from_hours(24))) {
             continue;
         }
         for folder in archive.folders(&below)? {
-            let hour = folder.strip_prefix(&below).and_then(|name| name.strip_prefix("hh=")?.strip_suffix('/'));
-            let start = hour.filter(|hour| hour.len() == 2).and_then(|hour| moment(day, hour.parse().ok()?));
+            let start = start(&hour, &folder);
             if let Some(start) = start.filter(|start| period.overlaps(*start, SignedDuration::from_hours(1))) {
                 hours.push(Hour { start, folder });
             }
@@ -45,15 +45,13 @@ pub fn hours(archive: &dyn Archive, root: &str, period: &Period) -> Result<Vec<H
     Ok(hours)
 }
 
-/// The day of the folder `raw/dt=2026-11-23/` below the root `raw/`.
-fn day(root: &str, folder: &str) -> Option<Date> {
-    let name = folder.strip_prefix(root)?.strip_prefix("dt=")?.strip_suffix('/')?;
-    // `20261123` parses as a date too, but is not a name that we write.
-    name.parse().ok().filter(|day: &Date| day.to_string() == name)
-}
-
-fn moment(day: Date, hour: i8) -> Option<Timestamp> {
-    TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0).with().hour(hour).build().ok()?).ok()
+/// The start of the day or hour of a folder whose name has this format.
+fn start(format: &str, folder: &str) -> Option<Timestamp> {
+    let parsed = BrokenDownTime::parse(format, folder).ok()?;
+    let at = parsed.to_date().ok()?.to_datetime(parsed.to_time().unwrap_or_default());
+    // `dt=2026-5-1` is parsed too, but is not a name that we write.
+    let start = TimeZone::UTC.to_timestamp(at).ok()?;
+    (start.strftime(format).to_string() == folder).then_some(start)
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! A line of an object as a row of the table.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 
 use domain::digest::Digest;
-use domain::reading::Reading;
+use domain::reading::{Reading, Source};
 
 /// A row. A line that is no reading has no columns but `reading_id`, `batch`, `line`, `received` and `raw`.
 #[derive(Clone, Debug, Default)]
@@ -20,17 +18,8 @@ pub(super) struct Row {
     pub(super) received: Option<i64>,
     /// The time of the reading, in milliseconds since 1970.
     pub(super) event_time: Option<i64>,
-    pub(super) device_id: Option<String>,
-    /// The device type, without SmartClean's provider prefix.
-    pub(super) device_type: Option<String>,
-    /// The name of the device for people.
-    pub(super) display: Option<String>,
-    pub(super) zone: Option<String>,
-    /// The project (building).
-    pub(super) project: Option<String>,
-    pub(super) property: Option<String>,
-    /// The IANA time zone.
-    pub(super) region: Option<String>,
+    /// The columns from `device_id` to `region`. The device type is without SmartClean's provider prefix.
+    pub(super) texts: [Option<String>; 7],
     /// The measured numbers, each once: [`Reading::metrics`].
     pub(super) metrics: Vec<(String, f64)>,
     /// The line as received.
@@ -50,17 +39,12 @@ impl Row {
         };
         let Ok(reading) = Reading::read(text) else { return row };
         let metrics = reading.metrics();
-        let source = reading.source;
-        let owned = |name: Option<Cow<'_, str>>| name.map(|name| name.trim().to_owned());
+        let Source { device, device_type, display, zone, project, property, region } = reading.source;
+        let device_type = Some(device_type).filter(|name| !name.is_empty());
         Self {
             event_time: reading.time.map(Timestamp::as_millisecond),
-            device_id: owned(source.device),
-            device_type: Some(source.device_type.into_owned()).filter(|name| !name.is_empty()),
-            display: owned(source.display),
-            zone: owned(source.zone),
-            project: owned(source.project),
-            property: owned(source.property),
-            region: owned(source.region),
+            texts: [device, device_type, display, zone, project, property, region]
+                .map(|text| text.map(|text| text.trim().to_owned())),
             metrics: metrics.into_iter().map(|(key, value)| (key.into_owned(), value)).collect(),
             ..row
         }
@@ -84,7 +68,7 @@ mod tests {
         );
         let expected = [("amm", 270.0), ("temp", 30.4), ("x", 1.0), ("z", 7.0)];
         assert_eq!(lite.metrics, expected.map(|(name, value)| (name.to_owned(), value)));
-        assert_eq!((lite.device_type.as_deref(), lite.device_id.as_deref()), (Some("ODRDTR_BATT_V1"), Some("d")));
+        assert_eq!((lite.texts[1].as_deref(), lite.texts[0].as_deref()), (Some("ODRDTR_BATT_V1"), Some("d")));
         let cubicle = row(r#"{"DevType":"OCCMINEW","v":{"occ":0}}"#);
         assert_eq!(cubicle.metrics, [("occupied".to_owned(), 1.0)]);
         let stray = row(r#"{"DevType":"OCCMINEW","v":{"occ":0,"occupied":0}}"#);
@@ -95,7 +79,7 @@ mod tests {
     fn each_number_of_an_unknown_type_is_a_metric_once() {
         let unknown = row(r#"{"DevType":"ACME#BIN","v":{"p":3,"x":"4","name":"bin","p":5}}"#);
         assert_eq!(unknown.metrics, [("p".to_owned(), 5.0), ("x".to_owned(), 4.0)]);
-        assert_eq!(unknown.device_type.as_deref(), Some("ACME#BIN"));
+        assert_eq!(unknown.texts[1].as_deref(), Some("ACME#BIN"));
     }
 
     #[test]
@@ -113,7 +97,10 @@ mod tests {
     #[test]
     fn a_line_that_is_no_reading_is_a_row_with_its_text() {
         let row = row("no reading");
-        assert_eq!((row.raw.as_str(), row.event_time, row.device_type, row.line), ("no reading", None, None, 7));
+        assert_eq!(
+            (row.raw.as_str(), row.event_time, row.texts, row.line),
+            ("no reading", None, [const { None }; 7], 7)
+        );
         assert_eq!(row.reading_id, Digest::of(b"no reading").to_string());
     }
 

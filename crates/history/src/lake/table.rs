@@ -1,7 +1,6 @@
 //! The schema of the table, and the writer of its files.
 //!
-//! Columns are compressed with Zstandard. Times are in UTC. Columns have the names of [`Row`]'s fields; `metrics` is a map from
-//! text to double.
+//! Columns are compressed with Zstandard. Times are in UTC. `metrics` is a map from text to double.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -118,17 +117,8 @@ impl TableWriter {
         required::<Int32Type>(&mut group, rows.iter().map(|row| row.line))?;
         optional::<Int64Type>(&mut group, rows.iter().map(|row| row.received))?;
         optional::<Int64Type>(&mut group, rows.iter().map(|row| row.event_time))?;
-        let texts: [fn(&mut Row) -> &mut Option<String>; 7] = [
-            |row| &mut row.device_id,
-            |row| &mut row.device_type,
-            |row| &mut row.display,
-            |row| &mut row.zone,
-            |row| &mut row.project,
-            |row| &mut row.property,
-            |row| &mut row.region,
-        ];
-        for column in texts {
-            optional::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| column(row).as_mut().map(text)))?;
+        for column in 0..rows[0].texts.len() {
+            optional::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| row.texts[column].as_mut().map(text)))?;
         }
         metrics(&mut group, &mut rows)?;
         required::<ByteArrayType>(&mut group, rows.iter_mut().map(|row| text(&mut row.raw)))?;
