@@ -9,6 +9,9 @@ use history::{Archive, ArchiveError, Period, StoredObject, hours, read_folder};
 
 use super::ledger::{LedgerEntry, ResponseCounts};
 
+/// The folder of rejections.
+const REJECTED: &str = "rejected/";
+
 /// The comparison of a ledger with an archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
@@ -55,22 +58,14 @@ pub fn verify(ledger: &[LedgerEntry], archive: &dyn Archive) -> Result<Verificat
         let new = PushedBody { entry, is_acknowledged: false, object: None, readings: 0, rejections: 0 };
         bodies.entry(&entry.batch).or_insert(new).is_acknowledged |= verification.count_response(entry);
     }
-    let mut compare_readings = |object: StoredObject| match bodies.get_mut(batch(&object.key)) {
-        Some(body) => verification.compare_readings(body, object),
-        None => verification.others += 1,
-    };
-    for hour in hours(archive, "raw/", &Period::default())? {
-        read_folder(archive, &hour.folder, &mut compare_readings)?;
+    let mut folders = vec!["raw-undated/".to_owned()];
+    for root in ["raw/", REJECTED] {
+        folders.extend(hours(archive, root, &Period::default())?.into_iter().map(|hour| hour.folder));
     }
-    read_folder(archive, "raw-undated/", compare_readings)?;
-    for hour in hours(archive, "rejected/", &Period::default())? {
-        read_folder(archive, &hour.folder, |object| {
-            let Some(body) = bodies.get_mut(batch(&object.key)) else { return };
-            match object.text() {
-                // If it was pushed again in another hour, the same rejections are stored there too.
-                Ok(text) => body.rejections = text.lines().count(),
-                Err(error) => verification.faults.push(error.to_string()),
-            }
+    for folder in folders {
+        read_folder(archive, &folder, |object| match bodies.get_mut(batch(&object.key)) {
+            Some(body) => verification.compare(body, object),
+            None => verification.others += usize::from(!folder.starts_with(REJECTED)),
         })?;
     }
     // In the order of the ledger, so that the first fault is about the earliest push.
@@ -118,20 +113,26 @@ impl Verification {
         false
     }
 
-    fn compare_readings(&mut self, body: &mut PushedBody<'_>, object: StoredObject) {
+    /// Compares an object of readings or rejections with the push of its body.
+    fn compare(&mut self, body: &mut PushedBody<'_>, object: StoredObject) {
+        let (key, readings) = (&object.key, body.entry.readings);
+        let text = object.text().map_err(|error| self.faults.push(error.to_string())).ok();
+        if key.as_str().starts_with(REJECTED) {
+            // If it was pushed again in another hour, the same rejections are stored there too.
+            body.rejections = text.map_or(body.rejections, |text| text.lines().count());
+            return;
+        }
         self.objects += 1;
-        let key = &object.key;
         if let Some(first) = &body.object {
             self.faults.push(format!("stored twice: {first} and {key}"));
         }
-        let readings = body.entry.readings;
-        match object.text() {
-            Ok(text) if Digest::of(text.as_bytes()) == body.entry.text => body.readings = readings,
-            Ok(text) => self.faults.push(format!(
+        match text {
+            Some(text) if Digest::of(text.as_bytes()) == body.entry.text => body.readings = readings,
+            Some(text) => self.faults.push(format!(
                 "{key} has {} lines, which are not the {readings} readings of its push",
                 text.lines().count()
             )),
-            Err(error) => self.faults.push(error.to_string()),
+            None => {}
         }
         body.object = Some(object.key);
     }

@@ -176,10 +176,7 @@ impl TypeSurvey {
         self.implausible += u64::from(reading.implausible() > 0);
         self.members(reading, values);
         let Some(device) = reading.source.device.as_deref() else { return false };
-        let Some(newest) = self.devices.get_mut(device) else {
-            self.devices.insert(device.to_owned(), at);
-            return false;
-        };
+        let newest = self.devices.entry(device.to_owned()).or_insert(at);
         let pause = at.duration_since(*newest).as_secs();
         if pause > 0 {
             self.pauses.push(pause.unsigned_abs());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use analysis::words::plural;
 use async_trait::async_trait;
 use clap::Args;
-use history::{Archive, ArchiveError, Round, hours, read_pushes};
+use history::{Archive, ArchiveError, hours, read_pushes};
 use jiff::Timestamp;
 use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
@@ -92,7 +92,6 @@ struct ReplayCounts {
     readings: Replayed,
     /// Objects that are left to the server of the state.
     pending: usize,
-    is_interrupted: bool,
     damaged: Vec<ArchiveError>,
 }
 
@@ -112,7 +111,7 @@ impl RawCommand {
         // Open until the end: a server that started meanwhile would see a past state.
         let server = folder.join("raw").is_dir().then(|| FolderStore::open(folder)).transpose().map_err(unusable)?;
         let pending = match &server {
-            Some((store, _)) => runtime.block_on(store.pending(Timestamp::MAX)).map_err(cannot_replay)?,
+            Some((store, _)) => runtime.block_on(store.pending(Timestamp::MAX)).map_err(run_again)?,
             None => Vec::new(),
         };
         let pending = pending.into_iter().map(|push| push.key).collect();
@@ -126,16 +125,17 @@ impl RawCommand {
             publisher: Box::new(MessageCounter { count: Arc::clone(&count), log }),
             rules: Box::new(Arc::new(rules)),
         });
-        let mut replay = Replay::of(&ingest);
-        let counts = self.replay(&*archive, &mut replay, &pending, &runtime)?;
-        if !counts.is_interrupted {
-            runtime.block_on(replay.conclude(Timestamp::now())).map_err(cannot_replay)?;
+        let (mut replay, stop) = (Replay::of(&ingest), Stop::listen()?);
+        let counts = self.replay(&*archive, &mut replay, &pending, &runtime, &stop)?;
+        let is_interrupted = stop.is_requested();
+        if !is_interrupted {
+            runtime.block_on(replay.conclude(Timestamp::now())).map_err(run_again)?;
         }
         self.report(&counts, count.load(Ordering::Relaxed));
-        if counts.is_interrupted {
+        if is_interrupted {
             return Err(Failure::interrupted(match table {
                 Some(_) => "Run the command again: nothing was written",
-                None => "Run the command again: what is in the state already changes nothing",
+                None => RUN_AGAIN,
             }));
         }
         // If an object is damaged, the state of a zone in the table can have readings that its replay does not have.
@@ -168,35 +168,34 @@ impl RawCommand {
         replay: &mut Replay<'_>,
         pending: &HashSet<ObjectKey>,
         runtime: &Runtime,
+        stop: &Stop,
     ) -> Result<ReplayCounts, Failure> {
         let period = self.period.read()?;
         let hours = hours(archive, "raw/", &period)?;
-        let stop = Stop::listen()?;
         let bar = progress_bar(hours.len() as u64);
-        let mut counts = ReplayCounts::default();
-        let mut replay_round = |round: &Round| {
-            for push in round.pushes.iter().filter(|push| period.contains(push.newest().unwrap_or(push.received))) {
+        let (mut counts, mut result) = (ReplayCounts::default(), Ok(()));
+        let damaged = read_pushes(archive, &hours, |round| {
+            for push in &round.pushes {
+                if stop.is_requested() || result.is_err() {
+                    return false;
+                }
+                if !period.contains(push.newest().unwrap_or(push.received)) {
+                    continue;
+                }
                 if pending.contains(&push.key) {
                     counts.pending += 1;
                     continue;
                 }
-                if stop.is_requested() {
-                    counts.is_interrupted = true;
-                    break;
-                }
-                counts.readings += runtime.block_on(replay.push(&push.lines, push.received))?;
                 counts.objects += 1;
+                result = runtime
+                    .block_on(replay.push(&push.lines, push.received))
+                    .map(|replayed| counts.readings += replayed);
             }
             bar.set_position(round.hours as u64);
-            Ok(())
-        };
-        let mut result = Ok(());
-        let damaged = read_pushes(archive, &hours, |round| {
-            result = replay_round(&round);
-            result.is_ok() && !stop.is_requested()
+            result.is_ok()
         })?;
         bar.finish_and_clear();
-        result.map(|()| ReplayCounts { damaged, ..counts }).map_err(cannot_replay)
+        result.map(|()| ReplayCounts { damaged, ..counts }).map_err(run_again)
     }
 
     fn report(&self, counts: &ReplayCounts, messages: usize) {
@@ -226,6 +225,8 @@ State     {state}
     }
 }
 
-fn cannot_replay(error: UnavailableError) -> Failure {
-    Failure::from(error).with_remedy("Run the command again: what is in the state already changes nothing")
+const RUN_AGAIN: &str = "Run the command again: what is in the state already changes nothing";
+
+fn run_again(error: UnavailableError) -> Failure {
+    Failure::from(error).with_remedy(RUN_AGAIN)
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use analysis::words::plural;
 use clap::Args;
-use history::{Archive, ArchiveError, Hour, Period, hours, read_folder};
+use history::{ArchiveError, StoredObject, hours, read_folder};
+use jiff::Timestamp;
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::display;
 use smartclean_push::ingest::ports::{Journal, RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{RereadRejection, reread};
-use tokio::runtime::Runtime;
 
 use crate::output::{print, progress_bar};
 use crate::stop::runtime;
@@ -64,10 +64,16 @@ impl RejectedCommand {
         let bar = progress_bar(hours.len() as u64);
         let mut counts = RereadCounts::default();
         for hour in &hours {
-            let objects = counts.reread_hour(&*archive, hour, &period)?;
+            let mut recovered = Vec::new();
+            read_folder(&*archive, &hour.folder, |stored| {
+                // Without a time of receipt, the object is in the period if its hour is. Rejections are filed by receipt.
+                if stored.received.is_none_or(|received| period.contains(received)) {
+                    recovered.extend(counts.reread(&stored, stored.received.unwrap_or(hour.start)));
+                }
+            })?;
             if let Some(store) = &store {
-                for object in objects {
-                    counts.stored += usize::from(self.store(store, object, &runtime)? == Stored::New);
+                for object in recovered {
+                    counts.stored += usize::from(runtime.block_on(self.store(store, object)).map_err(run_again)?);
                 }
             }
             bar.inc(1);
@@ -77,19 +83,15 @@ impl RejectedCommand {
         archive::fail_if_damaged(&counts.damaged)
     }
 
-    fn store(&self, store: &FolderStore, object: Object, runtime: &Runtime) -> Result<Stored, Failure> {
+    /// Stores an object. Returns whether it is new.
+    async fn store(&self, store: &FolderStore, object: Object) -> Result<bool, UnavailableError> {
         let key = object.key.clone();
-        let stored = runtime.block_on(async {
-            let stored = store.put(object).await?;
-            if !self.alerts && stored == Stored::New {
-                // Then `serve` does not evaluate it, and nobody is alerted.
-                store.mark_evaluated(&key).await?;
-            }
-            Ok(stored)
-        });
-        stored.map_err(|error: UnavailableError| {
-            Failure::from(error).with_remedy("Run the command again: what is stored is not stored twice")
-        })
+        let is_new = store.put(object).await? == Stored::New;
+        if is_new && !self.alerts {
+            // Then `serve` does not evaluate it, and nobody is alerted.
+            store.mark_evaluated(&key).await?;
+        }
+        Ok(is_new)
     }
 
     fn report(&self, RereadCounts { rejections, readings, stored, rejected, .. }: &RereadCounts) {
@@ -112,38 +114,33 @@ impl RejectedCommand {
 }
 
 impl RereadCounts {
-    /// Reads the rejections of an hour. Returns objects of those that are readings now.
-    fn reread_hour(
-        &mut self,
-        archive: &dyn Archive,
-        hour: &Hour,
-        period: &Period,
-    ) -> Result<Vec<Object>, ArchiveError> {
+    /// Reads rejections. Returns objects of those that are readings now.
+    fn reread(&mut self, stored: &StoredObject, received: Timestamp) -> Vec<Object> {
+        let lines = match stored.text() {
+            Ok(lines) => lines,
+            Err(error) => {
+                self.damaged.push(error);
+                return Vec::new();
+            }
+        };
         let mut objects = Vec::new();
-        read_folder(archive, &hour.folder, |stored| {
-            // Without a time of receipt, the object is in the period if its hour is. Rejections are filed by receipt.
-            if stored.received.is_some_and(|received| !period.contains(received)) {
-                return;
+        for rejection in unpack_rejections(&lines) {
+            let source = stored.key.to_string();
+            let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
+            let RereadRejection { object, readings, refused } = reread(&rejection, metadata);
+            self.rejections += 1;
+            self.readings += readings;
+            for reason in refused {
+                *self.rejected.entry(without_position(&reason).to_owned()).or_default() += 1;
             }
-            let received = stored.received.unwrap_or(hour.start);
-            let lines = match stored.text() {
-                Ok(lines) => lines,
-                Err(error) => return self.damaged.push(error),
-            };
-            for rejection in unpack_rejections(&lines) {
-                let source = stored.key.to_string();
-                let metadata = Metadata { received, request_id: "replay".to_owned(), source, lines: 0 };
-                let RereadRejection { object, readings, refused } = reread(&rejection, metadata);
-                self.rejections += 1;
-                self.readings += readings;
-                for reason in refused {
-                    *self.rejected.entry(without_position(&reason).to_owned()).or_default() += 1;
-                }
-                objects.extend(object);
-            }
-        })?;
-        Ok(objects)
+            objects.extend(object);
+        }
+        objects
     }
+}
+
+fn run_again(error: UnavailableError) -> Failure {
+    Failure::from(error).with_remedy("Run the command again: what is stored is not stored twice")
 }
 
 /// A reason without line and column, which differ from item to item.
