@@ -92,7 +92,7 @@ def run(test, aws, name, keys):
 def test_dynamodb_fulfils_the_contract_with_the_permissions_of_the_function(aws, table, keys):
     dynamodb, name, _ = table
     started = time.time()
-    result = run("state_stores::dynamodb_contract", aws, name, keys)
+    result = run("state_stores::the_dynamodb_store_keeps_the_contract", aws, name, keys)
     assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
 
     items = [item for page in dynamodb.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
@@ -116,7 +116,7 @@ def test_contract_fails_without_any_of_the_permissions(aws, table, keys, action)
     denied = {"UserName": "state-contract", "PolicyName": "denied"}
     iam.put_user_policy(**denied, PolicyDocument=json.dumps(denial))
     try:
-        result = run("state_stores::dynamodb_contract", aws, table[1], keys)
+        result = run("state_stores::the_dynamodb_store_keeps_the_contract", aws, table[1], keys)
     finally:
         iam.delete_user_policy(**denied)
     assert result.returncode != 0 and "AccessDenied" in result.stdout, result.stdout

@@ -1,4 +1,4 @@
-//! What happened live, what `replay raw` makes of it and what a backtest makes of it are the same alerts, by their ids.
+//! Live ingest, `replay raw` and a backtest of the same pushes raise the same alerts. The tests compare alert ids.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,16 +26,17 @@ fn next_minute(at: Timestamp) -> Timestamp {
 }
 
 async fn live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> BTreeSet<String> {
-    pushed_live(rules, pushes).await.alert_ids()
+    run_live(rules, pushes).await.alert_ids()
 }
 
-/// The messages that live sends, in the order in which it sends them.
+/// Returns the messages that live ingest sends, in sending order.
 pub(crate) async fn live_messages(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> Vec<Rendered> {
-    pushed_live(rules, pushes).await.publisher.sent()
+    run_live(rules, pushes).await.publisher.sent()
 }
 
-/// Pushes as they were received, and a sweep at every whole minute in between. A day later, what was suppressed is released.
-async fn pushed_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> TestApp {
+/// Ingests each push at its time of receipt, with a sweep at every whole minute in between. The last sweep, a day
+/// later, sends the suppressed alerts.
+async fn run_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> TestApp {
     let app = TestApp::with_rules(rules.clone());
     let mut sweep = next_minute(pushes[0].0);
     for (received, body) in pushes {
@@ -43,7 +44,7 @@ async fn pushed_live(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> TestAp
             app.ingest().sweep(sweep).await.unwrap();
             sweep += minute();
         }
-        // A body that is no batch is refused, and kept aside.
+        // A body that is not a batch is rejected. It is stored below `rejected/`.
         let _ = push_to(app.ingest(), body.clone(), *received).await;
     }
     app.ingest().sweep(a_day_after(pushes)).await.unwrap();
@@ -54,7 +55,7 @@ fn a_day_after(pushes: &[(Timestamp, Vec<u8>)]) -> Timestamp {
     pushes[pushes.len() - 1].0 + SignedDuration::from_hours(24)
 }
 
-/// Stores pushes as a server stores them, with the time of their first receipt.
+/// Stores the pushes in a data folder as `serve` does. A repeated push keeps the time of its first receipt.
 fn store(data: &Path, pushes: &[(Timestamp, Vec<u8>)]) -> FolderArchive {
     let folder = NewDataFolder::create(data).unwrap();
     for (number, (at, body)) in (1..).zip(pushes) {
@@ -81,7 +82,7 @@ async fn replayed(rules: &RuleSet, archive: &dyn Archive, end: Timestamp) -> BTr
     app.alert_ids()
 }
 
-fn judged(rules: &RuleSet, archive: &dyn Archive) -> Findings {
+fn backtest_archive(rules: &RuleSet, archive: &dyn Archive) -> Findings {
     let trial = Trial {
         rules: ("rules".to_owned(), rules.clone()),
         against: None,
@@ -96,7 +97,8 @@ fn ids(findings: &Findings) -> BTreeSet<String> {
     findings.rules.alerts.iter().map(|alert| alert.id.to_string()).collect()
 }
 
-/// Limits that even a quiet building crosses, hours, blocks, reminders and silences; no rate limit, which is about messages.
+/// Limits so low that even a quiet building crosses them, with hours, blocks, reminders and a no-data rule. The rate
+/// limit is too high to have an effect, because it is about messages and not about alerts.
 const RULES: &str = r#"
 block = { device = "15m", zone = "5m" }
 [rate_limit]
@@ -126,8 +128,8 @@ after = "40m"
 active = "06:00-22:00"
 "#;
 
-/// From an afternoon to the next day's noon, so that hours end and begin.
-async fn are_the_same_alerts(seed: u64) {
+/// Compares live, replay and backtest from an afternoon to the next day's noon, so that active hours end and begin.
+async fn assert_same_alerts(seed: u64) {
     let rules = RuleSet::parse("rules.toml", RULES).unwrap();
     let from: ZonedDateTime = "2026-09-01T15:30[Asia/Singapore]".parse().unwrap();
     let to = from.timestamp() + SignedDuration::from_hours(21);
@@ -139,30 +141,30 @@ async fn are_the_same_alerts(seed: u64) {
         let folder = tempfile::tempdir().unwrap();
         let archive = store(folder.path(), &pushes);
         let live = live(&rules, &pushes).await;
-        assert!(live.len() > 100, "{} alerts are few", live.len());
+        assert!(live.len() > 100, "only {} alerts", live.len());
         let replayed = replayed(&rules, &archive, a_day_after(&pushes)).await;
-        assert_eq!(replayed, live, "replay raw, seed {seed}, a push in {every} min");
-        let findings = judged(&rules, &archive);
-        assert_eq!(ids(&findings), live, "backtest, seed {seed}, a push in {every} min");
+        assert_eq!(replayed, live, "replay raw, seed {seed}, a push every {every} min");
+        let findings = backtest_archive(&rules, &archive);
+        assert_eq!(ids(&findings), live, "backtest, seed {seed}, a push every {every} min");
         assert_eq!(findings.readings.late, 0);
     }
 }
 
 #[tokio::test]
 async fn live_replay_and_backtest_raise_the_same_alerts() {
-    are_the_same_alerts(2).await;
+    assert_same_alerts(2).await;
 }
 
 #[tokio::test]
-async fn live_replay_and_backtest_raise_the_same_alerts_of_another_building() {
-    are_the_same_alerts(4).await;
+async fn live_replay_and_backtest_raise_the_same_alerts_for_a_second_building() {
+    assert_same_alerts(4).await;
 }
 
-// Of building 1, a push is repeated after a cleaning. Live evaluates it again; it is stored once (docs/limits.md, "How exact it
-// is").
+// Seed 1 is left out: one of its pushes is repeated after a cleaning was reported. Live ingest evaluates both copies,
+// but the archive stores one (docs/limits.md, "How exact it is").
 #[tokio::test]
-async fn live_replay_and_backtest_raise_the_same_alerts_of_a_third_building() {
-    are_the_same_alerts(6).await;
+async fn live_replay_and_backtest_raise_the_same_alerts_for_a_third_building() {
+    assert_same_alerts(6).await;
 }
 
 fn at(clock: &str) -> Timestamp {
@@ -180,29 +182,30 @@ fn cleaned(clock: &str) -> String {
         .to_string()
 }
 
-/// What these pushes raise, whoever judges them: the ids, and the findings.
-async fn raised(pushes: &[(&str, Vec<String>)]) -> (BTreeSet<String>, Findings) {
+/// Checks that live, replay and backtest raise the same alerts for these pushes. Returns the alert ids and the
+/// findings.
+async fn alerts_of(pushes: &[(&str, Vec<String>)]) -> (BTreeSet<String>, Findings) {
     let pushes: Vec<_> = pushes.iter().map(|(clock, readings)| (at(clock), body(readings))).collect();
-    raised_by(&RuleSet::pack(), &pushes).await
+    alerts_with_rules(&RuleSet::pack(), &pushes).await
 }
 
-async fn raised_by(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> (BTreeSet<String>, Findings) {
+async fn alerts_with_rules(rules: &RuleSet, pushes: &[(Timestamp, Vec<u8>)]) -> (BTreeSet<String>, Findings) {
     let folder = tempfile::tempdir().unwrap();
     let archive = store(folder.path(), pushes);
     let live = live(rules, pushes).await;
     assert_eq!(replayed(rules, &archive, a_day_after(pushes)).await, live);
-    let findings = judged(rules, &archive);
+    let findings = backtest_archive(rules, &archive);
     assert_eq!(ids(&findings), live);
     (live, findings)
 }
 
 #[tokio::test]
-async fn a_cleaning_resets_counts_and_goes_before_the_readings_of_its_push() {
+async fn a_cleaning_resets_accumulators_before_the_readings_of_its_push_are_evaluated() {
     let counted = || [count("09:50:00", 29), count("09:58:00", 5)];
     let [before, after] = counted();
-    let (none, findings) = raised(&[("10:00:00", vec![before, cleaned("09:55:00"), after])]).await;
+    let (none, findings) = alerts_of(&[("10:00:00", vec![before, cleaned("09:55:00"), after])]).await;
     assert_eq!((none.len(), findings.rules.avoidable), (0, 0));
-    let (alone, findings) = raised(&[("10:00:00", counted().to_vec())]).await;
+    let (alone, findings) = alerts_of(&[("10:00:00", counted().to_vec())]).await;
     assert_eq!((alone.len(), findings.rules.avoidable), (1, 0));
 }
 
@@ -210,17 +213,17 @@ async fn a_cleaning_resets_counts_and_goes_before_the_readings_of_its_push() {
 async fn a_late_report_of_a_cleaning_makes_the_alert_avoidable() {
     let counted = ("10:00:00", vec![count("09:50:00", 29), count("09:58:00", 5)]);
     let avoidable = async |later: (&'static str, &'static str)| {
-        let (ids, findings) = raised(&[counted.clone(), (later.0, vec![cleaned(later.1)])]).await;
+        let (ids, findings) = alerts_of(&[counted.clone(), (later.0, vec![cleaned(later.1)])]).await;
         assert_eq!(ids.len(), 1);
         findings.rules.avoidable
     };
     assert_eq!(avoidable(("10:05:00", "09:55:00")).await, 1);
-    assert_eq!(avoidable(("10:05:00", "10:01:00")).await, 0, "it ended after the alert");
-    assert_eq!(avoidable(("10:05:00", "09:45:00")).await, 0, "it ended before anything was counted");
+    assert_eq!(avoidable(("10:05:00", "10:01:00")).await, 0, "the cleaning ended after the alert");
+    assert_eq!(avoidable(("10:05:00", "09:45:00")).await, 0, "the cleaning ended before the first count");
     let smell = json!({ "DEVID": "nose", "InsID": "washroom", "unixT": at("09:58:00").as_millisecond() });
     let smell = ("10:00:00", vec![reading_with("ODRDTR_BATT_V1", &json!({ "amm": 270 }), &smell)]);
-    let (ids, findings) = raised(&[smell, ("10:05:00", vec![cleaned("09:58:00")])]).await;
-    assert_eq!((ids.len(), findings.rules.avoidable), (1, 0), "a smell is not counted");
+    let (ids, findings) = alerts_of(&[smell, ("10:05:00", vec![cleaned("09:58:00")])]).await;
+    assert_eq!((ids.len(), findings.rules.avoidable), (1, 0), "ammonia has no accumulator");
 }
 
 #[tokio::test]
@@ -231,13 +234,13 @@ async fn a_cleaning_makes_one_alert_avoidable_and_not_the_next() {
         ("10:25:00", vec![cleaned("09:55:00")]),
         ("10:26:00", vec![cleaned("09:56:00")]),
     ];
-    let (ids, findings) = raised(&pushes).await;
+    let (ids, findings) = alerts_of(&pushes).await;
     let avoidable: Vec<bool> = findings.rules.alerts.iter().map(|alert| alert.avoidable).collect();
     assert_eq!((ids.len(), findings.rules.avoidable, avoidable), (2, 1, vec![true, false]));
 }
 
 #[tokio::test]
-async fn a_reading_of_another_year_does_not_extend_the_span_and_is_named() {
+async fn a_reading_from_another_year_does_not_extend_the_span_and_is_listed_as_an_outlier() {
     let soap = |time: &str, device: &str| {
         let time: Timestamp = time.parse().unwrap();
         let envelope = json!({ "DEVID": device, "InsID": "washroom", "unixT": time.as_millisecond() });
@@ -249,7 +252,7 @@ async fn a_reading_of_another_year_does_not_extend_the_span_and_is_named() {
         ("10:20:00", vec![soap("2026-09-01T10:19:00Z", "a"), soap("2098-01-01T00:00:00Z", "ahead")]),
         ("10:30:00", vec![soap("2026-09-01T10:29:00Z", "a")]),
     ];
-    let (_, findings) = raised(&pushes).await;
+    let (_, findings) = alerts_of(&pushes).await;
     let span = findings.span.unwrap();
     assert_eq!((span.first, span.last), (at("09:59:00"), at("10:29:00")));
     let (before, ahead) = (findings.outliers.before.unwrap(), findings.outliers.ahead.unwrap());
@@ -258,10 +261,10 @@ async fn a_reading_of_another_year_does_not_extend_the_span_and_is_named() {
     let device = |index: usize| findings.devices[index].location.device.clone().unwrap();
     assert_eq!((device(before.device), device(ahead.device)), ("odd".to_owned(), "ahead".to_owned()));
     assert!(findings.devices.iter().flat_map(|device| &device.series).all(|series| series.values.len() < 40));
-    // Old, and no outlier: the history began before it.
+    // An old reading is not an outlier if the history begins before it.
     pushes[1] = ("10:10:00", vec![soap("2026-09-01T09:10:00Z", "a")]);
     pushes[2] = ("10:20:00", vec![soap("2026-09-01T10:24:00Z", "a")]);
-    let findings = raised(&pushes).await.1;
+    let findings = alerts_of(&pushes).await.1;
     assert_eq!((findings.outliers.before, findings.outliers.ahead), (None, None));
 }
 
@@ -282,8 +285,8 @@ async fn a_full_zone_evicts_the_same_device_live_and_in_a_backtest() {
         (at, body(&[soap(at, format!("new-{after_days}"), 4)]))
     };
     let full = [of_all(at("10:00:00"), 4), of_all(at("10:01:00"), 90)];
-    let (ids, _) = raised_by(&rules, &[full.to_vec(), vec![of_another(29)]].concat()).await;
+    let (ids, _) = alerts_with_rules(&rules, &[full.to_vec(), vec![of_another(29)]].concat()).await;
     assert_eq!(ids.len(), 2_000);
-    let (ids, _) = raised_by(&rules, &[full.to_vec(), vec![of_another(29), of_another(30)]].concat()).await;
+    let (ids, _) = alerts_with_rules(&rules, &[full.to_vec(), vec![of_another(29), of_another(30)]].concat()).await;
     assert_eq!(ids.len(), 2_001);
 }

@@ -1,4 +1,4 @@
-//! The command's verbs that need no server, as a shell runs them.
+//! `check`, `test`, `schema` and `completions`, run as a shell runs them.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ fn check_prints_every_fault_with_its_position() {
     assert_eq!(ran.err, "error: rules.toml has 2 faults\n");
 }
 
-/// What stands beside the files is compared with the parser's faults, and recorded, in `goldens::rules`.
+/// `goldens::rules` records the expected faults and compares the parser with them.
 #[test]
 fn check_prints_the_recorded_faults_of_every_broken_file() {
     let broken = crate::support::repository().join("tests/data/broken-rules");
@@ -36,19 +36,19 @@ fn check_prints_the_recorded_faults_of_every_broken_file() {
         assert_eq!((ran.out, ran.exit), (faults, Some(1)), "{}", path.display());
         files += 1;
     }
-    assert!(files >= 35, "{files} files: some were not found");
+    assert!(files >= 35, "only {files} files were found");
 }
 
 #[test]
-fn check_prints_the_same_as_json() {
+fn check_prints_faults_as_json() {
     let folder = folder(&[("rules.toml", BROKEN), ("good.toml", "max_age = \"2h\"\n")]);
     let ran = run(folder.path(), &["check", "--format", "json", "rules.toml"]);
-    let told: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((&told["faults"][0]["line"], &told["faults"][0]["column"]), (&3.into(), &1.into()));
-    assert_eq!(told["faults"][0]["suggestion"], "did you mean `at_least`?");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["faults"][0]["line"], &report["faults"][0]["column"]), (&3.into(), &1.into()));
+    assert_eq!(report["faults"][0]["suggestion"], "did you mean `at_least`?");
     let ran = run(folder.path(), &["check", "--format", "json", "good.toml"]);
-    let told: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((&told["faults"], ran.exit), (&Value::Array(Vec::new()), Some(0)));
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["faults"], ran.exit), (&Value::Array(Vec::new()), Some(0)));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn check_accepts_an_empty_file_and_refuses_a_missing_one() {
 }
 
 #[test]
-fn check_prints_warnings_and_succeeds() {
+fn check_prints_warnings_and_exits_with_0() {
     let turned = "[[rule]]\nid = \"soap-low\"\nabove = 10\n";
     let folder = folder(&[("rules.toml", turned)]);
     let ran = run(folder.path(), &["check", "rules.toml"]);
@@ -73,8 +73,8 @@ fn check_prints_warnings_and_succeeds() {
     assert!(ran.out[warning.len()..].starts_with("rules.toml: no fault; with the built-in ones "), "{}", ran.out);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
     let ran = run(folder.path(), &["check", "--format", "json", "rules.toml"]);
-    let told: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((&told["warnings"][0]["line"], &told["faults"]), (&3.into(), &Value::Array(Vec::new())));
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["warnings"][0]["line"], &report["faults"]), (&3.into(), &Value::Array(Vec::new())));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn check_compares_rules_with_a_history() {
 }
 
 #[test]
-fn a_file_that_is_not_utf_8_is_named_as_such() {
+fn a_file_that_is_not_utf_8_is_refused_with_the_byte_and_its_position() {
     let folder = folder(&[("cases.toml", "rules_file = 'rules.toml'\n[[case]]\nname = 'x'\nrun = '10:00 SS p=9'\n")]);
     std::fs::write(folder.path().join("rules.toml"), b"# caf\xe9\n").unwrap();
     std::fs::write(folder.path().join("latin1.toml"), b"\n# caf\xe9\n").unwrap();
@@ -114,13 +114,13 @@ fn a_file_that_is_not_utf_8_is_named_as_such() {
     }
 }
 
-const HOLDS: &str =
+const PASSES: &str =
     "[[case]]\nname = \"soap\"\nrun = \"\"\"\n10:00 SS p=5\n10:01 SS p=4 => firing medium soap-low 4\n\"\"\"\n";
 const FAILS: &str = "[[case]]\nname = \"soap <again>\"\nrun = '10:00 SS p=4'\n";
 
 #[test]
 fn test_prints_expected_and_actual_results() {
-    let folder = folder(&[("a.toml", HOLDS), ("b.toml", FAILS), ("notes.txt", "no case")]);
+    let folder = folder(&[("a.toml", PASSES), ("b.toml", FAILS), ("notes.txt", "no case")]);
     let ran = run(folder.path(), &["test", "."]);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(1), "error: 1 of 2 cases failed\n"));
     let expected = "./a.toml: 1 case, 0 failed\n./b.toml: 1 case, 1 failed\n\nFAILED ./b.toml:2: soap <again>\n  line 3: 10:00 SS p=4\n    expected  nothing\n    got       firing medium soap-low 4\n";
@@ -140,7 +140,7 @@ fn test_takes_rules_from_the_case_the_file_or_the_command_line() {
         ("own.toml", &case("rules = ''\n")),
     ]);
     let exit = |arguments: &[&str]| run(folder.path(), arguments).exit;
-    assert_eq!(exit(&["test", "file.toml"]), Some(1), "below ten: an alert that is not expected");
+    assert_eq!(exit(&["test", "file.toml"]), Some(1), "9 is below the limit of 10, so an unexpected alert is raised");
     assert_eq!(exit(&["test", "own.toml"]), Some(0));
     assert_eq!(exit(&["test", "file.toml", "--rules", "five.toml"]), Some(0));
 }

@@ -1,5 +1,5 @@
-//! What holds of whatever anybody sends (`test_support::properties`), here without libFuzzer: of the committed seeds, of everything that a
-//! fuzzer ever found, and of as many mutations of both as a test has time for.
+//! The fuzz properties (`test_support::properties`) without libFuzzer: for the committed seeds, for every input that a
+//! fuzzer found, and for a fixed set of mutations of both.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ fn fuzz() -> PathBuf {
     crate::support::repository().join("fuzz")
 }
 
-/// The files in a folder of `fuzz/`, by name; none where there is no such folder.
+/// Returns the files in a folder of `fuzz/`, sorted by name; none if the folder does not exist.
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(fuzz().join(folder)).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -31,7 +31,8 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     ["seeds", "found"].iter().flat_map(|kind| files(&format!("{kind}/{target}"))).collect()
 }
 
-/// The tokens of a dictionary, in libFuzzer's form: a comment or `"token"` a line, with `\\`, `\"` and `\xAB`.
+/// Returns the tokens of a dictionary in libFuzzer's format: each line is a comment or `"token"`, with the escapes
+/// `\\`, `\"` and `\xAB`.
 fn tokens(target: &str) -> Vec<Vec<u8>> {
     let text = std::fs::read_to_string(fuzz().join(format!("dict/{target}.dict"))).unwrap();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -43,9 +44,9 @@ fn token(line: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn every_target_has_a_program_seeds_and_a_dictionary_and_nothing_is_left_over() {
+fn every_target_has_a_program_seeds_and_a_dictionary_and_every_folder_belongs_to_a_target() {
     let mut names: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
-    // Built with the function alone; its folders are there for everybody.
+    // This target is built only with the function, but its folders are always there.
     names.insert("event".to_owned());
     let manifest = std::fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
     for name in &names {
@@ -57,13 +58,13 @@ fn every_target_has_a_program_seeds_and_a_dictionary_and_nothing_is_left_over() 
     for folder in ["seeds", "found"] {
         for entry in std::fs::read_dir(fuzz().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(names.contains(&name), "{folder}/{name} is of no target");
+            assert!(names.contains(&name), "{folder}/{name} belongs to no target");
         }
     }
 }
 
 #[test]
-fn every_seed_and_everything_that_was_found_holds() {
+fn properties_hold_for_every_seed_and_every_found_input() {
     for target in TARGETS {
         for (name, bytes) in corpus(target.name) {
             let outcome = catch_unwind(AssertUnwindSafe(|| check(target.name, &bytes)));
@@ -72,7 +73,7 @@ fn every_seed_and_everything_that_was_found_holds() {
     }
 }
 
-/// What may become of some bytes; locations are a share of their length.
+/// One mutation of an input. A location is a fraction of its length.
 #[derive(Clone, Debug)]
 enum Change {
     Alter(Index, u8),
@@ -80,14 +81,14 @@ enum Change {
     Remove(Index, usize),
     Repeat(Index, usize, usize),
     CutOff(Index),
-    GoOnAs(Index, Vec<u8>, Index),
+    SpliceEnd(Index, Vec<u8>, Index),
 }
 
 impl Change {
     fn apply(&self, bytes: &mut Vec<u8>) {
         let at = |location: &Index, bytes: &[u8]| location.index(bytes.len() + 1);
         match self {
-            // At the end there is nothing to change.
+            // At the end of the input there is no byte to change.
             Self::Alter(location, change) => {
                 let at = at(location, bytes);
                 bytes[at..].iter_mut().take(1).for_each(|byte| *byte ^= change);
@@ -105,7 +106,7 @@ impl Change {
                 drop(bytes.splice(from..from, repeated));
             }
             Self::CutOff(location) => bytes.truncate(at(location, bytes)),
-            Self::GoOnAs(location, other, from) => {
+            Self::SpliceEnd(location, other, from) => {
                 bytes.truncate(at(location, bytes));
                 bytes.extend_from_slice(&other[at(from, other)..]);
             }
@@ -123,46 +124,46 @@ fn change(corpus: Vec<Vec<u8>>, tokens: Vec<Vec<u8>>) -> impl Strategy<Value = C
         2 => (location(), 1..40_usize).prop_map(|(location, length)| Change::Remove(location, length)),
         1 => (location(), 1..40_usize, 1..20_usize).prop_map(|(location, length, times)| Change::Repeat(location, length, times)),
         1 => location().prop_map(Change::CutOff),
-        1 => (location(), select(corpus), location()).prop_map(|(location, other, from)| Change::GoOnAs(location, other, from)),
+        1 => (location(), select(corpus), location()).prop_map(|(location, other, from)| Change::SpliceEnd(location, other, from)),
     ]
 }
 
-/// The same mutations on every machine; what fails is shrunk to the fewest changes of the seed that do it.
-fn mutations_hold(target: &str, cases: u32) {
+/// Runs `cases` mutations, the same on every machine. A failing input is shrunk to the fewest changes that still fail.
+fn check_mutations(target: &str, cases: u32) {
     let corpus: Vec<Vec<u8>> = corpus(target).into_iter().map(|(_, bytes)| bytes).collect();
     let changes = vec(change(corpus.clone(), tokens(target)), 1..6);
     let config = Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(8), ..Config::default() };
     let outcome = TestRunner::new(config).run(&(select(corpus), changes), |(mut bytes, changes)| {
         changes.iter().for_each(|change| change.apply(&mut bytes));
         let outcome = catch_unwind(AssertUnwindSafe(|| check(target, &bytes)));
-        outcome.map_err(|_| TestCaseError::fail(format!("does not hold of \"{}\"", bytes.escape_ascii())))
+        outcome.map_err(|_| TestCaseError::fail(format!("the property fails for \"{}\"", bytes.escape_ascii())))
     });
     outcome.unwrap_or_else(|fault| panic!("{target}: {fault}"));
 }
 
-/// A test each, so that they run beside each other; of what takes long, fewer.
+/// One test for each target, so that they run in parallel. Slow targets have fewer cases.
 macro_rules! mutations {
     ($($test:ident: $cases:literal of $target:literal)*) => {$(
         #[test]
         fn $test() {
-            mutations_hold($target, $cases);
+            check_mutations($target, $cases);
         }
     )*};
 }
 
 mutations! {
-    mutated_basic_headers_hold: 1_000 of "basic-header"
-    mutated_bearer_headers_hold: 1_000 of "bearer-header"
-    mutated_event_hub_bodies_hold: 1_000 of "event-hub-body"
-    mutated_matrix_events_hold: 1_000 of "matrix-event"
-    mutated_readings_hold: 1_000 of "reading"
-    mutated_rules_hold: 200 of "rules"
-    mutated_shared_access_signatures_hold: 1_000 of "sas-header"
-    mutated_bodies_hold: 1_000 of "split"
-    mutated_texts_hold: 200 of "texts"
-    mutated_token_forms_hold: 1_000 of "token-form"
+    properties_hold_for_mutated_basic_headers: 1_000 of "basic-header"
+    properties_hold_for_mutated_bearer_headers: 1_000 of "bearer-header"
+    properties_hold_for_mutated_event_hub_bodies: 1_000 of "event-hub-body"
+    properties_hold_for_mutated_matrix_events: 1_000 of "matrix-event"
+    properties_hold_for_mutated_readings: 1_000 of "reading"
+    properties_hold_for_mutated_rules: 200 of "rules"
+    properties_hold_for_mutated_shared_access_signatures: 1_000 of "sas-header"
+    properties_hold_for_mutated_bodies: 1_000 of "split"
+    properties_hold_for_mutated_texts: 200 of "texts"
+    properties_hold_for_mutated_token_forms: 1_000 of "token-form"
 }
 
 mutations! {
-    mutated_events_hold: 1_000 of "event"
+    properties_hold_for_mutated_events: 1_000 of "event"
 }

@@ -1,4 +1,4 @@
-//! `cost` as a shell runs it, and the page that is made of what it prints.
+//! `cost`, run as a shell runs it, and `docs/scale.md`, which quotes its output.
 
 use std::path::Path;
 use std::process::Output;
@@ -16,14 +16,14 @@ fn run(arguments: &str) -> Output {
     command(&arguments.split_whitespace().collect::<Vec<_>>()).output().unwrap()
 }
 
-fn printed(arguments: &str) -> String {
+fn output_of(arguments: &str) -> String {
     let Output { status, stdout, stderr } = run(arguments);
     assert!(status.success() && stderr.is_empty(), "{arguments}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
 }
 
 fn total(devices: &str, batch: &str) -> f64 {
-    let text = printed(&format!("cost --devices {devices} --interval 5m --batch {batch} --format json"));
+    let text = output_of(&format!("cost --devices {devices} --interval 5m --batch {batch} --format json"));
     serde_json::from_str::<Value>(&text).unwrap()["total"].as_f64().unwrap()
 }
 
@@ -31,9 +31,9 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(crate::support::repository().join(name)).unwrap()
 }
 
-/// Each command of the page is followed by what it prints, but for the one that only shows how to ask.
+/// On the page, the output follows its command. One command is only an example of the usage and has no output.
 #[test]
-fn every_table_of_the_page_on_scale_is_printed_by_its_command() {
+fn every_table_on_the_scale_page_is_the_output_of_its_command() {
     let page = page("docs/scale.md");
     let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
     let mut tables = 0;
@@ -43,19 +43,19 @@ fn every_table_of_the_page_on_scale_is_printed_by_its_command() {
         else {
             continue;
         };
-        assert_eq!(printed(command), text, "{command}: `make tables` renews it");
+        assert_eq!(output_of(command), text, "{command}: run `make tables` to update the page");
         tables += 1;
     }
-    assert_eq!(tables, 1, "some were not found");
+    assert_eq!(tables, 1, "number of tables found on the page");
 }
 
 #[test]
-fn the_short_answer_of_the_page_has_the_sums_of_the_command() {
+fn the_summary_of_the_scale_page_has_the_totals_of_the_command() {
     let page = page("docs/scale.md");
     for devices in [1_000, 100_000, 10_000_000] {
         let cells = ["1", "25", "500"].map(|batch| count(total(&devices.to_string(), batch).round() as u64));
         let row = page.lines().find(|line| line.starts_with(&format!("| {} | ", count(devices)))).unwrap();
-        assert!(row.ends_with(&format!(" | {} |", cells.join(" | "))), "{row} and not {cells:?}");
+        assert!(row.ends_with(&format!(" | {} |", cells.join(" | "))), "{row}, expected {cells:?}");
     }
     let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains(&format!("${} a month", count(total("10000000", "1").round() as u64))));
@@ -63,9 +63,9 @@ fn the_short_answer_of_the_page_has_the_sums_of_the_command() {
 }
 
 #[test]
-fn json_has_every_line_and_their_sum() {
+fn the_total_in_json_is_the_sum_of_the_lines() {
     let bill: Value =
-        serde_json::from_str(&printed("cost --devices 1000 --interval 5m --batch 1 --format json")).unwrap();
+        serde_json::from_str(&output_of("cost --devices 1000 --interval 5m --batch 1 --format json")).unwrap();
     assert_eq!((&bill["region"], &bill["free_tier"]), (&"ap-southeast-1".into(), &false.into()));
     let lines = bill["lines"].as_array().unwrap();
     let cost = |line: &Value| line["cost"].as_f64().unwrap();
@@ -76,17 +76,17 @@ fn json_has_every_line_and_their_sum() {
 
 #[test]
 fn unconfirmed_prices_are_marked_and_explained() {
-    let text = printed("cost --devices 1000 --interval 5m");
+    let text = output_of("cost --devices 1000 --interval 5m");
     assert!(text.contains("1.25 a million*") && text.contains("5.00 a million ") && text.contains("\n* of this size"));
     assert!(!text.contains("https://"), "{text}");
-    let explained = printed("cost --devices 1000 --interval 5m --explain");
+    let explained = output_of("cost --devices 1000 --interval 5m --explain");
     assert!(explained.starts_with(&text) && explained.contains("https://aws.amazon.com/s3/pricing/"));
 }
 
 #[test]
 fn region_free_tier_and_options_change_the_bill() {
     let total = |more: &str| -> f64 {
-        let text = printed(&format!("cost --devices 1000 --interval 5m --format json {more}"));
+        let text = output_of(&format!("cost --devices 1000 --interval 5m --format json {more}"));
         serde_json::from_str::<Value>(&text).unwrap()["total"].as_f64().unwrap()
     };
     let is = total("");
@@ -98,14 +98,14 @@ fn region_free_tier_and_options_change_the_bill() {
     for dearer in ["--sms 1", "--devices-per-zone 20", "--messages-per-device-month 20", "--changing 100"] {
         assert!(total(dearer) > is, "{dearer}");
     }
-    assert_eq!(total("--batch 25 --region ap-southeast-1"), is, "what goes without saying");
+    assert_eq!(total("--batch 25 --region ap-southeast-1"), is, "the default values, stated explicitly");
 }
 
 #[test]
-fn wrong_arguments_are_wrong_usage_and_say_what_is_expected() {
+fn invalid_arguments_exit_with_2_and_the_error_has_the_expected_value() {
     let fine = "cost --devices 1 --interval 1s";
     assert!(run(fine).status.success());
-    for (wrong, says) in [
+    for (wrong, expected) in [
         ("cost --devices 0 --interval 5m", "1..="),
         ("cost --devices 1 --interval 0s", "30s, 5m or 1h"),
         ("cost --devices 1 --interval 5", "30s, 5m or 1h"),
@@ -119,26 +119,26 @@ fn wrong_arguments_are_wrong_usage_and_say_what_is_expected() {
         ("cost --interval 5m", "--devices"),
     ] {
         let Output { status, stdout, stderr } = run(wrong);
-        let told = String::from_utf8(stderr).unwrap();
+        let error = String::from_utf8(stderr).unwrap();
         assert_eq!((status.code(), stdout.len()), (Some(2), 0), "{wrong}");
-        assert!(told.contains(says), "{wrong}: {told}");
+        assert!(error.contains(expected), "{wrong}: {error}");
     }
 }
 
 #[test]
-fn assumptions_from_the_template_and_the_rules_agree_with_them() {
+fn assumptions_agree_with_the_template_and_the_default_rate_limit() {
     let template = page("template.yaml");
     let memory = format!("MemorySize: {}\n", assumptions::MEMORY.value * 1_024.0);
     let together = format!("BatchSize: {}\n", assumptions::LOOKED_AT_TOGETHER.value);
-    for said in [&memory, &together, "Schedule: rate(1 minute)\n", "MaximumBatchingWindowInSeconds: 60\n"] {
-        assert!(template.contains(said), "{said}");
+    for line in [&memory, &together, "Schedule: rate(1 minute)\n", "MaximumBatchingWindowInSeconds: 60\n"] {
+        assert!(template.contains(line), "{line}");
     }
     let limit = smartclean_push::domain::rate_limit::RateLimit::default();
     assert_eq!(f64::from(limit.per_minute), assumptions::MESSAGES_A_MINUTE.value);
     assert_eq!(f64::from(limit.sms_per_day), assumptions::TEXTS_A_DAY.value);
 }
 
-/// The lines of all objects in a folder, in the order of their names.
+/// Returns the lines of all objects in a folder, in the order of the object names.
 fn lines(folder: &Path) -> Vec<String> {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -149,8 +149,8 @@ fn lines(folder: &Path) -> Vec<String> {
     paths.iter().flat_map(|path| of(path)).collect()
 }
 
-/// Bytes of a reading where `batch` of them, sent one after the other, are in an object.
-fn stored(lines: &[String], batch: usize) -> f64 {
+/// Returns the stored bytes per reading if each object has `batch` consecutive readings.
+fn stored_size(lines: &[String], batch: usize) -> f64 {
     let metadata =
         Metadata { received: jiff::Timestamp::UNIX_EPOCH, request_id: "r".into(), source: "s".into(), lines: 0 };
     let sizes: Vec<usize> = lines
@@ -165,44 +165,47 @@ fn stored(lines: &[String], batch: usize) -> f64 {
 }
 
 #[test]
-fn measured_sizes_agree_with_a_measurement() {
+fn assumed_sizes_agree_with_measured_ones() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    printed(&format!("simulate --out {} --devices 100 --days 1 --from 2026-11-01", data.display()));
+    output_of(&format!("simulate --out {} --devices 100 --days 1 --from 2026-11-01", data.display()));
     let lines = lines(&data.join("raw"));
     assert!(lines.len() > 5_000, "{} readings", lines.len());
-    let is_near = |measured: f64, said: f64| (measured / said - 1.0).abs() < 0.15;
-    for (batch, said) in assumptions::STORED {
-        let measured = stored(&lines, batch as usize);
-        assert!(is_near(measured, said), "{batch} in an object: {measured} and not {said}");
+    let is_near = |measured: f64, expected: f64| (measured / expected - 1.0).abs() < 0.15;
+    for (batch, expected) in assumptions::STORED {
+        let measured = stored_size(&lines, batch as usize);
+        assert!(is_near(measured, expected), "{batch} readings in an object: {measured}, expected {expected}");
     }
     let escaped = |line: &String| serde_json::to_string(line).unwrap().len() + 1;
     let sent = lines.iter().map(escaped).sum::<usize>() as f64 / lines.len() as f64;
-    assert!(is_near(sent, assumptions::SENT.value), "{sent} bytes as it is pushed");
+    assert!(is_near(sent, assumptions::SENT.value), "{sent} bytes per reading in a push");
 }
 
-/// The commands that the assumption names.
+/// Runs the commands that the assumption refers to.
 #[test]
-fn simulated_messages_agree_with_a_simulation() {
+fn the_assumed_number_of_messages_agrees_with_a_simulation() {
     let (devices, days) = (100, 7);
     let folder = tempfile::tempdir().unwrap();
     let (history, state) = (folder.path().join("history"), folder.path().join("state.db"));
-    printed(&format!("simulate --out {} --devices {devices} --days {days} --from 2026-10-01", history.display()));
+    output_of(&format!("simulate --out {} --devices {devices} --days {days} --from 2026-10-01", history.display()));
     let replay = format!("replay raw --from {} --state {} --alerts", history.display(), state.display());
     assert!(run(&replay).status.success());
     let log = std::fs::read_to_string(folder.path().join("alerts.ndjson")).unwrap();
     let messages: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let low = messages.iter().filter(|message| message["attributes"]["severity"] == "low").count();
-    assert!(low * 20 < messages.len(), "{low} of {} are too few to matter for SMS", messages.len());
+    assert!(
+        low * 20 < messages.len(),
+        "{low} of {} messages have severity low: too many to ignore for SMS",
+        messages.len()
+    );
     let month = workload::MONTH / 86_400.0;
-    let made = messages.len() as f64 / f64::from(devices) * month / f64::from(days);
-    let said = assumptions::MESSAGES.value;
-    assert!((made / said - 1.0).abs() < 0.05, "{made} messages about a device a month, and not {said}");
+    let measured = messages.len() as f64 / f64::from(devices) * month / f64::from(days);
+    let expected = assumptions::MESSAGES.value;
+    assert!((measured / expected - 1.0).abs() < 0.05, "{measured} messages per device and month, expected {expected}");
 }
 
-/// The bill has the alarms that the template makes.
 #[test]
-fn the_bill_has_as_many_alarms_as_the_template() {
+fn the_bill_counts_as_many_alarms_as_the_template_has() {
     let template = page("template.yaml");
     let deployed = template.matches("Type: AWS::CloudWatch::Alarm\n").count();
     assert_eq!(count(deployed as u64), format!("{}", assumptions::ALARMS.value));

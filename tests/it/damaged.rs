@@ -1,11 +1,11 @@
-//! History with objects that are damaged: every command that reads it goes on without them, names them, and ends with 1.
+//! Commands that read history skip damaged objects, list them on stderr and exit with 1.
 
 use std::path::{Path, PathBuf};
 
 use crate::support::{CommandOutput, files, run};
 
-/// Six simulated hours in the folder `data`.
-fn simulated() -> (tempfile::TempDir, PathBuf) {
+/// Simulates six hours into the folder `data`.
+fn simulate() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let ran =
         run(folder.path(), &["simulate", "--out", "data", "--devices", "20", "--days", "0.25", "--from", "2026-11-01"]);
@@ -15,8 +15,8 @@ fn simulated() -> (tempfile::TempDir, PathBuf) {
     (folder, data)
 }
 
-/// The commands that read history, each with what it prints of it first.
-fn readers(folder: &Path) -> [(&'static str, CommandOutput); 4] {
+/// Runs each command that reads history. Each comes with a text that its output must contain.
+fn run_readers(folder: &Path) -> [(&'static str, CommandOutput); 4] {
     let read = |arguments: &[&str]| run(folder, arguments);
     [
         ("rule", read(&["backtest", "--from", "data", "--rules", "rules.toml"])),
@@ -27,9 +27,9 @@ fn readers(folder: &Path) -> [(&'static str, CommandOutput); 4] {
 }
 
 #[test]
-fn damaged_objects_are_left_out_and_named() {
-    let (folder, data) = simulated();
-    for (printed, ran) in readers(folder.path()) {
+fn damaged_objects_are_skipped_and_listed() {
+    let (folder, data) = simulate();
+    for (printed, ran) in run_readers(folder.path()) {
         assert!(ran.out.contains(printed) && !ran.err.contains("damaged"), "{printed}: {} {}", ran.out, ran.err);
     }
     let objects = files(&data.join("raw"));
@@ -40,7 +40,7 @@ fn damaged_objects_are_left_out_and_named() {
     std::fs::write(path(damaged[1]), &whole[..whole.len() / 2]).unwrap();
     std::fs::write(path(damaged[2]), "no Zstandard frame").unwrap();
     std::fs::remove_file(folder.path().join("state.db")).unwrap();
-    for (printed, ran) in readers(folder.path()) {
+    for (printed, ran) in run_readers(folder.path()) {
         assert!(ran.out.contains(printed), "{printed}: {} {}", ran.out, ran.err);
         assert_eq!(ran.exit, Some(1), "{printed}: {}", ran.err);
         assert!(ran.err.contains("3 damaged objects were left out"), "{printed}: {}", ran.err);
@@ -52,8 +52,8 @@ fn damaged_objects_are_left_out_and_named() {
 }
 
 #[test]
-fn a_damaged_object_of_rejections_is_left_out_and_named() {
-    let (folder, data) = simulated();
+fn a_damaged_object_of_rejections_is_skipped_and_listed() {
+    let (folder, data) = simulate();
     let hour = data.join("rejected/dt=2026-11-01/hh=10");
     std::fs::create_dir_all(&hour).unwrap();
     std::fs::write(hour.join("00000000000000000000000000000000.ndjson.zst"), "no frame").unwrap();
@@ -65,8 +65,8 @@ fn a_damaged_object_of_rejections_is_left_out_and_named() {
 }
 
 #[test]
-fn an_empty_period_and_an_unknown_zone_are_named() {
-    let (folder, _data) = simulated();
+fn an_empty_period_is_refused_and_an_unknown_zone_is_a_warning() {
+    let (folder, _data) = simulate();
     let commands: [&[&str]; 4] = [
         &["backtest", "--from", "data", "--rules", "built-in"],
         &["replay", "raw", "--from", "data", "--state", "state.db"],

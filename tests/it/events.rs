@@ -1,4 +1,4 @@
-//! Every request of `events/`, through the same bridge as in the function, with everything behind it in memory.
+//! The function's responses to the API Gateway requests in `events/`, with all ports in memory.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ fn expectations() -> BTreeMap<String, Value> {
     serde_json::from_str(&text("expected.json")).unwrap()
 }
 
-/// The function's answer as API Gateway would read it: status, headers in lower case, body as text.
+/// Returns the function's response as API Gateway reads it: status, headers in lower case, body as text.
 async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
     let answer = World::new()
         .app()
@@ -35,13 +35,13 @@ async fn answer(event: &str) -> (Value, BTreeMap<String, Value>, String) {
         headers.insert(name.to_lowercase(), values[0].clone());
     }
     for (name, value) in answer["headers"].as_object().into_iter().flatten() {
-        assert_eq!(headers.insert(name.to_lowercase(), value.clone()), None, "{name} would be sent twice");
+        assert_eq!(headers.insert(name.to_lowercase(), value.clone()), None, "{name} occurs in both header maps");
     }
     (answer["statusCode"].clone(), headers, answer["body"].as_str().unwrap().to_owned())
 }
 
 #[test]
-fn every_event_has_an_expectation_and_every_expectation_an_event() {
+fn every_event_has_an_expectation_and_no_expectation_lacks_its_event() {
     let mut files = Vec::new();
     for api in ["http-api", "rest-api"] {
         for entry in std::fs::read_dir(folder().join(api)).unwrap() {

@@ -1,4 +1,4 @@
-//! What the store does not take waits in a queue, and is stored at last.
+//! The fallback queue: an object that the object store refuses is queued and stored later.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use smartclean_push::sources::{BatchItemFailures, Envelope, SourceEvent};
 use crate::support::memory::{MemoryPublisher, MemoryState, MemoryStore};
 use crate::support::{World, body, now, push_to, reading};
 
-/// A queue whose messages can be looked at, and which has room or not.
+/// A queue with readable messages that can be set to full.
 #[derive(Clone, Debug, Default)]
 struct Queue {
     messages: Arc<Mutex<Vec<String>>>,
@@ -33,7 +33,7 @@ impl RawStore for Queue {
     }
 }
 
-/// The store as the queue's messages find it: nothing behind it, and what is there can be read.
+/// The object store as the consumer of the queue uses it: readable, and without a fallback.
 #[derive(Clone, Debug)]
 struct Bucket(MemoryStore);
 
@@ -53,8 +53,8 @@ impl StoredObjects for Bucket {
     }
 }
 
-/// A world whose store has a queue behind it.
-struct Backed {
+/// A receiver whose object store has a fallback queue.
+struct WithFallback {
     store: MemoryStore,
     state: MemoryState,
     publisher: MemoryPublisher,
@@ -62,7 +62,7 @@ struct Backed {
     ingest: Ingest,
 }
 
-impl Backed {
+impl WithFallback {
     fn new() -> Self {
         let (store, state, publisher) = (MemoryStore::default(), MemoryState::default(), MemoryPublisher::default());
         let queue = Queue::default();
@@ -75,7 +75,7 @@ impl Backed {
         push_to(&self.ingest, body, now()).await
     }
 
-    /// Hands the queue's messages over as Lambda does; those that fail stay.
+    /// Passes the messages of the queue to the handler as Lambda does. If one fails, all stay in the queue.
     async fn drain_queue(&self) -> BatchItemFailures {
         let messages = std::mem::take(&mut *self.queue.messages.lock().unwrap());
         let record = |body: &String| json!({"messageId": "m", "eventSource": "aws:sqs", "body": body});
@@ -96,33 +96,37 @@ fn smell() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_stored_is_queued_evaluated_at_once_and_stored_later() {
-    let undisturbed = Backed::new();
+async fn an_object_that_cannot_be_stored_is_evaluated_at_once_queued_and_stored_later() {
+    let undisturbed = WithFallback::new();
     undisturbed.push(smell()).await.unwrap();
-    let world = Backed::new();
+    let world = WithFallback::new();
     world.store.set_broken(true);
     let outcome = world.push(smell()).await.unwrap();
     assert_eq!((outcome.stored, outcome.accepted, outcome.rejected, outcome.stats.alerts), (Stored::Queued, 1, 1, 1));
     assert_eq!(world.publisher.sent().len(), 1, "an outage of the store delays no alert");
     assert_eq!(world.queue.messages.lock().unwrap().len(), 2, "the reading and the rejection");
 
-    assert_ne!(world.drain_queue().await, BatchItemFailures::default(), "the store is still down: they come again");
+    assert_ne!(
+        world.drain_queue().await,
+        BatchItemFailures::default(),
+        "the messages stay in the queue while the store is down"
+    );
     world.store.set_broken(false);
     assert_eq!(world.drain_queue().await, BatchItemFailures::default());
-    assert_eq!(world.store.objects(), undisturbed.store.objects(), "to the byte, receipt and all");
+    assert_eq!(world.store.objects(), undisturbed.store.objects(), "the stored bytes and metadata are identical");
     assert_eq!(world.publisher.sent().len(), 1);
 }
 
 #[tokio::test]
 async fn an_object_that_can_be_stored_is_not_queued() {
-    let world = Backed::new();
+    let world = WithFallback::new();
     assert_eq!(world.push(smell()).await.unwrap().stored, Stored::New);
     assert!(world.queue.messages.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_push_is_rejected_only_if_the_queue_fails_too() {
-    let world = Backed::new();
+async fn a_push_fails_only_if_the_queue_fails_too() {
+    let world = WithFallback::new();
     world.store.set_broken(true);
     *world.queue.is_full.lock().unwrap() = true;
     assert!(matches!(world.push(smell()).await, Err(PushError::Store(_))));
@@ -130,8 +134,8 @@ async fn a_push_is_rejected_only_if_the_queue_fails_too() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_batch_is_queued_too() {
-    let world = Backed::new();
+async fn a_body_that_is_not_a_batch_is_queued_too() {
+    let world = WithFallback::new();
     world.store.set_broken(true);
     assert!(matches!(world.push(b"no batch".to_vec()).await, Err(PushError::NotABatch(_))));
     world.store.set_broken(false);
@@ -141,8 +145,8 @@ async fn a_body_that_is_no_batch_is_queued_too() {
 }
 
 #[tokio::test]
-async fn an_object_that_was_queued_while_state_was_down_is_evaluated_after_the_notice_of_the_bucket() {
-    let world = Backed::new();
+async fn an_object_queued_while_the_state_store_is_down_is_evaluated_after_the_bucket_notification() {
+    let world = WithFallback::new();
     world.store.set_broken(true);
     world.state.set_broken(true);
     let outcome = world.push(smell()).await.unwrap();

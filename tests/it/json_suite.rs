@@ -1,5 +1,5 @@
-//! JSONTestSuite (tests/data/json-suite): each of its cases as a push's body, as an item in either form, as a value, a
-//! name and a number inside of an item.
+//! JSONTestSuite (tests/data/json-suite): each case as the body of a push, as an item in either form, and as a value, a
+//! name and a number inside an item.
 
 use serde_json::Value;
 use smartclean_push::domain::batch::{BatchError, Items};
@@ -8,7 +8,7 @@ use smartclean_push::domain::reading::Reading;
 use crate::properties::json::{elements, is_object};
 use crate::support::{TestApp, unescaped};
 
-/// What a parser has to do with a case.
+/// What a parser must do with a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Accept,
@@ -20,7 +20,7 @@ struct Case {
     name: String,
     kind: Kind,
     bytes: Vec<u8>,
-    /// What becomes of it as a body and as a value, where that is ours to choose.
+    /// The expected outcome as a body and as a value, if the suite leaves the choice to the parser.
     chosen: Option<(String, String)>,
 }
 
@@ -42,17 +42,17 @@ impl Case {
         Self { name: name.to_string(), kind, bytes: unescaped(text).unwrap().repeat(times.parse().unwrap()), chosen }
     }
 
-    /// Its text, where it is UTF-8.
+    /// Returns the case as text if it is UTF-8.
     fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.bytes).ok()
     }
 
-    /// What stands in it between the brackets of an array.
+    /// Returns the text between the brackets if the case is an array.
     fn content(&self) -> Option<&str> {
         self.text()?.trim().strip_prefix('[')?.strip_suffix(']')
     }
 
-    /// Whether a reading may have it as a value.
+    /// Returns whether a reading may have the case as a value.
     fn is_a_value(&self) -> bool {
         match &self.chosen {
             Some((_, value)) => value == "reading",
@@ -66,29 +66,29 @@ fn cases() -> Vec<Case> {
     table.lines().filter(|line| !line.starts_with('#')).map(Case::read).collect()
 }
 
-/// The readings of a batch, and how many items were rejected; `None` where it is none.
-fn taken(body: &[u8]) -> Option<(Vec<String>, usize)> {
+/// Returns the readings of a batch and the number of rejected items, or `None` if the body is not a batch.
+fn decode(body: &[u8]) -> Option<(Vec<String>, usize)> {
     let items = Items::split(body).ok()?;
     let batch = items.read();
     Some((batch.readings.iter().map(|reading| reading.text.to_owned()).collect(), batch.rejections.len()))
 }
 
-/// A text as a line of the stored object.
+/// Returns a text as a line of the stored object.
 fn line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
 #[test]
-fn the_suite_is_whole() {
+fn the_suite_is_complete() {
     let of = |kind| cases().iter().filter(|case| case.kind == kind).count();
     assert_eq!((of(Kind::Accept), of(Kind::Refuse), of(Kind::Choose)), (95, 188, 35));
 }
 
 #[test]
-fn as_a_body_a_case_is_a_batch_where_it_is_an_array() {
+fn a_case_as_a_body_is_a_batch_if_it_is_an_array() {
     for case in cases() {
         let split = Items::split(&case.bytes);
-        let became = match &split {
+        let outcome = match &split {
             Ok(_) => "batch",
             Err(BatchError::Utf8(_)) => "no UTF-8",
             Err(BatchError::Shape) => "no array",
@@ -101,7 +101,7 @@ fn as_a_body_a_case_is_a_batch_where_it_is_an_array() {
             (Kind::Accept, _) => &["no array"],
             _ => &["no UTF-8", "no JSON"],
         };
-        assert!(expected.contains(&became), "{}: {became}", case.name);
+        assert!(expected.contains(&outcome), "{}: {outcome}", case.name);
         if let Ok(items) = split {
             assert_eq!(items.len(), elements(case.text().unwrap().trim_start_matches('\u{feff}')).unwrap().len());
         }
@@ -109,7 +109,7 @@ fn as_a_body_a_case_is_a_batch_where_it_is_an_array() {
 }
 
 #[tokio::test]
-async fn as_a_body_a_case_is_answered_and_kept_to_the_byte_where_it_is_no_batch() {
+async fn a_case_as_a_body_is_refused_and_stored_unchanged_if_it_is_not_a_batch() {
     for case in cases() {
         let app = TestApp::new();
         let answer = app.push(case.bytes.clone()).await;
@@ -120,20 +120,20 @@ async fn as_a_body_a_case_is_answered_and_kept_to_the_byte_where_it_is_no_batch(
         }
         let lines = app.lines();
         assert_eq!((lines.len(), lines[0].1.len()), (1, 1), "{}", case.name);
-        let kept: Value = serde_json::from_str(&lines[0].1[0]).unwrap();
+        let rejection: Value = serde_json::from_str(&lines[0].1[0]).unwrap();
         match case.text() {
-            Some(text) => assert_eq!(kept["raw"], text, "{}", case.name),
-            None => assert!(kept["raw_base64"].is_string(), "{}", case.name),
+            Some(text) => assert_eq!(rejection["raw"], text, "{}", case.name),
+            None => assert!(rejection["raw_base64"].is_string(), "{}", case.name),
         }
     }
 }
 
 #[test]
-fn as_an_item_in_a_string_a_case_is_a_reading_where_it_is_one_object() {
+fn a_case_as_an_item_in_a_string_is_a_reading_if_it_is_one_object() {
     for case in cases() {
         let Some(text) = case.text() else { continue };
         let body = serde_json::to_vec(&[text]).unwrap();
-        let (readings, rejected) = taken(&body).unwrap();
+        let (readings, rejected) = decode(&body).unwrap();
         let is_object = text.trim_start().starts_with('{');
         if case.kind == Kind::Accept && is_object || case.name == "i_object_key_lone_2nd_surrogate" {
             assert_eq!((readings, rejected), (vec![line(text)], 0), "{}", case.name);
@@ -146,26 +146,26 @@ fn as_an_item_in_a_string_a_case_is_a_reading_where_it_is_one_object() {
 }
 
 #[test]
-fn as_an_item_as_it_stands_a_case_is_a_reading_where_it_is_one_object() {
+fn a_case_as_a_bare_item_is_a_reading_if_it_is_one_object() {
     for case in cases() {
-        let taken = taken(&[b"[", &case.bytes[..], b"]"].concat());
+        let decode = decode(&[b"[", &case.bytes[..], b"]"].concat());
         match (case.kind, case.text()) {
             (Kind::Accept, Some(text)) if text.trim_start().starts_with('{') => {
-                assert_eq!(taken, Some((vec![line(text.trim())], 0)), "{}", case.name);
+                assert_eq!(decode, Some((vec![line(text.trim())], 0)), "{}", case.name);
             }
             (Kind::Accept, Some(text)) => {
-                // A string is taken for what stands in it.
+                // The content of a string is decoded as an item.
                 let inner: Option<String> = serde_json::from_str(text).ok();
                 let readings: Vec<String> = inner.into_iter().filter(|inner| is_object(inner)).collect();
                 let rejected = 1 - readings.len();
-                assert_eq!(taken, Some((readings, rejected)), "{}", case.name);
+                assert_eq!(decode, Some((readings, rejected)), "{}", case.name);
             }
-            // "[" and "]" around nothing are the empty array.
-            (Kind::Refuse, _) => assert!(taken.is_none_or(|(readings, _)| readings.is_empty()), "{}", case.name),
-            _ if case.text().is_none() => assert_eq!(taken, None, "{}", case.name),
+            // An empty case between "[" and "]" is the empty array.
+            (Kind::Refuse, _) => assert!(decode.is_none_or(|(readings, _)| readings.is_empty()), "{}", case.name),
+            _ if case.text().is_none() => assert_eq!(decode, None, "{}", case.name),
             _ => {
                 let readings = usize::from(case.name == "i_object_key_lone_2nd_surrogate");
-                let found = taken.map_or(0, |(readings, _)| readings.len());
+                let found = decode.map_or(0, |(readings, _)| readings.len());
                 assert_eq!(found, readings, "{}", case.name);
             }
         }
@@ -173,7 +173,7 @@ fn as_an_item_as_it_stands_a_case_is_a_reading_where_it_is_one_object() {
 }
 
 #[test]
-fn as_a_value_a_case_leaves_a_reading_a_reading_or_makes_it_none() {
+fn a_case_as_a_value_makes_a_reading_valid_or_invalid_as_the_suite_expects() {
     for case in cases() {
         let Some(text) = case.text() else { continue };
         for reading in [format!("{{\"Display\":{text}}}"), format!("{{\"v\":{{\"x\":{text}}},\"Display\":1}}")] {
@@ -187,7 +187,7 @@ fn as_a_value_a_case_leaves_a_reading_a_reading_or_makes_it_none() {
 }
 
 #[test]
-fn as_a_name_a_string_leaves_a_reading_a_reading_or_makes_it_none() {
+fn a_string_as_a_name_makes_a_reading_valid_or_invalid_as_the_suite_expects() {
     let mut names = 0;
     for case in cases() {
         let Some(name) = case.content().filter(|content| content.trim_start().starts_with('"')) else { continue };
@@ -199,11 +199,11 @@ fn as_a_name_a_string_leaves_a_reading_a_reading_or_makes_it_none() {
         }
         names += 1;
     }
-    assert!(names > 70, "{names} of the cases are a string in an array");
+    assert!(names > 70, "only {names} cases are a string in an array");
 }
 
 #[test]
-fn as_a_number_a_case_is_measured_as_rust_reads_it_or_not_at_all() {
+fn a_number_as_a_metric_has_the_value_that_rust_parses_or_is_refused() {
     let mut numbers = 0;
     for case in cases() {
         let Some(number) = case.content().filter(|_| case.name[1..].starts_with("_number")) else { continue };
@@ -213,5 +213,5 @@ fn as_a_number_a_case_is_measured_as_rust_reads_it_or_not_at_all() {
         assert_eq!(measured, expected, "{}", case.name);
         numbers += 1;
     }
-    assert!(numbers > 70, "{numbers}");
+    assert!(numbers > 70, "only {numbers} cases are a number in an array");
 }

@@ -1,6 +1,6 @@
-//! The process dies between any two steps of a push, or of a sweep. What the next one makes of what is left on the disk
-//! must be what would have come of it without that: every alert that is due said at least once, none invented, and the
-//! state as if nothing had happened.
+//! Crash safety: a process is killed between any two steps of a push or a sweep, and the next process continues from
+//! the data folder. The result must equal a run without a crash: every alert is sent at least once, no alert is
+//! invented, and the state is the same.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,11 +25,12 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::support::memory::MemoryPublisher;
 use crate::support::{StoredDocument, World, documents, files, now, process, push_to, reading_with};
 
-/// Fewest steps of a push, and of the sweeps after it: with fewer the test would not see what it is about.
+/// Minimum number of steps of a push and of the sweeps after it. With fewer steps the test would not cover every kind
+/// of step.
 const FEWEST_STEPS: usize = 12;
-/// A step that nothing comes to.
+/// A step that no process reaches.
 const NEVER: usize = usize::MAX;
-/// What the push has to say, what is suppressed at first among it.
+/// Subjects of the messages of the push, including those that are suppressed at first.
 const SUBJECTS: [&str; 5] = [
     "[HIGH] Bad air, Bad smell: smelly",
     "[MEDIUM] 1 more alert: supplies",
@@ -38,21 +39,21 @@ const SUBJECTS: [&str; 5] = [
     "[OK] Refill soap: cleaned",
 ];
 
-/// How far a process has come, and the step at which it dies.
-struct Life {
+/// The progress of a process, and the step at which it is killed.
+struct Lifetime {
     steps: Mutex<usize>,
-    dies_at: usize,
+    killed_at: usize,
     folder: PathBuf,
 }
 
-impl Life {
-    /// Begins a step, once the one before it is done; or dies. The process ends as by a power cut: nothing is closed,
+impl Lifetime {
+    /// Starts a step after the previous one, or aborts the process. As in a power failure, nothing is closed and
     /// nothing is dropped.
-    #[expect(clippy::print_stdout, reason = "its parent shows this where the test fails")]
+    #[expect(clippy::print_stdout, reason = "the parent process shows this if the test fails")]
     async fn step(&self, what: &str) -> MutexGuard<'_, usize> {
         let mut steps = self.steps.lock().await;
         println!("step {steps}: {what}");
-        if *steps == self.dies_at {
+        if *steps == self.killed_at {
             std::process::abort();
         }
         *steps += 1;
@@ -60,21 +61,21 @@ impl Life {
     }
 }
 
-/// A port at each call of which the process may die; but for those that only read, because who dies before one of them
-/// leaves what they leave who die after it.
+/// A port that counts each call as a step at which the process may be killed. Calls that only read are not steps,
+/// because a crash before or after them leaves the same data.
 #[derive(Clone)]
-struct Dying<P> {
+struct Killable<P> {
     port: P,
-    life: Arc<Life>,
+    lifetime: Arc<Lifetime>,
 }
 
 #[async_trait]
-impl RawStore for Dying<FolderStore> {
+impl RawStore for Killable<FolderStore> {
     async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
-        let mut steps = self.life.step(&format!("put {}", object.key)).await;
-        if *steps == self.life.dies_at {
-            // The note that it is to be evaluated is written first: as if it had come no further.
-            let path = self.life.folder.join(object.key.as_str());
+        let mut steps = self.lifetime.step(&format!("put {}", object.key)).await;
+        if *steps == self.lifetime.killed_at {
+            // `put` writes the journal entry first. Removing the object simulates a crash between the two.
+            let path = self.lifetime.folder.join(object.key.as_str());
             self.port.put(object).await.unwrap();
             fs::remove_file(path).unwrap();
             std::process::abort();
@@ -85,9 +86,9 @@ impl RawStore for Dying<FolderStore> {
 }
 
 #[async_trait]
-impl Journal for Dying<FolderStore> {
+impl Journal for Killable<FolderStore> {
     async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
-        let _step = self.life.step("evaluated").await;
+        let _step = self.lifetime.step("evaluated").await;
         self.port.mark_evaluated(key).await
     }
 
@@ -105,7 +106,7 @@ impl Journal for Dying<FolderStore> {
 }
 
 #[async_trait]
-impl StateStore for Dying<SqliteStore> {
+impl StateStore for Killable<SqliteStore> {
     async fn load(&self, keys: &[String]) -> Result<Vec<StateDocument>, UnavailableError> {
         self.port.load(keys).await
     }
@@ -117,7 +118,7 @@ impl StateStore for Dying<SqliteStore> {
         body: &str,
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
-        let _step = self.life.step(&format!("commit {key}")).await;
+        let _step = self.lifetime.step(&format!("commit {key}")).await;
         self.port.commit(key, version, body, due).await
     }
 
@@ -126,13 +127,13 @@ impl StateStore for Dying<SqliteStore> {
     }
 }
 
-/// Message by message, because others than this log may have sent a part of them.
+/// Publishes one message at a time, because a crash may happen between two messages.
 #[async_trait]
-impl AlertPublisher for Dying<AlertLog> {
+impl AlertPublisher for Killable<AlertLog> {
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let mut outcomes = Vec::new();
         for message in messages {
-            let _step = self.life.step(&format!("publish {}", message.subject)).await;
+            let _step = self.lifetime.step(&format!("publish {}", message.subject)).await;
             outcomes.extend(self.port.publish(std::slice::from_ref(message)).await);
         }
         outcomes
@@ -144,7 +145,7 @@ fn after(seconds: i64) -> Timestamp {
 }
 
 fn world() -> World {
-    // Somebody is told when the soap is back, so that a cleaning has something to say.
+    // The rule sends a resolved notice, so that a cleaning causes a message.
     World::new().with_rules(RuleSet::parse("rules.toml", "[[rule]]\nid = \"soap-low\"\nresolved = true").unwrap())
 }
 
@@ -153,8 +154,8 @@ fn measured(zone: &str, device_type: &str, values: Value, seconds: i64) -> Value
     reading_with(device_type, &values, &envelope).into()
 }
 
-/// What was pushed half an hour before: a sum is begun in two zones, and in one of them the soap is low.
-fn earlier() -> Value {
+/// The push half an hour earlier: two zones have an accumulator, and in one of them the soap is low.
+fn earlier_push() -> Value {
     json!([
         measured("cleaned", "SS", json!({ "p": 4 }), -1800),
         measured("cleaned", "UM", json!({ "count": 29 }), -1800),
@@ -162,21 +163,21 @@ fn earlier() -> Value {
     ])
 }
 
-/// The push that the process dies in.
-fn pushed() -> Value {
+/// The push during which the process is killed.
+fn killed_push() -> Value {
     json!([
-        // One message of two alerts.
+        // One message for two alerts.
         measured("smelly", "ODRDTR_BATT_V1", json!({ "amm": 270, "aqi": 400 }), -9),
-        // Together they reach the limit; and here they do not, with what was counted before.
+        // In "busy" both together reach the limit. In "counting" they do not, even with the earlier count.
         measured("busy", "UM", json!({ "count": 20 }), -8),
         measured("busy", "UM", json!({ "count": 15 }), -7),
         measured("counting", "UM", json!({ "count": 9 }), -8),
         measured("counting", "UM", json!({ "count": 8 }), -7),
-        // The second one is suppressed by the first.
+        // The first alert suppresses the second.
         measured("supplies", "SS", json!({ "p": 4 }), -60),
         measured("supplies", "BIN", json!({ "p": 4 }), -50),
         measured("well", "ODRDTR_BATT_V1", json!({ "amm": 10, "aqi": 10 }), -9),
-        // Would reach the limit but for the cleaning, which also ends the alert of before.
+        // Without the cleaning this reaches the limit. The cleaning also resolves the earlier alert.
         measured("cleaned", "UM", json!({ "count": 29 }), -5),
         {
             "RoutingKey": "matrix.p.task.closed.high", "UnixTimeInt": now().as_second(),
@@ -190,137 +191,138 @@ async fn push(ingest: &Ingest, items: &Value, received: Timestamp) -> PushOutcom
     push_to(ingest, items.to_string(), received).await.unwrap()
 }
 
-/// What a process does until it dies.
-async fn live(part: &str, life: Life) {
-    let folder = life.folder.clone();
+/// Runs one part in a process until it ends or is killed.
+async fn run_part(part: &str, lifetime: Lifetime) {
+    let folder = lifetime.folder.clone();
     let (store, _) = FolderStore::open(&folder).unwrap();
     let state = SqliteStore::open(&folder.join("state.db")).unwrap();
-    let life = Arc::new(life);
+    let lifetime = Arc::new(lifetime);
     let ingest = world()
-        .with_journaled_store(Dying { port: store.clone(), life: Arc::clone(&life) })
-        .with_state(Dying { port: state.clone(), life: Arc::clone(&life) })
-        .with_publisher(Dying { port: AlertLog::open(&folder).unwrap(), life: Arc::clone(&life) })
+        .with_journaled_store(Killable { port: store.clone(), lifetime: Arc::clone(&lifetime) })
+        .with_state(Killable { port: state.clone(), lifetime: Arc::clone(&lifetime) })
+        .with_publisher(Killable { port: AlertLog::open(&folder).unwrap(), lifetime: Arc::clone(&lifetime) })
         .ingest();
     match part {
         "push" => {
-            let outcome = push(&ingest, &pushed(), now()).await;
+            let outcome = push(&ingest, &killed_push(), now()).await;
             assert!(outcome.evaluated && outcome.delivery.failed == 0, "{outcome:?}");
         }
         "sweeps" => {
-            // None of its messages left.
-            let unheard = MemoryPublisher::default();
-            unheard.set_broken(true);
-            let broken = world().with_journaled_store(store).with_state(state).with_publisher(unheard).ingest();
-            let outcome = push(&broken, &pushed(), now()).await;
+            // None of the messages is sent.
+            let failing_publisher = MemoryPublisher::default();
+            failing_publisher.set_broken(true);
+            let broken =
+                world().with_journaled_store(store).with_state(state).with_publisher(failing_publisher).ingest();
+            let outcome = push(&broken, &killed_push(), now()).await;
             assert!(outcome.evaluated && outcome.delivery.failed > 0, "{outcome:?}");
-            // The second one comes after the end of the block.
+            // The second sweep is after the end of the block.
             for seconds in [61, 1000] {
                 ingest.sweep(after(seconds)).await.unwrap();
             }
         }
         restarted => {
-            // A sweep is killed later than a push.
+            // A sweep is killed later than a push is.
             let at = after(if restarted == "restarted late" { 1100 } else { 5 });
             ingest.evaluate_pending(Timestamp::MAX, at).await.unwrap();
             if restarted == "restarted and repeated" {
-                push(&ingest, &pushed(), at).await;
+                push(&ingest, &killed_push(), at).await;
             }
             for seconds in [61, 1000, 1100] {
                 ingest.sweep(at + SignedDuration::from_secs(seconds)).await.unwrap();
             }
         }
     }
-    let _end = life.step("the end").await;
+    let _end = lifetime.step("the end").await;
 }
 
-/// A process that dies.
+/// The process that is killed.
 #[tokio::test]
-#[ignore = "a part of the other tests here, which start it"]
-async fn mortal() {
+#[ignore = "child process of the other tests of this module"]
+async fn killed_process() {
     let variable = |name| std::env::var(name).unwrap();
-    let dies_at = variable("KILL_TEST_STEP").parse().unwrap();
+    let killed_at = variable("KILL_TEST_STEP").parse().unwrap();
     let folder = variable("KILL_TEST_FOLDER").into();
-    live(&variable("KILL_TEST_PART"), Life { steps: Mutex::new(0), dies_at, folder }).await;
+    run_part(&variable("KILL_TEST_PART"), Lifetime { steps: Mutex::new(0), killed_at, folder }).await;
 }
 
-/// Runs a process that dies at a step. What it printed, and whether it came to its end before that.
-fn run(part: &str, folder: &Path, dies_at: usize) -> (String, bool) {
-    let output = process(module_path!(), "mortal")
-        .env("KILL_TEST_STEP", dies_at.to_string())
+/// Runs a process that is killed at a step. Returns its output, and whether it ended before that step.
+fn run(part: &str, folder: &Path, killed_at: usize) -> (String, bool) {
+    let output = process(module_path!(), "killed_process")
+        .env("KILL_TEST_STEP", killed_at.to_string())
         .env("KILL_TEST_FOLDER", folder)
         .env("KILL_TEST_PART", part)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let ended = output.status.success() && text.contains("1 passed");
-    // A test that fails has an exit code, and this one.
+    // A failed test exits with 101, a killed one does not.
     assert!(ended || output.status.code() != Some(101), "{text}");
     (text, ended)
 }
 
-/// What is left in the end, as far as anybody could ask for it.
+/// The observable result in the data folder.
 #[derive(Debug, PartialEq)]
-struct Left {
-    /// Every message that was sent, to the letter; how often is left out.
-    told: BTreeSet<String>,
-    /// What is remembered, and when something is due. Not how often it was written, which is more often where a push was
-    /// evaluated twice; nor, for the same reason, when something last arrived, and how many tokens are left.
+struct Outcome {
+    /// The lines of the alert log. Repetitions do not count.
+    sent: BTreeSet<String>,
+    /// The state documents with their due times. Versions, the time of the last arrival and the remaining tokens do not
+    /// count, because a push that is evaluated twice changes them.
     state: Vec<StoredDocument>,
-    /// Names of the objects of readings.
+    /// Names of the objects with readings.
     objects: Vec<String>,
-    /// Objects that are still to be evaluated.
+    /// Number of objects that are still to be evaluated.
     unevaluated: usize,
 }
 
-fn left(folder: &Path) -> Left {
+fn outcome_in(folder: &Path) -> Outcome {
     let mut state = documents(&folder.join("state.db"));
     state.retain(|document| !["arrivals", RATE_LIMIT].contains(&document.key.as_str()));
-    assert!(state.iter().all(|document| !document.body.contains("outbox")), "all was sent: {state:#?}");
-    Left {
-        told: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(str::to_owned).collect(),
+    assert!(state.iter().all(|document| !document.body.contains("outbox")), "the outboxes are empty: {state:#?}");
+    Outcome {
+        sent: fs::read_to_string(folder.join("alerts.ndjson")).unwrap().lines().map(str::to_owned).collect(),
         state,
         objects: files(&folder.join("raw")),
         unevaluated: files(&folder.join("to-evaluate")).len(),
     }
 }
 
-/// A data folder of which the earlier push is remembered.
-async fn used_folder() -> tempfile::TempDir {
+/// Creates a data folder that has ingested the earlier push.
+async fn folder_with_earlier_push() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let state = SqliteStore::open(&folder.path().join("state.db")).unwrap();
     let ingest = world().with_journaled_store(store).with_state(state).ingest();
-    assert_eq!(push(&ingest, &earlier(), after(-1799)).await.delivery.messages, 1);
+    assert_eq!(push(&ingest, &earlier_push(), after(-1799)).await.delivery.messages, 1);
     folder
 }
 
-/// What is left where nothing but these parts took place, and none was disturbed.
-async fn left_by(parts: &[&str]) -> Left {
-    let folder = used_folder().await;
+/// Returns the result of these parts without a crash.
+async fn outcome_of(parts: &[&str]) -> Outcome {
+    let folder = folder_with_earlier_push().await;
     for part in parts {
         let (text, ended) = run(part, folder.path(), NEVER);
         assert!(ended, "{text}");
     }
-    left(folder.path())
+    outcome_in(folder.path())
 }
 
-/// Kills `part` at each of its steps and then restarts; what is left is what `undisturbed` leaves.
-async fn survives(part: &str, restarted: &str, undisturbed: &[&str]) {
-    let (expected, without) = (left_by(undisturbed).await, left_by(&["restarted"]).await);
-    let subjects = expected.told.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["subject"].clone());
+/// Kills `part` at each of its steps and then runs `restarted`. The result must equal that of `undisturbed`.
+async fn survives_kills(part: &str, restarted: &str, undisturbed: &[&str]) {
+    let (expected, without) = (outcome_of(undisturbed).await, outcome_of(&["restarted"]).await);
+    let subjects = expected.sent.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["subject"].clone());
     let mut subjects: Vec<String> = subjects.map(|subject| subject.as_str().unwrap().to_owned()).collect();
     subjects.sort();
     assert_eq!(subjects, SUBJECTS);
-    assert_eq!((without.told.len(), without.objects.len(), expected.objects.len()), (0, 1, 2));
+    assert_eq!((without.sent.len(), without.objects.len(), expected.objects.len()), (0, 1, 2));
     for step in 0.. {
-        let folder = used_folder().await;
+        let folder = folder_with_earlier_push().await;
         let (text, ended) = run(part, folder.path(), step);
         let is_stored = files(&folder.path().join("raw")).len() == 2;
         let (again, has_restarted) = run(restarted, folder.path(), NEVER);
         assert!(has_restarted, "{text}\n{again}");
         let is_known = is_stored || restarted == "restarted and repeated";
         let expected = if is_known { &expected } else { &without };
-        assert_eq!(left(folder.path()), *expected, "{text}\n{again}");
+        assert_eq!(outcome_in(folder.path()), *expected, "{text}\n{again}");
         if restarted == "restarted and repeated" {
             assert_eq!(files(&folder.path().join("rejected")).len(), 1, "{text}\n{again}");
         }
@@ -332,16 +334,16 @@ async fn survives(part: &str, restarted: &str, undisturbed: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_push_that_is_killed_anywhere_is_finished_by_the_next_process() {
-    survives("push", "restarted", &["push", "restarted"]).await;
+async fn a_push_killed_at_any_step_is_completed_by_the_next_process() {
+    survives_kills("push", "restarted", &["push", "restarted"]).await;
 }
 
 #[tokio::test]
-async fn a_push_that_is_killed_anywhere_and_sent_again_is_a_push_that_was_not_killed() {
-    survives("push", "restarted and repeated", &["push", "restarted"]).await;
+async fn a_push_killed_at_any_step_and_retried_has_the_result_of_one_push() {
+    survives_kills("push", "restarted and repeated", &["push", "restarted"]).await;
 }
 
 #[tokio::test]
-async fn a_sweep_that_is_killed_anywhere_is_finished_by_the_next_process() {
-    survives("sweeps", "restarted late", &["sweeps", "restarted late"]).await;
+async fn a_sweep_killed_at_any_step_is_completed_by_the_next_process() {
+    survives_kills("sweeps", "restarted late", &["sweeps", "restarted late"]).await;
 }

@@ -1,9 +1,10 @@
-//! Tests of the whole, from outside: one module for what a reader would look for.
+//! Integration tests of the receiver and the command, one module per subject.
 //!
-//! Four of them are suites of their own: `model` compares the engine with a naive one, `hostile` attacks the server, `oracle`
-//! pushes a known ledger while what the programs need fails, `test_support` is shared with the fuzz targets and the benchmarks.
-#![expect(clippy::disallowed_methods, reason = "the Makefile tells tests by variables how long to run")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Three modules are larger suites: `model` compares the engine with a naive implementation, `hostile` attacks the
+//! server, and `oracle` compares stored readings and sent alerts with a ledger while dependencies fail. The crate
+//! `test_support` is shared with the fuzz targets and the benchmarks.
+#![expect(clippy::disallowed_methods, reason = "the Makefile sets the duration of tests by environment variables")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod alert_ids;
 mod auth_methods;
@@ -21,12 +22,12 @@ mod guessing;
 mod hostile;
 mod json_suite;
 mod kill;
-mod left_over;
 mod metrics;
 mod model;
 mod notices;
 mod oracle;
 mod pack;
+mod pending_pushes;
 mod publications;
 mod push;
 mod races;

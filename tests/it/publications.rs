@@ -1,5 +1,5 @@
-//! What is published on an MQTT topic, and what comes of it where something on its way fails: every event of `events/iot`
-//! and `events/queue`, through the same bridge as in the function.
+//! Publications on an MQTT topic, also if the object store or the queue fails: the events in `events/iot` and
+//! `events/queue`, handled as in the function.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,10 +15,10 @@ use smartclean_push::ingest::ports::{RawStore, Stored, StoredObjects, Unavailabl
 use crate::support::World;
 use crate::support::memory::{MemoryPublisher, MemoryStore};
 
-/// When the messages of `events/` were published.
+/// Time at which the messages in `events/` were published, in Unix milliseconds.
 const PUBLISHED: i64 = 1_795_428_000_123;
 
-/// A queue that has room or not.
+/// A queue that can be set to full.
 #[derive(Clone, Debug, Default)]
 struct Queue(Arc<Mutex<bool>>);
 
@@ -33,7 +33,7 @@ impl RawStore for Queue {
     }
 }
 
-/// The store by itself, which the queue's messages are not about here.
+/// A bucket for the consumer of the queue. No message of these tests refers to it.
 #[derive(Debug)]
 struct NoBucket;
 
@@ -51,23 +51,23 @@ impl StoredObjects for NoBucket {
     }
 }
 
-/// The function's handler, in a world whose store has a queue behind it.
-pub(crate) struct Backed {
+/// The function's handler, with an object store that has a fallback queue.
+pub(crate) struct WithFallback {
     store: MemoryStore,
     publisher: MemoryPublisher,
     queue: Queue,
     app: App,
 }
 
-impl Backed {
+impl WithFallback {
     pub(crate) fn new() -> Self {
         let (store, publisher, queue) = (MemoryStore::default(), MemoryPublisher::default(), Queue::default());
-        let backed = StoreWithFallback::new(store.clone(), queue.clone());
-        let app = World::new().with_store(backed).with_publisher(publisher.clone()).app();
+        let fallback = StoreWithFallback::new(store.clone(), queue.clone());
+        let app = World::new().with_store(fallback).with_publisher(publisher.clone()).app();
         Self { store, publisher, queue, app }
     }
 
-    /// What the function replies to an event of `events/`, a minute after its message was published.
+    /// Handles an event of `events/` one minute after its message was published. Returns the reply.
     pub(crate) async fn reply_to(&self, name: &str) -> Result<Value, EventError> {
         let path = crate::support::repository().join("events").join(name);
         let event = std::fs::read_to_string(path).unwrap();
@@ -78,14 +78,14 @@ impl Backed {
             .map(|reply| serde_json::to_value(reply).unwrap())
     }
 
-    /// How many messages were sent, after a sweep so long after the event.
+    /// Sweeps `seconds` after the event. Returns the number of messages sent so far.
     async fn sent_after_sweep(&self, seconds: i64) -> usize {
         let now = published() + SignedDuration::from_mins(1) + SignedDuration::from_secs(seconds);
         self.app.ingest().sweep(now).await.unwrap();
         self.publisher.sent().len()
     }
 
-    fn break_down(&self, broken: bool) {
+    fn set_broken(&self, broken: bool) {
         self.store.set_broken(broken);
         *self.queue.0.lock().unwrap() = broken;
     }
@@ -101,31 +101,31 @@ fn published() -> Timestamp {
     Timestamp::from_millisecond(PUBLISHED).unwrap()
 }
 
-fn done() -> Value {
+fn all_done() -> Value {
     json!({"batchItemFailures": []})
 }
 
-fn comes_again(message: &str) -> Value {
+fn failed(message: &str) -> Value {
     json!({"batchItemFailures": [{"itemIdentifier": message}]})
 }
 
 #[tokio::test]
 async fn a_publication_is_stored_unchanged_and_alerts() {
-    let world = Backed::new();
-    let taken = world.reply_to("iot/push-alert.json").await.unwrap();
-    assert_eq!((&taken["accepted"], &taken["alerts"]), (&json!(1), &json!(1)), "{taken}");
+    let world = WithFallback::new();
+    let reply = world.reply_to("iot/push-alert.json").await.unwrap();
+    assert_eq!((&reply["accepted"], &reply["alerts"]), (&json!(1), &json!(1)), "{reply}");
     assert_eq!(world.publisher.sent().len(), 1);
     let object = world.one_object();
-    assert!(object.key.as_str().contains(taken["batch"].as_str().unwrap()));
+    assert!(object.key.as_str().contains(reply["batch"].as_str().unwrap()));
     assert!(unpack(&object.bytes).unwrap().contains("男厕"));
     assert_eq!(object.metadata.source, "mqtt:smartclean-push-1@smartclean/push");
     assert_eq!(object.metadata.request_id, "invocation-1");
-    assert_eq!(object.metadata.received, published(), "not when it was tried again");
+    assert_eq!(object.metadata.received, published(), "the time of publication, not of the retry");
 }
 
 #[tokio::test]
-async fn the_same_publication_twice_is_one_object_and_one_alert() {
-    let world = Backed::new();
+async fn a_repeated_publication_is_one_object_and_one_alert() {
+    let world = WithFallback::new();
     for alerts in [1, 0] {
         assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], alerts);
     }
@@ -135,25 +135,25 @@ async fn the_same_publication_twice_is_one_object_and_one_alert() {
 
 #[tokio::test]
 async fn a_publication_over_https_has_no_client_id_and_is_accepted() {
-    let world = Backed::new();
+    let world = WithFallback::new();
     assert_eq!(world.reply_to("iot/without-client-id.json").await.unwrap()["accepted"], 1);
     assert_eq!(world.one_object().metadata.source, "mqtt:unknown@smartclean/push");
 }
 
 #[tokio::test]
-async fn a_publication_that_is_no_batch_is_stored_and_not_retried() {
-    let world = Backed::new();
-    let taken = world.reply_to("iot/not-an-array.json").await.unwrap();
-    assert!(taken["rejected"].is_string(), "{taken}");
+async fn a_publication_that_is_not_a_batch_is_stored_and_not_retried() {
+    let world = WithFallback::new();
+    let reply = world.reply_to("iot/not-an-array.json").await.unwrap();
+    assert!(reply["rejected"].is_string(), "{reply}");
     assert!(world.one_object().key.as_str().starts_with("rejected/"));
 }
 
 #[tokio::test]
 async fn the_invocation_fails_only_if_the_publication_cannot_be_queued() {
-    let world = Backed::new();
+    let world = WithFallback::new();
     world.store.set_broken(true);
     assert_eq!(world.reply_to("iot/push-alert.json").await.unwrap()["alerts"], 1);
-    world.break_down(true);
+    world.set_broken(true);
     for name in ["iot/push-alert.json", "iot/not-an-array.json"] {
         assert_eq!(world.reply_to(name).await.unwrap_err(), EventError::Publication, "{name}");
     }
@@ -161,11 +161,11 @@ async fn the_invocation_fails_only_if_the_publication_cannot_be_queued() {
 
 #[tokio::test]
 async fn a_failed_publication_is_ingested_from_the_queue() {
-    let undisturbed = Backed::new();
+    let undisturbed = WithFallback::new();
     undisturbed.reply_to("iot/push-alert.json").await.unwrap();
     for name in ["queue/iot-error-action.json", "queue/function-gave-up-on-publication.json"] {
-        let world = Backed::new();
-        assert_eq!(world.reply_to(name).await.unwrap(), done(), "{name}");
+        let world = WithFallback::new();
+        assert_eq!(world.reply_to(name).await.unwrap(), all_done(), "{name}");
         assert_eq!(world.publisher.sent().len(), 1, "{name}");
         let (expected, object) = (undisturbed.one_object(), world.one_object());
         assert_eq!((object.key, object.bytes), (expected.key, expected.bytes), "{name}");
@@ -176,17 +176,17 @@ async fn a_failed_publication_is_ingested_from_the_queue() {
 
 #[tokio::test]
 async fn a_publication_that_still_fails_stays_in_the_queue() {
-    let world = Backed::new();
-    world.break_down(true);
+    let world = WithFallback::new();
+    world.set_broken(true);
     for (name, message) in [
         ("queue/iot-error-action.json", "059f36b4-87a3-44ab-83d2-661975830a7d"),
         ("queue/function-gave-up-on-publication.json", "2e1424d4-f796-459a-8184-9c92662be6da"),
     ] {
-        assert_eq!(world.reply_to(name).await.unwrap(), comes_again(message), "{name}");
+        assert_eq!(world.reply_to(name).await.unwrap(), failed(message), "{name}");
     }
-    world.break_down(false);
+    world.set_broken(false);
     for name in ["queue/iot-error-action.json", "queue/function-gave-up-on-publication.json"] {
-        assert_eq!(world.reply_to(name).await.unwrap(), done(), "{name}");
+        assert_eq!(world.reply_to(name).await.unwrap(), all_done(), "{name}");
     }
     world.one_object();
     assert_eq!(world.publisher.sent().len(), 1);
@@ -194,19 +194,19 @@ async fn a_publication_that_still_fails_stays_in_the_queue() {
 
 #[tokio::test]
 async fn a_failed_sweep_is_skipped_and_an_unknown_message_stays_in_the_queue() {
-    let world = Backed::new();
-    assert_eq!(world.reply_to("queue/function-gave-up-on-sweep.json").await.unwrap(), done());
+    let world = WithFallback::new();
+    assert_eq!(world.reply_to("queue/function-gave-up-on-sweep.json").await.unwrap(), all_done());
     let unknown = world.reply_to("queue/not-understood.json").await.unwrap();
-    assert_eq!(unknown, comes_again("4b1424d4-f796-459a-8184-9c92662be6da"));
+    assert_eq!(unknown, failed("4b1424d4-f796-459a-8184-9c92662be6da"));
     assert!(world.store.objects().is_empty() && world.publisher.sent().is_empty());
 }
 
 #[tokio::test]
-async fn the_lease_of_a_late_publication_starts_now() {
-    let world = Backed::new();
+async fn the_lease_of_a_late_publication_starts_at_its_evaluation() {
+    let world = WithFallback::new();
     world.publisher.set_broken(true);
     world.reply_to("iot/push-alert.json").await.unwrap();
     world.publisher.set_broken(false);
-    assert_eq!(world.sent_after_sweep(59).await, 0, "whoever leased it may still send it");
+    assert_eq!(world.sent_after_sweep(59).await, 0, "the holder of the lease may still send the message");
     assert_eq!(world.sent_after_sweep(60).await, 1);
 }

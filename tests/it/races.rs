@@ -1,4 +1,4 @@
-//! Whole pushes of two processes that race for one zone: each limit that is crossed is one alert, and nothing is lost.
+//! Two processes that push to the same zones concurrently: each breach is one alert, and no reading is lost.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,14 +19,14 @@ use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, Unavaila
 
 use crate::support::{World, body, now, process, push_to, reading_with};
 
-/// Zones for which the processes race with one and the same reading.
+/// Number of zones. Both processes push the same reading to each of them.
 const ZONES: usize = 30;
-/// People whom each process counts, one a push.
+/// Number of pushes of each process, each of which counts one person.
 const PEOPLE: usize = 50;
-/// What starts with this is for the parent.
+/// Prefix of the line that the parent process reads.
 const REPORT: &str = "report: ";
 
-/// A state store that counts how often somebody else was faster in a zone.
+/// A state store that counts the lost compare-and-swaps of zones.
 struct Counting<T> {
     store: T,
     lost: Arc<AtomicUsize>,
@@ -57,22 +57,22 @@ impl<T: StateStore> StateStore for Counting<T> {
     }
 }
 
-/// Each alert is sent by itself, and none blocks the next one.
+/// Rules with which each alert is a message of its own and causes no block.
 const RULES: &str = "[rate_limit]\nburst = 1000\n[[rule]]\nid = \"high-usage\"\nblock = \"none\"";
 
-/// The same reading, whoever pushes it.
+/// Returns the reading that both processes push to a zone.
 fn smell(zone: usize) -> String {
     reading_with("ODRDTR_BATT_V1", &json!({ "amm": 270, "aqi": 10 }), &json!({ "InsID": format!("zone {zone}") }))
 }
 
-/// One of many people, all at the same moment: a reading that is older than the last alert of its sum does not count any
-/// more, so that otherwise the total would depend on who comes first.
+/// Returns a reading that counts one person. All have the same time, because an accumulator ignores readings that are
+/// older than its last alert: with different times the total would depend on the order of the pushes.
 fn person(counter: &str, number: usize) -> String {
     reading_with("UM", &json!({ "count": 1 }), &json!({ "note": format!("{counter} {number}") }))
 }
 
-/// Waits until the other process is here as well.
-async fn meet(folder: &Path, who: &str, others: &str, location: usize) {
+/// Waits until the other process has reached the same location.
+async fn wait_for_other(folder: &Path, who: &str, others: &str, location: usize) {
     let mark = |name: &str| folder.join(format!("{name} at {location}"));
     fs::write(mark(who), "").unwrap();
     while !mark(others).exists() {
@@ -80,7 +80,7 @@ async fn meet(folder: &Path, who: &str, others: &str, location: usize) {
     }
 }
 
-/// What one process does. What it has to report.
+/// Runs the part of one process. Returns its report.
 async fn run(state: impl StateStore + 'static, part: &str, folder: &Path) -> Value {
     let (who, others) = if part.starts_with('a') { ("a", "b") } else { ("b", "a") };
     let store = FolderStore::open_shared(folder).unwrap();
@@ -99,18 +99,18 @@ async fn run(state: impl StateStore + 'static, part: &str, folder: &Path) -> Val
     match part {
         "a smells" | "b smells" => {
             for zone in 0..ZONES {
-                meet(folder, who, others, zone).await;
+                wait_for_other(folder, who, others, zone).await;
                 push(smell(zone)).await;
             }
         }
         "a counts" | "b counts" => {
-            meet(folder, who, others, 0).await;
+            wait_for_other(folder, who, others, 0).await;
             for number in 0..PEOPLE {
                 push(person(who, number)).await;
             }
         }
         _ => {
-            // Who lost too many races has left it to be evaluated later.
+            // A push that lost too many races is still to be evaluated.
             ingest.evaluate_pending(Timestamp::MAX, now()).await.unwrap();
             ingest.sweep(now() + SignedDuration::from_secs(61)).await.unwrap();
         }
@@ -119,10 +119,10 @@ async fn run(state: impl StateStore + 'static, part: &str, folder: &Path) -> Val
     json!({ "alerts": alerts, "duplicates": duplicates, "unevaluated": unevaluated, "lost": lost })
 }
 
-/// One process of a race, or the one that comes after it.
-#[expect(clippy::print_stdout, reason = "its parent reads this")]
+/// One of the racing processes, or the one that runs after the race.
+#[expect(clippy::print_stdout, reason = "the parent process reads this")]
 #[tokio::test]
-#[ignore = "a part of the other tests here, which start it"]
+#[ignore = "child process of the other tests of this module"]
 async fn racer() {
     let part = std::env::var("RACE_TEST_PART").unwrap();
     let folder = PathBuf::from(std::env::var_os("RACE_TEST_FOLDER").unwrap());
@@ -151,8 +151,8 @@ fn report(racer: std::process::Child) -> Value {
     serde_json::from_str(text.lines().find_map(|line| line.strip_prefix(REPORT)).unwrap()).unwrap()
 }
 
-/// Both processes to their end, and then the one after them. What both report, added up.
-#[expect(clippy::print_stdout, reason = "how close the race was is worth knowing")]
+/// Runs both processes to their end and then the one after the race. Returns the sum of both reports.
+#[expect(clippy::print_stdout, reason = "the number of lost races helps to judge the test")]
 fn race(what: &str, folder: &Path) -> Value {
     let racers = ["a", "b"].map(|who| start(&format!("{who} {what}"), folder));
     let [a, b] = racers.map(report);
@@ -165,49 +165,49 @@ fn race(what: &str, folder: &Path) -> Value {
     both
 }
 
-/// The ids of what was sent, however often.
+/// Returns the ids of the sent messages, without repetitions.
 fn sent(folder: &Path) -> BTreeSet<String> {
     let log = fs::read_to_string(folder.join("alerts.ndjson")).unwrap();
     let ids = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned());
     ids.collect()
 }
 
-async fn remembered(state: &impl StateStore, zone: &str) -> ZoneState {
+async fn load_zone(state: &impl StateStore, zone: &str) -> ZoneState {
     let key = ZoneKey::Zone { project: "building".into(), zone: zone.into() }.to_string();
     let document = state.load(&[key]).await.unwrap().remove(0);
     serde_json::from_str(&document.body.unwrap()).unwrap()
 }
 
-/// Opens the state store only after the race, because the processes race for that as well.
-async fn one_reading_is_one_alert_whoever_pushes_it<T: StateStore>(state: impl AsyncFnOnce(&Path) -> T) {
+/// Opens the state store only after the race, because the processes also race to create it.
+async fn one_reading_pushed_by_both_is_one_alert<T: StateStore>(state: impl AsyncFnOnce(&Path) -> T) {
     let folder = tempfile::tempdir().unwrap();
     let both = race("smells", folder.path());
     assert_eq!((&both["alerts"], &both["duplicates"], &both["unevaluated"]), (&ZONES.into(), &ZONES.into(), &0.into()));
     assert_eq!(sent(folder.path()).len(), ZONES);
     let state = state(folder.path()).await;
     for zone in 0..ZONES {
-        let remembered = remembered(&state, &format!("zone {zone}")).await;
-        assert_eq!((remembered.dedup_window.len(), remembered.outbox.is_empty()), (1, true));
+        let zone = load_zone(&state, &format!("zone {zone}")).await;
+        assert_eq!((zone.dedup_window.len(), zone.outbox.is_empty()), (1, true));
     }
-    they_have_met(&both);
+    assert_races_were_lost(&both);
 }
 
-async fn everybody_is_counted_once<T: StateStore>(state: impl AsyncFnOnce(&Path) -> T) {
+async fn each_person_is_counted_once<T: StateStore>(state: impl AsyncFnOnce(&Path) -> T) {
     let folder = tempfile::tempdir().unwrap();
     let both = race("counts", folder.path());
-    // A hundred people, an alert at each thirty.
+    // A hundred people are three alerts, one for every thirty.
     assert_eq!(sent(folder.path()).len(), 3);
-    let remembered = remembered(&state(folder.path()).await, "zone").await;
-    assert_eq!((remembered.dedup_window.len(), remembered.outbox.is_empty()), (2 * PEOPLE, true));
-    match remembered.rule_state("high-usage", "device-UM") {
+    let zone = load_zone(&state(folder.path()).await, "zone").await;
+    assert_eq!((zone.dedup_window.len(), zone.outbox.is_empty()), (2 * PEOPLE, true));
+    match zone.rule_state("high-usage", "device-UM") {
         Some(RuleState::Accumulator(sum)) => assert!((sum.total() - 10.0).abs() < f64::EPSILON, "{sum:?}"),
         other => panic!("{other:?}"),
     }
-    they_have_met(&both);
+    assert_races_were_lost(&both);
 }
 
-fn they_have_met(both: &Value) {
-    assert_ne!(both["lost"], 0, "they have not, so this has shown nothing");
+fn assert_races_were_lost(both: &Value) {
+    assert_ne!(both["lost"], 0, "no race was lost, so the test has shown nothing");
 }
 
 async fn sqlite(folder: &Path) -> SqliteStore {
@@ -215,18 +215,18 @@ async fn sqlite(folder: &Path) -> SqliteStore {
 }
 
 #[tokio::test]
-async fn sqlite_one_reading_is_one_alert_whoever_pushes_it() {
-    one_reading_is_one_alert_whoever_pushes_it(sqlite).await;
+async fn sqlite_one_reading_pushed_by_two_processes_is_one_alert() {
+    one_reading_pushed_by_both_is_one_alert(sqlite).await;
 }
 
 #[tokio::test]
-async fn sqlite_everybody_is_counted_once_whoever_counts_them() {
-    everybody_is_counted_once(sqlite).await;
+async fn sqlite_two_processes_count_each_person_once() {
+    each_person_is_counted_once(sqlite).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
 async fn dynamodb_race() {
-    one_reading_is_one_alert_whoever_pushes_it(async |_: &Path| crate::support::dynamodb().await).await;
-    everybody_is_counted_once(async |_: &Path| crate::support::dynamodb().await).await;
+    one_reading_pushed_by_both_is_one_alert(async |_: &Path| crate::support::dynamodb().await).await;
+    each_person_is_counted_once(async |_: &Path| crate::support::dynamodb().await).await;
 }

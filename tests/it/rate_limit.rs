@@ -1,4 +1,5 @@
-//! The rate limit over pushes, sweeps and all copies: how many messages go out, when, and that each alert is named once.
+//! The rate limit across pushes, sweeps and concurrent copies: how many messages are sent, when, and each alert exactly
+//! once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,33 +19,33 @@ use smartclean_push::notify::render::Rendered;
 use crate::support::memory::{MemoryPublisher, MemoryState};
 use crate::support::{TestApp, World, body, now, push_to, reading_with};
 
-/// Pushes of a storm.
+/// Number of pushes in a storm.
 const STORM: usize = 128;
 
-/// Ids of the alerts that a message names, and whether it is a digest.
-fn named(message: &Rendered) -> (Vec<String>, bool) {
+/// Returns the ids of the alerts in a message, and whether the message is a digest.
+fn alerts_in(message: &Rendered) -> (Vec<String>, bool) {
     let facts: Value = serde_json::from_str(&message.json).unwrap();
     let ids = facts["alerts"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap().to_owned());
     (ids.collect(), facts["kind"] == "digest")
 }
 
-/// How often each alert is named. No digest names fewer than two.
-fn times_named(messages: &[Rendered]) -> BTreeMap<String, usize> {
+/// Counts the messages that contain each alert. Every digest has at least two alerts.
+fn messages_per_alert(messages: &[Rendered]) -> BTreeMap<String, usize> {
     let mut times = BTreeMap::new();
     for message in messages {
-        let (ids, is_digest) = named(message);
-        assert!(!is_digest || ids.len() > 1, "a digest of one: {}", message.subject);
+        let (ids, is_digest) = alerts_in(message);
+        assert!(!is_digest || ids.len() > 1, "a digest with a single alert: {}", message.subject);
         ids.into_iter().for_each(|id| *times.entry(id).or_default() += 1);
     }
     times
 }
 
-/// A reading that raises an alert of `medium` in a zone of its own.
+/// Returns a reading that raises a `medium` alert in its own zone.
 fn empty_soap(number: usize) -> String {
     reading_with("SS", &json!({ "p": 3 }), &json!({ "DEVID": format!("d{number}"), "InsID": format!("z{number}") }))
 }
 
-/// One that raises an alert of `high`.
+/// Returns a reading that raises a `high` alert in its own zone.
 fn spill(number: usize) -> String {
     let envelope = json!({ "DEVID": format!("w{number}"), "InsID": format!("w{number}") });
     reading_with("WD", &json!({ "value": 1, "AreaP": 20 }), &envelope)
@@ -64,38 +65,38 @@ fn rules(text: &str) -> RuleSet {
 }
 
 #[tokio::test]
-async fn a_storm_of_pushes_is_a_burst_and_the_next_sweep_names_the_rest() {
+async fn a_storm_of_pushes_sends_a_burst_and_the_next_sweep_sends_the_rest() {
     let app = TestApp::new();
     push_each(&app, (0..STORM).map(empty_soap).collect()).await;
     let sent = app.publisher.sent();
-    assert_eq!(sent.len(), 7, "a burst of ten, of which three are left to what is urgent");
-    assert!(sent.iter().all(|message| !named(message).1), "a push sends no digest");
-    let swept = sweep(&app, 60).await;
-    assert_eq!((swept.delivery.messages, swept.delivery.digests, swept.delivery.waiting), (7, 1, 0));
-    let times = times_named(&app.publisher.sent());
+    assert_eq!(sent.len(), 7, "a burst of ten, three of them reserved for urgent alerts");
+    assert!(sent.iter().all(|message| !alerts_in(message).1), "a push sends no digest");
+    let stats = sweep(&app, 60).await;
+    assert_eq!((stats.delivery.messages, stats.delivery.digests, stats.delivery.waiting), (7, 1, 0));
+    let times = messages_per_alert(&app.publisher.sent());
     assert_eq!(times.len(), STORM);
     assert!(times.values().all(|times| *times == 1), "{times:?}");
     assert_eq!(sweep(&app, 120).await, SweepStats::default());
 }
 
 #[tokio::test]
-async fn a_storm_of_one_push_is_a_burst_as_well() {
+async fn a_storm_in_one_push_sends_a_burst_and_sweeps_send_the_rest() {
     let app = TestApp::new();
     let storm: Vec<String> = (0..2000).map(empty_soap).collect();
     assert_eq!(app.push(body(&storm)).await.body["alerts"], 2000);
     assert_eq!(app.publisher.sent().len(), 7);
     let mut minutes = 0;
-    while times_named(&app.publisher.sent()).len() < 2000 {
+    while messages_per_alert(&app.publisher.sent()).len() < 2000 {
         minutes += 1;
-        let swept = sweep(&app, 60 * minutes).await;
-        assert!((1..=10).contains(&swept.delivery.messages), "{swept:?}");
+        let stats = sweep(&app, 60 * minutes).await;
+        assert!((1..=10).contains(&stats.delivery.messages), "{stats:?}");
     }
     assert!(minutes <= 2, "{minutes}");
-    assert!(times_named(&app.publisher.sent()).values().all(|times| *times == 1));
+    assert!(messages_per_alert(&app.publisher.sent()).values().all(|times| *times == 1));
 }
 
 #[tokio::test]
-async fn a_storm_that_lasts_stays_within_the_rate_and_nothing_waits_for_longer_than_a_sweep() {
+async fn a_long_storm_stays_within_the_rate_limit_and_every_alert_is_sent_by_the_next_sweep() {
     let app = TestApp::new();
     let mut known = 0;
     for minute in 0..5_i64 {
@@ -113,17 +114,17 @@ async fn a_storm_that_lasts_stays_within_the_rate_and_nothing_waits_for_longer_t
                 known += 1;
             }
         }
-        let swept = sweep(&app, 60 * minute + 59).await;
-        assert_eq!(swept.delivery.waiting, 0, "minute {minute}: {swept:?}");
-        assert_eq!(times_named(&app.publisher.sent()).len(), known, "minute {minute}");
+        let stats = sweep(&app, 60 * minute + 59).await;
+        assert_eq!(stats.delivery.waiting, 0, "minute {minute}: {stats:?}");
+        assert_eq!(messages_per_alert(&app.publisher.sent()).len(), known, "minute {minute}");
     }
-    assert!(times_named(&app.publisher.sent()).values().all(|times| *times == 1));
+    assert!(messages_per_alert(&app.publisher.sent()).values().all(|times| *times == 1));
     let most = 10 + 5 * 10;
     assert!(app.publisher.sent().len() <= most, "{}", app.publisher.sent().len());
 }
 
 #[tokio::test]
-async fn what_is_urgent_is_sent_by_its_own_push_in_the_middle_of_a_storm() {
+async fn an_urgent_alert_is_sent_at_once_during_a_storm() {
     let app = TestApp::with_rules(rules("[[rule]]\nid = \"spill\"\nseverity = \"critical\""));
     push_each(&app, (0..STORM).map(empty_soap).collect()).await;
     push_each(&app, vec![spill(1)]).await;
@@ -132,7 +133,7 @@ async fn what_is_urgent_is_sent_by_its_own_push_in_the_middle_of_a_storm() {
 }
 
 #[tokio::test]
-async fn the_most_urgent_of_a_push_go_first() {
+async fn the_most_urgent_alerts_of_a_push_are_sent_first() {
     let app = TestApp::new();
     let mut readings: Vec<String> = (0..20).map(empty_soap).collect();
     readings.extend((0..4).map(spill));
@@ -143,30 +144,30 @@ async fn the_most_urgent_of_a_push_go_first() {
 }
 
 #[tokio::test]
-async fn a_storm_of_urgent_ones_leaves_the_sweep_a_token_for_what_waits() {
+async fn a_storm_of_urgent_alerts_leaves_the_sweep_a_token_for_a_digest() {
     let app = TestApp::new();
     push_each(&app, (0..STORM).map(spill).collect()).await;
     assert_eq!(app.publisher.sent().len(), 10);
     assert_eq!(sweep(&app, 6).await.delivery.digests, 1);
-    assert_eq!(times_named(&app.publisher.sent()).len(), STORM);
+    assert_eq!(messages_per_alert(&app.publisher.sent()).len(), STORM);
 }
 
 #[tokio::test]
-async fn without_the_rate_limit_nothing_is_sent_and_everything_is_sent_later() {
+async fn while_the_rate_limit_cannot_be_loaded_nothing_is_sent_and_later_everything_is() {
     let app = TestApp::new();
     app.state.set_rate_limit_broken(true);
     push_each(&app, vec![empty_soap(1), empty_soap(2), spill(1)]).await;
-    let swept = sweep(&app, 60).await;
-    assert_eq!((swept.delivery.messages, swept.delivery.waiting, swept.delivery.oldest_unsent_s), (0, 3, 60));
+    let stats = sweep(&app, 60).await;
+    assert_eq!((stats.delivery.messages, stats.delivery.waiting, stats.delivery.oldest_unsent_s), (0, 3, 60));
     assert_eq!(app.publisher.sent().len(), 0);
     app.state.set_rate_limit_broken(false);
-    // One by one: there is a token for each.
-    let swept = sweep(&app, 120).await;
-    assert_eq!((swept.delivery.messages, swept.delivery.digests, swept.delivery.waiting), (3, 0, 0));
+    // There is a token for each alert, so none is in a digest.
+    let stats = sweep(&app, 120).await;
+    assert_eq!((stats.delivery.messages, stats.delivery.digests, stats.delivery.waiting), (3, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_race_for_tokens_is_retried_and_in_the_end_nothing_is_granted() {
+async fn a_lost_race_for_tokens_is_retried_and_fails_without_tokens_after_the_last_attempt() {
     let (state, limit) = (MemoryState::default(), RateLimit::default());
     let demand = TokenDemand { urgent: 1, other: 0 };
     let request = TokenRequest { limit, demand, requester: Requester::Push, now: now() };
@@ -177,42 +178,42 @@ async fn a_lost_race_for_tokens_is_retried_and_in_the_end_nothing_is_granted() {
     assert!(take_sms(&state, 100, 1, now()).await.is_err());
     state.lose_next(0);
     let rest = TokenRequest { demand: TokenDemand { urgent: 100, other: 0 }, ..request };
-    assert_eq!(take_tokens(&state, &rest).await.unwrap(), 9, "none was taken in vain");
+    assert_eq!(take_tokens(&state, &rest).await.unwrap(), 9, "the lost races took no token");
 }
 
 #[tokio::test]
-async fn what_two_sweeps_find_is_sent_once() {
+async fn two_concurrent_sweeps_send_each_alert_once() {
     let app = TestApp::new();
     push_each(&app, (0..STORM).map(empty_soap).collect()).await;
     let at = now() + SignedDuration::from_secs(60);
     let (one, other) = tokio::join!(app.ingest().sweep(at), app.ingest().sweep(at));
     assert!(one.unwrap().delivery.failed + other.unwrap().delivery.failed == 0);
     sweep(&app, 180).await;
-    let times = times_named(&app.publisher.sent());
+    let times = messages_per_alert(&app.publisher.sent());
     assert!(times.len() == STORM && times.values().all(|times| *times == 1), "{times:?}");
 }
 
 #[tokio::test]
-async fn what_waits_keeps_a_sweep_from_nothing_else() {
+async fn alerts_that_wait_for_the_rate_limit_do_not_keep_a_sweep_from_other_zones() {
     let app = TestApp::new();
-    // In a zone of its own, the second is suppressed by the first for a quarter of an hour.
+    // In the zone "blocked", the first alert suppresses the second for 15 minutes.
     let zone = json!({ "InsID": "blocked", "Display": "blocked" });
     push_each(&app, vec![reading_with("PT", &json!({ "p": 3 }), &zone)]).await;
     app.push(body(&[reading_with("SS", &json!({ "p": 3 }), &zone)])).await;
     app.state.set_rate_limit_broken(true);
-    // More zones than a sweep looks at, all of which stay due.
+    // More zones than one sweep processes. All of them stay due.
     let storm: Vec<String> = (0..5_001).map(empty_soap).collect();
     assert_eq!(app.push(body(&storm)).await.body["alerts"], 5_001);
-    let written = || app.state.documents()["zone/8:building/blocked"].version;
-    let before = written();
+    let version = || app.state.documents()["zone/8:building/blocked"].version;
+    let before = version();
     assert_eq!(sweep(&app, 16 * 60).await.zones, 5_000);
-    assert_eq!(written(), before, "the others have been due for longer");
+    assert_eq!(version(), before, "the sweep processes the zones that are due for longer");
     sweep(&app, 17 * 60).await;
-    assert_eq!(written(), before + 1, "its block has ended");
+    assert_eq!(version(), before + 1, "the next sweep processes the zone whose block has ended");
 }
 
 #[tokio::test]
-async fn the_old_table_of_caps_is_refused_with_the_name_of_the_new_one() {
+async fn the_former_table_caps_is_refused_and_the_error_names_rate_limit() {
     let faults = RuleSet::parse("rules.toml", "[caps]\nburst = 1\n").unwrap_err();
     let text = faults.iter().map(ToString::to_string).collect::<String>();
     assert!(text.contains("rules.toml:1:2") && text.contains("no `caps`") && text.contains("`[rate_limit]`"), "{text}");
@@ -222,12 +223,12 @@ fn channels(message: &Rendered) -> Attribute {
     message.attributes.iter().find(|(name, _)| *name == "channel").unwrap().1.clone()
 }
 
-fn by(channels: &[&str]) -> Attribute {
+fn channel_list(channels: &[&str]) -> Attribute {
     Attribute::Many(channels.iter().map(|&channel| channel.to_owned()).collect())
 }
 
 #[tokio::test]
-async fn messages_below_sms_from_go_out_without_sms() {
+async fn messages_below_sms_from_are_sent_without_sms() {
     let low_battery = reading_with("UM", &json!({ "count": 1, "b": 2300 }), &json!({ "InsID": "a" }));
     for (text, low, medium) in [
         ("", &["email"][..], &["email", "sms"][..]),
@@ -237,39 +238,44 @@ async fn messages_below_sms_from_go_out_without_sms() {
         let app = TestApp::with_rules(rules(text));
         push_each(&app, vec![low_battery.clone(), empty_soap(1)]).await;
         let sent: Vec<Attribute> = app.publisher.sent().iter().map(channels).collect();
-        assert_eq!(sent, [by(low), by(medium)], "{text}");
+        assert_eq!(sent, [channel_list(low), channel_list(medium)], "{text}");
         assert!(!app.publisher.sent()[0].email.contains("SMS"));
     }
 }
 
 #[tokio::test]
-async fn above_the_days_quota_messages_go_out_without_sms_and_say_so() {
+async fn messages_above_the_daily_quota_are_sent_without_sms_and_give_the_reason() {
     let app = TestApp::with_rules(rules("[rate_limit]\nsms_per_day = 2\nburst = 100"));
     push_each(&app, (0..4).map(empty_soap).collect()).await;
     let sent = app.publisher.sent();
-    let expected = [by(&["email", "sms"]), by(&["email", "sms"]), by(&["email"]), by(&["email"])];
+    let expected = [
+        channel_list(&["email", "sms"]),
+        channel_list(&["email", "sms"]),
+        channel_list(&["email"]),
+        channel_list(&["email"]),
+    ];
     assert_eq!(sent.iter().map(channels).collect::<Vec<_>>(), expected);
     assert!(sent[3].email.ends_with("Not sent by SMS: the daily SMS quota is used up.\n"));
 }
 
 #[tokio::test]
-async fn without_a_count_of_sms_messages_go_out_without_sms_and_say_why() {
+async fn messages_are_sent_without_sms_and_give_the_reason_if_the_quota_cannot_be_read() {
     let (state, publisher) = (Counted { cannot_count_sms: true, ..Counted::default() }, MemoryPublisher::default());
     let ingest = World::new().with_state(state).with_publisher(publisher.clone()).ingest();
     push_to(&ingest, body(&[empty_soap(1)]), now()).await.unwrap();
     let [sent] = publisher.sent().try_into().unwrap();
-    assert_eq!(channels(&sent), by(&["email"]));
+    assert_eq!(channels(&sent), channel_list(&["email"]));
     assert!(sent.email.ends_with("Not sent by SMS: the daily SMS quota could not be read.\n"));
 }
 
-/// How often a state store was called.
+/// Number of calls of a state store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Calls {
     loads: usize,
     commits: usize,
-    /// Loads of the rate limit.
+    /// Loads of the state document of the rate limit.
     limit_loads: usize,
-    /// Commits of the rate limit.
+    /// Commits of the state document of the rate limit.
     limit_commits: usize,
 }
 
@@ -278,7 +284,7 @@ struct Calls {
 struct Counted {
     state: MemoryState,
     calls: Arc<Mutex<Calls>>,
-    /// Whether the rate limit can be loaded only once, for the tokens.
+    /// Whether the second load of the rate limit, which is for the SMS quota, fails.
     cannot_count_sms: bool,
 }
 
@@ -322,7 +328,7 @@ impl StateStore for Counted {
 }
 
 #[tokio::test]
-async fn a_push_reads_the_rate_limit_only_for_messages() {
+async fn a_push_loads_the_rate_limit_only_if_it_has_messages() {
     let state = Counted::default();
     let ingest = World::new().with_state(state.clone()).ingest();
     let calls = async |text: String| {
@@ -334,11 +340,12 @@ async fn a_push_reads_the_rate_limit_only_for_messages() {
         let at = now() + SignedDuration::from_secs(second);
         reading_with("SS", &json!({ "p": percent }), &json!({ "unixT": at.as_millisecond() }))
     };
-    // The first one also notes the zone's project, and that something has arrived.
+    // The first push also stores the project of the zone and the time of arrival.
     calls(soap(50, -60)).await;
     assert_eq!(calls(soap(49, -50)).await, Calls { loads: 1, ..Calls::default() });
-    // Two loads and commits: what it makes, and that it is sent. As many of the rate limit: tokens and SMS.
+    // The zone is loaded and committed twice: with the alert, and after the message is sent. So is the rate limit: for
+    // the token, and for the SMS.
     assert_eq!(calls(soap(3, -40)).await, Calls { loads: 2, commits: 2, limit_loads: 2, limit_commits: 2 });
-    let still = calls(soap(2, -30)).await;
-    assert_eq!((still.limit_loads, still.limit_commits), (0, 0));
+    let still_firing = calls(soap(2, -30)).await;
+    assert_eq!((still_firing.limit_loads, still_firing.limit_commits), (0, 0));
 }

@@ -1,4 +1,4 @@
-//! `replay`, as a shell runs it, on data folders that pushes have filled.
+//! `replay`, run as a shell runs it, on data folders filled by pushes.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn replay(folder: &Path, arguments: &[&str]) -> CommandOutput {
     run(folder, &[&["replay"], arguments].concat())
 }
 
-/// What `serve` has on this data folder.
+/// Opens a data folder as `serve` does.
 fn ingest(data: &Path) -> Ingest {
     let (store, _) = FolderStore::open(data).unwrap();
     let state = SqliteStore::open(&data.join("state.db")).unwrap();
@@ -32,15 +32,15 @@ fn at(time: &str) -> Timestamp {
     format!("2024-05-01T{time}Z").parse().unwrap()
 }
 
-fn measured(device_type: &str, metric: &str, value: i32, time: &str) -> String {
+fn measured_reading(device_type: &str, metric: &str, value: i32, time: &str) -> String {
     reading_with(device_type, &json!({ metric: value }), &json!({"unixT": at(time).as_millisecond()}))
 }
 
-/// A push: when it is received, and its readings.
-type Pushed = (&'static str, Vec<String>);
+/// A push: its time of receipt and its readings.
+type TimedPush = (&'static str, Vec<String>);
 
-/// A folder in which `data` has taken in these pushes, as `serve` does, with a sweep every minute in between.
-async fn served(pushes: &[Pushed]) -> tempfile::TempDir {
+/// Creates a folder whose `data` has ingested these pushes as `serve` does, with a sweep every minute in between.
+async fn folder_with_pushes(pushes: &[TimedPush]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let ingest = ingest(&folder.path().join("data"));
     let mut sweep = at(pushes.first().map_or("00:00:00", |first| first.0));
@@ -55,12 +55,18 @@ async fn served(pushes: &[Pushed]) -> tempfile::TempDir {
     folder
 }
 
-fn history() -> Vec<Pushed> {
+fn history() -> Vec<TimedPush> {
     vec![
-        ("10:01:00", vec![measured("UM", "count", 20, "09:58:00"), measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00")]),
-        ("10:21:00", vec![measured("SS", "p", 50, "10:20:00")]),
-        ("11:31:00", vec![measured("UM", "count", 15, "11:30:00"), "{}".into()]),
-        ("12:11:00", vec![measured("ODRDTR_BATT_V1", "amm", 600, "12:10:00")]),
+        (
+            "10:01:00",
+            vec![
+                measured_reading("UM", "count", 20, "09:58:00"),
+                measured_reading("ODRDTR_BATT_V1", "amm", 270, "10:00:00"),
+            ],
+        ),
+        ("10:21:00", vec![measured_reading("SS", "p", 50, "10:20:00")]),
+        ("11:31:00", vec![measured_reading("UM", "count", 15, "11:30:00"), "{}".into()]),
+        ("12:11:00", vec![measured_reading("ODRDTR_BATT_V1", "amm", 600, "12:10:00")]),
     ]
 }
 
@@ -68,40 +74,41 @@ fn lines(file: &Path) -> usize {
     std::fs::read_to_string(file).map_or(0, |text| text.lines().count())
 }
 
-/// A folder whose `data` has one object of rejections, received at ten.
+/// Creates a folder whose `data` has one object of rejections, received at 10:00.
 async fn rejected(rejections: &[(RejectedPart, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(&folder.path().join("data")).unwrap();
-    let kept = rejections.iter().map(|(part, raw)| Rejection {
+    let rejections = rejections.iter().map(|(part, raw)| Rejection {
         part: *part,
         reason: "then".into(),
         raw: raw.as_bytes().into(),
     });
-    let kept: Vec<_> = kept.collect();
-    let metadata = Metadata { received: at("10:00:00"), request_id: "r".into(), source: "s".into(), lines: kept.len() };
+    let rejections: Vec<_> = rejections.collect();
+    let metadata =
+        Metadata { received: at("10:00:00"), request_id: "r".into(), source: "s".into(), lines: rejections.len() };
     let key = ObjectKey::of_rejections(BatchId::of(b"body"), at("10:00:00"));
-    store.put(Object { key, bytes: pack_rejections(&kept), metadata }).await.unwrap();
+    store.put(Object { key, bytes: pack_rejections(&rejections), metadata }).await.unwrap();
     folder
 }
 
 #[tokio::test]
-async fn replayed_readings_make_the_state_of_the_server_and_send_nothing() {
-    let folder = served(&history()).await;
+async fn replaying_readings_builds_the_state_of_the_server_and_sends_nothing() {
+    let folder = folder_with_pushes(&history()).await;
     let data = folder.path().join("data");
-    let told = lines(&data.join("alerts.ndjson"));
-    assert_eq!(told, 4, "one of them that nothing came for an hour");
+    let log_lines = lines(&data.join("alerts.ndjson"));
+    assert_eq!(log_lines, 4, "including the notice after an hour without pushes");
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db"]);
     assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
     assert!(ran.out.starts_with("Objects   4\nReadings  6; 0 of them known before, 0 too old"), "{}", ran.out);
     assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}", ran.out);
     assert_eq!(documents(&folder.path().join("new/state.db")), documents(&data.join("state.db")));
     assert!(!folder.path().join("new/alerts.ndjson").exists());
-    assert_eq!(lines(&data.join("alerts.ndjson")), told);
+    assert_eq!(lines(&data.join("alerts.ndjson")), log_lines);
 }
 
 #[tokio::test]
 async fn replaying_twice_changes_nothing() {
-    let folder = served(&history()).await;
+    let folder = folder_with_pushes(&history()).await;
     let state = folder.path().join("state.db");
     replay(folder.path(), &["raw", "--from", "data", "--state", "state.db"]);
     let once = documents(&state);
@@ -111,8 +118,8 @@ async fn replaying_twice_changes_nothing() {
 }
 
 #[tokio::test]
-async fn alerts_are_written_with_the_option_alerts() {
-    let folder = served(&history()).await;
+async fn the_option_alerts_writes_the_alerts() {
+    let folder = folder_with_pushes(&history()).await;
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db", "--alerts"]);
     assert_eq!(ran.exit, Some(0));
     let (new, old) = (folder.path().join("new/alerts.ndjson"), folder.path().join("data/alerts.ndjson"));
@@ -125,11 +132,11 @@ async fn alerts_are_written_with_the_option_alerts() {
 }
 
 #[tokio::test]
-async fn pushes_that_the_server_has_not_evaluated_are_left_to_it() {
-    let folder = served(&history()).await;
+async fn pushes_that_the_server_has_not_evaluated_are_not_replayed() {
+    let folder = folder_with_pushes(&history()).await;
     let data = folder.path().join("data");
-    let told = || lines(&data.join("alerts.ndjson"));
-    // As a push is stored whose evaluation fails, because the state is damaged.
+    let log_lines = || lines(&data.join("alerts.ndjson"));
+    // Stores a push without evaluating it, as if its evaluation had failed.
     let envelope = json!({"InsID": "other", "DEVID": "other", "unixT": at("12:12:00").as_millisecond()});
     let text = reading_with("SS", &json!({"p": 3}), &envelope);
     let metadata = Metadata { received: at("12:12:10"), request_id: "r".into(), source: "s".into(), lines: 1 };
@@ -147,37 +154,37 @@ async fn pushes_that_the_server_has_not_evaluated_are_left_to_it() {
     let ran = replay(folder.path(), &arguments);
     assert!(ran.exit == Some(0) && ran.out.starts_with("Objects   4\n"), "{}{}", ran.out, ran.err);
     assert!(ran.err.starts_with("Left out, because they are not evaluated yet: 1 object. `serve`"), "{}", ran.err);
-    assert_eq!(told(), 4);
+    assert_eq!(log_lines(), 4);
     ingest(&data).sweep(at("12:20:00")).await.unwrap();
-    assert_eq!(told(), 5, "its alert is sent");
+    assert_eq!(log_lines(), 5, "the alert of the pending push is sent");
     let elsewhere = replay(folder.path(), &["raw", "--from", "data", "--state", "new/state.db"]);
     assert!(elsewhere.out.starts_with("Objects   5\n") && elsewhere.err.is_empty(), "{}", elsewhere.out);
 }
 
 #[tokio::test]
 async fn a_period_limits_the_replayed_readings() {
-    let folder = served(&history()).await;
+    let folder = folder_with_pushes(&history()).await;
     let objects = |since: &str, until: &str| {
         let state = format!("{since}.db").replace(':', "");
         let ran =
             replay(folder.path(), &["raw", "--from", "data", "--state", &state, "--since", since, "--until", until]);
         ran.out.lines().next().unwrap_or_default().to_owned()
     };
-    assert_eq!(objects("2024-05-01T10:00", "2024-05-01T10:20"), "Objects   1", "the end is not in it");
-    assert_eq!(objects("2024-05-01T10:00:01", "2024-05-01T10:21"), "Objects   1", "the start is");
+    assert_eq!(objects("2024-05-01T10:00", "2024-05-01T10:20"), "Objects   1", "the period excludes its end");
+    assert_eq!(objects("2024-05-01T10:00:01", "2024-05-01T10:21"), "Objects   1", "the period includes its start");
     assert_eq!(objects("2024-05-01T18:20+08:00", "2024-05-02"), "Objects   3");
     assert_eq!(objects("2024-05-02", "2024-05-03"), "Objects   0");
 }
 
 #[tokio::test]
-async fn alerts_that_wait_for_the_end_of_a_block_are_not_sent_later() {
+async fn alerts_that_a_block_suppresses_at_the_end_of_a_replay_are_not_sent_later() {
     let soap = |device: &str, percent: i32, time: &str| {
         let envelope = json!({"unixT": at(time).as_millisecond(), "DEVID": device});
         reading_with("SS", &json!({"p": percent}), &envelope)
     };
     let rules = "block = \"15m\"\n";
     let pushes = [("10:01:00", vec![soap("a", 4, "10:00:00")]), ("10:06:00", vec![soap("b", 4, "10:05:00")])];
-    let folder = served(&pushes).await;
+    let folder = folder_with_pushes(&pushes).await;
     std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
     let arguments = ["raw", "--from", "data", "--state", "state.db", "--rules", "rules.toml"];
     let ran = replay(folder.path(), &arguments);
@@ -189,8 +196,8 @@ async fn alerts_that_wait_for_the_end_of_a_block_are_not_sent_later() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_can_be_read_now_is_stored_once() {
-    let text = measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
+async fn a_rejection_that_is_valid_now_is_stored_once() {
+    let text = measured_reading("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
     let folder = rejected(&[
         (RejectedPart::String(3), &text),
         (RejectedPart::String(4), "{\"a\":"),
@@ -213,8 +220,8 @@ async fn a_rejection_that_can_be_read_now_is_stored_once() {
 }
 
 #[tokio::test]
-async fn a_reread_rejection_keeps_its_receipt_and_is_evaluated_only_with_alerts() {
-    let text = measured("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
+async fn a_valid_rejection_keeps_its_time_of_receipt_and_is_evaluated_only_with_alerts() {
+    let text = measured_reading("ODRDTR_BATT_V1", "amm", 270, "10:00:00");
     for (alerts, waiting) in [(false, 0), (true, 1)] {
         let folder = rejected(&[(RejectedPart::String(3), &text)]).await;
         let data = folder.path().join("data");
@@ -229,7 +236,7 @@ async fn a_reread_rejection_keeps_its_receipt_and_is_evaluated_only_with_alerts(
 }
 
 #[tokio::test]
-async fn without_into_nothing_is_stored_and_the_output_says_so() {
+async fn without_into_nothing_is_stored_and_the_output_states_it() {
     let folder = rejected(&[(RejectedPart::Body, "[{\"a\":1},7]")]).await;
     let ran = replay(folder.path(), &["rejected", "--from", "data"]);
     assert_eq!(ran.exit, Some(0));
@@ -238,10 +245,10 @@ async fn without_into_nothing_is_stored_and_the_output_says_so() {
     assert!(files(&folder.path().join("data/raw")).is_empty());
 }
 
-/// Everything that is stored below `rejected/` of a push, as it was sent in `encoding`, is refused again for the same reason
-/// by the same reader, and nothing is made of it that the push did not have.
+/// Every rejection of a push, sent in `encoding`, is rejected again for the same reason, and no reading is stored that
+/// the push did not have.
 #[tokio::test]
-async fn a_rejection_that_cannot_be_read_has_the_same_reason_again() {
+async fn a_rejection_that_is_still_invalid_has_the_same_reason_again() {
     let one = "Rejected  1 item\nRead now  0 readings\nRefused   1 item\n";
     let (json, utf8) = ("1 × not a JSON object: ", "1 × the body is not UTF-8");
     for (sent, encoding, reason) in [
@@ -256,9 +263,9 @@ async fn a_rejection_that_cannot_be_read_has_the_same_reason_again() {
         (gzip(b"[{}]")[..10].to_vec(), Encoding::Gzip, "1 × the body is not gzip: "),
         (gzip(b"{}"), Encoding::Gzip, "1 × the body is JSON, but not an array"),
     ] {
-        let folder = served(&[]).await;
+        let folder = folder_with_pushes(&[]).await;
         let data = folder.path().join("data");
-        // The answer, 200 or 400, is not what this is about.
+        // The status, 200 or 400, does not matter here.
         let _ = ingest(&data).push(sent.clone().into(), encoding, &request_info(now()), now()).await;
         let ran = replay(folder.path(), &["rejected", "--from", "data", "--into", "data"]);
         assert_eq!(ran.exit, Some(0), "{}", ran.err);
@@ -268,20 +275,20 @@ async fn a_rejection_that_cannot_be_read_has_the_same_reason_again() {
 }
 
 #[tokio::test]
-async fn rejections_outside_of_the_period_are_not_read() {
+async fn rejections_outside_the_period_are_skipped() {
     let folder = rejected(&[(RejectedPart::Json(0), "{}")]).await;
-    let found = |since| replay(folder.path(), &["rejected", "--from", "data", "--since", since]).out;
-    assert!(found("2024-05-01T10:00").starts_with("Rejected  1 item\n"));
-    assert!(found("2024-05-01T10:00:01").starts_with("Rejected  0 items\n"));
+    let rejected_since = |since| replay(folder.path(), &["rejected", "--from", "data", "--since", since]).out;
+    assert!(rejected_since("2024-05-01T10:00").starts_with("Rejected  1 item\n"));
+    assert!(rejected_since("2024-05-01T10:00:01").starts_with("Rejected  0 items\n"));
 }
 
 #[tokio::test]
-async fn wrong_arguments_are_refused_with_a_remedy() {
-    let folder = served(&[]).await;
+async fn invalid_arguments_are_refused_with_a_remedy() {
+    let folder = folder_with_pushes(&[]).await;
     let ran = replay(folder.path(), &["raw", "--from", "nowhere", "--state", "state.db"]);
     assert_eq!(ran.exit, Some(2));
     assert!(ran.err.contains("nowhere cannot be read: there is no such folder. Name the one"), "{}", ran.err);
-    assert_eq!(replay(folder.path(), &["raw", "--from", "data"]).exit, Some(2), "no state");
+    assert_eq!(replay(folder.path(), &["raw", "--from", "data"]).exit, Some(2), "without --state");
     let raw = |more: &[&str]| replay(folder.path(), &[&["raw", "--from", "data"], more].concat());
     for (arguments, remedy) in [
         (&["--state", "s.db", "--replace"][..], "--replace is about the zones of a dynamodb://table; leave it out"),
@@ -294,7 +301,7 @@ async fn wrong_arguments_are_refused_with_a_remedy() {
     let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "s.db", "--since", "yesterday"]);
     assert_eq!(ran.exit, Some(2));
     assert!(ran.err.contains("2026-11-01T08:00+08:00"), "{}", ran.err);
-    assert_eq!(replay(folder.path(), &["rejected", "--from", "data", "--alerts"]).exit, Some(2), "into what?");
+    assert_eq!(replay(folder.path(), &["rejected", "--from", "data", "--alerts"]).exit, Some(2), "without --into");
     for verb in ["raw", "rejected"] {
         let help = replay(folder.path(), &[verb, "--help"]);
         assert!(help.exit == Some(0) && help.out.contains("Examples:"), "{}", help.out);

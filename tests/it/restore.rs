@@ -1,4 +1,4 @@
-//! A state that was lost, written again from a replay beside pushes that go on.
+//! Restoring a lost state from a replay while pushes continue.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_764_576_000 + second).unwrap()
 }
 
-/// A count of people in a zone, whose alert is at thirty.
-fn people(zone: &str, count: i32, second: i64) -> String {
+/// Returns a count of people in a zone. The limit of the rule is thirty.
+fn people_counted(zone: &str, count: i32, second: i64) -> String {
     let envelope = json!({"DEVID": zone, "PID": "p", "InsID": zone, "unixT": at(second).as_millisecond()});
     reading_with("UM", &json!({ "count": count }), &envelope)
 }
@@ -36,9 +36,9 @@ impl Receiver {
         Self { state, publisher, ingest }
     }
 
-    /// Pushes a count of each zone, and how many alerts that raised.
+    /// Pushes a count for each zone. Returns the number of raised alerts.
     async fn push(&self, zones: &[&str], count: i32, second: i64) -> usize {
-        let readings: Vec<_> = zones.iter().map(|zone| people(zone, count, second)).collect();
+        let readings: Vec<_> = zones.iter().map(|zone| people_counted(zone, count, second)).collect();
         push_to(&self.ingest, body(&readings), at(second)).await.unwrap().stats.alerts
     }
 
@@ -51,90 +51,90 @@ impl Receiver {
         self.state.documents().into_iter().map(|(key, kept)| (key, kept.version)).collect()
     }
 
-    /// Writes what another one has in memory into this one's state.
-    async fn restore(&self, replayed: &Self, replaceable: &HashMap<String, u64>) -> Restored {
-        restore(replayed.documents(), &self.state, replaceable, || ()).await
+    /// Restores the replayed state documents into this state store.
+    async fn restore(&self, replay: &Self, replaceable: &HashMap<String, u64>) -> Restored {
+        restore(replay.documents(), &self.state, replaceable, || ()).await
     }
 }
 
-/// What the readings made that are stored: 20 people in each zone.
-async fn replayed() -> Receiver {
-    let replayed = Receiver::new();
-    replayed.push(&["a", "b"], 20, 0).await;
-    replayed
+/// Replays the stored readings: 20 people in each zone.
+async fn replay() -> Receiver {
+    let replay = Receiver::new();
+    replay.push(&["a", "b"], 20, 0).await;
+    replay
 }
 
 #[tokio::test]
 async fn a_restored_state_continues_like_the_lost_one() {
-    let (replayed, live) = (replayed().await, Receiver::new());
-    let restored = live.restore(&replayed, &HashMap::new()).await;
+    let (replay, live) = (replay().await, Receiver::new());
+    let restored = live.restore(&replay, &HashMap::new()).await;
     assert_eq!((restored.written, restored.kept.len(), restored.failed.len()), (2, 0, 0));
-    assert_eq!(live.documents(), replayed.documents());
-    assert_eq!(live.push(&["a", "b"], 20, 0).await, 0, "the same push again is known");
-    assert_eq!(live.push(&["a"], 10, 60).await, 1, "the sum goes on to thirty");
+    assert_eq!(live.documents(), replay.documents());
+    assert_eq!(live.push(&["a", "b"], 20, 0).await, 0, "the readings of the repeated push are duplicates");
+    assert_eq!(live.push(&["a"], 10, 60).await, 1, "the accumulator continues to thirty");
     assert_eq!(live.publisher.sent().len(), 1);
 }
 
 #[tokio::test]
-async fn existing_zones_stay_and_are_named_and_a_second_run_changes_nothing() {
-    let (replayed, live) = (replayed().await, Receiver::new());
+async fn existing_zones_are_kept_and_listed_and_a_second_run_changes_nothing() {
+    let (replay, live) = (replay().await, Receiver::new());
     live.push(&["a"], 3, 60).await;
     let before = live.state.documents()[&key("a")].clone();
-    let restored = live.restore(&replayed, &HashMap::new()).await;
+    let restored = live.restore(&replay, &HashMap::new()).await;
     assert_eq!((restored.written, restored.kept), (1, vec![key("a")]));
     assert_eq!(live.state.documents()[&key("a")], before);
     let once = live.state.documents();
-    let mut again = live.restore(&replayed, &HashMap::new()).await;
+    let mut again = live.restore(&replay, &HashMap::new()).await;
     again.kept.sort();
     assert_eq!((again.written, again.kept, live.state.documents()), (0, vec![key("a"), key("b")], once));
 }
 
 #[tokio::test]
-async fn a_new_zone_is_replaced_only_if_nothing_wrote_it_meanwhile() {
+async fn a_replaceable_zone_is_kept_if_a_push_changes_it_meanwhile() {
     let live = Receiver::new();
     live.push(&["a", "b"], 3, 60).await;
     let versions = live.versions();
-    // The history is read from here on, so that it has these readings.
-    let replayed = replayed().await;
-    replayed.push(&["a", "b"], 3, 60).await;
+    // The replay reads the history after these pushes, so it has their readings.
+    let replay = replay().await;
+    replay.push(&["a", "b"], 3, 60).await;
     live.push(&["b"], 2, 120).await;
     let newer = live.state.documents()[&key("b")].clone();
-    let restored = live.restore(&replayed, &versions).await;
+    let restored = live.restore(&replay, &versions).await;
     assert_eq!((restored.written, restored.kept), (1, vec![key("b")]));
     assert_eq!(live.state.documents()[&key("b")], newer);
-    assert_eq!(live.push(&["a"], 7, 180).await, 1, "20 and 3 before");
+    assert_eq!(live.push(&["a"], 7, 180).await, 1, "20 and 3 were counted before");
 }
 
 #[tokio::test]
 async fn a_zone_with_a_pending_message_is_not_replaced() {
-    let (replayed, live) = (replayed().await, Receiver::new());
+    let (replay, live) = (replay().await, Receiver::new());
     live.publisher.set_broken(true);
     assert_eq!(live.push(&["a"], 30, 60).await, 1);
-    let restored = live.restore(&replayed, &live.versions()).await;
+    let restored = live.restore(&replay, &live.versions()).await;
     assert_eq!((restored.written, restored.kept), (1, vec![key("a")]));
     live.publisher.set_broken(false);
     live.ingest.sweep(at(60) + SignedDuration::from_mins(2)).await.unwrap();
-    assert_eq!(live.publisher.sent().len(), 1, "nothing is lost");
+    assert_eq!(live.publisher.sent().len(), 1, "the pending message is sent");
 }
 
 #[tokio::test]
-async fn a_cleaning_finds_restored_zones_of_every_project() {
-    let (replayed, live) = (replayed().await, Receiver::new());
+async fn a_cleaning_applies_to_the_restored_zones_of_every_project() {
+    let (replay, live) = (replay().await, Receiver::new());
     let other = json!({"DEVID": "d", "PID": "q", "InsID": "a", "unixT": at(60).as_millisecond()});
     push_to(&live.ingest, body(&[reading_with("UM", &json!({"count": 1}), &other)]), at(60)).await.unwrap();
-    live.restore(&replayed, &HashMap::new()).await;
+    live.restore(&replay, &HashMap::new()).await;
     assert_eq!(live.ingest.cleaned("a", None, at(120), at(120)).await.unwrap(), 2);
 }
 
 #[tokio::test]
-async fn documents_that_could_not_be_written_are_named_with_the_reason() {
-    let (replayed, live) = (replayed().await, Receiver::new());
+async fn documents_that_cannot_be_written_are_listed_with_the_reason() {
+    let (replay, live) = (replay().await, Receiver::new());
     live.state.set_broken(true);
-    let restored = live.restore(&replayed, &HashMap::new()).await;
+    let restored = live.restore(&replay, &HashMap::new()).await;
     assert!(restored.written == 0 && restored.kept.is_empty());
     assert!(
         restored.failed.iter().any(|(failed, fault)| *failed == key("a") && fault.chain().contains("did not respond"))
     );
     live.state.set_broken(false);
-    assert_eq!(live.restore(&replayed, &HashMap::new()).await.written, 2, "it can be run again");
+    assert_eq!(live.restore(&replay, &HashMap::new()).await.written, 2, "a second run succeeds");
 }

@@ -1,4 +1,5 @@
-//! Runs the rule cases in `tests/rules/*.toml` and the examples of `docs/rules.md`. `analysis::cases` describes their syntax.
+//! Runs the rule cases in `tests/rules/*.toml` and the examples of `docs/rules.md`. `analysis::cases` describes their
+//! syntax.
 
 use analysis::cases::CaseFile;
 use smartclean_push::domain::rules::RuleSet;
@@ -24,12 +25,12 @@ fn every_case_fires_exactly_the_expected_alerts() {
         wrong.extend(more);
         cases += count;
     }
-    assert!(cases > 50, "{cases} cases: some files were not found");
+    assert!(cases > 50, "only {cases} cases were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A case file of the page: each block of TOML is the rules of the blocks of text behind it.
-fn cases_of_the_page() -> (String, usize) {
+/// Returns the examples of the page as a case file. Each TOML block has the rules of the text blocks after it.
+fn examples_of_the_page() -> (String, usize) {
     let page = std::fs::read_to_string(crate::support::repository().join("docs/rules.md")).unwrap();
     let (mut file, mut rules, mut count) = (String::new(), "", 0);
     for part in page.split("\n## ").skip(1) {
@@ -46,9 +47,9 @@ fn cases_of_the_page() -> (String, usize) {
 }
 
 #[test]
-fn every_example_of_the_page_on_rules_is_true() {
-    let (file, count) = cases_of_the_page();
-    assert!(count > 15, "{count} examples: some were not found");
+fn every_example_on_the_rules_page_gives_the_shown_result() {
+    let (file, count) = examples_of_the_page();
+    assert!(count > 15, "only {count} examples were found");
     let (wrong, _) = run("docs/rules.md", &file);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! A simulated building against the real server, and what is stored against the ledger.
+//! `simulate` against the real server, and `simulate --verify`, which compares the stored readings with the ledger.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use smartclean_push::domain::reading::Reading;
 
 use crate::support::{CommandOutput, PASSWORD, Server, command, eventually, paths, run, serve};
 
-/// A server and a working directory, both gone when the test ends however it ends.
+/// A server and a working directory. Both are removed when the test ends, also if it fails.
 struct Site {
     _server: Server,
     folder: tempfile::TempDir,
@@ -51,9 +51,9 @@ impl Site {
 const SMALL: [&str; 4] = ["--devices", "20", "--days", "0.15"];
 
 #[test]
-fn with_all_faults_everything_that_was_acknowledged_is_stored_once() {
+fn with_all_faults_every_acknowledged_reading_is_stored_once() {
     let site = Site::start();
-    // Three hours that have readings, whatever the time of day is now.
+    // A fixed time, so that the three hours have readings at any time of day.
     let simulated = site.simulate(&[&SMALL[..], &["--faults", "all", "--from", "2026-10-05T11:00"]].concat());
     assert_eq!(simulated.exit, Some(0), "{simulated:?}");
     let verified = site.verify();
@@ -80,7 +80,7 @@ fn with_all_faults_everything_that_was_acknowledged_is_stored_once() {
 }
 
 #[test]
-fn a_ledger_that_differs_from_what_is_stored_is_not_verified() {
+fn a_ledger_that_differs_from_the_stored_readings_is_not_verified() {
     let site = Site::start();
     assert_eq!(site.simulate(&SMALL).exit, Some(0));
     assert_eq!(site.verify().exit, Some(0));
@@ -106,7 +106,7 @@ fn a_ledger_that_differs_from_what_is_stored_is_not_verified() {
 }
 
 #[test]
-fn an_interrupt_leaves_whole_lines_that_can_be_verified() {
+fn after_an_interrupt_the_ledger_has_whole_lines_and_can_be_verified() {
     let site = Site::start();
     let mut long = command(&["simulate", "--url", &site.url, "--days", "300"]);
     long.current_dir(site.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -123,12 +123,12 @@ fn an_interrupt_leaves_whole_lines_that_can_be_verified() {
     let text = fs::read_to_string(site.ledger()).unwrap();
     assert!(text.ends_with('\n'), "{text}");
     let statuses = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].clone());
-    assert!(statuses.into_iter().all(|status| status == 200), "every push was waited for: {text}");
+    assert!(statuses.into_iter().all(|status| status == 200), "the response of every push was awaited: {text}");
     assert_eq!(site.verify().exit, Some(0));
 }
 
 #[test]
-fn a_wrong_password_path_or_address_is_an_error_with_a_remedy() {
+fn a_wrong_password_path_or_address_causes_an_error_with_a_remedy() {
     let site = Site::start();
     let simulate = |url: &str, password: &str| {
         let mut command = command(&["simulate", "--url", url, "--devices", "16"]);
@@ -138,18 +138,18 @@ fn a_wrong_password_path_or_address_is_an_error_with_a_remedy() {
     assert_eq!((wrong.exit, wrong.err.contains("PUSH_PASSWORD")), (Some(1), true), "{wrong:?}");
     let elsewhere = simulate(&site.url.replace("/push", "/pull"), PASSWORD);
     assert_eq!((elsewhere.exit, elsewhere.err.contains("ends in /push")), (Some(1), true), "{elsewhere:?}");
-    let nobody = simulate("http://127.0.0.1:9/push", PASSWORD);
-    assert_eq!((nobody.exit, nobody.err.contains("does not answer")), (Some(1), true), "{nobody:?}");
-    assert_eq!(site.verify().exit, Some(2), "no folder raw/: nothing was stored");
+    let unreachable = simulate("http://127.0.0.1:9/push", PASSWORD);
+    assert_eq!((unreachable.exit, unreachable.err.contains("does not answer")), (Some(1), true), "{unreachable:?}");
+    assert_eq!(site.verify().exit, Some(2), "nothing was stored, so there is no folder raw/");
 }
 
-/// A request's body, and when it came.
-type Seen = (Instant, Vec<u8>);
+/// The time of a request, and its body.
+type SeenRequest = (Instant, Vec<u8>);
 
-/// An endpoint that answers its first requests with 503, and the others as somebody who counts nothing.
+/// An endpoint that answers its first requests with 503 and all others with 200 and an empty object.
 struct Busy {
     url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<SeenRequest>>>,
 }
 
 impl Busy {
@@ -157,19 +157,19 @@ impl Busy {
         Self::answering(busy, &format!("503 Service UnavailableError\r\nRetry-After: {retry_after}"))
     }
 
-    /// Refuses its first requests with this status and these headers.
+    /// Refuses the first `busy` requests with this status line and these headers.
     fn answering(busy: usize, refusal: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/push", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (noted, refusal) = (Arc::clone(&seen), refusal.to_owned());
+        let (recorded, refusal) = (Arc::clone(&seen), refusal.to_owned());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let body = request_body(stream.as_ref().unwrap());
                 let count = {
-                    let mut noted = noted.lock().unwrap();
-                    noted.push((Instant::now(), body));
-                    noted.len()
+                    let mut recorded = recorded.lock().unwrap();
+                    recorded.push((Instant::now(), body));
+                    recorded.len()
                 };
                 let head = match count <= busy {
                     true => refusal.as_str(),
@@ -203,7 +203,7 @@ fn request_body(stream: &TcpStream) -> Vec<u8> {
 const MINUTES: [&str; 6] = ["--devices", "16", "--days", "0.003", "--from", "2026-10-05T12:00"];
 
 #[test]
-fn a_busy_endpoint_gets_the_same_push_again_after_its_retry_after() {
+fn a_push_to_a_busy_endpoint_is_retried_after_its_retry_after() {
     let folder = tempfile::tempdir().unwrap();
     let busy = Busy::start(1, 1);
     let simulated = run(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat());
@@ -213,7 +213,7 @@ fn a_busy_endpoint_gets_the_same_push_again_after_its_retry_after() {
     let (again, _) = bodies[1..].iter().find(|(_, body)| body == refused).unwrap();
     assert!(again.duration_since(*first) >= Duration::from_millis(950));
     assert_eq!(bodies.iter().filter(|(_, body)| body == refused).count(), 2);
-    // It counts nothing, and that is seen.
+    // The answers of the endpoint have no counts, and `--verify` reports that.
     fs::create_dir_all(folder.path().join("data/raw")).unwrap();
     let verified = run(folder.path(), &["simulate", "--verify", "data"]);
     assert_eq!(
@@ -224,7 +224,7 @@ fn a_busy_endpoint_gets_the_same_push_again_after_its_retry_after() {
 }
 
 #[test]
-fn an_endpoint_that_stays_busy_fails_the_run_and_nothing_counts_as_stored() {
+fn an_endpoint_that_stays_busy_fails_the_run_and_no_push_counts_as_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let busy = Busy::start(usize::MAX, 0);
     let simulated = run(folder.path(), &[&["simulate", "--url", &busy.url], &MINUTES[..]].concat());
@@ -235,8 +235,8 @@ fn an_endpoint_that_stays_busy_fails_the_run_and_nothing_counts_as_stored() {
     );
     fs::create_dir_all(folder.path().join("data/raw")).unwrap();
     let verified = run(folder.path(), &["simulate", "--verify", "data"]);
-    let said = "acknowledged no push of the ledger simulate-ledger.ndjson, so nothing can be verified. Refused: ";
-    assert_eq!((verified.exit, verified.err.contains(said)), (Some(1), true), "{verified:?}");
+    let error = "acknowledged no push of the ledger simulate-ledger.ndjson, so nothing can be verified. Refused: ";
+    assert_eq!((verified.exit, verified.err.contains(error)), (Some(1), true), "{verified:?}");
     assert!(!verified.out.contains("Verified"), "{verified:?}");
 }
 
@@ -246,7 +246,7 @@ fn refused_pushes_are_counted_by_status_and_fail_the_run() {
         [("401 Unauthorized", 1), ("413 Payload Too Large", 2), ("429 Too Many Requests\r\nRetry-After: 0", 1)]
     {
         let folder = tempfile::tempdir().unwrap();
-        // A refused push is sent up to six times if it may be taken later.
+        // A push that is refused with 429 is retried up to five times.
         let busy = Busy::answering(if status.starts_with("429") { usize::MAX } else { refused_count }, status);
         let arguments = ["simulate", "--url", &busy.url, "--connections", "1"];
         let simulated = run(folder.path(), &[&arguments[..], &MINUTES[..]].concat());
@@ -258,23 +258,23 @@ fn refused_pushes_are_counted_by_status_and_fail_the_run() {
         );
         assert!(simulated.err.contains(code), "{simulated:?}");
         if code == "413" {
-            let told = "pushes were refused, and nothing of them was stored: 2 with 413";
-            assert!(simulated.err.contains(told), "{simulated:?}");
-            assert!(busy.seen.lock().unwrap().len() > 2, "the others are sent");
+            let error = "pushes were refused, and nothing of them was stored: 2 with 413";
+            assert!(simulated.err.contains(error), "{simulated:?}");
+            assert!(busy.seen.lock().unwrap().len() > 2, "the other pushes are sent");
         }
     }
 }
 
 #[test]
-fn out_makes_a_data_folder_that_can_be_read_and_verified() {
+fn out_creates_a_data_folder_that_can_be_read_and_verified() {
     let folder = tempfile::tempdir().unwrap();
     let simulate = |arguments: &[&str]| run(folder.path(), &[&["simulate"], arguments].concat());
     let arguments =
         [&SMALL[..], &["--out", "made", "--faults", "all", "--from", "2026-10-05T11:00", "--push-every", "1m"]];
     let made = simulate(&[&arguments.concat()[..], &["--ledger", "ledger"]].concat());
     assert_eq!(made.exit, Some(0), "{made:?}");
-    let proven = simulate(&["--verify", "made", "--ledger", "ledger"]);
-    assert_eq!(proven.exit, Some(0), "{proven:?}");
+    let verified = simulate(&["--verify", "made", "--ledger", "ledger"]);
+    assert_eq!(verified.exit, Some(0), "{verified:?}");
 
     let archive = FolderArchive::open(&folder.path().join("made")).unwrap();
     let (mut readings, mut undated, mut is_late) = (0, 0, false);
@@ -291,8 +291,8 @@ fn out_makes_a_data_folder_that_can_be_read_and_verified() {
     for object in archive.read(&archive.keys("raw-undated/").unwrap()).unwrap() {
         undated += unpack(&object.bytes).unwrap().lines().count();
     }
-    assert!(is_late, "the fault `late` is in it");
-    // A push that is sent again is one object.
+    assert!(is_late, "the fault `late` is simulated");
+    // A repeated push is one object.
     let counted: usize = made.out.split(" readings").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     assert!(readings + undated <= counted && readings > 300, "{readings} of {counted}");
     let again = simulate(&["--out", "made"]);
@@ -300,9 +300,9 @@ fn out_makes_a_data_folder_that_can_be_read_and_verified() {
 }
 
 #[test]
-fn wrong_arguments_are_refused_with_what_is_expected() {
+fn invalid_arguments_are_refused_and_the_error_has_the_expected_value() {
     let folder = tempfile::tempdir().unwrap();
-    for (arguments, told) in [
+    for (arguments, error) in [
         (&["--devices", "5"][..], "--url"),
         (&["--out", "x", "--faults", "lat"], "there are duplicates, late, reordered, bad, rebatch and all"),
         (&["--out", "x", "--days", "0"], "days are a number above 0"),
@@ -312,6 +312,6 @@ fn wrong_arguments_are_refused_with_what_is_expected() {
         (&["--verify", "x", "--ledger", "none"], "the ledger none cannot be read"),
     ] {
         let refused = run(folder.path(), &[&["simulate"], arguments].concat());
-        assert_eq!((refused.exit, refused.err.contains(told)), (Some(2), true), "{refused:?}");
+        assert_eq!((refused.exit, refused.err.contains(error)), (Some(2), true), "{refused:?}");
     }
 }

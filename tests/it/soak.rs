@@ -1,17 +1,17 @@
-//! The soak in short: what `make soak` does with a day of 10,000 devices, with an hour of 1,000 devices.
+//! A short soak test: `make soak` with an hour of 1,000 devices instead of a day of 10,000 devices.
 
 use std::process::Command;
 
 #[test]
-fn an_hour_of_a_thousand_devices_stays_within_the_bounds_of_the_soak() {
+fn an_hour_of_a_thousand_devices_stays_within_the_limits_of_the_soak_test() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut soak = Command::new(crate::support::repository().join("benches/soak"));
     soak.args(["1000", "1"])
         .env("SOAK_COMMAND", env!("CARGO_BIN_EXE_smartclean-push"))
         .env("SOAK_FOLDER", folder.path());
     let output = soak.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("Verified: everything that was acknowledged is stored"), "{told}");
-    assert!(told.contains("\nreplayed in "), "{told}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.contains("Verified: everything that was acknowledged is stored"), "{report}");
+    assert!(report.contains("\nreplayed in "), "{report}");
 }

@@ -1,4 +1,4 @@
-//! What every state store must do, asked of each of them.
+//! The contract of a state store, tested for the memory, SQLite and DynamoDB stores.
 
 use std::process::Stdio;
 
@@ -22,7 +22,7 @@ fn document(body: &str, version: u64) -> StateDocument {
     StateDocument { body: Some(body.to_owned()), version }
 }
 
-/// Adds 1 to the number that a document holds, as often as it takes. How many races that lost.
+/// Adds 1 to the number in a document and retries until it succeeds. Returns the number of lost races.
 async fn increment(store: &impl StateStore, key: &str) -> u32 {
     let mut lost = 0;
     loop {
@@ -35,22 +35,22 @@ async fn increment(store: &impl StateStore, key: &str) -> u32 {
     }
 }
 
-/// The whole contract, on a store that nobody else uses. What it leaves there is not due.
-async fn keeps_the_contract<S: StateStore + Clone + 'static>(store: S) {
-    documents_are_kept_by_version(&store).await;
-    lost_race_writes_nothing(&store).await;
-    any_text_is_kept(&store).await;
-    keys_are_told_apart(&store).await;
-    many_are_loaded_at_once_in_their_order(&store).await;
+/// Checks the whole contract on a store that nothing else uses. The documents that it leaves are not due.
+async fn check_contract<S: StateStore + Clone + 'static>(store: S) {
+    documents_have_versions(&store).await;
+    a_lost_race_writes_nothing(&store).await;
+    any_text_is_stored(&store).await;
+    similar_keys_are_distinct(&store).await;
+    many_documents_are_loaded_in_the_requested_order(&store).await;
     due_documents_are_found_by_time(&store).await;
     nothing_is_due_early(&store).await;
     concurrent_increments_are_all_counted(store.clone()).await;
     tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(&store).await;
-    sms_are_counted_by_the_day(&store).await;
-    copies_never_take_more_than_the_limit_together(store).await;
+    sms_are_counted_per_day(&store).await;
+    concurrent_copies_never_exceed_the_limit(store).await;
 }
 
-async fn documents_are_kept_by_version(store: &impl StateStore) {
+async fn documents_have_versions(store: &impl StateStore) {
     assert_eq!(load(store, "kept").await, StateDocument { body: None, version: 0 });
     assert_eq!(store.load(&[]).await.unwrap(), []);
     for version in 0..3 {
@@ -60,9 +60,9 @@ async fn documents_are_kept_by_version(store: &impl StateStore) {
     }
 }
 
-async fn lost_race_writes_nothing(store: &impl StateStore) {
+async fn a_lost_race_writes_nothing(store: &impl StateStore) {
     let long_past = Some(Timestamp::UNIX_EPOCH);
-    // Nobody can have read a version of a document that is not there.
+    // A document that does not exist has no version that a caller can have read.
     assert_eq!(store.commit("raced", 1, "first", long_past).await.unwrap(), Commit::Lost);
     assert_eq!(load(store, "raced").await, StateDocument::default());
     assert_eq!(store.commit("raced", 0, "first", None).await.unwrap(), Commit::Done);
@@ -74,8 +74,8 @@ async fn lost_race_writes_nothing(store: &impl StateStore) {
     assert_eq!(store.commit("raced", 1, "second", None).await.unwrap(), Commit::Done);
 }
 
-async fn any_text_is_kept(store: &impl StateStore) {
-    // Neither repetitive, nor larger than DynamoDB takes.
+async fn any_text_is_stored(store: &impl StateStore) {
+    // The text does not compress well and is not larger than the limit of DynamoDB.
     let large: String = (0..15_000_u64).map(|i| format!("{:020}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
     assert_eq!(large.len(), 300_000);
     let repetitive = "{\"id\":\"JKJaXmPLvHcESHA=\"}".repeat(100_000);
@@ -86,7 +86,7 @@ async fn any_text_is_kept(store: &impl StateStore) {
     }
 }
 
-async fn keys_are_told_apart(store: &impl StateStore) {
+async fn similar_keys_are_distinct(store: &impl StateStore) {
     let long = "ß".repeat(3_000);
     let keys =
         ["zone/1:a/b", "zone/1:a/B", "zone/1:a/b ", "zone/1:a/%_'\u{0}", &long, &format!("{long}x"), "é", "e\u{301}"];
@@ -98,18 +98,18 @@ async fn keys_are_told_apart(store: &impl StateStore) {
     }
 }
 
-async fn many_are_loaded_at_once_in_their_order(store: &impl StateStore) {
+async fn many_documents_are_loaded_in_the_requested_order(store: &impl StateStore) {
     let keys: Vec<_> = (0..250).map(|number| format!("many {number}")).collect();
     for key in keys.iter().step_by(2) {
         assert_eq!(store.commit(key, 0, key, None).await.unwrap(), Commit::Done);
     }
-    // Also where one is asked for twice.
-    let asked: Vec<_> = keys.iter().rev().chain(&keys[..5]).cloned().collect();
-    let expected: Vec<_> = asked
+    // The request repeats some keys.
+    let requested: Vec<_> = keys.iter().rev().chain(&keys[..5]).cloned().collect();
+    let expected: Vec<_> = requested
         .iter()
         .map(|key| if key.ends_with(['0', '2', '4', '6', '8']) { document(key, 1) } else { StateDocument::default() })
         .collect();
-    assert_eq!(store.load(&asked).await.unwrap(), expected);
+    assert_eq!(store.load(&requested).await.unwrap(), expected);
 }
 
 async fn due_documents_are_found_by_time(store: &impl StateStore) {
@@ -119,7 +119,7 @@ async fn due_documents_are_found_by_time(store: &impl StateStore) {
         assert_eq!(store.commit(key, version, "{}", due).await.unwrap(), Commit::Done);
     };
     assert_eq!(due(1_000_000, 10).await, [""; 0]);
-    // More than there are shards, and not in the order of their keys.
+    // More documents than there are shards, and not in the order of their keys.
     for number in 0..12 {
         set(&format!("due {number:02}"), 0, Some(100 - number)).await;
     }
@@ -130,7 +130,7 @@ async fn due_documents_are_found_by_time(store: &impl StateStore) {
     assert_eq!(due(1_000, 3).await, ["due 11", "due 10", "due 09"]);
     assert_eq!(due(1_000, 100).await.len(), 12);
     assert_eq!(due(1_000, 0).await, [""; 0]);
-    // Put off, brought forward, done.
+    // One is postponed, one is due earlier, one is not due any more.
     set("due 11", 1, Some(500)).await;
     set("due 00", 1, Some(1)).await;
     set("due 10", 1, None).await;
@@ -148,7 +148,7 @@ async fn nothing_is_due_early(store: &impl StateStore) {
     assert_eq!(store.commit(&long, 0, "{}", Some(moment)).await.unwrap(), Commit::Done);
     assert_eq!(store.due(moment - SignedDuration::from_nanos(1), 1).await.unwrap(), [""; 0]);
     let due = store.due(moment + SignedDuration::from_millis(1), 1).await.unwrap();
-    // The name may be another, but not what it names.
+    // The returned name may differ from the key, but it refers to the same document.
     assert_eq!(store.load(&due).await.unwrap(), [document("{}", 1)]);
     assert_eq!(store.commit(&due[0], 1, "{}", None).await.unwrap(), Commit::Done);
     assert_eq!(load(store, &long).await.version, 2);
@@ -166,7 +166,7 @@ async fn concurrent_increments_are_all_counted<S: StateStore + Clone + 'static>(
 
 const LIMIT: RateLimit = RateLimit { burst: 10, per_minute: 10, sms_per_day: 100 };
 
-/// Days after now at which the bucket is full again, whatever a test before has taken.
+/// Returns a time some days from now, at which the token bucket is full again.
 fn in_days(days: i64) -> Timestamp {
     now() + SignedDuration::from_hours(24 * days)
 }
@@ -177,40 +177,41 @@ async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl
         take_tokens(store, &TokenRequest { limit: LIMIT, demand, requester, now: at }).await.unwrap()
     };
     assert_eq!(take(1, 20, Requester::Push, 0).await, 7);
-    assert_eq!(take(0, 1, Requester::Push, 30).await, 0, "others wait");
+    assert_eq!(take(0, 1, Requester::Push, 30).await, 0, "the other alerts wait");
     assert_eq!(take(2, 0, Requester::Push, 30).await, 2);
     assert_eq!(take(0, 20, Requester::Sweep { digests: 1 }, 60).await, 7);
-    assert_eq!(take(0, 1, Requester::Push, 67).await, 1, "nothing waits any more");
+    assert_eq!(take(0, 1, Requester::Push, 67).await, 1, "no alert waits any more");
     assert_eq!(take(50, 0, Requester::Sweep { digests: 1 }, 67).await, 3);
     assert_eq!(take(1, 0, Requester::Push, 67).await, 0);
-    assert_eq!(take(1, 0, Requester::Push, 7).await, 0, "a clock that went back");
+    assert_eq!(take(1, 0, Requester::Push, 7).await, 0, "a clock that was set back");
     assert_eq!(take(50, 0, Requester::Push, 1_000_000).await, 10);
     assert_eq!(store.due(Timestamp::MAX, 10).await.unwrap(), [""; 0], "the rate limit is never due");
 }
 
-async fn copies_never_take_more_than_the_limit_together<S: StateStore + Clone + 'static>(store: S) {
+async fn concurrent_copies_never_exceed_the_limit<S: StateStore + Clone + 'static>(store: S) {
     let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| TokenDemand { urgent, other });
     for (days, demand, most) in [(20, urgent, 10), (21, other, 7)] {
-        let taken = taken_by_sixty(&store, LIMIT, demand, in_days(days)).await;
+        let taken = tokens_taken_by_sixty(&store, LIMIT, demand, in_days(days)).await;
         assert!((1..=most).contains(&taken), "{demand:?}: {taken}");
     }
     assert!((1..=25).contains(&sms_taken_by_twenty(&store, in_days(22)).await));
 }
 
-/// Of many concurrent copies, few get nothing while there is something left. A store that answers one request after the other,
-/// as the stand-in for DynamoDB does, is too slow for that.
+/// Checks that concurrent copies retry after a lost race, so that almost all tokens are taken. A store that answers one
+/// request after the other, as the emulator of DynamoDB does, is too slow for this.
 async fn copies_that_lose_a_race_retry<S: StateStore + Clone + 'static>(store: S) {
     let [urgent, other] = [(1, 0), (0, 1)].map(|(urgent, other)| TokenDemand { urgent, other });
     for (days, burst, demand, granted) in [(30, 10, urgent, 10..=10), (31, 10, other, 7..=7), (32, 60, urgent, 50..=60)]
     {
-        let taken = taken_by_sixty(&store, RateLimit { burst, ..LIMIT }, demand, in_days(days)).await;
+        let taken = tokens_taken_by_sixty(&store, RateLimit { burst, ..LIMIT }, demand, in_days(days)).await;
         assert!(granted.contains(&taken), "{demand:?} of {burst}: {taken}");
     }
     assert_eq!(sms_taken_by_twenty(&store, in_days(33)).await, 25);
 }
 
-/// The number of tokens that 60 concurrent copies get, each of which wants the same. One that loses every race gets none.
-async fn taken_by_sixty<S: StateStore + Clone + 'static>(
+/// Returns the number of tokens that 60 concurrent copies get if each has the same demand. A copy that loses every race
+/// gets none.
+async fn tokens_taken_by_sixty<S: StateStore + Clone + 'static>(
     store: &S,
     limit: RateLimit,
     demand: TokenDemand,
@@ -224,7 +225,7 @@ async fn taken_by_sixty<S: StateStore + Clone + 'static>(
     tasks.join_all().await.into_iter().sum()
 }
 
-/// The number of SMS that 20 concurrent copies get of a quota of 25. Each wants two.
+/// Returns the number of SMS that 20 concurrent copies get from a quota of 25. Each requests two.
 async fn sms_taken_by_twenty<S: StateStore + Clone + 'static>(store: &S, now: Timestamp) -> usize {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -234,7 +235,7 @@ async fn sms_taken_by_twenty<S: StateStore + Clone + 'static>(store: &S, now: Ti
     tasks.join_all().await.into_iter().sum()
 }
 
-async fn sms_are_counted_by_the_day(store: &impl StateStore) {
+async fn sms_are_counted_per_day(store: &impl StateStore) {
     assert_eq!(take_sms(store, 25, 2, now()).await.unwrap(), 2);
     assert_eq!(take_sms(store, 25, 24, now()).await.unwrap(), 23);
     assert_eq!(take_sms(store, 25, 1, now()).await.unwrap(), 0);
@@ -244,14 +245,14 @@ async fn sms_are_counted_by_the_day(store: &impl StateStore) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_contract() {
+async fn the_memory_store_keeps_the_contract() {
     let store = MemoryState::default();
-    keeps_the_contract(store.clone()).await;
+    check_contract(store.clone()).await;
     copies_that_lose_a_race_retry(store).await;
 }
 
 #[tokio::test]
-async fn memory_shows_its_documents_and_fails_when_told_to() {
+async fn the_memory_store_returns_its_documents_and_injects_failures() {
     let store = MemoryState::default();
     store.lose_next(2);
     for expected in [Commit::Lost, Commit::Lost, Commit::Done, Commit::Lost] {
@@ -268,23 +269,23 @@ async fn memory_shows_its_documents_and_fails_when_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_contract() {
+async fn the_sqlite_store_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(&path).unwrap();
-    keeps_the_contract(store.clone()).await;
+    check_contract(store.clone()).await;
     copies_that_lose_a_race_retry(store.clone()).await;
-    // Kept also by those who open it later.
+    // The documents are still there after the database is opened again.
     drop(store);
     let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(&path).unwrap();
     assert_eq!(load(&store, "counted").await, document("20", 20));
 }
 
-/// How often each process of the race adds 1.
+/// Number of times that each racing process adds 1.
 const ROUNDS: u64 = 150;
 
 #[tokio::test]
-async fn sqlite_loses_nothing_when_processes_race() {
+async fn sqlite_counts_every_increment_of_racing_processes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let racer = || {
@@ -294,7 +295,7 @@ async fn sqlite_loses_nothing_when_processes_race() {
             .spawn()
             .unwrap()
     };
-    // Together from the first moment on, when the database is made.
+    // The processes also race to create the database.
     let racers: Vec<_> = (0..3).map(|_| racer()).collect();
     let count = racers.len() as u64 * ROUNDS;
     let mut lost = 0;
@@ -307,13 +308,13 @@ async fn sqlite_loses_nothing_when_processes_race() {
     }
     let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(&path).unwrap();
     assert_eq!(load(&store, "raced").await, document(&count.to_string(), count));
-    assert!(lost > 0, "they did not meet, so this has shown nothing");
+    assert!(lost > 0, "no race was lost, so the test has shown nothing");
 }
 
-/// One process of the race.
-#[expect(clippy::print_stdout, reason = "its parent reads this")]
+/// One of the racing processes.
+#[expect(clippy::print_stdout, reason = "the parent process reads this")]
 #[tokio::test]
-#[ignore = "a part of sqlite_loses_nothing_when_processes_race, which starts it"]
+#[ignore = "child process of sqlite_counts_every_increment_of_racing_processes"]
 async fn sqlite_racer() {
     let path = std::env::var_os("STATE_TEST_DATABASE").expect("the database's path in STATE_TEST_DATABASE");
     let store = smartclean_push::adapters::local::sqlite::SqliteStore::open(path.as_ref()).unwrap();
@@ -326,8 +327,8 @@ async fn sqlite_racer() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a DynamoDB: tests/e2e/test_state_store.py starts one and runs this (make e2e)"]
-async fn dynamodb_contract() {
+async fn the_dynamodb_store_keeps_the_contract() {
     let store = crate::support::dynamodb().await;
     store.connect().await;
-    keeps_the_contract(store).await;
+    check_contract(store).await;
 }

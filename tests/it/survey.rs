@@ -1,4 +1,4 @@
-//! `survey`, as a shell runs it: what is planted in a simulated folder is named, and nothing else is.
+//! `survey`, run as a shell runs it: it reports every difference that is added to a simulated folder, and nothing else.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use smartclean_push::ingest::ports::RawStore as _;
 
 use crate::support::{CommandOutput, body, run};
 
-/// Lines of the log of `serve`.
+/// Log lines of `serve`.
 const SERVED: &str = "2026-11-29T00:53:28Z  WARN not authenticated source=192.0.2.1 client=\"a\" reason=\"unknown or wrong\" auth_failures=3
 2026-11-29T00:53:29Z  INFO pushed received=1
 ";
 
-/// A day of forty devices that do as documented: with this seed no gateway is offline.
-fn simulated() -> (tempfile::TempDir, PathBuf) {
+/// Simulates a day of forty devices that behave as documented. With this seed no gateway is offline.
+fn simulate() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let arguments = [
         "simulate",
@@ -40,8 +40,8 @@ fn simulated() -> (tempfile::TempDir, PathBuf) {
     (folder, data)
 }
 
-/// Stores a push that was received then, as `serve` stores it.
-fn plant(data: &Path, received: &str, readings: &[Value]) {
+/// Stores a push as `serve` does, with this time of receipt.
+fn store_push(data: &Path, received: &str, readings: &[Value]) {
     let body = body(&readings.iter().map(Value::to_string).collect::<Vec<_>>());
     let items = Items::split(&body).unwrap();
     let batch = items.read();
@@ -59,7 +59,7 @@ fn plant(data: &Path, received: &str, readings: &[Value]) {
     }
 }
 
-/// A soap reading of a device in a zone, with other members laid over it.
+/// Returns a soap reading in which the members of `more` replace the usual ones.
 fn soap(time: &str, values: &Value, more: &Value) -> Value {
     let unix = time.parse::<Timestamp>().unwrap().as_millisecond();
     let mut reading = json!({
@@ -77,23 +77,24 @@ fn survey(data: &Path, more: &[&str]) -> CommandOutput {
     run(folder, &[&["survey", "--from", "data"], more].concat())
 }
 
-/// What is marked: the subjects that come with advice.
-fn marked(data: &Path, more: &[&str]) -> Vec<String> {
+/// Returns the subjects of the observations that have advice.
+fn subjects_with_advice(data: &Path, more: &[&str]) -> Vec<String> {
     let ran = survey(data, &[&["--format", "json"], more].concat());
     let observations: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{} {}", ran.out, ran.err));
-    let marked = observations.iter().filter(|observation| !observation["advice"].is_null());
-    let marked: Vec<_> = marked.map(|observation| observation["subject"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ran.exit, Some(i32::from(!marked.is_empty())), "{}", ran.err);
-    marked
+    let subjects_with_advice = observations.iter().filter(|observation| !observation["advice"].is_null());
+    let subjects_with_advice: Vec<_> =
+        subjects_with_advice.map(|observation| observation["subject"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ran.exit, Some(i32::from(!subjects_with_advice.is_empty())), "{}", ran.err);
+    subjects_with_advice
 }
 
 #[test]
-fn differences_from_the_documentation_are_named() {
-    let (_folder, data) = simulated();
-    assert_eq!(marked(&data, &[]), [""; 0], "a building that does as documented");
+fn differences_from_the_documentation_are_reported() {
+    let (_folder, data) = simulate();
+    assert_eq!(subjects_with_advice(&data, &[]), [""; 0], "a building that behaves as documented");
     let at = "2026-11-01T02:00:00Z";
-    let usual = json!({"p": 50, "d": 40});
-    plant(
+    let normal = json!({"p": 50, "d": 40});
+    store_push(
         &data,
         "2026-11-01T02:00:05Z",
         &[
@@ -101,15 +102,15 @@ fn differences_from_the_documentation_are_named() {
             soap(at, &json!({"p": 50, "level": 3}), &json!({"Firmware": "2.1"})),
             soap(at, &json!({"p": "empty"}), &json!({})),
             soap(at, &json!({"p": 255}), &json!({})),
-            soap(at, &usual, &json!({"InsID": null})),
-            soap(at, &usual, &json!({"DEVID": ""})),
-            soap(at, &usual, &json!({"PID": null})),
-            soap(at, &usual, &json!({"Region": "Atlantis"})),
-            soap(at, &usual, &json!({"unixT": 0})),
+            soap(at, &normal, &json!({"InsID": null})),
+            soap(at, &normal, &json!({"DEVID": ""})),
+            soap(at, &normal, &json!({"PID": null})),
+            soap(at, &normal, &json!({"Region": "Atlantis"})),
+            soap(at, &normal, &json!({"unixT": 0})),
         ],
     );
     assert_eq!(
-        marked(&data, &[]),
+        subjects_with_advice(&data, &[]),
         [
             "without a device id",
             "without a zone",
@@ -137,12 +138,12 @@ fn differences_from_the_documentation_are_named() {
 }
 
 #[test]
-fn late_ahead_repeated_and_refused_pushes_are_named() {
-    let (folder, data) = simulated();
-    let usual = json!({"p": 50});
-    plant(&data, "2026-11-01T05:00:00Z", &[soap("2026-11-01T02:00:00Z", &usual, &json!({}))]);
-    plant(&data, "2026-11-01T05:10:00Z", &[soap("2026-11-01T05:20:00Z", &usual, &json!({}))]);
-    plant(&data, "2026-11-01T05:20:00Z", &[json!("not a reading")]);
+fn late_repeated_and_refused_pushes_and_fast_clocks_are_reported() {
+    let (folder, data) = simulate();
+    let normal = json!({"p": 50});
+    store_push(&data, "2026-11-01T05:00:00Z", &[soap("2026-11-01T02:00:00Z", &normal, &json!({}))]);
+    store_push(&data, "2026-11-01T05:10:00Z", &[soap("2026-11-01T05:20:00Z", &normal, &json!({}))]);
+    store_push(&data, "2026-11-01T05:20:00Z", &[json!("not a reading")]);
     let log = [
         json!({"level": "WARN", "fields": {"auth_failures": 1, "reason": "the password is wrong"}}),
         json!({"level": "INFO", "pushes": 1}),
@@ -150,31 +151,31 @@ fn late_ahead_repeated_and_refused_pushes_are_named() {
     ];
     std::fs::write(folder.path().join("log"), log.map(|line| format!("{line}\n")).concat() + SERVED).unwrap();
     let expected = ["delay from reading to receipt", "clocks ahead by more than 5 minutes", "rejected items"];
-    assert_eq!(marked(&data, &[]), expected);
-    let with_log = marked(&data, &["--log", "log"]);
+    assert_eq!(subjects_with_advice(&data, &[]), expected);
+    let with_log = subjects_with_advice(&data, &["--log", "log"]);
     assert_eq!(with_log, [&expected[..], &["refused logins in the log"]].concat());
     let text = survey(&data, &["--log", "log"]).out;
     assert!(text.contains("! refused logins in the log: unknown or wrong 3, the password is wrong 2"), "{text}");
     assert!(text.contains("Older than `max_age`, 1h, when they came, and so silent: 1 "), "{text}");
 
-    // A device that reports each hour, and a rule that wants it each half hour.
+    // The device reports every hour, but the no-data rule expects a reading every half hour.
     std::fs::write(folder.path().join("rules.toml"), "[[rule]]\nid = \"silent\"\nafter = \"30m\"\ntypes = \"TILT\"\n")
         .unwrap();
-    let with_rules = marked(&data, &["--rules", "rules.toml"]);
+    let with_rules = subjects_with_advice(&data, &["--rules", "rules.toml"]);
     assert!(with_rules.contains(&"rules, rules.toml:2:6".to_owned()), "{with_rules:?}");
 
-    // One push again and again.
-    let (_folder, data) = simulated();
+    // One push is repeated 50 times with small changes.
+    let (_folder, data) = simulate();
     for second in 10..60 {
         let readings: Vec<_> =
             (0..60).map(|n| soap("2026-11-01T02:00:00Z", &json!({"p": 50, "d": n}), &json!({}))).collect();
-        plant(&data, &format!("2026-11-01T02:00:{second}Z"), &[&readings[..], &[json!({"n": second})]].concat());
+        store_push(&data, &format!("2026-11-01T02:00:{second}Z"), &[&readings[..], &[json!({"n": second})]].concat());
     }
-    assert!(marked(&data, &[]).contains(&"readings that were sent again".to_owned()));
+    assert!(subjects_with_advice(&data, &[]).contains(&"readings that were sent again".to_owned()));
 }
 
 #[test]
-fn an_empty_archive_a_missing_one_and_a_missing_log_are_named() {
+fn an_empty_archive_a_missing_archive_and_a_missing_log_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     std::fs::create_dir_all(data.join("raw")).unwrap();

@@ -1,5 +1,5 @@
-//! Any text in any field that the vendor sends, from the push to everything that is made of it: the stored line, the
-//! messages, what is remembered, the answers.
+//! Unicode text in every field of a reading: the stored line, the messages, the state documents and the HTTP responses
+//! are correct for any text.
 
 use http::Request;
 use http_body_util::Full;
@@ -11,8 +11,8 @@ use smartclean_push::notify::render::Rendered;
 use crate::properties::limits;
 use crate::support::{PASSWORD, TestApp, USERNAME, basic, now};
 
-/// Texts as they stand in JSON between quotes: scripts, what is joined, what turns the direction, what commands, and
-/// halves of characters.
+/// Contents of JSON strings: several scripts, joined characters, direction marks, control characters, and unpaired
+/// surrogates.
 const TEXTS: [&str; 28] = [
     "三楼女厕所",
     "مرحاض السيدات",
@@ -44,10 +44,10 @@ const TEXTS: [&str; 28] = [
     "1e999",
 ];
 
-/// The fields of a reading, each as it stands in the envelope.
+/// The text fields of the envelope of a reading.
 const FIELDS: [&str; 9] = ["Display", "DEVID", "ID", "DASSOC", "InsID", "PID", "PropId", "Region", "Name"];
 
-/// A reading that raises an alert, with `text` as the content of `field`.
+/// Returns a reading that raises an alert, with `text` as the content of `field`.
 fn reading(field: &str, text: &str) -> String {
     let member = |name: &str, usual: &str| {
         let text = if name == field { text.replace('\t', r"\t") } else { usual.to_owned() };
@@ -72,8 +72,9 @@ fn reading(field: &str, text: &str) -> String {
     format!("{{\"DevType\":\"SMARTCLEAN#FD\",{},\"unixT\":{at},\"v\":{values}}}", members.join(","))
 }
 
-/// Pushes one item: it is taken, kept to the letter, and said in one message that everybody can take.
-async fn pushed(item: &str) -> (TestApp, Rendered) {
+/// Pushes one item and checks that it is accepted, stored unchanged, and sent in one message within the limits of all
+/// channels.
+async fn push_item(item: &str) -> (TestApp, Rendered) {
     let app = TestApp::new();
     let answer = app.push(serde_json::to_vec(&[item]).unwrap()).await;
     assert_eq!(
@@ -89,11 +90,11 @@ async fn pushed(item: &str) -> (TestApp, Rendered) {
     (app, sent.into_iter().next().unwrap())
 }
 
-/// What a lenient reader makes of the content of a JSON string: half a character is U+FFFD.
-fn read(text: &str) -> String {
+/// Decodes the content of a JSON string leniently: an unpaired surrogate becomes U+FFFD.
+fn decode(text: &str) -> String {
     let units: Vec<u16> = match serde_json::from_str::<String>(&format!("\"{}\"", text.replace('\t', r"\t"))) {
         Ok(whole) => return whole,
-        // Only escapes have halves, and those texts are ASCII.
+        // Only escapes can be unpaired surrogates, and those texts are ASCII.
         Err(_) => escapes(text),
     };
     char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect()
@@ -118,12 +119,12 @@ fn escapes(text: &str) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn any_text_in_any_field_is_kept_to_the_letter_and_said_within_limits() {
-    let (_, plain) = pushed(&reading("", "")).await;
+async fn any_text_in_any_field_is_stored_unchanged_and_sent_within_the_limits() {
+    let (_, plain) = push_item(&reading("", "")).await;
     for field in FIELDS {
         for text in TEXTS {
-            let (app, sent) = pushed(&reading(field, text)).await;
-            // A text cannot add a paragraph, nor a line that looks like one of ours.
+            let (app, sent) = push_item(&reading(field, text)).await;
+            // A text cannot add a paragraph, or a line that looks like a line of the message.
             assert_eq!(
                 sent.email.matches("\n\n").count(),
                 plain.email.matches("\n\n").count(),
@@ -134,15 +135,15 @@ async fn any_text_in_any_field_is_kept_to_the_letter_and_said_within_limits() {
             let lines =
                 |email: &str| email.lines().filter(|line| ours.iter().any(|ours| line.starts_with(ours))).count();
             assert_eq!(lines(&sent.email), lines(&plain.email), "{field} {text}: {}", sent.email);
-            // What is remembered can be written down and read again, under a key that is there once.
+            // The state document is valid JSON, and there is one for the zone.
             let documents = app.state.documents();
             let zones = documents.iter().filter(|(key, _)| key.starts_with("zone/") || key.starts_with("device/"));
             let zones: Vec<_> = zones.collect();
             assert_eq!(zones.len(), 1, "{field} {text}");
             serde_json::from_str::<Value>(&zones[0].1.body).unwrap();
             let facts: Value = serde_json::from_str(&sent.json).unwrap();
-            let shown = presentable(&read(text));
-            let told = match field {
+            let shown = presentable(&decode(text));
+            let actual = match field {
                 "Display" => &facts["location"]["display"],
                 "DEVID" | "ID" | "DASSOC" => &facts["location"]["device"],
                 "InsID" => &facts["location"]["zone"],
@@ -151,18 +152,18 @@ async fn any_text_in_any_field_is_kept_to_the_letter_and_said_within_limits() {
                 _ => continue,
             };
             let is_hidden = field == "Display"
-                && told.is_null()
+                && actual.is_null()
                 && shown.as_deref().is_some_and(|shown| shown.chars().all(|c| !c.is_alphanumeric()));
-            assert!(told.as_str() == shown.as_deref() || is_hidden, "{field} {text}: {told} and not {shown:?}");
+            assert!(actual.as_str() == shown.as_deref() || is_hidden, "{field} {text}: {actual}, expected {shown:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_zone_of_any_name_can_be_reported_as_cleaned_by_a_button_and_by_an_event() {
-    for text in TEXTS.into_iter().filter(|text| !read(text).trim().is_empty()) {
-        let (app, _) = pushed(&reading("InsID", text)).await;
-        let path = format!("/zones/{}/cleaned", utf8_percent_encode(&read(text), NON_ALPHANUMERIC));
+async fn a_zone_with_any_name_can_be_reported_as_cleaned_by_request_and_by_event() {
+    for text in TEXTS.into_iter().filter(|text| !decode(text).trim().is_empty()) {
+        let (app, _) = push_item(&reading("InsID", text)).await;
+        let path = format!("/zones/{}/cleaned", utf8_percent_encode(&decode(text), NON_ALPHANUMERIC));
         let request = Request::post(path).header("authorization", basic(USERNAME, PASSWORD));
         let answer = app.send(request.body(Full::default()).unwrap()).await;
         assert_eq!((answer.status, &answer.body["zones"]), (200, &json!(1)), "{text}: {answer:?}");
@@ -180,7 +181,7 @@ async fn a_zone_of_any_name_can_be_reported_as_cleaned_by_a_button_and_by_an_eve
 }
 
 #[tokio::test]
-async fn a_type_of_any_name_is_stored_and_raises_nothing() {
+async fn a_device_type_with_any_name_is_stored_and_raises_no_alert() {
     for text in TEXTS {
         let app = TestApp::new();
         let item = format!("{{\"DevType\":\"{}\",\"v\":{{\"x\":1}}}}", text.replace('\t', r"\t"));
@@ -191,14 +192,14 @@ async fn a_type_of_any_name_is_stored_and_raises_nothing() {
 }
 
 #[tokio::test]
-async fn a_character_of_four_bytes_or_of_several_is_whole_at_every_cut() {
-    // On either side of a part of an SMS (70), the subject (99) and the longest name (120), less what stands before it.
+async fn a_long_text_is_never_cut_within_a_character() {
+    // Lengths around the limits of an SMS part (70), the subject (99) and a name (120), minus the text before the name.
     for length in (20..40).chain(60..80).chain(100..124) {
         for joined in ["𐍈", "🚻", "👩\u{200d}👩\u{200d}👧", "🇸🇬", "e\u{301}\u{302}", "각", "👍🏽", "क्षि"]
         {
             let name = format!("{}{}", "x".repeat(length), joined.repeat(20));
             for field in ["Display", "Name"] {
-                let (_, sent) = pushed(&reading(field, &name)).await;
+                let (_, sent) = push_item(&reading(field, &name)).await;
                 let facts: Value = serde_json::from_str(&sent.json).unwrap();
                 let shown = match field {
                     "Display" => facts["location"]["display"].as_str().unwrap(),

@@ -1,4 +1,4 @@
-//! A copy of the function that has not been able to read the rules file yet: what it does with pushes and sweeps.
+//! Pushes and sweeps while the rules file cannot be read yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use smartclean_push::ingest::ports::{RuleSource, UnavailableError};
 
 use crate::support::{TestApp, World, body, now, reading_with};
 
-/// Rules of an operator who wants to know of 1,000 ppb and not, as is built in, of 200.
+/// Rules that become available later. Their ammonia limit is 1,000 ppb instead of the built-in 200 ppb.
 #[derive(Clone, Default)]
 struct LateRules(Arc<AtomicBool>);
 
@@ -32,7 +32,7 @@ fn smell(ppb: u32, zone: &str) -> String {
     reading_with("ODRDTR_BATT_V1", &json!({"amm": ppb}), &json!({"InsID": zone, "DEVID": zone}))
 }
 
-/// Evaluates every stored object, as the queue does after minutes.
+/// Evaluates every stored object, as the consumer of the queue does some minutes later.
 async fn evaluate_stored(app: &TestApp) -> Result<(), UnavailableError> {
     for (key, object) in app.store.objects() {
         let (lines, received) = (unpack(&object.bytes).unwrap(), object.metadata.received);
@@ -43,13 +43,13 @@ async fn evaluate_stored(app: &TestApp) -> Result<(), UnavailableError> {
 }
 
 #[tokio::test]
-async fn a_push_is_stored_and_judged_by_the_operators_rules_once_they_are_known() {
+async fn a_push_is_stored_and_evaluated_once_the_rules_are_known() {
     let rules = LateRules::default();
     let app = World::new().with_rule_source(rules.clone()).start();
     let answer = app.push(body(&[smell(270, "fair"), smell(1_500, "foul")])).await;
     assert_eq!((answer.status, &answer.body["accepted"], &answer.body["alerts"]), (200, &2.into(), &0.into()));
     assert_eq!((app.store.objects().len(), app.publisher.sent().len()), (1, 0));
-    assert!(evaluate_stored(&app).await.is_err(), "it has to come again");
+    assert!(evaluate_stored(&app).await.is_err(), "the evaluation fails while the rules are unknown");
     assert!(app.app.ingest().sweep(now()).await.is_err());
     assert_eq!(app.publisher.sent().len(), 0);
     rules.0.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A release that was rolled back meets what a newer one has written: it leaves that alone, says so, and loses nothing.
+//! Rollback of a release: state documents of a newer version are left unchanged, and no reading and no alert is lost.
 
 use http::Request;
 use http_body_util::Full;
@@ -11,7 +11,7 @@ use smartclean_push::ingest::ports::{Commit, StateStore as _};
 
 use crate::support::{PASSWORD, TestApp, TestResponse, USERNAME, basic, body, now, reading, reading_with};
 
-/// What a newer release might write: the version above this one's, in a form that nobody can know yet.
+/// A state document of the next version, in a format that this release does not know.
 const NEWER: &str = r#"{"v":5,"rule_states":["in","another","form"],"promised":true}"#;
 const ZONE: &str = "zone/8:building/zone";
 
@@ -33,7 +33,7 @@ async fn cleaned(app: &TestApp) -> TestResponse {
     app.send(request.body(Full::default()).unwrap()).await
 }
 
-/// Evaluates every stored object, as the queue does again and again.
+/// Evaluates every stored object, as the consumer of the queue does until it succeeds.
 async fn evaluate_stored(app: &TestApp) -> bool {
     for (key, object) in app.store.objects() {
         let lines = unpack(&object.bytes).unwrap();
@@ -47,22 +47,22 @@ async fn evaluate_stored(app: &TestApp) -> bool {
 }
 
 #[tokio::test]
-async fn a_zone_that_a_newer_release_wrote_is_left_alone_and_its_push_judged_once_it_can_be() {
+async fn a_zone_of_a_newer_version_is_unchanged_and_its_push_is_evaluated_once_the_zone_is_readable() {
     let app = TestApp::new();
     put(&app, ZONE, NEWER).await;
     let answer = app.push(body(&[smell()])).await;
     assert_eq!((answer.status, &answer.body["accepted"], &answer.body["alerts"]), (200, &1.into(), &0.into()));
     assert_eq!((app.store.objects().len(), app.publisher.sent().len()), (1, 0));
-    assert!(!evaluate_stored(&app).await, "it has to come again");
+    assert!(!evaluate_stored(&app).await, "the push stays in the queue");
     assert_eq!(document(&app, ZONE), NEWER);
-    // The newer release again, or whoever can read it: here one that remembers nothing.
+    // The document is readable again: here it is an empty one of this version.
     put(&app, ZONE, r#"{"v":4}"#).await;
     assert!(evaluate_stored(&app).await);
     assert_eq!(app.publisher.sent().len(), 1);
 }
 
 #[tokio::test]
-async fn other_zones_of_the_same_push_are_judged_and_told_of_at_once() {
+async fn other_zones_of_the_same_push_are_evaluated_and_their_alerts_sent_at_once() {
     let app = TestApp::new();
     put(&app, ZONE, NEWER).await;
     let elsewhere = ["before", "zz-behind"]
@@ -71,12 +71,12 @@ async fn other_zones_of_the_same_push_are_judged_and_told_of_at_once() {
     let answer = app.push(body(&[smell(), before, behind])).await;
     assert_eq!((answer.status, &answer.body["alerts"]), (200, &2.into()));
     assert_eq!((app.publisher.sent().len(), document(&app, ZONE)), (2, NEWER.to_owned()));
-    assert!(!evaluate_stored(&app).await, "the zone itself has to come again");
-    assert_eq!(app.publisher.sent().len(), 2, "and the others are not told of once more");
+    assert!(!evaluate_stored(&app).await, "the push stays in the queue because of the zone of the newer version");
+    assert_eq!(app.publisher.sent().len(), 2, "the alerts of the other zones are not sent again");
 }
 
 #[tokio::test]
-async fn a_cleaning_is_not_noted_where_the_zones_name_is_written_anew() {
+async fn a_cleaning_gets_503_if_the_projects_of_the_zone_have_a_newer_version() {
     let app = TestApp::new();
     app.push(body(&[smell()])).await;
     assert_eq!(cleaned(&app).await.status, 200);
@@ -87,12 +87,12 @@ async fn a_cleaning_is_not_noted_where_the_zones_name_is_written_anew() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_meets_what_a_newer_release_wrote_fails_and_changes_nothing() {
+async fn a_sweep_fails_and_changes_nothing_if_a_document_has_a_newer_version() {
     let app = TestApp::new();
     assert!(app.ingest().sweep(now()).await.is_ok());
     for key in ["arrivals", "operations"] {
         put(&app, key, NEWER).await;
-        // Something has arrived lately, or nothing would be announced.
+        // If no push has arrived, the sweep has no notice to write to "operations".
         assert!(app.ingest().sweep(now()).await.is_err() || key == "operations", "{key}");
         app.push(body(&[smell()])).await;
         assert_eq!(document(&app, key), NEWER);
@@ -100,9 +100,9 @@ async fn a_sweep_that_meets_what_a_newer_release_wrote_fails_and_changes_nothing
     }
 }
 
-/// What an unreleased version has written.
+/// The older version was never released.
 #[tokio::test]
-async fn a_zone_of_an_older_version_is_left_alone() {
+async fn a_zone_of_an_older_version_is_unchanged() {
     let app = TestApp::new();
     let older = r#"{"v":2,"blocks":{"sent":[]}}"#;
     put(&app, ZONE, older).await;
@@ -110,15 +110,15 @@ async fn a_zone_of_an_older_version_is_left_alone() {
     assert_eq!((app.publisher.sent().len(), document(&app, ZONE)), (0, older.to_owned()));
 }
 
-/// What this release writes stays readable, and is written back as it was.
+/// A later release must read this format.
 #[test]
-fn a_document_of_this_version_is_read_and_written_as_it_is() {
+fn a_document_of_this_version_is_read_and_written_unchanged() {
     let zones: Vec<Value> = serde_json::from_str(include_str!("../data/state/v4.json")).unwrap();
     for zone in &zones {
         let state: ZoneState = serde_json::from_value(zone.clone()).unwrap();
         assert_eq!(serde_json::to_value(&state).unwrap(), *zone);
     }
-    // Or what is not in it is not held to.
+    // A part that is in none of the documents would not be tested.
     let text = Value::from(zones).to_string();
     let parts = [
         "pending",

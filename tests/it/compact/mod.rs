@@ -1,4 +1,4 @@
-//! `compact`, as a shell runs it, on data folders that pushes have filled.
+//! `compact`, run as a shell runs it, on data folders filled by pushes.
 
 mod function;
 mod steps;
@@ -19,23 +19,23 @@ use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
 use crate::support::{CommandOutput, files, paths, reading_with, run};
 
-/// The day that most of this is about.
+/// The day of the readings.
 const DAY: &str = "2024-05-01";
 
-/// Lines of objects, by batch and number.
+/// Lines of objects, by batch id and line number.
 type Lines = BTreeMap<(String, usize), String>;
 
 fn compact(folder: &Path, more: &[&str]) -> CommandOutput {
     run(folder, &[&["compact", "--data", "data"], more].concat())
 }
 
-/// Soap left in a zone at a time of the day.
+/// Returns a soap reading at a time of the day.
 fn soap(percent: i32, time: &str) -> String {
     let at: jiff::Timestamp = format!("{DAY}T{time}Z").parse().unwrap();
     reading_with("SS", &json!({ "p": percent }), &json!({ "unixT": at.as_millisecond() }))
 }
 
-/// A push as it is stored, received at a time of the day, and evaluated.
+/// Stores a push that was received at a time of the day, and marks it as evaluated.
 async fn push(folder: &Path, received: &str, texts: &[String]) {
     let (store, _) = FolderStore::open(&folder.join("data")).unwrap();
     let readings: Vec<_> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();
@@ -51,8 +51,8 @@ async fn push(folder: &Path, received: &str, texts: &[String]) {
     store.mark_evaluated(&key).await.unwrap();
 }
 
-/// A folder in which three pushes were stored, two in the hour 09 and one in the hour 10 with a reading of another.
-async fn pushed() -> tempfile::TempDir {
+/// Creates a folder with three pushes: two in the hour 09, and one in the hour 10 that repeats a reading of hour 09.
+async fn folder_with_pushes() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let twice = soap(44, "09:30:00");
     push(folder.path(), "09:01:00", &[soap(50, "09:00:00"), "{}".into(), soap(48, "09:00:30")]).await;
@@ -61,7 +61,7 @@ async fn pushed() -> tempfile::TempDir {
     folder
 }
 
-/// Every line of every object that can be unpacked.
+/// Returns every line of every object that can be unpacked.
 fn history(folder: &Path) -> Lines {
     let archive = FolderArchive::open(&folder.join("data")).unwrap();
     let mut lines = BTreeMap::new();
@@ -77,8 +77,8 @@ fn history(folder: &Path) -> Lines {
     lines
 }
 
-/// Every row that a query finds, and how many are there more than once.
-fn readable(folder: &Path) -> (Lines, usize) {
+/// Returns every row that a query finds, and the number of duplicate rows.
+fn query(folder: &Path) -> (Lines, usize) {
     let (mut rows, mut repeated) = (BTreeMap::new(), 0);
     let parquet = |name: &String| name.ends_with(".parquet") && !name.starts_with('_');
     for name in lake(folder).into_iter().filter(parquet) {
@@ -92,15 +92,15 @@ fn readable(folder: &Path) -> (Lines, usize) {
     (rows, repeated)
 }
 
-/// The names of the files of the day.
+/// Returns the names of the files of the day.
 fn lake(folder: &Path) -> Vec<String> {
     files(&folder.join(format!("data/lake/readings/dt={DAY}")))
 }
 
-/// The names of the files of an hour.
-fn of_hour(folder: &Path, hour: &str) -> Vec<String> {
-    let is_of = |name: &String| name.trim_start_matches('_').starts_with(&format!("{hour}-"));
-    lake(folder).into_iter().filter(is_of).collect()
+/// Returns the names of the files of an hour.
+fn files_of_hour(folder: &Path, hour: &str) -> Vec<String> {
+    let is_of_hour = |name: &String| name.trim_start_matches('_').starts_with(&format!("{hour}-"));
+    lake(folder).into_iter().filter(is_of_hour).collect()
 }
 
 fn count(folder: &Path, part: &str) -> usize {
@@ -109,23 +109,23 @@ fn count(folder: &Path, part: &str) -> usize {
 
 #[tokio::test]
 async fn every_line_becomes_a_row_and_objects_stay() {
-    let folder = pushed().await;
+    let folder = folder_with_pushes().await;
     let before = history(folder.path());
     let ran = compact(folder.path(), &[]);
     assert_eq!(ran.exit, Some(0), "{}", ran.err);
     assert!(ran.out.starts_with("Hours     2 compacted\nObjects   3\nRows      7 in 2 files, "), "{}", ran.out);
-    assert_eq!(readable(folder.path()), (before.clone(), 0));
+    assert_eq!(query(folder.path()), (before.clone(), 0));
     assert_eq!((before.len(), count(folder.path(), "raw"), count(folder.path(), "metadata")), (7, 3, 3));
     assert_eq!(history(folder.path()), before);
 }
 
 #[tokio::test]
-async fn an_hour_has_parts_and_a_marker_with_the_digest_of_its_keys() {
-    let folder = pushed().await;
+async fn an_hour_has_parts_and_a_marker_named_after_the_digest_of_its_keys() {
+    let folder = folder_with_pushes().await;
     compact(folder.path(), &[]);
     let digest = |name: &str| name.split_once('-').unwrap().1.trim_end_matches("-00.parquet").to_owned();
     for hour in ["09", "10"] {
-        let [part, marker] = &of_hour(folder.path(), hour)[..] else { panic!("{:?}", lake(folder.path())) };
+        let [part, marker] = &files_of_hour(folder.path(), hour)[..] else { panic!("{:?}", lake(folder.path())) };
         assert_eq!((part.as_str(), digest(part).len()), (&*format!("{hour}-{}-00.parquet", digest(part)), 16));
         assert_eq!(*marker, format!("_{hour}-{}", digest(part)));
         let path = folder.path().join(format!("data/lake/readings/dt={DAY}/{marker}"));
@@ -135,24 +135,26 @@ async fn an_hour_has_parts_and_a_marker_with_the_digest_of_its_keys() {
 }
 
 #[tokio::test]
-async fn an_hour_is_written_once_and_anew_after_a_late_push() {
-    let folder = pushed().await;
+async fn an_hour_is_written_once_and_rewritten_after_a_late_push() {
+    let folder = folder_with_pushes().await;
     compact(folder.path(), &[]);
-    let (nine, ten) = (of_hour(folder.path(), "09"), of_hour(folder.path(), "10"));
+    let (nine, ten) = (files_of_hour(folder.path(), "09"), files_of_hour(folder.path(), "10"));
     let again = compact(folder.path(), &[]);
     assert!(again.out.starts_with("Hours     0 compacted\nObjects   0\nRows      0 in 0 files, "), "{}", again.out);
     assert_eq!(lake(folder.path()).len(), 4);
     push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
     let late = compact(folder.path(), &[]);
     assert!(late.out.starts_with("Hours     1 compacted\nObjects   3\nRows      6 in 1 file, "), "{}", late.out);
-    assert_eq!(of_hour(folder.path(), "10"), ten);
-    assert!(of_hour(folder.path(), "09").len() == 2 && nine.iter().all(|name| !lake(folder.path()).contains(name)));
-    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+    assert_eq!(files_of_hour(folder.path(), "10"), ten);
+    assert!(
+        files_of_hour(folder.path(), "09").len() == 2 && nine.iter().all(|name| !lake(folder.path()).contains(name))
+    );
+    assert_eq!(query(folder.path()), (history(folder.path()), 0));
 }
 
 #[tokio::test]
 async fn a_removed_lake_is_written_again_with_the_same_bytes() {
-    let folder = pushed().await;
+    let folder = folder_with_pushes().await;
     compact(folder.path(), &[]);
     let lake = folder.path().join("data/lake");
     let bytes = || paths(&lake).into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>();
@@ -164,7 +166,7 @@ async fn a_removed_lake_is_written_again_with_the_same_bytes() {
 
 #[tokio::test]
 async fn an_unfinished_day_is_not_compacted() {
-    let folder = pushed().await;
+    let folder = folder_with_pushes().await;
     let ran = compact(folder.path(), &["--before", DAY]);
     assert!(ran.out.starts_with("Hours     0 compacted"), "{}", ran.out);
     assert_eq!(count(folder.path(), "lake"), 0);
@@ -172,31 +174,31 @@ async fn an_unfinished_day_is_not_compacted() {
 }
 
 #[tokio::test]
-async fn a_damaged_object_is_named_and_left_out_and_others_are_compacted() {
-    let folder = pushed().await;
+async fn a_damaged_object_is_skipped_and_listed_and_the_others_are_compacted() {
+    let folder = folder_with_pushes().await;
     let hour = folder.path().join(format!("data/raw/dt={DAY}/hh=09"));
     let damaged = format!("{}.ndjson.zst", "0".repeat(32));
     fs::write(hour.join(&damaged), b"no frame").unwrap();
-    fs::write(hour.join("README"), b"somebody else's").unwrap();
+    fs::write(hour.join("README"), b"another program").unwrap();
     let ran = compact(folder.path(), &[]);
     assert_eq!(ran.exit, Some(1), "{}", ran.out);
     assert!(ran.out.starts_with("Hours     2 compacted\nObjects   3\nRows      7 in 2 files, "), "{}", ran.out);
     let named = format!("hh=09/{damaged} is damaged: ");
     assert!(ran.out.contains(&named) && ran.err.contains("Restore it from a backup"), "{}{}", ran.out, ran.err);
-    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+    assert_eq!(query(folder.path()), (history(folder.path()), 0));
     let again = compact(folder.path(), &[]);
-    assert_eq!(again.exit, Some(0), "the hour is done: {}{}", again.out, again.err);
+    assert_eq!(again.exit, Some(0), "the hour is already compacted: {}{}", again.out, again.err);
     push(folder.path(), "23:00:00", &[soap(12, "10:10:00")]).await;
-    assert_eq!(compact(folder.path(), &[]).exit, Some(0), "another hour does not name it");
+    assert_eq!(compact(folder.path(), &[]).exit, Some(0), "a run for another hour does not list the damaged object");
     push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
-    assert!(compact(folder.path(), &[]).out.contains(&named), "its hour is written anew");
+    assert!(compact(folder.path(), &[]).out.contains(&named), "a run that rewrites its hour lists it again");
 }
 
 #[tokio::test]
-async fn readings_of_an_object_that_is_damaged_after_its_hour_was_compacted_are_still_found() {
-    let folder = pushed().await;
+async fn readings_stay_in_the_lake_if_their_object_is_damaged_after_compaction() {
+    let folder = folder_with_pushes().await;
     compact(folder.path(), &[]);
-    let (compacted, _) = readable(folder.path());
+    let (compacted, _) = query(folder.path());
     let object = paths(&folder.path().join(format!("data/raw/dt={DAY}/hh=09"))).remove(0);
     let whole = fs::read(&object).unwrap();
     fs::write(&object, b"no frame").unwrap();
@@ -204,22 +206,22 @@ async fn readings_of_an_object_that_is_damaged_after_its_hour_was_compacted_are_
     for _ in 0..2 {
         let ran = compact(folder.path(), &[]);
         assert!(ran.exit == Some(1) && ran.out.contains(" is damaged: "), "{}", ran.out);
-        let (rows, _) = readable(folder.path());
+        let (rows, _) = query(folder.path());
         assert!(compacted.iter().all(|(location, text)| rows.get(location) == Some(text)), "{:?}", lake(folder.path()));
-        assert_eq!(rows.len(), compacted.len() + 1, "the late one too");
+        assert_eq!(rows.len(), compacted.len() + 1, "the late reading is a row as well");
     }
     fs::write(&object, whole).unwrap();
     assert_eq!(compact(folder.path(), &[]).exit, Some(0));
-    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+    assert_eq!(query(folder.path()), (history(folder.path()), 0));
 }
 
 #[tokio::test]
-async fn files_of_other_names_stay() {
-    let folder = pushed().await;
+async fn files_with_other_names_are_not_removed() {
+    let folder = folder_with_pushes().await;
     compact(folder.path(), &[]);
     let day = folder.path().join(format!("data/lake/readings/dt={DAY}"));
     let others = ["_09-notes", "notes.txt"];
-    others.iter().for_each(|name| fs::write(day.join(name), b"of somebody else").unwrap());
+    others.iter().for_each(|name| fs::write(day.join(name), b"another program").unwrap());
     push(folder.path(), "23:00:00", &[soap(12, "09:10:00")]).await;
     assert_eq!(compact(folder.path(), &[]).exit, Some(0));
     assert!(others.iter().all(|name| day.join(name).exists()));
@@ -227,7 +229,7 @@ async fn files_of_other_names_stay() {
 }
 
 #[test]
-fn wrong_arguments_are_refused_with_a_remedy() {
+fn invalid_arguments_are_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let ran = compact(folder.path(), &[]);
     assert_eq!(ran.exit, Some(2));

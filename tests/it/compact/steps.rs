@@ -1,5 +1,5 @@
-//! Compactions that are killed, overtaken or cut short at any step. At every moment each reading is in a file that queries
-//! read, and the next run completes what is left.
+//! Compactions that are killed, overtaken by another run or cut short at any step. At every step each reading is in a
+//! file that queries read, and the next run completes the work.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -11,21 +11,21 @@ use smartclean_push::adapters::local::FolderArchive;
 use smartclean_push::domain::archive::ObjectKey;
 use tokio::runtime::Runtime;
 
-use super::{Lines, history, lake, of_hour, push, pushed, readable, soap};
+use super::{Lines, files_of_hour, folder_with_pushes, history, lake, push, query, soap};
 
-/// So small that each object makes a file.
+/// Limits so small that each object gets its own file.
 const SMALL: Limits = Limits { group: 300, file: 1 };
-/// Fewest steps of a run: with fewer the tests would not see what they are about.
+/// Minimum number of steps of a run. With fewer steps the tests would not cover every kind of step.
 const FEWEST_STEPS: usize = 12;
 
-/// A lake that lets something happen before one of its steps.
+/// A lake that calls `before` ahead of each step.
 struct Watched<F> {
     lake: FolderArchive,
-    /// How many steps were made.
+    /// Number of steps so far.
     steps: AtomicUsize,
-    /// How many objects were read.
+    /// Number of objects read.
     objects: AtomicUsize,
-    /// Called with the number of each step before it.
+    /// Called before each step with the number of the step.
     before: F,
 }
 
@@ -81,9 +81,9 @@ fn run(store: &dyn LakeStore, go_on: &(dyn Fn() -> bool + Sync)) -> Compacted {
     done
 }
 
-/// A folder whose hours were compacted before a late push came, and the lines that were compacted.
+/// Creates a folder whose hours are compacted before a late push. Returns it with the compacted lines.
 async fn with_late_push() -> (tempfile::TempDir, Lines) {
-    let folder = pushed().await;
+    let folder = folder_with_pushes().await;
     run(&open(folder.path()), &|| true);
     let compacted = history(folder.path());
     push(folder.path(), "12:01:00", &[soap(38, "09:20:00"), soap(36, "09:40:00")]).await;
@@ -92,7 +92,7 @@ async fn with_late_push() -> (tempfile::TempDir, Lines) {
 
 #[track_caller]
 fn assert_has(folder: &Path, expected: &Lines, when: &str) {
-    let (rows, _) = readable(folder);
+    let (rows, _) = query(folder);
     let missing: Vec<_> = expected.iter().filter(|(location, text)| rows.get(location) != Some(text)).collect();
     assert!(missing.is_empty(), "{when}: {missing:?} of {:?}", lake(folder));
 }
@@ -108,13 +108,13 @@ fn assert_markers_have_files(folder: &Path, when: &str) {
 #[track_caller]
 fn assert_complete(folder: &Path, when: &str) {
     run(&open(folder), &|| true);
-    assert_eq!(readable(folder), (history(folder), 0), "{when}: {:?}", lake(folder));
-    let parts = of_hour(folder, "09").into_iter().filter(|name| name.ends_with(".parquet")).count();
-    assert_eq!(of_hour(folder, "09").len(), parts + 1, "{when}: one marker in {:?}", lake(folder));
+    assert_eq!(query(folder), (history(folder), 0), "{when}: {:?}", lake(folder));
+    let parts = files_of_hour(folder, "09").into_iter().filter(|name| name.ends_with(".parquet")).count();
+    assert_eq!(files_of_hour(folder, "09").len(), parts + 1, "{when}: one marker in {:?}", lake(folder));
 }
 
 #[test]
-fn a_run_that_is_killed_at_any_step_loses_no_reading_and_the_next_one_completes_it() {
+fn a_run_killed_at_any_step_loses_no_reading_and_the_next_run_completes_it() {
     let runtime = Runtime::new().unwrap();
     for step in 0.. {
         let (folder, compacted) = runtime.block_on(with_late_push());
@@ -135,7 +135,7 @@ fn a_run_that_is_killed_at_any_step_loses_no_reading_and_the_next_one_completes_
 }
 
 #[test]
-fn a_run_that_is_overtaken_by_a_newer_one_at_any_step_removes_no_file_of_it() {
+fn a_run_overtaken_at_any_step_removes_no_file_of_the_newer_run() {
     let runtime = Runtime::new().unwrap();
     for step in 0.. {
         let (folder, _) = runtime.block_on(with_late_push());
@@ -156,8 +156,8 @@ fn a_run_that_is_overtaken_by_a_newer_one_at_any_step_removes_no_file_of_it() {
 }
 
 #[tokio::test]
-async fn a_second_run_reads_no_object_and_a_late_push_lets_only_its_hour_be_read() {
-    let folder = pushed().await;
+async fn a_second_run_reads_no_object_and_a_late_push_causes_only_its_hour_to_be_read() {
+    let folder = folder_with_pushes().await;
     let objects = || {
         let watched = Watched::new(folder.path(), |_| ());
         run(&watched, &|| true);
@@ -169,31 +169,32 @@ async fn a_second_run_reads_no_object_and_a_late_push_lets_only_its_hour_be_read
 }
 
 #[tokio::test]
-async fn a_large_hour_has_several_files() {
-    let folder = pushed().await;
+async fn a_large_hour_is_split_into_several_files() {
+    let folder = folder_with_pushes().await;
     run(&open(folder.path()), &|| true);
-    let parts = of_hour(folder.path(), "09").into_iter().filter_map(|name| Some(name.split_once('-')?.1.to_owned()));
+    let parts =
+        files_of_hour(folder.path(), "09").into_iter().filter_map(|name| Some(name.split_once('-')?.1.to_owned()));
     let numbers: Vec<_> = parts.filter_map(|name| Some(name.rsplit_once('-')?.1.to_owned())).collect();
     assert_eq!(numbers, ["00.parquet", "01.parquet"]);
-    assert_eq!(readable(folder.path()), (history(folder.path()), 0));
+    assert_eq!(query(folder.path()), (history(folder.path()), 0));
 }
 
 #[tokio::test]
-async fn an_hour_that_is_cut_short_has_no_marker_and_the_next_run_writes_it() {
-    let folder = pushed().await;
+async fn an_hour_that_is_cut_short_has_no_marker_and_is_completed_by_the_next_run() {
+    let folder = folder_with_pushes().await;
     for number in 0..40 {
         push(folder.path(), "11:00:00", &[soap(number, "11:00:00")]).await;
     }
     let store = open(folder.path());
     assert_eq!(run(&store, &|| false), Compacted { is_cut_short: true, ..Compacted::default() });
     assert!(lake(folder.path()).is_empty());
-    // Before the hours 09 and 10 and their objects, before the hour 11 and its first 32 objects.
-    let asked = AtomicUsize::new(0);
-    let done = run(&store, &|| asked.fetch_add(1, Ordering::SeqCst) < 6);
+    // The callback runs before the hours 09 and 10 and their objects, and before the hour 11 and its first 32 objects.
+    let calls = AtomicUsize::new(0);
+    let done = run(&store, &|| calls.fetch_add(1, Ordering::SeqCst) < 6);
     assert_eq!((done.is_cut_short, done.hours, done.objects), (true, 2, 35));
     let markers = || lake(folder.path()).iter().filter(|name| name.starts_with('_')).count();
-    assert_eq!((markers(), of_hour(folder.path(), "11").len()), (2, 32));
+    assert_eq!((markers(), files_of_hour(folder.path(), "11").len()), (2, 32));
     let done = run(&store, &|| true);
     assert_eq!((done.is_cut_short, done.hours, done.objects), (false, 1, 40));
-    assert_eq!((markers(), readable(folder.path())), (3, (history(folder.path()), 0)));
+    assert_eq!((markers(), query(folder.path())), (3, (history(folder.path()), 0)));
 }

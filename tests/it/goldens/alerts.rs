@@ -1,4 +1,4 @@
-//! `alerts.ndjson` of simulated buildings, as live makes it by a clock that is simulated as well.
+//! Goldens of `alerts.ndjson`: the messages of simulated buildings, ingested live with a simulated clock.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use super::compare;
 use crate::alert_ids::live_messages;
 
 const SEEDS: u64 = 5;
-/// Minutes between two pushes of a building.
+/// Minutes between two pushes.
 const EVERY: [i64; 2] = [1, 15];
 
-/// The built-in rules, and around them all that makes another kind of message. Some limits are lower, so that a day crosses
-/// them.
+/// The built-in rules with settings that cause every kind of message. Some limits are lower, so that readings of one
+/// day cross them.
 const RULES: &str = r#"
 block = { device = "15m", zone = "5m" }
 [rate_limit]
@@ -50,7 +50,7 @@ after = "90m"
 active = "06:00-22:00"
 "#;
 
-/// The lines of a small building from an afternoon to the next day's noon, with every fault of the way to the receiver.
+/// Returns the messages of a small building from an afternoon to the next day's noon, with every simulated fault.
 async fn alerts(seed: u64, every: i64) -> String {
     let rules = RuleSet::parse("rules.toml", RULES).unwrap();
     let from: ZonedDateTime = "2026-09-01T15:30[Asia/Singapore]".parse().unwrap();
@@ -61,7 +61,7 @@ async fn alerts(seed: u64, every: i64) -> String {
     live_messages(&rules, &pushes).await.iter().map(|message| format!("{}\n", message.record())).collect()
 }
 
-/// What kind of message a line of `alerts.ndjson` is.
+/// Returns the kind of message of a line of `alerts.ndjson`.
 fn kind(line: &str) -> &'static str {
     let line: Value = serde_json::from_str(line).unwrap();
     let facts = &line["message"]["json"];
@@ -77,9 +77,9 @@ fn kind(line: &str) -> &'static str {
 }
 
 #[test]
-fn simulated_buildings_make_the_same_messages_of_every_kind() {
+fn simulated_buildings_cause_the_recorded_messages_of_every_kind() {
     let runs = (1..=SEEDS).flat_map(|seed| EVERY.map(|every| (seed, every)));
-    let made: Vec<(String, String)> = std::thread::scope(|scope| {
+    let outputs: Vec<(String, String)> = std::thread::scope(|scope| {
         let run = |(seed, every)| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let name = format!("golden/alerts/seed-{seed}-every-{every}m.ndjson");
@@ -88,7 +88,7 @@ fn simulated_buildings_make_the_same_messages_of_every_kind() {
         let threads: Vec<_> = runs.map(|plan| scope.spawn(move || run(plan))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let kinds: BTreeSet<&str> = made.iter().flat_map(|(_, lines)| lines.lines().map(kind)).collect();
+    let kinds: BTreeSet<&str> = outputs.iter().flat_map(|(_, lines)| lines.lines().map(kind)).collect();
     assert_eq!(kinds, BTreeSet::from(["digest", "firing", "notice", "reminder", "resolved", "suppressed"]));
-    compare(made);
+    compare(outputs);
 }

@@ -1,13 +1,13 @@
-//! `--help` of every command.
+//! Golden of `--help` of every command.
 
 use std::process::{Command, Stdio};
 
 use super::compare;
 
-/// What `--help` of a command says, and of every command below it, with a line before each that names it.
+/// Returns the `--help` of a command and of all its subcommands, each after a line with the command.
 fn help(command: &[&str]) -> String {
     let mut run = Command::new(env!("CARGO_BIN_EXE_smartclean-push"));
-    // The width of help is that of the terminal, if one of the streams is one.
+    // If a stream is a terminal, the help has its width.
     run.args(command).arg("--help").env("COLUMNS", "100").stdin(Stdio::null());
     let output = run.output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{command:?}: {output:?}");
@@ -20,10 +20,10 @@ fn help(command: &[&str]) -> String {
 }
 
 #[test]
-fn every_command_has_the_same_help() {
+fn every_command_has_the_recorded_help() {
     let help = help(&[]);
     for command in ["serve", "replay raw", "test-alert"] {
-        assert!(help.contains(&format!("$ smartclean-push {command} --help\n")), "{command} was not found");
+        assert!(help.contains(&format!("$ smartclean-push {command} --help\n")), "{command} is missing");
     }
     compare([("golden/help.txt".to_owned(), help)]);
 }

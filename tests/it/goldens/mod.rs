@@ -1,6 +1,6 @@
-//! Goldens: outputs that are kept under `tests/` and reviewed, so that a refactoring that changes one is seen.
+//! Goldens: recorded outputs under `tests/`. A change of an output fails these tests and is reviewed as a diff.
 //!
-//! `make goldens` compares them, `make goldens RECORD=yes` records them anew. A changed golden is a commit of its own.
+//! `make goldens` compares them, `make goldens RECORD=yes` records them. A changed golden is a commit of its own.
 
 mod alerts;
 mod events;
@@ -8,14 +8,14 @@ mod help;
 mod metrics;
 mod rules;
 
-/// Differing lines that are shown of a golden.
+/// Maximum number of differing lines in a failure message.
 const LINES: usize = 3;
-/// Characters that are shown of a line.
+/// Maximum number of characters of a line in a failure message.
 const WIDTH: usize = 160;
-/// How many of them stand before the first one that differs.
+/// Number of these characters before the first difference.
 const BEFORE: usize = 40;
 
-/// Compares each text with the golden of its name, a path below `tests/`. With `GOLDENS=record` in the environment it
+/// Compares each text with its golden. The name is a path below `tests/`. With `GOLDENS=record` in the environment,
 /// writes the goldens instead.
 fn compare(texts: impl IntoIterator<Item = (String, String)>) {
     let record = std::env::var_os("GOLDENS").is_some_and(|wanted| wanted == "record");
@@ -34,12 +34,12 @@ fn compare(texts: impl IntoIterator<Item = (String, String)>) {
     }
     assert!(
         differences.is_empty(),
-        "{differences}If the change is wanted: run `make goldens RECORD=yes`, review `git diff tests`, and commit the \
-         goldens by themselves."
+        "{differences}If the change is intended: run `make goldens RECORD=yes`, review `git diff tests`, and commit the \
+         goldens in their own commit."
     );
 }
 
-/// The first lines that differ, each from shortly before its first character that does.
+/// Returns the first differing lines, each starting shortly before its first difference.
 fn difference(golden: &str, text: &str) -> Option<String> {
     if golden == text {
         return None;
@@ -66,7 +66,7 @@ fn excerpt(line: Option<&str>, from: usize) -> String {
 }
 
 #[test]
-fn a_difference_is_shown_by_its_first_lines_and_by_what_differs_in_them() {
+fn a_difference_is_reported_with_the_first_differing_lines_and_characters() {
     assert_eq!(difference("same\n", "same\n"), None);
     let long = "é".repeat(500);
     let shown = difference(&format!("same\n{long}old{long}\nsame\n"), &format!("same\n{long}new{long}\nsame\nmore"));

@@ -1,12 +1,12 @@
-//! Hostile clients and values: their cost, and that other clients are served. Each case comes with its opposite, which is just
-//! acceptable.
+//! Hostile clients and values: what they cost, and that other clients are served meanwhile. Each case comes with a
+//! counterexample that is just acceptable.
 
 mod bombs;
 mod devices;
 mod events;
 mod framing;
 mod injection;
-mod left_over;
+mod pending_pushes;
 mod refusals;
 mod size;
 mod slow;

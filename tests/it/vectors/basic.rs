@@ -5,50 +5,50 @@ use http_body_util::Full;
 
 use crate::support::{TestApp, TestResponse};
 
-async fn sent(clients: &str, authorization: &str) -> TestResponse {
+async fn send(clients: &str, authorization: &str) -> TestResponse {
     let app = TestApp::with_credentials(clients, "basic".parse().unwrap());
     let request = Request::post("/push").header("authorization", authorization);
     app.send(request.body(Full::new("[]".into())).unwrap()).await
 }
 
 #[tokio::test]
-async fn section_2_aladdin_gets_in_with_open_sesame() {
+async fn section_2_aladdin_is_authenticated_with_open_sesame() {
     let clients = r#"{"username":"Aladdin","password":"open sesame"}"#;
-    assert_eq!(sent(clients, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==").await.status, 200);
-    // "The user-id and password MUST NOT contain any control characters"; nobody's do.
-    assert_eq!(sent(clients, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQo=").await.status, 401);
+    assert_eq!(send(clients, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==").await.status, 200);
+    // "The user-id and password MUST NOT contain any control characters". No client here has such a password.
+    assert_eq!(send(clients, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQo=").await.status, 401);
 }
 
 #[tokio::test]
-async fn section_2_1_a_password_beyond_ascii_is_utf_8_and_the_challenge_asks_for_that() {
+async fn section_2_1_a_password_is_utf_8_and_the_challenge_names_the_charset() {
     let clients = r#"{"username":"test","password":"123£"}"#;
-    assert_eq!(sent(clients, "Basic dGVzdDoxMjPCow==").await.status, 200);
-    // The same in ISO 8859-1.
-    let answer = sent(clients, "Basic dGVzdDoxMjOj").await;
+    assert_eq!(send(clients, "Basic dGVzdDoxMjPCow==").await.status, 200);
+    // The same password in ISO 8859-1.
+    let answer = send(clients, "Basic dGVzdDoxMjOj").await;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.headers["www-authenticate"], r#"Basic realm="smartclean-push", charset="UTF-8""#);
 }
 
 #[tokio::test]
-async fn section_2_the_first_colon_parts_name_and_password() {
-    // "a user-id containing a colon character is invalid", a password may have any.
+async fn section_2_the_first_colon_separates_user_id_and_password() {
+    // "a user-id containing a colon character is invalid", but a password may contain colons.
     let clients = r#"{"username":"a","password":"b:c"}"#;
-    assert_eq!(sent(clients, "Basic YTpiOmM=").await.status, 200);
-    assert_eq!(sent(r#"{"username":"c","password":"b"}"#, "Basic YTpiOmM=").await.status, 401);
+    assert_eq!(send(clients, "Basic YTpiOmM=").await.status, 200);
+    assert_eq!(send(r#"{"username":"c","password":"b"}"#, "Basic YTpiOmM=").await.status, 401);
 }
 
 #[tokio::test]
-async fn section_2_the_scheme_is_known_in_any_case() {
+async fn section_2_the_scheme_is_case_insensitive() {
     // "Note that both scheme and parameter names are matched case-insensitively."
     let clients = r#"{"username":"Aladdin","password":"open sesame"}"#;
     for scheme in ["basic", "BASIC", "bAsIc"] {
-        assert_eq!(sent(clients, &format!("{scheme} QWxhZGRpbjpvcGVuIHNlc2FtZQ==")).await.status, 200, "{scheme}");
+        assert_eq!(send(clients, &format!("{scheme} QWxhZGRpbjpvcGVuIHNlc2FtZQ==")).await.status, 200, "{scheme}");
     }
 }
 
 #[tokio::test]
-async fn rfc_4648_section_10_every_length_of_padding_is_read_and_section_3_5_no_bits_are_left_over() {
-    // The vectors of §10 behind "a:" and so at each of the three remainders.
+async fn rfc_4648_section_10_every_padding_length_is_decoded_and_section_3_5_nonzero_pad_bits_are_refused() {
+    // The vectors of section 10 after "a:", so that each of the three padding lengths occurs.
     for (encoded, password) in [
         ("YTpm", "f"),
         ("YTpmbw==", "fo"),
@@ -58,10 +58,10 @@ async fn rfc_4648_section_10_every_length_of_padding_is_read_and_section_3_5_no_
         ("YTpmb29iYXI=", "foobar"),
     ] {
         let clients = format!(r#"{{"username":"a","password":"{password}"}}"#);
-        assert_eq!(sent(&clients, &format!("Basic {encoded}")).await.status, 200, "{password}");
+        assert_eq!(send(&clients, &format!("Basic {encoded}")).await.status, 200, "{password}");
     }
     let clients = r#"{"username":"a","password":"fo"}"#;
     for not_canonical in ["YTpmbx==", "YTpmbw===", "YTpmbw=x", "YTpm bw==", "YTpm_w=="] {
-        assert_eq!(sent(clients, &format!("Basic {not_canonical}")).await.status, 401, "{not_canonical}");
+        assert_eq!(send(clients, &format!("Basic {not_canonical}")).await.status, 401, "{not_canonical}");
     }
 }

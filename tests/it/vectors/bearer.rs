@@ -1,5 +1,5 @@
-//! Bearer tokens: RFC 6750, and the JWTs of RFC 7515 and RFC 7519. HMAC's own vectors (RFC 4231) are beside what verifies
-//! tokens, in `crates/auth/src/token.rs`.
+//! Bearer tokens: RFC 6750, and the JWTs of RFC 7515 and RFC 7519. The vectors of HMAC (RFC 4231) are in the unit tests
+//! of `crates/auth/src/token.rs`.
 
 use http::Request;
 use http_body_util::Full;
@@ -23,7 +23,7 @@ fn challenge(answer: &TestResponse) -> &str {
     answer.headers["www-authenticate"].to_str().unwrap()
 }
 
-/// A token that is in force.
+/// Requests a valid token.
 async fn token(app: &TestApp) -> String {
     let request = Request::post("/oauth2/token")
         .header("content-type", "application/x-www-form-urlencoded")
@@ -33,23 +33,23 @@ async fn token(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn rfc_6750_section_2_1_the_examples_token_is_nobodys() {
+async fn rfc_6750_section_2_1_the_token_of_the_example_is_not_valid_here() {
     let answer = with_header("Bearer mF_9.B5f-4.1JqM").await;
     // §3.1: "The access token provided is expired, revoked, malformed, or invalid for other reasons."
     assert!(challenge(&answer).starts_with(r#"Bearer realm="smartclean-push", error="invalid_token", "#));
 }
 
 #[tokio::test]
-async fn rfc_6750_section_3_1_who_sends_nothing_is_told_no_error() {
+async fn rfc_6750_section_3_1_the_challenge_has_no_error_code_if_the_request_has_no_token() {
     let request = Request::post("/push").body(Full::new("[]".into())).unwrap();
     assert_eq!(challenge(&app().send(request).await), r#"Bearer realm="smartclean-push""#);
 }
 
 #[tokio::test]
-async fn rfc_6750_section_2_a_token_counts_in_the_header_and_nowhere_else() {
+async fn rfc_6750_section_2_a_token_is_accepted_only_in_the_header() {
     let app = app();
     let token = token(&app).await;
-    // §2.2 and §2.3: in a form, and in the query, where logs would keep it.
+    // Sections 2.2 and 2.3: a token in the form or in the query, where logs would contain it.
     let form = Request::post("/push").header("content-type", "application/x-www-form-urlencoded");
     let form = form.body(Full::new(format!("access_token={token}").into())).unwrap();
     let query = Request::post(format!("/push?access_token={token}")).body(Full::new("[]".into())).unwrap();
@@ -63,13 +63,13 @@ async fn rfc_6750_section_2_a_token_counts_in_the_header_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn rfc_7515_appendix_a_1_a_token_of_anothers_key_does_not_open() {
+async fn rfc_7515_appendix_a_1_a_token_with_another_key_is_refused() {
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     assert_eq!(with_header(&format!("Bearer {token}")).await.status, 401);
 }
 
 #[tokio::test]
-async fn rfc_7519_section_6_1_an_unsecured_token_does_not_open_whatever_it_says() {
+async fn rfc_7519_section_6_1_an_unsecured_token_is_refused_with_any_claims() {
     // Also RFC 7515, appendix A.5.
     let example = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
     assert_eq!(with_header(&format!("Bearer {example}")).await.status, 401);
@@ -90,7 +90,7 @@ async fn rfc_7519_section_6_1_an_unsecured_token_does_not_open_whatever_it_says(
 }
 
 #[tokio::test]
-async fn rfc_7515_appendix_e_and_section_2_a_token_that_is_not_in_its_one_form_does_not_open() {
+async fn rfc_7515_appendix_e_and_section_2_a_token_that_is_not_in_canonical_form_is_refused() {
     let app = app();
     let token = token(&app).await;
     let parts: Vec<&str> = token.split('.').collect();

@@ -1,11 +1,11 @@
-//! The GSM 7-bit default alphabet, 3GPP TS 23.038 §6.2.1 and §6.2.1.1, written down by code; and what a part of an SMS
-//! takes of it, 3GPP TS 23.040 §9.2.3.16.
+//! The GSM 7-bit default alphabet (3GPP TS 23.038, sections 6.2.1 and 6.2.1.1), and the length of an SMS part (3GPP TS
+//! 23.040, section 9.2.3.16).
 
 use smartclean_push::notify::gsm7::{PART_SEPTETS, PART_UTF16_UNITS, is_one_part, septets, septets_of};
 
 use crate::properties::limits;
 
-/// The basic table, by code. 0x1B is the escape to the extension.
+/// The basic table, by code. 0x1B is the escape to the extension table.
 const BASIC: [(u8, &str); 16] = [
     (0x00, "@£$¥èéùì"),
     (0x08, "òÇ\nØø\rÅå"),
@@ -24,7 +24,7 @@ const BASIC: [(u8, &str); 16] = [
     (0x70, "pqrstuvw"),
     (0x78, "xyzäöñüà"),
 ];
-/// The extension table: each behind an escape.
+/// The extension table. Each code follows an escape.
 const EXTENSION: [(u8, char); 10] = [
     (0x0a, '\u{c}'),
     (0x14, '^'),
@@ -39,14 +39,14 @@ const EXTENSION: [(u8, char); 10] = [
 ];
 
 #[test]
-fn every_unicode_character_has_the_width_of_the_tables() {
+fn every_unicode_character_has_the_number_of_septets_of_the_tables() {
     let basic: Vec<char> = BASIC.iter().flat_map(|(_, row)| row.chars()).collect();
     assert_eq!(basic.len(), 128);
     for (index, (code, row)) in BASIC.iter().enumerate() {
         assert_eq!((usize::from(*code), row.chars().count()), (8 * index, 8));
     }
     let mut counted = [0; 3];
-    // Every one up to U+FFFF, and of those beyond, which no table has, one in a hundred.
+    // All characters up to U+FFFF, and every hundredth of the others, none of which is in a table.
     for character in ('\0'..='\u{ffff}').chain(('\u{10000}'..=char::MAX).step_by(100)) {
         let expected = match character {
             '\u{1b}' => None,
@@ -55,14 +55,14 @@ fn every_unicode_character_has_the_width_of_the_tables() {
             _ => None,
         };
         assert_eq!(septets_of(character), expected, "{character:?}");
-        assert_eq!(limits::septets(character), expected, "{character:?}: as the fuzz targets have it");
+        assert_eq!(limits::septets(character), expected, "{character:?}: the table of the fuzz targets");
         counted[expected.unwrap_or(0)] += 1;
     }
     assert_eq!(counted[1..], [127, 10]);
 }
 
 #[test]
-fn a_part_is_160_septets_or_70_units_and_every_character_counts_at_its_end() {
+fn an_sms_part_has_160_septets_or_70_utf16_units_for_every_last_character() {
     assert_eq!((PART_SEPTETS, PART_UTF16_UNITS), (140 * 8 / 7, 140 / 2));
     let basic = BASIC.iter().flat_map(|(_, row)| row.chars()).filter(|character| *character != '\u{1b}');
     for character in basic {

@@ -1,4 +1,4 @@
-//! What was published by others: the examples of the RFCs and of vendors' own pages, each through the whole handler.
+//! Published test vectors: the examples of RFCs and of vendor documentation, each sent through the whole HTTP handler.
 
 mod basic;
 mod bearer;

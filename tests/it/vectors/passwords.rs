@@ -1,6 +1,6 @@
-//! Passwords that are kept as hashes: the reference implementation's vectors of Argon2id (phc-winner-argon2, `test.c`,
-//! version 0x13), and of scrypt, RFC 7914 §12, the one whose salt is long enough for a PHC string and whose cost is
-//! within bounds.
+//! Password hashes: the Argon2id vectors of the reference implementation (phc-winner-argon2, `test.c`, version 0x13),
+//! and the one scrypt vector of RFC 7914, section 12, whose salt is long enough for a PHC string and whose cost is
+//! within the limits.
 
 use http::Request;
 use http_body_util::Full;
@@ -8,7 +8,7 @@ use smartclean_push::auth::Credentials;
 
 use crate::support::{TestApp, basic};
 
-/// Password and hash.
+/// Passwords and their hashes.
 const VECTORS: [(&str, &str); 8] = [
     ("password", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"),
     ("password", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"),
@@ -41,7 +41,7 @@ async fn published_hashes_match_their_password_and_no_other() {
 }
 
 #[test]
-fn the_reference_vector_of_256_mib_is_refused_before_anybody_can_ask_for_it() {
+fn the_reference_vector_of_256_mib_is_refused_when_the_credentials_are_read() {
     let hash = "$argon2id$v=19$m=262144,t=2,p=1$c29tZXNhbHQ$eP4eyR+zqlZX1y5xCFTkw9m5GYx0L5YWwvCFvtlbLow";
     let fault = Credentials::parse(&credentials(hash)).unwrap_err();
     assert!(fault.to_string().contains("costs too much"), "{fault}");

@@ -1,4 +1,4 @@
-//! Requests for tokens, RFC 6749.
+//! Token requests, RFC 6749.
 
 use bytes::Bytes;
 use http::Request;
@@ -8,23 +8,23 @@ use serde_json::json;
 
 use crate::support::{TestApp, TestResponse};
 
-/// The RFC's client, with the secret of §4.4.2's header.
+/// The client of the RFC, with the secret in the header of section 4.4.2.
 const CLIENT: &str =
     r#"{"username":"s6BhdRkqt3","password":"gX1fBat3bV","signing_key":"a-key-of-thirty-two-bytes-or-more"}"#;
-/// §4.4.2.
+/// The header of section 4.4.2.
 const HEADER: &str = "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW";
 
 fn form() -> Builder {
     Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded")
 }
 
-async fn sent(credentials: &str, request: Builder, fields: &str) -> TestResponse {
+async fn send(credentials: &str, request: Builder, fields: &str) -> TestResponse {
     let app = TestApp::with_credentials(credentials, "oauth".parse().unwrap());
     app.send(request.body(Full::new(Bytes::from(fields.to_owned()))).unwrap()).await
 }
 
-async fn by_header(fields: &str) -> TestResponse {
-    sent(CLIENT, form().header("authorization", HEADER), fields).await
+async fn send_with_header(fields: &str) -> TestResponse {
+    send(CLIENT, form().header("authorization", HEADER), fields).await
 }
 
 fn error(answer: &TestResponse) -> (u16, &str) {
@@ -32,8 +32,8 @@ fn error(answer: &TestResponse) -> (u16, &str) {
 }
 
 #[tokio::test]
-async fn section_4_4_2_the_examples_request_gets_section_4_4_3s_answer() {
-    let answer = by_header("grant_type=client_credentials").await;
+async fn section_4_4_2_the_request_of_the_example_gets_the_response_of_section_4_4_3() {
+    let answer = send_with_header("grant_type=client_credentials").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.headers["content-type"], "application/json");
     assert_eq!(
@@ -45,39 +45,39 @@ async fn section_4_4_2_the_examples_request_gets_section_4_4_3s_answer() {
 }
 
 #[tokio::test]
-async fn section_2_3_1_the_examples_secret_in_the_form_is_as_good() {
+async fn section_2_3_1_the_secret_of_the_example_is_accepted_in_the_form() {
     let credentials = CLIENT.replace("gX1fBat3bV", "7Fjfp0ZBr1KtDRbnfVdmIw");
     let fields = "grant_type=client_credentials&client_id=s6BhdRkqt3&client_secret=7Fjfp0ZBr1KtDRbnfVdmIw";
-    assert_eq!(sent(&credentials, form(), fields).await.status, 200);
-    assert_eq!(error(&sent(CLIENT, form(), fields).await), (401, "invalid_client"));
+    assert_eq!(send(&credentials, form(), fields).await.status, 200);
+    assert_eq!(error(&send(CLIENT, form(), fields).await), (401, "invalid_client"));
     // "MUST NOT use more than one authentication method in each request."
-    let both = sent(&credentials, form().header("authorization", HEADER), fields).await;
+    let both = send(&credentials, form().header("authorization", HEADER), fields).await;
     assert_eq!(error(&both), (400, "invalid_request"));
     // "The parameters can only be transmitted in the request-body and MUST NOT be included in the request URI."
     let in_query = Request::post("/oauth2/token?client_id=s6BhdRkqt3&client_secret=7Fjfp0ZBr1KtDRbnfVdmIw")
         .header("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(error(&sent(&credentials, in_query, "grant_type=client_credentials").await), (401, "invalid_client"));
+    assert_eq!(error(&send(&credentials, in_query, "grant_type=client_credentials").await), (401, "invalid_client"));
 }
 
 #[tokio::test]
-async fn appendix_b_the_examples_value_is_decoded_in_the_form_and_in_the_header() {
+async fn appendix_b_the_value_of_the_example_is_decoded_in_the_form_and_in_the_header() {
     // The value is " %&+£€".
     let credentials = CLIENT.replace("gX1fBat3bV", " %&+£€");
     let encoded = "+%25%26%2B%C2%A3%E2%82%AC";
     let fields = format!("grant_type=client_credentials&client_id=s6BhdRkqt3&client_secret={encoded}");
-    assert_eq!(sent(&credentials, form(), &fields).await.status, 200);
+    assert_eq!(send(&credentials, form(), &fields).await.status, 200);
     let header = crate::support::basic("s6BhdRkqt3", encoded);
-    let answer = sent(&credentials, form().header("authorization", header), "grant_type=client_credentials").await;
+    let answer = send(&credentials, form().header("authorization", header), "grant_type=client_credentials").await;
     assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]
-async fn section_6_the_examples_refresh_token_is_nobodys_and_ours_gives_the_next() {
-    let answer = by_header("grant_type=refresh_token&refresh_token=tGzv3JOkF0XG5Qx2TlKWIA").await;
+async fn section_6_an_unknown_refresh_token_is_refused_and_an_issued_one_is_accepted() {
+    let answer = send_with_header("grant_type=refresh_token&refresh_token=tGzv3JOkF0XG5Qx2TlKWIA").await;
     assert_eq!(error(&answer), (400, "invalid_grant"));
-    let first = by_header("grant_type=client_credentials").await;
+    let first = send_with_header("grant_type=client_credentials").await;
     let refresh = first.body["refresh_token"].as_str().unwrap();
-    assert_eq!(by_header(&format!("grant_type=refresh_token&refresh_token={refresh}")).await.status, 200);
+    assert_eq!(send_with_header(&format!("grant_type=refresh_token&refresh_token={refresh}")).await.status, 200);
 }
 
 #[tokio::test]
@@ -87,26 +87,26 @@ async fn sections_4_1_3_and_4_3_2_other_grants_are_not_supported() {
         "grant_type=password&username=johndoe&password=A3ddj3w",
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Asaml2-bearer&assertion=PEFzc2VydGlvbiBJc3N1ZUluc3RhbnQ",
     ] {
-        assert_eq!(error(&by_header(fields).await), (400, "unsupported_grant_type"), "{fields}");
+        assert_eq!(error(&send_with_header(fields).await), (400, "unsupported_grant_type"), "{fields}");
     }
 }
 
 #[tokio::test]
-async fn section_3_2_parameters_come_once_by_post_and_empty_or_unknown_ones_do_not_count() {
-    assert_eq!(by_header("grant_type=client_credentials&scope=&x=1&x2").await.status, 200);
-    assert_eq!(error(&by_header("grant_type=").await), (400, "invalid_request"));
-    assert_eq!(error(&by_header("grant_type=client_credentials&x=1&x=1").await), (400, "invalid_request"));
+async fn section_3_2_repeated_parameters_and_get_are_refused_and_empty_or_unknown_parameters_are_ignored() {
+    assert_eq!(send_with_header("grant_type=client_credentials&scope=&x=1&x2").await.status, 200);
+    assert_eq!(error(&send_with_header("grant_type=").await), (400, "invalid_request"));
+    assert_eq!(error(&send_with_header("grant_type=client_credentials&x=1&x=1").await), (400, "invalid_request"));
     let app = TestApp::with_credentials(CLIENT, "oauth".parse().unwrap());
     let get = Request::get("/oauth2/token?grant_type=client_credentials").header("authorization", HEADER);
     assert_eq!(app.send(get.body(Full::default()).unwrap()).await.status, 405);
 }
 
 #[tokio::test]
-async fn section_3_3_scopes_are_words_between_spaces_in_their_own_case() {
+async fn section_3_3_scopes_are_separated_by_spaces_and_case_sensitive() {
     for (scope, status) in
         [("push", 200), ("push+push", 200), ("Push", 400), ("push%0Apush", 200), ("push%2Cpush", 400)]
     {
-        let answer = by_header(&format!("grant_type=client_credentials&scope={scope}")).await;
+        let answer = send_with_header(&format!("grant_type=client_credentials&scope={scope}")).await;
         assert_eq!(answer.status, status, "{scope}");
         let expected = if status == 200 { json!("push") } else { json!(null) };
         assert_eq!(answer.body["scope"], expected, "{scope}");
@@ -114,9 +114,9 @@ async fn section_3_3_scopes_are_words_between_spaces_in_their_own_case() {
 }
 
 #[tokio::test]
-async fn section_5_2_a_client_that_failed_by_header_is_asked_for_the_same_scheme() {
+async fn section_5_2_a_client_that_fails_with_the_header_gets_a_challenge_for_the_same_scheme() {
     let wrong = crate::support::basic("s6BhdRkqt3", "x");
-    let answer = sent(CLIENT, form().header("authorization", wrong), "grant_type=client_credentials").await;
+    let answer = send(CLIENT, form().header("authorization", wrong), "grant_type=client_credentials").await;
     assert_eq!(error(&answer), (401, "invalid_client"));
     assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Basic "));
     assert_eq!(answer.headers["cache-control"], "no-store");

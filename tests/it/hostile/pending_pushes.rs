@@ -1,4 +1,5 @@
-//! Pushes that cannot be judged, again and again: they keep no others from it.
+//! Stored pushes whose evaluation keeps failing: others are evaluated, and after three attempts such a push is set
+//! aside.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use super::injection::feedback;
 use crate::support::memory::{MemoryPublisher, MemoryState};
 use crate::support::{World, body, files, now, push_to};
 
-/// A state in which zones of some name can never be written.
+/// A state store that refuses every commit whose key contains "stuck".
 #[derive(Debug)]
 struct Stuck(MemoryState);
 
@@ -27,7 +28,10 @@ impl StateStore for Stuck {
         due: Option<Timestamp>,
     ) -> Result<Commit, UnavailableError> {
         if key.contains("stuck") {
-            return Err(UnavailableError::new("the state store did not take the document", "it never does"));
+            return Err(UnavailableError::new(
+                "the state store did not take the document",
+                "failure injected by the test",
+            ));
         }
         self.0.commit(key, version, body, due).await
     }
@@ -52,7 +56,7 @@ async fn a_push_that_cannot_be_evaluated_does_not_block_others() {
         }
     }
     state.set_broken(false);
-    assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err(), "four of them are still to be judged");
+    assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err(), "four pushes cannot be evaluated yet");
     let zones = state.documents().into_keys().filter(|key| key.contains("/sound-") && key.starts_with("zone/")).count();
     assert_eq!(zones, 4);
     let left = files(&folder.path().join("to-evaluate"));
@@ -69,7 +73,7 @@ async fn a_push_that_fails_three_times_is_set_aside_with_one_notice_and_stays_st
     let text = feedback(now(), &[("InsID", "stuck")]);
     assert!(!push_to(&ingest, body(&[text]), now()).await.unwrap().evaluated);
     let count = |part: &str| files(&folder.path().join(part)).len();
-    // While nothing can be written, it is not the object's fault.
+    // Attempts do not count while the whole state store is down.
     state.set_broken(true);
     for _ in 0..5 {
         assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err());
@@ -77,7 +81,7 @@ async fn a_push_that_fails_three_times_is_set_aside_with_one_notice_and_stays_st
     assert_eq!(count("to-evaluate"), 1);
     state.set_broken(false);
     assert!(ingest.evaluate_pending(Timestamp::MAX, now()).await.is_err());
-    assert_eq!(ingest.evaluate_pending(Timestamp::MAX, now()).await.unwrap(), 0, "it is not tried again");
+    assert_eq!(ingest.evaluate_pending(Timestamp::MAX, now()).await.unwrap(), 0, "it is not retried");
     assert_eq!((count("to-evaluate"), count("set-aside"), count("raw")), (0, 1, 1));
     for minutes in [2, 3, 4] {
         ingest.sweep(now() + jiff::SignedDuration::from_mins(minutes)).await.unwrap();

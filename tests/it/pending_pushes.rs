@@ -1,4 +1,4 @@
-//! What was stored and not evaluated is evaluated by a later sweep, on a machine of one's own as well.
+//! A push that is stored but not evaluated is evaluated by a later sweep, also on the local server.
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::memory::{MemoryPublisher, MemoryState};
 use crate::support::{World, body, now, push_to, reading};
 
 #[tokio::test]
-async fn a_sweep_evaluates_what_was_left_once_whoever_began_has_had_its_time() {
+async fn a_sweep_evaluates_a_pending_push_once_its_first_evaluation_has_timed_out() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = FolderStore::open(folder.path()).unwrap();
     let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
@@ -18,10 +18,10 @@ async fn a_sweep_evaluates_what_was_left_once_whoever_began_has_had_its_time() {
     let smell = body(&[reading("ODRDTR_BATT_V1", &json!({"amm": 270}))]);
     assert!(!push_to(&ingest, smell, now()).await.unwrap().evaluated);
     let sweep = async |seconds| ingest.sweep(now() + SignedDuration::from_secs(seconds)).await;
-    assert!(sweep(61).await.is_err(), "the state is still down");
+    assert!(sweep(61).await.is_err(), "the state store is still down");
     state.set_broken(false);
     sweep(60).await.unwrap();
-    assert_eq!(publisher.sent().len(), 0, "it may still be at it");
+    assert_eq!(publisher.sent().len(), 0, "the first evaluation may still be running");
     sweep(61).await.unwrap();
     assert_eq!(publisher.sent().len(), 1);
     sweep(200).await.unwrap();
