@@ -1,8 +1,8 @@
-"""What a push costs the function, beside the same job in Python and Node: `make bench`.
+"""Compares the cost of a push in the function with the same job in Python and Node: `make bench`.
 
-Each column runs behind the same stand-ins for Lambda and AWS, in one run, one process after the other; what is measured is
-the time from handing an event over to its answer, and the processor time that the process used. Ratios say more than
-milliseconds: machines drift, the columns drift together.
+All programs run with the same local replacements for Lambda and AWS, in one run, one process after the other. The measurements are the
+time from the delivery of an event to the response, and the CPU time of the process. Ratios are more reliable than milliseconds, because
+the speed of a computer varies over time and affects all columns.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import pushes
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 MARKED = "<!-- make bench -->\n", "<!-- /make bench -->\n"
-# Readings, zones, pushes, and how many of them go by before it counts.
+# Readings, zones, pushes, and the number of pushes before the measurement.
 SCENARIOS = {"push of 1": (1, 1, 600, 100), "push of 100 over 50 zones": (100, 50, 80, 20),
              "push of 5,000 over 200 zones": (5_000, 200, 20, 5)}
 CALLS = {"PutObject": "PUT", "BatchGetItem": "reads", "PutItem": "writes", "PublishBatch": "publishes"}
@@ -33,7 +33,7 @@ CALLS = {"PutObject": "PUT", "BatchGetItem": "reads", "PutItem": "writes", "Publ
 
 @contextlib.contextmanager
 def stand_in(certificate=()):
-    """AWS, and what a function has to know to take it for that."""
+    """Runs the local AWS. Yields its URL and the environment for a function that uses it."""
     command = [sys.executable, HERE / "aws.py", "0", *certificate[:2]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as aws:
         try:
@@ -50,56 +50,56 @@ def stand_in(certificate=()):
 
 
 def certificate(folder):
-    """A certificate for 127.0.0.1, its key, and the authority that it is from."""
+    """Creates a certificate for 127.0.0.1. Returns the paths of the certificate, its key and its authority."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     now = datetime.datetime.now(datetime.timezone.utc)
-    made = []
+    created = []
     for name, is_authority in (("authority", True), ("localhost", False)):
         key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        issuer_key, issuer = made[0][:2] if made else (key, subject)
+        issuer_key, issuer = created[0][:2] if created else (key, subject)
         names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         signed = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-                  .serial_number(len(made) + 1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+                  .serial_number(len(created) + 1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
                   .add_extension(names, False).add_extension(x509.BasicConstraints(is_authority, None), True)
                   .sign(issuer_key, hashes.SHA256()))
-        made.append((key, subject, signed.public_bytes(serialization.Encoding.PEM)))
-    key = made[1][0].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        created.append((key, subject, signed.public_bytes(serialization.Encoding.PEM)))
+    key = created[1][0].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     paths = [Path(folder) / name for name in ("certificate.pem", "key.pem", "authority.pem")]
-    for path, text in zip(paths, (made[1][2], key, made[0][2])):
+    for path, text in zip(paths, (created[1][2], key, created[0][2])):
         path.write_bytes(text)
     return tuple(map(str, paths))
 
 
 def column(command, certificate=(), quick=False):
-    """Everything that is measured of one command, by the name of its row."""
-    told = {}
+    """Measures one command. Returns the values by the names of the rows."""
+    values = {}
     with stand_in(certificate) as (_, environment):
         event = pushes.events(1, 1, 1)[0]
         init, first, both = host.cold(command, environment, event, 3 if quick else 20)
-        told |= {"init, ms": init, "first push of 1, ms": first, "init and first push, ms": both}
+        values |= {"init, ms": init, "first push of 1, ms": first, "init and first push, ms": both}
     for name, (readings, zones, number, before) in SCENARIOS.items():
         number, before = (number // 4, before // 4 + 1) if quick else (number, before)
         with stand_in(certificate) as (_, environment):
             measured = host.warm(command, environment, pushes.events(number, readings, zones), before)
         times = sorted(measured.events)
-        told |= {f"warm {name}, ms": statistics.median(times), f"warm {name}, ms of processor": measured.cpu}
+        values |= {f"warm {name}, ms": statistics.median(times), f"warm {name}, CPU ms": measured.cpu}
         if readings == 1:
-            told["warm push of 1, 99 % within, ms"] = times[int(len(times) * 0.99)]
-    return told | {"peak memory, MiB": measured.peak}
+            values["warm push of 1, 99th percentile, ms"] = times[int(len(times) * 0.99)]
+    return values | {"peak memory, MiB": measured.peak}
 
 
 def calls(command):
-    """How often the function calls AWS for a push, in the long run, by the number of readings."""
+    """Returns the average number of calls of AWS per push, by the number of readings."""
     rows = {}
     for readings in (1, 10, 100, 1_000, 5_000):
         with stand_in() as (address, environment), host.Run(command, environment) as run:
             events = pushes.events(12, readings, min(readings, 200))
             for event in events[:2]:
                 run.push(event)
-            urllib.request.urlopen(f"{address}/forget").close()
+            urllib.request.urlopen(f"{address}/reset").close()
             for event in events[2:]:
                 run.push(event)
             counted = json.load(urllib.request.urlopen(f"{address}/calls"))
@@ -127,35 +127,35 @@ def table_of_calls(rows):
 
 
 def main():
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("function", type=Path, help="the function's binary")
-    asked.add_argument("--beside", action="append", default=[], metavar="NAME=BINARY",
-                       help="another binary of the function, in place of the peers")
-    asked.add_argument("--tls", action="store_true", help="behind TLS, as AWS is")
-    asked.add_argument("--calls", action="store_true", help="count calls of AWS instead")
-    asked.add_argument("--quick", action="store_true", help="fewer pushes")
-    asked.add_argument("--into", type=Path, help="put the table between the marks of this page as well")
-    asked = asked.parse_args()
-    ours = [str(asked.function.resolve())]
-    if asked.calls:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("function", type=Path, help="the binary of the function")
+    arguments.add_argument("--beside", action="append", default=[], metavar="NAME=BINARY",
+                           help="compare with another binary of the function instead of Python and Node")
+    arguments.add_argument("--tls", action="store_true", help="use TLS, like AWS")
+    arguments.add_argument("--calls", action="store_true", help="count the calls of AWS instead")
+    arguments.add_argument("--quick", action="store_true", help="fewer pushes")
+    arguments.add_argument("--into", type=Path, help="also write the table between the markers in this page")
+    arguments = arguments.parse_args()
+    ours = [str(arguments.function.resolve())]
+    if arguments.calls:
         return print(table_of_calls(calls(ours)), end="")
-    commands = {"ours": ours} | {name: [path] for name, path in (beside.split("=", 1) for beside in asked.beside)}
-    if not asked.beside:
+    commands = {"ours": ours} | {name: [path] for name, path in (beside.split("=", 1) for beside in arguments.beside)}
+    if not arguments.beside:
         commands["Python"] = [sys.executable, str(ROOT / "benches/peers/push.py")]
         if shutil.which("node") and (ROOT / "benches/peers/node_modules").exists():
             commands["Node"] = ["node", str(ROOT / "benches/peers/push.mjs")]
     with tempfile.TemporaryDirectory() as folder:
-        tls = certificate(folder) if asked.tls else ()
+        tls = certificate(folder) if arguments.tls else ()
         columns = {}
         for name, command in commands.items():
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
-            columns[name] = column(command, tls, asked.quick)
+            columns[name] = column(command, tls, arguments.quick)
     printed = table(columns)
     print(printed, end="")
-    if asked.into:
-        before, _, rest = asked.into.read_text(encoding="utf-8").partition(MARKED[0])
+    if arguments.into:
+        before, _, rest = arguments.into.read_text(encoding="utf-8").partition(MARKED[0])
         _, _, after = rest.partition(MARKED[1])
-        asked.into.write_text(before + MARKED[0] + printed + MARKED[1] + after, encoding="utf-8")
+        arguments.into.write_text(before + MARKED[0] + printed + MARKED[1] + after, encoding="utf-8")
     return os.EX_OK
 
 

@@ -1,6 +1,7 @@
-"""A stand-in for S3, DynamoDB, SNS and Secrets Manager that answers at once and counts: what is measured against it is
-the function's own cost. It keeps what it is given and honours the conditions that the function writes with; it is no
-test of either, those are in tests/e2e. By itself: aws.py PORT [CERTIFICATE KEY]
+"""A local replacement for S3, DynamoDB, SNS and Secrets Manager: aws.py PORT [CERTIFICATE KEY]
+
+It responds immediately, so that a benchmark measures the cost of the function alone, and counts its calls. It stores objects and items
+and checks the conditions of writes. The end-to-end tests use MiniStack instead, which is more complete.
 """
 
 import asyncio
@@ -16,65 +17,65 @@ import pushes
 SECRET = json.dumps({"username": pushes.USERNAME, "password": pushes.PASSWORD})
 
 
-class World:
+class Aws:
     def __init__(self):
         self.objects, self.items, self.calls = {}, {}, Counter()
 
-    def answer(self, method, path, headers, body):
-        """Status, content type, body and the further headers of an answer."""
+    def respond(self, method, path, headers, body):
+        """Returns the status, content type, body and further headers of the response."""
         target = headers.get(b"x-amz-target", b"").decode()
         if path == "/calls":
             return 200, "application/json", json.dumps(self.calls).encode(), b""
-        if path == "/forget":
+        if path == "/reset":
             self.calls.clear()
             return 200, "application/json", b"{}", b""
         if target:
             service, operation = target.split(".")
             self.calls[operation] += 1
-            status, told = self.json(operation, json.loads(body))
-            return status, "application/x-amz-json-1.0", json.dumps(told).encode(), b""
+            status, response = self.json(operation, json.loads(body))
+            return status, "application/x-amz-json-1.0", json.dumps(response).encode(), b""
         if headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded"):
             return self.sns(urllib.parse.parse_qs(body.decode()))
         return self.s3(method, path, headers, body)
 
-    def json(self, operation, asked):
+    def json(self, operation, request):
         match operation:
             case "GetSecretValue":
-                if asked.get("VersionStage", "AWSCURRENT") != "AWSCURRENT":
+                if request.get("VersionStage", "AWSCURRENT") != "AWSCURRENT":
                     return 400, {"__type": "ResourceNotFoundException", "message": "There is no such version."}
-                told = {"ARN": asked["SecretId"], "Name": "push", "VersionId": "0" * 32, "SecretString": SECRET}
-                return 200, {**told, "VersionStages": ["AWSCURRENT"], "CreatedDate": 1.0}
-            case "BatchGetItem" if asked.get("RequestItems"):
-                keys = {table: [json.dumps(key) for key in wanted["Keys"]] for table, wanted in asked["RequestItems"].items()}
+                secret = {"ARN": request["SecretId"], "Name": "push", "VersionId": "0" * 32, "SecretString": SECRET}
+                return 200, {**secret, "VersionStages": ["AWSCURRENT"], "CreatedDate": 1.0}
+            case "BatchGetItem" if request.get("RequestItems"):
+                keys = {table: [json.dumps(key) for key in wanted["Keys"]] for table, wanted in request["RequestItems"].items()}
                 found = {table: [self.items[key] for key in keys if key in self.items] for table, keys in keys.items()}
                 return 200, {"Responses": found, "UnprocessedKeys": {}}
             case "PutItem":
-                key = json.dumps({"pk": asked["Item"]["pk"]})
+                key = json.dumps({"pk": request["Item"]["pk"]})
                 known = self.items.get(key)
-                if "attribute_not_exists" in asked.get("ConditionExpression", ""):
+                if "attribute_not_exists" in request.get("ConditionExpression", ""):
                     is_met = known is None
                 else:
-                    read = asked.get("ExpressionAttributeValues", {}).get(":read")
+                    read = request.get("ExpressionAttributeValues", {}).get(":read")
                     is_met = read is None or known is not None and known["version"] == read
                 if not is_met:
-                    return 400, {"__type": "ConditionalCheckFailedException", "message": "The condition does not hold."}
-                self.items[key] = asked["Item"]
+                    return 400, {"__type": "ConditionalCheckFailedException", "message": "The condition is not met."}
+                self.items[key] = request["Item"]
                 return 200, {}
             case "Query":
                 return 200, {"Items": [], "Count": 0, "ScannedCount": 0}
             case _:
-                return 400, {"__type": "ValidationException", "message": "This is not done here."}
+                return 400, {"__type": "ValidationException", "message": "This operation is not supported."}
 
-    def sns(self, asked):
-        operation = asked["Action"][0]
+    def sns(self, form):
+        operation = form["Action"][0]
         self.calls[operation] += 1
-        ids = [values[0] for name, values in asked.items() if name.endswith(".Id")]
+        ids = [values[0] for name, values in form.items() if name.endswith(".Id")]
         if operation == "PublishBatch" and not ids:
             fault = "<ErrorResponse><Error><Type>Sender</Type><Code>EmptyBatchRequest</Code></Error></ErrorResponse>"
             return 400, "text/xml", fault.encode(), b""
-        taken = "".join(f"<member><Id>{i}</Id><MessageId>m</MessageId></member>" for i in ids)
-        told = f"<Successful>{taken}</Successful><Failed/>" if ids else "<MessageId>m</MessageId>"
-        return 200, "text/xml", f"<{operation}Response><{operation}Result>{told}</{operation}Result></{operation}Response>".encode(), b""
+        members = "".join(f"<member><Id>{i}</Id><MessageId>m</MessageId></member>" for i in ids)
+        result = f"<Successful>{members}</Successful><Failed/>" if ids else "<MessageId>m</MessageId>"
+        return 200, "text/xml", f"<{operation}Response><{operation}Result>{result}</{operation}Result></{operation}Response>".encode(), b""
 
     def s3(self, method, path, headers, body):
         self.calls[{"PUT": "PutObject", "GET": "GetObject"}.get(method, method)] += 1
@@ -96,7 +97,7 @@ async def read_chunks(reader):
     return body
 
 
-async def serve(world, reader, writer):
+async def serve(aws, reader, writer):
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -109,9 +110,9 @@ async def serve(world, reader, writer):
                 body = await read_chunks(reader)
             else:
                 body = await reader.readexactly(int(headers.get(b"content-length", 0)))
-            status, kind, told, further = world.answer(method, path, headers, body)
+            status, kind, response, further = aws.respond(method, path, headers, body)
             writer.write(b"HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %d\r\nx-amzn-RequestId: r\r\n%s\r\n%s"
-                         % (status, kind.encode(), len(told), further, told))
+                         % (status, kind.encode(), len(response), further, response))
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
@@ -119,11 +120,11 @@ async def serve(world, reader, writer):
 
 
 async def main(port, *certificate):
-    world, tls = World(), None
+    aws, tls = Aws(), None
     if certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*certificate)
-    server = await asyncio.start_server(lambda r, w: serve(world, r, w), "127.0.0.1", port, limit=2**25, ssl=tls)
+    server = await asyncio.start_server(lambda r, w: serve(aws, r, w), "127.0.0.1", port, limit=2**25, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()

@@ -1,4 +1,4 @@
-"""Lambda's side of a function: the Runtime API for one process, which is timed from outside."""
+"""The Runtime API of Lambda for one process of the function, with measurements of that process."""
 
 import http.server
 import json
@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 ARN = "arn:aws:lambda:ap-southeast-1:123456789012:function:push"
-LONGEST = 60  # seconds that a function may take for anything
+TIMEOUT = 60  # seconds for the start and for each event
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -28,12 +28,12 @@ class Calls(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         run = self.server.run
-        run.asked.put(time.perf_counter())
+        run.requests.put(time.perf_counter())
         event = run.events.get()
-        run.handed_over = time.perf_counter()
+        run.delivered_at = time.perf_counter()
         self.reply(200, event, [
             ("Content-Type", "application/json"), ("Lambda-Runtime-Aws-Request-Id", f"8476a536-{run.number:08}"),
-            ("Lambda-Runtime-Deadline-Ms", str(int((time.time() + LONGEST) * 1000))),
+            ("Lambda-Runtime-Deadline-Ms", str(int((time.time() + TIMEOUT) * 1000))),
             ("Lambda-Runtime-Invoked-Function-Arn", ARN)])
 
     def do_POST(self):
@@ -58,7 +58,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 @dataclass
 class Measured:
-    """What a process took: milliseconds to its first request for work, for each event, of processor; MiB at most."""
+    """Milliseconds until the first request for an event, per event, and of CPU time per event; peak memory in MiB."""
 
     init: float
     events: list
@@ -67,10 +67,10 @@ class Measured:
 
 
 class Run:
-    """One process of the function, from its start to its end."""
+    """One process of the function. Use as a context manager."""
 
     def __init__(self, command, environment):
-        self.events, self.asked, self.answers, self.number, self.handed_over = queue.Queue(), queue.Queue(), queue.Queue(), 0, 0.0
+        self.events, self.requests, self.answers, self.number, self.delivered_at = queue.Queue(), queue.Queue(), queue.Queue(), 0, 0.0
         self.server = Server(("127.0.0.1", 0), Calls)
         self.server.run = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -84,10 +84,10 @@ class Run:
             "AWS_DEFAULT_REGION": "ap-southeast-1",
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **environment})
         try:
-            self.init = (self.asked.get(timeout=LONGEST) - began) * 1000
+            self.init = (self.requests.get(timeout=TIMEOUT) - began) * 1000
         except queue.Empty:
             self.__exit__()
-            raise SystemExit(f"{command[0]} did not ask for work within {LONGEST} s; SHOW=1 shows what it says.") from None
+            raise SystemExit(f"{command[0]} requested no event within {TIMEOUT} s. SHOW=1 shows its output.") from None
 
     def __enter__(self):
         return self
@@ -99,17 +99,17 @@ class Run:
         self.server.server_close()
 
     def push(self, event):
-        """Milliseconds from handing an event over to its answer."""
+        """Delivers an event. Returns the milliseconds until the response."""
         self.events.put(event)
-        at, path, body = self.answers.get(timeout=LONGEST)
-        self.asked.get(timeout=LONGEST)
+        at, path, body = self.answers.get(timeout=TIMEOUT)
+        self.requests.get(timeout=TIMEOUT)
         self.number += 1
         if not path.endswith("/response") or json.loads(body).get("statusCode") != 200:
-            raise SystemExit(f"The function did not take the push: {body[:500].decode(errors='replace')}")
-        return (at - self.handed_over) * 1000
+            raise SystemExit(f"The function refused the push: {body[:500].decode(errors='replace')}")
+        return (at - self.delivered_at) * 1000
 
     def cpu(self):
-        """Milliseconds of processor that the process has used so far; its clock has hundredths of a second."""
+        """Returns the CPU time of the process in milliseconds, with a resolution of 10 ms."""
         fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
         return sum(map(int, fields[11:13])) * 1000 / TICK
 
@@ -119,7 +119,7 @@ class Run:
 
 
 def cold(command, environment, event, times):
-    """Medians of init and of the first push over so many processes, and the median of their sums, in milliseconds."""
+    """Starts `times` processes. Returns the medians of init, of the first push, and of their sum, in milliseconds."""
     both = []
     for _ in range(times):
         with Run(command, environment) as run:
@@ -129,7 +129,7 @@ def cold(command, environment, event, times):
 
 
 def warm(command, environment, events, before):
-    """What events cost after `before` of them have gone by, by one process."""
+    """Measures one process with all events after the first `before` ones."""
     with Run(command, environment) as run:
         for event in events[:before]:
             run.push(event)

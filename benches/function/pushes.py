@@ -1,4 +1,4 @@
-"""Pushes as API Gateway hands them to a function: always the same fleet, each push a little later than the one before."""
+"""Pushes as API Gateway delivers them to a function. The devices are always the same, and each push is a little later."""
 
 import base64
 import json
@@ -11,9 +11,9 @@ KINDS = ["UM", "ODRDTR_BATT_V1", "SS", "BIN", "PPLCTR", "TR", "TH", "FD"]
 
 
 def reading(number, zone, at):
-    """A reading that breaks no limit, as the vendor sends it: a JSON text. One zone in four has a people counter, whose
-    every reading changes what is remembered, and counts so little that it comes to no alert however many there are; the
-    others are silent while all is well."""
+    """Returns a reading without a breach as a JSON text, as the vendor sends it. One zone in four has a people counter: each of
+    its readings changes the state of the zone, but its counts are too small to reach the limit. Readings of the other zones do not
+    change the state."""
     kind = KINDS[zone % len(KINDS)]
     values = {
         "UM": {"b": "3000", "count": 0.001, "u": "6167"},
@@ -40,7 +40,7 @@ def reading(number, zone, at):
 
 
 def bodies(pushes, readings, zones):
-    """The bodies of so many pushes in a row, each of so many readings from so many zones in turn."""
+    """Yields the bodies of consecutive pushes. The readings of each come from `zones` zones in turn."""
     begin = (int(time.time()) - 600) * 1000
     step = 500_000 // (pushes * readings) or 1
     for push in range(pushes):
@@ -49,7 +49,7 @@ def bodies(pushes, readings, zones):
 
 
 def event(body):
-    """The event of a push through an HTTP API, payload format 2.0, as bytes."""
+    """Returns the event of a push through an HTTP API, payload format 2.0, as bytes."""
     return json.dumps({
         "version": "2.0", "routeKey": "POST /push", "rawPath": "/push", "rawQueryString": "",
         "headers": {"content-type": "application/json", "authorization": AUTHORIZATION, "host": HOST,
