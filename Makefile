@@ -209,7 +209,7 @@ counts: needs-rust
 
 # Uses the functions in the profile of the tests, which builds in seconds. A release build takes ten minutes.
 .PHONY: e2e
-e2e: needs-rust .venv/test.stamp ## Deploys the real template to a local stand-in for AWS, and pushes to it
+e2e: needs-rust .venv/test.stamp ## Deploys the real template to a local emulator of AWS, and pushes to it
 	@$(STAGE) 'templates' sh -c '$(SAM) validate --lint --region ap-southeast-1 && $(SAM) validate --lint --region ap-southeast-1 --template lake.yaml'
 	@$(STAGE) 'functions for the end-to-end tests' .make/functions .aws-sam/e2e
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/ops tests/e2e

@@ -1,6 +1,5 @@
-// What one would otherwise write: the job on Lambda with Node and the AWS SDK v3. It does less: nothing is remembered from
-// one push to the next, an alert is sent for every reading that breaks a limit, and one bad item fails the whole push.
-// Below the handler, Lambda's side of it, as bare as can be.
+// The same job as the function, in Node with the AWS SDK v3, for comparison. It does less: it has no state, sends an alert for
+// every breach, and rejects the whole push if one item is invalid. A minimal client of the Runtime API follows the handler.
 import { createHash, timingSafeEqual } from "node:crypto";
 import http from "node:http";
 import { gzipSync } from "node:zlib";

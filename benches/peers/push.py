@@ -49,9 +49,9 @@ def main():
     runtime = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     while True:
         runtime.request("GET", "/2018-06-01/runtime/invocation/next")
-        asked = runtime.getresponse()
-        answer = handler(json.loads(asked.read()), None)
-        path = f"/2018-06-01/runtime/invocation/{asked.headers['Lambda-Runtime-Aws-Request-Id']}/response"
+        event = runtime.getresponse()
+        answer = handler(json.loads(event.read()), None)
+        path = f"/2018-06-01/runtime/invocation/{event.headers['Lambda-Runtime-Aws-Request-Id']}/response"
         runtime.request("POST", path, json.dumps(answer))
         runtime.getresponse().read()
 

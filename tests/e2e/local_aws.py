@@ -1,4 +1,4 @@
-"""MiniStack, a local stand-in for AWS: a separate, empty process with TLS and enforced IAM."""
+"""MiniStack, a local emulator of AWS: a separate, empty process with TLS and enforced IAM."""
 
 import datetime
 import ipaddress

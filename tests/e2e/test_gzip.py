@@ -1,4 +1,4 @@
-"""A push in gzip, in each form in which API Gateway can pass it to the deployed function. Forms that the stand-in does not produce are
+"""A push in gzip, in each form in which API Gateway can pass it to the deployed function. Forms that MiniStack does not produce are
 sent to the function as events."""
 
 import base64

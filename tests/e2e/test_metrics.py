@@ -71,7 +71,7 @@ def test_push_writes_one_line(lines):
     assert all("batch" in line and "client" in line and "push_ms" in line for line in pushes)
 
 
-def test_push_with_rejected_items_says_why(lines):
+def test_push_with_rejected_items_logs_the_reason(lines):
     (line,) = (line for line in lines if line.get("message") == "items rejected")
     assert line["batch"] in {line["batch"] for line in lines if line.get("readings_rejected") == 1}
     assert line["count"] == 1 and line["first_index"] >= 0 and "JSON" in line["first_reason"], line

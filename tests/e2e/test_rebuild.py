@@ -89,7 +89,7 @@ def test_zone_with_a_push_since_the_loss_changes_only_with_replace(stack, table)
     assert stack.push(reading(live, "UM", count=7)).json()["alerts"] == 1, "20 + 3 + 7 = 30"
 
 
-def test_damaged_object_is_named_and_no_zone_is_replaced(stack, table):
+def test_damaged_object_is_reported_and_no_zone_is_replaced(stack, table):
     zone = f"zone-{uuid.uuid4()}"
     stack.push(reading(zone, "UM", count=3))
     before = table.items([zone])

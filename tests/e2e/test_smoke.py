@@ -1,4 +1,4 @@
-"""`make smoke` in the stand-in passes, reports a failed check, and removes all resources."""
+"""`make smoke` in MiniStack passes, reports a failed check, and removes all resources."""
 
 import urllib.parse
 
@@ -27,7 +27,7 @@ def as_operator(aws, monkeypatch):
 
 
 def run(aws, capsys, change=lambda response: response):
-    """Runs the smoke test. The stand-in has one address for all APIs."""
+    """Runs the smoke test. MiniStack has one address for all APIs."""
 
     def request(method, url, headers, **options):
         api = urllib.parse.urlsplit(url)

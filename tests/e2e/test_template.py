@@ -15,8 +15,8 @@ NOT_IN_TEMPLATE = {
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
     "AWS_LAMBDA_LOG_LEVEL": "Lambda sets it, from LoggingConfig",
     "RUST_LOG": "for the command",
-    "SSL_CERT_DIR": "for stand-ins of AWS with their own certificate",
-    "SSL_CERT_FILE": "for stand-ins of AWS with their own certificate",
+    "SSL_CERT_DIR": "for emulators of AWS with their own certificate",
+    "SSL_CERT_FILE": "for emulators of AWS with their own certificate",
 }
 
 # SDK call -> required action.

@@ -87,8 +87,8 @@ async fn a_path_exists_exactly_if_one_of_its_auth_methods_is_enabled() {
             [("/push", push), ("/zones/z/cleaned", push), ("/oauth2/token", token), ("/washrooms/messages", send)]
         {
             assert_eq!(app.send(with(Request::post(path), "")).await.status, status, "{auth_methods}: {path}");
-            let asked = app.send(with(Request::get(path), "")).await;
-            assert_eq!(asked.status, if status == 404 { 404 } else { 405 }, "{auth_methods}: {path}");
+            let response = app.send(with(Request::get(path), "")).await;
+            assert_eq!(response.status, if status == 404 { 404 } else { 405 }, "{auth_methods}: {path}");
         }
         assert_eq!(app.send(with(Request::get("/health"), "")).await.status, 200);
     }
@@ -195,7 +195,7 @@ async fn only_the_client_of_a_refresh_token_gets_the_next_pair() {
     let stolen = app.send(with(other, format!("grant_type=refresh_token&refresh_token={refresh}"))).await;
     assert_eq!(error(&stolen), (400, "invalid_grant"));
     let as_access = push_with(&app, &refresh).await;
-    assert_eq!(as_access.status, 401, "a refresh token is no access token");
+    assert_eq!(as_access.status, 401, "a refresh token is not an access token");
     let as_refresh = grant(&app, &format!("grant_type=refresh_token&refresh_token={access}")).await;
     assert_eq!(error(&as_refresh), (400, "invalid_grant"));
 }
@@ -234,8 +234,8 @@ async fn a_wrong_client_gets_a_challenge_if_it_sent_a_header() {
     let by_form = app.send(with(form(), format!("{fields}&client_id={USERNAME}&client_secret=wrong"))).await;
     assert_eq!(error(&by_form), (401, "invalid_client"));
     assert!(!by_form.headers.contains_key("www-authenticate"));
-    let nobody = app.send(with(form(), fields)).await;
-    assert_eq!(error(&nobody), (401, "invalid_client"));
+    let unknown = app.send(with(form(), fields)).await;
+    assert_eq!(error(&unknown), (401, "invalid_client"));
 }
 
 #[tokio::test]

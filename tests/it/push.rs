@@ -387,7 +387,7 @@ async fn a_decompression_bomb_is_rejected_and_stored_as_sent() {
 }
 
 #[tokio::test]
-async fn if_the_store_is_down_the_client_is_told_to_retry_and_nothing_is_sent() {
+async fn if_the_store_is_down_the_response_is_503_with_retry_after_and_nothing_is_sent() {
     let app = TestApp::new();
     app.store.set_broken(true);
     for sent in [body(&[smell(270)]), b"no batch".to_vec(), b"[7]".to_vec()] {

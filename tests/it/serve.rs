@@ -139,7 +139,7 @@ fn the_printed_command_causes_an_alert_on_the_terminal_and_in_the_file() {
     let (code, terminal) = server.end();
     assert_eq!(code, Some(0));
     assert!(terminal.contains("ALERT [MEDIUM] Bad smell: Indoor Air Quality"), "{terminal}");
-    assert!(!terminal.contains('\u{1b}'), "no colour where it is no terminal: {terminal:?}");
+    assert!(!terminal.contains('\u{1b}'), "no colour if the output is not a terminal: {terminal:?}");
     let log = std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 1);
@@ -223,8 +223,8 @@ fn a_second_server_on_the_same_folder_fails_until_the_first_one_has_ended() {
     let unfinished = data.path().join("tmp/.smartclean-push-a1B2c3.unfinished");
     std::fs::write(&unfinished, b"{").unwrap();
     let second = serve(data.path(), &[]).output().unwrap();
-    let said = failed(&second);
-    assert!(said.contains(data.path().to_str().unwrap()) && said.contains("Stop it, or choose"), "{said}");
+    let error = failed(&second);
+    assert!(error.contains(data.path().to_str().unwrap()) && error.contains("Stop it, or choose"), "{error}");
     assert!(second.stdout.is_empty() && unfinished.exists());
     assert_eq!(paste(&first).0, 200, "the first goes on");
     // Like kill -9: the process does not unlock anything.
@@ -274,10 +274,10 @@ fn an_interrupt_shuts_down_gracefully_even_with_an_idle_connection() {
     let data = tempfile::tempdir().unwrap();
     let server = start(data.path(), &[]);
     let idle = std::net::TcpStream::connect(server.address).unwrap();
-    let asked = Instant::now();
+    let interrupted = Instant::now();
     let (code, _) = server.end();
     assert_eq!(code, Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(9), "an idle connection is not waited for");
+    assert!(interrupted.elapsed() < Duration::from_secs(9), "an idle connection is not waited for");
     drop(idle);
 }
 
@@ -323,9 +323,12 @@ fn invalid_rules_are_rejected_with_every_diagnostic_and_nothing_starts() {
     let rules = data.path().join("rules.toml");
     std::fs::write(&rules, "[[rule]]\nid = \"soap-low\"\nbelwo = 3\nseverity = \"hgih\"\n").unwrap();
     let output = serve(data.path(), &["--rules", rules.to_str().unwrap()]).output().unwrap();
-    let said = failed(&output);
-    assert!(said.contains("2 faults") && said.contains("did you mean `below`?") && said.contains(":4:12:"), "{said}");
-    assert_eq!(said.matches("did you mean `below`?").count(), 1, "each is printed once: {said}");
+    let error = failed(&output);
+    assert!(
+        error.contains("2 faults") && error.contains("did you mean `below`?") && error.contains(":4:12:"),
+        "{error}"
+    );
+    assert_eq!(error.matches("did you mean `below`?").count(), 1, "each is printed once: {error}");
     assert!(output.stdout.is_empty());
 }
 
@@ -353,9 +356,9 @@ fn rules_that_were_accepted_before_a_typo_survive_a_restart() {
     server.end();
     std::fs::remove_file(&rules).unwrap();
     let output = serve(data.path(), &["--rules", rules.to_str().unwrap()]).output().unwrap();
-    let said =
+    let error =
         format!("error: the rules file {} cannot be read: No such file or directory (os error 2)\n", rules.display());
-    assert_eq!(failed(&output), said, "a file that is not there may be a wrong name");
+    assert_eq!(failed(&output), error, "a file that is not there may be a wrong name");
     std::fs::write(&rules, "").unwrap();
     let server = start();
     assert_eq!(alerts(&server), 1, "the file is good again");
@@ -405,7 +408,7 @@ fn without_a_command_for_the_auth_method_the_output_explains_how_to_push() {
     let output = serve(data.path(), &["--auth", "basic,event-hub"]).output().unwrap();
     assert!(
         failed(&output).contains("the auth methods basic and oauth require a client"),
-        "nobody could push by basic"
+        "no client could push with basic"
     );
     let output = serve(data.path(), &["--auth", "event-hub"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -454,8 +457,8 @@ fn files_are_readable_by_their_owner_only_and_readable_credentials_cause_a_warni
     }
     for mode in [0o640, 0o604] {
         std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(mode)).unwrap();
-        let said = start();
-        assert!(said.contains(&format!("chmod 600 {}", credentials.display())), "{said}");
+        let error = start();
+        assert!(error.contains(&format!("chmod 600 {}", credentials.display())), "{error}");
     }
 }
 
@@ -470,9 +473,12 @@ fn iot_alone_and_credentials_with_control_characters_are_rejected() {
         std::fs::write(&file, text).unwrap();
         failed(&serve(data.path(), &["--credentials", file.to_str().unwrap()]).output().unwrap())
     };
-    let said = refused(r#"{"username":"smartclean","password":"s3cret\n"}"#);
-    assert!(said.contains("mine.json: the password of client 1") && said.contains("U+000A as character 7"), "{said}");
-    assert!(said.contains("remove that character") && !said.contains("s3cret"), "{said}");
+    let error = refused(r#"{"username":"smartclean","password":"s3cret\n"}"#);
+    assert!(
+        error.contains("mine.json: the password of client 1") && error.contains("U+000A as character 7"),
+        "{error}"
+    );
+    assert!(error.contains("remove that character") && !error.contains("s3cret"), "{error}");
     let mut by_environment = serve(data.path(), &[]);
     let output = by_environment.env("PUSH_USERNAME", "u\t").env("PUSH_PASSWORD", "p").output().unwrap();
     assert!(failed(&output).contains("the username of client 1 of the credentials has the control character U+0009"));
@@ -490,17 +496,17 @@ fn an_unusable_state_is_named_with_advice_and_is_not_changed() {
     for damaged in [&random[..], &whole[..whole.len() - 4_096], &whole[..50]] {
         std::fs::write(&state, damaged).unwrap();
         let output = serve(data.path(), &[]).output().unwrap();
-        let said = failed(&output);
+        let error = failed(&output);
         for part in
             ["state.db: it is damaged: ", "Stored readings are safe.", "away", "messages that wait in it are lost"]
         {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(error.contains(part), "{part}: {error}");
         }
         assert!(output.stdout.is_empty());
         assert_eq!(std::fs::read(&state).unwrap(), damaged);
         // The advice works.
         std::fs::remove_file(&state).unwrap();
-        let line = said.split("start again: smartclean-push ").nth(1).unwrap().trim();
+        let line = error.split("start again: smartclean-push ").nth(1).unwrap().trim();
         let replayed = command(&line.split(' ').collect::<Vec<_>>()).output().unwrap();
         assert_eq!(replayed.status.code(), Some(0), "{replayed:?}");
         let server = start(data.path(), &[]);
@@ -509,9 +515,12 @@ fn an_unusable_state_is_named_with_advice_and_is_not_changed() {
     }
     std::fs::remove_file(&state).unwrap();
     std::fs::create_dir(&state).unwrap();
-    let said = failed(&serve(data.path(), &[]).output().unwrap());
-    assert!(said.contains("state.db: it cannot be opened: ") && said.contains("nothing was changed"), "{said}");
-    assert!(said.contains("has to be a file that this user can read and write") && !said.contains("damaged"), "{said}");
+    let error = failed(&serve(data.path(), &[]).output().unwrap());
+    assert!(error.contains("state.db: it cannot be opened: ") && error.contains("nothing was changed"), "{error}");
+    assert!(
+        error.contains("has to be a file that this user can read and write") && !error.contains("damaged"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -633,7 +642,7 @@ fn the_state_of_an_idle_zone_is_evicted_after_90_days_unless_it_has_firing_or_su
     send("UM", json!({ "count": 1 }), "new");
     assert_eq!(zones(), ["firing", "new", "suppressed"]);
     send("UM", json!({ "count": 1 }), "idle");
-    assert_eq!(zones(), ["firing", "idle", "new", "suppressed"], "it starts anew");
+    assert_eq!(zones(), ["firing", "idle", "new", "suppressed"], "the state of the zone starts again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""The tables and the view of lake.yaml have the members that Athena requires in the Glue catalog. The local stand-in for Athena does not
+"""The tables and the view of lake.yaml have the members that Athena requires in the Glue catalog. MiniStack does not
 require them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-glue-table-tableinput.html

@@ -1,4 +1,4 @@
-"""The commands of the operator, as far as they need no AWS. tests/e2e runs them against a stand-in."""
+"""The commands of the operator, as far as they need no AWS. tests/e2e runs them against MiniStack."""
 
 import io
 import json
@@ -68,13 +68,13 @@ def test_report_lists_unconfirmed_subscriptions(capsys):
     assert "Subscription Confirmation" in text
 
 
-def test_report_explains_no_problem_that_does_not_exist(capsys):
+def test_report_does_not_explain_problems_that_do_not_exist(capsys):
     text = report_text(capsys, ("email", "b@example.com", CONFIRMED))
     assert "Subscription Confirmation" not in text
     assert "SMS" not in text
 
 
-def test_report_shows_that_nobody_is_subscribed(capsys):
+def test_report_without_subscriptions_names_the_command_to_subscribe(capsys):
     assert "nobody: run make subscribe" in report_text(capsys)
 
 

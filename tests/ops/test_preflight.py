@@ -114,7 +114,7 @@ def test_heartbeat_is_a_valid_https_url(url, is_valid):
         ({"AlertEmail2": "b@example.com"}, "template.yaml and lake.yaml have no parameter AlertEmail2"),
     ],
 )
-def test_invalid_parameter_is_named(given, message):
+def test_invalid_parameter_is_refused_with_the_expected_value(given, message):
     with pytest.raises(CommandError) as error:
         preflight.check_parameters(given)
     assert message in str(error.value)

@@ -22,7 +22,7 @@ fn run(folder: &Path, day: &str, all: bool, left: Duration) -> Result<Compacted,
 const ENOUGH: Duration = FINISHING.saturating_mul(2);
 
 #[tokio::test]
-async fn an_hour_is_compacted_two_days_later_and_an_old_one_when_it_is_scheduled() {
+async fn an_hour_is_compacted_two_days_later_and_an_old_hour_once_in_28_days() {
     let folder = folder_with_pushes().await;
     let hours = |day, all| run(folder.path(), day, all, ENOUGH).unwrap().hours;
     assert_eq!((hours(DAY, true), hours("2024-05-02", true)), (0, 0));

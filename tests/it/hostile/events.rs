@@ -76,7 +76,7 @@ async fn hostile_requests_are_rejected_and_store_nothing() {
         let (replied, stored) = reply(&event).await;
         let replied = replied.unwrap_or_else(|fault| panic!("{fault}: {shown}"));
         assert_eq!(replied["statusCode"], expected, "{shown}: {replied}");
-        // An authenticated body that is no batch is stored.
+        // An authenticated body that is not a batch is stored.
         assert_eq!(stored, usize::from(expected == 400), "{shown}");
         assert!(!replied.to_string().contains("vil"), "{shown}: {replied}");
     }
@@ -86,7 +86,7 @@ async fn hostile_requests_are_rejected_and_store_nothing() {
 #[tokio::test]
 async fn only_the_event_context_verifies_a_token_and_nothing_that_a_client_sends() {
     let readings = String::from_utf8(body(&[reading(1)])).unwrap();
-    let said = json!({"jwt": {"claims": {"sub": "vendor"}, "scopes": ["push"]}});
+    let authorizer = json!({"jwt": {"claims": {"sub": "vendor"}, "scopes": ["push"]}});
     let of = |path: &str, authorizer: &Value, headers: &Value| {
         let http = json!({"method": "POST", "path": path, "sourceIp": "203.0.113.7"});
         let context = json!({"http": http, "requestId": "id", "authorizer": authorizer});
@@ -95,30 +95,30 @@ async fn only_the_event_context_verifies_a_token_and_nothing_that_a_client_sends
     let jwt = |authorizer: &Value, headers: &Value| of("/push/jwt", authorizer, headers);
     let own = json!({"authorization": basic()});
     let in_headers = json!({
-        "authorization": basic(), "authorizer": said.to_string(), "x-amzn-authorizer": said.to_string(),
-        "requestcontext": json!({"authorizer": said}).to_string(), "x-amzn-oidc-identity": "vendor",
+        "authorization": basic(), "authorizer": authorizer.to_string(), "x-amzn-authorizer": authorizer.to_string(),
+        "requestcontext": json!({"authorizer": authorizer}).to_string(), "x-amzn-oidc-identity": "vendor",
     });
     let in_body = event(&json!({
-        "rawPath": "/push/jwt", "body": json!({"requestContext": {"authorizer": said}}).to_string(),
-        "authorizer": said, "queryStringParameters": {"authorizer": said.to_string()},
+        "rawPath": "/push/jwt", "body": json!({"requestContext": {"authorizer": authorizer}}).to_string(),
+        "authorizer": authorizer, "queryStringParameters": {"authorizer": authorizer.to_string()},
     }));
     let mut of_rest: Value = serde_json::from_str(include_str!("../../../events/rest-api/push-alert.json")).unwrap();
-    (of_rest["path"], of_rest["requestContext"]["authorizer"]) = ("/push/jwt".into(), said.clone());
+    (of_rest["path"], of_rest["requestContext"]["authorizer"]) = ("/push/jwt".into(), authorizer.clone());
     for (event, expected) in [
-        (jwt(&said, &json!({})), 200),
+        (jwt(&authorizer, &json!({})), 200),
         (jwt(&json!({"jwt": {"claims": {"client_id": "machine"}, "scopes": null}}), &json!({})), 200),
-        (jwt(&said, &json!({"origin": "https://evil.example"})), 403),
-        (jwt(&said, &json!({"content-encoding": "br"})), 415),
+        (jwt(&authorizer, &json!({"origin": "https://evil.example"})), 403),
+        (jwt(&authorizer, &json!({"content-encoding": "br"})), 415),
         (jwt(&Value::Null, &own), 401),
         (jwt(&json!({}), &own), 401),
         (jwt(&json!({"jwt": null}), &own), 401),
-        (jwt(&json!({"lambda": said, "iam": null}), &own), 401),
+        (jwt(&json!({"lambda": authorizer, "iam": null}), &own), 401),
         (jwt(&Value::Null, &in_headers), 401),
         (in_body, 401),
         (of_rest.to_string(), 401),
-        (of("/push", &said, &json!({})), 401),
-        (of("/zones/z/cleaned", &said, &json!({})), 401),
-        (of("/push/jwt/", &said, &json!({})), 404),
+        (of("/push", &authorizer, &json!({})), 401),
+        (of("/zones/z/cleaned", &authorizer, &json!({})), 401),
+        (of("/push/jwt/", &authorizer, &json!({})), 404),
     ] {
         let (replied, stored) = reply(&event).await;
         let replied = replied.unwrap_or_else(|fault| panic!("{fault}: {event}"));

@@ -49,7 +49,7 @@ fn endless_headers_and_lines_close_the_connection() {
             sent += part.len();
         }
         // The rest is in the buffers of the system.
-        assert!(sent < 16 << 20, "{begun:?}: {sent} bytes were taken");
+        assert!(sent < 16 << 20, "{begun:?}: {sent} bytes were accepted");
         assert!(raw.is_closed());
     }
 }
@@ -98,7 +98,7 @@ fn chunks_are_accepted_up_to_the_limit() {
         sent += CHUNK;
     }
     // Read up to the limit, then discarded up to another limit, so that the client gets the response.
-    assert!(sent < 4 * MAX_ENCODED, "{sent} bytes were taken");
+    assert!(sent < 4 * MAX_ENCODED, "{sent} bytes were accepted");
     print_measurements("chunks without end", &server, began, regular_client.longest_latency());
 }
 
@@ -119,7 +119,7 @@ fn long_chunk_extensions_and_endless_trailers_close_the_connection() {
         while raw.send(&part) && sent < 64 << 20 {
             sent += part.len();
         }
-        assert!(sent < 16 << 20, "{begun:?}: {sent} bytes were taken");
+        assert!(sent < 16 << 20, "{begun:?}: {sent} bytes were accepted");
     }
 }
 

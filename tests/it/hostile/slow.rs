@@ -86,7 +86,7 @@ fn a_body_after_the_timeout_is_rejected_and_a_slow_one_in_time_is_accepted() {
     let took = began.elapsed();
     assert_eq!(answer.status, 408, "{answer:?}");
     assert!((BODY_WITHIN..BODY_WITHIN + LATENESS).contains(&took), "{took:?}");
-    assert!(too_slow.is_closed(), "what comes of it after that is no request");
+    assert!(too_slow.is_closed(), "bytes after the timeout are not parsed as a request");
     regular_client.longest_latency();
     assert!(server.end() == 0);
 }
@@ -146,7 +146,7 @@ fn a_connection_in_use_stays_open_however_many_others_wait() {
 }
 
 #[test]
-fn a_client_that_reads_no_response_is_disconnected_and_delays_nobody() {
+fn a_client_that_reads_no_response_is_disconnected_and_delays_no_other_client() {
     let server = InProcessServer::start(limits());
     let regular_client = RegularClient::of(server.address);
     let mut deaf = RawConnection::to(server.address);
@@ -154,7 +154,7 @@ fn a_client_that_reads_no_response_is_disconnected_and_delays_nobody() {
     let (began, mut sent) = (Instant::now(), 0);
     while deaf.send(&requests) {
         sent += requests.len();
-        assert!(sent < 256 << 20, "requests are taken without end, and their answers kept");
+        assert!(sent < 256 << 20, "requests are accepted without limit, and their responses buffered");
     }
     assert!(began.elapsed() < PATIENCE / 2, "it was not cut off");
     regular_client.pushes(10);

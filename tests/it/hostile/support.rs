@@ -84,7 +84,8 @@ impl RawConnection {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Sends bytes in at most [`PIECES`] pieces, with a pause before each; false where the server has closed.
+    /// Sends bytes in at most [`PIECES`] pieces, with a pause before each. Returns false if the server has closed the
+    /// connection.
     pub(crate) fn trickle(&mut self, bytes: &[u8], pause: Duration) -> bool {
         bytes.chunks(bytes.len().div_ceil(PIECES as usize)).all(|piece| {
             std::thread::sleep(pause);

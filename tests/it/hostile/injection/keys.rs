@@ -1,4 +1,4 @@
-//! Names of objects and files, and keys of what is remembered.
+//! Injection into names of objects and files, and into keys of state documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::support::{TestApp, body, command, files, now, push_to};
 /// The column of Parquet that holds the text as it was received.
 const RAW: usize = 13;
 
-/// Whether a file of the data folder is named as all are: by digits of a time and of content, in folders of ours.
+/// Returns whether a file of the data folder has a regular name: digits of time and content, in one of the known folders.
 fn is_own(file: &str) -> bool {
     const ONCE: [&str; 8] = [
         "rules.accepted.toml",
@@ -57,7 +57,7 @@ fn file_names_depend_on_time_and_content_only() {
     }
 }
 
-/// Zones and projects that would be one if their names ran into each other, and such as databases could cut.
+/// Zones and projects whose names are equal when concatenated, and names that a database could truncate.
 fn alike() -> Vec<(String, String)> {
     let parts = [
         "",

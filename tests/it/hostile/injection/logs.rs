@@ -1,4 +1,4 @@
-//! The logs of the server and of the function, and metrics.
+//! Injection into the logs of the server and of the function, and into metrics.
 
 use super::{assert_plain, feedback, payloads};
 use crate::hostile::support::{RawResponse, ServeProcess, basic, exchange, push};
@@ -10,7 +10,7 @@ fn encoded(payload: &str) -> String {
 }
 
 /// Sends the payload in every field, with and without valid credentials.
-fn said(server: &ServeProcess, payload: &str) -> Vec<RawResponse> {
+fn send_everywhere(server: &ServeProcess, payload: &str) -> Vec<RawResponse> {
     use base64::Engine as _;
     let guess = base64::engine::general_purpose::STANDARD.encode(format!("{payload}:{payload}"));
     let now = jiff::Timestamp::now();
@@ -39,7 +39,7 @@ fn no_input_adds_a_line_to_the_server_log() {
     let server = ServeProcess::start();
     for (attempt, payload) in payloads() {
         let before = server.log().len();
-        let answers = said(&server, &payload);
+        let answers = send_everywhere(&server, &payload);
         assert!(answers.len() >= 6, "{attempt}: {answers:?}");
         for answer in answers {
             assert!(!answer.body.contains("evil") && !answer.head.contains("vil"), "{attempt}: {answer:?}");
@@ -62,8 +62,8 @@ fn no_input_adds_a_line_to_the_server_log() {
 fn series(server: &ServeProcess) -> Vec<String> {
     let request =
         format!("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {}\r\n\r\n", basic());
-    let told = exchange(server.address, request).unwrap().body;
-    told.lines().map(|line| line.rsplit_once(' ').map_or(line, |(name, _)| name).to_owned()).collect()
+    let page = exchange(server.address, request).unwrap().body;
+    page.lines().map(|line| line.rsplit_once(' ').map_or(line, |(name, _)| name).to_owned()).collect()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn no_input_changes_the_names_of_metrics() {
     let before = series(&server);
     assert!(before.iter().any(|name| name.contains("{le=")) && before.last().unwrap().starts_with('#'), "{before:?}");
     for (_, payload) in payloads() {
-        said(&server, &payload);
+        send_everywhere(&server, &payload);
     }
     assert_eq!(series(&server), before);
 }

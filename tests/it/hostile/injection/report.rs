@@ -1,4 +1,4 @@
-//! The HTML report, from pushes to the page.
+//! Injection into the HTML report.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::is_hidden;
 use super::terminal::{ATTACKED, Attacked, PLAIN};
 use crate::support::command;
 
-/// The page that a backtest makes of what was stored.
+/// Returns the report of a backtest of the stored readings.
 fn page(attacked: &Attacked) -> String {
     let folder = attacked.copied();
     let arguments = ["backtest", "--from", "data", "--against", "built-in", "--html", "report.html"];
@@ -15,7 +15,7 @@ fn page(attacked: &Attacked) -> String {
     std::fs::read_to_string(folder.path().join("report.html")).unwrap()
 }
 
-/// The names of a page's tags and of their attributes, each once: what a browser could act upon.
+/// Returns the distinct names of the tags and attributes of a page.
 fn markup(page: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut rest = page;
@@ -50,7 +50,7 @@ fn no_name_changes_the_markup_of_the_report() {
     for part in ["<script", "<img src=x", "<svg onload", "\" onmouseover=\"evil", "]]>"] {
         assert!(!page.contains(part), "{part}");
     }
-    assert!(page.contains("&lt;script&gt;evil()"), "names are told");
+    assert!(page.contains("&lt;script&gt;evil()"), "names are shown, escaped");
 }
 
 #[test]

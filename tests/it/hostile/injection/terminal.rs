@@ -1,4 +1,4 @@
-//! What is shown on a terminal: by `serve`, and by every other command that reads what somebody else has written.
+//! Injection into terminal output: of `serve`, and of every other command that reads data from others.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -10,23 +10,23 @@ use super::{FIELDS, assert_plain, feedback, payloads};
 use crate::hostile::support::{ServeProcess, exchange, push};
 use crate::support::{body, command, files};
 
-/// What `serve` stored and showed when every payload was pushed in every field, and as what is no reading.
+/// The stored data and the output of `serve` after pushes with every payload in every field and as an invalid item.
 pub(super) struct Attacked {
-    /// The folder that `data` is in.
+    /// The parent folder of `data`.
     pub(super) folder: PathBuf,
     shown: String,
 }
 
 impl Attacked {
     fn by(name: &str, payloads: &[String]) -> Self {
-        // Each alert is shown by itself.
+        // Each alert is printed separately.
         let apart = tempfile::tempdir().unwrap();
         let rules = apart.path().join("rules.toml");
         std::fs::write(&rules, "[rate_limit]\nburst = 30000\n").unwrap();
         let server = ServeProcess::start_with(&["--rules", rules.to_str().unwrap()]);
         for (number, payload) in payloads.iter().enumerate() {
             let feedback = |field: &&'static str| {
-                // A device and a zone of its own each, so that no block holds anything back.
+                // Each has its own device and zone, so that no block suppresses an alert.
                 let own = format!("own-{number}-{field}");
                 let others = ["DEVID", "InsID"].into_iter().filter(|name| name != field);
                 let fields: Vec<_> =
@@ -34,7 +34,7 @@ impl Attacked {
                 feedback(jiff::Timestamp::now(), &fields)
             };
             let mut items: Vec<String> = FIELDS.iter().map(feedback).collect();
-            // And what is kept as rejected.
+            // Rejected items are stored as well.
             items.extend([payload.clone(), format!("{{\"{payload}"), format!("{{}}{payload}")]);
             assert_eq!(exchange(server.address, push("", &body(&items))).unwrap().status, 200);
             assert_eq!(exchange(server.address, push("", payload.as_bytes())).unwrap().status, 400);
@@ -46,7 +46,7 @@ impl Attacked {
         Self { folder, shown }
     }
 
-    /// A copy, for a command that writes.
+    /// Returns a copy of the folder for a command that writes.
     pub(super) fn copied(&self) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         copy(&self.folder, folder.path());
@@ -61,23 +61,23 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Everything that was attempted, in one folder.
+/// Returns a folder with all payloads.
 pub(super) static ATTACKED: LazyLock<Attacked> = LazyLock::new(|| {
     Attacked::by("hostile-attacked", &payloads().into_iter().map(|(_, payload)| payload).collect::<Vec<_>>())
 });
 
-/// The same with names that attempt nothing.
+/// Returns the same with harmless names.
 pub(super) static PLAIN: LazyLock<Attacked> = LazyLock::new(|| {
     let names: Vec<String> = (0..payloads().len()).map(|number| format!("Washroom {number}")).collect();
     Attacked::by("hostile-plain", &names)
 });
 
-/// That what was shown has no control but line feeds and our own colours, and nothing else that is hidden.
+/// Asserts that an output has no control characters except line feeds and the colours of the command, and no hidden characters.
 fn assert_shown_plain(shown: &str, what: &str) {
     shown.split('\n').for_each(|line| assert_plain(&without_colours(line), what));
 }
 
-/// `line` without the sequences of a single number that our styles are made of.
+/// Returns `line` without the escape sequences with a single number, which the styles of the command use.
 fn without_colours(line: &str) -> String {
     let mut parts = line.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -99,14 +99,14 @@ fn own_colours_differ_from_injected_ones() {
     }
 }
 
-/// What is filtered where it is no terminal would not be seen here: everything is shown as on one.
+/// Runs a command with the output of a terminal, because output to a file could be filtered.
 fn on_a_terminal(arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     command.env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1");
     command
 }
 
-/// That what a command showed, on both of its outputs, is plain; and how it ended.
+/// Asserts that both outputs of a command are plain. Returns its exit code.
 fn assert_output_plain(output: &Output, what: &str) -> Option<i32> {
     for bytes in [&output.stdout, &output.stderr] {
         assert_shown_plain(std::str::from_utf8(bytes).unwrap(), what);
@@ -122,7 +122,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 fn no_value_changes_the_two_lines_of_an_alert_on_the_terminal() {
     for attacked in [&PLAIN, &ATTACKED] {
         assert_shown_plain(&attacked.shown, "serve");
-        assert!(attacked.shown.contains("\u{1b}[1m"), "as a terminal is shown it");
+        assert!(attacked.shown.contains("\u{1b}[1m"), "the output has colours, as on a terminal");
         let alerts = without_colours(&attacked.shown);
         let lines: Vec<&str> = alerts.lines().filter(|line| !line.is_empty()).collect();
         assert!(lines.len() >= 2 * payloads().len(), "{alerts}");
@@ -184,7 +184,7 @@ fn commands_that_read_a_file_sanitize_its_errors() {
     }
 }
 
-/// Those payloads that a terminal would act upon, and that are short enough for an argument or a name.
+/// Returns the payloads with an effect on a terminal that are short enough for an argument or a file name.
 fn commanding() -> Vec<(&'static str, String)> {
     let of_a_terminal =
         ["a line of the terminal", "colours", "a title of the window", "controls of one byte", "letters back to front"];
@@ -193,7 +193,7 @@ fn commanding() -> Vec<(&'static str, String)> {
     all
 }
 
-/// A TOML string of any text.
+/// Returns a text as a TOML string.
 fn toml_text(text: &str) -> String {
     let escaped: String = text
         .chars()
@@ -202,7 +202,7 @@ fn toml_text(text: &str) -> String {
     format!("\"{escaped}\"")
 }
 
-/// An endpoint that answers one request after the other with these bytes.
+/// Starts an endpoint that answers each request with these bytes.
 fn endpoint(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/push", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Subjects, emails, SMS, and the JSON for programs.
+//! Injection into subjects, emails, SMS, and the JSON for programs.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use super::{ANY_TYPE, FIELDS, assert_plain, feedback, payloads};
 use crate::support::{TestApp, body, now, push_to};
 
 /// Largest state of a zone with one device and one pending message, in bytes: names of 120 characters in each alert.
-const MOST_REMEMBERED: usize = 16 * 1024;
+const MAX_STATE_SIZE: usize = 16 * 1024;
 
 static RULES: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::parse("rules.toml", ANY_TYPE).unwrap());
 
@@ -114,8 +114,8 @@ async fn a_field_adds_only_its_own_value_to_a_message() {
     for (attempt, payload) in payloads() {
         for field in FIELDS {
             let what = format!("{attempt} as {field}");
-            let (messages, remembered) = sent(&[(field, &payload)]).await;
-            assert!(remembered < MOST_REMEMBERED, "{what}: {remembered} bytes are remembered");
+            let (messages, size) = sent(&[(field, &payload)]).await;
+            assert!(size < MAX_STATE_SIZE, "{what}: a state document of {size} bytes");
             let plain = if field == "DevType" { &plain } else { &documented };
             assert_eq!(messages.len(), plain.len(), "{what}");
             for (message, plain) in messages.iter().zip(plain) {
@@ -131,8 +131,8 @@ async fn all_fields_together_add_only_their_values() {
     for (attempt, payload) in payloads() {
         let fields: Vec<(&str, &str)> =
             FIELDS.iter().filter(|field| **field != "DevType").map(|field| (*field, payload.as_str())).collect();
-        let (messages, remembered) = sent(&fields).await;
-        assert!(remembered < MOST_REMEMBERED, "{attempt}: {remembered} bytes are remembered");
+        let (messages, size) = sent(&fields).await;
+        assert!(size < MAX_STATE_SIZE, "{attempt}: a state document of {size} bytes");
         for (message, plain) in messages.iter().zip(&plain) {
             assert_neutral(message, plain, attempt);
         }
@@ -162,7 +162,7 @@ async fn a_thousand_reasons_are_shortened_in_messages_and_in_state() {
     let app = TestApp::new();
     push_to(app.ingest(), body(&[reading.to_string()]), now()).await.unwrap();
     let largest = largest_document(&app);
-    assert!((1..MOST_REMEMBERED).contains(&largest), "a document of {largest} bytes");
+    assert!((1..MAX_STATE_SIZE).contains(&largest), "a document of {largest} bytes");
     assert_eq!(app.publisher.sent().len(), 1);
 }
 
