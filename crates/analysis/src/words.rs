@@ -56,13 +56,13 @@ pub(crate) fn date(zone: &LocalZone, at: Timestamp) -> String {
 }
 
 fn local(zone: &LocalZone, at: Timestamp, format: &str) -> String {
-    let wall = zone.on_the_wall(at).strftime(format).to_string();
+    let wall = zone.local_time(at).strftime(format).to_string();
     if zone.is_known() { wall } else { format!("{wall} (UTC)") }
 }
 
 /// The name of a time zone: "Asia/Singapore", "+07:00", "UTC".
 pub(crate) fn zone_name(zone: &LocalZone) -> String {
-    zone.on_the_wall(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
+    zone.local_time(Timestamp::UNIX_EPOCH).strftime("%:Q").to_string()
 }
 
 #[cfg(test)]

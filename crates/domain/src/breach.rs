@@ -40,7 +40,7 @@ pub enum Comparison {
 impl Comparison {
     /// Whether `value` breaches `limit`. For [`Comparison::Deviates`] the value is the angle from the baseline.
     #[must_use]
-    pub fn is_broken(self, value: f64, limit: f64) -> bool {
+    pub fn is_breached(self, value: f64, limit: f64) -> bool {
         match self {
             Self::Above => value > limit,
             Self::AtLeast | Self::Deviates => value >= limit,

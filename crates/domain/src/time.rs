@@ -78,14 +78,14 @@ pub struct LocalZone {
 impl LocalZone {
     /// `at` in local time, or in UTC if the zone is not known.
     #[must_use]
-    pub fn on_the_wall(&self, at: Timestamp) -> ZonedDateTime {
+    pub fn local_time(&self, at: Timestamp) -> ZonedDateTime {
         at.to_zoned_datetime(self.time_zone().unwrap_or(TimeZone::UTC))
     }
 
     /// The last time at or before `at` when the local time was `time`.
     #[must_use]
     pub fn last_time_of_day(&self, time: civil::Time, at: Timestamp) -> Option<Timestamp> {
-        let local = self.on_the_wall(at);
+        let local = self.local_time(at);
         let on = |date: civil::Date| local.time_zone().to_timestamp(date.to_datetime(time)).ok();
         let today = on(local.date())?;
         if today <= at { Some(today) } else { on(local.date().yesterday().ok()?) }
@@ -159,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn the_wall_clock_falls_back_from_region_to_offset_to_utc() {
+    fn local_time_falls_back_from_region_to_offset_to_utc() {
         let moment = at("2022-06-01T05:59:45Z");
         let shown = |region: Option<&str>, offset_seconds| {
             let zone = LocalZone { region: region.map(Into::into), offset_seconds };
-            zone.on_the_wall(moment).strftime("%H:%M").to_string()
+            zone.local_time(moment).strftime("%H:%M").to_string()
         };
         assert_eq!(shown(Some("Asia/Singapore"), None), "13:59");
         assert_eq!(shown(Some("Asia/Atlantis"), Some(7 * 3600)), "12:59");

@@ -48,7 +48,7 @@ fn no_data(display: &str) -> Alert {
 #[test]
 fn each_comparison_is_breached_on_its_own_side_of_the_limit() {
     use domain::breach::Comparison::{Above, AtLeast, AtMost, Below, Deviates};
-    let broken = |comparison: Comparison| [9.0, 10.0, 11.0].map(|value| comparison.is_broken(value, 10.0));
+    let broken = |comparison: Comparison| [9.0, 10.0, 11.0].map(|value| comparison.is_breached(value, 10.0));
     assert_eq!(broken(Above), [false, false, true]);
     assert_eq!(broken(AtLeast), [false, true, true]);
     assert_eq!(broken(Deviates), [false, true, true]);

@@ -218,7 +218,7 @@ impl Facts {
 /// `at` in the local time of `location` with its offset; `None` if the time zone is unknown.
 fn local_time(location: &Location, at: Timestamp) -> Option<String> {
     let zone = &location.local_zone;
-    zone.is_known().then(|| zone.on_the_wall(at).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
+    zone.is_known().then(|| zone.local_time(at).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
 }
 
 impl TriggerPayload {
@@ -248,7 +248,7 @@ impl<'a> LocationPayload<'a> {
             zone: location.zone.as_deref(),
             project: location.project.as_deref(),
             property: location.property.as_deref(),
-            time_zone: zone.and_then(|zone| zone.on_the_wall(at).time_zone().iana_name().map(str::to_owned)),
+            time_zone: zone.and_then(|zone| zone.local_time(at).time_zone().iana_name().map(str::to_owned)),
         }
     }
 }

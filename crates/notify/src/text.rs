@@ -181,18 +181,18 @@ pub(super) fn phrase(breach: &Breach, label: &str, charset: Charset) -> String {
 
 /// The local time of day, to the minute; in UTC, and marked so, if the time zone is unknown.
 pub(super) fn clock(location: &Location, at: Timestamp) -> String {
-    let wall = location.local_zone.on_the_wall(at).strftime("%H:%M");
+    let wall = location.local_zone.local_time(at).strftime("%H:%M");
     if location.local_zone.is_known() { wall.to_string() } else { format!("{wall} UTC") }
 }
 
 /// The local date: "Wed 1 June 2022".
 pub(super) fn date(location: &Location, at: Timestamp) -> String {
-    location.local_zone.on_the_wall(at).strftime("%a %-d %B %Y").to_string()
+    location.local_zone.local_time(at).strftime("%a %-d %B %Y").to_string()
 }
 
 /// Local date and time to the second, with the time zone: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
 pub(super) fn date_and_time(location: &Location, at: Timestamp) -> String {
-    let wall = location.local_zone.on_the_wall(at);
+    let wall = location.local_zone.local_time(at);
     let zone = match wall.time_zone().iana_name() {
         Some(name) => name.to_owned(),
         None => wall.strftime("UTC%:z").to_string(),

@@ -9,7 +9,7 @@ use domain::location::Location;
 /// within the year, else "25 May 2021".
 pub(super) fn moment(location: &Location, at: Timestamp, now: Timestamp) -> String {
     let time = clock(location, at);
-    let (wall, today) = (location.local_zone.on_the_wall(at), location.local_zone.on_the_wall(now).date());
+    let (wall, today) = (location.local_zone.local_time(at), location.local_zone.local_time(now).date());
     let days = (today - wall.date()).get_days().unsigned_abs();
     let format = match days {
         0 => return time,

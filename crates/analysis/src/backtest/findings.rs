@@ -98,7 +98,7 @@ impl Findings {
     /// The time of an alert, in the time zone of its device.
     #[must_use]
     pub fn local_time(&self, alert: &AlertFact) -> ZonedDateTime {
-        self.location(alert).local_zone.on_the_wall(alert.at)
+        self.location(alert).local_zone.local_time(alert.at)
     }
 }
 

@@ -156,7 +156,7 @@ pub(super) struct Days {
 impl Days {
     /// Days in the time zone `zone`.
     pub(super) fn since(first: Timestamp, zone: &LocalZone) -> Self {
-        let wall = zone.on_the_wall(first);
+        let wall = zone.local_time(first);
         let midnight = wall.start_of_day().map_or(first, |midnight| midnight.timestamp());
         Self { first: wall.date(), midnight: midnight.as_second() }
     }

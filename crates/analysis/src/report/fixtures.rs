@@ -179,7 +179,7 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
         if !is_gap {
             values.push((start, extreme.min(least).max(0.0), extreme.max(least)));
         }
-        if !is_gap && comparison.is_broken(extreme, limit) && last.is_none_or(|last| period - last > 8) {
+        if !is_gap && comparison.is_breached(extreme, limit) && last.is_none_or(|last| period - last > 8) {
             last = Some(period);
             let at = start + SignedDuration::from_mins((thrown(seed + 3) * 60.0) as i64);
             let worse = if thrown(seed + 5) > 0.96 { Severity::Critical } else { severity };

@@ -1,4 +1,4 @@
-//! Compares the values of a reading with the limits of a rule, by [`Comparison::is_broken`]. No other file of the engine
+//! Compares the values of a reading with the limits of a rule, by [`Comparison::is_breached`]. No other file of the engine
 //! compares them.
 
 use crate::breach::{Breach, Comparison};
@@ -35,7 +35,7 @@ pub(super) fn evaluate_condition(settings: &Settings, reading: &Reading<'_>) -> 
         }
         // Only a rule with one test has a clear level.
         let comparison = measurement.test.comparison;
-        are_all_clear &= settings.clear.is_none_or(|clear| !comparison.is_broken(measurement.value, clear));
+        are_all_clear &= settings.clear.is_none_or(|clear| !comparison.is_breached(measurement.value, clear));
     }
     let is_breached = match condition.join {
         Join::All => breaches.len() == condition.tests.len(),
@@ -83,7 +83,7 @@ impl<'r> Measurement<'r> {
     /// The breach of the worst level, with its severity.
     fn breach(&self, severity: Severity) -> Option<(Severity, Breach)> {
         let test = self.test;
-        let level = test.levels.iter().rev().find(|level| test.comparison.is_broken(self.value, level.limit))?;
+        let level = test.levels.iter().rev().find(|level| test.comparison.is_breached(self.value, level.limit))?;
         let breach = Breach {
             metric: test.metric.clone(),
             label: self.quantity.label.to_owned(),

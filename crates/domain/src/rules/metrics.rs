@@ -15,7 +15,7 @@ impl RuleCompiler<'_> {
         }
         let metrics: Vec<&Metric> = self.device_types().iter().filter_map(|of| of.metric(metric)).collect();
         for Level { limit: level, .. } in &limit.levels {
-            let is_breached = |value: &f64| limit.comparison.is_broken(*value, *level);
+            let is_breached = |value: &f64| limit.comparison.is_breached(*value, *level);
             let is_reachable = |of: &&Metric| is_breached(of.plausible.start()) || is_breached(of.plausible.end());
             if let Some(metric) = metrics.first().filter(|_| !metrics.iter().any(is_reachable)) {
                 let (least, most) = (metric.plausible.start(), metric.plausible.end());

@@ -225,7 +225,7 @@ impl ActiveHours {
     /// Whether `at` is within the hours in `zone`.
     #[must_use]
     pub fn contain(&self, at: Timestamp, zone: &LocalZone) -> bool {
-        let time = zone.on_the_wall(at).time();
+        let time = zone.local_time(at).time();
         if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
     }
 
@@ -235,7 +235,7 @@ impl ActiveHours {
         if self.contain(at, zone) {
             return at;
         }
-        let local = zone.on_the_wall(at);
+        let local = zone.local_time(at);
         let time_zone = local.time_zone();
         // A clock change can skip all of the hours on one day. The third day has them.
         let days = std::iter::successors(Some(local.date()), |date| date.tomorrow().ok()).take(3);

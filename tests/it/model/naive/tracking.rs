@@ -181,7 +181,7 @@ impl NaiveEngine<'_> {
                     sum.push((*at, f64::from(value)));
                     outcome.changed = is_last;
                     let total: f64 = sum.iter().map(|(_, value)| value).sum();
-                    if test.comparison.is_broken(total, limit) {
+                    if test.comparison.is_breached(total, limit) {
                         restarted = *at;
                         sum.clear();
                         if rule.carry {
