@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use governor::clock::MonotonicClock;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -90,7 +91,7 @@ impl Authenticator {
             auth_methods: AuthMethods::default(),
             public_host: None,
             hash_permits: Arc::new(Semaphore::new(hash_verifier::PERMITS)),
-            login_limit: LoginLimit::new(),
+            login_limit: LoginLimit::new(&MonotonicClock),
             failures: FailureLog::default(),
         }
     }
@@ -225,7 +226,7 @@ impl Authenticator {
         let verified = self.verify_with_newest(sent, &known, &mut attempt.hash, context).await;
         match &verified {
             Ok(_) => self.login_limit.verified(&attempt, *received),
-            Err(AuthError::Secret | AuthError::Token(_)) => self.login_limit.failed(attempt),
+            Err(AuthError::Secret | AuthError::Token(_)) => self.login_limit.failed(&attempt),
             Err(AuthError::Unverified(_)) => {}
         }
         verified

@@ -1,4 +1,4 @@
-//! The rate limit of failed logins, by network.
+//! The rate limit of logins, by network. It stops guessing.
 //!
 //! Behind a proxy all requests come from one address. Therefore a login that was verified recently passes the limit.
 
@@ -6,20 +6,21 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
-use tokio::time::Instant;
 
 use crate::domain::digest::Digest;
 
-/// Failed logins that a network may have at once.
-const FAILURES: u32 = 20;
-/// How long a network waits for one more.
-const INTERVAL: Duration = Duration::from_secs(3);
-/// The same, in seconds.
+/// Logins of a network that were not verified recently: this many at once, then this many a minute.
+const LOGINS: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+/// Seconds until one more is permitted.
 pub(super) const RETRY_AFTER_SECONDS: &str = "3";
 /// Networks are hashed to this many buckets, so that memory does not grow with their number.
 const BUCKETS: usize = 4096;
@@ -28,12 +29,15 @@ const MOST_VERIFIED: usize = 1024;
 /// How long a login counts as verified after its last use. A building may be quiet for a night.
 const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
+/// The limiter of the networks in a bucket.
+type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
 /// Decides which logins are verified.
 #[derive(Debug)]
-pub(super) struct LoginLimit {
+pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
     /// One lock for each bucket: logins of a network are verified one at a time. Concurrent copies of a right login wait for the
     /// first and then pass. Guesses at a slow hash take one processor and delay no other network.
-    buckets: Box<[AsyncMutex<Bucket>]>,
+    buckets: Box<[AsyncMutex<Bucket<C>>]>,
     /// Random, so that nobody can choose the bucket of a network or the digest of a login.
     hasher: RandomState,
     /// Verified logins by their digests.
@@ -46,43 +50,29 @@ struct VerifiedLogin {
     hash: Option<Digest>,
 }
 
-/// The failures of the networks in a bucket: the time at which none of them counts any more.
-#[derive(Debug)]
-struct Bucket(Instant);
-
-impl Bucket {
-    fn has_room(&self) -> bool {
-        self.0.saturating_duration_since(Instant::now()) <= INTERVAL * (FAILURES - 1)
-    }
-
-    fn count(&mut self) {
-        self.0 = self.0.max(Instant::now()) + INTERVAL;
-    }
-}
-
 /// A permitted login. Ends in [`LoginLimit::verified`] or [`LoginLimit::failed`]; if it could not be verified, in neither.
 #[must_use]
-pub(super) struct LoginAttempt<'l> {
+pub(super) struct LoginAttempt<'l, C: Clock = MonotonicClock> {
     digest: u64,
     /// The identity of the slow hash by which the login was verified recently. It contains no secret in clear.
     pub(super) hash: Option<Digest>,
-    /// The bucket in which a failure counts; `None` if the login was verified recently.
-    bucket: Option<MutexGuard<'l, Bucket>>,
+    /// Keeps other logins of the network waiting; `None` if this one was verified recently.
+    _bucket: Option<MutexGuard<'l, Bucket<C>>>,
 }
 
-impl LoginLimit {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
+impl<C: Clock + Clone> LoginLimit<C> {
+    pub(super) fn new(clock: &C) -> Self {
+        let bucket = || RateLimiter::direct_with_clock(Quota::per_minute(LOGINS), clock.clone());
         Self {
-            buckets: (0..BUCKETS).map(|_| AsyncMutex::new(Bucket(now))).collect(),
+            buckets: (0..BUCKETS).map(|_| AsyncMutex::new(bucket())).collect(),
             hasher: RandomState::new(),
             verified: Mutex::default(),
         }
     }
 
-    /// Permits to verify `login` from the address `source`; `None` if too many logins of its network failed, unless this one was
-    /// verified recently.
-    pub(super) async fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Option<LoginAttempt<'_>> {
+    /// Permits to verify `login` from the address `source`; `None` above the limit of its network, unless this login was verified
+    /// recently.
+    pub(super) async fn attempt(&self, source: &str, login: &[&str], now: Timestamp) -> Option<LoginAttempt<'_, C>> {
         let digest = self.hasher.hash_one(login);
         if let Some(verified) = self.verified_login(digest, now) {
             return Some(verified);
@@ -91,28 +81,28 @@ impl LoginLimit {
         if let Some(verified) = self.verified_login(digest, now) {
             return Some(verified);
         }
-        bucket.has_room().then_some(LoginAttempt { digest, hash: None, bucket: Some(bucket) })
+        bucket.check().ok()?;
+        Some(LoginAttempt { digest, hash: None, _bucket: Some(bucket) })
     }
 
-    fn verified_login(&self, digest: u64, now: Timestamp) -> Option<LoginAttempt<'_>> {
+    fn verified_login(&self, digest: u64, now: Timestamp) -> Option<LoginAttempt<'_, C>> {
         let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied()?;
         let is_recent = now.duration_since(verified.last_used) < VERIFIED_FOR;
-        is_recent.then_some(LoginAttempt { digest, hash: verified.hash, bucket: None })
+        is_recent.then_some(LoginAttempt { digest, hash: verified.hash, _bucket: None })
     }
 
-    /// Whether a rejected request without a login may have its own log line. Has the same rate as failed logins, counted apart.
+    /// Whether a rejected request without a login may have its own log line. Has the same rate as logins, counted apart.
     pub(super) fn permits_log_line(&self, source: &str) -> bool {
         // Locked only while a login of another network with the same bucket is verified.
-        let bucket = self.bucket(source, false).try_lock().ok().filter(|bucket| bucket.has_room());
-        bucket.map(|mut bucket| bucket.count()).is_some()
+        self.bucket(source, false).try_lock().is_ok_and(|bucket| bucket.check().is_ok())
     }
 
-    fn bucket(&self, source: &str, is_login: bool) -> &AsyncMutex<Bucket> {
+    fn bucket(&self, source: &str, is_login: bool) -> &AsyncMutex<Bucket<C>> {
         &self.buckets[self.hasher.hash_one((network(source), is_login)) as usize % BUCKETS]
     }
 
     /// Ends the attempt of a right login: it passes the limit from now on.
-    pub(super) fn verified(&self, attempt: &LoginAttempt<'_>, now: Timestamp) {
+    pub(super) fn verified(&self, attempt: &LoginAttempt<'_, C>, now: Timestamp) {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
             let oldest = verified.iter().min_by_key(|(_, login)| login.last_used).map(|(digest, _)| *digest);
@@ -121,12 +111,9 @@ impl LoginLimit {
         verified.insert(attempt.digest, VerifiedLogin { last_used: now, hash: attempt.hash });
     }
 
-    /// Ends the attempt of a wrong login, which counts. The login may have been right before the credentials changed.
-    pub(super) fn failed(&self, attempt: LoginAttempt<'_>) {
+    /// Ends the attempt of a wrong login. The login may have been right before the credentials changed.
+    pub(super) fn failed(&self, attempt: &LoginAttempt<'_, C>) {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt.digest);
-        if let Some(mut bucket) = attempt.bucket {
-            bucket.count();
-        }
     }
 }
 
@@ -143,8 +130,10 @@ fn network(source: &str) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt as _;
-    use tokio::time::advance;
+    use governor::clock::FakeRelativeClock;
 
     use super::*;
 
@@ -152,53 +141,65 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn attempt<'l>(limit: &'l LoginLimit, source: &str, login: &[&str], second: i64) -> Option<LoginAttempt<'l>> {
+    type Limit = LoginLimit<FakeRelativeClock>;
+
+    fn limit() -> Limit {
+        LoginLimit::new(&FakeRelativeClock::default())
+    }
+
+    fn attempt<'l>(
+        limit: &'l Limit,
+        source: &str,
+        login: &[&str],
+        second: i64,
+    ) -> Option<LoginAttempt<'l, FakeRelativeClock>> {
         // Unconstrained: tokio makes a task that awaits many locks yield now and then.
         tokio::task::unconstrained(limit.attempt(source, login, at(second))).now_or_never().unwrap()
     }
 
     /// How many of `times` failed logins are permitted.
-    fn permitted(limit: &LoginLimit, source: &str, times: usize) -> usize {
+    fn permitted(limit: &Limit, source: &str, times: usize) -> usize {
         let attempts = (0..times).filter_map(|guess| attempt(limit, source, &[&guess.to_string()], 0));
-        attempts.map(|attempt| limit.failed(attempt)).count()
+        attempts.map(|attempt| limit.failed(&attempt)).count()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_network_has_twenty_failures_at_once_and_then_one_every_three_seconds() {
-        let limit = LoginLimit::new();
+    #[tokio::test]
+    async fn a_network_has_twenty_logins_at_once_and_then_one_every_three_seconds() {
+        let clock = FakeRelativeClock::default();
+        let limit = LoginLimit::new(&clock);
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20);
         assert_eq!(permitted(&limit, "192.0.2.2", 1), 1, "others are not limited");
-        advance(Duration::from_secs(RETRY_AFTER_SECONDS.parse().unwrap())).await;
+        clock.advance(Duration::from_secs(RETRY_AFTER_SECONDS.parse().unwrap()));
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 1);
-        advance(Duration::from_secs(60)).await;
+        clock.advance(Duration::from_secs(60));
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_verified_login_passes_the_limit_until_it_fails_or_is_a_day_old() {
-        let limit = LoginLimit::new();
+        let limit = limit();
         let right = |second| attempt(&limit, "192.0.2.1", &["name", "password"], second);
         limit.verified(&right(0).unwrap(), at(0));
-        assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20, "a verified login does not count");
+        assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 19, "the first one took a token");
         limit.verified(&right(80_000).unwrap(), at(80_000));
         assert!(attempt(&limit, "192.0.2.1", &["namepassword"], 80_000).is_none());
         assert!(right(80_000 + 86_399).is_some());
         assert!(right(80_000 + 86_400).is_none());
-        limit.failed(right(80_000).unwrap());
+        limit.failed(&right(80_000).unwrap());
         assert!(right(80_000).is_none(), "the credentials changed");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn of_a_hundred_concurrent_copies_a_right_login_passes_each_time_and_a_wrong_one_twenty_times() {
         for (is_right, passed) in [(true, 100), (false, 20)] {
-            let limit = LoginLimit::new();
+            let limit = limit();
             let copies = (0..100).map(async |_| {
                 let attempt = limit.attempt("192.0.2.1", &["name", "password"], at(0)).await?;
                 tokio::task::yield_now().await;
                 if is_right {
                     limit.verified(&attempt, at(0))
                 } else {
-                    limit.failed(attempt)
+                    limit.failed(&attempt)
                 }
                 Some(())
             });
@@ -208,31 +209,34 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn logins_of_a_network_are_verified_one_at_a_time_except_cached_ones() {
-        let limit = LoginLimit::new();
+        let limit = limit();
         let attempt = |source: &'static str, login: &'static str| limit.attempt(source, &[login], at(0)).now_or_never();
         limit.verified(&attempt("192.0.2.1", "verified").unwrap().unwrap(), at(0));
         let first = attempt("192.0.2.1", "first").unwrap().unwrap();
         assert!(attempt("192.0.2.1", "second").is_none(), "it waits");
         assert!(attempt("192.0.2.1", "verified").is_some());
         assert!((2..20).any(|host| limit.attempt(&format!("192.0.2.{host}"), &["x"], at(0)).now_or_never().is_some()));
-        limit.failed(first);
+        limit.failed(&first);
+        drop(first);
         assert!(attempt("192.0.2.1", "second").is_some());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_attempt_that_could_not_be_verified_does_not_count() {
-        let limit = LoginLimit::new();
-        for _ in 0..100 {
-            assert!(attempt(&limit, "192.0.2.1", &["name", "password"], 0).is_some());
-        }
-        assert_eq!(permitted(&limit, "192.0.2.1", 30), 20);
+    #[tokio::test]
+    async fn an_attempt_that_could_not_be_verified_takes_a_token_and_a_verified_login_takes_none() {
+        let limit = limit();
+        let passed =
+            |limit: &Limit| (0..100).filter_map(|_| attempt(limit, "192.0.2.1", &["name", "password"], 0)).count();
+        assert_eq!(passed(&limit), 20);
+        let limit = super::tests::limit();
+        limit.verified(&attempt(&limit, "192.0.2.1", &["name", "password"], 0).unwrap(), at(0));
+        assert_eq!((passed(&limit), permitted(&limit, "192.0.2.1", 30)), (100, 19));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_addresses_of_an_ipv6_customer_are_one_network() {
-        let limit = LoginLimit::new();
+        let limit = limit();
         assert_eq!(permitted(&limit, "2001:db8:1:2::1", 30), 20);
         assert_eq!(permitted(&limit, "2001:db8:1:2:ffff::9", 30), 0);
         let many = (0..=u16::MAX).map(|subnet| permitted(&limit, &format!("2001:db8:1:{subnet:x}::1"), 1));
@@ -242,12 +246,13 @@ mod tests {
         assert_eq!(&*network("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_cache_of_verified_logins_is_bounded_and_keeps_the_one_used_last() {
-        let limit = LoginLimit::new();
+        let limit = limit();
         for number in 0..10_000 {
             for login in ["client".to_owned(), number.to_string()] {
-                limit.verified(&attempt(&limit, "192.0.2.1", &[&login], number).unwrap(), at(number));
+                let source = format!("192.0.{}.{}", number / 250, number % 250);
+                limit.verified(&attempt(&limit, &source, &[&login], number).unwrap(), at(number));
             }
         }
         assert_eq!(limit.verified.lock().unwrap().len(), MOST_VERIFIED);
@@ -255,12 +260,13 @@ mod tests {
         assert!(attempt(&limit, "192.0.2.1", &["client"], 10_000).is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn log_lines_have_the_same_limit_and_are_counted_apart() {
-        let limit = LoginLimit::new();
+        let clock = FakeRelativeClock::default();
+        let limit = LoginLimit::new(&clock);
         let lines = |source: &str| (0..100).filter(|_| limit.permits_log_line(source)).count();
         assert_eq!(lines("192.0.2.1"), 20);
-        advance(INTERVAL).await;
+        clock.advance(Duration::from_secs(3));
         assert_eq!((lines("192.0.2.1"), lines("192.0.2.2")), (1, 20));
         assert_eq!(permitted(&limit, "192.0.2.1", 30), 20);
     }
