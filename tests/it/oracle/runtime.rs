@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use crate::oracle::aws::FakeAws;
 use crate::oracle::clock;
 use crate::oracle::port::TestPort;
+use crate::support::{paths, repository};
 
 /// The function's timeout, as in template.yaml.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
@@ -28,10 +29,21 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Extra time for a response on a machine that is busy with other processes.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// The function, which belongs to another package: `cargo test --workspace` builds it beside the command.
+/// The function, which belongs to another package: `cargo test --workspace` builds it beside the command, unless a test target is
+/// named.
+///
+/// # Panics
+/// If it is missing or older than its source.
 fn push_function() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_smartclean-push")).with_file_name("push-function");
-    assert!(path.exists(), "{path:?} is missing: run cargo build --workspace --all-features --bins");
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let sources =
+        ["src", "crates/auth/src", "crates/domain/src", "crates/notify/src"].map(|folder| repository().join(folder));
+    let newest = sources.iter().flat_map(|folder| paths(folder)).filter_map(|file| modified(&file)).max();
+    assert!(
+        modified(&path) >= newest,
+        "{path:?} is older than its source: add --test function to cargo test --workspace"
+    );
     path
 }
 

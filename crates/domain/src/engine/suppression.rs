@@ -59,11 +59,13 @@ impl ZoneEvaluator<'_> {
         let mut resolved = Vec::new();
         for suppression in named {
             let settings = settings_at(self.rules, &suppression.alert);
-            let hours = settings.and_then(|settings| hours_begin(&settings, &suppression.alert.location, self.now));
+            let location = &suppression.alert.location;
+            let hours = settings.as_deref().and_then(|settings| hours_begin(settings, location, self.now));
             match hours {
-                // A block ends outside active hours. A resolved alert that was never announced is dropped.
+                // A block ends outside active hours. A resolved alert is dropped, unless it was announced and has a notice.
                 Some(until) => {
-                    if suppression.resolved_at.is_none() || suppression.announced {
+                    let has_notice = suppression.announced && settings.is_some_and(|settings| settings.resolved);
+                    if suppression.resolved_at.is_none() || has_notice {
                         let reason = SuppressionReason::Hours;
                         self.evaluation.state.suppressed.add(Suppression { reason, until, ..suppression });
                     }
