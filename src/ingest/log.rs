@@ -67,27 +67,26 @@ impl PushError {
 }
 
 impl EvaluatedReadings {
-    /// Logs a push that was stored earlier and is evaluated now; on level debug if it has no alerts.
+    /// Logs a push that was stored earlier and is evaluated now; on level debug if nothing comes of it.
     pub(super) fn log(&self, key: &ObjectKey) {
         let Self { stats, delivery, .. } = self;
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: MEASURED,
-                    %key,
-                    implausible_values = stats.implausible,
-                    readings_over_device_limit = stats.over_device_limit,
-                    alerts_fired = stats.alerts,
-                    alerts_blocked = stats.blocked,
-                    alerts_sent = delivery.messages,
-                    alerts_failed = delivery.failed,
-                    digests_sent = delivery.digests,
-                    "stored push evaluated"
-                )
-            };
+        let counts = [stats.alerts, stats.blocked, stats.implausible, stats.over_device_limit];
+        if counts == [0; 4] && *delivery == Delivery::default() {
+            tracing::debug!(%key, "stored push evaluated");
+            return;
         }
-        let is_nothing_new = stats.alerts + stats.blocked == 0 && *delivery == Delivery::default();
-        if is_nothing_new { line!(debug) } else { line!(info) }
+        tracing::info!(
+            target: MEASURED,
+            %key,
+            implausible_values = stats.implausible,
+            readings_over_device_limit = stats.over_device_limit,
+            alerts_fired = stats.alerts,
+            alerts_blocked = stats.blocked,
+            alerts_sent = delivery.messages,
+            alerts_failed = delivery.failed,
+            digests_sent = delivery.digests,
+            "stored push evaluated"
+        );
     }
 }
 
@@ -95,23 +94,22 @@ impl SweepStats {
     /// Logs a sweep; on level debug if nothing was due.
     pub fn log(&self) {
         let Self { zones, alerts, delivery, rules_refused } = *self;
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: MEASURED,
-                    zones,
-                    waiting = delivery.waiting,
-                    alerts_fired = alerts,
-                    alerts_sent = delivery.messages,
-                    alerts_failed = delivery.failed,
-                    digests_sent = delivery.digests,
-                    outbox_age_s = delivery.oldest_unsent_s,
-                    rules_refused = u8::from(rules_refused),
-                    "sweep finished"
-                )
-            };
+        if *self == Self::default() {
+            tracing::debug!(target: MEASURED, outbox_age_s = 0, rules_refused = 0, "sweep finished");
+            return;
         }
-        if *self == Self::default() { line!(debug) } else { line!(info) }
+        tracing::info!(
+            target: MEASURED,
+            zones,
+            waiting = delivery.waiting,
+            alerts_fired = alerts,
+            alerts_sent = delivery.messages,
+            alerts_failed = delivery.failed,
+            digests_sent = delivery.digests,
+            outbox_age_s = delivery.oldest_unsent_s,
+            rules_refused = u8::from(rules_refused),
+            "sweep finished"
+        );
     }
 }
 

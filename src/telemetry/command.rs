@@ -15,7 +15,6 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::catalogue::{MEASURED, METRICS, MetricKind};
@@ -27,30 +26,18 @@ const PREFIX: &str = "smartclean_push";
 const BUCKETS_MS: [f64; 12] =
     [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 60_000.0, 600_000.0, 3_600_000.0];
 
-/// Logs readable lines to standard error, in colour on a terminal. Does nothing if logging is set up already.
-pub fn start(verbosity: Verbosity) {
-    // An error means that logging is set up already.
-    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).try_init();
-}
-
-/// Like [`start`], and collects metrics at any verbosity.
-#[must_use]
-pub fn start_with_metrics(verbosity: Verbosity) -> MetricsRegistry {
+/// Logs readable lines to standard error, in colour on a terminal, and collects metrics at any verbosity.
+pub fn start(verbosity: Verbosity) -> MetricsRegistry {
     let metrics = MetricsRegistry::default();
     let collecting = metrics.clone().with_filter(Targets::new().with_target(MEASURED, LevelFilter::TRACE));
-    let _ = tracing_subscriber::registry().with(readable_lines(verbosity)).with(collecting).try_init();
-    metrics
-}
-
-fn readable_lines<S>(verbosity: Verbosity) -> impl Layer<S>
-where
-    S: tracing::Subscriber + for<'l> LookupSpan<'l>,
-{
-    tracing_subscriber::fmt::layer()
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .with_filter(verbosity.filter())
+        .with_filter(verbosity.filter());
+    // An error means that logging is set up already.
+    let _ = tracing_subscriber::registry().with(lines).with(collecting).try_init();
+    metrics
 }
 
 /// Collects metrics. Clones share them.

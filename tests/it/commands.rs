@@ -1,4 +1,4 @@
-//! `check`, `test`, `schema` and `completions`, run as a shell runs them.
+//! `check`, `test` and `completions`, run as a shell runs them.
 
 use serde_json::Value;
 
@@ -156,11 +156,8 @@ fn test_refuses_a_broken_case_file_with_the_line() {
 }
 
 #[test]
-fn schema_and_completions_are_printed() {
+fn completions_are_printed() {
     let folder = folder(&[]);
-    let ran = run(folder.path(), &["schema"]);
-    let schema: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((&schema["title"], ran.exit), (&"Rules of smartclean-push".into(), Some(0)));
     for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef smartclean-push"), ("fish", "complete -c")] {
         let ran = run(folder.path(), &["completions", shell]);
         assert!(ran.out.contains(word) && ran.out.contains("test-alert"), "{shell}");

@@ -30,10 +30,6 @@ impl AuthMethod {
             Self::Iot => "iot",
         }
     }
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
 }
 
 /// The enabled auth methods, at least one. The default is Basic alone.
@@ -58,7 +54,7 @@ impl AuthMethods {
     /// Enables these auth methods and no others.
     #[must_use]
     pub fn new(methods: &[AuthMethod]) -> Self {
-        Self(methods.iter().fold(0, |bits, method| bits | method.bit()))
+        Self(methods.iter().fold(0, |bits, method| bits | 1 << *method as u8))
     }
 
     /// Whether clients can push with a password or a token.
@@ -70,7 +66,7 @@ impl AuthMethods {
     /// Whether `method` is enabled.
     #[must_use]
     pub fn contains(self, method: AuthMethod) -> bool {
-        self.0 & method.bit() != 0
+        self.0 & 1 << method as u8 != 0
     }
 }
 

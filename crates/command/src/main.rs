@@ -19,7 +19,6 @@ mod output;
 mod period;
 mod replay;
 mod rules;
-mod schema;
 mod serve;
 mod simulate;
 mod stop;
@@ -52,7 +51,6 @@ enum Command {
     Cost(cost::CostCommand),
     Survey(survey::SurveyCommand),
     Compact(compact::CompactCommand),
-    Schema(schema::SchemaCommand),
     Completions(completions::CompletionsCommand),
     TestAlert(test_alert::TestAlertCommand),
 }
@@ -70,7 +68,6 @@ fn main() -> ExitCode {
         Command::Cost(command) => command.run(),
         Command::Survey(command) => command.run(),
         Command::Compact(command) => command.run(),
-        Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::TestAlert(command) => command.run(),
     };

@@ -145,7 +145,7 @@ fn email(alerts: &[ListedAlert], head: &str) -> String {
 }
 
 /// One alert of a digest. The archive has the readings.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct DigestAlertPayload<'a> {
     id: String,
     /// `resolved`; absent for a firing alert.

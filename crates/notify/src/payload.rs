@@ -18,7 +18,7 @@ use domain::severity::Severity;
 pub(super) const SCHEMA: &str = "smartclean-push/alert/1";
 
 /// A message about alerts, each as an `A`.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct MessagePayload<'a, A> {
     schema: &'static str,
     kind: &'static str,
@@ -54,7 +54,7 @@ pub(super) struct MessagePayload<'a, A> {
     blocked_before: usize,
 }
 
-impl<'a, A: Serialize> MessagePayload<'a, A> {
+impl<'a, A: Default + Serialize> MessagePayload<'a, A> {
     /// A list of at most `max` of `alerts`. The others are counted, with `more`.
     pub(super) fn list(
         reason: Option<SuppressionReason>,
@@ -67,18 +67,13 @@ impl<'a, A: Serialize> MessagePayload<'a, A> {
             schema: SCHEMA,
             kind: "digest",
             reason,
-            reminder: false,
-            severity: alerts.iter().map(|listed| listed.alert().severity).max().unwrap_or(Severity::Low),
+            severity: alerts.iter().map(|listed| listed.alert().severity).max().unwrap_or_default(),
             subject,
             text,
             at: newest(alerts),
-            local_time: None,
-            no_reading_since: None,
-            raised_at: None,
-            location: None,
             alerts: alerts.iter().take(max).map(payload).collect(),
             alerts_left_out: more + alerts.len().saturating_sub(max),
-            blocked_before: 0,
+            ..Self::default()
         }
     }
 
@@ -110,7 +105,7 @@ struct LocationPayload<'a> {
     time_zone: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct AlertPayload<'a> {
     id: String,
     rule: &'a str,
@@ -189,7 +184,6 @@ impl Facts {
         let payload = MessagePayload {
             schema: SCHEMA,
             kind: self.kind(),
-            reason: None,
             reminder: matches!(self.phase, AlertPhase::Reminder(_)),
             severity: self.severity,
             subject,
@@ -202,6 +196,7 @@ impl Facts {
             alerts: self.alerts.iter().take(max).map(alert).collect(),
             alerts_left_out: self.alerts.len().saturating_sub(max),
             blocked_before: self.blocked,
+            ..MessagePayload::default()
         };
         payload.to_json()
     }
@@ -266,9 +261,7 @@ impl<'a> AlertPayload<'a> {
             breaches_left_out: alert.breaches.len().saturating_sub(max),
             reasons: &alert.reasons[..alert.reasons.len().min(max)],
             reasons_left_out: alert.reasons.len().saturating_sub(max),
-            at: None,
-            over: None,
-            location: None,
+            ..Self::default()
         }
     }
 

@@ -83,7 +83,7 @@ const RELOAD_RULES_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
 impl ServeCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let metrics = telemetry::command::start_with_metrics(config::verbosity());
+        let metrics = telemetry::command::start(config::verbosity());
         // One more thread for each of the largest pushes in memory: each keeps a thread busy for a while.
         let threads = std::thread::available_parallelism().map_or(1, usize::from) + BODY_BUDGET / MAX_DECODED;
         runtime(threads)?.block_on(self.serve(metrics))

@@ -168,16 +168,16 @@ fn numbers_and_times_have_bounds() {
 }
 
 #[test]
-fn errors_of_units_and_metrics_have_a_suggestion() {
+fn a_wrong_unit_is_an_error_and_an_unknown_metric_has_a_suggestion() {
     let with = |types: &str, metric: &str, unit: &str| {
         new(&format!("types = [\"{types}\"]\nmetric = \"{metric}\"\nunit = \"{unit}\"\nabove = 1\n"))
     };
     let occupied = |metric: &str| new(&format!("types = [\"OCCDESK\"]\nmetric = \"{metric}\"\nabove = 0\n"));
     let soap = |metric: &str| new(&format!("types = [\"SS\"]\nmetric = \"{metric}\"\nabove = 0\n"));
     check([
-        (with("ODRDTR", "amm", "ppm"), with("ODRDTR", "amm", "ppb"), "1,000 ppb is 1 ppm"),
-        (with("ODRDTR_BATT_V1", "amm", "ppb"), with("ODRDTR_BATT_V1", "amm", "ppm"), "1 ppm is 1,000 ppb"),
-        (with("UM", "b", "mV"), with("UM", "b", "V"), "1 V is 1,000 mV"),
+        (with("ODRDTR", "amm", "ppm"), with("ODRDTR", "amm", "ppb"), "`amm` of ODRDTR is in ppm, not ppb"),
+        (with("ODRDTR_BATT_V1", "amm", "ppb"), with("ODRDTR_BATT_V1", "amm", "ppm"), "is in ppb, not ppm"),
+        (with("UM", "b", "mV"), with("UM", "b", "V"), "is in mV, not V"),
         (occupied("occupied"), occupied("occ"), "use `occupied`"),
         (soap("p"), soap("occ"), "unknown metric `occ`"),
     ]);

@@ -90,10 +90,7 @@ fn check_message(Positioned { value: message, position }: &Positioned<String>, d
         let (message, suggestion) = match name {
             "{" | "}" => (format!("a `{name}` without its partner"), format!("write `{name}{name}` for a brace")),
             _ => {
-                let suggestion = match name {
-                    "place" => "write {location}".to_owned(),
-                    _ => nearest_or_all(name, PLACEHOLDERS.iter().copied(), "it can be:"),
-                };
+                let suggestion = nearest_or_all(name, PLACEHOLDERS.iter().copied(), "it can be:");
                 (format!("unknown placeholder `{{{name}}}`"), suggestion)
             }
         };

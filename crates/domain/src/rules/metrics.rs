@@ -51,7 +51,7 @@ impl RuleCompiler<'_> {
             if let Some(Positioned { value: unit, position }) = unit.filter(|unit| !is_unit(&unit.value, metric.unit)) {
                 let symbol = Some(metric.unit.symbol()).filter(|symbol| !symbol.is_empty()).unwrap_or("no unit");
                 let message = format!("`{key}` of {} is in {symbol}, not {unit}", device_type.name);
-                self.diagnostics.report(position, message, suggest_conversion(unit, metric.unit));
+                self.diagnostics.report(position, message, None);
             }
         }
     }
@@ -61,16 +61,6 @@ fn is_unit(written: &str, unit: Unit) -> bool {
     // The Greek mu and the micro sign look alike and are two characters.
     let written = written.trim().replace('\u{3bc}', "\u{b5}");
     written == unit.symbol() || written == unit.gsm_symbol()
-}
-
-fn suggest_conversion(written: &str, unit: Unit) -> Option<String> {
-    let conversion = match (written.trim(), unit) {
-        ("ppm", Unit::Ppb) => "1 ppm is 1,000 ppb",
-        ("ppb", Unit::Ppm) => "1,000 ppb is 1 ppm",
-        ("V", Unit::Millivolt) => "1 V is 1,000 mV",
-        _ => return None,
-    };
-    Some(conversion.to_owned())
 }
 
 /// The metric with a similar key or with a label that contains the word; for one device type, else all of its keys.

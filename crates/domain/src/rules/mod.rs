@@ -53,9 +53,6 @@ use super::utf8;
 /// The built-in rules, as TOML.
 pub const PACK: &str = include_str!("../../../../rules/pack.toml");
 
-/// The JSON Schema (draft 2020-12) of rules files, for editors that complete and check TOML.
-pub const SCHEMA: &str = include_str!("../../../../rules/rules.schema.json");
-
 /// The longest block of a rule. The zone state keeps sent alerts for this long.
 pub(crate) const LONGEST_BLOCK: SignedDuration = SignedDuration::from_hours(24);
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::template::PLACEHOLDERS;
-use super::{Kind, RuleSet, SCHEMA};
+use super::{Kind, RuleSet};
 use crate::device::{DEVICE_TYPES, Metric, Unit};
 use crate::severity::Severity;
 
@@ -42,6 +42,7 @@ fn the_schema_has_every_key_that_the_reader_knows_and_no_other() {
     }
 }
 
+const SCHEMA: &str = include_str!("../../../../rules/rules.schema.json");
 const PAGE: &str = include_str!("../../../../docs/rules.md");
 
 /// The words in backticks in the first column of every table of the page with this heading.
