@@ -1,13 +1,11 @@
 //! Opens buckets and tables in AWS with the credentials of AWS's own command line.
 
-use std::collections::HashMap;
-
 use history::lake::LakeStore;
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::adapters::aws::dynamodb::DynamoStore;
-use smartclean_push::ingest::ports::StateStore;
 
 use crate::Failure;
+use crate::replay::table::StateTable;
 
 /// Opens `s3://bucket/prefix`.
 pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
@@ -15,7 +13,7 @@ pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
 }
 
 /// Opens a state table, and lists the versions of its documents.
-pub(super) async fn table(name: &str) -> Result<(Box<dyn StateStore>, HashMap<String, u64>), Failure> {
+pub(super) async fn table(name: &str) -> Result<StateTable, Failure> {
     let unusable = |error: String| {
         Failure::new(format!("dynamodb://{name} cannot be used: {error}")).with_remedy(
             "Check the name of the table and AWS_REGION. The profile requires dynamodb:Scan, BatchGetItem and PutItem",
@@ -23,5 +21,5 @@ pub(super) async fn table(name: &str) -> Result<(Box<dyn StateStore>, HashMap<St
     };
     let store = DynamoStore::of_operator(name.to_owned()).await.map_err(|error| unusable(error.to_string()))?;
     let versions = store.versions().await.map_err(|error| unusable(error.chain()))?;
-    Ok((Box::new(store), versions))
+    Ok(StateTable { store: Box::new(store), versions })
 }

@@ -1,11 +1,9 @@
 //! Replaces `cloud.rs` in a build without AWS code.
 
-use std::collections::HashMap;
-
 use history::lake::LakeStore;
-use smartclean_push::ingest::ports::StateStore;
 
 use crate::Failure;
+use crate::replay::table::StateTable;
 
 /// Fails, and says how to read a bucket.
 pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
@@ -16,7 +14,7 @@ pub(super) fn bucket(location: &str) -> Result<Box<dyn LakeStore>, Failure> {
 }
 
 /// Fails, and says how to open a table.
-pub(super) async fn table(_: &str) -> Result<(Box<dyn StateStore>, HashMap<String, u64>), Failure> {
+pub(super) async fn table(_: &str) -> Result<StateTable, Failure> {
     Err(Failure::usage(
         "this build of the command cannot use tables. Build one that can: cargo build --release -p smartclean-command --features s3",
     ))

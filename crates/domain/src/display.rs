@@ -18,8 +18,7 @@ pub fn is_hidden(character: char) -> bool {
                 | '\u{2066}'..='\u{206f}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
-                | '\u{fffe}'
-                | '\u{ffff}'
+                | '\u{fffe}'..='\u{ffff}'
         )
 }
 

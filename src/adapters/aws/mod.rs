@@ -60,8 +60,8 @@ fn function_loader() -> ConfigLoader {
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
 }
 
-/// Limits each request to 1 s for connecting, 3 s for an attempt, 5 s and three attempts in all. The SDK's standard retry mode
-/// applies: throttling, 500, 502, 503, 504, and connections that break or stall.
+/// Limits each request to 1 s for connecting, 3 s for an attempt, 5 s and three attempts in all; [`dynamodb`] has shorter limits.
+/// The SDK's standard retry mode applies: throttling, 500, 502, 503, 504, and connections that break or stall.
 ///
 /// # Errors
 /// If the machine's certificates are to be used, and it has none.

@@ -52,13 +52,10 @@ pub(super) struct EventBody<'e> {
     is_base64: bool,
 }
 
+/// The body of an event is no Unicode text, or no Base64 although `isBase64Encoded` is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum EventBodyError {
-    #[error("the event's body is not Unicode text")]
-    Text,
-    #[error("the event's body is not Base64, although isBase64Encoded is true")]
-    Base64,
-}
+#[error("the event's body is not encoded as the event says")]
+pub(super) struct EventBodyError;
 
 impl<'e> ApiRequest<'e> {
     /// Parses an event of either payload format.
@@ -147,9 +144,9 @@ impl<'e> EventBody<'e> {
     }
 
     fn decoded(self) -> Result<Bytes, EventBodyError> {
-        let text = self.text.map_or_else(|| Some(Vec::new()), json::string).ok_or(EventBodyError::Text)?;
+        let text = self.text.map_or_else(|| Some(Vec::new()), json::string).ok_or(EventBodyError)?;
         if self.is_base64 {
-            return STANDARD.decode(text).map(Bytes::from).map_err(|_| EventBodyError::Base64);
+            return STANDARD.decode(text).map(Bytes::from).map_err(|_| EventBodyError);
         }
         Ok(text.into())
     }
@@ -342,7 +339,7 @@ mod tests {
             })
         };
         assert_eq!(request("/wA=").unwrap().request.into_body().decoded().unwrap(), [0xff, 0].as_slice());
-        assert_eq!(request("!").unwrap().request.into_body().decoded(), Err(EventBodyError::Base64));
+        assert_eq!(request("!").unwrap().request.into_body().decoded(), Err(EventBodyError));
     }
 
     #[test]

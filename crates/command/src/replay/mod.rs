@@ -2,7 +2,7 @@
 
 mod raw;
 mod rejected;
-mod table;
+pub(super) mod table;
 
 use clap::{Args, Subcommand};
 use smartclean_push::{config, telemetry};

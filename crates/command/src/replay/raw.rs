@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use super::table::StateTable;
 use crate::output::{note, print, progress_bar};
 use crate::stop::{Stop, runtime};
-use crate::{Failure, OrFailure as _, archive, period, rules};
+use crate::{Failure, OrFailure as _, archive, cloud, period, rules};
 
 /// Evaluate stored readings into a state, so that a new installation knows which alerts are firing
 ///
@@ -157,7 +157,8 @@ impl RawCommand {
             Some(_) if self.period.read()?.until.is_some() => {
                 Err(Failure::usage("a table is in use, so that its state is that of now. Leave --until out"))
             }
-            Some(name) => StateTable::open(name, runtime).map(Some),
+            // Its zones are listed at once: only pushes that were stored before can be in their state.
+            Some(name) => runtime.block_on(cloud::table(name)).map(Some),
         }
     }
 

@@ -8,22 +8,16 @@ use smartclean_push::ingest::ports::StateStore;
 use smartclean_push::ingest::{Restored, restore};
 use tokio::runtime::Runtime;
 
+use crate::Failure;
 use crate::output::{note, print, progress_bar};
-use crate::{Failure, cloud};
 
 /// A state table, and the versions that its zones had when it was opened.
-pub(super) struct StateTable {
-    store: Box<dyn StateStore>,
-    versions: HashMap<String, u64>,
+pub(crate) struct StateTable {
+    pub(crate) store: Box<dyn StateStore>,
+    pub(crate) versions: HashMap<String, u64>,
 }
 
 impl StateTable {
-    /// Opens a table. Lists its zones at once: only pushes that were stored before can be in their state.
-    pub(super) fn open(name: &str, runtime: &Runtime) -> Result<Self, Failure> {
-        let (store, versions) = runtime.block_on(cloud::table(name))?;
-        Ok(Self { store, versions })
-    }
-
     /// Writes the replayed state into the table, and prints the result. With `replace`, replaces zones that are there
     /// already, unless something has written them since the table was opened.
     pub(super) fn restore(self, replayed: &SqliteStore, replace: bool, runtime: &Runtime) -> Result<(), Failure> {
