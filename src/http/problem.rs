@@ -62,7 +62,7 @@ pub enum Problem {
     IncompleteBody,
     /// A body that took too long.
     TooSlow,
-    /// No permit for memory or processors.
+    /// No permit for a large body (`body_budget.rs`, local server only) or for a password hash (`hash_verifier.rs`).
     Busy {
         /// The scarce resource, for the log.
         resource: &'static str,
@@ -77,7 +77,7 @@ pub enum Problem {
     StoreUnavailable,
     /// A zone without any reading so far.
     UnknownZone,
-    /// State cannot be read or written.
+    /// State cannot be read or written, or the rules were never read.
     StateUnavailable,
     /// An internal error.
     Internal,

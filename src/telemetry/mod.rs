@@ -6,7 +6,7 @@
 //! # Adding a metric
 //! Add it to the [catalogue](METRICS), and log a field of its name in an event with the target [`MEASURED`]. A number that the
 //! engine counts is a field of [`EvaluationStats`](crate::domain::engine::EvaluationStats) and of its sum; `ingest/log.rs` logs it
-//! for pushes and for later evaluations. Update docs/metrics.md, which a test compares with the catalogue, and record the
+//! for pushes and for later evaluations (also in `counts` there). Update docs/metrics.md, which a test compares with the catalogue, and record the
 //! golden: `make goldens RECORD=yes`.
 //!
 //! No line contains a body, a header or a credential. Therefore the levels of other crates are limited to `info`: below it, the

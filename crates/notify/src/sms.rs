@@ -1,4 +1,4 @@
-//! The text of an SMS: the sentence, shortened to one part.
+//! The SMS of an alert: the sentence, shortened to one part. A list and a notice shorten their own (`list.rs`, `notice.rs`).
 
 use super::facts::Facts;
 use super::gsm7::{PART_SEPTETS, PART_UTF16_UNITS, is_one_part, septets, septets_of, with_plain_marks};

@@ -25,7 +25,7 @@ impl ZoneEvaluator<'_> {
         let mut alerts = Vec::new();
         for raised in raised {
             self.supersede(&raised, device);
-            match hours_begin(raised.settings, &raised.alert.location, self.now) {
+            match next_active_hours(raised.settings, &raised.alert.location, self.now) {
                 Some(until) => self.suppress(raised.alert, device, SuppressionReason::Hours, until),
                 None => alerts.push(raised),
             }
@@ -49,7 +49,8 @@ impl ZoneEvaluator<'_> {
         self.enqueue_firing(alerts.into_iter().map(|raised| raised.alert).collect());
     }
 
-    /// Enqueues the messages of the suppressions that end by `at`.
+    /// Enqueues the messages of the suppressions that end by `at`. When active hours begin, an alert of one device is sent as usual,
+    /// those of several devices as one list; alerts that resolved meanwhile are gone already (`Suppressions::end`).
     pub(super) fn release(&mut self, at: Timestamp) {
         if self.evaluation.state.suppressed.due().is_none_or(|due| due > at) {
             return;
@@ -60,7 +61,7 @@ impl ZoneEvaluator<'_> {
         for suppression in named {
             let settings = settings_at(self.rules, &suppression.alert);
             let location = &suppression.alert.location;
-            let hours = settings.as_deref().and_then(|settings| hours_begin(settings, location, self.now));
+            let hours = settings.as_deref().and_then(|settings| next_active_hours(settings, location, self.now));
             match hours {
                 // A block ends outside active hours. A resolved alert is dropped, unless it was announced and has a notice.
                 Some(until) => {
@@ -114,7 +115,7 @@ impl ZoneEvaluator<'_> {
         if !settings.resolved {
             return;
         }
-        match hours_begin(settings, &alert.location, self.now) {
+        match next_active_hours(settings, &alert.location, self.now) {
             Some(until) => self.evaluation.state.suppressed.add(Suppression {
                 device: device.to_owned(),
                 reason: SuppressionReason::Hours,
@@ -194,7 +195,7 @@ pub(super) fn settings_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'
 }
 
 /// When the next active hours of a rule begin at `location`. `None` within active hours.
-pub(super) fn hours_begin(settings: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn next_active_hours(settings: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
     let active = settings.active.filter(|active| !active.contain(now, &location.local_zone))?;
     Some(active.next(now, &location.local_zone))
 }

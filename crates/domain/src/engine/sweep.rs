@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Evaluation;
-use super::suppression::{RaisedAlert, hours_begin, settings_at};
+use super::suppression::{RaisedAlert, next_active_hours, settings_at};
 use super::zone::{ZoneEvaluator, no_data_alert};
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
@@ -55,7 +55,7 @@ fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
         return None;
     };
     let settings = settings_at(rules, alert);
-    Some(settings.and_then(|settings| hours_begin(&settings, &alert.location, *due)).unwrap_or(*due))
+    Some(settings.and_then(|settings| next_active_hours(&settings, &alert.location, *due)).unwrap_or(*due))
 }
 
 /// A device that a silence rule watches and that is not silent yet.
@@ -98,7 +98,7 @@ impl ZoneEvaluator<'_> {
                 continue;
             };
             let settings = settings_at(rules, alert);
-            let hours = settings.as_ref().and_then(|settings| hours_begin(settings, &alert.location, now));
+            let hours = settings.as_ref().and_then(|settings| next_active_hours(settings, &alert.location, now));
             if hours.is_some() {
                 // The reminder was due within active hours, and the sweep came after them.
                 *remind = hours;

@@ -17,7 +17,10 @@
 //! - its state, a variant of [`RuleState`](crate::state::RuleState), and the effect of a cleaning on it (`ZoneEvaluator::clean`);
 //! - its [`Trigger`](crate::alert::Trigger), with words in the crate `notify`;
 //! - the naive model of `tests/it/model`, cases in tests/rules, and docs/rules.md;
-//! - the backtest (`evaluator.rs`), and hints from history (`inventory.rs`).
+//! - the check of limits (`metrics.rs`), hints from history (`crates/history/src/inventory.rs`), and the backtest
+//!   (`evaluator.rs` and `device.rs` in `crates/analysis/src/backtest`);
+//! - for a new variant of the state: `supersede` and `mark_announced` (`engine/suppression.rs`), and which devices are evicted
+//!   (`engine/device_limit.rs`).
 
 #[cfg(test)]
 mod bounds_tests;
