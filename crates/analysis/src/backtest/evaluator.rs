@@ -14,9 +14,6 @@ use domain::reading::{Reading, Source};
 use domain::rules::{Blocked, Kind, RuleSet};
 use domain::state::{RuleState, ThresholdState, ZoneState};
 
-/// Sweeps run at the start of every minute.
-const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(1);
-
 /// A set of rules of a trial.
 #[derive(Debug)]
 pub(super) struct TrialRules<'r> {
@@ -46,6 +43,8 @@ pub(super) struct HistoryEvaluator<'r> {
     state: ZoneState,
     /// Whether the zone had a reading. A cleaning does not make a zone known.
     is_known: bool,
+    /// The first minute whose sweep has not run.
+    next_sweep: Timestamp,
     /// The results so far. Devices of alerts are indices of the zone's devices.
     pub(super) results: RuleResults,
     /// Indices of alerts that last, by device.
@@ -62,6 +61,7 @@ impl<'r> HistoryEvaluator<'r> {
             rules,
             state: ZoneState::default(),
             is_known: false,
+            next_sweep: Timestamp::MIN,
             results: RuleResults::default(),
             open: HashMap::new(),
             sums: Vec::new(),
@@ -112,8 +112,8 @@ impl<'r> HistoryEvaluator<'r> {
     /// Ends the history, whose last reading is of `last`. Sends suppressed alerts; alerts that last end at `last`.
     pub(super) fn end(&mut self, last: Timestamp, devices: &ZoneDevices) {
         let mut now = Timestamp::MIN;
-        while let Some(until) = self.state.suppressed.due().filter(|until| *until > now) {
-            now = next_minute(until);
+        while let Some(due) = self.state.suppressed.due().filter(|due| *due > now) {
+            now = next_minute(due).max(self.next_sweep);
             self.commit(devices, |rules, state| sweep(rules, state, now, false));
         }
         for index in std::mem::take(&mut self.open).into_values().flatten() {
@@ -122,25 +122,26 @@ impl<'r> HistoryEvaluator<'r> {
         }
     }
 
-    /// Runs the sweeps that are due up to `until`.
-    fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals, devices: &ZoneDevices) {
+    /// Runs the sweeps of the minutes up to `until` that have not run and are due.
+    pub(super) fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals, devices: &ZoneDevices) {
         let TrialRules { rules, without_silences, .. } = self.rules;
-        let mut earliest = Timestamp::MIN;
+        let mut earliest = self.next_sweep;
         while let Some(due) = next_due(rules, &self.state) {
             let now = next_minute(due).max(earliest);
             if now > until {
-                return;
+                break;
             }
             let is_quiet = arrivals.is_quiet(now, rules.quiet_after);
             self.commit(devices, |rules, state| sweep(rules, state, now, !is_quiet));
-            earliest = now.checked_add(SWEEP_EVERY).unwrap_or(Timestamp::MAX);
+            earliest = minute_after(now);
             if is_quiet {
                 // No-data alerts wait until something arrives.
                 let other = next_due(without_silences, &self.state);
-                let Some(next) = other.into_iter().chain(arrivals.next(now)).min() else { return };
+                let Some(next) = other.into_iter().chain(arrivals.next(now)).min() else { break };
                 earliest = earliest.max(next_minute(next));
             }
         }
+        self.next_sweep = self.next_sweep.max(minute_after(until));
     }
 
     /// Changes the state by `change`, and stores the alerts of its messages.
@@ -239,4 +240,9 @@ impl<'r> HistoryEvaluator<'r> {
 fn next_minute(at: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Minute).mode(jiff::RoundMode::Ceil);
     at.round(up).unwrap_or(at)
+}
+
+/// The first whole minute after `at`.
+fn minute_after(at: Timestamp) -> Timestamp {
+    at.checked_add(SignedDuration::from_nanos(1)).map_or(at, next_minute)
 }

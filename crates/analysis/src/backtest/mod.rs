@@ -213,7 +213,10 @@ impl<'r> BacktestRun<'r> {
                 || device_types.iter().any(|wanted| *wanted == **device_type))
     }
 
-    fn findings(self) -> Findings {
+    fn findings(mut self) -> Findings {
+        // Live sweeps go on while other zones send. After `until`, all zones miss readings.
+        let until = self.trial.period.until.map_or(self.evaluated_until, |until| until.min(self.evaluated_until));
+        self.zones.par_iter_mut().for_each(|zone| zone.sweep_until(until, &self.arrivals));
         let ids = self.ids.unwrap_or_default();
         let in_rules = ids.unknown(&self.trial.rules.1);
         let in_rules = in_rules.iter().map(ToString::to_string);

@@ -84,6 +84,11 @@ impl<'r> HistoryZone<'r> {
         }
     }
 
+    /// Runs the sweeps after the last push of the zone, up to `until`.
+    pub(super) fn sweep_until(&mut self, until: Timestamp, arrivals: &Arrivals) {
+        self.evaluators.iter_mut().for_each(|evaluator| evaluator.sweep_until(until, arrivals, &self.devices));
+    }
+
     /// Counts the readings of a push, and adds their values to their `devices`.
     fn measure(&mut self, push: &ZonePush<'_>, devices: &[usize], since: Timestamp) {
         for (reading, index) in push.readings.iter().zip(devices) {
