@@ -225,7 +225,7 @@ impl Authenticator {
         };
         let verified = self.verify_with_newest(sent, &known, &mut attempt.hash, context).await;
         match &verified {
-            Ok(_) => self.login_limit.verified(&attempt, *received),
+            Ok(_) => self.login_limit.verified(&mut attempt, *received),
             Err(AuthError::Secret | AuthError::Token(_)) => self.login_limit.failed(&attempt),
             Err(AuthError::Unverified(_)) => {}
         }

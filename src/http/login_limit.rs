@@ -1,4 +1,4 @@
-//! The rate limit of logins, by network. It stops guessing.
+//! The rate limit of failed logins, by network. It stops guessing.
 //!
 //! Behind a proxy all requests come from one address. Therefore a login that was verified recently passes the limit.
 
@@ -18,8 +18,8 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use crate::domain::digest::Digest;
 
-/// Logins of a network that were not verified recently: this many at once, then this many a minute.
-const LOGINS: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+/// Failed logins of a network: this many at once, then this many a minute.
+const FAILURES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 /// Seconds until one more is permitted.
 pub(super) const RETRY_AFTER_SECONDS: &str = "3";
 /// Networks are hashed to this many buckets, so that memory does not grow with their number.
@@ -29,8 +29,8 @@ const MOST_VERIFIED: usize = 1024;
 /// How long a login counts as verified after its last use. A building may be quiet for a night.
 const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// The limiter of the networks in a bucket.
-type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+/// The limiter of the networks in a bucket, and whether a right login gave its token back.
+type Bucket<C> = (RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>, bool);
 
 /// Decides which logins are verified.
 #[derive(Debug)]
@@ -57,12 +57,12 @@ pub(super) struct LoginAttempt<'l, C: Clock = MonotonicClock> {
     /// The identity of the slow hash by which the login was verified recently. It contains no secret in clear.
     pub(super) hash: Option<Digest>,
     /// Keeps other logins of the network waiting; `None` if this one was verified recently.
-    _bucket: Option<MutexGuard<'l, Bucket<C>>>,
+    bucket: Option<MutexGuard<'l, Bucket<C>>>,
 }
 
 impl<C: Clock + Clone> LoginLimit<C> {
     pub(super) fn new(clock: &C) -> Self {
-        let bucket = || RateLimiter::direct_with_clock(Quota::per_minute(LOGINS), clock.clone());
+        let bucket = || (RateLimiter::direct_with_clock(Quota::per_minute(FAILURES), clock.clone()), false);
         Self {
             buckets: (0..BUCKETS).map(|_| AsyncMutex::new(bucket())).collect(),
             hasher: RandomState::new(),
@@ -77,32 +77,33 @@ impl<C: Clock + Clone> LoginLimit<C> {
         if let Some(verified) = self.verified_login(digest, now) {
             return Some(verified);
         }
-        let bucket = self.bucket(source, true).lock().await;
+        let mut bucket = self.bucket(source, true).lock().await;
         if let Some(verified) = self.verified_login(digest, now) {
             return Some(verified);
         }
-        bucket.check().ok()?;
-        Some(LoginAttempt { digest, hash: None, _bucket: Some(bucket) })
+        let is_permitted = std::mem::take(&mut bucket.1) || bucket.0.check().is_ok();
+        is_permitted.then_some(LoginAttempt { digest, hash: None, bucket: Some(bucket) })
     }
 
     fn verified_login(&self, digest: u64, now: Timestamp) -> Option<LoginAttempt<'_, C>> {
         let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied()?;
         let is_recent = now.duration_since(verified.last_used) < VERIFIED_FOR;
-        is_recent.then_some(LoginAttempt { digest, hash: verified.hash, _bucket: None })
+        is_recent.then_some(LoginAttempt { digest, hash: verified.hash, bucket: None })
     }
 
     /// Whether a rejected request without a login may have its own log line. Has the same rate as logins, counted apart.
     pub(super) fn permits_log_line(&self, source: &str) -> bool {
         // Locked only while a login of another network with the same bucket is verified.
-        self.bucket(source, false).try_lock().is_ok_and(|bucket| bucket.check().is_ok())
+        self.bucket(source, false).try_lock().is_ok_and(|bucket| bucket.0.check().is_ok())
     }
 
     fn bucket(&self, source: &str, is_login: bool) -> &AsyncMutex<Bucket<C>> {
         &self.buckets[self.hasher.hash_one((network(source), is_login)) as usize % BUCKETS]
     }
 
-    /// Ends the attempt of a right login: it passes the limit from now on.
-    pub(super) fn verified(&self, attempt: &LoginAttempt<'_, C>, now: Timestamp) {
+    /// Ends the attempt of a right login: it gives its token back, and passes the limit from now on.
+    pub(super) fn verified(&self, attempt: &mut LoginAttempt<'_, C>, now: Timestamp) {
+        attempt.bucket.iter_mut().for_each(|bucket| bucket.1 = true);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
             let oldest = verified.iter().min_by_key(|(_, login)| login.last_used).map(|(digest, _)| *digest);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_network_has_twenty_logins_at_once_and_then_one_every_three_seconds() {
+    async fn a_network_has_twenty_failures_at_once_and_then_one_every_three_seconds() {
         let clock = FakeRelativeClock::default();
         let limit = LoginLimit::new(&clock);
         assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20);
@@ -179,9 +180,9 @@ mod tests {
     async fn a_verified_login_passes_the_limit_until_it_fails_or_is_a_day_old() {
         let limit = limit();
         let right = |second| attempt(&limit, "192.0.2.1", &["name", "password"], second);
-        limit.verified(&right(0).unwrap(), at(0));
-        assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 19, "the first one took a token");
-        limit.verified(&right(80_000).unwrap(), at(80_000));
+        limit.verified(&mut right(0).unwrap(), at(0));
+        assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20, "a verified login does not count");
+        limit.verified(&mut right(80_000).unwrap(), at(80_000));
         assert!(attempt(&limit, "192.0.2.1", &["namepassword"], 80_000).is_none());
         assert!(right(80_000 + 86_399).is_some());
         assert!(right(80_000 + 86_400).is_none());
@@ -194,10 +195,10 @@ mod tests {
         for (is_right, passed) in [(true, 100), (false, 20)] {
             let limit = limit();
             let copies = (0..100).map(async |_| {
-                let attempt = limit.attempt("192.0.2.1", &["name", "password"], at(0)).await?;
+                let mut attempt = limit.attempt("192.0.2.1", &["name", "password"], at(0)).await?;
                 tokio::task::yield_now().await;
                 if is_right {
-                    limit.verified(&attempt, at(0))
+                    limit.verified(&mut attempt, at(0))
                 } else {
                     limit.failed(&attempt)
                 }
@@ -213,7 +214,7 @@ mod tests {
     async fn logins_of_a_network_are_verified_one_at_a_time_except_cached_ones() {
         let limit = limit();
         let attempt = |source: &'static str, login: &'static str| limit.attempt(source, &[login], at(0)).now_or_never();
-        limit.verified(&attempt("192.0.2.1", "verified").unwrap().unwrap(), at(0));
+        limit.verified(&mut attempt("192.0.2.1", "verified").unwrap().unwrap(), at(0));
         let first = attempt("192.0.2.1", "first").unwrap().unwrap();
         assert!(attempt("192.0.2.1", "second").is_none(), "it waits");
         assert!(attempt("192.0.2.1", "verified").is_some());
@@ -230,8 +231,20 @@ mod tests {
             |limit: &Limit| (0..100).filter_map(|_| attempt(limit, "192.0.2.1", &["name", "password"], 0)).count();
         assert_eq!(passed(&limit), 20);
         let limit = super::tests::limit();
-        limit.verified(&attempt(&limit, "192.0.2.1", &["name", "password"], 0).unwrap(), at(0));
-        assert_eq!((passed(&limit), permitted(&limit, "192.0.2.1", 30)), (100, 19));
+        limit.verified(&mut attempt(&limit, "192.0.2.1", &["name", "password"], 0).unwrap(), at(0));
+        assert_eq!((passed(&limit), permitted(&limit, "192.0.2.1", 30)), (100, 20));
+    }
+
+    #[tokio::test]
+    async fn right_logins_are_not_limited_if_each_is_another_one() {
+        let limit = limit();
+        // A client can sign each request anew.
+        for number in 0..100 {
+            let right = attempt(&limit, "192.0.2.1", &[&format!("right {number}")], 0);
+            limit.verified(&mut right.unwrap(), at(0));
+        }
+        assert_eq!(permitted(&limit, "192.0.2.1", 10_000), 20);
+        assert!(attempt(&limit, "192.0.2.1", &["right 100"], 0).is_none());
     }
 
     #[tokio::test]
@@ -252,7 +265,7 @@ mod tests {
         for number in 0..10_000 {
             for login in ["client".to_owned(), number.to_string()] {
                 let source = format!("192.0.{}.{}", number / 250, number % 250);
-                limit.verified(&attempt(&limit, &source, &[&login], number).unwrap(), at(number));
+                limit.verified(&mut attempt(&limit, &source, &[&login], number).unwrap(), at(number));
             }
         }
         assert_eq!(limit.verified.lock().unwrap().len(), MOST_VERIFIED);
