@@ -1,5 +1,5 @@
-//! Checks that random histories contain each feature that the model is about. `cargo test --test it histories_contain --
-//! --nocapture` prints the per cent of histories with each.
+//! Checks that random histories contain each feature that the model is about. `cargo test --workspace --all-features --test it
+//! histories_contain -- --nocapture` prints the per cent of histories with each.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

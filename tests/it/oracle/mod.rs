@@ -2,7 +2,8 @@
 //! obligation.
 //!
 //! `function` runs the function's own binary against fakes of AWS, `server` runs `serve` on a folder. Random choices have a fixed
-//! seed, which is printed; `ORACLE_SEED=… cargo test --workspace --all-features --test it oracle::` uses another one.
+//! seed, which is printed; `ORACLE_SEED=… cargo test --workspace --all-features --test it --test function oracle::` uses
+//! another one.
 
 mod aws;
 mod clock;
