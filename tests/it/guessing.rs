@@ -116,10 +116,10 @@ async fn forty_connections_that_guess_at_a_slow_hash_do_not_delay_the_real_clien
     let credentials = Arc::new(Credentials::from_clients(vec![client]).unwrap());
     let app = Arc::new(World::new().with_authenticator(Authenticator::new(Box::new(credentials))).app());
     let checked = Arc::new(AtomicUsize::new(0));
-    let guessers = (0..40).map(|guessing_process| {
+    let guessers = (0..40).map(|number| {
         let (app, checked) = (Arc::clone(&app), Arc::clone(&checked));
         tokio::spawn(async move {
-            let status = push(&app, &format!("guess {guessing_process}"), "203.0.113.7".into(), 0).await;
+            let status = push(&app, &format!("guess {number}"), "203.0.113.7".into(), 0).await;
             checked.fetch_add(usize::from(status == 401), Ordering::Relaxed);
         })
     });

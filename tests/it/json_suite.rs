@@ -148,24 +148,24 @@ fn a_case_as_an_item_in_a_string_is_a_reading_if_it_is_one_object() {
 #[test]
 fn a_case_as_a_bare_item_is_a_reading_if_it_is_one_object() {
     for case in cases() {
-        let decode = decode(&[b"[", &case.bytes[..], b"]"].concat());
+        let decoded = decode(&[b"[", &case.bytes[..], b"]"].concat());
         match (case.kind, case.text()) {
             (Kind::Accept, Some(text)) if text.trim_start().starts_with('{') => {
-                assert_eq!(decode, Some((vec![line(text.trim())], 0)), "{}", case.name);
+                assert_eq!(decoded, Some((vec![line(text.trim())], 0)), "{}", case.name);
             }
             (Kind::Accept, Some(text)) => {
                 // The content of a string is decoded as an item.
                 let inner: Option<String> = serde_json::from_str(text).ok();
                 let readings: Vec<String> = inner.into_iter().filter(|inner| is_object(inner)).collect();
                 let rejected = 1 - readings.len();
-                assert_eq!(decode, Some((readings, rejected)), "{}", case.name);
+                assert_eq!(decoded, Some((readings, rejected)), "{}", case.name);
             }
             // An empty case between "[" and "]" is the empty array.
-            (Kind::Refuse, _) => assert!(decode.is_none_or(|(readings, _)| readings.is_empty()), "{}", case.name),
-            _ if case.text().is_none() => assert_eq!(decode, None, "{}", case.name),
+            (Kind::Refuse, _) => assert!(decoded.is_none_or(|(readings, _)| readings.is_empty()), "{}", case.name),
+            _ if case.text().is_none() => assert_eq!(decoded, None, "{}", case.name),
             _ => {
                 let readings = usize::from(case.name == "i_object_key_lone_2nd_surrogate");
-                let found = decode.map_or(0, |(readings, _)| readings.len());
+                let found = decoded.map_or(0, |(readings, _)| readings.len());
                 assert_eq!(found, readings, "{}", case.name);
             }
         }

@@ -82,8 +82,8 @@ impl Fleet {
     /// Adds a device of the last zone.
     fn add(&mut self, plan: &Plan, model: &'static DeviceModel, building: usize, zone: [&str; 2], name: &str) {
         let region = plan.from.time_zone().iana_name().unwrap_or("UTC");
-        let place = (building, self.zones.len() - 1);
-        let mut device = SimulatedDevice::new(plan.seed, model, [zone[0], zone[1], name], place, region);
+        let indices = (building, self.zones.len() - 1);
+        let mut device = SimulatedDevice::new(plan.seed, model, [zone[0], zone[1], name], indices, region);
         let at_ms = plan.from.timestamp().as_millisecond() + device.first_report();
         self.next.push(Reverse((at_ms, self.devices.len())));
         self.devices.push(device);
