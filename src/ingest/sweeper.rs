@@ -77,8 +77,8 @@ impl Ingest {
     /// Runs everything that is due at `now`. Safe at any time, also beside pushes and other sweeps.
     ///
     /// # Errors
-    /// [`UnavailableError`] if state cannot be read or the state of a zone cannot be written; the other zones are swept. The
-    /// next sweep retries.
+    /// [`UnavailableError`] if a pending push, a notice or a zone failed; the others are swept. Without the rules, the last
+    /// arrival or the list of due zones, no zone is swept. The next sweep retries.
     pub async fn sweep(&self, now: Timestamp) -> Result<SweepStats, UnavailableError> {
         let finished = self.evaluate_pending(Timestamp::MIN, now).await;
         let swept = self.sweep_due(now).await?;
@@ -159,7 +159,8 @@ impl Ingest {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Whether a no-data rule watches any device. Such a device always makes its zone due.
+    /// Whether a no-data rule watches a device in one of the first zones that become due. Such a device always makes its zone
+    /// due.
     async fn expects_readings(&self, rules: &RuleSet, now: Timestamp) -> Result<bool, UnavailableError> {
         let keys = self.ports.state.due(now.checked_add(EVER).unwrap_or(now), ZONES_PER_LOAD).await?;
         let documents = self.ports.state.load(&keys).await?;
@@ -187,7 +188,7 @@ impl Ingest {
         }
         // A push from the queue can be older than the recorded one.
         let record = |arrival: &mut LastArrival| arrival.last = arrival.last.max(Some(now));
-        // A lost compare-and-swap means that another copy has recorded it.
+        // A lost compare-and-swap means that another copy has recorded it. After another failure, a later push does.
         let _ = change(&*self.ports.state, ARRIVALS, 0, record).await;
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::alert::Message;
 use crate::digest::Digest;
 
-/// The id of a message. The same cause has the same id, however often it is evaluated.
+/// The id of a message: a hash of its cause, so that the same cause has the same id, however often it is evaluated.
 pub type EntryId = Digest;
 
 /// A message to send. It holds facts; the text is rendered when it is sent.
@@ -19,7 +19,7 @@ pub struct OutboxEntry {
     pub id: EntryId,
     /// When it was created.
     pub created: Timestamp,
-    /// When the sweep can send it: at once, or after the lease of the sender.
+    /// From when another sender can take it: at once, or when the lease of the present one ends, for example because it died.
     pub due: Timestamp,
     /// The facts.
     pub message: Message,
@@ -79,7 +79,8 @@ impl Outbox {
         leased
     }
 
-    /// Removes and returns the messages with these ids that are due at `now`.
+    /// Removes and returns the messages with these ids that are due at `now`: to lease them again, or because they are sent,
+    /// with the greatest time.
     pub fn take(&mut self, ids: &HashSet<EntryId>, now: Timestamp) -> Vec<OutboxEntry> {
         let is_taken = |entry: &mut OutboxEntry| entry.due <= now && ids.contains(&entry.id);
         let taken: Vec<_> = self.entries.extract_if(.., is_taken).collect();
