@@ -32,11 +32,11 @@ const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// The limiter of the networks in a bucket, and whether a right login gave its token back.
 type Bucket<C> = (RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>, bool);
 
-/// Decides which logins are verified.
+/// Decides which logins may be verified.
 #[derive(Debug)]
 pub(super) struct LoginLimit<C: Clock = MonotonicClock> {
-    /// One lock for each bucket: logins of a network are verified one at a time. Concurrent copies of a right login wait for the
-    /// first and then pass. Guesses at a slow hash take one processor and delay no other network.
+    /// One lock for each bucket: logins of its networks are verified one at a time. Concurrent copies of a right login wait for the
+    /// first and then pass. Guesses at a slow hash take one processor and delay no network of another bucket.
     buckets: Box<[AsyncMutex<Bucket<C>>]>,
     /// Random, so that nobody can choose the bucket of a network or the digest of a login.
     hasher: RandomState,
@@ -50,11 +50,13 @@ struct VerifiedLogin {
     hash: Option<Digest>,
 }
 
-/// A permitted login. Ends in [`LoginLimit::verified`] or [`LoginLimit::failed`]; if it could not be verified, in neither.
+/// A permitted login. Ends in [`LoginLimit::verified`] if it is right, in [`LoginLimit::failed`] if it is wrong, and in neither if it
+/// could not be verified: its token is spent then.
 #[must_use]
 pub(super) struct LoginAttempt<'l, C: Clock = MonotonicClock> {
     digest: u64,
-    /// The identity of the slow hash by which the login was verified recently. It contains no secret in clear.
+    /// The digest of name, password and slow hash by which the login was verified recently, or is now: the caller sets it. While it
+    /// fits, the slow hash is not computed again.
     pub(super) hash: Option<Digest>,
     /// Keeps other logins of the network waiting; `None` if this one was verified recently.
     bucket: Option<MutexGuard<'l, Bucket<C>>>,
@@ -93,7 +95,7 @@ impl<C: Clock + Clone> LoginLimit<C> {
 
     /// Whether a rejected request without a login may have its own log line. Has the same rate as logins, counted apart.
     pub(super) fn permits_log_line(&self, source: &str) -> bool {
-        // Locked only while a login of another network with the same bucket is verified.
+        // Locked only while a login of a network with the same bucket is verified.
         self.bucket(source, false).try_lock().is_ok_and(|bucket| bucket.0.check().is_ok())
     }
 
@@ -101,7 +103,7 @@ impl<C: Clock + Clone> LoginLimit<C> {
         &self.buckets[self.hasher.hash_one((network(source), is_login)) as usize % BUCKETS]
     }
 
-    /// Ends the attempt of a right login: it gives its token back, and passes the limit from now on.
+    /// Ends the attempt of a right login: it gives its token back, and passes the limit for a day after each use.
     pub(super) fn verified(&self, attempt: &mut LoginAttempt<'_, C>, now: Timestamp) {
         attempt.bucket.iter_mut().for_each(|bucket| bucket.1 = true);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);

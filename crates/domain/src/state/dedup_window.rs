@@ -23,7 +23,7 @@ impl Packed for Fingerprint {
     }
 }
 
-/// The newest 1,024 readings, by event time, that changed the state of a zone. An evicted reading raises the low-water time. A
+/// At most 1,024 readings that changed the state of a zone, the newest by event time. An evicted reading raises the low-water time. A
 /// reading at or below that is late: it could be a duplicate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DedupWindow {
@@ -66,7 +66,7 @@ impl DedupWindow {
         self.low_water.is_some_and(|low_water| at <= low_water)
     }
 
-    /// Inserts a reading, and evicts the oldest if there are too many. The time is rounded up to milliseconds, so that an evicted
+    /// Inserts a reading. If there are too many, evicts the oldest and all others of its millisecond. The time is rounded up to milliseconds, so that an evicted
     /// reading is late.
     pub fn insert(&mut self, at: Timestamp, id: &ReadingId) {
         let reading = (in_milliseconds(at), Self::fingerprint(id));
