@@ -49,8 +49,8 @@ impl ZoneEvaluator<'_> {
         self.enqueue_firing(alerts.into_iter().map(|raised| raised.alert).collect());
     }
 
-    /// Enqueues the messages of the suppressions that end by `at`. When active hours begin, an alert of one device is sent as usual,
-    /// those of several devices as one list; alerts that resolved meanwhile are gone already (`Suppressions::end`).
+    /// Enqueues the messages of the suppressions that end by `at`. After a block, the alerts are sent as one list. When active hours
+    /// begin, those of one device are sent as usual, and those of several devices as one list.
     pub(super) fn release(&mut self, at: Timestamp) {
         if self.evaluation.state.suppressed.due().is_none_or(|due| due > at) {
             return;
@@ -63,7 +63,8 @@ impl ZoneEvaluator<'_> {
             let location = &suppression.alert.location;
             let hours = settings.as_deref().and_then(|settings| next_active_hours(settings, location, self.now));
             match hours {
-                // A block ends outside active hours. A resolved alert is dropped, unless it was announced and has a notice.
+                // A block ends outside active hours. All that can come of a resolved alert is a resolved notice, if it was
+                // announced and its rule sends one: `reminder` alone also marks it as announced.
                 Some(until) => {
                     let has_notice = suppression.announced && settings.is_some_and(|settings| settings.resolved);
                     if suppression.resolved_at.is_none() || has_notice {
