@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Whether `character` is invisible and changes how other text is shown: controls, ends of lines and paragraphs, marks of the
-/// reading direction, the byte order mark.
+/// reading direction, the byte order mark. Not the joiners U+200C and U+200D, which scripts and emoji need.
 #[must_use]
 pub fn is_hidden(character: char) -> bool {
     character.is_control()
@@ -239,7 +239,7 @@ mod tests {
                 "x".repeat(1 + LONGEST_NAME - joined.chars().count())
             );
         }
-        // Also where the limit of the first graphemes falls into one.
+        // The limit of 480 also counts graphemes: 480 characters would end inside one.
         let late = format!("a{}{}", " ".repeat(477), "👩\u{200d}👩\u{200d}👧".repeat(9));
         assert_eq!(presentable(&late).unwrap(), "a 👩\u{200d}👩\u{200d}👧👩\u{200d}👩\u{200d}👧");
         let endless = format!("a{}", "\u{301}".repeat(10_000));
