@@ -25,7 +25,7 @@ impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>> RequestBo
 /// The encoding in the header `Content-Encoding`.
 ///
 /// # Errors
-/// [`Problem::UnsupportedEncoding`] if it is not gzip. A retry cannot help.
+/// [`Problem::UnsupportedEncoding`] if it is not gzip, `identity` or empty, or is sent twice. A retry cannot help.
 pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     match (values.next().map(HeaderValue::as_bytes), values.next()) {
