@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::Level;
 use super::diagnostic::{Diagnostics, Position, Positioned};
-use super::draft::{LimitDraft, SettingsDraft, TestDraft};
-use super::values::COMPARISONS;
+use super::draft::SettingsDraft;
+use super::values::{COMPARISONS, LimitDraft, TestDraft};
 use crate::breach::Comparison;
 use crate::severity::Severity;
 

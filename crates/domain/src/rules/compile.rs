@@ -2,10 +2,9 @@
 
 use super::change::{are_ordered, rises};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, nearest_or_all};
-use super::draft::{
-    FileDraft, LimitDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft, SeveralDraft, TestDraft,
-};
+use super::draft::{FileDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft};
 use super::settings::{SETTINGS, Setting, Settings};
+use super::values::{LimitDraft, SeveralDraft, TestDraft};
 use super::{Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Test};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, short_name};

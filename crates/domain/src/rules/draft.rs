@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
 use super::settings::{SETTINGS, Setting};
-use super::values::{read_block, read_rate_limit, read_several, severities};
-use super::{Block, Blocked, Join, Kind, Level, Mention, MentionKind, RuleSet};
-use crate::breach::Comparison;
+use super::values::{SeveralDraft, TestDraft, read_block, read_rate_limit, read_several, severities};
+use super::{Block, Blocked, Join, Kind, Mention, MentionKind, RuleSet};
 use crate::severity::Severity;
 
 /// One or several rules files as they are written, each laid over the one before.
@@ -56,33 +55,6 @@ pub(super) struct SettingsDraft {
     pub(super) baseline: Option<Vec<(Positioned<String>, f64)>>,
     /// The other settings by key.
     pub(super) others: BTreeMap<&'static str, Positioned<Setting>>,
-}
-
-/// A metric and its limit.
-#[derive(Debug, Default)]
-pub(super) struct TestDraft {
-    pub(super) metric: Option<Positioned<String>>,
-    pub(super) unit: Option<Positioned<String>>,
-    pub(super) limit: Option<LimitDraft>,
-}
-
-/// `at_least = 200`, or `at_least = { medium = 200, high = 500 }`.
-#[derive(Debug)]
-pub(super) struct LimitDraft {
-    /// The key of the limit: `at_least`.
-    pub(super) key: &'static str,
-    pub(super) comparison: Comparison,
-    /// The limits; the mildest is first.
-    pub(super) levels: Vec<Level>,
-    pub(super) position: Position,
-}
-
-/// `all = [...]` or `any = [...]`.
-#[derive(Debug)]
-pub(super) struct SeveralDraft {
-    pub(super) join: Join,
-    pub(super) tests: Vec<Positioned<TestDraft>>,
-    pub(super) position: Position,
 }
 
 /// The settings of a part of a rule's scope.

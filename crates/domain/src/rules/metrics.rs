@@ -2,7 +2,7 @@
 
 use super::compile::RuleCompiler;
 use super::diagnostic::{Positioned, nearest};
-use super::draft::LimitDraft;
+use super::values::LimitDraft;
 use super::{Kind, Level};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, Metric, Unit};

@@ -3,9 +3,8 @@
 use jiff::{SignedDuration, civil};
 use toml::de::DeValue;
 
-use super::diagnostic::{Positioned, overwrite};
+use super::diagnostic::{Position, Positioned, overwrite};
 use super::document::{SpannedValue, TableReader, number};
-use super::draft::{LimitDraft, SeveralDraft, TestDraft};
 use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
 use crate::breach::Comparison;
 use crate::rate_limit::RateLimit;
@@ -98,6 +97,14 @@ pub(super) fn read_block(table: &mut TableReader<'_, '_>, key: &'static str) -> 
     })
 }
 
+/// `all = [...]` or `any = [...]`.
+#[derive(Debug)]
+pub(super) struct SeveralDraft {
+    pub(super) join: Join,
+    pub(super) tests: Vec<Positioned<TestDraft>>,
+    pub(super) position: Position,
+}
+
 /// Reads `all = [...]` or `any = [...]`.
 pub(super) fn read_several(join: Join, table: &mut TableReader<'_, '_>) -> Option<SeveralDraft> {
     let key = join.as_str();
@@ -111,10 +118,29 @@ pub(super) fn read_several(join: Join, table: &mut TableReader<'_, '_>) -> Optio
     Some(SeveralDraft { join, tests, position })
 }
 
+/// A metric and its limit.
+#[derive(Debug, Default)]
+pub(super) struct TestDraft {
+    pub(super) metric: Option<Positioned<String>>,
+    pub(super) unit: Option<Positioned<String>>,
+    pub(super) limit: Option<LimitDraft>,
+}
+
 impl TestDraft {
     pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
         Self { metric: table.nonblank("metric"), unit: table.nonblank("unit"), limit: read_limit(table) }
     }
+}
+
+/// `at_least = 200`, or `at_least = { medium = 200, high = 500 }`.
+#[derive(Debug)]
+pub(super) struct LimitDraft {
+    /// The key of the limit: `at_least`.
+    pub(super) key: &'static str,
+    pub(super) comparison: Comparison,
+    /// The limits; the mildest is first.
+    pub(super) levels: Vec<Level>,
+    pub(super) position: Position,
 }
 
 /// Reads the one limit of a test.
