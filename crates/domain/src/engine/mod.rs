@@ -9,6 +9,7 @@ mod device_limit;
 mod device_limit_tests;
 #[cfg(test)]
 mod engine_tests;
+mod evaluation;
 #[cfg(test)]
 mod implausible_tests;
 mod occurrences;
@@ -19,15 +20,15 @@ mod threshold;
 mod zone;
 
 use std::collections::HashSet;
-use std::ops::AddAssign;
 
 use foldhash::fast::RandomState;
 use jiff::{SignedDuration, Timestamp};
 
 use self::device_limit::DeviceLimit;
+use self::evaluation::ZoneEvaluator;
+pub use self::evaluation::{Evaluation, EvaluationStats};
 pub use self::policy::Policies;
 pub use self::sweep::{expects_readings, next_due, sweep};
-use self::zone::ZoneEvaluator;
 use super::alert::Message;
 use super::alert::notice::Notice;
 use super::reading::Reading;
@@ -41,54 +42,6 @@ pub const TOLERATED_LEAD: SignedDuration = SignedDuration::from_mins(5);
 /// 400 KB. In a full zone, a new device evicts the one that was idle for longest, if that is 30 days and nothing of it is
 /// firing, pending, suppressed or watched for silence.
 pub const DEVICES_PER_ZONE: usize = 2_000;
-
-/// The result of an evaluation, a cleaning or a sweep of one zone.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evaluation {
-    /// The new state.
-    pub state: ZoneState,
-    /// The new messages. They are not in the outbox of `state` yet: the caller puts them there and commits both.
-    pub messages: Vec<OutboxEntry>,
-    /// The counts.
-    pub stats: EvaluationStats,
-}
-
-/// Counts of an evaluation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EvaluationStats {
-    /// Alerts in the new messages.
-    pub alerts: usize,
-    /// Suppressed alerts, for any reason.
-    pub suppressed: usize,
-    /// Suppressed alerts that a block suppresses.
-    pub blocked: usize,
-    /// Readings that were evaluated before. They change nothing.
-    pub duplicates: usize,
-    /// Readings older than the dedup window. They change nothing, because they could be duplicates.
-    pub late: usize,
-    /// Readings of devices beyond [`DEVICES_PER_ZONE`]. They are stored and not evaluated.
-    pub over_device_limit: usize,
-    /// Readings older than [`RuleSet::max_age`] at receipt. They are stored and not evaluated.
-    pub stale: usize,
-    /// Readings from the future. They count as of their receipt.
-    pub early: usize,
-    /// Values outside the range of the sensor. They are not compared with limits.
-    pub implausible: usize,
-}
-
-impl AddAssign for EvaluationStats {
-    fn add_assign(&mut self, other: Self) {
-        self.alerts += other.alerts;
-        self.suppressed += other.suppressed;
-        self.blocked += other.blocked;
-        self.duplicates += other.duplicates;
-        self.late += other.late;
-        self.over_device_limit += other.over_device_limit;
-        self.stale += other.stale;
-        self.early += other.early;
-        self.implausible += other.implausible;
-    }
-}
 
 /// Evaluates readings of one zone, in any order. `received` is the time of their first receipt.
 ///

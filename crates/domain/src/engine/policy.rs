@@ -9,6 +9,9 @@ use jiff::SignedDuration;
 use crate::reading::Source;
 use crate::rules::{Kind, Rule, RuleSet, Settings};
 
+/// How long reminders go on for a device that sends nothing, if no silence rule watches it.
+pub(super) const REMINDED_WITHOUT_READING: SignedDuration = SignedDuration::from_hours(24);
+
 /// The rules that apply to one source.
 #[derive(Debug)]
 pub(super) struct Policy<'r> {

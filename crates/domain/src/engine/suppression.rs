@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::zone::ZoneEvaluator;
+use super::evaluation::ZoneEvaluator;
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
 use crate::location::Location;
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};

@@ -2,15 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Evaluation;
+use super::evaluation::{Evaluation, ZoneEvaluator};
+use super::policy::REMINDED_WITHOUT_READING;
 use super::suppression::{RaisedAlert, next_active_hours, settings_at};
-use super::zone::{ZoneEvaluator, no_data_alert};
+use super::zone::no_data_alert;
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
 use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
-
-/// How long reminders go on for a device that sends nothing, if no silence rule watches it.
-pub(super) const REMINDED_WITHOUT_READING: SignedDuration = SignedDuration::from_hours(24);
 
 /// Does what is due in a zone at `now`. Afterwards only messages in the outbox are due, and silence rules if `with_silence` is
 /// false. The caller passes false while no reading arrives from anywhere: then the devices are not to blame.

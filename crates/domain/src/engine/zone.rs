@@ -3,26 +3,19 @@
 use jiff::Timestamp;
 
 use super::condition::{ConditionResult, addend, breach_of_total, evaluate_condition};
-use super::policy::Policy;
+use super::evaluation::ZoneEvaluator;
+use super::occurrences;
+use super::policy::{Policy, REMINDED_WITHOUT_READING};
 use super::suppression::{RaisedAlert, settings_at};
-use super::sweep::REMINDED_WITHOUT_READING;
 use super::threshold::{Transition, transition};
-use super::{Evaluation, occurrences};
 use crate::alert::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
 use crate::display::presentable;
 use crate::location::Location;
 use crate::reading::{Reading, ReadingId};
-use crate::rules::{Kind, Rule, RuleSet, Settings};
+use crate::rules::{Kind, Rule, Settings};
 use crate::severity::Severity;
 use crate::state::{Accumulator, LastSeen, OccurrenceCounter, RuleState, ThresholdState};
-
-/// Changes the state of one zone, and collects its messages.
-pub(super) struct ZoneEvaluator<'e> {
-    pub(super) rules: &'e RuleSet,
-    pub(super) evaluation: &'e mut Evaluation,
-    pub(super) now: Timestamp,
-}
 
 /// The facts of an alert that a rule raises.
 struct AlertCause {
@@ -32,11 +25,7 @@ struct AlertCause {
     trigger: Trigger,
 }
 
-impl<'e> ZoneEvaluator<'e> {
-    pub(super) fn new(rules: &'e RuleSet, evaluation: &'e mut Evaluation, now: Timestamp) -> Self {
-        Self { rules, evaluation, now }
-    }
-
+impl ZoneEvaluator<'_> {
     /// Evaluates a reading that is neither a duplicate nor late. `at` is its event time; `policy` contains the rules for its
     /// source.
     pub(super) fn evaluate(&mut self, reading: &Reading<'_>, at: Timestamp, policy: &Policy<'_>) {
