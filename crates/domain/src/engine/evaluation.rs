@@ -61,9 +61,3 @@ pub(super) struct ZoneEvaluator<'e> {
     pub(super) evaluation: &'e mut Evaluation,
     pub(super) now: Timestamp,
 }
-
-impl<'e> ZoneEvaluator<'e> {
-    pub(super) fn new(rules: &'e RuleSet, evaluation: &'e mut Evaluation, now: Timestamp) -> Self {
-        Self { rules, evaluation, now }
-    }
-}

@@ -87,7 +87,7 @@ pub fn evaluate(
     let has_known_readings = !state.dedup_window.is_empty();
     let mut evaluation = Evaluation { state, stats, ..Evaluation::default() };
     let mut policies = Policies::new(rules);
-    let mut zone = ZoneEvaluator::new(rules, &mut evaluation, now);
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
     // By text alone: the same reading without a usable time counts as of another time when it is repeated.
     let mut texts: HashSet<&str, RandomState> = HashSet::default();
     for (at, reading) in timed {
@@ -126,7 +126,7 @@ pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
 #[must_use]
 pub fn clean(rules: &RuleSet, state: ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    ZoneEvaluator::new(rules, &mut evaluation, now).clean(at);
+    ZoneEvaluator { rules, evaluation: &mut evaluation, now }.clean(at);
     evaluation
 }
 

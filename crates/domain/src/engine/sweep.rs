@@ -15,7 +15,7 @@ use crate::state::{LastSeen, NoData, RuleState, ThresholdState, ZoneState};
 #[must_use]
 pub fn sweep(rules: &RuleSet, state: ZoneState, now: Timestamp, with_silence: bool) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    let mut zone = ZoneEvaluator::new(rules, &mut evaluation, now);
+    let mut zone = ZoneEvaluator { rules, evaluation: &mut evaluation, now };
     zone.release(now);
     zone.remind();
     if with_silence {
