@@ -136,11 +136,11 @@ pub struct StateDocument {
     pub version: u64,
 }
 
-/// Key prefix of the documents that list a zone's projects.
+/// Key prefix of the documents that list the projects with a zone of one id.
 pub const PROJECTS_OF: &str = "projects-of/";
 
-/// Whether a store may delete the document 90 days after its last write if nothing about it is due. The list of a zone's
-/// projects is exempt: it is written once, when the zone is new.
+/// Whether a store may delete the document 90 days after its last write, or after its due time if that is later. A list of
+/// projects is exempt: it is only written when a project is new in it, and a zone exists longer.
 #[must_use]
 pub fn may_expire(key: &str) -> bool {
     !key.starts_with(PROJECTS_OF)
@@ -215,14 +215,15 @@ pub struct Subscriptions {
 /// Provides the rules in force.
 #[async_trait]
 pub trait RuleSource: Send + Sync {
-    /// The rules in force at `now`. If newer rules cannot be read or are refused, the last accepted ones stay in force.
+    /// The rules in force at `now`. If newer rules cannot be read or are refused, the last accepted ones stay in force. If
+    /// rules are refused and there are no accepted ones, the built-in rules are in force.
     ///
     /// # Errors
-    /// [`UnavailableError`] if the rules were never read and cannot be read now; a retry can help. The built-in rules are no
-    /// substitute for the operator's: alerts would be false or missing, and more SMS might go out than allowed.
+    /// [`UnavailableError`] if the rules were never read and cannot be read now; a retry can help. The built-in rules do not
+    /// replace unread ones: alerts would be false or missing, and more SMS might go out than allowed.
     async fn current(&self, now: Timestamp) -> Result<Arc<RuleSet>, UnavailableError>;
 
-    /// The newest rules, if they are refused and older ones are in force.
+    /// The newest rules, if they are refused and others are in force.
     fn refused(&self) -> Option<RefusedRules> {
         None
     }
