@@ -1,5 +1,5 @@
 //! Takes tokens and SMS from the rate limit, a state document that all copies of the program share. Without an answer nothing is
-//! granted: messages wait for the sweep and go out without SMS.
+//! granted: without one about tokens, messages wait for the sweep; without one about SMS, they go out without SMS.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::domain::severity::Severity;
 
 /// Key of the state document.
 pub const RATE_LIMIT: &str = "rate-limit";
-/// Retries of a compare-and-swap. Sixty copies that want a token at the same time all get one within the timeout: each attempt is
-/// won by one of them.
+/// Retries of a compare-and-swap. Almost all of sixty copies that want a token at the same time get one within the timeout,
+/// because random pauses spread their attempts. A copy that loses every attempt gets none.
 const RETRIES: u32 = 20;
 /// How long a push waits for the rate limit.
 pub const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(1);
