@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
@@ -11,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
-use super::state_documents::{read, to_json};
+use super::state_documents::{RETRIES, backoff, read, to_json};
 use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, EvaluationStats, Policies, evaluate, next_due};
 use crate::domain::rate_limit::Requester;
 use crate::domain::reading::Reading;
@@ -22,10 +21,6 @@ use crate::domain::state::{OutboxEntry, ZoneKey, ZoneState};
 /// meanwhile.
 pub(super) const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Retries of a compare-and-swap after another writer was first.
-pub(super) const RETRIES: u32 = 5;
-/// Upper bound of the first backoff in milliseconds. It doubles with each retry.
-const FIRST_BACKOFF_MS: u64 = 10;
 /// Number of zones processed concurrently.
 pub(super) const CONCURRENT: usize = 32;
 
@@ -293,10 +288,4 @@ impl<'r, 't> LoadedZones<'r, 't> {
         let documents = if keys.is_empty() { Vec::new() } else { store.load(&keys).await? };
         Ok(Self { rules, zones, documents, repeated })
     }
-}
-
-/// Waits for a random time, so that two writers do not collide again. Its upper bound doubles with each attempt.
-pub(super) async fn backoff(attempt: u32) {
-    let milliseconds = fastrand::u64(1..=(FIRST_BACKOFF_MS << attempt));
-    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

@@ -5,9 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluator::RETRIES;
 use super::ports::{PROJECTS_OF, StateDocument, StateStore, UnavailableError};
-use super::state_documents::{change, load, read};
+use super::state_documents::{RETRIES, change, load, read};
 use crate::domain::state::StateVersion;
 
 /// Maximum number of recorded zones in the memory of a process; the memory is then cleared.

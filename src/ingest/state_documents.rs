@@ -1,14 +1,22 @@
 //! Reads and writes state documents as JSON. A document that cannot be read stays unchanged, and its
 //! zone is not evaluated.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::evaluator::backoff;
 use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use crate::domain::state::StateVersion;
 use crate::telemetry::MEASURED;
+
+/// Retries of a compare-and-swap after another writer was first.
+pub(super) const RETRIES: u32 = 5;
+/// Upper bound of the first backoff in milliseconds. It doubles with each retry.
+const FIRST_BACKOFF_MS: u64 = 10;
+/// How often the backoff doubles in [`change`]. With a higher bound, writers that lost often would pause while others win.
+const MAX_DOUBLINGS: u32 = 3;
 
 /// When the last push arrived, from any device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,9 +44,6 @@ pub(super) async fn load<T: Default + DeserializeOwned>(
     Ok((read(key, &document)?, document))
 }
 
-/// How often the backoff doubles in [`change`]. With a higher bound, writers that lost often would pause while others win.
-const MAX_DOUBLINGS: u32 = 3;
-
 /// Changes the document with this key by compare-and-swap. Returns what `change` returns, which is called again after a lost
 /// one, at most `retries` times. An unchanged document is not written.
 pub(super) async fn change<T: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send, R: Send>(
@@ -61,6 +66,12 @@ pub(super) async fn change<T: Clone + Default + PartialEq + Serialize + Deserial
         }
     }
     Err(UnavailableError::new("a state document could not be written", "other writers were first in all attempts"))
+}
+
+/// Waits for a random time, so that two writers do not collide again. Its upper bound doubles with each attempt.
+pub(super) async fn backoff(attempt: u32) {
+    let milliseconds = fastrand::u64(1..=(FIRST_BACKOFF_MS << attempt));
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
 /// The JSON text of a document.
