@@ -66,7 +66,7 @@ pub fn unlinked(text: &str) -> String {
         if let Some(length) = id_length(rest).filter(|_| !before.is_some_and(|before| before.is_ascii_alphanumeric())) {
             safe += &rest[..length];
             rest = &rest[length..];
-        } else if character.is_numeric() {
+        } else if is_digit(character) {
             let number = &rest[..number_length(rest)];
             push_number(&mut safe, number);
             rest = &rest[number.len()..];
@@ -91,15 +91,20 @@ fn id_length(text: &str) -> Option<usize> {
     (length >= SHORTEST_ID).then_some(length)
 }
 
+/// Whether a telephone could dial `c`. Numbers such as `〇` and `Ⅲ` are letters.
+fn is_digit(c: char) -> bool {
+    c.is_numeric() && !c.is_alphabetic()
+}
+
 /// The length of the number at the beginning of `text`, including separators between digits.
 fn number_length(text: &str) -> usize {
     let end = text.find(|c: char| c.is_alphabetic() || c == '_').unwrap_or(text.len());
-    let last = text[..end].char_indices().rfind(|(_, c)| c.is_numeric());
+    let last = text[..end].char_indices().rfind(|(_, c)| is_digit(*c));
     last.map_or(end, |(last, digit)| last + digit.len_utf8())
 }
 
 fn push_number(safe: &mut String, number: &str) {
-    let digits: Vec<char> = number.chars().filter(|c| c.is_numeric()).collect();
+    let digits: Vec<char> = number.chars().filter(|c| is_digit(*c)).collect();
     let is_one_word = digits.len() == number.chars().count();
     if digits.len() < *PHONE_DIGITS.start() || (is_one_word && digits.len() > *PHONE_DIGITS.end()) {
         *safe += number;
@@ -199,6 +204,17 @@ mod tests {
             &id,
         ] {
             assert_eq!(unlinked(text), text);
+        }
+    }
+
+    #[test]
+    fn every_number_ends_and_a_number_that_is_a_letter_stays() {
+        for name in ["二〇三室", "Block Ⅲ", "Ⅲ1234567", "〇"] {
+            assert_eq!(unlinked(name).replace('_', ""), name);
+        }
+        for number in ('\0'..=char::MAX).filter(|c| c.is_numeric() || c.is_alphabetic()) {
+            let text = unlinked(&format!("{number}1{number}.{number}_{number}"));
+            assert_eq!(unlinked(&text), text, "{number:?}");
         }
     }
 
