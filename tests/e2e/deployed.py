@@ -370,6 +370,17 @@ class Deployed:
             self.sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
             self.sqs.delete_queue(QueueUrl=url)
 
+    def alert_ids(self, envelopes):
+        """The ids of all alerts in these messages. Ignores alerts of zones of earlier tests, which a digest can contain."""
+        ignored = self._zones_of_earlier_tests - self._zones
+        ids = []
+        for message in (json.loads(envelope["Message"]) for envelope in envelopes):
+            for alert in message["alerts"]:
+                # An alert of a digest has the zone itself, and one of another message has that of the message.
+                zone = (message.get("location") or alert).get("zone")
+                ids += [alert["id"]] if zone not in ignored else []
+        return ids
+
     def _receive(self, url):
         envelopes = []
         request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}

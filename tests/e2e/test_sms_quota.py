@@ -15,11 +15,6 @@ def push_concurrently(stack, ammonia_ppb):
         return list(copies.map(lambda _: stack.push(reading(ammonia_ppb)), range(PUSHES)))
 
 
-def alerts(envelopes):
-    messages = [json.loads(envelope["Message"]) for envelope in envelopes]
-    return [alert["id"] for message in messages for alert in message["alerts"]]
-
-
 def test_sixty_concurrent_alerts_stay_within_the_sms_quota_and_none_is_lost(stack):
     rules = f"[rate_limit]\nburst = 100\nper_minute = 100\nsms_per_day = {QUOTA}\n"
     with stack.rules(rules), stack.alert_queue() as receive, stack.alert_queue(channel=["sms"]) as receive_sms:
@@ -40,9 +35,13 @@ def test_sixty_concurrent_alerts_stay_within_the_sms_quota_and_none_is_lost(stac
         assert stack.sweep()["waiting"] == 0
         envelopes = receive()
         by_sms = receive_sms()
-        texts = [message for message in stack.aws.postbox()[before:] if message["protocol"] == "sms"]
+        sent = stack.aws.postbox()[before:]
     stack.reset_rate_limit()
-    assert len(alerts(envelopes)) == len(set(alerts(envelopes))) == PUSHES, "each is sent by email once"
+    ids = stack.alert_ids(envelopes)
+    assert len(ids) == len(set(ids)) == PUSHES, "each is sent by email once"
     # An alert of an earlier test also uses the quota.
-    assert len(by_sms) <= len(texts)
-    assert len(texts) == min(QUOTA, len(envelopes)), "the quota must be used up and not exceeded"
+    texts = [message for message in sent if message["protocol"] == "sms"]
+    assert len(by_sms) <= len(texts) <= QUOTA, "the quota must not be exceeded"
+    # A copy that does not learn in time whether its message was counted sends it by email only, and says so.
+    unknown = [message for message in sent if "quota could not be read" in message["message"]]
+    assert len(texts) + len(unknown) >= QUOTA, "the quota must be used up"
