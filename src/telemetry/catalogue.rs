@@ -62,7 +62,10 @@ const fn time(name: &'static str, help: &'static str) -> MetricDefinition {
 /// All metrics.
 pub const METRICS: [MetricDefinition; 30] = [
     count("pushes", "Pushes that were stored, or queued to be stored"),
-    count("pushes_refused", "Pushes that are no batch, or too large; stored for inspection, answered with 4xx"),
+    count(
+        "pushes_refused",
+        "Pushes that are no batch, or too large once decoded; stored for inspection, answered with 4xx",
+    ),
     count("pushes_repeated", "Pushes whose body was stored before"),
     count("pushes_queued", "Pushes that were put into the queue because the bucket was unavailable"),
     count("pushes_unevaluated", "Stored pushes that are evaluated later, because the state could not be written"),
@@ -88,7 +91,7 @@ pub const METRICS: [MetricDefinition; 30] = [
     gauge("subscriptions_confirmed", MetricUnit::Count, "Confirmed subscriptions of the alert topic"),
     time("push_ms", "Duration of a push"),
     time("store_ms", "Duration of storing a push"),
-    time("evaluate_ms", "Duration of evaluating a push, with reading and writing state"),
+    time("evaluate_ms", "Duration of evaluating a push, with writing its state"),
     time("publish_ms", "Duration of sending the messages of a push"),
     time("event_lag_ms", "Time from the newest reading of a push to its receipt"),
 ];
