@@ -559,6 +559,7 @@ fn a_test_alert_passes_every_step() {
     let alerts = std::fs::read_to_string(data.path().join("alerts.ndjson")).unwrap();
     let alert: Value = serde_json::from_str(alerts.lines().next().unwrap()).unwrap();
     assert_eq!(alert["attributes"]["channel"], json!(["email", "sms"]), "the command promises both");
+    assert_eq!(send(&url, &password).status.code(), Some(0), "a second test raises an alert again");
     assert!(failed(&send(&url, "wrong")).contains("401"));
     assert!(failed(&send(&url.replace("/push", "/pull"), &password)).contains("ends in /push"));
     assert!(server.end().1.contains("this is a test, nothing is wrong"));

@@ -1,6 +1,7 @@
 //! `test-alert`: one push that raises one harmless alert.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::domain::display;
 
@@ -26,7 +27,7 @@ pub(super) struct TestAlertCommand {
 impl TestAlertCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let endpoint = Endpoint::open(&self.url, 1)?;
-        let response = endpoint.push(batch().as_bytes());
+        let response = endpoint.push(batch(Timestamp::now()).as_bytes());
         let PushResponse { status, body, .. } = response.map_err(|error| endpoint.unreachable(&error))?;
         if let Some(failure) = endpoint.rejection(status) {
             return Err(failure);
@@ -35,15 +36,15 @@ impl TestAlertCommand {
         match (status, body["alerts"].as_u64()) {
             (200, Some(1..)) => {
                 print(
-                    "The endpoint sent the test alert. It should reach every confirmed email address and phone number within a \
+                    "The endpoint raised the test alert. It should reach every confirmed email address and phone number within a \
                      minute.\nIf it does not: is the subscription confirmed? For SMS: is the account out of the SMS sandbox, and \
                      `sms_from` in the rules not above medium?\n",
                 );
                 Ok(())
             }
             (200, Some(0)) => Err(Failure::new(
-                "the endpoint took the push, but raised no alert: is the rule `test-alert` switched off in its rules file, \
-                 or was this test sent a moment ago?",
+                "the endpoint took the push, but raised no alert: is the rule `test-alert` disabled in its rules file, or \
+                 outside its active hours?",
             )),
             _ => {
                 let detail = body["detail"].as_str().or(body["message"].as_str()).unwrap_or("no reason given");
@@ -54,13 +55,13 @@ impl TestAlertCommand {
     }
 }
 
-/// A push of one reading. Its time is now, so that two tests are two readings.
-fn batch() -> String {
+/// A push of one reading at `now`: two tests are two readings.
+fn batch(now: Timestamp) -> String {
     let reading = json!({
         "DevType": "SMARTCLEAN-PUSH#TEST",
         "DEVID": "smartclean-push-test",
         "Display": "Test alert",
-        "unixT": jiff::Timestamp::now().as_millisecond(),
+        "unixT": now.as_millisecond(),
         "v": { "test": 1 },
     });
     json!([reading.to_string()]).to_string()
@@ -75,13 +76,17 @@ mod tests {
     use smartclean_push::domain::state::ZoneState;
 
     #[test]
-    fn the_test_push_raises_the_test_alert_and_no_other() {
-        let body = batch();
-        let items = Items::split(body.as_bytes()).unwrap();
-        let readings = items.read().readings;
-        let now = jiff::Timestamp::now();
-        let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &[&readings[0]], now, now);
-        let rules: Vec<_> = evaluation.state.rule_states.keys().map(String::as_str).collect();
-        assert_eq!((evaluation.stats.alerts, rules), (1, vec!["test-alert"]));
+    fn each_test_raises_the_test_alert_and_no_other() {
+        let mut state = ZoneState::default();
+        for second in [0, 1, 3600] {
+            let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
+            let body = batch(now);
+            let items = Items::split(body.as_bytes()).unwrap();
+            let readings = items.read().readings;
+            let evaluation = evaluate(&RuleSet::pack(), state, &[&readings[0]], now, now);
+            let rules: Vec<_> = evaluation.state.rule_states.keys().map(String::as_str).collect();
+            assert_eq!((evaluation.stats.alerts, rules), (1, vec!["test-alert"]), "{second}");
+            state = evaluation.state;
+        }
     }
 }
