@@ -44,7 +44,7 @@ pub(super) struct ApiRequest<'e> {
     pub(super) verified_client: Option<String>,
 }
 
-/// The body of an event. It is decoded when it is first polled: after the client is authenticated.
+/// The body of an event. It is decoded when it is first polled: after the client is authenticated, except in a token request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventBody<'e> {
     /// A JSON string; `None` if the request has no body.
