@@ -43,8 +43,8 @@ const DUE: &str = "SELECT key FROM documents WHERE due <= ?1 ORDER BY due, key L
 /// all writes slow.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Days that a document stays after its last write, or after its due time if that is later: as in DynamoDB. A document with a due
-/// time never expires.
+/// Days from the last write of a document, or from its due time if that is later, to its `expires`: as in DynamoDB. Unlike there,
+/// [`EXPIRE`] keeps a document with a due time even then.
 const RETENTION_DAYS: i64 = 90;
 const DAY_MS: i64 = 86_400_000;
 
