@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::bins::Bins;
 use super::device::{HistoryDevice, HistoryMetric, PRECISION};
 use super::difference::difference;
-use super::evaluator::TrialRules;
 use super::findings::{AlertFact, Distribution, Findings, ReadingCounts, RuleLimit, RuleResults, Series};
+use super::trial_rules::TrialRules;
 use super::zone::{HistoryCounts, HistoryZone};
 
 /// Most periods of a series, so that a chart can show them.

@@ -1,18 +1,20 @@
-//! A device of the history, and its values.
+//! The devices of a zone of the history, and their values.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use jiff::{SignedDuration, Timestamp};
 
 use super::bins::Bins;
-use super::evaluator::TrialRules;
 use super::findings::{DeviceFindings, RuleLimit, Series};
+use super::trial_rules::TrialRules;
+use domain::alert::Alert;
 use domain::breach::Comparison;
 use domain::device::Unit;
 use domain::location::Location;
-use domain::reading::{Quantity, Reading};
+use domain::reading::{Quantity, Reading, Source};
 use domain::rules::{Kind, Rule, Settings, Test};
 
 /// The number of last readings that are compared to find copies: hours, at a reading a minute.
@@ -32,6 +34,17 @@ pub(super) struct HistoryDevice {
     pub(super) has_rules: Vec<bool>,
     /// Fingerprints of the last readings.
     recent: VecDeque<u64>,
+}
+
+/// The devices of a zone.
+#[derive(Debug, Default)]
+pub(super) struct ZoneDevices {
+    /// In order of first appearance.
+    pub(super) all: Vec<HistoryDevice>,
+    /// Indices by id and type as readings have them.
+    by_source: HashMap<(Cow<'static, str>, Cow<'static, str>), usize>,
+    /// Indices by id and type as alerts have them.
+    by_location: HashMap<(Option<String>, String), usize>,
 }
 
 /// A metric that a rule compares with a limit.
@@ -96,6 +109,32 @@ impl HistoryDevice {
         let series = self.metrics.into_iter().filter_map(|metric| metric.series(minutes));
         DeviceFindings { series: series.collect(), location: self.location, readings: self.readings }
     }
+}
+
+impl ZoneDevices {
+    /// The index of the device of a reading. Adds a new device.
+    pub(super) fn index(&mut self, reading: &Reading<'_>, rules: &[TrialRules<'_>]) -> usize {
+        let Source { device, device_type, .. } = &reading.source;
+        let key = (device.clone().unwrap_or_default(), device_type.clone());
+        if let Some(index) = self.by_source.get(&key) {
+            return *index;
+        }
+        let device = HistoryDevice::new(reading, rules);
+        let index = self.all.len();
+        self.by_source.insert((key.0.into_owned().into(), key.1.into_owned().into()), index);
+        self.by_location.entry(location_key(&device.location)).or_insert(index);
+        self.all.push(device);
+        index
+    }
+
+    /// The index of the device of an alert.
+    pub(super) fn index_of_alert(&self, alert: &Alert) -> Option<usize> {
+        self.by_location.get(&location_key(&alert.location)).copied()
+    }
+}
+
+fn location_key(location: &Location) -> (Option<String>, String) {
+    (location.device.clone(), location.device_type.clone())
 }
 
 impl HistoryMetric {

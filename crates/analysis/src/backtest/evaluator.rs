@@ -6,34 +6,24 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::arrivals::Arrivals;
+use super::device::ZoneDevices;
 use super::findings::{AlertFact, RuleResults};
-use super::zone::{ZoneDevices, ZonePush};
+use super::trial_rules::TrialRules;
 use domain::alert::{Alert, Message, SuppressionReason, Trigger};
 use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
-use domain::reading::{Reading, Source};
-use domain::rules::{Blocked, Kind, RuleSet};
+use domain::reading::Reading;
+use domain::rules::{Blocked, RuleSet};
 use domain::state::{RuleState, ThresholdState, ZoneState};
 
-/// A set of rules of a trial.
+/// The part of a push that is about a zone.
 #[derive(Debug)]
-pub(super) struct TrialRules<'r> {
-    pub(super) name: &'r str,
-    pub(super) rules: &'r RuleSet,
-    /// The rules that can be due while nothing arrives.
-    without_silences: RuleSet,
-}
-
-impl<'r> TrialRules<'r> {
-    pub(super) fn new((name, rules): &'r (String, RuleSet)) -> Self {
-        let mut without_silences = rules.clone();
-        without_silences.rules.retain(|rule| rule.kind != Kind::Silence);
-        Self { name, rules, without_silences }
-    }
-
-    /// Whether any rule applies to `source`.
-    pub(super) fn apply_to(&self, source: &Source<'_>) -> bool {
-        self.rules.rules.iter().any(|rule| rule.effective(source).is_some())
-    }
+pub(super) struct ZonePush<'t> {
+    /// First receipt of the push.
+    pub(super) received: Timestamp,
+    /// Ends of cleanings of the zone.
+    pub(super) cleanings: Vec<Timestamp>,
+    /// Readings from the zone, in the order of the push.
+    pub(super) readings: Vec<&'t Reading<'t>>,
 }
 
 /// The evaluation of a zone by a set of rules.

@@ -11,6 +11,7 @@ mod device;
 mod difference;
 mod evaluator;
 pub mod findings;
+mod trial_rules;
 mod zone;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,9 +23,10 @@ use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use self::arrivals::Arrivals;
-use self::evaluator::TrialRules;
+use self::evaluator::ZonePush;
 use self::findings::{Findings, ReadingCounts};
-use self::zone::{HistoryZone, ZonePush};
+use self::trial_rules::TrialRules;
+use self::zone::HistoryZone;
 use domain::engine::counts_at;
 use domain::reading::{Reading, Source};
 use domain::rules::{MentionKind, RuleSet};

@@ -1,29 +1,14 @@
 //! A zone of the history: its devices, its counts, and the evaluation by each set of rules.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::arrivals::Arrivals;
-use super::device::HistoryDevice;
-use super::evaluator::{HistoryEvaluator, TrialRules};
+use super::device::ZoneDevices;
+use super::evaluator::{HistoryEvaluator, ZonePush};
 use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
-use domain::alert::Alert;
+use super::trial_rules::TrialRules;
 use domain::engine::{counts_at, is_stale};
-use domain::location::Location;
-use domain::reading::{Reading, Source};
-
-/// The part of a push that is about a zone.
-#[derive(Debug)]
-pub(super) struct ZonePush<'t> {
-    /// First receipt of the push.
-    pub(super) received: Timestamp,
-    /// Ends of cleanings of the zone.
-    pub(super) cleanings: Vec<Timestamp>,
-    /// Readings from the zone, in the order of the push.
-    pub(super) readings: Vec<&'t Reading<'t>>,
-}
+use domain::reading::Reading;
 
 /// A zone of the history.
 #[derive(Debug)]
@@ -42,17 +27,6 @@ pub(super) struct HistoryCounts {
     pub(super) readings: ReadingCounts,
     pub(super) span: Option<Span>,
     pub(super) outliers: Outliers,
-}
-
-/// The devices of a zone.
-#[derive(Debug, Default)]
-pub(super) struct ZoneDevices {
-    /// In order of first appearance.
-    pub(super) all: Vec<HistoryDevice>,
-    /// Indices by id and type as readings have them.
-    by_source: HashMap<(Cow<'static, str>, Cow<'static, str>), usize>,
-    /// Indices by id and type as alerts have them.
-    by_location: HashMap<(Option<String>, String), usize>,
 }
 
 impl<'r> HistoryZone<'r> {
@@ -142,30 +116,4 @@ impl HistoryCounts {
 /// Merges `new` into what is known.
 fn merge<T: Copy>(known: &mut Option<T>, new: T, merge: impl Fn(T, T) -> T) {
     *known = Some(known.map_or(new, |known| merge(known, new)));
-}
-
-impl ZoneDevices {
-    /// The index of the device of a reading. Adds a new device.
-    fn index(&mut self, reading: &Reading<'_>, rules: &[TrialRules<'_>]) -> usize {
-        let Source { device, device_type, .. } = &reading.source;
-        let key = (device.clone().unwrap_or_default(), device_type.clone());
-        if let Some(index) = self.by_source.get(&key) {
-            return *index;
-        }
-        let device = HistoryDevice::new(reading, rules);
-        let index = self.all.len();
-        self.by_source.insert((key.0.into_owned().into(), key.1.into_owned().into()), index);
-        self.by_location.entry(location_key(&device.location)).or_insert(index);
-        self.all.push(device);
-        index
-    }
-
-    /// The index of the device of an alert.
-    pub(super) fn index_of_alert(&self, alert: &Alert) -> Option<usize> {
-        self.by_location.get(&location_key(&alert.location)).copied()
-    }
-}
-
-fn location_key(location: &Location) -> (Option<String>, String) {
-    (location.device.clone(), location.device_type.clone())
 }
