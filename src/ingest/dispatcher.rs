@@ -15,7 +15,8 @@ use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
 use crate::domain::state::{EntryId, Outbox, OutboxEntry, ZoneState};
 use crate::notify::digest::{digest, grouped};
-use crate::notify::render::{Rendered, render};
+use crate::notify::render::render;
+use crate::notify::rendered::Rendered;
 
 /// Maximum text of a digest in bytes: about five hundred lines. SNS accepts 256 KB for all texts of a message together.
 const LARGEST_DIGEST: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::auth::Credentials;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::rules::{RefusedRules, RuleSet};
-use crate::notify::render::Rendered;
+use crate::notify::rendered::Rendered;
 
 /// How an object was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use smartclean_push::adapters::local::{FolderArchive, NewDataFolder};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Replay;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 use crate::support::{TestApp, body, push_to, reading_with};
 

@@ -19,7 +19,7 @@ use smartclean_push::ingest::ports::{
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::ingest::{Ingest, PushOutcome};
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::memory::MemoryPublisher;

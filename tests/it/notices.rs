@@ -9,7 +9,7 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::UnavailableError;
 use smartclean_push::notify::attributes::Attribute;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 use crate::support::memory::MemoryPublisher;
 use crate::support::{TestApp, World, body, now, push_to, reading};

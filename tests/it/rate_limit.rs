@@ -14,7 +14,7 @@ use smartclean_push::ingest::SweepStats;
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::rate_limit::{RATE_LIMIT, take_sms, take_tokens};
 use smartclean_push::notify::attributes::Attribute;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 use crate::support::memory::{MemoryPublisher, MemoryState};
 use crate::support::{TestApp, World, body, now, push_to, reading_with};

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use smartclean_push::domain::display::presentable;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 use crate::properties::limits;
 use crate::support::{PASSWORD, TestApp, USERNAME, basic, now};

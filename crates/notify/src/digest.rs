@@ -10,7 +10,7 @@ use super::email::{laid_out, wrapped};
 use super::facts::AlertPhase;
 use super::list::{ListedAlert, counted_by_severity, groups, highest_mark, sentence, sms, sorted};
 use super::payload::MessagePayload;
-use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, json_size};
+use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, json_size};
 use super::subject::LONGEST_SUBJECT;
 use super::text::{Charset, cut_to_fit, utf16_units};
 use domain::alert::Message;

@@ -10,7 +10,8 @@ use super::digest::{digest, grouped};
 use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::notice::with_text;
-use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
+use super::render::render;
+use super::rendered::{LARGEST_SNS_MESSAGE, Rendered};
 use super::subject::LONGEST_SUBJECT;
 
 const LARGE: usize = usize::MAX;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::fixtures::*;
 use super::in_words;
-use super::render::{Rendered, render};
+use super::render::render;
+use super::rendered::Rendered;
 use domain::alert::notice::Notice;
 use domain::rules::RefusedRules;
 

@@ -21,6 +21,7 @@ mod list;
 mod notice;
 mod payload;
 pub mod render;
+pub mod rendered;
 mod sentence;
 mod sms;
 mod subject;

@@ -8,7 +8,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::fixtures::*;
 use super::gsm7::is_one_part;
-use super::render::{LARGEST_SNS_MESSAGE, Rendered, render};
+use super::render::render;
+use super::rendered::{LARGEST_SNS_MESSAGE, Rendered};
 
 /// Units of names: one of each script, and sequences that a cut could split.
 const UNITS: [&str; 26] = [

@@ -6,7 +6,7 @@ use super::list::{
     ListedAlert, SHORT_NAME, and_others, common_location, groups, highest_mark, newest, sentence, sms, sorted, subjects,
 };
 use super::payload::{AlertPayload, MessagePayload};
-use super::render::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
+use super::rendered::{LARGEST_LIST_EMAIL, LARGEST_LIST_JSON, Rendered, within};
 use super::text::{counted, cut_to_graphemes, date_and_time, ids};
 use domain::alert::{SuppressedAlert, SuppressionReason};
 use domain::location::Location;

@@ -2,7 +2,8 @@
 
 use super::facts::Facts;
 use super::fixtures::*;
-use super::render::{Rendered, render};
+use super::render::render;
+use super::rendered::Rendered;
 use domain::alert::{Alert, Message};
 use domain::breach::Comparison;
 use domain::location::Location;

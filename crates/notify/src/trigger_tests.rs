@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::attributes::Attribute;
 use super::fixtures::*;
-use super::render::{Rendered, render};
+use super::render::render;
+use super::rendered::Rendered;
 
 /// 13:40 in Singapore, 19 minutes before [`AT`].
 const SINCE: &str = "2022-06-01T05:40:12Z";

@@ -11,7 +11,7 @@ use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 /// A raw store.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{OPTIONAL_TIMEOUT, PUBLISH_TIMEOUT, backoff, error_code, http_status, unavailable, within};
 use crate::ingest::ports::{AlertPublisher, Subscriptions, UnavailableError, chain};
 use crate::notify::attributes::Attribute;
-use crate::notify::render::Rendered;
+use crate::notify::rendered::Rendered;
 
 /// Most messages of a request; SNS, `PublishBatch`.
 const MAX_MESSAGES: usize = 10;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::ingest::ports::{AlertPublisher, UnavailableError};
 use crate::notify::attributes::Attribute;
-use crate::notify::render::Rendered;
+use crate::notify::rendered::Rendered;
 
 /// The file's name in the data folder.
 const FILE: &str = "alerts.ndjson";

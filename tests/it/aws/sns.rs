@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use smartclean_push::adapters::aws::sns::SnsPublisher;
 use smartclean_push::ingest::ports::{AlertPublisher as _, Subscriptions};
 use smartclean_push::notify::attributes::Attribute;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 use super::mock_service::{MockReply, MockService, ReceivedRequest};
 

@@ -20,7 +20,7 @@ use smartclean_push::domain::severity::Severity;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{AlertPublisher, Commit, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 use tokio::task::yield_now;
 
 use crate::model::config;

@@ -16,7 +16,7 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::engine::EvaluationStats;
 use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 use tokio::runtime::Runtime;
 
 use super::table::StateTable;

@@ -1,7 +1,7 @@
 //! Limits of every message, whatever its content.
 
 use smartclean_push::notify::attributes::Attribute;
-use smartclean_push::notify::render::{LARGEST_SNS_MESSAGE, Rendered};
+use smartclean_push::notify::rendered::{LARGEST_SNS_MESSAGE, Rendered};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Panics if SNS, a mail program, a phone or a terminal would reject `message`, or interpret it as a command.

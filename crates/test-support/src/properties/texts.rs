@@ -11,7 +11,8 @@ use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::ZoneState;
 use smartclean_push::notify::digest::{digest, grouped};
-use smartclean_push::notify::render::{Rendered, render};
+use smartclean_push::notify::render::render;
+use smartclean_push::notify::rendered::Rendered;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::limits;

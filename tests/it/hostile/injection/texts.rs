@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::notify::attributes::Attribute;
-use smartclean_push::notify::render::Rendered;
+use smartclean_push::notify::rendered::Rendered;
 
 use super::{ANY_TYPE, FIELDS, assert_plain, feedback, payloads};
 use crate::support::{TestApp, body, now, push_to};
