@@ -62,16 +62,9 @@ pub fn decode(body: Bytes, encoding: Encoding) -> Result<Bytes, DecodeError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::io::Write;
-
+mod tests {
     use super::*;
-
-    pub(in crate::ingest) fn gzip(bytes: &[u8]) -> Bytes {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap().into()
-    }
+    use crate::ingest::fixtures::gzip;
 
     #[test]
     fn gzip_comes_back_to_the_letter_also_in_several_members() {

@@ -7,6 +7,8 @@
 pub mod decode;
 mod dispatcher;
 mod evaluator;
+#[cfg(test)]
+mod fixtures;
 mod log;
 mod pending;
 pub mod ports;

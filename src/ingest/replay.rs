@@ -176,7 +176,7 @@ mod tests {
     use super::RejectedPart::{Body, Gzip, Json, String as Text};
     use super::*;
     use crate::domain::archive::{pack_rejections, unpack, unpack_rejections};
-    use crate::ingest::decode::tests::gzip;
+    use crate::ingest::fixtures::gzip;
 
     fn rejection(part: RejectedPart, raw: &[u8]) -> Rejection<'_> {
         Rejection { part, reason: "then".into(), raw: raw.into() }
