@@ -286,12 +286,13 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 /// Whether the database has the schema; false if it is empty.
 fn has_schema(connection: &Connection) -> Result<bool, SqliteOpenError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: i64 = connection.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (version, tables) {
-        (0, 0) => Ok(false),
-        (SCHEMA_VERSION, _) => Ok(true),
-        (..=0, _) => Err(SqliteOpenError::Foreign),
-        (other, _) => Err(SqliteOpenError::OtherRelease(other)),
+    let tables = "SELECT count(*), count(*) FILTER (WHERE name = 'documents') FROM sqlite_schema";
+    let (tables, ours): (i64, i64) = connection.query_one(tables, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    match (version, tables, ours) {
+        (0, 0, _) => Ok(false),
+        (SCHEMA_VERSION, _, 1) => Ok(true),
+        (..=0, ..) | (_, _, 0) => Err(SqliteOpenError::Foreign),
+        (other, ..) => Err(SqliteOpenError::OtherRelease(other)),
     }
 }
 
@@ -326,7 +327,7 @@ mod tests {
             [("delete", SCHEMA_VERSION + 1), ("wal", SCHEMA_VERSION + 1), ("wal", SCHEMA_VERSION - 1)]
         {
             let sql = format!(
-                "PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS t (a); PRAGMA user_version = {version}"
+                "PRAGMA journal_mode = {journal}; CREATE TABLE IF NOT EXISTS documents (a); PRAGMA user_version = {version}"
             );
             let path = database(folder.path(), &sql);
             let before = fs::read(&path).unwrap();
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn a_newer_schema_in_the_write_ahead_log_is_recognized_and_stays_there() {
         let folder = tempfile::tempdir().unwrap();
-        let path = database(folder.path(), "PRAGMA journal_mode = wal; CREATE TABLE t (a)");
+        let path = database(folder.path(), "PRAGMA journal_mode = wal; CREATE TABLE documents (a)");
         let writer = Connection::open(&path).unwrap();
         writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         writer.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
@@ -355,11 +356,15 @@ mod tests {
 
     #[test]
     fn a_database_of_another_program_is_refused_and_left_unchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = database(folder.path(), "CREATE TABLE theirs (a)");
-        let before = fs::read(&path).unwrap();
-        assert!(matches!(SqliteStore::open(&path), Err(SqliteOpenError::Foreign)));
-        assert_eq!(fs::read(&path).unwrap(), before);
+        for (sql, version) in
+            [("CREATE TABLE theirs (a)", 0), ("CREATE TABLE theirs (a)", SCHEMA_VERSION), ("", SCHEMA_VERSION)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = database(folder.path(), &format!("{sql}; PRAGMA user_version = {version}"));
+            let before = fs::read(&path).unwrap();
+            assert!(matches!(SqliteStore::open(&path), Err(SqliteOpenError::Foreign)), "{sql} {version}");
+            assert_eq!(fs::read(&path).unwrap(), before);
+        }
     }
 
     #[test]
