@@ -29,8 +29,13 @@ const MOST_VERIFIED: usize = 1024;
 /// How long a login counts as verified after its last use. A building may be quiet for a night.
 const VERIFIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// The limiter of the networks in a bucket, and whether a right login gave its token back.
-type Bucket<C> = (RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>, bool);
+/// The networks with one hash.
+#[derive(Debug)]
+struct Bucket<C: Clock> {
+    limiter: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
+    /// Whether a right login gave its token back.
+    has_returned_token: bool,
+}
 
 /// Decides which logins may be verified.
 #[derive(Debug)]
@@ -64,12 +69,9 @@ pub(super) struct LoginAttempt<'l, C: Clock = MonotonicClock> {
 
 impl<C: Clock + Clone> LoginLimit<C> {
     pub(super) fn new(clock: &C) -> Self {
-        let bucket = || (RateLimiter::direct_with_clock(Quota::per_minute(FAILURES), clock.clone()), false);
-        Self {
-            buckets: (0..BUCKETS).map(|_| AsyncMutex::new(bucket())).collect(),
-            hasher: RandomState::new(),
-            verified: Mutex::default(),
-        }
+        let limiter = || RateLimiter::direct_with_clock(Quota::per_minute(FAILURES), clock.clone());
+        let bucket = |_| AsyncMutex::new(Bucket { limiter: limiter(), has_returned_token: false });
+        Self { buckets: (0..BUCKETS).map(bucket).collect(), hasher: RandomState::new(), verified: Mutex::default() }
     }
 
     /// Permits to verify `login` from the address `source`; `None` above the limit of its network, unless this login was verified
@@ -83,7 +85,7 @@ impl<C: Clock + Clone> LoginLimit<C> {
         if let Some(verified) = self.verified_login(digest, now) {
             return Some(verified);
         }
-        let is_permitted = std::mem::take(&mut bucket.1) || bucket.0.check().is_ok();
+        let is_permitted = std::mem::take(&mut bucket.has_returned_token) || bucket.limiter.check().is_ok();
         is_permitted.then_some(LoginAttempt { digest, hash: None, bucket: Some(bucket) })
     }
 
@@ -96,7 +98,7 @@ impl<C: Clock + Clone> LoginLimit<C> {
     /// Whether a rejected request without a login may have its own log line. Has the same rate as logins, counted apart.
     pub(super) fn permits_log_line(&self, source: &str) -> bool {
         // Locked only while a login of a network with the same bucket is verified.
-        self.bucket(source, false).try_lock().is_ok_and(|bucket| bucket.0.check().is_ok())
+        self.bucket(source, false).try_lock().is_ok_and(|bucket| bucket.limiter.check().is_ok())
     }
 
     fn bucket(&self, source: &str, is_login: bool) -> &AsyncMutex<Bucket<C>> {
@@ -105,7 +107,7 @@ impl<C: Clock + Clone> LoginLimit<C> {
 
     /// Ends the attempt of a right login: it gives its token back, and passes the limit for a day after each use.
     pub(super) fn verified(&self, attempt: &mut LoginAttempt<'_, C>, now: Timestamp) {
-        attempt.bucket.iter_mut().for_each(|bucket| bucket.1 = true);
+        attempt.bucket.iter_mut().for_each(|bucket| bucket.has_returned_token = true);
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= MOST_VERIFIED && !verified.contains_key(&attempt.digest) {
             let oldest = verified.iter().min_by_key(|(_, login)| login.last_used).map(|(digest, _)| *digest);
