@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::time::Instant;
 
 use super::Ingest;
 use super::evaluator::LEASE;
@@ -30,7 +31,10 @@ impl Ingest {
         let received = now.checked_sub(LEASE).unwrap_or(now).max(started);
         let Some(journal) = self.ports.journal.as_deref() else { return Ok(0) };
         let (mut finished, mut failure) = (0, None);
+        let began = Instant::now();
         for push in journal.pending(received).await? {
+            // The lease of a message counts from here, and the pushes before this one can take longer than a lease.
+            let now = now.checked_add(began.elapsed()).unwrap_or(now);
             match self.evaluate_one(journal, &push, now).await {
                 Ok(()) => {
                     self.failed().remove(&push.key);

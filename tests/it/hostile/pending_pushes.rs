@@ -1,10 +1,16 @@
 //! Stored pushes whose evaluation keeps failing: others are evaluated, and after three attempts such a push is set
-//! aside.
+//! aside. Slow ones do not shorten the lease of later messages.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::local::FolderStore;
-use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::domain::archive::{Object, ObjectKey};
+use smartclean_push::domain::batch::BatchId;
+use smartclean_push::ingest::ports::{
+    Commit, Journal, PendingPush, RawStore, StateDocument, StateStore, Stored, UnavailableError,
+};
 
 use super::injection::feedback;
 use crate::support::memory::{MemoryPublisher, MemoryState};
@@ -91,4 +97,54 @@ async fn a_push_that_fails_three_times_is_set_aside_with_one_notice_and_stays_st
     assert_eq!(notices.len(), 1, "{sent:?}");
     let key = files(&folder.path().join("raw")).remove(0);
     assert!(notices[0].email.contains(&format!("zstd -dc raw/{key}")), "{}", notices[0].email);
+}
+
+/// Three pending pushes, each of another zone. Reading one takes 40 s.
+#[derive(Clone)]
+struct SlowJournal;
+
+#[async_trait]
+impl RawStore for SlowJournal {
+    async fn put(&self, _: Object) -> Result<Stored, UnavailableError> {
+        Ok(Stored::Already)
+    }
+}
+
+#[async_trait]
+impl Journal for SlowJournal {
+    async fn pending(&self, _: Timestamp) -> Result<Vec<PendingPush>, UnavailableError> {
+        let key = |zone: &str| ObjectKey::of_rejections(BatchId::of(zone.as_bytes()), now());
+        Ok(["a", "b", "c"].map(|zone| PendingPush { key: key(zone), received: now() }).to_vec())
+    }
+
+    async fn lines(&self, key: &ObjectKey) -> Result<String, UnavailableError> {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        let pending = self.pending(now()).await?;
+        let index = pending.iter().position(|push| push.key == *key).unwrap();
+        Ok(feedback(now(), &[("InsID", ["a", "b", "c"][index])]))
+    }
+
+    async fn mark_evaluated(&self, _: &ObjectKey) -> Result<(), UnavailableError> {
+        Ok(())
+    }
+
+    async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
+        panic!("{key} is set aside")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_a_message_counts_from_the_evaluation_of_its_push() {
+    let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
+    let world = World::new().with_journaled_store(SlowJournal).with_publisher(publisher.clone());
+    let ingest = world.with_state(state.clone()).ingest();
+    publisher.set_broken(true);
+    assert_eq!(ingest.evaluate_pending(Timestamp::MAX, now()).await.unwrap(), 3);
+    let zones = state.documents().into_iter().filter(|(key, _)| key.starts_with("zone/"));
+    let leased: Vec<i64> = zones.map(|(_, zone)| zone.due.unwrap().duration_since(now()).as_secs()).collect();
+    assert_eq!(leased, [60, 100, 140]);
+    // The publisher works again. The message of the last push is still leased, so the sweep does not send it.
+    publisher.set_broken(false);
+    ingest.sweep_due(now() + SignedDuration::from_secs(120)).await.unwrap();
+    assert_eq!(publisher.sent().len(), 2);
 }
