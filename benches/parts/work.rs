@@ -68,6 +68,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
         store: Box::new(store),
         journal: None,
         state: Box::new(state),
+        rate_limit: None,
         publisher: Box::new(publisher),
         rules: Box::new(Arc::clone(rules)),
     });

@@ -61,6 +61,7 @@ async fn main() -> Result<(), Error> {
         store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
         journal: None,
         state: Box::new(state),
+        rate_limit: None,
         publisher: Box::new(publisher),
         rules: Box::new(rules),
     });

@@ -81,6 +81,8 @@ pub(super) struct Committed {
 #[derive(Clone, Copy)]
 pub(super) struct Evaluator<'e> {
     pub(super) store: &'e dyn StateStore,
+    /// The store of the rate limit.
+    pub(super) rate_limit: &'e dyn StateStore,
     pub(super) rules: &'e RuleSet,
     pub(super) now: Timestamp,
 }

@@ -152,6 +152,8 @@ pub struct Environment {
     pub journal: Option<Box<dyn Journal>>,
     /// State store.
     pub state: Box<dyn StateStore>,
+    /// Keeps the rate limit; `None` if the state store does. The messages of a replay reach nobody, so they use up nothing there.
+    pub rate_limit: Option<Box<dyn StateStore>>,
     /// Publisher.
     pub publisher: Box<dyn AlertPublisher>,
     /// Rules in force.
@@ -292,7 +294,8 @@ impl Ingest {
     }
 
     fn evaluator<'e>(&'e self, rules: &'e RuleSet, now: Timestamp) -> Evaluator<'e> {
-        Evaluator { store: &*self.ports.state, rules, now }
+        let store = &*self.ports.state;
+        Evaluator { store, rate_limit: self.ports.rate_limit.as_deref().unwrap_or(store), rules, now }
     }
 
     fn dispatcher<'d>(&'d self, rules: &'d RuleSet, now: Timestamp) -> Dispatcher<'d> {

@@ -64,7 +64,7 @@ impl Evaluator<'_> {
             return 0;
         }
         let request = TokenRequest { limit: self.rules.rate_limit, demand, requester, now: self.now };
-        granted(take_tokens(self.store, &request).await).unwrap_or_default()
+        granted(take_tokens(self.rate_limit, &request).await).unwrap_or_default()
     }
 
     /// Number of the `wanted` messages that may go out by SMS today; `None` without an answer.
@@ -72,7 +72,7 @@ impl Evaluator<'_> {
         if wanted == 0 {
             return Some(0);
         }
-        granted(take_sms(self.store, self.rules.rate_limit.sms_per_day, wanted, self.now).await)
+        granted(take_sms(self.rate_limit, self.rules.rate_limit.sms_per_day, wanted, self.now).await)
     }
 }
 

@@ -8,10 +8,12 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Metadata, Object, ObjectKey, pack_rejections, unpack};
 use smartclean_push::domain::batch::{BatchId, RejectedPart, Rejection};
+use smartclean_push::domain::rate_limit::RateLimitState;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::decode::Encoding;
-use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
+use smartclean_push::ingest::ports::{Journal as _, RawStore as _, StateStore as _};
+use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 
 use crate::support::{
     CommandOutput, World, body, documents, eventually, files, gzip, now, push_to, reading_with, request_info, run,
@@ -101,9 +103,25 @@ async fn replaying_readings_builds_the_state_of_the_server_and_sends_nothing() {
     assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
     assert!(ran.out.starts_with("Objects   4\nReadings  6; 0 of them known before, 0 too old"), "{}", ran.out);
     assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}", ran.out);
-    assert_eq!(documents(&folder.path().join("new/state.db")), documents(&data.join("state.db")));
+    let mut expected = documents(&data.join("state.db"));
+    expected.retain(|document| document.key != RATE_LIMIT);
+    assert_eq!(documents(&folder.path().join("new/state.db")), expected);
     assert!(!folder.path().join("new/alerts.ndjson").exists());
     assert_eq!(lines(&data.join("alerts.ndjson")), log_lines);
+}
+
+#[tokio::test]
+async fn messages_of_a_replay_use_up_nothing_of_the_rate_limit_and_the_sms_quota() {
+    let folder = folder_with_pushes(&history()).await;
+    let file = folder.path().join("state.db");
+    let mut used = RateLimitState::default();
+    assert_eq!(used.take_sms(100, 7, now()), 7);
+    let used = serde_json::to_string(&used).unwrap();
+    SqliteStore::open(&file).unwrap().commit(RATE_LIMIT, 0, &used, None).await.unwrap();
+    let ran = replay(folder.path(), &["raw", "--from", "data", "--state", "state.db"]);
+    assert!(ran.out.contains("\nMessages  4, sent to nobody\n"), "{}{}", ran.out, ran.err);
+    let limit: Vec<_> = documents(&file).into_iter().filter(|document| document.key == RATE_LIMIT).collect();
+    assert_eq!(limit.iter().map(|document| document.body.as_str()).collect::<Vec<_>>(), [used]);
 }
 
 #[tokio::test]

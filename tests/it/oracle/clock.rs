@@ -56,6 +56,7 @@ async fn function_with_another_clock() {
         store: Box::new(StoreWithFallback::new(bucket.clone(), queue)),
         journal: None,
         state: Box::new(state),
+        rate_limit: None,
         publisher: Box::new(publisher),
         rules: Box::new(rules),
     });

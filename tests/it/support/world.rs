@@ -44,6 +44,7 @@ impl World {
             store: Box::new(store.clone()),
             journal: None,
             state: Box::new(state.clone()),
+            rate_limit: None,
             publisher: Box::new(publisher.clone()),
             rules: Box::new(Arc::clone(&PACK)),
         };

@@ -117,11 +117,13 @@ impl RawCommand {
         let pending = pending.into_iter().map(|push| push.key).collect();
         let log = self.alerts.then(|| AlertLog::open(folder)).transpose().map_err(unusable)?;
         let state = SqliteStore::open(&file).or_failure(file.display())?;
+        let rate_limit = SqliteStore::open(&scratch.path().join("rate-limit.db")).or_failure("the rate limit")?;
         let count = Arc::new(AtomicUsize::new(0));
         let ingest = Ingest::new(Environment {
             store: Box::new(AlreadyStored),
             journal: None,
             state: Box::new(state.clone()),
+            rate_limit: Some(Box::new(rate_limit)),
             publisher: Box::new(MessageCounter { count: Arc::clone(&count), log }),
             rules: Box::new(Arc::new(rules)),
         });

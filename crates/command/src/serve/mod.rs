@@ -116,6 +116,7 @@ impl ServeCommand {
             store: Box::new(store.clone()),
             journal: Some(Box::new(store)),
             state: Box::new(state),
+            rate_limit: None,
             publisher: Box::new(publisher),
             rules,
         });
