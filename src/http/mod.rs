@@ -32,6 +32,7 @@ use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, re
 use self::body_budget::BodyBudget;
 pub use self::problem::Problem;
 use self::route::{Route, route};
+use crate::domain::cleaning::Cleaning;
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
 use crate::ingest::{Ingest, PushError, PushOutcome, RequestInfo};
 
@@ -187,7 +188,8 @@ impl App {
     ) -> Result<Response<Bytes>, Problem> {
         let client = self.authenticator.authenticate(&parts.headers, context).await?;
         let at = context.received;
-        match self.ingest.cleaned(zone, project, at, at).await {
+        let cleaning = Cleaning::new(zone, at);
+        match self.ingest.cleaned(&cleaning, project, at).await {
             Ok(0) => Err(Problem::UnknownZone),
             Ok(zones) => {
                 let zone = sanitized_name(zone);

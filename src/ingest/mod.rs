@@ -41,6 +41,7 @@ use self::sweeper::LastRun;
 pub use self::sweeper::SweepStats;
 use crate::domain::archive::{Metadata, Object, ObjectKey};
 use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Rejection};
+use crate::domain::cleaning::Cleaning;
 use crate::domain::engine::{self, EvaluationStats};
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
@@ -267,18 +268,18 @@ impl Ingest {
         Ok(())
     }
 
-    /// Records that a zone was cleaned at `at`: its sums restart, and its firing rules are resolved. Without a project, this
+    /// Records the cleaning of a zone: its sums restart, and its firing rules are resolved. Without a project, this
     /// applies to the zones with that id in every project. Returns the number of zones.
     ///
     /// # Errors
     /// [`UnavailableError`] if state cannot be read or written. A retry can help.
     pub async fn cleaned(
         &self,
-        zone: &str,
+        cleaning: &Cleaning,
         project: Option<&str>,
-        at: Timestamp,
         now: Timestamp,
     ) -> Result<usize, UnavailableError> {
+        let zone = &cleaning.zone;
         let rules = self.ports.rules.current(now).await?;
         let projects = known_projects(&*self.ports.state, zone).await?;
         let keys: Vec<String> = projects
@@ -286,7 +287,7 @@ impl Ingest {
             .filter(|known| project.is_none_or(|project| project == known))
             .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
             .collect();
-        let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, at, now);
+        let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, cleaning, now);
         let dispatcher = self.dispatcher(&rules, now);
         let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
         dispatcher.send_each(evaluated.leased).await;
@@ -305,10 +306,10 @@ impl Ingest {
     /// Applies the cleanings among these readings before the readings, because a cleaning ends what was measured before it,
     /// whichever arrives first. Only the last cleaning of a zone matters.
     async fn apply_cleanings(&self, readings: &[Reading<'_>], now: Timestamp) -> Result<(), UnavailableError> {
-        let mut cleanings: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let mut cleanings: BTreeMap<&str, &Cleaning> = BTreeMap::new();
         for cleaning in readings.iter().filter_map(|reading| reading.cleaning.as_ref()) {
-            let at = cleanings.entry(&cleaning.zone).or_insert(cleaning.at);
-            *at = cleaning.at.max(*at);
+            let last = cleanings.entry(&cleaning.zone).or_insert(cleaning);
+            *last = std::cmp::max_by_key(*last, cleaning, |cleaning| cleaning.at);
         }
         if cleanings.is_empty() {
             return Ok(());
@@ -319,8 +320,8 @@ impl Ingest {
                 self.projects.record(&*self.ports.state, zone, source.project.as_deref().unwrap_or_default()).await?;
             }
         }
-        for (zone, at) in cleanings {
-            self.cleaned(zone, None, at, now).await?;
+        for cleaning in cleanings.into_values() {
+            self.cleaned(cleaning, None, now).await?;
         }
         Ok(())
     }

@@ -217,6 +217,33 @@ async fn a_cleaning_resets_accumulators_before_the_readings_of_its_push_are_eval
 }
 
 #[tokio::test]
+async fn a_name_means_the_declared_zone_live_and_in_history_whatever_is_pushed() {
+    let rules = "block = \"none\"\n[[zone]]\nid = \"2f31\"\nname = \"Lobby\"\n[[zone]]\nid = \"77aa\"\nname = \"Kitchen\"\n\
+                 [[rule]]\nid = \"soap-low\"\nzones = [\"Lobby\"]\n";
+    let rules = RuleSet::parse("rules.toml", rules).unwrap();
+    // The kitchen calls itself the lobby: its cleaning, and each device.
+    let cleaned = json!({
+        "RoutingKey": "matrix.p.task.closed", "UnixTimeInt": at("10:00:00").as_second(),
+        "Meta": { "Zone": "77aa", "ZoneName": "Lobby", "AEnd": at("10:00:00").as_second() },
+    });
+    let soap = |clock: &str, zone: &str, display: &str| {
+        let envelope = json!({ "DEVID": format!("{zone} {display}"), "Display": display, "InsID": zone, "unixT": at(clock).as_millisecond() });
+        reading_with("SS", &json!({ "p": 4 }), &envelope)
+    };
+    let alerts = async |zone: &str, display: &str| {
+        let pushes = [
+            (at("10:00:30"), body(&[soap("10:00:01", "77aa", "Sink"), cleaned.to_string()])),
+            (at("10:01:30"), body(&[soap("10:01:00", zone, display)])),
+        ];
+        alerts_with_rules(&rules, &pushes).await.0.len()
+    };
+    for display in ["Lobby", "2f31", "Kitchen"] {
+        assert_eq!((alerts("77aa", display).await, alerts("2f31", display).await), (0, 1), "{display}");
+    }
+    assert_eq!(alerts("Lobby", "Lobby").await, 0, "a pushed id that is a declared name");
+}
+
+#[tokio::test]
 async fn a_late_report_of_a_cleaning_makes_the_alert_avoidable() {
     let counted = ("10:00:00", vec![count("09:50:00", 29), count("09:58:00", 5)]);
     let avoidable = async |later: (&'static str, &'static str)| {

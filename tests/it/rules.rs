@@ -53,7 +53,7 @@ fn one_limit_replaces_several_and_several_replace_one() {
 #[test]
 fn a_rule_with_a_new_id_is_added() {
     let rules = rules(
-        "[[rule]]\nid = \"hot\"\ntitle = \"Too hot\"\ntypes = [\"TH\"]\nmetric = \"t\"\nunit = \"°C\"\nabove = 30\nprojects = [\"building\"]",
+        "[[rule]]\nid = \"hot\"\ntitle = \"Too hot\"\ntypes = [\"TH\"]\nmetric = \"t\"\nunit = \"°C\"\nabove = 30\nsites = [\"building\"]",
     );
     let hot = |degrees, envelope| alerts(&rules, &reading_with("TH", &json!({"t": degrees}), &envelope)).len();
     assert_eq!(hot(30.1, json!({})), 1);
@@ -76,7 +76,7 @@ fn the_narrowest_override_of_each_setting_wins_whatever_their_order() {
         below = 20
         severity = "high"
         [[rule.override]]
-        projects = ["building"]
+        sites = ["building"]
         below = 10
         severity = "low"
         [[rule.override]]

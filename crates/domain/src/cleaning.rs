@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::display::presentable;
 use super::json::Raw;
 use super::time::from_unix;
 
@@ -10,12 +11,19 @@ use super::time::from_unix;
 pub struct Cleaning {
     /// The zone (`InsID` of readings).
     pub zone: String,
+    /// The name of the zone, made [presentable]. It is shown and never matched.
+    pub zone_name: Option<String>,
     /// When it was finished.
     pub at: Timestamp,
 }
 
 impl Cleaning {
-    /// Reads the parts of a Matrix event: `RoutingKey` = `matrix.…`, and `Meta` with the zone and `AEnd`, the end of a task or
+    /// The cleaning of a zone without a known name, finished at `at`.
+    pub fn new(zone: impl Into<String>, at: Timestamp) -> Self {
+        Self { zone: zone.into(), zone_name: None, at }
+    }
+
+    /// Reads the parts of a Matrix event: `RoutingKey` = `matrix.…`, and `Meta` with `Zone`, `ZoneName` and `AEnd`, the end of a task or
     /// incident in Unix seconds, or 0 before its end. `None` for other values.
     #[must_use]
     pub fn read(routing_key: Raw<'_>, meta: Raw<'_>) -> Option<Self> {
@@ -23,7 +31,8 @@ impl Cleaning {
             return None;
         }
         let at = from_unix(meta.member("AEnd")?.number()?)?;
-        Some(Self { zone: meta.member("Zone")?.text()?.into_owned(), at })
+        let zone_name = meta.member("ZoneName").and_then(Raw::text).and_then(|name| presentable(&name));
+        Some(Self { zone: meta.member("Zone")?.text()?.into_owned(), zone_name, at })
     }
 }
 
@@ -42,7 +51,7 @@ mod tests {
     fn a_finished_task_is_a_cleaning_of_its_zone_at_its_end() {
         let read =
             cleaning("matrix.p.task.closed.high", r#"{"Zone":"z","Start":1,"AStart":1654060000,"AEnd":1654063000}"#);
-        assert_eq!(read, Some(Cleaning { zone: "z".into(), at: "2022-06-01T05:56:40Z".parse().unwrap() }));
+        assert_eq!(read, Some(Cleaning::new("z", "2022-06-01T05:56:40Z".parse().unwrap())));
     }
 
     #[test]

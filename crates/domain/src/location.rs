@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceType;
 use crate::display::{presentable, unlinked};
 use crate::reading::{Reading, Source};
+use crate::rules::names::Names;
 use crate::time::LocalZone;
 
-/// The location of a reading: names for people, ids for filters.
+/// The location of a reading: learned names for people, ids for filters. A rules file can have better names for the ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// The name of the device.
@@ -20,6 +21,9 @@ pub struct Location {
     pub device_type: String,
     /// The id of the zone.
     pub zone: Option<String>,
+    /// The name of the zone that a Matrix event has. It is shown and never matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_name: Option<String>,
     /// The id of the project (building).
     pub project: Option<String>,
     /// The id of the property.
@@ -29,10 +33,11 @@ pub struct Location {
 }
 
 impl Location {
-    /// The location of a reading.
+    /// The location of a reading. A time zone of its site in `names` wins over the one of the reading.
     #[must_use]
-    pub fn of(reading: &Reading<'_>) -> Self {
-        Self::new(&reading.source, reading.local_zone())
+    pub fn of(reading: &Reading<'_>, names: &Names) -> Self {
+        let location = Self::new(&reading.source, reading.local_zone());
+        Self { local_zone: names.local_zone(&location).clone(), ..location }
     }
 
     /// The location with the names of `source`, each made [presentable].
@@ -44,6 +49,7 @@ impl Location {
             device: own(&source.device),
             device_type: presentable(&source.device_type).unwrap_or_default(),
             zone: own(&source.zone),
+            zone_name: None,
             project: own(&source.project),
             property: own(&source.property),
             local_zone,

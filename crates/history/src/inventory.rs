@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Archive, ArchiveError, Period, hours, read_folder};
 use domain::location::Location;
 use domain::reading::{Reading, Source};
+use domain::rules::names::Names;
 use domain::rules::{Diagnostic, Kind, Mention, MentionKind, Rule, RuleSet, nearest};
 use domain::state::ZoneKey;
 
@@ -27,7 +28,7 @@ const USUAL: f64 = 0.9;
 #[derive(Clone, Debug, Default)]
 pub struct KnownIds {
     properties: BTreeSet<String>,
-    projects: BTreeSet<String>,
+    sites: BTreeSet<String>,
     zones: BTreeSet<String>,
     devices: BTreeSet<String>,
 }
@@ -37,7 +38,7 @@ impl KnownIds {
     pub fn add(&mut self, source: &Source<'_>) {
         for (ids, id) in [
             (&mut self.properties, &source.property),
-            (&mut self.projects, &source.project),
+            (&mut self.sites, &source.project),
             (&mut self.zones, &source.zone),
             (&mut self.devices, &source.device),
         ] {
@@ -59,17 +60,17 @@ impl KnownIds {
     /// A warning for each id in `rules` that no reading has, with the most similar known one.
     #[must_use]
     pub fn unknown(&self, rules: &RuleSet) -> Vec<Diagnostic> {
-        let warning = |Mention { kind, name, position }: &Mention| {
+        let warning = |Mention { kind, id, position }: &Mention| {
             let known = match kind {
                 MentionKind::Property => &self.properties,
-                MentionKind::Project => &self.projects,
+                MentionKind::Site => &self.sites,
                 MentionKind::Zone => &self.zones,
                 MentionKind::Device => &self.devices,
                 MentionKind::Rule | MentionKind::Type => return None,
             };
-            let message = format!("the history has no reading of the {} `{name}`", kind.as_str());
-            let similar = nearest(name, known.iter().map(String::as_str));
-            (!known.contains(name)).then(|| Diagnostic::new(position, message, similar))
+            let message = format!("the history has no reading of the {} `{id}`", kind.as_str());
+            let similar = nearest(id, known.iter().map(String::as_str));
+            (!known.contains(id)).then(|| Diagnostic::new(position, message, similar))
         };
         rules.mentions.iter().filter_map(warning).collect()
     }
@@ -135,7 +136,11 @@ impl Inventory {
         let next = self.devices.len();
         let index = *self.by_key.entry(key).or_insert(next);
         if index == next {
-            self.devices.push(DeviceHistory { location: Location::of(reading), last: at, pauses: Vec::new() });
+            self.devices.push(DeviceHistory {
+                location: Location::of(reading, &Names::default()),
+                last: at,
+                pauses: Vec::new(),
+            });
         }
         Some((at, index))
     }
@@ -158,7 +163,7 @@ impl Inventory {
             }
         }
         let (longest, location) = pausing.iter().max_by_key(|(usual, _)| *usual)?;
-        let is_rule = |known: &&Mention| known.kind == MentionKind::Rule && known.name == rule.id;
+        let is_rule = |known: &&Mention| known.kind == MentionKind::Rule && known.id == rule.id;
         let position = &rules.mentions.iter().find(is_rule)?.position;
         let (key, effect) = match rule.kind {
             Kind::Silence => ("after", "they are reported although they work"),
@@ -238,14 +243,14 @@ mod tests {
     fn an_id_that_no_reading_has_is_named_with_the_most_similar_one() {
         let soap = |more: &str| warnings(&format!("[[rule]]\nid = \"soap-low\"\n{more}\n"), &[0]);
         assert_eq!(
-            soap("zones = [\"lobby\", \"lobbi\"]\n[[rule.override]]\ndevices = [\"qqq\"]\nprojects = \"towers\""),
+            soap("zones = [\"lobby\", \"lobbi\"]\n[[rule.override]]\ndevices = [\"qqq\"]\nsites = \"towers\""),
             [
                 "r:3:19: the history has no reading of the zone `lobbi`; did you mean `lobby`?",
                 "r:5:12: the history has no reading of the device `qqq`",
-                "r:6:12: the history has no reading of the project `towers`; did you mean `tower`?",
+                "r:6:9: the history has no reading of the site `towers`; did you mean `tower`?",
             ]
         );
-        assert_eq!(soap("zones = \"lobby\"\nprojects = \"tower\"\ndevices = \"lite\""), [""; 0]);
+        assert_eq!(soap("zones = \"lobby\"\nsites = \"tower\"\ndevices = \"lite\""), [""; 0]);
     }
 
     #[test]

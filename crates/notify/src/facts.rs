@@ -182,8 +182,10 @@ fn sanitized(alert: &Alert) -> Alert {
 fn sanitized_location(location: &Location) -> Location {
     let sanitized = Location::new(&location.source(), location.local_zone.clone());
     // A name of zero-width characters would show no location at all.
-    let display = sanitized.display.filter(|name| !name.chars().all(is_zero_width));
-    Location { display, device_type: display::unlinked(&sanitized.device_type), ..sanitized }
+    let visible = |name: &String| !name.chars().all(is_zero_width);
+    let display = sanitized.display.filter(visible);
+    let zone_name = location.zone_name.as_deref().and_then(presentable).filter(visible);
+    Location { display, zone_name, device_type: display::unlinked(&sanitized.device_type), ..sanitized }
 }
 
 fn is_zero_width(character: char) -> bool {

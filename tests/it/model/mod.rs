@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
 use smartclean_push::domain::alert::{Alert, Message};
+use smartclean_push::domain::cleaning::Cleaning;
 use smartclean_push::domain::digest::Digest;
 use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
@@ -42,7 +43,7 @@ impl<'w> Engine<'w> {
         let state = std::mem::take(&mut self.state);
         let evaluation = match &event.kind {
             EventKind::Sweep => sweep(&self.rules, state, now, true),
-            EventKind::Cleaned(at) => clean(&self.rules, state, timestamp(*at), now),
+            EventKind::Cleaned(at) => clean(&self.rules, state, &Cleaning::new("z", timestamp(*at)), now),
             EventKind::Push(readings) => {
                 let texts: Vec<String> = readings.iter().map(|reading| reading.text(self.world)).collect();
                 let readings: Vec<Reading<'_>> = texts.iter().map(|text| Reading::read(text).unwrap()).collect();

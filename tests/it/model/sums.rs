@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use smartclean_push::domain::cleaning::Cleaning;
 use smartclean_push::domain::engine::{clean, evaluate};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
@@ -90,7 +91,8 @@ fn an_alert_is_never_later_than_exact(limit: u32, steps: &[(i64, SumEvent)]) -> 
         let evaluation = match step {
             SumEvent::Cleaned { lag } => {
                 counted.cleaned(now - lag);
-                clean(&rules, state.clone(), timestamp(now - lag), timestamp(now))
+                let cleaning = Cleaning::new("z", timestamp(now - lag));
+                clean(&rules, state.clone(), &cleaning, timestamp(now))
             }
             SumEvent::Count { value, lag } => {
                 counted.count(now - lag, *value);

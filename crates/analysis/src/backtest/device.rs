@@ -75,7 +75,7 @@ impl HistoryDevice {
         }
         Self {
             id: reading.source.device.as_deref().unwrap_or_default().to_owned(),
-            location: Location::of(reading),
+            location: Location::of(reading, &rules[0].rules.names),
             readings: 0,
             metrics,
             has_rules: rules.iter().map(|rules| rules.apply_to(&reading.source)).collect(),

@@ -10,6 +10,7 @@ use super::device::ZoneDevices;
 use super::findings::{AlertFact, RuleResults};
 use super::trial_rules::TrialRules;
 use domain::alert::{Alert, Message, SuppressionReason, Trigger};
+use domain::cleaning::Cleaning;
 use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use domain::reading::Reading;
 use domain::rules::{Blocked, RuleSet};
@@ -20,8 +21,8 @@ use domain::state::{RuleState, ThresholdState, ZoneState};
 pub(super) struct ZonePush<'t> {
     /// First receipt of the push.
     pub(super) received: Timestamp,
-    /// Ends of cleanings of the zone.
-    pub(super) cleanings: Vec<Timestamp>,
+    /// Cleanings of the zone.
+    pub(super) cleanings: Vec<&'t Cleaning>,
     /// Readings from the zone, in the order of the push.
     pub(super) readings: Vec<&'t Reading<'t>>,
 }
@@ -72,9 +73,10 @@ impl<'r> HistoryEvaluator<'r> {
         let received = push.received;
         self.sweep_until(received, arrivals, devices);
         // The readings of the same push make a zone known before its cleaning. The last cleaning includes those before it.
-        if let Some(at) = push.cleanings.iter().max().filter(|_| self.is_known || !push.readings.is_empty()) {
+        let last = push.cleanings.iter().max_by_key(|cleaning| cleaning.at);
+        if let Some(cleaning) = last.filter(|_| self.is_known || !push.readings.is_empty()) {
             self.is_known = true;
-            self.commit(devices, |rules, state| clean(rules, state, *at, received));
+            self.commit(devices, |rules, state| clean(rules, state, cleaning, received));
         }
         if !readings.is_empty() {
             self.is_known = true;

@@ -183,7 +183,7 @@ impl<'r> BacktestRun<'r> {
         // After the readings, which can make the zone of a cleaning known.
         for cleaning in cleanings {
             for zone in self.by_name.get(&cleaning.zone).into_iter().flatten() {
-                by_zone.entry(*zone).or_insert_with(empty).cleanings.push(cleaning.at);
+                by_zone.entry(*zone).or_insert_with(empty).cleanings.push(cleaning);
             }
         }
         self.evaluated_until = self.evaluated_until.max(received);

@@ -7,6 +7,7 @@ use super::device::ZoneDevices;
 use super::evaluator::{HistoryEvaluator, ZonePush};
 use super::findings::{OddTimes, Outliers, ReadingCounts, Span};
 use super::trial_rules::TrialRules;
+use domain::cleaning::Cleaning;
 use domain::engine::{counts_at, is_stale};
 use domain::reading::Reading;
 
@@ -42,7 +43,7 @@ impl<'r> HistoryZone<'r> {
 
     /// Evaluates a push. No reading of the history can be older than `since`.
     pub(super) fn add(&mut self, push: &ZonePush<'_>, arrivals: &Arrivals, since: Timestamp) {
-        for at in &push.cleanings {
+        for Cleaning { at, .. } in &push.cleanings {
             if self.cleaned.is_none_or(|cleaned| *at > cleaned) {
                 self.cleaned = Some(*at);
                 self.evaluators.iter_mut().for_each(|evaluator| evaluator.cleaned(*at));

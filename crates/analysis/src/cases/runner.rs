@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::line::{CaseEvent, CaseLine, EventKind, format_time};
 use domain::alert::Message;
+use domain::cleaning::Cleaning;
 use domain::engine::{Evaluation, clean, evaluate, sweep};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
@@ -35,7 +36,10 @@ impl CaseRunner {
     fn run_event(&mut self, CaseEvent { at, kind }: &CaseEvent) -> Vec<String> {
         match kind {
             EventKind::Sweep { is_quiet } => self.each_zone(|rules, state| sweep(rules, state, *at, !is_quiet)),
-            EventKind::Cleaned { at: finished } => self.each_zone(|rules, state| clean(rules, state, *finished, *at)),
+            EventKind::Cleaned { at: finished } => {
+                let cleaning = Cleaning::new("", *finished);
+                self.each_zone(|rules, state| clean(rules, state, &cleaning, *at))
+            }
             EventKind::Push { text, received } => match Reading::read(text) {
                 Ok(reading) => {
                     let state = self.zones.entry(ZoneKey::of(&reading.source).to_string()).or_default();

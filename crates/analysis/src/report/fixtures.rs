@@ -50,6 +50,7 @@ pub(super) fn location(device_type: &str, display: &str, zone: &str) -> Location
         device: Some(format!("{device_type}-{display}")),
         device_type: device_type.to_owned(),
         zone: Some(zone.to_owned()),
+        zone_name: None,
         project: Some("Harbour Tower".to_owned()),
         property: Some("property01".to_owned()),
         local_zone: LocalZone { region: Some("Asia/Singapore".to_owned()), offset_seconds: None },

@@ -57,6 +57,9 @@ pub struct Alert {
     pub title: String,
     /// The message template of the rule; `None` for the usual text.
     pub template: Option<String>,
+    /// What people should do, from the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// The worst severity of its breaches.
     pub severity: Severity,
     /// The breached limits; empty for a silence rule.

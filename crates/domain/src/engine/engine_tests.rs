@@ -6,6 +6,8 @@ use serde_json::json;
 use super::{Evaluation, Policies, announce, clean, evaluate, expects_readings, next_due, sweep};
 use crate::alert::notice::Notice;
 use crate::alert::{Message, Trigger};
+use crate::cleaning::Cleaning;
+use crate::location::Location;
 use crate::reading::Reading;
 use crate::rules::RuleSet;
 use crate::state::{OutboxEntry, RuleState, ZoneState};
@@ -232,7 +234,7 @@ pub(super) fn quiet(text: &str) -> RuleSet {
 #[test]
 fn a_reading_at_the_time_of_a_cleaning_is_not_evaluated() {
     let rules = quiet("");
-    let cleaned = clean(&rules, ZoneState::default(), at("10:05"), at("10:05")).state;
+    let cleaned = clean(&rules, ZoneState::default(), &Cleaning::new("z", at("10:05")), at("10:05")).state;
     let alerts = |clock| evaluated(&rules, &cleaned, &reading("SS", "p", 4.0, clock), "10:10").stats.alerts;
     assert_eq!(["10:04", "10:05", "10:06"].map(alerts), [0, 0, 1]);
 }
@@ -245,14 +247,81 @@ fn a_cleaning_resolves_what_came_before_it_and_nothing_after() {
     let count =
         |state: &ZoneState| evaluated(&rules, state, &reading("UM", "count", 1.0, "10:30"), "10:30").stats.alerts;
     for (clock, alerts, ended) in [("10:09", 1, 0), ("10:10", 0, 1), ("10:11", 0, 1)] {
-        let cleaned = clean(&rules, state.clone(), at(clock), at("10:12"));
+        let cleaned = clean(&rules, state.clone(), &Cleaning::new("z", at(clock)), at("10:12"));
         assert_eq!((count(&cleaned.state), cleaned.messages.len()), (alerts, ended), "{clock}");
     }
     // A repeated cleaning, and one that is reported late.
-    let cleaned = clean(&rules, state.clone(), at("10:11"), at("10:12")).state;
-    assert_eq!(clean(&rules, cleaned.clone(), at("10:11"), at("10:13")).state, cleaned);
-    assert_eq!(clean(&rules, cleaned.clone(), at("10:05"), at("10:13")).state, cleaned);
-    assert_eq!(clean(&rules, cleaned.clone(), at("10:15"), at("10:15")).state.cleaned, Some(at("10:15")));
+    let cleaned = clean(&rules, state.clone(), &Cleaning::new("z", at("10:11")), at("10:12")).state;
+    assert_eq!(clean(&rules, cleaned.clone(), &Cleaning::new("z", at("10:11")), at("10:13")).state, cleaned);
+    assert_eq!(clean(&rules, cleaned.clone(), &Cleaning::new("z", at("10:05")), at("10:13")).state, cleaned);
+    assert_eq!(
+        clean(&rules, cleaned.clone(), &Cleaning::new("z", at("10:15")), at("10:15")).state.cleaned,
+        Some(at("10:15"))
+    );
+}
+
+/// The location of the first alert of an evaluation.
+fn location(evaluation: &Evaluation) -> &Location {
+    match &evaluation.messages[0].message {
+        Message::Firing { alerts, .. } => &alerts[0].location,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_name_of_a_zone_is_learned_from_its_cleanings() {
+    let rules = quiet("");
+    let name = |state: &ZoneState| {
+        let evaluation = evaluated(&rules, state, &reading("SS", "p", 4.0, "10:10"), "10:10");
+        location(&evaluation).zone_name.clone()
+    };
+    let cleaned = |state: ZoneState, name: Option<&str>, clock| {
+        let cleaning = Cleaning { zone_name: name.map(str::to_owned), ..Cleaning::new("z", at(clock)) };
+        clean(&rules, state, &cleaning, at(clock)).state
+    };
+    assert_eq!(name(&ZoneState::default()), None);
+    let state = cleaned(ZoneState::default(), Some("Lobby"), "10:00");
+    assert_eq!(name(&state).as_deref(), Some("Lobby"));
+    let state = cleaned(state, None, "10:01");
+    assert_eq!(name(&state).as_deref(), Some("Lobby"), "the button sends no name");
+    assert_eq!(name(&cleaned(state, Some("Hall"), "10:02")).as_deref(), Some("Hall"));
+}
+
+#[test]
+fn the_time_zone_of_a_site_wins_over_the_one_of_its_readings() {
+    // 10:00 in UTC is 18:00 in Singapore, which the reading has, and 11:00 in Berlin.
+    let alerts = |names: &str| {
+        let rules = quiet(&format!("[[rule]]\nid = \"soap-low\"\nactive = \"07:00-12:00\"\n{names}"));
+        let evaluation = evaluated(&rules, &ZoneState::default(), &reading("SS", "p", 4.0, "10:00"), "10:00");
+        let region = evaluation.messages.first().and_then(|_| location(&evaluation).local_zone.region.clone());
+        (evaluation.stats.suppressed, region)
+    };
+    assert_eq!(alerts(""), (1, None));
+    assert_eq!(alerts("[[site]]\nid = \"p\"\n"), (1, None), "a site without a time zone");
+    assert_eq!(alerts("[[site]]\nid = \"q\"\ntime_zone = \"Europe/Berlin\"\n"), (1, None), "another site");
+    let berlin = "[[site]]\nid = \"p\"\ntime_zone = \"Europe/Berlin\"\n";
+    assert_eq!(alerts(berlin), (0, Some("Europe/Berlin".to_owned())));
+}
+
+#[test]
+fn a_time_zone_that_changes_while_an_alert_waits_counts_at_once() {
+    let soap = "[[rule]]\nid = \"soap-low\"\nactive = \"07:00-12:00\"\n";
+    let state = after(&quiet(soap), &[("SS", "p", 4.0, "10:00")]);
+    let released = |rules: &RuleSet| sweep(rules, state.clone(), at("23:00"), true).messages.len();
+    assert_eq!(released(&quiet(soap)), 1, "23:00 in UTC is 07:00 in Singapore");
+    assert_eq!(released(&quiet(&format!("{soap}[[site]]\nid = \"p\"\ntime_zone = \"Europe/Berlin\"\n"))), 0);
+}
+
+#[test]
+fn a_sum_restarts_in_the_time_zone_of_its_site() {
+    let alerts = |names: &str| {
+        let rules = quiet(&format!("[[rule]]\nid = \"high-usage\"\nrestart_at = \"12:00\"\n{names}"));
+        // 12:00 in Berlin is 11:00 in UTC, and 19:00 in Singapore.
+        let state = after(&rules, &[("UM", "count", 29.0, "10:50")]);
+        evaluated(&rules, &state, &reading("UM", "count", 1.0, "11:10"), "11:10").stats.alerts
+    };
+    assert_eq!(alerts(""), 1);
+    assert_eq!(alerts("[[site]]\nid = \"p\"\ntime_zone = \"Europe/Berlin\"\n"), 0);
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub use self::policy::Policies;
 pub use self::sweep::{expects_readings, next_due, sweep};
 use super::alert::Message;
 use super::alert::notice::Notice;
+use super::cleaning::Cleaning;
 use super::reading::Reading;
 use super::rules::RuleSet;
 use super::state::{DedupWindow, OutboxEntry, ZoneState};
@@ -122,11 +123,11 @@ pub fn is_stale(rules: &RuleSet, at: Timestamp, received: Timestamp) -> bool {
     received.duration_since(at) > rules.max_age
 }
 
-/// Applies a cleaning of the zone at `at`: sums and counts restart, and breaches are resolved.
+/// Applies a cleaning of the zone: sums and counts restart, and breaches are resolved.
 #[must_use]
-pub fn clean(rules: &RuleSet, state: ZoneState, at: Timestamp, now: Timestamp) -> Evaluation {
+pub fn clean(rules: &RuleSet, state: ZoneState, cleaning: &Cleaning, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation { state, ..Evaluation::default() };
-    ZoneEvaluator { rules, evaluation: &mut evaluation, now }.clean(at);
+    ZoneEvaluator { rules, evaluation: &mut evaluation, now }.clean(cleaning);
     evaluation
 }
 

@@ -25,7 +25,7 @@ impl ZoneEvaluator<'_> {
         let mut alerts = Vec::new();
         for raised in raised {
             self.supersede(&raised, device);
-            match next_active_hours(raised.settings, &raised.alert.location, self.now) {
+            match next_active_hours(self.rules, raised.settings, &raised.alert.location, self.now) {
                 Some(until) => self.suppress(raised.alert, device, SuppressionReason::Hours, until),
                 None => alerts.push(raised),
             }
@@ -61,7 +61,8 @@ impl ZoneEvaluator<'_> {
         for suppression in named {
             let settings = settings_at(self.rules, &suppression.alert);
             let location = &suppression.alert.location;
-            let hours = settings.as_deref().and_then(|settings| next_active_hours(settings, location, self.now));
+            let hours =
+                settings.as_deref().and_then(|settings| next_active_hours(self.rules, settings, location, self.now));
             match hours {
                 // A block ends outside active hours. All that can come of a resolved alert is a resolved notice, if it was
                 // announced and its rule sends one: `reminder` alone also marks it as announced.
@@ -116,7 +117,7 @@ impl ZoneEvaluator<'_> {
         if !settings.resolved {
             return;
         }
-        match next_active_hours(settings, &alert.location, self.now) {
+        match next_active_hours(self.rules, settings, &alert.location, self.now) {
             Some(until) => self.evaluation.state.suppressed.add(Suppression {
                 device: device.to_owned(),
                 reason: SuppressionReason::Hours,
@@ -196,7 +197,13 @@ pub(super) fn settings_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'
 }
 
 /// When the next active hours of a rule begin at `location`. `None` within active hours.
-pub(super) fn next_active_hours(settings: &Settings, location: &Location, now: Timestamp) -> Option<Timestamp> {
-    let active = settings.active.filter(|active| !active.contain(now, &location.local_zone))?;
-    Some(active.next(now, &location.local_zone))
+pub(super) fn next_active_hours(
+    rules: &RuleSet,
+    settings: &Settings,
+    location: &Location,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let local_zone = rules.names.local_zone(location);
+    let active = settings.active.filter(|active| !active.contain(now, local_zone))?;
+    Some(active.next(now, local_zone))
 }

@@ -53,7 +53,7 @@ fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
         return None;
     };
     let settings = settings_at(rules, alert);
-    Some(settings.and_then(|settings| next_active_hours(&settings, &alert.location, *due)).unwrap_or(*due))
+    Some(settings.and_then(|settings| next_active_hours(rules, &settings, &alert.location, *due)).unwrap_or(*due))
 }
 
 /// A device that a silence rule watches and that is not silent yet.
@@ -96,7 +96,7 @@ impl ZoneEvaluator<'_> {
                 continue;
             };
             let settings = settings_at(rules, alert);
-            let hours = settings.as_ref().and_then(|settings| next_active_hours(settings, &alert.location, now));
+            let hours = settings.as_ref().and_then(|settings| next_active_hours(rules, settings, &alert.location, now));
             if hours.is_some() {
                 // The reminder was due within active hours, and the sweep came after them.
                 *remind = hours;

@@ -10,6 +10,7 @@ use super::suppression::{RaisedAlert, settings_at};
 use super::threshold::{Transition, transition};
 use crate::alert::{Alert, AlertId, Trigger};
 use crate::breach::Breach;
+use crate::cleaning::Cleaning;
 use crate::display::presentable;
 use crate::location::Location;
 use crate::reading::{Reading, ReadingId};
@@ -69,7 +70,7 @@ impl ZoneEvaluator<'_> {
         if state.devices.get(device).is_some_and(|last| at.duration_since(last.at) < shortest / 4) {
             return;
         }
-        let location = Location::of(reading);
+        let location = self.location(reading);
         for rule in self.rules.silences() {
             let Some(&RuleState::NoData(no_data)) = self.evaluation.state.rule_state(&rule.id, device) else {
                 continue;
@@ -88,13 +89,23 @@ impl ZoneEvaluator<'_> {
         self.evaluation.state.devices.insert(device.to_owned(), LastSeen { at, location });
     }
 
-    /// Applies a cleaning that finished at `at`. It changes no rule states of newer readings and no no-data alerts.
-    pub(super) fn clean(&mut self, at: Timestamp) {
+    /// The location of a reading, with the name of the zone that its cleanings have.
+    fn location(&self, reading: &Reading<'_>) -> Location {
+        let zone_name = self.evaluation.state.zone_name.clone();
+        Location { zone_name, ..Location::of(reading, &self.rules.names) }
+    }
+
+    /// Applies a cleaning. It changes no rule states of newer readings and no no-data alerts.
+    pub(super) fn clean(&mut self, cleaning: &Cleaning) {
+        let at = cleaning.at;
         self.release(at);
         if self.evaluation.state.cleaned.is_some_and(|cleaned| at <= cleaned) {
             return;
         }
         self.evaluation.state.cleaned = Some(at);
+        if cleaning.zone_name.is_some() {
+            self.evaluation.state.zone_name.clone_from(&cleaning.zone_name);
+        }
         let rule_states = std::mem::take(&mut self.evaluation.state.rule_states);
         for (rule, devices) in rule_states {
             for (device, rule_state) in devices {
@@ -224,8 +235,8 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
 
     fn accumulate(&mut self, raised: &mut Vec<RaisedAlert<'p>>) -> bool {
         let Some(value) = addend(self.settings, self.reading) else { return false };
-        let local_zone = || self.reading.local_zone();
-        let restart = self.settings.restart_at.and_then(|time| local_zone().last_time_of_day(time, self.at));
+        let location = || self.zone.location(self.reading);
+        let restart = self.settings.restart_at.and_then(|time| location().local_zone.last_time_of_day(time, self.at));
         let state = &mut self.zone.evaluation.state;
         if !matches!(state.rule_state(&self.rule.id, self.device), Some(RuleState::Accumulator(_))) {
             state.set_rule_state(&self.rule.id, self.device, RuleState::Accumulator(Accumulator::default()));
@@ -249,7 +260,7 @@ impl<'p> RuleEvaluation<'_, '_, 'p, '_> {
 
     fn raise(&self, raised: &mut Vec<RaisedAlert<'p>>, cause: AlertCause) {
         let id = AlertId::of(&self.rule.id, self.reading);
-        let alert = new_alert(self.rule, id, self.reading.id(), cause, self.at, Location::of(self.reading));
+        let alert = new_alert(self.rule, id, self.reading.id(), cause, self.at, self.zone.location(self.reading));
         raised.push(RaisedAlert { alert, kind: self.rule.kind, settings: self.settings });
     }
 }
@@ -283,6 +294,19 @@ fn new_alert(
     location: Location,
 ) -> Alert {
     let AlertCause { severity, breaches, reasons, trigger } = cause;
-    let (title, template) = (rule.title.clone(), rule.template.clone());
-    Alert { id, rule: rule.id.clone(), title, template, severity, breaches, trigger, reasons, at, reading, location }
+    let (title, template, action) = (rule.title.clone(), rule.template.clone(), rule.action.clone());
+    Alert {
+        id,
+        rule: rule.id.clone(),
+        title,
+        template,
+        action,
+        severity,
+        breaches,
+        trigger,
+        reasons,
+        at,
+        reading,
+        location,
+    }
 }

@@ -50,6 +50,22 @@ fn a_title_is_one_line_and_not_empty() {
 }
 
 #[test]
+fn names_notes_and_actions_have_a_longest_length() {
+    let table =
+        |kind: &str, key: &str, length: usize| format!("[[{kind}]]\nid = \"x\"\n{key} = \"{}\"", "é".repeat(length));
+    for (kind, key, longest, words) in [
+        ("site", "name", 80, "a name is one line"),
+        ("zone", "name", 80, "a name is one line"),
+        ("zone", "floor", 20, "a floor is one line"),
+        ("device", "note", 200, "a note is one line"),
+    ] {
+        check([(table(kind, key, longest), table(kind, key, longest + 1), words)]);
+    }
+    let action = |length: usize| new(&format!("action = \"{}\"\n{LOW}", "é".repeat(length)));
+    check([(action(80), action(81), "an action is one line")]);
+}
+
+#[test]
 fn a_message_has_a_longest_length() {
     let with = |message: &str| new(&format!("message = \"{message}\"\n{LOW}"));
     check([(with(&"é".repeat(400)), with(&"é".repeat(401)), "too long")]);

@@ -38,7 +38,7 @@ fn a_changed_limit_keeps_the_only_severity_of_its_rule() {
     assert_eq!(of("any = [{ metric = \"amm\", above = 7 }]"), [(7.0, High)]);
     assert_eq!(of("at_least = { medium = 3, high = 8 }"), [(3.0, Medium), (8.0, High)]);
     assert_eq!(of("any = [{ metric = \"amm\", above = { low = 7 } }]"), [(7.0, Low)]);
-    let wider = "[[rule.override]]\nprojects = \"tower\"\nat_least = { low = 4 }\n";
+    let wider = "[[rule.override]]\nsites = \"tower\"\nat_least = { low = 4 }\n";
     assert_eq!(of(&format!("{wider}[[rule.override]]\nzones = \"lobby\"\nat_least = 6")), [(6.0, Low)]);
 }
 
@@ -58,12 +58,12 @@ fn one_limit_in_place_of_several_severities_needs_a_severity() {
         assert_eq!((errors(&change(good)), errors(&within(good))), (vec![], vec![]), "{good}");
     }
     // What an override changes is what applies there without it.
-    let table = "[[rule.override]]\nprojects = \"tower\"\nbelow = { medium = 20, high = 10 }\n";
+    let table = "[[rule.override]]\nsites = \"tower\"\nbelow = { medium = 20, high = 10 }\n";
     let soap =
         |more: &str| format!("[[rule]]\nid = \"soap-low\"\n{table}[[rule.override]]\nzones = \"lobby\"\n{more}\n");
     assert_eq!(errors(&soap("below = 15")).len(), 1);
     assert_eq!(errors(&soap("severity = \"low\"")).len(), 1);
-    assert_eq!(errors(&soap("projects = \"other\"\nbelow = 15")).len(), 0, "another project");
+    assert_eq!(errors(&soap("sites = \"other\"\nbelow = 15")).len(), 0, "another site");
 }
 
 #[test]

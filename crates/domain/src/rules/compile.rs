@@ -3,28 +3,30 @@
 use super::change::{are_ordered, rises};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, nearest_or_all};
 use super::draft::{FileDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft};
+use super::names::Names;
 use super::settings::{SETTINGS, Setting, Settings};
 use super::values::{LimitDraft, SeveralDraft, TestDraft};
-use super::{Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Test};
+use super::{Block, Condition, Join, Kind, Level, Mention, Rule, RuleSet, Scope, Test};
 use crate::breach::Comparison;
 use crate::device::{DEVICE_TYPES, DeviceType, short_name};
 use crate::rules::template::{PLACEHOLDERS, unknown_placeholders};
 
-/// Longest title, in characters. A subject of 100 characters has room for the title and the location.
-const LONGEST_TITLE: usize = 40;
 /// Longest message template, in characters.
 const LONGEST_MESSAGE: usize = 400;
 /// Longest id, in characters.
 const LONGEST_ID: usize = 64;
 
 impl FileDraft {
-    pub(super) fn compile(self, diagnostics: &mut Diagnostics) -> RuleSet {
-        let mentions = self.rules.iter().flat_map(RuleDraft::mentions).collect();
+    pub(super) fn compile(mut self, diagnostics: &mut Diagnostics) -> RuleSet {
+        let declared: Vec<_> = self.names.iter().map(|name| Mention::new(name.kind, &name.id)).collect();
+        let names = Names::compile(self.names, diagnostics);
+        self.rules.iter_mut().flat_map(RuleDraft::scopes).for_each(|scope| scope.resolve(&names, diagnostics));
+        let mentions = self.rules.iter().flat_map(RuleDraft::mentions).chain(declared).collect();
         let compile = |rule: &RuleDraft| {
             let position = &rule.id.position;
             diagnostics.within_rule(position, |diagnostics| compile_rule(rule, self.block, diagnostics))
         };
-        RuleSet { rules: self.rules.iter().filter_map(compile).collect(), mentions, ..self.set }
+        RuleSet { rules: self.rules.iter().filter_map(compile).collect(), names, mentions, ..self.set }
     }
 }
 
@@ -47,6 +49,7 @@ fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) 
         kind,
         title,
         template: draft.message.as_ref().map(|message| message.value.clone()),
+        action: draft.action.as_ref().map(|action| action.value.clone()),
         settings,
         overrides,
         scope,
@@ -63,7 +66,7 @@ fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics
 }
 
 fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
-    let Some(Positioned { value: title, position }) = &draft.title else {
+    let Some(title) = &draft.title else {
         let message = format!("the rule `{}` needs a `title`", draft.id.value);
         diagnostics.suggest(
             &draft.id.position,
@@ -72,12 +75,7 @@ fn compile_title(draft: &RuleDraft, diagnostics: &mut Diagnostics) -> String {
         );
         return String::new();
     };
-    let length = title.chars().count();
-    if length > LONGEST_TITLE || title.trim().is_empty() || title.chars().any(char::is_control) {
-        let suggestion = format!("of at most {LONGEST_TITLE} characters, now {length}");
-        diagnostics.suggest(position, "a title is one line of text, not empty", suggestion);
-    }
-    title.trim().to_owned()
+    title.value.clone()
 }
 
 fn check_message(Positioned { value: message, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
@@ -110,15 +108,14 @@ fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) 
 }
 
 fn compile_scope(ScopeDraft(lists): &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
-    let [types, properties, projects, zones, devices] =
-        lists.each_ref().map(|list| list.as_deref().unwrap_or_default());
-    let names = |list: &[Positioned<String>]| list.iter().map(|name| name.value.clone()).collect();
+    let [types, properties, sites, zones, devices] = lists.each_ref().map(|list| list.as_deref().unwrap_or_default());
+    let ids = |list: &[Positioned<String>]| list.iter().map(|id| id.value.clone()).collect();
     Scope {
         types: compile_types(types, diagnostics),
-        properties: names(properties),
-        projects: names(projects),
-        zones: names(zones),
-        devices: names(devices),
+        properties: ids(properties),
+        sites: ids(sites),
+        zones: ids(zones),
+        devices: ids(devices),
     }
 }
 
@@ -186,13 +183,17 @@ impl RuleCompiler<'_> {
         parts.into_iter().map(compile).collect()
     }
 
-    /// The scope of an override. Reports names outside the scope of the rule.
+    /// The scope of an override. Reports ids outside the scope of the rule.
     fn override_scope(&mut self, part: &OverrideDraft) -> Scope {
         let rule = self.rule;
         let lists = rule.scope.lists().zip(part.scope.lists());
         for ((kind, known), (_, written)) in lists.filter(|((_, known), _)| !known.is_empty()) {
             let is_inside = |name: &str| known.iter().any(|known| short_name(&known.value) == short_name(name));
             for Positioned { value: name, position } in written.iter().filter(|name| !is_inside(&name.value)) {
+                // An unknown name is reported already.
+                if self.diagnostics.has(position) {
+                    continue;
+                }
                 let message = format!("the rule `{}` does not apply to the {} `{name}`", rule.id.value, kind.as_str());
                 let known = known.iter().map(|name| name.value.as_str());
                 self.diagnostics.suggest(position, message, nearest_or_all(name, known, "it applies to"));

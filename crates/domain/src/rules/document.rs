@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
+use crate::display::is_hidden;
 
 /// The text of a rules file. Converts offsets into lines and columns.
 pub(super) struct RulesDocument<'i> {
@@ -115,6 +116,21 @@ impl<'a, 'i> TableReader<'a, 'i> {
             self.diagnostics.suggest(&text.position, message, "write a text, or leave the key out");
         }
         (!is_blank).then_some(text)
+    }
+
+    /// One line of text, trimmed. Reports an empty text, a hidden character, and more than `longest` characters. `noun` is the
+    /// name of the text in messages: "a title".
+    pub(super) fn line(&mut self, key: &'static str, noun: &str, longest: usize) -> Option<Positioned<String>> {
+        let Positioned { value: text, position } = self.text(key)?;
+        let length = text.chars().count();
+        if length > longest || text.trim().is_empty() || text.chars().any(is_hidden) {
+            let suggestion = match text.chars().find(|character| is_hidden(*character)) {
+                Some(hidden) => format!("remove the character U+{:04X}", u32::from(hidden)),
+                None => format!("of at most {longest} characters, now {length}"),
+            };
+            self.diagnostics.suggest(&position, format!("{noun} is one line of text, not empty"), suggestion);
+        }
+        Some(Positioned { value: text.trim().to_owned(), position })
     }
 
     /// One of `words`. `noun` is their name in messages.
@@ -277,6 +293,7 @@ fn synonym(written: &str) -> Option<String> {
         "name" => "use `title`",
         "threshold" | "limit" => "use one of above, at_least, below, at_most, deviates",
         "duration" => "use `for`, how long it must last: for = \"10m\"",
+        "projects" => "use `sites`",
         "caps" => "use `[rate_limit]`: it has burst, per_minute and sms_per_day",
         _ => return None,
     };

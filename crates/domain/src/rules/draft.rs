@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
+use super::names::{NameDraft, Names};
 use super::settings::{SETTINGS, Setting};
 use super::values::{SeveralDraft, TestDraft, read_block, read_rate_limit, read_several, severities};
 use super::{Block, Blocked, Join, Kind, Mention, MentionKind, RuleSet};
 use crate::severity::Severity;
+
+/// Longest title, in characters. A subject of 100 characters has room for the title and the location.
+const LONGEST_TITLE: usize = 40;
+/// Longest action, in characters. An SMS has room for it and the values.
+const LONGEST_ACTION: usize = 80;
 
 /// One or several rules files as they are written, each laid over the one before.
 #[derive(Debug, Default)]
@@ -17,6 +23,7 @@ pub(super) struct FileDraft {
     /// The block of rules without one of their own.
     pub(super) block: Block,
     pub(super) rules: Vec<RuleDraft>,
+    pub(super) names: Vec<NameDraft>,
 }
 
 /// A rule as it is written.
@@ -26,6 +33,7 @@ pub(super) struct RuleDraft {
     pub(super) kind: Option<Positioned<Kind>>,
     pub(super) title: Option<Positioned<String>>,
     pub(super) message: Option<Positioned<String>>,
+    pub(super) action: Option<Positioned<String>>,
     pub(super) scope: ScopeDraft,
     pub(super) settings: SettingsDraft,
     pub(super) overrides: Vec<OverrideDraft>,
@@ -35,7 +43,7 @@ pub(super) struct RuleDraft {
 const SCOPES: [(MentionKind, &str); 5] = [
     (MentionKind::Type, "types"),
     (MentionKind::Property, "properties"),
-    (MentionKind::Project, "projects"),
+    (MentionKind::Site, "sites"),
     (MentionKind::Zone, "zones"),
     (MentionKind::Device, "devices"),
 ];
@@ -82,6 +90,7 @@ impl FileDraft {
         overwrite(&mut self.set.blocked, table.word("blocked", "kind of blocked alerts", blocked));
         self.set.rate_limit = read_rate_limit(&mut table);
         overwrite(&mut self.set.sms_from, table.word("sms_from", "severity", severities()));
+        self.names.extend(NameDraft::read_all(&mut table));
         let rules = table.tables("rule", "a rule", RuleDraft::read);
         table.finish();
         self.overlay_rules(rules.map(|rules| rules.value).unwrap_or_default(), diagnostics);
@@ -114,17 +123,24 @@ impl FileDraft {
     }
 }
 
+impl Mention {
+    pub(super) fn new(kind: MentionKind, Positioned { value, position }: &Positioned<String>) -> Self {
+        Self { kind, id: value.clone(), position: position.clone() }
+    }
+}
+
 impl RuleDraft {
-    /// The id of the rule, and every name in its scopes.
+    /// The scopes of the rule and of its overrides.
+    pub(super) fn scopes(&mut self) -> impl Iterator<Item = &mut ScopeDraft> {
+        std::iter::once(&mut self.scope).chain(self.overrides.iter_mut().map(|part| &mut part.scope))
+    }
+
+    /// The id of the rule, and every id in its scopes.
     pub(super) fn mentions(&self) -> impl Iterator<Item = Mention> {
-        let mention = |kind, name: &Positioned<String>| {
-            let Positioned { value, position } = name.clone();
-            Mention { kind, name: value, position }
-        };
         let scopes = std::iter::once(&self.scope).chain(self.overrides.iter().map(|part| &part.scope));
         let lists = scopes.flat_map(ScopeDraft::lists);
-        let names = lists.flat_map(move |(kind, names)| names.iter().map(move |name| mention(kind, name)));
-        std::iter::once(mention(MentionKind::Rule, &self.id)).chain(names)
+        let ids = lists.flat_map(move |(kind, ids)| ids.iter().map(move |id| Mention::new(kind, id)));
+        std::iter::once(Mention::new(MentionKind::Rule, &self.id)).chain(ids)
     }
 
     fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
@@ -140,9 +156,9 @@ impl RuleDraft {
         let draft = Self {
             id: id.unwrap_or_else(|| Positioned { value: String::new(), position: position.clone() }),
             kind: table.word("kind", "kind", Kind::ALL.map(|kind| (kind.as_str(), kind))),
-            // Checked for blanks with its length.
-            title: table.text("title"),
+            title: table.line("title", "a title", LONGEST_TITLE),
             message: table.nonblank("message"),
+            action: table.line("action", "an action", LONGEST_ACTION),
             scope: ScopeDraft::read(table),
             settings: SettingsDraft::read(table),
             overrides: table
@@ -160,6 +176,7 @@ impl RuleDraft {
         self.kind = newer.kind.or(self.kind.take());
         self.title = newer.title.or(self.title.take());
         self.message = newer.message.or(self.message.take());
+        self.action = newer.action.or(self.action.take());
         for (known, newer) in self.scope.0.iter_mut().zip(newer.scope.0) {
             *known = newer.or(known.take());
         }
@@ -171,7 +188,7 @@ impl RuleDraft {
 impl OverrideDraft {
     fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
         if !SCOPES.iter().any(|(_, key)| table.has(key)) {
-            let suggestion = "add types, properties, projects, zones or devices";
+            let suggestion = "add types, properties, sites, zones or devices";
             table.diagnostics.suggest(position, "an override needs a scope", suggestion);
         }
         Some(Self { scope: ScopeDraft::read(table), settings: SettingsDraft::read(table) })
@@ -183,7 +200,14 @@ impl ScopeDraft {
         Self(SCOPES.map(|(_, key)| table.texts(key)))
     }
 
-    /// Each list with the kind of its names. A list that is left out is empty.
+    /// Replaces each name by its id. Reports unknown and ambiguous names.
+    pub(super) fn resolve(&mut self, names: &Names, diagnostics: &mut Diagnostics) {
+        for ((kind, _), list) in SCOPES.iter().zip(&mut self.0) {
+            list.iter_mut().flatten().for_each(|name| names.resolve(*kind, name, diagnostics));
+        }
+    }
+
+    /// Each list with the kind of its ids. A list that is left out is empty.
     pub(super) fn lists(&self) -> impl Iterator<Item = (MentionKind, &[Positioned<String>])> {
         SCOPES.iter().zip(&self.0).map(|((kind, _), list)| (*kind, list.as_deref().unwrap_or_default()))
     }

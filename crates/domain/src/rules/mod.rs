@@ -32,6 +32,9 @@ mod diagnostic;
 mod document;
 mod draft;
 mod metrics;
+pub mod names;
+#[cfg(test)]
+mod names_tests;
 #[cfg(test)]
 mod schema_tests;
 mod settings;
@@ -45,6 +48,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
 use self::draft::FileDraft;
+use self::names::Names;
 pub use self::settings::{Setting, Settings};
 use super::breach::Comparison;
 use super::rate_limit::RateLimit;
@@ -74,24 +78,26 @@ pub struct RuleSet {
     pub sms_from: Severity,
     /// The rules in the order of the files.
     pub rules: Vec<Rule>,
+    /// The names of sites, zones and devices.
+    pub names: Names,
     /// Faults that do not refuse the file, in its order.
     pub warnings: Vec<Diagnostic>,
-    /// Every rule id and every name in a scope, with its position.
+    /// Every rule id, declared id and id in a scope, with its position.
     pub mentions: Vec<Mention>,
 }
 
-/// A name in a rules file.
+/// An id in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
-    /// The kind of thing that has the name.
+    /// The kind of thing that has the id.
     pub kind: MentionKind,
-    /// The name.
-    pub name: String,
-    /// The position of the name.
+    /// The id, also where the file has a name.
+    pub id: String,
+    /// The position of the id or name.
     pub position: Position,
 }
 
-/// The kind of thing that has a name in a rules file.
+/// The kind of thing that has an id in a rules file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MentionKind {
     /// A rule, by its id.
@@ -100,8 +106,8 @@ pub enum MentionKind {
     Type,
     /// A property (`PropId`).
     Property,
-    /// A project (`PID`).
-    Project,
+    /// A site (`PID`).
+    Site,
     /// A zone (`InsID`).
     Zone,
     /// A device (`DEVID`).
@@ -116,7 +122,7 @@ impl MentionKind {
             Self::Rule => "rule",
             Self::Type => "type",
             Self::Property => "property",
-            Self::Project => "project",
+            Self::Site => "site",
             Self::Zone => "zone",
             Self::Device => "device",
         }
@@ -132,6 +138,8 @@ pub struct Rule {
     pub title: String,
     /// The message template, with placeholders; `None` for the usual text.
     pub template: Option<String>,
+    /// What people should do, in one line.
+    pub action: Option<String>,
     /// How the rule evaluates readings.
     pub kind: Kind,
     /// The readings that the rule evaluates.
@@ -257,8 +265,8 @@ pub struct Scope {
     pub types: Vec<String>,
     /// Properties (`PropId`).
     pub properties: Vec<String>,
-    /// Projects (`PID`).
-    pub projects: Vec<String>,
+    /// Sites (`PID`).
+    pub sites: Vec<String>,
     /// Zones (`InsID`).
     pub zones: Vec<String>,
     /// Devices (`DEVID`).
@@ -274,7 +282,7 @@ impl Scope {
         };
         listed(&self.types, Some(&source.device_type))
             && listed(&self.properties, source.property.as_deref())
-            && listed(&self.projects, source.project.as_deref())
+            && listed(&self.sites, source.project.as_deref())
             && listed(&self.zones, source.zone.as_deref())
             && listed(&self.devices, source.device.as_deref())
     }
@@ -289,14 +297,14 @@ impl Scope {
         pairs.all(|(one, other)| one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name)))
     }
 
-    /// Orders scopes: a device is narrower than a zone, then a project, a property, a type.
+    /// Orders scopes: a device is narrower than a zone, then a site, a property, a type.
     fn narrowness(&self) -> u8 {
         self.lists().iter().enumerate().filter(|(_, list)| !list.is_empty()).map(|(index, _)| 1 << index).sum()
     }
 
     /// The lists, the widest first.
     fn lists(&self) -> [&[String]; 5] {
-        [&self.types, &self.properties, &self.projects, &self.zones, &self.devices]
+        [&self.types, &self.properties, &self.sites, &self.zones, &self.devices]
     }
 }
 
@@ -375,6 +383,7 @@ impl Default for RuleSet {
             // A low battery is no reason for an SMS.
             sms_from: Severity::Medium,
             rules: Vec::new(),
+            names: Names::default(),
             warnings: Vec::new(),
             mentions: Vec::new(),
         }

@@ -117,6 +117,7 @@ mod tests {
             rule: rule.to_owned(),
             title: String::new(),
             template: None,
+            action: None,
             severity,
             breaches: Vec::new(),
             trigger: Trigger::Immediate,

@@ -108,6 +108,9 @@ pub struct ZoneState {
     /// When the zone was last cleaned. Readings up to then are not evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
+    /// The name of the zone in the last cleaning that had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone_name: Option<String>,
     /// The sent alerts that block others.
     #[serde(skip_serializing_if = "Blocks::is_empty")]
     pub blocks: Blocks,

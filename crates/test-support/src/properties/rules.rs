@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
+use smartclean_push::domain::cleaning::Cleaning;
 use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
@@ -94,7 +95,7 @@ fn simulate(rules: &RuleSet, begin: Timestamp) {
         };
         state = commit(evaluate(rules, state, &readings.iter().collect::<Vec<_>>(), at, at));
         if minute == 1 {
-            state = commit(clean(rules, state, at, at));
+            state = commit(clean(rules, state, &Cleaning::new("zone", at), at));
         }
     }
     for _ in 0..3 {

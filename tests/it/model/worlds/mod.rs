@@ -243,6 +243,7 @@ impl RuleSpec {
             id: self.id.clone(),
             title: self.id.clone(),
             template: None,
+            action: None,
             kind: self.kind,
             scope: Scope { types: vec![TYPES[self.ty].0.to_owned()], ..Scope::default() },
             settings,

@@ -1,0 +1,225 @@
+//! Names of sites, zones and devices. Rules, flags and requests can use them in place of ids.
+//!
+//! Only a rules file declares names. A pushed text such as `Display` is shown and never matched, so it cannot change which
+//! rule applies.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::tz::{self, TimeZone};
+
+use super::MentionKind;
+use super::diagnostic::{Diagnostics, Positioned, nearest};
+use super::document::TableReader;
+use crate::location::Location;
+use crate::time::LocalZone;
+
+/// Longest name, in characters. A subject of 100 characters has room for it and for the severity.
+const LONGEST_NAME: usize = 80;
+/// Longest note, in characters.
+const LONGEST_NOTE: usize = 200;
+/// Longest floor, in characters.
+const LONGEST_FLOOR: usize = 20;
+
+/// What a rules file declares, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// `[[site]]`, by `PID`.
+    pub sites: BTreeMap<String, Named>,
+    /// `[[zone]]`, by `InsID`.
+    pub zones: BTreeMap<String, Named>,
+    /// `[[device]]`, by `DEVID`.
+    pub devices: BTreeMap<String, Named>,
+}
+
+/// A declared site, zone or device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The name. Sites have different ones, as do the zones of a site. Devices can have the same.
+    pub name: Option<String>,
+    /// A note for cleaners.
+    pub note: Option<String>,
+    /// The time zone of a site. It wins over the one that readings carry.
+    pub local_zone: Option<LocalZone>,
+    /// The id of a zone's site.
+    pub site: Option<String>,
+    /// The floor of a zone.
+    pub floor: Option<String>,
+}
+
+/// Why a text has no single id. A retry does not help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {remedy}")]
+pub struct NameError {
+    /// What is wrong, with the text.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+    /// Whether several ids have the name. Otherwise none has.
+    pub is_ambiguous: bool,
+}
+
+impl Names {
+    /// The id that `text` means: an id, a name, or a zone with its site, `Tower A · Level 2`. If nothing of `kind` is declared,
+    /// `text` is the id.
+    ///
+    /// # Errors
+    /// [`NameError`] if no declared id has the name, or several have.
+    ///
+    /// # Examples
+    /// ```
+    /// use domain::rules::{MentionKind, RuleSet};
+    /// let names = RuleSet::parse("rules.toml", "[[zone]]\nid = \"2f31\"\nname = \"Lobby\"")?.names;
+    /// assert_eq!(names.id(MentionKind::Zone, "Lobby"), Ok("2f31"));
+    /// assert_eq!(names.id(MentionKind::Site, "Lobby"), Ok("Lobby"));
+    /// let error = names.id(MentionKind::Zone, "Loby").unwrap_err();
+    /// assert_eq!(error.to_string(), "no [[zone]] has the id or name `Loby`; did you mean `Lobby`?");
+    /// # Ok::<(), Vec<domain::rules::Diagnostic>>(())
+    /// ```
+    pub fn id<'t>(&'t self, kind: MentionKind, text: &'t str) -> Result<&'t str, NameError> {
+        let declared = match kind {
+            MentionKind::Site => &self.sites,
+            MentionKind::Zone => &self.zones,
+            MentionKind::Device => &self.devices,
+            MentionKind::Rule | MentionKind::Type | MentionKind::Property => return Ok(text),
+        };
+        if declared.is_empty() {
+            return Ok(text);
+        }
+        let full_name =
+            |named: &Named| Some(format!("{} · {}", self.site_name(named.site.as_ref()?), named.name.as_ref()?));
+        let texts = declared.iter().flat_map(|(id, named)| {
+            [Some(id.clone()), named.name.clone(), full_name(named)].into_iter().flatten().map(move |text| (text, id))
+        });
+        let texts: Vec<(String, &String)> = texts.collect();
+        let mut ids: Vec<&String> = texts.iter().filter(|(known, _)| known == text).map(|(_, id)| *id).collect();
+        ids.dedup();
+        let noun = kind.as_str();
+        let (message, remedy) = match ids.as_slice() {
+            [id] => return Ok(id),
+            [] => {
+                let otherwise = || format!("declare it in a [[{noun}]] with its id: `smartclean-push zones` lists ids");
+                let remedy = nearest(text, texts.iter().map(|(known, _)| known.as_str())).unwrap_or_else(otherwise);
+                (format!("no [[{noun}]] has the id or name `{text}`"), remedy)
+            }
+            several => {
+                let unique = |id: &&String| full_name(&declared[*id]).unwrap_or_else(|| (*id).clone());
+                let unique: Vec<_> = several.iter().map(|id| format!("`{}`", unique(id))).collect();
+                (
+                    format!("`{text}` is the name of {} {noun}s", several.len()),
+                    format!("write one of {}", unique.join(", ")),
+                )
+            }
+        };
+        Err(NameError { message, remedy, is_ambiguous: !ids.is_empty() })
+    }
+
+    /// The name of a site, else its id.
+    fn site_name<'n>(&'n self, id: &'n str) -> &'n str {
+        self.sites.get(id).and_then(|site| site.name.as_deref()).unwrap_or(id)
+    }
+
+    /// The time zone of a location: the one of its site, else the one of its readings.
+    #[must_use]
+    pub fn local_zone<'l>(&'l self, location: &'l Location) -> &'l LocalZone {
+        let site = location.project.as_ref().and_then(|project| self.sites.get(project));
+        site.and_then(|site| site.local_zone.as_ref()).unwrap_or(&location.local_zone)
+    }
+
+    /// Compiles declarations, the sites before the zones. Reports an id or a name that is declared twice, and an unknown site.
+    pub(super) fn compile(drafts: Vec<NameDraft>, diagnostics: &mut Diagnostics) -> Self {
+        let (mut names, mut lines) = (Self::default(), HashMap::new());
+        for NameDraft { kind, id, name, mut site, named } in drafts {
+            if let Some(site) = &mut site {
+                names.resolve(MentionKind::Site, site, diagnostics);
+            }
+            let site = site.map(|site| site.value);
+            let noun = kind.as_str();
+            // Devices have no site: each washroom can have a "Soap by the door".
+            let unique_name = name.as_ref().filter(|_| kind != MentionKind::Device);
+            let texts = [("id", Some(&id), None), ("name", unique_name, site.clone())];
+            for (word, text, site) in texts {
+                let Some(Positioned { value, position }) = text else { continue };
+                if let Some(line) = lines.insert((noun, word, value.clone(), site), position.line) {
+                    let message = format!("the {word} `{value}` is taken by the {noun} in line {line}");
+                    let remedy = match (word, kind) {
+                        ("id", _) => "join the two tables",
+                        (_, MentionKind::Zone) => "give one of them another name, or each the `site` that it is in",
+                        _ => "give one of them another name",
+                    };
+                    diagnostics.suggest(position, message, remedy);
+                }
+            }
+            let declared = match kind {
+                MentionKind::Site => &mut names.sites,
+                MentionKind::Zone => &mut names.zones,
+                _ => &mut names.devices,
+            };
+            declared.insert(id.value, Named { name: name.map(|name| name.value), site, ..named });
+        }
+        names
+    }
+
+    /// Replaces a name in a rules file by its id. Reports an unknown and an ambiguous name.
+    pub(super) fn resolve(&self, kind: MentionKind, text: &mut Positioned<String>, diagnostics: &mut Diagnostics) {
+        match self.id(kind, &text.value).map(str::to_owned) {
+            Ok(id) => text.value = id,
+            Err(error) => diagnostics.suggest(&text.position, error.message, error.remedy),
+        }
+    }
+}
+
+/// A `[[site]]`, `[[zone]]` or `[[device]]` as it is written.
+#[derive(Debug)]
+pub(super) struct NameDraft {
+    pub(super) kind: MentionKind,
+    pub(super) id: Positioned<String>,
+    name: Option<Positioned<String>>,
+    site: Option<Positioned<String>>,
+    /// The members that need no check.
+    named: Named,
+}
+
+impl NameDraft {
+    /// Reads `[[site]]`, `[[zone]]` and `[[device]]`, in this order.
+    pub(super) fn read_all(table: &mut TableReader<'_, '_>) -> Vec<Self> {
+        use MentionKind::{Device, Site, Zone};
+        let mut drafts = Vec::new();
+        for (kind, noun, field) in [(Site, "a site", "PID"), (Zone, "a zone", "InsID"), (Device, "a device", "DEVID")] {
+            let tables = table.tables(kind.as_str(), noun, |table, position| {
+                if !table.has("id") {
+                    let remedy = format!("the `{field}` of its readings: `smartclean-push zones` lists ids");
+                    table.diagnostics.suggest(position, format!("{noun} needs an `id`"), remedy);
+                }
+                Self::read(kind, table)
+            });
+            drafts.extend(tables.into_iter().flat_map(|tables| tables.value));
+        }
+        drafts
+    }
+
+    fn read(kind: MentionKind, table: &mut TableReader<'_, '_>) -> Option<Self> {
+        let (id, name) = (table.nonblank("id"), table.line("name", "a name", LONGEST_NAME));
+        let (mut named, mut site) = (Named::default(), None);
+        match kind {
+            MentionKind::Site => named.local_zone = read_time_zone(table),
+            MentionKind::Zone => {
+                site = table.nonblank("site");
+                named.floor = table.line("floor", "a floor", LONGEST_FLOOR).map(|floor| floor.value);
+            }
+            _ => {}
+        }
+        named.note = table.line("note", "a note", LONGEST_NOTE).map(|note| note.value);
+        Some(Self { kind, id: id?, name, site, named })
+    }
+}
+
+fn read_time_zone(table: &mut TableReader<'_, '_>) -> Option<LocalZone> {
+    let Positioned { value: region, position } = table.nonblank("time_zone")?;
+    if TimeZone::get(&region).is_err() {
+        let known: Vec<_> = tz::db().available().collect();
+        let suggestion = nearest(&region, known.iter().map(|name| name.as_str()));
+        let suggestion = suggestion.unwrap_or_else(|| "write an IANA name such as \"Asia/Singapore\"".to_owned());
+        table.diagnostics.suggest(&position, format!("unknown time zone `{region}`"), suggestion);
+    }
+    Some(LocalZone { region: Some(region), offset_seconds: None })
+}
