@@ -70,6 +70,7 @@ fn push(body: &Bytes, rules: &Arc<RuleSet>, received: Timestamp) -> usize {
         state: Box::new(state),
         rate_limit: None,
         publisher: Box::new(publisher),
+        background: Vec::new(),
         rules: Box::new(Arc::clone(rules)),
     });
     let source = "203.0.113.7".into();

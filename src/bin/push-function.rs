@@ -63,6 +63,7 @@ async fn main() -> Result<(), Error> {
         state: Box::new(state),
         rate_limit: None,
         publisher: Box::new(publisher),
+        background: Vec::new(),
         rules: Box::new(rules),
     });
     let app = Arc::new(App::new(ingest, authenticator));

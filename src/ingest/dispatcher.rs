@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::evaluator::{Committed, Evaluator, OutboxMessage};
+use super::evaluator::{Committed, Evaluator, Lease, OutboxMessage, ZoneChange};
 use super::ports::AlertPublisher;
 use crate::domain::alert::Message;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
-use crate::domain::state::{EntryId, Outbox, OutboxEntry, ZoneState};
+use crate::domain::state::{Channel, EntryId, ZoneState};
 use crate::notify::digest::{digest, grouped};
 use crate::notify::render::render;
 use crate::notify::rendered::Rendered;
@@ -50,8 +50,7 @@ impl Delivery {
     }
 }
 
-/// Sends messages.
-#[derive(Clone, Copy)]
+/// Sends messages over one channel.
 pub(super) struct Dispatcher<'d> {
     pub(super) evaluator: Evaluator<'d>,
     pub(super) publisher: &'d dyn AlertPublisher,
@@ -89,8 +88,9 @@ impl Dispatcher<'_> {
 
     /// Leases these messages to the caller. Leaves out those that another process has leased or sent in the meantime.
     async fn lease(&self, mut groups: Vec<Vec<OutboxMessage>>) -> Vec<Vec<OutboxMessage>> {
-        let lease = |outbox: &mut Outbox, ids: &HashSet<EntryId>| outbox.take(ids, self.evaluator.now);
-        let committed = self.change_outboxes(groups.iter().flatten(), lease).await;
+        let ids = ids_by_zone(groups.iter().flatten());
+        let unchanged = |_: &str, state: ZoneState| Evaluation { state, ..Evaluation::default() };
+        let committed = self.change_outboxes(&ids, &unchanged, Lease::Waiting(&ids)).await;
         let leased = committed
             .iter()
             .flat_map(|Committed { zone, leased, .. }| leased.iter().map(move |entry| (zone.as_str(), entry.id)));
@@ -142,6 +142,10 @@ impl Dispatcher<'_> {
             if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
         };
         let mut rendered: Vec<Rendered> = groups.iter().map(of_group).collect();
+        // Only a topic sends SMS, and the log has what a topic would send.
+        if !matches!(self.evaluator.channel, Channel::Sns | Channel::Log) {
+            return rendered;
+        }
         let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
         let granted = self.evaluator.sms(wanted).await;
         let reason = if granted.is_some() { QUOTA_REACHED } else { QUOTA_UNKNOWN };
@@ -154,35 +158,38 @@ impl Dispatcher<'_> {
 
     /// Removes sent messages from the outboxes. If that fails, the sweep sends them again with the same ids.
     async fn remove_sent(&self, sent: &[&OutboxMessage]) {
-        let forget = |outbox: &mut Outbox, ids: &HashSet<EntryId>| {
-            outbox.take(ids, Timestamp::MAX);
-            Vec::new()
+        let ids = ids_by_zone(sent.iter().copied());
+        let without_sent = |zone: &str, mut state: ZoneState| {
+            state.outbox.remove(self.evaluator.channel, &ids[zone]);
+            Evaluation { state, ..Evaluation::default() }
         };
-        self.change_outboxes(sent.iter().copied(), forget).await;
+        self.change_outboxes(&ids, &without_sent, Lease::New(0)).await;
     }
 
-    /// Changes the outboxes that hold these messages. Messages that `change` returns are put back, leased to the caller.
+    /// Changes the outboxes of these zones.
     async fn change_outboxes(
         &self,
-        outbox_messages: impl Iterator<Item = &OutboxMessage>,
-        change: impl Fn(&mut Outbox, &HashSet<EntryId>) -> Vec<OutboxEntry> + Send + Sync,
+        ids: &HashMap<&str, HashSet<EntryId>>,
+        change: ZoneChange<'_>,
+        lease: Lease<'_>,
     ) -> Vec<Committed> {
-        let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
-        for OutboxMessage { zone, entry } in outbox_messages {
-            ids.entry(zone).or_default().insert(entry.id);
-        }
         let zones: Vec<String> = ids.keys().map(|zone| (*zone).to_owned()).collect();
-        let change = |zone: &str, mut state: ZoneState| {
-            let messages = change(&mut state.outbox, &ids[zone]);
-            Evaluation { state, messages, ..Evaluation::default() }
-        };
-        let (committed, failure) = self.evaluator.change_each(&zones, &change, usize::MAX, None).await;
+        let (committed, failure) = self.evaluator.change_each(&zones, change, lease, None).await;
         if let Some(error) = failure {
             let zones = zones.len() - committed.len();
             tracing::warn!(zones, error = %error.chain(), "outboxes not changed, the next sweep retries");
         }
         committed
     }
+}
+
+/// The ids of messages by the zone whose outbox holds them.
+fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap<&'m str, HashSet<EntryId>> {
+    let mut ids: HashMap<&str, HashSet<EntryId>> = HashMap::new();
+    for OutboxMessage { zone, entry } in messages {
+        ids.entry(zone).or_default().insert(entry.id);
+    }
+    ids
 }
 
 /// The sizes of the fewest groups that cover `messages`, which are in order of urgency. A notice is always alone, because
@@ -272,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_lease_lasts_a_minute_which_is_longer_than_its_holder_sends() {
-        let lease = Duration::try_from(crate::ingest::evaluator::LEASE).unwrap();
+        let lease = Duration::try_from(crate::domain::state::LEASE).unwrap();
         assert_eq!(lease, Duration::from_secs(60));
         assert!(lease > OUTBOX_CLEANUP_TIMEOUT + SWEEP_OUTBOX_CLEANUP_TIMEOUT);
     }

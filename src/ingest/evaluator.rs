@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
@@ -15,11 +15,7 @@ use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, EvaluationStats, Polic
 use crate::domain::rate_limit::Requester;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
-use crate::domain::state::{OutboxEntry, ZoneKey, ZoneState};
-
-/// Lease of a message, from `now`. It exceeds the run time of the function (29 s), so another copy does not send the message
-/// meanwhile.
-pub(super) const LEASE: SignedDuration = SignedDuration::from_secs(60);
+use crate::domain::state::{Channel, EntryId, OutboxEntry, ZoneKey, ZoneState};
 
 /// Number of zones processed concurrently.
 pub(super) const CONCURRENT: usize = 32;
@@ -68,6 +64,15 @@ pub(super) struct DueZones {
     pub(super) has_more: bool,
 }
 
+/// Which messages of a changed zone are leased to the caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lease<'l> {
+    /// The most urgent of the new ones, at most this number.
+    New(usize),
+    /// Those of these ids, by zone, that are due.
+    Waiting(&'l HashMap<&'l str, HashSet<EntryId>>),
+}
+
 /// A committed change.
 pub(super) struct Committed {
     pub(super) zone: String,
@@ -78,13 +83,16 @@ pub(super) struct Committed {
 }
 
 /// Changes zones at one point in time under one set of rules.
-#[derive(Clone, Copy)]
 pub(super) struct Evaluator<'e> {
     pub(super) store: &'e dyn StateStore,
     /// The store of the rate limit.
     pub(super) rate_limit: &'e dyn StateStore,
     pub(super) rules: &'e RuleSet,
     pub(super) now: Timestamp,
+    /// The channels of new messages.
+    pub(super) channels: Vec<Channel>,
+    /// The channel for which messages are leased, and whose tokens are taken.
+    pub(super) channel: Channel,
 }
 
 impl Evaluator<'_> {
@@ -142,13 +150,12 @@ impl Evaluator<'_> {
         Ok(self.commit_sharing_tokens(changes.collect::<Result<_, _>>()?).await)
     }
 
-    /// Changes each of these zones, and leases up to `tokens` new messages of each to the caller. Takes no tokens of
-    /// the rate limit. A zone that cannot be parsed or written does not stop the others.
+    /// Changes each of these zones, and leases messages of each to the caller. Takes no tokens of the rate limit. A zone that cannot be parsed or written does not stop the others.
     pub(super) async fn change_each(
         &self,
         keys: &[String],
         change: ZoneChange<'_>,
-        tokens: usize,
+        lease: Lease<'_>,
         due_zones: Option<DueZones>,
     ) -> (Vec<Committed>, Option<UnavailableError>) {
         let documents = match self.store.load(keys).await {
@@ -156,7 +163,7 @@ impl Evaluator<'_> {
             Err(error) => return (Vec::new(), Some(error)),
         };
         let commits = keys.iter().zip(documents).map(|(key, document)| {
-            async move { self.commit(PendingChange::new(key.clone(), &document, change)?, tokens, due_zones).await }
+            async move { self.commit(PendingChange::new(key.clone(), &document, change)?, lease, due_zones).await }
                 .boxed()
         });
         run_concurrently(commits.collect()).await
@@ -166,7 +173,10 @@ impl Evaluator<'_> {
     /// tokens before the commit, so that no message is leased without a token. The tokens of a failed commit are lost.
     async fn commit_sharing_tokens(&self, changes: Vec<PendingChange<'_>>) -> EvaluatedZones {
         let tokens = self.share_tokens(&changes).await;
-        let commits = changes.into_iter().zip(tokens).map(|(change, tokens)| self.commit(change, tokens, None).boxed());
+        let commits = changes
+            .into_iter()
+            .zip(tokens)
+            .map(|(change, tokens)| self.commit(change, Lease::New(tokens), None).boxed());
         let (committed, failure) = run_concurrently(commits.collect()).await;
         let mut evaluated = EvaluatedZones { failure, ..EvaluatedZones::default() };
         for Committed { zone, stats, leased, .. } in committed {
@@ -198,19 +208,22 @@ impl Evaluator<'_> {
         shares
     }
 
-    /// Commits a change by compare-and-swap, and leases its `tokens` most urgent messages to the caller. The others
-    /// are due immediately; the sweep sends them. Unchanged state is written only if the index of due zones needs it.
+    /// Commits a change by compare-and-swap, and leases messages to the caller. The others are due immediately; the sweep sends
+    /// them. Unchanged state is written only if the index of due zones needs it.
     async fn commit(
         &self,
         change: PendingChange<'_>,
-        tokens: usize,
+        lease: Lease<'_>,
         due_zones: Option<DueZones>,
     ) -> Result<Committed, UnavailableError> {
         let PendingChange { zone, mut version, mut before, mut evaluation, evaluate } = change;
-        let leased_until = self.now.checked_add(LEASE).unwrap_or(self.now);
         for attempt in 0..=RETRIES {
             let Evaluation { mut state, messages, stats } = evaluation;
-            let leased = state.outbox.put(messages, tokens, leased_until);
+            let added = state.outbox.add(messages, &self.channels);
+            let leased = match lease {
+                Lease::New(most) => state.outbox.lease(self.channel, &added.into_iter().take(most).collect(), self.now),
+                Lease::Waiting(ids) => state.outbox.lease(self.channel, &ids[zone.as_str()], self.now),
+            };
             let due = next_due(self.rules, &state);
             // An unchanged zone that is no longer due has an outdated entry in the index. Without the write, each sweep finds it.
             let is_index_current =

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Delivery, EvaluatedReadings, PushError, PushOutcome, RequestInfo, SweepStats};
 use crate::domain::archive::ObjectKey;
+use crate::domain::state::Channel;
 use crate::ingest::ports::{Stored, Subscriptions, chain};
 use crate::telemetry::MEASURED;
 
@@ -87,6 +88,16 @@ impl EvaluatedReadings {
             digests_sent = delivery.digests,
             "stored push evaluated"
         );
+    }
+}
+
+impl Delivery {
+    /// Logs the messages of a background channel; nothing if there was none.
+    pub fn log(&self, channel: Channel) {
+        let Self { messages, digests, failed, waiting, .. } = *self;
+        if *self != Self::default() {
+            tracing::info!(%channel, sent = messages, digests, failed, waiting, "messages delivered");
+        }
     }
 }
 

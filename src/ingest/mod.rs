@@ -20,6 +20,7 @@ mod state_documents;
 mod sweeper;
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::json;
+use tokio::sync::watch;
 
 use self::decode::{DecodeError, Encoding, decode};
 use self::dispatcher::Dispatcher;
 pub use self::dispatcher::{Delivery, OUTBOX_CLEANUP_TIMEOUT};
-use self::evaluator::{Evaluator, LoadedZones};
+use self::evaluator::{Evaluator, LoadedZones, OutboxMessage};
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
 use self::projects::{KnownProjects, known_projects};
 pub use self::rate_limit::RATE_LIMIT_TIMEOUT;
@@ -45,7 +47,7 @@ use crate::domain::cleaning::Cleaning;
 use crate::domain::engine::{self, EvaluationStats};
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
-use crate::domain::state::{ZoneKey, ZoneState};
+use crate::domain::state::{Channel, ZoneKey, ZoneState};
 
 /// Time limit for evaluating a push, state store included. A push that takes longer is stored and evaluated later.
 pub const EVALUATION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -155,8 +157,10 @@ pub struct Environment {
     pub state: Box<dyn StateStore>,
     /// Keeps the rate limit; `None` if the state store does. The messages of a replay reach nobody, so they use up nothing there.
     pub rate_limit: Option<Box<dyn StateStore>>,
-    /// Publisher.
+    /// The publisher that pushes use and wait for.
     pub publisher: Box<dyn AlertPublisher>,
+    /// The other publishers. Each sends by itself, see [`Ingest::deliver`].
+    pub background: Vec<Box<dyn AlertPublisher>>,
     /// Rules in force.
     pub rules: Box<dyn RuleSource>,
 }
@@ -167,6 +171,8 @@ pub struct Ingest {
     arrival_recorded: LastRun,
     subscriptions_counted: LastRun,
     projects: KnownProjects,
+    /// Wakes the other publishers after new messages.
+    new_messages: watch::Sender<()>,
     /// Failed attempts of this process to evaluate a pending push.
     failed: Mutex<HashMap<ObjectKey, u32>>,
 }
@@ -180,6 +186,7 @@ impl Ingest {
             arrival_recorded: LastRun::default(),
             subscriptions_counted: LastRun::default(),
             projects: KnownProjects::default(),
+            new_messages: watch::Sender::default(),
             failed: Mutex::default(),
         }
     }
@@ -288,19 +295,41 @@ impl Ingest {
             .map(|project| ZoneKey::Zone { project: project.into(), zone: zone.into() }.to_string())
             .collect();
         let cleaned = |_: &str, state: ZoneState| engine::clean(&rules, state, cleaning, now);
-        let dispatcher = self.dispatcher(&rules, now);
+        let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);
         let evaluated = dispatcher.evaluator.change_all(&keys, &cleaned).await?;
-        dispatcher.send_each(evaluated.leased).await;
+        self.send_each(&dispatcher, evaluated.leased).await;
         evaluated.failure.map_or(Ok(keys.len()), Err)
     }
 
-    fn evaluator<'e>(&'e self, rules: &'e RuleSet, now: Timestamp) -> Evaluator<'e> {
-        let store = &*self.ports.state;
-        Evaluator { store, rate_limit: self.ports.rate_limit.as_deref().unwrap_or(store), rules, now }
+    /// The channels that these rules switch on.
+    fn channels(&self, rules: &RuleSet) -> Vec<Channel> {
+        let background = self.ports.background.iter().filter(|publisher| publisher.is_on(rules));
+        iter::once(&self.ports.publisher).chain(background).map(|publisher| publisher.channel()).collect()
     }
 
-    fn dispatcher<'d>(&'d self, rules: &'d RuleSet, now: Timestamp) -> Dispatcher<'d> {
-        Dispatcher { evaluator: self.evaluator(rules, now), publisher: &*self.ports.publisher }
+    fn evaluator<'e>(&'e self, rules: &'e RuleSet, now: Timestamp) -> Evaluator<'e> {
+        let (channels, channel) = (self.channels(rules), self.ports.publisher.channel());
+        let store = &*self.ports.state;
+        let rate_limit = self.ports.rate_limit.as_deref().unwrap_or(store);
+        Evaluator { store, rate_limit, rules, now, channels, channel }
+    }
+
+    fn dispatcher<'d>(
+        &'d self,
+        publisher: &'d dyn AlertPublisher,
+        rules: &'d RuleSet,
+        now: Timestamp,
+    ) -> Dispatcher<'d> {
+        let evaluator = Evaluator { channel: publisher.channel(), ..self.evaluator(rules, now) };
+        Dispatcher { evaluator, publisher }
+    }
+
+    /// Sends the messages of a push, and wakes the other publishers.
+    async fn send_each(&self, dispatcher: &Dispatcher<'_>, leased: Vec<OutboxMessage>) -> Delivery {
+        if !leased.is_empty() {
+            self.new_messages.send_replace(());
+        }
+        dispatcher.send_each(leased).await
     }
 
     /// Applies the cleanings among these readings before the readings, because a cleaning ends what was measured before it,
@@ -370,7 +399,8 @@ impl Ingest {
             self.record_arrival(now).await;
         }
         let evaluation_ended = Instant::now();
-        let delivery = self.dispatcher(&rules, now).send_each(evaluated.leased).await;
+        let dispatcher = self.dispatcher(&*self.ports.publisher, &rules, now);
+        let delivery = self.send_each(&dispatcher, evaluated.leased).await;
         let (evaluate, publish) = (evaluation_ended - began, evaluation_ended.elapsed());
         let timings = Timings { evaluate, publish, ..Timings::default() };
         EvaluatedReadings { stats: evaluated.stats, delivery, timings, failure: evaluated.failure }

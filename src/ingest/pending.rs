@@ -9,10 +9,10 @@ use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
 use super::Ingest;
-use super::evaluator::LEASE;
 use super::ports::{Journal, PendingPush, UnavailableError, chain};
 use crate::domain::alert::notice::Notice;
 use crate::domain::archive::ObjectKey;
+use crate::domain::state::LEASE;
 
 /// Attempts to evaluate a pending push before it is set aside.
 const MAX_ATTEMPTS: u32 = 3;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::auth::Credentials;
 use crate::domain::archive::{Object, ObjectKey};
 use crate::domain::rules::{RefusedRules, RuleSet};
+use crate::domain::state::Channel;
 use crate::notify::rendered::Rendered;
 
 /// How an object was stored.
@@ -184,9 +185,17 @@ pub trait StateStore: Send + Sync {
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<String>, UnavailableError>;
 }
 
-/// Publisher: sends messages to the subscribers.
+/// Publisher: sends messages over one channel.
 #[async_trait]
 pub trait AlertPublisher: Send + Sync {
+    /// The channel.
+    fn channel(&self) -> Channel;
+
+    /// Whether these rules switch the channel on.
+    fn is_on(&self, _rules: &RuleSet) -> bool {
+        true
+    }
+
     /// Sends each message. Returns one outcome per message, in the same order.
     ///
     /// # Errors

@@ -10,8 +10,9 @@ use super::ports::{StateStore, UnavailableError, within};
 use super::state_documents::change;
 use crate::domain::rate_limit::{RateLimitState, Requester, TokenDemand, TokenRequest};
 use crate::domain::severity::Severity;
+use crate::domain::state::Channel;
 
-/// Key of the state document.
+/// Key of the state document of the channel that a push uses.
 pub const RATE_LIMIT: &str = "rate-limit";
 /// Retries of a compare-and-swap. Almost all of sixty copies that want a token at the same time get one within the timeout,
 /// because random pauses spread their attempts. A copy that loses every attempt gets none.
@@ -21,17 +22,30 @@ pub const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the sweep waits for the rate limit. No client waits for the sweep, and a timeout delays every message by a minute.
 const SWEEP_RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Takes tokens for messages about to be sent. Returns how many are granted, to urgent messages first. Concurrent copies never
+/// Key of the state document of a channel.
+fn key(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Sns | Channel::Log => RATE_LIMIT,
+        Channel::Email => "rate-limit/email",
+        Channel::Webhook => "rate-limit/webhook",
+    }
+}
+
+/// Takes tokens for messages about to be sent over `channel`. Returns how many are granted, to urgent messages first. Concurrent copies never
 /// get more than the limit together.
 ///
 /// # Errors
 /// [`UnavailableError`] if the state store did not confirm in time. Tokens may be taken; send nothing.
-pub async fn take_tokens(store: &dyn StateStore, request: &TokenRequest) -> Result<usize, UnavailableError> {
+pub async fn take_tokens(
+    store: &dyn StateStore,
+    channel: Channel,
+    request: &TokenRequest,
+) -> Result<usize, UnavailableError> {
     let limit = match request.requester {
         Requester::Push => RATE_LIMIT_TIMEOUT,
         Requester::Sweep { .. } => SWEEP_RATE_LIMIT_TIMEOUT,
     };
-    take_within(limit, store, |state| state.take_tokens(request)).await
+    take_within(limit, store, key(channel), |state| state.take_tokens(request)).await
 }
 
 /// Counts messages about to go out by SMS against `quota`, the maximum per UTC day. Returns how many may go out.
@@ -44,15 +58,16 @@ pub async fn take_sms(
     wanted: usize,
     now: Timestamp,
 ) -> Result<usize, UnavailableError> {
-    take_within(RATE_LIMIT_TIMEOUT, store, |state| state.take_sms(quota, wanted, now)).await
+    take_within(RATE_LIMIT_TIMEOUT, store, RATE_LIMIT, |state| state.take_sms(quota, wanted, now)).await
 }
 
 async fn take_within(
     limit: Duration,
     store: &dyn StateStore,
+    key: &str,
     take: impl Fn(&mut RateLimitState) -> usize + Send,
 ) -> Result<usize, UnavailableError> {
-    within(limit, "the rate limit did not answer in time", change(store, RATE_LIMIT, RETRIES, take)).await
+    within(limit, "the rate limit did not answer in time", change(store, key, RETRIES, take)).await
 }
 
 impl Evaluator<'_> {
@@ -64,7 +79,7 @@ impl Evaluator<'_> {
             return 0;
         }
         let request = TokenRequest { limit: self.rules.rate_limit, demand, requester, now: self.now };
-        granted(take_tokens(self.rate_limit, &request).await).unwrap_or_default()
+        granted(take_tokens(self.rate_limit, self.channel, &request).await).unwrap_or_default()
     }
 
     /// Number of the `wanted` messages that may go out by SMS today; `None` without an answer.

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::Ingest;
 use super::dispatcher::Delivery;
-use super::evaluator::{Committed, DueZones, OutboxMessage};
-use super::ports::UnavailableError;
+use super::evaluator::{Committed, DueZones, Lease, OutboxMessage, ZoneChange};
+use super::ports::{AlertPublisher, UnavailableError};
 use super::state_documents::{LastArrival, change, load, read};
 use crate::domain::alert::notice::Notice;
-use crate::domain::engine;
+use crate::domain::engine::{self, Evaluation};
 use crate::domain::rules::RuleSet;
-use crate::domain::state::ZoneState;
+use crate::domain::state::{Channel, ZoneState};
 
 /// Number of zones per load.
 const ZONES_PER_LOAD: usize = 100;
@@ -106,24 +106,72 @@ impl Ingest {
         now: Timestamp,
         silences: bool,
     ) -> Result<SweepStats, UnavailableError> {
-        let dispatcher = self.dispatcher(rules, now);
+        let channels = self.channels(rules);
+        let sweep = |zone: &str, state: ZoneState| {
+            let mut evaluation = engine::sweep(rules, state, now, silences);
+            let removed = evaluation.state.outbox.retain_channels(&channels);
+            if removed > 0 {
+                tracing::warn!(zone, removed, "deliveries removed, their channel is no longer in the rules file");
+            }
+            evaluation
+        };
+        let swept = self.deliver_due(&*self.ports.publisher, rules, now, &sweep).await;
+        self.new_messages.send_replace(());
+        swept
+    }
+
+    /// Sends the messages that wait for a background channel, within its rate limit.
+    ///
+    /// # Errors
+    /// As [`Self::sweep`].
+    pub async fn deliver(&self, channel: Channel, now: Timestamp) -> Result<SweepStats, UnavailableError> {
+        let rules = self.ports.rules.current(now).await?;
+        let mut publishers = self.ports.background.iter().filter(|publisher| publisher.channel() == channel);
+        match publishers.find(|publisher| publisher.is_on(&rules)) {
+            Some(publisher) => {
+                let unchanged = |_: &str, state: ZoneState| Evaluation { state, ..Evaluation::default() };
+                self.deliver_due(&**publisher, &rules, now, &unchanged).await
+            }
+            None => Ok(SweepStats::default()),
+        }
+    }
+
+    /// Changes due zones, then sends the messages that wait for the channel of `publisher`.
+    async fn deliver_due(
+        &self,
+        publisher: &dyn AlertPublisher,
+        rules: &RuleSet,
+        now: Timestamp,
+        change: ZoneChange<'_>,
+    ) -> Result<SweepStats, UnavailableError> {
+        let dispatcher = self.dispatcher(publisher, rules, now);
         let keys = self.ports.state.due(now, MAX_ZONES).await?;
         let due_zones = DueZones { has_more: keys.len() == MAX_ZONES };
-        let sweep = |_: &str, state: ZoneState| engine::sweep(rules, state, now, silences);
         let mut stats = SweepStats { zones: keys.len(), ..SweepStats::default() };
         let (mut waiting, mut first_failure) = (Vec::new(), None);
         for keys in keys.chunks(ZONES_PER_LOAD) {
             // Leases no message: `send_waiting` takes tokens for all zones together.
-            let (committed, failure) = dispatcher.evaluator.change_each(keys, &sweep, 0, Some(due_zones)).await;
+            let (committed, failure) =
+                dispatcher.evaluator.change_each(keys, change, Lease::New(0), Some(due_zones)).await;
             first_failure = first_failure.or(failure);
             for Committed { zone, state, stats: of_zone, .. } in committed {
                 stats.alerts += of_zone.alerts;
-                let entries = state.outbox.waiting(now).take(MAX_WAITING - waiting.len()).cloned();
+                let entries = state.outbox.waiting(publisher.channel(), now).take(MAX_WAITING - waiting.len()).cloned();
                 waiting.extend(entries.map(|entry| OutboxMessage { zone: zone.clone(), entry }));
             }
         }
         stats.delivery = dispatcher.send_waiting(waiting).await;
         first_failure.map_or(Ok(stats), Err)
+    }
+
+    /// The other channels.
+    pub fn background_channels(&self) -> impl Iterator<Item = Channel> {
+        self.ports.background.iter().map(|publisher| publisher.channel())
+    }
+
+    /// Waits for new messages.
+    pub fn new_messages(&self) -> tokio::sync::watch::Receiver<()> {
+        self.new_messages.subscribe()
     }
 
     /// Enqueues notices about the program itself: refused rules, and no push since `quiet_since`. The sweep sends them.
@@ -155,7 +203,7 @@ impl Ingest {
     ) -> Result<(), UnavailableError> {
         let announce = |_: &str, state: ZoneState| engine::announce(state, notice, now);
         let key = [OPERATIONS.to_owned()];
-        let (_, failure) = self.evaluator(rules, now).change_each(&key, &announce, 0, None).await;
+        let (_, failure) = self.evaluator(rules, now).change_each(&key, &announce, Lease::New(0), None).await;
         failure.map_or(Ok(()), Err)
     }
 

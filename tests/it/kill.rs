@@ -14,6 +14,7 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, Journal, PendingPush, RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
@@ -130,6 +131,10 @@ impl StateStore for Killable<SqliteStore> {
 /// Publishes one message at a time, because a crash may happen between two messages.
 #[async_trait]
 impl AlertPublisher for Killable<AlertLog> {
+    fn channel(&self) -> Channel {
+        self.port.channel()
+    }
+
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let mut outcomes = Vec::new();
         for message in messages {
@@ -209,7 +214,7 @@ async fn run_part(part: &str, lifetime: Lifetime) {
         }
         "sweeps" => {
             // None of the messages is sent.
-            let failing_publisher = MemoryPublisher::default();
+            let failing_publisher = MemoryPublisher::of(Channel::Log);
             failing_publisher.set_broken(true);
             let broken =
                 world().with_journaled_store(store).with_state(state).with_publisher(failing_publisher).ingest();

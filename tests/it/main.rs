@@ -15,6 +15,7 @@ mod compact;
 mod corpus;
 mod cost;
 mod damaged;
+mod deliveries;
 mod events;
 mod fallback_queue;
 mod goldens;

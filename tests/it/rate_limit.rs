@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
 use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::SweepStats;
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::rate_limit::{RATE_LIMIT, take_sms, take_tokens};
@@ -172,13 +173,13 @@ async fn a_lost_race_for_tokens_is_retried_and_fails_without_tokens_after_the_la
     let demand = TokenDemand { urgent: 1, other: 0 };
     let request = TokenRequest { limit, demand, requester: Requester::Push, now: now() };
     state.lose_next(10);
-    assert_eq!(take_tokens(&state, &request).await.unwrap(), 1);
+    assert_eq!(take_tokens(&state, Channel::Sns, &request).await.unwrap(), 1);
     state.lose_next(usize::MAX);
-    assert!(take_tokens(&state, &request).await.is_err());
+    assert!(take_tokens(&state, Channel::Sns, &request).await.is_err());
     assert!(take_sms(&state, 100, 1, now()).await.is_err());
     state.lose_next(0);
     let rest = TokenRequest { demand: TokenDemand { urgent: 100, other: 0 }, ..request };
-    assert_eq!(take_tokens(&state, &rest).await.unwrap(), 9, "the lost races took no token");
+    assert_eq!(take_tokens(&state, Channel::Sns, &rest).await.unwrap(), 9, "the lost races took no token");
 }
 
 #[tokio::test]

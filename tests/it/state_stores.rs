@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use jiff::{SignedDuration, Timestamp};
 use smartclean_push::domain::rate_limit::{RateLimit, Requester, TokenDemand, TokenRequest};
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{Commit, StateDocument, StateStore};
 use smartclean_push::ingest::rate_limit::{take_sms, take_tokens};
 
@@ -174,7 +175,7 @@ fn in_days(days: i64) -> Timestamp {
 async fn tokens_are_granted_up_to_the_limit_and_in_order_of_urgency(store: &impl StateStore) {
     let take = async |urgent, other, requester, seconds| {
         let (demand, at) = (TokenDemand { urgent, other }, now() + SignedDuration::from_secs(seconds));
-        take_tokens(store, &TokenRequest { limit: LIMIT, demand, requester, now: at }).await.unwrap()
+        take_tokens(store, Channel::Sns, &TokenRequest { limit: LIMIT, demand, requester, now: at }).await.unwrap()
     };
     assert_eq!(take(1, 20, Requester::Push, 0).await, 7);
     assert_eq!(take(0, 1, Requester::Push, 30).await, 0, "the other alerts wait");
@@ -220,7 +221,7 @@ async fn tokens_taken_by_sixty<S: StateStore + Clone + 'static>(
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..60 {
         let (store, request) = (store.clone(), TokenRequest { limit, demand, requester: Requester::Push, now });
-        tasks.spawn(async move { take_tokens(&store, &request).await.unwrap_or_default() });
+        tasks.spawn(async move { take_tokens(&store, Channel::Sns, &request).await.unwrap_or_default() });
     }
     tasks.join_all().await.into_iter().sum()
 }

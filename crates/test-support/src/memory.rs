@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use smartclean_push::domain::archive::Object;
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
     AlertPublisher, Commit, RawStore, StateDocument, StateStore, Stored, UnavailableError,
 };
@@ -56,31 +58,61 @@ impl RawStore for MemoryStore {
 }
 
 /// A publisher.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryPublisher(Arc<Mutex<Messages>>);
+#[derive(Clone, Debug)]
+pub struct MemoryPublisher {
+    channel: Channel,
+    messages: Arc<Mutex<Messages>>,
+}
 
 #[derive(Debug, Default)]
 struct Messages {
     sent: Vec<Rendered>,
     is_broken: bool,
+    is_off: bool,
+}
+
+impl Default for MemoryPublisher {
+    /// A topic.
+    fn default() -> Self {
+        Self::of(Channel::Sns)
+    }
 }
 
 impl MemoryPublisher {
+    /// A publisher of this channel.
+    #[must_use]
+    pub fn of(channel: Channel) -> Self {
+        Self { channel, messages: Arc::default() }
+    }
+
     /// Whether it sends nothing from now on.
     pub fn set_broken(&self, is_broken: bool) {
-        lock(&self.0).is_broken = is_broken;
+        lock(&self.messages).is_broken = is_broken;
+    }
+
+    /// Removes the channel from the rules.
+    pub fn switch_off(&self) {
+        lock(&self.messages).is_off = true;
     }
 
     /// The messages, in the order of sending.
     pub fn sent(&self) -> Vec<Rendered> {
-        lock(&self.0).sent.clone()
+        lock(&self.messages).sent.clone()
     }
 }
 
 #[async_trait]
 impl AlertPublisher for MemoryPublisher {
+    fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    fn is_on(&self, _rules: &RuleSet) -> bool {
+        !lock(&self.messages).is_off
+    }
+
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.messages);
         if all.is_broken {
             let refused = |_| Err(UnavailableError::new("the message was not sent", "failure injected by the test"));
             return messages.iter().map(refused).collect();

@@ -9,6 +9,7 @@ use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use futures_util::{StreamExt as _, stream};
 
 use super::{OPTIONAL_TIMEOUT, PUBLISH_TIMEOUT, backoff, error_code, http_status, unavailable, within};
+use crate::domain::state::Channel;
 use crate::ingest::ports::{AlertPublisher, Subscriptions, UnavailableError, chain};
 use crate::notify::attributes::Attribute;
 use crate::notify::rendered::Rendered;
@@ -107,6 +108,10 @@ impl SnsPublisher {
 
 #[async_trait]
 impl AlertPublisher for SnsPublisher {
+    fn channel(&self) -> Channel {
+        Channel::Sns
+    }
+
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let unconfirmed = |_| Err(UnavailableError::new(NOT_SENT, "it was not confirmed in time"));
         let results = Mutex::new(messages.iter().map(unconfirmed).collect::<Vec<_>>());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Style};
 use async_trait::async_trait;
 
+use crate::domain::state::Channel;
 use crate::ingest::ports::{AlertPublisher, UnavailableError};
 use crate::notify::attributes::Attribute;
 use crate::notify::rendered::Rendered;
@@ -65,6 +66,10 @@ fn append_lines(file: &mut File, mut lines: String) -> io::Result<()> {
 
 #[async_trait]
 impl AlertPublisher for AlertLog {
+    fn channel(&self) -> Channel {
+        Channel::Log
+    }
+
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         let (log, owned) = (self.clone(), messages.to_vec());
         let appended =

@@ -32,6 +32,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_io_timeout::TimeoutWriter;
 
+use crate::domain::state::Channel;
 use crate::http::{App, BodyTimeout, Problem};
 use crate::ingest::RequestInfo;
 
@@ -150,6 +151,19 @@ pub async fn sweep_every(app: Arc<App>, interval: Duration) {
         match app.ingest().sweep_due(Timestamp::now()).await {
             Ok(stats) => stats.log(),
             Err(error) => tracing::error!(error = %error.chain(), "sweep not finished"),
+        }
+    }
+}
+
+/// Sends the messages of a background channel whenever there may be some, until it is cancelled.
+pub async fn deliver_each(app: Arc<App>, channel: Channel) {
+    let mut new_messages = app.ingest().new_messages();
+    while new_messages.changed().await.is_ok() {
+        match app.ingest().deliver(channel, Timestamp::now()).await {
+            Ok(stats) => stats.delivery.log(channel),
+            Err(error) => {
+                tracing::error!(%channel, error = %error.chain(), "messages not delivered, the next sweep retries")
+            }
         }
     }
 }

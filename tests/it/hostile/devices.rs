@@ -8,7 +8,7 @@ use smartclean_push::domain::alert::{Alert, Message};
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::{Block, RuleSet};
-use smartclean_push::domain::state::{Blocks, Outbox, OutboxEntry, ZoneState};
+use smartclean_push::domain::state::{Blocks, Channel, Outbox, OutboxEntry, ZoneState};
 
 use crate::support::{World, body, push_to};
 
@@ -102,7 +102,8 @@ fn the_cost_of_pending_messages_of_a_zone_is_linear_in_their_number() {
         let mut outbox = Outbox::default();
         for second in 0..count {
             let since = jiff::Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
-            outbox.put(vec![OutboxEntry::new(Message::Notice(Notice::NothingArrives { since }), since)], 0, since);
+            outbox
+                .add(vec![OutboxEntry::new(Message::Notice(Notice::NothingArrives { since }), since)], &[Channel::Sns]);
         }
         assert_eq!(outbox.entries().len(), count);
     });

@@ -3,6 +3,7 @@
 //! [`features`] checks that the histories contain every feature. [`sums`] tests sums of more readings than are kept separately, and
 //! [`rate_limit`] the rate limit that several copies of the program share.
 
+mod channels;
 mod features;
 mod naive;
 mod rate_limit;

@@ -17,6 +17,7 @@ use smartclean_push::domain::rate_limit::RateLimit;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::Ingest;
 use smartclean_push::ingest::ports::{AlertPublisher, Commit, StateDocument, StateStore, UnavailableError};
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
@@ -192,6 +193,10 @@ impl StateStore for Copy {
 
 #[async_trait]
 impl AlertPublisher for Copy {
+    fn channel(&self) -> Channel {
+        Channel::Sns
+    }
+
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         self.0.take_turns().await;
         let at = self.0.now.load(Ordering::Relaxed);

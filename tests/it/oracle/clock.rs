@@ -58,6 +58,7 @@ async fn function_with_another_clock() {
         state: Box::new(state),
         rate_limit: None,
         publisher: Box::new(publisher),
+        background: Vec::new(),
         rules: Box::new(rules),
     });
     let app = Arc::new(App::new(ingest, Authenticator::new(Box::new(credentials))));

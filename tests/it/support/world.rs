@@ -46,6 +46,7 @@ impl World {
             state: Box::new(state.clone()),
             rate_limit: None,
             publisher: Box::new(publisher.clone()),
+            background: Vec::new(),
             rules: Box::new(Arc::clone(&PACK)),
         };
         Self { environment, authenticator: Authenticator::new(Box::new(one_client())), store, state, publisher }
@@ -73,6 +74,12 @@ impl World {
 
     pub(crate) fn with_publisher(mut self, publisher: impl AlertPublisher + 'static) -> Self {
         self.environment.publisher = Box::new(publisher);
+        self
+    }
+
+    /// With this publisher beside the one that pushes use.
+    pub(crate) fn with_background(mut self, publisher: impl AlertPublisher + 'static) -> Self {
+        self.environment.background.push(Box::new(publisher));
         self
     }
 

@@ -14,6 +14,7 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::engine::EvaluationStats;
+use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
 use smartclean_push::notify::rendered::Rendered;
@@ -66,6 +67,10 @@ struct MessageCounter {
 
 #[async_trait]
 impl AlertPublisher for MessageCounter {
+    fn channel(&self) -> Channel {
+        Channel::Log
+    }
+
     async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
         self.count.fetch_add(messages.len(), Ordering::Relaxed);
         match &self.log {
@@ -125,6 +130,7 @@ impl RawCommand {
             state: Box::new(state.clone()),
             rate_limit: Some(Box::new(rate_limit)),
             publisher: Box::new(MessageCounter { count: Arc::clone(&count), log }),
+            background: Vec::new(),
             rules: Box::new(Arc::new(rules)),
         });
         let (mut replay, stop) = (Replay::of(&ingest), Stop::listen()?);

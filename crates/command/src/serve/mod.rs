@@ -118,6 +118,7 @@ impl ServeCommand {
             state: Box::new(state),
             rate_limit: None,
             publisher: Box::new(publisher),
+            background: Vec::new(),
             rules,
         });
         let authenticator =

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::accumulator::Accumulator;
 pub use self::blocks::Blocks;
 pub use self::dedup_window::{DedupWindow, Fingerprint};
-pub use self::outbox::{EntryId, Outbox, OutboxEntry};
+pub use self::outbox::{Channel, EntryId, LEASE, Outbox, OutboxEntry, PendingDelivery};
 pub use self::rule_state::{NoData, OccurrenceCounter, RuleState, ThresholdState};
 pub use self::suppressions::{DueSuppressions, Suppression, Suppressions};
 pub use self::version::StateVersion;
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_empty_state_is_stored_as_its_version() {
-        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":4}"#);
+        assert_eq!(serde_json::to_string(&ZoneState::default()).unwrap(), r#"{"v":5}"#);
         assert_eq!(serde_json::from_str::<ZoneState>("{}").unwrap(), ZoneState::default());
     }
 }

@@ -1,16 +1,61 @@
-//! The outbox: messages are committed with the zone state, and removed once they are sent.
+//! The outbox: messages are committed with the zone state. Each has a delivery per channel, which is removed once it is sent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use foldhash::fast::RandomState;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::alert::Message;
+use crate::alert::{Message, is_zero};
 use crate::digest::Digest;
+
+/// Lease of a delivery by a channel that a push uses. It exceeds the run time of the function (29 s), so another copy does not
+/// send the message meanwhile.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// Longest time from one attempt to the next.
+const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(30);
 
 /// The id of a message: a hash of its cause, so that the same cause has the same id, however often it is evaluated.
 pub type EntryId = Digest;
+
+/// A way to send messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// The SNS topic of a stack.
+    Sns,
+    /// The file `alerts.ndjson`.
+    Log,
+    /// Email by SMTP.
+    Email,
+    /// A signed webhook.
+    Webhook,
+}
+
+impl Channel {
+    /// The time until the next attempt, and the lease of this one. Doubles with each attempt of a channel that no push waits for.
+    fn backoff(self, attempts: usize) -> SignedDuration {
+        match self {
+            Self::Sns | Self::Log => LEASE,
+            Self::Email | Self::Webhook => {
+                let doublings = u32::try_from(attempts.saturating_sub(1)).map_or(u32::MAX, |attempts| attempts.min(8));
+                LONGEST_BACKOFF.min(LEASE * 2_i32.pow(doublings))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sns => "sns",
+            Self::Log => "log",
+            Self::Email => "email",
+            Self::Webhook => "webhook",
+        })
+    }
+}
 
 /// A message to send. It holds facts; the text is rendered when it is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,17 +64,27 @@ pub struct OutboxEntry {
     pub id: EntryId,
     /// When it was created.
     pub created: Timestamp,
-    /// From when another sender can take it: at once, or when the lease of the present one ends, for example because it died.
-    pub due: Timestamp,
     /// The facts.
     pub message: Message,
+    /// The deliveries that are not sent yet.
+    pub deliveries: BTreeMap<Channel, PendingDelivery>,
+}
+
+/// A delivery that is not sent yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingDelivery {
+    /// From when a sender can take it: at once, or when the lease of the present one ends, for example because it failed or died.
+    pub due: Timestamp,
+    /// The number of attempts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: usize,
 }
 
 impl OutboxEntry {
-    /// A message created at `created` and due at once.
+    /// A message created at `created`. The outbox adds its deliveries.
     #[must_use]
     pub fn new(message: Message, created: Timestamp) -> Self {
-        Self { id: message.id(), created, due: created, message }
+        Self { id: message.id(), created, message, deliveries: BTreeMap::new() }
     }
 }
 
@@ -68,37 +123,70 @@ impl Outbox {
         &self.entries
     }
 
-    /// Adds the messages that are not there yet. Leases the `most` most urgent of them to the caller: no other sender takes
-    /// them before `until`. Returns the leased ones.
-    pub fn put(&mut self, mut messages: Vec<OutboxEntry>, most: usize, until: Timestamp) -> Vec<OutboxEntry> {
+    /// Adds the messages that are not there yet, each with a delivery per channel that is due at once. Returns their ids, the
+    /// most urgent first.
+    pub fn add(&mut self, mut messages: Vec<OutboxEntry>, channels: &[Channel]) -> Vec<EntryId> {
         messages.retain(|entry| self.ids.insert(entry.id));
         messages.sort_by_key(|entry| entry.message.urgency());
-        messages.iter_mut().take(most).for_each(|entry| entry.due = until);
-        let leased = messages.iter().take(most).cloned().collect();
+        for entry in &mut messages {
+            let delivery = PendingDelivery { due: entry.created, attempts: 0 };
+            entry.deliveries = channels.iter().map(|channel| (*channel, delivery.clone())).collect();
+        }
+        let added = messages.iter().map(|entry| entry.id).collect();
         self.entries.append(&mut messages);
+        added
+    }
+
+    /// Leases the deliveries by `channel` of these messages that are due at `now` to the caller: no other sender takes them until
+    /// the backoff of this attempt ends. Returns the messages.
+    pub fn lease(&mut self, channel: Channel, ids: &HashSet<EntryId>, now: Timestamp) -> Vec<OutboxEntry> {
+        let mut leased = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| ids.contains(&entry.id)) {
+            if let Some(delivery) = entry.deliveries.get_mut(&channel).filter(|delivery| delivery.due <= now) {
+                delivery.attempts += 1;
+                delivery.due = now.checked_add(channel.backoff(delivery.attempts)).unwrap_or(now);
+                leased.push(entry.clone());
+            }
+        }
         leased
     }
 
-    /// Removes and returns the messages with these ids that are due at `now`: to lease them again, or because they are sent,
-    /// with the greatest time.
-    pub fn take(&mut self, ids: &HashSet<EntryId>, now: Timestamp) -> Vec<OutboxEntry> {
-        let is_taken = |entry: &mut OutboxEntry| entry.due <= now && ids.contains(&entry.id);
-        let taken: Vec<_> = self.entries.extract_if(.., is_taken).collect();
-        for entry in &taken {
-            self.ids.remove(&entry.id);
-        }
-        taken
+    /// Removes the deliveries by `channel` of these messages, because they are sent.
+    pub fn remove(&mut self, channel: Channel, ids: &HashSet<EntryId>) {
+        self.retain(|id, of| of != channel || !ids.contains(&id));
     }
 
-    /// When the first message is due.
+    /// Removes the deliveries by other channels than these. Returns the number of them.
+    pub fn retain_channels(&mut self, channels: &[Channel]) -> usize {
+        let mut removed = 0;
+        self.retain(|_, channel| {
+            let is_kept = channels.contains(&channel);
+            removed += usize::from(!is_kept);
+            is_kept
+        });
+        removed
+    }
+
+    /// Keeps these deliveries, and the messages that have one.
+    fn retain(&mut self, mut is_kept: impl FnMut(EntryId, Channel) -> bool) {
+        let Self { entries, ids } = self;
+        entries.retain_mut(|entry| {
+            entry.deliveries.retain(|channel, _| is_kept(entry.id, *channel));
+            !entry.deliveries.is_empty() || !ids.remove(&entry.id)
+        });
+    }
+
+    /// When the first delivery is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.entries.iter().map(|entry| entry.due).min()
+        self.entries.iter().flat_map(|entry| entry.deliveries.values()).map(|delivery| delivery.due).min()
     }
 
-    /// The messages that are due at `now`.
-    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &OutboxEntry> {
-        self.entries.iter().filter(move |entry| entry.due <= now)
+    /// The messages whose delivery by `channel` is due at `now`.
+    pub fn waiting(&self, channel: Channel, now: Timestamp) -> impl Iterator<Item = &OutboxEntry> {
+        let is_due =
+            move |entry: &&OutboxEntry| entry.deliveries.get(&channel).is_some_and(|delivery| delivery.due <= now);
+        self.entries.iter().filter(is_due)
     }
 }
 
@@ -106,6 +194,8 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::alert::notice::Notice;
+
+    const BOTH: [Channel; 2] = [Channel::Log, Channel::Email];
 
     fn second(number: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + number).unwrap()
@@ -115,7 +205,7 @@ mod tests {
         Message::Notice(Notice::NothingArrives { since: second(number) })
     }
 
-    /// Three messages, created at these seconds.
+    /// Three messages for two channels, created at these seconds.
     fn created_at(seconds: [i64; 3]) -> (Outbox, [EntryId; 3]) {
         let mut outbox = Outbox::default();
         let entries = [0, 1, 2].map(|number| {
@@ -123,7 +213,7 @@ mod tests {
             OutboxEntry::new(message(number), created)
         });
         let ids = [0, 1, 2].map(|number: usize| entries[number].id);
-        outbox.put(entries.to_vec(), 0, Timestamp::MAX);
+        assert_eq!(outbox.add(entries.to_vec(), &BOTH), ids);
         (outbox, ids)
     }
 
@@ -131,59 +221,102 @@ mod tests {
         entries.into_iter().map(|entry| entry.id).collect()
     }
 
+    fn waiting(outbox: &Outbox, channel: Channel, now: i64) -> Vec<EntryId> {
+        ids(outbox.waiting(channel, second(now)))
+    }
+
     #[test]
     fn a_message_that_is_there_is_not_added_again() {
         let (mut outbox, known) = created_at([60, 61, 62]);
-        assert_eq!(outbox.put(vec![OutboxEntry::new(message(1), second(99))], 1, second(120)), []);
+        // Not even a delivery that was sent.
+        outbox.remove(Channel::Log, &HashSet::from(known));
+        assert_eq!(outbox.add(vec![OutboxEntry::new(message(1), second(99))], &BOTH), []);
+        assert_eq!(waiting(&outbox, Channel::Log, 99), []);
         let twice = OutboxEntry::new(message(3), second(99));
-        assert_eq!(outbox.put(vec![twice.clone(), twice.clone()], 0, second(120)), []);
+        assert_eq!(outbox.add(vec![twice.clone(), twice.clone()], &BOTH), [twice.id]);
         assert_eq!(ids(outbox.entries()), [known.as_slice(), &[twice.id]].concat());
-        assert_eq!((outbox.entries()[1].created, outbox.entries()[1].due), (second(61), second(61)));
+        assert_eq!(outbox.entries()[1].created, second(61));
     }
 
     #[test]
-    fn the_outbox_is_due_when_its_first_message_is() {
+    fn the_outbox_is_due_when_its_first_delivery_is() {
         assert_eq!(Outbox::default().due(), None);
-        assert_eq!(created_at([70, 60, 80]).0.due(), Some(second(60)));
+        let (mut outbox, known) = created_at([70, 60, 80]);
+        assert_eq!(outbox.due(), Some(second(60)));
+        outbox.remove(Channel::Log, &HashSet::from(known));
+        assert_eq!(outbox.due(), Some(second(60)), "the other channel's");
+        outbox.remove(Channel::Email, &HashSet::from([known[1]]));
+        assert_eq!(outbox.due(), Some(second(70)));
     }
 
     #[test]
-    fn a_due_message_is_leased_to_one_sender_at_a_time() {
+    fn a_due_delivery_is_leased_to_one_sender_at_a_time() {
         let (mut outbox, known) = created_at([60, 61, 60]);
         let all = HashSet::from(known);
-        let lease = |outbox: &mut Outbox, now, until| {
-            let due = outbox.take(&all, now);
-            outbox.put(due, 9, until)
+        assert_eq!(outbox.lease(Channel::Log, &all, second(59)), []);
+        assert_eq!(ids(&outbox.lease(Channel::Log, &all, second(60))), [known[0], known[2]]);
+        assert_eq!(outbox.lease(Channel::Log, &all, second(60)), []);
+        assert_eq!((outbox.due(), waiting(&outbox, Channel::Log, 61)), (Some(second(60)), vec![known[1]]));
+        assert_eq!(outbox.lease(Channel::Log, &all, second(119)).len(), 1);
+        assert_eq!(outbox.lease(Channel::Log, &all, second(120)).len(), 2, "the leases are over");
+        assert_eq!(waiting(&outbox, Channel::Email, 60), [known[0], known[2]], "a lease is for one channel");
+        assert_eq!(outbox.lease(Channel::Webhook, &all, second(999)), [], "a channel that they do not have");
+    }
+
+    #[test]
+    fn a_push_channel_is_tried_every_minute_and_another_after_twice_as_long_each_time_up_to_half_an_hour() {
+        let minutes = |channel| {
+            let mut outbox = Outbox::default();
+            let id = HashSet::from_iter(outbox.add(vec![OutboxEntry::new(message(0), second(0))], &[channel]));
+            let lease = |_| {
+                let now = outbox.due().unwrap();
+                assert_eq!(outbox.lease(channel, &id, now).len(), 1);
+                outbox.due().unwrap().duration_since(now).as_mins()
+            };
+            (0..70).map(lease).collect::<Vec<_>>()
         };
-        assert_eq!(lease(&mut outbox, second(59), second(99)), []);
-        let leased = lease(&mut outbox, second(60), second(90));
-        assert_eq!(ids(&leased), [known[0], known[2]]);
-        assert!(leased.iter().all(|entry| (entry.created, entry.due) == (second(60), second(90))));
-        assert_eq!(lease(&mut outbox, second(60), second(90)), []);
-        assert_eq!((outbox.due(), ids(outbox.waiting(second(61)))), (Some(second(61)), vec![known[1]]));
-        assert_eq!(lease(&mut outbox, second(90), second(120)).len(), 3, "the leases are over");
+        for channel in [Channel::Sns, Channel::Log] {
+            assert_eq!(minutes(channel), [1; 70]);
+        }
+        for channel in [Channel::Email, Channel::Webhook] {
+            assert_eq!(minutes(channel)[..7], [1, 2, 4, 8, 16, 30, 30]);
+            assert_eq!(minutes(channel).last(), Some(&30));
+        }
     }
 
     #[test]
-    fn no_more_messages_are_leased_than_requested() {
-        let (mut outbox, known) = created_at([60, 60, 60]);
-        let taken = outbox.take(&HashSet::from([known[1], known[2]]), second(60));
-        assert_eq!(ids(&outbox.put(taken, 1, second(90))), [known[1]]);
-        assert_eq!(ids(outbox.waiting(second(60))), [known[0], known[2]]);
-    }
-
-    #[test]
-    fn sent_messages_are_removed_and_no_others() {
+    fn sent_deliveries_are_removed_and_no_others() {
         let (mut outbox, known) = created_at([60, 61, 62]);
-        outbox.take(&HashSet::from([known[0], known[2]]), Timestamp::MAX);
-        assert_eq!(ids(outbox.entries()), [known[1]]);
-        assert!(!outbox.is_empty());
-        outbox.take(&HashSet::from(known), Timestamp::MAX);
+        outbox.remove(Channel::Email, &HashSet::from([known[0], known[2]]));
+        assert_eq!(waiting(&outbox, Channel::Email, 99), [known[1]]);
+        assert_eq!(waiting(&outbox, Channel::Log, 99), known);
+        outbox.remove(Channel::Log, &HashSet::from(known));
+        assert_eq!(ids(outbox.entries()), [known[1]], "a message without deliveries is removed");
+        outbox.remove(Channel::Email, &HashSet::from(known));
         assert!(outbox.is_empty());
+        assert_eq!(outbox.add(vec![OutboxEntry::new(message(0), second(60))], &BOTH).len(), 1, "it can be added again");
+    }
+
+    #[test]
+    fn deliveries_by_a_channel_that_is_no_longer_configured_are_removed() {
+        let (mut outbox, known) = created_at([60, 61, 62]);
+        outbox.remove(Channel::Log, &HashSet::from([known[0]]));
+        assert_eq!(outbox.retain_channels(&BOTH), 0);
+        assert_eq!(outbox.retain_channels(&[Channel::Log, Channel::Webhook]), 3);
+        assert_eq!(ids(outbox.entries()), known[1..]);
         assert_eq!(
-            outbox.put(vec![OutboxEntry::new(message(0), second(60))], 1, second(90)).len(),
-            1,
-            "it can be added again"
+            (waiting(&outbox, Channel::Log, 99), waiting(&outbox, Channel::Email, 99)),
+            (known[1..].to_vec(), vec![])
         );
+    }
+
+    #[test]
+    fn a_delivery_adds_few_bytes_to_the_document() {
+        let mut outbox = Outbox::default();
+        let id = HashSet::from_iter(outbox.add(vec![OutboxEntry::new(message(0), second(0))], &[Channel::Sns]));
+        outbox.lease(Channel::Sns, &id, second(0));
+        let text = serde_json::to_string(&outbox.entries()[0].deliveries).unwrap();
+        assert_eq!(text, r#"{"sns":{"due":"2027-01-15T08:01:00Z","attempts":1}}"#);
+        assert_eq!(serde_json::from_str::<Outbox>(&serde_json::to_string(&outbox).unwrap()).unwrap(), outbox);
     }
 }

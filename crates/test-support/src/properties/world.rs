@@ -56,6 +56,7 @@ impl FuzzApp {
             state: Box::new(MemoryState::default()),
             rate_limit: None,
             publisher: Box::new(publisher.clone()),
+            background: Vec::new(),
             rules: Box::new(rules),
         });
         let auth_methods = "basic,oauth,event-hub,iot".parse().expect("the list is valid");
