@@ -16,7 +16,7 @@ use smartclean_push::domain::rules::{Kind, RuleSet};
 use smartclean_push::domain::state::{ZoneKey, ZoneState};
 use smartclean_push::ingest::decode::Encoding;
 use smartclean_push::ingest::{Environment, Ingest, RequestInfo};
-use smartclean_push::notify::render::render;
+use smartclean_push::notify::render::Renderer;
 
 use crate::{pushes, text};
 use test_support::memory::{MemoryPublisher, MemoryState, MemoryStore};
@@ -124,10 +124,10 @@ pub(crate) fn parts(readings: usize, zones: usize) -> Vec<Part> {
             evaluate_all(&all, &items.read().readings, received)
         }),
     ));
-    let count = raised.len();
+    let (count, renderer) = (raised.len(), Renderer::default());
     parts.push((
         format!("render {count} messages"),
-        Box::new(move || raised.iter().map(|message| render(message).email.len()).sum()),
+        Box::new(move || raised.iter().map(|message| renderer.render(message).email.len()).sum()),
     ));
     parts.push(("compress".into(), Box::new(|| pack_readings(&batch.readings).len())));
     let bytes = Bytes::from_static(body.as_bytes());

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::cached_credentials::has_elapsed;
 use crate::domain::rules::{RefusedRules, RuleSet};
 use crate::ingest::ports::{RuleSource, UnavailableError, chain};
+use crate::notify::read_rules;
 
 /// Pause before a failed first read is retried. Until it succeeds, pushes are stored and wait to be evaluated.
 const FIRST_READ_RETRY: SignedDuration = SignedDuration::from_secs(1);
@@ -134,7 +135,7 @@ impl<R: RuleReader> CachedRules<R> {
 
     async fn accept_or_refuse(&self, version: &str, bytes: &[u8]) {
         let file = self.reader.name();
-        match RuleSet::read(file, bytes) {
+        match read_rules(file, bytes) {
             Ok(rules) => {
                 tracing::info!(file, version, "rules accepted");
                 for warning in &rules.warnings {
@@ -167,7 +168,7 @@ impl<R: RuleReader> CachedRules<R> {
                 return;
             }
         };
-        match copy.and_then(|bytes| RuleSet::read(self.reader.name(), &bytes).ok()) {
+        match copy.and_then(|bytes| read_rules(self.reader.name(), &bytes).ok()) {
             Some(rules) => {
                 tracing::warn!("accepted copy of the rules in force");
                 self.set_in_force(rules, is_invalid);

@@ -14,8 +14,7 @@ use crate::domain::alert::Message;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
 use crate::domain::state::{Channel, EntryId, ZoneState};
-use crate::notify::digest::{digest, grouped};
-use crate::notify::render::render;
+use crate::notify::render::{Renderer, SmsRefusal};
 use crate::notify::rendered::Rendered;
 
 /// Maximum text of a digest in bytes: about five hundred lines. SNS accepts 256 KB for all texts of a message together.
@@ -25,8 +24,6 @@ pub const OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit for a sweep to remove sent messages. A digest covers thousands of zones, and no client waits. Below the lease
 /// of a message.
 const SWEEP_OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(12);
-const QUOTA_REACHED: &str = "the daily SMS quota is used up";
-const QUOTA_UNKNOWN: &str = "the daily SMS quota could not be read";
 
 /// Counts of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -69,7 +66,7 @@ impl Dispatcher<'_> {
     pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
         waiting.sort_by_key(|message| message.entry.message.urgency());
         let messages: Vec<&Message> = waiting.iter().map(|message| &message.entry.message).collect();
-        let fewest = fewest_messages(&messages);
+        let fewest = fewest_messages(&self.renderer(), &messages);
         let severities = messages.iter().map(|message| message.severity());
         let requester = Requester::Sweep { digests: fewest.len() };
         let tokens = self.evaluator.tokens(severities, requester).await;
@@ -135,9 +132,11 @@ impl Dispatcher<'_> {
 
     /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota.
     async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Rendered> {
+        let renderer = self.renderer();
         let of_group = |group: &Vec<OutboxMessage>| {
             let messages: Vec<&Message> = group.iter().map(|message| &message.entry.message).collect();
-            let rendered = if let [message] = messages[..] { render(message) } else { digest(&messages) };
+            let rendered =
+                if let [message] = messages[..] { renderer.render(message) } else { renderer.digest(&messages) };
             let worst = messages.iter().map(|message| message.severity()).max();
             if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
         };
@@ -148,12 +147,16 @@ impl Dispatcher<'_> {
         }
         let wanted = rendered.iter().filter(|rendered| rendered.goes_by_sms()).count();
         let granted = self.evaluator.sms(wanted).await;
-        let reason = if granted.is_some() { QUOTA_REACHED } else { QUOTA_UNKNOWN };
+        let cause = if granted.is_some() { SmsRefusal::QuotaReached } else { SmsRefusal::QuotaUnknown };
         let by_sms = rendered.iter_mut().filter(|rendered| rendered.goes_by_sms());
         for rendered in by_sms.skip(granted.unwrap_or_default()) {
-            *rendered = rendered.clone().without_sms(reason);
+            *rendered = renderer.without_sms(rendered.clone(), cause);
         }
         rendered
+    }
+
+    fn renderer(&self) -> Renderer {
+        Renderer::new(self.evaluator.rules, "en")
     }
 
     /// Removes sent messages from the outboxes. If that fails, the sweep sends them again with the same ids.
@@ -194,9 +197,9 @@ fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap
 
 /// The sizes of the fewest groups that cover `messages`, which are in order of urgency. A notice is always alone, because
 /// a digest is about devices. Notices come first and are few.
-fn fewest_messages(messages: &[&Message]) -> Vec<usize> {
+fn fewest_messages(renderer: &Renderer, messages: &[&Message]) -> Vec<usize> {
     let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
-    let digests = grouped(&messages[notices..], LARGEST_DIGEST);
+    let digests = renderer.grouped(&messages[notices..], LARGEST_DIGEST);
     repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
 }
 
@@ -235,7 +238,7 @@ mod tests {
     }
 
     fn fewest(messages: &[Message]) -> Vec<usize> {
-        fewest_messages(&messages.iter().collect::<Vec<_>>())
+        fewest_messages(&Renderer::default(), &messages.iter().collect::<Vec<_>>())
     }
 
     fn planned(messages: &[Message], tokens: usize) -> Vec<usize> {

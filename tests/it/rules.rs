@@ -3,6 +3,7 @@
 use serde_json::json;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
+use smartclean_push::notify::read_rules;
 
 use crate::readings::{alerts, now, reading, reading_with};
 
@@ -124,7 +125,7 @@ fn a_good_file_beside_a_broken_one_has_no_error_and_no_warning() {
     for entry in std::fs::read_dir(data.join("good-rules")).unwrap() {
         let path = entry.unwrap().path();
         assert!(data.join("broken-rules").join(path.file_name().unwrap()).exists(), "{}", path.display());
-        let rules = RuleSet::read("rules.toml", &std::fs::read(&path).unwrap());
+        let rules = read_rules("rules.toml", &std::fs::read(&path).unwrap());
         let rules = rules.unwrap_or_else(|errors| panic!("{}: {errors:#?}", path.display()));
         assert_eq!(rules.warnings, [], "{}", path.display());
         files += 1;

@@ -8,6 +8,7 @@ use history::{Inventory, Period};
 use serde_json::json;
 use smartclean_push::domain::display;
 use smartclean_push::domain::rules::{Diagnostic, RuleSet};
+use smartclean_push::notify::read_rules;
 
 use crate::output::OutputFormat;
 use crate::{Failure, archive, rules};
@@ -38,7 +39,7 @@ impl CheckCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let file = self.rules.display().to_string();
         let mut damaged = Vec::new();
-        let mut checked = RuleSet::read(&file, &rules::read(&self.rules)?);
+        let mut checked = read_rules(&file, &rules::read(&self.rules)?);
         if let (Ok(rules), Some(from)) = (&mut checked, &self.from) {
             let inventory = Inventory::read(&*archive::open(from)?, &Period::default())?;
             rules.warnings.append(&mut inventory.warnings(rules));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use analysis::words::plural;
 use smartclean_push::domain::rules::{Diagnostic, RuleSet};
+use smartclean_push::notify::read_rules;
 
 use crate::output::note;
 use crate::{Failure, OrFailure as _};
@@ -23,7 +24,7 @@ pub(super) fn load(path: Option<&Path>) -> Result<RuleSet, Failure> {
 
 /// The rules of the text `bytes`, laid over the built-in ones. `name` is the name of the text. Prints warnings.
 pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<RuleSet, Failure> {
-    let rules = RuleSet::read(name, bytes).map_err(|faults| {
+    let rules = read_rules(name, bytes).map_err(|faults| {
         Failure::new(format!("{name} has {}:\n{}", plural(faults.len(), "fault"), listed(&faults)))
     })?;
     for warning in &rules.warnings {

@@ -6,15 +6,23 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::attributes::Attribute;
-use super::digest::{digest, grouped};
 use super::fixtures::*;
 use super::gsm7::is_one_part;
 use super::notice::with_text;
-use super::render::render;
+use super::render::{Renderer, SmsRefusal};
 use super::rendered::{LARGEST_SNS_MESSAGE, Rendered};
 use super::subject::LONGEST_SUBJECT;
+use super::texts::Texts;
 
 const LARGE: usize = usize::MAX;
+
+fn digest(messages: &[&Message]) -> Rendered {
+    Renderer::default().digest(messages)
+}
+
+fn grouped<'s, 'm>(messages: &'s [&'m Message], largest: usize) -> Vec<&'s [&'m Message]> {
+    Renderer::default().grouped(messages, largest)
+}
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -89,7 +97,7 @@ High (1)
 Medium (2)
 - Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since
   14:02)
-- Washroom 3, Bad feedback: rating 5 (limit 4): No soap at 14:01
+- Washroom 3, Bad feedback: rating 5 (limit 4) at 14:01: No soap
 
 Newest: Wed 1 June 2022, 14:01:00 (Asia/Singapore)
 Zone id: zone01
@@ -116,7 +124,7 @@ fn one_suppressed_alert_is_counted_in_the_singular() {
     let rendered = suppressed_message(vec![suppressed(bad_smell_at("Lobby"), None)], 0);
     assert_eq!(rendered.subject, "[MEDIUM] 1 more alert: Lobby");
     assert_eq!(rendered.sms, "Lobby: 1 more alert: Bad smell 13:59");
-    assert!(!rendered.json.contains("left_out") && !rendered.email.contains("And "));
+    assert!(!rendered.json.contains("left_out") && !rendered.email.contains("and "));
 }
 
 #[test]
@@ -124,7 +132,7 @@ fn alerts_that_are_only_counted_appear_in_every_text() {
     let rendered = suppressed_message(three_suppressed(), 7);
     assert_eq!(rendered.subject, "[HIGH] 10 more alerts: Washroom 3");
     assert!(rendered.sms.ends_with("; Bad feedback 14:01; +7 more"), "{}", rendered.sms);
-    assert!(rendered.email.contains("\n\nAnd 7 more.\n\n"));
+    assert!(rendered.email.contains("\n\nand 7 more\n\n"));
     assert_eq!(facts(&rendered)["alerts_left_out"], 7);
 }
 
@@ -196,7 +204,7 @@ fn the_json_counts_alerts_that_it_omits() {
 fn a_digest_without_resolved_alerts_does_not_mention_them() {
     let (smell, wet) = (firing(bad_smell_at("Lobby")), firing(spill("Lobby")));
     let rendered = digest(&[&smell, &wet]);
-    assert_eq!(rendered.subject, "[HIGH] 2 alerts: 1 high, 1 medium");
+    assert_eq!(rendered.subject, "[HIGH] 2 alerts (1 high, 1 medium)");
     assert!(!rendered.email.contains("over"), "{}", rendered.email);
 }
 
@@ -225,8 +233,8 @@ fn a_digest_has_a_line_for_each_alert() {
         },
     ];
     let rendered = &digest(&messages.iter().collect::<Vec<_>>());
-    assert_eq!(rendered.subject, "[HIGH] 4 alerts: 1 high, 3 medium; 1 over; 2 more suppressed");
-    let expected = "4 alerts: 1 high, 3 medium; 1 over; 2 more suppressed
+    assert_eq!(rendered.subject, "[HIGH] 4 alerts (1 high, 3 medium); 1 over; 2 more suppressed");
+    let expected = "4 alerts (1 high, 3 medium); 1 over; 2 more suppressed
 
 More came at once than is sent one by one, so one message names them all.
 
@@ -235,7 +243,7 @@ High (1)
 
 Medium (3)
 - Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at Tue 13:00
-- Gents L1, Bad feedback: rating 5 (limit 4): No soap at 13:59 (over since
+- Gents L1, Bad feedback: rating 5 (limit 4) at 13:59: No soap (over since
   14:02) (and 2 more suppressed there)
 - Lobby: still Bad smell at 14:20, since 13:40; was ammonia 270 ppb (limit
   200) at 13:59
@@ -246,8 +254,8 @@ Over (1)
     assert_eq!(rendered.email, expected);
     assert_eq!(
         rendered.sms,
-        "4 alerts, 1 high, 3 medium; 1 over; 2 more suppressed: Ladies L3: Wet floor 13:59; \
-         Washroom 3: Bad smell Tue 13:00; Gents L1: Bad feedback 13:59 (over); +2 more"
+        "4 alerts (1 high, 3 medium); 1 over; 2 more suppressed: Ladies L3: Wet floor 13:59; \
+         Washroom 3: Bad smell Tue 13:00; +3 more"
     );
     assert_eq!(attribute(rendered, "kind"), Some(Attribute::One("digest".into())));
     assert_eq!(attribute(rendered, "severity"), many(&["high", "medium"]));
@@ -336,7 +344,7 @@ fn a_message_is_never_split_between_digests() {
 #[test]
 fn a_notice_is_sent_by_email_only() {
     let text = "rules.toml:3:1: a rule has no `belwo`; did you mean `below`?\nrules.toml:9:1: no such metric\n\nThe last good file stays in force.";
-    let rendered = with_text("rules-abc", "Rules refused: 2 faults", text);
+    let rendered = with_text("rules-abc", "Rules refused: 2 faults", text, &Texts::english());
     assert_eq!(rendered.id, "rules-abc");
     assert_eq!(rendered.subject, "[NOTICE] Rules refused: 2 faults");
     assert_eq!(rendered.email, format!("Rules refused: 2 faults\n\n{text}\n"));
@@ -345,16 +353,16 @@ fn a_notice_is_sent_by_email_only() {
     assert_eq!(attribute(&rendered, "channel"), many(&["email"]));
     assert_eq!(rendered.attributes.len(), 2);
     assert_eq!(facts(&rendered)["kind"], "notice");
-    assert_eq!(attribute(&with_text("quiet", "", ""), "channel"), many(&["email"]));
+    assert_eq!(attribute(&with_text("quiet", "", "", &Texts::english()), "channel"), many(&["email"]));
 }
 
 #[test]
 fn a_long_notice_counts_the_lines_that_it_omits() {
     let lines: Vec<String> =
         (0..2000).map(|index| format!("rules.toml:{index}:1: \"{}\u{1b}", "x".repeat(80))).collect();
-    let rendered = with_text("rules", "Rules refused", &lines.join("\r\n"));
+    let rendered = with_text("rules", "Rules refused", &lines.join("\r\n"), &Texts::english());
     let listed = rendered.email.matches("rules.toml:").count();
-    assert!(rendered.email.ends_with(&format!("\nand {} more lines\n", 2000 - listed)), "{listed}");
+    assert!(rendered.email.ends_with(&format!("\nand {} more\n", 2000 - listed)), "{listed}");
     assert!(listed > 90 && rendered.sns_message().len() <= LARGEST_SNS_MESSAGE);
     assert!(!rendered.email.contains(['\u{1b}', '\r']));
 }
@@ -362,11 +370,14 @@ fn a_long_notice_counts_the_lines_that_it_omits() {
 #[test]
 fn without_sms_the_email_states_the_reason_and_the_channel_attribute_omits_sms() {
     let rendered = render(&firing(bad_smell_at("Lobby")));
-    let by_email = rendered.clone().without_sms("the limit of 50 a day is reached");
+    let renderer = Renderer::default();
+    let by_email = renderer.without_sms(rendered.clone(), SmsRefusal::QuotaReached);
     assert_eq!(attribute(&by_email, "channel"), many(&["email"]));
-    assert_eq!(by_email.email, format!("{}\nNot sent by SMS: the limit of 50 a day is reached.\n", rendered.email));
+    assert_eq!(by_email.email, format!("{}\nNot sent by SMS: the daily SMS quota is used up.\n", rendered.email));
     assert_eq!((&by_email.sms, &by_email.json, &by_email.id), (&rendered.sms, &rendered.json, &rendered.id));
-    assert_eq!(by_email.clone().without_sms("again"), by_email);
-    let notice = with_text("rules", "Rules refused", "1 fault");
-    assert_eq!(notice.clone().without_sms("again"), notice);
+    assert_eq!(renderer.without_sms(by_email.clone(), SmsRefusal::QuotaUnknown), by_email);
+    let unknown = renderer.without_sms(rendered, SmsRefusal::QuotaUnknown).email;
+    assert!(unknown.ends_with("\nNot sent by SMS: the daily SMS quota could not be read.\n"), "{unknown}");
+    let notice = with_text("rules", "Rules refused", "1 fault", &Texts::english());
+    assert_eq!(renderer.without_sms(notice.clone(), SmsRefusal::QuotaReached), notice);
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::fixtures::*;
 use super::in_words;
-use super::render::render;
 use super::rendered::Rendered;
+use super::texts::Texts;
 use domain::alert::notice::Notice;
 use domain::rules::RefusedRules;
 
@@ -115,8 +115,8 @@ fn a_list_counts_named_and_unnamed_suppressed_alerts_together() {
     assert!(suppressed(two(), 0).subject.contains("2 more alerts"), "{}", suppressed(two(), 0).subject);
     assert!(suppressed(two(), 5).subject.contains("7 more alerts"));
     assert!(suppressed(vec![spill("Washroom 3")], 0).subject.contains("1 more alert:"));
-    assert!(!suppressed(two(), 0).email.contains("And "));
-    assert!(suppressed(two(), 5).email.contains("\nAnd 5 more.\n"));
+    assert!(!suppressed(two(), 0).email.contains("and "));
+    assert!(suppressed(two(), 5).email.contains("\nand 5 more\n"));
     let json: Value = serde_json::from_str(&suppressed(two(), 5).json).unwrap();
     assert_eq!(json["alerts_left_out"], 5);
 }
@@ -127,12 +127,11 @@ fn a_list_ignores_templates() {
     let email = suppressed(vec![own, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59"), "{email}");
     assert!(!email.contains("own words"));
-    // The title "No data" is not repeated.
     let email = suppressed(vec![no_data("Washroom 3"), spill("Washroom 3")], 0).email;
-    assert!(email.contains("- Washroom 3: no data since 12:59 (1 h) at 13:59"), "{email}");
+    assert!(email.contains("- Washroom 3: No data for 1 h, since 12:59"), "{email}");
     let named = Alert { title: "Sensor lost".into(), ..no_data("Washroom 3") };
     let email = suppressed(vec![named, spill("Washroom 3")], 0).email;
-    assert!(email.contains("- Washroom 3, Sensor lost: no data since 12:59"), "{email}");
+    assert!(email.contains("- Washroom 3: Sensor lost for 1 h, since 12:59"), "{email}");
     let bare = alert("own", "Odd", Severity::Low, &location("TH", "Washroom 3"), Vec::new());
     let email = suppressed(vec![bare, spill("Washroom 3")], 0).email;
     assert!(email.contains("- Washroom 3: Odd at 13:59"), "{email}");
@@ -160,12 +159,12 @@ fn the_email_shows_the_duration_of_a_lasting_condition() {
     let said = reminder(lasting, 30).default;
     assert!(said.contains("still Bad smell at 14:29, since 13:40; was ammonia 270 ppb (limit 200) at 13:59"), "{said}");
     let said = reminder(at_once, 30).default;
-    assert!(said.contains("since 13:59; was ammonia 270 ppb (limit 200) then"), "{said}");
+    assert!(said.contains("since 13:59; was ammonia 270 ppb (limit 200) at 13:59"), "{said}");
 }
 
 #[test]
 fn no_data_is_shown_only_without_breaches() {
-    assert!(reminder(no_data("w"), 30).default.contains("w: still no data at"));
+    assert!(reminder(no_data("w"), 30).default.contains("w: still No data at"));
     let broken = Alert { trigger: Trigger::NoData { since: later(-60) }, ..bad_smell_at("w") };
     assert!(reminder(broken, 30).default.contains("w: still Bad smell at"));
     assert!(resolved(no_data("w"), 30).default.contains("w: sends again at 14:29"));
@@ -216,12 +215,13 @@ fn an_email_counts_exactly_the_items_that_it_omits() {
         let one = |index: usize| Alert { title: format!("Title {index}"), ..bad_smell_at("w") };
         (0..count).map(one).collect::<Vec<_>>()
     };
-    let facts = |count: usize| crate::facts::Facts::new(&alerts(count));
-    assert!(!facts(4).email("s", 4).contains("more"), "{}", facts(4).email("s", 4));
-    assert!(facts(5).email("s", 4).contains("\nAnd 1 more.\n"));
+    let texts = &Texts::english();
+    let facts = |count: usize| crate::facts::Facts::new(&alerts(count), texts);
+    assert!(!facts(4).email("s", 4).text.contains("more"), "{}", facts(4).email("s", 4).text);
+    assert!(facts(5).email("s", 4).text.contains("\nand 1 more\n"));
     let reasons = |count: usize| {
         let reasons = (0..count).map(|index| format!("Reason {index}")).collect();
-        crate::facts::Facts::new(&[Alert { reasons, ..bad_smell_at("w") }]).email("s", 4)
+        crate::facts::Facts::new(&[Alert { reasons, ..bad_smell_at("w") }], texts).email("s", 4).text
     };
     assert!(!reasons(4).contains("more"), "{}", reasons(4));
     assert!(reasons(5).contains("\n- and 1 more\n") && !reasons(5).contains("Reason 4"), "{}", reasons(5));

@@ -1,12 +1,15 @@
-//! The text of an email. Plain text, because SNS sends nothing else; no columns, because most mail programs use a proportional
-//! font.
+//! The content of an email, as text and as HTML. SNS sends text only. No columns, because most mail programs show text in a
+//! proportional font.
+
+use maud::{DOCTYPE, Markup, html};
 
 use super::facts::{AlertPhase, Facts, deduplicated};
 use super::sentence::times;
-use super::text::{Charset, counted, date_and_time, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
-use super::time::elapsed;
+use super::text::{Charset, compared, flag, graphemes, ids, quantity, value_and_limit, with_decimals};
+use super::texts::Texts;
+use super::time::{date_and_time, elapsed};
 use domain::alert::{Alert, Trigger};
-use domain::breach::{Breach, Comparison};
+use domain::breach::Breach;
 use domain::device::Unit;
 
 /// Longest line, in graphemes (RFC 5322, section 2.1.1, recommends 78 characters). A longer word stays whole.
@@ -14,117 +17,175 @@ const WIDTH: usize = 78;
 /// The ratio of value to limit from which the email shows it; below, the value is "just over".
 const LEAST_RATIO: f64 = 1.05;
 
-impl Facts {
-    /// The text of an email: the sentence; location and time; each alert with values, distance from the limit and duration;
-    /// the ids; the rules. Lists at most `max` alerts, and `max` values and reasons of each. The others are counted.
-    pub(super) fn email(&self, sentence: &str, max: usize) -> String {
-        let first = self.first();
+/// The content of an email.
+pub(super) struct Email {
+    /// The whole content as text.
+    pub(super) text: String,
+    /// The first line.
+    pub(super) head: String,
+    /// The other lines, in paragraphs.
+    pub(super) blocks: Vec<Vec<String>>,
+}
+
+impl Email {
+    /// The content with long lines wrapped, except the first one: it is the same line in every text.
+    pub(super) fn new(head: String, blocks: Vec<Vec<String>>) -> Self {
+        let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line)).collect::<Vec<_>>().join("\n");
+        let text = blocks.iter().map(block).collect::<Vec<_>>().join("\n\n");
+        Self { text: format!("{head}\n\n{text}\n"), head, blocks }
+    }
+
+    /// The content as an HTML page that loads nothing. `mark` is the severity, "ok" or "notice".
+    pub(super) fn html(&self, subject: &str, mark: &str, texts: &Texts) -> String {
+        let band = format!("padding:12px 24px;background:{};color:#ffffff;font-weight:bold", color(mark));
+        let page = html! {
+            (DOCTYPE)
+            html lang=(texts.language) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width";
+                    title { (subject) }
+                }
+                body style="margin:0;padding:16px;background:#f3f4f6;color:#111827;font:16px/1.5 sans-serif" {
+                    table role="presentation" width="600" align="center" cellspacing="0" cellpadding="0"
+                        style="width:100%;max-width:600px;background:#ffffff;border:1px solid #d1d5db" {
+                        tr { td style=(band) { (texts.severity(mark).to_uppercase()) } }
+                        tr {
+                            td style="padding:8px 24px 16px" {
+                                p style="font-size:18px;font-weight:bold" { (self.head) }
+                                @for block in &self.blocks { (paragraph(block)) }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        page.into_string()
+    }
+}
+
+impl AsRef<str> for Email {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+/// White text on each color has a contrast of at least 4.5 (WCAG 2.1).
+fn color(mark: &str) -> &'static str {
+    match mark {
+        "critical" => "#7f1d1d",
+        "high" => "#b91c1c",
+        "medium" => "#b45309",
+        "low" => "#1d4ed8",
+        "ok" => "#15803d",
+        _ => "#374151",
+    }
+}
+
+fn paragraph(lines: &[String]) -> Markup {
+    html! {
+        p style="white-space:pre-wrap;overflow-wrap:anywhere" {
+            @for (index, line) in lines.iter().enumerate() {
+                @if index > 0 { br; }
+                (line.strip_prefix("- ").map(|item| format!("• {item}")).as_ref().unwrap_or(line))
+            }
+        }
+    }
+}
+
+impl Facts<'_> {
+    /// The email: the sentence; location and time; each alert with values, distance from the limit and duration; the ids; the
+    /// rules. Lists at most `max` alerts, and `max` values and reasons of each. The others are counted.
+    pub(super) fn email(&self, sentence: &str, max: usize) -> Email {
+        let (first, texts) = (self.first(), self.texts);
+        let time = |at| date_and_time(texts, &first.location, at);
         let mut header = vec![
-            format!("Where: {}", self.location),
-            format!("When: {}", date_and_time(&first.location, self.at())),
-            format!("Device: {}", first.location.device_title()),
+            texts.email_where(&self.location),
+            texts.email_when(time(self.at())),
+            texts.email_device(texts.device(first.location.device_title())),
         ];
         if self.phase != AlertPhase::Firing {
-            header.insert(2, format!("Raised: {}", date_and_time(&first.location, first.at)));
+            header.insert(2, texts.email_raised(time(first.at)));
         }
         let mut blocks = vec![header];
         blocks.extend(self.alerts.iter().take(max).map(|alert| self.alert_block(alert, max)));
         if self.alerts.len() > max {
-            blocks.push(vec![format!("And {} more.", self.alerts.len() - max)]);
+            blocks.push(vec![texts.and_more(self.alerts.len() - max)]);
         }
         if self.blocked > 0 {
-            let (alerts, were) = (counted(self.blocked, "more alert"), if self.blocked == 1 { "was" } else { "were" });
-            blocks.push(vec![format!("{alerts} of this zone {were} blocked before it.")]);
+            blocks.push(vec![texts.email_blocked(self.blocked)]);
         }
-        blocks.push(self.ids(max));
-        // The sentence is not wrapped: it is the same line in every text.
-        format!("{sentence}\n\n{}\n\n{}\n", laid_out(&blocks), wrapped(&self.rules(max), ""))
+        let listed = self.alerts.iter().take(max);
+        let alert_ids = listed.clone().map(|alert| texts.email_id("alert", alert.id.to_string()));
+        blocks.push(ids(&first.location, texts).chain(alert_ids).collect());
+        let rules = deduplicated(listed.map(|alert| alert.rule.as_str()));
+        blocks.push(vec![texts.email_rules(rules.len(), rules.join(", "))]);
+        Email::new(sentence.to_owned(), blocks)
     }
 
     fn alert_block(&self, alert: &Alert, max: usize) -> Vec<String> {
-        let mut lines = vec![format!("{} ({})", alert.title, alert.severity)];
+        let texts = self.texts;
+        let mut items = Vec::new();
         if alert.at != self.first().at {
-            lines.push(format!("- at {}", self.moment(alert.at)));
+            items.push(texts.email_at(self.moment(alert.at)));
         }
-        lines.extend(alert.breaches.iter().take(max).map(|breach| format!("- {}", measured(breach))));
-        lines.extend(and_more(alert.breaches.len(), max));
-        lines.extend(self.trigger(alert).map(|trigger| format!("- {trigger}")));
-        lines.extend(alert.reasons.iter().take(max).map(|reason| format!("- reason: {reason}")));
-        lines.extend(and_more(alert.reasons.len(), max));
-        lines
+        let and_more = |listed: usize| (listed > max).then(|| texts.and_more(listed - max));
+        items.extend(alert.breaches.iter().take(max).map(|breach| measured(breach, texts)));
+        items.extend(and_more(alert.breaches.len()));
+        items.extend(self.trigger(alert));
+        items.extend(alert.reasons.iter().take(max).map(|reason| texts.email_reason(reason)));
+        items.extend(and_more(alert.reasons.len()));
+        let title = texts.email_alert(&alert.title, texts.severity(alert.severity.as_str()));
+        std::iter::once(title).chain(items.into_iter().map(|item| format!("- {item}"))).collect()
     }
 
     /// The duration: "for 19 min, since 13:40". In follow-ups, up to the time of the message.
     fn trigger(&self, alert: &Alert) -> Option<String> {
-        let duration = |since| format!("for {}, since {}", elapsed(since, self.at()), self.moment(since));
-        match alert.trigger {
-            Trigger::NoData { since } if self.phase == AlertPhase::Firing => {
-                Some(format!("no data {}", duration(since)))
-            }
-            Trigger::Sustained { since } if self.phase == AlertPhase::Firing => Some(duration(since)),
-            Trigger::Accumulated { since } => {
-                Some(format!("counted for {}, since {}", elapsed(since, alert.at), self.moment(since)))
-            }
-            Trigger::Repeated { count, within } => Some(times(count, within)),
-            Trigger::Immediate if self.phase == AlertPhase::Firing => None,
-            Trigger::Immediate | Trigger::Sustained { .. } | Trigger::NoData { .. } => {
-                let word = if matches!(self.phase, AlertPhase::Resolved(_)) { "lasted" } else { "lasts" };
-                self.duration().map(|duration| format!("{word} {duration}, since {}", self.moment(self.began())))
-            }
+        let texts = self.texts;
+        let duration = |state, since, to| texts.email_duration(state, elapsed(texts, since, to), self.moment(since));
+        match (alert.trigger, self.phase) {
+            (Trigger::Accumulated { since }, _) => Some(duration("counted", since, alert.at)),
+            (Trigger::Repeated { count, within }, _) => Some(times(texts, count, within)),
+            (Trigger::NoData { since }, AlertPhase::Firing) => Some(duration("no-data", since, self.at())),
+            (Trigger::Sustained { since }, AlertPhase::Firing) => Some(duration("firing", since, self.at())),
+            (Trigger::Immediate, AlertPhase::Firing) => None,
+            (_, AlertPhase::Reminder(at)) if at > self.began() => Some(duration("reminder", self.began(), at)),
+            (_, AlertPhase::Resolved(at)) if at > self.began() => Some(duration("resolved", self.began(), at)),
+            (_, AlertPhase::Reminder(_) | AlertPhase::Resolved(_)) => None,
         }
     }
-
-    fn ids(&self, max: usize) -> Vec<String> {
-        let alerts = self.alerts.iter().take(max).map(|alert| format!("Alert id: {}", alert.id));
-        ids(&self.first().location).chain(alerts).collect()
-    }
-
-    fn rules(&self, max: usize) -> String {
-        let rules = deduplicated(self.alerts.iter().take(max).map(|alert| alert.rule.as_str()));
-        let (named, limit) = match rules.as_slice() {
-            [rule] => (format!("Rule {rule}"), "its limit"),
-            rules => (format!("Rules {}", rules.join(", ")), "a limit"),
-        };
-        format!("{named}. To change {limit}, see \"Change a limit\" in the README.")
-    }
-}
-
-fn and_more(items: usize, max: usize) -> Option<String> {
-    (items > max).then(|| format!("- and {} more", items - max))
 }
 
 /// A value with its distance from the limit: "ammonia: 270 ppb, 1.4 times the limit of 200 ppb".
-fn measured(breach: &Breach) -> String {
+fn measured(breach: &Breach, texts: &Texts) -> String {
     if breach.unit == Unit::Flag {
-        return flag(&breach.label, breach.value);
+        return texts.label(&flag(&breach.label, breach.value));
     }
     let (value, limit) = value_and_limit(breach);
-    let value = quantity(&value, breach.unit, Charset::Unicode);
+    let value = compared(breach, quantity(&value, breach.unit, Charset::Unicode), texts);
+    let (relation, distance) = beyond(breach, texts);
     let limit = quantity(&limit, breach.unit, Charset::Unicode);
-    let from = if breach.comparison == Comparison::Deviates { " from its baseline" } else { "" };
-    format!("{}: {value}{from}, {} the limit of {limit}", breach.label, beyond(breach))
+    texts.email_measured(relation, texts.label(&breach.label), value, distance, limit)
 }
 
-/// The distance of a value from its limit: "1.4 times", "2 points under", "at".
-fn beyond(breach: &Breach) -> String {
+/// The relation of a value to its limit, and the distance: "times" and "1.4", "under" and "2 points".
+fn beyond(breach: &Breach, texts: &Texts) -> (&'static str, String) {
     let distance = breach.value - breach.limit;
     if distance == 0.0 {
-        return "at".to_owned();
+        return ("at", String::new());
     }
-    let side = if distance > 0.0 { "over" } else { "under" };
+    let [side, just] = if distance > 0.0 { ["over", "just-over"] } else { ["under", "just-under"] };
     if distance > 0.0 && breach.limit > 0.0 && is_concentration(breach.unit) {
         let ratio = breach.value / breach.limit;
         if ratio < LEAST_RATIO {
-            return format!("just {side}");
+            return (just, String::new());
         }
-        return format!("{} times", with_decimals(ratio, usize::from(ratio < 10.0)));
+        return ("times", with_decimals(ratio, usize::from(ratio < 10.0)));
     }
-    match (with_decimals(distance.abs(), 2).as_str(), breach.unit) {
-        ("0", _) => format!("just {side}"),
-        ("1", Unit::Percent) => format!("1 point {side}"),
-        // A difference of percentages is in points: "2 %" could mean a ratio.
-        (number, Unit::Percent) => format!("{number} points {side}"),
-        (number, unit) => format!("{} {side}", quantity(number, unit, Charset::Unicode)),
+    match (with_decimals(distance.abs(), 2), breach.unit) {
+        (number, _) if number == "0" => (just, String::new()),
+        (number, Unit::Percent) => (side, texts.points(number.parse().unwrap_or(distance.abs()))),
+        (number, unit) => (side, quantity(&number, unit, Charset::Unicode)),
     }
 }
 
@@ -133,17 +194,12 @@ fn is_concentration(unit: Unit) -> bool {
     matches!(unit, Unit::Ppm | Unit::Ppb | Unit::MilligramsPerCubicMetre | Unit::MicrogramsPerCubicMetre)
 }
 
-/// Joins blocks of lines with empty lines.
-pub(super) fn laid_out(blocks: &[Vec<String>]) -> String {
-    let block = |lines: &Vec<String>| lines.iter().map(|line| wrapped(line, "  ")).collect::<Vec<_>>().join("\n");
-    blocks.iter().map(block).collect::<Vec<_>>().join("\n\n")
-}
-
-/// Wraps `line` at [`WIDTH`], with `indent` before the second and later lines.
-pub(super) fn wrapped(line: &str, indent: &str) -> String {
+/// Wraps `line` at [`WIDTH`]. The second and later lines of an item have its indentation.
+pub(super) fn wrapped(line: &str) -> String {
     if graphemes(line) <= WIDTH {
         return line.to_owned();
     }
+    let indent = if line.starts_with("- ") { "  " } else { "" };
     let mut text = String::with_capacity(line.len() + 16);
     let mut width = 0;
     for word in line.split(' ') {
@@ -164,6 +220,7 @@ pub(super) fn wrapped(line: &str, indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::breach::Comparison;
 
     fn breach(unit: Unit, comparison: Comparison, value: f64, limit: f64) -> Breach {
         Breach { metric: "m".into(), label: "it".into(), value, unit, comparison, limit }
@@ -192,20 +249,21 @@ mod tests {
             (Unit::Flag, AtLeast, 1.0, 1.0, "it"),
             (Unit::Flag, Below, 0.0, 1.0, "no it"),
         ] {
-            assert_eq!(measured(&breach(unit, comparison, value, limit)), expected);
+            assert_eq!(measured(&breach(unit, comparison, value, limit), &Texts::english()), expected);
         }
     }
 
     #[test]
     fn long_lines_break_between_words_only() {
-        let line = "word ".repeat(40);
-        let text = wrapped(line.trim_end(), "  ");
+        let line = format!("- {}", "word ".repeat(40));
+        let text = wrapped(line.trim_end());
         assert!(text.lines().all(|line| line.len() <= WIDTH) && text.lines().count() == 3, "{text}");
-        assert_eq!(text.split_whitespace().count(), 40);
+        assert_eq!(text.split_whitespace().count(), 41);
         assert!(text.lines().skip(1).all(|line| line.starts_with("  w")));
+        assert!(wrapped(line[2..].trim_end()).lines().all(|line| line.starts_with('w')));
         let word = "w".repeat(200);
-        assert_eq!(wrapped(&word, "  "), word);
-        assert_eq!(wrapped("short", "  "), "short");
-        assert_eq!(wrapped(&format!("{word} word"), "  "), format!("{word}\n  word"));
+        assert_eq!(wrapped(&word), word);
+        assert_eq!(wrapped("short"), "short");
+        assert_eq!(wrapped(&format!("- {word} word")), format!("-\n  {word}\n  word"));
     }
 }

@@ -5,7 +5,9 @@ use std::hash::Hash;
 
 use jiff::Timestamp;
 
-use super::text::clock;
+use super::text::{clock, location_name};
+use super::texts::Texts;
+use super::time::moment;
 use domain::alert::{Alert, Trigger};
 use domain::breach::Breach;
 use domain::display::{self, presentable};
@@ -13,7 +15,8 @@ use domain::location::Location;
 use domain::severity::Severity;
 
 /// The alerts of one reading or one device, with the values that their texts share.
-pub(super) struct Facts {
+pub(super) struct Facts<'t> {
+    pub(super) texts: &'t Texts,
     /// The highest severity first, without characters that could break a line or control a terminal. Never empty.
     pub(super) alerts: Vec<Alert>,
     /// The highest severity of the alerts.
@@ -62,17 +65,18 @@ pub(super) struct AlertGroup {
     pub(super) reasons: Vec<String>,
 }
 
-impl Facts {
+impl<'t> Facts<'t> {
     /// The facts of `alerts`, which are all of one device.
     ///
     /// # Panics
     /// If `alerts` is empty.
-    pub(super) fn new(alerts: &[Alert]) -> Self {
-        let alerts: Vec<Alert> = alerts.iter().map(sanitized).collect();
+    pub(super) fn new(alerts: &[Alert], texts: &'t Texts) -> Self {
+        let alerts: Vec<Alert> = alerts.iter().map(|alert| sanitized(alert, texts)).collect();
         let first = &alerts[0];
         Self {
+            texts,
             severity: alerts.iter().map(|alert| alert.severity).max().unwrap_or(first.severity),
-            location: first.location.name(),
+            location: location_name(&first.location, texts),
             clock: clock(&first.location, first.at),
             titles: deduplicated(alerts.iter().map(|alert| alert.title.clone())),
             groups: groups(&alerts),
@@ -84,8 +88,8 @@ impl Facts {
     }
 
     /// The facts of one alert in this phase.
-    pub(super) fn in_phase(alert: &Alert, phase: AlertPhase) -> Self {
-        let mut facts = Self { phase, ..Self::new(std::slice::from_ref(alert)) };
+    pub(super) fn in_phase(alert: &Alert, phase: AlertPhase, texts: &'t Texts) -> Self {
+        let mut facts = Self { phase, ..Self::new(std::slice::from_ref(alert), texts) };
         facts.clock = facts.moment(alert.at);
         facts
     }
@@ -101,6 +105,11 @@ impl Facts {
     /// The local time of day, with a date if `at` is on another day than the message.
     pub(super) fn clock_at(&self, at: Timestamp) -> String {
         if at == self.first().at { self.clock.clone() } else { self.moment(at) }
+    }
+
+    /// The local time of `at`, with a date if it is on another day than the message.
+    pub(super) fn moment(&self, at: Timestamp) -> String {
+        moment(self.texts, &self.first().location, at, self.at())
     }
 
     /// The alert whose location and time stand for the message.
@@ -158,7 +167,8 @@ fn groups(alerts: &[Alert]) -> Vec<AlertGroup> {
     alerts.iter().enumerate().filter_map(group).collect()
 }
 
-fn sanitized(alert: &Alert) -> Alert {
+/// `alert` without characters that could break a line or command a terminal, its title in the language.
+fn sanitized(alert: &Alert, texts: &Texts) -> Alert {
     let sanitize = |text: &str| presentable(text).unwrap_or_default();
     // Rules files are checked for blank names. A stored alert of an older release may still have one.
     let first =
@@ -169,7 +179,7 @@ fn sanitized(alert: &Alert) -> Alert {
         ..breach.clone()
     };
     Alert {
-        title: first([&alert.title, &alert.rule], "Alert"),
+        title: texts.title(&alert.rule, &first([&alert.title, &alert.rule], "Alert")),
         rule: sanitize(&alert.rule),
         breaches: alert.breaches.iter().map(breach).collect(),
         reasons: deduplicated(alert.reasons.iter().filter_map(|reason| presentable(&display::unlinked(reason)))),

@@ -1,6 +1,8 @@
 //! Alerts for tests.
 
-use domain::alert::{Alert, AlertId, Trigger};
+use super::render::Renderer;
+use super::rendered::Rendered;
+use domain::alert::{Alert, AlertId, Message, Trigger};
 use domain::breach::{Breach, Comparison};
 use domain::device::DeviceType;
 use domain::digest::Digest;
@@ -11,6 +13,11 @@ use domain::time::LocalZone;
 
 /// The time of the vendor's ODRDTR_BATT_V1 example: 13:59:45 in Singapore.
 pub(super) const AT: &str = "2022-06-01T05:59:45.904Z";
+
+/// The message in English.
+pub(super) fn render(message: &Message) -> Rendered {
+    Renderer::default().render(message)
+}
 
 /// A device in Singapore with every field.
 pub(super) fn location(device_type: &str, display: &str) -> Location {

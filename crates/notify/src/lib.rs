@@ -1,10 +1,10 @@
 //! Alert messages as text: renders one message as email, SMS, JSON and SNS attributes.
 //!
-//! [`render::render`] renders one message, [`digest::digest`] renders several as one. Rendering is pure: the same message always
-//! gives the same texts.
+//! A [`render::Renderer`] renders one message, or several as one digest, in one language. Rendering is pure: the same message
+//! always gives the same texts.
 
 pub mod attributes;
-pub mod digest;
+mod digest;
 #[cfg(test)]
 mod digest_tests;
 #[cfg(test)]
@@ -19,6 +19,7 @@ pub mod gsm7;
 mod limits_tests;
 mod list;
 mod notice;
+mod own_texts;
 mod payload;
 pub mod render;
 pub mod rendered;
@@ -29,8 +30,12 @@ mod suppressed;
 mod text;
 #[cfg(test)]
 mod text_tests;
+mod texts;
+#[cfg(test)]
+mod texts_tests;
 mod time;
 #[cfg(test)]
 mod trigger_tests;
 
+pub use self::own_texts::read_rules;
 pub use self::text::{amount, in_words};

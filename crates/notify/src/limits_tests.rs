@@ -8,8 +8,9 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::fixtures::*;
 use super::gsm7::is_one_part;
-use super::render::render;
+use super::render::Renderer;
 use super::rendered::{LARGEST_SNS_MESSAGE, Rendered};
+use super::texts::Texts;
 
 /// Units of names: one of each script, and sequences that a cut could split.
 const UNITS: [&str; 26] = [
@@ -132,7 +133,7 @@ fn assert_cut_between_graphemes(shown: &str, name: &str, ellipsis: &str) {
 fn any_name_keeps_the_size_limits_and_the_facts() {
     for name in names() {
         let alert = bad_smell_at(&name);
-        let shown_name = crate::facts::Facts::new(std::slice::from_ref(&alert)).location;
+        let shown_name = crate::facts::Facts::new(std::slice::from_ref(&alert), &Texts::english()).location;
         let rendered = render(&Message::Firing { alerts: vec![alert], blocked: 0 });
         assert_within_limits(&rendered, &name);
 
@@ -175,12 +176,10 @@ fn any_text_keeps_the_size_limits_in_every_kind_of_message() {
     for name in names().step_by(131) {
         let messages = messages_of(&name);
         let mut every: Vec<Rendered> = messages.iter().map(render).collect();
-        every.extend(
-            crate::digest::grouped(&messages.iter().collect::<Vec<_>>(), 24 * 1024)
-                .into_iter()
-                .map(crate::digest::digest),
-        );
-        every.push(crate::notice::with_text("id", &name, &format!("{name}\n{name}")));
+        let renderer = Renderer::default();
+        let groups = messages.iter().collect::<Vec<_>>();
+        every.extend(renderer.grouped(&groups, 24 * 1024).into_iter().map(|group| renderer.digest(group)));
+        every.push(crate::notice::with_text("id", &name, &format!("{name}\n{name}"), &Texts::english()));
         for rendered in every {
             assert_within_limits(&rendered, &name);
             assert!(rendered.sns_message().len() <= LARGEST_SNS_MESSAGE, "{name:?}");
@@ -217,8 +216,9 @@ fn a_digest_names_location_and_title_of_each_alert_even_if_both_are_long() {
         };
         let messages: Vec<Message> = (0..200).map(of).collect();
         let storm: Vec<&Message> = messages.iter().collect();
+        let renderer = Renderer::default();
         let digests: Vec<Rendered> =
-            crate::digest::grouped(&storm, usize::MAX).into_iter().map(crate::digest::digest).collect();
+            renderer.grouped(&storm, usize::MAX).into_iter().map(|group| renderer.digest(group)).collect();
         let emails: Vec<&str> = digests.iter().flat_map(|digest| digest.email.split_whitespace()).collect();
         let emails = emails.join(" ");
         for index in 0..200 {

@@ -56,12 +56,12 @@ pub(super) struct MessagePayload<'a, A> {
 
 impl<'a, A: Default + Serialize> MessagePayload<'a, A> {
     /// A list of at most `max` of `alerts`. The others are counted, with `more`.
-    pub(super) fn list(
+    pub(super) fn list<'t>(
         reason: Option<SuppressionReason>,
         [subject, text]: [&'a str; 2],
-        alerts: &'a [ListedAlert],
+        alerts: &'a [ListedAlert<'t>],
         (max, more): (usize, usize),
-        payload: impl Fn(&'a ListedAlert) -> A,
+        payload: impl Fn(&'a ListedAlert<'t>) -> A,
     ) -> Self {
         Self {
             schema: SCHEMA,
@@ -173,7 +173,7 @@ struct BreachPayload<'a> {
     limit: f64,
 }
 
-impl Facts {
+impl Facts<'_> {
     /// The JSON text with at most `max` alerts, and `max` breaches and reasons of each. The others are counted.
     pub(super) fn json(&self, subject: &str, sentence: &str, max: usize) -> String {
         let (first, at) = (self.first(), self.at());
@@ -266,7 +266,7 @@ impl<'a> AlertPayload<'a> {
     }
 
     /// An alert of a list, with its own time and location.
-    pub(super) fn listed(listed: &'a ListedAlert, max: usize) -> Self {
+    pub(super) fn listed(listed: &'a ListedAlert<'_>, max: usize) -> Self {
         let alert = listed.alert();
         Self {
             at: Some(alert.at),

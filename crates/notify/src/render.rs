@@ -3,54 +3,106 @@
 use super::attributes::{MOST_VALUES, attributes};
 use super::facts::{AlertPhase, Facts};
 use super::rendered::{LARGEST_EMAIL, LARGEST_JSON, Rendered, within};
+use super::subject::marked;
+use super::texts::Texts;
 use super::{notice, suppressed};
 use domain::alert::Message;
+use domain::rules::RuleSet;
 
-/// Renders `message`.
-///
-/// # Panics
-/// If a firing message has no alerts. The engine never creates one.
-///
-/// # Examples
-/// ```
-/// use domain::alert::{Message, notice::Notice};
-/// use notify::render::render;
-///
-/// let message = Message::Notice(Notice::NothingArrives { since: "2026-11-29T08:00:00Z".parse()? });
-/// let rendered = render(&message);
-/// assert_eq!(rendered.subject, "[NOTICE] Nothing arrives");
-/// assert!(rendered.email.contains("since 2026-11-29 08:00 UTC"));
-/// # Ok::<(), jiff::Error>(())
-/// ```
-#[must_use]
-pub fn render(message: &Message) -> Rendered {
-    let id = || format!("{:.32}", message.id());
-    match message {
-        Message::Firing { alerts, blocked } => {
-            let facts = Facts { blocked: *blocked, ..Facts::new(alerts) };
-            rendered(facts.first().id.to_string(), &facts)
-        }
-        Message::Reminder { alert, at, unheard_since } => {
-            let facts = Facts::in_phase(alert, AlertPhase::Reminder(*at));
-            rendered(id(), &Facts { no_reading_since: *unheard_since, ..facts })
-        }
-        Message::Resolved { alert, at } => rendered(id(), &Facts::in_phase(alert, AlertPhase::Resolved(*at))),
-        Message::Suppressed { reason, alerts, more } => suppressed::rendered(id(), *reason, alerts, *more),
-        Message::Notice(notice) => notice::rendered(notice, &id()),
+/// Renders messages in one language.
+pub struct Renderer {
+    pub(super) texts: Texts,
+}
+
+/// In English, with the built-in texts.
+impl Default for Renderer {
+    fn default() -> Self {
+        Self { texts: Texts::english() }
     }
 }
 
-fn rendered(id: String, facts: &Facts) -> Rendered {
+impl Renderer {
+    /// Renders in `language`, with the texts of `rules`. A text that the language does not have is in English.
+    #[must_use]
+    pub fn new(rules: &RuleSet, language: &str) -> Self {
+        Self { texts: Texts::new(language, &rules.texts) }
+    }
+
+    /// Renders `message`.
+    ///
+    /// # Panics
+    /// If a firing message has no alerts. The engine never creates one.
+    ///
+    /// # Examples
+    /// ```
+    /// use domain::alert::{Message, notice::Notice};
+    /// use notify::render::Renderer;
+    ///
+    /// let message = Message::Notice(Notice::NothingArrives { since: "2026-11-29T08:00:00Z".parse()? });
+    /// let rendered = Renderer::default().render(&message);
+    /// assert_eq!(rendered.subject, "[NOTICE] Nothing arrives");
+    /// assert!(rendered.email.contains("since 2026-11-29 08:00 UTC"));
+    /// # Ok::<(), jiff::Error>(())
+    /// ```
+    #[must_use]
+    pub fn render(&self, message: &Message) -> Rendered {
+        let texts = &self.texts;
+        let id = || format!("{:.32}", message.id());
+        let follow_up =
+            |facts: &Facts<'_>| Rendered { thread: Some(facts.first().id.to_string()), ..rendered(id(), facts) };
+        match message {
+            Message::Firing { alerts, blocked } => {
+                let facts = Facts { blocked: *blocked, ..Facts::new(alerts, texts) };
+                rendered(facts.first().id.to_string(), &facts)
+            }
+            Message::Reminder { alert, at, unheard_since } => {
+                let facts = Facts::in_phase(alert, AlertPhase::Reminder(*at), texts);
+                follow_up(&Facts { no_reading_since: *unheard_since, ..facts })
+            }
+            Message::Resolved { alert, at } => follow_up(&Facts::in_phase(alert, AlertPhase::Resolved(*at), texts)),
+            Message::Suppressed { reason, alerts, more } => suppressed::rendered(texts, id(), *reason, alerts, *more),
+            Message::Notice(notice) => notice::rendered(notice, &id(), texts),
+        }
+    }
+
+    /// `rendered` for email only, with the reason in the email, if it would go by SMS. `cause` is why the daily quota forbids it.
+    #[must_use]
+    pub fn without_sms(&self, mut rendered: Rendered, cause: SmsRefusal) -> Rendered {
+        if !rendered.goes_by_sms() {
+            return rendered;
+        }
+        let cause = match cause {
+            SmsRefusal::QuotaReached => "quota-reached",
+            SmsRefusal::QuotaUnknown => "quota-unknown",
+        };
+        rendered.email.push_str(&format!("\n{}\n", self.texts.no_sms(cause)));
+        rendered.by_email_only()
+    }
+}
+
+/// Why a message is not sent by SMS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsRefusal {
+    /// The daily quota is used up.
+    QuotaReached,
+    /// The daily quota could not be read.
+    QuotaUnknown,
+}
+
+fn rendered(id: String, facts: &Facts<'_>) -> Rendered {
     let subject = facts.subject();
     let sentence = facts.full_sentence();
+    let email = within(LARGEST_EMAIL, |max| facts.email(&sentence, max));
     Rendered {
         id,
         ascii_subject: facts.ascii_subject(),
-        default: format!("{}{sentence}", facts.mark()),
-        email: within(LARGEST_EMAIL, |max| facts.email(&sentence, max)),
+        default: marked(facts.texts, facts.mark(), &sentence),
+        html: email.html(&subject, facts.mark(), facts.texts),
+        email: email.text,
         sms: facts.sms(),
         json: within(LARGEST_JSON, |max| facts.json(&subject, &sentence, max)),
         attributes: attributes(facts.kind(), facts.alerts.iter(), MOST_VALUES),
+        thread: None,
         subject,
     }
 }
@@ -66,7 +118,7 @@ mod tests {
     use domain::location::Location;
 
     fn rendered(alerts: &[Alert]) -> Rendered {
-        render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
+        Renderer::default().render(&Message::Firing { alerts: alerts.to_vec(), blocked: 0 })
     }
 
     fn attribute(rendered: &Rendered, name: &str) -> Option<Attribute> {
@@ -80,7 +132,7 @@ mod tests {
             "kind": "firing",
             "severity": "medium",
             "subject": "[MEDIUM] Bad feedback: Gents L1",
-            "text": "Gents L1: rating 5 (limit 4): No soap at 13:59",
+            "text": "Gents L1: rating 5 (limit 4) at 13:59: No soap",
             "at": "2022-06-01T05:59:45.904Z",
             "local_time": "2022-06-01T13:59:45.904+08:00",
             "location": {
@@ -148,7 +200,8 @@ mod tests {
 
     #[test]
     fn the_email_and_the_json_count_blocked_alerts() {
-        let with_blocked = |blocked| render(&Message::Firing { alerts: vec![bad_smell_at("Lobby")], blocked });
+        let with_blocked =
+            |blocked| Renderer::default().render(&Message::Firing { alerts: vec![bad_smell_at("Lobby")], blocked });
         let (none, one, two) = (with_blocked(0), with_blocked(1), with_blocked(2));
         assert!(one.email.contains("\n\n1 more alert of this zone was blocked before it.\n\n"), "{}", one.email);
         assert!(two.email.contains("2 more alerts of this zone were blocked before it."), "{}", two.email);

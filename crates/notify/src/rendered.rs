@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::attributes::{Attribute, EMAIL, SMS, channel};
-use domain::display::presentable;
 
 /// Largest [`Rendered::sns_message`], in bytes. SNS accepts 256 KB (262,144 bytes) of messages and attributes in a batch.
 pub const LARGEST_SNS_MESSAGE: usize = 160 * 1024;
@@ -31,12 +30,16 @@ pub struct Rendered {
     pub default: String,
     /// The text of an email.
     pub email: String,
+    /// The email as an HTML page with the same facts.
+    pub html: String,
     /// The text of an SMS, of one part.
     pub sms: String,
     /// The JSON text for programs: queues, functions, webhooks.
     pub json: String,
     /// The message attributes that have a value.
     pub attributes: Vec<(&'static str, Attribute)>,
+    /// In a reminder or a resolved notice: the id of the message that was sent when the alert fired.
+    pub thread: Option<String>,
 }
 
 impl Rendered {
@@ -76,17 +79,6 @@ impl Rendered {
         self
     }
 
-    /// Removes `sms` from the attribute `channel` and adds the reason to the email. Does nothing if `sms` is not in `channel`.
-    #[must_use]
-    pub fn without_sms(mut self, reason: &str) -> Self {
-        if !self.goes_by_sms() {
-            return self;
-        }
-        let reason = presentable(reason).map(|reason| format!(": {reason}")).unwrap_or_default();
-        self.email.push_str(&format!("\nNot sent by SMS{reason}.\n"));
-        self.by_email_only()
-    }
-
     /// The message as one line of `alerts.ndjson`, with the JSON text as an object.
     #[must_use]
     pub fn record(&self) -> Value {
@@ -107,8 +99,8 @@ fn has_sms(attribute: &(&str, Attribute)) -> bool {
 }
 
 /// The text with the longest lists whose JSON string has at most `largest` bytes.
-pub(super) fn within(largest: usize, text: impl Fn(usize) -> String) -> String {
-    let fitting = LIST_LENGTHS.into_iter().map(&text).find(|text| json_size(text) <= largest);
+pub(super) fn within<T: AsRef<str>>(largest: usize, text: impl Fn(usize) -> T) -> T {
+    let fitting = LIST_LENGTHS.into_iter().map(&text).find(|text| json_size(text.as_ref()) <= largest);
     fitting.unwrap_or_else(|| text(1))
 }
 

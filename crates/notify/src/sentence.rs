@@ -1,11 +1,12 @@
 //! The sentence of a message: location, measured values, limits, time and reasons. "Indoor Air Quality: ammonia 270 ppb
 //! (limit 200) at 13:59, since 13:40", or the rule's template.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::facts::{AlertGroup, AlertPhase, Facts};
-use super::text::{Charset, counted, cut_to_fit, cut_to_graphemes, date, phrase, utf16_units, value_and_limit};
-use super::time::{elapsed, moment, span};
+use super::text::{Charset, cut_to_fit, cut_to_graphemes, phrase, utf16_units, value_and_limit};
+use super::texts::Texts;
+use super::time::{date, elapsed, span};
 use domain::alert::Trigger;
 use domain::breach::Breach;
 use domain::device::Unit;
@@ -49,7 +50,7 @@ impl<'a> SentenceOptions<'a> {
     }
 }
 
-impl Facts {
+impl Facts<'_> {
     /// The sentence for texts that have no tight size limit.
     pub(super) fn full_sentence(&self) -> String {
         let sentence = self.sentence(&SentenceOptions::full(&self.location));
@@ -77,57 +78,81 @@ impl Facts {
         }
         let omitted: usize = self.groups.iter().skip(options.max_groups).map(|group| group.alerts).sum();
         if omitted > 0 {
-            sentence.push_str(&format!(" (+{omitted} more)"));
+            sentence.push_str(&format!(" ({})", self.texts.more(omitted)));
         }
         sentence
     }
 
     fn default_wording(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
-        let since = match group.trigger {
-            Trigger::Sustained { since } if options.has_trigger => format!(", since {}", self.moment(since)),
-            Trigger::Accumulated { since } if options.has_trigger => format!(", counted since {}", self.moment(since)),
-            _ => String::new(),
+        let (texts, location) = (self.texts, options.location);
+        let (what, time) = (self.summary(group, options), self.clock_at(self.alerts[group.first].at));
+        let sentence = match group.trigger {
+            Trigger::NoData { since } if group.breaches.is_empty() => {
+                let duration = elapsed(texts, since, self.first().at);
+                texts.alert_no_data(location, what, duration, self.moment(since))
+            }
+            Trigger::Sustained { since } if options.has_trigger => {
+                texts.alert_since(location, what, time, self.moment(since))
+            }
+            Trigger::Accumulated { since } if options.has_trigger => {
+                texts.alert_counted(location, what, time, self.moment(since))
+            }
+            Trigger::Repeated { count, within } if options.has_trigger => {
+                texts.alert_repeated(location, what, times(texts, count, within), time)
+            }
+            _ => texts.alert(location, what, time),
         };
-        let time = self.clock_at(self.alerts[group.first].at);
-        format!("{}: {} at {time}{since}", options.location, self.summary(group, options))
+        let reasons = self.reasons(group, options);
+        if reasons.is_empty() { sentence } else { texts.with_reasons(sentence, reasons) }
     }
 
-    /// Values, limits, count and reasons: "rating 5 (limit 4), 3 times within 1 h: No soap".
+    /// The values and limits: "rating 5 (limit 4)", or the titles without any.
     pub(super) fn summary(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
-        let mut summary = match group.trigger {
-            Trigger::NoData { since } if group.breaches.is_empty() => {
-                format!("no data since {} ({})", self.moment(since), elapsed(since, self.first().at))
-            }
-            _ if group.breaches.is_empty() => listed(&group.titles, options.max_breaches, String::clone),
-            _ => self.breaches(group, options),
-        };
-        if let Trigger::Repeated { count, within } = group.trigger
-            && options.has_trigger
-        {
-            summary.push_str(&format!(", {}", times(count, within)));
+        if group.breaches.is_empty() {
+            self.listed(&group.titles, options.max_breaches, String::clone)
+        } else {
+            self.breaches(group, options)
         }
-        let reasons = reasons(group, options);
-        if reasons.is_empty() { summary } else { format!("{summary}: {reasons}") }
     }
 
     /// The breaches: "ammonia 270 ppb (limit 200) since 13:40, humidity 90 % (limit 80)". A breach has its own trigger only if the
     /// alerts of the group have different ones.
     fn breaches(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
-        listed(&group.breaches, options.max_breaches, |(breach, trigger)| {
-            let phrase = phrase(breach, &label(breach, options), options.charset);
-            match trigger {
+        let texts = self.texts;
+        self.listed(&group.breaches, options.max_breaches, |(breach, trigger)| {
+            let phrase = phrase(breach, |label| shorten(label, options), options.charset, texts);
+            match *trigger {
                 Trigger::Sustained { since } | Trigger::NoData { since } if options.has_trigger => {
-                    format!("{phrase} since {}", self.moment(*since))
+                    texts.breach_since(phrase, self.moment(since))
                 }
                 Trigger::Accumulated { since } if options.has_trigger => {
-                    format!("{phrase} counted since {}", self.moment(*since))
+                    texts.breach_counted(phrase, self.moment(since))
                 }
                 Trigger::Repeated { count, within } if options.has_trigger => {
-                    format!("{phrase} {}", times(*count, *within))
+                    texts.breach_repeated(phrase, times(texts, count, within))
                 }
                 _ => phrase,
             }
         })
+    }
+
+    /// The reasons; empty if `max_reasons` is 0, instead of "+3 more".
+    fn reasons(&self, group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
+        if options.max_reasons == 0 {
+            String::new()
+        } else {
+            self.listed(&group.reasons, options.max_reasons, String::clone)
+        }
+    }
+
+    /// The first `max` of `items` as text, and the number of the others.
+    fn listed<T>(&self, items: &[T], max: usize, text: impl Fn(&T) -> String) -> String {
+        let mut list: Vec<String> = items.iter().take(max).map(text).collect();
+        let omitted = items.len() - list.len();
+        if omitted > 0 {
+            list.push(self.texts.more(omitted));
+        }
+        list.join(", ")
     }
 
     /// The value of a template's placeholder; `None` if there is no placeholder of that name.
@@ -139,60 +164,43 @@ impl Facts {
         };
         Some(match name {
             "location" => options.location.to_owned(),
-            "what" => first_breach(&|breach| label(breach, options)),
+            "what" => first_breach(&|breach| shorten(&self.texts.label(&breach.label), options)),
             "value" => first_breach(&|breach| numbers(breach).0),
             "unit" => first_breach(&|breach| options.charset.symbol(breach.unit).to_owned()),
             "limit" => first_breach(&|breach| numbers(breach).1),
             "breaches" => self.breaches(group, options),
             "time" => self.clock_at(alert.at),
-            "date" => date(&alert.location, alert.at),
+            "date" => date(self.texts, &alert.location, alert.at),
             "zone" => id(&alert.location.zone),
             "project" => id(&alert.location.project),
             "property" => id(&alert.location.property),
             "device" => id(&alert.location.device),
-            "type" => alert.location.device_title().to_owned(),
-            "severity" => alert.severity.to_string(),
+            "type" => self.texts.device(alert.location.device_title()),
+            "severity" => self.texts.severity(alert.severity.as_str()),
             "title" => alert.title.clone(),
-            "reasons" => reasons(group, options),
+            "reasons" => self.reasons(group, options),
             "since" => alert.trigger.since().map(|since| self.moment(since)).unwrap_or_default(),
-            "duration" => alert.trigger.since().map(|since| elapsed(since, alert.at)).unwrap_or_default(),
+            "duration" => alert.trigger.since().map(|since| elapsed(self.texts, since, alert.at)).unwrap_or_default(),
             _ => return None,
         })
-    }
-
-    /// The local time of `at`, with a date if it is on another day than the message.
-    pub(super) fn moment(&self, at: Timestamp) -> String {
-        moment(&self.first().location, at, self.at())
     }
 }
 
 /// "3 times within 1 h".
-pub(super) fn times(count: usize, within: Option<SignedDuration>) -> String {
-    let within = within.map(|within| format!(" within {}", span(within))).unwrap_or_default();
-    format!("{}{within}", counted(count, "time"))
+pub(super) fn times(texts: &Texts, count: usize, within: Option<SignedDuration>) -> String {
+    match within {
+        Some(within) => texts.times_within(count, span(texts, within)),
+        None => texts.times(count),
+    }
 }
 
-fn label(breach: &Breach, options: &SentenceOptions<'_>) -> String {
-    cut_to_graphemes(&breach.label, options.charset.ellipsis(), options.max_label)
-}
-
-/// The reasons; empty if `max_reasons` is 0, instead of "+3 more".
-fn reasons(group: &AlertGroup, options: &SentenceOptions<'_>) -> String {
-    if options.max_reasons == 0 { String::new() } else { listed(&group.reasons, options.max_reasons, String::clone) }
+/// A metric name or a title, shortened.
+pub(super) fn shorten(name: &str, options: &SentenceOptions<'_>) -> String {
+    cut_to_graphemes(name, options.charset.ellipsis(), options.max_label)
 }
 
 /// The value and the limit without unit, for the placeholders `{value}` and `{limit}`: "yes" or "no" for a flag.
 fn numbers(breach: &Breach) -> (String, String) {
     let word = |value: f64| if value == 0.0 { "no" } else { "yes" }.to_owned();
     if breach.unit == Unit::Flag { (word(breach.value), word(breach.limit)) } else { value_and_limit(breach) }
-}
-
-/// The first `max` of `items` as text, and the number of the others.
-fn listed<T>(items: &[T], max: usize, text: impl Fn(&T) -> String) -> String {
-    let mut list: Vec<String> = items.iter().take(max).map(text).collect();
-    let omitted = items.len() - list.len();
-    if omitted > 0 {
-        list.push(format!("+{omitted} more"));
-    }
-    list.join(", ")
 }

@@ -11,7 +11,7 @@ const KEPT_LOCATION: [usize; 3] = [12, 4, 0];
 /// Graphemes of the metric name that are kept as long as any of the location is.
 const KEPT_LABEL: usize = 12;
 
-impl Facts {
+impl Facts<'_> {
     /// The text of an SMS of one part. A longer sentence loses, in this order: the end of the location, further breaches,
     /// reasons, the end of the metric name, the trigger, the rest of the location. Value, unit, limit and time of the first
     /// breach are cut only if a rule's template is longer than one part.
@@ -63,8 +63,16 @@ impl Facts {
             Some(self.encoded(&SentenceOptions { location: &location, ..*options })).filter(|text| is_one_part(text))
         };
         // A shorter location never takes more space.
-        shortened(least)?;
-        (least..graphemes(&self.location)).rev().find_map(shortened)
+        let mut longest = shortened(least)?;
+        let (mut fits, mut too_long) = (least, graphemes(&self.location));
+        while too_long - fits > 1 {
+            let middle = usize::midpoint(fits, too_long);
+            match shortened(middle) {
+                Some(text) => (longest, fits) = (text, middle),
+                None => too_long = middle,
+            }
+        }
+        Some(longest)
     }
 
     /// The sentence in the GSM 7-bit alphabet if no letter changes, else in Unicode.

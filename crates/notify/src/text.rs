@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use super::texts::Texts;
 use domain::breach::{Breach, Comparison};
 use domain::device::Unit;
 use domain::display::{first_graphemes, first_that_fit, unlinked};
@@ -30,7 +31,7 @@ const LIMIT_DECIMALS: usize = 6;
 /// ```
 #[must_use]
 pub fn in_words(breach: &Breach) -> String {
-    phrase(breach, &breach.label, Charset::Unicode)
+    phrase(breach, str::to_owned, Charset::Unicode, &Texts::english())
 }
 
 /// `value` with its unit, as in messages.
@@ -47,19 +48,23 @@ pub fn amount(value: f64, unit: Unit) -> String {
     quantity(&number(value), unit, Charset::Unicode)
 }
 
-/// A number of things: "1 alert", "3 alerts".
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+/// The name of the device, else its id, else its type.
+pub(super) fn location_name(location: &Location, texts: &Texts) -> String {
+    match (&location.display, &location.device) {
+        (Some(display), _) => unlinked(display),
+        (None, Some(device)) => texts.device_id(unlinked(device)),
+        (None, None) => texts.unnamed_device(texts.device(location.device_title())),
+    }
 }
 
 /// The known ids of `location`, one line each, the device first. Operators copy them into rules: an id of letters, digits,
 /// `-` and `_` is shown as it is, unless it has no letter and could be a telephone number.
-pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
+pub(super) fn ids(location: &Location, texts: &Texts) -> impl Iterator<Item = String> {
     let ids = [
-        ("Device id", &location.device),
-        ("Zone id", &location.zone),
-        ("Project id", &location.project),
-        ("Property id", &location.property),
+        ("device", &location.device),
+        ("zone", &location.zone),
+        ("project", &location.project),
+        ("property", &location.property),
     ];
     let is_plain = |id: &str| {
         let mut characters = id.chars();
@@ -67,7 +72,7 @@ pub(super) fn ids(location: &Location) -> impl Iterator<Item = String> {
             && characters.any(|c| c.is_ascii_alphabetic())
     };
     let shown = move |id: &String| if is_plain(id) { id.clone() } else { unlinked(id) };
-    ids.into_iter().filter_map(move |(name, id)| Some(format!("{name}: {}", shown(id.as_ref()?))))
+    ids.into_iter().filter_map(move |(kind, id)| Some(texts.email_id(kind, shown(id.as_ref()?))))
 }
 
 /// The characters of units and ellipses.
@@ -111,10 +116,10 @@ pub(super) fn number(value: f64) -> String {
 /// `value` with at most `decimals` decimals.
 pub(super) fn with_decimals(value: f64, decimals: usize) -> String {
     if value.is_nan() {
-        return "unknown".to_owned();
+        return "?".to_owned();
     }
     if value.abs() >= LARGEST {
-        return format!("{}999999999999999", if value > 0.0 { "over " } else { "under -" });
+        return if value > 0.0 { "> 999999999999999" } else { "< -999999999999999" }.to_owned();
     }
     let digits = format!("{value:.decimals$}");
     let shortest = if decimals == 0 { &digits } else { digits.trim_end_matches('0').trim_end_matches('.') };
@@ -142,8 +147,8 @@ pub(super) fn value_and_limit(breach: &Breach) -> (String, String) {
     }
     let exact = (2..=MOST_DECIMALS).map(|decimals| with_decimals(value, decimals)).find(is_exact);
     let value_text = exact.unwrap_or_else(|| {
-        let side = if relation == Some(Ordering::Less) { "less" } else { "more" };
-        format!("{side} than {limit_text}")
+        let side = if relation == Some(Ordering::Less) { '<' } else { '>' };
+        format!("{side} {limit_text}")
     });
     (value_text, limit_text)
 }
@@ -157,7 +162,7 @@ pub(super) fn quantity(number: &str, unit: Unit, charset: Charset) -> String {
     }
 }
 
-/// A flag as text: "occupied", "not occupied", "motion", "no motion".
+/// A flag in English: "occupied", "not occupied", "motion", "no motion".
 pub(super) fn flag(label: &str, value: f64) -> String {
     if value != 0.0 {
         label.to_owned()
@@ -168,36 +173,25 @@ pub(super) fn flag(label: &str, value: f64) -> String {
     }
 }
 
-/// The breach as text, with `label` as the name of the metric: "ammonia 270 ppb (limit 200)".
-pub(super) fn phrase(breach: &Breach, label: &str, charset: Charset) -> String {
+/// The breach as text: "ammonia 270 ppb (limit 200)". `shorten` changes the name of the metric.
+pub(super) fn phrase(breach: &Breach, shorten: impl Fn(&str) -> String, charset: Charset, texts: &Texts) -> String {
     if breach.unit == Unit::Flag {
-        return flag(label, breach.value);
+        return shorten(&texts.label(&flag(&breach.label, breach.value)));
     }
     let (value, limit) = value_and_limit(breach);
-    let value = quantity(&value, breach.unit, charset);
-    let from = if breach.comparison == Comparison::Deviates { " from its baseline" } else { "" };
-    format!("{label} {value}{from} (limit {limit})")
+    let value = compared(breach, quantity(&value, breach.unit, charset), texts);
+    texts.breach(shorten(&texts.label(&breach.label)), value, limit)
+}
+
+/// `value` as the rule compares it: "12.3° from its baseline".
+pub(super) fn compared(breach: &Breach, value: String, texts: &Texts) -> String {
+    if breach.comparison == Comparison::Deviates { texts.deviation(value) } else { value }
 }
 
 /// The local time of day, to the minute; in UTC, and marked so, if the time zone is unknown.
 pub(super) fn clock(location: &Location, at: Timestamp) -> String {
     let wall = location.local_zone.local_time(at).strftime("%H:%M");
     if location.local_zone.is_known() { wall.to_string() } else { format!("{wall} UTC") }
-}
-
-/// The local date: "Wed 1 June 2022".
-pub(super) fn date(location: &Location, at: Timestamp) -> String {
-    location.local_zone.local_time(at).strftime("%a %-d %B %Y").to_string()
-}
-
-/// Local date and time to the second, with the time zone: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
-pub(super) fn date_and_time(location: &Location, at: Timestamp) -> String {
-    let wall = location.local_zone.local_time(at);
-    let zone = match wall.time_zone().iana_name() {
-        Some(name) => name.to_owned(),
-        None => wall.strftime("UTC%:z").to_string(),
-    };
-    format!("{}, {} ({zone})", date(location, at), wall.strftime("%H:%M:%S"))
 }
 
 /// The width of `text` in UTF-16 code units: at least its number of characters.
@@ -230,6 +224,7 @@ pub(super) fn graphemes(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::fixtures::breach;
+    use crate::time::date_and_time;
     use domain::time::LocalZone;
 
     #[test]
@@ -251,10 +246,10 @@ mod tests {
             (-68.0, "-68"),
             (-0.25, "-0.25"),
             (999_999_999_999_999.0, "999999999999999"),
-            (1e300, "over 999999999999999"),
-            (-1e300, "under -999999999999999"),
-            (f64::INFINITY, "over 999999999999999"),
-            (f64::NAN, "unknown"),
+            (1e300, "> 999999999999999"),
+            (-1e300, "< -999999999999999"),
+            (f64::INFINITY, "> 999999999999999"),
+            (f64::NAN, "?"),
         ] {
             assert_eq!(number(value), expected, "{value:e}");
         }
@@ -270,7 +265,7 @@ mod tests {
             ("http://evil.example", "http: //evil. example"),
         ] {
             let location = Location { device: Some(id.to_owned()), ..Location::default() };
-            assert_eq!(ids(&location).collect::<Vec<_>>(), [format!("Device id: {expected}")]);
+            assert_eq!(ids(&location, &Texts::english()).collect::<Vec<_>>(), [format!("Device id: {expected}")]);
         }
     }
 
@@ -285,10 +280,10 @@ mod tests {
             // With two decimals it would stand below.
             (1.963, 1.962, ("1.963", "1.962")),
             (0.123_456_7, 0.123_456_7, ("0.123457", "0.123457")),
-            (1e-300, 0.0, ("more than 0", "0")),
-            (200.000_000_000_000_03, 200.0, ("more than 200", "200")),
-            (199.999_999_999_999_97, 200.0, ("less than 200", "200")),
-            (1e300, 200.0, ("over 999999999999999", "200")),
+            (1e-300, 0.0, ("> 0", "0")),
+            (200.000_000_000_000_03, 200.0, ("> 200", "200")),
+            (199.999_999_999_999_97, 200.0, ("< 200", "200")),
+            (1e300, 200.0, ("> 999999999999999", "200")),
         ] {
             let breach = breach("ODRDTR_BATT_V1", "aqi", value, Comparison::AtLeast, limit);
             let (value_text, limit_text) = value_and_limit(&breach);
@@ -306,7 +301,7 @@ mod tests {
             let value = limit + (((seed >> 20) % 19) as f64 - 9.0) * 10f64.powi(-(1 + round % 8));
             let (shown, limit_text) = value_and_limit(&breach("TH", "t", value, Comparison::Above, limit));
             let (Ok(read), Ok(read_limit)) = (shown.parse::<f64>(), limit_text.parse::<f64>()) else {
-                assert!(shown.contains("than") && (value - limit).abs() < 1e-8, "{value} {limit}: {shown}");
+                assert!(shown.starts_with(['<', '>']) && (value - limit).abs() < 1e-8, "{value} {limit}: {shown}");
                 continue;
             };
             assert_eq!(read.partial_cmp(&read_limit), value.partial_cmp(&limit), "{value} {limit}: {shown}");
@@ -338,12 +333,15 @@ mod tests {
             device_type: device_type.to_owned(),
             ..Location::default()
         };
-        assert_eq!(location(Some("Ladies L3"), Some("d1"), "UM").name(), "Ladies L3");
-        assert_eq!(location(None, Some("d1"), "UM").name(), "device d1");
-        assert_eq!(location(None, None, "UM").name(), "a people counter without a name");
-        assert_eq!(location(None, None, "ODRDTR").name(), "an air quality sensor without a name");
-        assert_eq!(location(None, None, "ACME#BIN").name(), "a device of type ACME#BIN without a name");
-        assert_eq!(location(None, None, "").name(), "a device without a name");
+        assert_eq!(location_name(&location(Some("Ladies L3"), Some("d1"), "UM"), &Texts::english()), "Ladies L3");
+        assert_eq!(location_name(&location(None, Some("d1"), "UM"), &Texts::english()), "device d1");
+        assert_eq!(location_name(&location(None, None, "UM"), &Texts::english()), "people counter without a name");
+        assert_eq!(
+            location_name(&location(None, None, "ODRDTR"), &Texts::english()),
+            "air quality sensor without a name"
+        );
+        assert_eq!(location_name(&location(None, None, "ACME#BIN"), &Texts::english()), "ACME#BIN without a name");
+        assert_eq!(location_name(&location(None, None, ""), &Texts::english()), "device without a name");
     }
 
     #[test]
@@ -352,7 +350,7 @@ mod tests {
         let texts = |region: Option<&str>, offset_seconds| {
             let local_zone = LocalZone { region: region.map(Into::into), offset_seconds };
             let location = Location { local_zone, ..Location::default() };
-            (clock(&location, at), date_and_time(&location, at))
+            (clock(&location, at), date_and_time(&Texts::english(), &location, at))
         };
         for (region, offset, time, full) in [
             (Some("Asia/Singapore"), None, "13:59", "Wed 1 June 2022, 13:59:45 (Asia/Singapore)"),

@@ -2,8 +2,8 @@
 
 use super::facts::Facts;
 use super::fixtures::*;
-use super::render::render;
 use super::rendered::Rendered;
+use super::texts::Texts;
 use domain::alert::{Alert, Message};
 use domain::breach::Comparison;
 use domain::location::Location;
@@ -62,9 +62,9 @@ Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
 fn the_email_omits_unknown_values() {
     let mut alert = bad_smell_at("");
     alert.location = Location { device_type: "ODRDTR_BATT_V1".to_owned(), ..Location::default() };
-    let expected = r#"an air quality sensor lite without a name: ammonia 270 ppb (limit 200) at 05:59 UTC
+    let expected = r#"air quality sensor lite without a name: ammonia 270 ppb (limit 200) at 05:59 UTC
 
-Where: an air quality sensor lite without a name
+Where: air quality sensor lite without a name
 When: Wed 1 June 2022, 05:59:45 (UTC)
 Device: air quality sensor lite
 
@@ -103,8 +103,8 @@ fn feedback_names_its_reasons() {
         texts(&[bad_feedback("Gents L1", &["Wet floor", "No soap"])]),
         [
             "[MEDIUM] Bad feedback: Gents L1",
-            "[MEDIUM] Gents L1: rating 5 (limit 4): Wet floor, No soap at 13:59",
-            "Gents L1: rating 5 (limit 4): Wet floor, No soap at 13:59",
+            "[MEDIUM] Gents L1: rating 5 (limit 4) at 13:59: Wet floor, No soap",
+            "Gents L1: rating 5 (limit 4) at 13:59: Wet floor, No soap",
         ]
     );
     assert_eq!(rendered(&[bad_feedback("Gents L1", &[])]).sms, "Gents L1: rating 5 (limit 4) at 13:59");
@@ -237,7 +237,7 @@ fn an_sms_outside_the_gsm_alphabet_is_shorter_and_keeps_the_first_breach() {
     );
     assert_eq!(
         rendered(&[bad_feedback("Ladies L2", &["Wet floor", "地板湿", "没有肥皂", "没有纸", "臭味", "灯坏了"])]).sms,
-        "Ladies L2: rating 5 (limit 4): Wet floor, 地板湿, 没有肥皂, +3 more at 13:59"
+        "Ladies L2: rating 5 (limit 4) at 13:59: Wet floor, 地板湿, 没有肥皂, +3 more"
     );
 }
 
@@ -363,7 +363,7 @@ fn a_blank_template_counts_as_none() {
 fn the_severity_is_the_highest_in_any_order() {
     let mut alerts = stale_and_dusty_air("Lobby");
     alerts.reverse();
-    assert_eq!(Facts::new(&alerts).severity, Severity::High);
+    assert_eq!(Facts::new(&alerts, &Texts::english()).severity, Severity::High);
 }
 
 #[test]

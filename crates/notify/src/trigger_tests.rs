@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::attributes::Attribute;
 use super::fixtures::*;
-use super::render::render;
 use super::rendered::Rendered;
 
 /// 13:40 in Singapore, 19 minutes before [`AT`].
@@ -51,7 +50,7 @@ fn reminder(alert: Alert, when: &str) -> Rendered {
 fn the_last_reminder_has_the_time_of_the_last_reading() {
     let (now, unheard_since) = (at("2022-06-02T06:20:00Z"), Some(at("2022-06-01T06:05:00Z")));
     let rendered = render(&Message::Reminder { alert: Box::new(bad_smell_at("Washroom 3")), at: now, unheard_since });
-    let expected = "Washroom 3: still Bad smell at 14:20, since Wed 13:59; was ammonia 270 ppb (limit 200) then; \
+    let expected = "Washroom 3: still Bad smell at 14:20, since Wed 13:59; was ammonia 270 ppb (limit 200) at Wed 13:59; \
                     no reading since Wed 14:05; this is the last reminder";
     assert_eq!(rendered.default, format!("[MEDIUM] {expected}"));
     assert!(rendered.sms.contains("no reading since Wed 14:05; this is the last reminder"), "{}", rendered.sms);
@@ -103,14 +102,14 @@ fn the_number_of_occurrences_comes_before_the_reasons() {
     let times =
         |count, within| with_trigger(Trigger::Repeated { count, within }, bad_feedback("Gents L1", &["Wet floor"]));
     let rendered = raised(&[times(3, Some(SignedDuration::from_hours(1)))]);
-    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 3 times within 1 h: Wet floor at 13:59");
+    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 3 times within 1 h at 13:59: Wet floor");
     let block = "- rating: 5, 1 over the limit of 4\n- 3 times within 1 h\n- reason: Wet floor\n";
     assert!(rendered.email.contains(block), "{}", rendered.email);
     let trigger = &facts(&rendered)["alerts"][0]["trigger"];
     assert_eq!(*trigger, json!({ "is": "repeated", "count": 3, "within_seconds": 3600 }));
 
     let rendered = raised(&[times(2, None)]);
-    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 2 times: Wet floor at 13:59");
+    assert_eq!(rendered.sms, "Gents L1: rating 5 (limit 4), 2 times at 13:59: Wet floor");
     assert_eq!(facts(&rendered)["alerts"][0]["trigger"], json!({ "is": "repeated", "count": 2 }));
 }
 
@@ -118,16 +117,16 @@ fn the_number_of_occurrences_comes_before_the_reasons() {
 fn a_no_data_alert_has_its_start_with_a_date_if_it_was_on_another_day() {
     let rendered = raised(&[silent("Washroom 3", "2022-05-31T05:58:00Z")]);
     assert_eq!(rendered.subject, "[LOW] No data: Washroom 3");
-    assert_eq!(rendered.sms, "Washroom 3: no data since Tue 13:58 (24 h) at 13:59");
+    assert_eq!(rendered.sms, "Washroom 3: No data for 24 h, since Tue 13:58");
     assert!(rendered.email.contains("No data (low)\n- no data for 24 h, since Tue 13:58\n"), "{}", rendered.email);
     let alert = &facts(&rendered)["alerts"][0];
     assert_eq!(alert["trigger"]["is"], "no_data");
     assert_eq!(alert["reading"], Value::Null);
 
     let sms = raised(&[silent("Washroom 3", "2022-06-01T01:58:00Z")]).sms;
-    assert_eq!(sms, "Washroom 3: no data since 09:58 (4 h 1 min) at 13:59");
+    assert_eq!(sms, "Washroom 3: No data for 4 h 1 min, since 09:58");
     let chinese = raised(&[silent("三楼女厕 厕所空气", "2021-05-31T05:58:00Z")]).sms;
-    assert_eq!(chinese, "三楼女厕 厕所空气: no data since 31 May 2021 13:58 (366 days) at 13:59");
+    assert_eq!(chinese, "三楼女厕 厕所空气: No data for 366 days, since 31 May 2021 13:58");
 }
 
 #[test]
@@ -213,7 +212,7 @@ fn a_reminder_of_an_immediate_alert_counts_from_its_reading_even_over_midnight()
     let alert = bad_smell_at("Washroom 3");
     assert_eq!(
         reminder(alert.clone(), "2022-06-01T06:29:59Z").sms,
-        "Washroom 3: still Bad smell at 14:29, since 13:59; was ammonia 270 ppb (limit 200) then"
+        "Washroom 3: still Bad smell at 14:29, since 13:59; was ammonia 270 ppb (limit 200) at 13:59"
     );
     assert_eq!(
         reminder(lasting(alert), "2022-06-02T06:29:59Z").sms,
@@ -226,7 +225,7 @@ fn a_reminder_keeps_a_template_and_reports_no_data() {
     let alert = Alert { template: Some("{location}: open a window.".to_owned()), ..lasting(bad_smell_at("Lobby")) };
     assert_eq!(reminder(alert, "2022-06-01T06:29:59Z").sms, "Still at 14:29, since 13:40: Lobby: open a window.");
     let silent = silent("Lobby", "2022-05-31T05:58:00Z");
-    assert_eq!(reminder(silent, "2022-06-01T06:29:59Z").sms, "Lobby: still no data at 14:29, since Tue 13:58");
+    assert_eq!(reminder(silent, "2022-06-01T06:29:59Z").sms, "Lobby: still No data at 14:29, since Tue 13:58");
 }
 
 #[test]
@@ -253,7 +252,7 @@ fn a_resolved_notice_counts_from_the_first_reading_and_never_below_zero() {
         sms(lasting(bad_smell_at("Lobby")), "2022-06-01T06:20:10Z"),
         "Lobby: Bad smell is over at 14:20 (raised 13:59, lasted 40 min)"
     );
-    assert_eq!(sms(bad_smell_at("Lobby"), "2022-06-01T05:50:00Z"), "Lobby: Bad smell is over at 13:50 (raised 13:59)");
+    assert_eq!(sms(bad_smell_at("Lobby"), "2022-06-01T05:50:00Z"), "Lobby: Bad smell is over at 13:50");
     assert_eq!(
         sms(silent("Lobby", "2022-05-31T05:58:00Z"), "2022-06-01T06:58:00Z"),
         "Lobby: sends again at 14:58 (no data since Tue 13:58, 25 h)"

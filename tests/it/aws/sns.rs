@@ -20,9 +20,11 @@ fn message(subject: &str) -> Rendered {
         ascii_subject: subject.replace(|c: char| !c.is_ascii(), "?"),
         default: "default".into(),
         email: "email".into(),
+        html: "html".into(),
         sms: "sms".into(),
         json: "{}".into(),
         attributes: vec![("severity", Attribute::One("medium".into()))],
+        thread: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Goldens of the faults of the rules files in `tests/data/broken-rules`. Each file is named after its fault, and the
 //! expected error text is next to it.
 
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::notify::read_rules;
 
 use super::compare;
 
@@ -15,7 +15,7 @@ fn a_broken_rules_file_is_refused_with_every_fault_at_its_line_and_column() {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let faults = RuleSet::parse("rules.toml", &text).expect_err(&text);
+        let faults = read_rules("rules.toml", text.as_bytes()).expect_err(&text);
         let name = path.file_stem().unwrap().to_string_lossy();
         let errors: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
         faults_of_files.push((format!("data/broken-rules/{name}.txt"), errors));

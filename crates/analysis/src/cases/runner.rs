@@ -9,7 +9,7 @@ use domain::engine::{Evaluation, clean, evaluate, sweep};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
 use domain::state::{ZoneKey, ZoneState};
-use notify::render::render;
+use notify::render::Renderer;
 
 /// The rules of a case, and the state of each zone.
 pub(super) struct CaseRunner {
@@ -80,7 +80,7 @@ fn commit(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
 
 fn format_message(message: &Message) -> String {
     match message {
-        Message::Notice(_) => format!("notice {}", render(message).subject),
+        Message::Notice(_) => format!("notice {}", Renderer::default().render(message).subject),
         Message::Firing { alerts, blocked } => {
             let alerts = alerts.iter().map(|alert| {
                 let values: Vec<_> = alert.breaches.iter().map(|breach| breach.value.to_string()).collect();

@@ -26,6 +26,7 @@ use smartclean_push::http::{App, Authenticator};
 use smartclean_push::ingest::decode::MAX_DECODED;
 use smartclean_push::ingest::ports::{CredentialSource, RuleSource};
 use smartclean_push::ingest::{Environment, Ingest};
+use smartclean_push::notify::read_rules;
 use smartclean_push::telemetry;
 use smartclean_push::telemetry::command::MetricsRegistry;
 use tokio::net::TcpListener;
@@ -242,8 +243,8 @@ async fn load_rules(path: Option<&Path>, data: &Path) -> Result<Box<dyn RuleSour
     let Some(path) = path else { return Ok(Box::new(Arc::new(RuleSet::pack()))) };
     let (file, name) = (RuleFile::new(path.to_owned(), data), path.display().to_string());
     let bytes = std::fs::read(path).or_failure(format_args!("the rules file {name} cannot be read"))?;
-    if let Err(faults) = RuleSet::read(&name, &bytes)
-        && file.read_accepted().await?.is_none_or(|copy| RuleSet::read(&name, &copy).is_err())
+    if let Err(faults) = read_rules(&name, &bytes)
+        && file.read_accepted().await?.is_none_or(|copy| read_rules(&name, &copy).is_err())
     {
         let count = plural(faults.len(), "fault");
         return Err(Failure::new(format!("the rules file {name} has {count}:\n{}", listed(&faults))));

@@ -130,6 +130,15 @@ pub enum SuppressionReason {
 }
 
 impl SuppressionReason {
+    /// The word in messages for programs: `block`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Hours => "hours",
+        }
+    }
+
     /// Whether the list of released alerts contains resolved ones. For other reasons they are dropped.
     #[must_use]
     pub fn lists_resolved(self) -> bool {

@@ -131,8 +131,11 @@ fn an_id_similar_to_a_known_one_is_the_only_error() {
 
 #[test]
 fn a_file_that_is_not_utf_8_has_one_error_at_its_position() {
-    let diagnostics = RuleSet::read("r", b"# caf\xe9\nid = 3\n").unwrap_err();
+    let diagnostics = RuleSet::read("r", b"# caf\xe9\nid = 3\n", |_| Vec::new()).unwrap_err();
     let errors: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(errors, ["r:1:6: the file is not UTF-8: the byte 0xe9; save the file as UTF-8"]);
-    assert!(RuleSet::read("r", "\u{feff}# café\n".as_bytes()).is_ok(), "a byte order mark is no diagnostic");
+    assert!(
+        RuleSet::read("r", "\u{feff}# café\n".as_bytes(), |_| Vec::new()).is_ok(),
+        "a byte order mark is no diagnostic"
+    );
 }

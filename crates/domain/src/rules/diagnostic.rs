@@ -132,6 +132,10 @@ impl Diagnostics {
         result
     }
 
+    pub(super) fn extend(&mut self, errors: Vec<Diagnostic>) {
+        self.errors.extend(errors);
+    }
+
     /// Whether an error is known at this position. A value that could not be read is empty, and not what was written.
     pub(super) fn has(&self, position: &Position) -> bool {
         self.errors.iter().any(|error| error.position == *position)

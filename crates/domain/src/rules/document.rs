@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::OwnTexts;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest_or_all};
 use crate::display::is_hidden;
 
@@ -245,8 +246,44 @@ impl<'a, 'i> TableReader<'a, 'i> {
         key: &str,
         wanted: &str,
         example: &str,
-        Positioned { value, position }: &Positioned<&SpannedValue<'i>>,
+        table: &Positioned<&SpannedValue<'i>>,
     ) -> Vec<(Positioned<String>, f64)> {
+        self.members(key, [wanted, example], table, "a number is needed", |_, value| number(value.get_ref()))
+    }
+
+    /// The texts by language under `key`.
+    pub(super) fn own_texts(&mut self, key: &'static str) -> Vec<OwnTexts> {
+        let Some(table) = self.any(key) else { return Vec::new() };
+        let wanted = ["a table of texts by language", "en = \"\"\"alert = …\"\"\""];
+        let members = self.members(key, wanted, &table, "a text in quotes is needed", |document, value| {
+            let text = value.get_ref().as_str()?.to_owned();
+            let written = document.text.get(value.span())?;
+            let lines = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
+            let mut position = document.position(value);
+            if lines.is_some_and(|lines| lines.starts_with(['\r', '\n'])) {
+                position = Position { line: position.line + 1, column: 1, ..position };
+            }
+            Some((text, position, lines.is_some()))
+        });
+        let own_texts = |(language, (text, position, is_multiline)): (Positioned<String>, _)| OwnTexts {
+            language: language.value,
+            language_position: language.position,
+            text,
+            position,
+            is_multiline,
+        };
+        members.into_iter().map(own_texts).collect()
+    }
+
+    /// The members of a table, at least one, each read by `read`. The diagnostic of another value is that something is `needed`.
+    fn members<T>(
+        &mut self,
+        key: &str,
+        [wanted, example]: [&str; 2],
+        Positioned { value, position }: &Positioned<&SpannedValue<'i>>,
+        needed: &str,
+        read: impl Fn(&RulesDocument<'i>, &SpannedValue<'i>) -> Option<T>,
+    ) -> Vec<(Positioned<String>, T)> {
         let Some(table) = value.get_ref().as_table() else {
             self.report_type(&format!("`{key}` is {wanted} such as {example}"), value);
             return Vec::new();
@@ -255,14 +292,14 @@ impl<'a, 'i> TableReader<'a, 'i> {
             let message = format!("`{key}` is an empty table");
             self.diagnostics.suggest(position, message, format!("write for example {example}"));
         }
-        let mut numbers = Vec::new();
+        let mut members = Vec::new();
         for (name, value) in table {
-            match number(value.get_ref()) {
-                Some(value) => numbers.push((self.document.positioned(name, name.get_ref().to_string()), value)),
-                None => self.report_type("a number is needed", value),
+            match read(self.document, value) {
+                Some(value) => members.push((self.document.positioned(name, name.get_ref().to_string()), value)),
+                None => self.report_type(needed, value),
             }
         }
-        numbers
+        members
     }
 
     /// Reports each member that was not read.

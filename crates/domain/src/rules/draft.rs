@@ -91,6 +91,7 @@ impl FileDraft {
         self.set.rate_limit = read_rate_limit(&mut table);
         overwrite(&mut self.set.sms_from, table.word("sms_from", "severity", severities()));
         self.names.extend(NameDraft::read_all(&mut table));
+        self.set.texts = table.own_texts("texts");
         let rules = table.tables("rule", "a rule", RuleDraft::read);
         table.finish();
         self.overlay_rules(rules.map(|rules| rules.value).unwrap_or_default(), diagnostics);

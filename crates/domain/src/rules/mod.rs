@@ -80,10 +80,43 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// The names of sites, zones and devices.
     pub names: Names,
+    /// The texts of messages that replace built-in ones.
+    pub texts: Vec<OwnTexts>,
     /// Faults that do not refuse the file, in its order.
     pub warnings: Vec<Diagnostic>,
     /// Every rule id, declared id and id in a scope, with its position.
     pub mentions: Vec<Mention>,
+}
+
+/// The texts of messages in one language that replace built-in ones, in Fluent. The crate `notify` reads them.
+#[derive(Clone, Debug)]
+pub struct OwnTexts {
+    /// The language: `zh-Hans`.
+    pub language: String,
+    /// The position of the language.
+    pub language_position: Position,
+    /// The texts.
+    pub text: String,
+    /// The position of the first line of `text`.
+    position: Position,
+    /// Whether a line of `text` is a line of the file.
+    is_multiline: bool,
+}
+
+impl OwnTexts {
+    /// The position in the file of this offset in `text`, in bytes. Of a text on one line, that of the text.
+    #[must_use]
+    pub fn position_at(&self, offset: usize) -> Position {
+        let before = self.text.get(..offset).filter(|_| self.is_multiline).unwrap_or_default();
+        match before.rsplit_once('\n') {
+            None => self.position.clone(),
+            Some((lines, start)) => Position {
+                line: self.position.line + lines.matches('\n').count() + 1,
+                column: start.chars().count() + 1,
+                ..self.position.clone()
+            },
+        }
+    }
 }
 
 /// An id in a rules file.
@@ -384,6 +417,7 @@ impl Default for RuleSet {
             sms_from: Severity::Medium,
             rules: Vec::new(),
             names: Names::default(),
+            texts: Vec::new(),
             warnings: Vec::new(),
             mentions: Vec::new(),
         }
@@ -423,20 +457,25 @@ impl RuleSet {
     /// # Ok::<(), Vec<domain::rules::Diagnostic>>(())
     /// ```
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
+        Self::read(file, text.as_bytes(), |_| Vec::new())
+    }
+
+    /// [Parses](Self::parse) the bytes of a file. `check` finds the errors in what this crate does not read.
+    ///
+    /// # Errors
+    /// Every error of the file. A file that is not UTF-8 has one, at the first invalid byte. A retry does not help.
+    pub fn read(
+        file: &str,
+        bytes: &[u8],
+        check: impl FnOnce(&Self) -> Vec<Diagnostic>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let text = utf8::text(bytes).map_err(|error| vec![Diagnostic::not_utf8(file, &error)])?;
         let mut diagnostics = Diagnostics::default();
         let draft =
             FileDraft::default().overlay("pack.toml", PACK, &mut diagnostics).overlay(file, text, &mut diagnostics);
         let rules = draft.compile(&mut diagnostics);
+        diagnostics.extend(check(&rules));
         Ok(Self { warnings: diagnostics.into_result()?, ..rules })
-    }
-
-    /// [Parses](Self::parse) the bytes of a file.
-    ///
-    /// # Errors
-    /// Every error of the file. A file that is not UTF-8 has one, at the first invalid byte. A retry does not help.
-    pub fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let text = utf8::text(bytes).map_err(|error| vec![Diagnostic::not_utf8(file, &error)])?;
-        Self::parse(file, text)
     }
 
     /// The rule with this id.

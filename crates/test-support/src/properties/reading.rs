@@ -94,7 +94,7 @@ fn word(value: &RawValue) -> Result<Option<String>, ()> {
 fn evaluates(reading: &Reading<'_>) {
     let evaluation = evaluate(pack(), ZoneState::default(), &[reading], now(), now());
     for entry in &evaluation.messages {
-        limits::check(&smartclean_push::notify::render::render(&entry.message));
+        limits::check(&smartclean_push::notify::render::Renderer::default().render(&entry.message));
     }
     let written = serde_json::to_string(&evaluation.state).expect("JSON");
     let state: ZoneState = serde_json::from_str(&written).expect("the text was serialized above");

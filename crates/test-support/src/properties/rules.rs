@@ -8,8 +8,7 @@ use smartclean_push::domain::engine::{Evaluation, clean, evaluate, next_due, swe
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::ZoneState;
-use smartclean_push::notify::digest::{digest, grouped};
-use smartclean_push::notify::render::render;
+use smartclean_push::notify::render::Renderer;
 
 use super::limits;
 use super::world::{now, pack};
@@ -104,7 +103,8 @@ fn simulate(rules: &RuleSet, begin: Timestamp) {
         messages.extend(evaluation.messages.into_iter().map(|entry| entry.message));
         state = evaluation.state;
     }
-    messages.iter().for_each(|message| limits::check(&render(message)));
+    let renderer = Renderer::default();
+    messages.iter().for_each(|message| limits::check(&renderer.render(message)));
     let all: Vec<_> = messages.iter().collect();
-    grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&digest(group)));
+    renderer.grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&renderer.digest(group)));
 }

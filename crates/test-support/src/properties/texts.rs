@@ -10,8 +10,7 @@ use smartclean_push::domain::display::presentable;
 use smartclean_push::domain::engine::evaluate;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::domain::state::ZoneState;
-use smartclean_push::notify::digest::{digest, grouped};
-use smartclean_push::notify::render::render;
+use smartclean_push::notify::render::Renderer;
 use smartclean_push::notify::rendered::Rendered;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -42,9 +41,10 @@ pub(super) fn check(data: &[u8]) {
     in_own_words.breaches[0].label = line(8).to_owned();
 
     let messages = messages(&[smell, feedback, in_own_words]);
-    messages.iter().for_each(|message| limits::check(&render(message)));
+    let renderer = Renderer::default();
+    messages.iter().for_each(|message| limits::check(&renderer.render(message)));
     let all: Vec<_> = messages.iter().collect();
-    grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&digest(group)));
+    renderer.grouped(&all, 24 * 1024).into_iter().for_each(|group| limits::check(&renderer.digest(group)));
 }
 
 /// A name for display is shortened only at the end, and between graphemes.
@@ -86,7 +86,8 @@ fn alert_of(device_type: &str, values: Value, envelope: &Value) -> Alert {
 
 /// Each short text has location, metric, value, limit and time. Only the location may be shortened.
 fn has_facts(alert: &Alert) {
-    let Rendered { subject, sms, json, .. } = render(&Message::Firing { alerts: vec![alert.clone()], blocked: 0 });
+    let Rendered { subject, sms, json, .. } =
+        Renderer::default().render(&Message::Firing { alerts: vec![alert.clone()], blocked: 0 });
     let facts: Value = serde_json::from_str(&json).expect("JSON");
     let location = facts["location"]["name"].as_str().expect("a location has a name");
     let is_whole_or_cut = |displayed: &str| {

@@ -1,0 +1,305 @@
+# The texts of messages in English. docs/rules.md describes the format, and how a rules file replaces a text.
+#
+# Numbers with units, times and names come as texts. A count is a number: it can select a plural.
+# An SMS has 160 characters, or 70 if one of them is not in the GSM alphabet: keep the first texts short.
+
+## Alerts. $what: "ammonia 270 ppb (limit 200)". $title: of the rule.
+
+alert = { $location }: { $what } at { $time }
+alert-since = { $location }: { $what } at { $time }, since { $since }
+alert-counted = { $location }: { $what } at { $time }, counted since { $since }
+alert-repeated = { $location }: { $what }, { $times } at { $time }
+alert-no-data = { $location }: { $title } for { $duration }, since { $since }
+with-reasons = { $text }: { $reasons }
+more = +{ $count } more
+times = { $count ->
+    [one] 1 time
+   *[other] { $count } times
+}
+times-within = { $count ->
+    [one] 1 time within { $within }
+   *[other] { $count } times within { $within }
+}
+breach = { $label } { $value } (limit { $limit })
+breach-since = { $breach } since { $since }
+breach-counted = { $breach } counted since { $since }
+breach-repeated = { $breach } { $times }
+deviation = { $value } from its baseline
+
+## Reminders and resolved notices
+
+reminder = { $location }: still { $title } at { $time }, since { $since }
+reminder-values = { $location }: still { $title } at { $time }, since { $since }; was { $values } at { $raised }
+reminder-template = Still at { $time }, since { $since }: { $text }
+last-reminder = { $text }; no reading since { $since }; this is the last reminder
+resolved = { $location }: { $title } is over at { $time }
+resolved-lasted = { $location }: { $title } is over at { $time } (raised { $raised }, lasted { $duration })
+data-again = { $location }: sends again at { $time }
+data-again-since = { $location }: sends again at { $time } (no data since { $since }, { $duration })
+
+## Subjects
+
+subject = { $title }: { $location }
+subject-reminder = Still: { $title }: { $location }
+
+## Emails
+
+email-where = Where: { $location }
+email-when = When: { $time }
+email-raised = Raised: { $time }
+email-device = Device: { $device }
+email-alert = { $title } ({ $severity })
+email-at = at { $time }
+# $distance: the ratio, or the difference with its unit.
+email-measured = { $relation ->
+    [at] { $label }: { $value }, at the limit of { $limit }
+    [just-over] { $label }: { $value }, just over the limit of { $limit }
+    [just-under] { $label }: { $value }, just under the limit of { $limit }
+    [times] { $label }: { $value }, { $distance } times the limit of { $limit }
+    [over] { $label }: { $value }, { $distance } over the limit of { $limit }
+   *[under] { $label }: { $value }, { $distance } under the limit of { $limit }
+}
+# A difference of percentages is in points: "2 %" could mean a ratio.
+points = { $count ->
+    [one] 1 point
+   *[other] { $count } points
+}
+email-duration = { $state ->
+    [no-data] no data for { $duration }, since { $since }
+    [counted] counted for { $duration }, since { $since }
+    [reminder] lasts { $duration }, since { $since }
+    [resolved] lasted { $duration }, since { $since }
+   *[firing] for { $duration }, since { $since }
+}
+email-reason = reason: { $reason }
+and-more = and { $count } more
+email-blocked = { $count ->
+    [one] 1 more alert of this zone was blocked before it.
+   *[other] { $count } more alerts of this zone were blocked before it.
+}
+email-id = { $kind ->
+    [device] Device id: { $id }
+    [zone] Zone id: { $id }
+    [project] Project id: { $id }
+    [property] Property id: { $id }
+   *[alert] Alert id: { $id }
+}
+email-rules = { $count ->
+    [one] Rule { $rules }. To change its limit, see "Change a limit" in the README.
+   *[other] Rules { $rules }. To change a limit, see "Change a limit" in the README.
+}
+no-sms = Not sent by SMS: { $cause ->
+    [quota-unknown] the daily SMS quota could not be read.
+   *[quota-reached] the daily SMS quota is used up.
+}
+
+## Lists of alerts. $reason: of the suppression. $alerts: "3 alerts".
+
+list-alerts = { $reason ->
+    [block] { $count ->
+        [one] 1 more alert
+       *[other] { $count } more alerts
+    }
+   *[hours] { $count ->
+        [one] 1 alert
+       *[other] { $count } alerts
+    }
+}
+list-head = { $location }: { $alerts }
+list-sentence = { $reason ->
+    [block] { $location }: { $alerts } while alerts of this zone were blocked
+   *[hours] { $location }: { $alerts } outside active hours
+}
+list-explanation = { $reason ->
+    [block] Raised while alerts of this zone were blocked, because one had just been sent.
+   *[hours] Raised outside the active hours of their rules.
+}
+list-newest = Newest: { $time }
+list-locations = { $count ->
+    [one] { $location } and 1 more location
+   *[other] { $location } and { $count } more locations
+}
+list-title = { $location }, { $title }
+list-resolved = { $line } (over since { $since })
+list-suppressed = { $line } (and { $count } more suppressed there)
+list-over = { $alert } (over)
+
+## Digests
+
+digest-alerts = { $count ->
+    [one] 1 alert ({ $severities })
+   *[other] { $count } alerts ({ $severities })
+}
+digest-severity = { $count } { $severity }
+digest-all-over = { $count ->
+    [one] 1 alert over
+   *[other] { $count } alerts over
+}
+digest-over = { $count } over
+digest-suppressed = { $count } more suppressed
+digest-explanation = More came at once than is sent one by one, so one message names them all.
+
+## Notices to the operator
+
+notice-rules-refused = { $count ->
+    [one] Rules refused: 1 fault
+   *[other] Rules refused: { $count } faults
+}
+notice-rules-refused-text =
+    { $file } was changed and cannot be used. The rules that were accepted before it stay in force.
+
+    { $faults }
+
+    What to do: correct these errors and put the file there again.
+notice-nothing-arrives = Nothing arrives
+notice-nothing-arrives-text =
+    No reading has come from any device since { $since }.
+
+    All devices at once are rarely silent: most likely SmartClean's push does not get here any more. Until a reading comes again, no single device is reported as silent.
+
+    What to do: see with `make test-alert` whether a push gets through. Where it does, ask SmartClean whether they still push to this URL with these credentials, and what they are answered.
+notice-set-aside = A push was not evaluated
+notice-set-aside-text =
+    { $key } could not be evaluated, and is not tried again. Its readings are kept; their alerts are missing. Others of today, of which no notice says so, are in the folder set-aside as well.
+
+    The last error: { $error }
+
+    What to do: in the data folder, look at the readings with `zstd -dc { $key }`. To have them evaluated again:
+    mkdir -p $(dirname to-evaluate/{ $key })
+    mv set-aside/{ $key }.json to-evaluate/{ $key }.json
+
+## Words
+
+severity = { $severity ->
+    [low] low
+    [medium] medium
+    [high] high
+    [critical] critical
+    [ok] ok
+    [over] over
+   *[notice] notice
+}
+device-id = device { $id }
+unnamed-device = { $device } without a name
+# Shorter durations have two parts: "1 h 30 min".
+duration = { $unit ->
+    [s] { $count } s
+    [min] { $count } min
+    [h] { $count } h
+   *[days] { $count } days
+}
+weekday = { $day ->
+    [1] Mon
+    [2] Tue
+    [3] Wed
+    [4] Thu
+    [5] Fri
+    [6] Sat
+   *[7] Sun
+}
+month = { $month ->
+    [1] January
+    [2] February
+    [3] March
+    [4] April
+    [5] May
+    [6] June
+    [7] July
+    [8] August
+    [9] September
+    [10] October
+    [11] November
+   *[12] December
+}
+date = { $weekday } { $day } { $month } { $year }
+day-month = { $day } { $month }
+day-month-year = { $day } { $month } { $year }
+
+## Titles of the built-in rules, as in rules/pack.toml: title-RULE
+
+title-high-usage = High usage
+title-bad-feedback = Bad feedback
+title-toilet-paper-low = Refill toilet paper
+title-paper-towels-low = Refill paper towels
+title-soap-low = Refill soap
+title-bin-full = Bin nearly full
+title-spill = Wet floor
+title-air-unusual = Unusual air
+title-ammonia-wired = Bad smell
+title-ammonia-lite = Bad smell
+title-air-quality-lite = Bad air
+title-carbon-dioxide = Stale air
+title-fine-dust = Fine dust
+title-dust = Dust
+title-volatile-organics = Chemical vapours
+title-formaldehyde = Formaldehyde
+title-tree-tilt = Tree leans
+title-battery-people-counter = Weak battery
+title-battery-occupancy = Weak battery
+title-battery-tilt = Weak battery
+title-silent = No data
+title-test-alert = Test alert
+
+## Metrics: label-LABEL. A flag that is not set: label-no-LABEL, or label-not-LABEL
+
+label-entries = entries
+label-exits = exits
+label-battery = battery
+label-rating = rating
+label-stars = stars
+label-negative-feedback = negative feedback
+label-no-negative-feedback = no negative feedback
+label-toilet-paper-left = toilet paper left
+label-paper-towels-left = paper towels left
+label-soap-left = soap left
+label-free-space = free space
+label-distance = distance
+label-spill = spill
+label-no-spill = no spill
+label-wet-area = wet area
+label-ammonia = ammonia
+label-unusual-ammonia-z-score = unusual ammonia, z-score
+label-expected-ammonia = expected ammonia
+label-alcohol-vapour = alcohol vapour
+label-unusual-alcohol-vapour-z-score = unusual alcohol vapour, z-score
+label-expected-alcohol-vapour = expected alcohol vapour
+label-nitrogen-dioxide = nitrogen dioxide
+label-unusual-nitrogen-dioxide-z-score = unusual nitrogen dioxide, z-score
+label-expected-nitrogen-dioxide = expected nitrogen dioxide
+label-signal-strength = signal strength
+label-air-quality-index = air quality index
+label-humidity = humidity
+label-temperature = temperature
+label-carbon-dioxide = carbon dioxide
+label-formaldehyde = formaldehyde
+label-volatile-organic-compounds = volatile organic compounds
+label-fine-dust-PM2-5 = fine dust PM2.5
+label-dust-PM10 = dust PM10
+label-air-pressure = air pressure
+label-light-level = light level
+label-motion = motion
+label-no-motion = no motion
+label-occupied = occupied
+label-not-occupied = not occupied
+label-tilt-on-X = tilt on X
+label-tilt-on-Y = tilt on Y
+label-tilt-on-Z = tilt on Z
+
+## Device types: device-TITLE
+
+device-people-counter = people counter
+device-directional-people-counter = directional people counter
+device-feedback-tablet = feedback tablet
+device-toilet-roll-sensor = toilet roll sensor
+device-paper-towel-sensor = paper towel sensor
+device-soap-sensor = soap sensor
+device-bin-sensor = bin sensor
+device-spill-detector = spill detector
+device-air-quality-sensor = air quality sensor
+device-air-quality-sensor-lite = air quality sensor lite
+device-air-quality-sensor-10-in-1 = air quality sensor 10-in-1
+device-cubicle-occupancy-sensor = cubicle occupancy sensor
+device-desk-occupancy-sensor = desk occupancy sensor
+device-tree-tilt-sensor = tree tilt sensor
+device-temperature-and-humidity-sensor = temperature and humidity sensor
+device-device = device
