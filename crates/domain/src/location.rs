@@ -36,8 +36,8 @@ impl Location {
     /// The location of a reading. A time zone of its site in `names` wins over the one of the reading.
     #[must_use]
     pub fn of(reading: &Reading<'_>, names: &Names) -> Self {
-        let location = Self::new(&reading.source, reading.local_zone());
-        Self { local_zone: names.local_zone(&location).clone(), ..location }
+        let local_zone = names.local_zone(reading.source.project.as_deref()).cloned();
+        Self::new(&reading.source, local_zone.unwrap_or_else(|| reading.local_zone()))
     }
 
     /// The location with the names of `source`, each made [presentable].

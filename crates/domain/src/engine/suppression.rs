@@ -203,7 +203,7 @@ pub(super) fn next_active_hours(
     location: &Location,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let local_zone = rules.names.local_zone(location);
+    let local_zone = rules.names.local_zone(location.project.as_deref()).unwrap_or(&location.local_zone);
     let active = settings.active.filter(|active| !active.contain(now, local_zone))?;
     Some(active.next(now, local_zone))
 }

@@ -10,7 +10,6 @@ use jiff::tz::{self, TimeZone};
 use super::MentionKind;
 use super::diagnostic::{Diagnostics, Positioned, nearest};
 use super::document::TableReader;
-use crate::location::Location;
 use crate::time::LocalZone;
 
 /// Longest name, in characters. A subject of 100 characters has room for it and for the severity.
@@ -118,11 +117,10 @@ impl Names {
         self.sites.get(id).and_then(|site| site.name.as_deref()).unwrap_or(id)
     }
 
-    /// The time zone of a location: the one of its site, else the one of its readings.
+    /// The time zone of the site with this id, if the file has one.
     #[must_use]
-    pub fn local_zone<'l>(&'l self, location: &'l Location) -> &'l LocalZone {
-        let site = location.project.as_ref().and_then(|project| self.sites.get(project));
-        site.and_then(|site| site.local_zone.as_ref()).unwrap_or(&location.local_zone)
+    pub fn local_zone(&self, site: Option<&str>) -> Option<&LocalZone> {
+        self.sites.get(site?)?.local_zone.as_ref()
     }
 
     /// Compiles declarations, the sites before the zones. Reports an id or a name that is declared twice, and an unknown site.
