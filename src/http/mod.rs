@@ -32,9 +32,8 @@ use self::body::{actual_encoding, declared_length, encoding, is_gzip_as_text, re
 use self::body_budget::BodyBudget;
 pub use self::problem::Problem;
 use self::route::{Route, route};
-use crate::domain::cleaning::Cleaning;
 use crate::ingest::decode::{Encoding, MAX_ENCODED};
-use crate::ingest::{Ingest, PushError, PushOutcome, RequestInfo};
+use crate::ingest::{CleaningError, Ingest, PushError, PushOutcome, RequestInfo};
 
 /// The media type of OpenMetrics, which Prometheus reads since version 2.5.
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
@@ -106,7 +105,7 @@ impl App {
         // With every request, so that the end of a flood is logged without another failure.
         self.authenticator.log_failures(context.received);
         response.unwrap_or_else(|problem| {
-            if let Problem::Busy { resource } = problem {
+            if let Problem::Busy { resource } = &problem {
                 tracing::warn!(request_id = %context.request_id, source = %context.source, resource, "busy");
             }
             problem.response(&context.request_id)
@@ -188,17 +187,17 @@ impl App {
     ) -> Result<Response<Bytes>, Problem> {
         let client = self.authenticator.authenticate(&parts.headers, context).await?;
         let at = context.received;
-        let cleaning = Cleaning::new(zone, at);
-        match self.ingest.cleaned(&cleaning, project, at).await {
-            Ok(0) => Err(Problem::UnknownZone),
+        match self.ingest.cleaned_by_name(zone, project, at).await {
             Ok(zones) => {
                 let zone = sanitized_name(zone);
                 tracing::info!(request_id = %context.request_id, client, zone, zones, "cleaning recorded");
                 Ok(json_response(&json!({ "zones": zones, "at": at.to_string() })))
             }
             Err(error) => {
-                tracing::error!(request_id = %context.request_id, client, error = %error.chain(), "cleaning not recorded");
-                Err(Problem::StateUnavailable)
+                if let CleaningError::State(error) = &error {
+                    tracing::error!(request_id = %context.request_id, client, error = %error.chain(), "cleaning not recorded");
+                }
+                Err(error.into())
             }
         }
     }

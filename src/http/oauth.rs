@@ -20,7 +20,6 @@ use crate::ingest::RequestInfo;
 const MAX_FORM: usize = 16 * 1024;
 
 /// The errors of RFC 6749 §5.2.
-#[derive(Clone, Copy)]
 enum TokenRequestError {
     Request(&'static str),
     Client {
@@ -174,15 +173,15 @@ fn logins(parts: &Parts, form: &TokenForm) -> Result<(Vec<Login>, bool), TokenRe
                 "Send the client's secret as a header or in the form, not as both.",
             ));
         }
-        let by_header = TokenRequestError::Client { by_header: true };
-        let sent = authorization(&parts.headers).and_then(Login::from_basic_header).ok_or(by_header)?;
+        let by_header = || TokenRequestError::Client { by_header: true };
+        let sent = authorization(&parts.headers).and_then(Login::from_basic_header).ok_or_else(by_header)?;
         let (name, secret) = (&sent.username, sent.password.expose());
         let decoded = form_decoded(name).zip(form_decoded(secret));
         let decoded = decoded.filter(|(username, password)| username != name || password != secret);
         let decoded = decoded.map(|(username, password)| Login { username, password: Secret::new(password) });
         let logins: Vec<_> = std::iter::once(sent.clone()).chain(decoded).collect();
         let is_same = |id: &str| logins.iter().any(|login| login.username == id);
-        return if form.get("client_id").is_none_or(is_same) { Ok((logins, true)) } else { Err(by_header) };
+        return if form.get("client_id").is_none_or(is_same) { Ok((logins, true)) } else { Err(by_header()) };
     }
     let by_form = TokenRequestError::Client { by_header: false };
     let (username, password) = form.get("client_id").zip(form.get("client_secret")).ok_or(by_form)?;

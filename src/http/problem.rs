@@ -1,4 +1,6 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457). The texts are fixed and reveal no internal error.
+//! Errors as clients see them: `application/problem+json` (RFC 9457). The texts reveal no internal error.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -8,7 +10,8 @@ use serde_json::json;
 use super::{login_limit, uncached_response};
 use crate::auth::{AuthMethod, AuthMethods};
 use crate::domain::batch::BatchError;
-use crate::ingest::PushError;
+use crate::domain::rules::names::NameError;
+use crate::ingest::{CleaningError, PushError};
 
 /// `charset` makes clients send UTF-8 (RFC 7617 §2.1).
 pub(super) const BASIC: &str = r#"Basic realm="smartclean-push", charset="UTF-8""#;
@@ -24,7 +27,7 @@ const RETRY_AFTER_SECONDS: &str = "30";
 const TYPES: &str = "urn:problem-type:smartclean-push:";
 
 /// Every way in which a request can fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// No such path.
     NotFound,
@@ -77,6 +80,8 @@ pub enum Problem {
     StoreUnavailable,
     /// A zone without any reading so far.
     UnknownZone,
+    /// A name that no zone has in the rules in force, or several zones.
+    ZoneName(NameError),
     /// State cannot be read or written, or the rules were never read.
     StateUnavailable,
     /// An internal error.
@@ -94,15 +99,25 @@ impl From<&PushError> for Problem {
     }
 }
 
+impl From<CleaningError> for Problem {
+    fn from(error: CleaningError) -> Self {
+        match error {
+            CleaningError::Name(error) => Self::ZoneName(error),
+            CleaningError::UnknownZone => Self::UnknownZone,
+            CleaningError::State(_) => Self::StateUnavailable,
+        }
+    }
+}
+
 impl Problem {
     /// The status: a retry can help after 408, 429 and 5xx, not after any other.
     #[must_use]
-    pub fn status(self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.status_and_code().0
     }
 
     /// The status, and the last part of `type`. Clients rely on both: do not change them.
-    fn status_and_code(self) -> (StatusCode, &'static str) {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
@@ -122,14 +137,18 @@ impl Problem {
             Self::CredentialsUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "credentials-unavailable"),
             Self::NoSigningKey => (StatusCode::SERVICE_UNAVAILABLE, "no-signing-key"),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
-            Self::UnknownZone => (StatusCode::NOT_FOUND, "unknown-zone"),
+            Self::ZoneName(NameError { is_ambiguous: true, .. }) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "ambiguous-zone")
+            }
+            Self::ZoneName(_) | Self::UnknownZone => (StatusCode::NOT_FOUND, "unknown-zone"),
             Self::StateUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "state-unavailable"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
-    fn detail(self) -> &'static str {
-        match self {
+    fn detail(&self) -> Cow<'static, str> {
+        let detail = match self {
+            Self::ZoneName(error) => return error.to_string().into(),
             Self::NotFound => "This path does not exist. Send pushes to POST /push.",
             Self::MethodNotAllowed { .. } => "This path does not support this method; see the Allow header.",
             Self::UnsupportedEncoding => "This content encoding is not supported. Use gzip or none.",
@@ -180,15 +199,16 @@ impl Problem {
             Self::UnknownZone => "No reading has come from this zone yet. Use the InsID of its readings.",
             Self::StateUnavailable => "The cleaning could not be recorded. Send it again later.",
             Self::Internal => "An internal error occurred. Send the push again later.",
-        }
+        };
+        detail.into()
     }
 
-    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let value = HeaderValue::from_static;
         match self {
             Self::MethodNotAllowed { allow } => Some((ALLOW, value(allow))),
             Self::Unauthorized { methods, has_invalid_token } => {
-                Some((WWW_AUTHENTICATE, challenge(methods, has_invalid_token)))
+                Some((WWW_AUTHENTICATE, challenge(*methods, *has_invalid_token)))
             }
             Self::InvalidSignature => Some((WWW_AUTHENTICATE, value(SIGNATURE))),
             Self::NoVerifiedToken => Some((WWW_AUTHENTICATE, value(BEARER))),
@@ -199,7 +219,7 @@ impl Problem {
 
     /// The response. It contains the request id, so that the client can quote it.
     #[must_use]
-    pub fn response(self, request_id: &str) -> Response<Bytes> {
+    pub fn response(&self, request_id: &str) -> Response<Bytes> {
         let (status, code) = self.status_and_code();
         let body = json!({
             "type": format!("{TYPES}{code}"),
@@ -243,6 +263,9 @@ mod tests {
             methods: methods.parse().unwrap(),
             has_invalid_token,
         };
+        let zone_name = |is_ambiguous| {
+            Problem::ZoneName(NameError { message: "message".to_owned(), remedy: "remedy".to_owned(), is_ambiguous })
+        };
         let expected = [
             (Problem::NotFound, 404, "not-found", ""),
             (Problem::MethodNotAllowed { allow: "POST" }, 405, "method-not-allowed", "allow: POST"),
@@ -267,6 +290,8 @@ mod tests {
             (Problem::NoSigningKey, 503, "no-signing-key", "retry-after: 30"),
             (Problem::StoreUnavailable, 503, "store-unavailable", "retry-after: 30"),
             (Problem::UnknownZone, 404, "unknown-zone", ""),
+            (zone_name(false), 404, "unknown-zone", ""),
+            (zone_name(true), 422, "ambiguous-zone", ""),
             (Problem::StateUnavailable, 503, "state-unavailable", "retry-after: 30"),
             (Problem::Internal, 500, "internal", "retry-after: 30"),
         ];

@@ -46,7 +46,8 @@ use crate::domain::batch::{Batch, BatchError, BatchId, Items, RejectedPart, Reje
 use crate::domain::cleaning::Cleaning;
 use crate::domain::engine::{self, EvaluationStats};
 use crate::domain::reading::Reading;
-use crate::domain::rules::RuleSet;
+use crate::domain::rules::names::NameError;
+use crate::domain::rules::{MentionKind, RuleSet};
 use crate::domain::state::{Channel, ZoneKey, ZoneState};
 
 /// Time limit for evaluating a push, state store included. A push that takes longer is stored and evaluated later.
@@ -136,6 +137,20 @@ pub enum PushError {
     /// The object store failed. A retry can help.
     #[error("the push was not stored")]
     Store(#[source] UnavailableError),
+}
+
+/// Why a cleaning was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum CleaningError {
+    /// No zone has the name, or several have. A retry cannot help.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// No reading has come from the zone. A retry can help after one has.
+    #[error("no reading has come from the zone")]
+    UnknownZone,
+    /// State cannot be read or written. A retry can help.
+    #[error("the cleaning was not recorded")]
+    State(#[from] UnavailableError),
 }
 
 impl From<DecodeError> for PushError {
@@ -273,6 +288,31 @@ impl Ingest {
         }
         self.mark_evaluated(key).await;
         Ok(())
+    }
+
+    /// Records the cleaning of a zone by its id, or by its name in the rules in force. An id without a declaration is known from its
+    /// readings. Returns the number of zones, as [`Self::cleaned`] does.
+    ///
+    /// # Errors
+    /// [`CleaningError`] states for each case whether a retry can help.
+    pub async fn cleaned_by_name(
+        &self,
+        zone: &str,
+        project: Option<&str>,
+        at: Timestamp,
+    ) -> Result<usize, CleaningError> {
+        let names = &self.ports.rules.current(at).await?.names;
+        let named = names.id(MentionKind::Zone, zone);
+        if let Err(error @ NameError { is_ambiguous: true, .. }) = named {
+            return Err(CleaningError::Name(error));
+        }
+        let project = project.map(|project| names.id(MentionKind::Site, project).unwrap_or(project));
+        let cleaning = Cleaning::new(*named.as_ref().unwrap_or(&zone), at);
+        match (self.cleaned(&cleaning, project, at).await?, named) {
+            (0, Err(error)) => Err(CleaningError::Name(error)),
+            (0, Ok(_)) => Err(CleaningError::UnknownZone),
+            (zones, _) => Ok(zones),
+        }
     }
 
     /// Records the cleaning of a zone: its sums restart, and its firing rules are resolved. Without a project, this

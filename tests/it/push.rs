@@ -6,6 +6,7 @@ use http_body_util::Full;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use smartclean_push::domain::archive::ObjectKey;
+use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::{EVALUATION_TIMEOUT, SweepStats};
 
 use crate::support::{
@@ -495,6 +496,60 @@ async fn a_cleaning_by_button_resets_the_count() {
     for path in ["/zones//cleaned", "/zones/a/b/cleaned", "/zones/a", "/zones/a/cleaned/"] {
         problem(&clean(path).await, 404);
     }
+}
+
+#[tokio::test]
+async fn a_cleaning_by_button_names_a_zone_of_the_rules_in_force() {
+    let rules = r#"
+        [[zone]]
+        id = "z1"
+        name = "Level 2 Washroom"
+        site = "building"
+        [[zone]]
+        id = "z2"
+        name = "Level 2 Washroom"
+        site = "tower"
+        [[zone]]
+        id = "z3"
+        name = "Lobby"
+        [[site]]
+        id = "building"
+        name = "Tower A"
+        [[site]]
+        id = "tower"
+    "#;
+    let app = TestApp::with_rules(RuleSet::parse("rules.toml", rules).unwrap());
+    let count = |zone: &str| reading_with("UM", &json!({"count": 1}), &json!({"InsID": zone, "Display": "Lobby"}));
+    app.push(body(&[count("z1"), count("z2"), count("z3"), count("undeclared")])).await;
+    let clean = async |path: &str| {
+        let request = Request::post(path).header("authorization", basic(USERNAME, PASSWORD)).body(Full::default());
+        app.send(request.unwrap()).await
+    };
+    for path in [
+        "/zones/z1/cleaned",
+        "/zones/Lobby/cleaned",
+        "/zones/Tower%20A%20%C2%B7%20Level%202%20Washroom/cleaned",
+        "/zones/Lobby/cleaned?project=Tower%20A",
+        "/zones/undeclared/cleaned",
+    ] {
+        let answer = clean(path).await;
+        assert_eq!((answer.status, &answer.body["zones"]), (200, &json!(1)), "{path}");
+    }
+    let unknown = clean("/zones/Loby/cleaned").await;
+    problem(&unknown, 404);
+    assert_eq!(unknown.body["detail"], "no [[zone]] has the id or name `Loby`; did you mean `Lobby`?");
+    let ambiguous = clean("/zones/Level%202%20Washroom/cleaned").await;
+    problem(&ambiguous, 422);
+    assert_eq!(
+        (&ambiguous.body["code"], &ambiguous.body["detail"]),
+        (
+            &json!("ambiguous-zone"),
+            &json!(
+                "`Level 2 Washroom` is the name of 2 zones; write one of `Tower A · Level 2 Washroom`, `tower · Level 2 Washroom`"
+            )
+        )
+    );
+    problem(&clean("/zones/Lobby/cleaned?project=tower").await, 404);
 }
 
 #[tokio::test]
