@@ -92,6 +92,26 @@ impl Location {
         }
     }
 
+    /// The name of the zone: the declared one, else the learned one.
+    #[must_use]
+    pub fn zone_name<'l>(&'l self, names: &'l Names) -> Option<&'l str> {
+        let declared = self.zone.as_ref().and_then(|zone| names.zones.get(zone)?.name.as_deref());
+        declared.or(self.zone_name.as_deref())
+    }
+
+    /// The name of the device: the declared one, else the learned one.
+    #[must_use]
+    pub fn device_name<'l>(&'l self, names: &'l Names) -> Option<&'l str> {
+        let declared = self.device.as_ref().and_then(|device| names.devices.get(device)?.name.as_deref());
+        declared.or(self.display.as_deref())
+    }
+
+    /// The name of the zone, else its id.
+    #[must_use]
+    pub fn zone_label(&self) -> Option<&str> {
+        self.zone_name.as_deref().or(self.zone.as_deref())
+    }
+
     /// The title of the device type if it is documented, else its short name.
     #[must_use]
     pub fn device_title(&self) -> &str {

@@ -31,6 +31,7 @@ pub(super) fn findings(
     let mut results: Vec<RuleResults> = rules.iter().map(named).collect();
     for mut zone in zones {
         zone.evaluators.iter_mut().for_each(|evaluator| evaluator.end(last, &zone.devices));
+        let learned = zone.evaluators.first().and_then(|evaluator| evaluator.state.zone_name.clone());
         // The devices of this zone come after those of the zones before it.
         let first = devices.len();
         for (results, evaluator) in results.iter_mut().zip(zone.evaluators) {
@@ -40,6 +41,9 @@ pub(super) fn findings(
             results.alerts.extend(alerts.map(|alert| AlertFact { device: first + alert.device, ..alert }));
         }
         counts.merge(zone.counts, first);
+        for device in &mut zone.devices.all {
+            device.location.zone_name = device.location.zone_name.take().or_else(|| learned.clone());
+        }
         devices.extend(zone.devices.all);
     }
     for results in &mut results {

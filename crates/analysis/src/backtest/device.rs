@@ -28,6 +28,7 @@ pub(super) struct HistoryDevice {
     /// The id as readings have it.
     pub(super) id: String,
     pub(super) location: Location,
+    pub(super) site: Option<String>,
     pub(super) readings: u64,
     pub(super) metrics: Vec<HistoryMetric>,
     /// For each set of rules, whether any rule applies to it.
@@ -73,9 +74,17 @@ impl HistoryDevice {
                 metrics[index].series.limits.extend(limits(rule, &settings, test));
             }
         }
+        let names = &rules[0].rules.names;
+        let learned = Location::of(reading, names);
+        let shown = |name: Option<&str>| name.map(str::to_owned);
         Self {
             id: reading.source.device.as_deref().unwrap_or_default().to_owned(),
-            location: Location::of(reading, &rules[0].rules.names),
+            site: learned.project.as_deref().map(|site| names.site_name(site).to_owned()),
+            location: Location {
+                display: shown(learned.device_name(names)),
+                zone_name: shown(learned.zone_name(names)),
+                ..learned
+            },
             readings: 0,
             metrics,
             has_rules: rules.iter().map(|rules| rules.apply_to(&reading.source)).collect(),
@@ -107,7 +116,7 @@ impl HistoryDevice {
     /// The findings, with values in periods of at least so many minutes.
     pub(super) fn findings(self, minutes: i64) -> DeviceFindings {
         let series = self.metrics.into_iter().filter_map(|metric| metric.series(minutes));
-        DeviceFindings { series: series.collect(), location: self.location, readings: self.readings }
+        DeviceFindings { series: series.collect(), location: self.location, site: self.site, readings: self.readings }
     }
 }
 

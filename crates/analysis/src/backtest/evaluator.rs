@@ -31,7 +31,7 @@ pub(super) struct ZonePush<'t> {
 #[derive(Debug)]
 pub(super) struct HistoryEvaluator<'r> {
     rules: &'r TrialRules<'r>,
-    state: ZoneState,
+    pub(super) state: ZoneState,
     /// Whether the zone had a reading. A cleaning does not make a zone known.
     is_known: bool,
     /// The first minute whose sweep has not run.

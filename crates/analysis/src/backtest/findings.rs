@@ -299,8 +299,10 @@ pub struct RuleLimit {
 /// A device.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceFindings {
-    /// Its location.
+    /// Its location, with the names of the rules on trial.
     pub location: Location,
+    /// The name of its site, else the id.
+    pub site: Option<String>,
     /// The number of its readings.
     pub readings: u64,
     /// A series for each metric that has a limit in the rules on trial.

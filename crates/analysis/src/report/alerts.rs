@@ -18,7 +18,7 @@ pub(super) const ALERTS: Table<5> = Table { columns: ["When", "Severity", "Senso
 pub(super) fn section(findings: &Findings) -> Markup {
     let alerts = &findings.rules.alerts;
     let day = |alert: &AlertFact| findings.local_time(alert).date();
-    // With its project: two buildings can both have a zone "toilet-1".
+    // With its site: two buildings can both have a zone "toilet-1".
     let zone = |alert: &AlertFact| {
         let location = findings.location(alert);
         (location.zone.clone(), location.project.clone())
@@ -35,10 +35,10 @@ pub(super) fn section(findings: &Findings) -> Markup {
         @if alerts.iter().any(|alert| findings.location(alert).zone.is_some()) {
             h3 { "By zone" }
             (groups(findings, "Zone", zone, |alert| {
-                let (zone, project) = zone(alert);
+                let device = &findings.devices[alert.device];
                 html! {
-                    @if let Some(zone) = zone { (name(&zone)) } @else { small { "no zone" } }
-                    @if let Some(project) = project { " " small { (name(&project)) } }
+                    @if let Some(zone) = device.location.zone_label() { (name(zone)) } @else { small { "no zone" } }
+                    @if let Some(site) = &device.site { " " small { (name(site)) } }
                 }
             }))
         }
@@ -104,7 +104,7 @@ pub(super) fn alert_rows(findings: &Findings, mut alerts: Vec<&AlertFact>) -> im
         [
             html! { (moment(&location.local_zone, alert.at)) },
             badge(alert.severity),
-            html! { (name(&location.name())) @if let Some(zone) = &location.zone { " " small { (name(zone)) } } },
+            html! { (name(&location.name())) @if let Some(zone) = location.zone_label() { " " small { (name(zone)) } } },
             html! { (alert.title) },
             html! { (alert.crossing()) },
         ]

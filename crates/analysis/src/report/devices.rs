@@ -73,13 +73,14 @@ fn ranked(findings: &Findings) -> Vec<Device<'_>> {
 
 fn article(findings: &Findings, (device, alerts): &Device<'_>, has_charts: bool) -> Markup {
     let location = &device.location;
-    let id = location.device.as_ref().filter(|_| location.display.is_some());
+    let id = location.device.as_deref().filter(|_| location.display.is_some());
+    let parts = [location.zone_label(), device.site.as_deref(), location.property.as_deref(), id];
     let count_of = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
     html! { article.device {
         h3 { (name(&location.name())) }
         p.note {
             (location.device_title()) " · "
-            @for part in [location.zone.as_ref(), location.project.as_ref(), location.property.as_ref(), id].into_iter().flatten() {
+            @for part in parts.into_iter().flatten() {
                 (name(part)) " · "
             }
             (count(device.readings)) " readings"
@@ -103,7 +104,7 @@ fn row(findings: &Findings, (device, alerts): &Device<'_>, has_chart: bool) -> M
     TABLE.row([
         name(&device.location.name()),
         html! { (device.location.device_title()) },
-        html! { @if let Some(zone) = &device.location.zone { (name(zone)) } },
+        html! { @if let Some(zone) = device.location.zone_label() { (name(zone)) } },
         worst(alerts),
         html! { @if let Some(series) = series { (TrendChart { findings, device, series, alerts }.row()) } },
         html! { (count(alerts.len())) },

@@ -90,7 +90,8 @@ pub(super) fn device(location: Location, metric: &str, unit: Unit, values: Vec<(
     let width = SignedDuration::from_hours(1);
     let values = (0..).zip(values).map(|(hour, (least, greatest))| (start() + width * hour, least, greatest)).collect();
     let series = Series { metric: metric.into(), label: metric.to_owned(), unit, width, values, limits: Vec::new() };
-    DeviceFindings { location, readings: 1_000, series: vec![series] }
+    let site = location.project.clone();
+    DeviceFindings { location, site, readings: 1_000, series: vec![series] }
 }
 
 /// Findings of the rules on trial alone, over one week.
@@ -217,7 +218,8 @@ fn simulated(index: usize, kind: &Kind, wildness: f64) -> (DeviceFindings, Vec<A
         values,
         limits: vec![RuleLimit { rule: rule.into(), severity, comparison, limit }],
     };
-    (DeviceFindings { location, readings: 6_720 - (index as u64 * 13) % 900, series: vec![series] }, alerts)
+    let site = location.project.clone();
+    (DeviceFindings { location, site, readings: 6_720 - (index as u64 * 13) % 900, series: vec![series] }, alerts)
 }
 
 fn values<'a>(kind: &Kind, devices: &'a [DeviceFindings]) -> impl Iterator<Item = (f64, f64)> + 'a {

@@ -21,12 +21,16 @@ pub(super) fn text(findings: &Findings) -> String {
     if let (Some(against), Some(difference)) = (&findings.against, &findings.difference) {
         text += &differences(findings, against, difference);
     }
-    text += &alerts_by("rule", findings, |alert| alert.rule.to_string());
-    text += &alerts_by("zone", findings, |alert| {
-        let Location { zone, device, .. } = findings.location(alert);
-        zone.as_ref().or(device.as_ref()).cloned().unwrap_or_default()
-    });
-    text + &alerts_by("day", findings, |alert| findings.local_time(alert).strftime("%Y-%m-%d %a").to_string())
+    text += &alerts_by("rule", findings, |alert| alert.rule.to_string(), String::clone);
+    // By id: two zones can have the same learned name.
+    let zone = |alert: &AlertFact| {
+        let location @ Location { project, zone, device, .. } = findings.location(alert);
+        let id = (project.clone(), zone.as_ref().or(device.as_ref()).cloned().unwrap_or_default());
+        (id, location.zone_name.clone().filter(|_| zone.is_some()))
+    };
+    text += &alerts_by("zone", findings, zone, |((_, id), name)| name.as_ref().unwrap_or(id).clone());
+    let day = |alert: &AlertFact| findings.local_time(alert).strftime("%Y-%m-%d %a").to_string();
+    text + &alerts_by("day", findings, day, String::clone)
 }
 
 fn heading(findings: &Findings, span: Span) -> String {
@@ -92,18 +96,23 @@ fn alert_table(findings: &Findings, alerts: &[AlertFact], indices: &[usize]) -> 
     first_rows(rows, 0)
 }
 
-/// A table of the alerts by `key`, the most first.
-fn alerts_by(title: &str, findings: &Findings, key: impl Fn(&AlertFact) -> String) -> String {
-    let mut groups: Vec<(String, [Vec<&AlertFact>; 2])> = findings.alerts_by(key).into_iter().collect();
+/// A table of the alerts by `key`, the most first. `label` formats the key.
+fn alerts_by<K: Ord>(
+    title: &str,
+    findings: &Findings,
+    key: impl Fn(&AlertFact) -> K,
+    label: impl Fn(&K) -> String,
+) -> String {
+    let mut groups: Vec<(K, [Vec<&AlertFact>; 2])> = findings.alerts_by(key).into_iter().collect();
     if groups.is_empty() {
         return String::new();
     }
     groups.sort_by_key(|(_, alerts)| Reverse(alerts.iter().map(Vec::len).max()));
     let names = findings.results().map(|results| results.name.clone());
     let heading = std::iter::once(format!("alerts by {title}")).chain(names).collect();
-    let rows = groups.into_iter().map(|(name, alerts)| {
+    let rows = groups.into_iter().map(|(key, alerts)| {
         let counts = findings.results().zip(alerts).map(|(_, alerts)| count(alerts.len()));
-        std::iter::once(name).chain(counts).collect()
+        std::iter::once(label(&key)).chain(counts).collect()
     });
     format!("\n{}", first_rows(std::iter::once(heading).chain(rows), 1))
 }
@@ -136,7 +145,7 @@ mod tests {
         let odd = OddTimes { count: 1, oldest, newest: oldest, reading: Digest::of(b"{}"), device: 0 };
         let location =
             Location { device: Some("24E1".to_owned()), display: Some("Soap".to_owned()), ..Location::default() };
-        let devices = vec![DeviceFindings { location, readings: 1, series: Vec::new() }];
+        let devices = vec![DeviceFindings { location, site: None, readings: 1, series: Vec::new() }];
         let outliers = Outliers { before: Some(odd), ahead: None };
         let alone = Findings { outliers, devices, ..Findings::default() };
         let expected = "There is no reading in this period.\n  1 readings from before the first push, which are judged and shown \

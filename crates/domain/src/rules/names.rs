@@ -13,7 +13,7 @@ use super::document::TableReader;
 use crate::time::LocalZone;
 
 /// Longest name, in characters. A subject of 100 characters has room for it and for the severity.
-const LONGEST_NAME: usize = 80;
+pub const LONGEST_NAME: usize = 80;
 /// Longest note, in characters.
 const LONGEST_NOTE: usize = 200;
 /// Longest floor, in characters.
@@ -113,7 +113,8 @@ impl Names {
     }
 
     /// The name of a site, else its id.
-    fn site_name<'n>(&'n self, id: &'n str) -> &'n str {
+    #[must_use]
+    pub fn site_name<'n>(&'n self, id: &'n str) -> &'n str {
         self.sites.get(id).and_then(|site| site.name.as_deref()).unwrap_or(id)
     }
 

@@ -2,6 +2,7 @@
 
 use super::names::Named;
 use super::{MentionKind, RuleSet};
+use crate::location::Location;
 use crate::reading::Reading;
 use crate::time::LocalZone;
 
@@ -121,6 +122,21 @@ fn a_pushed_name_changes_nothing() {
     for display in ["Lobby", "z3", "Soap by the door", "x"] {
         assert!(applies("z3", display) && !applies("z1", display), "{display}");
     }
+}
+
+#[test]
+fn a_declared_name_is_shown_in_place_of_a_learned_one() {
+    let names = rules(NAMES).names;
+    let shown = |device: &str, zone: &str| {
+        let text = |text: &str| Some(text.to_owned());
+        let (display, zone_name) = (text("Display"), text("ZoneName"));
+        let location = Location { device: text(device), zone: text(zone), display, zone_name, ..Location::default() };
+        [location.device_name(&names), location.zone_name(&names)].map(|name| name.unwrap().to_owned())
+    };
+    assert_eq!(shown("d3", "z3"), ["Soap by the window", "Lobby"]);
+    assert_eq!(shown("d9", "z9"), ["Display", "ZoneName"]);
+    assert_eq!(["prj-01", "prj-02", "prj-03"].map(|id| names.site_name(id)), ["Tower A", "prj-02", "prj-03"]);
+    assert_eq!(Location::default().zone_name(&names), None);
 }
 
 #[test]
