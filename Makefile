@@ -137,6 +137,12 @@ rules-history: .venv/build.stamp ## Lists the versions of the rules with time an
 rules-restore: .venv/build.stamp ## Makes an older version of the rules the current one: make rules-restore VERSION=...
 	@$(STACK) rules-restore $(if $(VERSION),'$(VERSION)')
 
+.PHONY: zones
+zones: needs-rust .venv/build.stamp ## Lists the sites, zones and devices of the stack; TOML=yes writes tables for a rules file, SINCE=2026-11-01
+	@echo 'Building smartclean-push for AWS; the first time takes 5 to 8 minutes.' >&2
+	@cargo build --locked --profile optimized -p smartclean-command --features s3
+	@$(STACK) zones --program target/optimized/smartclean-push $(if $(SINCE),--since '$(SINCE)') $(if $(TOML),--toml)
+
 .PHONY: rebuild-state
 rebuild-state: needs-rust .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
 	@echo 'Building smartclean-push for AWS; the first time takes 5 to 8 minutes.'

@@ -58,6 +58,11 @@ def parser():
     command.add_argument("--since", metavar="TIME", help="ignore earlier readings")
     command.add_argument("--replace", action="store_true", help="overwrite zones that are in the table")
 
+    command = add("zones", help="list the sites, zones and devices that have sent readings")
+    command.add_argument("--program", type=Path, required=True, help="smartclean-push, built with the feature s3")
+    command.add_argument("--since", metavar="TIME", help="ignore earlier readings")
+    command.add_argument("--toml", action="store_true", help="write tables for a rules file")
+
     for name, help in [("subscribe", "add an address that gets alerts"), ("unsubscribe", "remove an address")]:
         address = add(name, help=help).add_mutually_exclusive_group()
         address.add_argument("--email", metavar="ADDRESS")
@@ -117,6 +122,8 @@ def run(arguments):
             rules.restore(stack, arguments.version)
         case "rebuild-state":
             return state.rebuild(stack, arguments.program, arguments.since, arguments.replace)
+        case "zones":
+            return state.zones(stack, arguments.program, arguments.since, arguments.toml)
         case "subscribe" | "unsubscribe":
             given = [(kind, value) for kind in ("email", "phone", "https") if (value := getattr(arguments, kind)) is not None]
             if not given:

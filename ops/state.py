@@ -1,4 +1,4 @@
-"""The state of a deployed stack: rebuild it from the stored readings."""
+"""The stored readings of a deployed stack: rebuild its state from them, and list the zones that sent them."""
 
 import os
 import subprocess
@@ -26,3 +26,11 @@ def rebuild(stack, program, since=None, replace=False):
         command += ["--since", since] if since else []
         command += ["--replace"] if replace else []
         return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode
+
+
+def zones(stack, program, since=None, toml=False):
+    """Lists what has sent readings, or writes tables for a rules file. Returns the exit code of the command."""
+    command = [program, "zones", "--from", f"s3://{stack.outputs()['RawBucketName']}"]
+    command += ["--since", since] if since else []
+    command += ["--toml"] if toml else []
+    return subprocess.run(command, env={**os.environ, "AWS_REGION": stack.region}, check=False).returncode

@@ -91,6 +91,7 @@ fn backtest_period(rules: &RuleSet, archive: &dyn Archive, period: Period) -> Fi
         rules: ("rules".to_owned(), rules.clone()),
         against: None,
         period,
+        sites: Vec::new(),
         zones: Vec::new(),
         device_types: Vec::new(),
     };

@@ -31,6 +31,7 @@ fn trial(text: &str) -> Trial {
         rules: ("new".to_owned(), rules(text)),
         against: None,
         period: Period::default(),
+        sites: Vec::new(),
         zones: Vec::new(),
         device_types: Vec::new(),
     }
@@ -245,6 +246,8 @@ async fn a_backtest_evaluates_only_the_selected_readings() {
     let judged = |trial: &Trial| run_backtest(&store, trial).readings.judged;
     assert_eq!(judged(&trial("")), 80);
     assert_eq!(judged(&Trial { zones: vec!["lobby".to_owned()], ..trial("") }), 40);
+    assert_eq!(judged(&Trial { sites: vec!["building".to_owned()], ..trial("") }), 80);
+    assert_eq!(judged(&Trial { sites: vec!["tower".to_owned()], ..trial("") }), 0);
     assert_eq!(judged(&Trial { zones: vec!["nowhere".to_owned()], ..trial("") }), 0);
     assert_eq!(judged(&Trial { device_types: vec!["SS".to_owned()], ..trial("") }), 40);
     assert_eq!(judged(&Trial { period: Period { since: Some(start() + minutes(100)), until: None }, ..trial("") }), 40);

@@ -7,9 +7,45 @@ use serde_json::{Value, json};
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object};
 use smartclean_push::domain::batch::{BatchId, Items};
+use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::ingest::ports::RawStore as _;
 
 use crate::support::{CommandOutput, body, run};
+
+#[test]
+fn zones_writes_tables_whose_names_a_backtest_accepts() {
+    let (folder, _) = simulate();
+    let ran = run(folder.path(), &["zones", "--from", "data", "--toml"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Some(0), ""));
+    std::fs::write(folder.path().join("rules.toml"), &ran.out).unwrap();
+    let names = RuleSet::parse("rules.toml", &ran.out).unwrap_or_else(|errors| panic!("{errors:#?}")).names;
+    let listed = run(folder.path(), &["zones", "--from", "data", "--format", "json"]);
+    let listed: Vec<Value> = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!((listed.len(), names.devices.len()), (40, 40));
+    let heard = |device: &Value| device["last_heard"].as_str().unwrap().starts_with("2026-11-01T");
+    assert!(names.zones.len() > 1 && listed.iter().any(heard));
+    let named = names.zones.iter().find_map(|(id, zone)| Some((id, zone.name.as_ref()?)));
+    let (id, name) = named.expect("a finished task has a ZoneName");
+    let backtest = |zone: &str, rules: &str| {
+        run(folder.path(), &["backtest", "--from", "data", "--rules", rules, "--zone", zone, "--format", "json"])
+    };
+    let (by_name, by_id) = (backtest(name, "rules.toml"), backtest(id, "rules.toml"));
+    assert_eq!(
+        (by_name.exit, by_name.out == by_id.out, by_name.err == by_id.err),
+        (Some(0), true, true),
+        "{}",
+        by_name.err
+    );
+    let findings: Value = serde_json::from_str(&by_name.out).unwrap();
+    assert!(findings["devices"].as_array().unwrap().iter().all(|device| device["location"]["zone_name"] == **name));
+    let misspelled = backtest(&format!("{name}x"), "rules.toml");
+    let error = format!("error: --zone: no [[zone]] has the id or name `{name}x`; did you mean `{name}`?\n");
+    assert_eq!((misspelled.exit, misspelled.err), (Some(2), error));
+    assert!(
+        backtest(name, "built-in").err.contains("the history has no reading of the zone"),
+        "without tables, it is an id"
+    );
+}
 
 /// Log lines of `serve`.
 const SERVED: &str = "2026-11-29T00:53:28Z  WARN not authenticated source=192.0.2.1 client=\"a\" reason=\"unknown or wrong\" auth_failures=3

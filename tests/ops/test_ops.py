@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from ops import ROOT, CommandError, credentials, deploy, report, settings, subscriptions
+from ops import ROOT, CommandError, credentials, deploy, report, settings, state, subscriptions
 
 TOPIC = "arn:aws:sns:ap-southeast-1:123456789012:alerts"
 
@@ -314,6 +314,25 @@ def test_missing_address_is_refused_with_the_make_command(tmp_path, command):
     config.write_text('[default.global.parameters]\nstack_name = "a"\nregion = "eu-west-1"\nparameter_overrides = []\n')
     done = run("--config", config, command)
     assert done.returncode == 1 and f"make {command} EMAIL=you@example.com" in done.stderr, done.stderr
+
+
+def test_zones_of_the_stack_are_listed_from_its_bucket(monkeypatch):
+    commands = []
+
+    def completed(command, env, check):
+        commands.append((command, env["AWS_REGION"], check))
+        return subprocess.CompletedProcess(command, 1)
+
+    class WithBucket(FakeStack):
+        def outputs(self):
+            return {"RawBucketName": "readings"}
+
+    monkeypatch.setattr(state.subprocess, "run", completed)
+    assert state.zones(WithBucket([]), "smartclean-push") == 1, "the exit code is that of the command"
+    state.zones(WithBucket([]), "smartclean-push", since="2026-11-01", toml=True)
+    listing = ["smartclean-push", "zones", "--from", "s3://readings"]
+    region = FakeStack.region
+    assert commands == [(listing, region, False), ([*listing, "--since", "2026-11-01", "--toml"], region, False)]
 
 
 def test_targets_that_run_the_command_show_its_build():

@@ -25,6 +25,7 @@ mod stop;
 mod survey;
 mod test;
 mod test_alert;
+mod zones;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ enum Command {
     Replay(replay::ReplayCommand),
     Cost(cost::CostCommand),
     Survey(survey::SurveyCommand),
+    Zones(zones::ZonesCommand),
     Compact(compact::CompactCommand),
     Completions(completions::CompletionsCommand),
     TestAlert(test_alert::TestAlertCommand),
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Replay(command) => command.run(),
         Command::Cost(command) => command.run(),
         Command::Survey(command) => command.run(),
+        Command::Zones(command) => command.run(),
         Command::Compact(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::TestAlert(command) => command.run(),

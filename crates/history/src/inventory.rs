@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Archive, ArchiveError, Period, hours, read_folder};
+use domain::cleaning::Cleaning;
 use domain::location::Location;
 use domain::reading::{Reading, Source};
 use domain::rules::names::Names;
@@ -83,6 +84,8 @@ pub struct Inventory {
     devices: Vec<DeviceHistory>,
     /// Indices of devices by zone, id and type.
     by_key: HashMap<(ZoneKey<'static>, String, String), usize>,
+    /// The names of zones in their cleanings, by zone.
+    zone_names: HashMap<String, String>,
     /// Damaged objects, which are left out.
     pub damaged: Vec<ArchiveError>,
 }
@@ -117,6 +120,14 @@ impl Inventory {
         Ok(inventory)
     }
 
+    /// Each device with the learned names, and the time of its last reading.
+    pub fn devices(&self) -> impl Iterator<Item = (Location, Timestamp)> {
+        self.devices.iter().map(|DeviceHistory { location, last, .. }| {
+            let zone_name = location.zone.as_ref().and_then(|zone| self.zone_names.get(zone)).cloned();
+            (Location { zone_name, ..location.clone() }, *last)
+        })
+    }
+
     /// Warnings about ids in `rules` that no reading has, and about devices that pause for longer than a rule allows.
     #[must_use]
     pub fn warnings(&self, rules: &RuleSet) -> Vec<Diagnostic> {
@@ -128,7 +139,11 @@ impl Inventory {
 
     /// Adds the source of a reading. Returns the reading's time and device; `None` for a cleaning, and without a time.
     fn add(&mut self, reading: &Reading<'_>, received: Option<Timestamp>) -> Option<(Timestamp, usize)> {
-        let at = reading.time.or(received).filter(|_| reading.cleaning.is_none())?;
+        if let Some(Cleaning { zone, zone_name, .. }) = &reading.cleaning {
+            self.zone_names.extend(zone_name.clone().map(|name| (zone.clone(), name)));
+            return None;
+        }
+        let at = reading.time.or(received)?;
         self.ids.add(&reading.source);
         let device = reading.source.device.as_deref().unwrap_or_default();
         let device_type = reading.source.device_type.to_string();

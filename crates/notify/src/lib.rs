@@ -18,9 +18,6 @@ pub mod gsm7;
 #[cfg(test)]
 mod limits_tests;
 mod list;
-mod location;
-#[cfg(test)]
-mod names_tests;
 mod notice;
 mod own_texts;
 mod payload;

@@ -1,15 +1,13 @@
 //! Messages in the languages of people: built-in ones, and those of a rules file that replace them. In Fluent.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use domain::display::{is_hidden, line, lines};
-use domain::rules::names::Names;
-use domain::rules::{OwnTexts, RuleSet};
+use domain::rules::OwnTexts;
 
 pub(super) const EN: &str = include_str!("../texts/en.ftl");
 pub(super) const ZH_HANS: &str = include_str!("../texts/zh-Hans.ftl");
@@ -23,12 +21,8 @@ type Bundle = FluentBundle<FluentResource>;
 /// Each language with built-in texts.
 pub(super) const BUILT_IN: [(&str, &LazyLock<Bundle>); 2] = [("en", &ENGLISH), ("zh-Hans", &CHINESE)];
 
-static NO_NAMES: Names = Names { sites: BTreeMap::new(), zones: BTreeMap::new(), devices: BTreeMap::new() };
-
-/// The messages in one language, and the names of locations. A message that the language does not have is in English.
-pub(super) struct Texts<'n> {
-    /// Of sites, zones and devices.
-    pub(super) names: &'n Names,
+/// The messages in one language. A message that the language does not have is in English.
+pub(super) struct Texts {
     /// The tag of the language: `zh-Hans`.
     pub(super) language: String,
     /// Those of the rules file.
@@ -44,7 +38,7 @@ macro_rules! messages {
         pub(super) const MESSAGES: &[(&str, &[&str])] =
             &[$(($key, &[$(stringify!($variable)),+]),)* $(($bare_key, &[])),*];
 
-        impl Texts<'_> {
+        impl Texts {
             $(pub(super) fn $name<'v>(&self, $($variable: impl Into<FluentValue<'v>>),+) -> String {
                 self.message($key, [$((stringify!($variable), $variable.into())),+])
             })*
@@ -63,7 +57,6 @@ messages! {
     "alert-repeated" alert_repeated(location, what, times, time);
     "alert-no-data" alert_no_data(location, title, duration, since);
     "with-reasons" with_reasons(text, reasons);
-    "with-action" with_action(text, action);
     "more" more(count);
     "times" times(count);
     "times-within" times_within(count, within);
@@ -83,8 +76,6 @@ messages! {
     "subject" subject(title, location);
     "subject-reminder" subject_reminder(title, location);
     "email-where" email_where(location);
-    "email-floor" email_floor(floor);
-    "email-note" email_note(note);
     "email-when" email_when(time);
     "email-raised" email_raised(time);
     "email-device" email_device(device);
@@ -133,16 +124,15 @@ messages! {
     "notice-set-aside" set_aside();
 }
 
-impl<'n> Texts<'n> {
+impl Texts {
     /// The texts in `language`, with those of a rules file.
-    pub(super) fn new(language: &str, rules: &'n RuleSet) -> Self {
+    pub(super) fn new(language: &str, own: &[OwnTexts]) -> Self {
         let own = |language: &str| {
-            let texts: &OwnTexts = rules.texts.iter().find(|texts| texts.language == language)?;
+            let texts = own.iter().find(|texts| texts.language == language)?;
             Some(bundle(language, &texts.text))
         };
         let built_in = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == language);
         Self {
-            names: &rules.names,
             language: language.to_owned(),
             own: own(language),
             built_in: built_in.map(|(_, bundle)| LazyLock::force(bundle)),
@@ -150,9 +140,9 @@ impl<'n> Texts<'n> {
         }
     }
 
-    /// The built-in English texts, without names.
+    /// The built-in English texts.
     pub(super) fn english() -> Self {
-        Self { names: &NO_NAMES, language: "en".to_owned(), own: None, built_in: Some(&ENGLISH), own_english: None }
+        Self { language: "en".to_owned(), own: None, built_in: Some(&ENGLISH), own_english: None }
     }
 
     fn message<const N: usize>(&self, key: &str, variables: [(&'static str, FluentValue<'_>); N]) -> String {
@@ -165,11 +155,6 @@ impl<'n> Texts<'n> {
     /// The title of a rule. `title` is in the rules.
     pub(super) fn title(&self, rule: &str, title: &str) -> String {
         self.name("title", rule, title)
-    }
-
-    /// The action of a rule. `action` is in the rules.
-    pub(super) fn action(&self, rule: &str, action: &str) -> String {
-        self.name("action", rule, action)
     }
 
     /// The name of a metric, or a flag in words. `label` is the English one.

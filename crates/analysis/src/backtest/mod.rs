@@ -42,6 +42,8 @@ pub struct Trial {
     pub against: Option<(String, RuleSet)>,
     /// The period of readings.
     pub period: Period,
+    /// Sites (`PID`); empty for all.
+    pub sites: Vec<String>,
     /// Zones (`InsID`); empty for all.
     pub zones: Vec<String>,
     /// Short names of device types; empty for all.
@@ -205,14 +207,15 @@ impl<'r> BacktestRun<'r> {
     }
 
     fn is_wanted(&self, reading: &Reading<'_>, received: Timestamp) -> bool {
-        let Trial { period, zones, device_types, .. } = self.trial;
-        let Source { zone, device_type, .. } = &reading.source;
+        let Trial { period, sites, zones, device_types, .. } = self.trial;
+        let Source { project, zone, device_type, .. } = &reading.source;
         let zone = reading.cleaning.as_ref().map(|cleaning| cleaning.zone.as_str()).or(zone.as_deref());
         period.contains(counts_at(reading.time, received))
             && (zones.is_empty() || zone.is_some_and(|zone| zones.iter().any(|wanted| wanted == zone)))
-            && (device_types.is_empty()
-                || reading.cleaning.is_some()
-                || device_types.iter().any(|wanted| *wanted == **device_type))
+            // A cleaning has neither a site nor a device type.
+            && (reading.cleaning.is_some()
+                || (sites.is_empty() || project.as_deref().is_some_and(|site| sites.iter().any(|wanted| wanted == site)))
+                    && (device_types.is_empty() || device_types.iter().any(|wanted| *wanted == **device_type)))
     }
 
     fn findings(mut self) -> Findings {

@@ -12,7 +12,8 @@ use clap::Args;
 use jiff::Timestamp;
 use smartclean_push::domain::device::{DEVICE_TYPES, short_name};
 use smartclean_push::domain::display::line;
-use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::domain::rules::names::NameError;
+use smartclean_push::domain::rules::{MentionKind, RuleSet};
 
 use crate::output::{OutputFormat, note, progress_bar};
 use crate::{Failure, OrFailure as _, archive, period, rules};
@@ -45,7 +46,10 @@ pub(super) struct BacktestCommand {
     against: Option<PathBuf>,
     #[command(flatten)]
     period: period::PeriodArguments,
-    /// Only this zone (InsID). Can be given several times
+    /// Only this site, by PID or by its name in --rules. Can be given several times
+    #[arg(long = "site", value_name = "SITE")]
+    sites: Vec<String>,
+    /// Only this zone, by InsID or by its name in --rules. Can be given several times
     #[arg(long = "zone", value_name = "ZONE")]
     zones: Vec<String>,
     /// Only this device type, such as SS. Can be given several times
@@ -85,12 +89,17 @@ impl BacktestCommand {
     }
 
     fn trial(&self) -> Result<Trial, Failure> {
+        let rules = named(&self.rules)?;
+        let ids = |kind, texts: &[String]| -> Result<Vec<String>, NameError> {
+            texts.iter().map(|text| rules.1.names.id(kind, text).map(str::to_owned)).collect()
+        };
         Ok(Trial {
-            rules: named(&self.rules)?,
+            sites: ids(MentionKind::Site, &self.sites).or_usage("--site")?,
+            zones: ids(MentionKind::Zone, &self.zones).or_usage("--zone")?,
             against: self.against.as_deref().map(named).transpose()?,
             period: self.period.read()?,
-            zones: self.zones.clone(),
             device_types: self.device_types.iter().map(|name| device_type(name)).collect::<Result<_, _>>()?,
+            rules,
         })
     }
 }
