@@ -27,3 +27,25 @@ async fn a_sweep_evaluates_a_pending_push_once_its_first_evaluation_has_timed_ou
     sweep(200).await.unwrap();
     assert_eq!(publisher.sent().len(), 1);
 }
+
+#[tokio::test]
+async fn a_push_of_a_restored_object_without_metadata_is_evaluated_even_if_the_state_store_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = FolderStore::open(folder.path()).unwrap();
+    let (state, publisher) = (MemoryState::default(), MemoryPublisher::default());
+    let world = || World::new().with_journaled_store(store.clone()).with_publisher(publisher.clone());
+    let smell = body(&[reading("ODRDTR_BATT_V1", &json!({"amm": 270}))]);
+    push_to(&world().ingest(), smell.clone(), now()).await.unwrap();
+    assert_eq!(publisher.sent().len(), 1);
+    for part in ["metadata", "to-evaluate"] {
+        std::fs::remove_dir_all(folder.path().join(part)).unwrap();
+    }
+    let ingest = world().with_state(state.clone()).ingest();
+    state.set_broken(true);
+    assert!(!push_to(&ingest, smell, now()).await.unwrap().evaluated);
+    state.set_broken(false);
+    for seconds in [61, 200] {
+        ingest.sweep(now() + SignedDuration::from_secs(seconds)).await.unwrap();
+        assert_eq!(publisher.sent().len(), 2);
+    }
+}

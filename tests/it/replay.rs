@@ -246,6 +246,7 @@ async fn a_valid_rejection_keeps_its_time_of_receipt_and_is_evaluated_only_with_
         let mut arguments = vec!["rejected", "--from", "data", "--into", "data"];
         arguments.extend(alerts.then_some("--alerts"));
         assert_eq!(replay(folder.path(), &arguments).exit, Some(0));
+        assert_eq!(data.join("to-evaluate").exists(), alerts, "a server beside it would evaluate the readings");
         let (store, _) = FolderStore::open(&data).unwrap();
         let pending = store.pending(Timestamp::MAX).await.unwrap();
         assert_eq!(pending.len(), waiting);

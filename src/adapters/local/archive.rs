@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::folder::{FolderStore, METADATA, SET_ASIDE, TO_EVALUATE};
+use super::folder::{FolderStore, METADATA_FOLDERS};
 use crate::domain::archive::{Metadata, ObjectKey};
 use history::lake::LakeStore;
 use history::{Archive, ArchiveError, StoredObject};
@@ -55,7 +55,7 @@ impl FolderArchive {
     fn read_one(&self, key: &ObjectKey) -> Result<StoredObject, ArchiveError> {
         let path = self.root.join(key.as_str());
         let bytes = fs::read(&path).map_err(|error| ArchiveError::not_read(path.display(), error))?;
-        let received = [METADATA, TO_EVALUATE, SET_ASIDE].iter().find_map(|folder| {
+        let received = METADATA_FOLDERS.iter().find_map(|folder| {
             let metadata = fs::read(self.root.join(folder).join(format!("{key}.json"))).ok()?;
             serde_json::from_slice(&metadata).ok().map(|metadata: Metadata| metadata.received)
         });
@@ -79,10 +79,9 @@ impl Archive for FolderArchive {
 
 impl LakeStore for FolderArchive {
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
-        let path = self.root.join(name);
         // The store's lock keeps a server that starts meanwhile from removing the unfinished file.
-        let put = FolderStore::open_shared(&self.root).and_then(|store| store.replace(&path, &bytes));
-        put.map_err(|error| ArchiveError::not_written(path.display(), error))
+        let put = FolderStore::open_shared(&self.root).and_then(|store| store.replace(name, &bytes));
+        put.map_err(|error| ArchiveError::not_written(self.root.join(name).display(), error))
     }
 
     fn remove(&self, names: &[String]) -> Result<(), ArchiveError> {

@@ -1,9 +1,10 @@
 //! Makes writes durable, many at a time.
 
-use std::fs::File;
+use std::collections::HashSet;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::group_commit::GroupCommit;
 
@@ -18,6 +19,8 @@ type SyncResult = Result<(), Arc<io::Error>>;
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     syncs: Arc<GroupCommit<Vec<PathBuf>, SyncResult>>,
+    /// The folders whose names this process has synchronized: three or four an hour, at about 100 bytes each.
+    durable: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Disk {
@@ -27,7 +30,8 @@ impl Disk {
     /// If the folder cannot be opened.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let folder = File::open(folder)?;
-        Ok(Self { syncs: Arc::new(GroupCommit::new(move |group| sync(&folder, group))) })
+        let syncs = Arc::new(GroupCommit::new(move |group| sync(&folder, group)));
+        Ok(Self { syncs, durable: Arc::default() })
     }
 
     /// Returns once `paths` survive a power failure: files with their content, folders with the names in them.
@@ -37,6 +41,30 @@ impl Disk {
     pub(super) async fn sync(&self, paths: Vec<PathBuf>) -> io::Result<()> {
         let synced = self.syncs.run(paths).await.map_err(io::Error::other)?;
         synced.map_err(|error| io::Error::new(error.kind(), error))
+    }
+
+    /// Creates a folder, with its missing parents, and returns once its whole path, which is absolute, survives a power failure.
+    ///
+    /// A folder that exists may not be durable yet: another push or a killed process may have created it. So each process
+    /// synchronizes the name of each folder once. After that, a call costs a look-up in memory and one on the disk.
+    ///
+    /// # Errors
+    /// If a folder cannot be created, or its name cannot be synchronized; the next call tries it again.
+    pub(super) fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(parent) = folder.parent() else { return Ok(()) };
+        if durable().contains(folder) && folder.is_dir() {
+            return Ok(());
+        }
+        self.create_folder(parent)?;
+        fs::create_dir_all(folder)?;
+        match sync_one(parent) {
+            // Above the data folder: a folder of another user, or of a file system that synchronizes no folders.
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {}
+            synced => synced?,
+        }
+        durable().insert(folder.to_owned());
+        Ok(())
     }
 }
 
@@ -80,5 +108,19 @@ mod tests {
         assert_eq!(few[1].as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
         let many = sync(&handle, vec![vec![present]; WHOLE_DISK_FROM]);
         assert!(many.len() == WHOLE_DISK_FROM && many.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_created_again() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = Disk::open(root.path()).unwrap();
+        let folder = root.path().join("raw/dt=2026-11-23");
+        for _ in 0..2 {
+            disk.create_folder(&folder).unwrap();
+            assert!(folder.is_dir());
+            fs::remove_dir_all(root.path().join("raw")).unwrap();
+        }
+        fs::write(root.path().join("raw"), b"in the way").unwrap();
+        assert!(disk.create_folder(&folder).is_err());
     }
 }

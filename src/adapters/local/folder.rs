@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::disk::{Disk, sync_one};
 use super::lock::FolderLock;
@@ -23,9 +23,11 @@ const UNFINISHED_NAME: (&str, &str) = (".smartclean-push-", ".unfinished");
 /// Metadata of the objects, by their keys.
 pub(super) const METADATA: &str = "metadata";
 /// Metadata of objects that are stored and not evaluated yet. It moves to [`METADATA`] when they are.
-pub(super) const TO_EVALUATE: &str = "to-evaluate";
+const TO_EVALUATE: &str = "to-evaluate";
 /// Metadata of objects that could not be evaluated and are not retried.
-pub(super) const SET_ASIDE: &str = "set-aside";
+const SET_ASIDE: &str = "set-aside";
+/// The folders of metadata, in the order in which it moves: a search in this order finds metadata that moves meanwhile.
+pub(super) const METADATA_FOLDERS: [&str; 3] = [TO_EVALUATE, SET_ASIDE, METADATA];
 
 /// A folder of raw objects.
 #[derive(Clone, Debug)]
@@ -43,8 +45,9 @@ struct UnfinishedFile {
 }
 
 impl FolderStore {
-    /// Opens the store in `root` for its only server, and creates the folder if there is none. Removes the unfinished files of an
-    /// earlier process, and returns their number as the second value.
+    /// Opens the store in `root` for its only server, and creates the folder if there is none. Unless another process writes there,
+    /// removes what an earlier one left: metadata of objects that were never stored, whose pushes got no response, and unfinished
+    /// files, whose number is the second value.
     ///
     /// # Errors
     /// Of kind [`io::ErrorKind::ResourceBusy`] if another server uses the folder. Otherwise if the folder cannot be created, read
@@ -55,6 +58,12 @@ impl FolderStore {
         let mut removed = 0;
         let lock = FolderLock::for_server(root, || {
             removed = remove_unfinished(&unfinished)?;
+            // While another process writes, the object may be renamed in a moment.
+            for (key, metadata) in metadata_to_evaluate(root)? {
+                if !root.join(key.as_str()).try_exists()? {
+                    fs::remove_file(metadata)?;
+                }
+            }
             Ok(())
         })?;
         Ok((Self::locked(root, lock)?, removed))
@@ -70,30 +79,46 @@ impl FolderStore {
     }
 
     fn locked(root: &Path, lock: FolderLock) -> io::Result<Self> {
-        Ok(Self { root: root.into(), disk: Disk::open(root)?, _lock: Arc::new(lock) })
+        // Absolute, for `Disk::create_folder`.
+        Ok(Self { root: fs::canonicalize(root)?.into(), disk: Disk::open(root)?, _lock: Arc::new(lock) })
     }
 
-    async fn write(&self, object: Object) -> io::Result<Stored> {
+    /// Stores an object that counts as evaluated: a server that uses the folder neither evaluates it nor sends its alerts.
+    ///
+    /// # Errors
+    /// As [`RawStore::put`].
+    pub async fn put_evaluated(&self, object: Object) -> Result<Stored, UnavailableError> {
+        self.write(object, METADATA).await.map_err(not_stored)
+    }
+
+    /// Stores an object, with its metadata in `folder`.
+    async fn write(&self, object: Object, folder: &str) -> io::Result<Stored> {
         let store = self.clone();
-        let paths = [self.initial_metadata_path(&object.key), self.root.join(object.key.as_str())];
-        let mut folders: Vec<PathBuf> = paths.iter().filter_map(|path| Some(path.parent()?.to_owned())).collect();
+        let path = self.root.join(object.key.as_str());
+        let paths = [self.metadata_path(folder, &object.key), path.clone()];
+        let mut to_sync: Vec<PathBuf> = paths.iter().filter_map(|path| Some(path.parent()?.to_owned())).collect();
         let unfinished = blocking(move || store.write_unfinished(&object, paths)).await?;
         let stored = if unfinished.is_empty() {
-            // The folders are synchronized all the same: the other writer may not have done so yet.
             Stored::Already
         } else {
             self.disk.sync(unfinished.iter().map(|unfinished| unfinished.file.path().to_owned()).collect()).await?;
             blocking(move || rename_new(unfinished)).await?
         };
-        folders.dedup();
-        self.disk.sync(folders).await?;
+        if stored == Stored::Already {
+            // Its writer may not have synchronized it: another push not yet, a simulation or a restore never.
+            to_sync.push(path);
+        }
+        self.disk.sync(to_sync).await?;
         Ok(stored)
     }
 
-    /// Writes an object and its metadata under temporary names; nothing if the object exists.
+    /// Writes an object and its metadata under temporary names; nothing if both exist. An object that exists without metadata, such
+    /// as a restored one, gets that of this push: the first receipt that is known, and the one that the evaluation uses.
     fn write_unfinished(&self, object: &Object, paths: [PathBuf; 2]) -> io::Result<Vec<UnfinishedFile>> {
+        paths.iter().try_for_each(|path| self.disk.create_folder(path.parent().unwrap_or(&self.root)))?;
         let [metadata_path, path] = paths;
-        if path.try_exists()? {
+        let has_metadata = |folder: &&str| self.metadata_path(folder, &object.key).exists();
+        if path.try_exists()? && METADATA_FOLDERS.iter().any(has_metadata) {
             return Ok(Vec::new());
         }
         // The metadata is renamed first, so that no object lacks it or is missed when pending objects are listed. It stays as
@@ -103,7 +128,6 @@ impl FolderStore {
     }
 
     fn write_temporary(&self, path: PathBuf, bytes: &[u8]) -> io::Result<UnfinishedFile> {
-        create_dir_durably(path.parent().unwrap_or(&self.root))?;
         let (prefix, suffix) = UNFINISHED_NAME;
         let mut file =
             tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile_in(self.root.join(UNFINISHED))?;
@@ -121,67 +145,38 @@ impl FolderStore {
         blocking(move || work(&store)).await.map_err(|error| UnavailableError::new(message, error))
     }
 
-    /// The path of an object's metadata when it is stored.
-    fn initial_metadata_path(&self, key: &ObjectKey) -> PathBuf {
-        self.metadata_path(if key.is_evaluated() { TO_EVALUATE } else { METADATA }, key)
-    }
-
     fn metadata_path(&self, folder: &str, key: &ObjectKey) -> PathBuf {
         self.root.join(folder).join(format!("{key}.json"))
     }
 
-    fn record_evaluated(&self, key: &ObjectKey) -> io::Result<()> {
-        // A repeated push was recorded the first time, or was set aside.
-        if !self.move_metadata(key, TO_EVALUATE, METADATA)? {
-            self.move_metadata(key, SET_ASIDE, METADATA)?;
-        }
-        Ok(())
-    }
-
-    /// Moves an object's metadata from one folder to another; false if it is not in the first.
-    fn move_metadata(&self, key: &ObjectKey, from: &str, to: &str) -> io::Result<bool> {
+    /// Moves an object's metadata from one folder to another, if it is in the first. Metadata that is in the other already is of
+    /// an earlier push and stays: of two concurrent pushes, the second may have written its own after that moved.
+    fn move_metadata(&self, key: &ObjectKey, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (self.metadata_path(from, key), self.metadata_path(to, key));
-        if !from.try_exists()? {
-            return Ok(false);
-        }
-        create_dir_durably(to.parent().unwrap_or(&self.root))?;
-        match fs::rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            renamed => renamed.map(|()| true),
-        }
+        self.disk.create_folder(to.parent().unwrap_or(&self.root))?;
+        let mut metadata = TempPath::try_from_path(&from)?;
+        // It stays if it cannot be moved.
+        metadata.disable_cleanup(true);
+        metadata.persist_noclobber(to).or_else(|error| match error.error.kind() {
+            // Not there, or moved by another push in between.
+            io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::AlreadyExists => fs::remove_file(from),
+            _ => Err(error.error),
+        })
     }
 
     /// The objects that are not evaluated yet and were received before `received`.
     fn read_pending(&self, received: Timestamp) -> io::Result<Vec<PendingPush>> {
-        let root = self.root.join(TO_EVALUATE);
         let mut pending = Vec::new();
-        let mut folders = vec![root.clone()];
-        while let Some(folder) = folders.pop() {
-            let entries = match fs::read_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                entries => entries?,
-            };
-            for entry in entries {
-                let entry = entry?;
-                let path = entry.path();
-                // Symbolic links are not followed: their targets belong to other programs.
-                if entry.file_type()?.is_dir() {
-                    folders.push(path);
-                } else {
-                    pending.extend(self.read_metadata(&root, &path, received)?);
-                }
-            }
+        for (key, metadata) in metadata_to_evaluate(&self.root)? {
+            pending.extend(self.read_metadata(key, &metadata, received)?);
         }
         pending.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(pending)
     }
 
-    /// `None` if the object is too new, or was never stored because the process ended before. In that case there was no
-    /// response, and the metadata is removed.
-    fn read_metadata(&self, root: &Path, path: &Path, before: Timestamp) -> io::Result<Option<PendingPush>> {
-        let name = path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|name| name.strip_suffix(".json"));
-        // Other files belong to other programs.
-        let Some(key) = name.map(ObjectKey::known).filter(ObjectKey::is_evaluated) else { return Ok(None) };
+    /// `None` if the object is too new, or does not exist: it may be renamed in a moment, after its metadata.
+    fn read_metadata(&self, key: ObjectKey, path: &Path, before: Timestamp) -> io::Result<Option<PendingPush>> {
         let metadata = match fs::read(path) {
             // Evaluated in between.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -192,21 +187,19 @@ impl FolderStore {
             // Damaged metadata must not delay other objects. It was written when the object was received.
             Err(_) => Timestamp::try_from(fs::metadata(path)?.modified()?).map_err(io::Error::other)?,
         };
-        if received >= before {
-            return Ok(None);
-        }
-        if !self.root.join(key.as_str()).try_exists()? {
-            return fs::remove_file(path).map(|()| None);
-        }
-        Ok(Some(PendingPush { key, received }))
+        let is_pending = received < before && self.root.join(key.as_str()).try_exists()?;
+        Ok(is_pending.then_some(PendingPush { key, received }))
     }
 
-    /// Writes a file durably, in place of an existing one.
-    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let UnfinishedFile { file, path } = self.write_temporary(path.to_owned(), bytes)?;
+    /// Writes the file `name` of the data folder durably, in place of an existing one.
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.root.join(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        self.disk.create_folder(folder)?;
+        let UnfinishedFile { file, path } = self.write_temporary(path.clone(), bytes)?;
         file.as_file().sync_all()?;
-        file.persist(&path)?;
-        sync_one(path.parent().unwrap_or(&self.root))
+        file.persist(path)?;
+        sync_one(folder)
     }
 }
 
@@ -221,6 +214,32 @@ fn rename_new(unfinished: Vec<UnfinishedFile>) -> io::Result<Stored> {
         };
     }
     Ok(stored)
+}
+
+/// The metadata of the objects to evaluate: their keys and its paths.
+fn metadata_to_evaluate(root: &Path) -> io::Result<Vec<(ObjectKey, PathBuf)>> {
+    let root = root.join(TO_EVALUATE);
+    let mut metadata = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            let name = path.strip_prefix(&root).ok().and_then(Path::to_str).and_then(|name| name.strip_suffix(".json"));
+            // Symbolic links are not followed: their targets belong to other programs.
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else if let Some(key) = name.map(ObjectKey::known).filter(ObjectKey::is_evaluated) {
+                // Other files belong to other programs.
+                metadata.push((key, path));
+            }
+        }
+    }
+    Ok(metadata)
 }
 
 /// Removes our unfinished files and returns their number. Symbolic links are neither removed nor followed.
@@ -246,11 +265,15 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+fn not_stored(error: io::Error) -> UnavailableError {
+    UnavailableError::new("the data folder did not take the object", error)
+}
+
 #[async_trait]
 impl RawStore for FolderStore {
     async fn put(&self, object: Object) -> Result<Stored, UnavailableError> {
-        let stored = self.write(object).await;
-        stored.map_err(|error| UnavailableError::new("the data folder did not take the object", error))
+        let folder = if object.key.is_evaluated() { TO_EVALUATE } else { METADATA };
+        self.write(object, folder).await.map_err(not_stored)
     }
 }
 
@@ -268,34 +291,23 @@ impl Journal for FolderStore {
 
     async fn mark_evaluated(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         let key = key.clone();
-        let record = move |store: &Self| store.record_evaluated(&key);
+        let record = move |store: &Self| {
+            [SET_ASIDE, TO_EVALUATE].iter().try_for_each(|from| store.move_metadata(&key, from, METADATA))
+        };
         self.run("the data folder did not record the object as evaluated", record).await
     }
 
     async fn set_aside(&self, key: &ObjectKey) -> Result<(), UnavailableError> {
         let key = key.clone();
-        let set_aside = move |store: &Self| store.move_metadata(&key, TO_EVALUATE, SET_ASIDE).map(drop);
+        let set_aside = move |store: &Self| store.move_metadata(&key, TO_EVALUATE, SET_ASIDE);
         self.run("the data folder did not set the object aside", set_aside).await
-    }
-}
-
-/// Creates a folder and its missing parents, so that they survive a power failure.
-fn create_dir_durably(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().unwrap_or(Path::new(""));
-    create_dir_durably(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => sync_one(parent),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::local::NewDataFolder;
     use crate::domain::batch::BatchId;
 
     fn object(body: &[u8]) -> Object {
@@ -329,6 +341,86 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_metadata_of_the_first_of_two_pushes_at_once_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let key = object(b"x").key;
+        let path = |part: &str| folder.path().join(format!("{part}/{key}.json"));
+        store.put(object(b"x")).await.unwrap();
+        store.mark_evaluated(&key).await.unwrap();
+        let first = fs::read(path(METADATA)).unwrap();
+        for part in [TO_EVALUATE, SET_ASIDE] {
+            // The second push looked for the object before the first one stored it.
+            fs::create_dir_all(path(part).parent().unwrap()).unwrap();
+            fs::write(path(part), b"{}").unwrap();
+            store.mark_evaluated(&key).await.unwrap();
+            assert_eq!((fs::read(path(METADATA)).unwrap(), path(part).exists()), (first.clone(), false), "{part}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_push_of_simulated_history_is_stored_already_and_not_pending() {
+        let folder = tempfile::tempdir().unwrap();
+        NewDataFolder::create(folder.path()).unwrap().put(&object(b"x")).unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        assert_eq!(store.put(object(b"x")).await.unwrap(), Stored::Already);
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn an_object_without_metadata_is_pending_from_its_next_push_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = FolderStore::open(folder.path()).unwrap();
+        store.put(object(b"x")).await.unwrap();
+        fs::remove_dir_all(folder.path().join(TO_EVALUATE)).unwrap();
+        let mut repeated = object(b"x");
+        repeated.metadata.received = "2026-11-23T11:00:00Z".parse().unwrap();
+        assert_eq!(store.put(repeated.clone()).await.unwrap(), Stored::Already);
+        let expected = PendingPush { key: repeated.key.clone(), received: repeated.metadata.received };
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), [expected]);
+        store.mark_evaluated(&repeated.key).await.unwrap();
+        assert_eq!(store.put(repeated).await.unwrap(), Stored::Already);
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
+    }
+
+    /// A push opens a folder, or an object that exists, only to synchronize it.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_object_and_the_folders_that_another_process_created_are_synchronized_once() {
+        use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("new/data");
+        let object_path = root.join(object(b"x").key.as_str());
+        let paths =
+            [above.path().to_owned(), above.path().join("new"), root.clone(), root.join(TO_EVALUATE), object_path];
+        fs::create_dir_all(paths[3].join("raw-undated")).unwrap();
+        fs::create_dir(root.join("raw-undated")).unwrap();
+        fs::write(&paths[4], b"x").unwrap();
+        for _process in 0..2 {
+            let (store, _) = FolderStore::open(&root).unwrap();
+            let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
+            let watched = paths.each_ref().map(|path| inotify::add_watch(&watch, path, WatchFlags::OPEN).unwrap());
+            let opened = || {
+                let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+                let (mut events, mut opened) = (Reader::new(&watch, &mut buffer), Vec::new());
+                while let Ok(event) = events.next() {
+                    // An event with a name is about a file in the folder.
+                    opened.extend(event.file_name().is_none().then_some(event.wd()));
+                }
+                opened.sort_unstable();
+                opened
+            };
+            assert_eq!(store.put(object(b"x")).await.unwrap(), Stored::Already);
+            let mut once = opened();
+            once.dedup();
+            assert_eq!(once, watched);
+            store.put(object(b"y")).await.unwrap();
+            assert_eq!(opened(), [0; 0]);
+        }
+    }
+
+    #[tokio::test]
     async fn a_stored_object_is_pending_until_it_is_marked_as_evaluated() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = FolderStore::open(folder.path()).unwrap();
@@ -356,6 +448,8 @@ mod tests {
         assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
         let has_metadata = |part: &str| folder.path().join(format!("{part}/{key}.json")).exists();
         assert!(has_metadata(SET_ASIDE) && folder.path().join(key.as_str()).exists());
+        assert_eq!(store.put(object(b"x")).await.unwrap(), Stored::Already);
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
         store.mark_evaluated(&key).await.unwrap();
         assert!(has_metadata(METADATA) && !has_metadata(SET_ASIDE));
     }
@@ -366,7 +460,7 @@ mod tests {
         let (store, _) = FolderStore::open(folder.path()).unwrap();
         let key = object(b"x").key;
         store.put(object(b"x")).await.unwrap();
-        fs::write(store.initial_metadata_path(&key), b"").unwrap();
+        fs::write(store.metadata_path(TO_EVALUATE, &key), b"").unwrap();
         fs::write(folder.path().join(TO_EVALUATE).join("notes.json"), b"mine").unwrap();
         let pending = store.pending(Timestamp::MAX).await.unwrap();
         assert_eq!(pending.into_iter().map(|object| object.key).collect::<Vec<_>>(), [key]);
@@ -374,12 +468,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metadata_of_an_object_that_was_never_stored_is_not_pending() {
+    async fn an_object_that_is_being_stored_is_pending_once_it_is_stored() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = FolderStore::open(folder.path()).unwrap();
+        let key = object(b"x").key;
         store.put(object(b"x")).await.unwrap();
-        fs::remove_file(folder.path().join(object(b"x").key.as_str())).unwrap();
+        // As between the two renames of a push.
+        let (path, unfinished) = (folder.path().join(key.as_str()), folder.path().join(UNFINISHED).join(LEFT));
+        fs::rename(&path, &unfinished).unwrap();
         assert_eq!(store.pending(Timestamp::MAX).await.unwrap(), []);
+        fs::rename(unfinished, path).unwrap();
+        assert_eq!(store.pending(Timestamp::MAX).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn metadata_of_an_object_that_was_never_stored_is_removed_at_start_unless_another_process_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = FolderStore::open_shared(folder.path()).unwrap();
+        let metadata = [b"x", b"y"].map(|body| writer.metadata_path(TO_EVALUATE, &object(body).key));
+        let is_left = || metadata.each_ref().map(|metadata| metadata.exists());
+        writer.put(object(b"x")).await.unwrap();
+        writer.put(object(b"y")).await.unwrap();
+        fs::remove_file(folder.path().join(object(b"x").key.as_str())).unwrap();
+        drop(FolderStore::open(folder.path()).unwrap());
+        assert_eq!(is_left(), [true, true]);
+        drop(writer);
+        drop(FolderStore::open(folder.path()).unwrap());
+        assert_eq!(is_left(), [false, true]);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use smartclean_push::adapters::local::FolderStore;
 use smartclean_push::domain::archive::{Metadata, Object, unpack_rejections};
 use smartclean_push::domain::display;
-use smartclean_push::ingest::ports::{Journal, RawStore, Stored, UnavailableError};
+use smartclean_push::ingest::ports::{RawStore, Stored, UnavailableError};
 use smartclean_push::ingest::{RereadRejection, reread};
 
 use crate::output::{print, progress_bar};
@@ -85,13 +85,9 @@ impl RejectedCommand {
 
     /// Stores an object. Returns whether it is new.
     async fn store(&self, store: &FolderStore, object: Object) -> Result<bool, UnavailableError> {
-        let key = object.key.clone();
-        let is_new = store.put(object).await? == Stored::New;
-        if is_new && !self.alerts {
-            // Then `serve` does not evaluate it, and nobody is alerted.
-            store.mark_evaluated(&key).await?;
-        }
-        Ok(is_new)
+        // Without --alerts, `serve` must not evaluate it, or people would be alerted.
+        let stored = if self.alerts { store.put(object).await? } else { store.put_evaluated(object).await? };
+        Ok(stored == Stored::New)
     }
 
     fn report(&self, RereadCounts { rejections, readings, stored, rejected, .. }: &RereadCounts) {
