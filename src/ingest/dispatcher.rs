@@ -155,7 +155,7 @@ impl Dispatcher<'_> {
         rendered
     }
 
-    fn renderer(&self) -> Renderer {
+    fn renderer(&self) -> Renderer<'_> {
         Renderer::new(self.evaluator.rules, "en")
     }
 
@@ -197,7 +197,7 @@ fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap
 
 /// The sizes of the fewest groups that cover `messages`, which are in order of urgency. A notice is always alone, because
 /// a digest is about devices. Notices come first and are few.
-fn fewest_messages(renderer: &Renderer, messages: &[&Message]) -> Vec<usize> {
+fn fewest_messages(renderer: &Renderer<'_>, messages: &[&Message]) -> Vec<usize> {
     let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
     let digests = renderer.grouped(&messages[notices..], LARGEST_DIGEST);
     repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()

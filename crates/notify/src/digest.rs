@@ -24,7 +24,7 @@ const LARGEST_ATTRIBUTES: usize = 64 * 1024;
 /// Bytes of an email or of the JSON text that are reserved for headings, explanation and counts.
 const FRAME: usize = 4 * 1024;
 
-impl Renderer {
+impl Renderer<'_> {
     /// Renders `messages` as one message with a line for each alert: location, values, limits and time, the highest severity
     /// first.
     ///
@@ -89,7 +89,7 @@ impl Renderer {
     }
 }
 
-fn listed_alerts<'t>(message: &Message, texts: &'t Texts) -> Vec<ListedAlert<'t>> {
+fn listed_alerts<'t>(message: &Message, texts: &'t Texts<'t>) -> Vec<ListedAlert<'t>> {
     let (mut listed, more): (Vec<ListedAlert<'_>>, usize) = match message {
         Message::Firing { alerts, blocked } => {
             (alerts.iter().map(|alert| ListedAlert::new(alert, AlertPhase::Firing, texts)).collect(), *blocked)
@@ -133,7 +133,7 @@ impl DigestBudget {
     }
 
     /// Adds `message` and returns whether it fits. After one that does not fit, the digest is full.
-    fn add(&mut self, message: &Message, texts: &Texts) -> bool {
+    fn add(&mut self, message: &Message, texts: &Texts<'_>) -> bool {
         listed_alerts(message, texts).iter().all(|listed| self.add_alert(listed))
     }
 

@@ -101,7 +101,7 @@ Medium (2)
 
 Newest: Wed 1 June 2022, 14:01:00 (Asia/Singapore)
 Zone id: zone01
-Project id: project01
+Site id: project01
 Property id: property01
 
 ";

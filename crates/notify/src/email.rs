@@ -36,7 +36,7 @@ impl Email {
     }
 
     /// The content as an HTML page that loads nothing. `mark` is the severity, "ok" or "notice".
-    pub(super) fn html(&self, subject: &str, mark: &str, texts: &Texts) -> String {
+    pub(super) fn html(&self, subject: &str, mark: &str, texts: &Texts<'_>) -> String {
         let band = format!("padding:12px 24px;background:{};color:#ffffff;font-weight:bold", color(mark));
         let page = html! {
             (DOCTYPE)
@@ -100,13 +100,15 @@ impl Facts<'_> {
         let (first, texts) = (self.first(), self.texts);
         let time = |at| date_and_time(texts, &first.location, at);
         let mut header = vec![
-            texts.email_where(&self.location),
+            texts.email_where(self.names.full()),
             texts.email_when(time(self.at())),
             texts.email_device(texts.device(first.location.device_title())),
         ];
         if self.phase != AlertPhase::Firing {
             header.insert(2, texts.email_raised(time(first.at)));
         }
+        header.extend(self.names.floor.iter().map(|floor| texts.email_floor(floor)));
+        header.extend(self.names.notes.iter().map(|note| texts.email_note(note)));
         let mut blocks = vec![header];
         blocks.extend(self.alerts.iter().take(max).map(|alert| self.alert_block(alert, max)));
         if self.alerts.len() > max {
@@ -157,7 +159,7 @@ impl Facts<'_> {
 }
 
 /// A value with its distance from the limit: "ammonia: 270 ppb, 1.4 times the limit of 200 ppb".
-fn measured(breach: &Breach, texts: &Texts) -> String {
+fn measured(breach: &Breach, texts: &Texts<'_>) -> String {
     if breach.unit == Unit::Flag {
         return texts.label(&flag(&breach.label, breach.value));
     }
@@ -169,7 +171,7 @@ fn measured(breach: &Breach, texts: &Texts) -> String {
 }
 
 /// The relation of a value to its limit, and the distance: "times" and "1.4", "under" and "2 points".
-fn beyond(breach: &Breach, texts: &Texts) -> (&'static str, String) {
+fn beyond(breach: &Breach, texts: &Texts<'_>) -> (&'static str, String) {
     let distance = breach.value - breach.limit;
     if distance == 0.0 {
         return ("at", String::new());
@@ -220,6 +222,7 @@ pub(super) fn wrapped(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::alert::Message;
     use domain::breach::Comparison;
 
     fn breach(unit: Unit, comparison: Comparison, value: f64, limit: f64) -> Breach {
@@ -265,5 +268,20 @@ mod tests {
         assert_eq!(wrapped(&word), word);
         assert_eq!(wrapped("short"), "short");
         assert_eq!(wrapped(&format!("- {word} word")), format!("-\n  {word}\n  word"));
+    }
+
+    #[test]
+    fn the_html_has_the_lines_of_the_text_and_no_markup_of_a_name() {
+        let alert = crate::fixtures::bad_smell_at("<img src=x> http://evil.example & \"Lobby\"");
+        let rendered = crate::fixtures::render(&Message::Firing { alerts: vec![alert], blocked: 0 });
+        let html = &rendered.html;
+        for line in rendered.email.lines().filter(|line| !line.is_empty()) {
+            let escaped = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+            assert!(html.contains(escaped.trim_start_matches("- ")), "{line}\n{html}");
+        }
+        assert!(html.contains(&format!("background:{}", color("medium"))) && html.contains(">MEDIUM<"), "{html}");
+        for absent in ["<img", "<script", "<link", "<a ", "href", "http://", "url(", "{"] {
+            assert!(!html.contains(absent), "{absent}: {html}");
+        }
     }
 }

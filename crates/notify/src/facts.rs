@@ -5,7 +5,8 @@ use std::hash::Hash;
 
 use jiff::Timestamp;
 
-use super::text::{clock, location_name};
+use super::location::LocationNames;
+use super::text::clock;
 use super::texts::Texts;
 use super::time::moment;
 use domain::alert::{Alert, Trigger};
@@ -16,13 +17,16 @@ use domain::severity::Severity;
 
 /// The alerts of one reading or one device, with the values that their texts share.
 pub(super) struct Facts<'t> {
-    pub(super) texts: &'t Texts,
+    pub(super) texts: &'t Texts<'t>,
     /// The highest severity first, without characters that could break a line or control a terminal. Never empty.
     pub(super) alerts: Vec<Alert>,
     /// The highest severity of the alerts.
     pub(super) severity: Severity,
     /// The display name of the location.
     pub(super) location: String,
+    pub(super) names: LocationNames,
+    /// What people should do, without duplicates. A template has its own instructions.
+    pub(super) actions: Vec<String>,
     /// The local time of day of the first alert.
     pub(super) clock: String,
     /// The titles of the alerts, without duplicates.
@@ -70,13 +74,17 @@ impl<'t> Facts<'t> {
     ///
     /// # Panics
     /// If `alerts` is empty.
-    pub(super) fn new(alerts: &[Alert], texts: &'t Texts) -> Self {
+    pub(super) fn new(alerts: &[Alert], texts: &'t Texts<'t>) -> Self {
         let alerts: Vec<Alert> = alerts.iter().map(|alert| sanitized(alert, texts)).collect();
         let first = &alerts[0];
+        let names = LocationNames::new(&first.location, texts);
+        let of_texts = alerts.iter().filter(|alert| alert.template.is_none());
         Self {
             texts,
             severity: alerts.iter().map(|alert| alert.severity).max().unwrap_or(first.severity),
-            location: location_name(&first.location, texts),
+            location: names.short.clone(),
+            names,
+            actions: deduplicated(of_texts.filter_map(|alert| alert.action.clone())),
             clock: clock(&first.location, first.at),
             titles: deduplicated(alerts.iter().map(|alert| alert.title.clone())),
             groups: groups(&alerts),
@@ -88,7 +96,7 @@ impl<'t> Facts<'t> {
     }
 
     /// The facts of one alert in this phase.
-    pub(super) fn in_phase(alert: &Alert, phase: AlertPhase, texts: &'t Texts) -> Self {
+    pub(super) fn in_phase(alert: &Alert, phase: AlertPhase, texts: &'t Texts<'t>) -> Self {
         let mut facts = Self { phase, ..Self::new(std::slice::from_ref(alert), texts) };
         facts.clock = facts.moment(alert.at);
         facts
@@ -168,7 +176,7 @@ fn groups(alerts: &[Alert]) -> Vec<AlertGroup> {
 }
 
 /// `alert` without characters that could break a line or command a terminal, its title in the language.
-fn sanitized(alert: &Alert, texts: &Texts) -> Alert {
+fn sanitized(alert: &Alert, texts: &Texts<'_>) -> Alert {
     let sanitize = |text: &str| presentable(text).unwrap_or_default();
     // Rules files are checked for blank names. A stored alert of an older release may still have one.
     let first =
@@ -180,6 +188,7 @@ fn sanitized(alert: &Alert, texts: &Texts) -> Alert {
     };
     Alert {
         title: texts.title(&alert.rule, &first([&alert.title, &alert.rule], "Alert")),
+        action: alert.action.as_deref().and_then(presentable).map(|action| texts.action(&alert.rule, &action)),
         rule: sanitize(&alert.rule),
         breaches: alert.breaches.iter().map(breach).collect(),
         reasons: deduplicated(alert.reasons.iter().filter_map(|reason| presentable(&display::unlinked(reason)))),

@@ -18,6 +18,9 @@ pub mod gsm7;
 #[cfg(test)]
 mod limits_tests;
 mod list;
+mod location;
+#[cfg(test)]
+mod names_tests;
 mod notice;
 mod own_texts;
 mod payload;

@@ -3,6 +3,7 @@
 use domain::alert::{Alert, Message, SuppressedAlert, SuppressionReason, Trigger};
 use domain::breach::Breach;
 use domain::location::Location;
+use domain::rules::RuleSet;
 use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -92,6 +93,7 @@ fn messages_of(name: &str) -> Vec<Message> {
     alerts.push(bad_feedback(name, &[name, name]));
     for (index, alert) in alerts.iter_mut().enumerate() {
         alert.title = name.to_owned();
+        alert.action = Some(name.to_owned());
         alert.rule = format!("{index}{name}");
         alert.location.zone = Some(format!("{index}{name}"));
         alert.breaches.iter_mut().for_each(|breach| breach.label = name.to_owned());
@@ -175,8 +177,10 @@ fn any_text_in_any_field_keeps_the_size_limits() {
 fn any_text_keeps_the_size_limits_in_every_kind_of_message() {
     for name in names().step_by(131) {
         let messages = messages_of(&name);
+        let (pack, renderer) = (RuleSet::pack(), Renderer::default());
+        let chinese = Renderer::new(&pack, "zh-Hans");
         let mut every: Vec<Rendered> = messages.iter().map(render).collect();
-        let renderer = Renderer::default();
+        every.extend(messages.iter().map(|message| chinese.render(message)));
         let groups = messages.iter().collect::<Vec<_>>();
         every.extend(renderer.grouped(&groups, 24 * 1024).into_iter().map(|group| renderer.digest(group)));
         every.push(crate::notice::with_text("id", &name, &format!("{name}\n{name}"), &Texts::english()));

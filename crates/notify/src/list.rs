@@ -33,12 +33,12 @@ pub(super) struct ListedAlert<'t> {
 }
 
 impl<'t> ListedAlert<'t> {
-    pub(super) fn new(alert: &Alert, phase: AlertPhase, texts: &'t Texts) -> Self {
+    pub(super) fn new(alert: &Alert, phase: AlertPhase, texts: &'t Texts<'t>) -> Self {
         let facts = Facts::in_phase(&Alert { template: None, ..alert.clone() }, phase, texts);
         Self { facts, resolved: None, more: 0 }
     }
 
-    pub(super) fn suppressed(suppressed: &SuppressedAlert, texts: &'t Texts) -> Self {
+    pub(super) fn suppressed(suppressed: &SuppressedAlert, texts: &'t Texts<'t>) -> Self {
         Self { resolved: suppressed.resolved_at, ..Self::new(&suppressed.alert, AlertPhase::Firing, texts) }
     }
 
@@ -54,13 +54,14 @@ impl<'t> ListedAlert<'t> {
 
     /// "Washroom 3, Bad smell: ammonia 270 ppb (limit 200) at 13:59 (over since 14:02)".
     pub(super) fn line(&self) -> String {
-        let (texts, location, title) = (self.facts.texts, &self.facts.location, &self.facts.titles[0]);
+        let (texts, location, title) = (self.facts.texts, &self.facts.names.full(), &self.facts.titles[0]);
         // Without a measured value, the sentence has the title.
         let head = match self.facts.phase {
             AlertPhase::Firing if !self.alert().breaches.is_empty() => texts.list_title(location, title),
             _ => location.clone(),
         };
-        let mut line = self.facts.sentence(&SentenceOptions::full(&head));
+        let options = SentenceOptions { has_action: self.resolved.is_none(), ..SentenceOptions::full(&head) };
+        let mut line = self.facts.sentence(&options);
         if let Some(resolved) = self.resolved {
             line = texts.list_resolved(line, self.facts.moment(resolved));
         }
@@ -106,7 +107,7 @@ pub(super) fn highest_mark(alerts: &[ListedAlert<'_>]) -> &'static str {
 }
 
 /// The number of alerts: "37 alerts (4 high, 33 medium); 5 over".
-pub(super) fn counted_by_severity(alerts: &[ListedAlert<'_>], texts: &Texts) -> String {
+pub(super) fn counted_by_severity(alerts: &[ListedAlert<'_>], texts: &Texts<'_>) -> String {
     let count = |severity| alerts.iter().filter(|listed| listed.severity() == severity).count();
     let by_severity: Vec<String> = Severity::ALL
         .into_iter()
@@ -145,13 +146,13 @@ pub(super) fn groups(alerts: &[ListedAlert<'_>]) -> Vec<Vec<String>> {
 }
 
 /// `head` followed by as many alerts as the sentence limit permits. The rest of `total` is counted.
-pub(super) fn sentence(texts: &Texts, head: &str, names: &[String], total: usize) -> String {
+pub(super) fn sentence(texts: &Texts<'_>, head: &str, names: &[String], total: usize) -> String {
     let text = with_names(texts, head, names, total);
     cut_to_fit(&text, Charset::Unicode.ellipsis(), LONGEST_SENTENCE, utf16_units)
 }
 
 /// The text of an SMS: `head` followed by as many alerts as fit into one part. The rest of `total` is counted.
-pub(super) fn sms(texts: &Texts, head: &str, names: &[String], total: usize) -> String {
+pub(super) fn sms(texts: &Texts<'_>, head: &str, names: &[String], total: usize) -> String {
     let fitting = (0..=names.len())
         .rev()
         .map(|count| as_gsm7(with_names(texts, head, &names[..count], total)))
@@ -164,7 +165,7 @@ pub(super) fn short_names(alerts: &[ListedAlert<'_>], with_location: bool) -> Ve
     alerts.iter().take(MOST_NAMED).map(|listed| listed.short(with_location)).collect()
 }
 
-fn with_names(texts: &Texts, head: &str, names: &[String], total: usize) -> String {
+fn with_names(texts: &Texts<'_>, head: &str, names: &[String], total: usize) -> String {
     if names.is_empty() {
         return head.to_owned();
     }
@@ -176,13 +177,13 @@ fn with_names(texts: &Texts, head: &str, names: &[String], total: usize) -> Stri
 /// The subject in Unicode and in English ASCII, with the number of alerts whole and the location shortened. `others` is the number
 /// of other locations.
 pub(super) fn subjects(
-    texts: &Texts,
+    texts: &Texts<'_>,
     mark: &str,
-    alerts: impl Fn(&Texts) -> String,
+    alerts: impl Fn(&Texts<'_>) -> String,
     location: &str,
     others: usize,
 ) -> (String, String) {
-    let subject = |texts: &Texts, location: &str, charset: Charset| {
+    let subject = |texts: &Texts<'_>, location: &str, charset: Charset| {
         let of =
             |location: &str| marked(texts, mark, &texts.subject(alerts(texts), and_others(texts, location, others)));
         let width = LONGEST_SUBJECT.saturating_sub(utf16_units(&of("")));
@@ -193,6 +194,6 @@ pub(super) fn subjects(
 }
 
 /// "Lobby and 2 more locations".
-pub(super) fn and_others(texts: &Texts, location: &str, others: usize) -> String {
+pub(super) fn and_others(texts: &Texts<'_>, location: &str, others: usize) -> String {
     if others == 0 { location.to_owned() } else { texts.list_locations(location, others) }
 }

@@ -20,7 +20,7 @@ const LARGEST_TEXT: usize = 12 * 1024;
 /// Longest line of the text, in UTF-16 code units.
 const LONGEST_LINE: usize = 400;
 
-pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts) -> Rendered {
+pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts<'_>) -> Rendered {
     let (subject, text) = match notice {
         Notice::RulesRefused(refused) => {
             let mut faults = refused.diagnostics.clone();
@@ -40,7 +40,7 @@ pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts) -> Rendered {
 }
 
 /// A message of kind `notice` with `text` of one or several lines. Lines beyond the size limit of SNS are counted.
-pub(super) fn with_text(id: &str, subject: &str, text: &str, texts: &Texts) -> Rendered {
+pub(super) fn with_text(id: &str, subject: &str, text: &str, texts: &Texts<'_>) -> Rendered {
     let title = presentable(subject).unwrap_or_else(|| "smartclean-push".to_owned());
     let lines: Vec<String> = text.lines().map(line).collect();
     let text = bounded(&lines, texts);
@@ -78,7 +78,7 @@ fn line(line: &str) -> String {
 }
 
 /// As many of `lines` as fit into [`LARGEST_TEXT`], and the number of the others.
-fn bounded(lines: &[String], texts: &Texts) -> String {
+fn bounded(lines: &[String], texts: &Texts<'_>) -> String {
     let mut left = LARGEST_TEXT;
     let fitting = lines.iter().map_while(|line| {
         left = left.checked_sub(json_size(line))?;

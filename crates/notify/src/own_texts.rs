@@ -7,7 +7,7 @@ use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternEl
 use unic_langid::LanguageIdentifier;
 
 use super::texts::{EN, MESSAGES, is_multiline, name_key};
-use domain::rules::{Diagnostic, OwnTexts, RuleSet, nearest};
+use domain::rules::{Diagnostic, OwnTexts, Rule, RuleSet, nearest};
 
 /// Longest text of a message as it is written, in bytes.
 const LONGEST_TEXT: usize = 2_000;
@@ -75,7 +75,8 @@ fn errors(texts: &OwnTexts, rules: &RuleSet) -> Vec<Diagnostic> {
 
 /// The keys of names: of the rules, the metrics and the device types.
 fn name_keys(rules: &RuleSet) -> Vec<String> {
-    let of_rules = rules.rules.iter().map(|rule| name_key("title", &rule.id));
+    let of_rule = |rule: &Rule| [name_key("title", &rule.id), name_key("action", &rule.id)];
+    let of_rules = rules.rules.iter().flat_map(of_rule);
     let keys = EN.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.to_owned());
     of_rules.chain(keys.filter(|key| key.starts_with("label-") || key.starts_with("device-"))).collect()
 }

@@ -88,6 +88,12 @@ struct LocationPayload<'a> {
     /// The display name in the texts.
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    site_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     display: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
@@ -110,6 +116,9 @@ pub(super) struct AlertPayload<'a> {
     id: String,
     rule: &'a str,
     title: &'a str,
+    /// What people should do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
     severity: Severity,
     /// SHA-256 of the stored text of the reading; absent for no-data alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +201,7 @@ impl Facts<'_> {
             local_time: local_time(&first.location, at),
             no_reading_since: self.no_reading_since,
             raised_at: (self.phase != AlertPhase::Firing).then_some(first.at),
-            location: Some(LocationPayload::new(&first.location, &self.location, at)),
+            location: Some(LocationPayload::new(self, at)),
             alerts: self.alerts.iter().take(max).map(alert).collect(),
             alerts_left_out: self.alerts.len().saturating_sub(max),
             blocked_before: self.blocked,
@@ -232,10 +241,14 @@ impl TriggerPayload {
 }
 
 impl<'a> LocationPayload<'a> {
-    fn new(location: &'a Location, name: &'a str, at: Timestamp) -> Self {
+    fn new(facts: &'a Facts<'_>, at: Timestamp) -> Self {
+        let (location, names) = (&facts.first().location, &facts.names);
         let zone = Some(&location.local_zone).filter(|zone| zone.is_known());
         Self {
-            name,
+            name: &facts.location,
+            site_name: names.site.as_deref(),
+            zone_name: names.zone.as_deref(),
+            device_name: names.device.as_deref(),
             display: location.display.as_deref(),
             device: location.device.as_deref(),
             device_type: &location.device_type,
@@ -254,6 +267,7 @@ impl<'a> AlertPayload<'a> {
             id: alert.id.to_string(),
             rule: &alert.rule,
             title: &alert.title,
+            action: alert.action.as_deref(),
             severity: alert.severity,
             reading: (!matches!(alert.trigger, Trigger::NoData { .. })).then_some(alert.reading),
             trigger: TriggerPayload::new(alert),
@@ -271,7 +285,7 @@ impl<'a> AlertPayload<'a> {
         Self {
             at: Some(alert.at),
             over: listed.resolved,
-            location: Some(LocationPayload::new(&alert.location, &listed.facts.location, alert.at)),
+            location: Some(LocationPayload::new(&listed.facts, alert.at)),
             ..Self::new(alert, max)
         }
     }

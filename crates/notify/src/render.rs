@@ -10,22 +10,22 @@ use domain::alert::Message;
 use domain::rules::RuleSet;
 
 /// Renders messages in one language.
-pub struct Renderer {
-    pub(super) texts: Texts,
+pub struct Renderer<'n> {
+    pub(super) texts: Texts<'n>,
 }
 
-/// In English, with the built-in texts.
-impl Default for Renderer {
+/// In English, with the built-in texts and without names.
+impl Default for Renderer<'_> {
     fn default() -> Self {
         Self { texts: Texts::english() }
     }
 }
 
-impl Renderer {
-    /// Renders in `language`, with the texts of `rules`. A text that the language does not have is in English.
+impl<'n> Renderer<'n> {
+    /// Renders in `language`, with the names and texts of `rules`. A text that the language does not have is in English.
     #[must_use]
-    pub fn new(rules: &RuleSet, language: &str) -> Self {
-        Self { texts: Texts::new(language, &rules.texts) }
+    pub fn new(rules: &'n RuleSet, language: &str) -> Self {
+        Self { texts: Texts::new(language, rules) }
     }
 
     /// Renders `message`.
@@ -136,7 +136,7 @@ mod tests {
             "at": "2022-06-01T05:59:45.904Z",
             "local_time": "2022-06-01T13:59:45.904+08:00",
             "location": {
-                "name": "Gents L1", "display": "Gents L1", "device": "device01", "device_type": "FD",
+                "name": "Gents L1", "device_name": "Gents L1", "display": "Gents L1", "device": "device01", "device_type": "FD",
                 "device_title": "feedback tablet", "zone": "zone01", "project": "project01", "property": "property01",
                 "time_zone": "Asia/Singapore",
             },

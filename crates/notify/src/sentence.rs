@@ -27,6 +27,8 @@ pub(super) struct SentenceOptions<'a> {
     pub(super) max_label: usize,
     /// Whether the sentence includes the trigger, and in follow-ups the measured values.
     pub(super) has_trigger: bool,
+    /// Whether it says what people should do.
+    pub(super) has_action: bool,
 }
 
 /// Most groups in a full sentence, and most breaches and reasons of each. The ten metrics of the largest sensor fit; the email
@@ -46,6 +48,7 @@ impl<'a> SentenceOptions<'a> {
             max_reasons: MOST_LISTED,
             max_label: usize::MAX,
             has_trigger: true,
+            has_action: true,
         }
     }
 }
@@ -58,11 +61,15 @@ impl Facts<'_> {
     }
 
     pub(super) fn sentence(&self, options: &SentenceOptions<'_>) -> String {
-        match self.phase {
+        let sentence = match self.phase {
             AlertPhase::Firing => self.firing_sentence(options),
             AlertPhase::Reminder(at) => self.reminder_sentence(at, options),
-            AlertPhase::Resolved(at) => self.resolved_sentence(at, options),
+            AlertPhase::Resolved(at) => return self.resolved_sentence(at, options),
+        };
+        if !options.has_action || self.actions.is_empty() {
+            return sentence;
         }
+        self.texts.with_action(sentence, self.actions.join("; "))
     }
 
     pub(super) fn firing_sentence(&self, options: &SentenceOptions<'_>) -> String {
@@ -178,6 +185,7 @@ impl Facts<'_> {
             "type" => self.texts.device(alert.location.device_title()),
             "severity" => self.texts.severity(alert.severity.as_str()),
             "title" => alert.title.clone(),
+            "action" => alert.action.clone().unwrap_or_default(),
             "reasons" => self.reasons(group, options),
             "since" => alert.trigger.since().map(|since| self.moment(since)).unwrap_or_default(),
             "duration" => alert.trigger.since().map(|since| elapsed(self.texts, since, alert.at)).unwrap_or_default(),
@@ -187,7 +195,7 @@ impl Facts<'_> {
 }
 
 /// "3 times within 1 h".
-pub(super) fn times(texts: &Texts, count: usize, within: Option<SignedDuration>) -> String {
+pub(super) fn times(texts: &Texts<'_>, count: usize, within: Option<SignedDuration>) -> String {
     match within {
         Some(within) => texts.times_within(count, span(texts, within)),
         None => texts.times(count),

@@ -12,10 +12,14 @@ const KEPT_LOCATION: [usize; 3] = [12, 4, 0];
 const KEPT_LABEL: usize = 12;
 
 impl Facts<'_> {
-    /// The text of an SMS of one part. A longer sentence loses, in this order: the end of the location, further breaches,
+    /// The text of an SMS of one part. A longer sentence loses, in this order: what people should do, the end of the location, further breaches,
     /// reasons, the end of the metric name, the trigger, the rest of the location. Value, unit, limit and time of the first
     /// breach are cut only if a rule's template is longer than one part.
     pub(super) fn sms(&self) -> String {
+        let whole = self.encoded(&SentenceOptions::full(&self.location));
+        if is_one_part(&whole) {
+            return whole;
+        }
         let attempts = self.attempts();
         let name = graphemes(&self.location);
         let fitting =
@@ -31,12 +35,13 @@ impl Facts<'_> {
 
     /// The first breach alone.
     fn first_breach(&self) -> SentenceOptions<'_> {
-        SentenceOptions { max_groups: 1, max_breaches: 1, ..SentenceOptions::full(&self.location) }
+        let full = SentenceOptions { has_action: false, ..SentenceOptions::full(&self.location) };
+        SentenceOptions { max_groups: 1, max_breaches: 1, ..full }
     }
 
     /// The sentences to try, the longest first.
     fn attempts(&self) -> Vec<SentenceOptions<'_>> {
-        let full = SentenceOptions::full(&self.location);
+        let full = SentenceOptions { has_action: false, ..SentenceOptions::full(&self.location) };
         let group = &self.groups[0];
         let groups = self.groups.len().min(full.max_groups);
         let breaches = group.breaches.len().min(full.max_breaches);

@@ -30,7 +30,7 @@ impl Facts<'_> {
 
     /// The subject with all titles, or with the first title and the number of others. If it is still too long, the location is
     /// shortened first, then the title.
-    fn subject_of(&self, titles: &[String], location: &str, charset: Charset, texts: &Texts) -> String {
+    fn subject_of(&self, titles: &[String], location: &str, charset: Charset, texts: &Texts<'_>) -> String {
         let subject = |title: &str, location: &str| {
             let subject = match self.phase {
                 AlertPhase::Reminder(_) => texts.subject_reminder(title, location),
@@ -52,7 +52,7 @@ impl Facts<'_> {
 }
 
 /// `text` after the word of a severity, of "ok" or of a notice: "[HIGH] Bad smell".
-pub(super) fn marked(texts: &Texts, mark: &str, text: &str) -> String {
+pub(super) fn marked(texts: &Texts<'_>, mark: &str, text: &str) -> String {
     format!("[{}] {text}", texts.severity(mark).to_uppercase())
 }
 

@@ -17,7 +17,7 @@ use domain::location::Location;
 
 /// Renders the list of `alerts`. `more` is the number of further alerts that are only counted.
 pub(super) fn rendered(
-    texts: &Texts,
+    texts: &Texts<'_>,
     id: String,
     reason: SuppressionReason,
     alerts: &[SuppressedAlert],
@@ -52,7 +52,7 @@ pub(super) fn rendered(
 }
 
 fn email(
-    texts: &Texts,
+    texts: &Texts<'_>,
     reason: SuppressionReason,
     alerts: &[ListedAlert<'_>],
     [max, more]: [usize; 2],

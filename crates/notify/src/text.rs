@@ -48,18 +48,9 @@ pub fn amount(value: f64, unit: Unit) -> String {
     quantity(&number(value), unit, Charset::Unicode)
 }
 
-/// The name of the device, else its id, else its type.
-pub(super) fn location_name(location: &Location, texts: &Texts) -> String {
-    match (&location.display, &location.device) {
-        (Some(display), _) => unlinked(display),
-        (None, Some(device)) => texts.device_id(unlinked(device)),
-        (None, None) => texts.unnamed_device(texts.device(location.device_title())),
-    }
-}
-
 /// The known ids of `location`, one line each, the device first. Operators copy them into rules: an id of letters, digits,
 /// `-` and `_` is shown as it is, unless it has no letter and could be a telephone number.
-pub(super) fn ids(location: &Location, texts: &Texts) -> impl Iterator<Item = String> {
+pub(super) fn ids(location: &Location, texts: &Texts<'_>) -> impl Iterator<Item = String> {
     let ids = [
         ("device", &location.device),
         ("zone", &location.zone),
@@ -174,7 +165,7 @@ pub(super) fn flag(label: &str, value: f64) -> String {
 }
 
 /// The breach as text: "ammonia 270 ppb (limit 200)". `shorten` changes the name of the metric.
-pub(super) fn phrase(breach: &Breach, shorten: impl Fn(&str) -> String, charset: Charset, texts: &Texts) -> String {
+pub(super) fn phrase(breach: &Breach, shorten: impl Fn(&str) -> String, charset: Charset, texts: &Texts<'_>) -> String {
     if breach.unit == Unit::Flag {
         return shorten(&texts.label(&flag(&breach.label, breach.value)));
     }
@@ -184,7 +175,7 @@ pub(super) fn phrase(breach: &Breach, shorten: impl Fn(&str) -> String, charset:
 }
 
 /// `value` as the rule compares it: "12.3° from its baseline".
-pub(super) fn compared(breach: &Breach, value: String, texts: &Texts) -> String {
+pub(super) fn compared(breach: &Breach, value: String, texts: &Texts<'_>) -> String {
     if breach.comparison == Comparison::Deviates { texts.deviation(value) } else { value }
 }
 
@@ -224,6 +215,7 @@ pub(super) fn graphemes(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::fixtures::breach;
+    use crate::location::LocationNames;
     use crate::time::date_and_time;
     use domain::time::LocalZone;
 
@@ -333,15 +325,24 @@ mod tests {
             device_type: device_type.to_owned(),
             ..Location::default()
         };
-        assert_eq!(location_name(&location(Some("Ladies L3"), Some("d1"), "UM"), &Texts::english()), "Ladies L3");
-        assert_eq!(location_name(&location(None, Some("d1"), "UM"), &Texts::english()), "device d1");
-        assert_eq!(location_name(&location(None, None, "UM"), &Texts::english()), "people counter without a name");
         assert_eq!(
-            location_name(&location(None, None, "ODRDTR"), &Texts::english()),
+            LocationNames::new(&location(Some("Ladies L3"), Some("d1"), "UM"), &Texts::english()).short,
+            "Ladies L3"
+        );
+        assert_eq!(LocationNames::new(&location(None, Some("d1"), "UM"), &Texts::english()).short, "device d1");
+        assert_eq!(
+            LocationNames::new(&location(None, None, "UM"), &Texts::english()).short,
+            "people counter without a name"
+        );
+        assert_eq!(
+            LocationNames::new(&location(None, None, "ODRDTR"), &Texts::english()).short,
             "air quality sensor without a name"
         );
-        assert_eq!(location_name(&location(None, None, "ACME#BIN"), &Texts::english()), "ACME#BIN without a name");
-        assert_eq!(location_name(&location(None, None, ""), &Texts::english()), "device without a name");
+        assert_eq!(
+            LocationNames::new(&location(None, None, "ACME#BIN"), &Texts::english()).short,
+            "ACME#BIN without a name"
+        );
+        assert_eq!(LocationNames::new(&location(None, None, ""), &Texts::english()).short, "device without a name");
     }
 
     #[test]

@@ -49,7 +49,7 @@ Bad smell (medium)
 
 Device id: device01
 Zone id: zone01
-Project id: project01
+Site id: project01
 Property id: property01
 Alert id: 624d343823d3ebd535022d145544730b
 
@@ -166,7 +166,7 @@ Fine dust (medium)
 
 Device id: device01
 Zone id: zone01
-Project id: project01
+Site id: project01
 Property id: property01
 Alert id: 9bf21f1143acd73ad697421e2f2886b0
 Alert id: 934894fbd2341ea39f43c8eeef515700

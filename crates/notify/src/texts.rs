@@ -1,13 +1,15 @@
 //! Messages in the languages of people: built-in ones, and those of a rules file that replace them. In Fluent.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use domain::display::{is_hidden, line, lines};
-use domain::rules::OwnTexts;
+use domain::rules::names::Names;
+use domain::rules::{OwnTexts, RuleSet};
 
 pub(super) const EN: &str = include_str!("../texts/en.ftl");
 pub(super) const ZH_HANS: &str = include_str!("../texts/zh-Hans.ftl");
@@ -21,8 +23,12 @@ type Bundle = FluentBundle<FluentResource>;
 /// Each language with built-in texts.
 pub(super) const BUILT_IN: [(&str, &LazyLock<Bundle>); 2] = [("en", &ENGLISH), ("zh-Hans", &CHINESE)];
 
-/// The messages in one language. A message that the language does not have is in English.
-pub(super) struct Texts {
+static NO_NAMES: Names = Names { sites: BTreeMap::new(), zones: BTreeMap::new(), devices: BTreeMap::new() };
+
+/// The messages in one language, and the names of locations. A message that the language does not have is in English.
+pub(super) struct Texts<'n> {
+    /// Of sites, zones and devices.
+    pub(super) names: &'n Names,
     /// The tag of the language: `zh-Hans`.
     pub(super) language: String,
     /// Those of the rules file.
@@ -38,7 +44,7 @@ macro_rules! messages {
         pub(super) const MESSAGES: &[(&str, &[&str])] =
             &[$(($key, &[$(stringify!($variable)),+]),)* $(($bare_key, &[])),*];
 
-        impl Texts {
+        impl Texts<'_> {
             $(pub(super) fn $name<'v>(&self, $($variable: impl Into<FluentValue<'v>>),+) -> String {
                 self.message($key, [$((stringify!($variable), $variable.into())),+])
             })*
@@ -57,6 +63,7 @@ messages! {
     "alert-repeated" alert_repeated(location, what, times, time);
     "alert-no-data" alert_no_data(location, title, duration, since);
     "with-reasons" with_reasons(text, reasons);
+    "with-action" with_action(text, action);
     "more" more(count);
     "times" times(count);
     "times-within" times_within(count, within);
@@ -76,6 +83,8 @@ messages! {
     "subject" subject(title, location);
     "subject-reminder" subject_reminder(title, location);
     "email-where" email_where(location);
+    "email-floor" email_floor(floor);
+    "email-note" email_note(note);
     "email-when" email_when(time);
     "email-raised" email_raised(time);
     "email-device" email_device(device);
@@ -124,15 +133,16 @@ messages! {
     "notice-set-aside" set_aside();
 }
 
-impl Texts {
+impl<'n> Texts<'n> {
     /// The texts in `language`, with those of a rules file.
-    pub(super) fn new(language: &str, own: &[OwnTexts]) -> Self {
+    pub(super) fn new(language: &str, rules: &'n RuleSet) -> Self {
         let own = |language: &str| {
-            let texts = own.iter().find(|texts| texts.language == language)?;
+            let texts: &OwnTexts = rules.texts.iter().find(|texts| texts.language == language)?;
             Some(bundle(language, &texts.text))
         };
         let built_in = BUILT_IN.into_iter().find(|(built_in, _)| *built_in == language);
         Self {
+            names: &rules.names,
             language: language.to_owned(),
             own: own(language),
             built_in: built_in.map(|(_, bundle)| LazyLock::force(bundle)),
@@ -140,9 +150,9 @@ impl Texts {
         }
     }
 
-    /// The built-in English texts.
+    /// The built-in English texts, without names.
     pub(super) fn english() -> Self {
-        Self { language: "en".to_owned(), own: None, built_in: Some(&ENGLISH), own_english: None }
+        Self { names: &NO_NAMES, language: "en".to_owned(), own: None, built_in: Some(&ENGLISH), own_english: None }
     }
 
     fn message<const N: usize>(&self, key: &str, variables: [(&'static str, FluentValue<'_>); N]) -> String {
@@ -155,6 +165,11 @@ impl Texts {
     /// The title of a rule. `title` is in the rules.
     pub(super) fn title(&self, rule: &str, title: &str) -> String {
         self.name("title", rule, title)
+    }
+
+    /// The action of a rule. `action` is in the rules.
+    pub(super) fn action(&self, rule: &str, action: &str) -> String {
+        self.name("action", rule, action)
     }
 
     /// The name of a metric, or a flag in words. `label` is the English one.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::alert::{Alert, Message};
 use domain::device::{DEVICE_TYPES, Unit};
-use domain::rules::RuleSet;
+use domain::rules::{Rule, RuleSet};
 use fluent_bundle::FluentResource;
 use fluent_syntax::ast::Entry;
 
@@ -30,7 +30,13 @@ fn keys(source: &str) -> BTreeSet<String> {
 /// The English names of rules, metrics, flags that are not set, and device types, by key.
 fn names() -> BTreeSet<(String, String)> {
     let rules = RuleSet::pack().rules;
-    let titles = rules.iter().map(|rule| (name_key("title", &rule.id), rule.title.clone()));
+    let of_rule = |rule: &Rule| {
+        [
+            (name_key("title", &rule.id), rule.title.clone()),
+            (name_key("action", &rule.id), rule.action.clone().unwrap()),
+        ]
+    };
+    let rules = rules.iter().flat_map(of_rule);
     let metrics = DEVICE_TYPES.iter().flat_map(|device_type| device_type.metrics);
     let labels = metrics.flat_map(|metric| {
         let unset = (metric.unit == Unit::Flag).then(|| flag(metric.label, 0.0));
@@ -39,7 +45,7 @@ fn names() -> BTreeSet<(String, String)> {
     let labels = labels.map(|label| (name_key("label", &label), label));
     let devices = DEVICE_TYPES.iter().map(|device_type| device_type.title).chain(["device"]);
     let devices = devices.map(|title| (name_key("device", title), title.to_owned()));
-    titles.chain(labels).chain(devices).collect()
+    rules.chain(labels).chain(devices).collect()
 }
 
 fn rules(own: &str) -> RuleSet {

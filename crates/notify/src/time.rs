@@ -8,7 +8,7 @@ use domain::location::Location;
 
 /// The local time of day, to the minute, with a date relative to `now`: none on the same day, "Tue" within a week, "25 May"
 /// within the year, else "25 May 2021".
-pub(super) fn moment(texts: &Texts, location: &Location, at: Timestamp, now: Timestamp) -> String {
+pub(super) fn moment(texts: &Texts<'_>, location: &Location, at: Timestamp, now: Timestamp) -> String {
     let time = clock(location, at);
     let (wall, today) = (location.local_zone.local_time(at), location.local_zone.local_time(now).date());
     let month = || texts.month(wall.month());
@@ -22,14 +22,14 @@ pub(super) fn moment(texts: &Texts, location: &Location, at: Timestamp, now: Tim
 }
 
 /// The local date: "Wed 1 June 2022".
-pub(super) fn date(texts: &Texts, location: &Location, at: Timestamp) -> String {
+pub(super) fn date(texts: &Texts<'_>, location: &Location, at: Timestamp) -> String {
     let wall = location.local_zone.local_time(at);
     let weekday = texts.weekday(wall.weekday().to_monday_one_offset());
     texts.date(weekday, wall.day(), texts.month(wall.month()), wall.year())
 }
 
 /// Local date and time to the second, with the time zone: "Wed 1 June 2022, 13:59:45 (Asia/Singapore)".
-pub(super) fn date_and_time(texts: &Texts, location: &Location, at: Timestamp) -> String {
+pub(super) fn date_and_time(texts: &Texts<'_>, location: &Location, at: Timestamp) -> String {
     let wall = location.local_zone.local_time(at);
     let zone = match wall.time_zone().iana_name() {
         Some(name) => name.to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn date_and_time(texts: &Texts, location: &Location, at: Timestamp) -
 }
 
 /// The duration from `since` to `at`. Counts the minutes between the two times of day, so that it agrees with them.
-pub(super) fn elapsed(texts: &Texts, since: Timestamp, at: Timestamp) -> String {
+pub(super) fn elapsed(texts: &Texts<'_>, since: Timestamp, at: Timestamp) -> String {
     let minutes = |moment: Timestamp| moment.as_second().div_euclid(60);
     match minutes(at) - minutes(since) {
         0 => span(texts, at.duration_since(since)),
@@ -48,7 +48,7 @@ pub(super) fn elapsed(texts: &Texts, since: Timestamp, at: Timestamp) -> String 
 }
 
 /// A duration: "45 s", "19 min", "1 h 30 min", "24 h", "3 days". A negative one is "0 s".
-pub(super) fn span(texts: &Texts, duration: SignedDuration) -> String {
+pub(super) fn span(texts: &Texts<'_>, duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     // Texts, because a number has too few digits for the longest duration.

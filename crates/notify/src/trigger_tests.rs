@@ -192,7 +192,7 @@ Bad smell (medium)
 
 Device id: device01
 Zone id: zone01
-Project id: project01
+Site id: project01
 Property id: property01
 Alert id: 624d343823d3ebd535022d145544730b
 
@@ -273,5 +273,8 @@ fn each_message_has_its_own_stable_id() {
     ];
     assert!(ids.iter().all(|id| id.len() == 32 && ids.iter().filter(|other| *other == id).count() == 1), "{ids:?}");
     assert_eq!(ids[0], alert.id.to_string());
-    assert_eq!(ids[1], reminder(alert, first).id);
+    assert_eq!(ids[1], reminder(alert.clone(), first).id);
+    assert_eq!(raised(std::slice::from_ref(&alert)).thread, None);
+    assert_eq!(reminder(alert.clone(), first).thread.as_ref(), Some(&ids[0]), "a reply to the firing message");
+    assert_eq!(resolved(alert, first).thread.as_ref(), Some(&ids[0]));
 }

@@ -11,6 +11,7 @@ alert-counted = { $location }: { $what } at { $time }, counted since { $since }
 alert-repeated = { $location }: { $what }, { $times } at { $time }
 alert-no-data = { $location }: { $title } for { $duration }, since { $since }
 with-reasons = { $text }: { $reasons }
+with-action = { $text }. { $action }
 more = +{ $count } more
 times = { $count ->
     [one] 1 time
@@ -45,6 +46,8 @@ subject-reminder = Still: { $title }: { $location }
 ## Emails
 
 email-where = Where: { $location }
+email-floor = Floor: { $floor }
+email-note = Note: { $note }
 email-when = When: { $time }
 email-raised = Raised: { $time }
 email-device = Device: { $device }
@@ -80,7 +83,7 @@ email-blocked = { $count ->
 email-id = { $kind ->
     [device] Device id: { $id }
     [zone] Zone id: { $id }
-    [project] Project id: { $id }
+    [project] Site id: { $id }
     [property] Property id: { $id }
    *[alert] Alert id: { $id }
 }
@@ -239,6 +242,31 @@ title-battery-occupancy = Weak battery
 title-battery-tilt = Weak battery
 title-silent = No data
 title-test-alert = Test alert
+
+## What people should do, as in rules/pack.toml: action-RULE
+
+action-high-usage = Check the room and clean it
+action-bad-feedback = Go and put right what visitors complain about
+action-toilet-paper-low = Refill toilet paper
+action-paper-towels-low = Refill paper towels
+action-soap-low = Refill soap
+action-bin-full = Empty the bin
+action-spill = Mop the floor and put up a wet floor sign
+action-air-unusual = Find where the smell comes from, and clean there
+action-ammonia-wired = Clean and flush the toilets, then air the room
+action-ammonia-lite = Clean and flush the toilets, then air the room
+action-air-quality-lite = Air the room and check the ventilation
+action-carbon-dioxide = Air the room and check the ventilation
+action-fine-dust = Find the source of the dust and check the air filter
+action-dust = Find the source of the dust and clean the floor
+action-volatile-organics = Air the room, and close paints and cleaning agents
+action-formaldehyde = Air the room and look for new furniture or building work
+action-tree-tilt = Keep people away and have the tree inspected
+action-battery-people-counter = Replace the battery of the people counter
+action-battery-occupancy = Replace the battery of the occupancy sensor
+action-battery-tilt = Replace the battery of the tilt sensor
+action-silent = Check the power, the battery and the gateway of the sensor
+action-test-alert = Do nothing: this is a test
 
 ## Metrics: label-LABEL. A flag that is not set: label-no-LABEL, or label-not-LABEL
 

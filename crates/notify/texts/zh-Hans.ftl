@@ -9,6 +9,7 @@ alert-counted = { $location }：{ $what }，{ $time }，自{ $since }起累计
 alert-repeated = { $location }：{ $what }，{ $times }，{ $time }
 alert-no-data = { $location }：{ $title }已{ $duration }，自{ $since }起
 with-reasons = { $text }：{ $reasons }
+with-action = { $text }。{ $action }
 more = 另{ $count }项
 times = { $count }次
 times-within = { $within }内{ $count }次
@@ -37,6 +38,8 @@ subject-reminder = 仍未解除：{ $title }：{ $location }
 ## Emails
 
 email-where = 地点：{ $location }
+email-floor = 楼层：{ $floor }
+email-note = 备注：{ $note }
 email-when = 时间：{ $time }
 email-raised = 报警时间：{ $time }
 email-device = 设备：{ $device }
@@ -188,6 +191,31 @@ title-battery-occupancy = 电量不足
 title-battery-tilt = 电量不足
 title-silent = 无数据
 title-test-alert = 测试警报
+
+## What people should do
+
+action-high-usage = 检查并清洁该处
+action-bad-feedback = 前往处理访客反映的问题
+action-toilet-paper-low = 补充卫生纸
+action-paper-towels-low = 补充擦手纸
+action-soap-low = 补充洗手液
+action-bin-full = 清空垃圾桶
+action-spill = 拖干地面并放置小心地滑警示牌
+action-air-unusual = 查找异味来源并清洁
+action-ammonia-wired = 清洁并冲洗厕所，然后通风
+action-ammonia-lite = 清洁并冲洗厕所，然后通风
+action-air-quality-lite = 通风并检查通风系统
+action-carbon-dioxide = 通风并检查通风系统
+action-fine-dust = 查找灰尘来源并检查空气滤网
+action-dust = 查找灰尘来源并清洁地面
+action-volatile-organics = 通风，并盖好油漆和清洁剂
+action-formaldehyde = 通风，并检查是否有新家具或施工
+action-tree-tilt = 疏散人员并请人检查树木
+action-battery-people-counter = 更换人流计数器的电池
+action-battery-occupancy = 更换占用传感器的电池
+action-battery-tilt = 更换倾斜传感器的电池
+action-silent = 检查传感器的电源、电池和网关
+action-test-alert = 无需处理：这是测试
 
 ## Metrics
 

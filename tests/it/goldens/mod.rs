@@ -7,6 +7,7 @@ mod events;
 mod help;
 mod metrics;
 mod rules;
+mod texts;
 
 /// Maximum number of differing lines in a failure message.
 const LINES: usize = 3;

@@ -3,12 +3,12 @@
 /// The names of placeholders.
 ///
 /// `location`: name of the location. `what`, `value`, `unit`, `limit`: of the first breach. `breaches`: all breaches in words.
-/// `time`, `date`: local time. `since`, `duration`: of a sustained breach, a sum or a silence. `title`, `severity`: of the rule.
+/// `time`, `date`: local time. `since`, `duration`: of a sustained breach, a sum or a silence. `title`, `action`, `severity`: of the rule.
 /// `reasons`: of feedback. `type`: of the device, in words. `device`, `zone`, `project`, `property`: ids. A value that an alert
 /// does not have is empty; an id is "unknown".
 pub const PLACEHOLDERS: &[&str] = &[
     "location", "what", "value", "unit", "limit", "breaches", "time", "date", "zone", "project", "property", "device",
-    "type", "severity", "title", "reasons", "since", "duration",
+    "type", "severity", "title", "action", "reasons", "since", "duration",
 ];
 
 /// A part of a template.

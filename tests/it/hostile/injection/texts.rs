@@ -56,7 +56,7 @@ fn labels(email: &str) -> Vec<&str> {
         "Device: ",
         "Device id: ",
         "Zone id: ",
-        "Project id: ",
+        "Site id: ",
         "Property id: ",
         "Alert id: ",
         "Rule ",

@@ -1,0 +1,52 @@
+//! The names of a location: of its site, zone and device.
+
+use super::texts::Texts;
+use domain::display::unlinked;
+use domain::location::Location;
+use domain::rules::names::{Named, Names};
+
+/// The names of a location as they are shown. Those of a rules file come before learned ones.
+pub(super) struct LocationNames {
+    pub(super) site: Option<String>,
+    pub(super) zone: Option<String>,
+    pub(super) device: Option<String>,
+    /// The floor of the zone.
+    pub(super) floor: Option<String>,
+    /// The notes of site, zone and device, for cleaners.
+    pub(super) notes: Vec<String>,
+    /// The name in sentences: of the zone, else of the device, else the id or the type of the device.
+    pub(super) short: String,
+}
+
+impl LocationNames {
+    pub(super) fn new(location: &Location, texts: &Texts<'_>) -> Self {
+        let Names { sites, zones, devices } = texts.names;
+        let zone = location.zone.as_ref().and_then(|zone| zones.get(zone));
+        let site = location.project.as_ref().or(zone.and_then(|zone| zone.site.as_ref()));
+        let site = site.and_then(|site| sites.get(site));
+        let device = location.device.as_ref().and_then(|device| devices.get(device));
+        let name = |named: Option<&Named>, learned: &Option<String>| {
+            named.and_then(|named| named.name.clone()).or_else(|| learned.as_deref().map(unlinked))
+        };
+        let declared = [site, zone, device].into_iter().flatten();
+        let (zone_name, device_name) = (name(zone, &location.zone_name), name(device, &location.display));
+        let short = zone_name.clone().or_else(|| device_name.clone()).unwrap_or_else(|| match &location.device {
+            Some(device) => texts.device_id(unlinked(device)),
+            None => texts.unnamed_device(texts.device(location.device_title())),
+        });
+        Self {
+            site: name(site, &None),
+            zone: zone_name,
+            device: device_name,
+            floor: zone.and_then(|zone| zone.floor.clone()),
+            notes: declared.filter_map(|named| named.note.clone()).collect(),
+            short,
+        }
+    }
+
+    /// All names: "Tower A · Level 2 Male Washroom · Soap by the door".
+    pub(super) fn full(&self) -> String {
+        let last = self.device.as_ref().or(self.zone.is_none().then_some(&self.short));
+        [self.site.as_ref(), self.zone.as_ref(), last].into_iter().flatten().cloned().collect::<Vec<_>>().join(" · ")
+    }
+}
