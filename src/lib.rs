@@ -43,6 +43,9 @@ pub mod ingest;
 pub mod sources;
 pub mod telemetry;
 
+/// The version of the release, as `--version`, `/health` and the log show it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub use auth;
 pub use domain;
 pub use notify;

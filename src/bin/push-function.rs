@@ -53,7 +53,8 @@ async fn main() -> Result<(), Error> {
     }
     let authenticator = Authenticator::new(Box::new(credentials)).with_auth_methods(config.auth_methods);
 
-    tracing::info!(target: MEASURED, cold_starts = 1, start_ms = started.elapsed().as_secs_f64() * 1000.0, "started");
+    let start_ms = started.elapsed().as_secs_f64() * 1000.0;
+    tracing::info!(target: MEASURED, cold_starts = 1, start_ms, version = smartclean_push::VERSION, "started");
 
     let bucket = S3RawStore::new(s3, config.raw_bucket);
     let queue = SqsFallbackQueue::new(aws_sdk_sqs::Client::new(&sdk), config.retry_queue_url);

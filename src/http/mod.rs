@@ -87,7 +87,7 @@ impl App {
     pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let response = match self.route(&parts, &context) {
-            Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok" }))),
+            Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok", "version": crate::VERSION }))),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
             Ok(Route::Push) => {
                 let authenticating = self.authenticator.authenticate(&parts.headers, &context);

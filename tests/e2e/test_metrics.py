@@ -56,6 +56,11 @@ def test_every_line_with_metrics_has_the_embedded_metric_format(lines):
     assert {"cold_starts", "pushes", "readings_accepted", "readings_rejected", "push_ms", "auth_failures"} <= names, names
 
 
+def test_start_logs_the_version(lines):
+    (started,) = (line for line in lines if line.get("message") == "started")
+    assert f'\nversion = "{started["version"]}"\n' in (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+
+
 def test_schema_refuses_other_lines(lines):
     line = next(line for line in lines if "_aws" in line)
     for broken in (

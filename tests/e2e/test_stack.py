@@ -277,7 +277,7 @@ def test_function_responds_to_unknown_paths_and_methods(stack, method, path, sta
 
 def test_health_requires_no_credentials(stack):
     response = stack.request("GET", "/health")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "version": stack.outputs["Version"]})
 
 
 def test_deployed_rules_change_a_limit(stack):

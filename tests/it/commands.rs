@@ -15,6 +15,12 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 const BROKEN: &str = "[[rule]]\nid = \"ammonia-lite\"\nat_lest = 100\n\n[[rule]]\nid = \"soap-low\"\nbelow = \"5\"\n";
 
 #[test]
+fn the_version_is_that_of_the_release() {
+    let ran = run(std::path::Path::new("."), &["--version"]);
+    assert_eq!((ran.out, ran.exit), (format!("smartclean-push {}\n", smartclean_push::VERSION), Some(0)));
+}
+
+#[test]
 fn check_prints_every_fault_with_its_position() {
     let folder = folder(&[("rules.toml", BROKEN)]);
     let ran = run(folder.path(), &["check", "rules.toml"]);

@@ -71,7 +71,8 @@ async fn every_event_has_the_expected_response() {
 async fn a_response_has_the_payload_format_of_its_event() {
     for name in ["http-api/health.json", "rest-api/health.json"] {
         let (status, headers, body) = answer(&text(name)).await;
-        assert_eq!((status, body.as_str()), (200.into(), r#"{"status":"ok"}"#), "{name}");
+        let expected = format!(r#"{{"status":"ok","version":"{}"}}"#, smartclean_push::VERSION);
+        assert_eq!((status, body), (200.into(), expected), "{name}");
         assert_eq!(headers["content-type"], "application/json", "{name}");
     }
 }

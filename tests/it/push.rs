@@ -359,7 +359,7 @@ async fn unknown_paths_and_methods_are_rejected() {
     }
     assert_eq!(app.send(ask("DELETE", "/push")).await.headers["allow"], "POST");
     let health = app.send(ask("GET", "/health")).await;
-    assert_eq!((health.status, health.body), (200, json!({"status": "ok"})));
+    assert_eq!((health.status, health.body), (200, json!({"status": "ok", "version": smartclean_push::VERSION})));
 }
 
 #[tokio::test]
