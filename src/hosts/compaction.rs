@@ -1,4 +1,4 @@
-//! The daily run of the compaction function.
+//! The daily compaction, of the function and of `serve`.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,14 @@ use history::{Period, hours};
 const RECENT_DAYS: i32 = 40;
 /// Older days are compacted once in this many days. Listing a year of many objects takes longer than a function may run.
 const OLDER_EVERY_DAYS: i32 = 28;
-/// Time before the function's timeout in which no further hour is begun: enough to write a file.
+
+/// Time before the function's timeout in which no further objects are read: enough to write a file.
 pub const FINISHING: Duration = Duration::from_secs(180);
+
+/// Returns whether there is time left until the timeout of the function, to be called during a run.
+pub fn time_left(timeout: Instant) -> impl Fn() -> bool + Sync {
+    move || Instant::now() + FINISHING < timeout
+}
 
 /// The event of a compaction run.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -33,7 +39,7 @@ pub struct CompactionError {
     pub failures: usize,
 }
 
-/// Compacts the hours of due days before yesterday, the newest first, until `deadline`.
+/// Compacts the hours of due days before yesterday, the newest first, until `go_on` returns false.
 ///
 /// # Errors
 /// [`CompactionError`] if any hour failed. The others are compacted. The next run retries.
@@ -41,9 +47,8 @@ pub fn compact(
     store: &dyn LakeStore,
     event: CompactionEvent,
     now: Timestamp,
-    deadline: Instant,
+    go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Compacted, CompactionError> {
-    let go_on = || Instant::now() + FINISHING < deadline;
     let today = now.to_zoned_datetime(TimeZone::UTC).date();
     let yesterday = today.saturating_sub(1.day());
     let mut hours = hours(store, "raw/", &Period::default()).map_err(|error| {
@@ -51,7 +56,7 @@ pub fn compact(
         CompactionError { failures: 1 }
     })?;
     hours.retain(|hour| hour.date() < yesterday && (event.all || is_due(hour.date(), today)));
-    let compaction = Compaction { store, limits: Limits::default(), go_on: &go_on };
+    let compaction = Compaction { store, limits: Limits::default(), go_on };
     let done = compaction.run(hours.iter().rev(), |_| ());
     for error in &done.faults {
         tracing::error!(error, "hour not compacted");

@@ -1,6 +1,6 @@
 //! Hosts that pass requests to the handler: the local server and AWS Lambda.
 
-#[cfg(all(feature = "function", feature = "lake"))]
+#[cfg(feature = "lake")]
 pub mod compaction;
 #[cfg(feature = "function")]
 pub mod lambda;

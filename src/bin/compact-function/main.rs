@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use smartclean_push::adapters::aws::archive::S3Archive;
 use smartclean_push::config;
-use smartclean_push::hosts::compaction::{CompactionEvent, compact};
+use smartclean_push::hosts::compaction::{CompactionEvent, compact, time_left};
 use smartclean_push::telemetry;
 
 fn main() -> Result<(), Error> {
     telemetry::function::start(config::verbosity(), config::function_name());
+    tracing::info!(version = smartclean_push::VERSION, "started");
     let bucket = config::raw_bucket().inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     // The archive blocks on requests of its own, so it is opened outside of the runtime.
     let lake = Arc::new(S3Archive::of_function(bucket)?);
@@ -20,7 +21,7 @@ fn main() -> Result<(), Error> {
         async move {
             let ends =
                 Instant::now() + event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-            let work = move || compact(&*lake, event.payload, Timestamp::now(), ends);
+            let work = move || compact(&*lake, event.payload, Timestamp::now(), &time_left(ends));
             Ok::<_, Error>(tokio::task::spawn_blocking(work).await??)
         }
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use history::lake::Compacted;
 use smartclean_push::adapters::local::FolderArchive;
-use smartclean_push::hosts::compaction::{CompactionError, FINISHING, compact};
+use smartclean_push::hosts::compaction::{CompactionError, FINISHING, compact, time_left};
 
 use super::{DAY, folder_with_pushes, lake};
 
@@ -16,7 +16,7 @@ fn run(folder: &Path, day: &str, all: bool, left: Duration) -> Result<Compacted,
     let store = FolderArchive::open(&folder.join("data")).unwrap();
     let event = serde_json::from_value(serde_json::json!({ "all": all })).unwrap();
     let now = format!("{day}T18:00:00Z").parse().unwrap();
-    compact(&store, event, now, Instant::now() + left)
+    compact(&store, event, now, &time_left(Instant::now() + left))
 }
 
 const ENOUGH: Duration = FINISHING.saturating_mul(2);

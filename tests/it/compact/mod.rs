@@ -17,7 +17,9 @@ use smartclean_push::domain::batch::BatchId;
 use smartclean_push::domain::reading::Reading;
 use smartclean_push::ingest::ports::{Journal as _, RawStore as _};
 
-use crate::support::{CommandOutput, files, paths, reading_with, run};
+use crate::support::{
+    CommandOutput, PASSWORD, Server, USERNAME, basic, body, eventually, files, paths, reading_with, run, serve,
+};
 
 /// The day of the readings.
 const DAY: &str = "2024-05-01";
@@ -237,4 +239,26 @@ fn invalid_arguments_are_refused_with_a_remedy() {
     assert_eq!(compact(folder.path(), &["--before", "yesterday"]).exit, Some(2));
     let help = run(folder.path(), &["compact", "--help"]);
     assert!(help.exit == Some(0) && help.out.contains("Examples:"), "{}", help.out);
+}
+
+#[test]
+fn serve_compacts_once_a_day_unless_it_is_off() {
+    let (daily, off) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let now = jiff::Timestamp::now();
+    let at = (now + jiff::SignedDuration::from_secs(8)).strftime("%H:%M:%S").to_string();
+    let start = |data: &Path, time| Server::start(serve(data).args(["--compact", time]));
+    let servers = [start(daily.path(), &at), start(off.path(), "off")];
+    let taken = (now - jiff::SignedDuration::from_hours(3 * 24)).as_millisecond();
+    let reading = reading_with("SS", &json!({ "p": 50 }), &json!({ "unixT": taken }));
+    for server in &servers {
+        let push = ureq::post(server.url()).header("Authorization", basic(USERNAME, PASSWORD));
+        assert_eq!(push.send(&*body(&[reading.clone()])).unwrap().status(), 200);
+    }
+    let lake = |data: &Path| files(&data.join("lake"));
+    assert_eq!(lake(daily.path()), [""; 0], "not at the start");
+    // The last file of an hour is its marker.
+    eventually("the hour is compacted", || lake(daily.path()).iter().any(|name| name.contains("/_")));
+    assert_eq!(lake(off.path()), [""; 0]);
+    assert_eq!(run(daily.path(), &["compact", "--data", "."]).out.lines().next(), Some("Hours     0 compacted"));
+    assert_eq!(servers.map(Server::end).map(|(exit, _)| exit), [Some(0); 2]);
 }

@@ -1,5 +1,6 @@
 //! `serve`: the push endpoint on a laptop or a server.
 
+mod compaction;
 mod try_it;
 
 use std::io::{self, IsTerminal as _};
@@ -32,6 +33,7 @@ use smartclean_push::telemetry::command::MetricsRegistry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use self::compaction::{CompactAt, compact_at, compact_daily};
 use self::try_it::try_it;
 use crate::output::{note, print};
 use crate::rules::listed;
@@ -69,6 +71,9 @@ pub(super) struct ServeCommand {
     /// Host name in the signatures of Event Hubs, such as push.example.com. Required by the auth method event-hub
     #[arg(long, value_name = "NAME", value_parser = public_host)]
     public_host: Option<String>,
+    /// Time of the daily compaction in UTC, as `compact` does it; or off
+    #[arg(long, value_name = "TIME", default_value = "18:00", value_parser = compact_at)]
+    compact: CompactAt,
 }
 
 /// The file of the state, in the data folder.
@@ -107,6 +112,7 @@ impl ServeCommand {
         let listener = TcpListener::bind(self.listen).await.map_err(|error| self.listen_failure(&error))?;
         let address = listener.local_addr().map_err(|error| self.listen_failure(&error))?;
         let started = Timestamp::now();
+        tracing::info!(version = smartclean_push::VERSION, "started");
         let count = rules.current(started).await?.rules.len();
         self.print_welcome(address, &credentials, file.as_deref(), count, rules.refused().is_some());
         let credentials: Box<dyn CredentialSource> = match file {
@@ -133,6 +139,9 @@ impl ServeCommand {
         let mut tasks = JoinSet::new();
         tasks.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
         tasks.spawn(server::evaluate_pending_every(Arc::clone(&app), SWEEP_EVERY, started));
+        if let CompactAt::Daily(at) = self.compact {
+            tasks.spawn(compact_daily(self.data.clone(), at));
+        }
         match server::serve(app, listener, server::ServerLimits::default(), stop).await {
             0 => Ok(()),
             cut_off => Err(Failure::new(format!("{cut_off} requests took too long to finish and were cut off"))),
