@@ -20,6 +20,11 @@ HOST_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
 FUNCTION := --features function
 
+# PREBUILT=FOLDER uses a folder of `make package` instead of building. No Rust is needed then.
+BUILT = $(if $(PREBUILT),prebuilt,$(1))
+TEMPLATES = $(if $(PREBUILT),--template '$(PREBUILT)/$(1)',--architecture $(ARCH))
+COMMAND := $(if $(PREBUILT),$(PREBUILT),target/debug)/smartclean-push
+
 # One target at a time, also with -j: cargo uses every core.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -51,9 +56,20 @@ demo: optimized ## Simulates 30 days of 200 devices, and writes a backtest repor
 	@$(STAGE) 'simulating 30 days of 200 devices' $(OPTIMIZED) simulate --out $(DEMO)/data --devices 200 --days 30 --from 2026-09-01
 	@$(OPTIMIZED) backtest --from $(DEMO)/data --rules rules/demo.toml --against built-in --html $(DEMO)/report.html
 
+PREFIX ?= $(HOME)/.local
+RELEASE := target/release/smartclean-push
+
+.PHONY: install
+install: release ## Installs the command smartclean-push with shell completions into ~/.local, or PREFIX=/usr/local
+	@.make/install-command $(RELEASE) '$(PREFIX)'
+	@echo "Installed $$('$(PREFIX)/bin/smartclean-push' --version) as $(PREFIX)/bin/smartclean-push, with completions for bash, zsh and fish."
+	@case ":$$PATH:" in *':$(PREFIX)/bin:'*) echo '$(PREFIX)/bin is on your PATH: run smartclean-push --help.';; \
+	    *) printf '%s\n' '$(PREFIX)/bin is not on your PATH.' '' \
+	    'What to do next: add the line  export PATH="$(PREFIX)/bin:$$PATH"  to ~/.profile, then open a new terminal.';; esac
+
 .PHONY: check-rules
 check-rules: command ## Reports every error in a rules file: make check-rules FILE=my-rules.toml
-	@cargo run --quiet --locked -p smartclean-command -- check '$(FILE)'
+	@'$(COMMAND)' check '$(FILE)'
 
 # ---- In your AWS account ---------------------------------------------------------------------------------------------
 
@@ -67,12 +83,12 @@ preflight-lake: .venv/build.stamp
 	@$(STACK) preflight --lake
 
 .PHONY: deploy
-deploy: preflight build ## Deploys to your AWS account; prompts for settings the first time. ENV=prod deploys another stack
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) deploy --architecture $(ARCH)
+deploy: preflight $(call BUILT,build) ## Deploys to your AWS account; prompts for settings the first time. ENV=prod deploys another stack; PREBUILT=FOLDER needs no Rust
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) deploy $(call TEMPLATES,template.yaml)
 
 .PHONY: lake
-lake: preflight-lake build-compact ## Deploys the lake: your readings as tables for SQL. Run make deploy first
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) lake --architecture $(ARCH)
+lake: preflight-lake $(call BUILT,build-compact) ## Deploys the lake: your readings as tables for SQL. Run make deploy first
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) lake $(call TEMPLATES,lake.yaml)
 
 ADDRESS = $(if $(EMAIL),--email '$(EMAIL)')$(if $(PHONE),--phone '$(PHONE)')$(if $(HTTPS),--https '$(HTTPS)')
 
@@ -115,10 +131,10 @@ event-hub-key: .venv/build.stamp ## Creates and prints a shared access key for A
 .PHONY: test-alert
 test-alert: command ## Sends a harmless alert through the stack; or URL=http://... with PUSH_USERNAME and PUSH_PASSWORD
 ifdef URL
-	@cargo run --quiet --locked -p smartclean-command -- test-alert '$(URL)'
+	@'$(COMMAND)' test-alert '$(URL)'
 else
 	@$(MAKE) --no-print-directory .venv/build.stamp
-	@$(STACK) test-alert
+	@$(STACK) test-alert --program '$(COMMAND)'
 endif
 
 .PHONY: rules
@@ -144,10 +160,8 @@ zones: needs-rust .venv/build.stamp ## Lists the sites, zones and devices of the
 	@$(STACK) zones --program target/optimized/smartclean-push $(if $(SINCE),--since '$(SINCE)') $(if $(TOML),--toml)
 
 .PHONY: rebuild-state
-rebuild-state: needs-rust .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
-	@echo 'Building smartclean-push for AWS; the first time takes 5 to 8 minutes.'
-	@cargo build --locked --profile optimized -p smartclean-command --features s3
-	@$(STACK) rebuild-state --program target/optimized/smartclean-push $(if $(SINCE),--since '$(SINCE)') $(if $(REPLACE),--replace)
+rebuild-state: $(call BUILT,release) .venv/build.stamp ## Rebuilds a lost state table from the stored readings; SINCE=2026-11-01, REPLACE=yes (docs/operate.md)
+	@$(STACK) rebuild-state --program $(if $(PREBUILT),'$(COMMAND)',$(RELEASE)) $(if $(SINCE),--since '$(SINCE)') $(if $(REPLACE),--replace)
 
 SMOKE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) smoke --architecture $(ARCH) $(if $(REGION),--region '$(REGION)')
 
@@ -215,13 +229,13 @@ counts: needs-rust
 
 # Uses the functions in the profile of the tests, which builds in seconds. A release build takes ten minutes.
 .PHONY: e2e
-e2e: needs-rust .venv/test.stamp ## Deploys the real template to a local emulator of AWS, and pushes to it
+e2e: needs-rust .venv/test.stamp .tools/cargo-deb.stamp ## Deploys the real template to a local emulator of AWS, and pushes to it
 	@$(STAGE) 'templates' sh -c '$(SAM) validate --lint --region ap-southeast-1 && $(SAM) validate --lint --region ap-southeast-1 --template lake.yaml'
 	@$(STAGE) 'functions for the end-to-end tests' .make/functions .aws-sam/e2e
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/ops tests/e2e
 
 .PHONY: e2e-release
-e2e-release: .venv/test.stamp ## Runs the same with the build of make deploy, and the slower tests
+e2e-release: .venv/test.stamp .tools/cargo-deb.stamp ## Runs the same with the build of make deploy, and the slower tests
 	@$(STAGE) 'the function for $(HOST_ARCH)' $(MAKE) --no-print-directory e2e-build
 	@$(STAGE) 'end-to-end tests' $(PYTHON) -m pytest tests/ops tests/e2e -m 'nightly or not nightly'
 
@@ -244,7 +258,7 @@ sbom: needs-rust ## Lists the crates in each program, with version and licence, 
 	@mkdir -p target/sbom
 	@$(LINKED) aarch64-unknown-linux-gnu --package smartclean-push $(FUNCTION) >target/sbom/push-function.txt
 	@$(LINKED) aarch64-unknown-linux-gnu --package compact-function >target/sbom/compact-function.txt
-	@$(LINKED) "$$(rustc --print host-tuple)" --package smartclean-command >target/sbom/smartclean-push.txt
+	@$(LINKED) "$$(rustc --print host-tuple)" --package smartclean-command --features s3 >target/sbom/smartclean-push.txt
 	@# Removes the path of this folder and duplicates.
 	@for list in target/sbom/*.txt; do sed -e 's| ([/*][^)]*)||' -e '/^$$/d' $$list | sort -u -o $$list; wc -l $$list; done
 
@@ -312,6 +326,11 @@ soak: needs-rust ## Simulates 24 hours of 10,000 devices against the server and 
 build: build-push ## Builds the Lambda function and prints its size; ARCH=x86_64 instead of arm64
 	@.make/size .aws-sam/build/PushFunction/bootstrap
 
+.PHONY: package
+package: needs-linux build-push build-compact release .tools/cargo-deb.stamp ## Builds a release in target/package: files for make deploy PREBUILT=target/package, a tarball and a .deb
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(PYTHON) .make/package target/package $(ARCH) \
+	    .aws-sam/build/PushFunction/bootstrap .aws-sam/lake/CompactFunction/bootstrap $(RELEASE)
+
 # ---- Steps of other targets ------------------------------------------------------------------------------------------
 
 # cargo-lambda runs first, because SAM hides its progress for minutes. SAM then finds the finished build and packs it. SAM's standard
@@ -340,9 +359,28 @@ e2e-build: build-push build-compact
 
 # Not quiet: it takes minutes after an upgrade as well.
 .PHONY: command
+ifdef PREBUILT
+command: prebuilt
+else
 command: needs-rust
 	@test -e target/debug/smartclean-push || echo 'Building smartclean-push; the first time takes 2 to 3 minutes.'
 	@cargo build --locked -p smartclean-command
+endif
+
+.PHONY: prebuilt
+prebuilt: .venv/build.stamp
+	@$(STACK) verify '$(PREBUILT)'
+
+# With the feature s3, so that the installed command also reads buckets.
+.PHONY: release
+release: needs-rust
+	@test -e $(RELEASE) || echo 'Building smartclean-push; the first time takes about 10 minutes on two cores.'
+	@cargo build --locked --release -p smartclean-command --features s3
+
+.PHONY: needs-linux
+needs-linux:
+	@[ "$$(uname -sm)" = 'Linux x86_64' ] || { printf '%s\n' "This computer is $$(uname -sm). The tarball and the .deb are for Linux on x86_64." '' \
+	    'What to do next: run make package on Linux on x86_64.' >&2; exit 1; }
 
 .PHONY: optimized
 optimized: needs-rust
@@ -355,6 +393,11 @@ needs-rust:
 	    'What to do next: install it from https://rustup.rs (press Enter at its question), then run make again.' >&2; exit 1; }
 	@command -v cc >/dev/null || { printf '%s\n' 'A C compiler is missing. Rust needs one to link programs.' '' \
 	    'What to do next: install one (Debian and Ubuntu: sudo apt-get install gcc; macOS: xcode-select --install), then run make again.' >&2; exit 1; }
+
+CARGO_DEB := 3.8.0
+.tools/cargo-deb.stamp: Makefile
+	@echo 'Installing cargo-deb $(CARGO_DEB) into .tools (once; two minutes) ...' >&2
+	@cargo install --quiet --locked --debug --root .tools cargo-deb@$(CARGO_DEB) && touch $@
 
 .venv/build.stamp: .make/requirements/build.txt
 	@.make/install build

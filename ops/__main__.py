@@ -11,7 +11,7 @@ from pathlib import Path
 
 import botocore.exceptions
 
-from ops import ROOT, CommandError, credentials, deploy, preflight, report, rules, settings, smoke, state, subscriptions
+from ops import ROOT, CommandError, credentials, deploy, package, preflight, report, rules, settings, smoke, state, subscriptions
 from ops.stack import Stack
 
 EXPIRED_SESSION_ERRORS = (
@@ -32,10 +32,12 @@ def parser():
     command.add_argument("--lake", action="store_true", help="check the lake")
     command = add("deploy", help="deploy the main stack; the first time, prompt for settings")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
-    command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
+    command.add_argument("--architecture", choices=["arm64", "x86_64"], help="default: that of the template")
     command = add("lake", help="deploy the lake beside the main stack")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/lake/template.yaml")
-    command.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
+    command.add_argument("--architecture", choices=["arm64", "x86_64"], help="default: that of the template")
+    command = add("verify", help="check that the files of a package are as make package built them")
+    command.add_argument("folder", type=Path)
 
     command = add("smoke", help="deploy a scratch stack, test it, remove it, and print a report")
     command.add_argument("--template", type=Path, default=ROOT / ".aws-sam/build/template.yaml")
@@ -46,7 +48,8 @@ def parser():
 
     add("report", help="print the URL for SmartClean, the subscriptions, and what to do next")
     add("credentials", help="print the username and password for SmartClean")
-    add("test-alert", help="push a reading that raises a harmless alert")
+    command = add("test-alert", help="push a reading that raises a harmless alert")
+    command.add_argument("--program", type=Path, default=ROOT / "target/debug/smartclean-push", help="smartclean-push")
     add("rules", help="set the rules of the stack").add_argument("file", type=Path)
 
     add("rules-show", help="print the rules of the stack, or one version").add_argument("version", nargs="?")
@@ -86,6 +89,9 @@ def run(arguments):
             preflight.check(stack, smoke.PARAMETERS)
             return 0
         return smoke.main(stack, arguments.template, arguments.lake_template, arguments.architecture)
+    if arguments.command == "verify":
+        package.verify(arguments.folder)
+        return 0
     path = arguments.config or settings.path_for(arguments.env)
     if not path.exists():
         if arguments.command not in ("preflight", "deploy"):
@@ -93,6 +99,8 @@ def run(arguments):
             raise CommandError(f"This folder has not deployed a stack: {path.name} does not exist.", f"run {target}.")
         settings.prompt(path, arguments.env)
     name, region, parameters = settings.read(path)
+    if architecture := getattr(arguments, "architecture", None):
+        parameters["Architecture"] = architecture
     stack = Stack(name, region)
     match arguments.command:
         case "preflight":
@@ -102,16 +110,16 @@ def run(arguments):
             else:
                 preflight.check(stack, parameters)
         case "deploy":
-            deploy.main(stack, arguments.template, {**parameters, "Architecture": arguments.architecture})
+            deploy.main(stack, arguments.template, parameters)
             report.report(stack)
         case "lake":
-            deploy.lake(stack, arguments.template, {**parameters, "Architecture": arguments.architecture})
+            deploy.lake(stack, arguments.template, parameters)
         case "report":
             report.report(stack)
         case "credentials":
             credentials.show(stack)
         case "test-alert":
-            return rules.test_alert(stack)
+            return rules.test_alert(stack, arguments.program)
         case "rules":
             rules.put(stack, arguments.file)
         case "rules-show":

@@ -9,8 +9,8 @@ from ops.stack import Stack
 
 def main(stack, template, parameters):
     """Deploys the main stack."""
-    preflight.check_parameters(parameters)
-    _sam_deploy(stack, template, settings.with_defaults(settings.template_parameters("template.yaml"), parameters))
+    preflight.check_parameters(parameters, template)
+    _sam_deploy(stack, template, settings.with_defaults(settings.template_parameters(template), parameters))
 
 
 def lake(stack, template, parameters):
@@ -18,7 +18,7 @@ def lake(stack, template, parameters):
     outputs = stack.outputs()
     given = parameters | {"RawBucket": outputs["RawBucketName"], "OperationsTopicArn": outputs["OperationsTopicArn"]}
     lake = Stack(f"{stack.name}-lake", stack.region)
-    _sam_deploy(lake, template, settings.with_defaults(settings.template_parameters("lake.yaml"), given))
+    _sam_deploy(lake, template, settings.with_defaults(settings.template_parameters(template), given))
     outputs = lake.outputs()
     print(f"\nTo query the readings: console > Athena > workgroup {outputs['LakeWorkGroup']}, database {outputs['LakeDatabase']} > Saved queries.")
     print("docs/lake.md describes the tables.\n")

@@ -1,5 +1,9 @@
+import os
+import subprocess
+import sys
+
 import pytest
-from deployed import Deployed, Lake, Operator
+from deployed import ARCHITECTURE, BUILD, ROOT, Deployed, Lake, Operator
 from emulator import Emulator
 from local_aws import MiniStack
 
@@ -8,6 +12,17 @@ from local_aws import MiniStack
 def aws(tmp_path_factory):
     with MiniStack(tmp_path_factory.mktemp("aws")) as ministack:
         yield ministack
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The folder of `make package`, with the programs of `make e2e` in place of a release build."""
+    folder = tmp_path_factory.mktemp("package")
+    command, environment = folder / "smartclean-push", {**os.environ, "PATH": f"{ROOT}/.tools/bin:{os.environ['PATH']}"}
+    subprocess.run(["strip", "-o", command, ROOT / "target/debug/smartclean-push"], check=True)
+    functions = [BUILD / name / "bootstrap" for name in ("PushFunction", "CompactFunction")]
+    subprocess.run([sys.executable, ROOT / ".make/package", folder / "package", ARCHITECTURE, *functions, command], env=environment, check=True)
+    return folder / "package"
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,25 @@ def broken_links(text, page):
     return found
 
 
+# The pages for engineers who change the code.
+FOR_DEVELOPERS = {"CONTRIBUTING.md", "architecture.md", "guarantees.md", "performance.md"}
+
+
+def other_spellings(text):
+    """Commands that run or build the program in another way than `make` and `smartclean-push`."""
+    return re.findall(r"cargo (?:run|build)\b|target/(?:debug|optimized|release)/", text)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in FOR_DEVELOPERS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_call_the_command_by_its_name(page):
+    assert other_spellings(page.read_text(encoding="utf-8")) == []
+
+
+def test_another_spelling_of_the_command_is_found():
+    text = "cargo run -- serve, `target/debug/smartclean-push`, cargo build --release; make run, smartclean-push serve"
+    assert other_spellings(text) == ["cargo run", "target/debug/", "cargo build"]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_paths_exist(page):
     assert broken_links(page.read_text(encoding="utf-8"), page) == []

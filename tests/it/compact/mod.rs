@@ -252,7 +252,7 @@ fn serve_compacts_once_a_day_unless_it_is_off() {
     let reading = reading_with("SS", &json!({ "p": 50 }), &json!({ "unixT": taken }));
     for server in &servers {
         let push = ureq::post(server.url()).header("Authorization", basic(USERNAME, PASSWORD));
-        assert_eq!(push.send(&*body(&[reading.clone()])).unwrap().status(), 200);
+        assert_eq!(push.send(&*body(std::slice::from_ref(&reading))).unwrap().status(), 200);
     }
     let lake = |data: &Path| files(&data.join("lake"));
     assert_eq!(lake(daily.path()), [""; 0], "not at the start");
