@@ -19,7 +19,7 @@ SCHEMA = Draft202012Validator(json.loads((ROOT / "tests/data/embedded-metric-for
 CATALOGUE = {
     name: {"time": "Milliseconds", "count": "Count", "gauge": unit}[kind]
     for kind, name, unit in re.findall(
-        r'^    (count|gauge|time)\("(\w+)",(?: MetricUnit::(\w+),)?',
+        r'^    (count|gauge|time)\(\s*"(\w+)",(?: MetricUnit::(\w+),)?',
         (ROOT / "src/telemetry/catalogue.rs").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
