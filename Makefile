@@ -90,10 +90,10 @@ deploy: preflight $(call BUILT,build) ## Deploys to your AWS account; prompts fo
 lake: preflight-lake $(call BUILT,build-compact) ## Deploys the lake: your readings as tables for SQL. Run make deploy first
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(STACK) lake $(call TEMPLATES,lake.yaml)
 
-ADDRESS = $(if $(EMAIL),--email '$(EMAIL)')$(if $(PHONE),--phone '$(PHONE)')$(if $(HTTPS),--https '$(HTTPS)')
+ADDRESS = $(if $(AUDIENCE),--audience '$(AUDIENCE)' )$(if $(EMAIL),--email '$(EMAIL)')$(if $(PHONE),--phone '$(PHONE)')$(if $(HTTPS),--https '$(HTTPS)')
 
 .PHONY: subscribe
-subscribe: .venv/build.stamp ## Adds an address that gets alerts: make subscribe EMAIL=you@example.com, or PHONE=, HTTPS=
+subscribe: .venv/build.stamp ## Adds an address that gets alerts: make subscribe EMAIL=you@example.com, or PHONE=, HTTPS=; AUDIENCE=id for those of an audience
 	@$(STACK) subscribe $(ADDRESS)
 
 .PHONY: confirm

@@ -67,7 +67,10 @@ def parser():
     command.add_argument("--toml", action="store_true", help="write tables for a rules file")
 
     for name, help in [("subscribe", "add an address that gets alerts"), ("unsubscribe", "remove an address")]:
-        address = add(name, help=help).add_mutually_exclusive_group()
+        command = add(name, help=help)
+        if name == "subscribe":
+            command.add_argument("--audience", metavar="ID", help="only the messages of this audience, and those for everybody")
+        address = command.add_mutually_exclusive_group()
         address.add_argument("--email", metavar="ADDRESS")
         address.add_argument("--phone", metavar="NUMBER", help="with country code: +6591234567")
         address.add_argument("--https", metavar="URL")
@@ -136,8 +139,11 @@ def run(arguments):
             given = [(kind, value) for kind in ("email", "phone", "https") if (value := getattr(arguments, kind)) is not None]
             if not given:
                 raise CommandError("The address is missing.", f"run make {arguments.command} EMAIL=you@example.com, or PHONE=, HTTPS=.")
-            change = subscriptions.subscribe if arguments.command == "subscribe" else subscriptions.unsubscribe
-            change(stack, subscriptions.Address(*given[0]), parameters)
+            address = subscriptions.Address(*given[0])
+            if arguments.command == "subscribe":
+                subscriptions.subscribe(stack, address, parameters, arguments.audience)
+            else:
+                subscriptions.unsubscribe(stack, address, parameters)
         case "confirm":
             subscriptions.confirm(stack, arguments.link)
         case "rotate-credentials":

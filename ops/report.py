@@ -49,7 +49,9 @@ def _print_subscriptions(stack, heading, topic, remedy):
     print(f"\n{heading}:")
     for subscription in listed:
         status = "NOT CONFIRMED" if subscriptions.is_pending(subscription) else "confirmed"
-        print(f"  {subscription['Protocol']:<6} {subscription['Endpoint']:<40} {status}")
+        names = None if subscriptions.is_pending(subscription) else subscriptions.audiences(stack, subscription)
+        to = "" if names is None else f", for {', '.join(names)}"
+        print(f"  {subscription['Protocol']:<6} {subscription['Endpoint']:<40} {status}{to}")
     if not listed:
         print(f"  nobody: {remedy}")
     return listed

@@ -93,8 +93,11 @@ def test_alert(stack, program):
     username, password = credentials.current(stack, outputs)
     environment = {**os.environ, "PUSH_USERNAME": username, "PUSH_PASSWORD": password}
     try:
-        return subprocess.run([program, "test-alert", outputs["PushUrl"]], env=environment, check=False).returncode
+        exit_code = subprocess.run([program, "test-alert", outputs["PushUrl"]], env=environment, check=False).returncode
     except OSError as error:
         raise CommandError(
             f"{program} cannot run on this computer: {error.strerror}.", "run make test-alert without PREBUILT, which needs Rust."
         ) from None
+    attributes = stack.client("sns").get_topic_attributes(TopicArn=outputs["AlertTopicArn"])["Attributes"]
+    print(f"topic: {attributes['SubscriptionsConfirmed']} confirmed, {attributes['SubscriptionsPending']} pending")
+    return exit_code

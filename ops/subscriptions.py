@@ -1,13 +1,15 @@
 """Subscriptions of the alert topic: add, confirm and remove them."""
 
 import dataclasses
+import difflib
 import json
 import re
+import tomllib
 import urllib.parse
 
 import botocore.exceptions
 
-from ops import CommandError, settings
+from ops import CommandError, rules, settings
 
 # The filter policy of each kind. Each message lists its channels, so that minor alerts are not sent as SMS.
 FILTERS = {"email": {"channel": ["email"]}, "phone": {"channel": ["sms"]}, "https": {}}
@@ -51,6 +53,22 @@ def is_pending(subscription):
     return subscription["SubscriptionArn"] in PENDING
 
 
+def audiences(stack, subscription):
+    """The audiences that the filter policy of a confirmed subscription names; None if it gets the messages of all."""
+    attributes = stack.client("sns").get_subscription_attributes(SubscriptionArn=subscription["SubscriptionArn"])["Attributes"]
+    names = json.loads(attributes.get("FilterPolicy", "{}")).get("to")
+    return None if names is None else [name for name in names if isinstance(name, str)]
+
+
+def _check_audience(stack, audience):
+    """Raises CommandError if the rules that the function uses do not have the audience."""
+    known = [each["id"] for each in tomllib.loads((rules.in_force(stack) or b"").decode()).get("audience", [])]
+    if audience not in known:
+        nearest = difflib.get_close_matches(audience, known, n=1)
+        have = f"the rules have {', '.join(known)}" if known else "the rules have no [[audience]]; run make rules FILE=... first"
+        raise CommandError(f"The deployed rules have no audience {audience!r}.", f"did you mean {nearest[0]}?" if nearest else f"{have}.")
+
+
 def in_sms_sandbox(stack):
     """Whether the account may send SMS to verified numbers only."""
     try:
@@ -59,15 +77,26 @@ def in_sms_sandbox(stack):
         return True  # Without the permission, a note too many is better than one too few.
 
 
-def subscribe(stack, address, parameters):
-    """Subscribes an address to the alerts."""
+def subscribe(stack, address, parameters, audience=None):
+    """Subscribes an address to the alerts, or to those of an audience and those for everybody."""
     address.check()
+    if audience is not None:
+        _check_audience(stack, audience)
     topic = stack.outputs()["AlertTopicArn"]
     found = _find(stack, topic, address)
     if found and not is_pending(found):
-        print(f"{address.endpoint} is already subscribed.")
+        known = audiences(stack, found)
+        if audience is None or known is None or audience in known:
+            print(f"{address.endpoint} is already subscribed to {'the messages of every audience' if known is None else ', '.join(known)}.")
+            return
+        policy = json.dumps(_filter(address, [*known, audience]))
+        stack.client("sns").set_subscription_attributes(
+            SubscriptionArn=found["SubscriptionArn"], AttributeName="FilterPolicy", AttributeValue=policy
+        )
+        print(f"{address.endpoint} gets the messages of {', '.join([*known, audience])} from now on.")
         return
-    attributes = {"FilterPolicy": json.dumps(FILTERS[address.kind])} if FILTERS[address.kind] else {}
+    policy = _filter(address, [audience] if audience else [])
+    attributes = {"FilterPolicy": json.dumps(policy)} if policy else {}
     stack.client("sns").subscribe(TopicArn=topic, Protocol=address.protocol, Endpoint=address.endpoint, Attributes=attributes)
     match address.kind:
         case "email":
@@ -120,6 +149,11 @@ def confirm(stack, link):
             "links expire after two days. Run make subscribe again, and use the link in the new message.",
         ) from None
     print("Confirmed. Messages arrive from now on. Ending the subscription requires AWS credentials.")
+
+
+def _filter(address, names):
+    """The filter policy of an address. Messages for everybody have no attribute `to`."""
+    return {**FILTERS[address.kind], **({"to": [*names, {"exists": False}]} if names else {})}
 
 
 def _find(stack, topic, address):

@@ -50,6 +50,10 @@ class FakeStack:
     def get_sms_sandbox_account_status(self):
         return {"IsInSandbox": self._in_sandbox}
 
+    def get_subscription_attributes(self, SubscriptionArn):
+        policy = {"to": ["day", "night", {"exists": False}]} if SubscriptionArn.endswith(":of-teams") else {"channel": ["email"]}
+        return {"Attributes": {"FilterPolicy": json.dumps(policy)}}
+
 
 CONFIRMED = f"{TOPIC}:1"
 
@@ -66,6 +70,13 @@ def test_report_lists_unconfirmed_subscriptions(capsys):
     assert "NOT CONFIRMED" in line_of_a
     assert "NOT" not in line_of_b and "confirmed" in line_of_b
     assert "Subscription Confirmation" in text
+
+
+def test_report_lists_the_audiences_of_each_subscription(capsys):
+    text = report_text(capsys, ("email", "a@example.com", f"{TOPIC}:of-teams"), ("email", "b@example.com", CONFIRMED))
+    (line_of_a,) = (line for line in text.splitlines() if "a@example.com" in line)
+    (line_of_b,) = (line for line in text.splitlines() if "b@example.com" in line)
+    assert line_of_a.endswith("confirmed, for day, night") and line_of_b.endswith("confirmed")
 
 
 def test_report_does_not_explain_problems_that_do_not_exist(capsys):
@@ -192,18 +203,24 @@ def test_missing_aws_credentials_are_reported_with_a_remedy(tmp_path):
 class FakeSns:
     """SNS with the given subscriptions. It records calls."""
 
-    def __init__(self, *subscriptions):
+    def __init__(self, *subscriptions, policies=None, rules=""):
+        self._policies, self._rules = policies or {}, rules
         self._listed = [
             {"Protocol": protocol, "Endpoint": endpoint, "SubscriptionArn": arn} for protocol, endpoint, arn in subscriptions
         ]
         self.calls = []
 
     def outputs(self):
-        return {"AlertTopicArn": TOPIC, "OperationsTopicArn": f"{TOPIC}-operations"}
+        return {"AlertTopicArn": TOPIC, "OperationsTopicArn": f"{TOPIC}-operations", "RawBucketName": "raw"}
 
     def client(self, service):
-        assert service == "sns"
         return self
+
+    def get_object(self, Bucket, Key):
+        return {"Body": io.BytesIO(self._rules.encode())}
+
+    def get_subscription_attributes(self, SubscriptionArn):
+        return {"Attributes": self._policies.get(SubscriptionArn, {})}
 
     def get_paginator(self, operation):
         assert operation == "list_subscriptions_by_topic"
@@ -235,6 +252,40 @@ def test_subscription_filters_the_messages_of_its_channel(kind, endpoint, protoc
     assert (call, arguments["TopicArn"], arguments["Protocol"], arguments["Endpoint"]) == ("subscribe", TOPIC, protocol, endpoint)
     filter_policy = arguments["Attributes"].get("FilterPolicy")
     assert (filter_policy and json.loads(filter_policy)) == (channel and {"channel": channel})
+
+
+RULES = '[[audience]]\nid = "day"\n[[audience]]\nid = "night"\n'
+
+
+@pytest.mark.parametrize("kind, endpoint, channel", [("email", "a@example.com", ["email"]), ("https", "https://example.com/", None)])
+def test_address_of_an_audience_gets_its_messages_and_those_for_everybody(kind, endpoint, channel):
+    sns = FakeSns(rules=RULES)
+    subscriptions.subscribe(sns, address(kind, endpoint), {}, "day")
+    ((call, arguments),) = sns.calls
+    expected = {"to": ["day", {"exists": False}]} | ({"channel": channel} if channel else {})
+    assert (call, json.loads(arguments["Attributes"]["FilterPolicy"])) == ("subscribe", expected)
+
+
+def test_unknown_audience_is_refused_with_the_nearest_one():
+    for rules, audience, hint in [
+        (RULES, "nigth", "did you mean night?"), (RULES, "x", "the rules have day, night."), ("", "day", "no \\[\\[audience]]; run make rules"),
+    ]:  # fmt: skip
+        sns = FakeSns(rules=rules)
+        with pytest.raises(CommandError, match=f"no audience '{audience}'") as refused:
+            subscriptions.subscribe(sns, address("email", "a@example.com"), {}, audience)
+        assert re.search(hint, str(refused.value)) and sns.calls == []
+
+
+def test_address_can_have_several_audiences_and_one_that_gets_everything_is_not_restricted(capsys):
+    policy = {"FilterPolicy": json.dumps({"channel": ["email"], "to": ["day", {"exists": False}]})}
+    sns = FakeSns(("email", "a@example.com", f"{TOPIC}:1"), ("email", "b@example.com", f"{TOPIC}:2"), policies={f"{TOPIC}:1": policy}, rules=RULES)
+    subscriptions.subscribe(sns, address("email", "a@example.com"), {}, "day")
+    subscriptions.subscribe(sns, address("email", "b@example.com"), {}, "day")
+    assert sns.calls == [] and "the messages of every audience" in capsys.readouterr().out
+    subscriptions.subscribe(sns, address("email", "a@example.com"), {}, "night")
+    ((call, arguments),) = sns.calls
+    assert (call, arguments["SubscriptionArn"]) == ("set_subscription_attributes", f"{TOPIC}:1")
+    assert json.loads(arguments["AttributeValue"]) == {"channel": ["email"], "to": ["day", "night", {"exists": False}]}
 
 
 @pytest.mark.parametrize(
