@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::evaluator::{Committed, Evaluator, Lease, OutboxMessage, ZoneChange};
 use super::ports::AlertPublisher;
+use super::state_documents::subscribed_audiences;
 use crate::domain::alert::Message;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
@@ -65,9 +66,16 @@ impl Dispatcher<'_> {
     /// two or more, each for one token.
     pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
         waiting.sort_by_key(|message| message.entry.message.urgency());
-        let messages: Vec<&Message> = waiting.iter().map(|message| &message.entry.message).collect();
-        let fewest = fewest_messages(&self.renderer(), &messages);
-        let severities = messages.iter().map(|message| message.severity());
+        let renderer = self.renderer();
+        // A digest has one list of recipients.
+        let mut first: HashMap<Vec<String>, usize> = HashMap::new();
+        for (index, message) in waiting.iter().enumerate() {
+            first.entry(message.entry.to.clone()).or_insert(index);
+        }
+        waiting.sort_by_key(|message| first[&message.entry.to]);
+        let of_recipients = waiting.chunk_by(|one, other| one.entry.to == other.entry.to);
+        let fewest: Vec<usize> = of_recipients.flat_map(|group| fewest_messages(&renderer, group)).collect();
+        let severities = waiting.iter().map(|message| message.entry.message.severity());
         let requester = Requester::Sweep { digests: fewest.len() };
         let tokens = self.evaluator.tokens(severities, requester).await;
         let mut rest = waiting.into_iter();
@@ -130,13 +138,22 @@ impl Dispatcher<'_> {
         delivery
     }
 
-    /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota.
+    /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota. It goes to
+    /// everybody if one of its audiences has no confirmed subscription, so that no alert is lost.
     async fn render_groups(&self, groups: &[Vec<OutboxMessage>]) -> Vec<Rendered> {
         let renderer = self.renderer();
+        let to = || groups.iter().filter_map(|group| Some(&group.first()?.entry.to));
+        let subscribed = match self.evaluator.channel {
+            Channel::Sns if to().any(|to| !to.is_empty()) => Some(subscribed_audiences(self.evaluator.store).await),
+            _ => None,
+        };
+        let is_subscribed = |id: &String| subscribed.as_ref().is_none_or(|subscribed| subscribed.contains(id));
         let of_group = |group: &Vec<OutboxMessage>| {
-            let messages: Vec<&Message> = group.iter().map(|message| &message.entry.message).collect();
+            let messages = messages(group);
             let rendered =
                 if let [message] = messages[..] { renderer.render(message) } else { renderer.digest(&messages) };
+            let to = group.iter().take(1).flat_map(|message| &message.entry.to);
+            let rendered = if to.clone().all(is_subscribed) { rendered.with_to(to) } else { rendered };
             let worst = messages.iter().map(|message| message.severity()).max();
             if worst < Some(self.evaluator.rules.sms_from) { rendered.by_email_only() } else { rendered }
         };
@@ -195,9 +212,14 @@ fn ids_by_zone<'m>(messages: impl Iterator<Item = &'m OutboxMessage>) -> HashMap
     ids
 }
 
-/// The sizes of the fewest groups that cover `messages`, which are in order of urgency. A notice is always alone, because
-/// a digest is about devices. Notices come first and are few.
-fn fewest_messages(renderer: &Renderer<'_>, messages: &[&Message]) -> Vec<usize> {
+fn messages(group: &[OutboxMessage]) -> Vec<&Message> {
+    group.iter().map(|message| &message.entry.message).collect()
+}
+
+/// The sizes of the fewest groups that cover `group`, which is in order of urgency. A notice is always alone, because a digest is
+/// about devices. Notices come first and are few.
+fn fewest_messages(renderer: &Renderer<'_>, group: &[OutboxMessage]) -> Vec<usize> {
+    let messages = messages(group);
     let notices = messages.iter().filter(|message| matches!(message, Message::Notice(_))).count();
     let digests = renderer.grouped(&messages[notices..], LARGEST_DIGEST);
     repeat_n(1, notices).chain(digests.into_iter().map(<[_]>::len)).collect()
@@ -223,26 +245,28 @@ mod tests {
     use crate::domain::engine::evaluate;
     use crate::domain::reading::Reading;
     use crate::domain::rules::RuleSet;
+    use crate::domain::state::OutboxEntry;
+
+    fn outbox_message(message: Message) -> OutboxMessage {
+        let entry = OutboxEntry::new(message, Vec::new(), Timestamp::UNIX_EPOCH);
+        OutboxMessage { zone: "zone".to_owned(), entry }
+    }
 
     /// Messages of so many devices, in order of urgency.
-    fn storm(devices: usize) -> Vec<Message> {
+    fn storm(devices: usize) -> Vec<OutboxMessage> {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let message = |device| {
             let text =
                 format!(r#"{{"DevType":"SMARTCLEAN#SS","DEVID":"device {device}","unixT":1800000000,"v":{{"p":3}}}}"#);
             let readings = [&Reading::read(&text).unwrap()];
             let evaluation = evaluate(&RuleSet::pack(), ZoneState::default(), &readings, now, now);
-            evaluation.messages[0].message.clone()
+            outbox_message(evaluation.messages[0].message.clone())
         };
         (0..devices).map(message).collect()
     }
 
-    fn fewest(messages: &[Message]) -> Vec<usize> {
-        fewest_messages(&Renderer::default(), &messages.iter().collect::<Vec<_>>())
-    }
-
-    fn planned(messages: &[Message], tokens: usize) -> Vec<usize> {
-        one_by_one(&fewest(messages), tokens)
+    fn planned(messages: &[OutboxMessage], tokens: usize) -> Vec<usize> {
+        one_by_one(&fewest_messages(&Renderer::default(), messages), tokens)
     }
 
     #[test]
@@ -263,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_digest_costs_a_token_and_what_has_none_is_left() {
-        let fewest = fewest(&storm(2000));
+        let fewest = fewest_messages(&Renderer::default(), &storm(2000));
         let all = one_by_one(&fewest, 2000);
         assert_eq!(all.len(), 2000);
         let in_digests = one_by_one(&fewest, 1);
@@ -290,7 +314,7 @@ mod tests {
     #[test]
     fn a_notice_is_never_in_a_digest() {
         let notice = Message::Notice(Notice::NothingArrives { since: Timestamp::UNIX_EPOCH });
-        let messages: Vec<Message> = std::iter::once(notice).chain(storm(5)).collect();
+        let messages: Vec<OutboxMessage> = std::iter::once(outbox_message(notice)).chain(storm(5)).collect();
         assert_eq!(planned(&messages, 2), [1, 5]);
         assert_eq!(planned(&messages, 1), [1]);
     }

@@ -185,6 +185,7 @@ pub struct Ingest {
     ports: Environment,
     arrival_recorded: LastRun,
     subscriptions_counted: LastRun,
+    audiences_listed: LastRun,
     projects: KnownProjects,
     /// Wakes the other publishers after new messages.
     new_messages: watch::Sender<()>,
@@ -200,6 +201,7 @@ impl Ingest {
             ports,
             arrival_recorded: LastRun::default(),
             subscriptions_counted: LastRun::default(),
+            audiences_listed: LastRun::default(),
             projects: KnownProjects::default(),
             new_messages: watch::Sender::default(),
             failed: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Ports: the traits through which ingest reaches object store, state store, publisher, rules and credentials.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,6 +209,14 @@ pub trait AlertPublisher: Send + Sync {
     /// # Errors
     /// [`UnavailableError`] if they cannot be counted; a retry can help.
     async fn subscriptions(&self) -> Result<Option<Subscriptions>, UnavailableError> {
+        Ok(None)
+    }
+
+    /// The ids of the audiences that have a confirmed subscription; `None` if this publisher has none.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] if they cannot be listed; a retry can help.
+    async fn subscribed_audiences(&self) -> Result<Option<BTreeSet<String>>, UnavailableError> {
         Ok(None)
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,28 @@ const MAX_DOUBLINGS: u32 = 3;
 pub(super) struct LastArrival {
     v: StateVersion,
     pub(super) last: Option<Timestamp>,
+}
+
+/// Key of the document with the audiences that have a confirmed subscription.
+pub(super) const SUBSCRIBED_AUDIENCES: &str = "subscribed-audiences";
+
+/// The ids of the audiences that have a confirmed subscription.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct SubscribedAudiences {
+    v: StateVersion,
+    pub(super) ids: BTreeSet<String>,
+}
+
+/// Loads the ids of the audiences that have a confirmed subscription; none if they are not known.
+pub(super) async fn subscribed_audiences(store: &dyn StateStore) -> BTreeSet<String> {
+    match load::<SubscribedAudiences>(store, SUBSCRIBED_AUDIENCES).await {
+        Ok((subscribed, _)) => subscribed.ids,
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "subscribed audiences not known, messages go to everybody");
+            BTreeSet::new()
+        }
+    }
 }
 
 /// Parses a document; returns the default if it does not exist.

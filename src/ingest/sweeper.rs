@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use super::Ingest;
 use super::dispatcher::Delivery;
 use super::evaluator::{Committed, DueZones, Lease, OutboxMessage, ZoneChange};
 use super::ports::{AlertPublisher, UnavailableError};
-use super::state_documents::{LastArrival, change, load, read};
+use super::state_documents::{LastArrival, RETRIES, SUBSCRIBED_AUDIENCES, SubscribedAudiences, change, load, read};
 use crate::domain::alert::notice::Notice;
 use crate::domain::engine::{self, Evaluation};
 use crate::domain::rules::RuleSet;
@@ -27,6 +28,8 @@ const ARRIVALS: &str = "arrivals";
 const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// Interval of counting subscriptions.
 const SUBSCRIPTIONS_COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Interval of listing the audiences with a subscription. A new subscription counts after it.
+const AUDIENCES_LISTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// Key of the document with the notices about the program itself and their outbox.
 const OPERATIONS: &str = "operations";
 /// Longer than the limit of any no-data rule, so that every watched device is due within it.
@@ -83,6 +86,9 @@ impl Ingest {
         let finished = self.evaluate_pending(Timestamp::MIN, now).await;
         let swept = self.sweep_due(now).await?;
         self.count_subscriptions(now).await;
+        if let Err(error) = self.list_audiences(now).await {
+            tracing::warn!(error = %error.chain(), "subscribed audiences not listed");
+        }
         finished.map(|_| swept)
     }
 
@@ -227,6 +233,24 @@ impl Ingest {
             Ok(None) => {}
             Err(error) => tracing::warn!(error = %error.chain(), "subscriptions not counted"),
         }
+    }
+
+    /// Lists the audiences that have a confirmed subscription. A notice names the others.
+    async fn list_audiences(&self, now: Timestamp) -> Result<(), UnavailableError> {
+        let rules = self.ports.rules.current(now).await?;
+        if rules.audiences.is_empty() || !self.audiences_listed.is_due(now, AUDIENCES_LISTED_EVERY) {
+            return Ok(());
+        }
+        let Some(ids) = self.ports.publisher.subscribed_audiences().await? else { return Ok(()) };
+        let record = |subscribed: &mut SubscribedAudiences| subscribed.ids.clone_from(&ids);
+        change(&*self.ports.state, SUBSCRIBED_AUDIENCES, RETRIES, record).await?;
+        let others = rules.audiences.iter().map(|audience| &audience.id).filter(|id| !ids.contains(*id));
+        let audiences: Vec<String> = others.cloned().collect();
+        if audiences.is_empty() {
+            return Ok(());
+        }
+        let day = now.to_zoned_datetime(TimeZone::UTC).date();
+        self.enqueue_notice(&rules, &Notice::NotSubscribed { audiences, day }, now).await
     }
 
     /// Records the time of a push, at most once per interval.

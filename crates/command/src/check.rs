@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use analysis::words::plural;
 use clap::Args;
 use history::{Inventory, Period};
+use jiff::Timestamp;
 use serde_json::json;
 use smartclean_push::domain::display;
 use smartclean_push::domain::rules::{Diagnostic, RuleSet};
@@ -40,6 +41,10 @@ impl CheckCommand {
         let file = self.rules.display().to_string();
         let mut damaged = Vec::new();
         let mut checked = read_rules(&file, &rules::read(&self.rules)?);
+        if let Ok(rules) = &mut checked {
+            let warnings = [rules.unreached(), rules.ended_mutes(Timestamp::now())].concat();
+            rules.warnings.extend(warnings);
+        }
         if let (Ok(rules), Some(from)) = (&mut checked, &self.from) {
             let inventory = Inventory::read(&*archive::open(from)?, &Period::default())?;
             rules.warnings.append(&mut inventory.warnings(rules));

@@ -25,6 +25,7 @@ mod stop;
 mod survey;
 mod test;
 mod test_alert;
+mod who;
 mod zones;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ enum Command {
     Compact(compact::CompactCommand),
     Completions(completions::CompletionsCommand),
     TestAlert(test_alert::TestAlertCommand),
+    Who(who::WhoCommand),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Compact(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::TestAlert(command) => command.run(),
+        Command::Who(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,6 +34,9 @@ pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts<'_>) -> Rendered
             let since = since.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string();
             (texts.nothing_arrives(), texts.nothing_arrives_text(since))
         }
+        Notice::NotSubscribed { audiences, .. } => {
+            (texts.not_subscribed(audiences.join(", ")), texts.not_subscribed_text(audiences.join("\n"), &audiences[0]))
+        }
         Notice::SetAside { key, reason, .. } => (texts.set_aside(), texts.set_aside_text(key, reason)),
     };
     with_text(id, &subject, &text, texts)

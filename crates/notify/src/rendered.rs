@@ -64,6 +64,14 @@ impl Rendered {
         json!({ "default": self.json, "email": self.email, "sms": self.sms }).to_string()
     }
 
+    /// Adds the ids of its audiences as the attribute `to`; none are everybody.
+    #[must_use]
+    pub fn with_to<'i>(mut self, ids: impl Iterator<Item = &'i String>) -> Self {
+        let ids: Vec<String> = ids.cloned().collect();
+        self.attributes.extend((!ids.is_empty()).then_some(("to", Attribute::Many(ids))));
+        self
+    }
+
     /// Whether the message is sent by SMS: its attribute `channel` contains `sms`.
     #[must_use]
     pub fn goes_by_sms(&self) -> bool {

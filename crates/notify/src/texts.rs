@@ -117,6 +117,8 @@ messages! {
     "notice-rules-refused" rules_refused(count);
     "notice-rules-refused-text" rules_refused_text(file, faults);
     "notice-nothing-arrives-text" nothing_arrives_text(since);
+    "notice-not-subscribed" not_subscribed(audiences);
+    "notice-not-subscribed-text" not_subscribed_text(audiences, first);
     "notice-set-aside-text" set_aside_text(key, error);
     "severity" severity(severity);
     "device-id" device_id(id);

@@ -111,10 +111,14 @@ list-alerts = { $reason ->
 list-head = { $location }: { $alerts }
 list-sentence = { $reason ->
     [block] { $location }: { $alerts } while alerts of this zone were blocked
+    [duty] { $location }: { $alerts } off duty
+    [mute] { $location }: { $alerts } while muted
    *[hours] { $location }: { $alerts } outside active hours
 }
 list-explanation = { $reason ->
     [block] Raised while alerts of this zone were blocked, because one had just been sent.
+    [duty] Raised while nobody of this audience was on duty.
+    [mute] Raised while they were muted.
    *[hours] Raised outside the active hours of their rules.
 }
 list-newest = Newest: { $time }
@@ -161,6 +165,14 @@ notice-nothing-arrives-text =
     All devices at once are rarely silent: most likely SmartClean's push does not get here any more. Until a reading comes again, no single device is reported as silent.
 
     What to do: see with `make test-alert` whether a push gets through. Where it does, ask SmartClean whether they still push to this URL with these credentials, and what they are answered.
+notice-not-subscribed = Nobody is subscribed as { $audiences }
+notice-not-subscribed-text =
+    These audiences of the rules have no confirmed subscription:
+    { $audiences }
+
+    Until they have one, their messages go to everybody.
+
+    What to do: run make subscribe AUDIENCE={ $first } EMAIL=address, and confirm it.
 notice-set-aside = A push was not evaluated
 notice-set-aside-text =
     { $key } could not be evaluated, and is not tried again. Its readings are kept; their alerts are missing. Others of today, of which no notice says so, are in the folder set-aside as well.

@@ -86,10 +86,14 @@ list-alerts = { $reason ->
 list-head = { $location }：{ $alerts }
 list-sentence = { $reason ->
     [block] { $location }：该区域警报暂停期间{ $alerts }
+    [duty] { $location }：无人值班期间有{ $alerts }
+    [mute] { $location }：静音期间有{ $alerts }
    *[hours] { $location }：非工作时段有{ $alerts }
 }
 list-explanation = { $reason ->
     [block] 这些警报发生在该区域警报暂停期间，因为之前刚发送过一条。
+    [duty] 这些警报发生时该组无人值班。
+    [mute] 这些警报发生在静音期间。
    *[hours] 这些警报发生在规则的工作时段之外。
 }
 list-newest = 最新：{ $time }
@@ -124,6 +128,14 @@ notice-nothing-arrives-text =
     所有设备同时沉默的情况很少：很可能是 SmartClean 的推送无法到达。在再次收到读数之前，不会报告单个设备无数据。
 
     处理方法：用 `make test-alert` 检查推送能否到达。如果能到达，请询问 SmartClean 是否仍使用这些凭据推送到此网址，以及得到的响应。
+notice-not-subscribed = 无人订阅：{ $audiences }
+notice-not-subscribed-text =
+    规则中的以下接收组没有已确认的订阅：
+    { $audiences }
+
+    在有订阅之前，它们的消息发送给所有人。
+
+    处理方法：运行 make subscribe AUDIENCE={ $first } EMAIL=address，并确认订阅。
 notice-set-aside = 有一次推送未被评估
 notice-set-aside-text =
     { $key }无法评估，不会再次尝试。其读数已保存，但缺少警报。当天其他类似的推送也在 set-aside 文件夹中，不再另行通知。

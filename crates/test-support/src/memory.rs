@@ -1,7 +1,7 @@
 //! Stores and a publisher in memory, for tests, fuzz targets and benchmarks. A clone is another handle to the same content. They
 //! fail on demand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -69,6 +69,7 @@ struct Messages {
     sent: Vec<Rendered>,
     is_broken: bool,
     is_off: bool,
+    audiences: Option<BTreeSet<String>>,
 }
 
 impl Default for MemoryPublisher {
@@ -95,6 +96,11 @@ impl MemoryPublisher {
         lock(&self.messages).is_off = true;
     }
 
+    /// The audiences with a confirmed subscription; before the first call, it has no subscriptions.
+    pub fn set_audiences(&self, ids: &[&str]) {
+        lock(&self.messages).audiences = Some(ids.iter().map(|id| (*id).to_owned()).collect());
+    }
+
     /// The messages, in the order of sending.
     pub fn sent(&self) -> Vec<Rendered> {
         lock(&self.messages).sent.clone()
@@ -119,6 +125,14 @@ impl AlertPublisher for MemoryPublisher {
         }
         all.sent.extend_from_slice(messages);
         messages.iter().map(|_| Ok(())).collect()
+    }
+
+    async fn subscribed_audiences(&self) -> Result<Option<BTreeSet<String>>, UnavailableError> {
+        let messages = lock(&self.messages);
+        if messages.is_broken {
+            return Err(UnavailableError::new("the topic did not answer", "failure injected by the test"));
+        }
+        Ok(messages.audiences.clone())
     }
 }
 

@@ -1,12 +1,15 @@
 //! Messages to an SNS topic.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::operation::publish_batch::PublishBatchOutput;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
 
 use super::{OPTIONAL_TIMEOUT, PUBLISH_TIMEOUT, backoff, error_code, http_status, unavailable, within};
 use crate::domain::state::Channel;
@@ -26,6 +29,10 @@ const SMS_TYPE: (&str, &str) = ("AWS.SNS.SMS.SMSType", "Transactional");
 /// Attempts at a message that fails on the side of the service.
 const ATTEMPTS: u32 = 3;
 
+/// Time limit for listing the audiences with a subscription, with a request for each subscription.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
+
+const NOT_LISTED: &str = "the alert topic did not list its subscriptions";
 const NOT_COUNTED: &str = "the alert topic did not return its subscriptions";
 const NOT_SENT: &str = "the alert topic did not take the message";
 
@@ -137,6 +144,27 @@ impl AlertPublisher for SnsPublisher {
             let count = |name| attributes.get(name).and_then(|number: &String| number.parse().ok());
             let counts = count("SubscriptionsConfirmed").zip(count("SubscriptionsPending"));
             Ok(counts.map(|(confirmed, pending)| Subscriptions { confirmed, pending }))
+        })
+        .await
+    }
+
+    async fn subscribed_audiences(&self) -> Result<Option<BTreeSet<String>>, UnavailableError> {
+        within(LISTING_TIMEOUT, NOT_LISTED, async {
+            let mut audiences = BTreeSet::new();
+            let mut subscriptions =
+                self.client.list_subscriptions_by_topic().topic_arn(&self.topic_arn).into_paginator().items().send();
+            while let Some(subscription) = subscriptions.next().await {
+                let subscription = subscription.map_err(|error| unavailable(NOT_LISTED, &error))?;
+                // In place of an ARN, an unconfirmed subscription has a text.
+                let Some(arn) = subscription.subscription_arn.filter(|arn| arn.starts_with("arn:")) else { continue };
+                let response = self.client.get_subscription_attributes().subscription_arn(arn).send().await;
+                let response = response.map_err(|error| unavailable(NOT_LISTED, &error))?;
+                let policy = response.attributes.and_then(|mut attributes| attributes.remove("FilterPolicy"));
+                let policy: Value = serde_json::from_str(&policy.unwrap_or_default()).unwrap_or_default();
+                let ids = policy["to"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                audiences.extend(ids.map(str::to_owned));
+            }
+            Ok(Some(audiences))
         })
         .await
     }

@@ -320,6 +320,56 @@ async fn confirmed_and_pending_subscriptions_are_counted() {
     assert_eq!(subscriptions(attributes(&counts)).await, Ok(Some(Subscriptions { confirmed: 2, pending: 1 })));
 }
 
+/// The audiences of a topic with these subscriptions: ARN, or a text in place of it, and filter policy.
+async fn subscribed_audiences(subscriptions: &'static [(&'static str, &'static str)]) -> Result<Vec<String>, String> {
+    let service = MockService::responding(move |request, _| {
+        let form = request.form();
+        let wrapped = |action: &str, content: &str| {
+            let namespace = "http://sns.amazonaws.com/doc/2010-03-31/";
+            let (response, result) = (format!("{action}Response"), format!("{action}Result"));
+            MockReply::new(
+                200,
+                format!("<{response} xmlns=\"{namespace}\"><{result}>{content}</{result}></{response}>"),
+            )
+        };
+        if form["Action"] == "ListSubscriptionsByTopic" {
+            // One subscription a page.
+            let page = form.get("NextToken").map_or(0, |token| token.parse::<usize>().unwrap());
+            let member = format!("<member><SubscriptionArn>{}</SubscriptionArn></member>", subscriptions[page].0);
+            let is_last = page + 1 == subscriptions.len();
+            let token = if is_last { String::new() } else { format!("<NextToken>{}</NextToken>", page + 1) };
+            return wrapped("ListSubscriptionsByTopic", &format!("<Subscriptions>{member}</Subscriptions>{token}"));
+        }
+        let arn = form["SubscriptionArn"].as_str();
+        let (_, policy) = subscriptions.iter().find(|(known, _)| *known == arn).unwrap();
+        if *policy == "forbidden" {
+            return refused(403, "AuthorizationError");
+        }
+        let entry = format!("<entry><key>FilterPolicy</key><value>{policy}</value></entry>");
+        let entry = if policy.is_empty() { String::new() } else { entry };
+        wrapped("GetSubscriptionAttributes", &format!("<Attributes>{entry}</Attributes>"))
+    })
+    .await;
+    let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&service.config().await), TOPIC.into());
+    let audiences = publisher.subscribed_audiences().await.map_err(|error| error.chain())?;
+    Ok(audiences.unwrap().into_iter().collect())
+}
+
+#[tokio::test]
+async fn an_audience_is_subscribed_if_the_filter_of_a_confirmed_subscription_names_it() {
+    let audiences = subscribed_audiences(&[
+        ("arn:aws:sns:r:1:t:1", r#"{"channel":["email"],"to":["day",{"exists":false}]}"#),
+        ("arn:aws:sns:r:1:t:2", r#"{"to":["night","day"]}"#),
+        ("arn:aws:sns:r:1:t:3", ""),
+        ("arn:aws:sns:r:1:t:4", r#"{"channel":["sms"]}"#),
+        ("PendingConfirmation", r#"{"to":["pending"]}"#),
+        ("Deleted", r#"{"to":["deleted"]}"#),
+    ]);
+    assert_eq!(audiences.await, Ok(vec!["day".to_owned(), "night".to_owned()]));
+    let error = subscribed_audiences(&[("arn:aws:sns:r:1:t:1", "forbidden")]).await.unwrap_err();
+    assert!(error.contains("did not list its subscriptions"), "{error}");
+}
+
 #[tokio::test]
 async fn a_topic_without_counts_is_not_reported_as_empty() {
     assert_eq!(subscriptions(attributes(&[("SubscriptionsConfirmed", "2")])).await, Ok(None));

@@ -102,8 +102,10 @@ fn the_cost_of_pending_messages_of_a_zone_is_linear_in_their_number() {
         let mut outbox = Outbox::default();
         for second in 0..count {
             let since = jiff::Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
-            outbox
-                .add(vec![OutboxEntry::new(Message::Notice(Notice::NothingArrives { since }), since)], &[Channel::Sns]);
+            outbox.add(
+                vec![OutboxEntry::new(Message::Notice(Notice::NothingArrives { since }), Vec::new(), since)],
+                &[Channel::Sns],
+            );
         }
         assert_eq!(outbox.entries().len(), count);
     });

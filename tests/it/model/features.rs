@@ -43,6 +43,14 @@ pub(crate) enum Feature {
     LateCleaning,
     /// Several rules fire for one reading, and not all of them are within active hours.
     PartlyOutsideHours,
+    /// Several rules fire for one reading, and their alerts go to different audiences.
+    OtherRecipients,
+    /// An alert is sent to an audience while nobody of another one is on duty.
+    PartlyOffDuty,
+    /// An alert is suppressed while nobody is on duty, and sent when a duty begins.
+    ReleasedByDuty,
+    /// An alert or a resolved notice is suppressed until a mute ends.
+    ReleasedByMute,
 }
 
 /// Checks that at least this many of a thousand histories with this number of rules have each feature.
@@ -78,13 +86,15 @@ fn histories_of_one_rule_contain_every_feature() {
         (DroppedByHours, 25),
         (CleanedAwayByHours, 10),
         (ReleasedByBlock, 50),
-        (FromBlockToHours, 1),
         (Superseded, 3),
         (ReminderDeferred, 5),
         (LastReminder, 5),
         (ResolvedDeferred, 4),
         (ResolvedDropped, 3),
         (LateCleaning, 25),
+        (PartlyOffDuty, 10),
+        (ReleasedByDuty, 10),
+        (ReleasedByMute, 10),
     ];
     check_features(1..=1, &least);
 }
@@ -106,7 +116,11 @@ fn histories_of_several_rules_contain_every_feature() {
         (ResolvedDropped, 10),
         (ResolvedOfEarlierAlert, 1),
         (LateCleaning, 70),
-        (PartlyOutsideHours, 40),
+        (PartlyOutsideHours, 20),
+        (OtherRecipients, 5),
+        (PartlyOffDuty, 10),
+        (ReleasedByDuty, 10),
+        (ReleasedByMute, 10),
     ];
     check_features(2..=4, &least);
 }

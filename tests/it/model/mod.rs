@@ -12,7 +12,7 @@ mod worlds;
 
 use std::collections::BTreeSet;
 
-use naive::{ModelAlert, NaiveEngine, SentMessage};
+use naive::{ModelAlert, NaiveEngine, Sent, SentMessage};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -39,7 +39,7 @@ impl<'w> Engine<'w> {
         Self { world, rules: world.rule_set(), state: ZoneState::default(), ids: Vec::new() }
     }
 
-    fn apply(&mut self, event: &Event) -> Vec<SentMessage> {
+    fn apply(&mut self, event: &Event) -> Vec<Sent> {
         let now = timestamp(event.now);
         let state = std::mem::take(&mut self.state);
         let evaluation = match &event.kind {
@@ -54,19 +54,23 @@ impl<'w> Engine<'w> {
         self.commit(evaluation)
     }
 
-    fn commit(&mut self, evaluation: Evaluation) -> Vec<SentMessage> {
+    fn commit(&mut self, evaluation: Evaluation) -> Vec<Sent> {
         self.state = evaluation.state;
         self.ids.extend(evaluation.messages.iter().map(|entry| entry.id));
-        evaluation.messages.iter().map(|entry| sent(&entry.message)).collect()
+        evaluation
+            .messages
+            .iter()
+            .map(|entry| (entry.to.iter().map(|id| number(id)).collect(), sent(&entry.message)))
+            .collect()
     }
 
     /// The messages of each event of a history.
-    fn run(&mut self, history: &[Event]) -> Vec<Vec<SentMessage>> {
+    fn run(&mut self, history: &[Event]) -> Vec<Vec<Sent>> {
         history.iter().map(|event| self.apply(event)).collect()
     }
 }
 
-/// The number in the name of a rule or a device: `r0`, `d1`.
+/// The number in the name of a rule, a device or an audience: `r0`, `d1`, `a2`.
 fn number(name: &str) -> usize {
     name[1..].parse().unwrap()
 }
@@ -132,8 +136,8 @@ fn run_with_repeats(
     engine: &mut Engine<'_>,
     repeats: &[(Index, Index)],
     may_repeat: impl Fn(&ZoneState, &Measured) -> bool,
-) -> (Vec<Vec<SentMessage>>, usize) {
-    let (mut before, mut all_sent, mut count): (Vec<Measured>, Vec<Vec<SentMessage>>, usize) = Default::default();
+) -> (Vec<Vec<Sent>>, usize) {
+    let (mut before, mut all_sent, mut count): (Vec<Measured>, Vec<Vec<Sent>>, usize) = Default::default();
     let history = &engine.world.history;
     for (number, event) in history.iter().enumerate() {
         let mut sent = engine.apply(event);
@@ -155,7 +159,7 @@ fn run_with_repeats(
 
 fn the_engine_agrees(world: &World) -> Result<(), TestCaseError> {
     let (mut engine, mut naive) = (Engine::new(world), NaiveEngine::new(world));
-    let mut before: Vec<(i64, SentMessage)> = Vec::new();
+    let mut before: Vec<(i64, Sent)> = Vec::new();
     for event in &world.history {
         let due = next_due(&engine.rules, &engine.state);
         let mut expected = naive.apply(event);

@@ -1,6 +1,6 @@
 //! Evaluates a zone by a set of rules: its pushes in the order of their receipt, with the sweeps between them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::device::ZoneDevices;
 use super::findings::{AlertFact, RuleResults};
 use super::trial_rules::TrialRules;
-use domain::alert::{Alert, Message, SuppressionReason, Trigger};
+use domain::alert::{Alert, AlertId, Message, SuppressionReason, Trigger};
 use domain::cleaning::Cleaning;
 use domain::engine::{Evaluation, clean, evaluate, next_due, sweep};
 use domain::reading::Reading;
@@ -38,6 +38,8 @@ pub(super) struct HistoryEvaluator<'r> {
     next_sweep: Timestamp,
     /// The results so far. Devices of alerts are indices of the zone's devices.
     pub(super) results: RuleResults,
+    /// The alerts in the results. One that is sent to several audiences at different times counts as sent first.
+    sent: HashSet<AlertId>,
     /// Indices of alerts that last, by device.
     open: HashMap<usize, Vec<usize>>,
     /// Sent alerts of accumulators and counters, each with the earliest end of a cleaning that would have avoided it.
@@ -54,6 +56,7 @@ impl<'r> HistoryEvaluator<'r> {
             is_known: false,
             next_sweep: Timestamp::MIN,
             results: RuleResults::default(),
+            sent: HashSet::new(),
             open: HashMap::new(),
             sums: Vec::new(),
             last_sum: HashMap::new(),
@@ -161,7 +164,7 @@ impl<'r> HistoryEvaluator<'r> {
 
     /// Stores an alert that is sent now. `ended` is `None` if it lasts.
     fn raise(&mut self, alert: &Alert, blocked: bool, ended: Option<Timestamp>, devices: &ZoneDevices) {
-        let Some(device) = devices.index_of_alert(alert) else { return };
+        let Some(device) = devices.index_of_alert(alert).filter(|_| self.sent.insert(alert.id)) else { return };
         let (index, rule) = (self.results.alerts.len(), Arc::<str>::from(alert.rule.as_str()));
         match self.rules.rules.rule(&alert.rule) {
             Some(raised_by) if !raised_by.kind.lasts() => {

@@ -28,7 +28,8 @@
 //! | `cleaned` | a finished cleaning of every zone; `cleaned at=10:00` if it finished before the line's time |
 //!
 //! Results: `firing`, `reminder`, `resolved`, `released` (alerts that were suppressed, in one message), `blocked` and
-//! `suppressed` (by a block, by hours), `duplicate`, `late`, `stale`, `early`, `implausible`.
+//! `suppressed` (by a block, for another reason), `duplicate`, `late`, `stale`, `early`, `implausible`. A message for audiences
+//! ends with them: `firing medium soap-low 4 to day-team`.
 //!
 //! ```
 //! use analysis::cases::CaseFile;

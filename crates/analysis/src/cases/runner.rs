@@ -8,7 +8,7 @@ use domain::cleaning::Cleaning;
 use domain::engine::{Evaluation, clean, evaluate, sweep};
 use domain::reading::Reading;
 use domain::rules::RuleSet;
-use domain::state::{ZoneKey, ZoneState};
+use domain::state::{OutboxEntry, ZoneKey, ZoneState};
 use notify::render::Renderer;
 
 /// The rules of a case, and the state of each zone.
@@ -59,7 +59,7 @@ impl CaseRunner {
 /// Stores the new state. Returns the results.
 fn commit(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
     let Evaluation { state: changed, messages, stats } = evaluation;
-    let mut results: Vec<String> = messages.iter().map(|entry| format_message(&entry.message)).collect();
+    let mut results: Vec<String> = messages.iter().map(format_entry).collect();
     for (count, name) in [
         (stats.blocked, "blocked"),
         (stats.suppressed - stats.blocked, "suppressed"),
@@ -76,6 +76,11 @@ fn commit(state: &mut ZoneState, evaluation: Evaluation) -> Vec<String> {
     *state = stored.unwrap_or_else(|_| changed.clone());
     debug_assert_eq!(*state, changed, "the state is read back as it was written");
     results
+}
+
+fn format_entry(entry: &OutboxEntry) -> String {
+    let to = if entry.to.is_empty() { String::new() } else { format!(" to {}", entry.to.join(",")) };
+    format_message(&entry.message) + &to
 }
 
 fn format_message(message: &Message) -> String {

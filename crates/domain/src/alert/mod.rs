@@ -127,6 +127,10 @@ pub enum SuppressionReason {
     Block,
     /// The alert is outside the active hours of its rule.
     Hours,
+    /// Nobody of its audience is on duty.
+    Duty,
+    /// It is muted.
+    Mute,
 }
 
 impl SuppressionReason {
@@ -136,6 +140,8 @@ impl SuppressionReason {
         match self {
             Self::Block => "block",
             Self::Hours => "hours",
+            Self::Duty => "duty",
+            Self::Mute => "mute",
         }
     }
 
@@ -160,7 +166,7 @@ pub struct SuppressedAlert {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Message {
-    /// The alerts of one reading, or of one device outside active hours.
+    /// The alerts of one reading with the same recipients, or suppressed ones of one device.
     Firing {
         /// The alerts, at least one. The worst is first.
         alerts: Vec<Alert>,

@@ -27,6 +27,13 @@ pub enum Notice {
         /// The day in UTC.
         day: Date,
     },
+    /// Audiences of the rules have no confirmed subscription: once a day.
+    NotSubscribed {
+        /// The ids of the audiences.
+        audiences: Vec<String>,
+        /// The day in UTC.
+        day: Date,
+    },
 }
 
 impl Notice {
@@ -39,6 +46,13 @@ impl Notice {
             }
             Self::NothingArrives { since } => {
                 Digest::of_fields(&[b"nothing arrives", &since.as_nanosecond().to_be_bytes()])
+            }
+            Self::NotSubscribed { audiences, day } => {
+                let audiences = audiences.iter().map(|id| id.as_bytes());
+                let day = day.to_string();
+                Digest::of_fields(
+                    &[b"not subscribed".as_slice(), day.as_bytes()].into_iter().chain(audiences).collect::<Vec<_>>(),
+                )
             }
             Self::SetAside { day, .. } => Digest::of_fields(&[b"set aside", day.to_string().as_bytes()]),
         }

@@ -14,6 +14,8 @@ mod evaluation;
 mod implausible_tests;
 mod occurrences;
 mod policy;
+#[cfg(test)]
+mod recipient_tests;
 mod suppression;
 mod sweep;
 mod threshold;
@@ -138,7 +140,7 @@ pub fn announce(state: ZoneState, notice: &Notice, now: Timestamp) -> Evaluation
     let id = notice.id();
     if !evaluation.state.dedup_window.contains(DedupWindow::fingerprint(&id)) {
         evaluation.state.dedup_window.insert(now, &id);
-        evaluation.messages.push(OutboxEntry::new(Message::Notice(notice.clone()), now));
+        evaluation.messages.push(OutboxEntry::new(Message::Notice(notice.clone()), Vec::new(), now));
     }
     evaluation
 }

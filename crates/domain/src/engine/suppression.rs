@@ -1,4 +1,4 @@
-//! Decides when a message is sent: at once, when a block ends, or when the active hours of a rule begin.
+//! Decides when a message is sent and to whom: at once, when a block or a mute ends, or when active hours or a duty begin.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,9 +7,14 @@ use jiff::Timestamp;
 
 use super::evaluation::ZoneEvaluator;
 use crate::alert::{Alert, Message, SuppressedAlert, SuppressionReason};
-use crate::location::Location;
 use crate::rules::{Blocked, Kind, LONGEST_BLOCK, RuleSet, Settings};
 use crate::state::{DueSuppressions, OutboxEntry, RuleState, Suppression, ThresholdState};
+
+/// The ids of the audiences that a message goes to; empty for everybody.
+type To = Vec<String>;
+
+/// Why, until when and for whom an alert is suppressed.
+type Wait = (SuppressionReason, Timestamp, To);
 
 /// A new alert, before it is known whether it is suppressed.
 pub(super) struct RaisedAlert<'p> {
@@ -18,72 +23,122 @@ pub(super) struct RaisedAlert<'p> {
     pub(super) settings: &'p Settings,
 }
 
-impl ZoneEvaluator<'_> {
-    /// Makes one message of the alerts of one reading. Alerts outside their active hours are suppressed. The others are only
-    /// suppressed if all of them are blocked.
-    pub(super) fn enqueue_alerts(&mut self, raised: Vec<RaisedAlert<'_>>, device: &str) {
-        let mut alerts = Vec::new();
-        for raised in raised {
-            self.supersede(&raised, device);
-            match next_active_hours(self.rules, raised.settings, &raised.alert.location, self.now) {
-                Some(until) => self.suppress(raised.alert, device, SuppressionReason::Hours, until),
-                None => alerts.push(raised),
-            }
+/// Who is told about an alert now, and who later.
+pub(super) struct Routing {
+    /// `None` if nobody is told now.
+    pub(super) now: Option<To>,
+    later: Vec<Wait>,
+}
+
+impl Routing {
+    /// Routes an alert for the audiences `among`, or for all if that is empty. Without `settings`, its rule is no longer in force.
+    pub(super) fn new(
+        rules: &RuleSet,
+        settings: Option<&Settings>,
+        alert: &Alert,
+        among: &[String],
+        now: Timestamp,
+    ) -> Self {
+        let Alert { rule, severity, location, .. } = alert;
+        let mute = rules.mute(rule, location, now).map(|(_, end)| (SuppressionReason::Mute, end));
+        let active = settings.and_then(|settings| settings.active.as_ref());
+        let local_zone = rules.local_zone(location);
+        let hours = active.filter(|active| !active.contain(now, local_zone));
+        let hours = hours.map(|active| (SuppressionReason::Hours, active.next(now, local_zone)));
+        if let Some((reason, until)) = mute.or(hours) {
+            return Self { now: None, later: vec![(reason, until, among.to_vec())] };
         }
-        if alerts.is_empty() {
-            return;
-        }
-        let blocks = &self.evaluation.state.blocks;
-        let until = alerts.iter().map(|raised| blocks.until(&raised.alert, device, &raised.settings.block));
-        if let Some(until) = until.collect::<Option<Vec<_>>>() {
-            for (raised, until) in alerts.into_iter().zip(until) {
-                self.suppress(raised.alert, device, SuppressionReason::Block, until);
-            }
-            return;
-        }
-        for RaisedAlert { alert, settings, .. } in &alerts {
-            self.evaluation.state.blocks.record(alert, device, alert.at, LONGEST_BLOCK);
-            self.mark_announced(alert, device, settings, alert.at);
-        }
-        self.evaluation.stats.alerts += alerts.len();
-        self.enqueue_firing(alerts.into_iter().map(|raised| raised.alert).collect());
+        let recipients = rules.recipients_among(among, rule, *severity, location, now);
+        let is_told = recipients.first().is_none();
+        let later = recipients.later.into_iter().map(|(id, begin)| (SuppressionReason::Duty, begin, vec![id]));
+        Self { now: is_told.then_some(recipients.now), later: later.collect() }
     }
 
-    /// Enqueues the messages of the suppressions that end by `at`. After a block, the alerts are sent as one list. When active hours
-    /// begin, those of one device are sent as usual, and those of several devices as one list.
+    /// When somebody can be told; `None` if somebody is told now.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        self.later.iter().map(|(_, until, _)| *until).min().filter(|_| self.now.is_none())
+    }
+}
+
+impl ZoneEvaluator<'_> {
+    /// Makes a message of the alerts of one reading that have the same recipients. They are suppressed by blocks only if all of
+    /// them are blocked.
+    pub(super) fn enqueue_alerts(&mut self, raised: Vec<RaisedAlert<'_>>, device: &str) {
+        let mut messages: BTreeMap<To, Vec<(RaisedAlert<'_>, Vec<Wait>)>> = BTreeMap::new();
+        for raised in raised {
+            self.supersede(&raised, device);
+            let Routing { now, later } = self.route(Some(raised.settings), &raised.alert, &[]);
+            match now {
+                Some(to) => messages.entry(to).or_default().push((raised, later)),
+                None => {
+                    self.evaluation.stats.suppressed += 1;
+                    later.into_iter().for_each(|wait| self.suppress(raised.alert.clone(), device, wait));
+                }
+            }
+        }
+        // Before one of them is recorded: the alerts of one reading do not block each other.
+        let blocks = &self.evaluation.state.blocks;
+        let until = |(raised, _): &(RaisedAlert<'_>, _)| blocks.until(&raised.alert, device, &raised.settings.block);
+        let blocked = |alerts: &[_]| alerts.iter().map(until).collect::<Option<Vec<_>>>();
+        let messages: Vec<_> = messages.into_iter().map(|(to, alerts)| (blocked(&alerts), to, alerts)).collect();
+        for (blocked, to, alerts) in messages {
+            match blocked {
+                Some(until) => {
+                    let alerts = alerts.into_iter().zip(until);
+                    alerts.for_each(|((raised, _), until)| self.block(raised.alert, device, until));
+                }
+                None => self.send_alerts(alerts, to, device),
+            }
+        }
+    }
+
+    fn send_alerts(&mut self, alerts: Vec<(RaisedAlert<'_>, Vec<Wait>)>, to: To, device: &str) {
+        self.evaluation.stats.alerts += alerts.len();
+        for (RaisedAlert { alert, settings, .. }, later) in &alerts {
+            self.evaluation.state.blocks.record(alert, device, alert.at, LONGEST_BLOCK);
+            self.mark_announced(alert, device, settings, alert.at);
+            later.iter().for_each(|wait| self.suppress(alert.clone(), device, wait.clone()));
+        }
+        self.enqueue_firing(alerts.into_iter().map(|(raised, _)| raised.alert).collect(), to);
+    }
+
+    /// Enqueues the messages of the suppressions that end by `at`. After blocks, the alerts are sent as one list. After other
+    /// suppressions, those of one device are sent as usual, and those of several devices as one list.
     pub(super) fn release(&mut self, at: Timestamp) {
         if self.evaluation.state.suppressed.due().is_none_or(|due| due > at) {
             return;
         }
         let DueSuppressions { named, mut unnamed } = self.evaluation.state.suppressed.take_due(at);
-        let mut lists: BTreeMap<SuppressionReason, Vec<Suppression>> = BTreeMap::new();
+        let mut lists: BTreeMap<(SuppressionReason, To), Vec<Suppression>> = BTreeMap::new();
         let mut resolved = Vec::new();
         for suppression in named {
             let settings = settings_at(self.rules, &suppression.alert);
-            let location = &suppression.alert.location;
-            let hours =
-                settings.as_deref().and_then(|settings| next_active_hours(self.rules, settings, location, self.now));
-            match hours {
-                // A block ends outside active hours. All that can come of a resolved alert is a resolved notice, if it was
-                // announced and its rule sends one: `reminder` alone also marks it as announced.
-                Some(until) => {
-                    let has_notice = suppression.announced && settings.is_some_and(|settings| settings.resolved);
-                    if suppression.resolved_at.is_none() || has_notice {
-                        let reason = SuppressionReason::Hours;
-                        self.evaluation.state.suppressed.add(Suppression { reason, until, ..suppression });
-                    }
+            let Routing { now, later } = self.route(settings.as_deref(), &suppression.alert, &suppression.to);
+            if suppression.resolved_at.is_none() {
+                for (reason, until, to) in later {
+                    self.evaluation.state.suppressed.add(Suppression { reason, until, to, ..suppression.clone() });
                 }
-                None if suppression.is_resolved_notice() => resolved.push(suppression),
-                None => lists.entry(suppression.reason).or_default().push(suppression),
+            } else if now.is_none() && suppression.announced && settings.is_some_and(|settings| settings.resolved) {
+                // All that can come of a resolved alert is a resolved notice, if it was announced and its rule sends one:
+                // `reminder` alone also marks it as announced.
+                self.suppress_notice(suppression, later);
+                continue;
+            }
+            match now {
+                Some(to) if suppression.is_resolved_notice() => resolved.push((suppression, to)),
+                Some(to) => lists.entry((suppression.reason, to)).or_default().push(suppression),
+                None => {}
             }
         }
-        for (reason, suppressions) in lists {
-            let more = unnamed.remove(&reason).unwrap_or_default();
-            self.enqueue_released(reason, suppressions, more, at);
+        let is_released = |reason: &SuppressionReason| lists.keys().any(|(released, _)| released == reason);
+        let unlisted = unnamed.extract_if(.., |reason, _| !is_released(reason)).map(|(_, count)| count).sum();
+        self.evaluation.state.suppressed.count(unlisted);
+        for ((reason, to), suppressions) in lists {
+            let more = unnamed.get(&reason).copied().unwrap_or_default();
+            self.enqueue_released(reason, suppressions, more, to, at);
         }
-        self.evaluation.state.suppressed.count(unnamed.into_values().sum());
-        for Suppression { alert, resolved_at, .. } in resolved {
-            self.enqueue(Message::Resolved { alert: Box::new(alert), at: resolved_at.unwrap_or(at) });
+        for (Suppression { alert, resolved_at, .. }, to) in resolved {
+            self.enqueue(Message::Resolved { alert: Box::new(alert), at: resolved_at.unwrap_or(at) }, to);
         }
     }
 
@@ -93,6 +148,7 @@ impl ZoneEvaluator<'_> {
         reason: SuppressionReason,
         suppressions: Vec<Suppression>,
         more: usize,
+        to: To,
         at: Timestamp,
     ) {
         for Suppression { alert, device, .. } in suppressions.iter().filter(|one| one.resolved_at.is_none()) {
@@ -105,54 +161,67 @@ impl ZoneEvaluator<'_> {
         }
         let is_one_device = suppressions.windows(2).all(|pair| pair[0].device == pair[1].device);
         if reason != SuppressionReason::Block && is_one_device && more == 0 {
-            self.enqueue_firing(suppressions.into_iter().map(|suppression| suppression.alert).collect());
+            self.enqueue_firing(suppressions.into_iter().map(|suppression| suppression.alert).collect(), to);
             return;
         }
         let listed = |Suppression { alert, resolved_at, .. }| SuppressedAlert { alert, resolved_at };
-        self.enqueue(Message::Suppressed { reason, alerts: suppressions.into_iter().map(listed).collect(), more });
+        let alerts = suppressions.into_iter().map(listed).collect();
+        self.enqueue(Message::Suppressed { reason, alerts, more }, to);
     }
 
-    /// Enqueues the resolved notice of an announced alert, if its rule sends one. The notice waits for active hours.
+    /// Enqueues the resolved notice of an announced alert, if its rule sends one. The notice waits until somebody can be told.
     pub(super) fn enqueue_resolved(&mut self, settings: &Settings, alert: Box<Alert>, device: &str, at: Timestamp) {
         if !settings.resolved {
             return;
         }
-        match next_active_hours(self.rules, settings, &alert.location, self.now) {
-            Some(until) => self.evaluation.state.suppressed.add(Suppression {
-                device: device.to_owned(),
-                reason: SuppressionReason::Hours,
-                until,
-                resolved_at: Some(at),
-                announced: true,
-                alert: *alert,
-            }),
-            None => self.enqueue(Message::Resolved { alert, at }),
+        let Routing { now, later } = self.route(Some(settings), &alert, &[]);
+        match now {
+            Some(to) => self.enqueue(Message::Resolved { alert, at }, to),
+            None => {
+                let (alert, device) = (*alert, device.to_owned());
+                let (reason, until, to) = (SuppressionReason::Hours, at, To::new());
+                let notice = Suppression { alert, device, reason, until, to, resolved_at: Some(at), announced: true };
+                self.suppress_notice(notice, later);
+            }
         }
     }
 
-    pub(super) fn enqueue(&mut self, message: Message) {
-        self.evaluation.messages.push(OutboxEntry::new(message, self.now));
+    pub(super) fn enqueue(&mut self, message: Message, to: To) {
+        self.evaluation.messages.push(OutboxEntry::new(message, to, self.now));
     }
 
     /// Enqueues one message of these alerts, the worst first. Rules of one severity keep the order of the file.
-    fn enqueue_firing(&mut self, mut alerts: Vec<Alert>) {
+    fn enqueue_firing(&mut self, mut alerts: Vec<Alert>, to: To) {
         alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
         let blocked = self.evaluation.state.suppressed.take_counted();
-        self.enqueue(Message::Firing { alerts, blocked });
+        self.enqueue(Message::Firing { alerts, blocked }, to);
     }
 
-    fn suppress(&mut self, alert: Alert, device: &str, reason: SuppressionReason, until: Timestamp) {
+    fn route(&self, settings: Option<&Settings>, alert: &Alert, among: &[String]) -> Routing {
+        Routing::new(self.rules, settings, alert, among, self.now)
+    }
+
+    fn block(&mut self, alert: Alert, device: &str, until: Timestamp) {
         self.evaluation.stats.suppressed += 1;
-        if reason == SuppressionReason::Block {
-            self.evaluation.stats.blocked += 1;
-            if self.rules.blocked == Blocked::Counted {
-                self.evaluation.state.suppressed.count(1);
-                return;
-            }
+        self.evaluation.stats.blocked += 1;
+        match self.rules.blocked {
+            Blocked::Counted => self.evaluation.state.suppressed.count(1),
+            // Who is told is decided when the block ends.
+            Blocked::Named => self.suppress(alert, device, (SuppressionReason::Block, until, To::new())),
         }
+    }
+
+    fn suppress(&mut self, alert: Alert, device: &str, (reason, until, to): Wait) {
         let device = device.to_owned();
-        let suppression = Suppression { alert, device, reason, until, resolved_at: None, announced: false };
+        let suppression = Suppression { alert, device, reason, until, to, resolved_at: None, announced: false };
         self.evaluation.state.suppressed.add(suppression);
+    }
+
+    /// Suppresses a resolved notice until somebody can be told.
+    fn suppress_notice(&mut self, notice: Suppression, later: Vec<Wait>) {
+        if let Some((reason, until, _)) = later.into_iter().min_by_key(|(_, until, _)| *until) {
+            self.evaluation.state.suppressed.add(Suppression { reason, until, to: To::new(), ..notice });
+        }
     }
 
     /// Removes the suppressions that a new alert replaces: the resolved notice of its rule and device and, for a threshold,
@@ -180,7 +249,8 @@ impl ZoneEvaluator<'_> {
     /// Records that `alert` was announced at `at`: reminders and the resolved notice refer to it.
     fn mark_announced(&mut self, alert: &Alert, device: &str, settings: &Settings, at: Timestamp) {
         match self.evaluation.state.rule_state_mut(&alert.rule, device) {
-            Some(RuleState::Threshold(ThresholdState::Firing { announced, remind, suppressed, .. })) => {
+            // Not again for the audiences that are told later: reminders would begin anew.
+            Some(RuleState::Threshold(ThresholdState::Firing { announced, remind, suppressed, .. })) if *suppressed => {
                 *suppressed = false;
                 *remind = settings.reminder.and_then(|every| at.checked_add(every).ok());
                 *announced = (settings.resolved || remind.is_some()).then(|| Box::new(alert.clone()));
@@ -194,16 +264,4 @@ impl ZoneEvaluator<'_> {
 /// The settings of an alert's rule at its location. `None` if the rule is no longer in force there.
 pub(super) fn settings_at<'r>(rules: &'r RuleSet, alert: &Alert) -> Option<Cow<'r, Settings>> {
     rules.rule(&alert.rule)?.effective(&alert.location.source())
-}
-
-/// When the next active hours of a rule begin at `location`. `None` within active hours.
-pub(super) fn next_active_hours(
-    rules: &RuleSet,
-    settings: &Settings,
-    location: &Location,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let local_zone = rules.names.local_zone(location.project.as_deref()).unwrap_or(&location.local_zone);
-    let active = settings.active.filter(|active| !active.contain(now, local_zone))?;
-    Some(active.next(now, local_zone))
 }

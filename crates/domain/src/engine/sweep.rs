@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::evaluation::{Evaluation, ZoneEvaluator};
 use super::policy::REMINDED_WITHOUT_READING;
-use super::suppression::{RaisedAlert, next_active_hours, settings_at};
+use super::suppression::{RaisedAlert, Routing, settings_at};
 use super::zone::no_data_alert;
 use crate::alert::{Alert, Message};
 use crate::rules::{Rule, RuleSet};
@@ -41,7 +41,7 @@ pub fn expects_readings(rules: &RuleSet, state: &ZoneState) -> bool {
     watched_devices(rules, state).next().is_some()
 }
 
-/// When the reminder of an alert is due, within the active hours of its rule.
+/// When the reminder of an alert is due and somebody can be told.
 fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
     let RuleState::Threshold(ThresholdState::Firing {
         announced: Some(alert),
@@ -53,7 +53,7 @@ fn reminder_due(rules: &RuleSet, rule_state: &RuleState) -> Option<Timestamp> {
         return None;
     };
     let settings = settings_at(rules, alert);
-    Some(settings.and_then(|settings| next_active_hours(rules, &settings, &alert.location, *due)).unwrap_or(*due))
+    Some(Routing::new(rules, settings.as_deref(), alert, &[], *due).first().unwrap_or(*due))
 }
 
 /// A device that a silence rule watches and that is not silent yet.
@@ -83,7 +83,7 @@ pub(super) fn watched_devices<'r, 's>(
 }
 
 impl ZoneEvaluator<'_> {
-    /// Enqueues the reminders that are due, within active hours.
+    /// Enqueues the reminders that are due, if somebody can be told.
     fn remind(&mut self) {
         let (rules, now) = (self.rules, self.now);
         let mut reminders = Vec::new();
@@ -96,21 +96,22 @@ impl ZoneEvaluator<'_> {
                 continue;
             };
             let settings = settings_at(rules, alert);
-            let hours = settings.as_ref().and_then(|settings| next_active_hours(rules, settings, &alert.location, now));
-            if hours.is_some() {
-                // The reminder was due within active hours, and the sweep came after them.
-                *remind = hours;
+            let routing = Routing::new(rules, settings.as_deref(), alert, &[], now);
+            let first = routing.first();
+            let Some(to) = routing.now else {
+                // The reminder was due when somebody could be told, and the sweep came later.
+                *remind = first;
                 continue;
-            }
+            };
             // A rule that no longer has reminders sends none.
             let every = settings.and_then(|settings| settings.reminder);
             let unheard_since = heard.and_then(|heard| unheard_since(rules, alert, heard, now));
             *remind = every.filter(|_| unheard_since.is_none()).and_then(|every| next_reminder(*remind, every, now));
             if every.is_some() {
-                reminders.push(Message::Reminder { alert: alert.clone(), at: now, unheard_since });
+                reminders.push((Message::Reminder { alert: alert.clone(), at: now, unheard_since }, to));
             }
         }
-        reminders.into_iter().for_each(|message| self.enqueue(message));
+        reminders.into_iter().for_each(|(message, to)| self.enqueue(message, to));
     }
 
     /// Fires silence rules at any hour. Outside active hours the alert is suppressed.

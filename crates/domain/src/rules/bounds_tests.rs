@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::time;
 
-use super::{ActiveHours, RuleSet};
+use super::{Days, RuleSet, WeeklyHours};
 use crate::reading::Reading;
 use crate::time::LocalZone;
 
@@ -232,8 +232,8 @@ fn a_new_limit_replaces_all_tests_of_the_rule() {
 fn active_hours_begin_at_their_first_moment_and_end_before_their_last() {
     let at = |text: &str| -> Timestamp { format!("2026-11-{text}:00Z").parse().unwrap() };
     let singapore = LocalZone { region: Some("Asia/Singapore".into()), offset_seconds: None };
-    let day = ActiveHours { from: time(7, 0, 0, 0), to: time(22, 0, 0, 0) };
-    let night = ActiveHours { from: day.to, to: day.from };
+    let day = WeeklyHours { days: Days::ALL, from: time(7, 0, 0, 0), to: time(22, 0, 0, 0) };
+    let night = WeeklyHours { days: Days::ALL, from: day.to, to: day.from };
     for (moment, is_day) in [("22T22:59", false), ("22T23:00", true), ("23T13:59", true), ("23T14:00", false)] {
         assert_eq!(day.contain(at(moment), &singapore), is_day, "{moment}");
         assert_eq!(night.contain(at(moment), &singapore), !is_day, "{moment}");
@@ -249,8 +249,11 @@ fn active_hours_begin_at_their_first_moment_also_when_the_clock_changes() {
     // Berlin 2026: 02:00 becomes 03:00 on 29 March, at 01:00 UTC, and 03:00 becomes 02:00 on 25 October, at 01:00 UTC.
     let berlin = LocalZone { region: Some("Europe/Berlin".into()), offset_seconds: None };
     let at = |text: &str| -> Timestamp { format!("2026-{text}:00Z").parse().unwrap() };
-    let hours =
-        |from: [i8; 2], to: [i8; 2]| ActiveHours { from: time(from[0], from[1], 0, 0), to: time(to[0], to[1], 0, 0) };
+    let hours = |from: [i8; 2], to: [i8; 2]| WeeklyHours {
+        days: Days::ALL,
+        from: time(from[0], from[1], 0, 0),
+        to: time(to[0], to[1], 0, 0),
+    };
     for (hours, from, expected, why) in [
         (hours([7, 0], [22, 0]), "03-28T21:30", "03-29T05:00", "the night is an hour shorter"),
         (hours([7, 0], [22, 0]), "10-24T20:30", "10-25T06:00", "the night is an hour longer"),

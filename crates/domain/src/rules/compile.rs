@@ -1,5 +1,6 @@
 //! Compiles written rules into [`Rule`]s, and reports what is missing or cannot be meant.
 
+use super::audience::compile_audiences;
 use super::change::{are_ordered, rises};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, nearest_or_all};
 use super::draft::{FileDraft, OverrideDraft, RuleDraft, ScopeDraft, SettingsDraft};
@@ -20,13 +21,23 @@ impl FileDraft {
     pub(super) fn compile(mut self, diagnostics: &mut Diagnostics) -> RuleSet {
         let declared: Vec<_> = self.names.iter().map(|name| Mention::new(name.kind, &name.id)).collect();
         let names = Names::compile(self.names, diagnostics);
-        self.rules.iter_mut().flat_map(RuleDraft::scopes).for_each(|scope| scope.resolve(&names, diagnostics));
-        let mentions = self.rules.iter().flat_map(RuleDraft::mentions).chain(declared).collect();
+        let audiences = self.audiences.iter_mut().map(|audience| &mut audience.alerts);
+        let selected =
+            audiences.chain(self.mutes.iter_mut().map(|mute| &mut mute.alerts)).map(|alerts| &mut alerts.scope);
+        let scopes = self.rules.iter_mut().flat_map(RuleDraft::scopes).chain(selected);
+        scopes.for_each(|scope| scope.resolve(&names, diagnostics));
+        let audiences = self.audiences.iter().map(|audience| &audience.alerts);
+        let selected = audiences.chain(self.mutes.iter().map(|mute| &mute.alerts));
+        let selected = selected.flat_map(|alerts| alerts.scope.mentions());
+        let mentions = self.rules.iter().flat_map(RuleDraft::mentions).chain(selected).chain(declared).collect();
         let compile = |rule: &RuleDraft| {
             let position = &rule.id.position;
             diagnostics.within_rule(position, |diagnostics| compile_rule(rule, self.block, diagnostics))
         };
-        RuleSet { rules: self.rules.iter().filter_map(compile).collect(), names, mentions, ..self.set }
+        let rules: Vec<Rule> = self.rules.iter().filter_map(compile).collect();
+        let audiences = compile_audiences(&self.audiences, &rules, &names, diagnostics);
+        let mutes = self.mutes.iter().filter_map(|mute| mute.compile(&rules, &names, diagnostics)).collect();
+        RuleSet { rules, audiences, mutes, names, mentions, ..self.set }
     }
 }
 
@@ -56,7 +67,7 @@ fn compile_rule(draft: &RuleDraft, block: Block, diagnostics: &mut Diagnostics) 
     })
 }
 
-fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
+pub(super) fn check_id(Positioned { value: id, position }: &Positioned<String>, diagnostics: &mut Diagnostics) {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
     if !id.chars().all(is_allowed) || id.len() > LONGEST_ID {
         let message = format!("the id `{}` is not valid", id.escape_debug());
@@ -107,7 +118,7 @@ fn compile_types(written: &[Positioned<String>], diagnostics: &mut Diagnostics) 
     written.iter().map(|name| short_name(&name.value).to_owned()).collect()
 }
 
-fn compile_scope(ScopeDraft(lists): &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
+pub(super) fn compile_scope(ScopeDraft(lists): &ScopeDraft, diagnostics: &mut Diagnostics) -> Scope {
     let [types, properties, sites, zones, devices] = lists.each_ref().map(|list| list.as_deref().unwrap_or_default());
     let ids = |list: &[Positioned<String>]| list.iter().map(|id| id.value.clone()).collect();
     Scope {

@@ -166,6 +166,13 @@ impl<'a, 'i> TableReader<'a, 'i> {
         self.unread.iter().any(|(name, _)| name.get_ref() == key)
     }
 
+    /// Reports at `position` that the table needs `key` if it is absent.
+    pub(super) fn require(&mut self, key: &str, position: &Position, suggestion: &str) {
+        if !self.has(key) {
+            self.diagnostics.suggest(position, format!("{} needs `{key}`", self.noun), suggestion);
+        }
+    }
+
     pub(super) fn boolean(&mut self, key: &'static str) -> Option<Positioned<bool>> {
         self.value(key, "`true` or `false`", DeValue::as_bool)
     }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::audience::AudienceDraft;
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
+use super::mute::MuteDraft;
 use super::names::{NameDraft, Names};
 use super::settings::{SETTINGS, Setting};
 use super::values::{SeveralDraft, TestDraft, read_block, read_rate_limit, read_several, severities};
@@ -24,6 +26,8 @@ pub(super) struct FileDraft {
     pub(super) block: Block,
     pub(super) rules: Vec<RuleDraft>,
     pub(super) names: Vec<NameDraft>,
+    pub(super) audiences: Vec<AudienceDraft>,
+    pub(super) mutes: Vec<MuteDraft>,
 }
 
 /// A rule as it is written.
@@ -93,6 +97,9 @@ impl FileDraft {
         self.names.extend(NameDraft::read_all(&mut table));
         self.set.texts = table.own_texts("texts");
         let rules = table.tables("rule", "a rule", RuleDraft::read);
+        self.audiences =
+            table.tables("audience", "an audience", AudienceDraft::read).map_or(Vec::new(), |read| read.value);
+        self.mutes = table.tables("mute", "a mute", MuteDraft::read).map_or(Vec::new(), |read| read.value);
         table.finish();
         self.overlay_rules(rules.map(|rules| rules.value).unwrap_or_default(), diagnostics);
         self
@@ -139,9 +146,7 @@ impl RuleDraft {
     /// The id of the rule, and every id in its scopes.
     pub(super) fn mentions(&self) -> impl Iterator<Item = Mention> {
         let scopes = std::iter::once(&self.scope).chain(self.overrides.iter().map(|part| &part.scope));
-        let lists = scopes.flat_map(ScopeDraft::lists);
-        let ids = lists.flat_map(move |(kind, ids)| ids.iter().map(move |id| Mention::new(kind, id)));
-        std::iter::once(Mention::new(MentionKind::Rule, &self.id)).chain(ids)
+        std::iter::once(Mention::new(MentionKind::Rule, &self.id)).chain(scopes.flat_map(ScopeDraft::mentions))
     }
 
     fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
@@ -188,7 +193,7 @@ impl RuleDraft {
 
 impl OverrideDraft {
     fn read(table: &mut TableReader<'_, '_>, position: &Position) -> Option<Self> {
-        if !SCOPES.iter().any(|(_, key)| table.has(key)) {
+        if !ScopeDraft::is_in(table) {
             let suggestion = "add types, properties, sites, zones or devices";
             table.diagnostics.suggest(position, "an override needs a scope", suggestion);
         }
@@ -197,7 +202,12 @@ impl OverrideDraft {
 }
 
 impl ScopeDraft {
-    fn read(table: &mut TableReader<'_, '_>) -> Self {
+    /// Whether `table` has one of its lists, before they are read.
+    pub(super) fn is_in(table: &TableReader<'_, '_>) -> bool {
+        SCOPES.iter().any(|(_, key)| table.has(key))
+    }
+
+    pub(super) fn read(table: &mut TableReader<'_, '_>) -> Self {
         Self(SCOPES.map(|(_, key)| table.texts(key)))
     }
 
@@ -206,6 +216,10 @@ impl ScopeDraft {
         for ((kind, _), list) in SCOPES.iter().zip(&mut self.0) {
             list.iter_mut().flatten().for_each(|name| names.resolve(*kind, name, diagnostics));
         }
+    }
+
+    pub(super) fn mentions(&self) -> impl Iterator<Item = Mention> {
+        self.lists().flat_map(|(kind, ids)| ids.iter().map(move |id| Mention::new(kind, id)))
     }
 
     /// Each list with the kind of its ids. A list that is left out is empty.

@@ -22,6 +22,9 @@
 //! - for a new variant of the state: `supersede` and `mark_announced` (`engine/suppression.rs`), and which devices are evicted
 //!   (`engine/device_limit.rs`).
 
+mod audience;
+#[cfg(test)]
+mod audience_tests;
 #[cfg(test)]
 mod bounds_tests;
 mod change;
@@ -31,30 +34,38 @@ mod compile;
 mod diagnostic;
 mod document;
 mod draft;
+mod hours;
 mod metrics;
+mod mute;
 pub mod names;
 #[cfg(test)]
 mod names_tests;
+mod reach;
 #[cfg(test)]
 mod schema_tests;
+mod selection;
 mod settings;
 pub mod template;
 mod values;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp, civil};
+use jiff::SignedDuration;
 
+pub use self::audience::{Audience, Recipients};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
 use self::draft::FileDraft;
+pub use self::hours::{Days, WeeklyHours};
+pub use self::mute::Mute;
 use self::names::Names;
+pub use self::selection::AlertSelection;
 pub use self::settings::{Setting, Settings};
 use super::breach::Comparison;
 use super::rate_limit::RateLimit;
 use super::reading::Source;
 use super::severity::Severity;
-use super::time::LocalZone;
 use super::utf8;
 
 /// The built-in rules, as TOML.
@@ -82,6 +93,10 @@ pub struct RuleSet {
     pub names: Names,
     /// The texts of messages that replace built-in ones.
     pub texts: Vec<OwnTexts>,
+    /// Who is told; empty for everybody.
+    pub audiences: Vec<Audience>,
+    /// The alerts that are not sent for a time.
+    pub mutes: Vec<Mute>,
     /// Faults that do not refuse the file, in its order.
     pub warnings: Vec<Diagnostic>,
     /// Every rule id, declared id and id in a scope, with its position.
@@ -253,44 +268,6 @@ impl Default for Block {
     }
 }
 
-/// The hours of the day in which a rule's messages are sent, in local time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ActiveHours {
-    /// The first moment.
-    pub from: civil::Time,
-    /// The first moment after the hours. At or before `from`, the hours span midnight.
-    pub to: civil::Time,
-}
-
-impl ActiveHours {
-    /// Whether `at` is within the hours in `zone`.
-    #[must_use]
-    pub fn contain(&self, at: Timestamp, zone: &LocalZone) -> bool {
-        let time = zone.local_time(at).time();
-        if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
-    }
-
-    /// The first moment within the hours from `at` on.
-    #[must_use]
-    pub fn next(&self, at: Timestamp, zone: &LocalZone) -> Timestamp {
-        if self.contain(at, zone) {
-            return at;
-        }
-        let local = zone.local_time(at);
-        let time_zone = local.time_zone();
-        // A clock change can skip all of the hours on one day. The third day has them.
-        let days = std::iter::successors(Some(local.date()), |date| date.tomorrow().ok()).take(3);
-        // A clock change can skip the first moment, repeat it, or set the clock back into the hours.
-        let begins = days.flat_map(|date| {
-            let begin = time_zone.to_ambiguous_timestamp(date.to_datetime(self.from));
-            [begin.earlier(), begin.later()].into_iter().filter_map(Result::ok)
-        });
-        let change = time_zone.following(at).next().map(|change| change.timestamp());
-        let first = begins.chain(change).filter(|begin| *begin >= at && self.contain(*begin, zone)).min();
-        first.unwrap_or(at)
-    }
-}
-
 /// The readings that a rule or an override applies to: those whose source is in every list that is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -322,6 +299,11 @@ impl Scope {
 
     fn is_empty(&self) -> bool {
         self.narrowness() == 0
+    }
+
+    /// Whether it has a list other than `types`.
+    fn names_locations(&self) -> bool {
+        self.lists()[1..].iter().any(|list| !list.is_empty())
     }
 
     /// Whether a reading can be in both.
@@ -403,6 +385,23 @@ impl Rule {
         }
         effective.enabled.then_some(effective)
     }
+
+    /// The severities that its alerts can have.
+    #[must_use]
+    pub fn severities(&self) -> BTreeSet<Severity> {
+        let (mut own, mut conditions) = (vec![self.settings.severity], Vec::from_iter(&self.settings.condition));
+        for setting in self.overrides.iter().flat_map(|(_, settings)| settings) {
+            match setting {
+                Setting::Severity(severity) => own.push(*severity),
+                Setting::Condition(condition) => conditions.extend(condition),
+                _ => {}
+            }
+        }
+        let levels: Vec<_> =
+            conditions.iter().flat_map(|condition| &condition.tests).flat_map(|test| &test.levels).collect();
+        let has_own = levels.is_empty() || levels.iter().any(|level| level.severity.is_none());
+        levels.iter().filter_map(|level| level.severity).chain(own.into_iter().filter(|_| has_own)).collect()
+    }
 }
 
 /// No rules, and the default settings.
@@ -418,6 +417,8 @@ impl Default for RuleSet {
             rules: Vec::new(),
             names: Names::default(),
             texts: Vec::new(),
+            audiences: Vec::new(),
+            mutes: Vec::new(),
             warnings: Vec::new(),
             mentions: Vec::new(),
         }

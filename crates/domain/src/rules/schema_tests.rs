@@ -37,6 +37,8 @@ fn the_schema_has_every_key_that_the_reader_knows_and_no_other() {
         (format!("[[site]]\nid = \"s\"\n{UNKNOWN}"), "/$defs/site"),
         (format!("[[zone]]\nid = \"z\"\n{UNKNOWN}"), "/$defs/zone"),
         (format!("[[device]]\nid = \"d\"\n{UNKNOWN}"), "/$defs/device"),
+        (format!("[[audience]]\nid = \"day\"\n{UNKNOWN}"), "/$defs/audience"),
+        (format!("[[mute]]\nzones = \"z\"\nuntil = \"2026-12-24\"\nreason = \"r\"\n{UNKNOWN}"), "/$defs/mute"),
         (format!("[[rule]]\nid = \"soap-low\"\n{UNKNOWN}"), "/$defs/rule"),
         (format!("[[rule]]\nid = \"soap-low\"\n[[rule.override]]\nzones = \"z\"\n{UNKNOWN}"), "/$defs/override"),
         (format!("[[rule]]\nid = \"spill\"\n[[rule.all]]\n{UNKNOWN}"), "/$defs/test"),
@@ -66,7 +68,17 @@ fn first_column(page: &str, heading: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_page_on_rules_documents_every_key_and_no_other() {
-    let tables = ["", "/$defs/site", "/$defs/zone", "/$defs/device", "/$defs/rule", "/$defs/override", "/$defs/test"];
+    let tables = [
+        "",
+        "/$defs/site",
+        "/$defs/zone",
+        "/$defs/device",
+        "/$defs/audience",
+        "/$defs/mute",
+        "/$defs/rule",
+        "/$defs/override",
+        "/$defs/test",
+    ];
     let keys: BTreeSet<String> = tables.into_iter().flat_map(schema_keys).collect();
     assert_eq!(first_column(PAGE, "key"), keys);
 }

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, civil};
 use super::Kind::{self, Accumulate, Count, Reasons, Silence, Threshold};
 use super::diagnostic::Positioned;
 use super::document::TableReader;
-use super::values::{read_active, read_block, read_count, read_time_of_day};
-use super::{ActiveHours, Block, Condition};
+use super::hours::{WeeklyHours, read_hours};
+use super::values::{read_block, read_count, read_time_of_day};
+use super::{Block, Condition};
 use crate::severity::Severity;
 
 /// Default of [`Settings::max_gap`]. A rule with a longer `for` uses that instead.
@@ -67,8 +68,8 @@ settings! {
     condition: Option<Condition> = None, Condition;
     /// The baseline of [`Comparison::Deviates`](crate::breach::Comparison::Deviates) by metric, in degrees.
     baseline: HashMap<String, f64> = HashMap::new(), Baseline;
-    /// The hours of the day in which its messages are sent; `None` for all day.
-    active: Option<ActiveHours> = None, Active from "active" in Kind::ALL, read_active;
+    /// The hours in which its messages are sent; `None` for always.
+    active: Option<WeeklyHours> = None, Active from "active" in Kind::ALL, read_hours;
     /// How long alerts that were sent suppress an alert of this rule.
     block: Block = Block::default(), Block from "block" in Kind::ALL, read_block;
     /// The clear level (hysteresis), in the metric's unit; `None` for the limit itself.

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Position, Positioned, overwrite};
 use super::document::{SpannedValue, TableReader, number};
-use super::{ActiveHours, Block, Join, LONGEST_BLOCK, Level};
+use super::{Block, Join, LONGEST_BLOCK, Level};
 use crate::breach::Comparison;
 use crate::rate_limit::RateLimit;
 use crate::severity::Severity;
@@ -45,24 +45,13 @@ pub(super) fn read_count(table: &mut TableReader<'_, '_>, key: &'static str) -> 
     Some(table.whole(key, "a whole number from 1 to 1,000", 1..=1_000)?.map(|count| count as usize))
 }
 
-/// Reads `active = "07:00-22:00"`. `"00:00-24:00"` is all day; no other hours may end when they begin.
-pub(super) fn read_active(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<ActiveHours>> {
-    let wanted = "hours of the day such as \"07:00-22:00\", with different begin and end";
-    table.value(key, wanted, |value| {
-        let (from, to) = value.as_str()?.split_once('-')?;
-        let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
-        let hours = ActiveHours { from: time_of_day(from)?, to: time_of_day(to)? };
-        (is_all_day || hours.from != hours.to).then_some(hours)
-    })
-}
-
 /// Reads `restart_at = "06:00"`.
 pub(super) fn read_time_of_day(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<civil::Time>> {
     table.value(key, "a time of day such as \"06:00\"", |value| time_of_day(value.as_str()?))
 }
 
 /// A time of day such as `06:00`. `24:00` is midnight.
-fn time_of_day(text: &str) -> Option<civil::Time> {
+pub(super) fn time_of_day(text: &str) -> Option<civil::Time> {
     let (hour, minute) = text.trim().split_once(':')?;
     let two_digits = |text: &str| (text.len() == 2).then(|| text.parse::<i8>().ok()).flatten();
     match (two_digits(hour)?, two_digits(minute)?) {

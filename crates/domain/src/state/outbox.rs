@@ -66,6 +66,9 @@ pub struct OutboxEntry {
     pub created: Timestamp,
     /// The facts.
     pub message: Message,
+    /// The ids of the audiences that it goes to; empty for everybody.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub to: Vec<String>,
     /// The deliveries that are not sent yet.
     pub deliveries: BTreeMap<Channel, PendingDelivery>,
 }
@@ -81,10 +84,15 @@ pub struct PendingDelivery {
 }
 
 impl OutboxEntry {
-    /// A message created at `created`. The outbox adds its deliveries.
+    /// A message to the audiences `to`, created at `created`. The outbox adds its deliveries.
     #[must_use]
-    pub fn new(message: Message, created: Timestamp) -> Self {
-        Self { id: message.id(), created, message, deliveries: BTreeMap::new() }
+    pub fn new(message: Message, to: Vec<String>, created: Timestamp) -> Self {
+        let mut id = message.id();
+        for audience in &to {
+            // Others can get the same message at another time.
+            id = Digest::of_fields(&[id.as_bytes(), audience.as_bytes()]);
+        }
+        Self { id, created, message, to, deliveries: BTreeMap::new() }
     }
 }
 
@@ -210,7 +218,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let entries = [0, 1, 2].map(|number| {
             let created = second(seconds[usize::try_from(number).unwrap()]);
-            OutboxEntry::new(message(number), created)
+            OutboxEntry::new(message(number), Vec::new(), created)
         });
         let ids = [0, 1, 2].map(|number: usize| entries[number].id);
         assert_eq!(outbox.add(entries.to_vec(), &BOTH), ids);
@@ -230,9 +238,9 @@ mod tests {
         let (mut outbox, known) = created_at([60, 61, 62]);
         // Not even a delivery that was sent.
         outbox.remove(Channel::Log, &HashSet::from(known));
-        assert_eq!(outbox.add(vec![OutboxEntry::new(message(1), second(99))], &BOTH), []);
+        assert_eq!(outbox.add(vec![OutboxEntry::new(message(1), Vec::new(), second(99))], &BOTH), []);
         assert_eq!(waiting(&outbox, Channel::Log, 99), []);
-        let twice = OutboxEntry::new(message(3), second(99));
+        let twice = OutboxEntry::new(message(3), Vec::new(), second(99));
         assert_eq!(outbox.add(vec![twice.clone(), twice.clone()], &BOTH), [twice.id]);
         assert_eq!(ids(outbox.entries()), [known.as_slice(), &[twice.id]].concat());
         assert_eq!(outbox.entries()[1].created, second(61));
@@ -267,7 +275,8 @@ mod tests {
     fn a_push_channel_is_tried_every_minute_and_another_after_twice_as_long_each_time_up_to_half_an_hour() {
         let minutes = |channel| {
             let mut outbox = Outbox::default();
-            let id = HashSet::from_iter(outbox.add(vec![OutboxEntry::new(message(0), second(0))], &[channel]));
+            let id =
+                HashSet::from_iter(outbox.add(vec![OutboxEntry::new(message(0), Vec::new(), second(0))], &[channel]));
             let lease = |_| {
                 let now = outbox.due().unwrap();
                 assert_eq!(outbox.lease(channel, &id, now).len(), 1);
@@ -294,7 +303,11 @@ mod tests {
         assert_eq!(ids(outbox.entries()), [known[1]], "a message without deliveries is removed");
         outbox.remove(Channel::Email, &HashSet::from(known));
         assert!(outbox.is_empty());
-        assert_eq!(outbox.add(vec![OutboxEntry::new(message(0), second(60))], &BOTH).len(), 1, "it can be added again");
+        assert_eq!(
+            outbox.add(vec![OutboxEntry::new(message(0), Vec::new(), second(60))], &BOTH).len(),
+            1,
+            "it can be added again"
+        );
     }
 
     #[test]
@@ -313,7 +326,8 @@ mod tests {
     #[test]
     fn a_delivery_adds_few_bytes_to_the_document() {
         let mut outbox = Outbox::default();
-        let id = HashSet::from_iter(outbox.add(vec![OutboxEntry::new(message(0), second(0))], &[Channel::Sns]));
+        let id =
+            HashSet::from_iter(outbox.add(vec![OutboxEntry::new(message(0), Vec::new(), second(0))], &[Channel::Sns]));
         outbox.lease(Channel::Sns, &id, second(0));
         let text = serde_json::to_string(&outbox.entries()[0].deliveries).unwrap();
         assert_eq!(text, r#"{"sns":{"due":"2027-01-15T08:01:00Z","attempts":1}}"#);

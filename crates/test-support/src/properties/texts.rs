@@ -106,7 +106,8 @@ fn has_facts(alert: &Alert) {
 fn messages(alerts: &[Alert]) -> Vec<Message> {
     let at = now() + SignedDuration::from_hours(30);
     let mut messages = vec![Message::Firing { alerts: alerts.to_vec(), blocked: 3 }];
-    for reason in [SuppressionReason::Block, SuppressionReason::Hours] {
+    for reason in [SuppressionReason::Block, SuppressionReason::Hours, SuppressionReason::Duty, SuppressionReason::Mute]
+    {
         let alerts = alerts.iter().map(|alert| SuppressedAlert { alert: alert.clone(), resolved_at: Some(at) });
         messages.push(Message::Suppressed { reason, alerts: alerts.collect(), more: 2 });
     }

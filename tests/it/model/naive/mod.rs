@@ -12,10 +12,13 @@ use smartclean_push::domain::severity::Severity;
 use self::suppression::{PendingReminder, Suppressed};
 use self::tracking::RuleOutcome;
 use crate::model::features::Feature;
-use crate::model::worlds::{Device, Event, EventKind, Measured, RuleSpec, World};
+use crate::model::worlds::{Device, Event, EventKind, Measured, RuleSpec, Selected, World};
 
 /// How long a device can send nothing before its reminders end, in minutes, if no silence rule watches it.
 const REMINDED_WITHOUT_READING: i64 = 24 * 60;
+
+/// A sent message with the numbers of the audiences that it goes to.
+pub(crate) type Sent = (Vec<usize>, SentMessage);
 
 /// A sent message, as far as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,12 @@ enum Fact {
 enum DeviceReport {
     Received(usize, i64),
     Silent { rule: usize, device: usize },
+}
+
+impl Selected {
+    fn contain(self, rule: usize, device: usize) -> bool {
+        self.rule.is_none_or(|selected| selected == rule) && self.device.is_none_or(|selected| selected == device)
+    }
 }
 
 /// The naive engine.
@@ -88,7 +97,7 @@ impl<'w> NaiveEngine<'w> {
     }
 
     /// Applies an event, and returns the sent messages.
-    pub(crate) fn apply(&mut self, event: &Event) -> Vec<SentMessage> {
+    pub(crate) fn apply(&mut self, event: &Event) -> Vec<Sent> {
         self.now = event.now;
         match &event.kind {
             EventKind::Sweep => {
@@ -108,7 +117,7 @@ impl<'w> NaiveEngine<'w> {
         }
     }
 
-    fn push(&mut self, readings: &[Measured]) -> Vec<SentMessage> {
+    fn push(&mut self, readings: &[Measured]) -> Vec<Sent> {
         let mut counted: Vec<(i64, &Measured)> = Vec::new();
         for reading in readings {
             let age = self.now - reading.at;
@@ -137,15 +146,31 @@ impl<'w> NaiveEngine<'w> {
         &self.world.rules[alert.rule]
     }
 
-    /// Whether the rule is within active hours now, in local time of the device.
-    fn is_active(&self, rule: usize, device: usize) -> bool {
-        self.is_active_at(rule, device, self.now)
+    /// Whether the rule is within active hours, in local time of the device.
+    fn is_active_at(&self, rule: usize, device: usize, at: i64) -> bool {
+        self.world.rules[rule].active.is_none_or(|hours| self.is_within(hours, device, at))
     }
 
-    fn is_active_at(&self, rule: usize, device: usize, at: i64) -> bool {
+    fn is_within(&self, (from, to): (i64, i64), device: usize, at: i64) -> bool {
         let time = (at + self.world.devices[device].minutes_east).rem_euclid(24 * 60);
-        let within = |(from, to)| if from < to { from <= time && time < to } else { from <= time || time < to };
-        self.world.rules[rule].active.is_none_or(within)
+        if from < to { from <= time && time < to } else { from <= time || time < to }
+    }
+
+    fn is_muted_at(&self, rule: usize, device: usize, at: i64) -> bool {
+        let local = at + self.world.devices[device].minutes_east;
+        self.world.mutes.iter().any(|mute| local < mute.until && mute.alerts.contain(rule, device))
+    }
+
+    fn is_on_duty_at(&self, audience: usize, device: usize, at: i64) -> bool {
+        let duty = &self.world.audiences[audience].on_duty;
+        let within = |(hours, on_mondays): &((i64, i64), bool)| {
+            // The history begins on a Monday. Hours over midnight belong to the day before.
+            let local = at + self.world.devices[device].minutes_east;
+            let began = if hours.0 < hours.1 || local.rem_euclid(24 * 60) >= hours.0 { local } else { local - 24 * 60 };
+            let is_monday = began.div_euclid(24 * 60).rem_euclid(7) == 0;
+            (is_monday || !on_mondays) && self.is_within(*hours, device, at)
+        };
+        duty.is_empty() || duty.iter().any(within)
     }
 
     /// How long reminders go on for a device that sends nothing.
@@ -180,7 +205,7 @@ impl<'w> NaiveEngine<'w> {
     }
 
     /// Fires silence rules after five quarters of their time, at any hour.
-    fn silences(&mut self) -> Vec<SentMessage> {
+    fn silences(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         for rule in 0..self.world.rules.len() {
             for device in 0..self.world.devices.len() {
@@ -201,7 +226,7 @@ impl<'w> NaiveEngine<'w> {
     }
 
     /// Records a reading of a device, and resolves its silence.
-    fn record_reading(&mut self, device: usize, at: i64) -> Vec<SentMessage> {
+    fn record_reading(&mut self, device: usize, at: i64) -> Vec<Sent> {
         let kept_for = self.reminded_for(device);
         for reminder in self.reminder.iter_mut().filter(|reminder| reminder.alert.device == device) {
             if at - reminder.heard >= kept_for / 4 {
@@ -216,7 +241,7 @@ impl<'w> NaiveEngine<'w> {
     }
 
     /// Evaluates all rules for the newest fact. Returns whether it changed something, and the messages.
-    fn evaluate(&mut self, at: i64) -> (bool, Vec<SentMessage>) {
+    fn evaluate(&mut self, at: i64) -> (bool, Vec<Sent>) {
         let mut sent = Vec::new();
         let mut raised = Vec::new();
         let mut changed = false;

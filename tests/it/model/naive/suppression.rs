@@ -1,8 +1,11 @@
-//! Decides when alerts are sent: at once, when a block ends, when active hours begin, as a reminder, or never.
+//! Decides when alerts are sent and to whom: at once, when a block or a mute ends, when active hours or a duty begin, as a
+//! reminder, or never.
+
+use std::collections::BTreeMap;
 
 use smartclean_push::domain::rules::Kind;
 
-use super::{ModelAlert, NaiveEngine, SentMessage};
+use super::{ModelAlert, NaiveEngine, Sent, SentMessage};
 use crate::model::features::Feature;
 
 /// A firing threshold with reminders.
@@ -20,91 +23,151 @@ pub(super) struct Suppressed {
     /// When the alert was resolved.
     resolved_at: Option<i64>,
     is_notice: bool,
-    until: i64,
-    reason: Reason,
+    wait: Wait,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     Block,
     Hours,
+    Duty,
+    Mute,
+}
+
+/// Alerts, each with the time at which it was resolved.
+type Listed = Vec<(ModelAlert, Option<i64>)>;
+
+/// Why, until when and for which audiences something is suppressed. No audiences are all.
+#[derive(Clone, Debug)]
+struct Wait {
+    reason: Reason,
+    until: i64,
+    only: Vec<usize>,
 }
 
 impl NaiveEngine<'_> {
-    /// Suppresses an alert or a notice until active hours begin.
-    fn suppress_by_hours(&mut self, alert: ModelAlert, resolved_at: Option<i64>, is_notice: bool) {
-        let begin = (self.now..).find(|at| self.is_active_at(alert.rule, alert.device, *at));
-        let until = begin.unwrap_or_else(|| unreachable!("hours begin every day"));
-        self.suppressed.push(Suppressed { alert, resolved_at, is_notice, until, reason: Reason::Hours });
+    /// The audiences that are told about an alert at `at`, and what the others wait for. `None` if nobody is told.
+    fn route(&self, alert: &ModelAlert, only: &[usize], at: i64) -> (Option<Vec<usize>>, Vec<Wait>) {
+        let ModelAlert { rule, device, severity, .. } = *alert;
+        let first = |is_over: &dyn Fn(i64) -> bool| (at..).find(|minute| is_over(*minute)).unwrap();
+        if self.is_muted_at(rule, device, at) {
+            let until = first(&|minute| !self.is_muted_at(rule, device, minute));
+            return (None, vec![Wait { reason: Reason::Mute, until, only: only.to_vec() }]);
+        }
+        if !self.is_active_at(rule, device, at) {
+            let until = first(&|minute| self.is_active_at(rule, device, minute));
+            return (None, vec![Wait { reason: Reason::Hours, until, only: only.to_vec() }]);
+        }
+        let audiences = self.world.audiences.iter().enumerate();
+        let matching = audiences.filter(|(_, one)| severity >= one.severity && one.alerts.contain(rule, device));
+        let matching: Vec<usize> =
+            matching.map(|(number, _)| number).filter(|one| only.is_empty() || only.contains(one)).collect();
+        let (mut told, mut later) = (Vec::new(), Vec::new());
+        for audience in &matching {
+            let mut next = Some(*audience);
+            while let Some(one) = next.filter(|one| !self.is_on_duty_at(*one, device, at)) {
+                next = self.world.audiences[one].otherwise;
+            }
+            match next {
+                Some(one) => told.push(one),
+                None => {
+                    let until = first(&|minute| self.is_on_duty_at(*audience, device, minute));
+                    later.push(Wait { reason: Reason::Duty, until, only: vec![*audience] });
+                }
+            }
+        }
+        told.sort_unstable();
+        told.dedup();
+        let is_told = !told.is_empty() || matching.is_empty();
+        (is_told.then_some(told), later)
+    }
+
+    fn suppress(&mut self, alert: &ModelAlert, waits: Vec<Wait>) {
+        let new = |wait| Suppressed { alert: alert.clone(), resolved_at: None, is_notice: false, wait };
+        self.suppressed.extend(waits.into_iter().map(new));
     }
 
     /// Suppresses blocked alerts. One list contains them when the last of the blocks ends.
     fn suppress_by_block(&mut self, alerts: Vec<ModelAlert>, blocks: Vec<i64>) {
-        let is_blocked = |suppressed: &Suppressed| suppressed.reason == Reason::Block;
-        let before = self.suppressed.iter().filter(|suppressed| is_blocked(suppressed)).map(|blocked| blocked.until);
+        let is_blocked = |suppressed: &Suppressed| suppressed.wait.reason == Reason::Block;
+        let before =
+            self.suppressed.iter().filter(|suppressed| is_blocked(suppressed)).map(|blocked| blocked.wait.until);
         let until = blocks.into_iter().chain(before).max().unwrap_or(self.now);
-        let (resolved_at, is_notice, reason) = (None, false, Reason::Block);
-        let new = alerts.into_iter().map(|alert| Suppressed { alert, resolved_at, is_notice, until, reason });
-        self.suppressed.extend(new);
+        for alert in alerts {
+            self.suppress(&alert, vec![Wait { reason: Reason::Block, until, only: Vec::new() }]);
+        }
         self.suppressed
             .iter_mut()
             .filter(|suppressed| is_blocked(suppressed))
-            .for_each(|blocked| blocked.until = until);
+            .for_each(|blocked| blocked.wait.until = until);
     }
 
-    /// Sends the alerts and notices that were suppressed until `at`, within active hours.
-    pub(super) fn release(&mut self, at: i64) -> Vec<SentMessage> {
+    /// Sends the alerts and notices that were suppressed until `at`, to those who can be told now.
+    pub(super) fn release(&mut self, at: i64) -> Vec<Sent> {
         let (ended, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.suppressed).into_iter().partition(|suppressed| suppressed.until <= at);
+            std::mem::take(&mut self.suppressed).into_iter().partition(|suppressed| suppressed.wait.until <= at);
         self.suppressed = waiting;
-        let (mut named, mut firing, mut resolved) = (Vec::new(), Vec::new(), Vec::new());
-        for Suppressed { alert, resolved_at, is_notice, reason, .. } in ended {
-            if !self.is_active(alert.rule, alert.device) {
-                self.note(reason == Reason::Block, Feature::FromBlockToHours);
-                match resolved_at {
-                    Some(resolved_at) if !is_notice => self.resolve(alert, resolved_at),
-                    _ => self.suppress_by_hours(alert, resolved_at, is_notice),
+        let mut lists: BTreeMap<(Reason, Vec<usize>), Listed> = BTreeMap::new();
+        let mut resolved = Vec::new();
+        for Suppressed { alert, resolved_at, is_notice, wait: Wait { reason, only, .. } } in ended {
+            let (told, later) = self.route(&alert, &only, self.now);
+            self.note(told.is_some() && !later.is_empty(), Feature::PartlyOffDuty);
+            self.note(reason == Reason::Mute, Feature::ReleasedByMute);
+            self.note(reason == Reason::Duty && told.is_some(), Feature::ReleasedByDuty);
+            match (told, resolved_at) {
+                (Some(to), Some(resolved_at)) if is_notice => {
+                    self.features.insert(Feature::ResolvedDeferred);
+                    resolved.push((to, self.send_resolved(&alert, resolved_at)));
                 }
-            } else if is_notice {
-                self.features.insert(Feature::ResolvedDeferred);
-                resolved.extend(resolved_at.map(|resolved_at| self.send_resolved(&alert, resolved_at)));
-            } else {
-                self.remind_from(&alert, at);
-                match reason {
-                    Reason::Block => named.push((alert, resolved_at)),
-                    Reason::Hours => firing.push(alert),
+                (Some(to), _) => {
+                    self.remind_from(&alert, at);
+                    lists.entry((reason, to)).or_default().push((alert.clone(), resolved_at));
                 }
+                (None, Some(resolved_at)) => self.suppress_notice(&alert, resolved_at, later.clone()),
+                (None, None) => {
+                    let is_hours = later.iter().any(|wait| wait.reason == Reason::Hours);
+                    self.note(reason == Reason::Block && is_hours, Feature::FromBlockToHours);
+                }
+            }
+            if resolved_at.is_none() {
+                self.suppress(&alert, later);
             }
         }
         let mut sent = Vec::new();
-        if !named.is_empty() {
-            self.features.insert(Feature::ReleasedByBlock);
-            sent.push(self.send_list(named));
-        }
-        if !firing.is_empty() {
-            sent.push(self.release_by_hours(firing, at));
+        for ((reason, to), alerts) in lists {
+            let message = if reason == Reason::Block {
+                self.features.insert(Feature::ReleasedByBlock);
+                self.send_list(alerts)
+            } else {
+                self.release_others(reason, alerts, at)
+            };
+            sent.push((to, message));
         }
         sent.extend(resolved);
         sent
     }
 
     /// Alerts of one device are a firing message, those of several a list. They block others from now on.
-    fn release_by_hours(&mut self, mut firing: Vec<ModelAlert>, at: i64) -> SentMessage {
-        self.features.insert(Feature::ReleasedByHours);
-        for alert in &firing {
+    fn release_others(&mut self, reason: Reason, alerts: Listed, at: i64) -> SentMessage {
+        self.note(reason == Reason::Hours, Feature::ReleasedByHours);
+        for (alert, _) in &alerts {
             self.sent.push(ModelAlert { at, ..alert.clone() });
         }
-        if firing.iter().all(|alert| alert.device == firing[0].device) {
+        if alerts.iter().all(|(alert, _)| alert.device == alerts[0].0.device) {
+            let mut firing: Vec<ModelAlert> = alerts.into_iter().map(|(alert, _)| alert).collect();
             firing.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
             self.send_firing(firing)
         } else {
-            self.features.insert(Feature::ReleasedByHoursAsList);
-            self.send_list(firing.into_iter().map(|alert| (alert, None)).collect())
+            self.note(reason == Reason::Hours, Feature::ReleasedByHoursAsList);
+            self.send_list(alerts)
         }
     }
 
-    /// Starts the reminders of a sent alert.
+    /// Starts the reminders of a sent alert, unless it was sent to others before.
     fn remind_from(&mut self, alert: &ModelAlert, at: i64) {
+        if self.announced.get(&(alert.rule, alert.device)) == Some(alert) {
+            return;
+        }
         let every = self.rule(alert).reminder;
         for reminder in self.reminder.iter_mut().filter(|reminder| reminder.alert == *alert) {
             reminder.next = at + every.unwrap();
@@ -116,7 +179,7 @@ impl NaiveEngine<'_> {
         SentMessage::Firing(alerts)
     }
 
-    fn send_list(&mut self, alerts: Vec<(ModelAlert, Option<i64>)>) -> SentMessage {
+    fn send_list(&mut self, alerts: Listed) -> SentMessage {
         for (alert, resolved_at) in &alerts {
             // A resolved alert does not resolve a later one.
             let is_later = |announced: &ModelAlert| self.location(announced) > self.location(alert);
@@ -144,9 +207,9 @@ impl NaiveEngine<'_> {
         SentMessage::Resolved { rule: alert.rule, device: alert.device, at }
     }
 
-    /// Sends one message of the alerts of one reading, the worst first, unless all are blocked. Alerts outside active hours wait for
-    /// them separately.
-    pub(super) fn send(&mut self, raised: Vec<ModelAlert>) -> Option<SentMessage> {
+    /// Sends the alerts of one reading, one message for the same recipients with the worst first, unless all of a message are
+    /// blocked.
+    pub(super) fn send(&mut self, raised: Vec<ModelAlert>) -> Vec<Sent> {
         for alert in &raised {
             self.supersede(alert);
             self.reminder.retain(|known| (known.alert.rule, known.alert.device) != (alert.rule, alert.device));
@@ -158,23 +221,39 @@ impl NaiveEngine<'_> {
             }));
         }
         self.raised.extend(raised.iter().cloned());
-        let (mut alerts, outside): (Vec<_>, Vec<_>) =
-            raised.into_iter().partition(|alert| self.is_active(alert.rule, alert.device));
-        self.note(!alerts.is_empty() && !outside.is_empty(), Feature::PartlyOutsideHours);
-        for alert in outside {
-            self.suppress_by_hours(alert, None, false);
+        let mut messages: BTreeMap<Vec<usize>, Vec<(ModelAlert, Vec<Wait>)>> = BTreeMap::new();
+        let mut is_outside = false;
+        for alert in raised {
+            let (told, later) = self.route(&alert, &[], self.now);
+            match told {
+                Some(to) => messages.entry(to).or_default().push((alert, later)),
+                None => {
+                    is_outside |= later.iter().any(|wait| wait.reason == Reason::Hours);
+                    self.suppress(&alert, later);
+                }
+            }
         }
-        if alerts.is_empty() {
-            return None;
+        self.note(!messages.is_empty() && is_outside, Feature::PartlyOutsideHours);
+        self.note(messages.len() > 1, Feature::OtherRecipients);
+        let blocks = |alerts: &[(ModelAlert, _)]| alerts.iter().map(|(alert, _)| self.blocked_until(alert)).collect();
+        let messages: Vec<(Option<Vec<i64>>, _, _)> =
+            messages.into_iter().map(|(to, alerts)| (blocks(&alerts), to, alerts)).collect();
+        let mut sent = Vec::new();
+        for (blocks, to, alerts) in messages {
+            let (mut told, later): (Vec<ModelAlert>, Vec<_>) = alerts.into_iter().unzip();
+            if let Some(blocks) = blocks {
+                self.suppress_by_block(told, blocks);
+                continue;
+            }
+            for (alert, later) in told.iter().zip(later) {
+                self.note(!later.is_empty(), Feature::PartlyOffDuty);
+                self.suppress(alert, later);
+            }
+            told.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+            self.sent.extend(told.iter().cloned());
+            sent.push((to, self.send_firing(told)));
         }
-        let blocks: Option<Vec<i64>> = alerts.iter().map(|alert| self.blocked_until(alert)).collect();
-        if let Some(blocks) = blocks {
-            self.suppress_by_block(alerts, blocks);
-            return None;
-        }
-        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-        self.sent.extend(alerts.iter().cloned());
-        Some(self.send_firing(alerts))
+        sent
     }
 
     /// Removes suppressed alerts and notices that a new alert replaces: a milder alert, the alert of an earlier breach, or the resolved
@@ -192,14 +271,14 @@ impl NaiveEngine<'_> {
     }
 
     /// Resolves an alert: in the list that contains it, or by a notice if it was sent.
-    pub(super) fn resolve_rule(&mut self, rule: usize, device: usize, at: i64) -> Option<SentMessage> {
+    pub(super) fn resolve_rule(&mut self, rule: usize, device: usize, at: i64) -> Option<Sent> {
         let is_it = |alert: &ModelAlert| (alert.rule, alert.device) == (rule, device);
         self.reminder.retain(|reminder| !is_it(&reminder.alert));
         let last = self.raised.iter().rfind(|alert| is_it(alert)).cloned()?;
         let (mut is_listed, mut is_dropped) = (false, false);
         for mut waiting in std::mem::take(&mut self.suppressed) {
             if is_it(&waiting.alert) && waiting.resolved_at.is_none() {
-                if waiting.reason == Reason::Hours {
+                if waiting.wait.reason != Reason::Block {
                     is_dropped = true;
                     continue;
                 }
@@ -213,19 +292,24 @@ impl NaiveEngine<'_> {
             return None;
         }
         self.note(is_dropped && self.announced.contains_key(&(rule, device)), Feature::ResolvedOfEarlierAlert);
-        if self.is_active(rule, device) {
-            let is_to_be_said = self.world.rules[rule].resolved && self.announced.contains_key(&(rule, device));
-            return is_to_be_said.then(|| self.send_resolved(&last, at));
-        }
-        self.resolve(last, at);
-        None
+        let sent = self.announced.get(&(rule, device)).cloned().unwrap_or(last);
+        let (told, later) = self.route(&sent, &[], self.now);
+        let Some(to) = told else {
+            self.suppress_notice(&sent, at, later);
+            return None;
+        };
+        let is_to_be_sent = self.world.rules[rule].resolved && self.announced.contains_key(&(rule, device));
+        is_to_be_sent.then(|| (to, self.send_resolved(&sent, at)))
     }
 
-    /// Sends the resolved notice within active hours, if the rule has one.
-    fn resolve(&mut self, alert: ModelAlert, resolved_at: i64) {
-        let lasts = matches!(self.rule(&alert).kind, Kind::Threshold | Kind::Silence);
-        if lasts && self.rule(&alert).resolved && self.announced.contains_key(&(alert.rule, alert.device)) {
-            self.suppress_by_hours(alert, Some(resolved_at), true);
+    /// Suppresses the resolved notice until somebody can be told, if the rule has one.
+    fn suppress_notice(&mut self, alert: &ModelAlert, resolved_at: i64, later: Vec<Wait>) {
+        let lasts = matches!(self.rule(alert).kind, Kind::Threshold | Kind::Silence);
+        if lasts && self.rule(alert).resolved && self.announced.contains_key(&(alert.rule, alert.device)) {
+            let first = later.into_iter().min_by_key(|wait| wait.until).unwrap();
+            let wait = Wait { only: Vec::new(), ..first };
+            let (alert, resolved_at) = (alert.clone(), Some(resolved_at));
+            self.suppressed.push(Suppressed { alert, resolved_at, is_notice: true, wait });
         }
     }
 
@@ -234,7 +318,7 @@ impl NaiveEngine<'_> {
         for mut suppressed in std::mem::take(&mut self.suppressed) {
             let is_counted = !matches!(self.rule(&suppressed.alert).kind, Kind::Threshold | Kind::Silence);
             if is_counted && suppressed.alert.at <= cleaned {
-                if suppressed.reason == Reason::Hours {
+                if suppressed.wait.reason != Reason::Block {
                     self.features.insert(Feature::CleanedAwayByHours);
                     continue;
                 }
@@ -269,31 +353,33 @@ impl NaiveEngine<'_> {
         ends.max()
     }
 
-    /// Sends due reminders within active hours, without missed ones. An alert that is still suppressed has none. Reminders end if the
-    /// device sends nothing.
-    pub(super) fn reminders(&mut self) -> Vec<SentMessage> {
+    /// Sends due reminders when somebody can be told, without missed ones. An alert that nobody was told about has none. Reminders
+    /// end if the device sends nothing.
+    pub(super) fn reminders(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         for mut reminder in std::mem::take(&mut self.reminder) {
             let ModelAlert { rule, device, .. } = reminder.alert;
-            let is_suppressed =
-                self.suppressed.iter().any(|waiting| waiting.resolved_at.is_none() && waiting.alert == reminder.alert);
-            if reminder.next > self.now || is_suppressed {
+            let is_announced = self.announced.get(&(rule, device)) == Some(&reminder.alert);
+            let first = |at| match self.route(&reminder.alert, &[], at) {
+                (Some(_), _) => at,
+                (None, later) => later.iter().map(|wait| wait.until).min().unwrap(),
+            };
+            let due = first(reminder.next);
+            if due > self.now || !is_announced {
                 self.reminder.push(reminder);
                 continue;
             }
-            if !self.is_active(rule, device) {
-                // Due within active hours, and swept after them: it waits for the next ones.
-                if self.is_active_at(rule, device, reminder.next) {
-                    reminder.next = (self.now..).find(|minute| self.is_active_at(rule, device, *minute)).unwrap();
-                }
+            let (Some(to), _) = self.route(&reminder.alert, &[], self.now) else {
+                // Due when somebody could be told, and swept later.
+                reminder.next = first(self.now);
                 self.reminder.push(reminder);
                 continue;
-            }
+            };
             let every = self.world.rules[rule].reminder.unwrap();
             self.note(!self.is_active_at(rule, device, reminder.next), Feature::ReminderDeferred);
             let is_last = self.now - reminder.heard >= self.reminded_for(device) * 5 / 4;
             self.note(is_last, Feature::LastReminder);
-            sent.push(SentMessage::Reminder { alert: reminder.alert.clone(), at: self.now, is_last });
+            sent.push((to, SentMessage::Reminder { alert: reminder.alert.clone(), at: self.now, is_last }));
             if !is_last {
                 let next = reminder.next + every;
                 reminder.next = if next > self.now { next } else { self.now + every };

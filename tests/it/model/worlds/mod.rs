@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::breach::Comparison;
 use smartclean_push::domain::rules::{
-    ActiveHours, Block, Condition, Join, Kind, Level, Rule, RuleSet, Scope, Setting, Settings, Test,
+    AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, Mute, Position, Rule, RuleSet, Scope, Setting,
+    Settings, Test, WeeklyHours,
 };
 use smartclean_push::domain::severity::Severity;
 
@@ -41,6 +42,8 @@ const REASONS: [&str; 2] = ["Smell", "Wet"];
 pub(crate) struct World {
     pub(crate) devices: Vec<Device>,
     pub(crate) rules: Vec<RuleSpec>,
+    pub(crate) audiences: Vec<AudienceSpec>,
+    pub(crate) mutes: Vec<MuteSpec>,
     pub(crate) max_age: i64,
     pub(crate) history: Vec<Event>,
 }
@@ -78,6 +81,31 @@ pub(crate) struct RuleSpec {
     pub(crate) block: BlockSpec,
     /// An override for device 0: disabled, or another limit.
     pub(crate) part: Option<Part>,
+}
+
+const MONDAYS: Days = Days([true, false, false, false, false, false, false]);
+
+/// The alerts of one rule or of all, of one device or of all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selected {
+    pub(crate) rule: Option<usize>,
+    pub(crate) device: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AudienceSpec {
+    pub(crate) alerts: Selected,
+    pub(crate) severity: Severity,
+    /// Minutes of the day, each on all days or on Mondays only; none for always.
+    pub(crate) on_duty: Vec<((i64, i64), bool)>,
+    pub(crate) otherwise: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MuteSpec {
+    pub(crate) alerts: Selected,
+    /// In minutes after the local midnight before a history.
+    pub(crate) until: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +217,52 @@ fn time_of_day(minute: i64) -> civil::Time {
     civil::Time::new(i8::try_from(minute / 60).unwrap(), i8::try_from(minute % 60).unwrap(), 0, 0).unwrap()
 }
 
+/// These minutes of every day.
+fn daily((from, to): (i64, i64)) -> WeeklyHours {
+    WeeklyHours { days: Days::ALL, from: time_of_day(from), to: time_of_day(to) }
+}
+
+impl Selected {
+    fn selection(self) -> AlertSelection {
+        let id = |letter: char, number: Option<usize>| {
+            number.map(|number| format!("{letter}{number}")).into_iter().collect()
+        };
+        let scope = Scope { devices: id('d', self.device), ..Scope::default() };
+        AlertSelection { rules: id('r', self.rule), scope }
+    }
+}
+
+impl AudienceSpec {
+    fn audience(&self, number: usize) -> Audience {
+        let hours = |((from, to), on_mondays): &((i64, i64), bool)| WeeklyHours {
+            days: if *on_mondays { MONDAYS } else { Days::ALL },
+            ..daily((*from, *to))
+        };
+        Audience {
+            id: format!("a{number}"),
+            alerts: self.alerts.selection(),
+            severity: self.severity,
+            on_duty: self.on_duty.iter().map(hours).collect(),
+            otherwise: self.otherwise.map(|number| format!("a{number}")),
+            language: "en".to_owned(),
+            emails: Vec::new(),
+            position: somewhere(),
+        }
+    }
+}
+
+fn somewhere() -> Position {
+    Position { file: "model".into(), line: 1, column: 1 }
+}
+
+impl MuteSpec {
+    fn mute(&self) -> Mute {
+        let midnight = civil::date(2026, 11, 23).to_datetime(civil::Time::midnight());
+        let until = midnight.saturating_add(minutes(self.until));
+        Mute { alerts: self.alerts.selection(), until, reason: "model".to_owned(), position: somewhere() }
+    }
+}
+
 impl RuleSpec {
     pub(crate) fn applies_to(&self, ty: usize, device: usize) -> bool {
         self.ty == ty && !(device == 0 && matches!(self.part, Some(Part::Off)))
@@ -216,7 +290,7 @@ impl RuleSpec {
         let settings = Settings {
             severity: self.severity,
             condition: (self.kind != Kind::Silence).then(|| self.condition(usize::MAX)),
-            active: self.active.map(|(from, to)| ActiveHours { from: time_of_day(from), to: time_of_day(to) }),
+            active: self.active.map(daily),
             block: Block {
                 device: minutes(self.block.device),
                 zone: minutes(self.block.zone),
@@ -262,6 +336,12 @@ impl fmt::Debug for World {
         for rule in &self.rules {
             writeln!(f, "{rule:?}")?;
         }
+        for audience in &self.audiences {
+            writeln!(f, "{audience:?}")?;
+        }
+        for mute in &self.mutes {
+            writeln!(f, "{mute:?}")?;
+        }
         for event in &self.history {
             writeln!(f, "{:>3} {:?}", event.now, event.kind)?;
         }
@@ -277,6 +357,8 @@ impl World {
         RuleSet {
             max_age: minutes(self.max_age),
             rules: self.rules.iter().map(RuleSpec::rule).collect(),
+            audiences: self.audiences.iter().enumerate().map(|(number, spec)| spec.audience(number)).collect(),
+            mutes: self.mutes.iter().map(MuteSpec::mute).collect(),
             ..DEFAULTS.clone()
         }
     }

@@ -11,7 +11,8 @@ use smartclean_push::domain::rules::{Join, Kind};
 use smartclean_push::domain::severity::Severity;
 
 use super::{
-    BlockSpec, Device, Event, EventKind, Measured, Part, REGIONS, RuleSpec, START_OF_DAY, TYPES, TestSpec, World,
+    AudienceSpec, BlockSpec, Device, Event, EventKind, Measured, MuteSpec, Part, REGIONS, RuleSpec, START_OF_DAY,
+    Selected, TYPES, TestSpec, World,
 };
 
 fn some_block() -> impl Strategy<Value = BlockSpec> {
@@ -55,6 +56,45 @@ fn some_test(comparisons: &'static [Comparison], kind: Kind) -> impl Strategy<Va
 const ANY_WAY: &[Comparison] = &[Comparison::Above, Comparison::AtLeast, Comparison::Below, Comparison::AtMost];
 const UPWARDS: &[Comparison] = &[Comparison::Above, Comparison::AtLeast];
 
+/// Begin and length of hours that begin or end during the history.
+fn some_hours() -> impl Strategy<Value = (i64, i64)> {
+    let begin = (2..20i64, 5..1430i64);
+    let night = (0..12i64, 1..10i64).prop_map(|(begin, length)| (begin + length, 24 * 60 - length));
+    prop_oneof![1 => begin, 2 => night]
+}
+
+fn some_alerts(rules: usize, devices: usize) -> impl Strategy<Value = Selected> {
+    let (rule, device) = (prop::option::weighted(0.4, 0..rules), prop::option::weighted(0.4, 0..devices));
+    (rule, device).prop_map(|(rule, device)| Selected { rule, device })
+}
+
+/// Up to three audiences, in the local time of the first device, and perhaps a mute.
+fn some_recipients(rules: usize, devices: Vec<Device>) -> impl Strategy<Value = (Vec<AudienceSpec>, Vec<MuteSpec>)> {
+    let (count, minutes_east) = (devices.len(), devices[0].minutes_east);
+    let hours = (some_hours(), prop::bool::weighted(0.2));
+    let on_duty = vec(hours, 0..=2);
+    let severity = prop_oneof![4 => Just(Severity::Low), 1 => some_severity()];
+    let audience = (some_alerts(rules, count), severity, on_duty, any::<Index>(), any::<bool>());
+    let audiences = vec(audience, 1..=3).prop_map(move |drawn| {
+        let most = drawn.len();
+        let spec = |(number, (alerts, severity, on_duty, other, has_other)): (usize, (_, _, Vec<_>, Index, bool))| {
+            let of_day = |minute: i64| (minutes_east + minute).rem_euclid(24 * 60);
+            let on_duty = on_duty
+                .into_iter()
+                .map(|((begin, length), on_mondays)| ((of_day(begin), of_day(begin + length)), on_mondays));
+            // Only a later one, so that there is no circle.
+            let otherwise = (has_other && number + 1 < most).then(|| number + 1 + other.index(most - number - 1));
+            AudienceSpec { alerts, severity, on_duty: on_duty.collect(), otherwise }
+        };
+        drawn.into_iter().enumerate().map(spec).collect::<Vec<_>>()
+    });
+    let mute = (some_alerts(rules, count), prop_oneof![3 => 2..30i64, 1 => 30..1500i64]);
+    let mute = mute.prop_map(move |(alerts, minute)| MuteSpec { alerts, until: minutes_east + minute });
+    let audiences = prop_oneof![1 => Just(Vec::new()), 1 => audiences];
+    let mutes = (prop::bool::weighted(0.25), vec(mute, 1..=2));
+    (audiences, mutes.prop_map(|(is_muted, mutes)| if is_muted { mutes } else { Vec::new() }))
+}
+
 type Trigger = (Option<u8>, i64, i64, (bool, Option<i64>), usize, Option<i64>, bool, i64, Option<i64>);
 
 fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleSpec> {
@@ -81,11 +121,7 @@ fn some_rule(number: usize, devices: Vec<Device>) -> impl Strategy<Value = RuleS
         prop::sample::select(&[4i64, 8][..]),
         prop::option::weighted(0.3, 0..40i64),
     );
-    // Active hours that begin or end during the history.
-    let begin = (2..20i64, 5..1430i64);
-    let night = (0..12i64, 1..10i64).prop_map(|(begin, length)| (begin + length, 24 * 60 - length));
-    let hours = prop_oneof![1 => begin, 2 => night];
-    let active = (prop::bool::weighted(0.3), hours);
+    let active = (prop::bool::weighted(0.3), some_hours());
     // Half of the rules have reminders, resolved notices and active hours.
     let flags = (any::<bool>(), any::<bool>());
     let part = prop_oneof![6 => Just(None), 1 => Just(Some(Part::Off)), 1 => Just(Some(Part::Other(1.0)))];
@@ -196,17 +232,18 @@ pub(crate) fn some_world(rules: RangeInclusive<usize>) -> impl Strategy<Value = 
                 devices.iter_mut().for_each(|device| device.ty = ty);
             }
             let of_rules = devices.clone();
-            let rules = rules
-                .clone()
-                .prop_flat_map(move |count| (0..count).map(|n| some_rule(n, of_rules.clone())).collect::<Vec<_>>());
+            let rules = rules.clone().prop_flat_map(move |count| {
+                let rules = (0..count).map(|n| some_rule(n, of_rules.clone())).collect::<Vec<_>>();
+                (rules, some_recipients(count, of_rules.clone()))
+            });
             let gaps = prop_oneof![4 => Just(0i64), 8 => Just(1), 4 => 2..4i64, 2 => 4..8i64, 1 => 60..2400i64];
             let steps = vec((gaps, some_step()), 1..28);
             let is_swept = prop::bool::weighted(0.7);
             (Just(devices), rules, prop_oneof![Just(15i64), Just(60)], steps, is_swept)
         })
-        .prop_map(|(devices, rules, max_age, steps, is_swept)| {
+        .prop_map(|(devices, (rules, (audiences, mutes)), max_age, steps, is_swept)| {
             let history = history(steps, &devices, is_swept);
-            World { devices, rules, max_age, history }
+            World { devices, rules, audiences, mutes, max_age, history }
         })
 }
 

@@ -1,0 +1,106 @@
+//! Weekly hours, in local time: when the messages of a rule are sent, and when an audience is on duty.
+
+use jiff::civil::{self, Weekday};
+use jiff::{Timestamp, ToSpan as _};
+
+use super::diagnostic::Positioned;
+use super::document::TableReader;
+use super::values::time_of_day;
+use crate::time::LocalZone;
+
+/// The days of the week as they are written, from Monday on.
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// The longest wait for hours on one day of the week is a week. A clock change can skip all of the hours on that day.
+const LONGEST_WAIT_DAYS: usize = 15;
+
+/// The same hours on some days of each week, in local time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeeklyHours {
+    /// The days on which the hours begin.
+    pub days: Days,
+    /// The first moment.
+    pub from: civil::Time,
+    /// The first moment after the hours. At or before `from`, the hours span midnight.
+    pub to: civil::Time,
+}
+
+/// Days of the week: whether each is one of them, from Monday on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days(pub [bool; 7]);
+
+impl Days {
+    /// Every day.
+    pub const ALL: Self = Self([true; 7]);
+
+    /// Whether `day` is one of them.
+    #[must_use]
+    pub fn contain(self, day: Weekday) -> bool {
+        self.0[usize::from(day.to_monday_zero_offset().unsigned_abs())]
+    }
+
+    /// Parses `Mon`, `Mon-Sat`, `Sat-Mon` or `Mon,Wed,Fri`. No text is every day.
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::ALL);
+        }
+        let number = |name: &str| DAYS.iter().position(|day| *day == name.trim());
+        let mut days = [false; 7];
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (number(first)?, number(last)?);
+            (first..=first + (last + 7 - first) % 7).for_each(|day| days[day % 7] = true);
+        }
+        Some(Self(days))
+    }
+}
+
+impl WeeklyHours {
+    /// What a value with these hours is, in messages.
+    pub(super) const WANTED: &'static str =
+        "hours such as \"07:00-22:00\" or \"Mon-Fri 07:00-22:00\", with different begin and end";
+
+    /// Parses `Mon-Sat 07:00-15:00`. The days can be left out. `00:00-24:00` is all day; no other hours may end when they begin.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (days, hours) = text.split_at(text.find(|character: char| character.is_ascii_digit())?);
+        let (from, to) = hours.split_once('-')?;
+        let is_all_day = (from.trim(), to.trim()) == ("00:00", "24:00");
+        let hours = Self { days: Days::parse(days.trim())?, from: time_of_day(from)?, to: time_of_day(to)? };
+        (is_all_day || hours.from != hours.to).then_some(hours)
+    }
+
+    /// Whether `at` is within the hours in `zone`.
+    #[must_use]
+    pub fn contain(&self, at: Timestamp, zone: &LocalZone) -> bool {
+        let local = zone.local_time(at);
+        let (today, time) = (local.weekday(), local.time());
+        let began_today = self.from <= time && self.days.contain(today);
+        if self.from < self.to {
+            return began_today && time < self.to;
+        }
+        began_today || time < self.to && self.days.contain(today.previous())
+    }
+
+    /// The first moment within the hours from `at` on.
+    #[must_use]
+    pub fn next(&self, at: Timestamp, zone: &LocalZone) -> Timestamp {
+        if self.contain(at, zone) {
+            return at;
+        }
+        let local = zone.local_time(at);
+        let time_zone = local.time_zone();
+        let days = local.date().series(1.day()).take(LONGEST_WAIT_DAYS);
+        // A clock change can skip the first moment, repeat it, or set the clock back into the hours.
+        let begins = days.flat_map(|date| {
+            let begin = time_zone.to_ambiguous_timestamp(date.to_datetime(self.from));
+            [begin.earlier(), begin.later()].into_iter().filter_map(Result::ok)
+        });
+        let change = time_zone.following(at).next().map(|change| change.timestamp());
+        let first = begins.chain(change).filter(|begin| *begin >= at && self.contain(*begin, zone)).min();
+        first.unwrap_or(at)
+    }
+}
+
+/// Reads hours under one key.
+pub(super) fn read_hours(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<Positioned<WeeklyHours>> {
+    table.value(key, WeeklyHours::WANTED, |value| WeeklyHours::parse(value.as_str()?))
+}
