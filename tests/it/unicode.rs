@@ -131,7 +131,7 @@ async fn any_text_in_any_field_is_stored_unchanged_and_sent_within_the_limits() 
                 "{field} {text}: {}",
                 sent.email
             );
-            let ours = ["Where: ", "When: ", "Device: ", "Rule "];
+            let ours = ["Where: ", "When: ", "Device: ", "Rule: "];
             let lines =
                 |email: &str| email.lines().filter(|line| ours.iter().any(|ours| line.starts_with(ours))).count();
             assert_eq!(lines(&sent.email), lines(&plain.email), "{field} {text}: {}", sent.email);

@@ -184,7 +184,7 @@ fn names_are_sanitized_in_every_text() {
     }
     assert!(rendered.default.contains("now at Washroom 3"), "{}", rendered.default);
     assert_eq!(rendered.email.matches("- reason: No soap").count(), 1, "{}", rendered.email);
-    assert!(rendered.email.contains("Rule ammonia -lite."), "{}", rendered.email);
+    assert!(rendered.email.contains("\nRule: ammonia -lite\n"), "{}", rendered.email);
     assert!(rendered.json.contains(r#""am m""#), "{}", rendered.json);
 }
 

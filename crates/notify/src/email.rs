@@ -119,9 +119,9 @@ impl Facts<'_> {
         }
         let listed = self.alerts.iter().take(max);
         let alert_ids = listed.clone().map(|alert| texts.email_id("alert", alert.id.to_string()));
-        blocks.push(ids(&first.location, texts).chain(alert_ids).collect());
         let rules = deduplicated(listed.map(|alert| alert.rule.as_str()));
-        blocks.push(vec![texts.email_rules(rules.len(), rules.join(", "))]);
+        let rules = texts.email_rules(rules.len(), rules.join(", "));
+        blocks.push(ids(&first.location, texts).chain(alert_ids).chain([rules]).collect());
         Email::new(sentence.to_owned(), blocks)
     }
 

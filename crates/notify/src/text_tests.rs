@@ -52,8 +52,7 @@ Zone id: zone01
 Site id: project01
 Property id: property01
 Alert id: 624d343823d3ebd535022d145544730b
-
-Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
+Rule: ammonia-lite
 "#;
     assert_eq!(rendered(&[bad_smell_at("Indoor Air Quality")]).email, expected);
 }
@@ -72,8 +71,7 @@ Bad smell (medium)
 - ammonia: 270 ppb, 1.4 times the limit of 200 ppb
 
 Alert id: 624d343823d3ebd535022d145544730b
-
-Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
+Rule: ammonia-lite
 "#;
     assert_eq!(rendered(&[alert]).email, expected);
 }
@@ -170,9 +168,7 @@ Site id: project01
 Property id: property01
 Alert id: 9bf21f1143acd73ad697421e2f2886b0
 Alert id: 934894fbd2341ea39f43c8eeef515700
-
-Rules carbon-dioxide, fine-dust. To change a limit, see "Change a limit" in
-the README.
+Rules: carbon-dioxide, fine-dust
 "#;
     assert_eq!(rendered(&alerts).email, expected);
 }

@@ -195,8 +195,7 @@ Zone id: zone01
 Site id: project01
 Property id: property01
 Alert id: 624d343823d3ebd535022d145544730b
-
-Rule ammonia-lite. To change its limit, see "Change a limit" in the README.
+Rule: ammonia-lite
 "#
     );
     assert_eq!(rendered.email, expected);

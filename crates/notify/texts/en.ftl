@@ -88,8 +88,8 @@ email-id = { $kind ->
    *[alert] Alert id: { $id }
 }
 email-rules = { $count ->
-    [one] Rule { $rules }. To change its limit, see "Change a limit" in the README.
-   *[other] Rules { $rules }. To change a limit, see "Change a limit" in the README.
+    [one] Rule: { $rules }
+   *[other] Rules: { $rules }
 }
 no-sms = Not sent by SMS: { $cause ->
     [quota-unknown] the daily SMS quota could not be read.

@@ -71,7 +71,7 @@ email-id = { $kind ->
     [property] 物业编号：{ $id }
    *[alert] 警报编号：{ $id }
 }
-email-rules = 规则：{ $rules }。如需更改限值，请参阅 README 中的“Change a limit”。
+email-rules = 规则：{ $rules }
 no-sms = 未发送短信：{ $cause ->
     [quota-unknown] 无法读取每日短信限额。
    *[quota-reached] 每日短信限额已用完。

@@ -59,8 +59,8 @@ fn labels(email: &str) -> Vec<&str> {
         "Site id: ",
         "Property id: ",
         "Alert id: ",
-        "Rule ",
-        "Rules ",
+        "Rule: ",
+        "Rules: ",
         "- ",
     ];
     email.lines().filter_map(|line| labels.into_iter().find(|label| line.starts_with(label))).collect()
