@@ -8,11 +8,13 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp, civil};
 use smartclean_push::domain::breach::Comparison;
+use smartclean_push::domain::rules::names::{Named, Names};
 use smartclean_push::domain::rules::{
     AlertSelection, Audience, Block, Condition, Days, Join, Kind, Level, Mute, Position, Rule, RuleSet, Scope, Setting,
     Settings, Test, WeeklyHours,
 };
 use smartclean_push::domain::severity::Severity;
+use smartclean_push::domain::time::LocalZone;
 
 pub(crate) use self::random::some_world;
 
@@ -189,7 +191,11 @@ impl Measured {
             let reasons = self.reason_names().into_iter().map(|name| format!(r#""{name}":{{"Name":"{name}"}}"#));
             values.push(format!(r#""reasons":{{{}}}"#, reasons.collect::<Vec<_>>().join(",")));
         }
-        let region = device.region.map(|region| format!(r#","Region":"{region}""#)).unwrap_or_default();
+        // Every other device has its time zone from its site, and a wrong one in its readings.
+        let region = match device.region {
+            Some(_) if self.device % 2 == 1 => format!(r#","Region":"America/New_York","PID":"s{}""#, self.device),
+            region => region.map(|region| format!(r#","Region":"{region}""#)).unwrap_or_default(),
+        };
         format!(
             r#"{{"DevType":"{ty}","DEVID":"d{}","InsID":"z","unixT":{}{region},"v":{{{}}}}}"#,
             self.device,
@@ -354,7 +360,13 @@ impl World {
         // Parsed once: the built-in rules of each history would take most of the time.
         static DEFAULTS: LazyLock<RuleSet> =
             LazyLock::new(|| RuleSet { rules: Vec::new(), mentions: Vec::new(), ..RuleSet::pack() });
+        let mut names = Names::default();
+        for (number, device) in self.devices.iter().enumerate() {
+            let local_zone = Some(LocalZone { region: device.region.map(str::to_owned), offset_seconds: None });
+            names.sites.insert(format!("s{number}"), Named { local_zone, ..Named::default() });
+        }
         RuleSet {
+            names,
             max_age: minutes(self.max_age),
             rules: self.rules.iter().map(RuleSpec::rule).collect(),
             audiences: self.audiences.iter().enumerate().map(|(number, spec)| spec.audience(number)).collect(),
