@@ -6,6 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 CGROUPS = Path("/sys/fs/cgroup")
 # Mounts the copy, whose changes are kept in memory, and starts systemd. Without a terminal, apt-get assumes yes.
 BOOT = r"""
@@ -59,13 +61,23 @@ class Machine:
 
     def __init__(self):
         self.environment = {"PATH": os.environ["PATH"], "HOME": "/root"}
+        self._boot, self._groups = None, []
 
     def __enter__(self):
+        try:
+            self._start()
+        except (OSError, AssertionError) as error:
+            # A container may lack the right to make namespaces or control groups.
+            self.__exit__()
+            pytest.skip(f"systemd cannot start in namespaces of this computer: {error}")
+        return self
+
+    def _start(self):
         # A control group of its own, because systemd manages the group that it starts in.
         hierarchies = [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else [CGROUPS / "systemd"]
-        self._groups = [path / f"smartclean-push-test-{os.getpid()}" for path in hierarchies]
-        for group in self._groups:
+        for group in [path / f"smartclean-push-test-{os.getpid()}" for path in hierarchies]:
             group.mkdir()
+            self._groups.append(group)
         join = "".join(f"echo $$ >{group}/cgroup.procs; " for group in self._groups)
         command = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--cgroup", "--kill-child", "--propagation", "private"]
         self._boot = subprocess.Popen(
@@ -73,11 +85,11 @@ class Machine:
         )
         wait_until(lambda: self._children().read_text(), "the machine starts")
         self.wait_for("systemctl is-active basic.target")
-        return self
 
     def __exit__(self, *_):
-        self._boot.kill()
-        self._boot.wait()
+        if self._boot:
+            self._boot.kill()
+            self._boot.wait()
         for group in self._groups:
             wait_until(lambda group=group: remove_group(group), "its processes end")
 
