@@ -308,7 +308,9 @@ impl Ingest {
         if let Err(error @ NameError { is_ambiguous: true, .. }) = named {
             return Err(CleaningError::Name(error));
         }
-        let project = project.map(|project| names.id(MentionKind::Site, project).unwrap_or(project));
+        // A zone of another site can have the same id. A name means the declared one.
+        let site = || names.site_of(named.as_ref().ok().filter(|id| **id != zone)?);
+        let project = project.map(|project| names.id(MentionKind::Site, project).unwrap_or(project)).or_else(site);
         let cleaning = Cleaning::new(*named.as_ref().unwrap_or(&zone), at);
         match (self.cleaned(&cleaning, project, at).await?, named) {
             (0, Err(error)) => Err(CleaningError::Name(error)),

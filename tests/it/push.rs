@@ -512,6 +512,9 @@ async fn a_cleaning_by_button_names_a_zone_of_the_rules_in_force() {
         [[zone]]
         id = "z3"
         name = "Lobby"
+        [[zone]]
+        id = "z4"
+        name = "z3"
         [[site]]
         id = "building"
         name = "Tower A"
@@ -520,13 +523,16 @@ async fn a_cleaning_by_button_names_a_zone_of_the_rules_in_force() {
     "#;
     let app = TestApp::with_rules(RuleSet::parse("rules.toml", rules).unwrap());
     let count = |zone: &str| reading_with("UM", &json!({"count": 1}), &json!({"InsID": zone, "Display": "Lobby"}));
-    app.push(body(&[count("z1"), count("z2"), count("z3"), count("undeclared")])).await;
+    let same_id = reading_with("UM", &json!({"count": 1}), &json!({"InsID": "z1", "PID": "tower"}));
+    app.push(body(&[count("z1"), count("z2"), count("z3"), count("undeclared"), same_id])).await;
     let clean = async |path: &str| {
         let request = Request::post(path).header("authorization", basic(USERNAME, PASSWORD)).body(Full::default());
         app.send(request.unwrap()).await
     };
+    assert_eq!(clean("/zones/z1/cleaned").await.body["zones"], 2, "an id means the zones of every site");
     for path in [
-        "/zones/z1/cleaned",
+        "/zones/z1/cleaned?project=Tower%20A",
+        "/zones/z3/cleaned",
         "/zones/Lobby/cleaned",
         "/zones/Tower%20A%20%C2%B7%20Level%202%20Washroom/cleaned",
         "/zones/Lobby/cleaned?project=Tower%20A",

@@ -81,7 +81,8 @@ impl Names {
             MentionKind::Device => &self.devices,
             MentionKind::Rule | MentionKind::Type | MentionKind::Property => return Ok(text),
         };
-        if declared.is_empty() {
+        // An id means itself, even if it is also the name of another one.
+        if declared.is_empty() || declared.contains_key(text) {
             return Ok(text);
         }
         let full_name =
@@ -116,6 +117,12 @@ impl Names {
     #[must_use]
     pub fn site_name<'n>(&'n self, id: &'n str) -> &'n str {
         self.sites.get(id).and_then(|site| site.name.as_deref()).unwrap_or(id)
+    }
+
+    /// The id of the site in which a zone is declared.
+    #[must_use]
+    pub fn site_of(&self, zone: &str) -> Option<&str> {
+        self.zones.get(zone)?.site.as_deref()
     }
 
     /// The time zone of the site with this id, if the file has one.
