@@ -19,7 +19,7 @@ mod route;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use serde_json::json;
@@ -87,7 +87,7 @@ impl App {
     pub async fn handle(&self, request: Request<impl RequestBody>, context: RequestInfo) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let response = match self.route(&parts, &context) {
-            Ok(Route::Health) => Ok(json_response(&json!({ "status": "ok", "version": crate::VERSION }))),
+            Ok(Route::Health) => Ok(self.health(&parts, &context).await),
             Ok(Route::Metrics) => self.metrics(&parts, &context).await,
             Ok(Route::Push) => {
                 let authenticating = self.authenticator.authenticate(&parts.headers, &context);
@@ -152,6 +152,19 @@ impl App {
     }
 
     /// The metrics. They show how much a building is used, so they require the same authentication as a push.
+    /// The status of the process. A server also reports its channels, to clients that may push.
+    async fn health(&self, parts: &Parts, context: &RequestInfo) -> Response<Bytes> {
+        let mut health = json!({ "status": "ok", "version": crate::VERSION });
+        if self.metrics.is_some()
+            && parts.headers.contains_key(AUTHORIZATION)
+            && self.authenticator.authenticate(&parts.headers, context).await.is_ok()
+            && let Ok(channels) = self.ingest.channel_reports(context.received).await
+        {
+            health["channels"] = json!(channels);
+        }
+        json_response(&health)
+    }
+
     async fn metrics(&self, parts: &Parts, context: &RequestInfo) -> Result<Response<Bytes>, Problem> {
         let metrics = self.metrics.as_ref().ok_or(Problem::NotFound)?;
         self.authenticator.authenticate(&parts.headers, context).await?;

@@ -1,17 +1,20 @@
 //! The dispatcher: sends messages from the outboxes, one by one while tokens last, else in digests. The others wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter::repeat_n;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::evaluator::{Committed, Evaluator, Lease, OutboxMessage, ZoneChange};
-use super::ports::AlertPublisher;
+use super::ports::{AlertPublisher, OutgoingMessage, PublishOutcome, Refusal, UnavailableError};
 use super::state_documents::subscribed_audiences;
 use crate::domain::alert::Message;
+use crate::domain::alert::notice::Notice;
 use crate::domain::engine::Evaluation;
 use crate::domain::rate_limit::Requester;
 use crate::domain::state::{Channel, EntryId, ZoneState};
@@ -25,6 +28,10 @@ pub const OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time limit for a sweep to remove sent messages. A digest covers thousands of zones, and no client waits. Below the lease
 /// of a message.
 const SWEEP_OUTBOX_CLEANUP_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a channel fails before a notice says so.
+const ANNOUNCED_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// The longest wait that a receiver can ask for.
+const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(6);
 
 /// Counts of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -33,7 +40,7 @@ pub struct Delivery {
     pub messages: usize,
     /// Digests among them.
     pub digests: usize,
-    /// Messages that failed. They stay in the outboxes.
+    /// Messages that failed. They stay in the outboxes, unless all recipients refused them.
     pub failed: usize,
     /// Messages that wait for the next sweep because of the rate limit.
     pub waiting: usize,
@@ -52,6 +59,21 @@ impl Delivery {
 pub(super) struct Dispatcher<'d> {
     pub(super) evaluator: Evaluator<'d>,
     pub(super) publisher: &'d dyn AlertPublisher,
+    pub(super) reports: &'d ChannelReports,
+}
+
+/// What the channels did since the start of the process.
+pub(super) type ChannelReports = Mutex<BTreeMap<Channel, ChannelReport>>;
+
+/// What a channel did since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelReport {
+    /// Attempts that sent a message.
+    pub sent: usize,
+    /// Attempts that failed.
+    pub failed: usize,
+    /// The result of the last attempt.
+    pub last: String,
 }
 
 impl Dispatcher<'_> {
@@ -67,13 +89,14 @@ impl Dispatcher<'_> {
     pub(super) async fn send_waiting(&self, mut waiting: Vec<OutboxMessage>) -> Delivery {
         waiting.sort_by_key(|message| message.entry.message.urgency());
         let renderer = self.renderer();
-        // A digest has one list of recipients.
-        let mut first: HashMap<Vec<String>, usize> = HashMap::new();
+        // A digest is for people who all miss each of its messages.
+        let recipients = |message: &OutboxMessage| (message.entry.to.clone(), self.done(message).to_vec());
+        let mut first: HashMap<_, usize> = HashMap::new();
         for (index, message) in waiting.iter().enumerate() {
-            first.entry(message.entry.to.clone()).or_insert(index);
+            first.entry(recipients(message)).or_insert(index);
         }
-        waiting.sort_by_key(|message| first[&message.entry.to]);
-        let of_recipients = waiting.chunk_by(|one, other| one.entry.to == other.entry.to);
+        waiting.sort_by_cached_key(|message| first[&recipients(message)]);
+        let of_recipients = waiting.chunk_by(|one, other| recipients(one) == recipients(other));
         let fewest: Vec<usize> = of_recipients.flat_map(|group| fewest_messages(&renderer, group)).collect();
         let severities = waiting.iter().map(|message| message.entry.message.severity());
         let requester = Requester::Sweep { digests: fewest.len() };
@@ -113,29 +136,80 @@ impl Dispatcher<'_> {
         if groups.is_empty() {
             return delivery;
         }
-        let outcomes = self.publisher.publish(&self.render_groups(&groups).await).await;
-        let (mut sent, mut first_failure) = (Vec::new(), None);
-        for (group, outcome) in groups.iter().zip(outcomes) {
-            match outcome {
-                Ok(()) => {
-                    delivery.messages += 1;
-                    delivery.digests += usize::from(group.len() > 1);
-                    sent.extend(group);
-                }
-                Err(failure) => {
-                    delivery.failed += 1;
-                    first_failure.get_or_insert(failure);
-                    group.iter().for_each(|message| delivery.count_unsent(message, self.evaluator.now));
-                }
+        let rendered = self.render_groups(&groups).await.into_iter();
+        let messages = rendered.zip(&groups).map(|(rendered, group)| {
+            let (to, done) =
+                group.first().map_or((&[][..], &[][..]), |message| (&message.entry.to, self.done(message)));
+            OutgoingMessage { rendered, to: to.to_vec(), done: done.to_vec() }
+        });
+        let outcomes = self.publisher.publish(self.evaluator.rules, &messages.collect::<Vec<_>>()).await;
+        let (mut sent, mut unfinished) = (Vec::new(), Vec::new());
+        for (group, outcome) in groups.iter().zip(&outcomes) {
+            if outcome.is_refused_by_all() {
+                delivery.failed += 1;
+                sent.extend(group);
+            } else if outcome.failure.is_none() {
+                delivery.messages += 1;
+                delivery.digests += usize::from(group.len() > 1);
+                sent.extend(group);
+            } else {
+                delivery.failed += 1;
+                group.iter().for_each(|message| delivery.count_unsent(message, self.evaluator.now));
+                unfinished.extend(group.iter().map(|message| (message, outcome)));
             }
         }
-        if let Some(error) = first_failure {
-            tracing::error!(unsent = delivery.failed, error = %error.chain(), "messages not sent, the next sweep retries");
+        let channel = self.evaluator.channel;
+        if let Some(error) = outcomes.iter().find_map(|outcome| outcome.failure.as_ref()) {
+            let error = error.chain();
+            tracing::error!(%channel, unsent = delivery.failed, error, "messages not sent, the next sweep retries");
         }
-        if timeout(removal_timeout, self.remove_sent(&sent)).await.is_err() {
-            tracing::warn!("outboxes not updated in time, sent messages will be sent again");
+        self.report(&delivery, &outcomes);
+        if timeout(removal_timeout, self.record_attempts(&sent, &unfinished)).await.is_err() {
+            tracing::warn!(%channel, "outboxes not updated in time, sent messages will be sent again");
         }
+        self.announce_failures(&outcomes, &unfinished).await;
         delivery
+    }
+
+    /// The recipients of a message that need no further attempt.
+    fn done<'m>(&self, message: &'m OutboxMessage) -> &'m [String] {
+        message.entry.deliveries.get(&self.evaluator.channel).map_or(&[], |delivery| &delivery.done)
+    }
+
+    /// Adds the outcomes to the report of the channel.
+    fn report(&self, delivery: &Delivery, outcomes: &[PublishOutcome]) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = reports.entry(self.evaluator.channel).or_default();
+        report.sent += delivery.messages;
+        report.failed += delivery.failed;
+        let Some(last) = outcomes.last() else { return };
+        let refused = last.refusals.iter().map(|Refusal { recipient, reply }| format!("{recipient}: {reply}"));
+        let failed = last.failure.iter().map(UnavailableError::chain);
+        report.last = last.reply.clone().into_iter().chain(refused).chain(failed).collect::<Vec<_>>().join("; ");
+    }
+
+    /// Enqueues a notice about each recipient that refused a message, and about a channel that has failed for a day.
+    async fn announce_failures(&self, outcomes: &[PublishOutcome], unfinished: &[(&OutboxMessage, &PublishOutcome)]) {
+        let Evaluator { channel, now, .. } = self.evaluator;
+        let day = now.to_zoned_datetime(TimeZone::UTC).date();
+        let refusals = outcomes.iter().flat_map(|outcome| &outcome.refusals);
+        let mut notices: Vec<Notice> = refusals
+            .map(|Refusal { recipient, reply }| {
+                tracing::warn!(%channel, recipient, reply, "message refused by a recipient, not sent again");
+                Notice::RecipientRefuses { recipient: recipient.clone(), reply: reply.clone(), day }
+            })
+            .collect();
+        let oldest = unfinished.iter().min_by_key(|(message, _)| message.entry.created);
+        if let Some((OutboxMessage { entry, .. }, PublishOutcome { failure: Some(error), .. })) = oldest
+            && now.duration_since(entry.created) >= ANNOUNCED_AFTER
+        {
+            notices.push(Notice::ChannelFails { channel, since: entry.created, reason: error.chain(), day });
+        }
+        for notice in notices {
+            if let Err(error) = self.evaluator.announce(&notice).await {
+                tracing::warn!(%channel, error = %error.chain(), "notice not enqueued, the next failure retries");
+            }
+        }
     }
 
     /// Renders the message of each group. It goes out by SMS if it is severe enough and within the daily quota. It goes to
@@ -176,14 +250,27 @@ impl Dispatcher<'_> {
         Renderer::new(self.evaluator.rules, "en")
     }
 
-    /// Removes sent messages from the outboxes. If that fails, the sweep sends them again with the same ids.
-    async fn remove_sent(&self, sent: &[&OutboxMessage]) {
-        let ids = ids_by_zone(sent.iter().copied());
-        let without_sent = |zone: &str, mut state: ZoneState| {
-            state.outbox.remove(self.evaluator.channel, &ids[zone]);
+    /// Removes sent messages from the outboxes, and records when to try again and for whom. If that fails, the sweep sends them
+    /// again with the same ids.
+    async fn record_attempts(&self, sent: &[&OutboxMessage], unfinished: &[(&OutboxMessage, &PublishOutcome)]) {
+        let channel = self.evaluator.channel;
+        let is_changed = |outcome: &PublishOutcome| outcome.retry_after.is_some() || !outcome.done.is_empty();
+        let unfinished: Vec<_> = unfinished.iter().filter(|(_, outcome)| is_changed(outcome)).collect();
+        let ids = ids_by_zone(sent.iter().copied().chain(unfinished.iter().map(|(message, _)| *message)));
+        let sent = ids_by_zone(sent.iter().copied());
+        let record = |zone: &str, mut state: ZoneState| {
+            if let Some(sent) = sent.get(zone) {
+                state.outbox.remove(channel, sent);
+            }
+            for (OutboxMessage { entry, .. }, outcome) in unfinished.iter().filter(|(message, _)| message.zone == zone)
+            {
+                let wait = outcome.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                let until = self.evaluator.now.checked_add(wait).unwrap_or(self.evaluator.now);
+                state.outbox.postpone(channel, entry.id, until, &outcome.done);
+            }
             Evaluation { state, ..Evaluation::default() }
         };
-        self.change_outboxes(&ids, &without_sent, Lease::New(0)).await;
+        self.change_outboxes(&ids, &record, Lease::New(0)).await;
     }
 
     /// Changes the outboxes of these zones.
@@ -241,7 +328,6 @@ fn one_by_one(fewest: &[usize], tokens: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::alert::notice::Notice;
     use crate::domain::engine::evaluate;
     use crate::domain::reading::Reading;
     use crate::domain::rules::RuleSet;

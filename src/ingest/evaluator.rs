@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use super::ports::{Commit, StateDocument, StateStore, UnavailableError};
 use super::projects::KnownProjects;
 use super::state_documents::{RETRIES, backoff, read, to_json};
-use crate::domain::engine::{DEVICES_PER_ZONE, Evaluation, EvaluationStats, Policies, evaluate, next_due};
+use crate::domain::alert::notice::Notice;
+use crate::domain::engine::{self, DEVICES_PER_ZONE, Evaluation, EvaluationStats, Policies, evaluate, next_due};
 use crate::domain::rate_limit::Requester;
 use crate::domain::reading::Reading;
 use crate::domain::rules::RuleSet;
@@ -19,6 +20,9 @@ use crate::domain::state::{Channel, EntryId, OutboxEntry, ZoneKey, ZoneState};
 
 /// Number of zones processed concurrently.
 pub(super) const CONCURRENT: usize = 32;
+
+/// Key of the document with the notices about the program itself and their outbox.
+const OPERATIONS: &str = "operations";
 
 /// A message and the zone whose outbox holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +171,18 @@ impl Evaluator<'_> {
                 .boxed()
         });
         run_concurrently(commits.collect()).await
+    }
+
+    /// Enqueues a notice, once per cause, for all channels but the one that it is about. The sweep sends it.
+    pub(super) async fn announce(&self, notice: &Notice) -> Result<(), UnavailableError> {
+        let channels: Vec<_> = self.channels.iter().copied().filter(|channel| !notice.is_about(*channel)).collect();
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let announce = |_: &str, state: ZoneState| engine::announce(state, notice, self.now);
+        let evaluator = Evaluator { channels, ..*self };
+        let (_, failure) = evaluator.change_each(&[OPERATIONS.to_owned()], &announce, Lease::New(0), None).await;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Commits changes, and leases the most urgent of their messages to the caller, as many as the rate limit grants. Takes

@@ -96,7 +96,13 @@ impl Delivery {
     pub fn log(&self, channel: Channel) {
         let Self { messages, digests, failed, waiting, .. } = *self;
         if *self != Self::default() {
-            tracing::info!(%channel, sent = messages, digests, failed, waiting, "messages delivered");
+            let counts = |of: Channel| if of == channel { (messages, failed) } else { (0, 0) };
+            let ((emails_sent, emails_failed), (webhooks_sent, webhooks_failed)) =
+                (counts(Channel::Email), counts(Channel::Webhook));
+            tracing::info!(
+                target: MEASURED, %channel, emails_sent, emails_failed, webhooks_sent, webhooks_failed, digests, waiting,
+                "messages delivered"
+            );
         }
     }
 }

@@ -31,8 +31,8 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use self::decode::{DecodeError, Encoding, decode};
-use self::dispatcher::Dispatcher;
-pub use self::dispatcher::{Delivery, OUTBOX_CLEANUP_TIMEOUT};
+pub use self::dispatcher::{ChannelReport, Delivery, OUTBOX_CLEANUP_TIMEOUT};
+use self::dispatcher::{ChannelReports, Dispatcher};
 use self::evaluator::{Evaluator, LoadedZones, OutboxMessage};
 use self::ports::{AlertPublisher, Journal, RawStore, RuleSource, StateStore, Stored, UnavailableError, within};
 use self::projects::{KnownProjects, known_projects};
@@ -187,6 +187,7 @@ pub struct Ingest {
     subscriptions_counted: LastRun,
     audiences_listed: LastRun,
     projects: KnownProjects,
+    reports: ChannelReports,
     /// Wakes the other publishers after new messages.
     new_messages: watch::Sender<()>,
     /// Failed attempts of this process to evaluate a pending push.
@@ -203,6 +204,7 @@ impl Ingest {
             subscriptions_counted: LastRun::default(),
             audiences_listed: LastRun::default(),
             projects: KnownProjects::default(),
+            reports: ChannelReports::default(),
             new_messages: watch::Sender::default(),
             failed: Mutex::default(),
         }
@@ -365,7 +367,7 @@ impl Ingest {
         now: Timestamp,
     ) -> Dispatcher<'d> {
         let evaluator = Evaluator { channel: publisher.channel(), ..self.evaluator(rules, now) };
-        Dispatcher { evaluator, publisher }
+        Dispatcher { evaluator, publisher, reports: &self.reports }
     }
 
     /// Sends the messages of a push, and wakes the other publishers.

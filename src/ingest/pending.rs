@@ -74,7 +74,7 @@ impl Ingest {
         let notice = Notice::SetAside { key: key.to_string(), reason: error, day };
         let set_aside = async {
             let rules = self.ports.rules.current(now).await?;
-            self.enqueue_notice(&rules, &notice, now).await?;
+            self.evaluator(&rules, now).announce(&notice).await?;
             journal.set_aside(key).await
         };
         match set_aside.await {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::auth::Credentials;
 use crate::domain::archive::{Object, ObjectKey};
@@ -197,12 +197,9 @@ pub trait AlertPublisher: Send + Sync {
         true
     }
 
-    /// Sends each message. Returns one outcome per message, in the same order.
-    ///
-    /// # Errors
-    /// For each message by itself, [`UnavailableError`] if it was not confirmed as sent. Sending it again is safe: its id
-    /// stays the same.
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>>;
+    /// Sends each message as these rules say. Returns one outcome per message, in the same order. Sending a message again is
+    /// safe: its id stays the same.
+    async fn publish(&self, rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome>;
 
     /// Counts subscriptions; `None` if this publisher has none.
     ///
@@ -219,6 +216,53 @@ pub trait AlertPublisher: Send + Sync {
     async fn subscribed_audiences(&self) -> Result<Option<BTreeSet<String>>, UnavailableError> {
         Ok(None)
     }
+}
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// Its texts.
+    pub rendered: Rendered,
+    /// The audiences that are told; empty for everybody.
+    pub to: Vec<String>,
+    /// The recipients that need no further attempt.
+    pub done: Vec<String>,
+}
+
+/// What became of a message. By default it is sent.
+#[derive(Debug, Default)]
+pub struct PublishOutcome {
+    /// Why it must be sent again.
+    pub failure: Option<UnavailableError>,
+    /// How long the receiver asked to wait before that.
+    pub retry_after: Option<SignedDuration>,
+    /// The recipients that need no further attempt: they have it now, or refused it.
+    pub done: Vec<String>,
+    /// The recipients that refused it for good.
+    pub refusals: Vec<Refusal>,
+    /// The answer of the receiver: `250 2.0.0 Ok`.
+    pub reply: Option<String>,
+}
+
+impl PublishOutcome {
+    /// Whether nobody gets the message.
+    pub(crate) fn is_refused_by_all(&self) -> bool {
+        self.failure.is_none() && self.reply.is_none() && !self.refusals.is_empty()
+    }
+
+    /// A message that must be sent again, and why.
+    pub fn failed(what: &'static str, why: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { failure: Some(UnavailableError::new(what, why)), ..Self::default() }
+    }
+}
+
+/// A recipient that refused a message for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The email address, or the URL of the webhook.
+    pub recipient: String,
+    /// The answer.
+    pub reply: String,
 }
 
 /// Number of subscriptions to alerts.

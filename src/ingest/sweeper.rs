@@ -1,5 +1,7 @@
 //! The sweeper: actions that come due without a push, such as unsent messages, ends of blocks, reminders, no-data alerts.
 
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::tz::TimeZone;
@@ -7,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Ingest;
-use super::dispatcher::Delivery;
+use super::dispatcher::{ChannelReport, Delivery};
 use super::evaluator::{Committed, DueZones, Lease, OutboxMessage, ZoneChange};
 use super::ports::{AlertPublisher, UnavailableError};
 use super::state_documents::{LastArrival, RETRIES, SUBSCRIBED_AUDIENCES, SubscribedAudiences, change, load, read};
@@ -30,8 +32,6 @@ const ARRIVAL_RECORDED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const SUBSCRIPTIONS_COUNTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Interval of listing the audiences with a subscription. A new subscription counts after it.
 const AUDIENCES_LISTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
-/// Key of the document with the notices about the program itself and their outbox.
-const OPERATIONS: &str = "operations";
 /// Longer than the limit of any no-data rule, so that every watched device is due within it.
 const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 
@@ -170,6 +170,16 @@ impl Ingest {
         first_failure.map_or(Ok(stats), Err)
     }
 
+    /// What each channel that is on did since the start of the process.
+    ///
+    /// # Errors
+    /// [`UnavailableError`] without the rules. A retry can help.
+    pub async fn channel_reports(&self, now: Timestamp) -> Result<BTreeMap<Channel, ChannelReport>, UnavailableError> {
+        let channels = self.channels(&*self.ports.rules.current(now).await?);
+        let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(channels.into_iter().map(|channel| (channel, reports.get(&channel).cloned().unwrap_or_default())).collect())
+    }
+
     /// The other channels.
     pub fn background_channels(&self) -> impl Iterator<Item = Channel> {
         self.ports.background.iter().map(|publisher| publisher.channel())
@@ -195,22 +205,9 @@ impl Ingest {
             notices.push(Notice::NothingArrives { since });
         }
         for notice in notices {
-            self.enqueue_notice(rules, &notice, now).await?;
+            self.evaluator(rules, now).announce(&notice).await?;
         }
         Ok(())
-    }
-
-    /// Enqueues a notice, once per cause. The sweep sends it.
-    pub(super) async fn enqueue_notice(
-        &self,
-        rules: &RuleSet,
-        notice: &Notice,
-        now: Timestamp,
-    ) -> Result<(), UnavailableError> {
-        let announce = |_: &str, state: ZoneState| engine::announce(state, notice, now);
-        let key = [OPERATIONS.to_owned()];
-        let (_, failure) = self.evaluator(rules, now).change_each(&key, &announce, Lease::New(0), None).await;
-        failure.map_or(Ok(()), Err)
     }
 
     /// Whether a no-data rule watches a device in one of the first zones that become due. Such a device always makes its zone
@@ -250,7 +247,7 @@ impl Ingest {
             return Ok(());
         }
         let day = now.to_zoned_datetime(TimeZone::UTC).date();
-        self.enqueue_notice(&rules, &Notice::NotSubscribed { audiences, day }, now).await
+        self.evaluator(&rules, now).announce(&Notice::NotSubscribed { audiences, day }).await
     }
 
     /// Records the time of a push, at most once per interval.

@@ -60,7 +60,7 @@ const fn time(name: &'static str, help: &'static str) -> MetricDefinition {
 }
 
 /// All metrics.
-pub const METRICS: [MetricDefinition; 30] = [
+pub const METRICS: [MetricDefinition; 34] = [
     count("pushes", "Pushes that were stored, or queued to be stored"),
     count(
         "pushes_refused",
@@ -81,6 +81,10 @@ pub const METRICS: [MetricDefinition; 30] = [
     count("alerts_sent", "Messages that were sent"),
     count("alerts_failed", "Failed attempts to send a message, which stays in the outbox"),
     count("digests_sent", "Digests that were sent, also counted in alerts_sent"),
+    count("emails_sent", "Emails that an own server sent"),
+    count("emails_failed", "Failed attempts of an own server to send an email, which it repeats"),
+    count("webhooks_sent", "Messages that the webhook of an own server took"),
+    count("webhooks_failed", "Failed calls of the webhook of an own server, which it repeats"),
     count("auth_failures", "Requests with missing or wrong credentials"),
     count("state_refused", "Reads of state documents that are damaged or of another release"),
     count("cold_starts", "Starts of the function"),

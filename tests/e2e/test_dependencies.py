@@ -9,7 +9,7 @@ from deployed import BUILD, ROOT
 MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
 
 # Dependencies of the command that the AWS SDK also brings into the function.
-BROUGHT_BY_THE_SDK = {"getrandom", "hyper", "hyper-util"}
+BROUGHT_BY_THE_SDK = {"getrandom", "hyper", "hyper-util", "tower-service"}
 
 
 def function_tree(*arguments):
@@ -38,7 +38,7 @@ def test_function_contains_no_crate_of_the_command():
     of_the_receiver = {name for name, value in MANIFEST["dependencies"].items() if "optional" not in dict(value if isinstance(value, dict) else {})}
     of_the_command = set(command["dependencies"]) | optional_crates("local")
     of_the_command -= of_the_receiver | optional_crates("function") | optional_crates("aws") | {"smartclean-push"}
-    assert {"clap", "rusqlite", "ureq"} <= of_the_command
+    assert {"clap", "lettre", "rusqlite", "ureq"} <= of_the_command
     assert function_tree() & of_the_command == BROUGHT_BY_THE_SDK & of_the_command
     # The package itself does not enable them for the function.
     assert function_tree("--depth", "1") & of_the_command == set()

@@ -1,6 +1,7 @@
 //! Deliveries over several channels: each message is sent over each channel exactly once, whatever fails on another channel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use serde_json::json;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, UnavailableError};
+use smartclean_push::ingest::ports::{AlertPublisher, OutgoingMessage, PublishOutcome, Refusal};
 use smartclean_push::notify::rendered::Rendered;
 
 use crate::support::memory::{MemoryPublisher, MemoryState};
@@ -179,8 +180,8 @@ impl AlertPublisher for EndingPublisher {
         self.publisher.channel()
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
-        let outcomes = self.publisher.publish(messages).await;
+    async fn publish(&self, rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
+        let outcomes = self.publisher.publish(rules, messages).await;
         self.state.set_broken(true);
         outcomes
     }
@@ -223,4 +224,149 @@ async fn deliveries_of_a_channel_that_the_rules_no_longer_have_are_removed() {
     receiver.sweep(60).await;
     assert_eq!(receiver.sent(), [3, 0, 3]);
     assert!(receiver.is_empty());
+}
+
+/// An email channel with these outcomes, then successes.
+#[derive(Clone, Default)]
+struct ScriptedPublisher {
+    outcomes: Arc<Mutex<VecDeque<PublishOutcome>>>,
+    messages: Arc<Mutex<Vec<OutgoingMessage>>>,
+}
+
+#[async_trait]
+impl AlertPublisher for ScriptedPublisher {
+    fn channel(&self) -> Channel {
+        Channel::Email
+    }
+
+    async fn publish(&self, _rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
+        self.messages.lock().unwrap().extend_from_slice(messages);
+        let mut outcomes = self.outcomes.lock().unwrap();
+        messages.iter().map(|_| outcomes.pop_front().unwrap_or_default()).collect()
+    }
+}
+
+impl ScriptedPublisher {
+    /// A receiver whose email has these outcomes.
+    fn receiver(&self, outcomes: Vec<PublishOutcome>) -> Receiver {
+        self.outcomes.lock().unwrap().extend(outcomes);
+        let receiver = Receiver::new();
+        let world = World::new().with_state(receiver.state.clone()).with_publisher(receiver.log.clone());
+        Receiver { ingest: world.with_background(self.clone()).ingest(), ..receiver }
+    }
+
+    /// The number of messages so far, and the recipients that the last one leaves out.
+    fn last(&self) -> (usize, Vec<String>) {
+        let messages = self.messages.lock().unwrap();
+        (messages.len(), messages.last().unwrap().done.clone())
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.messages.lock().unwrap().iter().map(|message| message.rendered.subject.clone()).collect()
+    }
+}
+
+fn failed() -> PublishOutcome {
+    PublishOutcome::failed("the server did not take the message", "451 4.7.1 try again later")
+}
+
+#[tokio::test]
+async fn a_recipient_that_has_the_message_does_not_get_it_again() {
+    let email = ScriptedPublisher::default();
+    let partial = |done: &str| PublishOutcome { done: vec![done.to_owned()], ..failed() };
+    let receiver = email.receiver(vec![partial("a@example.com"), partial("b@example.com")]);
+    receiver.push(0..1).await;
+    let mut seen = Vec::new();
+    for seconds in [0, 60, 180, 420] {
+        receiver.sweep(seconds).await;
+        seen.push(email.last());
+    }
+    let [a, b] = ["a@example.com", "b@example.com"].map(str::to_owned);
+    assert_eq!(seen, [(1, vec![]), (2, vec![a.clone()]), (3, vec![a.clone(), b.clone()]), (3, vec![a, b])]);
+    assert!(receiver.is_empty());
+}
+
+#[tokio::test]
+async fn a_digest_has_no_message_that_one_of_its_recipients_has() {
+    let email = ScriptedPublisher::default();
+    let receiver = email.receiver(vec![PublishOutcome { done: vec!["a@example.com".to_owned()], ..failed() }]);
+    receiver.push(0..1).await;
+    receiver.sweep(0).await;
+    receiver.push(1..40).await;
+    receiver.sweep(60).await;
+    let messages = email.messages.lock().unwrap().clone();
+    let of =
+        |message: &OutgoingMessage| crate::support::alert_ids(&serde_json::from_str(&message.rendered.json).unwrap());
+    let first = of(&messages[0]);
+    let (again, others): (Vec<_>, Vec<_>) = messages[1..].iter().partition(|message| !message.done.is_empty());
+    assert!(again.len() == 1 && of(again[0]) == first, "{again:?}");
+    assert!(others.iter().any(|message| of(message).len() > 1), "a digest");
+    assert!(others.iter().all(|message| !of(message).contains(&first[0])));
+}
+
+#[tokio::test]
+async fn a_receiver_is_not_called_before_the_time_that_it_asks_for_which_is_at_most_six_hours() {
+    for (asked, waited) in [(30, 60), (600, 600), (24 * 3600, 6 * 3600)] {
+        let email = ScriptedPublisher::default();
+        let retry_after = Some(SignedDuration::from_secs(asked));
+        let receiver = email.receiver(vec![PublishOutcome { retry_after, ..failed() }]);
+        receiver.push(0..1).await;
+        for (seconds, messages) in [(0, 1), (waited - 1, 1), (waited, 2)] {
+            receiver.sweep(seconds).await;
+            let alerts = email.subjects().iter().filter(|subject| !subject.starts_with("[NOTICE]")).count();
+            assert_eq!(alerts, messages, "asked for {asked} s, after {seconds} s");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_recipient_causes_one_notice_a_day_and_the_message_is_not_sent_again() {
+    let email = ScriptedPublisher::default();
+    let refusal = Refusal { recipient: "gone@example.com".to_owned(), reply: "550 5.1.1 no such user".to_owned() };
+    let refused = || PublishOutcome { refusals: vec![refusal.clone()], ..PublishOutcome::default() };
+    let receiver = email.receiver(vec![refused(), refused()]);
+    receiver.push(0..2).await;
+    for seconds in [0, 60, 120] {
+        receiver.sweep(seconds).await;
+    }
+    let notice = "[NOTICE] A recipient refuses messages";
+    assert_eq!(email.subjects().iter().filter(|subject| *subject == notice).count(), 1, "{:?}", email.subjects());
+    assert_eq!((email.subjects().len(), receiver.log.sent().len()), (3, 3));
+    let sent = receiver.log.sent();
+    let text = &sent.iter().find(|message| message.subject == notice).unwrap().email;
+    assert!(text.contains("gone@example.com") && text.contains("550 5.1.1 no such user"), "{text}");
+    assert!(receiver.is_empty());
+}
+
+#[tokio::test]
+async fn after_a_day_of_failures_a_notice_a_day_goes_out_over_the_other_channels() {
+    let receiver = Receiver::new();
+    receiver.email.set_broken(true);
+    receiver.push(0..1).await;
+    let notices = |publisher: &MemoryPublisher| {
+        publisher.sent().iter().filter(|message| message.subject == "[NOTICE] Messages by email fail").count()
+    };
+    for (hours, expected) in [(0, 0), (23, 0), (24, 1), (25, 1), (49, 2)] {
+        for minutes in [0, 31] {
+            receiver.sweep(3600 * hours + 60 * minutes).await;
+        }
+        assert_eq!((notices(&receiver.log), notices(&receiver.webhook)), (expected, expected), "{hours} h");
+    }
+    receiver.email.set_broken(false);
+    receiver.sweep(51 * 3600).await;
+    let alerts = receiver.email.sent().iter().filter(|message| !message.subject.starts_with("[NOTICE]")).count();
+    assert_eq!((alerts, notices(&receiver.email)), (1, 0), "the alert, and no notice about itself");
+    assert!(receiver.is_empty());
+}
+
+#[tokio::test]
+async fn a_topic_that_fails_for_a_day_has_no_other_channel_for_a_notice() {
+    let (topic, state) = (MemoryPublisher::default(), MemoryState::default());
+    let ingest = World::new().with_state(state.clone()).with_publisher(topic.clone()).ingest();
+    topic.set_broken(true);
+    push_to(&ingest, body(&[reading_with("SS", &json!({ "p": 3 }), &json!({}))]), now()).await.unwrap();
+    ingest.sweep(after(25 * 3600)).await.unwrap();
+    topic.set_broken(false);
+    ingest.sweep(after(26 * 3600)).await.unwrap();
+    assert!(topic.sent().iter().all(|message| !message.subject.contains("fail")), "{:?}", topic.sent());
 }

@@ -16,11 +16,11 @@ use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, Journal, PendingPush, RawStore, StateDocument, StateStore, Stored, UnavailableError,
+    AlertPublisher, Commit, Journal, OutgoingMessage, PendingPush, PublishOutcome, RawStore, StateDocument, StateStore,
+    Stored, UnavailableError,
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::ingest::{Ingest, PushOutcome};
-use smartclean_push::notify::rendered::Rendered;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::memory::MemoryPublisher;
@@ -135,11 +135,11 @@ impl AlertPublisher for Killable<AlertLog> {
         self.port.channel()
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
+    async fn publish(&self, rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         let mut outcomes = Vec::new();
         for message in messages {
-            let _step = self.lifetime.step(&format!("publish {}", message.subject)).await;
-            outcomes.extend(self.port.publish(std::slice::from_ref(message)).await);
+            let _step = self.lifetime.step(&format!("publish {}", message.rendered.subject)).await;
+            outcomes.extend(self.port.publish(rules, std::slice::from_ref(message)).await);
         }
         outcomes
     }

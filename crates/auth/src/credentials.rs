@@ -53,6 +53,8 @@ pub struct Credentials {
     /// The first one signs.
     signing_keys: Vec<Secret>,
     event_hub_keys: Vec<(String, Secret)>,
+    /// Secrets that the rules name.
+    secrets: BTreeMap<String, Secret>,
 }
 
 impl fmt::Debug for Credentials {
@@ -68,8 +70,8 @@ impl fmt::Debug for Credentials {
 pub struct CredentialsError(String);
 
 impl Credentials {
-    /// Parses `{"clients":[{"username":"…","password":"…"}],"signing_key":"…","event_hub_keys":{"name":"key text"}}`, or
-    /// `{"username":"…","password":"…"}` for one client. Clients are optional if there are Event Hubs keys; the other members are
+    /// Parses `{"clients":[{"username":"…","password":"…"}],"signing_key":"…","event_hub_keys":{"name":"key text"},
+    /// "secrets":{"name":"…"}}`, or `{"username":"…","password":"…"}` for one client. Clients are optional if there are Event Hubs keys; the other members are
     /// always optional.
     ///
     /// # Errors
@@ -94,6 +96,8 @@ impl Credentials {
             signing_key: Option<Secret>,
             #[serde(default)]
             event_hub_keys: BTreeMap<String, Secret>,
+            #[serde(default)]
+            secrets: BTreeMap<String, Secret>,
         }
         let shape = |line, column| {
             CredentialsError(format!(
@@ -120,7 +124,7 @@ impl Credentials {
         if clients.is_empty() && event_hub_keys.is_empty() {
             return invalid("the credentials name no client: add one with username and password");
         }
-        let credentials = Self { event_hub_keys, ..Self::from_clients(clients)? };
+        let credentials = Self { event_hub_keys, secrets: document.secrets, ..Self::from_clients(clients)? };
         credentials.with_signing_keys(document.signing_key)
     }
 
@@ -194,6 +198,12 @@ impl Credentials {
     #[must_use]
     pub fn event_hub_keys(&self) -> &[(String, Secret)] {
         &self.event_hub_keys
+    }
+
+    /// A secret that the rules name, such as the password of an SMTP server.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name)
     }
 
     /// The credential that an enabled auth method requires and that is missing, as a sentence; `None` if there is none.
@@ -304,6 +314,13 @@ mod tests {
         );
         let accepted = r#"{"username":" smart clean é\u200b","password":" pass word \u00a0 "}"#;
         assert_eq!(Credentials::parse(accepted).unwrap().clients()[0].password.expose(), " pass word \u{a0} ");
+    }
+
+    #[test]
+    fn secrets_have_names() {
+        let known = Credentials::parse(r#"{"username":"u","password":"p","secrets":{"smtp":"hunter2"}}"#).unwrap();
+        assert_eq!(known.secret("smtp").unwrap().expose(), "hunter2");
+        assert!(known.secret("webhook").is_none());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod password;
 mod secret;
 mod signature;
 mod token;
+mod webhook;
 
 pub use self::basic::{HashCheck, Login, LoginCheck};
 pub use self::credentials::{Client, Credentials, CredentialsError, parse_signing_key};
@@ -17,6 +18,7 @@ pub use self::method::{AuthMethod, AuthMethods, AuthMethodsError};
 pub use self::secret::Secret;
 pub use self::signature::SharedAccessSignature;
 pub use self::token::{ACCESS_SECONDS, SCOPE, TokenError, TokenPair};
+pub use self::webhook::WebhookKey;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,13 @@
 //! A client of a push endpoint.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use smartclean_push::ingest::ChannelReport;
 
 use crate::{Failure, environment};
 
@@ -56,6 +59,18 @@ impl Endpoint {
         // To its end, so that the connection can be used again.
         response.into_body().into_reader().take(MAX_RESPONSE).read_to_string(&mut body)?;
         Ok(PushResponse { status, retry_after: seconds.map(Duration::from_secs), body })
+    }
+
+    /// What each channel of a server did so far, by name. `None` for an endpoint that does not say.
+    pub(super) fn channels(&self) -> Option<BTreeMap<String, ChannelReport>> {
+        #[derive(Deserialize)]
+        struct Health {
+            channels: BTreeMap<String, ChannelReport>,
+        }
+        let url = format!("{}/health", self.url.strip_suffix("/push")?);
+        let response = self.agent.get(&url).header("Authorization", &self.authorization).call().ok()?;
+        let health = response.into_body().into_reader().take(MAX_RESPONSE);
+        serde_json::from_reader(health).ok().map(|health: Health| health.channels)
     }
 
     /// The failure if a status says that the address or the credentials are wrong.

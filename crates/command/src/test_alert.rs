@@ -1,13 +1,20 @@
 //! `test-alert`: one push that raises one harmless alert.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartclean_push::domain::display;
+use smartclean_push::ingest::ChannelReport;
 
 use crate::Failure;
 use crate::endpoint::{Endpoint, PushResponse};
 use crate::output::print;
+
+/// How long the channels of a server may take. One of them may wait for a receiver that does not answer.
+const LONGEST_DELIVERY: Duration = Duration::from_secs(60);
 
 /// Send one harmless alert through a running endpoint, to test that it reaches your email and phone
 ///
@@ -27,6 +34,7 @@ pub(super) struct TestAlertCommand {
 impl TestAlertCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let endpoint = Endpoint::open(&self.url, 1)?;
+        let before = endpoint.channels();
         let response = endpoint.push(batch(Timestamp::now()).as_bytes());
         let PushResponse { status, body, .. } = response.map_err(|error| endpoint.unreachable(&error))?;
         if let Some(failure) = endpoint.rejection(status) {
@@ -34,6 +42,7 @@ impl TestAlertCommand {
         }
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
         match (status, body["alerts"].as_u64()) {
+            (200, Some(1..)) if before.is_some() => delivered(&endpoint, &before.unwrap_or_default()),
             (200, Some(1..)) => {
                 print(
                     "The endpoint raised the test alert. It should reach every confirmed email address and phone number within a \
@@ -52,6 +61,33 @@ impl TestAlertCommand {
                 Err(Failure::new(format!("the endpoint answered {status}: {detail}")))
             }
         }
+    }
+}
+
+/// Waits until each channel of a server has tried to send the alert, and prints what happened.
+fn delivered(endpoint: &Endpoint, before: &BTreeMap<String, ChannelReport>) -> Result<(), Failure> {
+    let attempts = |report: Option<&ChannelReport>| report.map_or(0, |report| report.sent + report.failed);
+    let deadline = Instant::now() + LONGEST_DELIVERY;
+    loop {
+        let now = endpoint.channels().unwrap_or_default();
+        let is_tried = |name: &String| attempts(now.get(name)) > attempts(before.get(name));
+        let is_over = Instant::now() >= deadline;
+        if !is_over && !before.keys().all(is_tried) {
+            std::thread::sleep(Duration::from_millis(200));
+            continue;
+        }
+        let mut failed = Vec::new();
+        for name in before.keys() {
+            let report = now.get(name).filter(|_| is_tried(name));
+            print(format_args!("{name}: {}\n", report.map_or("no attempt within a minute", |report| &report.last)));
+            if report.map(|report| report.failed) != before.get(name).map(|report| report.failed) {
+                failed.push(name.as_str());
+            }
+        }
+        return match failed[..] {
+            [] => Ok(()),
+            _ => Err(Failure::new(format!("{} did not send the test alert; the server retries", failed.join(" and ")))),
+        };
     }
 }
 

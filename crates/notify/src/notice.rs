@@ -1,5 +1,6 @@
 //! Notices: messages about the program itself, sent by email only.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
@@ -30,16 +31,24 @@ pub(super) fn rendered(notice: &Notice, id: &str, texts: &Texts<'_>) -> Rendered
             let count = refused.diagnostics.len() + refused.more;
             (texts.rules_refused(count), texts.rules_refused_text(&refused.file, faults.join("\n")))
         }
-        Notice::NothingArrives { since } => {
-            let since = since.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string();
-            (texts.nothing_arrives(), texts.nothing_arrives_text(since))
-        }
+        Notice::NothingArrives { since } => (texts.nothing_arrives(), texts.nothing_arrives_text(minute(*since))),
         Notice::NotSubscribed { audiences, .. } => {
             (texts.not_subscribed(audiences.join(", ")), texts.not_subscribed_text(audiences.join("\n"), &audiences[0]))
         }
         Notice::SetAside { key, reason, .. } => (texts.set_aside(), texts.set_aside_text(key, reason)),
+        Notice::ChannelFails { channel, since, reason, .. } => {
+            let channel = channel.to_string();
+            (texts.channel_fails(&channel), texts.channel_fails_text(&channel, minute(*since), reason))
+        }
+        Notice::RecipientRefuses { recipient, reply, .. } => {
+            (texts.recipient_refuses(), texts.recipient_refuses_text(recipient, reply))
+        }
     };
     with_text(id, &subject, &text, texts)
+}
+
+fn minute(at: Timestamp) -> String {
+    at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A message of kind `notice` with `text` of one or several lines. Lines beyond the size limit of SNS are counted.

@@ -120,6 +120,9 @@ messages! {
     "notice-not-subscribed" not_subscribed(audiences);
     "notice-not-subscribed-text" not_subscribed_text(audiences, first);
     "notice-set-aside-text" set_aside_text(key, error);
+    "notice-channel-fails" channel_fails(channel);
+    "notice-channel-fails-text" channel_fails_text(channel, since, error);
+    "notice-recipient-refuses-text" recipient_refuses_text(recipient, reply);
     "severity" severity(severity);
     "device-id" device_id(id);
     "unnamed-device" unnamed_device(device);
@@ -133,6 +136,7 @@ messages! {
     "digest-explanation" digest_explanation();
     "notice-nothing-arrives" nothing_arrives();
     "notice-set-aside" set_aside();
+    "notice-recipient-refuses" recipient_refuses();
 }
 
 impl<'n> Texts<'n> {

@@ -182,6 +182,20 @@ notice-set-aside-text =
     What to do: in the data folder, look at the readings with `zstd -dc { $key }`. To have them evaluated again:
     mkdir -p $(dirname to-evaluate/{ $key })
     mv set-aside/{ $key }.json to-evaluate/{ $key }.json
+notice-channel-fails = Messages by { $channel } fail
+notice-channel-fails-text =
+    A message of { $since } could not be sent by { $channel } yet. It is tried again every half hour. Other channels are not affected.
+
+    The last error: { $error }
+
+    What to do: check the table [{ $channel }] of the rules file, and the server that it names.
+notice-recipient-refuses = A recipient refuses messages
+notice-recipient-refuses-text =
+    { $recipient } refused a message, which is not sent there again.
+
+    The answer: { $reply }
+
+    What to do: correct or remove the address in the rules file.
 
 ## Words
 

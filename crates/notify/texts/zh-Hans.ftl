@@ -145,6 +145,20 @@ notice-set-aside-text =
     处理方法：在数据文件夹中，用 `zstd -dc { $key }` 查看读数。如需重新评估：
     mkdir -p $(dirname to-evaluate/{ $key })
     mv set-aside/{ $key }.json to-evaluate/{ $key }.json
+notice-channel-fails = 通过 { $channel } 发送消息失败
+notice-channel-fails-text =
+    { $since }的一条消息仍未能通过 { $channel } 发送，每半小时重试一次。其他渠道不受影响。
+
+    最后的错误：{ $error }
+
+    处理方法：检查规则文件中的 [{ $channel }] 表，以及其中指定的服务器。
+notice-recipient-refuses = 有收件方拒收消息
+notice-recipient-refuses-text =
+    { $recipient } 拒收了一条消息，不会再次发送。
+
+    答复：{ $reply }
+
+    处理方法：在规则文件中更正或删除该地址。
 
 ## Words
 

@@ -10,7 +10,8 @@ use smartclean_push::domain::archive::Object;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::ports::{
-    AlertPublisher, Commit, RawStore, StateDocument, StateStore, Stored, UnavailableError,
+    AlertPublisher, Commit, OutgoingMessage, PublishOutcome, RawStore, StateDocument, StateStore, Stored,
+    UnavailableError,
 };
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
 use smartclean_push::notify::rendered::Rendered;
@@ -117,14 +118,14 @@ impl AlertPublisher for MemoryPublisher {
         !lock(&self.messages).is_off
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
+    async fn publish(&self, _rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         let mut all = lock(&self.messages);
         if all.is_broken {
-            let refused = |_| Err(UnavailableError::new("the message was not sent", "failure injected by the test"));
+            let refused = |_| PublishOutcome::failed("the message was not sent", "failure injected by the test");
             return messages.iter().map(refused).collect();
         }
-        all.sent.extend_from_slice(messages);
-        messages.iter().map(|_| Ok(())).collect()
+        all.sent.extend(messages.iter().map(|message| message.rendered.clone()));
+        messages.iter().map(|_| PublishOutcome::default()).collect()
     }
 
     async fn subscribed_audiences(&self) -> Result<Option<BTreeSet<String>>, UnavailableError> {

@@ -12,8 +12,9 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
 use super::{OPTIONAL_TIMEOUT, PUBLISH_TIMEOUT, backoff, error_code, http_status, unavailable, within};
+use crate::domain::rules::RuleSet;
 use crate::domain::state::Channel;
-use crate::ingest::ports::{AlertPublisher, Subscriptions, UnavailableError, chain};
+use crate::ingest::ports::{AlertPublisher, OutgoingMessage, PublishOutcome, Subscriptions, UnavailableError, chain};
 use crate::notify::attributes::Attribute;
 use crate::notify::rendered::Rendered;
 
@@ -119,15 +120,16 @@ impl AlertPublisher for SnsPublisher {
         Channel::Sns
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
-        let unconfirmed = |_| Err(UnavailableError::new(NOT_SENT, "it was not confirmed in time"));
+    async fn publish(&self, _rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
+        let unconfirmed = |_| PublishOutcome::failed(NOT_SENT, "it was not confirmed in time");
         let results = Mutex::new(messages.iter().map(unconfirmed).collect::<Vec<_>>());
         let report = |index: usize, outcome: Result<(), String>| {
             if let Some(result) = results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
-                *result = outcome.map_err(|error| UnavailableError::new(NOT_SENT, error));
+                *result = outcome
+                    .map_or_else(|error| PublishOutcome::failed(NOT_SENT, error), |()| PublishOutcome::default());
             }
         };
-        let entries = messages.iter().enumerate().map(|(index, message)| BatchEntry::new(index, message));
+        let entries = messages.iter().enumerate().map(|(index, message)| BatchEntry::new(index, &message.rendered));
         let requests: Vec<_> = batches(entries).into_iter().map(|batch| self.send(batch, &report)).collect();
         let sending = stream::iter(requests).buffer_unordered(CONCURRENCY).collect::<()>();
         // A message without an outcome by then stays unconfirmed.

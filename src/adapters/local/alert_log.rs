@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Style};
 use async_trait::async_trait;
 
+use crate::domain::rules::RuleSet;
 use crate::domain::state::Channel;
-use crate::ingest::ports::{AlertPublisher, UnavailableError};
+use crate::ingest::ports::{AlertPublisher, OutgoingMessage, PublishOutcome};
 use crate::notify::attributes::Attribute;
 use crate::notify::rendered::Rendered;
 
@@ -32,8 +33,8 @@ impl AlertLog {
         Ok(Self { file: Arc::new(Mutex::new(file)) })
     }
 
-    fn append(&self, messages: &[Rendered]) -> io::Result<()> {
-        let lines: String = messages.iter().map(|message| format!("{}\n", message.record())).collect();
+    fn append(&self, messages: &[OutgoingMessage]) -> io::Result<()> {
+        let lines: String = messages.iter().map(|message| format!("{}\n", message.rendered.record())).collect();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // Another process may append too, such as `replay raw --alerts`: truncating must not remove its lines.
         file.lock()?;
@@ -70,23 +71,23 @@ impl AlertPublisher for AlertLog {
         Channel::Log
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
+    async fn publish(&self, _rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         let (log, owned) = (self.clone(), messages.to_vec());
         let appended =
             tokio::task::spawn_blocking(move || log.append(&owned)).await.map_err(io::Error::other).flatten();
         let appended = appended.map(|()| print(messages)).map_err(Arc::new);
         let outcome = || match &appended {
-            Ok(()) => Ok(()),
-            Err(error) => Err(UnavailableError::new("the alert log did not take the message", Arc::clone(error))),
+            Ok(()) => PublishOutcome { reply: Some("written".to_owned()), ..PublishOutcome::default() },
+            Err(error) => PublishOutcome::failed("the alert log did not take the message", Arc::clone(error)),
         };
         messages.iter().map(|_| outcome()).collect()
     }
 }
 
 /// Prints messages, coloured by severity on a terminal that supports it. A closed output is not an error.
-fn print(messages: &[Rendered]) {
+fn print(messages: &[OutgoingMessage]) {
     let mut out = anstream::stdout().lock();
-    for message in messages {
+    for OutgoingMessage { rendered: message, .. } in messages {
         let style = style(message);
         let _ = writeln!(out, "{style}ALERT {}{style:#}\n      {}", message.subject, message.sms);
     }

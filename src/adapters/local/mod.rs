@@ -5,6 +5,7 @@ mod alert_log;
 mod archive;
 mod credentials;
 mod disk;
+mod email;
 mod folder;
 mod group_commit;
 mod initial_credentials;
@@ -12,6 +13,7 @@ mod lock;
 mod new_folder;
 mod rules;
 pub mod sqlite;
+mod webhook;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -22,10 +24,12 @@ use tempfile::NamedTempFile;
 pub use self::alert_log::AlertLog;
 pub use self::archive::FolderArchive;
 pub use self::credentials::CredentialFile;
+pub use self::email::EmailPublisher;
 pub use self::folder::FolderStore;
 pub use self::initial_credentials::{CREDENTIALS_FILE, ensure_credentials};
 pub use self::new_folder::NewDataFolder;
 pub use self::rules::RuleFile;
+pub use self::webhook::WebhookPublisher;
 
 /// Modification time and length of a file. They change when the file is edited, and cost no read.
 async fn file_version(path: &Path) -> io::Result<String> {

@@ -5,7 +5,8 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 
 use smartclean_push::adapters::aws::sns::SnsPublisher;
-use smartclean_push::ingest::ports::{AlertPublisher as _, Subscriptions};
+use smartclean_push::domain::rules::RuleSet;
+use smartclean_push::ingest::ports::{AlertPublisher as _, OutgoingMessage, Subscriptions};
 use smartclean_push::notify::attributes::Attribute;
 use smartclean_push::notify::rendered::Rendered;
 
@@ -88,8 +89,10 @@ fn refused(status: u16, code: &str) -> MockReply {
 /// The result for each message: `None`, or its error.
 async fn publish(service: &MockService, messages: &[Rendered]) -> Vec<Option<String>> {
     let publisher = SnsPublisher::new(aws_sdk_sns::Client::new(&service.config().await), TOPIC.into());
-    let results = publisher.publish(messages).await;
-    results.into_iter().map(|result| result.err().map(|error| error.source().unwrap().to_string())).collect()
+    let outgoing =
+        |rendered: &Rendered| OutgoingMessage { rendered: rendered.clone(), to: Vec::new(), done: Vec::new() };
+    let outcomes = publisher.publish(&RuleSet::default(), &messages.iter().map(outgoing).collect::<Vec<_>>()).await;
+    outcomes.into_iter().map(|outcome| outcome.failure.map(|error| error.source().unwrap().to_string())).collect()
 }
 
 #[tokio::test]

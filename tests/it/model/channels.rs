@@ -14,8 +14,7 @@ use serde_json::json;
 use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, UnavailableError};
-use smartclean_push::notify::rendered::Rendered;
+use smartclean_push::ingest::ports::{AlertPublisher, OutgoingMessage, PublishOutcome};
 
 use crate::model::config;
 use crate::model::worlds::START;
@@ -76,19 +75,19 @@ impl AlertPublisher for TestChannel {
         self.channel
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
+    async fn publish(&self, _rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         tokio::task::yield_now().await;
         if self.is_failing.load(Ordering::Relaxed) {
-            let failed = |_| Err(UnavailableError::new("the message was not sent", "failure injected by the test"));
+            let failed = |_| PublishOutcome::failed("the message was not sent", "failure injected by the test");
             return messages.iter().map(failed).collect();
         }
         let now = self.now.load(Ordering::Relaxed);
-        let alerts = |message: &Rendered| alert_ids(&serde_json::from_str(&message.json).unwrap());
+        let alerts = |message: &OutgoingMessage| alert_ids(&serde_json::from_str(&message.rendered.json).unwrap());
         self.sent.lock().unwrap().extend(messages.iter().map(|message| (now, alerts(message))));
         if self.ends.load(Ordering::Relaxed) {
             self.state.set_broken(true);
         }
-        messages.iter().map(|_| Ok(())).collect()
+        messages.iter().map(|_| PublishOutcome::default()).collect()
     }
 }
 

@@ -19,9 +19,10 @@ use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::severity::Severity;
 use smartclean_push::domain::state::Channel;
 use smartclean_push::ingest::Ingest;
-use smartclean_push::ingest::ports::{AlertPublisher, Commit, StateDocument, StateStore, UnavailableError};
+use smartclean_push::ingest::ports::{
+    AlertPublisher, Commit, OutgoingMessage, PublishOutcome, StateDocument, StateStore, UnavailableError,
+};
 use smartclean_push::ingest::rate_limit::RATE_LIMIT;
-use smartclean_push::notify::rendered::Rendered;
 use tokio::task::yield_now;
 
 use crate::model::config;
@@ -197,17 +198,17 @@ impl AlertPublisher for Copy {
         Channel::Sns
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
+    async fn publish(&self, _rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         self.0.take_turns().await;
         let at = self.0.now.load(Ordering::Relaxed);
         let sent = messages.iter().map(|message| {
-            let facts: Value = serde_json::from_str(&message.json).unwrap();
+            let facts: Value = serde_json::from_str(&message.rendered.json).unwrap();
             let alerts = facts["alerts"].as_array().cloned().unwrap_or_else(|| vec![facts.clone()]);
             let alerts = alerts.iter().map(|alert| alert["id"].as_str().unwrap().to_owned()).collect();
             Sent { at, alerts, is_digest: facts["kind"] == "digest" }
         });
         self.0.sent.lock().unwrap().extend(sent);
-        messages.iter().map(|_| Ok(())).collect()
+        messages.iter().map(|_| PublishOutcome::default()).collect()
     }
 }
 

@@ -14,10 +14,12 @@ use smartclean_push::adapters::local::sqlite::SqliteStore;
 use smartclean_push::adapters::local::{AlertLog, FolderStore};
 use smartclean_push::domain::archive::{Object, ObjectKey};
 use smartclean_push::domain::engine::EvaluationStats;
+use smartclean_push::domain::rules::RuleSet;
 use smartclean_push::domain::state::Channel;
-use smartclean_push::ingest::ports::{AlertPublisher, Journal as _, RawStore, Stored, UnavailableError};
+use smartclean_push::ingest::ports::{
+    AlertPublisher, Journal as _, OutgoingMessage, PublishOutcome, RawStore, Stored, UnavailableError,
+};
 use smartclean_push::ingest::{Environment, Ingest, Replay, Replayed};
-use smartclean_push::notify::rendered::Rendered;
 use tokio::runtime::Runtime;
 
 use super::table::StateTable;
@@ -71,11 +73,11 @@ impl AlertPublisher for MessageCounter {
         Channel::Log
     }
 
-    async fn publish(&self, messages: &[Rendered]) -> Vec<Result<(), UnavailableError>> {
+    async fn publish(&self, rules: &RuleSet, messages: &[OutgoingMessage]) -> Vec<PublishOutcome> {
         self.count.fetch_add(messages.len(), Ordering::Relaxed);
         match &self.log {
-            Some(log) => log.publish(messages).await,
-            None => messages.iter().map(|_| Ok(())).collect(),
+            Some(log) => log.publish(rules, messages).await,
+            None => messages.iter().map(|_| PublishOutcome::default()).collect(),
         }
     }
 }

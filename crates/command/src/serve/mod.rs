@@ -1,5 +1,6 @@
 //! `serve`: the push endpoint on a laptop or a server.
 
+mod channels;
 mod compaction;
 mod try_it;
 
@@ -17,7 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 use smartclean_push::adapters::cached_credentials::CachedCredentials;
 use smartclean_push::adapters::cached_rules::{CachedRules, RuleReader as _};
 use smartclean_push::adapters::local::sqlite::{SqliteOpenError, SqliteStore};
-use smartclean_push::adapters::local::{AlertLog, CredentialFile, FolderStore, RuleFile, ensure_credentials};
+use smartclean_push::adapters::local::{
+    AlertLog, CredentialFile, EmailPublisher, FolderStore, RuleFile, WebhookPublisher, ensure_credentials,
+};
 use smartclean_push::auth::{AuthMethod, AuthMethods, Credentials};
 use smartclean_push::config;
 use smartclean_push::domain::rules::RuleSet;
@@ -113,23 +116,29 @@ impl ServeCommand {
         let address = listener.local_addr().map_err(|error| self.listen_failure(&error))?;
         let started = Timestamp::now();
         tracing::info!(version = smartclean_push::VERSION, "started");
-        let count = rules.current(started).await?.rules.len();
-        self.print_welcome(address, &credentials, file.as_deref(), count, rules.refused().is_some());
-        let credentials: Box<dyn CredentialSource> = match file {
-            Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path))),
-            None => Box::new(credentials),
+        let in_force = rules.current(started).await?;
+        let kept_in = file.as_ref().map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string());
+        channels::check_secrets(&in_force, &credentials, &kept_in).map_err(Failure::new)?;
+        self.print_welcome(address, &credentials, &kept_in, &in_force, rules.refused().is_some());
+        let source = || -> Box<dyn CredentialSource> {
+            match &file {
+                Some(path) => Box::new(CachedCredentials::new(CredentialFile::new(path.clone()))),
+                None => Box::new(Arc::clone(&credentials)),
+            }
         };
+        let secrets: Arc<dyn CredentialSource> = source().into();
+        let (email, webhook) = (EmailPublisher::new(Arc::clone(&secrets)), WebhookPublisher::new(secrets));
         let ingest = Ingest::new(Environment {
             store: Box::new(store.clone()),
             journal: Some(Box::new(store)),
             state: Box::new(state),
             rate_limit: None,
             publisher: Box::new(publisher),
-            background: Vec::new(),
+            background: vec![Box::new(email), Box::new(webhook)],
             rules,
         });
         let authenticator =
-            Authenticator::new(credentials).with_auth_methods(self.auth_methods).with_public_host(self.public_host);
+            Authenticator::new(source()).with_auth_methods(self.auth_methods).with_public_host(self.public_host);
         let app = Arc::new(
             App::new(ingest, authenticator)
                 .with_metrics(move || metrics.to_open_metrics())
@@ -137,6 +146,9 @@ impl ServeCommand {
         );
         // Dropping the set cancels its tasks.
         let mut tasks = JoinSet::new();
+        for channel in app.ingest().background_channels() {
+            tasks.spawn(server::deliver_each(Arc::clone(&app), channel));
+        }
         tasks.spawn(server::sweep_every(Arc::clone(&app), SWEEP_EVERY));
         tasks.spawn(server::evaluate_pending_every(Arc::clone(&app), SWEEP_EVERY, started));
         if let CompactAt::Daily(at) = self.compact {
@@ -193,24 +205,24 @@ impl ServeCommand {
         &self,
         address: SocketAddr,
         credentials: &Credentials,
-        file: Option<&Path>,
-        count: usize,
+        kept_in: &str,
+        rules: &RuleSet,
         is_refused: bool,
     ) {
-        let rules = match self.rules.as_deref().map(Path::display) {
+        let laid_over = match self.rules.as_deref().map(Path::display) {
             None => "built in".to_owned(),
             Some(path) if is_refused => {
                 format!("as they were accepted last. {path} has faults: smartclean-push check {path}")
             }
             Some(path) => format!("built in, with {path}"),
         };
-        let kept_in = file.map_or("PUSH_USERNAME and PUSH_PASSWORD".into(), |path| path.display().to_string());
         print(format_args!(
             "\
 Receiving pushes at  http://{address}/push{messages}
 Credentials          {kept_in}
 Data                 {data}
-Rules                {count}, {rules}
+Rules                {count}, {laid_over}
+Alerts               {alerts}
 
 {try_it}
 
@@ -219,8 +231,10 @@ Stop with Ctrl-C.
 ",
             messages = if self.auth_methods.takes_pushes() { "" } else { "/messages" },
             data = self.data.display(),
+            count = rules.rules.len(),
+            alerts = channels::describe(rules, &self.data),
             // The password is for the terminal alone: a journal keeps what is printed.
-            try_it = try_it(address, self.auth_methods, credentials, &kept_in, io::stdout().is_terminal()),
+            try_it = try_it(address, self.auth_methods, credentials, kept_in, io::stdout().is_terminal()),
         ));
     }
 

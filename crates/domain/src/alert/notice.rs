@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::rules::RefusedRules;
+use crate::state::Channel;
 
 /// A notice about the program itself. Sent by email only: it can wait until morning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +35,35 @@ pub enum Notice {
         /// The day in UTC.
         day: Date,
     },
+    /// A channel has not sent a message for a day: the first one of a day.
+    ChannelFails {
+        /// The channel.
+        channel: Channel,
+        /// When the oldest such message was created.
+        since: Timestamp,
+        /// Why the last attempt failed.
+        reason: String,
+        /// The day in UTC.
+        day: Date,
+    },
+    /// A recipient refused a message for good: its first one of a day.
+    RecipientRefuses {
+        /// The email address, or the URL of the webhook.
+        recipient: String,
+        /// The answer.
+        reply: String,
+        /// The day in UTC.
+        day: Date,
+    },
 }
 
 impl Notice {
+    /// Whether it is about this channel, which therefore cannot send it.
+    #[must_use]
+    pub fn is_about(&self, channel: Channel) -> bool {
+        matches!(self, Self::ChannelFails { channel: failing, .. } if *failing == channel)
+    }
+
     /// The id of the notice. The same cause has the same id.
     #[must_use]
     pub fn id(&self) -> Digest {
@@ -55,6 +82,12 @@ impl Notice {
                 )
             }
             Self::SetAside { day, .. } => Digest::of_fields(&[b"set aside", day.to_string().as_bytes()]),
+            Self::ChannelFails { channel, day, .. } => {
+                Digest::of_fields(&[b"channel fails", channel.to_string().as_bytes(), day.to_string().as_bytes()])
+            }
+            Self::RecipientRefuses { recipient, day, .. } => {
+                Digest::of_fields(&[b"recipient refuses", recipient.as_bytes(), day.to_string().as_bytes()])
+            }
         }
     }
 }

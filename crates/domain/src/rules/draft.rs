@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::audience::AudienceDraft;
+use super::channels::{read_email, read_webhook};
 use super::diagnostic::{Diagnostics, Position, Positioned, nearest, overwrite};
 use super::document::{RulesDocument, TableReader};
 use super::mute::MuteDraft;
@@ -94,6 +95,8 @@ impl FileDraft {
         overwrite(&mut self.set.blocked, table.word("blocked", "kind of blocked alerts", blocked));
         self.set.rate_limit = read_rate_limit(&mut table);
         overwrite(&mut self.set.sms_from, table.word("sms_from", "severity", severities()));
+        self.set.email = read_email(&mut table);
+        self.set.webhook = read_webhook(&mut table);
         self.names.extend(NameDraft::read_all(&mut table));
         self.set.texts = table.own_texts("texts");
         let rules = table.tables("rule", "a rule", RuleDraft::read);

@@ -30,6 +30,9 @@ mod bounds_tests;
 mod change;
 #[cfg(test)]
 mod change_tests;
+pub mod channels;
+#[cfg(test)]
+mod channels_tests;
 mod compile;
 mod diagnostic;
 mod document;
@@ -54,6 +57,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 pub use self::audience::{Audience, Recipients};
+use self::channels::{Email, Webhook};
 use self::diagnostic::Diagnostics;
 pub use self::diagnostic::{Diagnostic, Position, RefusedRules, nearest};
 use self::draft::FileDraft;
@@ -89,6 +93,10 @@ pub struct RuleSet {
     pub sms_from: Severity,
     /// The rules in the order of the files.
     pub rules: Vec<Rule>,
+    /// How an own server sends email.
+    pub email: Option<Email>,
+    /// How an own server calls a webhook.
+    pub webhook: Option<Webhook>,
     /// The names of sites, zones and devices.
     pub names: Names,
     /// The texts of messages that replace built-in ones.
@@ -415,6 +423,8 @@ impl Default for RuleSet {
             // A low battery is no reason for an SMS.
             sms_from: Severity::Medium,
             rules: Vec::new(),
+            email: None,
+            webhook: None,
             names: Names::default(),
             texts: Vec::new(),
             audiences: Vec::new(),

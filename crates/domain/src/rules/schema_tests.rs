@@ -34,6 +34,8 @@ fn the_schema_has_every_key_that_the_reader_knows_and_no_other() {
     for (text, pointer) in [
         (UNKNOWN.to_owned(), ""),
         (format!("[rate_limit]\n{UNKNOWN}"), "/properties/rate_limit"),
+        (format!("[email]\n{UNKNOWN}"), "/properties/email"),
+        (format!("[webhook]\n{UNKNOWN}"), "/properties/webhook"),
         (format!("[[site]]\nid = \"s\"\n{UNKNOWN}"), "/$defs/site"),
         (format!("[[zone]]\nid = \"z\"\n{UNKNOWN}"), "/$defs/zone"),
         (format!("[[device]]\nid = \"d\"\n{UNKNOWN}"), "/$defs/device"),

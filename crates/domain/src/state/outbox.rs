@@ -81,6 +81,9 @@ pub struct PendingDelivery {
     /// The number of attempts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: usize,
+    /// The recipients that need no further attempt: they have the message, or refused it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<String>,
 }
 
 impl OutboxEntry {
@@ -137,7 +140,7 @@ impl Outbox {
         messages.retain(|entry| self.ids.insert(entry.id));
         messages.sort_by_key(|entry| entry.message.urgency());
         for entry in &mut messages {
-            let delivery = PendingDelivery { due: entry.created, attempts: 0 };
+            let delivery = PendingDelivery { due: entry.created, attempts: 0, done: Vec::new() };
             entry.deliveries = channels.iter().map(|channel| (*channel, delivery.clone())).collect();
         }
         let added = messages.iter().map(|entry| entry.id).collect();
@@ -157,6 +160,15 @@ impl Outbox {
             }
         }
         leased
+    }
+
+    /// Records a failed attempt: the delivery is due at `until` if that is later, and these recipients need no further attempt.
+    pub fn postpone(&mut self, channel: Channel, id: EntryId, until: Timestamp, done: &[String]) {
+        let entry = self.entries.iter_mut().find(|entry| entry.id == id);
+        if let Some(delivery) = entry.and_then(|entry| entry.deliveries.get_mut(&channel)) {
+            delivery.due = delivery.due.max(until);
+            delivery.done.extend_from_slice(done);
+        }
     }
 
     /// Removes the deliveries by `channel` of these messages, because they are sent.
@@ -291,6 +303,20 @@ mod tests {
             assert_eq!(minutes(channel)[..7], [1, 2, 4, 8, 16, 30, 30]);
             assert_eq!(minutes(channel).last(), Some(&30));
         }
+    }
+
+    #[test]
+    fn a_failed_delivery_is_postponed_and_keeps_who_is_done() {
+        let (mut outbox, known) = created_at([60, 60, 60]);
+        outbox.lease(Channel::Email, &HashSet::from(known), second(60));
+        outbox.postpone(Channel::Email, known[0], second(600), &["a@example.com".to_owned()]);
+        outbox.postpone(Channel::Email, known[1], second(61), &[]);
+        outbox.postpone(Channel::Webhook, known[2], second(600), &["no such delivery".to_owned()]);
+        let deliveries: Vec<_> =
+            outbox.entries().iter().map(|entry| entry.deliveries[&Channel::Email].clone()).collect();
+        assert_eq!((deliveries[0].due, deliveries[0].done.len()), (second(600), 1));
+        assert_eq!((deliveries[1].due, deliveries[2].due), (second(120), second(120)), "the lease ends later");
+        assert_eq!(waiting(&outbox, Channel::Email, 120), known[1..]);
     }
 
     #[test]
