@@ -101,7 +101,8 @@ async fn a_crossed_limit_is_stored_and_sent() {
     let sent = app.publisher.sent();
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].subject, "[MEDIUM] Bad smell: Washroom 3");
-    assert_eq!(sent[0].sms, "Washroom 3: ammonia 270 ppb (limit 200) at 18:00");
+    let action = "Clean and flush the toilets, then air the room";
+    assert_eq!(sent[0].sms, format!("Washroom 3: ammonia 270 ppb (limit 200) at 18:00. {action}"));
 }
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn a_reading_from_the_future_alerts_with_the_current_time() {
     let soon = now().as_second() + 3600;
     let reading = reading_with("ODRDTR_BATT_V1", &json!({"amm": 270}), &json!({"unixT": soon}));
     assert_eq!(counts(&app.push(body(&[reading])).await).alerts, 1);
-    assert!(app.publisher.sent()[0].sms.ends_with("at 18:00"), "{}", app.publisher.sent()[0].sms);
+    assert!(app.publisher.sent()[0].sms.contains(" at 18:00. "), "{}", app.publisher.sent()[0].sms);
 }
 
 #[tokio::test]
